@@ -1,0 +1,3 @@
+"""ksmrun plans, ksmrun-exec performs, ksmd merges, ksmrun proves."""
+
+__version__ = "0.1.0"

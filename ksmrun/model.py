@@ -1,0 +1,221 @@
+"""The frozen dataclasses that pass between the rooms of ksmrun, and its one error.
+
+Units stand in the names. A field that a kernel, a user or a container does not show is None, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_OWN_FAILURE = 125
+
+
+class KsmrunError(Exception):
+    """Something the user can act on: what happened, what to do, and the exit code it ends with."""
+
+    def __init__(self, what: str, todo: str, exit_code: int = EXIT_FAILURE) -> None:
+        super().__init__(f"{what}; {todo}")
+        self.what = what
+        self.todo = todo
+        self.exit_code = exit_code
+
+
+class MergeMode(str, Enum):
+    """What ksmrun-exec does with the merge flag: set it, clear an inherited one, leave it alone."""
+
+    ON = "on"
+    OFF = "off"
+    KEEP = "keep"
+
+
+class ThpMode(str, Enum):
+    """Transparent huge pages of the program: as the host has them, or none."""
+
+    KEEP = "keep"
+    OFF = "off"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked `ksmrun run` for. The command is bytes: argv need not be UTF-8."""
+
+    command: tuple[bytes, ...]
+    merge: MergeMode = MergeMode.ON
+    thp: ThpMode = ThpMode.KEEP
+    require: bool = False
+    verify: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What `ksmrun-exec --probe` found this kernel to do; None where it could not be found out."""
+
+    kernel: str
+    machine: str
+    prctl_supported: bool
+    prctl_obstacle: str | None
+    kept_over_fork: bool | None
+    kept_over_exec: bool | None
+    scanned_after_exec: str
+    known_not_scanned: str | None
+    vma_steps: int
+    mmap_vmas: int | None
+    brk_vmas: int | None
+    ksm_stat_fields: tuple[str, ...]
+    ptrace_allowed: bool | None
+    set_mm_map_allowed: bool | None
+
+    @property
+    def vmas_merge(self) -> bool | None:
+        """Whether neighbouring mappings stay one VMA while merging is on (not on 6.4 to 6.16)."""
+        if self.mmap_vmas is None or self.brk_vmas is None:
+            return None
+        return max(self.mmap_vmas, self.brk_vmas) < self.vma_steps // 2
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """The program behind a command, as far as it can be read before it starts.
+
+    Where the command is a script, interpreters lists the files it is followed through, and the
+    other fields tell of the last of them. Unreadable is None, with the reason in note.
+    """
+
+    path: str | None
+    interpreters: tuple[str, ...] = ()
+    elf_class_bits: int | None = None
+    machine: str | None = None
+    dynamic: bool | None = None
+    pie: bool | None = None
+    loader: str | None = None
+    libc: str | None = None
+    setuid: bool | None = None
+    setgid: bool | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class KsmFacts:
+    """/sys/kernel/mm/ksm: each readable file by name. Numbers are int, modes stay text.
+
+    present is False where the kernel has no KSM or /sys is not mounted.
+    """
+
+    present: bool
+    page_bytes: int
+    values: dict[str, int | str]
+
+    def number(self, name: str) -> int | None:
+        """The value of a counter or tunable; None where absent or not a number."""
+        value = self.values.get(name)
+        return value if isinstance(value, int) else None
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What decides on this host whether and how fast memory merges."""
+
+    kernel: str
+    ksm: KsmFacts
+    mem_total_bytes: int | None
+    mem_available_bytes: int | None
+    anonymous_bytes: int | None
+    swap_total_bytes: int | None
+    swap_free_bytes: int | None
+    zswap_enabled: bool | None
+    thp_enabled: str | None
+    max_map_count: int | None
+    numa_nodes: int | None
+    container: str | None
+    hidepid: bool | None
+    seccomp_mode: int | None
+    no_new_privs: bool | None
+    capabilities: tuple[str, ...] | None
+    ksm_writable: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A launch as data: the mechanism, the exact ksmrun-exec command line, and what to say."""
+
+    mechanism: str
+    argv: tuple[bytes, ...]
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a launch must not happen, and what to do."""
+
+    what: str
+    todo: str
+
+
+@dataclass(frozen=True)
+class ProcessKsm:
+    """One merge-enabled process. Fields that this kernel or user cannot read are None."""
+
+    pid: int
+    command: str
+    enabled_by: str
+    merging_pages: int | None
+    zero_pages: int | None
+    profit_bytes: int | None
+    rss_bytes: int | None
+    pss_bytes: int | None
+
+
+@dataclass(frozen=True)
+class ProcessList:
+    """All merge-enabled processes that could be read, and what could not."""
+
+    processes: tuple[ProcessKsm, ...]
+    unreadable: int
+    hidepid: bool
+    page_bytes: int
+    pages_shared: int | None
+
+    @property
+    def profit_bytes(self) -> int | None:
+        """Sum of the profits less the pages kept: each process counts its kept page as saved too.
+
+        A lower bound where some processes could not be read.
+        """
+        profits = [p.profit_bytes for p in self.processes if p.profit_bytes is not None]
+        if not profits or self.pages_shared is None:
+            return None
+        return sum(profits) - self.pages_shared * self.page_bytes
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A fleet and its host at one moment. Memory sums run over all processes of the fleet."""
+
+    elapsed_seconds: float
+    processes: int
+    rss_bytes: int
+    pss_bytes: int
+    pss_anonymous_bytes: int
+    mem_available_bytes: int | None
+    pages_shared: int | None
+    pages_sharing: int | None
+    zero_pages: int | None
+    full_scans: int | None
+    ksmd_cpu_seconds: float | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One fleet run to its end: the host before any instance started, and the fleet when measured."""
+
+    name: str
+    merge: MergeMode
+    before: Sample
+    measured: Sample
+    settled: bool
+    settle_seconds: float

@@ -1,0 +1,32 @@
+/* What this kernel does, found out by doing it: each experiment runs in a child of its own. */
+#ifndef KSMRUN_EXPERIMENT_H
+#define KSMRUN_EXPERIMENT_H
+
+#include "merge.h"
+
+enum answer { ANSWER_UNKNOWN, ANSWER_NO, ANSWER_YES };
+
+/* How many mappings or brk steps the VMA experiments make. */
+enum { VMA_STEPS = 64 };
+
+struct findings {
+    enum merge_obstacle obstacle;
+    int prctl_errno;
+    enum answer kept_over_fork;
+    enum answer kept_over_exec;
+    enum answer scanned_after_exec;
+    int mmap_vmas; /* VMAs that VMA_STEPS adjacent mmaps became, -1 unknown */
+    int brk_vmas;  /* VMAs that VMA_STEPS brk steps added to the heap, -1 unknown */
+    enum answer ptrace_allowed;
+    int ptrace_errno;
+    enum answer mm_map_allowed;
+    int mm_map_errno;
+};
+
+/* Runs all experiments. Takes some milliseconds, and half a second more at most where ksmd runs. */
+struct findings experiment_all(void);
+
+/* The part of an experiment that runs after an exec: its exit code tells what is left. */
+int experiment_after_exec(void);
+
+#endif

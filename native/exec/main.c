@@ -1,0 +1,133 @@
+/* ksmrun-exec: starts a program in place with its memory merged.
+ *
+ * Everything happens in the process that becomes the program: the flag belongs to the memory map
+ * and is kept by exec, so no child and no supervisor is needed. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "experiment.h"
+#include "merge.h"
+#include "message.h"
+#include "options.h"
+#include "preload.h"
+#include "probe.h"
+#include "procfile.h"
+#include "search.h"
+#include "verify.h"
+
+/* As env(1), nohup(1) and timeout(1) have them. */
+enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
+
+extern char **environ;
+
+/* Says that something asked for cannot be had. Returns whether the program may start all the same.
+ */
+static bool fail_open(const struct options *options, const char *what, const char *todo) {
+    if (options->require)
+        message("%s; not started, as --require asks; to do: %s", what, todo);
+    else if (!options->quiet)
+        message("%s; the program starts all the same; to do: %s", what, todo);
+    return !options->require;
+}
+
+/* The flag alone merges nothing while ksmd sleeps; it can be woken later, so this is no failure. */
+static void warn_if_ksmd_is_off(const struct options *options) {
+    char run[16];
+    if (options->quiet || procfile_read("/sys/kernel/mm/ksm/run", run, sizeof run) < 0)
+        return;
+    if (run[0] != '1')
+        message("KSM is off on this host (/sys/kernel/mm/ksm/run is %c), so nothing merges yet; to "
+                "do: `sudo ksmrun host on`, which works for running programs too",
+                run[0]);
+}
+
+static bool apply_merge(const struct options *options) {
+    if (options->merge == MERGE_KEEP)
+        return true;
+    bool on = options->merge == MERGE_ON;
+    int error;
+    enum merge_obstacle obstacle = merge_set(on, &error);
+    if (obstacle == OBSTACLE_NONE) {
+        if (on)
+            warn_if_ksmd_is_off(options);
+        return true;
+    }
+    char what[256];
+    snprintf(what, sizeof what, "memory will %s: %s (%s)",
+             on ? "not merge" : "still merge, the inherited flag cannot be cleared",
+             obstacle_what(obstacle), error != 0 ? strerror(error) : "success claimed, flag unset");
+    return fail_open(options, what, obstacle_todo(obstacle));
+}
+
+static bool apply_thp(const struct options *options) {
+    if (!options->thp_off || prctl(PR_SET_THP_DISABLE, 1L, 0L, 0L, 0L) == 0)
+        return true;
+    char what[128];
+    snprintf(what, sizeof what, "transparent huge pages stay as they are: %s", strerror(errno));
+    return fail_open(options, what, "allow prctl 41 in the seccomp profile, or leave --thp out");
+}
+
+static bool apply_preload(const struct options *options, char ***envp) {
+    const char *file = options->preload;
+    if (file == NULL)
+        return true;
+    /* A name without a slash is searched, and $LIB is replaced, by ld.so. */
+    if (strchr(file, '/') != NULL && strchr(file, '$') == NULL && access(file, R_OK) != 0) {
+        char what[4200];
+        snprintf(what, sizeof what, "cannot preload '%s': %s", file, strerror(errno));
+        return fail_open(options, what, "check the path and its modes");
+    }
+    char **extended = preload_environment(*envp, file);
+    if (extended == NULL)
+        return fail_open(options, "cannot preload: no memory", "free memory, then start it again");
+    *envp = extended;
+    return true;
+}
+
+static int run(const struct options *options) {
+    char **envp = environ;
+    if (!apply_merge(options) || !apply_thp(options) || !apply_preload(options, &envp))
+        return EXIT_OWN_FAILURE;
+
+    const char *command = options->command[0];
+    if (options->argv0 != NULL)
+        options->command[0] = (char *)options->argv0;
+    int observer = options->verify && options->merge == MERGE_ON && merge_get() == 1
+                       ? verify_start(command, options->quiet)
+                       : -1;
+    struct exec_failure failure;
+    search_and_exec(command, options->command, envp, &failure);
+
+    /* Reached only where no program was started. */
+    verify_cancel(observer);
+    char text[512];
+    failure_describe(&failure, text, sizeof text);
+    message("cannot run '%s': %s", failure.path, text);
+    return failure.error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+}
+
+int main(int argc, char **argv) {
+    struct options options;
+    char error[512];
+    if (!options_parse(argc, argv, &options, error, sizeof error)) {
+        message("%s; see `ksmrun-exec --help`", error);
+        return EXIT_OWN_FAILURE;
+    }
+    switch (options.action) {
+    case ACTION_PROBE:
+        return probe_print();
+    case ACTION_PROBE_LAUNCHED:
+        return experiment_after_exec();
+    case ACTION_VERSION:
+        return puts("ksmrun-exec " KSMRUN_VERSION) < 0 || fflush(stdout) != 0 ? EXIT_OWN_FAILURE
+                                                                              : 0;
+    case ACTION_HELP:
+        return fputs(options_help, stdout) < 0 || fflush(stdout) != 0 ? EXIT_OWN_FAILURE : 0;
+    case ACTION_RUN:
+        break;
+    }
+    return run(&options);
+}

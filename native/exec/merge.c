@@ -1,0 +1,132 @@
+#include "merge.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "procfile.h"
+
+/* include/uapi/linux/prctl.h since 6.4 (d7597f59d1d3); python-prctl 1.8.1 and older headers lack
+ * both. All five arguments count: the kernel answers EINVAL unless the unused ones are 0. */
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67
+#define PR_GET_MEMORY_MERGE 68
+#endif
+
+int merge_get(void) {
+    int flag = prctl(PR_GET_MEMORY_MERGE, 0L, 0L, 0L, 0L);
+    return flag < 0 ? -errno : flag;
+}
+
+/* madvise(2): MADV_MERGEABLE is EINVAL only where the kernel was built without CONFIG_KSM. */
+static bool has_ksm(void) {
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return true;
+    bool has = madvise(page, page_bytes, MADV_MERGEABLE) == 0 || errno != EINVAL;
+    munmap(page, page_bytes);
+    return has;
+}
+
+static bool is_filtered(void) {
+    char status[4096];
+    if (procfile_read("/proc/self/status", status, sizeof status) < 0)
+        return prctl(PR_GET_SECCOMP, 0L, 0L, 0L, 0L) == 2;
+    return strstr(status, "\nSeccomp:\t2") != NULL;
+}
+
+/* ksm_process_profit came with the prctl: both are of 6.4 (d7597f59d1d3, d21077fbc2fc). */
+static bool kernel_has_prctl(void) {
+    char ksm_stat[1024];
+    return procfile_read("/proc/self/ksm_stat", ksm_stat, sizeof ksm_stat) >= 0 &&
+           strstr(ksm_stat, "ksm_process_profit") != NULL;
+}
+
+static enum merge_obstacle diagnose(int error) {
+    if (error == ENOMEM)
+        return OBSTACLE_NO_MEMORY;
+    /* 0: success claimed but not true. The kernel's own errors are EINVAL, ENOMEM and EINTR. */
+    if (error != EINVAL && error != EINTR)
+        return is_filtered() ? OBSTACLE_SECCOMP : OBSTACLE_NOT_PASSED_ON;
+    if (error == EINTR)
+        return OBSTACLE_UNKNOWN;
+    if (kernel_has_prctl())
+        return is_filtered() ? OBSTACLE_SECCOMP : OBSTACLE_NOT_PASSED_ON;
+    return has_ksm() ? OBSTACLE_KERNEL_TOO_OLD : OBSTACLE_NO_KSM;
+}
+
+enum merge_obstacle merge_set(bool on, int *error) {
+    *error = 0;
+    /* Nothing is set where it cannot be read: that is what clearing asks for. */
+    if (!on && merge_get() <= 0)
+        return OBSTACLE_NONE;
+    int result;
+    do {
+        result = prctl(PR_SET_MEMORY_MERGE, on ? 1L : 0L, 0L, 0L, 0L);
+    } while (result < 0 && errno == EINTR);
+    if (result == 0 && merge_get() == (on ? 1 : 0))
+        return OBSTACLE_NONE;
+    *error = result < 0 ? errno : 0;
+    return diagnose(*error);
+}
+
+const char *obstacle_name(enum merge_obstacle obstacle) {
+    static const char *const names[] = {
+        [OBSTACLE_NONE] = "none",
+        [OBSTACLE_KERNEL_TOO_OLD] = "kernel-too-old",
+        [OBSTACLE_NO_KSM] = "no-config-ksm",
+        [OBSTACLE_SECCOMP] = "seccomp",
+        [OBSTACLE_NOT_PASSED_ON] = "not-passed-on",
+        [OBSTACLE_NO_MEMORY] = "no-memory",
+        [OBSTACLE_UNKNOWN] = "unknown",
+    };
+    return names[obstacle];
+}
+
+const char *obstacle_what(enum merge_obstacle obstacle) {
+    static const char *const texts[] = {
+        [OBSTACLE_NONE] = "nothing stands in the way",
+        [OBSTACLE_KERNEL_TOO_OLD] =
+            "this kernel has no PR_SET_MEMORY_MERGE, which came with Linux 6.4",
+        [OBSTACLE_NO_KSM] = "this kernel was built without CONFIG_KSM",
+        [OBSTACLE_SECCOMP] = "a seccomp filter refuses prctl(PR_SET_MEMORY_MERGE)",
+        [OBSTACLE_NOT_PASSED_ON] =
+            "something between the program and the kernel (an emulator, a sandbox) does not pass "
+            "prctl(PR_SET_MEMORY_MERGE) on",
+        [OBSTACLE_NO_MEMORY] = "the kernel has no memory for the change",
+        [OBSTACLE_UNKNOWN] = "prctl(PR_SET_MEMORY_MERGE) failed",
+    };
+    return texts[obstacle];
+}
+
+const char *obstacle_todo(enum merge_obstacle obstacle) {
+    static const char *const texts[] = {
+        [OBSTACLE_NONE] = "nothing to do",
+        [OBSTACLE_KERNEL_TOO_OLD] = "boot a kernel of 6.12 or later",
+        [OBSTACLE_NO_KSM] = "boot a kernel built with CONFIG_KSM=y (all big distributions' are)",
+        [OBSTACLE_SECCOMP] = "allow prctl 67 and 68 in the profile of the container or service",
+        [OBSTACLE_NOT_PASSED_ON] = "start it without that layer",
+        [OBSTACLE_NO_MEMORY] = "free memory, then start it again",
+        [OBSTACLE_UNKNOWN] = "look at `ksmrun-exec --probe`",
+    };
+    return texts[obstacle];
+}
+
+bool release_never_scans(const char *release) {
+    char *end;
+    long numbers[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        numbers[i] = strtol(release, &end, 10);
+        if (end == release || *end != '.')
+            break;
+        release = end + 1;
+    }
+    long minor = numbers[1], patch = numbers[2];
+    return numbers[0] == 6 &&
+           (minor == 7 || (minor == 8 && patch < 12) || (minor == 9 && patch < 3));
+}

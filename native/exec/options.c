@@ -1,0 +1,156 @@
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+const char options_help[] =
+    "Usage: ksmrun-exec [OPTION]... [--] COMMAND [ARG]...\n"
+    "       ksmrun-exec --probe | --version | --help\n"
+    "\n"
+    "Starts COMMAND in place (same PID) with its memory merged by Kernel Samepage Merging.\n"
+    "\n"
+    "  --merge=on|off|keep  set the merge flag (default), clear an inherited one, leave it alone\n"
+    "  --thp=keep|off       off: no transparent huge pages for COMMAND and its children\n"
+    "  --preload=FILE       put FILE first in LD_PRELOAD\n"
+    "  --argv0=NAME         give COMMAND this argv[0]\n"
+    "  --require            do not start COMMAND if merging cannot be had (exit 125)\n"
+    "  --quiet              no line on stderr where COMMAND starts all the same\n"
+    "  --verify             after the exec, one line: did the merge flag arrive?\n"
+    "  --probe              what this kernel does to a launched program, as JSON\n"
+    "\n"
+    "Options end at COMMAND: `ksmrun-exec ls --help` is the help of ls.\n"
+    "Exit codes: 125 ksmrun-exec failed, 126 COMMAND cannot be run, 127 COMMAND not found,\n"
+    "else COMMAND's own.\n"
+    "\n"
+    "Example: ksmrun-exec --verify -- ./server --port 8303\n";
+
+enum option_id {
+    OPTION_MERGE = 256,
+    OPTION_THP,
+    OPTION_PRELOAD,
+    OPTION_ARGV0,
+    OPTION_REQUIRE,
+    OPTION_QUIET,
+    OPTION_VERIFY,
+    OPTION_PROBE,
+    OPTION_PROBE_LAUNCHED,
+    OPTION_VERSION,
+    OPTION_HELP,
+};
+
+static const struct option long_options[] = {
+    {"merge", required_argument, NULL, OPTION_MERGE},
+    {"thp", required_argument, NULL, OPTION_THP},
+    {"preload", required_argument, NULL, OPTION_PRELOAD},
+    {"argv0", required_argument, NULL, OPTION_ARGV0},
+    {"require", no_argument, NULL, OPTION_REQUIRE},
+    {"quiet", no_argument, NULL, OPTION_QUIET},
+    {"verify", no_argument, NULL, OPTION_VERIFY},
+    {"probe", no_argument, NULL, OPTION_PROBE},
+    {"probe-launched", no_argument, NULL, OPTION_PROBE_LAUNCHED},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static bool parse_merge(const char *text, enum merge_mode *mode) {
+    static const char *const names[] = {
+        [MERGE_ON] = "on", [MERGE_OFF] = "off", [MERGE_KEEP] = "keep"};
+    for (int i = MERGE_ON; i <= MERGE_KEEP; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *mode = (enum merge_mode)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_thp(const char *text, bool *off) {
+    *off = strcmp(text, "off") == 0;
+    return *off || strcmp(text, "keep") == 0;
+}
+
+/* ld.so splits LD_PRELOAD at both, and has no escape (ld.so(8)). */
+static bool can_be_preloaded(const char *path) {
+    return *path != '\0' && strpbrk(path, " :") == NULL;
+}
+
+bool options_parse(int argc, char **argv, struct options *options, char *error, int error_bytes) {
+    size_t error_size = (size_t)error_bytes;
+    *options = (struct options){.action = ACTION_RUN, .merge = MERGE_ON};
+    optind = 1;
+    opterr = 0;
+    /* Before Linux 5.18 (dcd46d897adb) argv can be empty, and argv[1] is then the environment. */
+    if (argc < 1) {
+        snprintf(error, error_size, "no command given");
+        return false;
+    }
+    for (;;) {
+        int word = optind;
+        /* "+": the first word that is not an option ends the options. */
+        int id = getopt_long(argc, argv, "+:", long_options, NULL);
+        if (id == -1)
+            break;
+        switch (id) {
+        case OPTION_MERGE:
+            if (!parse_merge(optarg, &options->merge)) {
+                snprintf(error, error_size, "--merge is on, off or keep, not '%s'", optarg);
+                return false;
+            }
+            break;
+        case OPTION_THP:
+            if (!parse_thp(optarg, &options->thp_off)) {
+                snprintf(error, error_size, "--thp is keep or off, not '%s'", optarg);
+                return false;
+            }
+            break;
+        case OPTION_PRELOAD:
+            if (!can_be_preloaded(optarg)) {
+                snprintf(error, error_size,
+                         "--preload='%s' is empty or has a space or colon, at which ld.so would "
+                         "split it: put the file elsewhere",
+                         optarg);
+                return false;
+            }
+            options->preload = optarg;
+            break;
+        case OPTION_ARGV0:
+            options->argv0 = optarg;
+            break;
+        case OPTION_REQUIRE:
+            options->require = true;
+            break;
+        case OPTION_QUIET:
+            options->quiet = true;
+            break;
+        case OPTION_VERIFY:
+            options->verify = true;
+            break;
+        case OPTION_PROBE:
+            options->action = ACTION_PROBE;
+            return true;
+        case OPTION_PROBE_LAUNCHED:
+            options->action = ACTION_PROBE_LAUNCHED;
+            return true;
+        case OPTION_VERSION:
+            options->action = ACTION_VERSION;
+            return true;
+        case OPTION_HELP:
+            options->action = ACTION_HELP;
+            return true;
+        case ':':
+            snprintf(error, error_size, "option '%s' needs a value", argv[word]);
+            return false;
+        default:
+            snprintf(error, error_size, "unknown option '%s'", argv[word]);
+            return false;
+        }
+    }
+    options->command = argv + optind;
+    if (options->command[0] == NULL) {
+        snprintf(error, error_size, "no command given");
+        return false;
+    }
+    return true;
+}

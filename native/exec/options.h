@@ -1,0 +1,28 @@
+/* The command line of ksmrun-exec as one struct; parsing has no other effect. */
+#ifndef KSMRUN_OPTIONS_H
+#define KSMRUN_OPTIONS_H
+
+#include <stdbool.h>
+
+/* ACTION_PROBE_LAUNCHED: this process is what --probe started to see what an exec leaves. */
+enum action { ACTION_RUN, ACTION_PROBE, ACTION_PROBE_LAUNCHED, ACTION_VERSION, ACTION_HELP };
+enum merge_mode { MERGE_ON, MERGE_OFF, MERGE_KEEP };
+
+struct options {
+    enum action action;
+    enum merge_mode merge;
+    bool thp_off;
+    const char *preload; /* NULL: none */
+    const char *argv0;   /* NULL: the command's own name */
+    bool require;
+    bool quiet;
+    bool verify;
+    char **command; /* COMMAND and its arguments, NULL-terminated; points into argv */
+};
+
+/* Fills *options from argv. Returns true, or false with the reason in error. */
+bool options_parse(int argc, char **argv, struct options *options, char *error, int error_bytes);
+
+extern const char options_help[];
+
+#endif

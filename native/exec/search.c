@@ -1,0 +1,200 @@
+#include "search.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "procfile.h"
+
+/* What glibc's confstr(_CS_PATH) answers: env's search path where PATH is unset. */
+static const char default_search_path[] = "/bin:/usr/bin";
+
+/* bash's test for "cannot execute binary file": a NUL in the first line, or an ELF header. */
+static bool is_binary(const char *path) {
+    char head[128];
+    ssize_t length = procfile_read(path, head, sizeof head);
+    if (length <= 0)
+        return false;
+    if (length >= SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0)
+        return true;
+    const char *newline = memchr(head, '\n', (size_t)length);
+    size_t line_bytes = newline ? (size_t)(newline - head) : (size_t)length;
+    return memchr(head, '\0', line_bytes) != NULL;
+}
+
+/* Runs a file without an interpreter line as `/bin/sh FILE ARG...`; errno says why not. */
+static void exec_with_shell(const char *path, char **argv, char **envp) {
+    size_t count = 0;
+    while (argv[count] != NULL)
+        count++;
+    size_t arguments = count > 0 ? count - 1 : 0;
+    char **shell_argv = calloc(arguments + 3, sizeof *shell_argv);
+    if (shell_argv == NULL)
+        return;
+    shell_argv[0] = (char *)"/bin/sh";
+    shell_argv[1] = (char *)path;
+    if (arguments > 0)
+        memcpy(shell_argv + 2, argv + 1, arguments * sizeof *argv);
+    execve("/bin/sh", shell_argv, envp);
+    int error = errno;
+    free(shell_argv);
+    errno = error;
+}
+
+static int try_exec(const char *path, char **argv, char **envp) {
+    execve(path, argv, envp);
+    if (errno != ENOEXEC)
+        return errno;
+    if (is_binary(path))
+        return ENOEXEC;
+    exec_with_shell(path, argv, envp);
+    return errno;
+}
+
+/* Errors after which execvp(3) looks at the next folder of PATH. */
+static bool goes_on(int error) {
+    return error == ENOENT || error == ENOTDIR || error == EACCES || error == ESTALE ||
+           error == ENODEV || error == ETIMEDOUT;
+}
+
+static void fail(struct exec_failure *failure, int error, const char *path) {
+    failure->error = error;
+    snprintf(failure->path, sizeof failure->path, "%s", path);
+}
+
+void search_and_exec(const char *command, char **argv, char **envp, struct exec_failure *failure) {
+    fail(failure, ENOENT, command);
+    if (*command == '\0')
+        return;
+    if (strchr(command, '/') != NULL) {
+        fail(failure, try_exec(command, argv, envp), command);
+        return;
+    }
+    const char *folder = getenv("PATH");
+    if (folder == NULL)
+        folder = default_search_path;
+    for (;;) {
+        size_t folder_bytes = strcspn(folder, ":");
+        char path[PATH_MAX];
+        /* An empty folder is the current one. */
+        int length = snprintf(path, sizeof path, "%.*s%s%s", (int)folder_bytes, folder,
+                              folder_bytes > 0 ? "/" : "", command);
+        if (length > 0 && (size_t)length < sizeof path) {
+            int error = try_exec(path, argv, envp);
+            if (!goes_on(error)) {
+                fail(failure, error, path);
+                return;
+            }
+            /* As in glibc: EACCES in any folder is the answer, else the last folder's error. */
+            if (failure->error != EACCES) {
+                failure->error = error;
+                /* There, but denied or without its interpreter: worth naming. */
+                if (error != ENOTDIR && access(path, F_OK) == 0)
+                    fail(failure, error, path);
+            }
+        }
+        if (folder[folder_bytes] == '\0')
+            return;
+        folder += folder_bytes + 1;
+    }
+}
+
+static const char *machine_name(unsigned machine) {
+    switch (machine) {
+    case EM_X86_64:
+        return "x86_64";
+    case EM_386:
+        return "i386";
+    case EM_AARCH64:
+        return "aarch64";
+    case EM_ARM:
+        return "arm";
+    case EM_PPC64:
+        return "ppc64";
+    case EM_S390:
+        return "s390x";
+    case 243: /* EM_RISCV, which older headers lack */
+        return "riscv";
+    default:
+        return NULL;
+    }
+}
+
+static void describe_binary(const char *path, char *text, size_t size) {
+    unsigned char head[20 + 1];
+    ssize_t length = procfile_read(path, (char *)head, sizeof head);
+    if (length < 20 || memcmp(head, ELFMAG, SELFMAG) != 0) {
+        snprintf(text, size,
+                 "it is a binary in a format this kernel does not run; use one built for "
+                 "Linux on this machine");
+        return;
+    }
+    bool big_endian = head[EI_DATA] == ELFDATA2MSB;
+    unsigned machine = big_endian ? head[18] * 256U + head[19] : head[19] * 256U + head[18];
+    const char *name = machine_name(machine);
+    if (name != NULL)
+        snprintf(text, size,
+                 "it is an ELF file for %s that this kernel does not run; use one built "
+                 "for this machine",
+                 name);
+    else
+        snprintf(text, size,
+                 "it is an ELF file for machine %u that this kernel does not run; use one "
+                 "built for this machine",
+                 machine);
+}
+
+/* The first line after "#!", without blanks in front. Returns false where there is none. */
+static bool script_interpreter(const char *path, char *interpreter, size_t size) {
+    char head[256];
+    ssize_t length = procfile_read(path, head, sizeof head);
+    if (length < 3 || head[0] != '#' || head[1] != '!')
+        return false;
+    const char *start = head + 2 + strspn(head + 2, " \t");
+    snprintf(interpreter, size, "%.*s", (int)strcspn(start, " \t\r\n"), start);
+    return true;
+}
+
+void failure_describe(const struct exec_failure *failure, char *text, int text_bytes) {
+    size_t size = (size_t)text_bytes;
+    const char *path = failure->path;
+    char interpreter[256];
+    struct stat status;
+    bool is_path = strchr(path, '/') != NULL;
+    bool is_there = is_path && stat(path, &status) == 0;
+    if (failure->error == ENOEXEC) {
+        describe_binary(path, text, size);
+    } else if (failure->error == E2BIG) {
+        snprintf(text, size,
+                 "its arguments and environment are longer than the kernel takes; shorten "
+                 "them, or raise the stack limit (ulimit -s), of which they get a quarter");
+    } else if (failure->error == ENOENT && is_there &&
+               script_interpreter(path, interpreter, sizeof interpreter)) {
+        snprintf(text, size,
+                 "its interpreter '%s' does not exist; install it, or mend the first line",
+                 interpreter);
+    } else if (failure->error == ENOENT && is_there) {
+        snprintf(text, size,
+                 "the file is there, but not the loader it names (ld.so of glibc or musl); "
+                 "install that libc, or use a static build");
+    } else if (failure->error == ENOENT) {
+        snprintf(text, size,
+                 is_path ? "no such file; check the path"
+                         : "no such command in PATH; check the spelling, or name its path");
+    } else if (failure->error == EACCES && is_there && S_ISDIR(status.st_mode)) {
+        snprintf(text, size, "it is a directory; name the program in it");
+    } else if (failure->error == EACCES && is_there && (status.st_mode & 0111) == 0) {
+        snprintf(text, size, "it is not executable; chmod +x it");
+    } else if (failure->error == EACCES) {
+        snprintf(text, size,
+                 "permission denied; check the modes of the file and the folders above, and "
+                 "that its file system is not mounted noexec");
+    } else {
+        snprintf(text, size, "%s; run it without ksmrun-exec to compare", strerror(failure->error));
+    }
+}

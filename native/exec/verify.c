@@ -1,0 +1,221 @@
+#include "verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "merge.h"
+#include "message.h"
+#include "procfile.h"
+
+enum flag { FLAG_SET, FLAG_LOST, FLAG_UNREADABLE, FLAG_GONE };
+
+/* ksmd may drop the flag of a program whose memory is still empty, until 590c03ca6a3f (6.12.64,
+ * 6.18.3, 6.19): so look again when the program has some. */
+static const struct timespec second_look = {.tv_nsec = 200 * 1000 * 1000};
+/* Before 6.14 only the flags of the first mappings tell, and those take a moment to appear. */
+static const struct timespec between_looks = {.tv_nsec = 2 * 1000 * 1000};
+enum { LOOKS_MAX = 100 };
+
+static enum flag flag_of_error(ssize_t error) {
+    return error == -ESRCH ? FLAG_GONE : FLAG_UNREADABLE;
+}
+
+/* VmFlags of the first mappings that KSM takes; a 64 KiB head of smaps holds about 60 of them. The
+ * initial stack is the only one an exec leaves unmarked. */
+static enum flag flag_in_smaps(int process) {
+    static char smaps[65536];
+    for (int look = 0; look < LOOKS_MAX; look++) {
+        ssize_t length = procfile_read_at(process, "smaps", smaps, sizeof smaps);
+        if (length < 0)
+            return flag_of_error(length);
+        for (char *line = strstr(smaps, "\nVmFlags:"); line; line = strstr(line, "\nVmFlags:")) {
+            line++;
+            char *end = strchr(line, '\n');
+            char *mark = strstr(line, " mg");
+            if (end != NULL && mark != NULL && mark < end)
+                return FLAG_SET;
+        }
+        nanosleep(&between_looks, NULL);
+    }
+    return FLAG_LOST;
+}
+
+static enum flag flag_of(int process) {
+    char ksm_stat[1024];
+    ssize_t length = procfile_read_at(process, "ksm_stat", ksm_stat, sizeof ksm_stat);
+    if (length == -ESRCH)
+        return FLAG_GONE;
+    /* ksm_merge_any is of 6.14; an older kernel leaves it out. */
+    if (length > 0 && strstr(ksm_stat, "ksm_merge_any: yes") != NULL)
+        return FLAG_SET;
+    if (length > 0 && strstr(ksm_stat, "ksm_merge_any: no") != NULL)
+        return FLAG_LOST;
+    /* Permission denied, or no memory left: smaps would say the same. */
+    if (length == -EACCES || length == -EPERM)
+        return FLAG_UNREADABLE;
+    return flag_in_smaps(process);
+}
+
+static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
+    struct utsname kernel;
+    const char *release = uname(&kernel) == 0 ? kernel.release : "";
+    switch (flag) {
+    case FLAG_SET:
+        if (release_never_scans(release))
+            message(
+                "PID %d (%s) carries the merge flag, but kernels from 6.7 to 6.8.11 and 6.9.0 to "
+                "6.9.2 never scan a program started with it (this is %s); watch `ksmrun ps`, and "
+                "boot 6.12 or later if nothing merges",
+                pid, command, release);
+        else if (!quiet)
+            message("verified: PID %d (%s) carries the merge flag after the exec", pid, command);
+        break;
+    case FLAG_LOST:
+        message("PID %d (%s) runs, but the merge flag was lost at exec, as kernels from 6.4 to 6.6 "
+                "lose it, and a rare race does before 6.12.64 and 6.18.3 (this is %s); start it "
+                "again, and boot 6.12.64 or later if that does not help",
+                pid, command, release);
+        break;
+    case FLAG_UNREADABLE:
+        message(
+            "cannot verify PID %d (%s): its /proc files are not readable by this user (a setuid or "
+            "unreadable program, or another namespace); look with `sudo ksmrun ps`",
+            pid, command);
+        break;
+    case FLAG_GONE:
+        message(
+            "cannot verify PID %d (%s): it ended before it could be looked at; run it again with "
+            "work to do",
+            pid, command);
+        break;
+    }
+}
+
+/* Like fork(2), but the child's end sends no SIGCHLD: the program must not find one pending. The
+ * raw call is safe because this process has a single thread. */
+static pid_t fork_without_sigchld(void) {
+    return (pid_t)syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
+}
+
+/* close_range(2) is of Linux 5.9. The loop stops at the limit; a descriptor above a limit that was
+ * lowered later stays open until the observer ends, a moment after the exec. */
+static void close_range_or_loop(int from, int to) {
+    if (from > to || syscall(SYS_close_range, from, to, 0) == 0)
+        return;
+    long limit = sysconf(_SC_OPEN_MAX);
+    for (int fd = from; fd <= to && fd < limit; fd++)
+        close(fd);
+}
+
+/* Keeps stderr and the two given; a pipe of the program's held open here would keep its reader
+ * waiting. */
+static void close_all_but(int first, int second) {
+    int low = first < second ? first : second;
+    int high = first < second ? second : first;
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    close_range_or_loop(STDERR_FILENO + 1, low - 1);
+    close_range_or_loop(low + 1, high - 1);
+    close_range_or_loop(high + 1, INT_MAX);
+}
+
+_Noreturn static void observe(int process, int exec_pipe, pid_t pid, const char *command,
+                              bool quiet) {
+    setsid();
+    close_all_but(process, exec_pipe);
+    char byte;
+    ssize_t length;
+    do {
+        length = read(exec_pipe, &byte, 1);
+    } while (length < 0 && errno == EINTR);
+    /* A byte: the exec failed. The end of the file: close-on-exec closed it, with the new memory
+     * already in place (fs/exec.c: exec_mmap comes before do_close_on_exec). */
+    if (length != 0)
+        _exit(0);
+    enum flag flag = flag_of(process);
+    if (flag == FLAG_SET) {
+        nanosleep(&second_look, NULL);
+        enum flag again = flag_of(process);
+        flag = again == FLAG_GONE ? FLAG_SET : again;
+    }
+    report(flag, pid, command, quiet);
+    _exit(0);
+}
+
+/* An orphan of ours would become the program's own child here. */
+static bool would_adopt(void) {
+    int subreaper = 0;
+    return getpid() == 1 ||
+           (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
+}
+
+int verify_start(const char *command, bool quiet) {
+    if (would_adopt()) {
+        if (!quiet)
+            message(
+                "cannot verify from here: as PID 1 or a subreaper this process would become the "
+                "parent of its observer; look with `sudo ksmrun ps` on the host");
+        return -1;
+    }
+    int ends[2];
+    /* Held by descriptor, so a reused PID cannot be mistaken for ours. */
+    int process = descriptor_above_stdio(open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (process < 0) {
+        message("cannot verify: /proc/self: %s; mount /proc here, or look from the host",
+                strerror(-process));
+        return -1;
+    }
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        message("cannot verify: pipe: %s; raise the limit of open files", strerror(errno));
+        close(process);
+        return -1;
+    }
+    int reader = descriptor_above_stdio(ends[0]);
+    int writer = descriptor_above_stdio(ends[1]);
+    pid_t pid = getpid();
+    pid_t middle = reader < 0 || writer < 0 ? -1 : fork_without_sigchld();
+    if (middle == 0) {
+        close(writer);
+        pid_t observer = fork_without_sigchld();
+        if (observer == 0)
+            observe(process, reader, pid, command, quiet);
+        _exit(observer < 0 ? 1 : 0);
+    }
+    int status = 1;
+    if (middle > 0) {
+        /* __WALL: a child without SIGCHLD is invisible to a plain wait. */
+        while (waitpid(middle, &status, __WALL) < 0 && errno == EINTR)
+            continue;
+    }
+    close(process);
+    /* The reader stays open here until the exec closes it: a write after the observer was killed
+     * then raises no SIGPIPE. */
+    if (status == 0)
+        return writer;
+    message(
+        "cannot verify: no observer could be started; raise the limit of processes (ulimit -u) or "
+        "of open files (ulimit -n)");
+    if (reader >= 0)
+        close(reader);
+    if (writer >= 0)
+        close(writer);
+    return -1;
+}
+
+void verify_cancel(int observer) {
+    if (observer < 0)
+        return;
+    ssize_t ignored = write(observer, "x", 1);
+    (void)ignored;
+    close(observer);
+}
