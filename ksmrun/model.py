@@ -1,12 +1,12 @@
 """The frozen dataclasses that pass between the rooms of ksmrun, and its one error.
 
-Units stand in the names. A field that a kernel, a user or a container does not show is None, never 0.
+Units stand in the names. What a kernel, a user or a container does not show is None, never 0.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -23,7 +23,7 @@ class KsmrunError(Exception):
         self.exit_code = exit_code
 
 
-class MergeMode(str, Enum):
+class MergeMode(StrEnum):
     """What ksmrun-exec does with the merge flag: set it, clear an inherited one, leave it alone."""
 
     ON = "on"
@@ -31,7 +31,7 @@ class MergeMode(str, Enum):
     KEEP = "keep"
 
 
-class ThpMode(str, Enum):
+class ThpMode(StrEnum):
     """Transparent huge pages of the program: as the host has them, or none."""
 
     KEEP = "keep"
@@ -211,7 +211,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One fleet run to its end: the host before any instance started, and the fleet when measured."""
+    """One fleet run to its end: the host before any copy started, the fleet when measured."""
 
     name: str
     merge: MergeMode

@@ -1,0 +1,41 @@
+"""The Python half of `ksmrun`, started by native/front/ksmrun.c.
+
+Before anything slow is imported: signals as the caller had them, and --version.
+"""
+
+import signal
+import sys
+
+from ksmrun import __version__
+
+FRONT_OPTION = "--ignored-signals="
+
+
+def main() -> None:
+    """The console script; ends with an exit code."""
+    arguments = sys.argv[1:]
+    ignored = ""
+    if arguments and arguments[0].startswith(FRONT_OPTION):
+        ignored = arguments.pop(0).removeprefix(FRONT_OPTION)
+    _restore_signals(ignored)
+    if arguments == ["--version"]:
+        print(f"ksmrun {__version__}")
+        return
+    from ksmrun.cli import run_app
+
+    sys.exit(run_app(arguments))
+
+
+def _restore_signals(ignored: str) -> None:
+    """Undoes what Python did at its start: it ignores SIGPIPE and SIGXFSZ, and catches SIGINT.
+
+    Started without the front (python -m ksmrun), nobody knows any more: the default is assumed.
+    """
+    for number, mark in ((signal.SIGPIPE, "P"), (signal.SIGXFSZ, "X")):
+        signal.signal(number, signal.SIG_IGN if mark in ignored else signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    main()

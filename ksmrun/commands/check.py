@@ -1,0 +1,100 @@
+"""`ksmrun check`: would memory merge here, and if not, what to do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.output import print_json, print_table
+from ksmrun.facts.host import read_host
+from ksmrun.facts.launcher import launcher_path, run_probe
+from ksmrun.facts.target import look_at
+from ksmrun.launch.inplace import initial_arguments
+from ksmrun.model import Plan, Refusal, Request, TargetFacts
+from ksmrun.plan.doctor import CheckRow, examine, would_merge
+from ksmrun.plan.launch import plan_launch, shell_line
+
+SCHEMA = "ksmrun-check-1"
+EPILOG = "Example: ksmrun check -- ./server --port 8303"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(
+        "check",
+        epilog=EPILOG,
+        options_metavar="[OPTIONS] [-- COMMAND [ARG]...]",
+        context_settings={"allow_interspersed_args": False, "allow_extra_args": True},
+    )(check)
+
+
+def check(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell whether memory would merge on this host, and what to do where not.
+
+    With a COMMAND also: what it is, and how it would be started. Exit code 0 when a program
+    launched now would merge, 1 when not.
+    """
+    probe = run_probe()
+    rows = examine(read_host(), probe)
+    target: TargetFacts | None = None
+    plan: Plan | None = None
+    if context.args:
+        command = initial_arguments(len(context.args))
+        target = look_at(command[0], os.environb)
+        planned = plan_launch(Request(command), os.fsencode(launcher_path()), probe, target)
+        assert not isinstance(planned, Refusal), "only --require refuses"
+        plan = planned
+        rows = (*rows, _program_row(target), CheckRow("plan", "ok", "; ".join(plan.reasons)))
+    merges = would_merge(rows)
+    if as_json:
+        print_json(
+            SCHEMA,
+            merges=merges,
+            rows=[asdict(row) for row in rows],
+            probe=asdict(probe),
+            target=None if target is None else asdict(target),
+            command_line=None if plan is None else _command_line(plan),
+        )
+    else:
+        columns = {"": "left", "item": "left", "found": "fold", "to do": "fold"}
+        print_table(columns, [[row.status, row.item, row.found, row.todo] for row in rows])
+        if plan is not None:
+            print(f"command line: {_command_line(plan)}")
+        print(_verdict(rows, merges))
+    raise typer.Exit(0 if merges else 1)
+
+
+def _command_line(plan: Plan) -> str:
+    return shell_line(plan).decode("utf-8", "backslashreplace")
+
+
+def _verdict(rows: tuple[CheckRow, ...], merges: bool) -> str:
+    if merges:
+        return "A program launched now would merge."
+    first = next(row for row in rows if row.status == "fail")
+    return f"Nothing would merge: {first.found}; to do: {first.todo}"
+
+
+def _program_row(target: TargetFacts) -> CheckRow:
+    if target.path is None:
+        return CheckRow("program", "fail", target.note or "not found", "check its name and PATH")
+    if target.elf_class_bits is None:
+        return CheckRow("program", "warn", target.note or f"{target.path}: unknown")
+    kind = "dynamic" if target.dynamic else "static"
+    parts = [
+        f"{target.path}: {target.machine}, {target.elf_class_bits}-bit, {kind}",
+        "position-independent" if target.pie else "at a fixed address",
+    ]
+    if target.libc is not None:
+        parts.append(f"{target.libc} ({target.loader})")
+    if target.setuid or target.setgid:
+        parts.append("changes user or group at exec; the merge flag stays")
+    if target.interpreters:
+        parts.append("started by " + ", ".join(target.interpreters))
+    return CheckRow("program", "ok", ", ".join(parts))

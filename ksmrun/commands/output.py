@@ -1,0 +1,59 @@
+"""What the commands share in showing results: JSON with a schema, tables, sizes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+MIB = 1 << 20
+
+
+def print_json(schema: str, **fields: Any) -> None:
+    """One object on stdout; undecodable bytes of names come out escaped."""
+    print(json.dumps({"schema": schema, **fields}, indent=1))
+
+
+def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:
+    """A table with these columns; the value of each is "left", "right" or "fold" (may wrap)."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name, kind in columns.items():
+        table.add_column(
+            name,
+            justify="right" if kind == "right" else "left",
+            no_wrap=kind != "fold",
+            overflow="fold" if kind == "fold" else "ellipsis",
+        )
+    for row in rows:
+        # Text, not markup: a command line may hold brackets. Undecodable bytes become visible.
+        table.add_row(*(Text(_printable(cell)) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+
+
+def mib(size_bytes: int | None) -> str:
+    """A size in MiB with one decimal, "-" where it is not known."""
+    return "-" if size_bytes is None else f"{size_bytes / MIB:.1f}"
+
+
+def count(number: int | None) -> str:
+    """A number, "-" where it is not known."""
+    return "-" if number is None else str(number)
+
+
+def sudo_line(arguments: list[str]) -> str:
+    """This command for root: with its whole path, as sudo's own PATH lacks virtual environments."""
+    program = Path(sys.argv[0]).with_name("ksmrun")
+    return shlex.join(["sudo", str(program), *arguments])
+
+
+def _printable(text: str) -> str:
+    clean = "".join(c if c.isprintable() else "?" for c in text)
+    return clean.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,117 @@
+"""`ksmrun run`: plan a launch, and become ksmrun-exec."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from ksmrun.facts.launcher import cached_probe, launcher_path
+from ksmrun.facts.target import look_at
+from ksmrun.launch.inplace import exec_in_place, initial_arguments, initial_environment
+from ksmrun.model import (
+    EXIT_OWN_FAILURE,
+    KsmrunError,
+    MergeMode,
+    Plan,
+    Probe,
+    Refusal,
+    Request,
+    ThpMode,
+)
+from ksmrun.plan.launch import plan_launch, shell_line
+
+EPILOG = "Example: ksmrun run --verify -- ./server --port 8303"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command. What follows the options is the program's, whatever it looks like."""
+    app.command(
+        "run",
+        epilog=EPILOG,
+        no_args_is_help=False,
+        options_metavar="[OPTIONS] [--] COMMAND [ARG]...",
+        context_settings={"allow_interspersed_args": False, "allow_extra_args": True},
+    )(run)
+
+
+def run(
+    context: typer.Context,
+    merge: Annotated[
+        MergeMode,
+        typer.Option(envvar="KSMRUN_MERGE", help="Set the merge flag, clear it, or leave it."),
+    ] = MergeMode.ON,
+    thp: Annotated[
+        ThpMode,
+        typer.Option(envvar="KSMRUN_THP", help="off: no transparent huge pages for COMMAND."),
+    ] = ThpMode.KEEP,
+    require: Annotated[
+        bool,
+        typer.Option(
+            "--require",
+            envvar="KSMRUN_REQUIRE",
+            help="Exit with 125 instead of starting COMMAND where memory will not merge.",
+        ),
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            envvar="KSMRUN_VERIFY",
+            help="After the exec, one line on stderr: did the merge flag arrive?",
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", envvar="KSMRUN_QUIET", help="No line where COMMAND starts anyway."),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the ksmrun-exec command line, and do not run it."),
+    ] = False,
+) -> None:
+    """Start COMMAND in place (same PID) with its memory merged.
+
+    The program sees what it would see without ksmrun. Exit codes: 125 ksmrun failed,
+    126 COMMAND cannot be run, 127 COMMAND not found, else COMMAND's own.
+    """
+    if not context.args:
+        raise KsmrunError("no command given", "see `ksmrun run --help`", EXIT_OWN_FAILURE)
+    request = Request(
+        command=initial_arguments(len(context.args)),
+        merge=merge,
+        thp=thp,
+        require=require,
+        verify=verify,
+        quiet=quiet,
+    )
+    plan = _plan(request)
+    if not quiet:
+        for warning in plan.warnings:
+            print(f"ksmrun: {warning}", file=sys.stderr)
+    if dry_run:
+        sys.stdout.buffer.write(shell_line(plan) + b"\n")
+        return
+    exec_in_place(plan.argv, initial_environment())
+
+
+def _plan(request: Request) -> Plan:
+    target = look_at(request.command[0], os.environb)
+    plan = plan_launch(request, os.fsencode(launcher_path()), _probe(), target)
+    if isinstance(plan, Refusal):
+        raise KsmrunError(
+            f"{plan.what}; not started, as --require asks", plan.todo, EXIT_OWN_FAILURE
+        )
+    return plan
+
+
+def _probe() -> Probe | None:
+    """None where the kernel cannot be asked: the launch goes on, and the launcher finds out."""
+    try:
+        return cached_probe()
+    except KsmrunError as error:
+        if error.exit_code != EXIT_OWN_FAILURE:
+            raise
+        return None

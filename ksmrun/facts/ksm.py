@@ -1,0 +1,29 @@
+"""/sys/kernel/mm/ksm (Documentation/admin-guide/mm/ksm.rst)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ksmrun.facts.text import bracketed, parse_int, read_text
+from ksmrun.model import KsmFacts
+
+ROOT = Path("/")
+FOLDER = Path("sys/kernel/mm/ksm")
+
+
+def read_ksm(root: Path = ROOT) -> KsmFacts:
+    """Every tunable and counter this kernel shows; a garbled one is kept as the text it holds."""
+    folder = root / FOLDER
+    values: dict[str, int | str] = {}
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    except OSError:
+        names = []
+    for name in names:
+        text = read_text(folder / name)
+        if text is None:
+            continue
+        number = parse_int(text)
+        values[name] = number if number is not None else bracketed(text) or text.strip()
+    return KsmFacts(present=bool(names), page_bytes=os.sysconf("SC_PAGE_SIZE"), values=values)

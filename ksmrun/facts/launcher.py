@@ -1,0 +1,139 @@
+"""Where ksmrun-exec lies, and what its --probe says of this kernel, kept until the next boot."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ksmrun.facts.text import parse_fields, read_text
+from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError, Probe
+
+LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
+# Some milliseconds, and half a second more where ksmd runs; a machine under load may take longer.
+PROBE_TIMEOUT_SECONDS = 30.0
+
+
+def launcher_path() -> Path:
+    """The launcher that was installed with this package."""
+    if not os.access(LAUNCHER, os.X_OK):
+        raise KsmrunError(
+            f"{LAUNCHER} is missing or not executable",
+            "install ksmrun again with pip; a source tree has no launcher before that",
+            EXIT_OWN_FAILURE,
+        )
+    return LAUNCHER
+
+
+def run_probe() -> Probe:
+    """Asks the kernel, through the launcher. Raises KsmrunError where that fails."""
+    return parse_probe(_run_probe_text(launcher_path()))
+
+
+def cached_probe() -> Probe:
+    """The probe's answer from this boot, and under the same seccomp filters; else asks now."""
+    launcher = launcher_path()
+    cache = _cache_file(launcher)
+    if cache is not None and (text := _read_trusted(cache)) is not None:
+        with contextlib.suppress(KsmrunError):
+            return parse_probe(text)
+    text = _run_probe_text(launcher)
+    probe = parse_probe(text)
+    if cache is not None:
+        _write(cache, text)
+    return probe
+
+
+def parse_probe(text: str) -> Probe:
+    """The JSON of `ksmrun-exec --probe`. Raises KsmrunError for anything else."""
+    try:
+        found: dict[str, Any] = json.loads(text)
+        return Probe(
+            kernel=found["kernel"],
+            machine=found["machine"],
+            prctl_supported=found["prctl_supported"],
+            prctl_obstacle=found["prctl_obstacle"],
+            kept_over_fork=found["kept_over_fork"],
+            kept_over_exec=found["kept_over_exec"],
+            scanned_after_exec=found["scanned_after_exec"],
+            known_not_scanned=found["known_not_scanned"],
+            vma_steps=found["vma_steps"],
+            mmap_vmas=found["mmap_vmas"],
+            brk_vmas=found["brk_vmas"],
+            ksm_stat_fields=tuple(found["ksm_stat_fields"]),
+            ptrace_allowed=found["ptrace_allowed"],
+            set_mm_map_allowed=found["set_mm_map_allowed"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise KsmrunError(
+            f"the answer of ksmrun-exec --probe is not understood ({error})",
+            "install ksmrun again, so that both are of one version",
+            EXIT_OWN_FAILURE,
+        ) from error
+
+
+def _run_probe_text(launcher: Path) -> str:
+    try:
+        done = subprocess.run(
+            [launcher, "--probe"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise KsmrunError(
+            f"{launcher} --probe failed ({error})",
+            "run it by hand to see why",
+            EXIT_OWN_FAILURE,
+        ) from error
+    return done.stdout
+
+
+def _cache_file(launcher: Path) -> Path | None:
+    """Named by all that could change the answer: boot, launcher, seccomp filters."""
+    boot_id = (read_text(Path("/proc/sys/kernel/random/boot_id")) or "").strip()
+    status = parse_fields(read_text(Path("/proc/self/status")) or "")
+    if not boot_id or "Seccomp" not in status:
+        return None
+    filters = f"{status['Seccomp']}-{status.get('Seccomp_filters', 'x')}"
+    name = f"probe-{boot_id}-{filters}-{launcher.stat().st_mtime_ns:x}.json"
+    folder = _cache_folder()
+    return None if folder is None else folder / name
+
+
+def _cache_folder() -> Path | None:
+    if os.geteuid() == 0:
+        return Path("/run/ksmrun")
+    for variable, below in (("XDG_RUNTIME_DIR", ""), ("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
+        base = os.environ.get(variable)
+        if base and Path(base).is_absolute():
+            return Path(base) / below / "ksmrun"
+    return None
+
+
+def _read_trusted(cache: Path) -> str | None:
+    """The file's text, if only this user can have written it."""
+    try:
+        with cache.open(encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                return None
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _write(cache: Path, text: str) -> None:
+    """Best effort: without a writable folder the next launch just asks again."""
+    temporary = cache.with_name(f".{cache.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        cache.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(0o644)
+        temporary.replace(cache)

@@ -1,0 +1,134 @@
+"""The program behind a command: through PATH and interpreter lines to the ELF file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ksmrun.model import TargetFacts
+
+# The kernel follows an interpreter of an interpreter five deep (fs/exec.c: exec_binprm), and reads
+# 256 bytes of the first line (include/uapi/linux/binfmts.h: BINPRM_BUF_SIZE).
+SCRIPT_DEPTH_MAX = 5
+SCRIPT_LINE_BYTES = 256
+# glibc's confstr(_CS_PATH), which execvp(3) uses where PATH is unset.
+DEFAULT_PATH = b"/bin:/usr/bin"
+
+
+def look_at(command: bytes, environment: Mapping[bytes, bytes]) -> TargetFacts:
+    """What would run for this command. Never fails: what cannot be read is None, with a note."""
+    interpreters: list[str] = []
+    word = command
+    for _ in range(SCRIPT_DEPTH_MAX + 1):
+        path = find(word, environment)
+        if path is None:
+            note = f"{_text(word)} is not found, or not executable"
+            return TargetFacts(path=None, interpreters=tuple(interpreters), note=note)
+        try:
+            status = path.stat()
+            with path.open("rb") as file:
+                head = file.read(SCRIPT_LINE_BYTES)
+        except OSError as error:
+            note = f"{path}: {error.strerror}"
+            return TargetFacts(str(path), tuple(interpreters), note=note)
+        following = _interpreter(head)
+        if following is None:
+            return replace(_read_elf(path, status), interpreters=tuple(interpreters))
+        interpreters.append(str(path))
+        word = following
+    note = f"{_text(command)}: interpreter lines go deeper than the kernel follows"
+    return TargetFacts(None, tuple(interpreters), note=note)
+
+
+def find(command: bytes, environment: Mapping[bytes, bytes]) -> Path | None:
+    """The file that execvp(3) would run: PATH is searched only for a command without a slash."""
+    if b"/" in command:
+        path = Path(os.fsdecode(command))
+        return path if _is_program(path) else None
+    for folder in environment.get(b"PATH", DEFAULT_PATH).split(b":"):
+        path = Path(os.fsdecode(folder or b".")) / os.fsdecode(command)
+        if command and _is_program(path):
+            return path
+    return None
+
+
+def _is_program(path: Path) -> bool:
+    return os.access(path, os.X_OK) and path.is_file()
+
+
+def _interpreter(head: bytes) -> bytes | None:
+    """What a file's first line names: through `/usr/bin/env X` too. /bin/sh for plain text."""
+    if head.startswith(b"\x7fELF"):
+        return None
+    line = head.split(b"\n", 1)[0]
+    if not head.startswith(b"#!"):
+        return None if b"\0" in line else b"/bin/sh"
+    words = line[2:].split()
+    if not words:
+        return None
+    if words[0].rsplit(b"/", 1)[-1] != b"env":
+        return words[0]
+    for word in words[1:]:
+        if not word.startswith(b"-") and b"=" not in word:
+            return word
+    return words[0]
+
+
+def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
+    # Not at the top: pyelftools takes longer to import than all of ksmrun.
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    facts = TargetFacts(
+        path=str(path),
+        setuid=bool(status.st_mode & stat.S_ISUID),
+        # A file without group execution that has the bit asks for mandatory locking instead.
+        setgid=bool(status.st_mode & stat.S_ISGID and status.st_mode & stat.S_IXGRP),
+    )
+    try:
+        with path.open("rb") as file:
+            elf = ELFFile(file)
+            loader = _loader(elf)
+            kinds = {segment["p_type"] for segment in elf.iter_segments()}
+            return replace(
+                facts,
+                elf_class_bits=elf.elfclass,
+                machine=elf.get_machine_arch(),
+                # A static-pie has a dynamic section but asks for no loader.
+                dynamic=loader is not None,
+                pie=elf["e_type"] == "ET_DYN" and "PT_DYNAMIC" in kinds,
+                loader=loader,
+                libc=None if loader is None else _libc(loader),
+            )
+    # pyelftools lets struct, construct and decoding errors of a damaged file through.
+    except (
+        ELFError,
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        LookupError,
+    ) as error:
+        return replace(facts, note=f"{path} is not a readable ELF file ({error})")
+
+
+def _loader(elf: object) -> str | None:
+    for segment in elf.iter_segments():  # type: ignore[attr-defined]
+        if segment["p_type"] == "PT_INTERP":
+            return str(segment.get_interp_name())
+    return None
+
+
+def _libc(loader: str) -> str:
+    name = loader.rsplit("/", 1)[-1]
+    if name.startswith("ld-musl"):
+        return "musl"
+    return "glibc" if name.startswith(("ld-linux", "ld64", "ld.so")) else "other"
+
+
+def _text(word: bytes) -> str:
+    return word.decode("utf-8", "backslashreplace")

@@ -1,0 +1,1 @@
+"""Writers of sysfs, and the record that undoes them."""

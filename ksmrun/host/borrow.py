@@ -1,0 +1,90 @@
+"""Changes KSM for the length of a measurement, and puts it back whatever happens to the measurer.
+
+The one who puts it back is always the guardian, a process that waits for the end of a pipe: the end
+comes when the block is left, and by the kernel's hand when this process is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from ksmrun.facts.ksm import ROOT
+from ksmrun.host.record import locked, state_folder
+from ksmrun.host.tunables import restore, set_tunables
+from ksmrun.model import KsmrunError
+
+PREFIX = "borrowed-"
+
+
+@contextmanager
+def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterator[None]:
+    """Sets KSM tunables within the block. Raises KsmrunError where that is not allowed."""
+    record_file = (folder or state_folder()) / f"{PREFIX}{os.getpid()}.json"
+    # Killing the group of the measurer (Ctrl-C, timeout) must not reach the guardian.
+    guardian = subprocess.Popen(
+        [sys.executable, "-m", "ksmrun.host.borrow", record_file],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert guardian.stdin is not None
+    assert guardian.stdout is not None
+    try:
+        if guardian.stdout.readline() != b"ready\n":
+            raise KsmrunError(f"cannot guard {record_file}", "make its folder writable")
+        set_tunables(settings, record_file, ROOT)
+        yield
+    finally:
+        guardian.stdin.close()
+        failed = guardian.wait() != 0
+        guardian.stdout.close()
+        if failed:
+            print("ksmrun: KSM was not put back; run `ksmrun host restore`", file=sys.stderr)
+
+
+def restore_abandoned(folder: Path, root: Path, *, force: bool = False) -> list[str]:
+    """Undoes the records whose guardian was killed too, as `ksmrun host restore` does."""
+    lines = []
+    for record_file in sorted(folder.glob(f"{PREFIX}*.json")):
+        with locked(_life_of(record_file), wait=False) as is_abandoned:
+            if is_abandoned:
+                lines += restore(record_file, root, force=force)
+                _drop_locks(record_file)
+            else:
+                pid = record_file.stem.removeprefix(PREFIX)
+                lines.append(f"left to the measurement of PID {pid}, which still runs")
+    return lines
+
+
+def _life_of(record_file: Path) -> Path:
+    """The guardian holds the lock of this name as long as it lives."""
+    return record_file.with_suffix(".guardian")
+
+
+def _drop_locks(record_file: Path) -> None:
+    for locked_file in (record_file, _life_of(record_file)):
+        locked_file.with_name(f"{locked_file.name}.lock").unlink(missing_ok=True)
+
+
+def _guard(record_file: Path) -> int:
+    with locked(_life_of(record_file), wait=False) as is_first:
+        if not is_first:
+            return 1
+        print("ready", flush=True)
+        sys.stdin.buffer.read()
+        try:
+            restore(record_file, ROOT)
+        except KsmrunError as error:
+            print(f"ksmrun: {error}", file=sys.stderr)
+            return 1
+        _drop_locks(record_file)
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_guard(Path(sys.argv[1])))

@@ -1,0 +1,195 @@
+"""Writes the tunables of /sys/kernel/mm/ksm, each recorded first, and puts them back."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from ksmrun.facts.host import read_host
+from ksmrun.facts.ksm import FOLDER, read_ksm
+from ksmrun.facts.text import bracketed, read_text
+from ksmrun.host.record import (
+    ANY_VALUE,
+    Change,
+    Record,
+    current_boot_id,
+    drop,
+    load,
+    locked,
+    save,
+)
+from ksmrun.model import KsmFacts, KsmrunError
+
+RUN = str(FOLDER / "run")
+MIB = 1 << 20
+
+
+def tunable_names(root: Path) -> tuple[str, ...]:
+    """The files of this kernel that can be written: the rest are counters."""
+    try:
+        files = sorted((root / FOLDER).iterdir())
+    except OSError as error:
+        raise KsmrunError(
+            f"/{FOLDER} is not there: no KSM in this kernel, or /sys is not mounted",
+            "mount /sys, or boot a kernel with CONFIG_KSM=y",
+        ) from error
+    return tuple(f.name for f in files if f.stat().st_mode & stat.S_IWUSR)
+
+
+def set_tunables(
+    settings: Mapping[str, str], record_file: Path, root: Path, *, force: bool = False
+) -> list[str]:
+    """Writes each setting, recorded first. Returns a line for each; raises KsmrunError.
+
+    A setting that unmerges (run=2) is refused where the memory would not fit, unless forced.
+    """
+    known = tunable_names(root)
+    for name in settings:
+        if name not in known:
+            raise KsmrunError(
+                f"this kernel has no KSM tunable '{name}'", f"it has {', '.join(known)}"
+            )
+    lines = []
+    with locked(record_file):
+        for name, value in settings.items():
+            if name == "run" and value == "2" and not force:
+                check_unmerge_fits(root)
+            before = _current(root, str(FOLDER / name))
+            if before == value:
+                lines.append(f"{name}: {value} already")
+                continue
+            _write_recorded(record_file, root, str(FOLDER / name), value)
+            lines.append(f"{name}: {before} -> {value}")
+    return lines
+
+
+def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
+    """Puts back what the record holds. Returns a line for each file; raises KsmrunError.
+
+    A file that holds none of the values written by us was changed by somebody else: it stays.
+    """
+    with locked(record_file):
+        record = load(record_file)
+        if record is None:
+            return []
+        if record.boot_id and record.boot_id != current_boot_id(root):
+            drop(record_file)
+            return ["nothing left to do: the host was rebooted since, which reset it"]
+        # run goes last: what can only be changed while nothing is merged may need run=2 before.
+        pending = [c for c in reversed(record.changes) if c.path != RUN]
+        lines = [_put_back(record_file, root, change, force) for change in pending]
+        # Read again: an unmerge on the way is recorded as a change of run.
+        record = load(record_file) or record
+        for change in record.changes:
+            if change.path == RUN:
+                lines.append(_put_back(record_file, root, change, force))
+        drop(record_file)
+        return lines
+
+
+def unmerge_bytes(ksm: KsmFacts) -> int:
+    """What comes back when everything is unmerged: a page for each place that shares one now."""
+    pages = (ksm.number("pages_sharing") or 0) + (ksm.number("ksm_zero_pages") or 0)
+    return pages * ksm.page_bytes
+
+
+def check_unmerge_fits(root: Path) -> None:
+    """Raises KsmrunError where unmerging everything needs more memory than is available."""
+    host = read_host(root)
+    needed = unmerge_bytes(host.ksm)
+    available = host.mem_available_bytes
+    if needed == 0 or (available is not None and needed <= available):
+        return
+    shown = "unknown" if available is None else f"{available / MIB:.0f} MiB"
+    raise KsmrunError(
+        f"unmerging would bring back {needed / MIB:.0f} MiB, and MemAvailable is {shown}: "
+        "the host would run out of memory",
+        "stop some of the merged programs first, or add --force to do it all the same",
+    )
+
+
+def _put_back(record_file: Path, root: Path, change: Change, force: bool) -> str:
+    name = Path(change.path).name
+    current = _current(root, change.path)
+    if current == change.before:
+        return f"{name}: {change.before} already"
+    if current not in change.written and ANY_VALUE not in change.written:
+        return f"{name}: left at {current}, which somebody else wrote since"
+    if change.path == RUN and change.before == "2" and not force:
+        check_unmerge_fits(root)
+    try:
+        _write(root, change.path, change.before)
+    except KsmrunError:
+        if (read_ksm(root).number("pages_shared") or 0) == 0 or change.path == RUN:
+            raise
+        # EBUSY: merge_across_nodes and max_page_sharing change only while nothing is merged.
+        if not force:
+            check_unmerge_fits(root)
+        _write_recorded(record_file, root, RUN, "2")
+        _write(root, change.path, change.before)
+    return f"{name}: {current} -> {change.before}"
+
+
+def _write_recorded(record_file: Path, root: Path, path: str, value: str) -> None:
+    boot_id = current_boot_id(root)
+    record = load(record_file)
+    if record is None or (record.boot_id and record.boot_id != boot_id):
+        record = Record(boot_id)
+    if Path(path).name == "advisor_mode":
+        rate = str(FOLDER / "pages_to_scan")
+        record = record.with_written(rate, _current(root, rate), ANY_VALUE)
+    save(record_file, record.with_written(path, _current(root, path), value))
+    _write(root, path, value)
+
+
+def _current(root: Path, path: str) -> str:
+    text = read_text(root / path)
+    if text is None:
+        raise KsmrunError(f"cannot read /{path}", "look at it as root")
+    return bracketed(text) or text.strip()
+
+
+def _write(root: Path, path: str, value: str) -> None:
+    try:
+        # Unbuffered, one write(2): the kernel takes each write as one whole value.
+        with (root / path).open("wb", buffering=0) as file:
+            file.write(value.encode())
+    except OSError as error:
+        what, todo = _explain(path, value, error.errno or 0, root)
+        raise KsmrunError(what, todo) from error
+
+
+def _explain(path: str, value: str, error: int, root: Path) -> tuple[str, str]:
+    ksm = read_ksm(root)
+    name = Path(path).name
+    refused = f"the kernel refuses {name}={value}"
+    if error == errno.EBUSY:
+        shared = ksm.number("pages_shared")
+        return (
+            f"{refused}: it can only change while nothing is merged ({shared} pages are shared)",
+            "run `ksmrun host unmerge`, set it, then `ksmrun host on`",
+        )
+    if error == errno.EINVAL and name == "pages_to_scan" and _advisor_runs(ksm):
+        return (
+            f"{refused}: the {ksm.values['advisor_mode']} advisor sets it",
+            "set advisor_mode=none first, or the advisor's own limits instead",
+        )
+    if error in (errno.EINVAL, errno.ERANGE):
+        return (
+            f"{refused}: not a value it takes (now {ksm.values.get(name)})",
+            "see Documentation/admin-guide/mm/ksm.rst",
+        )
+    if error == errno.EROFS:
+        return (
+            f"/{path} is read-only here, as in most containers",
+            "change KSM on the host: it is one for all containers",
+        )
+    if error in (errno.EACCES, errno.EPERM):
+        return f"/{path} can be written by root only", "run this as root"
+    return f"cannot write {value} to /{path}: errno {error}", "look at the kernel log"
+
+
+def _advisor_runs(ksm: KsmFacts) -> bool:
+    return ksm.values.get("advisor_mode", "none") != "none"

@@ -1,0 +1,165 @@
+"""Starts copies of a program through ksmrun-exec, waits until they are ready, and ends them.
+
+Nothing survives the runner: each copy gets SIGKILL from the kernel when its parent dies
+(prctl(2): PR_SET_PDEATHSIG), and stop() ends the whole group of each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import prctl
+import psutil
+
+from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
+
+STOP_SECONDS = 10.0
+POLL_SECONDS = 0.05
+TAIL_BYTES = 600
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One copy to start: its whole ksmrun-exec command line, its folder, its environment."""
+
+    argv: tuple[bytes, ...]
+    folder: Path
+    environment: dict[str, str] | None = None
+
+
+@dataclass
+class _Running:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+class Fleet:
+    """Use as a context manager: leaving it stops every copy that is left."""
+
+    def __init__(self) -> None:
+        self._running: list[_Running] = []
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of the copies that were started, in that order."""
+        return tuple(running.process.pid for running in self._running)
+
+    def start(self, copy: Copy) -> None:
+        """Starts one copy; its stdout and stderr go to `log` in its folder."""
+        log = copy.folder / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                copy.argv,
+                cwd=copy.folder,
+                env=copy.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent(os.getpid()),
+            )
+        self._running.append(_Running(process, log))
+
+    def wait_ready(self, is_ready: Callable[[Path], bool], timeout_seconds: float) -> None:
+        """Waits until is_ready(log) for each copy. Raises KsmrunError with its last output."""
+        deadline = time.monotonic() + timeout_seconds
+        for running in self._running:
+            while not is_ready(running.log):
+                self.check_alive()
+                if time.monotonic() > deadline:
+                    raise KsmrunError(
+                        f"PID {running.process.pid} is not ready after {timeout_seconds:.0f} s; "
+                        f"its output ends: {_tail(running.log)}",
+                        "start it by hand to see what it waits for",
+                    )
+                time.sleep(POLL_SECONDS)
+
+    def check_alive(self) -> None:
+        """Raises KsmrunError with the output of a copy that ended."""
+        for running in self._running:
+            code = running.process.poll()
+            if code is not None:
+                raise KsmrunError(
+                    f"PID {running.process.pid} ended with {code}; its output ends: "
+                    f"{_tail(running.log)}",
+                    "start it by hand to see why",
+                )
+
+    def stop(self) -> None:
+        """Ends every group: SIGTERM, and SIGKILL for what is left after STOP_SECONDS."""
+        descendants = list(self._descendants())
+        deadline = time.monotonic() + STOP_SECONDS
+        self._signal_groups(signal.SIGTERM)
+        for running in self._running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.process.wait(max(0.0, deadline - time.monotonic()))
+        self._signal_groups(signal.SIGKILL)
+        for running in self._running:
+            running.process.wait()
+        _, left = psutil.wait_procs(descendants, timeout=max(0.0, deadline - time.monotonic()))
+        for process in left:
+            # psutil compares start times first: a reused PID is not hit.
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self._running.clear()
+
+    def _descendants(self) -> Iterator[psutil.Process]:
+        for running in self._running:
+            with contextlib.suppress(psutil.Error):
+                yield from psutil.Process(running.process.pid).children(recursive=True)
+
+    def _signal_groups(self, number: signal.Signals) -> None:
+        for running in self._running:
+            # Not reaped yet, so the number still names this group and no other.
+            if running.process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(running.process.pid, number)
+
+
+def log_has(text: bytes) -> Callable[[Path], bool]:
+    """Ready as soon as the copy's output holds this text."""
+    return lambda log: text in log.read_bytes()
+
+
+def launcher_line(
+    launcher: Path, options: Sequence[str], command: Sequence[str]
+) -> tuple[bytes, ...]:
+    """A ksmrun-exec command line from text."""
+    return tuple(os.fsencode(word) for word in (str(launcher), *options, "--", *command))
+
+
+def _die_with_parent(parent: int) -> Callable[[], None]:
+    def prepare() -> None:
+        prctl.set_pdeathsig(signal.SIGKILL)
+        # The parent may have died before the line above took effect.
+        if os.getppid() != parent:
+            os._exit(EXIT_OWN_FAILURE)
+
+    return prepare
+
+
+def _tail(log: Path) -> str:
+    try:
+        text = log.read_bytes()[-TAIL_BYTES:].decode("utf-8", "replace").strip()
+    except OSError as error:
+        return f"({error.strerror})"
+    return text.replace("\n", " | ") or "(nothing)"

@@ -1,0 +1,1 @@
+"""Samples of processes and of the host, and when merging has settled."""

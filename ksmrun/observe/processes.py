@@ -1,0 +1,65 @@
+"""Every merge-enabled process that this user may look at."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import psutil
+
+from ksmrun.facts.host import read_host
+from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.process import read_ksm_stat, read_memory
+from ksmrun.model import KsmrunError, ProcessKsm, ProcessList
+
+
+def list_processes() -> ProcessList:
+    """One look at /proc. Processes that end meanwhile are left out, forbidden ones counted."""
+    host = read_host(ROOT)
+    if not Path("/proc/self/ksm_stat").exists():
+        raise KsmrunError(
+            "/proc/PID/ksm_stat is not there: a kernel before 6.1 or without KSM, or no /proc",
+            "look at /sys/kernel/mm/ksm with `ksmrun host show`",
+        )
+    processes, unreadable = [], 0
+    for pid in psutil.pids():
+        try:
+            process = _read(pid)
+        except PermissionError:
+            unreadable += 1
+        # ESRCH: it ended between two reads, or is a zombie without memory.
+        except (OSError, psutil.Error):
+            continue
+        else:
+            if process is not None:
+                processes.append(process)
+    return ProcessList(
+        processes=tuple(processes),
+        unreadable=unreadable,
+        hidepid=bool(host.hidepid),
+        page_bytes=host.ksm.page_bytes,
+        pages_shared=host.ksm.number("pages_shared"),
+    )
+
+
+def _read(pid: int) -> ProcessKsm | None:
+    folder = Path("/proc") / str(pid)
+    ksm_stat = read_ksm_stat(folder)
+    enabled_by = ksm_stat.enabled_by
+    if enabled_by is None:
+        return None
+    process = psutil.Process(pid)
+    try:
+        pss_bytes = read_memory(folder).pss_bytes
+    except PermissionError:
+        pss_bytes = None
+    return ProcessKsm(
+        pid=pid,
+        command=shlex.join(process.cmdline()) or process.name(),
+        enabled_by=enabled_by,
+        merging_pages=ksm_stat.merging_pages,
+        zero_pages=ksm_stat.zero_pages,
+        profit_bytes=ksm_stat.profit_bytes,
+        rss_bytes=process.memory_info().rss,
+        pss_bytes=pss_bytes,
+    )

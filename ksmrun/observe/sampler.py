@@ -1,0 +1,64 @@
+"""One sample of a fleet and its host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.process import read_memory
+from ksmrun.model import Sample
+
+
+def sample(pids: Sequence[int], started: float) -> Sample:
+    """Sums over these processes and all their children; `started` is time.monotonic() of second 0.
+
+    Reading smaps_rollup costs about 8.5 ms a GiB. A process that ended counts as nothing.
+    """
+    rss = pss = pss_anonymous = counted = 0
+    for pid in _with_children(pids):
+        try:
+            memory = read_memory(Path("/proc") / str(pid))
+        except OSError:
+            continue
+        counted += 1
+        rss += memory.rss_bytes or 0
+        pss += memory.pss_bytes or 0
+        pss_anonymous += memory.pss_anonymous_bytes or 0
+    ksm = read_ksm(ROOT)
+    return Sample(
+        elapsed_seconds=time.monotonic() - started,
+        processes=counted,
+        rss_bytes=rss,
+        pss_bytes=pss,
+        pss_anonymous_bytes=pss_anonymous,
+        mem_available_bytes=psutil.virtual_memory().available,
+        pages_shared=ksm.number("pages_shared"),
+        pages_sharing=ksm.number("pages_sharing"),
+        zero_pages=ksm.number("ksm_zero_pages"),
+        full_scans=ksm.number("full_scans"),
+        ksmd_cpu_seconds=_ksmd_cpu_seconds(),
+    )
+
+
+def _with_children(pids: Sequence[int]) -> list[int]:
+    found = []
+    for pid in pids:
+        try:
+            found += [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+        except psutil.Error:
+            continue
+    return found
+
+
+def _ksmd_cpu_seconds() -> float | None:
+    """CPU of the kernel's merging thread since boot; None in a PID namespace that hides it."""
+    for process in psutil.process_iter(["name", "ppid"]):
+        # Kernel threads are children of kthreadd, PID 2: no user program can pose as ksmd.
+        if process.info["name"] == "ksmd" and process.info["ppid"] == 2:
+            times = process.cpu_times()
+            return float(times.user + times.system)
+    return None

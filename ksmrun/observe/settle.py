@@ -1,0 +1,51 @@
+"""When merging has settled: what is shared stays the same over three full scans. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ksmrun.model import Sample
+
+# A page merges in the second pass that sees it unchanged; the third shows that nothing follows.
+STABLE_SCANS = 3
+# Running programs change some pages all the time: so much movement still counts as stable.
+STABLE_SHARE = 0.01
+STABLE_PAGES_MIN = 256
+
+
+def merged_pages(sample: Sample) -> int:
+    """Pages that need no memory of their own at this moment."""
+    return (sample.pages_sharing or 0) + (sample.zero_pages or 0)
+
+
+def has_settled(samples: Sequence[Sample]) -> bool:
+    """Whether over the last STABLE_SCANS full scans, by the samples at hand, sharing held still.
+
+    The first sample is of the moment from which to count: scans before it do not matter.
+    """
+    if not samples or samples[-1].full_scans is None:
+        return False
+    last = samples[-1]
+    window = []
+    for sample in reversed(samples):
+        if sample.full_scans is None:
+            return False
+        window.append(merged_pages(sample))
+        # The first whole scan of the window begins after this sample.
+        if samples[-1].full_scans - sample.full_scans >= STABLE_SCANS:
+            allowed = max(STABLE_PAGES_MIN, int(merged_pages(last) * STABLE_SHARE))
+            return max(window) - min(window) <= allowed
+    return False
+
+
+def settle_progress(samples: Sequence[Sample]) -> float:
+    """Share of the stable scans seen so far, 0 to 1, for a progress bar."""
+    if has_settled(samples):
+        return 1.0
+    allowed = max(STABLE_PAGES_MIN, int(merged_pages(samples[-1]) * STABLE_SHARE)) if samples else 0
+    scans = 0
+    for sample in reversed(samples):
+        if abs(merged_pages(sample) - merged_pages(samples[-1])) > allowed:
+            break
+        scans = (samples[-1].full_scans or 0) - (sample.full_scans or 0)
+    return min(scans / STABLE_SCANS, 0.99)

@@ -1,0 +1,224 @@
+"""`ksmrun check`: what on this host helps or hinders merging, as rows with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ksmrun.model import HostFacts, KsmFacts, Probe
+from ksmrun.plan.launch import obstacle_to_merging
+
+MIB = 1 << 20
+# The kernel's default (mm/mmap.c: DEFAULT_MAX_MAP_COUNT).
+MAX_MAP_COUNT_DEFAULT = 65530
+# A pass that takes longer than this merges a program long after its launch.
+SLOW_PASS_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One finding: status is ok, warn or fail; fail means that nothing merges."""
+
+    item: str
+    status: str
+    found: str
+    todo: str = ""
+
+
+def examine(host: HostFacts, probe: Probe) -> tuple[CheckRow, ...]:
+    """All rows, the ones that decide first."""
+    return tuple(
+        row for rows in (_kernel(probe), _ksm(host), _memory(host), _place(host)) for row in rows
+    )
+
+
+def would_merge(rows: tuple[CheckRow, ...]) -> bool:
+    """Whether a program launched now would merge."""
+    return all(row.status != "fail" for row in rows)
+
+
+def pages_per_second(ksm: KsmFacts) -> float | None:
+    """Upper bound of ksmd's scan rate: it scans pages_to_scan, then sleeps sleep_millisecs."""
+    pages, sleep = ksm.number("pages_to_scan"), ksm.number("sleep_millisecs")
+    if pages is None or sleep is None:
+        return None
+    # Without a sleep the scan itself bounds the rate; a millisecond stands for it.
+    return pages * 1000.0 / max(sleep, 1)
+
+
+def pass_seconds(ksm: KsmFacts, memory_bytes: int | None) -> float | None:
+    """How long one pass over that much memory takes at the present rate, at least."""
+    rate = pages_per_second(ksm)
+    if rate is None or rate == 0 or memory_bytes is None:
+        return None
+    return memory_bytes / ksm.page_bytes / rate
+
+
+def _kernel(probe: Probe) -> Iterator[CheckRow]:
+    obstacle = obstacle_to_merging(probe)
+    if obstacle is not None:
+        yield CheckRow("kernel", "fail", f"{probe.kernel}: {obstacle[0]}", obstacle[1])
+    else:
+        kept = "keeps the merge flag over exec"
+        if probe.kept_over_exec is None:
+            kept = "whether the merge flag is kept over exec could not be seen"
+        yield CheckRow("kernel", "ok", f"{probe.kernel}: {kept}")
+    if probe.known_not_scanned is not None and probe.scanned_after_exec != "yes":
+        yield CheckRow(
+            "scan after exec",
+            "warn",
+            f"kernels {probe.known_not_scanned} never scan a launched program",
+            "turn KSM on and run check again; boot 6.12 or later",
+        )
+    if probe.vmas_merge is False:
+        yield CheckRow(
+            "VMA merging",
+            "warn",
+            f"{probe.vma_steps} neighbouring mappings stay {probe.mmap_vmas} VMAs, "
+            f"{probe.vma_steps} brk steps {probe.brk_vmas}",
+            "boot 6.17 or later, or raise vm.max_map_count for programs with large heaps",
+        )
+    elif probe.vmas_merge:
+        yield CheckRow("VMA merging", "ok", "neighbouring mappings join while merging is on")
+
+
+def _ksm(host: HostFacts) -> Iterator[CheckRow]:
+    if not host.ksm.present:
+        yield CheckRow(
+            "ksmd",
+            "fail",
+            "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
+            "mount /sys, or boot a kernel with CONFIG_KSM=y",
+        )
+        return
+    run = host.ksm.number("run")
+    if run == 1:
+        yield CheckRow("ksmd", "ok", "on (run=1)")
+    elif run is None:
+        yield CheckRow(
+            "ksmd", "fail", "/sys/kernel/mm/ksm/run does not hold a number", "look at that file"
+        )
+    else:
+        meaning = "off" if run == 0 else "unmerging"
+        yield CheckRow("ksmd", "fail", f"{meaning} (run={run})", "sudo ksmrun host on")
+    yield _scan_rate(host)
+
+
+def _scan_rate(host: HostFacts) -> CheckRow:
+    rate = pages_per_second(host.ksm)
+    seconds = pass_seconds(host.ksm, host.anonymous_bytes)
+    if rate is None or seconds is None or host.anonymous_bytes is None:
+        return CheckRow("scan rate", "warn", "unknown: its files or /proc/meminfo are unreadable")
+    found = (
+        f"at most {rate * host.ksm.page_bytes / MIB:.1f} MiB/s: one pass over this host's "
+        f"{host.anonymous_bytes / MIB:.0f} MiB of anonymous memory takes {duration(seconds)}, and "
+        "a page merges in the second at the earliest"
+    )
+    if host.ksm.values.get("advisor_mode", "none") != "none":
+        return CheckRow("scan rate", "ok", found + "; the kernel's advisor changes it as it goes")
+    if seconds > SLOW_PASS_SECONDS:
+        return CheckRow("scan rate", "warn", found, "sudo ksmrun host set pages_to_scan=2000")
+    return CheckRow("scan rate", "ok", found)
+
+
+def _memory(host: HostFacts) -> Iterator[CheckRow]:
+    limit = host.max_map_count
+    if limit is None:
+        yield CheckRow("vm.max_map_count", "warn", "unreadable")
+    elif limit < MAX_MAP_COUNT_DEFAULT:
+        yield CheckRow(
+            "vm.max_map_count",
+            "warn",
+            f"{limit}, below the kernel's default",
+            f"sudo sysctl -w vm.max_map_count={MAX_MAP_COUNT_DEFAULT}",
+        )
+    else:
+        yield CheckRow("vm.max_map_count", "ok", str(limit))
+    yield _huge_pages(host)
+    yield _swap(host)
+    yield _numa(host)
+
+
+def _huge_pages(host: HostFacts) -> CheckRow:
+    item, mode = "huge pages", host.thp_enabled
+    if mode == "always":
+        return CheckRow(
+            item,
+            "warn",
+            "transparent huge pages are always on: KSM splits only those it finds equal pages in, "
+            "and khugepaged may join them again",
+            "compare with ksmrun run --thp=off",
+        )
+    return CheckRow(item, "ok", f"transparent huge pages: {mode or 'none in this kernel'}")
+
+
+def _swap(host: HostFacts) -> CheckRow:
+    if not host.swap_total_bytes:
+        return CheckRow("swap", "ok", "none: merged pages that split again need free memory")
+    used = host.swap_total_bytes - (host.swap_free_bytes or 0)
+    zswap = " with zswap, whose compressed pages do not merge" if host.zswap_enabled else ""
+    found = f"{used / MIB:.0f} of {host.swap_total_bytes / MIB:.0f} MiB used{zswap}"
+    if used > host.swap_total_bytes // 10:
+        return CheckRow(
+            "swap", "warn", f"{found}: pages in swap do not merge", "free memory before measuring"
+        )
+    return CheckRow("swap", "ok", found)
+
+
+def _numa(host: HostFacts) -> CheckRow:
+    across = host.ksm.number("merge_across_nodes")
+    nodes = host.numa_nodes
+    if nodes is None or nodes == 1:
+        return CheckRow("NUMA", "ok", "one memory node" if nodes else "not in this kernel")
+    if across == 0:
+        return CheckRow(
+            "NUMA",
+            "warn",
+            f"{nodes} nodes, and merge_across_nodes=0: equal pages are kept once a node",
+            "sudo ksmrun host set merge_across_nodes=1 saves more, at remote reads",
+        )
+    return CheckRow("NUMA", "ok", f"{nodes} nodes, merging across them: some reads become remote")
+
+
+def _place(host: HostFacts) -> Iterator[CheckRow]:
+    if host.container is not None:
+        yield CheckRow(
+            "container",
+            "ok" if host.ksm.number("run") == 1 else "warn",
+            f"inside {host.container}: KSM is the host's and is switched there; `ps` sees only "
+            "this container",
+            "" if host.ksm.number("run") == 1 else "on the host: sudo ksmrun host on",
+        )
+    else:
+        yield CheckRow("container", "ok", "not in one")
+    if host.hidepid:
+        yield CheckRow(
+            "/proc",
+            "warn",
+            "mounted with hidepid: other users' processes cannot be seen",
+            "run `sudo ksmrun ps`",
+        )
+    yield CheckRow("privileges", "ok", _privileges(host))
+
+
+def _privileges(host: HostFacts) -> str:
+    held = host.capabilities
+    capabilities = "unknown" if held is None else f"{len(held)} held" if held else "none"
+    filters = {0: "no filter", 1: "strict", 2: "filtered"}.get(host.seccomp_mode or 0, "unknown")
+    writable = "can" if host.ksm_writable else "cannot"
+    return (
+        f"none needed to launch; capabilities: {capabilities}; "
+        f"no_new_privs: {'on' if host.no_new_privs else 'off'}; seccomp: {filters}; "
+        f"this user {writable} tune KSM"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 0.4 s, 12 s, 35 min, 2.1 h."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

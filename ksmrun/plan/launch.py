@@ -1,0 +1,118 @@
+"""How a command is launched: the mechanism, the ksmrun-exec command line, and what to say first."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from ksmrun.model import MergeMode, Plan, Probe, Refusal, Request, TargetFacts, ThpMode
+
+OBSTACLES = {
+    "kernel-too-old": (
+        "this kernel has no PR_SET_MEMORY_MERGE, which came with Linux 6.4",
+        "boot a kernel of 6.12 or later",
+    ),
+    "no-config-ksm": (
+        "this kernel was built without CONFIG_KSM",
+        "boot a kernel built with CONFIG_KSM=y",
+    ),
+    "seccomp": (
+        "a seccomp filter refuses prctl(PR_SET_MEMORY_MERGE)",
+        "allow prctl 67 and 68 in the profile of the container or service",
+    ),
+    "not-passed-on": (
+        "an emulator or sandbox does not pass prctl(PR_SET_MEMORY_MERGE) on",
+        "start it without that layer",
+    ),
+    "no-memory": ("the kernel has no memory for the merge flag", "free memory, then try again"),
+}
+LOST_AT_EXEC = (
+    "this kernel loses the merge flag at exec, as 6.4 to 6.6 do",
+    "boot a kernel of 6.12 or later",
+)
+
+
+def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
+    """Why a launched program would not merge here, and what to do; None where it would."""
+    if not probe.prctl_supported:
+        return OBSTACLES.get(
+            probe.prctl_obstacle or "",
+            ("prctl(PR_SET_MEMORY_MERGE) fails", "look at `ksmrun-exec --probe`"),
+        )
+    return LOST_AT_EXEC if probe.kept_over_exec is False else None
+
+
+def plan_launch(
+    request: Request, launcher: bytes, probe: Probe | None, target: TargetFacts
+) -> Plan | Refusal:
+    """The Plan for a request, or the Refusal that --require asks for.
+
+    probe is None where the kernel could not be asked: then the launcher finds out by doing.
+    """
+    merging = request.merge is MergeMode.ON
+    obstacle = obstacle_to_merging(probe) if merging and probe is not None else None
+    if obstacle is not None and request.require:
+        return Refusal(f"memory will not merge: {obstacle[0]}", obstacle[1])
+    mechanism = "prctl" if merging and obstacle is None else "none"
+    return Plan(
+        mechanism=mechanism,
+        argv=(launcher, *_options(request), b"--", *request.command),
+        reasons=_reasons(request, obstacle, target),
+        warnings=_warnings(probe) if merging and probe is not None else (),
+    )
+
+
+def shell_line(plan: Plan) -> bytes:
+    """The plan as one line to paste into a shell; words that are not UTF-8 survive."""
+    return os.fsencode(shlex.join(os.fsdecode(word) for word in plan.argv))
+
+
+def _options(request: Request) -> tuple[bytes, ...]:
+    options = [b"--merge=" + request.merge.value.encode()]
+    if request.thp is ThpMode.OFF:
+        options.append(b"--thp=off")
+    for wanted, option in (
+        (request.require, b"--require"),
+        (request.quiet, b"--quiet"),
+        (request.verify, b"--verify"),
+    ):
+        if wanted:
+            options.append(option)
+    return tuple(options)
+
+
+def _reasons(
+    request: Request, obstacle: tuple[str, str] | None, target: TargetFacts
+) -> tuple[str, ...]:
+    reasons = []
+    if request.merge is MergeMode.OFF:
+        reasons.append("merging is off as asked: an inherited merge flag is cleared")
+    elif request.merge is MergeMode.KEEP:
+        reasons.append("the merge flag is left as it was inherited")
+    elif obstacle is not None:
+        reasons.append(f"no mechanism: {obstacle[0]}")
+    else:
+        reasons.append("prctl before exec: this kernel keeps the merge flag over it")
+    if target.note is not None:
+        reasons.append(f"the program is not known: {target.note}")
+    return tuple(reasons)
+
+
+def _warnings(probe: Probe) -> tuple[str, ...]:
+    warnings = []
+    # What the launcher finds out by itself (no prctl at all) it also says by itself.
+    if probe.prctl_supported and probe.kept_over_exec is False:
+        warnings.append(f"memory will not merge: {LOST_AT_EXEC[0]}; to do: {LOST_AT_EXEC[1]}")
+    elif probe.known_not_scanned is not None and probe.scanned_after_exec != "yes":
+        warnings.append(
+            f"kernels {probe.known_not_scanned} keep the merge flag but never scan the program "
+            f"(this is {probe.kernel}); to do: watch `ksmrun ps`, boot 6.12 or later"
+        )
+    # Fixed by cf7e7a3503df (6.17), not backported.
+    if probe.prctl_supported and probe.vmas_merge is False:
+        warnings.append(
+            f"on this kernel ({probe.kernel}) each new mapping of a merging program stays a VMA of "
+            "its own, so a growing heap nears vm.max_map_count; to do: boot 6.17 or later, or "
+            "raise it: sudo sysctl -w vm.max_map_count=1048576"
+        )
+    return tuple(warnings)
