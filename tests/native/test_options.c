@@ -1,0 +1,105 @@
+#include "unit.h"
+
+#include <string.h>
+
+#include "options.h"
+
+enum { ERROR_BYTES = 512 };
+static char error[ERROR_BYTES];
+
+static bool parse(struct options *options, const char *const *words) {
+    static char *argv[16];
+    int argc = 0;
+    for (; words[argc] != NULL; argc++)
+        argv[argc] = (char *)words[argc];
+    argv[argc] = NULL;
+    error[0] = '\0';
+    return options_parse(argc, argv, options, error, ERROR_BYTES);
+}
+
+#define PARSE(options, ...) parse(options, (const char *const[]){"ksmrun-exec", __VA_ARGS__, NULL})
+
+static void test_defaults(void **state) {
+    (void)state;
+    struct options options;
+    assert_true(PARSE(&options, "true"));
+    assert_int_equal(options.action, ACTION_RUN);
+    assert_int_equal(options.merge, MERGE_ON);
+    assert_false(options.thp_off || options.require || options.quiet || options.verify);
+    assert_null(options.preload);
+    assert_null(options.argv0);
+    assert_string_equal(options.command[0], "true");
+}
+
+static void test_options_end_at_the_command(void **state) {
+    (void)state;
+    struct options options;
+    assert_true(PARSE(&options, "--quiet", "ls", "--help", "--require"));
+    assert_int_equal(options.action, ACTION_RUN);
+    assert_false(options.require);
+    assert_string_equal(options.command[1], "--help");
+    assert_true(PARSE(&options, "--", "--probe"));
+    assert_string_equal(options.command[0], "--probe");
+}
+
+static void test_every_option(void **state) {
+    (void)state;
+    struct options options;
+    assert_true(PARSE(&options, "--merge=keep", "--thp=off", "--preload=/a.so",
+                      "--argv0=", "--require", "--quiet", "--verify", "x"));
+    assert_int_equal(options.merge, MERGE_KEEP);
+    assert_true(options.thp_off && options.require && options.quiet && options.verify);
+    assert_string_equal(options.preload, "/a.so");
+    assert_string_equal(options.argv0, "");
+    assert_true(PARSE(&options, "--merge", "off", "x"));
+    assert_int_equal(options.merge, MERGE_OFF);
+    assert_true(PARSE(&options, "--probe"));
+    assert_int_equal(options.action, ACTION_PROBE);
+}
+
+static void test_errors_name_the_word(void **state) {
+    (void)state;
+    struct options options;
+    assert_false(PARSE(&options, "--quiet"));
+    assert_string_equal(error, "no command given");
+    assert_false(PARSE(&options, "--bogus", "x"));
+    assert_non_null(strstr(error, "--bogus"));
+    assert_false(PARSE(&options, "-x", "x"));
+    assert_non_null(strstr(error, "-x"));
+    assert_false(PARSE(&options, "--merge"));
+    assert_non_null(strstr(error, "--merge"));
+    assert_false(PARSE(&options, "--merge=maybe", "x"));
+    assert_non_null(strstr(error, "maybe"));
+    assert_false(PARSE(&options, "--thp=maybe", "x"));
+    assert_non_null(strstr(error, "maybe"));
+}
+
+static void test_preload_that_ld_so_would_split(void **state) {
+    (void)state;
+    struct options options;
+    assert_false(PARSE(&options, "--preload=/a b.so", "x"));
+    assert_false(PARSE(&options, "--preload=/a:b.so", "x"));
+    assert_non_null(strstr(error, "colon"));
+    assert_false(PARSE(&options, "--preload=", "x"));
+}
+
+/* Before Linux 5.18 execve(path, NULL, envp) starts a program without an argv[0]. */
+static void test_empty_argv(void **state) {
+    (void)state;
+    struct options options;
+    char *argv[] = {NULL, (char *)"LEAK=1", NULL};
+    assert_false(options_parse(0, argv, &options, error, ERROR_BYTES));
+    assert_string_equal(error, "no command given");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_options_end_at_the_command),
+        cmocka_unit_test(test_every_option),
+        cmocka_unit_test(test_errors_name_the_word),
+        cmocka_unit_test(test_preload_that_ld_so_would_split),
+        cmocka_unit_test(test_empty_argv),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

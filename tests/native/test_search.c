@@ -1,0 +1,121 @@
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "search.h"
+
+static char folder[] = "/tmp/ksmrun-search-XXXXXX";
+static char path[512];
+static struct exec_failure failure;
+
+static const char *file(const char *name, const void *content, size_t size, mode_t mode) {
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *stream = fopen(path, "wb");
+    assert_non_null(stream);
+    assert_int_equal(fwrite(content, 1, size, stream), size);
+    assert_int_equal(fclose(stream), 0);
+    assert_int_equal(chmod(path, mode), 0);
+    return path;
+}
+
+static const char *why(const char *command) {
+    static char text[512];
+    char *argv[] = {(char *)command, NULL};
+    char *envp[] = {NULL};
+    search_and_exec(command, argv, envp, &failure);
+    failure_describe(&failure, text, sizeof text);
+    return text;
+}
+
+static void test_not_found(void **state) {
+    (void)state;
+    setenv("PATH", "/nonexistent:/tmp", 1);
+    assert_non_null(strstr(why("no-such-command"), "no such command in PATH"));
+    assert_int_equal(failure.error, ENOENT);
+    assert_non_null(strstr(why("/nonexistent/x"), "no such file"));
+    why("");
+    assert_int_equal(failure.error, ENOENT);
+    unsetenv("PATH");
+    why("no-such-command");
+    assert_int_equal(failure.error, ENOENT);
+}
+
+static void test_denied_wins_over_missing(void **state) {
+    (void)state;
+    file("denied", "x", 1, 0644);
+    char search_path[600];
+    snprintf(search_path, sizeof search_path, "%s:/nonexistent", folder);
+    setenv("PATH", search_path, 1);
+    assert_non_null(strstr(why("denied"), "chmod +x"));
+    assert_int_equal(failure.error, EACCES);
+    assert_string_equal(failure.path, path);
+    assert_non_null(strstr(why(folder), "directory"));
+}
+
+static void test_missing_interpreters(void **state) {
+    (void)state;
+    static const char script[] = "#! /no/such/interpreter -x\n";
+    assert_non_null(strstr(why(file("script", script, sizeof script - 1, 0755)),
+                           "'/no/such/interpreter' does not exist"));
+    assert_int_equal(failure.error, ENOENT);
+}
+
+static void test_foreign_binaries_stay_out_of_the_shell(void **state) {
+    (void)state;
+    unsigned char elf[64] = "\x7f"
+                            "ELF\x02\x01\x01";
+    elf[18] = 0xb7; /* EM_AARCH64 */
+    assert_non_null(strstr(why(file("foreign", elf, sizeof elf, 0755)), "aarch64"));
+    assert_int_equal(failure.error, ENOEXEC);
+    elf[5] = 2; /* big endian */
+    elf[18] = 0;
+    elf[19] = 22; /* EM_S390 */
+    assert_non_null(strstr(why(file("s390", elf, sizeof elf, 0755)), "s390x"));
+    elf[19] = 99;
+    assert_non_null(strstr(why(file("machine99", elf, sizeof elf, 0755)), "machine 99"));
+    assert_non_null(strstr(why(file("cut", elf, 6, 0755)), "format"));
+    assert_non_null(strstr(why(file("zeros", "MZ\0\0", 4, 0755)), "format"));
+    assert_int_equal(failure.error, ENOEXEC);
+}
+
+static void test_overlong_folders_are_passed_over(void **state) {
+    (void)state;
+    char *search_path = malloc(3 * PATH_MAX);
+    assert_non_null(search_path);
+    memset(search_path, 'a', 3 * PATH_MAX - 1);
+    search_path[3 * PATH_MAX - 1] = '\0';
+    memcpy(search_path + 2 * PATH_MAX, ":/bin:", 6);
+    setenv("PATH", search_path, 1);
+    why("no-such-command");
+    assert_int_equal(failure.error, ENOENT);
+    free(search_path);
+}
+
+static int make_folder(void **state) {
+    (void)state;
+    return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    char command[600];
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    setenv("PATH", "/bin:/usr/bin", 1);
+    return system(command);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_not_found),
+        cmocka_unit_test(test_denied_wins_over_missing),
+        cmocka_unit_test(test_missing_interpreters),
+        cmocka_unit_test(test_foreign_binaries_stay_out_of_the_shell),
+        cmocka_unit_test(test_overlong_folders_are_passed_over),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
