@@ -8,16 +8,16 @@ import sys
 
 from ksmrun import __version__
 
-FRONT_OPTION = "--ignored-signals="
+FRONT_OPTION = "--front="
 
 
 def main() -> None:
     """The console script; ends with an exit code."""
     arguments = sys.argv[1:]
-    ignored = ""
+    front = None
     if arguments and arguments[0].startswith(FRONT_OPTION):
-        ignored = arguments.pop(0).removeprefix(FRONT_OPTION)
-    _restore_signals(ignored)
+        front = arguments.pop(0).removeprefix(FRONT_OPTION)
+    _restore_signals(front)
     if arguments == ["--version"]:
         print(f"ksmrun {__version__}")
         return
@@ -26,15 +26,17 @@ def main() -> None:
     sys.exit(run_app(arguments))
 
 
-def _restore_signals(ignored: str) -> None:
+def _restore_signals(front: str | None) -> None:
     """Undoes what Python did at its start: it ignores SIGPIPE and SIGXFSZ, and catches SIGINT.
 
-    Started without the front (python -m ksmrun), nobody knows any more: the default is assumed.
+    Without the front (python -m ksmrun) nobody knows any more, and the defaults are assumed.
     """
     for number, mark in ((signal.SIGPIPE, "P"), (signal.SIGXFSZ, "X")):
-        signal.signal(number, signal.SIG_IGN if mark in ignored else signal.SIG_DFL)
+        signal.signal(number, signal.SIG_IGN if mark in (front or "") else signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if front is not None and "B" not in front:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 if __name__ == "__main__":

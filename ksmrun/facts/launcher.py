@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError, Probe
 LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
 # Some milliseconds, and half a second more where ksmd runs; a machine under load may take longer.
 PROBE_TIMEOUT_SECONDS = 30.0
+# Of "probe-" and a boot ID, which is a UUID.
+BOOT_PREFIX_LENGTH = 6 + 36
 
 
 def launcher_path() -> Path:
@@ -78,14 +82,15 @@ def parse_probe(text: str) -> Probe:
 
 def _run_probe_text(launcher: Path) -> str:
     try:
-        done = subprocess.run(
-            [launcher, "--probe"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PROBE_TIMEOUT_SECONDS,
-            check=True,
-        )
+        with _childless():
+            done = subprocess.run(
+                [launcher, "--probe"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=PROBE_TIMEOUT_SECONDS,
+                check=True,
+            )
     except (OSError, subprocess.SubprocessError) as error:
         raise KsmrunError(
             f"{launcher} --probe failed ({error})",
@@ -93,6 +98,25 @@ def _run_probe_text(launcher: Path) -> str:
             EXIT_OWN_FAILURE,
         ) from error
     return done.stdout
+
+
+@contextlib.contextmanager
+def _childless() -> Iterator[None]:
+    """A child started here leaves no trace in this process, which becomes the user's program.
+
+    While SIGCHLD is ignored, the kernel reaps children by itself, sends no signal and adds nothing
+    to RUSAGE_CHILDREN (kernel/signal.c: do_notify_parent). The exit code is lost with that: an
+    answer that is not whole tells of a failure as well.
+    """
+    was_pending = signal.SIGCHLD in signal.sigpending()
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+        # Ignoring a signal drops one that is pending.
+        if was_pending:
+            signal.raise_signal(signal.SIGCHLD)
 
 
 def _cache_file(launcher: Path) -> Path | None:
@@ -137,3 +161,6 @@ def _write(cache: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
         temporary.chmod(0o644)
         temporary.replace(cache)
+        for old in cache.parent.glob("probe-*.json"):
+            if old.name[:BOOT_PREFIX_LENGTH] != cache.name[:BOOT_PREFIX_LENGTH]:
+                old.unlink()

@@ -3,8 +3,9 @@
  * Python ignores SIGPIPE and SIGXFSZ before any of our code runs (Python/pylifecycle.c:
  * init_signals), and what the caller had is then lost. A program started under systemd has SIGPIPE
  * ignored (IgnoreSIGPIPE=yes), one started from a shell has not, and both must get what they would
- * have without us. So this reads both dispositions and hands them to ksmrun-py beside it, in the
- * first argument, where they never reach the program's environment. */
+ * have without us. Python also turns a Ctrl-C during its start into a traceback, so SIGINT is held
+ * back until its default action is in place again. How things were goes to ksmrun-py beside this
+ * file in the first argument, where it never reaches the program's environment. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -53,10 +54,15 @@ int main(int argc, char **argv) {
     char python_part[PATH_MAX + sizeof "/ksmrun-py"];
     snprintf(python_part, sizeof python_part, "%s/ksmrun-py", folder);
 
-    char signals[] = "--ignored-signals=--";
-    size_t end = sizeof signals - 1;
-    signals[end - 2] = is_ignored(SIGPIPE) ? 'P' : '-';
-    signals[end - 1] = is_ignored(SIGXFSZ) ? 'X' : '-';
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, &before);
+    char signals[] = "--front=---";
+    char *flags = signals + sizeof signals - sizeof "---";
+    flags[0] = is_ignored(SIGPIPE) ? 'P' : '-';
+    flags[1] = is_ignored(SIGXFSZ) ? 'X' : '-';
+    flags[2] = sigismember(&before, SIGINT) ? 'B' : '-';
 
     char **arguments = calloc((size_t)argc + 3, sizeof *arguments);
     if (arguments == NULL)

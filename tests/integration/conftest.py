@@ -1,0 +1,149 @@
+"""Real programs, the installed launcher, and the host's one KSM."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ksmrun.facts.launcher import launcher_path
+from ksmrun.host.borrow import borrowed
+
+KSM = Path("/sys/kernel/mm/ksm")
+SOURCES = Path(__file__).parent / "programs"
+FASTEST = {"run": "1", "sleep_millisecs": "0", "pages_to_scan": "1000000"}
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The helper programs, built once."""
+
+    folder: Path
+
+    def __getattr__(self, name: str) -> str:
+        return str(self.folder / name)
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    folder = tmp_path_factory.mktemp("programs")
+    folder.chmod(0o755)
+    for parent in folder.parents[:2]:
+        parent.chmod(0o755)
+    for name in ("see", "flag", "deny"):
+        for suffix, options in (("", []), ("_static", ["-static"])):
+            target = folder / f"{name}{suffix}"
+            source = SOURCES / f"{name}.c"
+            subprocess.run(["gcc", "-O1", *options, "-o", target, source], check=True)
+    return Programs(folder)
+
+
+@pytest.fixture(scope="session")
+def launcher() -> str:
+    return str(launcher_path())
+
+
+@pytest.fixture(scope="session")
+def ksmrun() -> str:
+    return str(Path(sys.executable).with_name("ksmrun"))
+
+
+@pytest.fixture(scope="session", params=["ksmrun-exec", "ksmrun run"])
+def way(request: pytest.FixtureRequest, launcher: str, ksmrun: str) -> tuple[str, ...]:
+    """Both ways to launch; each test with it runs once for each."""
+    # The probe of this boot is kept: what the first launch of a boot does is tested elsewhere.
+    subprocess.run([ksmrun, "run", "--quiet", "--", "true"], check=True)
+    return (launcher,) if request.param == "ksmrun-exec" else (ksmrun, "run")
+
+
+@pytest.fixture
+def nobody(tmp_path: Path) -> tuple[str, ...]:
+    """A prefix that gives up root, and keeps one capability: Python may lie in root's home."""
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o777 if folder == tmp_path else 0o755)
+    read_all = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
+    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *read_all)
+
+
+def tunables() -> dict[str, str]:
+    """What KSM is set to, read without the product's help."""
+    files = [file for file in sorted(KSM.iterdir()) if file.stat().st_mode & stat.S_IWUSR]
+    texts = {file.name: file.read_text().strip() for file in files}
+    return {name: text.partition("[")[2].partition("]")[0] or text for name, text in texts.items()}
+
+
+# advisor_mode goes first: it resets pages_to_scan.
+RESTORE = """
+read -r end
+for setting in "$@"; do
+    [ "$(cat "${setting%%=*}")" = "${setting#*=}" ] ||
+        echo "${setting#*=}" >"${setting%%=*}"
+done 2>/dev/null
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ksm_guardian() -> Iterator[None]:
+    """Puts KSM back as it was before the tests, when they end and when they are killed."""
+    names = sorted(tunables().items(), key=lambda pair: pair[0] != "advisor_mode")
+    settings = [f"{name}={value}" for name, value in names]
+    guardian = subprocess.Popen(
+        ["sh", "-c", RESTORE, "guardian", *settings],
+        stdin=subprocess.PIPE,
+        cwd=KSM,
+        start_new_session=True,
+    )
+    yield
+    assert guardian.stdin is not None
+    guardian.stdin.close()
+    guardian.wait()
+
+
+@pytest.fixture(autouse=True)
+def ksm_unchanged() -> Iterator[None]:
+    """Each test leaves KSM as it found it."""
+    before = tunables()
+    yield
+    assert tunables() == before
+
+
+@pytest.fixture
+def ksm_on(tmp_path: Path) -> Iterator[None]:
+    """KSM at its fastest."""
+    with borrowed(FASTEST, tmp_path):
+        yield
+
+
+@pytest.fixture
+def see(programs: Programs, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Starts the helper `see` behind a prefix and returns what it saw."""
+    number = 0
+
+    def start(
+        prefix: Sequence[str | bytes] = (),
+        *,
+        arguments: Sequence[str | bytes] = (),
+        program: str | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        nonlocal number
+        number += 1
+        output = tmp_path / f"seen-{number}.json"
+        command = [*prefix, program or programs.see, str(output), *arguments]
+        options.setdefault("stderr", subprocess.DEVNULL)
+        process = subprocess.Popen(command, **options)
+        assert process.wait(timeout=60) == 0, command
+        seen: dict[str, Any] = json.loads(output.read_text())
+        assert seen["pid"] == process.pid, "not started in place"
+        assert seen["ppid"] == os.getpid()
+        return seen
+
+    return start

@@ -1,0 +1,226 @@
+"""Where merging cannot be had: one line, and the program starts, unless --require."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shlex
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (errno.EPERM, "seccomp filter refuses"),
+        (errno.EINVAL, "seccomp filter refuses"),
+        (errno.ENOSYS, "seccomp filter refuses"),
+        (errno.ENOMEM, "no memory"),
+        (0, "seccomp filter refuses"),
+    ],
+)
+def test_seccomp(programs: Any, launcher: str, error: int, words: str) -> None:
+    """EPERM is what container profiles answer; 0 fakes success; EINVAL looks like an old kernel."""
+    deny = [programs.deny, str(error), launcher]
+    done = run([*deny, "--", "sh", "-c", "echo started"])
+    assert (done.returncode, done.stdout) == (0, "started\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+    assert "starts all the same" in done.stderr
+    assert "to do:" in done.stderr
+    assert run([*deny, "--quiet", "--", "true"]).stderr == ""
+    required = run([*deny, "--quiet", "--require", "--", "sh", "-c", "echo started"])
+    assert (required.returncode, required.stdout) == (125, "")
+    assert words in required.stderr
+
+
+def test_seccomp_through_ksmrun_run(programs: Any, ksmrun: str) -> None:
+    deny = [programs.deny, str(errno.EPERM), ksmrun, "run"]
+    done = run([*deny, "--", "sh", "-c", "echo started"])
+    assert (done.returncode, done.stdout) == (0, "started\n")
+    assert len(done.stderr.splitlines()) == 1
+    required = run([*deny, "--require", "--", "sh", "-c", "echo started"])
+    assert (required.returncode, required.stdout) == (125, "")
+    assert "seccomp" in required.stderr
+    check = run([programs.deny, str(errno.EPERM), ksmrun, "check", "--json"])
+    assert check.returncode == 1
+    found = json.loads(check.stdout)
+    assert found["probe"]["prctl_obstacle"] == "seccomp"
+
+
+def test_off_needs_no_kernel_support(programs: Any, launcher: str) -> None:
+    done = run([programs.deny, str(errno.EPERM), launcher, "--merge=off", "--require", "true"])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_under_an_emulator(tmp_path: Path) -> None:
+    """qemu-user answers prctl 67 with EINVAL, while the kernel below has it."""
+    build = tmp_path / "build"
+    source = Path(__file__).parents[2] / "native"
+    configure = ["cmake", "-S", str(source), "-B", str(build), "-DCMAKE_SYSTEM_NAME=Linux"]
+    configure += ["-DCMAKE_SYSTEM_PROCESSOR=aarch64", "-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc"]
+    assert run(configure).returncode == 0
+    assert run(["cmake", "--build", str(build)]).returncode == 0
+    emulated = ["qemu-aarch64", str(build / "ksmrun-exec")]
+    done = run([*emulated, "--", "/nonexistent"])
+    assert done.returncode == 127
+    assert "does not pass prctl(PR_SET_MEMORY_MERGE) on" in done.stderr
+    assert run([*emulated, "--require", "--", "/bin/true"]).returncode == 125
+    probe = json.loads(run([*emulated, "--probe"]).stdout)
+    assert (probe["machine"], probe["prctl_obstacle"]) == ("aarch64", "not-passed-on")
+
+
+def test_ksm_off_is_said_and_started(launcher: str, programs: Any) -> None:
+    done = run([launcher, "--", programs.flag])
+    assert done.returncode == 0, "the flag is set all the same"
+    assert "KSM is off on this host" in done.stderr
+    assert "ksmrun host on" in done.stderr
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_ksm_on_is_silent(launcher: str, ksmrun: str, programs: Any) -> None:
+    for way in ([launcher], [ksmrun, "run"]):
+        assert run([*way, "--", programs.flag]).stderr == ""
+
+
+def test_verify_confirms(launcher: str) -> None:
+    done = run([launcher, "--verify", "--", "sleep", "1"])
+    assert "carries the merge flag after the exec" in done.stderr
+    assert run([launcher, "--verify", "--quiet", "--", "sleep", "0.5"]).stderr == ""
+
+
+def test_verify_does_not_hold_the_programs_pipes(launcher: str) -> None:
+    """The reader of stdout sees its end as soon as the program ends."""
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [launcher, "--verify", "--", "sh", "-c", "exec sleep 0.05"], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.read()
+    assert time.monotonic() - started < 0.2, "the observer looks again after 0.2 s"
+    process.wait()
+
+
+def test_verify_of_what_cannot_start(launcher: str) -> None:
+    done = run([launcher, "--verify", "--", "/nonexistent"])
+    assert done.returncode == 127
+    time.sleep(0.3)
+    assert "verif" not in done.stderr
+
+
+def test_verify_sees_a_lost_flag(launcher: str, tmp_path: Path) -> None:
+    """A program that clears its flag stands for the kernels that lose it."""
+    source = tmp_path / "clear.c"
+    source.write_text(
+        "#include <sys/prctl.h>\n#include <unistd.h>\n"
+        "int main(void){prctl(67,0L,0L,0L,0L);sleep(1);return 0;}\n"
+    )
+    subprocess.run(["gcc", "-o", tmp_path / "clear", source], check=True)
+    done = run([launcher, "--verify", "--", str(tmp_path / "clear")])
+    assert "the merge flag was lost at exec" in done.stderr
+    assert "6.4 to 6.6" in done.stderr
+
+
+def test_verify_of_an_unreadable_program(
+    launcher: str, nobody: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Mode 711: its /proc files belong to root."""
+    target = tmp_path / "sleep"
+    shutil.copy("/bin/sleep", target)
+    target.chmod(0o711)
+    prefix = [*nobody[:4]]
+    done = run([*prefix, _reachable(launcher, tmp_path), "--verify", "--", str(target), "1"])
+    assert "not readable by this user" in done.stderr
+
+
+def _reachable(launcher: str, folder: Path) -> str:
+    """A copy that users without root can start."""
+    copy = folder / "ksmrun-exec"
+    shutil.copy(launcher, copy)
+    return str(copy)
+
+
+def test_as_pid_1(launcher: str, ksmrun: str) -> None:
+    for way in ([launcher], [ksmrun, "run"]):
+        inside = ["unshare", "-p", "-f", "--mount-proc", *way, "--verify", "--"]
+        done = run([*inside, "sh", "-c", "echo $$; ls /proc | grep -c '^[0-9]'"])
+        assert done.stdout.splitlines()[0] == "1"
+        # Only sh and the two of its pipeline: no observer.
+        assert done.stdout.splitlines()[1] == "3"
+        assert "as PID 1" in done.stderr
+        assert "host" in done.stderr
+
+
+def test_under_a_subreaper(launcher: str, tmp_path: Path) -> None:
+    source = tmp_path / "reaper.c"
+    source.write_text(
+        "#include <sys/prctl.h>\n#include <unistd.h>\n"
+        "int main(int c,char**v){(void)c;prctl(36,1L,0L,0L,0L);execv(v[1],v+1);return 99;}\n"
+    )
+    subprocess.run(["gcc", "-o", tmp_path / "reaper", source], check=True)
+    done = run([str(tmp_path / "reaper"), launcher, "--verify", "--", "sleep", "0.3"])
+    assert "cannot verify from here" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["no /sys", "read-only /sys", "no /proc"])
+def test_odd_mounts(
+    launcher: str, ksmrun: str, programs: Any, kind: str, monkeypatch: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path))
+    prepare = {
+        "no /sys": "umount -l /sys",
+        "read-only /sys": "mount -o remount,bind,ro /sys",
+        "no /proc": "umount -l /proc",
+    }[kind]
+    for way in ([launcher], [ksmrun, "run"]):
+        command = shlex.join([*way, "--", programs.flag])
+        done = run(["unshare", "-m", "sh", "-c", f"{prepare} && exec {command}"])
+        assert done.returncode == 0, (way, done.stderr)
+        assert "Traceback" not in done.stderr
+    for command in (["check"], ["host", "show"], ["ps"], ["host", "on"]):
+        line = shlex.join([ksmrun, *command])
+        done = run(["unshare", "-m", "sh", "-c", f"{prepare} && exec {line}"])
+        assert "Traceback" not in done.stderr, (command, done.stderr)
+        assert done.returncode in (0, 1), (command, done.stderr)
+        if kind == "read-only /sys" and command == ["host", "on"]:
+            assert "read-only" in done.stderr
+        if kind == "no /sys" and command[0] == "host":
+            assert "/sys is not mounted" in done.stderr
+    run([ksmrun, "host", "restore"])
+
+
+def test_probe(launcher: str) -> None:
+    found = json.loads(run([launcher, "--probe"]).stdout)
+    assert found["schema"] == "ksmrun-probe-1"
+    assert found["prctl_supported"] is True
+    assert found["kept_over_fork"] is found["kept_over_exec"] is True
+    # What merging costs in VMAs, compared with counting them here.
+    assert found["mmap_vmas"] in (1, 2, 64, 65)
+    fields = Path("/proc/self/ksm_stat").read_text().replace(":", " ").splitlines()
+    assert found["ksm_stat_fields"] == [line.split()[0] for line in fields]
+    assert found["set_mm_map_allowed"] is True
+    assert found["scanned_after_exec"] == "unknown", "ksmd is off"
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_probe_sees_ksmd_scan(launcher: str) -> None:
+    assert json.loads(run([launcher, "--probe"]).stdout)["scanned_after_exec"] == "yes"
+
+
+def test_hidepid(ksmrun: str, nobody: tuple[str, ...]) -> None:
+    line = shlex.join([*nobody, ksmrun, "ps"])
+    done = run(["unshare", "-m", "sh", "-c", f"mount -o remount,hidepid=2 /proc && exec {line}"])
+    assert done.returncode == 0
+    assert "hidepid" in done.stdout
+    assert "Traceback" not in done.stderr
