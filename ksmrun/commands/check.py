@@ -35,7 +35,7 @@ def check(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell whether memory would merge on this host, and what to do where not.
+    """Tell whether memory would merge here, and what to do if not.
 
     With a COMMAND also: what it is, and how it would be started. Exit code 0 when a program
     launched now would merge, 1 when not.

@@ -23,7 +23,7 @@ UNDO = "undo: ksmrun host restore"
 def register(app: typer.Typer) -> None:
     """Adds the group of commands."""
     host = typer.Typer(
-        help="Switch and tune KSM on this host; everything is recorded and can be put back.",
+        help="Switch and tune KSM on this host, and put it back.",
         no_args_is_help=True,
         rich_markup_mode=None,
         epilog="Example: sudo ksmrun host on",

@@ -17,19 +17,23 @@ def print_json(schema: str, **fields: Any) -> None:
 
 
 def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:
-    """A table with these columns; the value of each is "left", "right" or "fold" (may wrap)."""
+    """A table with these columns. The value of each is its kind: "left" and "right" keep all their
+    width, "fold" may wrap, "cut" loses its end where the terminal is too narrow.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name, kind in columns.items():
+    for index, (name, kind) in enumerate(columns.items()):
+        is_fixed = kind in ("left", "right")
         table.add_column(
             name,
             justify="right" if kind == "right" else "left",
             no_wrap=kind != "fold",
             overflow="fold" if kind == "fold" else "ellipsis",
+            min_width=max(len(name), *(len(row[index]) for row in rows)) if is_fixed else None,
         )
     for row in rows:
         # Text, not markup: a command line may hold brackets. Undecodable bytes become visible.

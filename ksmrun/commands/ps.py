@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def ps(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List the processes whose memory may merge, and what each gains.
+    """List the processes that merge, and what each gains.
 
     Without root only one's own processes can be read. The total subtracts the pages kept once;
     the sum of the profits does not.
@@ -40,7 +40,7 @@ def ps(
     columns = dict.fromkeys(
         ("PID", "merged MiB", "zero MiB", "profit MiB", "RSS MiB", "PSS MiB"), "right"
     )
-    columns |= {"by": "left", "command": "left"}
+    columns |= {"by": "left", "command": "cut"}
     page_bytes = found.page_bytes
     rows = [
         [

@@ -77,7 +77,8 @@ def _hidepid(root: Path) -> bool | None:
     mounts = read_text(root / "proc/self/mountinfo")
     if mounts is None:
         return None
-    for line in mounts.splitlines():
+    # The last mount on /proc covers the earlier ones.
+    for line in reversed(mounts.splitlines()):
         before, _, after = line.partition(" - ")
         if before.split()[4:5] == ["/proc"] and after.split()[:1] == ["proc"]:
             options = after.split()[-1].split(",")

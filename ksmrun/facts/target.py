@@ -16,6 +16,8 @@ SCRIPT_DEPTH_MAX = 5
 SCRIPT_LINE_BYTES = 256
 # glibc's confstr(_CS_PATH), which execvp(3) uses where PATH is unset.
 DEFAULT_PATH = b"/bin:/usr/bin"
+# As uname(2) calls them.
+MACHINES = {"EM_X86_64": "x86_64", "EM_386": "i386", "EM_AARCH64": "aarch64", "EM_ARM": "arm"}
 
 
 def look_at(command: bytes, environment: Mapping[bytes, bytes]) -> TargetFacts:
@@ -96,7 +98,7 @@ def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
             return replace(
                 facts,
                 elf_class_bits=elf.elfclass,
-                machine=elf.get_machine_arch(),
+                machine=MACHINES.get(elf["e_machine"], str(elf["e_machine"])),
                 # A static-pie has a dynamic section but asks for no loader.
                 dynamic=loader is not None,
                 pie=elf["e_type"] == "ET_DYN" and "PT_DYNAMIC" in kinds,

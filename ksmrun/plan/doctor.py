@@ -181,7 +181,9 @@ def _numa(host: HostFacts) -> CheckRow:
 
 
 def _place(host: HostFacts) -> Iterator[CheckRow]:
-    if host.container is not None:
+    if host.container is not None and host.ksm_writable:
+        yield CheckRow("container", "ok", f"marks of {host.container}, but KSM can be tuned here")
+    elif host.container is not None:
         yield CheckRow(
             "container",
             "ok" if host.ksm.number("run") == 1 else "warn",

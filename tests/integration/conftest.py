@@ -73,6 +73,23 @@ def nobody(tmp_path: Path) -> tuple[str, ...]:
     return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *read_all)
 
 
+# Once with the capability, so that all is imported that may lie out of reach; then without.
+PS = """
+import contextlib, io, prctl, sys
+from ksmrun.cli import run_app
+with contextlib.redirect_stdout(io.StringIO()):
+    run_app(["ps"])
+prctl.cap_effective.dac_read_search = False
+sys.exit(run_app(["ps"]))
+"""
+
+
+@pytest.fixture
+def ps_of_nobody(nobody: tuple[str, ...]) -> tuple[str, ...]:
+    """`ksmrun ps` by a user who may look at nothing but his own processes."""
+    return (*nobody, sys.executable, "-c", PS)
+
+
 def tunables() -> dict[str, str]:
     """What KSM is set to, read without the product's help."""
     files = [file for file in sorted(KSM.iterdir()) if file.stat().st_mode & stat.S_IWUSR]

@@ -188,14 +188,14 @@ def test_odd_mounts(
         done = run(["unshare", "-m", "sh", "-c", f"{prepare} && exec {command}"])
         assert done.returncode == 0, (way, done.stderr)
         assert "Traceback" not in done.stderr
-    for command in (["check"], ["host", "show"], ["ps"], ["host", "on"]):
-        line = shlex.join([ksmrun, *command])
+    for words in (["check"], ["host", "show"], ["ps"], ["host", "on"]):
+        line = shlex.join([ksmrun, *words])
         done = run(["unshare", "-m", "sh", "-c", f"{prepare} && exec {line}"])
-        assert "Traceback" not in done.stderr, (command, done.stderr)
-        assert done.returncode in (0, 1), (command, done.stderr)
-        if kind == "read-only /sys" and command == ["host", "on"]:
+        assert "Traceback" not in done.stderr, (words, done.stderr)
+        assert done.returncode in (0, 1), (words, done.stderr)
+        if kind == "read-only /sys" and words == ["host", "on"]:
             assert "read-only" in done.stderr
-        if kind == "no /sys" and command[0] == "host":
+        if kind == "no /sys" and words[0] == "host":
             assert "/sys is not mounted" in done.stderr
     run([ksmrun, "host", "restore"])
 
@@ -218,9 +218,20 @@ def test_probe_sees_ksmd_scan(launcher: str) -> None:
     assert json.loads(run([launcher, "--probe"]).stdout)["scanned_after_exec"] == "yes"
 
 
-def test_hidepid(ksmrun: str, nobody: tuple[str, ...]) -> None:
-    line = shlex.join([*nobody, ksmrun, "ps"])
-    done = run(["unshare", "-m", "sh", "-c", f"mount -o remount,hidepid=2 /proc && exec {line}"])
+def test_hidepid(ps_of_nobody: tuple[str, ...]) -> None:
+    line = shlex.join(ps_of_nobody)
+    # In a PID namespace of its own: hidepid belongs to the namespace's one /proc, not to the mount.
+    hide = [
+        "unshare",
+        "-p",
+        "-f",
+        "--mount-proc",
+        "sh",
+        "-c",
+        "mount -o remount,hidepid=2 /proc && ",
+    ]
+    hide[-1] += f"{line}; true"
+    done = run(hide)
     assert done.returncode == 0
     assert "hidepid" in done.stdout
     assert "Traceback" not in done.stderr

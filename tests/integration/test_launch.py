@@ -8,7 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 Way = tuple[str, ...]
 
 
-def run(command: list[str | bytes], **options: Any) -> subprocess.CompletedProcess[bytes]:
+def run(command: Sequence[str | bytes], **options: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(command, capture_output=True, timeout=120, check=False, **options)
 
 

@@ -228,7 +228,7 @@ def test_closed_stdio(see: See, way: tuple[str, ...], closed: tuple[int, ...]) -
         for number in closed:
             os.close(number)
 
-    start = {"preexec_fn": prepare, "stdin": subprocess.DEVNULL}
+    start: dict[str, Any] = {"preexec_fn": prepare, "stdin": subprocess.DEVNULL}
     assert_same(see, way, **start)
     assert_same(see, way, ("--verify",), but=("children_faults",), **start)
 

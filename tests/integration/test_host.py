@@ -1,0 +1,264 @@
+"""`ksmrun host`, `check` and `ps` on this host's real KSM."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KSM = Path("/sys/kernel/mm/ksm")
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs ksmrun with a state folder of its own, and puts KSM back afterwards."""
+    monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path / "state"))
+
+    def start(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [ksmrun, *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, **options
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    yield start
+    start("host", "restore", "--force")
+
+
+def value(name: str) -> str:
+    return (KSM / name).read_text().strip()
+
+
+def start_equal_programs(launcher: str, count: int, mib: int = 8) -> list[subprocess.Popen[bytes]]:
+    """Programs that hold the same bytes, ready when this returns."""
+    code = (
+        "import random, sys\nrandom.seed(1)\n"
+        f"data = random.randbytes({mib} << 20)\n"
+        "print('ready', flush=True)\nsys.stdin.read()"
+    )
+    programs = [
+        subprocess.Popen(
+            [launcher, "--quiet", "--", sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(count)
+    ]
+    for program in programs:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+    return programs
+
+
+def stop(programs: list[subprocess.Popen[bytes]]) -> None:
+    for program in programs:
+        program.communicate()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "not reached in time"
+        time.sleep(0.05)
+
+
+def test_on_off_and_restore(run: Run) -> None:
+    assert value("run") == "0"
+    done = run("host", "on")
+    assert done.returncode == 0
+    assert "run: 0 -> 1" in done.stdout
+    assert "undo: ksmrun host restore" in done.stdout
+    assert value("run") == "1"
+    assert run("host", "on").stdout == "run: 1 already\n"
+    run("host", "off")
+    run("host", "unmerge")
+    assert value("run") == "2"
+    assert run("host", "restore").stdout == "run: 2 -> 0\n"
+    assert value("run") == "0"
+    assert "nothing to restore" in run("host", "restore").stdout
+
+
+def test_set_and_its_refusals(run: Run) -> None:
+    assert run("host", "set", "pages_to_scan=2000", "sleep_millisecs=5").returncode == 0
+    assert (value("pages_to_scan"), value("sleep_millisecs")) == ("2000", "5")
+    done = run("host", "set", "pages_to_scan=-1")
+    assert done.returncode == 1
+    assert "not a value it takes" in done.stderr
+    done = run("host", "set", "bogus=1")
+    assert done.returncode == 1
+    assert "pages_to_scan" in done.stderr, "the tunables there are"
+    for bad in ("pages_to_scan", "=1", "pages_to_scan="):
+        assert run("host", "set", bad).returncode == 2
+    run("host", "restore")
+    assert (value("pages_to_scan"), value("sleep_millisecs")) == ("100", "20")
+
+
+def test_advisor(run: Run) -> None:
+    """EINVAL is explained; restoring brings back what the advisor overwrote."""
+    run("host", "set", "pages_to_scan=300")
+    assert run("host", "set", "advisor_mode=scan-time").returncode == 0
+    done = run("host", "set", "pages_to_scan=400")
+    assert done.returncode == 1
+    assert "advisor" in done.stderr
+    assert "advisor_mode=none" in done.stderr
+    assert run("host", "restore").returncode == 0
+    assert (value("pages_to_scan"), value("advisor_mode")) == ("100", "[none] scan-time")
+
+
+def test_what_needs_nothing_merged(run: Run, launcher: str) -> None:
+    """EBUSY is explained; restore unmerges by itself where the memory fits."""
+    run("host", "set", "max_page_sharing=300", "pages_to_scan=100000", "sleep_millisecs=0", "run=1")
+    programs = start_equal_programs(launcher, 2)
+    try:
+        wait_until(lambda: int(value("pages_shared")) > 1000)
+        done = run("host", "set", "max_page_sharing=400")
+        assert done.returncode == 1
+        assert "pages are shared" in done.stderr
+        assert "ksmrun host unmerge" in done.stderr
+        assert run("host", "restore").returncode == 0
+        assert (value("max_page_sharing"), value("run")) == ("256", "0")
+        assert value("pages_shared") == "0"
+    finally:
+        stop(programs)
+
+
+def test_restore_after_kill_9(run: Run, ksmrun: str) -> None:
+    """Killed at any moment of a change: restore mends it."""
+    for delay in range(0, 24):
+        process = subprocess.Popen(
+            [ksmrun, "host", "set", "pages_to_scan=1234", "sleep_millisecs=7", "run=1"],
+            stdout=subprocess.DEVNULL,
+        )
+        time.sleep(0.1 + delay * 0.006)
+        process.kill()
+        process.wait()
+        assert run("host", "restore").returncode == 0
+        assert [value(n) for n in ("pages_to_scan", "sleep_millisecs", "run")] == ["100", "20", "0"]
+
+
+@pytest.mark.parametrize("victim", ["measurer", "both"])
+def test_a_killed_measurement_gives_ksm_back(run: Run, tmp_path: Path, victim: str) -> None:
+    """kill -9 of the measurer: its guardian restores. Of both: `ksmrun host restore` does."""
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom ksmrun.host.borrow import borrowed\n"
+        "with borrowed({'run': '1', 'pages_to_scan': '4321'}, Path(sys.argv[1])):\n"
+        "    print('borrowed', flush=True)\n    time.sleep(60)\n"
+    )
+    state = tmp_path / "state"
+    measurer = subprocess.Popen(
+        [sys.executable, "-c", code, state], stdout=subprocess.PIPE, text=True
+    )
+    assert measurer.stdout is not None
+    assert measurer.stdout.readline() == "borrowed\n"
+    assert (value("run"), value("pages_to_scan")) == ("1", "4321")
+    busy = run("host", "restore")
+    assert f"left to the measurement of PID {measurer.pid}" in busy.stdout
+    assert value("run") == "1"
+    if victim == "both":
+        children = Path(f"/proc/{measurer.pid}/task/{measurer.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGKILL)
+    measurer.kill()
+    measurer.wait()
+    if victim == "both":
+        time.sleep(0.3)
+        assert value("run") == "1"
+        assert run("host", "restore").returncode == 0
+    wait_until(lambda: value("run") == "0" and value("pages_to_scan") == "100")
+    wait_until(lambda: not list(state.glob("borrowed-*")))
+
+
+def test_without_root(ksmrun: str, nobody: tuple[str, ...]) -> None:
+    for arguments in (["on"], ["set", "pages_to_scan=1"], ["restore"], ["unmerge", "--force"]):
+        command = [*nobody, ksmrun, "host", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.rstrip().endswith(shlex.join(["sudo", ksmrun, "host", *arguments]))
+
+
+def test_show(run: Run) -> None:
+    found = json.loads(run("host", "show", "--json").stdout)
+    assert found["tunables"]["run"] == 0
+    assert {file.name for file in KSM.iterdir()} == {*found["tunables"], *found["counters"]}
+    text = run("host", "show").stdout
+    for name in (*found["tunables"], *found["counters"]):
+        assert name in text
+    assert "saved: 0.0 MiB" in text
+
+
+def test_check(run: Run, launcher: str) -> None:
+    done = run("check")
+    assert done.returncode == 1
+    assert "Nothing would merge: off (run=0); to do: sudo ksmrun host on" in done.stdout
+    run("host", "on")
+    done = run("check", "--json", "--", "python3", "-c", "pass")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, found
+    assert found["merges"] is True
+    assert found["target"]["libc"] == "glibc"
+    assert found["command_line"] == f"{launcher} --merge=on -- python3 -c pass"
+    assert {row["status"] for row in found["rows"]} <= {"ok", "warn"}
+    assert run("check", "--", "no-such-command").returncode == 1
+
+
+def test_ps(run: Run, launcher: str, ps_of_nobody: tuple[str, ...]) -> None:
+    assert "no merge-enabled process" in run("ps").stdout
+    programs = start_equal_programs(launcher, 3)
+    try:
+        run("host", "set", "pages_to_scan=100000", "sleep_millisecs=0", "run=1")
+        pids = {program.pid for program in programs}
+        wait_until(lambda: int(value("pages_sharing")) > 2 * (8 << 20) // 4096)
+        # The last pages merge while we look; then all counters stand still.
+        run("host", "off")
+        found = json.loads(run("ps", "--json").stdout)
+        assert {process["pid"] for process in found["processes"]} == pids
+        for process in found["processes"]:
+            assert process["merging_pages"] >= (8 << 20) // 4096
+            assert process["enabled_by"] == "prctl"
+            assert process["rss_bytes"] > process["pss_bytes"] > 0
+        # Against the kernel's own total, which counts the metadata of all processes too.
+        assert abs(found["total_profit_bytes"] - int(value("general_profit"))) < 1 << 20
+        assert sum(p["profit_bytes"] for p in found["processes"]) > found["total_profit_bytes"]
+        text = run("ps").stdout
+        assert all(str(pid) in text for pid in pids)
+        assert "3 processes; together they save" in text
+        # Somebody else sees that there is more than he may read.
+        done = subprocess.run(ps_of_nobody, capture_output=True, text=True, check=True)
+        assert "could not be read" in done.stdout
+        assert "sudo" in done.stdout
+    finally:
+        stop(programs)
+
+
+def test_ps_while_processes_come_and_go(run: Run, launcher: str) -> None:
+    churn = f"for i in $(seq 2000); do {launcher} --quiet -- true; done"
+    process = subprocess.Popen(["sh", "-c", churn], start_new_session=True)
+    try:
+        for _ in range(8):
+            assert run("ps").returncode == 0
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_version_is_quick_and_all_commands_have_examples(run: Run) -> None:
+    assert run("--version").stdout.startswith("ksmrun ")
+    code = "import sys, ksmrun.__main__ as m; sys.argv = ['ksmrun', '--version']; m.main(); "
+    code += "assert 'typer' not in sys.modules and 'psutil' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    for command in ([], ["run"], ["check"], ["ps"], ["host"]):
+        assert "Example: " in run(*command, "--help").stdout, command
+    for name in ("on", "off", "unmerge", "set", "restore", "show"):
+        assert "Example: " in run("host", name, "--help").stdout, name
+    for command in ([], ["host"]):
+        assert "Usage:" in run(*command).stdout + run(*command).stderr

@@ -1,0 +1,61 @@
+"""Each room imports only what the design's table allows."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import ksmrun
+
+PACKAGE = Path(ksmrun.__file__).parent
+ALL = {"model", "facts", "plan", "launch", "observe", "host", "commands"}
+ALLOWED = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "model": set(),
+    "facts": {"model"},
+    "plan": {"model"},
+    "launch": {"model"},
+    "observe": {"model", "facts"},
+    "host": {"model", "facts"},
+    "commands": ALL - {"commands"},
+    "cli": {"model", "commands"},
+}
+# typer takes longer to import than all else together, and only these need it.
+TYPER_ROOMS = {"cli", "commands"}
+
+
+def imports(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def room(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.name))
+def test_imports_follow_the_table(file: Path) -> None:
+    here = room(file)
+    for name in imports(file):
+        parts = name.split(".")
+        if parts[0] == "ksmrun" and len(parts) > 1:
+            there = parts[1]
+            if there in ("__version__", here):
+                continue
+            assert there in ALLOWED[here], f"{here} imports {name}"
+        if parts[0] == "typer":
+            assert here in TYPER_ROOMS, f"{here} imports typer"
+
+
+def test_the_installed_package_is_tested() -> None:
+    """Not the source tree: there the launcher is missing."""
+    assert (PACKAGE / "libexec" / "ksmrun-exec").exists()

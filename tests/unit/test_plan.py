@@ -1,0 +1,174 @@
+"""Decisions, without a kernel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ksmrun.model import (
+    HostFacts,
+    KsmFacts,
+    MergeMode,
+    Plan,
+    Probe,
+    Refusal,
+    Request,
+    TargetFacts,
+    ThpMode,
+)
+from ksmrun.plan.doctor import duration, examine, pass_seconds, would_merge
+from ksmrun.plan.launch import OBSTACLES, plan_launch, shell_line
+
+# As 6.18 answers; the others differ from it as older kernels do.
+GOOD = Probe(
+    kernel="6.18.0",
+    machine="x86_64",
+    prctl_supported=True,
+    prctl_obstacle=None,
+    kept_over_fork=True,
+    kept_over_exec=True,
+    scanned_after_exec="unknown",
+    known_not_scanned=None,
+    vma_steps=64,
+    mmap_vmas=1,
+    brk_vmas=0,
+    ksm_stat_fields=("ksm_rmap_items",),
+    ptrace_allowed=True,
+    set_mm_map_allowed=True,
+)
+OLD = replace(
+    GOOD,
+    kernel="6.1.0",
+    prctl_supported=False,
+    prctl_obstacle="kernel-too-old",
+    kept_over_exec=None,
+)
+LOSES = replace(GOOD, kernel="6.6.9", kept_over_exec=False)
+NEVER_SCANS = replace(GOOD, kernel="6.8.3", known_not_scanned="6.7 to 6.8.11")
+SPLITS = replace(GOOD, kernel="6.12.43", mmap_vmas=65, brk_vmas=64)
+TARGET = TargetFacts("/bin/server")
+REQUEST = Request((b"server", b"--port", b"1"))
+KSM = KsmFacts(True, 4096, {"run": 1, "pages_to_scan": 100, "sleep_millisecs": 20})
+HOST = HostFacts(
+    kernel="6.18.0",
+    ksm=KSM,
+    mem_total_bytes=8 << 30,
+    mem_available_bytes=4 << 30,
+    anonymous_bytes=2 << 30,
+    swap_total_bytes=0,
+    swap_free_bytes=0,
+    zswap_enabled=None,
+    thp_enabled="madvise",
+    max_map_count=65530,
+    numa_nodes=1,
+    container=None,
+    hidepid=False,
+    seccomp_mode=0,
+    no_new_privs=False,
+    capabilities=(),
+    ksm_writable=False,
+)
+
+
+def plan(request: Request = REQUEST, probe: Probe | None = GOOD) -> Plan:
+    planned = plan_launch(request, b"/x/ksmrun-exec", probe, TARGET)
+    assert isinstance(planned, Plan)
+    return planned
+
+
+def test_the_command_line() -> None:
+    assert plan().argv == (b"/x/ksmrun-exec", b"--merge=on", b"--", b"server", b"--port", b"1")
+    request = Request((b"x",), MergeMode.OFF, ThpMode.OFF, True, True, True)
+    options = (b"--merge=off", b"--thp=off", b"--require", b"--quiet", b"--verify")
+    assert plan(request).argv == (b"/x/ksmrun-exec", *options, b"--", b"x")
+
+
+def test_mechanisms() -> None:
+    assert plan().mechanism == "prctl"
+    assert plan(probe=None).mechanism == "prctl"
+    assert plan(probe=OLD).mechanism == "none"
+    assert plan(probe=LOSES).mechanism == "none"
+    assert plan(replace(REQUEST, merge=MergeMode.OFF)).mechanism == "none"
+
+
+def test_require_refuses_where_nothing_would_merge() -> None:
+    request = replace(REQUEST, require=True)
+    for probe in (OLD, LOSES):
+        planned = plan_launch(request, b"x", probe, TARGET)
+        assert isinstance(planned, Refusal)
+        assert planned.what and planned.todo
+    for other in (GOOD, NEVER_SCANS, SPLITS, None):
+        assert isinstance(plan_launch(request, b"x", other, TARGET), Plan)
+    off = replace(request, merge=MergeMode.OFF)
+    assert isinstance(plan_launch(off, b"x", OLD, TARGET), Plan)
+
+
+def test_warnings_name_kernel_and_remedy() -> None:
+    assert plan().warnings == ()
+    assert plan(probe=OLD).warnings == (), "the launcher says this one"
+    for probe, words in ((LOSES, "loses"), (NEVER_SCANS, "never scan"), (SPLITS, "max_map_count")):
+        (warning,) = plan(probe=probe).warnings
+        assert words in warning
+        assert "to do:" in warning
+        assert plan(replace(REQUEST, merge=MergeMode.OFF), probe).warnings == ()
+    assert plan(probe=replace(NEVER_SCANS, scanned_after_exec="yes")).warnings == ()
+
+
+def test_every_obstacle_of_the_launcher_is_known() -> None:
+    for obstacle in OBSTACLES:
+        probe = replace(OLD, prctl_obstacle=obstacle)
+        assert any(row.status == "fail" for row in examine(HOST, probe))
+
+
+@given(st.lists(st.binary(min_size=1).filter(lambda b: b"\0" not in b), min_size=1))
+def test_shell_line_is_never_cut(words: list[bytes]) -> None:
+    line = shell_line(plan(Request(tuple(words))))
+    for word in words:
+        assert word.replace(b"'", b"'\"'\"'") in line
+
+
+def test_check_of_a_good_host() -> None:
+    rows = examine(HOST, GOOD)
+    assert would_merge(rows)
+    assert all(row.todo for row in rows if row.status == "fail")
+
+
+def test_check_fails_where_nothing_merges() -> None:
+    for host, probe in (
+        (replace(HOST, ksm=replace(KSM, values={**KSM.values, "run": 0})), GOOD),
+        (replace(HOST, ksm=replace(KSM, values={**KSM.values, "run": 2})), GOOD),
+        (replace(HOST, ksm=replace(KSM, values={**KSM.values, "run": "garbage"})), GOOD),
+        (replace(HOST, ksm=KsmFacts(False, 4096, {})), GOOD),
+        (HOST, OLD),
+        (HOST, LOSES),
+    ):
+        rows = examine(host, probe)
+        assert not would_merge(rows)
+        assert all(row.todo for row in rows if row.status == "fail")
+
+
+def test_check_warns() -> None:
+    def warned(item: str, host: HostFacts = HOST, probe: Probe = GOOD) -> bool:
+        return any(row.item == item and row.status == "warn" for row in examine(host, probe))
+
+    slow = replace(HOST, anonymous_bytes=40 << 30)
+    assert warned("scan rate", slow)
+    assert warned("VMA merging", probe=SPLITS)
+    assert warned("scan after exec", probe=NEVER_SCANS)
+    assert warned("vm.max_map_count", replace(HOST, max_map_count=1000))
+    assert warned("huge pages", replace(HOST, thp_enabled="always"))
+    assert warned("swap", replace(HOST, swap_total_bytes=100, swap_free_bytes=50))
+    two_nodes = replace(HOST, numa_nodes=2)
+    assert not warned("NUMA", two_nodes)
+    apart = replace(KSM, values={**KSM.values, "merge_across_nodes": 0})
+    assert warned("NUMA", replace(two_nodes, ksm=apart))
+    assert warned("/proc", replace(HOST, hidepid=True))
+
+
+def test_pass_time_is_that_of_the_kernel_facts() -> None:
+    """5,000 pages/s: one pass over 40 GiB takes 35 minutes."""
+    seconds = pass_seconds(KSM, 40 << 30)
+    assert seconds is not None
+    assert duration(seconds) == "35 min"

@@ -1,0 +1,40 @@
+"""The settle rule on made-up series."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ksmrun.model import Sample
+from ksmrun.observe.settle import has_settled, settle_progress
+
+
+def series(*points: tuple[int, int]) -> list[Sample]:
+    """Samples from (full_scans, merged pages)."""
+    return [Sample(0, 1, 0, 0, 0, 0, 0, merged, 0, scans, 0) for scans, merged in points]
+
+
+def test_three_scans_without_change() -> None:
+    assert not has_settled([])
+    assert not has_settled(series((5, 10000)))
+    assert not has_settled(series((5, 10000), (6, 10000), (7, 10000)))
+    assert has_settled(series((5, 10000), (6, 10000), (7, 10000), (8, 10000)))
+    assert has_settled(series((5, 10000), (9, 10050)))
+
+
+def test_movement_in_between_counts() -> None:
+    assert not has_settled(series((5, 10000), (6, 5000), (8, 10000)))
+    assert not has_settled(series((0, 0), (1, 5000), (2, 9000), (3, 10000)))
+    assert has_settled(series((0, 0), (1, 5000), (2, 10000), (5, 10000)))
+
+
+def test_merging_that_never_begins_settles_too() -> None:
+    assert has_settled(series((5, 0), (8, 0)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 10**6)), min_size=1))
+def test_progress_is_whole_only_when_settled(points: list[tuple[int, int]]) -> None:
+    samples = series(*sorted(points))
+    progress = settle_progress(samples)
+    assert 0 <= progress <= 1
+    assert (progress == 1) == has_settled(samples)

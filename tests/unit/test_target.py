@@ -1,0 +1,102 @@
+"""What is read from a program before it starts, against real programs and damaged ones."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ksmrun.facts.target import look_at
+
+PATH = {b"PATH": b"/usr/bin:/bin"}
+ELF = Path("/bin/true").read_bytes()
+
+
+def script(folder: Path, text: str | bytes, name: str = "script") -> bytes:
+    file = folder / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    file.chmod(0o755)
+    return str(file).encode()
+
+
+@pytest.mark.parametrize(
+    ("options", "dynamic", "pie", "libc"),
+    [
+        (["gcc"], True, True, "glibc"),
+        (["gcc", "-no-pie"], True, False, "glibc"),
+        (["gcc", "-static"], False, False, None),
+        (["gcc", "-static-pie"], False, True, None),
+        (["musl-gcc"], True, True, "musl"),
+        (["musl-gcc", "-static", "-no-pie"], False, False, None),
+    ],
+)
+def test_real_programs(
+    tmp_path: Path, options: list[str], dynamic: bool, pie: bool, libc: str | None
+) -> None:
+    source = tmp_path / "x.c"
+    source.write_text("int main(void) { return 0; }\n")
+    program = tmp_path / "x"
+    subprocess.run([*options, "-o", program, source], check=True)
+    facts = look_at(str(program).encode(), PATH)
+    assert (facts.dynamic, facts.pie, facts.libc) == (dynamic, pie, libc)
+    assert (facts.elf_class_bits, facts.note) == (64, None)
+    assert not facts.setuid
+    program.chmod(0o6755)
+    facts = look_at(str(program).encode(), PATH)
+    assert facts.setuid and facts.setgid
+
+
+def test_scripts_are_followed(tmp_path: Path) -> None:
+    true = str(Path(shutil.which("true") or "").resolve())
+    for line in (
+        "#!/bin/true",
+        "#! /bin/true -x",
+        "#!/usr/bin/env true",
+        "#!/usr/bin/env -S A=1 true",
+    ):
+        command = script(tmp_path, f"{line}\n")
+        facts = look_at(command, PATH)
+        assert facts.path is not None
+        assert str(Path(facts.path).resolve()) == true, line
+        assert facts.interpreters == (command.decode(),)
+        assert facts.dynamic
+
+
+def test_script_without_interpreter_line_is_the_shells(tmp_path: Path) -> None:
+    assert look_at(script(tmp_path, "echo hi\n"), PATH).path == "/bin/sh"
+
+
+def test_a_script_of_itself_ends(tmp_path: Path) -> None:
+    file = tmp_path / "loop"
+    facts = look_at(script(tmp_path, f"#!{file}\n", "loop"), PATH)
+    assert facts.path is None
+    assert "deeper" in (facts.note or "")
+
+
+def test_unknown_is_not_a_failure(tmp_path: Path) -> None:
+    assert "not found" in (look_at(b"no-such-command", PATH).note or "")
+    assert "not found" in (look_at(b"", PATH).note or "")
+    assert "not found" in (look_at(b"/etc/passwd", PATH).note or "")
+    facts = look_at(script(tmp_path, ELF[:100]), PATH)
+    assert facts.elf_class_bits is None
+    assert "not a readable ELF file" in (facts.note or "")
+    assert look_at(script(tmp_path, b"\0\1\2"), PATH).note is not None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    cut=st.integers(4, 2000),
+    changes=st.lists(st.tuples(st.integers(4, 1500), st.integers(0, 255)), max_size=8),
+)
+def test_damaged_elf_files(cut: int, changes: list[tuple[int, int]]) -> None:
+    data = bytearray(ELF[:cut] if cut < 1800 else ELF)
+    for place, value in changes:
+        if place < len(data):
+            data[place] = value
+    with tempfile.TemporaryDirectory() as folder:
+        look_at(script(Path(folder), bytes(data)), PATH)
