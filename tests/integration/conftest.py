@@ -48,7 +48,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
 
 @pytest.fixture(scope="session")
 def launcher() -> str:
-    return str(launcher_path())
+    """The installed one; run.sh names the one built with sanitizers for a second round."""
+    return os.environ.get("KSMRUN_TEST_LAUNCHER") or str(launcher_path())
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,257 @@
+"""What merging saves on real programs: copies of each without, then with it. See quickstart.sh."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ksmrun.facts.ksm import read_ksm
+from ksmrun.facts.launcher import launcher_path
+from ksmrun.host.borrow import borrowed
+from ksmrun.launch.fleet import Copy, Fleet, launcher_line, log_has
+from ksmrun.model import KsmrunError, MergeMode, RunResult, Sample
+from ksmrun.observe.processes import list_processes
+from ksmrun.observe.sampler import sample
+from ksmrun.observe.settle import has_settled, settle_progress
+
+MIB = 1 << 20
+# Copies started within one second can share seeds of the time, which those of a real host do not.
+STAGGER_SECONDS = 1.3
+READY_SECONDS = 180.0
+SETTLE_SECONDS = 300.0
+QUIET_SECONDS = 5.0
+# Up to 250,000 pages (977 MiB) a second: fast enough to watch. Both arms run under it.
+TUNABLES = {"run": "1", "pages_to_scan": "5000", "sleep_millisecs": "20", "use_zero_pages": "1"}
+
+# As WordNet is meant to be read: the data files as they are, and an index of offsets into them.
+LOAD_WORDNET = """
+import json, pathlib, signal
+texts, index = {}, {}
+for kind in ("noun", "verb", "adj", "adv"):
+    texts[kind] = pathlib.Path(f"/usr/share/wordnet/data.{kind}").read_bytes()
+    for line in pathlib.Path(f"/usr/share/wordnet/index.{kind}").open():
+        if not line.startswith(" "):
+            words = line.split()
+            index[kind, words[0]] = [int(offset) for offset in words[-int(words[2]) :]]
+folder = pathlib.Path("/usr/share/iso-codes/json")
+codes = {file.name: json.loads(file.read_text()) for file in folder.glob("iso_*.json")}
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program to run copies of: its title, its command for a UDP port, and its ready line."""
+
+    title: str
+    file: str
+    command: Callable[[int], list[str]]
+    is_ready: Callable[[Path], bool]
+
+
+PROGRAMS = {
+    "ddnet": Program(
+        "DDNet game server",
+        "/usr/games/DDNet-Server",
+        lambda port: [
+            "/usr/games/DDNet-Server",
+            *("sv_ipv4only 1", "bindaddr 127.0.0.1", f"sv_port {port}", "sv_register 0"),
+        ],
+        log_has(b"server: version"),
+    ),
+    "openttd": Program(
+        "OpenTTD game server",
+        "/usr/games/openttd",
+        lambda port: [*("/usr/games/openttd", f"-D127.0.0.1:{port}", "-G42", "-g", "-dnet=3")],
+        log_has(b"Initializing UDP listeners"),
+    ),
+    "python": Program(
+        "CPython with WordNet",
+        "/usr/share/wordnet/data.noun",
+        lambda _port: [sys.executable, "-c", LOAD_WORDNET],
+        log_has(b"ready"),
+    ),
+}
+
+
+def main() -> int:
+    """Runs the chosen programs and prints one table. Returns the exit code."""
+    # A killed terminal or a service manager end it as Ctrl-C does: the fleet stops, KSM goes back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    parser = argparse.ArgumentParser(description="Show what merging saves on real programs.")
+    parser.add_argument("--copies", type=int, default=8)
+    parser.add_argument("--program", action="append", choices=PROGRAMS, help="all, unless named")
+    arguments = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    chosen = [PROGRAMS[name] for name in arguments.program or PROGRAMS]
+    present = [program for program in chosen if Path(program.file).exists()]
+    for program in chosen:
+        if program not in present:
+            console.print(f"left out: {program.title}; {program.file} is not installed")
+    try:
+        with ksm_on(console) as can_merge:
+            arms = (MergeMode.OFF, MergeMode.ON) if can_merge else (MergeMode.OFF,)
+            results = [
+                run_arm(console, program, arm, arguments.copies)
+                for program in present
+                for arm in arms
+            ]
+    except KsmrunError as error:
+        console.print(f"quickstart: {error}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("quickstart: interrupted; every copy is stopped, KSM is as it was")
+        return 130
+    print_results(console, results, arguments.copies)
+    return 0
+
+
+@contextlib.contextmanager
+def ksm_on(console: Console) -> Iterator[bool]:
+    """KSM switched on for the block, if this user may; yields whether memory can merge."""
+    ksm = read_ksm()
+    if any(process.merging_pages for process in list_processes().processes):
+        console.print("note: something else merges on this host already; the counters include it")
+    if os.geteuid() == 0 and ksm.present:
+        known = {name: value for name, value in TUNABLES.items() if name in ksm.values}
+        if ksm.values.get("advisor_mode", "none") != "none":
+            known = {"advisor_mode": "none", **known}
+        with borrowed(known):
+            yield True
+        return
+    is_on = ksm.number("run") == 1
+    if is_on:
+        console.print("not root: KSM stays as it is set, which may take long to settle")
+    else:
+        console.print(
+            "not root, and KSM is off: only the memory without merging can be shown; "
+            "to do: sudo ksmrun host on, or run this as root"
+        )
+    yield is_on
+
+
+def run_arm(console: Console, program: Program, arm: MergeMode, copies: int) -> RunResult:
+    """One fleet from start to stop, with a progress bar for each phase."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    name = f"{program.title}, merging {arm.value}"
+    is_plain = not console.is_terminal
+    if is_plain:
+        console.print(f"{name}: starting {copies} copies, then measuring")
+    with (
+        tempfile.TemporaryDirectory(prefix="ksmrun-quickstart-") as scratch,
+        Fleet() as fleet,
+        Progress(*columns, console=console, transient=True, disable=is_plain) as progress,
+    ):
+        started = time.monotonic()
+        before = sample((), started)
+        task = progress.add_task(f"{name}: starting", total=copies)
+        for number in range(copies):
+            folder = Path(scratch) / str(number)
+            folder.mkdir()
+            fleet.start(copy(program, arm, folder))
+            progress.advance(task)
+            time.sleep(STAGGER_SECONDS)
+        progress.update(task, description=f"{name}: waiting until all are ready", total=None)
+        fleet.wait_ready(program.is_ready, READY_SECONDS)
+        ready = time.monotonic()
+        samples = []
+        while True:
+            fleet.check_alive()
+            samples.append(sample(fleet.pids, started))
+            waited = time.monotonic() - ready
+            if arm is MergeMode.OFF:
+                done, share, settled = waited >= QUIET_SECONDS, waited / QUIET_SECONDS, True
+            else:
+                settled = has_settled(samples)
+                done, share = settled or waited >= SETTLE_SECONDS, settle_progress(samples)
+            progress.update(task, description=f"{name}: settling", total=1, completed=share)
+            if done:
+                return RunResult(name, arm, before, samples[-1], settled, waited)
+            time.sleep(0.5)
+
+
+def copy(program: Program, arm: MergeMode, folder: Path) -> Copy:
+    """One copy, with a folder and a port of its own on the loopback address."""
+    environment = {**os.environ, "HOME": str(folder)}
+    command = program.command(free_udp_port())
+    options = (f"--merge={arm.value}", "--quiet")
+    return Copy(launcher_line(launcher_path(), options, command), folder, environment)
+
+
+def free_udp_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def print_results(console: Console, results: list[RunResult], copies: int) -> None:
+    """One table; the share saved is of PSS, which counts each shared page once over its users."""
+    table = Table(title=f"{copies} copies of each program, MiB", title_justify="left")
+    table.add_column("program")
+    for column in ("RSS", "PSS", "anonymous PSS", "MemAvailable taken", "pages merged"):
+        table.add_column(column, justify="right")
+    table.add_column("ksmd CPU s", justify="right")
+    table.add_column("settled after s", justify="right")
+    for result in results:
+        before, after = result.before, result.measured
+        is_on = result.merge is MergeMode.ON
+        table.add_row(
+            result.name,
+            *(mib(size) for size in (after.rss_bytes, after.pss_bytes, after.pss_anonymous_bytes)),
+            mib((before.mem_available_bytes or 0) - (after.mem_available_bytes or 0)),
+            str(merged(after) - merged(before)) if is_on else "-",
+            f"{(after.ksmd_cpu_seconds or 0) - (before.ksmd_cpu_seconds or 0):.1f}"
+            if is_on
+            else "-",
+            f"{result.settle_seconds:.0f}{'' if result.settled else ' (not yet)'}"
+            if is_on
+            else "-",
+        )
+    console.print(table)
+    for off, on in itertools.pairwise(results):
+        if off.merge is MergeMode.OFF and on.merge is MergeMode.ON:
+            console.print(verdict(off, on), highlight=False)
+
+
+def verdict(off: RunResult, on: RunResult) -> str:
+    """What merging saved, in a sentence."""
+    without, with_ = off.measured.pss_anonymous_bytes, on.measured.pss_anonymous_bytes
+    taken = [
+        (r.before.mem_available_bytes or 0) - (r.measured.mem_available_bytes or 0)
+        for r in (off, on)
+    ]
+    return (
+        f"{on.name.partition(',')[0]}: anonymous memory {mib(without)} -> {mib(with_)} MiB "
+        f"({1 - with_ / without:.0%} saved); MemAvailable gained: {mib(taken[0] - taken[1])} MiB"
+    )
+
+
+def merged(sample: Sample) -> int:
+    """Pages that need no memory of their own."""
+    return (sample.pages_sharing or 0) + (sample.zero_pages or 0)
+
+
+def mib(size_bytes: int) -> str:
+    """Whole MiB."""
+    return f"{size_bytes / MIB:.0f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What a launch costs: whole-process times, interleaved, as ratios of medians.
+
+.venv/bin/python tests/bench/startup.py [ROUNDS]
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ksmrun.facts.launcher import launcher_path
+
+ROUNDS = 60
+EMPTY_APP = """
+import typer
+app = typer.Typer()
+@app.command()
+def main() -> None: ...
+app()
+"""
+
+
+def once(command: list[str]) -> float:
+    """Wall-clock seconds from spawn to exit, without a shell and without a fork of Python."""
+    started = time.perf_counter()
+    pid = os.posix_spawnp(command[0], command, os.environ)
+    _, status = os.waitpid(pid, 0)
+    elapsed = time.perf_counter() - started
+    assert status == 0, command
+    return elapsed
+
+
+def main() -> None:
+    """Prints a table in Markdown."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    ksmrun = str(Path(sys.executable).with_name("ksmrun"))
+    with tempfile.TemporaryDirectory() as folder:
+        empty_app = Path(folder) / "empty.py"
+        empty_app.write_text(EMPTY_APP)
+        commands = {
+            "env true": ["env", "true"],
+            "setpriv true": ["setpriv", "true"],
+            "ksmrun-exec true": [str(launcher_path()), "--quiet", "true"],
+            "python3 -c pass": [sys.executable, "-c", "pass"],
+            "empty typer app": [sys.executable, str(empty_app)],
+            "ksmrun --version": [ksmrun, "--version"],
+            "ksmrun run -- true": [ksmrun, "run", "--quiet", "--", "true"],
+        }
+        subprocess.run(commands["ksmrun run -- true"], check=True)
+        times: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(rounds):
+            for name, command in commands.items():
+                times[name].append(once(command))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    print("| command | median ms | least ms | times `env true` |")
+    print("|---|---|---|---|")
+    for name, values in times.items():
+        ratio = medians[name] / medians["env true"]
+        print(f"| `{name}` | {medians[name] * 1e3:.2f} | {min(values) * 1e3:.2f} | {ratio:.2f} |")
+    added = medians["ksmrun run -- true"] - medians["empty typer app"]
+    print(f"\n`ksmrun run` adds {added * 1e3:.0f} ms to an empty typer app.")
+
+
+if __name__ == "__main__":
+    main()

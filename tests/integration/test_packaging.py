@@ -1,0 +1,66 @@
+"""What the wheel and the sdist hold, and the launcher where there is nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+DIST = Path(__file__).parents[2] / "dist"
+LAUNCHER_BYTES_MAX = 100 * 1024
+
+
+def test_wheel() -> None:
+    """tests/run.sh built it; the launcher in it is static, small and can be run."""
+    (wheel,) = DIST.glob("*.whl")
+    assert "-py3-none-linux" in wheel.name
+    with zipfile.ZipFile(wheel) as archive:
+        entries = {entry.filename: entry for entry in archive.infolist()}
+        launcher = entries["ksmrun/libexec/ksmrun-exec"]
+        scripts = {Path(name).name: e for name, e in entries.items() if "/scripts/" in name}
+        assert {"ksmrun", "ksmrun-exec"} <= scripts.keys()
+        for entry in (launcher, *scripts.values()):
+            assert entry.external_attr >> 16 & 0o111 == 0o111, entry.filename
+            assert entry.file_size < LAUNCHER_BYTES_MAX
+        assert archive.read(launcher).startswith(b"\x7fELF")
+        assert not any(name.startswith("tests/") for name in entries)
+
+
+def test_sdist() -> None:
+    (sdist,) = DIST.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    for name in ("pyproject.toml", "native/CMakeLists.txt", "native/exec/main.c", "LICENSE"):
+        assert name in names
+
+
+def test_installed_commands_can_be_run(ksmrun: str) -> None:
+    beside = Path(sys.executable).with_name("ksmrun-exec")
+    for command in ([str(beside), "--version"], [ksmrun, "--version"]):
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.split()[1] == "0.1.0"
+
+
+def test_in_a_root_with_nothing_else(launcher: str, programs: Any, tmp_path: Path) -> None:
+    """A container that holds the launcher and the target: no libc, no /proc, no /sys, no shell."""
+    shutil.copy(launcher, tmp_path / "ksmrun-exec")
+    shutil.copy(programs.flag_static, tmp_path / "flag")
+    for options in ([], ["--verify"], ["--require"], ["--thp=off"]):
+        command = ["chroot", str(tmp_path), "/ksmrun-exec", *options, "--", "/flag"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert ("/proc" in done.stderr) == (options == ["--verify"])
+    for target, code in (("/missing", 127), ("flag", 127), ("/", 126)):
+        command = ["chroot", str(tmp_path), "/ksmrun-exec", target]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == code
+
+
+def test_through_a_link(ksmrun: str, tmp_path: Path) -> None:
+    """As pipx and admins put it into /usr/local/bin."""
+    link = tmp_path / "ksmrun"
+    link.symlink_to(ksmrun)
+    subprocess.run([str(link), "--version"], check=True, stdout=subprocess.DEVNULL)

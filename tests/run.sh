@@ -1,0 +1,89 @@
+#!/bin/sh
+# Every test, on a machine that may be fresh: installs what it needs, checks the style, builds sdist
+# and wheel, and tests the installed wheel. `tests/run.sh --full` adds the long runs.
+set -eu
+cd "$(dirname "$0")/.."
+full=
+[ "${1-}" != --full ] || full=1
+
+step() {
+    echo
+    echo "== $*"
+}
+
+step "system packages"
+packages="gcc libc6-dev musl-tools cmake ninja-build python3-dev python3-venv libcap-dev libcap2-bin
+    clang-format shellcheck libcmocka-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+    util-linux mount valgrind ddnet-server openttd openttd-opengfx wordnet-base iso-codes"
+missing=
+for package in $packages; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+        missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+    [ "$(id -u)" = 0 ] || {
+        echo "missing, and not root; to do: sudo apt-get install$missing" >&2
+        exit 1
+    }
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing \
+        >/dev/null
+fi
+
+step "wheel and sdist, installed into .venv"
+[ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
+pip() { .venv/bin/python -m pip --disable-pip-version-check -qq "$@"; }
+rm -rf dist
+pip install build
+# The wheel is built from the sdist, so both are known to be whole.
+.venv/bin/python -m build --outdir dist . >/dev/null
+for wheel in dist/*.whl; do
+    pip uninstall -y ksmrun
+    pip install "$wheel[test]"
+done
+
+step "style and types"
+.venv/bin/ruff format --check .
+.venv/bin/ruff check .
+.venv/bin/mypy ksmrun tests examples
+shellcheck .ci/run tests/run.sh examples/*.sh
+clang-format --dry-run -Werror native/*/*.[ch] tests/native/*.[ch] tests/integration/programs/*.c
+
+step "C tests under ASan and UBSan"
+cmake -S native -B build/sanitize -G Ninja -DKSMRUN_SANITIZE=ON >/dev/null
+cmake --build build/sanitize >/dev/null
+ctest --test-dir build/sanitize --output-on-failure
+
+# Run from tests/, so that the source tree cannot be imported instead of the wheel.
+cd tests
+step "Python tests: units, then real programs on the real KSM"
+../.venv/bin/pytest -q unit integration
+
+step "the launcher built with ASan and UBSan, on the same real programs"
+# Its leaks are the exec's to clear; the preload test needs ASan's own library first.
+KSMRUN_TEST_LAUNCHER="$PWD/../build/sanitize/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
+    ../.venv/bin/pytest -q integration/test_launch.py integration/test_fail_open.py \
+    -k "ksmrun-exec or verify or seccomp or preload"
+
+if [ -n "$full" ]; then
+    step "the launcher under valgrind"
+    cmake -S ../native -B ../build/valgrind -G Ninja -DKSMRUN_MUSL=OFF >/dev/null
+    cmake --build ../build/valgrind >/dev/null
+    for arguments in --help --probe --bogus "--verify nope" "--quiet /etc" "--preload=/x nope"; do
+        code=0
+        # shellcheck disable=SC2086 # a list of words
+        valgrind -q --error-exitcode=77 --child-silent-after-fork=yes \
+            ../build/valgrind/ksmrun-exec $arguments >/dev/null 2>&1 || code=$?
+        [ "$code" != 77 ] || {
+            echo "valgrind: ksmrun-exec $arguments" >&2
+            exit 1
+        }
+    done
+
+    step "quickstart, whole"
+    sh ../examples/quickstart.sh
+
+    step "start-up benchmark"
+    ../.venv/bin/python bench/startup.py
+fi
