@@ -40,7 +40,7 @@ pip install build
 .venv/bin/python -m build --outdir dist . >/dev/null
 for wheel in dist/*.whl; do
     pip uninstall -y ksmrun
-    pip install "$wheel[test]"
+    pip install "${wheel}[test]"
 done
 
 step "style and types"
