@@ -14,7 +14,7 @@ step() {
 step "system packages"
 packages="gcc libc6-dev musl-tools cmake ninja-build python3-dev python3-venv libcap-dev libcap2-bin
     clang-format shellcheck libcmocka-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
-    util-linux mount valgrind ddnet-server openttd openttd-opengfx wordnet-base iso-codes"
+    util-linux mount valgrind user-mode-linux ddnet-server openttd openttd-opengfx wordnet-base iso-codes"
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||

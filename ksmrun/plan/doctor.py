@@ -58,11 +58,11 @@ def _kernel(probe: Probe) -> Iterator[CheckRow]:
     obstacle = obstacle_to_merging(probe)
     if obstacle is not None:
         yield CheckRow("kernel", "fail", f"{probe.kernel}: {obstacle[0]}", obstacle[1])
-    else:
-        kept = "keeps the merge flag over exec"
-        if probe.kept_over_exec is None:
-            kept = "whether the merge flag is kept over exec could not be seen"
-        yield CheckRow("kernel", "ok", f"{probe.kernel}: {kept}")
+        return
+    kept = "keeps the merge flag over exec"
+    if probe.kept_over_exec is None:
+        kept = "whether the merge flag is kept over exec could not be seen"
+    yield CheckRow("kernel", "ok", f"{probe.kernel}: {kept}")
     if probe.known_not_scanned is not None and probe.scanned_after_exec != "yes":
         yield CheckRow(
             "scan after exec",
@@ -184,12 +184,13 @@ def _place(host: HostFacts) -> Iterator[CheckRow]:
     if host.container is not None and host.ksm_writable:
         yield CheckRow("container", "ok", f"marks of {host.container}, but KSM can be tuned here")
     elif host.container is not None:
+        needs_host = host.ksm.present and host.ksm.number("run") != 1
         yield CheckRow(
             "container",
-            "ok" if host.ksm.number("run") == 1 else "warn",
+            "warn" if needs_host else "ok",
             f"inside {host.container}: KSM is the host's and is switched there; `ps` sees only "
             "this container",
-            "" if host.ksm.number("run") == 1 else "on the host: sudo ksmrun host on",
+            "on the host: sudo ksmrun host on" if needs_host else "",
         )
     else:
         yield CheckRow("container", "ok", "not in one")

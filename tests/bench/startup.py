@@ -28,7 +28,8 @@ app()
 def once(command: list[str]) -> float:
     """Wall-clock seconds from spawn to exit, without a shell and without a fork of Python."""
     started = time.perf_counter()
-    pid = os.posix_spawnp(command[0], command, os.environ)
+    quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=quiet)
     _, status = os.waitpid(pid, 0)
     elapsed = time.perf_counter() - started
     assert status == 0, command
