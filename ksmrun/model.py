@@ -58,6 +58,8 @@ class Probe:
     machine: str
     prctl_supported: bool
     prctl_obstacle: str | None
+    prctl_obstacle_what: str | None
+    prctl_obstacle_todo: str | None
     kept_over_fork: bool | None
     kept_over_exec: bool | None
     scanned_after_exec: str

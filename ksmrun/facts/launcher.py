@@ -61,6 +61,8 @@ def parse_probe(text: str) -> Probe:
             machine=found["machine"],
             prctl_supported=found["prctl_supported"],
             prctl_obstacle=found["prctl_obstacle"],
+            prctl_obstacle_what=found.get("prctl_obstacle_what"),
+            prctl_obstacle_todo=found.get("prctl_obstacle_todo"),
             kept_over_fork=found["kept_over_fork"],
             kept_over_exec=found["kept_over_exec"],
             scanned_after_exec=found["scanned_after_exec"],

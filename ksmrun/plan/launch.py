@@ -7,25 +7,6 @@ import shlex
 
 from ksmrun.model import MergeMode, Plan, Probe, Refusal, Request, TargetFacts, ThpMode
 
-OBSTACLES = {
-    "kernel-too-old": (
-        "this kernel has no PR_SET_MEMORY_MERGE, which came with Linux 6.4",
-        "boot a kernel of 6.12 or later",
-    ),
-    "no-config-ksm": (
-        "this kernel was built without CONFIG_KSM",
-        "boot a kernel built with CONFIG_KSM=y",
-    ),
-    "seccomp": (
-        "a seccomp filter refuses prctl(PR_SET_MEMORY_MERGE)",
-        "allow prctl 67 and 68 in the profile of the container or service",
-    ),
-    "not-passed-on": (
-        "an emulator or sandbox does not pass prctl(PR_SET_MEMORY_MERGE) on",
-        "start it without that layer",
-    ),
-    "no-memory": ("the kernel has no memory for the merge flag", "free memory, then try again"),
-}
 LOST_AT_EXEC = (
     "this kernel loses the merge flag at exec, as 6.4 to 6.6 do",
     "boot a kernel of 6.12 or later",
@@ -35,9 +16,9 @@ LOST_AT_EXEC = (
 def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
     """Why a launched program would not merge here, and what to do; None where it would."""
     if not probe.prctl_supported:
-        return OBSTACLES.get(
-            probe.prctl_obstacle or "",
-            ("prctl(PR_SET_MEMORY_MERGE) fails", "look at `ksmrun-exec --probe`"),
+        return (
+            probe.prctl_obstacle_what or "prctl(PR_SET_MEMORY_MERGE) fails",
+            probe.prctl_obstacle_todo or "look at `ksmrun-exec --probe`",
         )
     return LOST_AT_EXEC if probe.kept_over_exec is False else None
 

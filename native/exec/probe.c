@@ -72,10 +72,15 @@ int probe_print(void) {
     printf(", \"machine\": ");
     print_string(kernel.machine);
     printf(",\n \"prctl_supported\": %s, \"prctl_obstacle\": ", supported ? "true" : "false");
-    if (supported)
+    if (supported) {
         printf("null");
-    else
+    } else {
         print_string(obstacle_name(found.obstacle));
+        printf(", \"prctl_obstacle_what\": ");
+        print_string(obstacle_what(found.obstacle));
+        printf(", \"prctl_obstacle_todo\": ");
+        print_string(obstacle_todo(found.obstacle));
+    }
     printf(", \"prctl_error\": ");
     print_error(found.prctl_errno);
     printf(",\n \"kept_over_fork\": %s, \"kept_over_exec\": %s, \"scanned_after_exec\": \"%s\"",
