@@ -14,7 +14,8 @@ step() {
 step "system packages"
 packages="gcc libc6-dev musl-tools cmake ninja-build python3-dev python3-venv libcap-dev libcap2-bin
     clang-format shellcheck libcmocka-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
-    util-linux mount valgrind user-mode-linux ddnet-server openttd openttd-opengfx wordnet-base iso-codes"
+    util-linux mount valgrind user-mode-linux
+    qemu-system-x86 busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes"
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
@@ -47,8 +48,8 @@ step "style and types"
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/mypy ksmrun tests examples
-shellcheck .ci/run tests/run.sh examples/*.sh
-clang-format --dry-run -Werror native/*/*.[ch] tests/native/*.[ch] tests/integration/programs/*.c
+shellcheck .ci/run tests/run.sh examples/*.sh tests/kernels/*.sh
+clang-format --dry-run -Werror native/*/*.[ch] tests/native/*.[ch] tests/integration/programs/*.c tests/kernels/*.c
 
 step "C tests under ASan and UBSan"
 cmake -S native -B build/sanitize -G Ninja -DKSMRUN_SANITIZE=ON >/dev/null
@@ -65,6 +66,9 @@ step "the launcher built with ASan and UBSan, on the same real programs"
 KSMRUN_TEST_LAUNCHER="$PWD/../build/sanitize/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
     ../.venv/bin/pytest -q integration/test_launch.py integration/test_fail_open.py \
     -k "ksmrun-exec or verify or seccomp or preload"
+
+step "the kernel matrix"
+KSMRUN_KERNELS=${full:+all} ../.venv/bin/pytest -q kernels
 
 if [ -n "$full" ]; then
     step "the launcher under valgrind"

@@ -1,0 +1,95 @@
+"""Debian's kernels as files: fetched with apt by version, without touching the host's own apt."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+SUITES = (
+    "bullseye",
+    "bookworm",
+    "bookworm-backports",
+    "trixie",
+    "trixie-backports",
+    "forky",
+    "sid",
+)
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+IMAGE = re.compile(r"^linux-(?:image|binary)-(\d+(?:\.\d+)+)\S*-cloud-amd64$", re.MULTILINE)
+
+
+def cache_folder() -> Path:
+    """Outside of the repository; kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ksmrun-kernels"
+
+
+def fetch(version: str) -> tuple[str, Path]:
+    """The newest kernel whose version begins so: its package name and its vmlinuz."""
+    package = _newest(version)
+    vmlinuz = cache_folder() / f"vmlinuz-{package}"
+    if not vmlinuz.exists():
+        with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+            _apt("get", "download", package, cwd=Path(folder))
+            (archive,) = Path(folder).glob("*.deb")
+            subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
+            # In /boot, and from 7.2 on beside the modules.
+            (found,) = Path(folder).rglob("vmlinuz*")
+            found.replace(vmlinuz)
+    return package, vmlinuz
+
+
+def _newest(version: str) -> str:
+    found = {match[0]: match[1] for match in IMAGE.finditer(_names())}
+    fitting = [
+        (tuple(map(int, number.split("."))), "binary" in name, name)
+        for name, number in found.items()
+        # 6.1 is not 6.12.
+        if f"{number}.".startswith(f"{version}.")
+    ]
+    if not fitting:
+        raise SystemExit(f"no Debian suite has a kernel {version}; look at {cache_folder()}/names")
+    # Where both exist, the image package only depends on the binary one.
+    best = max(number for number, _, _ in fitting)
+    return max((binary, name) for number, binary, name in fitting if number == best)[1]
+
+
+def _names() -> str:
+    names = cache_folder() / "names"
+    if not names.exists():
+        folder = cache_folder()
+        (folder / "lists/partial").mkdir(parents=True, exist_ok=True)
+        (folder / "archives/partial").mkdir(parents=True, exist_ok=True)
+        mirror = _mirror()
+        lines = [f"deb [arch=amd64 signed-by={KEYRING}] {mirror} {s} main\n" for s in SUITES]
+        (folder / "sources.list").write_text("".join(lines))
+        _apt("get", "update")
+        names.write_text(_apt("cache", "pkgnames", "linux-"))
+    return names.read_text()
+
+
+def _mirror() -> str:
+    """The one this host installs from."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return next(line for line in output.splitlines() if "security" not in line)
+
+
+def _apt(tool: str, *arguments: str, cwd: Path | None = None) -> str:
+    folder = cache_folder()
+    options = {
+        "Dir::Etc::sourcelist": folder / "sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::State::lists": folder / "lists",
+        "Dir::Cache": folder,
+        "APT::Sandbox::User": "root",
+    }
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    command = [f"apt-{tool}", *words, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    if done.returncode != 0:
+        raise SystemExit(f"apt-{tool} {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
