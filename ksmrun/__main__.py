@@ -3,6 +3,7 @@
 Before anything slow is imported: signals as the caller had them, and --version.
 """
 
+import os
 import signal
 import sys
 
@@ -19,7 +20,11 @@ def main() -> None:
         front = arguments.pop(0).removeprefix(FRONT_OPTION)
     _restore_signals(front)
     if arguments == ["--version"]:
-        print(f"ksmrun {__version__}")
+        try:
+            # Not print, which would fail once more, and loudly, when Python ends.
+            os.write(1, f"ksmrun {__version__}\n".encode())
+        except OSError as error:
+            sys.exit(f"ksmrun: stdout: {error.strerror}; look at where it goes")
         return
     from ksmrun.cli import run_app
 

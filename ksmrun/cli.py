@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
+import io
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ksmrun.model import EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 
 # Each module of ksmrun.commands has register(app). In the order of the help.
 COMMANDS = ("run", "check", "ps", "host")
@@ -16,18 +21,51 @@ COMMANDS = ("run", "check", "ps", "host")
 
 def run_app(arguments: list[str]) -> int:
     """Parses and runs; returns the exit code. A command that is named is the only one imported."""
+    _prepare_output()
     command = arguments[0] if arguments else ""
     app = build_app([command] if command in COMMANDS else COMMANDS)
     try:
-        app(arguments, prog_name="ksmrun")
+        code = _exit_code(app, arguments)
+        sys.stdout.flush()
     except KsmrunError as error:
         print(f"ksmrun: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        _explain(error)
+        return EXIT_OWN_FAILURE if command == "run" else EXIT_FAILURE
+    # After `ksmrun run`, 2 belongs to the program, so a usage error is 125, as env has it.
+    return EXIT_OWN_FAILURE if command == "run" and code == EXIT_USAGE else code
+
+
+def _exit_code(app: typer.Typer, arguments: list[str]) -> int:
+    try:
+        app(arguments, prog_name="ksmrun")
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
-        # After `ksmrun run`, 2 belongs to the program, so a usage error is 125, as env has it.
-        return EXIT_OWN_FAILURE if command == "run" and code == EXIT_USAGE else code
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else EXIT_FAILURE
     return 0
+
+
+def _prepare_output() -> None:
+    """Any bytes can be shown, and where stdout or stderr is closed (None in Python) none are."""
+    # Never closed by us; ksmrun run closes it by its exec.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _explain(error: OSError) -> None:
+    """A full disk, a reader that went away, no descriptors left."""
+    with contextlib.suppress(OSError):
+        # What Python still holds back for stdout cannot be written either.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    if error.errno != errno.EPIPE:
+        where = error.filename or "writing the output"
+        todo = "look at limits (ulimit -a), free space and permissions"
+        print(f"ksmrun: {where}: {error.strerror}; {todo}", file=sys.stderr)
 
 
 def build_app(names: tuple[str, ...] | list[str] = COMMANDS) -> typer.Typer:

@@ -16,7 +16,7 @@ import pytest
 
 def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, **options
+        command, capture_output=True, errors="replace", timeout=60, check=False, **options
     )
 
 
@@ -173,7 +173,14 @@ def test_under_a_subreaper(launcher: str, tmp_path: Path) -> None:
     assert "cannot verify from here" in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["no /sys", "read-only /sys", "no /proc"])
+GARBAGE = (
+    "mount -t tmpfs none /sys/kernel/mm/ksm && cd /sys/kernel/mm/ksm && "
+    "for name in run pages_to_scan sleep_millisecs pages_shared pages_sharing general_profit; "
+    "do printf 'gar\\377bage\\n' > $name; done; mkdir advisor_mode; cd /"
+)
+
+
+@pytest.mark.parametrize("kind", ["no /sys", "read-only /sys", "no /proc", "garbage"])
 def test_odd_mounts(
     launcher: str, ksmrun: str, programs: Any, kind: str, monkeypatch: Any, tmp_path: Path
 ) -> None:
@@ -182,13 +189,14 @@ def test_odd_mounts(
         "no /sys": "umount -l /sys",
         "read-only /sys": "mount -o remount,bind,ro /sys",
         "no /proc": "umount -l /proc",
+        "garbage": GARBAGE,
     }[kind]
     for way in ([launcher], [ksmrun, "run"]):
         command = shlex.join([*way, "--", programs.flag])
         done = run(["unshare", "-m", "sh", "-c", f"{prepare} && exec {command}"])
         assert done.returncode == 0, (way, done.stderr)
         assert "Traceback" not in done.stderr
-    for words in (["check"], ["host", "show"], ["ps"], ["host", "on"]):
+    for words in (["check"], ["host", "show"], ["host", "show", "--json"], ["ps"], ["host", "on"]):
         line = shlex.join([ksmrun, *words])
         done = run(["unshare", "-m", "sh", "-c", f"{prepare} && exec {line}"])
         assert "Traceback" not in done.stderr, (words, done.stderr)

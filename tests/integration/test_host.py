@@ -262,3 +262,15 @@ def test_version_is_quick_and_all_commands_have_examples(run: Run) -> None:
         assert "Example: " in run("host", name, "--help").stdout, name
     for command in ([], ["host"]):
         assert "Usage:" in run(*command).stdout + run(*command).stderr
+
+
+@pytest.mark.parametrize("sink", [">/dev/full", ">&-", "2>&-", ">&- 2>&-"])
+def test_output_that_cannot_be_written(ksmrun: str, sink: str) -> None:
+    commands = ("ps", "check", "host show", "host show --json", "--help", "--version", "run --help")
+    for command in (*commands, "run --dry-run -- x"):
+        line = f"{shlex.quote(ksmrun)} {command} {sink}"
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr, (command, done.stderr)
+        assert len(done.stderr.splitlines()) <= 1
+        if sink == ">/dev/full":
+            assert "No space left on device" in done.stderr
