@@ -20,13 +20,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ksmrun.facts.ksm import read_ksm
-from ksmrun.facts.launcher import launcher_path
+from ksmrun.facts.launcher import launcher_path, run_probe
 from ksmrun.host.borrow import borrowed
 from ksmrun.launch.fleet import Copy, Fleet, launcher_line, log_has
 from ksmrun.model import KsmrunError, MergeMode, RunResult, Sample
 from ksmrun.observe.processes import list_processes
 from ksmrun.observe.sampler import sample
 from ksmrun.observe.settle import has_settled, settle_progress
+from ksmrun.plan.launch import obstacle_to_merging
 
 MIB = 1 << 20
 # Copies started within one second can share seeds of the time, which those of a real host do not.
@@ -98,6 +99,8 @@ def main() -> int:
     parser.add_argument("--copies", type=int, default=8)
     parser.add_argument("--program", action="append", choices=PROGRAMS, help="all, unless named")
     arguments = parser.parse_args()
+    if arguments.copies < 1:
+        parser.error("--copies takes a number from 1")
     console = Console(width=None if sys.stdout.isatty() else 120)
     chosen = [PROGRAMS[name] for name in arguments.program or PROGRAMS]
     present = [program for program in chosen if Path(program.file).exists()]
@@ -107,11 +110,10 @@ def main() -> int:
     try:
         with ksm_on(console) as can_merge:
             arms = (MergeMode.OFF, MergeMode.ON) if can_merge else (MergeMode.OFF,)
-            results = [
-                run_arm(console, program, arm, arguments.copies)
-                for program in present
-                for arm in arms
-            ]
+            results = []
+            for program in present:
+                warm_up(program)
+                results += [run_arm(console, program, arm, arguments.copies) for arm in arms]
     except KsmrunError as error:
         console.print(f"quickstart: {error}", highlight=False)
         return 1
@@ -125,6 +127,14 @@ def main() -> int:
 @contextlib.contextmanager
 def ksm_on(console: Console) -> Iterator[bool]:
     """KSM switched on for the block, if this user may; yields whether memory can merge."""
+    obstacle = obstacle_to_merging(run_probe())
+    if obstacle is not None:
+        console.print(
+            f"memory will not merge: {obstacle[0]}; to do: {obstacle[1]}; only the memory without "
+            "merging is shown"
+        )
+        yield False
+        return
     ksm = read_ksm()
     if any(process.merging_pages for process in list_processes().processes):
         console.print("note: something else merges on this host already; the counters include it")
@@ -144,6 +154,13 @@ def ksm_on(console: Console) -> Iterator[bool]:
             "to do: sudo ksmrun host on, or run this as root"
         )
     yield is_on
+
+
+def warm_up(program: Program) -> None:
+    """Starts one copy and stops it: its files are in memory then, and count for neither arm."""
+    with tempfile.TemporaryDirectory(prefix="ksmrun-quickstart-") as scratch, Fleet() as fleet:
+        fleet.start(copy(program, MergeMode.OFF, Path(scratch)))
+        fleet.wait_ready(program.is_ready, READY_SECONDS)
 
 
 def run_arm(console: Console, program: Program, arm: MergeMode, copies: int) -> RunResult:

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.output import say
 from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 
 # Each module of ksmrun.commands has register(app). In the order of the help.
@@ -22,13 +23,15 @@ COMMANDS = ("run", "check", "ps", "host")
 def run_app(arguments: list[str]) -> int:
     """Parses and runs; returns the exit code. A command that is named is the only one imported."""
     _prepare_output()
+    # It would make `ksmrun run` print a completion script. Only our copy: the program keeps it.
+    os.environ.pop("_KSMRUN_COMPLETE", None)
     command = arguments[0] if arguments else ""
     app = build_app([command] if command in COMMANDS else COMMANDS)
     try:
         code = _exit_code(app, arguments)
         sys.stdout.flush()
     except KsmrunError as error:
-        print(f"ksmrun: {error}", file=sys.stderr)
+        say(str(error))
         return error.exit_code
     except OSError as error:
         _explain(error)
@@ -65,7 +68,7 @@ def _explain(error: OSError) -> None:
     if error.errno != errno.EPIPE:
         where = error.filename or "writing the output"
         todo = "look at limits (ulimit -a), free space and permissions"
-        print(f"ksmrun: {where}: {error.strerror}; {todo}", file=sys.stderr)
+        say(f"{where}: {error.strerror}; {todo}")
 
 
 def build_app(names: tuple[str, ...] | list[str] = COMMANDS) -> typer.Typer:
@@ -75,6 +78,7 @@ def build_app(names: tuple[str, ...] | list[str] = COMMANDS) -> typer.Typer:
         help="Start unmodified programs so that Linux keeps their equal memory pages once (KSM).",
         epilog="Example: ksmrun run -- ./server --port 8303",
         no_args_is_help=True,
+        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )

@@ -56,7 +56,7 @@ class Probe:
 
     kernel: str
     machine: str
-    prctl_supported: bool
+    prctl_supported: bool | None
     prctl_obstacle: str | None
     prctl_obstacle_what: str | None
     prctl_obstacle_todo: str | None

@@ -18,6 +18,8 @@ from ksmrun.plan.doctor import CheckRow, examine, would_merge
 from ksmrun.plan.launch import plan_launch, shell_line
 
 SCHEMA = "ksmrun-check-1"
+# What else a kernel runs natively.
+RUNS_ON = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64", "arm")}
 EPILOG = "Example: ksmrun check -- ./server --port 8303"
 
 
@@ -50,7 +52,11 @@ def check(
         planned = plan_launch(Request(command), os.fsencode(launcher_path()), probe, target)
         assert not isinstance(planned, Refusal), "only --require refuses"
         plan = planned
-        rows = (*rows, _program_row(target), CheckRow("plan", "ok", "; ".join(plan.reasons)))
+        rows = (
+            *rows,
+            _program_row(target, probe.machine),
+            CheckRow("plan", "ok", "; ".join(plan.reasons)),
+        )
     merges = would_merge(rows)
     if as_json:
         print_json(
@@ -59,6 +65,7 @@ def check(
             rows=[asdict(row) for row in rows],
             probe=asdict(probe),
             target=None if target is None else asdict(target),
+            mechanism=None if plan is None else plan.mechanism,
             command_line=None if plan is None else _command_line(plan),
         )
     else:
@@ -81,11 +88,19 @@ def _verdict(rows: tuple[CheckRow, ...], merges: bool) -> str:
     return f"Nothing would merge: {first.found}; to do: {first.todo}"
 
 
-def _program_row(target: TargetFacts) -> CheckRow:
+def _program_row(target: TargetFacts, host_machine: str) -> CheckRow:
     if target.path is None:
         return CheckRow("program", "fail", target.note or "not found", "check its name and PATH")
     if target.elf_class_bits is None:
-        return CheckRow("program", "warn", target.note or f"{target.path}: unknown")
+        found = target.note or f"{target.path}: unknown"
+        return CheckRow("program", "warn", found, "start it by hand to see whether it runs")
+    if target.machine not in RUNS_ON.get(host_machine, (host_machine, target.machine)):
+        return CheckRow(
+            "program",
+            "fail",
+            f"{target.path} is built for {target.machine}, this is {host_machine}",
+            "use one built for this machine: an emulator does not pass the merge flag on",
+        )
     kind = "dynamic" if target.dynamic else "static"
     parts = [
         f"{target.path}: {target.machine}, {target.elf_class_bits}-bit, {kind}",

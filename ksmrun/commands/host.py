@@ -97,6 +97,8 @@ def restore_(
         folder = state_folder()
         lines = restore_abandoned(folder, ROOT, force=force)
         lines += restore(folder / "host.json", ROOT, force=force)
+        if boot.is_enabled(ROOT):
+            lines.append(boot.disable(ROOT))
         return lines or ["nothing to restore: no change is recorded"]
 
     _print_lines(["host", "restore", *(["--force"] if force else [])], put_back)

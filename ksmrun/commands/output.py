@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,16 @@ MIB = 1 << 20
 def print_json(schema: str, **fields: Any) -> None:
     """One object on stdout; undecodable bytes of names come out escaped."""
     print(json.dumps({"schema": schema, **fields}, indent=1))
+
+
+def say(line: str) -> None:
+    """A line on stderr. One without a reader, or full, must not end what is being done."""
+    numbers = (signal.SIGPIPE, signal.SIGXFSZ)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    with contextlib.suppress(OSError):
+        print(f"ksmrun: {line}", file=sys.stderr, flush=True)
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:

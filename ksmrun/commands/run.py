@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, launcher_path
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import exec_in_place, initial_arguments, initial_environment
@@ -90,7 +91,7 @@ def run(
     plan = _plan(request)
     if not quiet:
         for warning in plan.warnings:
-            print(f"ksmrun: {warning}", file=sys.stderr)
+            say(warning)
     if dry_run:
         sys.stdout.buffer.write(shell_line(plan) + b"\n")
         return

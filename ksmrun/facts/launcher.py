@@ -47,9 +47,18 @@ def cached_probe() -> Probe:
             return parse_probe(text)
     text = _run_probe_text(launcher)
     probe = parse_probe(text)
-    if cache is not None:
+    if cache is not None and _holds_until_boot(probe):
         _write(cache, text)
     return probe
+
+
+def _holds_until_boot(probe: Probe) -> bool:
+    """Whether this is what the kernel does, and not a filter or a shortage of this moment."""
+    if None in (probe.mmap_vmas, probe.brk_vmas, probe.ptrace_allowed, probe.set_mm_map_allowed):
+        return False
+    if probe.prctl_supported:
+        return probe.kept_over_exec is not None
+    return probe.prctl_obstacle in ("kernel-too-old", "no-config-ksm")
 
 
 def parse_probe(text: str) -> Probe:
@@ -83,8 +92,14 @@ def parse_probe(text: str) -> Probe:
 
 
 def _run_probe_text(launcher: Path) -> str:
+    if _child_would_be_init():
+        raise KsmrunError(
+            "the kernel cannot be asked here: the child that does it would be PID 1",
+            "use `unshare --fork`",
+            EXIT_OWN_FAILURE,
+        )
     try:
-        with _childless():
+        with _no_trace():
             done = subprocess.run(
                 [launcher, "--probe"],
                 stdin=subprocess.DEVNULL,
@@ -103,22 +118,34 @@ def _run_probe_text(launcher: Path) -> str:
 
 
 @contextlib.contextmanager
-def _childless() -> Iterator[None]:
-    """A child started here leaves no trace in this process, which becomes the user's program.
+def _no_trace() -> Iterator[None]:
+    """Takes away the SIGCHLD of a child started here: this process becomes the user's program.
 
-    While SIGCHLD is ignored, the kernel reaps children by itself, sends no signal and adds nothing
-    to RUSAGE_CHILDREN (kernel/signal.c: do_notify_parent). The exit code is lost with that: an
-    answer that is not whole tells of a failure as well.
+    Where the program is started with SIGCHLD blocked it would find one pending otherwise. One that
+    was pending before, or belongs to a child that the program inherits, stays.
     """
     was_pending = signal.SIGCHLD in signal.sigpending()
-    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGCHLD, before)
-        # Ignoring a signal drops one that is pending.
-        if was_pending:
-            signal.raise_signal(signal.SIGCHLD)
+        if signal.SIGCHLD in signal.sigpending() and not was_pending:
+            signal.sigtimedwait({signal.SIGCHLD}, 0)
+            with contextlib.suppress(ChildProcessError):
+                if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                    signal.raise_signal(signal.SIGCHLD)
+
+
+def _child_would_be_init() -> bool:
+    """As after `unshare --pid` without --fork: the end of PID 1 is that of its namespace."""
+    try:
+        own = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return False
+    try:
+        return Path("/proc/self/ns/pid_for_children").readlink() != own
+    except OSError:
+        # A namespace without any process yet.
+        return True
 
 
 def _cache_file(launcher: Path) -> Path | None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int
 
+# About 60 mappings.
+SMAPS_HEAD_BYTES = 1 << 16
+
 
 @dataclass(frozen=True)
 class KsmStat:
@@ -55,6 +58,20 @@ def read_ksm_stat(folder: Path) -> KsmStat:
         merge_any=_yes_no(fields.get("ksm_merge_any")),
         mergeable=_yes_no(fields.get("ksm_mergeable")),
     )
+
+
+def has_marked_memory(folder: Path) -> bool:
+    """Whether one of the first mappings is marked for merging (proc(5): VmFlags, "mg").
+
+    The prctl marks all that can be, so the first SMAPS_HEAD_BYTES tell. Raises OSError.
+    """
+    with (folder / "smaps").open("rb", buffering=0) as smaps:
+        # The kernel hands out about a page a read.
+        head = b""
+        while len(head) < SMAPS_HEAD_BYTES and (part := smaps.read(SMAPS_HEAD_BYTES)):
+            head += part
+    flags = (line.split()[1:] for line in head.splitlines() if line.startswith(b"VmFlags:"))
+    return any(b"mg" in words for words in flags)
 
 
 def read_memory(folder: Path) -> Memory:

@@ -41,6 +41,11 @@ def disable(root: Path) -> str:
     return f"no longer on at boot: /{FILE} deleted"
 
 
+def is_enabled(root: Path) -> bool:
+    """Whether our file is there."""
+    return (root / FILE).exists() and not _is_foreign(root / FILE)
+
+
 def _is_foreign(file: Path) -> bool:
     text = read_text(file)
     return text is not None and not text.startswith(HEADER)

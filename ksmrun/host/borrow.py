@@ -34,16 +34,19 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
     )
     assert guardian.stdin is not None
     assert guardian.stdout is not None
+    is_guarded = guardian.stdout.readline() == b"ready\n"
     try:
-        if guardian.stdout.readline() != b"ready\n":
-            raise KsmrunError(f"cannot guard {record_file}", "make its folder writable")
+        if not is_guarded:
+            raise KsmrunError(
+                "KSM is not changed, as nobody could put it back", "see the line above"
+            )
         set_tunables(settings, record_file, ROOT)
         yield
     finally:
         guardian.stdin.close()
         failed = guardian.wait() != 0
         guardian.stdout.close()
-        if failed:
+        if is_guarded and failed:
             print("ksmrun: KSM was not put back; run `ksmrun host restore`", file=sys.stderr)
 
 
@@ -72,18 +75,18 @@ def _drop_locks(record_file: Path) -> None:
 
 
 def _guard(record_file: Path) -> int:
-    with locked(_life_of(record_file), wait=False) as is_first:
-        if not is_first:
-            return 1
-        print("ready", flush=True)
-        sys.stdin.buffer.read()
-        try:
+    try:
+        with locked(_life_of(record_file), wait=False) as is_first:
+            if not is_first:
+                return 1
+            print("ready", flush=True)
+            sys.stdin.buffer.read()
             restore(record_file, ROOT)
-        except KsmrunError as error:
-            print(f"ksmrun: {error}", file=sys.stderr)
-            return 1
-        _drop_locks(record_file)
-        return 0
+            _drop_locks(record_file)
+    except KsmrunError as error:
+        print(f"ksmrun: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

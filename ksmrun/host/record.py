@@ -68,7 +68,7 @@ def load(file: Path) -> Record | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise KsmrunError(f"cannot read {file}: {error}", "run this as root") from error
+        raise KsmrunError(f"cannot read {file}: {error}", "look at that file as root") from error
     try:
         data = json.loads(text)
         if data["schema"] != SCHEMA:
@@ -78,7 +78,7 @@ def load(file: Path) -> Record | None:
             for c in data["changes"]
         )
         return Record(str(data["boot_id"]), changes)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise KsmrunError(
             f"{file} is damaged ({error})",
             "set the KSM values by hand as you want them, then delete that file",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import FOLDER, read_ksm
-from ksmrun.facts.text import bracketed, read_text
+from ksmrun.facts.text import bracketed, parse_int, read_text
 from ksmrun.host.record import (
     ANY_VALUE,
     Change,
@@ -51,24 +51,48 @@ def set_tunables(
             raise KsmrunError(
                 f"this kernel has no KSM tunable '{name}'", f"it has {', '.join(known)}"
             )
-    lines = []
+    lines: list[str] = []
     with locked(record_file):
-        for name, value in settings.items():
-            if name == "run" and value == "2" and not force:
-                check_unmerge_fits(root)
-            before = _current(root, str(FOLDER / name))
-            if before == value:
-                lines.append(f"{name}: {value} already")
-                continue
-            _write_recorded(record_file, root, str(FOLDER / name), value)
-            lines.append(f"{name}: {before} -> {value}")
+        for name, wanted in settings.items():
+            try:
+                lines.append(_set(record_file, root, name, wanted, force))
+            except KsmrunError as error:
+                if lines:
+                    done = ", ".join(lines)
+                    raise KsmrunError(f"{error.what} (done before: {done})", error.todo) from error
+                raise
     return lines
 
 
-def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
-    """Puts back what the record holds. Returns a line for each file; raises KsmrunError.
+def _set(record_file: Path, root: Path, name: str, wanted: str, force: bool) -> str:
+    path = str(FOLDER / name)
+    before = _current(root, path)
+    value = _canonical(name, wanted, before)
+    if before == value:
+        return f"{name}: {value} already"
+    if path == RUN and value == "2" and not force:
+        check_unmerge_fits(root)
+    _write_recorded(record_file, root, path, value)
+    return f"{name}: {before} -> {value}"
 
-    A file that holds none of the values written by us was changed by somebody else: it stays.
+
+def _canonical(name: str, wanted: str, current: str) -> str:
+    """The value as the kernel will show it, for restore compares what it finds with it."""
+    number = parse_int(wanted.removeprefix("+"))
+    if number is not None:
+        return str(number)
+    if parse_int(current) is not None:
+        raise KsmrunError(f"{name} takes a number, not {wanted!r}", f"for example {name}=1")
+    if not wanted.replace("-", "").replace("_", "").isalnum() or not wanted.isascii():
+        raise KsmrunError(f"{name} takes a word, not {wanted!r}", "see `ksmrun host show`")
+    return wanted
+
+
+def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
+    """Puts back what the record holds. Returns a line for each file.
+
+    A file that holds none of the values written by us was changed by somebody else: it stays. Where
+    one cannot be put back, the others are, it stays recorded, and KsmrunError is raised.
     """
     with locked(record_file):
         record = load(record_file)
@@ -77,16 +101,33 @@ def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
         if record.boot_id and record.boot_id != current_boot_id(root):
             drop(record_file)
             return ["nothing left to do: the host was rebooted since, which reset it"]
+        lines: list[str] = []
+        failures: list[tuple[Change, KsmrunError]] = []
+
+        def put_back(change: Change) -> None:
+            try:
+                lines.append(_put_back(record_file, root, change, force))
+            except KsmrunError as error:
+                failures.append((change, error))
+
         # run goes last: what can only be changed while nothing is merged may need run=2 before.
-        pending = [c for c in reversed(record.changes) if c.path != RUN]
-        lines = [_put_back(record_file, root, change, force) for change in pending]
+        for change in reversed(record.changes):
+            if change.path != RUN:
+                put_back(change)
         # Read again: an unmerge on the way is recorded as a change of run.
         record = load(record_file) or record
         for change in record.changes:
             if change.path == RUN:
-                lines.append(_put_back(record_file, root, change, force))
-        drop(record_file)
-        return lines
+                put_back(change)
+        if not failures:
+            drop(record_file)
+            return lines
+        save(record_file, Record(record.boot_id, tuple(change for change, _ in failures)))
+        done = f" ({', '.join(lines)})" if lines else ""
+        raise KsmrunError(
+            f"not all could be put back: {'; '.join(error.what for _, error in failures)}{done}",
+            failures[0][1].todo,
+        )
 
 
 def unmerge_bytes(ksm: KsmFacts) -> int:
@@ -117,14 +158,16 @@ def _put_back(record_file: Path, root: Path, change: Change, force: bool) -> str
         return f"{name}: {change.before} already"
     if current not in change.written and ANY_VALUE not in change.written:
         return f"{name}: left at {current}, which somebody else wrote since"
+    if name == "pages_to_scan" and _advisor_runs(read_ksm(root)):
+        return f"{name}: left to the advisor, which sets it"
     if change.path == RUN and change.before == "2" and not force:
         check_unmerge_fits(root)
     try:
         _write(root, change.path, change.before)
-    except KsmrunError:
-        if (read_ksm(root).number("pages_shared") or 0) == 0 or change.path == RUN:
+    except KsmrunError as error:
+        # merge_across_nodes and max_page_sharing change only while nothing is merged.
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EBUSY:
             raise
-        # EBUSY: merge_across_nodes and max_page_sharing change only while nothing is merged.
         if not force:
             check_unmerge_fits(root)
         _write_recorded(record_file, root, RUN, "2")
@@ -147,7 +190,7 @@ def _write_recorded(record_file: Path, root: Path, path: str, value: str) -> Non
 def _current(root: Path, path: str) -> str:
     text = read_text(root / path)
     if text is None:
-        raise KsmrunError(f"cannot read /{path}", "look at it as root")
+        raise KsmrunError(f"cannot read /{path}", "mount /sys, and be root")
     return bracketed(text) or text.strip()
 
 

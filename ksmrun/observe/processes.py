@@ -9,7 +9,7 @@ import psutil
 
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
-from ksmrun.facts.process import read_ksm_stat, read_memory
+from ksmrun.facts.process import has_marked_memory, read_ksm_stat, read_memory
 from ksmrun.model import KsmrunError, ProcessKsm, ProcessList
 
 
@@ -26,7 +26,7 @@ def list_processes() -> ProcessList:
         try:
             process = _read(pid)
         except PermissionError:
-            unreadable += 1
+            unreadable += not _is_kernel_thread(pid)
         # ESRCH: it ended between two reads, or is a zombie without memory.
         except (OSError, psutil.Error):
             continue
@@ -46,6 +46,9 @@ def _read(pid: int) -> ProcessKsm | None:
     folder = Path("/proc") / str(pid)
     ksm_stat = read_ksm_stat(folder)
     enabled_by = ksm_stat.enabled_by
+    # Before 6.14 no counter tells of a program that ksmd has not reached yet.
+    if enabled_by is None and ksm_stat.merge_any is None and has_marked_memory(folder):
+        enabled_by = "seen"
     if enabled_by is None:
         return None
     process = psutil.Process(pid)
@@ -63,3 +66,11 @@ def _read(pid: int) -> ProcessKsm | None:
         rss_bytes=process.memory_info().rss,
         pss_bytes=pss_bytes,
     )
+
+
+def _is_kernel_thread(pid: int) -> bool:
+    """They have no memory of their own; all are children of kthreadd, PID 2."""
+    try:
+        return pid == 2 or psutil.Process(pid).ppid() == 2
+    except psutil.Error:
+        return True

@@ -11,6 +11,7 @@ from ksmrun.plan.launch import obstacle_to_merging
 MIB = 1 << 20
 # The kernel's default (mm/mmap.c: DEFAULT_MAX_MAP_COUNT).
 MAX_MAP_COUNT_DEFAULT = 65530
+LOOK = "look at /sys/kernel/mm/ksm and /proc/meminfo"
 # A pass that takes longer than this merges a program long after its launch.
 SLOW_PASS_SECONDS = 300.0
 
@@ -58,6 +59,14 @@ def _kernel(probe: Probe) -> Iterator[CheckRow]:
     obstacle = obstacle_to_merging(probe)
     if obstacle is not None:
         yield CheckRow("kernel", "fail", f"{probe.kernel}: {obstacle[0]}", obstacle[1])
+        return
+    if probe.prctl_supported is None:
+        yield CheckRow(
+            "kernel",
+            "warn",
+            f"{probe.kernel}: it could not be asked, as no child could be started",
+            "raise the limit of processes (ulimit -u, pids.max)",
+        )
         return
     kept = "keeps the merge flag over exec"
     if probe.kept_over_exec is None:
@@ -108,7 +117,9 @@ def _scan_rate(host: HostFacts) -> CheckRow:
     rate = pages_per_second(host.ksm)
     seconds = pass_seconds(host.ksm, host.anonymous_bytes)
     if rate is None or seconds is None or host.anonymous_bytes is None:
-        return CheckRow("scan rate", "warn", "unknown: its files or /proc/meminfo are unreadable")
+        return CheckRow(
+            "scan rate", "warn", "unknown: its files or /proc/meminfo are unreadable", LOOK
+        )
     found = (
         f"at most {rate * host.ksm.page_bytes / MIB:.1f} MiB/s: one pass over this host's "
         f"{host.anonymous_bytes / MIB:.0f} MiB of anonymous memory takes {duration(seconds)}, and "
@@ -124,7 +135,7 @@ def _scan_rate(host: HostFacts) -> CheckRow:
 def _memory(host: HostFacts) -> Iterator[CheckRow]:
     limit = host.max_map_count
     if limit is None:
-        yield CheckRow("vm.max_map_count", "warn", "unreadable")
+        yield CheckRow("vm.max_map_count", "warn", "unreadable", "mount /proc")
     elif limit < MAX_MAP_COUNT_DEFAULT:
         yield CheckRow(
             "vm.max_map_count",
@@ -202,16 +213,19 @@ def _place(host: HostFacts) -> Iterator[CheckRow]:
             "run `sudo ksmrun ps`",
         )
     yield CheckRow("privileges", "ok", _privileges(host))
+    filters = {0: "no filter", 1: "strict mode", 2: "a filter is installed"}
+    found = "unknown" if host.seccomp_mode is None else filters.get(host.seccomp_mode, "unknown")
+    # Whether a filter refuses the prctl is in the row of the kernel.
+    yield CheckRow("seccomp", "ok", found)
 
 
 def _privileges(host: HostFacts) -> str:
     held = host.capabilities
     capabilities = "unknown" if held is None else f"{len(held)} held" if held else "none"
-    filters = {0: "no filter", 1: "strict", 2: "filtered"}.get(host.seccomp_mode or 0, "unknown")
     writable = "can" if host.ksm_writable else "cannot"
     return (
         f"none needed to launch; capabilities: {capabilities}; "
-        f"no_new_privs: {'on' if host.no_new_privs else 'off'}; seccomp: {filters}; "
+        f"no_new_privs: {'on' if host.no_new_privs else 'off'}; "
         f"this user {writable} tune KSM"
     )
 

@@ -15,7 +15,7 @@ LOST_AT_EXEC = (
 
 def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
     """Why a launched program would not merge here, and what to do; None where it would."""
-    if not probe.prctl_supported:
+    if probe.prctl_supported is False:
         return (
             probe.prctl_obstacle_what or "prctl(PR_SET_MEMORY_MERGE) fails",
             probe.prctl_obstacle_todo or "look at `ksmrun-exec --probe`",
@@ -32,7 +32,8 @@ def plan_launch(
     """
     merging = request.merge is MergeMode.ON
     obstacle = obstacle_to_merging(probe) if merging and probe is not None else None
-    if obstacle is not None and request.require:
+    # Whether the prctl works for this very process, the launcher finds out by making it.
+    if request.require and obstacle == LOST_AT_EXEC:
         return Refusal(f"memory will not merge: {obstacle[0]}", obstacle[1])
     mechanism = "prctl" if merging and obstacle is None else "none"
     return Plan(
@@ -81,10 +82,12 @@ def _reasons(
 
 def _warnings(probe: Probe) -> tuple[str, ...]:
     warnings = []
-    # What the launcher finds out by itself (no prctl at all) it also says by itself.
-    if probe.prctl_supported and probe.kept_over_exec is False:
-        warnings.append(f"memory will not merge: {LOST_AT_EXEC[0]}; to do: {LOST_AT_EXEC[1]}")
-    elif probe.known_not_scanned is not None and probe.scanned_after_exec != "yes":
+    # What the launcher finds out by itself (no prctl, flag lost at exec) it also says by itself.
+    if (
+        probe.known_not_scanned is not None
+        and probe.scanned_after_exec != "yes"
+        and probe.kept_over_exec
+    ):
         warnings.append(
             f"kernels {probe.known_not_scanned} keep the merge flag but never scan the program "
             f"(this is {probe.kernel}); to do: watch `ksmrun ps`, boot 6.12 or later"

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "procfile.h"
 
 /* Exit codes of the launched child; others (a loader's error, a signal) mean unknown. */
@@ -51,21 +52,27 @@ static void try_prctl(struct findings *findings) {
         findings->kept_over_fork = WEXITSTATUS(status) == 0 ? ANSWER_YES : ANSWER_NO;
 }
 
-static void try_exec_keeps(struct findings *findings) {
-    int error;
-    if (merge_set(true, &error) != OBSTACLE_NONE)
-        return;
-    pid_t child = fork();
+/* Exit code of this program started with the flag set; -1 where that could not be done. */
+static int launched_child(void) {
+    pid_t child = child_fork();
     if (child == 0) {
+        int error;
         char *argv[] = {(char *)"ksmrun-exec", (char *)"--probe-launched", NULL};
-        execv("/proc/self/exe", argv);
+        if (merge_set(true, &error) == OBSTACLE_NONE)
+            execv("/proc/self/exe", argv);
         _exit(0);
     }
-    int status;
-    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
-        return;
-    int code = WEXITSTATUS(status);
-    if (code < EXIT_FLAG_LOST || code > EXIT_SCAN_UNKNOWN)
+    int code = child < 0 ? -1 : child_wait(child);
+    return code < EXIT_FLAG_LOST || code > EXIT_SCAN_UNKNOWN ? -1 : code;
+}
+
+bool experiment_loses_at_exec(void) {
+    return !child_would_be_init() && launched_child() == EXIT_FLAG_LOST;
+}
+
+static void try_exec_keeps(struct findings *findings) {
+    int code = launched_child();
+    if (code < 0)
         return;
     findings->kept_over_exec = code == EXIT_FLAG_LOST ? ANSWER_NO : ANSWER_YES;
     if (code == EXIT_SCANNED)

@@ -2,6 +2,8 @@
 #ifndef KSMRUN_EXPERIMENT_H
 #define KSMRUN_EXPERIMENT_H
 
+#include <stdbool.h>
+
 #include "merge.h"
 
 enum answer { ANSWER_UNKNOWN, ANSWER_NO, ANSWER_YES };
@@ -25,6 +27,10 @@ struct findings {
 
 /* Runs all experiments. Takes some milliseconds, and half a second more at most where ksmd runs. */
 struct findings experiment_all(void);
+
+/* Whether an exec loses the merge flag on this kernel; false also where that cannot be found out.
+ * Leaves nothing behind in this process. */
+bool experiment_loses_at_exec(void);
 
 /* The part of an experiment that runs after an exec: its exit code tells what is left. */
 int experiment_after_exec(void);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "experiment.h"
@@ -51,9 +52,15 @@ static bool apply_merge(const struct options *options) {
     int error;
     enum merge_obstacle obstacle = merge_set(on, &error);
     if (obstacle == OBSTACLE_NONE) {
-        if (on)
-            warn_if_ksmd_is_off(options);
-        return true;
+        if (!on)
+            return true;
+        warn_if_ksmd_is_off(options);
+        struct utsname kernel;
+        if (uname(&kernel) != 0 || !release_may_lose_at_exec(kernel.release) ||
+            !experiment_loses_at_exec())
+            return true;
+        return fail_open(options, "memory will not merge: this kernel loses the merge flag at exec",
+                         "boot a kernel of 6.12 or later");
     }
     char what[256];
     snprintf(what, sizeof what, "memory will %s: %s (%s)",
@@ -87,6 +94,15 @@ static bool apply_preload(const struct options *options, char ***envp) {
     return true;
 }
 
+/* Where the flag could not be set, the reason has been said already. */
+static int verify(const struct options *options, const char *command) {
+    if (merge_get() == 1)
+        return verify_start(command, options->quiet);
+    if (options->merge != MERGE_ON && !options->quiet)
+        message("nothing to verify: the merge flag is not set; start it with --merge=on");
+    return -1;
+}
+
 static int run(const struct options *options) {
     char **envp = environ;
     if (!apply_merge(options) || !apply_thp(options) || !apply_preload(options, &envp))
@@ -95,9 +111,7 @@ static int run(const struct options *options) {
     const char *command = options->command[0];
     if (options->argv0 != NULL)
         options->command[0] = (char *)options->argv0;
-    int observer = options->verify && options->merge == MERGE_ON && merge_get() == 1
-                       ? verify_start(command, options->quiet)
-                       : -1;
+    int observer = options->verify ? verify(options, command) : -1;
     struct exec_failure failure;
     search_and_exec(command, options->command, envp, &failure);
 

@@ -42,6 +42,8 @@ static bool is_filtered(void) {
 
 /* ksm_process_profit came with the prctl: both are of 6.4 (d7597f59d1d3, d21077fbc2fc). */
 static bool kernel_has_prctl(void) {
+    if (merge_get() >= 0)
+        return true;
     char ksm_stat[1024];
     return procfile_read("/proc/self/ksm_stat", ksm_stat, sizeof ksm_stat) >= 0 &&
            strstr(ksm_stat, "ksm_process_profit") != NULL;
@@ -117,15 +119,27 @@ const char *obstacle_todo(enum merge_obstacle obstacle) {
     return texts[obstacle];
 }
 
-bool release_never_scans(const char *release) {
+/* The first three numbers of a release, 0 where there are fewer. */
+static void release_numbers(const char *release, long numbers[3]) {
     char *end;
-    long numbers[3] = {0};
+    numbers[0] = numbers[1] = numbers[2] = 0;
     for (int i = 0; i < 3; i++) {
         numbers[i] = strtol(release, &end, 10);
         if (end == release || *end != '.')
             break;
         release = end + 1;
     }
+}
+
+bool release_may_lose_at_exec(const char *release) {
+    long numbers[3];
+    release_numbers(release, numbers);
+    return numbers[0] == 6 && numbers[1] >= 4 && numbers[1] <= 6;
+}
+
+bool release_never_scans(const char *release) {
+    long numbers[3];
+    release_numbers(release, numbers);
     long minor = numbers[1], patch = numbers[2];
     return numbers[0] == 6 &&
            (minor == 7 || (minor == 8 && patch < 12) || (minor == 9 && patch < 3));

@@ -31,4 +31,8 @@ const char *obstacle_todo(enum merge_obstacle obstacle);
  * show it, so here, and here only, the version has to do. */
 bool release_never_scans(const char *release);
 
+/* Whether it is worth asking, before a launch, if an exec keeps the flag: d7597f59d1d3 (6.4) to
+ * 3c6f33b7273a (6.7) lose it. The question costs a child, which other kernels are spared. */
+bool release_may_lose_at_exec(const char *release);
+
 #endif

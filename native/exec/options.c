@@ -143,7 +143,7 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             snprintf(error, error_size, "option '%s' needs a value", argv[word]);
             return false;
         default:
-            snprintf(error, error_size, "unknown option '%s'", argv[word]);
+            snprintf(error, error_size, "no such option, or it takes no value: '%s'", argv[word]);
             return false;
         }
     }

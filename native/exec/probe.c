@@ -66,13 +66,17 @@ int probe_print(void) {
     if (uname(&kernel) != 0)
         memset(&kernel, 0, sizeof kernel);
     bool supported = found.obstacle == OBSTACLE_NONE;
+    /* No child could be started, or a filter killed it: nothing was asked. */
+    bool unasked = found.obstacle == OBSTACLE_UNKNOWN && found.prctl_errno == 0;
 
     printf("{\"schema\": \"ksmrun-probe-1\", \"ksmrun\": \"" KSMRUN_VERSION "\", \"kernel\": ");
     print_string(kernel.release);
     printf(", \"machine\": ");
     print_string(kernel.machine);
-    printf(",\n \"prctl_supported\": %s, \"prctl_obstacle\": ", supported ? "true" : "false");
-    if (supported) {
+    printf(",\n \"prctl_supported\": %s, \"prctl_obstacle\": ", unasked     ? "null"
+                                                                : supported ? "true"
+                                                                            : "false");
+    if (supported || unasked) {
         printf("null");
     } else {
         print_string(obstacle_name(found.obstacle));

@@ -71,6 +71,10 @@ void search_and_exec(const char *command, char **argv, char **envp, struct exec_
     fail(failure, ENOENT, command);
     if (*command == '\0')
         return;
+    if (strlen(command) > NAME_MAX && strchr(command, '/') == NULL) {
+        failure->error = ENAMETOOLONG;
+        return;
+    }
     if (strchr(command, '/') != NULL) {
         fail(failure, try_exec(command, argv, envp), command);
         return;

@@ -3,16 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "merge.h"
 #include "message.h"
 #include "procfile.h"
@@ -26,8 +24,9 @@ static const struct timespec second_look = {.tv_nsec = 200 * 1000 * 1000};
 static const struct timespec between_looks = {.tv_nsec = 2 * 1000 * 1000};
 enum { LOOKS_MAX = 100 };
 
-static enum flag flag_of_error(ssize_t error) {
-    return error == -ESRCH ? FLAG_GONE : FLAG_UNREADABLE;
+/* ESRCH: the process is gone. Nothing to read: a zombie, which has no memory any more. */
+static enum flag flag_of_error(ssize_t length) {
+    return length == 0 || length == -ESRCH ? FLAG_GONE : FLAG_UNREADABLE;
 }
 
 /* VmFlags of the first mappings that KSM takes; a 64 KiB head of smaps holds about 60 of them. The
@@ -36,7 +35,7 @@ static enum flag flag_in_smaps(int process) {
     static char smaps[65536];
     for (int look = 0; look < LOOKS_MAX; look++) {
         ssize_t length = procfile_read_at(process, "smaps", smaps, sizeof smaps);
-        if (length < 0)
+        if (length <= 0)
             return flag_of_error(length);
         for (char *line = strstr(smaps, "\nVmFlags:"); line; line = strstr(line, "\nVmFlags:")) {
             line++;
@@ -53,7 +52,7 @@ static enum flag flag_in_smaps(int process) {
 static enum flag flag_of(int process) {
     char ksm_stat[1024];
     ssize_t length = procfile_read_at(process, "ksm_stat", ksm_stat, sizeof ksm_stat);
-    if (length == -ESRCH)
+    if (length == 0 || length == -ESRCH)
         return FLAG_GONE;
     /* ksm_merge_any is of 6.14; an older kernel leaves it out. */
     if (length > 0 && strstr(ksm_stat, "ksm_merge_any: yes") != NULL)
@@ -99,12 +98,6 @@ static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
             pid, command);
         break;
     }
-}
-
-/* Like fork(2), but the child's end sends no SIGCHLD: the program must not find one pending. The
- * raw call is safe because this process has a single thread. */
-static pid_t fork_without_sigchld(void) {
-    return (pid_t)syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
 }
 
 /* close_range(2) is of Linux 5.9. The loop stops at the limit; a descriptor above a limit that was
@@ -167,12 +160,18 @@ int verify_start(const char *command, bool quiet) {
                 "parent of its observer; look with `sudo ksmrun ps` on the host");
         return -1;
     }
+    if (child_would_be_init()) {
+        message("cannot verify from here: an observer would be the first process of the new PID "
+                "namespace and end it; use `unshare --fork`, or look with `sudo ksmrun ps`");
+        return -1;
+    }
     int ends[2];
     /* Held by descriptor, so a reused PID cannot be mistaken for ours. */
     int process = descriptor_above_stdio(open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (process < 0) {
-        message("cannot verify: /proc/self: %s; mount /proc here, or look from the host",
-                strerror(-process));
+        message("cannot verify: /proc/self: %s; %s", strerror(-process),
+                process == -EMFILE ? "raise the limit of open files (ulimit -n)"
+                                   : "mount /proc here, or look from the host");
         return -1;
     }
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -183,24 +182,19 @@ int verify_start(const char *command, bool quiet) {
     int reader = descriptor_above_stdio(ends[0]);
     int writer = descriptor_above_stdio(ends[1]);
     pid_t pid = getpid();
-    pid_t middle = reader < 0 || writer < 0 ? -1 : fork_without_sigchld();
+    pid_t middle = reader < 0 || writer < 0 ? -1 : child_fork();
     if (middle == 0) {
         close(writer);
-        pid_t observer = fork_without_sigchld();
+        pid_t observer = child_fork();
         if (observer == 0)
             observe(process, reader, pid, command, quiet);
         _exit(observer < 0 ? 1 : 0);
     }
-    int status = 1;
-    if (middle > 0) {
-        /* __WALL: a child without SIGCHLD is invisible to a plain wait. */
-        while (waitpid(middle, &status, __WALL) < 0 && errno == EINTR)
-            continue;
-    }
+    bool is_started = middle > 0 && child_wait(middle) == 0;
     close(process);
     /* The reader stays open here until the exec closes it: a write after the observer was killed
      * then raises no SIGPIPE. */
-    if (status == 0)
+    if (is_started)
         return writer;
     message(
         "cannot verify: no observer could be started; raise the limit of processes (ulimit -u) or "

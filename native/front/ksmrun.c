@@ -16,7 +16,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-enum { EXIT_OWN_FAILURE = 125 };
+enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126 };
 
 static bool is_ignored(int signal_number) {
     struct sigaction action;
@@ -42,6 +42,34 @@ static bool own_folder(char *folder, size_t size) {
     return true;
 }
 
+/* The Python that pip named in the first line of ksmrun-py, to be started with -E and -P: variables
+ * like PYTHONHOME and PYTHONPATH are the program's, and must not change ksmrun. pip moves a path
+ * with blanks, or a long one, to the second line: '''exec' "/a path/python" "$0" "$@". */
+static bool read_interpreter(const char *script, char *interpreter, size_t size) {
+    static const char shell_lines[] = "#!/bin/sh\n'''exec' ";
+    char head[2 * PATH_MAX];
+    FILE *file = fopen(script, "re");
+    size_t length = file != NULL ? fread(head, 1, sizeof head - 1, file) : 0;
+    if (file != NULL)
+        fclose(file);
+    head[length] = '\0';
+    const char *start = head + 2, *end_marks = " \t\r\n";
+    if (strncmp(head, shell_lines, sizeof shell_lines - 1) == 0) {
+        start = head + sizeof shell_lines - 1;
+        if (*start == '"' || *start == '\'')
+            end_marks = *start++ == '"' ? "\"\n" : "'\n";
+    } else if (strncmp(head, "#!", 2) != 0) {
+        return false;
+    }
+    size_t bytes = strcspn(start, end_marks);
+    if (*start != '/' || bytes >= size)
+        return false;
+    memcpy(interpreter, start, bytes);
+    interpreter[bytes] = '\0';
+    /* A shell there is a form that is not known here. */
+    return strcmp(interpreter, "/bin/sh") != 0;
+}
+
 static int fail(const char *what) {
     fprintf(stderr, "ksmrun: %s; install ksmrun again with pip\n", what);
     return EXIT_OWN_FAILURE;
@@ -64,14 +92,29 @@ int main(int argc, char **argv) {
     flags[1] = is_ignored(SIGXFSZ) ? 'X' : '-';
     flags[2] = sigismember(&before, SIGINT) ? 'B' : '-';
 
-    char **arguments = calloc((size_t)argc + 3, sizeof *arguments);
+    char interpreter[PATH_MAX];
+    bool is_known = read_interpreter(python_part, interpreter, sizeof interpreter);
+    char **arguments = calloc((size_t)argc + 5, sizeof *arguments);
     if (arguments == NULL)
         return fail("no memory");
-    arguments[0] = python_part;
-    arguments[1] = signals;
+    int count = 0;
+    if (is_known) {
+        arguments[count++] = interpreter;
+        arguments[count++] = (char *)"-E";
+        arguments[count++] = (char *)"-P";
+    }
+    arguments[count++] = python_part;
+    arguments[count++] = signals;
     for (int i = 1; i < argc; i++)
-        arguments[i + 1] = argv[i];
-    execv(python_part, arguments);
+        arguments[count++] = argv[i];
+    execv(is_known ? interpreter : python_part, arguments);
+    if (errno == E2BIG) {
+        fprintf(stderr,
+                "ksmrun: the arguments and the environment are longer than the kernel takes; "
+                "shorten them, or raise the stack limit (ulimit -s), of which they get a "
+                "quarter\n");
+        return EXIT_CANNOT_RUN;
+    }
     char what[PATH_MAX + 128];
     snprintf(what, sizeof what, "cannot start %s: %s", python_part, strerror(errno));
     return fail(what);

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -243,3 +245,88 @@ def test_hidepid(ps_of_nobody: tuple[str, ...]) -> None:
     assert done.returncode == 0
     assert "hidepid" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_verify_of_a_program_that_nobody_reaps(launcher: str) -> None:
+    """A zombie has no memory to look at: that is no lost flag."""
+    process = subprocess.Popen(
+        [launcher, "--verify", "--", "true"], stderr=subprocess.PIPE, text=True
+    )
+    # Not waited for: it stays a zombie while the observer looks.
+    assert process.stderr is not None
+    text = process.stderr.read()
+    process.wait()
+    assert "lost" not in text
+    assert "it ended before" in text or "carries the merge flag" in text
+
+
+def test_verify_says_when_there_is_nothing_to_verify(launcher: str) -> None:
+    assert "nothing to verify" in run([launcher, "--merge=off", "--verify", "true"]).stderr
+    nested = [launcher, "--quiet", launcher, "--merge=keep", "--verify", "sleep", "0.5"]
+    assert "carries the merge flag" in run(nested).stderr
+
+
+def test_stderr_without_a_reader(launcher: str, ksmrun: str, tmp_path: Path) -> None:
+    """KSM is off, so each launch has a line to say; nobody hears it, and the program starts."""
+    for way in ([launcher], [ksmrun, "run"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        # As from a shell: Python itself ignores SIGPIPE, and so would its children.
+        command = [*way, "--", "sh", "-c", f"echo started >{tmp_path}/started"]
+        done = subprocess.run(command, stderr=writer, restore_signals=True, check=False)
+        os.close(writer)
+        assert done.returncode == 0
+        assert (tmp_path / "started").exists()
+        (tmp_path / "started").unlink()
+        full = f"ulimit -f 1; exec {shlex.join(way)} -- true 2>>{tmp_path}/big"
+        (tmp_path / "big").write_bytes(bytes(1 << 20))
+        assert run(["sh", "-c", full]).returncode == 0
+
+
+def test_in_a_pid_namespace_without_init(launcher: str, ksmrun: str) -> None:
+    """After `unshare --pid` our first child would be PID 1, and its end would end all forking."""
+    # Root's kept probe out of the way: an empty /run in a mount namespace.
+    prefix = "mount -t tmpfs none /run; exec unshare --pid"
+    for way in ([launcher, "--verify"], [ksmrun, "run", "--verify"]):
+        line = shlex.join([*way, "--", "sh", "-c", "/bin/true; /bin/true; echo two"])
+        done = run(["unshare", "-m", "sh", "-c", f"{prefix} {line}"])
+        # The shell's own first child is PID 1 then: only that one can be forked, as without us.
+        direct = run(["unshare", "--pid", "sh", "-c", "/bin/true; /bin/true; echo two"])
+        assert (done.returncode, done.stdout) == (direct.returncode, direct.stdout)
+        assert "--fork" in done.stderr
+
+
+def test_inherited_children_stay(ksmrun: str) -> None:
+    """`helper & exec ksmrun run -- server`: the server finds the helper's exit code."""
+    code = "import os; print(os.waitstatus_to_exitcode(os.wait()[1]))"
+    program = shlex.join([ksmrun, "run", "--quiet", "--", sys.executable, "-c", code])
+    for seconds in (0.02, 0.1, 0.2, 0.3, 0.4):
+        line = f"mount -t tmpfs none /run; (sleep {seconds}; exit 7) & exec {program}"
+        assert run(["unshare", "-m", "sh", "-c", line]).stdout == "7\n"
+
+
+def test_einval_filter_without_proc(programs: Any, launcher: str) -> None:
+    """PR_GET_MEMORY_MERGE works, so the kernel has the prctl, and it is no old one."""
+    line = shlex.join([programs.deny, "22", launcher, "--", "/bin/true"])
+    done = run(["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /proc && {line}"])
+    assert "older" not in done.stderr and "6.4" not in done.stderr
+    assert done.returncode == 0
+
+
+def test_a_filter_of_the_past_does_not_refuse(programs: Any, ksmrun: str) -> None:
+    """What one process was denied says nothing about the next one."""
+    assert run([programs.deny, "1", ksmrun, "run", "--", "true"]).returncode == 0
+    done = run([programs.deny, "95", ksmrun, "run", "--require", "--", "true"])
+    assert done.returncode == 125
+    assert run([ksmrun, "run", "--require", "--", programs.flag]).returncode == 0
+
+
+@pytest.mark.usefixtures("nobody")
+def test_probe_that_cannot_ask(launcher: str, tmp_path: Path) -> None:
+    """No child can be started: nothing is claimed."""
+    copy = _reachable(launcher, tmp_path)
+    prefix = ["setpriv", "--reuid=65531", "--regid=65531", "--clear-groups"]
+    done = run(["bash", "-c", f"ulimit -u 0; exec {shlex.join([*prefix, copy, '--probe'])}"])
+    found = json.loads(done.stdout)
+    assert found["prctl_supported"] is None
+    assert found["kept_over_exec"] is None

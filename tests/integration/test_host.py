@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,6 +115,91 @@ def test_advisor(run: Run) -> None:
     assert "advisor_mode=none" in done.stderr
     assert run("host", "restore").returncode == 0
     assert (value("pages_to_scan"), value("advisor_mode")) == ("100", "[none] scan-time")
+
+
+def test_restore_on_a_host_with_an_advisor(run: Run, launcher: str) -> None:
+    """The advisor's own pages_to_scan cannot be written back; nothing is unmerged over that."""
+    run("host", "set", "advisor_target_scan_time=2", "advisor_mode=scan-time", "run=1")
+    shutil.copytree(os.environ["KSMRUN_STATE_DIR"], os.environ["KSMRUN_STATE_DIR"] + "-outer")
+    shutil.rmtree(os.environ["KSMRUN_STATE_DIR"])
+    programs = start_equal_programs(launcher, 2)
+    try:
+        wait_until(lambda: int(value("pages_shared")) > 1000)
+        run("host", "set", "advisor_mode=none", "pages_to_scan=2000", "sleep_millisecs=21")
+        done = run("host", "restore")
+        assert done.returncode == 0, done.stderr
+        assert "left to the advisor" in done.stdout
+        assert (value("advisor_mode"), value("sleep_millisecs")) == ("none [scan-time]", "20")
+        assert (value("run"), int(value("pages_shared")) > 1000) == ("1", True)
+        assert "nothing to restore" in run("host", "restore").stdout
+    finally:
+        stop(programs)
+        shutil.copytree(
+            os.environ["KSMRUN_STATE_DIR"] + "-outer",
+            os.environ["KSMRUN_STATE_DIR"],
+            dirs_exist_ok=True,
+        )
+
+
+def test_values_that_the_kernel_would_rewrite(run: Run) -> None:
+    """What is recorded is what the kernel shows later, or restore would not know its own writes."""
+    for setting in ("sleep_millisecs=030", "pages_to_scan=+500"):
+        assert run("host", "set", setting).returncode == 0
+    for setting in ("use_zero_pages=on", "pages_to_scan=5x", "pages_to_scan=\udcff"):
+        done = run("host", "set", setting)
+        assert done.returncode == 1
+        assert "takes a number" in done.stderr
+    assert run("host", "restore").returncode == 0
+    assert [value(n) for n in ("pages_to_scan", "sleep_millisecs")] == ["100", "20"]
+
+
+def test_half_done_is_said(run: Run) -> None:
+    done = run("host", "set", "sleep_millisecs=30", "pages_to_scan=-5")
+    assert done.returncode == 1
+    assert "done before: sleep_millisecs: 20 -> 30" in done.stderr
+    run("host", "restore")
+
+
+def test_two_writers_at_once(run: Run, ksmrun: str) -> None:
+    """Their changes are all in the one record: restore brings everything back."""
+    settings = ("pages_to_scan=111", "sleep_millisecs=11", "use_zero_pages=1", "run=1")
+    for _ in range(5):
+        writers = [
+            subprocess.Popen([ksmrun, "host", "set", setting], stdout=subprocess.DEVNULL)
+            for setting in settings
+        ]
+        assert [writer.wait() for writer in writers] == [0] * len(writers)
+        lines = run("host", "restore").stdout.splitlines()
+        assert len(lines) == len(settings), lines
+        for setting in settings:
+            name, _, _ = setting.partition("=")
+            assert value(name) == {"pages_to_scan": "100", "sleep_millisecs": "20"}.get(name, "0")
+
+
+def test_boot_file_is_restored_too(ksmrun: str, tmp_path: Path) -> None:
+    """In a mount namespace whose /etc/tmpfiles.d is empty."""
+    folder = "/etc/tmpfiles.d"
+    line = f"{ksmrun} host on --boot; cat {folder}/*; {ksmrun} host restore; ls {folder}"
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f"mount -t tmpfs none {folder} && {{ {line}; }}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path)},
+    )
+    assert "w /sys/kernel/mm/ksm/run - - - - 1" in done.stdout
+    assert done.stdout.endswith("/etc/tmpfiles.d/ksmrun.conf deleted\n")
+
+
+def test_check_of_a_foreign_program(run: Run, tmp_path: Path) -> None:
+    source, program = tmp_path / "x.c", tmp_path / "x"
+    source.write_text("int main(void) { return 0; }\n")
+    subprocess.run(["aarch64-linux-gnu-gcc", "-o", program, source], check=True)
+    done = run("check", "--json", "--", str(program))
+    assert done.returncode == 1
+    (row,) = [row for row in json.loads(done.stdout)["rows"] if row["item"] == "program"]
+    assert row["status"] == "fail"
+    assert "built for aarch64, this is x86_64" in row["found"]
 
 
 def test_what_needs_nothing_merged(run: Run, launcher: str) -> None:

@@ -106,6 +106,7 @@ def test_unset_path(way: Way) -> None:
         ("/etc", 126, "directory"),
         ("/etc/passwd", 126, "chmod +x"),
         ("/etc/passwd/x", 126, "Not a directory"),
+        ("x" * 5000, 126, "too long"),
         ("bad-interpreter", 127, "interpreter '/no/such' does not exist"),
         ("bad-loader", 127, "loader"),
         ("foreign", 126, "aarch64"),
@@ -265,3 +266,24 @@ def test_output_into_a_closed_pipe(ksmrun: str) -> None:
     command = f"{shlex.quote(ksmrun)} host show; echo $? >&2"
     done = run(["bash", "-c", f"{{ {command}; }} | true"])
     assert b"Traceback" not in done.stderr
+
+
+def test_too_long_for_the_front(ksmrun: str) -> None:
+    """Between what the kernel takes for `ksmrun` and for the Python behind it: 126, as too long."""
+
+    def code(size: int) -> subprocess.CompletedProcess[bytes] | None:
+        words = ["x" * 999] * (size // 1000) + ["y" * (size % 1000)]
+        try:
+            return run([ksmrun, "run", "--quiet", "--", "/bin/true", *words])
+        except OSError:
+            return None
+
+    low, high = 1 << 20, 4 << 20
+    while high - low > 8:
+        middle = (low + high) // 2
+        done = code(middle)
+        low, high = (low, middle) if done is None else (middle, high)
+    done = code(low)
+    assert done is not None
+    assert done.returncode == 126
+    assert b"longer than the kernel takes" in done.stderr

@@ -14,6 +14,16 @@ static void test_releases_that_never_scan(void **state) {
         assert_false(release_never_scans(fine[i]));
 }
 
+static void test_releases_that_may_lose_at_exec(void **state) {
+    (void)state;
+    assert_true(release_may_lose_at_exec("6.4.0"));
+    assert_true(release_may_lose_at_exec("6.6.30-amd64"));
+    assert_false(release_may_lose_at_exec("6.3.9"));
+    assert_false(release_may_lose_at_exec("6.7.0"));
+    assert_false(release_may_lose_at_exec("6.40.0"));
+    assert_false(release_may_lose_at_exec("5.5.1"));
+}
+
 static void test_every_obstacle_has_its_words(void **state) {
     (void)state;
     for (int i = OBSTACLE_NONE; i <= OBSTACLE_UNKNOWN; i++) {
@@ -27,6 +37,7 @@ static void test_every_obstacle_has_its_words(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_releases_that_never_scan),
+        cmocka_unit_test(test_releases_that_may_lose_at_exec),
         cmocka_unit_test(test_every_obstacle_has_its_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

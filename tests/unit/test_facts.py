@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import read_ksm
 from ksmrun.facts.launcher import parse_probe
-from ksmrun.facts.process import read_ksm_stat, read_memory
+from ksmrun.facts.process import has_marked_memory, read_ksm_stat, read_memory
 from ksmrun.facts.text import bracketed, kib_fields, parse_fields, parse_int
 from ksmrun.model import KsmrunError
 
@@ -78,6 +78,14 @@ def test_ksm_stat_of_6_14(
     assert (found.zero_pages, found.merging_pages, found.profit_bytes) == (2, 5, -64)
     # Whatever was merged before: without the flag the program is no longer merge-enabled.
     assert found.enabled_by == enabled_by
+
+
+def test_marked_memory_before_6_14(tmp_path: Path) -> None:
+    """Debian 13's 6.12 has no ksm_merge_any; the marks in smaps tell."""
+    text = "00400000-00401000 rw-p 0 00:00 0\nRss: 4 kB\nVmFlags: rd wr mr mw me ac {}sd \n"
+    assert has_marked_memory(tree(tmp_path / "on", {"smaps": text.format("mg ")}))
+    assert not has_marked_memory(tree(tmp_path / "off", {"smaps": text.format("")}))
+    assert not has_marked_memory(tree(tmp_path / "none", {"smaps": ""}))
 
 
 def test_smaps_rollup_before_5_3(tmp_path: Path) -> None:

@@ -142,6 +142,38 @@ def test_unmerging_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     assert host.values()["run"] == "2"
 
 
+def test_restoring_an_unmerged_host_asks_for_memory_too(tmp_path: Path) -> None:
+    host = Host(tmp_path, mem_available_kib=1024)
+    (host.ksm / "run").write_text("2\n")
+    host.set({"run": "1"})
+    (host.ksm / "pages_sharing").chmod(0o644)
+    (host.ksm / "pages_sharing").write_text("1000\n")
+    with pytest.raises(KsmrunError, match="MemAvailable is 1 MiB"):
+        host.restore()
+    assert host.values()["run"] == "1"
+    host.restore(force=True)
+    assert host.values()["run"] == "2"
+
+
+def test_one_failure_does_not_stop_the_others(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = host.values()
+    host.set({"pages_to_scan": "3", "sleep_millisecs": "3", "run": "1"})
+    real_write = tunables._write
+
+    def refuse(root: Path, path: str, value: str) -> None:
+        if path.endswith("sleep_millisecs"):
+            raise KsmrunError("refused", "try again")
+        real_write(root, path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tunables, "_write", refuse)
+        with pytest.raises(KsmrunError, match="not all could be put back: refused"):
+            host.restore()
+    assert host.values() == {**before, "sleep_millisecs": "3"}
+    host.restore()
+    assert host.values() == before
+
+
 def test_unknown_names_and_damaged_records(host: Host) -> None:
     with pytest.raises(KsmrunError, match="no KSM tunable 'bogus'"):
         host.set({"pages_to_scan": "1", "bogus": "1"})
