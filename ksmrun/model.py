@@ -38,6 +38,18 @@ class ThpMode(StrEnum):
     OFF = "off"
 
 
+class GuardMode(StrEnum):
+    """What to do where a program would come too near vm.max_map_count.
+
+    SKIP starts it without merging where merging is what would go over, and warns otherwise.
+    """
+
+    SKIP = "skip"
+    WARN = "warn"
+    REFUSE = "refuse"
+    OFF = "off"
+
+
 @dataclass(frozen=True)
 class Request:
     """What the user asked `ksmrun run` for. The command is bytes: argv need not be UTF-8."""
@@ -48,6 +60,9 @@ class Request:
     require: bool = False
     verify: bool = False
     quiet: bool = False
+    guard: GuardMode = GuardMode.SKIP
+    map_reserve: float = 0.2
+    expect_maps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +153,15 @@ class HostFacts:
     no_new_privs: bool | None
     capabilities: tuple[str, ...] | None
     ksm_writable: bool
+
+
+@dataclass(frozen=True)
+class MapPeak:
+    """How many VMAs a program was seen to have, and its data size then (proc(5): VmData)."""
+
+    source: str
+    maps: int
+    data_bytes: int | None
 
 
 @dataclass(frozen=True)

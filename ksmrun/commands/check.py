@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.guarding import judge_target
 from ksmrun.commands.output import print_json, print_table
 from ksmrun.facts.host import read_host
 from ksmrun.facts.launcher import launcher_path, run_probe
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import initial_arguments
-from ksmrun.model import Plan, Refusal, Request, TargetFacts
+from ksmrun.model import Plan, Probe, Refusal, Request, TargetFacts
 from ksmrun.plan.doctor import CheckRow, examine, would_merge
+from ksmrun.plan.guard import Judgement
 from ksmrun.plan.launch import plan_launch, shell_line
 
 SCHEMA = "ksmrun-check-1"
@@ -49,12 +51,15 @@ def check(
     if context.args:
         command = initial_arguments(len(context.args))
         target = look_at(command[0], os.environb)
-        planned = plan_launch(Request(command), os.fsencode(launcher_path()), probe, target)
+        judgement = judge_target(Request(command), probe, target)
+        launcher = os.fsencode(launcher_path())
+        planned = plan_launch(Request(command), launcher, probe, target, judgement)
         assert not isinstance(planned, Refusal), "only --require refuses"
         plan = planned
         rows = (
             *rows,
             _program_row(target, probe.machine),
+            _map_row(judgement, probe),
             CheckRow("plan", "ok", "; ".join(plan.reasons)),
         )
     merges = would_merge(rows)
@@ -86,6 +91,17 @@ def _verdict(rows: tuple[CheckRow, ...], merges: bool) -> str:
         return "A program launched now would merge."
     first = next(row for row in rows if row.status == "fail")
     return f"Nothing would merge: {first.found}; to do: {first.todo}"
+
+
+def _map_row(judgement: Judgement, probe: Probe) -> CheckRow:
+    if judgement.verdict == "unknown":
+        # Where VMAs join, merging does not bring a program nearer to the limit.
+        splits = probe.vmas_merge is False
+        todo = "let a copy run and check again, or say ksmrun run --expect-maps" if splits else ""
+        return CheckRow("map limit", "ok", f"unknown: {judgement.arithmetic}", todo)
+    if judgement.verdict == "fits":
+        return CheckRow("map limit", "ok", judgement.message)
+    return CheckRow("map limit", "warn", judgement.message, judgement.todo)
 
 
 def _program_row(target: TargetFacts, host_machine: str) -> CheckRow:

@@ -10,10 +10,11 @@ import typer
 
 from ksmrun.commands.output import mib, print_json, print_table, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.maps import most_maps_in_use
 from ksmrun.host import boot
 from ksmrun.host.borrow import restore_abandoned
 from ksmrun.host.record import state_folder
-from ksmrun.host.tunables import restore, set_tunables, tunable_names
+from ksmrun.host.tunables import restore, set_max_map_count, set_tunables, tunable_names
 from ksmrun.model import EXIT_USAGE, KsmFacts, KsmrunError
 
 SCHEMA = "ksmrun-host-1"
@@ -32,6 +33,9 @@ def register(app: typer.Typer) -> None:
     host.command("off", epilog="Example: sudo ksmrun host off")(off)
     host.command("unmerge", epilog="Example: sudo ksmrun host unmerge")(unmerge)
     host.command("set", epilog="Example: sudo ksmrun host set pages_to_scan=2000")(set_)
+    host.command("max-map-count", epilog="Example: sudo ksmrun host max-map-count 131072")(
+        max_map_count
+    )
     host.command("restore", epilog="Example: sudo ksmrun host restore")(restore_)
     host.command("show", epilog="Example: ksmrun host show")(show)
     app.add_typer(host, name="host")
@@ -84,6 +88,19 @@ def set_(
             )
         pairs[name] = value
     _apply(pairs, ["host", "set", *settings, *(["--force"] if force else [])], force=force)
+
+
+def max_map_count(
+    limit: Annotated[int, typer.Argument(min=1, metavar="N", help="VMAs a process may have.")],
+) -> None:
+    """Set vm.max_map_count, if no process uses more; at once for all."""
+
+    def write() -> list[str]:
+        in_use, _ = most_maps_in_use() or (0, 0)
+        line = set_max_map_count(limit, state_folder() / "host.json", ROOT, in_use)
+        return [line] if line.endswith("already") else [line, UNDO]
+
+    _print_lines(["host", "max-map-count", str(limit)], write)
 
 
 def restore_(

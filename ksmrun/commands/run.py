@@ -14,6 +14,7 @@ from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import exec_in_place, initial_arguments, initial_environment
 from ksmrun.model import (
     EXIT_OWN_FAILURE,
+    GuardMode,
     KsmrunError,
     MergeMode,
     Plan,
@@ -22,7 +23,7 @@ from ksmrun.model import (
     Request,
     ThpMode,
 )
-from ksmrun.plan.launch import plan_launch, shell_line
+from ksmrun.plan.launch import needs_judgement, plan_launch, shell_line
 
 EPILOG = "Example: ksmrun run --verify -- ./server --port 8303"
 
@@ -68,6 +69,24 @@ def run(
         bool,
         typer.Option("--quiet", envvar="KSMRUN_QUIET", help="No line where COMMAND starts anyway."),
     ] = False,
+    guard: Annotated[
+        GuardMode,
+        typer.Option(
+            envvar="KSMRUN_GUARD",
+            help="Where COMMAND would come too near vm.max_map_count: start it without merging if "
+            "that helps, only warn, exit with 125, or do not look.",
+        ),
+    ] = GuardMode.SKIP,
+    map_reserve: Annotated[
+        str,
+        typer.Option(envvar="KSMRUN_MAP_RESERVE", help="Part of vm.max_map_count to keep free."),
+    ] = "20%",
+    expect_maps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, envvar="KSMRUN_EXPECT_MAPS", help="How many maps COMMAND has at its peak."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print the ksmrun-exec command line, and do not run it."),
@@ -87,6 +106,9 @@ def run(
         require=require,
         verify=verify,
         quiet=quiet,
+        guard=guard,
+        map_reserve=_share(map_reserve),
+        expect_maps=expect_maps,
     )
     plan = _plan(request)
     if not quiet:
@@ -100,11 +122,16 @@ def run(
 
 def _plan(request: Request) -> Plan:
     target = look_at(request.command[0], os.environb)
-    plan = plan_launch(request, os.fsencode(launcher_path()), _probe(), target)
+    probe = _probe()
+    judgement = None
+    if needs_judgement(request, probe):
+        # Not at the top: it brings psutil, and few launches need it.
+        from ksmrun.commands.guarding import judge_target
+
+        judgement = judge_target(request, probe, target)
+    plan = plan_launch(request, os.fsencode(launcher_path()), probe, target, judgement)
     if isinstance(plan, Refusal):
-        raise KsmrunError(
-            f"{plan.what}; not started, as --require asks", plan.todo, EXIT_OWN_FAILURE
-        )
+        raise KsmrunError(f"{plan.what}; not started", plan.todo, EXIT_OWN_FAILURE)
     return plan
 
 
@@ -116,3 +143,18 @@ def _probe() -> Probe | None:
         if error.exit_code != EXIT_OWN_FAILURE:
             raise
         return None
+
+
+def _share(text: str) -> float:
+    """20% or 0.2 as 0.2. Raises KsmrunError for what is not between 0 % and 100 %."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise KsmrunError(
+            f"--map-reserve is a share from 0% to below 100%, not {text!r}",
+            "for example --map-reserve=20%",
+            EXIT_OWN_FAILURE,
+        )
+    return share

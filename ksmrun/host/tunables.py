@@ -23,6 +23,7 @@ from ksmrun.host.record import (
 from ksmrun.model import KsmFacts, KsmrunError
 
 RUN = str(FOLDER / "run")
+MAX_MAP_COUNT = "proc/sys/vm/max_map_count"
 MIB = 1 << 20
 
 
@@ -128,6 +129,21 @@ def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
             f"not all could be put back: {'; '.join(error.what for _, error in failures)}{done}",
             failures[0][1].todo,
         )
+
+
+def set_max_map_count(wanted: int, record_file: Path, root: Path, in_use: int) -> str:
+    """Sets vm.max_map_count, recorded first. in_use: the most maps a running process has."""
+    if wanted <= in_use:
+        raise KsmrunError(
+            f"a process has {in_use} maps already, so {wanted} would keep it from mapping any more",
+            f"set more than {in_use}",
+        )
+    with locked(record_file):
+        before = _current(root, MAX_MAP_COUNT)
+        if before == str(wanted):
+            return f"vm.max_map_count: {wanted} already"
+        _write_recorded(record_file, root, MAX_MAP_COUNT, str(wanted))
+    return f"vm.max_map_count: {before} -> {wanted}"
 
 
 def unmerge_bytes(ksm: KsmFacts) -> int:

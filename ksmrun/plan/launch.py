@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 
-from ksmrun.model import MergeMode, Plan, Probe, Refusal, Request, TargetFacts, ThpMode
+from ksmrun.model import (
+    GuardMode,
+    MergeMode,
+    Plan,
+    Probe,
+    Refusal,
+    Request,
+    TargetFacts,
+    ThpMode,
+)
+from ksmrun.plan.guard import Judgement, action
 
 LOST_AT_EXEC = (
     "this kernel loses the merge flag at exec, as 6.4 to 6.6 do",
@@ -23,13 +34,38 @@ def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
     return LOST_AT_EXEC if probe.kept_over_exec is False else None
 
 
+def needs_judgement(request: Request, probe: Probe | None) -> bool:
+    """Whether the map limit matters: where merging makes more VMAs, or the user names a number.
+
+    Looking for running copies costs a walk over /proc, which other launches are spared.
+    """
+    if request.merge is not MergeMode.ON or request.guard is GuardMode.OFF:
+        return False
+    return request.expect_maps is not None or (probe is not None and probe.vmas_merge is False)
+
+
 def plan_launch(
-    request: Request, launcher: bytes, probe: Probe | None, target: TargetFacts
+    request: Request,
+    launcher: bytes,
+    probe: Probe | None,
+    target: TargetFacts,
+    judgement: Judgement | None = None,
 ) -> Plan | Refusal:
-    """The Plan for a request, or the Refusal that --require asks for.
+    """The Plan for a request, or the Refusal that --require or --guard=refuse asks for.
 
     probe is None where the kernel could not be asked: then the launcher finds out by doing.
+    judgement is None where the map limit does not matter.
     """
+    guarded: tuple[str, ...] = ()
+    if judgement is not None:
+        decision = action(judgement, request.guard)
+        if decision == "refuse" or (decision == "skip" and request.require):
+            return Refusal(judgement.message, judgement.todo)
+        if decision == "skip":
+            request = replace(request, merge=MergeMode.OFF)
+            guarded = (f"starts without merging: {judgement.message}; to do: {judgement.todo}",)
+        elif decision == "warn":
+            guarded = (f"{judgement.message}; to do: {judgement.todo}",)
     merging = request.merge is MergeMode.ON
     obstacle = obstacle_to_merging(probe) if merging and probe is not None else None
     # Whether the prctl works for this very process, the launcher finds out by making it.
@@ -40,7 +76,7 @@ def plan_launch(
         mechanism=mechanism,
         argv=(launcher, *_options(request), b"--", *request.command),
         reasons=_reasons(request, obstacle, target),
-        warnings=_warnings(probe) if merging and probe is not None else (),
+        warnings=(*guarded, *(_warnings(probe, judgement) if merging and probe else ())),
     )
 
 
@@ -80,7 +116,7 @@ def _reasons(
     return tuple(reasons)
 
 
-def _warnings(probe: Probe) -> tuple[str, ...]:
+def _warnings(probe: Probe, judgement: Judgement | None) -> tuple[str, ...]:
     warnings = []
     # What the launcher finds out by itself (no prctl, flag lost at exec) it also says by itself.
     if (
@@ -93,7 +129,8 @@ def _warnings(probe: Probe) -> tuple[str, ...]:
             f"(this is {probe.kernel}); to do: watch `ksmrun ps`, boot 6.12 or later"
         )
     # Fixed by cf7e7a3503df (6.17), not backported.
-    if probe.prctl_supported and probe.vmas_merge is False:
+    is_unknown = judgement is None or judgement.verdict == "unknown"
+    if probe.prctl_supported and probe.vmas_merge is False and is_unknown:
         warnings.append(
             f"on this kernel ({probe.kernel}) each new mapping of a merging program stays a VMA of "
             "its own, so a growing heap nears vm.max_map_count; to do: boot 6.17 or later, or "

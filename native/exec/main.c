@@ -4,6 +4,7 @@
  * and is kept by exec, so no child and no supervisor is needed. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/utsname.h>
@@ -103,8 +104,34 @@ static int verify(const struct options *options, const char *command) {
     return -1;
 }
 
+/* The guard for places without Python: a program that needs many VMAs starts only where it gets
+ * them. */
+static bool has_map_count(const struct options *options) {
+    char text[32];
+    long wanted = options->require_max_map_count;
+    if (wanted == 0)
+        return true;
+    ssize_t length = procfile_read("/proc/sys/vm/max_map_count", text, sizeof text);
+    if (length < 0) {
+        message(
+            "vm.max_map_count cannot be read (%s), and --require-max-map-count=%ld asks for it; "
+            "not started; mount /proc",
+            strerror((int)-length), wanted);
+        return false;
+    }
+    long limit = strtol(text, NULL, 10);
+    if (limit < wanted)
+        message(
+            "vm.max_map_count is %ld, less than the %ld of --require-max-map-count; not started; "
+            "to do: `sudo sysctl -w vm.max_map_count=%ld`",
+            limit, wanted, wanted);
+    return limit >= wanted;
+}
+
 static int run(const struct options *options) {
     char **envp = environ;
+    if (!has_map_count(options))
+        return EXIT_OWN_FAILURE;
     if (!apply_merge(options) || !apply_thp(options) || !apply_preload(options, &envp))
         return EXIT_OWN_FAILURE;
 

@@ -1,7 +1,9 @@
 #include "options.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char options_help[] =
@@ -15,6 +17,7 @@ const char options_help[] =
     "  --preload=FILE       put FILE first in LD_PRELOAD\n"
     "  --argv0=NAME         give COMMAND this argv[0]\n"
     "  --require            do not start COMMAND if merging cannot be had (exit 125)\n"
+    "  --require-max-map-count=N  do not start COMMAND where vm.max_map_count is less (exit 125)\n"
     "  --quiet              no line on stderr where COMMAND starts all the same\n"
     "  --verify             after the exec, one line: did the merge flag arrive?\n"
     "  --probe              what this kernel does to a launched program, as JSON\n"
@@ -31,6 +34,7 @@ enum option_id {
     OPTION_PRELOAD,
     OPTION_ARGV0,
     OPTION_REQUIRE,
+    OPTION_REQUIRE_MAX_MAP_COUNT,
     OPTION_QUIET,
     OPTION_VERIFY,
     OPTION_PROBE,
@@ -45,6 +49,7 @@ static const struct option long_options[] = {
     {"preload", required_argument, NULL, OPTION_PRELOAD},
     {"argv0", required_argument, NULL, OPTION_ARGV0},
     {"require", no_argument, NULL, OPTION_REQUIRE},
+    {"require-max-map-count", required_argument, NULL, OPTION_REQUIRE_MAX_MAP_COUNT},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"verify", no_argument, NULL, OPTION_VERIFY},
     {"probe", no_argument, NULL, OPTION_PROBE},
@@ -69,6 +74,13 @@ static bool parse_merge(const char *text, enum merge_mode *mode) {
 static bool parse_thp(const char *text, bool *off) {
     *off = strcmp(text, "off") == 0;
     return *off || strcmp(text, "keep") == 0;
+}
+
+static bool parse_count(const char *text, long *count) {
+    char *end;
+    errno = 0;
+    *count = strtol(text, &end, 10);
+    return errno == 0 && *text != '\0' && *end == '\0' && *count > 0;
 }
 
 /* ld.so splits LD_PRELOAD at both, and has no escape (ld.so(8)). */
@@ -120,6 +132,13 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             break;
         case OPTION_REQUIRE:
             options->require = true;
+            break;
+        case OPTION_REQUIRE_MAX_MAP_COUNT:
+            if (!parse_count(optarg, &options->require_max_map_count)) {
+                snprintf(error, error_size, "--require-max-map-count is a number from 1, not '%s'",
+                         optarg);
+                return false;
+            }
             break;
         case OPTION_QUIET:
             options->quiet = true;

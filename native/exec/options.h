@@ -17,7 +17,8 @@ struct options {
     bool require;
     bool quiet;
     bool verify;
-    char **command; /* COMMAND and its arguments, NULL-terminated; points into argv */
+    long require_max_map_count; /* 0: not asked for */
+    char **command;             /* COMMAND and its arguments, NULL-terminated; points into argv */
 };
 
 /* Fills *options from argv. Returns true, or false with the reason in error. */

@@ -252,7 +252,11 @@ def test_ctrl_c_while_starting(ksmrun: str) -> None:
     """Python's own start can be met by a SIGINT at any moment: never a traceback."""
     for delay in (0.01, 0.03, 0.05, 0.08, 0.1, 0.13, 0.16):
         process = subprocess.Popen(
-            [ksmrun, "run", "--", "sleep", "60"], stderr=subprocess.PIPE, start_new_session=True
+            [ksmrun, "run", "--", "sleep", "60"],
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            # Tests in the background of a script have it ignored, and so would the program.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(delay)

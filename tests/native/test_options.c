@@ -51,6 +51,9 @@ static void test_every_option(void **state) {
     assert_true(options.thp_off && options.require && options.quiet && options.verify);
     assert_string_equal(options.preload, "/a.so");
     assert_string_equal(options.argv0, "");
+    assert_int_equal(options.require_max_map_count, 0);
+    assert_true(PARSE(&options, "--require-max-map-count=131072", "x"));
+    assert_int_equal(options.require_max_map_count, 131072);
     assert_true(PARSE(&options, "--merge", "off", "x"));
     assert_int_equal(options.merge, MERGE_OFF);
     assert_true(PARSE(&options, "--probe"));
@@ -70,6 +73,9 @@ static void test_errors_name_the_word(void **state) {
     assert_non_null(strstr(error, "--merge"));
     assert_false(PARSE(&options, "--merge=maybe", "x"));
     assert_non_null(strstr(error, "maybe"));
+    static const char *const counts[] = {"", "0", "-1", "9x", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        assert_false(PARSE(&options, "--require-max-map-count", counts[i], "x"));
     assert_false(PARSE(&options, "--thp=maybe", "x"));
     assert_non_null(strstr(error, "maybe"));
 }

@@ -1,0 +1,34 @@
+"""What `run` and `check` share of the guard: gathering what is known of a program's map count."""
+
+from __future__ import annotations
+
+from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.maps import program_key, running_peak
+from ksmrun.facts.text import read_int
+from ksmrun.host.peaks import peaks_file, remember, remembered
+from ksmrun.model import MapPeak, Probe, Request, TargetFacts
+from ksmrun.plan.guard import Judgement, judge
+
+
+def judge_target(request: Request, probe: Probe | None, target: TargetFacts) -> Judgement:
+    """From what the user expects, else from running copies and what was seen before."""
+    limit = read_int(ROOT / "proc/sys/vm/max_map_count")
+    joins = probe is None or probe.vmas_merge is not False
+    if request.expect_maps is not None:
+        # The user's number is of the program as it will run: nothing is added to it.
+        peaks = [MapPeak("--expect-maps", request.expect_maps, None)]
+    else:
+        peaks = known_peaks(target)
+    return judge(peaks, limit, request.map_reserve, vmas_merge=joins)
+
+
+def known_peaks(target: TargetFacts) -> list[MapPeak]:
+    """Running copies, which are remembered, and what was remembered earlier."""
+    key, file = program_key(target), peaks_file()
+    if key is None:
+        return []
+    running = running_peak(target)
+    before = remembered(file, key) if file is not None else None
+    if running is not None and file is not None:
+        remember(file, key, running)
+    return [peak for peak in (running, before) if peak is not None]

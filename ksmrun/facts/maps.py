@@ -1,0 +1,79 @@
+"""How many VMAs processes have."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+
+from ksmrun.facts.text import kib_fields, read_text
+from ksmrun.model import MapPeak, TargetFacts
+
+CHUNK_BYTES = 1 << 20
+
+
+def count_maps(folder: Path) -> int:
+    """VMAs of the process whose /proc folder this is: lines of its maps. Raises OSError.
+
+    26 to 59 ms for 65,000 of them; the kernel has no cheaper count.
+    """
+    count = 0
+    with (folder / "maps").open("rb", buffering=0) as maps:
+        while part := maps.read(CHUNK_BYTES):
+            count += part.count(b"\n")
+    return count
+
+
+def most_maps_in_use() -> tuple[int, int] | None:
+    """The most VMAs that any readable process has, and its PID."""
+    counted = []
+    for pid in psutil.pids():
+        try:
+            counted.append((count_maps(Path("/proc") / str(pid)), pid))
+        except OSError:
+            continue
+    return max(counted, default=None)
+
+
+def program_key(target: TargetFacts) -> str | None:
+    """What tells this program from others: its file, and its script where that is interpreted."""
+    if target.path is None:
+        return None
+    return "\0".join((str(Path(target.path).resolve()), *map(_resolved, target.interpreters[:1])))
+
+
+def running_peak(target: TargetFacts) -> MapPeak | None:
+    """The highest of all running copies that this user may look at."""
+    key = program_key(target)
+    if key is None:
+        return None
+    executable, _, script = key.partition("\0")
+    best: MapPeak | None = None
+    for pid in psutil.pids():
+        # This process runs Python too, and has the script among its arguments.
+        if pid == os.getpid():
+            continue
+        folder = Path("/proc") / str(pid)
+        try:
+            if str((folder / "exe").readlink()) != executable or not _runs(folder, script):
+                continue
+            maps = count_maps(folder)
+        except OSError:
+            continue
+        if best is None or maps > best.maps:
+            data = kib_fields(read_text(folder / "status") or "", ("VmData",))["VmData"]
+            best = MapPeak(f"PID {pid}, running now", maps, data)
+    return best
+
+
+def _runs(folder: Path, script: str) -> bool:
+    """Whether a process of an interpreter runs this script (any, where it is empty)."""
+    if not script:
+        return True
+    words = (read_text(folder / "cmdline") or "").split("\0")[1:]
+    return any(word.startswith("/") and _resolved(word) == script for word in words)
+
+
+def _resolved(path: str) -> str:
+    return str(Path(path).resolve())

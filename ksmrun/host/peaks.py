@@ -1,0 +1,59 @@
+"""The highest map count seen of each program, kept over boots for the guard."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+from ksmrun.host.record import state_folder
+from ksmrun.model import MapPeak
+
+SCHEMA = "ksmrun-peaks-1"
+PROGRAMS_MAX = 1000
+
+
+def peaks_file() -> Path | None:
+    """Root's beside the records, others' in their own state folder."""
+    if os.geteuid() == 0 or os.environ.get("KSMRUN_STATE_DIR"):
+        return state_folder() / "peaks.json"
+    for variable, below in (("XDG_STATE_HOME", ""), ("HOME", ".local/state")):
+        base = os.environ.get(variable)
+        if base and Path(base).is_absolute():
+            return Path(base) / below / "ksmrun" / "peaks.json"
+    return None
+
+
+def remembered(file: Path, key: str) -> MapPeak | None:
+    """What was seen before of this program; None for nothing, and for a file that is damaged."""
+    peak = _load(file).get(key)
+    return None if peak is None else MapPeak("seen before", peak[0], peak[1])
+
+
+def remember(file: Path, key: str, peak: MapPeak) -> None:
+    """Keeps the peak if it is the highest. Best effort: a launch does not hang on it.
+
+    The oldest entries go where there are more than PROGRAMS_MAX.
+    """
+    known = _load(file)
+    before = known.pop(key, (0, 0))
+    known[key] = (max(before[0], peak.maps), max(before[1], peak.data_bytes or 0))
+    if known[key] == before:
+        return
+    kept = dict(list(known.items())[-PROGRAMS_MAX:])
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps({"schema": SCHEMA, "peaks": kept}), encoding="utf-8")
+        temporary.replace(file)
+
+
+def _load(file: Path) -> dict[str, tuple[int, int]]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            return {}
+        return {str(key): (int(maps), int(size)) for key, (maps, size) in data["peaks"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}

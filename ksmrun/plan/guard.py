@@ -1,0 +1,101 @@
+"""Whether a program, with and without merging, stays away from vm.max_map_count. Pure.
+
+A process at the limit gets ENOMEM from mmap, mprotect and thread creation, and usually aborts.
+Merging brings it nearer only where each new mapping stays a VMA of its own (Linux 6.4 to 6.16).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ksmrun.model import GuardMode, MapPeak
+
+# glibc grows its heap by M_TOP_PAD and the request, in pages (malloc/malloc.c: sysmalloc).
+BRK_STEP_BYTES = 132 * 1024
+# vm_area_struct, and its share of a maple node (/proc/slabinfo on 6.18: 192 and 256 for 16).
+VMA_KERNEL_BYTES = 224
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """fits, tight (into the reserve), short (over the limit) or unknown, with the arithmetic.
+
+    without_merging says the same of the program on its own.
+    """
+
+    verdict: str
+    without_merging: str
+    expected_maps: int | None
+    limit: int | None
+    reserve: float
+    arithmetic: str
+
+    @property
+    def fitting_limit(self) -> int:
+        """The least power of two that leaves the reserve."""
+        needed = int((self.expected_maps or 0) / (1 - self.reserve)) + 1
+        return 1 << (needed - 1).bit_length()
+
+    @property
+    def message(self) -> str:
+        """The numbers."""
+        return f"map limit {self.verdict}: {self.arithmetic}"
+
+    @property
+    def todo(self) -> str:
+        """The two ways out, and what the first one costs."""
+        kernel_mib = self.fitting_limit * VMA_KERNEL_BYTES / (1 << 20)
+        return (
+            f"sudo ksmrun host max-map-count {self.fitting_limit} (up to {kernel_mib:.0f} MiB of "
+            "kernel memory for a process that uses it, and longer walks of its map tree), or boot "
+            "6.17 or later, which joins VMAs"
+        )
+
+
+def judge(
+    peaks: Iterable[MapPeak], limit: int | None, reserve: float, *, vmas_merge: bool
+) -> Judgement:
+    """The verdict on the highest peak known."""
+    known = tuple(peaks)
+    if limit is None or not known:
+        why = "the limit is unreadable" if limit is None else "no copy of this program was seen yet"
+        return Judgement("unknown", "unknown", None, limit, reserve, why)
+    peak = max(known, key=lambda peak: _with_merging(peak, vmas_merge))
+    expected = _with_merging(peak, vmas_merge)
+    allowed = int(limit * (1 - reserve))
+    steps = "" if expected == peak.maps else f" and {expected - peak.maps} more while merging"
+    arithmetic = (
+        f"{peak.maps} maps ({peak.source}){steps}, of {limit} less {reserve * 100:g}% = {allowed}"
+    )
+    alone = max(peak.maps for peak in known)
+    return Judgement(
+        _verdict(expected, allowed, limit),
+        _verdict(alone, allowed, limit),
+        expected,
+        limit,
+        reserve,
+        arithmetic,
+    )
+
+
+def action(judgement: Judgement, mode: GuardMode) -> str:
+    """merge, warn (and merge), skip (merging) or refuse (the launch)."""
+    if mode is GuardMode.OFF or judgement.verdict in ("fits", "unknown"):
+        return "merge"
+    if mode is GuardMode.REFUSE:
+        return "refuse"
+    merging_goes_over = judgement.without_merging == "fits"
+    return "skip" if mode is GuardMode.SKIP and merging_goes_over else "warn"
+
+
+def _with_merging(peak: MapPeak, vmas_merge: bool) -> int:
+    if vmas_merge:
+        return peak.maps
+    return peak.maps + (peak.data_bytes or 0) // BRK_STEP_BYTES
+
+
+def _verdict(maps: int, allowed: int, limit: int) -> str:
+    if maps <= allowed:
+        return "fits"
+    return "tight" if maps <= limit else "short"

@@ -1,0 +1,135 @@
+"""The guard's arithmetic and decisions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ksmrun.host.peaks import PROGRAMS_MAX, remember, remembered
+from ksmrun.model import GuardMode, MapPeak, MergeMode, Plan, Refusal
+from ksmrun.plan.guard import BRK_STEP_BYTES, action, judge
+from ksmrun.plan.launch import needs_judgement, plan_launch
+
+from .test_plan import GOOD, REQUEST, SPLITS, TARGET
+
+LIMIT = 65530
+GIB = 1 << 30
+# As the kernel facts have it: a heap grown by 132 KiB steps is at the limit at about 8.2 GiB.
+SMALL = MapPeak("seen", 300, 1 * GIB)
+LARGE = MapPeak("seen", 300, 9 * GIB)
+MANY = MapPeak("seen", 64000, 1 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("peaks", "joins", "verdict", "alone"),
+    [
+        ([SMALL], False, "fits", "fits"),
+        ([LARGE], False, "short", "fits"),
+        ([LARGE], True, "fits", "fits"),
+        ([MANY], True, "tight", "tight"),
+        ([SMALL, LARGE], False, "short", "fits"),
+        ([MapPeak("seen", 300, 7 * GIB)], False, "tight", "fits"),
+        ([MapPeak("seen", 70000, None)], False, "short", "short"),
+        ([], False, "unknown", "unknown"),
+    ],
+)
+def test_verdicts(peaks: list[MapPeak], joins: bool, verdict: str, alone: str) -> None:
+    judgement = judge(peaks, LIMIT, 0.2, vmas_merge=joins)
+    assert (judgement.verdict, judgement.without_merging) == (verdict, alone)
+
+
+def test_an_unreadable_limit_is_unknown() -> None:
+    assert judge([SMALL], None, 0.2, vmas_merge=False).verdict == "unknown"
+
+
+def test_the_message_shows_the_arithmetic() -> None:
+    judgement = judge([LARGE], LIMIT, 0.2, vmas_merge=False)
+    steps = 9 * GIB // BRK_STEP_BYTES
+    assert f"300 maps (seen) and {steps} more while merging, of 65530 less 20% = 52424" in (
+        judgement.message
+    )
+    assert "sudo ksmrun host max-map-count 131072" in judgement.todo
+
+
+@given(
+    maps=st.integers(1, 10**7),
+    data=st.integers(0, 1 << 44),
+    reserve=st.floats(0, 0.95),
+    joins=st.booleans(),
+)
+def test_the_limit_it_names_fits(maps: int, data: int, reserve: float, joins: bool) -> None:
+    peak = MapPeak("seen", maps, data)
+    judgement = judge([peak], LIMIT, reserve, vmas_merge=joins)
+    again = judge([peak], judgement.fitting_limit, reserve, vmas_merge=joins)
+    assert again.verdict == "fits"
+
+
+def test_actions() -> None:
+    short = judge([LARGE], LIMIT, 0.2, vmas_merge=False)
+    alone = judge([MANY], LIMIT, 0.2, vmas_merge=False)
+    unknown = judge([], LIMIT, 0.2, vmas_merge=False)
+    fits = judge([SMALL], LIMIT, 0.2, vmas_merge=False)
+    assert action(short, GuardMode.SKIP) == "skip"
+    assert action(short, GuardMode.WARN) == "warn"
+    assert action(short, GuardMode.REFUSE) == "refuse"
+    assert action(short, GuardMode.OFF) == "merge"
+    # Not merging would not help a program that is near the limit on its own.
+    assert action(alone, GuardMode.SKIP) == "warn"
+    for judgement in (unknown, fits):
+        for mode in GuardMode:
+            assert action(judgement, mode) == "merge"
+
+
+def test_plans() -> None:
+    short = judge([LARGE], LIMIT, 0.2, vmas_merge=False)
+    fits = judge([SMALL], LIMIT, 0.2, vmas_merge=False)
+
+    def planned(judgement: object, **changes: object) -> Plan | Refusal:
+        request = replace(REQUEST, **changes)  # type: ignore[arg-type]
+        return plan_launch(request, b"x", SPLITS, TARGET, judgement)  # type: ignore[arg-type]
+
+    skipped = planned(short)
+    assert isinstance(skipped, Plan)
+    assert b"--merge=off" in skipped.argv
+    assert skipped.mechanism == "none"
+    (warning,) = skipped.warnings
+    assert "starts without merging" in warning and "to do:" in warning
+    assert isinstance(planned(short, require=True), Refusal)
+    assert isinstance(planned(short, guard=GuardMode.REFUSE), Refusal)
+    warned = planned(short, guard=GuardMode.WARN)
+    assert isinstance(warned, Plan)
+    assert b"--merge=on" in warned.argv and len(warned.warnings) == 1
+    fitting = planned(fits)
+    assert isinstance(fitting, Plan)
+    assert fitting.warnings == (), "the general warning is for programs that nobody has seen yet"
+
+
+def test_when_it_looks() -> None:
+    assert needs_judgement(REQUEST, SPLITS)
+    assert not needs_judgement(REQUEST, GOOD)
+    assert not needs_judgement(REQUEST, None)
+    assert needs_judgement(replace(REQUEST, expect_maps=5), GOOD)
+    assert not needs_judgement(replace(REQUEST, guard=GuardMode.OFF), SPLITS)
+    assert not needs_judgement(replace(REQUEST, merge=MergeMode.OFF), SPLITS)
+
+
+def test_peaks_are_remembered(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "peaks.json"
+    assert remembered(file, "a") is None
+    remember(file, "a", MapPeak("x", 100, 5000))
+    remember(file, "a", MapPeak("x", 50, 9000))
+    assert remembered(file, "a") == MapPeak("seen before", 100, 9000)
+    for number in range(PROGRAMS_MAX):
+        remember(file, f"program {number}", MapPeak("x", 1, None))
+    assert remembered(file, "a") is None, "the oldest went"
+    assert len(json.loads(file.read_text())["peaks"]) == PROGRAMS_MAX
+    for text in ("", "{", "[]", '{"schema": "ksmrun-peaks-1", "peaks": {"a": 1}}'):
+        file.write_text(text)
+        assert remembered(file, "a") is None
+        remember(file, "a", MapPeak("x", 7, None))
+        assert remembered(file, "a") == MapPeak("seen before", 7, 0)
