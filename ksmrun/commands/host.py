@@ -10,7 +10,6 @@ import typer
 
 from ksmrun.commands.output import mib, print_json, print_table, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.facts.maps import most_maps_in_use
 from ksmrun.host import boot
 from ksmrun.host.borrow import restore_abandoned
 from ksmrun.host.record import state_folder
@@ -96,8 +95,7 @@ def max_map_count(
     """Set vm.max_map_count, if no process uses more; at once for all."""
 
     def write() -> list[str]:
-        in_use, _ = most_maps_in_use() or (0, 0)
-        line = set_max_map_count(limit, state_folder() / "host.json", ROOT, in_use)
+        line = set_max_map_count(limit, state_folder() / "host.json", ROOT)
         return [line] if line.endswith("already") else [line, UNDO]
 
     _print_lines(["host", "max-map-count", str(limit)], write)

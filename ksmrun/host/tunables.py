@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import FOLDER, read_ksm
+from ksmrun.facts.maps import most_maps_in_use
 from ksmrun.facts.text import bracketed, parse_int, read_text
 from ksmrun.host.record import (
     ANY_VALUE,
@@ -131,19 +132,26 @@ def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
         )
 
 
-def set_max_map_count(wanted: int, record_file: Path, root: Path, in_use: int) -> str:
-    """Sets vm.max_map_count, recorded first. in_use: the most maps a running process has."""
-    if wanted <= in_use:
-        raise KsmrunError(
-            f"a process has {in_use} maps already, so {wanted} would keep it from mapping any more",
-            f"set more than {in_use}",
-        )
+def set_max_map_count(limit: int, record_file: Path, root: Path) -> str:
+    """Sets vm.max_map_count, recorded first. Refuses less than what running processes use."""
+    check_maps_fit(limit)
     with locked(record_file):
         before = _current(root, MAX_MAP_COUNT)
-        if before == str(wanted):
-            return f"vm.max_map_count: {wanted} already"
-        _write_recorded(record_file, root, MAX_MAP_COUNT, str(wanted))
-    return f"vm.max_map_count: {before} -> {wanted}"
+        if before == str(limit):
+            return f"vm.max_map_count: {limit} already"
+        _write_recorded(record_file, root, MAX_MAP_COUNT, str(limit))
+    return f"vm.max_map_count: {before} -> {limit}"
+
+
+def check_maps_fit(limit: int) -> None:
+    """Raises KsmrunError where a process has as many maps already: it could map nothing more."""
+    in_use, pid = most_maps_in_use() or (0, 0)
+    if limit <= in_use:
+        raise KsmrunError(
+            f"vm.max_map_count={limit} would keep PID {pid}, which has {in_use} maps already, from "
+            "mapping anything more",
+            f"set more than {in_use}, or stop that process first",
+        )
 
 
 def unmerge_bytes(ksm: KsmFacts) -> int:
@@ -178,6 +186,8 @@ def _put_back(record_file: Path, root: Path, change: Change, force: bool) -> str
         return f"{name}: left to the advisor, which sets it"
     if change.path == RUN and change.before == "2" and not force:
         check_unmerge_fits(root)
+    if change.path == MAX_MAP_COUNT and not force:
+        check_maps_fit(int(change.before))
     try:
         _write(root, change.path, change.before)
     except KsmrunError as error:

@@ -101,10 +101,12 @@ int experiment_after_exec(void) {
     memset(pages, 0x5a, size);
     long first_pass = number_in("/sys/kernel/mm/ksm/full_scans", "");
     for (int look = 0; look < SCAN_LOOKS; look++) {
+        /* Passes first: ksmd may make many between two lines of ours. */
+        long passes = number_in("/sys/kernel/mm/ksm/full_scans", "") - first_pass;
         /* A page gets its rmap_item when ksmd first sees it (mm/ksm.c: get_next_rmap_item). */
         if (number_in("/proc/self/ksm_stat", "ksm_rmap_items ") > 0)
             return EXIT_SCANNED;
-        if (number_in("/sys/kernel/mm/ksm/full_scans", "") - first_pass >= SCAN_PASSES)
+        if (passes >= SCAN_PASSES)
             return EXIT_NOT_SCANNED;
         nanosleep(&scan_look_interval, NULL);
     }

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 
@@ -102,16 +103,42 @@ def test_verify_confirms(launcher: str) -> None:
     assert run([launcher, "--verify", "--quiet", "--", "sleep", "0.5"]).stderr == ""
 
 
-def test_verify_does_not_hold_the_programs_pipes(launcher: str) -> None:
-    """The reader of stdout sees its end as soon as the program ends."""
-    started = time.monotonic()
+def test_verify_holds_nothing_of_the_programs(launcher: str) -> None:
+    """A pipe held by the observer would keep its reader waiting.
+
+    strace holds the exec back, so that there is time to see what the observer has open.
+    """
+    slow_exec = ["strace", "-f", "-o", "/dev/null", "-e", "inject=execve:delay_enter=3s:when=2"]
+    extra = os.open("/etc/hostname", os.O_RDONLY)
     process = subprocess.Popen(
-        [launcher, "--verify", "--", "sh", "-c", "exec sleep 0.05"], stdout=subprocess.PIPE
+        [*slow_exec, launcher, "--verify", "--", "true"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[extra],
     )
-    assert process.stdout is not None
-    process.stdout.read()
-    assert time.monotonic() - started < 0.2, "the observer looks again after 0.2 s"
-    process.wait()
+    os.close(extra)
+    observers: list[psutil.Process] = []
+    while not observers:
+        assert process.poll() is None, "the exec was not held back"
+        time.sleep(0.05)
+        # Orphaned, and a leader of its own session.
+        observers = [
+            found
+            for found in psutil.process_iter()
+            if found.name() == "ksmrun-exec" and os.getsid(found.pid) == found.pid
+        ]
+    (observer,) = observers
+    folder = Path("/proc") / str(observer.pid) / "fd"
+    wait_for = time.monotonic() + 2
+    while len(list(folder.iterdir())) > 3 and time.monotonic() < wait_for:
+        time.sleep(0.02)
+    held = {int(file.name): str(file.readlink()) for file in folder.iterdir()}
+    process.communicate()
+    assert held.pop(2) == "/dev/null"
+    assert len(held) == 2, held
+    assert sorted(name.partition(":")[0] for name in held.values())[1] == "pipe"
+    assert any(name.startswith("/proc/") for name in held.values())
 
 
 def test_verify_of_what_cannot_start(launcher: str) -> None:

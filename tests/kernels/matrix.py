@@ -96,7 +96,7 @@ def row(guest: Guest) -> list[str]:
         probe["kernel"],
         "yes" if probe["prctl_supported"] else str(probe["prctl_obstacle"]),
         kept[probe["kept_over_exec"]],
-        values["scanned_probe"],
+        values["scanned_probe"].split()[0],
         "/".join(values[f"flag_{kind}"] for kind in ("static", "glibc", "musl")),
         values["sharing"],
         f"{brk} / {mmap}",
