@@ -27,7 +27,7 @@ from ksmrun.model import KsmrunError, MergeMode, RunResult, Sample
 from ksmrun.observe.processes import list_processes
 from ksmrun.observe.sampler import sample
 from ksmrun.observe.settle import has_settled, settle_progress
-from ksmrun.plan.launch import obstacle_to_merging
+from ksmrun.plan.mechanism import obstacle_to_merging
 
 MIB = 1 << 20
 # Copies started within one second can share seeds of the time, which those of a real host do not.

@@ -38,6 +38,19 @@ class ThpMode(StrEnum):
     OFF = "off"
 
 
+class Mechanism(StrEnum):
+    """How the merge flag reaches a program: AUTO lets the plan choose by what the kernel does.
+
+    PRCTL: set before the exec, which keeps it. PRELOAD: set from inside by the shim, for
+    dynamically linked programs where the exec loses it. NONE: not at all.
+    """
+
+    AUTO = "auto"
+    PRCTL = "prctl"
+    PRELOAD = "preload"
+    NONE = "none"
+
+
 class GuardMode(StrEnum):
     """What to do where a program would come too near vm.max_map_count.
 
@@ -60,6 +73,7 @@ class Request:
     require: bool = False
     verify: bool = False
     quiet: bool = False
+    mechanism: Mechanism = Mechanism.AUTO
     guard: GuardMode = GuardMode.SKIP
     map_reserve: float = 0.2
     expect_maps: int | None = None
@@ -168,7 +182,7 @@ class MapPeak:
 class Plan:
     """A launch as data: the mechanism, the exact ksmrun-exec command line, and what to say."""
 
-    mechanism: str
+    mechanism: Mechanism
     argv: tuple[bytes, ...]
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]

@@ -12,7 +12,7 @@ step() {
 }
 
 step "system packages"
-packages="gcc libc6-dev musl-tools cmake ninja-build python3-dev python3-venv libcap-dev libcap2-bin
+packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev python3-venv libcap-dev libcap2-bin
     clang-format shellcheck libcmocka-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
     util-linux mount strace valgrind user-mode-linux
     qemu-system-x86 busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes"

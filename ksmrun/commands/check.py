@@ -11,13 +11,14 @@ import typer
 from ksmrun.commands.guarding import judge_target
 from ksmrun.commands.output import print_json, print_table
 from ksmrun.facts.host import read_host
-from ksmrun.facts.launcher import launcher_path, run_probe
+from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import initial_arguments
 from ksmrun.model import Plan, Probe, Refusal, Request, TargetFacts
 from ksmrun.plan.doctor import CheckRow, examine, would_merge
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.launch import plan_launch, shell_line
+from ksmrun.plan.mechanism import Choice, choose
 
 SCHEMA = "ksmrun-check-1"
 # What else a kernel runs natively.
@@ -52,15 +53,15 @@ def check(
         command = initial_arguments(len(context.args))
         target = look_at(command[0], os.environb)
         judgement = judge_target(Request(command), probe, target)
-        launcher = os.fsencode(launcher_path())
-        planned = plan_launch(Request(command), launcher, probe, target, judgement)
+        launcher, shim = os.fsencode(launcher_path()), shim_path(target)
+        planned = plan_launch(Request(command), launcher, probe, target, judgement, shim)
         assert not isinstance(planned, Refusal), "only --require refuses"
         plan = planned
         rows = (
             *rows,
             _program_row(target, probe.machine),
             _map_row(judgement, probe),
-            CheckRow("plan", "ok", "; ".join(plan.reasons)),
+            _plan_row(plan, choose(Request(command), probe, target, shim)),
         )
     merges = would_merge(rows)
     if as_json:
@@ -91,6 +92,13 @@ def _verdict(rows: tuple[CheckRow, ...], merges: bool) -> str:
         return "A program launched now would merge."
     first = next(row for row in rows if row.status == "fail")
     return f"Nothing would merge: {first.found}; to do: {first.todo}"
+
+
+def _plan_row(plan: Plan, choice: Choice) -> CheckRow:
+    found = f"{plan.mechanism.value}: {'; '.join(plan.reasons)}"
+    if choice.obstacle is not None:
+        return CheckRow("plan", "fail", found, choice.obstacle[1])
+    return CheckRow("plan", "ok", found)
 
 
 def _map_row(judgement: Judgement, probe: Probe) -> CheckRow:

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from ksmrun.commands.output import say
-from ksmrun.facts.launcher import cached_probe, launcher_path
+from ksmrun.facts.launcher import cached_probe, launcher_path, shim_path
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import exec_in_place, initial_arguments, initial_environment
 from ksmrun.model import (
     EXIT_OWN_FAILURE,
     GuardMode,
     KsmrunError,
+    Mechanism,
     MergeMode,
     Plan,
     Probe,
@@ -69,6 +70,13 @@ def run(
         bool,
         typer.Option("--quiet", envvar="KSMRUN_QUIET", help="No line where COMMAND starts anyway."),
     ] = False,
+    mechanism: Annotated[
+        Mechanism,
+        typer.Option(
+            envvar="KSMRUN_MECHANISM",
+            help="How the flag gets in: by what the kernel does, before the exec, or by the shim.",
+        ),
+    ] = Mechanism.AUTO,
     guard: Annotated[
         GuardMode,
         typer.Option(
@@ -106,6 +114,7 @@ def run(
         require=require,
         verify=verify,
         quiet=quiet,
+        mechanism=mechanism,
         guard=guard,
         map_reserve=_share(map_reserve),
         expect_maps=expect_maps,
@@ -129,7 +138,8 @@ def _plan(request: Request) -> Plan:
         from ksmrun.commands.guarding import judge_target
 
         judgement = judge_target(request, probe, target)
-    plan = plan_launch(request, os.fsencode(launcher_path()), probe, target, judgement)
+    launcher, shim = os.fsencode(launcher_path()), shim_path(target)
+    plan = plan_launch(request, launcher, probe, target, judgement, shim)
     if isinstance(plan, Refusal):
         raise KsmrunError(f"{plan.what}; not started", plan.todo, EXIT_OWN_FAILURE)
     return plan

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.text import parse_fields, read_text
-from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError, Probe
+from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError, Probe, TargetFacts
 
 LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
 # Some milliseconds, and half a second more where ksmd runs; a machine under load may take longer.
@@ -31,6 +31,19 @@ def launcher_path() -> Path:
             EXIT_OWN_FAILURE,
         )
     return LAUNCHER
+
+
+def shim_path(target: TargetFacts) -> bytes | None:
+    """The shim for LD_PRELOAD; None where ld.so would split its path (ld.so(8)).
+
+    For glibc its folder is $LIB, for which the 32 and 64-bit programs of a tree each put their own.
+    musl knows no $LIB.
+    """
+    folder = LAUNCHER.parent
+    if any(mark in str(folder) for mark in " :"):
+        return None
+    library = f"lib/{os.uname().machine}-linux-gnu" if target.libc == "musl" else "$LIB"
+    return os.fsencode(folder / library / "libksmrun-preload.so")
 
 
 def run_probe() -> Probe:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ksmrun.model import HostFacts, KsmFacts, Probe
-from ksmrun.plan.launch import obstacle_to_merging
+from ksmrun.plan.mechanism import LOST_AT_EXEC, is_never_scanned, obstacle_to_merging
 
 MIB = 1 << 20
 # The kernel's default (mm/mmap.c: DEFAULT_MAX_MAP_COUNT).
@@ -69,10 +69,18 @@ def _kernel(probe: Probe) -> Iterator[CheckRow]:
         )
         return
     kept = "keeps the merge flag over exec"
+    if probe.kept_over_exec is False:
+        yield CheckRow(
+            "kernel",
+            "warn",
+            f"{probe.kernel}: {LOST_AT_EXEC[0]}; dynamically linked programs merge by the shim",
+            LOST_AT_EXEC[1],
+        )
+        return
     if probe.kept_over_exec is None:
         kept = "whether the merge flag is kept over exec could not be seen"
     yield CheckRow("kernel", "ok", f"{probe.kernel}: {kept}")
-    if probe.known_not_scanned is not None and probe.scanned_after_exec != "yes":
+    if is_never_scanned(probe):
         yield CheckRow(
             "scan after exec",
             "warn",

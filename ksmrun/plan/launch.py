@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ksmrun.model import (
     GuardMode,
+    Mechanism,
     MergeMode,
     Plan,
     Probe,
@@ -17,21 +18,7 @@ from ksmrun.model import (
     ThpMode,
 )
 from ksmrun.plan.guard import Judgement, action
-
-LOST_AT_EXEC = (
-    "this kernel loses the merge flag at exec, as 6.4 to 6.6 do",
-    "boot a kernel of 6.12 or later",
-)
-
-
-def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
-    """Why a launched program would not merge here, and what to do; None where it would."""
-    if probe.prctl_supported is False:
-        return (
-            probe.prctl_obstacle_what or "prctl(PR_SET_MEMORY_MERGE) fails",
-            probe.prctl_obstacle_todo or "look at `ksmrun-exec --probe`",
-        )
-    return LOST_AT_EXEC if probe.kept_over_exec is False else None
+from ksmrun.plan.mechanism import LOST_AT_EXEC, Choice, choose, is_never_scanned
 
 
 def needs_judgement(request: Request, probe: Probe | None) -> bool:
@@ -50,6 +37,7 @@ def plan_launch(
     probe: Probe | None,
     target: TargetFacts,
     judgement: Judgement | None = None,
+    shim: bytes | None = None,
 ) -> Plan | Refusal:
     """The Plan for a request, or the Refusal that --require or --guard=refuse asks for.
 
@@ -66,17 +54,20 @@ def plan_launch(
             guarded = (f"starts without merging: {judgement.message}; to do: {judgement.todo}",)
         elif decision == "warn":
             guarded = (f"{judgement.message}; to do: {judgement.todo}",)
-    merging = request.merge is MergeMode.ON
-    obstacle = obstacle_to_merging(probe) if merging and probe is not None else None
+    choice = choose(request, probe, target, shim)
     # Whether the prctl works for this very process, the launcher finds out by making it.
-    if request.require and obstacle == LOST_AT_EXEC:
-        return Refusal(f"memory will not merge: {obstacle[0]}", obstacle[1])
-    mechanism = "prctl" if merging and obstacle is None else "none"
+    if request.require and choice.obstacle == LOST_AT_EXEC:
+        return Refusal(f"memory will not merge: {choice.obstacle[0]}", choice.obstacle[1])
+    preload = shim if choice.mechanism is Mechanism.PRELOAD else None
+    merging = choice.mechanism is not Mechanism.NONE and probe is not None
+    reasons = [choice.reason]
+    if target.note is not None:
+        reasons.append(f"the program is not known: {target.note}")
     return Plan(
-        mechanism=mechanism,
-        argv=(launcher, *_options(request), b"--", *request.command),
-        reasons=_reasons(request, obstacle, target),
-        warnings=(*guarded, *(_warnings(probe, judgement) if merging and probe else ())),
+        mechanism=choice.mechanism,
+        argv=(launcher, *_options(request, preload), b"--", *request.command),
+        reasons=tuple(reasons),
+        warnings=(*guarded, *(_warnings(probe, choice, judgement) if merging and probe else ())),
     )
 
 
@@ -85,8 +76,12 @@ def shell_line(plan: Plan) -> bytes:
     return os.fsencode(shlex.join(os.fsdecode(word) for word in plan.argv))
 
 
-def _options(request: Request) -> tuple[bytes, ...]:
-    options = [b"--merge=" + request.merge.value.encode()]
+def _options(request: Request, preload: bytes | None) -> tuple[bytes, ...]:
+    # With the shim the flag is set after the exec; before it, it would be for nothing.
+    merge = MergeMode.KEEP if preload is not None else request.merge
+    options = [b"--merge=" + merge.value.encode()]
+    if preload is not None:
+        options.append(b"--preload=" + preload)
     if request.thp is ThpMode.OFF:
         options.append(b"--thp=off")
     for wanted, option in (
@@ -99,31 +94,10 @@ def _options(request: Request) -> tuple[bytes, ...]:
     return tuple(options)
 
 
-def _reasons(
-    request: Request, obstacle: tuple[str, str] | None, target: TargetFacts
-) -> tuple[str, ...]:
-    reasons = []
-    if request.merge is MergeMode.OFF:
-        reasons.append("merging is off as asked: an inherited merge flag is cleared")
-    elif request.merge is MergeMode.KEEP:
-        reasons.append("the merge flag is left as it was inherited")
-    elif obstacle is not None:
-        reasons.append(f"no mechanism: {obstacle[0]}")
-    else:
-        reasons.append("prctl before exec: this kernel keeps the merge flag over it")
-    if target.note is not None:
-        reasons.append(f"the program is not known: {target.note}")
-    return tuple(reasons)
-
-
-def _warnings(probe: Probe, judgement: Judgement | None) -> tuple[str, ...]:
+def _warnings(probe: Probe, choice: Choice, judgement: Judgement | None) -> tuple[str, ...]:
     warnings = []
     # What the launcher finds out by itself (no prctl, flag lost at exec) it also says by itself.
-    if (
-        probe.known_not_scanned is not None
-        and probe.scanned_after_exec != "yes"
-        and probe.kept_over_exec
-    ):
+    if choice.mechanism is Mechanism.PRCTL and is_never_scanned(probe) and probe.kept_over_exec:
         warnings.append(
             f"kernels {probe.known_not_scanned} keep the merge flag but never scan the program "
             f"(this is {probe.kernel}); to do: watch `ksmrun ps`, boot 6.12 or later"

@@ -97,8 +97,9 @@ static bool apply_preload(const struct options *options, char ***envp) {
 
 /* Where the flag could not be set, the reason has been said already. */
 static int verify(const struct options *options, const char *command) {
-    if (merge_get() == 1)
-        return verify_start(command, options->quiet);
+    /* A preloaded shim sets the flag after the exec, where this process cannot see it yet. */
+    if (merge_get() == 1 || options->preload != NULL)
+        return verify_start(command, options->preload != NULL, options->quiet);
     if (options->merge != MERGE_ON && !options->quiet)
         message("nothing to verify: the merge flag is not set; start it with --merge=on");
     return -1;

@@ -22,7 +22,7 @@ enum flag { FLAG_SET, FLAG_LOST, FLAG_UNREADABLE, FLAG_GONE };
 static const struct timespec second_look = {.tv_nsec = 200 * 1000 * 1000};
 /* Before 6.14 only the flags of the first mappings tell, and those take a moment to appear. */
 static const struct timespec between_looks = {.tv_nsec = 2 * 1000 * 1000};
-enum { LOOKS_MAX = 100 };
+enum { LOOKS_MAX = 100, LATE_LOOKS_MAX = 1000 };
 
 /* ESRCH: the process is gone. Nothing to read: a zombie, which has no memory any more. */
 static enum flag flag_of_error(ssize_t length) {
@@ -123,7 +123,7 @@ static void close_all_but(int first, int second) {
 }
 
 _Noreturn static void observe(int process, int exec_pipe, pid_t pid, const char *command,
-                              bool quiet) {
+                              bool is_late, bool quiet) {
     setsid();
     close_all_but(process, exec_pipe);
     char byte;
@@ -136,6 +136,10 @@ _Noreturn static void observe(int process, int exec_pipe, pid_t pid, const char 
     if (length != 0)
         _exit(0);
     enum flag flag = flag_of(process);
+    for (int look = 0; is_late && flag == FLAG_LOST && look < LATE_LOOKS_MAX; look++) {
+        nanosleep(&between_looks, NULL);
+        flag = flag_of(process);
+    }
     if (flag == FLAG_SET) {
         nanosleep(&second_look, NULL);
         enum flag again = flag_of(process);
@@ -152,7 +156,7 @@ static bool would_adopt(void) {
            (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
 }
 
-int verify_start(const char *command, bool quiet) {
+int verify_start(const char *command, bool is_late, bool quiet) {
     if (would_adopt()) {
         if (!quiet)
             message(
@@ -187,7 +191,7 @@ int verify_start(const char *command, bool quiet) {
         close(writer);
         pid_t observer = child_fork();
         if (observer == 0)
-            observe(process, reader, pid, command, quiet);
+            observe(process, reader, pid, command, is_late, quiet);
         _exit(observer < 0 ? 1 : 0);
     }
     bool is_started = middle > 0 && child_wait(middle) == 0;

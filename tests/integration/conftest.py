@@ -38,11 +38,18 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     folder.chmod(0o755)
     for parent in folder.parents[:2]:
         parent.chmod(0o755)
-    for name in ("see", "flag", "deny"):
+    for name in ("see", "flag", "deny", "lose"):
         for suffix, options in (("", []), ("_static", ["-static"])):
             target = folder / f"{name}{suffix}"
             source = SOURCES / f"{name}.c"
             subprocess.run(["gcc", "-O1", *options, "-o", target, source], check=True)
+    flag = SOURCES / "flag.c"
+    for name in ("flag", "lose"):
+        musl = ["musl-gcc", "-o", folder / f"{name}_musl", SOURCES / f"{name}.c"]
+        subprocess.run(musl, check=True)
+    # Debian's gcc-multilib and its cross compilers exclude each other; this is multilib's part.
+    m32 = ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu"]
+    subprocess.run([*m32, "-o", folder / "flag_32", flag], check=True)
     return Programs(folder)
 
 

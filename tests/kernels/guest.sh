@@ -19,6 +19,11 @@ for kind in static glibc musl; do
     ksmrun-exec --quiet -- flag-$kind && flag=yes || flag=no
     echo "flag_$kind=$flag"
 done
+# The flag is lost on the way, and the shim sets it again.
+for kind in glibc musl; do
+    ksmrun-exec --quiet --preload=/shim.so -- lose /bin/flag-$kind && flag=yes || flag=no
+    echo "shim_$kind=$flag"
+done
 ksmrun-exec --require -- true >/dev/null
 echo "require=$?"
 echo "open=$(ksmrun-exec -- echo started 2>&1 | tr '\n' '|')"

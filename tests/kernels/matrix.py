@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ksmrun.facts.launcher import launcher_path
+from ksmrun.facts.launcher import LAUNCHER, launcher_path
 
 from .kernels import cache_folder, fetch
 
@@ -62,10 +62,14 @@ def build_initrd(folder: Path) -> Path:
     (root / "bin").mkdir(parents=True)
     shutil.copy("/bin/busybox", root / "bin/busybox")
     shutil.copy(launcher_path(), root / "bin/ksmrun-exec")
+    shim = LAUNCHER.parent / "lib/x86_64-linux-gnu/libksmrun-preload.so"
+    shutil.copy(shim, root / "shim.so")
     shutil.copy(HERE / "guest.sh", root / "init")
     (root / "init").chmod(0o755)
     flag = HERE.parent / "integration/programs/flag.c"
     compile_(["gcc", "-static"], HERE / "equal.c", root / "bin/equal")
+    lose = HERE.parent / "integration/programs/lose.c"
+    compile_(["gcc", "-static"], lose, root / "bin/lose")
     compile_(["gcc", "-static"], flag, root / "bin/flag-static")
     compile_(["gcc"], flag, root / "bin/flag-glibc")
     compile_(["musl-gcc"], flag, root / "bin/flag-musl")
@@ -98,13 +102,14 @@ def row(guest: Guest) -> list[str]:
         kept[probe["kept_over_exec"]],
         values["scanned_probe"].split()[0],
         "/".join(values[f"flag_{kind}"] for kind in ("static", "glibc", "musl")),
+        "/".join(values[f"shim_{kind}"] for kind in ("glibc", "musl")),
         values["sharing"],
         f"{brk} / {mmap}",
     ]
 
 
 COLUMNS = ["kernel", "prctl", "kept over exec", "scanned", "flag in static/glibc/musl"]
-COLUMNS += ["pages shared", "VMAs of 512 brk steps / 512 mmaps"]
+COLUMNS += ["by the shim, glibc/musl", "pages shared", "VMAs of 512 brk steps / 512 mmaps"]
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ksmrun.facts.launcher import parse_probe
-from ksmrun.plan.launch import obstacle_to_merging
+from ksmrun.plan.mechanism import obstacle_to_merging
 
 from .matrix import ALL, Guest, boot, build_initrd
 
@@ -64,6 +64,7 @@ def test_launches(booted: tuple[str, Guest]) -> None:
     values = guest.values
     wanted = "yes" if Expected.of(version).has_prctl else "no"
     assert {values[f"flag_{kind}"] for kind in ("static", "glibc", "musl")} == {wanted}
+    assert {values[f"shim_{kind}"] for kind in ("glibc", "musl")} == {wanted}
     assert values["open"].endswith("started|")
     if wanted == "yes":
         assert values["require"] == "0"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.model import (
     HostFacts,
     KsmFacts,
+    Mechanism,
     MergeMode,
     Plan,
     Probe,
@@ -20,6 +22,7 @@ from ksmrun.model import (
 )
 from ksmrun.plan.doctor import duration, examine, pass_seconds, would_merge
 from ksmrun.plan.launch import plan_launch, shell_line
+from ksmrun.plan.mechanism import choose
 
 # As 6.18 answers; the others differ from it as older kernels do.
 GOOD = Probe(
@@ -89,17 +92,56 @@ def test_the_command_line() -> None:
     assert plan(request).argv == (b"/x/ksmrun-exec", *options, b"--", b"x")
 
 
-def test_mechanisms() -> None:
-    assert plan().mechanism == "prctl"
-    assert plan(probe=None).mechanism == "prctl"
-    assert plan(probe=OLD).mechanism == "none"
-    assert plan(probe=LOSES).mechanism == "none"
-    assert plan(replace(REQUEST, merge=MergeMode.OFF)).mechanism == "none"
+SHIM = b"/x/$LIB/shim.so"
+DYNAMIC = replace(TARGET, dynamic=True)
+STATIC = replace(TARGET, dynamic=False)
+
+
+@pytest.mark.parametrize(
+    ("probe", "target", "mechanism", "merges"),
+    [
+        (GOOD, DYNAMIC, Mechanism.PRCTL, True),
+        (GOOD, STATIC, Mechanism.PRCTL, True),
+        (None, DYNAMIC, Mechanism.PRCTL, True),
+        (SPLITS, DYNAMIC, Mechanism.PRCTL, True),
+        (OLD, DYNAMIC, Mechanism.PRCTL, False),
+        (LOSES, DYNAMIC, Mechanism.PRELOAD, True),
+        (LOSES, TARGET, Mechanism.PRELOAD, True),
+        (LOSES, STATIC, Mechanism.PRCTL, False),
+        (LOSES, replace(DYNAMIC, setuid=True), Mechanism.PRCTL, False),
+        (NEVER_SCANS, DYNAMIC, Mechanism.PRELOAD, True),
+        (NEVER_SCANS, STATIC, Mechanism.PRCTL, True),
+        (replace(NEVER_SCANS, scanned_after_exec="yes"), DYNAMIC, Mechanism.PRCTL, True),
+    ],
+)
+def test_mechanisms(
+    probe: Probe | None, target: TargetFacts, mechanism: Mechanism, merges: bool
+) -> None:
+    choice = choose(REQUEST, probe, target, SHIM)
+    assert (choice.mechanism, choice.obstacle is None) == (mechanism, merges)
+
+
+def test_a_mechanism_that_is_asked_for() -> None:
+    preload = replace(REQUEST, mechanism=Mechanism.PRELOAD)
+    assert choose(preload, GOOD, DYNAMIC, SHIM).mechanism is Mechanism.PRELOAD
+    assert "statically" in choose(preload, GOOD, STATIC, SHIM).reason
+    assert "blank" in choose(preload, GOOD, DYNAMIC, None).reason
+    prctl = replace(REQUEST, mechanism=Mechanism.PRCTL)
+    assert choose(prctl, LOSES, DYNAMIC, SHIM).mechanism is Mechanism.PRCTL
+    off = replace(preload, merge=MergeMode.OFF)
+    assert choose(off, GOOD, DYNAMIC, SHIM).mechanism is Mechanism.NONE
+
+
+def test_the_command_line_with_the_shim() -> None:
+    planned = plan_launch(REQUEST, b"/x/ksmrun-exec", LOSES, DYNAMIC, None, SHIM)
+    assert isinstance(planned, Plan)
+    assert planned.argv[1:3] == (b"--merge=keep", b"--preload=" + SHIM)
+    assert planned.warnings == ()
 
 
 def test_require_refuses_where_nothing_would_merge() -> None:
     request = replace(REQUEST, require=True)
-    planned = plan_launch(request, b"x", LOSES, TARGET)
+    planned = plan_launch(request, b"x", LOSES, STATIC, None, SHIM)
     assert isinstance(planned, Refusal)
     assert planned.what and planned.todo
     # Whether the prctl works the launcher finds out, which gets --require too.
@@ -148,7 +190,6 @@ def test_check_fails_where_nothing_merges() -> None:
         (replace(HOST, ksm=replace(KSM, values={**KSM.values, "run": "garbage"})), GOOD),
         (replace(HOST, ksm=KsmFacts(False, 4096, {})), GOOD),
         (HOST, OLD),
-        (HOST, LOSES),
     ):
         rows = examine(host, probe)
         assert not would_merge(rows)

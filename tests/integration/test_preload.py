@@ -1,0 +1,99 @@
+"""The shim: the merge flag from inside, where the launcher's does not reach the program."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ksmrun.facts.launcher import LAUNCHER
+
+SHIMS = {
+    "lib/x86_64-linux-gnu": "ELF 64-bit",
+    "lib64": "ELF 64-bit",
+    "lib/i386-linux-gnu": "ELF 32-bit",
+    "lib32": "ELF 32-bit",
+    "lib": "ELF 32-bit",
+}
+SHIM_BYTES_MAX = 16 * 1024
+
+
+def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=False, **options
+    )
+
+
+@pytest.mark.parametrize("folder", SHIMS)
+def test_it_asks_for_nothing(folder: str) -> None:
+    """No library and no symbol: it cannot fail to load, with any libc of any age."""
+    shim = LAUNCHER.parent / folder / "libksmrun-preload.so"
+    assert shim.stat().st_size <= SHIM_BYTES_MAX
+    assert SHIMS[folder] in run("file", shim).stdout
+    assert "(NEEDED)" not in run("readelf", "-d", shim).stdout
+    symbols = run("readelf", "-W", "--dyn-syms", shim).stdout
+    assert symbols.count("UND") <= 1, "the first entry of each symbol table"
+    assert "VERNEED" not in run("readelf", "-d", shim).stdout
+
+
+@pytest.mark.parametrize("kind", ["flag", "flag_musl", "flag_32"])
+def test_it_sets_the_flag(ksmrun: str, programs: Any, kind: str) -> None:
+    program = getattr(programs, kind)
+    assert run(ksmrun, "run", "--merge=off", "--", program).returncode == 1
+    done = run(ksmrun, "run", "--mechanism=preload", "--", program)
+    assert (done.returncode, done.stderr) == (0, "")
+    # What is lost between launcher and program is set again. musl knows no $LIB, so a musl program
+    # is reached through programs of its kind.
+    lose = programs.lose_musl if kind == "flag_musl" else programs.lose
+    done = run(ksmrun, "run", "--mechanism=preload", "--", lose, program)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run(ksmrun, "run", "--mechanism=prctl", "--", lose, program).returncode == 1
+
+
+def test_a_tree_of_32_and_64_bits(ksmrun: str, programs: Any) -> None:
+    """ld.so puts each program's own folder for $LIB, so nobody is told of a wrong ELF class."""
+    tree = f"{programs.lose} {programs.flag_32} && {programs.lose} {programs.flag}"
+    done = run(ksmrun, "run", "--mechanism=preload", "--", "sh", "-c", tree)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_beside_another_preload(ksmrun: str, programs: Any) -> None:
+    environment = {"LD_PRELOAD": "libm.so.6", "PATH": "/usr/bin:/bin"}
+    command = [ksmrun, "run", "--mechanism=preload", "--"]
+    done = run(*command, "sh", "-c", "echo $LD_PRELOAD; exec $0", programs.flag, env=environment)
+    assert done.returncode == 0
+    first, _, rest = done.stdout.strip().partition(":")
+    assert first.endswith("/$LIB/libksmrun-preload.so")
+    assert rest == "libm.so.6"
+
+
+def test_static_programs_are_not_reached(ksmrun: str, programs: Any) -> None:
+    """The plan says so, and takes the prctl."""
+    line = run(ksmrun, "run", "--mechanism=preload", "--dry-run", "--", programs.flag_static)
+    assert "--preload" not in line.stdout
+    assert run(ksmrun, "run", "--mechanism=preload", "--", programs.flag_static).returncode == 0
+
+
+def test_verify_waits_for_the_shim(ksmrun: str) -> None:
+    done = run(ksmrun, "run", "--mechanism=preload", "--verify", "--", "sleep", "1")
+    assert "carries the merge flag after the exec" in done.stderr
+
+
+def test_errno_and_output_stay(ksmrun: str, tmp_path: Path) -> None:
+    """The program's constructors and main find errno 0, no new descriptor and no new thread."""
+    source, program = tmp_path / "x.c", tmp_path / "x"
+    source.write_text(
+        "#include <errno.h>\n#include <dirent.h>\n#include <stdio.h>\n"
+        "static int first;\n"
+        "__attribute__((constructor)) static void before(void) { first = errno; }\n"
+        "static int entries(const char *path) { DIR *d = opendir(path); int n = 0;\n"
+        "  while (readdir(d)) n++; closedir(d); return n; }\n"
+        'int main(void) { printf("%d %d %d %d\\n", first, errno,\n'
+        '  entries("/proc/self/fd"), entries("/proc/self/task")); return 0; }\n'
+    )
+    subprocess.run(["gcc", "-o", program, source], check=True)
+    direct = run(program)
+    wrapped = run(ksmrun, "run", "--mechanism=preload", "--", program)
+    assert (wrapped.stdout, wrapped.stderr) == (direct.stdout, direct.stderr)
