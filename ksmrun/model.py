@@ -42,13 +42,12 @@ class Mechanism(StrEnum):
     """How the merge flag reaches a program: AUTO lets the plan choose by what the kernel does.
 
     PRCTL: set before the exec, which keeps it. PRELOAD: set from inside by the shim, for
-    dynamically linked programs where the exec loses it. NONE: not at all.
+    dynamically linked programs where the exec loses it.
     """
 
     AUTO = "auto"
     PRCTL = "prctl"
     PRELOAD = "preload"
-    NONE = "none"
 
 
 class GuardMode(StrEnum):
@@ -180,9 +179,11 @@ class MapPeak:
 
 @dataclass(frozen=True)
 class Plan:
-    """A launch as data: the mechanism, the exact ksmrun-exec command line, and what to say."""
+    """A launch as data: the mechanism (None: it sets no flag), the exact ksmrun-exec command line,
+    and what to say.
+    """
 
-    mechanism: Mechanism
+    mechanism: Mechanism | None
     argv: tuple[bytes, ...]
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]

@@ -65,7 +65,7 @@ step "the launcher built with ASan and UBSan, on the same real programs"
 # Its leaks are the exec's to clear; the preload test needs ASan's own library first.
 KSMRUN_TEST_LAUNCHER="$PWD/../build/sanitize/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
     ../.venv/bin/pytest -q integration/test_launch.py integration/test_fail_open.py \
-    -k "ksmrun-exec or verify or seccomp or preload"
+    integration/test_verify.py -k "ksmrun-exec or verify or seccomp or preload"
 
 step "the kernel matrix"
 KSMRUN_KERNELS=${full:+all} ../.venv/bin/pytest -q kernels

@@ -40,7 +40,7 @@ def check(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell whether memory would merge here, and what to do if not.
+    """Would memory merge here? If not, what to do.
 
     With a COMMAND also: what it is, and how it would be started. Exit code 0 when a program
     launched now would merge, 1 when not.
@@ -95,7 +95,7 @@ def _verdict(rows: tuple[CheckRow, ...], merges: bool) -> str:
 
 
 def _plan_row(plan: Plan, choice: Choice) -> CheckRow:
-    found = f"{plan.mechanism.value}: {'; '.join(plan.reasons)}"
+    found = f"{plan.mechanism}: {'; '.join(plan.reasons)}"
     if choice.obstacle is not None:
         return CheckRow("plan", "fail", found, choice.obstacle[1])
     return CheckRow("plan", "ok", found)

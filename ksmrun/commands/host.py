@@ -54,7 +54,7 @@ def on(
 def off(
     at_boot: Annotated[bool, typer.Option("--boot", help="Also no longer at boot.")] = False,
 ) -> None:
-    """Stop merging (run=0); what is merged stays merged until it is written to."""
+    """Stop merging (run=0). What is merged stays merged until it is written to."""
     _apply({"run": "0"}, ["host", "off", *(["--boot"] if at_boot else [])])
     if at_boot:
         print(boot.disable(ROOT))
@@ -65,7 +65,7 @@ def unmerge(
         bool, typer.Option("--force", help="Even if the memory does not fit.")
     ] = False,
 ) -> None:
-    """Give every process its own pages back (run=2), if they fit into free memory."""
+    """Unmerge everything (run=2). Refused where the pages do not fit into free memory."""
     _apply({"run": "2"}, ["host", "unmerge", *(["--force"] if force else [])], force=force)
 
 
@@ -92,7 +92,7 @@ def set_(
 def max_map_count(
     limit: Annotated[int, typer.Argument(min=1, metavar="N", help="VMAs a process may have.")],
 ) -> None:
-    """Set vm.max_map_count, if no process uses more; at once for all."""
+    """Set vm.max_map_count. It counts at once, and is refused where a process uses more."""
 
     def write() -> list[str]:
         line = set_max_map_count(limit, state_folder() / "host.json", ROOT)
@@ -106,7 +106,7 @@ def restore_(
         bool, typer.Option("--force", help="Unmerge even if the memory does not fit.")
     ] = False,
 ) -> None:
-    """Put back everything that `ksmrun host` and killed measurements changed."""
+    """Put back what ksmrun changed. Also what a killed measurement left behind."""
 
     def put_back() -> list[str]:
         folder = state_folder()
@@ -122,7 +122,7 @@ def restore_(
 def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show every tunable and counter of KSM, and what it saves."""
+    """Show all tunables and counters. And what KSM saves."""
     ksm = read_ksm()
     if not ksm.present:
         raise KsmrunError(

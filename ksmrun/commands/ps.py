@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def ps(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List the processes that merge, and what each gains.
+    """List what merges. And what each process gains.
 
     Without root only one's own processes can be read. The total subtracts the pages kept once;
     the sum of the profits does not.

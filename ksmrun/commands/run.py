@@ -87,12 +87,17 @@ def run(
     ] = GuardMode.SKIP,
     map_reserve: Annotated[
         str,
-        typer.Option(envvar="KSMRUN_MAP_RESERVE", help="Part of vm.max_map_count to keep free."),
+        typer.Option(
+            envvar="KSMRUN_MAP_RESERVE", metavar="SHARE", help="Of vm.max_map_count, to keep free."
+        ),
     ] = "20%",
     expect_maps: Annotated[
         int | None,
         typer.Option(
-            min=1, envvar="KSMRUN_EXPECT_MAPS", help="How many maps COMMAND has at its peak."
+            min=1,
+            metavar="N",
+            envvar="KSMRUN_EXPECT_MAPS",
+            help="How many maps COMMAND has at its peak.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -100,7 +105,7 @@ def run(
         typer.Option("--dry-run", help="Print the ksmrun-exec command line, and do not run it."),
     ] = False,
 ) -> None:
-    """Start COMMAND in place (same PID) with its memory merged.
+    """Start COMMAND with its memory merged. In place: it keeps the PID.
 
     The program sees what it would see without ksmrun. Exit codes: 125 ksmrun failed,
     126 COMMAND cannot be run, 127 COMMAND not found, else COMMAND's own.

@@ -59,7 +59,7 @@ def plan_launch(
     if request.require and choice.obstacle == LOST_AT_EXEC:
         return Refusal(f"memory will not merge: {choice.obstacle[0]}", choice.obstacle[1])
     preload = shim if choice.mechanism is Mechanism.PRELOAD else None
-    merging = choice.mechanism is not Mechanism.NONE and probe is not None
+    merging = choice.mechanism is not None
     reasons = [choice.reason]
     if target.note is not None:
         reasons.append(f"the program is not known: {target.note}")

@@ -14,9 +14,12 @@ LOST_AT_EXEC = (
 
 @dataclass(frozen=True)
 class Choice:
-    """The mechanism and why; obstacle is set where the program will not merge: (what, to do)."""
+    """The mechanism (None: no flag is to be set) and why.
 
-    mechanism: Mechanism
+    obstacle is set where the program will not merge all the same: (what, to do).
+    """
+
+    mechanism: Mechanism | None
     reason: str
     obstacle: tuple[str, str] | None = None
 
@@ -36,11 +39,9 @@ def choose(
 ) -> Choice:
     """The mechanism for this launch. shim is None where its path cannot be preloaded."""
     if request.merge is MergeMode.OFF:
-        return Choice(Mechanism.NONE, "merging is off as asked: an inherited merge flag is cleared")
+        return Choice(None, "merging is off as asked: an inherited merge flag is cleared")
     if request.merge is MergeMode.KEEP:
-        return Choice(Mechanism.NONE, "the merge flag is left as it was inherited")
-    if request.mechanism is Mechanism.NONE:
-        return Choice(Mechanism.NONE, "no mechanism, as asked")
+        return Choice(None, "the merge flag is left as it was inherited")
     obstacle = obstacle_to_merging(probe) if probe is not None else None
     if obstacle is not None:
         return Choice(Mechanism.PRCTL, f"prctl is tried, though {obstacle[0]}", obstacle)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ import pytest
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.host.borrow import borrowed
 
+See = Callable[..., dict[str, Any]]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 KSM = Path("/sys/kernel/mm/ksm")
 SOURCES = Path(__file__).parent / "programs"
 FASTEST = {"run": "1", "sleep_millisecs": "0", "pages_to_scan": "1000000"}
@@ -45,8 +49,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
             subprocess.run(["gcc", "-O1", *options, "-o", target, source], check=True)
     flag = SOURCES / "flag.c"
     for name in ("flag", "lose"):
-        musl = ["musl-gcc", "-o", folder / f"{name}_musl", SOURCES / f"{name}.c"]
-        subprocess.run(musl, check=True)
+        source, target = SOURCES / f"{name}.c", folder / f"{name}_musl"
+        subprocess.run(["musl-gcc", "-o", target, source], check=True)
     # Debian's gcc-multilib and its cross compilers exclude each other; this is multilib's part.
     m32 = ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu"]
     subprocess.run([*m32, "-o", folder / "flag_32", flag], check=True)
@@ -172,3 +176,64 @@ def see(programs: Programs, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         return seen
 
     return start
+
+
+def reachable(launcher: str, folder: Path) -> str:
+    """A copy that users without root can start."""
+    copy = folder / "ksmrun-exec"
+    shutil.copy(launcher, copy)
+    return str(copy)
+
+
+def value(name: str) -> str:
+    return (KSM / name).read_text().strip()
+
+
+def start_equal_programs(launcher: str, count: int, mib: int = 8) -> list[subprocess.Popen[bytes]]:
+    """Programs that hold the same bytes, ready when this returns."""
+    code = (
+        "import random, sys\nrandom.seed(1)\n"
+        f"data = random.randbytes({mib} << 20)\n"
+        "print('ready', flush=True)\nsys.stdin.read()"
+    )
+    programs = [
+        subprocess.Popen(
+            [launcher, "--quiet", "--", sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(count)
+    ]
+    for program in programs:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+    return programs
+
+
+def stop(programs: list[subprocess.Popen[bytes]]) -> None:
+    for program in programs:
+        program.communicate()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "not reached in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def run(ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs ksmrun with a state folder of its own, and puts KSM back afterwards."""
+    monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path / "state"))
+
+    def start(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [ksmrun, *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, **options
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    yield start
+    start("host", "restore", "--force")

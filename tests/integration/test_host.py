@@ -1,4 +1,4 @@
-"""`ksmrun host`, `check` and `ps` on this host's real KSM."""
+"""`ksmrun host` on this host's real KSM."""
 
 from __future__ import annotations
 
@@ -10,68 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-KSM = Path("/sys/kernel/mm/ksm")
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def run(ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs ksmrun with a state folder of its own, and puts KSM back afterwards."""
-    monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path / "state"))
-
-    def start(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [ksmrun, *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, **options
-        )
-        assert "Traceback" not in done.stderr
-        return done
-
-    yield start
-    start("host", "restore", "--force")
-
-
-def value(name: str) -> str:
-    return (KSM / name).read_text().strip()
-
-
-def start_equal_programs(launcher: str, count: int, mib: int = 8) -> list[subprocess.Popen[bytes]]:
-    """Programs that hold the same bytes, ready when this returns."""
-    code = (
-        "import random, sys\nrandom.seed(1)\n"
-        f"data = random.randbytes({mib} << 20)\n"
-        "print('ready', flush=True)\nsys.stdin.read()"
-    )
-    programs = [
-        subprocess.Popen(
-            [launcher, "--quiet", "--", sys.executable, "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for _ in range(count)
-    ]
-    for program in programs:
-        assert program.stdout is not None
-        assert program.stdout.readline() == b"ready\n"
-    return programs
-
-
-def stop(programs: list[subprocess.Popen[bytes]]) -> None:
-    for program in programs:
-        program.communicate()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.05)
+from .conftest import KSM, Run, start_equal_programs, stop, value, wait_until
 
 
 def test_on_off_and_restore(run: Run) -> None:
@@ -191,17 +134,6 @@ def test_boot_file_is_restored_too(ksmrun: str, tmp_path: Path) -> None:
     assert done.stdout.endswith("/etc/tmpfiles.d/ksmrun.conf deleted\n")
 
 
-def test_check_of_a_foreign_program(run: Run, tmp_path: Path) -> None:
-    source, program = tmp_path / "x.c", tmp_path / "x"
-    source.write_text("int main(void) { return 0; }\n")
-    subprocess.run(["aarch64-linux-gnu-gcc", "-o", program, source], check=True)
-    done = run("check", "--json", "--", str(program))
-    assert done.returncode == 1
-    (row,) = [row for row in json.loads(done.stdout)["rows"] if row["item"] == "program"]
-    assert row["status"] == "fail"
-    assert "built for aarch64, this is x86_64" in row["found"]
-
-
 def test_what_needs_nothing_merged(run: Run, launcher: str) -> None:
     """EBUSY is explained; restore unmerges by itself where the memory fits."""
     run("host", "set", "max_page_sharing=300", "pages_to_scan=100000", "sleep_millisecs=0", "run=1")
@@ -280,83 +212,3 @@ def test_show(run: Run) -> None:
     for name in (*found["tunables"], *found["counters"]):
         assert name in text
     assert "saved: 0.0 MiB" in text
-
-
-def test_check(run: Run, launcher: str) -> None:
-    done = run("check")
-    assert done.returncode == 1
-    assert "Nothing would merge: off (run=0); to do: sudo ksmrun host on" in done.stdout
-    run("host", "on")
-    done = run("check", "--json", "--", "python3", "-c", "pass")
-    found = json.loads(done.stdout)
-    assert done.returncode == 0, found
-    assert found["merges"] is True
-    assert found["target"]["libc"] == "glibc"
-    assert found["command_line"] == f"{launcher} --merge=on -- python3 -c pass"
-    assert {row["status"] for row in found["rows"]} <= {"ok", "warn"}
-    assert run("check", "--", "no-such-command").returncode == 1
-
-
-def test_ps(run: Run, launcher: str, ps_of_nobody: tuple[str, ...]) -> None:
-    assert "no merge-enabled process" in run("ps").stdout
-    programs = start_equal_programs(launcher, 3)
-    try:
-        run("host", "set", "pages_to_scan=100000", "sleep_millisecs=0", "run=1")
-        pids = {program.pid for program in programs}
-        wait_until(lambda: int(value("pages_sharing")) > 2 * (8 << 20) // 4096)
-        # The last pages merge while we look; then all counters stand still.
-        run("host", "off")
-        found = json.loads(run("ps", "--json").stdout)
-        assert {process["pid"] for process in found["processes"]} == pids
-        for process in found["processes"]:
-            assert process["merging_pages"] >= (8 << 20) // 4096
-            assert process["enabled_by"] == "prctl"
-            assert process["rss_bytes"] > process["pss_bytes"] > 0
-        # Against the kernel's own total, which counts the metadata of all processes too.
-        assert abs(found["total_profit_bytes"] - int(value("general_profit"))) < 1 << 20
-        assert sum(p["profit_bytes"] for p in found["processes"]) > found["total_profit_bytes"]
-        text = run("ps").stdout
-        assert all(str(pid) in text for pid in pids)
-        assert "3 processes; together they save" in text
-        # Somebody else sees that there is more than he may read.
-        done = subprocess.run(ps_of_nobody, capture_output=True, text=True, check=True)
-        assert "could not be read" in done.stdout
-        assert "sudo" in done.stdout
-    finally:
-        stop(programs)
-
-
-def test_ps_while_processes_come_and_go(run: Run, launcher: str) -> None:
-    churn = f"for i in $(seq 2000); do {launcher} --quiet -- true; done"
-    process = subprocess.Popen(["sh", "-c", churn], start_new_session=True)
-    try:
-        for _ in range(8):
-            assert run("ps").returncode == 0
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def test_version_is_quick_and_all_commands_have_examples(run: Run) -> None:
-    assert run("--version").stdout.startswith("ksmrun ")
-    code = "import sys, ksmrun.__main__ as m; sys.argv = ['ksmrun', '--version']; m.main(); "
-    code += "assert 'typer' not in sys.modules and 'psutil' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-    for command in ([], ["run"], ["check"], ["ps"], ["host"]):
-        assert "Example: " in run(*command, "--help").stdout, command
-    for name in ("on", "off", "unmerge", "set", "restore", "show"):
-        assert "Example: " in run("host", name, "--help").stdout, name
-    for command in ([], ["host"]):
-        assert "Usage:" in run(*command).stdout + run(*command).stderr
-
-
-@pytest.mark.parametrize("sink", [">/dev/full", ">&-", "2>&-", ">&- 2>&-"])
-def test_output_that_cannot_be_written(ksmrun: str, sink: str) -> None:
-    commands = ("ps", "check", "host show", "host show --json", "--help", "--version", "run --help")
-    for command in (*commands, "run --dry-run -- x"):
-        line = f"{shlex.quote(ksmrun)} {command} {sink}"
-        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
-        assert "Traceback" not in done.stderr, (command, done.stderr)
-        assert len(done.stderr.splitlines()) <= 1
-        if sink == ">/dev/full":
-            assert "No space left on device" in done.stderr

@@ -96,7 +96,7 @@ def test_plans() -> None:
     skipped = planned(short)
     assert isinstance(skipped, Plan)
     assert b"--merge=off" in skipped.argv
-    assert skipped.mechanism.value == "none"
+    assert skipped.mechanism is None
     (warning,) = skipped.warnings
     assert "starts without merging" in warning and "to do:" in warning
     assert isinstance(planned(short, require=True), Refusal)

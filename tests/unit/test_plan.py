@@ -129,7 +129,7 @@ def test_a_mechanism_that_is_asked_for() -> None:
     prctl = replace(REQUEST, mechanism=Mechanism.PRCTL)
     assert choose(prctl, LOSES, DYNAMIC, SHIM).mechanism is Mechanism.PRCTL
     off = replace(preload, merge=MergeMode.OFF)
-    assert choose(off, GOOD, DYNAMIC, SHIM).mechanism is Mechanism.NONE
+    assert choose(off, GOOD, DYNAMIC, SHIM).mechanism is None
 
 
 def test_the_command_line_with_the_shim() -> None:
