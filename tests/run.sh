@@ -15,7 +15,7 @@ step "system packages"
 packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev python3-venv libcap-dev libcap2-bin
     clang-format shellcheck libcmocka-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
     util-linux mount strace valgrind user-mode-linux
-    qemu-system-x86 busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes"
+    qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes"
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
@@ -72,7 +72,8 @@ KSMRUN_KERNELS=${full:+all} ../.venv/bin/pytest -q kernels
 
 if [ -n "$full" ]; then
     step "the launcher under valgrind"
-    cmake -S ../native -B ../build/valgrind -G Ninja -DKSMRUN_MUSL=OFF >/dev/null
+    cmake -S ../native -B ../build/valgrind -G Ninja -DKSMRUN_MUSL=OFF \
+        -DKSMRUN_STATIC=OFF >/dev/null
     cmake --build ../build/valgrind >/dev/null
     for arguments in --help --probe --bogus "--verify nope" "--quiet /etc" "--preload=/x nope"; do
         code=0

@@ -15,6 +15,8 @@ import pytest
 from ksmrun.facts.launcher import cached_probe
 from ksmrun.facts.maps import count_maps
 
+from .conftest import Programs
+
 MAPS = 3000
 # Pages of alternating protection: each is a VMA.
 HOLD_MAPS = f"""
@@ -100,6 +102,16 @@ def test_a_running_copy_is_the_measure(
     assert "running now" not in start(*run, "--map-reserve=99.99%", "--", other).stderr
 
 
+def test_a_program_that_nobody_has_seen_is_warned_of(
+    splitting_kernel: tuple[str, ...], ksmrun: str, programs: Programs
+) -> None:
+    run = [*splitting_kernel, ksmrun, "run"]
+    warning = "stays a VMA of its own"
+    assert warning in start(*run, "--", programs.flag).stderr
+    assert warning not in start(*run, "--quiet", "--", programs.flag).stderr
+    assert warning not in start(ksmrun, "run", "--", programs.flag).stderr
+
+
 def test_what_was_seen_is_remembered(
     splitting_kernel: tuple[str, ...], ksmrun: str, script: Path
 ) -> None:
@@ -113,8 +125,10 @@ def test_what_was_seen_is_remembered(
     assert "seen before" in done.stderr
 
 
-def test_skip_and_require(splitting_kernel: tuple[str, ...], ksmrun: str, programs: object) -> None:
-    flag = programs.flag  # type: ignore[attr-defined]
+def test_skip_and_require(
+    splitting_kernel: tuple[str, ...], ksmrun: str, programs: Programs
+) -> None:
+    flag = programs.flag
     # A program of 20 GiB: --expect-maps counts as it is, so the data of a copy has to say it.
     key = str(Path(flag).resolve())
     state = Path(os.environ["KSMRUN_STATE_DIR"])
@@ -130,8 +144,8 @@ def test_skip_and_require(splitting_kernel: tuple[str, ...], ksmrun: str, progra
     assert start(ksmrun, "run", "--", flag).stderr.count("map limit") == 0, "this kernel joins VMAs"
 
 
-def test_expected_maps(ksmrun: str, programs: object) -> None:
-    flag = programs.flag  # type: ignore[attr-defined]
+def test_expected_maps(ksmrun: str, programs: Programs) -> None:
+    flag = programs.flag
     done = start(ksmrun, "run", "--expect-maps=60000", "--guard=refuse", "--", flag)
     assert done.returncode == 125
     assert "60000 maps (--expect-maps), of 65530 less 20% = 52424" in done.stderr
@@ -142,8 +156,8 @@ def test_expected_maps(ksmrun: str, programs: object) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_the_launchers_own_guard(launcher: str, programs: object) -> None:
-    flag = programs.flag  # type: ignore[attr-defined]
+def test_the_launchers_own_guard(launcher: str, programs: Programs) -> None:
+    flag = programs.flag
     limit = int(Path("/proc/sys/vm/max_map_count").read_text())
     fitting = f"--require-max-map-count={limit}"
     assert start(launcher, "--quiet", fitting, "--", flag).returncode == 0

@@ -30,7 +30,7 @@ static void fill(char *from, size_t size, uint64_t *state) {
 int main(int argc, char **argv) {
     size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 4;
     uint64_t state = 42;
-    const size_t step = 4096;
+    const size_t step = (size_t)sysconf(_SC_PAGESIZE);
     int before = vmas();
     char *brk = (char *)syscall(SYS_brk, 0);
     brk = (char *)(((uintptr_t)brk + step - 1) & ~(step - 1));
@@ -48,6 +48,7 @@ int main(int argc, char **argv) {
         fill(page, step, &state);
     }
     printf("vmas %d %d\n", after_brk - before, vmas() - after_brk);
+    printf("page %zu\n", step);
     fflush(stdout);
     getchar();
     char text[512] = "";

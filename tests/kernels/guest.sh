@@ -16,11 +16,13 @@ echo
 echo "probe=$(ksmrun-exec --probe | tr '\n' ' ')"
 
 for kind in static glibc musl; do
+    [ -x /bin/flag-$kind ] || continue
     ksmrun-exec --quiet -- flag-$kind && flag=yes || flag=no
     echo "flag_$kind=$flag"
 done
 # The flag is lost on the way, and the shim sets it again.
 for kind in glibc musl; do
+    [ -x /bin/flag-$kind ] || continue
     ksmrun-exec --quiet --preload=/shim.so -- lose /bin/flag-$kind && flag=yes || flag=no
     echo "shim_$kind=$flag"
 done
@@ -41,6 +43,7 @@ sleep 11
 echo "sharing=$(cat $ksm/pages_sharing)"
 wait
 sed -n 's/^vmas /vmas=/p' /tmp/equal-1
+sed -n 's/^page /page=/p' /tmp/equal-1
 sed -n 's/^stat /stat=/p' /tmp/equal-1
 echo "unwrapped_vmas=$(echo | equal 4 | sed -n 's/^vmas //p')"
 # An emulated ksmd may need longer than the half second that the probe waits.

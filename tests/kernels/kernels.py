@@ -18,7 +18,9 @@ SUITES = (
     "sid",
 )
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-IMAGE = re.compile(r"^linux-(?:image|binary)-(\d+(?:\.\d+)+)\S*-cloud-amd64$", re.MULTILINE)
+# Flavours of kernels: what the name of the package ends with.
+CLOUD_AMD64, CLOUD_ARM64, ARM64_16K = "cloud-amd64", "cloud-arm64", "arm64-16k"
+IMAGE = re.compile(r"^linux-(?:image|binary)-(\d+(?:\.\d+)+)(?:\+\S*?|-\d+)?-(\S+)$", re.MULTILINE)
 
 
 def cache_folder() -> Path:
@@ -27,23 +29,31 @@ def cache_folder() -> Path:
     return Path(base) / "ksmrun-kernels"
 
 
-def fetch(version: str) -> tuple[str, Path]:
+def fetch(version: str, flavour: str) -> tuple[str, Path]:
     """The newest kernel whose version begins so: its package name and its vmlinuz."""
-    package = _newest(version)
+    package = _newest(version, flavour)
+    architecture = "amd64" if flavour == CLOUD_AMD64 else "arm64"
     vmlinuz = cache_folder() / f"vmlinuz-{package}"
     if not vmlinuz.exists():
         with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
-            _apt("get", "download", package, cwd=Path(folder))
-            (archive,) = Path(folder).glob("*.deb")
-            subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
+            unpack(f"{package}:{architecture}", Path(folder))
             # In /boot, and from 7.2 on beside the modules.
             (found,) = Path(folder).rglob("vmlinuz*")
             found.replace(vmlinuz)
     return package, vmlinuz
 
 
-def _newest(version: str) -> str:
-    found = {match[0]: match[1] for match in IMAGE.finditer(_names())}
+def unpack(package: str, folder: Path) -> None:
+    """Puts a package's files into the folder, without installing it."""
+    _names()
+    _apt("get", "download", package, cwd=folder)
+    (archive,) = folder.glob("*.deb")
+    subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
+    archive.unlink()
+
+
+def _newest(version: str, flavour: str) -> str:
+    found = {m[0]: m[1] for m in IMAGE.finditer(_names()) if m[2] == flavour}
     fitting = [
         (tuple(map(int, number.split("."))), "binary" in name, name)
         for name, number in found.items()
@@ -51,20 +61,22 @@ def _newest(version: str) -> str:
         if f"{number}.".startswith(f"{version}.")
     ]
     if not fitting:
-        raise SystemExit(f"no Debian suite has a kernel {version}; look at {cache_folder()}/names")
+        raise SystemExit(
+            f"no Debian suite has a kernel {version} {flavour}; look at {cache_folder()}/names"
+        )
     # Where both exist, the image package only depends on the binary one.
     best = max(number for number, _, _ in fitting)
     return max((binary, name) for number, binary, name in fitting if number == best)[1]
 
 
 def _names() -> str:
-    names = cache_folder() / "names"
+    names = cache_folder() / "packages"
     if not names.exists():
         folder = cache_folder()
         (folder / "lists/partial").mkdir(parents=True, exist_ok=True)
         (folder / "archives/partial").mkdir(parents=True, exist_ok=True)
         mirror = _mirror()
-        lines = [f"deb [arch=amd64 signed-by={KEYRING}] {mirror} {s} main\n" for s in SUITES]
+        lines = [f"deb [arch=amd64,arm64 signed-by={KEYRING}] {mirror} {s} main\n" for s in SUITES]
         (folder / "sources.list").write_text("".join(lines))
         _apt("get", "update")
         names.write_text(_apt("cache", "pkgnames", "linux-"))
@@ -87,7 +99,9 @@ def _apt(tool: str, *arguments: str, cwd: Path | None = None) -> str:
         "Dir::Cache": folder,
         "APT::Sandbox::User": "root",
     }
-    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    architectures = ("APT::Architectures::=amd64", "APT::Architectures::=arm64")
+    words = [word for option in architectures for word in ("-o", option)]
+    words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     command = [f"apt-{tool}", *words, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
     if done.returncode != 0:
