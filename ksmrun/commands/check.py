@@ -61,7 +61,7 @@ def check(
             *rows,
             _program_row(target, probe.machine),
             _map_row(judgement, probe),
-            _plan_row(plan, choose(Request(command), probe, target, shim)),
+            _plan_row(plan, choose(Request(command), probe, target, shim), judgement),
         )
     merges = would_merge(rows)
     if as_json:
@@ -94,7 +94,11 @@ def _verdict(rows: tuple[CheckRow, ...], merges: bool) -> str:
     return f"Nothing would merge: {first.found}; to do: {first.todo}"
 
 
-def _plan_row(plan: Plan, choice: Choice) -> CheckRow:
+def _plan_row(plan: Plan, choice: Choice, judgement: Judgement) -> CheckRow:
+    if plan.mechanism is None:
+        # Merging is not switched off here, so it is the guard that did it.
+        found = f"the guard starts it without merging: {judgement.message}"
+        return CheckRow("plan", "fail", found, judgement.todo)
     found = f"{plan.mechanism}: {'; '.join(plan.reasons)}"
     if choice.obstacle is not None:
         return CheckRow("plan", "fail", found, choice.obstacle[1])

@@ -194,7 +194,7 @@ def _numa(host: HostFacts) -> CheckRow:
             "NUMA",
             "warn",
             f"{nodes} nodes, and merge_across_nodes=0: equal pages are kept once a node",
-            "sudo ksmrun host set merge_across_nodes=1 saves more, at remote reads",
+            "sudo ksmrun host set merge_across_nodes=1 (saves more; some reads become remote)",
         )
     return CheckRow("NUMA", "ok", f"{nodes} nodes, merging across them: some reads become remote")
 

@@ -13,7 +13,7 @@ from ksmrun.model import GuardMode, MapPeak
 
 # glibc grows its heap by M_TOP_PAD and the request, in pages (malloc/malloc.c: sysmalloc).
 BRK_STEP_BYTES = 132 * 1024
-# vm_area_struct, and its share of a maple node (/proc/slabinfo on 6.18: 192 and 256 for 16).
+# vm_area_struct, and its share of a half-full maple node (/proc/slabinfo on 6.18: 192, 256 for 16).
 VMA_KERNEL_BYTES = 224
 
 

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmrun.commands.check import _plan_row
 from ksmrun.host.peaks import PROGRAMS_MAX, remember, remembered
 from ksmrun.model import GuardMode, MapPeak, MergeMode, Plan, Refusal
 from ksmrun.plan.guard import BRK_STEP_BYTES, action, judge
 from ksmrun.plan.launch import needs_judgement, plan_launch
+from ksmrun.plan.mechanism import choose
 
 from .test_plan import GOOD, REQUEST, SPLITS, TARGET
 
@@ -107,6 +109,17 @@ def test_plans() -> None:
     fitting = planned(fits)
     assert isinstance(fitting, Plan)
     assert fitting.warnings == (), "the general warning is for programs that nobody has seen yet"
+
+
+def test_check_fails_where_the_guard_takes_merging_away() -> None:
+    """Exit 0 of check means that the program would merge."""
+    for peak, status in ((LARGE, "fail"), (SMALL, "ok")):
+        judgement = judge([peak], LIMIT, 0.2, vmas_merge=False)
+        plan = plan_launch(REQUEST, b"x", SPLITS, TARGET, judgement)
+        assert isinstance(plan, Plan)
+        row = _plan_row(plan, choose(REQUEST, SPLITS, TARGET, None), judgement)
+        assert row.status == status
+    assert "without merging" not in row.found
 
 
 def test_when_it_looks() -> None:
