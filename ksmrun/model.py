@@ -39,15 +39,17 @@ class ThpMode(StrEnum):
 
 
 class Mechanism(StrEnum):
-    """How the merge flag reaches a program: AUTO lets the plan choose by what the kernel does.
+    """How a program's memory comes to merge: AUTO lets the plan choose by what the kernel does.
 
-    PRCTL: set before the exec, which keeps it. PRELOAD: set from inside by the shim, for
-    dynamically linked programs where the exec loses it.
+    PRCTL: the flag, set before the exec, which keeps it. PRELOAD: the flag, set from inside by the
+    shim, where the exec loses it. MARK: no flag, but memory marked by the shim with madvise, where
+    there is no flag or it keeps VMAs from joining. The shim needs a dynamically linked program.
     """
 
     AUTO = "auto"
     PRCTL = "prctl"
     PRELOAD = "preload"
+    MARK = "mark"
 
 
 class GuardMode(StrEnum):
@@ -76,6 +78,8 @@ class Request:
     guard: GuardMode = GuardMode.SKIP
     map_reserve: float = 0.2
     expect_maps: int | None = None
+    mark_min_bytes: int = 64 << 10
+    inherit: bool = True
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,18 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Sweeper:
+    """What the shim's thread says of itself: marking, or why not; VMAs counted, and how many it
+    would mark with; bytes it marked.
+    """
+
+    state: str
+    vmas: int | None
+    vmas_max: int | None
+    marked_bytes: int | None
+
+
+@dataclass(frozen=True)
 class ProcessKsm:
     """One merge-enabled process. Fields that this kernel or user cannot read are None."""
 
@@ -209,6 +225,7 @@ class ProcessKsm:
     profit_bytes: int | None
     rss_bytes: int | None
     pss_bytes: int | None
+    sweeper: Sweeper | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +237,7 @@ class ProcessList:
     hidepid: bool
     page_bytes: int
     pages_shared: int | None
+    max_map_count: int | None
 
     @property
     def profit_bytes(self) -> int | None:

@@ -51,10 +51,12 @@ step "style and types"
 shellcheck .ci/run tests/run.sh examples/*.sh tests/kernels/*.sh
 clang-format --dry-run -Werror native/*/*.[ch] tests/native/*.[ch] tests/integration/programs/*.c tests/kernels/*.c
 
-step "C tests under ASan and UBSan"
-cmake -S native -B build/sanitize -G Ninja -DKSMRUN_SANITIZE=ON >/dev/null
-cmake --build build/sanitize >/dev/null
-ctest --test-dir build/sanitize --output-on-failure
+step "C tests under ASan and UBSan, and under TSan"
+for sanitizers in address,undefined thread; do
+    cmake -S native -B "build/$sanitizers" -G Ninja -DKSMRUN_SANITIZE="$sanitizers" >/dev/null
+    cmake --build "build/$sanitizers" >/dev/null
+    ctest --test-dir "build/$sanitizers" --output-on-failure
+done
 
 # Run from tests/, so that the source tree cannot be imported instead of the wheel.
 cd tests
@@ -63,7 +65,7 @@ step "Python tests: units, then real programs on the real KSM"
 
 step "the launcher built with ASan and UBSan, on the same real programs"
 # Its leaks are the exec's to clear; the preload test needs ASan's own library first.
-KSMRUN_TEST_LAUNCHER="$PWD/../build/sanitize/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
+KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
     ../.venv/bin/pytest -q integration/test_launch.py integration/test_fail_open.py \
     integration/test_verify.py -k "ksmrun-exec or verify or seccomp or preload"
 

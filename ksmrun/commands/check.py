@@ -14,11 +14,11 @@ from ksmrun.facts.host import read_host
 from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import initial_arguments
-from ksmrun.model import Plan, Probe, Refusal, Request, TargetFacts
+from ksmrun.model import Plan, Refusal, Request, TargetFacts
 from ksmrun.plan.doctor import CheckRow, examine, would_merge
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.launch import plan_launch, shell_line
-from ksmrun.plan.mechanism import Choice, choose
+from ksmrun.plan.mechanism import Choice, adds_vmas, choose
 
 SCHEMA = "ksmrun-check-1"
 # What else a kernel runs natively.
@@ -52,16 +52,18 @@ def check(
     if context.args:
         command = initial_arguments(len(context.args))
         target = look_at(command[0], os.environb)
-        judgement = judge_target(Request(command), probe, target)
         launcher, shim = os.fsencode(launcher_path()), shim_path(target)
+        choice = choose(Request(command), probe, target, shim)
+        splits = adds_vmas(probe, choice)
+        judgement = judge_target(Request(command), target, adds_vmas=splits)
         planned = plan_launch(Request(command), launcher, probe, target, judgement, shim)
         assert not isinstance(planned, Refusal), "only --require refuses"
         plan = planned
         rows = (
             *rows,
             _program_row(target, probe.machine),
-            _map_row(judgement, probe),
-            _plan_row(plan, choose(Request(command), probe, target, shim), judgement),
+            _map_row(judgement, splits),
+            _plan_row(plan, choice, judgement),
         )
     merges = would_merge(rows)
     if as_json:
@@ -105,10 +107,9 @@ def _plan_row(plan: Plan, choice: Choice, judgement: Judgement) -> CheckRow:
     return CheckRow("plan", "ok", found)
 
 
-def _map_row(judgement: Judgement, probe: Probe) -> CheckRow:
+def _map_row(judgement: Judgement, splits: bool) -> CheckRow:
     if judgement.verdict == "unknown":
         # Where VMAs join, merging does not bring a program nearer to the limit.
-        splits = probe.vmas_merge is False
         todo = "let a copy run and check again, or say ksmrun run --expect-maps" if splits else ""
         return CheckRow("map limit", "ok", f"unknown: {judgement.arithmetic}", todo)
     if judgement.verdict == "fits":

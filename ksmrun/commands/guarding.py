@@ -6,20 +6,19 @@ from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import program_key, running_peak
 from ksmrun.facts.text import read_int
 from ksmrun.host.peaks import peaks_file, remember, remembered
-from ksmrun.model import MapPeak, Probe, Request, TargetFacts
+from ksmrun.model import MapPeak, Request, TargetFacts
 from ksmrun.plan.guard import Judgement, judge
 
 
-def judge_target(request: Request, probe: Probe | None, target: TargetFacts) -> Judgement:
+def judge_target(request: Request, target: TargetFacts, *, adds_vmas: bool) -> Judgement:
     """From what the user expects, else from running copies and what was seen before."""
     limit = read_int(ROOT / "proc/sys/vm/max_map_count")
-    joins = probe is None or probe.vmas_merge is not False
     if request.expect_maps is not None:
         # The user's number is of the program as it will run: nothing is added to it.
         peaks = [MapPeak("--expect-maps", request.expect_maps, None)]
     else:
         peaks = known_peaks(target)
-    return judge(peaks, limit, request.map_reserve, vmas_merge=joins)
+    return judge(peaks, limit, request.map_reserve, vmas_merge=not adds_vmas)
 
 
 def known_peaks(target: TargetFacts) -> list[MapPeak]:

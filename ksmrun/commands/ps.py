@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ksmrun.commands.output import count, mib, print_json, print_table, sudo_line
-from ksmrun.model import ProcessList
+from ksmrun.model import ProcessList, Sweeper
 from ksmrun.observe.processes import list_processes
 
 SCHEMA = "ksmrun-ps-1"
@@ -58,7 +58,7 @@ def ps(
     if rows:
         print_table(columns, rows)
     print(_total(found))
-    for line in _unseen(found):
+    for line in (*_stopped(found), *_unseen(found)):
         print(line)
 
 
@@ -77,6 +77,34 @@ def _total(found: ProcessList) -> str:
         f"{processes}; together they save {mib(found.profit_bytes)} MiB, "
         f"the {count(found.pages_shared)} pages kept once and the metadata subtracted"
     )
+
+
+def _stopped(found: ProcessList) -> list[str]:
+    """The processes whose shim marks no more: at the limit the program would soon fail itself."""
+    lines = []
+    for process in found.processes:
+        sweeper = process.sweeper
+        if sweeper is None or sweeper.state in ("starting", "marking"):
+            continue
+        name = f"PID {process.pid} ({process.command})"
+        limit = fitting_limit(sweeper, found.max_map_count)
+        if sweeper.state == "stopped-at-map-limit" and limit is not None:
+            lines.append(
+                f"{name} is marked no further: it has {sweeper.vmas} VMAs, more than the "
+                f"{sweeper.vmas_max} that leave the reserve; to do: "
+                f"{sudo_line(['host', 'max-map-count', str(limit)])}"
+            )
+        else:
+            lines.append(f"{name} is marked no further: {sweeper.state}")
+    return lines
+
+
+def fitting_limit(sweeper: Sweeper, max_map_count: int | None) -> int | None:
+    """The least power of two with which the shim would go on: the reserve is a share of it."""
+    if not sweeper.vmas or not sweeper.vmas_max or not max_map_count:
+        return None
+    needed = sweeper.vmas * max_map_count // sweeper.vmas_max
+    return 1 << needed.bit_length()
 
 
 def _unseen(found: ProcessList) -> list[str]:

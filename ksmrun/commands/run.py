@@ -25,6 +25,7 @@ from ksmrun.model import (
     ThpMode,
 )
 from ksmrun.plan.launch import needs_judgement, plan_launch, shell_line
+from ksmrun.plan.mechanism import adds_vmas, choose
 
 EPILOG = "Example: ksmrun run --verify -- ./server --port 8303"
 
@@ -74,9 +75,26 @@ def run(
         Mechanism,
         typer.Option(
             envvar="KSMRUN_MECHANISM",
-            help="How the flag gets in: by what the kernel does, before the exec, or by the shim.",
+            help="How memory comes to merge: by what this kernel needs, by the flag set before the "
+            "exec, by the flag set from inside by a preloaded shim, or marked by the shim.",
         ),
     ] = Mechanism.AUTO,
+    mark_min: Annotated[
+        str,
+        typer.Option(
+            envvar="KSMRUN_MARK_MIN",
+            metavar="SIZE",
+            help="Of neighbouring mappings together: the shim marks no less.",
+        ),
+    ] = "64K",
+    inherit: Annotated[
+        bool,
+        typer.Option(
+            "--inherit/--no-inherit",
+            envvar="KSMRUN_INHERIT",
+            help="Whether the shim goes on to COMMAND's children.",
+        ),
+    ] = True,
     guard: Annotated[
         GuardMode,
         typer.Option(
@@ -123,6 +141,8 @@ def run(
         guard=guard,
         map_reserve=_share(map_reserve),
         expect_maps=expect_maps,
+        mark_min_bytes=_size_bytes(mark_min),
+        inherit=inherit,
     )
     plan = _plan(request)
     if not quiet:
@@ -137,13 +157,14 @@ def run(
 def _plan(request: Request) -> Plan:
     target = look_at(request.command[0], os.environb)
     probe = _probe()
+    launcher, shim = os.fsencode(launcher_path()), shim_path(target)
+    choice = choose(request, probe, target, shim)
     judgement = None
-    if needs_judgement(request, probe):
+    if needs_judgement(request, probe, choice):
         # Not at the top: it brings psutil, and few launches need it.
         from ksmrun.commands.guarding import judge_target
 
-        judgement = judge_target(request, probe, target)
-    launcher, shim = os.fsencode(launcher_path()), shim_path(target)
+        judgement = judge_target(request, target, adds_vmas=adds_vmas(probe, choice))
     plan = plan_launch(request, launcher, probe, target, judgement, shim)
     if isinstance(plan, Refusal):
         raise KsmrunError(f"{plan.what}; not started", plan.todo, EXIT_OWN_FAILURE)
@@ -173,3 +194,16 @@ def _share(text: str) -> float:
             EXIT_OWN_FAILURE,
         )
     return share
+
+
+def _size_bytes(text: str) -> int:
+    """65536, 64K, 2M or 1G in bytes. Raises KsmrunError for anything else."""
+    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].isalpha() else (text, "")
+    shift = {"": 0, "K": 10, "M": 20, "G": 30}.get(unit)
+    if shift is None or not number.isdecimal():
+        raise KsmrunError(
+            f"--mark-min is a size as 65536, 64K or 2M, not {text!r}",
+            "for example --mark-min=64K",
+            EXIT_OWN_FAILURE,
+        )
+    return int(number) << shift

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int
+from ksmrun.model import Sweeper
 
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
+# The name of the shim's thread and of its status file (native/preload/).
+SWEEPER = "ksmrun-sweep"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,28 @@ def has_marked_memory(folder: Path) -> bool:
             head += part
     flags = (line.split()[1:] for line in head.splitlines() if line.startswith(b"VmFlags:"))
     return any(b"mg" in words for words in flags)
+
+
+def read_sweeper(folder: Path) -> Sweeper | None:
+    """The status of the shim's thread, which lies in its own descriptor table. Raises OSError."""
+    for task in (folder / "task").iterdir():
+        if (task / "comm").read_text(errors="replace").strip() != SWEEPER:
+            continue
+        for file in (task / "fd").iterdir():
+            if str(file.readlink()).startswith(f"/memfd:{SWEEPER}"):
+                return _parse_status(file.read_text(encoding="ascii", errors="replace"))
+        return Sweeper("starting", None, None, None)
+    return None
+
+
+def _parse_status(text: str) -> Sweeper:
+    fields = dict(word.split("=", 1) for word in text.split() if "=" in word)
+    return Sweeper(
+        state=fields.get("state", "starting"),
+        vmas=parse_int(fields.get("vmas", "")),
+        vmas_max=parse_int(fields.get("vmas_max", "")),
+        marked_bytes=parse_int(fields.get("marked_bytes", "")),
+    )
 
 
 def read_memory(folder: Path) -> Memory:

@@ -9,7 +9,7 @@ import psutil
 
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
-from ksmrun.facts.process import has_marked_memory, read_ksm_stat, read_memory
+from ksmrun.facts.process import has_marked_memory, read_ksm_stat, read_memory, read_sweeper
 from ksmrun.model import KsmrunError, ProcessKsm, ProcessList
 
 
@@ -39,6 +39,7 @@ def list_processes() -> ProcessList:
         hidepid=bool(host.hidepid),
         page_bytes=host.ksm.page_bytes,
         pages_shared=host.ksm.number("pages_shared"),
+        max_map_count=host.max_map_count,
     )
 
 
@@ -46,6 +47,9 @@ def _read(pid: int) -> ProcessKsm | None:
     folder = Path("/proc") / str(pid)
     ksm_stat = read_ksm_stat(folder)
     enabled_by = ksm_stat.enabled_by
+    sweeper = read_sweeper(folder) if enabled_by != "prctl" else None
+    if sweeper is not None:
+        enabled_by = "shim"
     # Before 6.14 no counter tells of a program that ksmd has not reached yet.
     if enabled_by is None and ksm_stat.merge_any is None and has_marked_memory(folder):
         enabled_by = "seen"
@@ -65,6 +69,7 @@ def _read(pid: int) -> ProcessKsm | None:
         profit_bytes=ksm_stat.profit_bytes,
         rss_bytes=process.memory_info().rss,
         pss_bytes=pss_bytes,
+        sweeper=sweeper,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ksmrun.model import HostFacts, KsmFacts, Probe
-from ksmrun.plan.mechanism import LOST_AT_EXEC, is_never_scanned, obstacle_to_merging
+from ksmrun.plan.mechanism import LOST_AT_EXEC, can_mark, is_never_scanned, obstacle_to_merging
 
 MIB = 1 << 20
 # The kernel's default (mm/mmap.c: DEFAULT_MAX_MAP_COUNT).
@@ -58,7 +58,12 @@ def pass_seconds(ksm: KsmFacts, memory_bytes: int | None) -> float | None:
 def _kernel(probe: Probe) -> Iterator[CheckRow]:
     obstacle = obstacle_to_merging(probe)
     if obstacle is not None:
-        yield CheckRow("kernel", "fail", f"{probe.kernel}: {obstacle[0]}", obstacle[1])
+        found, todo = f"{probe.kernel}: {obstacle[0]}", obstacle[1]
+        if can_mark(probe):
+            marked = f"{found}; the memory of dynamically linked programs is marked by the shim"
+            yield CheckRow("kernel", "warn", marked, f"{todo}, for the others")
+        else:
+            yield CheckRow("kernel", "fail", found, todo)
         return
     if probe.prctl_supported is None:
         yield CheckRow(
@@ -92,8 +97,9 @@ def _kernel(probe: Probe) -> Iterator[CheckRow]:
             "VMA merging",
             "warn",
             f"{probe.vma_steps} neighbouring mappings stay {probe.mmap_vmas} VMAs, "
-            f"{probe.vma_steps} brk steps {probe.brk_vmas}",
-            "boot 6.17 or later, or raise vm.max_map_count for programs with large heaps",
+            f"{probe.vma_steps} brk steps {probe.brk_vmas}: dynamically linked programs are marked "
+            "by the shim instead",
+            "boot 6.17 or later, or raise vm.max_map_count for static programs with large heaps",
         )
     elif probe.vmas_merge:
         yield CheckRow("VMA merging", "ok", "neighbouring mappings join while merging is on")

@@ -18,17 +18,17 @@ from ksmrun.model import (
     ThpMode,
 )
 from ksmrun.plan.guard import Judgement, action
-from ksmrun.plan.mechanism import LOST_AT_EXEC, Choice, choose, is_never_scanned
+from ksmrun.plan.mechanism import LOST_AT_EXEC, Choice, adds_vmas, choose, is_never_scanned
 
 
-def needs_judgement(request: Request, probe: Probe | None) -> bool:
+def needs_judgement(request: Request, probe: Probe | None, choice: Choice) -> bool:
     """Whether the map limit matters: where merging makes more VMAs, or the user names a number.
 
     Looking for running copies costs a walk over /proc, which other launches are spared.
     """
     if request.merge is not MergeMode.ON or request.guard is GuardMode.OFF:
         return False
-    return request.expect_maps is not None or (probe is not None and probe.vmas_merge is False)
+    return request.expect_maps is not None or adds_vmas(probe, choice)
 
 
 def plan_launch(
@@ -58,14 +58,13 @@ def plan_launch(
     # Whether the prctl works for this very process, the launcher finds out by making it.
     if request.require and choice.obstacle == LOST_AT_EXEC:
         return Refusal(f"memory will not merge: {choice.obstacle[0]}", choice.obstacle[1])
-    preload = shim if choice.mechanism is Mechanism.PRELOAD else None
     merging = choice.mechanism is not None
     reasons = [choice.reason]
     if target.note is not None:
         reasons.append(f"the program is not known: {target.note}")
     return Plan(
         mechanism=choice.mechanism,
-        argv=(launcher, *_options(request, preload), b"--", *request.command),
+        argv=(launcher, *_options(request, choice.mechanism, shim), b"--", *request.command),
         reasons=tuple(reasons),
         warnings=(*guarded, *(_warnings(probe, choice, judgement) if merging and probe else ())),
     )
@@ -76,12 +75,21 @@ def shell_line(plan: Plan) -> bytes:
     return os.fsencode(shlex.join(os.fsdecode(word) for word in plan.argv))
 
 
-def _options(request: Request, preload: bytes | None) -> tuple[bytes, ...]:
-    # With the shim the flag is set after the exec; before it, it would be for nothing.
-    merge = MergeMode.KEEP if preload is not None else request.merge
+def _options(
+    request: Request, mechanism: Mechanism | None, shim: bytes | None
+) -> tuple[bytes, ...]:
+    merge = request.merge
+    if mechanism is Mechanism.PRELOAD:
+        # The flag is set after the exec; before it, it would be for nothing.
+        merge = MergeMode.KEEP
+    elif mechanism is Mechanism.MARK:
+        # An inherited flag would do what marking is to avoid.
+        merge = MergeMode.OFF
     options = [b"--merge=" + merge.value.encode()]
-    if preload is not None:
-        options.append(b"--preload=" + preload)
+    if mechanism in (Mechanism.PRELOAD, Mechanism.MARK) and shim is not None:
+        options.append(b"--preload=" + shim)
+        if words := _shim_words(request, mechanism):
+            options.append(b"--shim=" + b",".join(words))
     if request.thp is ThpMode.OFF:
         options.append(b"--thp=off")
     for wanted, option in (
@@ -94,6 +102,14 @@ def _options(request: Request, preload: bytes | None) -> tuple[bytes, ...]:
     return tuple(options)
 
 
+def _shim_words(request: Request, mechanism: Mechanism) -> list[bytes]:
+    words = []
+    if mechanism is Mechanism.MARK:
+        words = [b"mark", b"min=%d" % request.mark_min_bytes]
+        words.append(b"reserve=%d" % round(request.map_reserve * 100))
+    return words if request.inherit else [*words, b"once"]
+
+
 def _warnings(probe: Probe, choice: Choice, judgement: Judgement | None) -> tuple[str, ...]:
     warnings = []
     # What the launcher finds out by itself (no prctl, flag lost at exec) it also says by itself.
@@ -104,7 +120,7 @@ def _warnings(probe: Probe, choice: Choice, judgement: Judgement | None) -> tupl
         )
     # Fixed by cf7e7a3503df (6.17), not backported.
     is_unknown = judgement is None or judgement.verdict == "unknown"
-    if probe.prctl_supported and probe.vmas_merge is False and is_unknown:
+    if probe.prctl_supported and adds_vmas(probe, choice) and is_unknown:
         warnings.append(
             f"on this kernel ({probe.kernel}) each new mapping of a merging program stays a VMA of "
             "its own, so a growing heap nears vm.max_map_count; to do: boot 6.17 or later, or "

@@ -1,4 +1,4 @@
-"""Which way the merge flag reaches a program. Pure."""
+"""Which way a program's memory comes to merge. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ LOST_AT_EXEC = (
 )
 
 
+# Nothing that the prctl met stands in the way of madvise then. An emulator passes neither on, and
+# without CONFIG_KSM or memory there is nothing to be had.
+MARKABLE_OBSTACLES = ("kernel-too-old", "seccomp")
+
+
 @dataclass(frozen=True)
 class Choice:
-    """The mechanism (None: no flag is to be set) and why.
+    """The mechanism (None: no flag is to be set, nothing marked) and why.
 
     obstacle is set where the program will not merge all the same: (what, to do).
     """
@@ -25,13 +30,18 @@ class Choice:
 
 
 def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
-    """Why no program would merge on this kernel, and what to do; None where some would."""
+    """Why the prctl fails on this kernel, and what to do; None where it works."""
     if probe.prctl_supported is not False:
         return None
     return (
         probe.prctl_obstacle_what or "prctl(PR_SET_MEMORY_MERGE) fails",
         probe.prctl_obstacle_todo or "look at `ksmrun-exec --probe`",
     )
+
+
+def can_mark(probe: Probe) -> bool:
+    """Whether madvise merges what the prctl cannot reach."""
+    return probe.prctl_supported is not False or probe.prctl_obstacle in MARKABLE_OBSTACLES
 
 
 def choose(
@@ -42,31 +52,53 @@ def choose(
         return Choice(None, "merging is off as asked: an inherited merge flag is cleared")
     if request.merge is MergeMode.KEEP:
         return Choice(None, "the merge flag is left as it was inherited")
-    obstacle = obstacle_to_merging(probe) if probe is not None else None
+    wanted, reason = _wanted(request.mechanism, probe)
+    obstacle = None
+    if probe is not None and wanted is not Mechanism.MARK:
+        obstacle = obstacle_to_merging(probe)
     if obstacle is not None:
         return Choice(Mechanism.PRCTL, f"prctl is tried, though {obstacle[0]}", obstacle)
-    lost = probe is not None and probe.kept_over_exec is False
-    never_scanned = probe is not None and is_never_scanned(probe)
-    if request.mechanism is Mechanism.PRCTL or not (
-        lost or never_scanned or request.mechanism is Mechanism.PRELOAD
-    ):
-        reason = "prctl before exec" if lost else "prctl before exec: this kernel keeps the flag"
-        return Choice(Mechanism.PRCTL, reason, LOST_AT_EXEC if lost else None)
-    unreachable = _not_preloadable(target, shim)
-    if unreachable is None:
-        return Choice(Mechanism.PRELOAD, "the shim sets the merge flag from inside the program")
-    if request.mechanism is Mechanism.PRELOAD or lost:
-        return Choice(
-            Mechanism.PRCTL,
-            f"the shim cannot be used: {unreachable}",
-            LOST_AT_EXEC if lost else None,
-        )
-    return Choice(Mechanism.PRCTL, f"prctl before exec; the shim cannot be used: {unreachable}")
+    if wanted is not Mechanism.PRCTL:
+        unreachable = _not_preloadable(target, shim)
+        if unreachable is None:
+            return Choice(wanted, reason)
+        reason = f"prctl before exec; the shim cannot be used: {unreachable}"
+    if probe is not None:
+        lost = LOST_AT_EXEC if probe.kept_over_exec is False else None
+        obstacle = obstacle_to_merging(probe) or lost
+    return Choice(Mechanism.PRCTL, reason, obstacle)
 
 
 def is_never_scanned(probe: Probe) -> bool:
     """Whether ksmd may never look at a program that got the flag before its exec."""
     return probe.known_not_scanned is not None and probe.scanned_after_exec != "yes"
+
+
+def adds_vmas(probe: Probe | None, choice: Choice) -> bool:
+    """Whether the program will have more VMAs than without merging: the flag keeps them apart."""
+    by_flag = choice.mechanism in (Mechanism.PRCTL, Mechanism.PRELOAD)
+    return by_flag and probe is not None and probe.vmas_merge is False
+
+
+def _wanted(asked: Mechanism, probe: Probe | None) -> tuple[Mechanism, str]:
+    """What the user asked for, else what this kernel needs, and why."""
+    inside = "the shim sets the merge flag from inside the program"
+    marks = "the shim marks memory with madvise"
+    if asked is not Mechanism.AUTO:
+        reasons = {Mechanism.PRELOAD: inside, Mechanism.MARK: f"{marks}, as asked"}
+        return asked, reasons.get(asked, "prctl before exec, as asked")
+    if probe is None:
+        return Mechanism.PRCTL, "prctl before exec: the kernel could not be asked"
+    obstacle = obstacle_to_merging(probe)
+    if obstacle is not None:
+        return (Mechanism.MARK if can_mark(probe) else Mechanism.PRCTL), f"{marks}: {obstacle[0]}"
+    if probe.vmas_merge is False:
+        return Mechanism.MARK, f"{marks}: on this kernel the merge flag keeps VMAs from joining"
+    if probe.kept_over_exec is False:
+        return Mechanism.PRELOAD, f"{inside}: {LOST_AT_EXEC[0]}"
+    if is_never_scanned(probe):
+        return Mechanism.PRELOAD, f"{inside}: this kernel may not scan it otherwise"
+    return Mechanism.PRCTL, "prctl before exec: this kernel keeps the flag"
 
 
 def _not_preloadable(target: TargetFacts, shim: bytes | None) -> str | None:

@@ -46,6 +46,10 @@ static void warn_if_ksmd_is_off(const struct options *options) {
                 run[0]);
 }
 
+static bool marks(const struct options *options) {
+    return options->shim != NULL && strstr(options->shim, "mark") != NULL;
+}
+
 static bool apply_merge(const struct options *options) {
     if (options->merge == MERGE_KEEP)
         return true;
@@ -78,28 +82,36 @@ static bool apply_thp(const struct options *options) {
     return fail_open(options, what, "allow prctl 41 in the seccomp profile, or leave --thp out");
 }
 
+/* Without merging, a shim that was inherited must not set the flag or mark. */
 static bool apply_preload(const struct options *options, char ***envp) {
     const char *file = options->preload;
-    if (file == NULL)
+    if (file == NULL && options->merge != MERGE_OFF)
         return true;
     /* A name without a slash is searched, and $LIB is replaced, by ld.so. */
-    if (strchr(file, '/') != NULL && strchr(file, '$') == NULL && access(file, R_OK) != 0) {
+    if (file != NULL && strchr(file, '/') != NULL && strchr(file, '$') == NULL &&
+        access(file, R_OK) != 0) {
         char what[4200];
         snprintf(what, sizeof what, "cannot preload '%s': %s", file, strerror(errno));
         return fail_open(options, what, "check the path and its modes");
     }
-    char **extended = preload_environment(*envp, file);
+    char **extended = preload_environment(*envp, file, options->shim);
     if (extended == NULL)
         return fail_open(options, "cannot preload: no memory", "free memory, then start it again");
     *envp = extended;
+    if (marks(options))
+        warn_if_ksmd_is_off(options);
     return true;
 }
 
 /* Where the flag could not be set, the reason has been said already. */
 static int verify(const struct options *options, const char *command) {
     /* A preloaded shim sets the flag after the exec, where this process cannot see it yet. */
-    if (merge_get() == 1 || options->preload != NULL)
-        return verify_start(command, options->preload != NULL, options->quiet);
+    if (merge_get() == 1 || options->preload != NULL) {
+        enum expected expected = options->preload == NULL ? EXPECTED_FLAG
+                                 : marks(options)         ? EXPECTED_MARKS
+                                                          : EXPECTED_FLAG_LATE;
+        return verify_start(command, expected, options->quiet);
+    }
     if (options->merge != MERGE_ON && !options->quiet)
         message("nothing to verify: the merge flag is not set; start it with --merge=on");
     return -1;

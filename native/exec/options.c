@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,12 @@ const char options_help[] =
     "\n"
     "  --merge=on|off|keep  set the merge flag (default), clear an inherited one, leave it alone\n"
     "  --thp=keep|off       off: no transparent huge pages for COMMAND and its children\n"
-    "  --preload=FILE       put FILE first in LD_PRELOAD\n"
+    "  --preload=FILE       put FILE last in LD_PRELOAD\n"
+    "  --shim=WORD[,WORD]   what the preloaded shim does: mark (mark memory, do not set the "
+    "flag),\n"
+    "                       min=BYTES (mark no less), reserve=PERCENT (of vm.max_map_count, to "
+    "keep\n"
+    "                       free), once (children do not inherit it)\n"
     "  --argv0=NAME         give COMMAND this argv[0]\n"
     "  --require            do not start COMMAND if merging cannot be had (exit 125)\n"
     "  --require-max-map-count=N  do not start COMMAND where vm.max_map_count is less (exit 125)\n"
@@ -32,6 +38,7 @@ enum option_id {
     OPTION_MERGE = 256,
     OPTION_THP,
     OPTION_PRELOAD,
+    OPTION_SHIM,
     OPTION_ARGV0,
     OPTION_REQUIRE,
     OPTION_REQUIRE_MAX_MAP_COUNT,
@@ -47,6 +54,7 @@ static const struct option long_options[] = {
     {"merge", required_argument, NULL, OPTION_MERGE},
     {"thp", required_argument, NULL, OPTION_THP},
     {"preload", required_argument, NULL, OPTION_PRELOAD},
+    {"shim", required_argument, NULL, OPTION_SHIM},
     {"argv0", required_argument, NULL, OPTION_ARGV0},
     {"require", no_argument, NULL, OPTION_REQUIRE},
     {"require-max-map-count", required_argument, NULL, OPTION_REQUIRE_MAX_MAP_COUNT},
@@ -88,6 +96,32 @@ static bool can_be_preloaded(const char *path) {
     return *path != '\0' && strpbrk(path, " :") == NULL;
 }
 
+static bool is_shim_number(const char *word, size_t length, const char *name, long maximum) {
+    size_t name_length = strlen(name);
+    if (length <= name_length || strncmp(word, name, name_length) != 0 ||
+        strchr("0123456789", word[name_length]) == NULL)
+        return false;
+    char *end;
+    errno = 0;
+    long number = strtol(word + name_length, &end, 10);
+    return end == word + length && errno == 0 && number >= 0 && number <= maximum;
+}
+
+/* The same words as in ../preload/environment.c. */
+static bool are_shim_words(const char *words) {
+    for (;;) {
+        size_t length = strcspn(words, ",");
+        bool is_mark = length == 4 && strncmp(words, "mark", 4) == 0;
+        bool is_once = length == 4 && strncmp(words, "once", 4) == 0;
+        if (!is_mark && !is_once && !is_shim_number(words, length, "min=", LONG_MAX) &&
+            !is_shim_number(words, length, "reserve=", 99))
+            return false;
+        if (words[length] == '\0')
+            return true;
+        words += length + 1;
+    }
+}
+
 bool options_parse(int argc, char **argv, struct options *options, char *error, int error_bytes) {
     size_t error_size = (size_t)error_bytes;
     *options = (struct options){.action = ACTION_RUN, .merge = MERGE_ON};
@@ -127,6 +161,15 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             }
             options->preload = optarg;
             break;
+        case OPTION_SHIM:
+            if (!are_shim_words(optarg)) {
+                snprintf(error, error_size,
+                         "--shim is a list of mark, min=BYTES, reserve=0 to 99 and once, not '%s'",
+                         optarg);
+                return false;
+            }
+            options->shim = optarg;
+            break;
         case OPTION_ARGV0:
             options->argv0 = optarg;
             break;
@@ -165,6 +208,10 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             snprintf(error, error_size, "no such option, or it takes no value: '%s'", argv[word]);
             return false;
         }
+    }
+    if (options->shim != NULL && options->preload == NULL) {
+        snprintf(error, error_size, "--shim needs --preload=FILE, the shim it is for");
+        return false;
     }
     options->command = argv + optind;
     if (options->command[0] == NULL) {

@@ -13,6 +13,7 @@ struct options {
     enum merge_mode merge;
     bool thp_off;
     const char *preload; /* NULL: none */
+    const char *shim;    /* NULL: it only sets the merge flag */
     const char *argv0;   /* NULL: the command's own name */
     bool require;
     bool quiet;

@@ -1,38 +1,98 @@
 #include "preload.h"
 
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char name[] = "LD_PRELOAD=";
+static const char preload_name[] = "LD_PRELOAD=", shim_name[] = "KSMRUN_SHIM=";
+static const char shim_file[] = "/libksmrun-preload.so";
 
-static char *entry_with(const char *file, const char *rest) {
-    size_t size = sizeof name + strlen(file) + 1 + strlen(rest);
-    char *entry = malloc(size);
-    if (entry != NULL)
-        snprintf(entry, size, "%s%s%s%s", name, file, *rest ? ":" : "", rest);
+static bool begins(const char *text, const char *prefix) {
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_shim(const char *entry, size_t length) {
+    size_t file_length = sizeof shim_file - 1;
+    return length >= file_length &&
+           memcmp(entry + length - file_length, shim_file, file_length) == 0;
+}
+
+/* Entries end at a blank or a colon (ld.so(8)), which stay as they are. */
+static bool has_shim(const char *list) {
+    for (size_t length; *list != '\0'; list += length + strspn(list + length, " :")) {
+        length = strcspn(list, " :");
+        if (is_shim(list, length))
+            return true;
+    }
+    return false;
+}
+
+static char *concatenate(const char *first, const char *second) {
+    char *text = malloc(strlen(first) + strlen(second) + 1);
+    if (text == NULL)
+        return NULL;
+    return strcat(strcpy(text, first), second);
+}
+
+/* "LD_PRELOAD=" and the list without our shim, with file at its end. */
+static char *preload_entry(const char *list, const char *file) {
+    size_t file_bytes = file == NULL ? 0 : strlen(file) + 1;
+    char *entry = malloc(sizeof preload_name + strlen(list) + file_bytes);
+    if (entry == NULL)
+        return NULL;
+    strcpy(entry, preload_name);
+    char *end = entry + sizeof preload_name - 1;
+    const char *begin = end;
+    while (*list != '\0') {
+        size_t length = strcspn(list, " :"), separators = strspn(list + length, " :");
+        if (!is_shim(list, length)) {
+            memcpy(end, list, length + separators);
+            end += length + separators;
+        }
+        list += length + separators;
+    }
+    while (end > begin && strchr(" :", end[-1]) != NULL)
+        end--;
+    if (file != NULL) {
+        if (end > begin)
+            *end++ = ':';
+        memcpy(end, file, file_bytes - 1);
+        end += file_bytes - 1;
+    }
+    *end = '\0';
     return entry;
 }
 
-char **preload_environment(char **envp, const char *file) {
-    size_t count = 0;
+char **preload_environment(char **envp, const char *file, const char *shim) {
+    size_t count = 0, kept = 0;
+    bool has_list = false;
     while (envp[count] != NULL)
         count++;
-    char **copy = calloc(count + 2, sizeof *copy);
+    char **copy = calloc(count + 3, sizeof *copy);
     if (copy == NULL)
         return NULL;
-    int found = 0;
     for (size_t i = 0; i < count; i++) {
-        copy[i] = envp[i];
+        if (begins(envp[i], shim_name))
+            continue;
+        const char *list = envp[i] + sizeof preload_name - 1;
         /* ld.so takes the last of several, getenv the first: each gets the file. */
-        if (strncmp(envp[i], name, sizeof name - 1) == 0) {
-            copy[i] = entry_with(file, envp[i] + sizeof name - 1);
-            found = 1;
+        if (!begins(envp[i], preload_name) || (file == NULL && !has_shim(list))) {
+            copy[kept++] = envp[i];
+            continue;
         }
-        if (copy[i] == NULL)
+        char *entry = preload_entry(list, file);
+        if (entry == NULL)
             goto no_memory;
+        has_list = true;
+        /* A variable that only held the shim was not there before. */
+        if (entry[sizeof preload_name - 1] == '\0')
+            free(entry);
+        else
+            copy[kept++] = entry;
     }
-    if (!found && (copy[count] = entry_with(file, "")) == NULL)
+    if (file != NULL && !has_list && (copy[kept++] = concatenate(preload_name, file)) == NULL)
+        goto no_memory;
+    if (shim != NULL && (copy[kept++] = concatenate(shim_name, shim)) == NULL)
         goto no_memory;
     return copy;
 

@@ -23,6 +23,9 @@ static const struct timespec second_look = {.tv_nsec = 200 * 1000 * 1000};
 /* Before 6.14 only the flags of the first mappings tell, and those take a moment to appear. */
 static const struct timespec between_looks = {.tv_nsec = 2 * 1000 * 1000};
 enum { LOOKS_MAX = 100, LATE_LOOKS_MAX = 1000 };
+/* A sweeper looks first after 0.1 s, and again each 0.25 s while the program grows. */
+static const struct timespec between_rounds = {.tv_nsec = 100 * 1000 * 1000};
+enum { ROUNDS_MAX = 30 };
 
 /* ESRCH: the process is gone. Nothing to read: a zombie, which has no memory any more. */
 static enum flag flag_of_error(ssize_t length) {
@@ -31,9 +34,9 @@ static enum flag flag_of_error(ssize_t length) {
 
 /* VmFlags of the first mappings that KSM takes; a 64 KiB head of smaps holds about 60 of them. The
  * initial stack is the only one an exec leaves unmarked. */
-static enum flag flag_in_smaps(int process) {
+static enum flag flag_in_smaps(int process, int looks_max) {
     static char smaps[65536];
-    for (int look = 0; look < LOOKS_MAX; look++) {
+    for (int look = 0; look < looks_max; look++) {
         ssize_t length = procfile_read_at(process, "smaps", smaps, sizeof smaps);
         if (length <= 0)
             return flag_of_error(length);
@@ -62,7 +65,49 @@ static enum flag flag_of(int process) {
     /* Permission denied, or no memory left: smaps would say the same. */
     if (length == -EACCES || length == -EPERM)
         return FLAG_UNREADABLE;
-    return flag_in_smaps(process);
+    return flag_in_smaps(process, LOOKS_MAX);
+}
+
+/* The mark of any one mapping; ksm_mergeable tells of all, from 6.14 on. */
+static enum flag marks_of(int process) {
+    char ksm_stat[1024];
+    ssize_t length = procfile_read_at(process, "ksm_stat", ksm_stat, sizeof ksm_stat);
+    if (length > 0 && strstr(ksm_stat, "ksm_mergeable: yes") != NULL)
+        return FLAG_SET;
+    return flag_in_smaps(process, 1);
+}
+
+static enum flag await(int process, enum expected expected) {
+    if (expected == EXPECTED_MARKS) {
+        enum flag marks = FLAG_LOST;
+        for (int round = 0; marks == FLAG_LOST && round < ROUNDS_MAX; round++) {
+            nanosleep(&between_rounds, NULL);
+            marks = marks_of(process);
+        }
+        return marks;
+    }
+    enum flag flag = flag_of(process);
+    for (int look = 0; expected == EXPECTED_FLAG_LATE && flag == FLAG_LOST && look < LATE_LOOKS_MAX;
+         look++) {
+        nanosleep(&between_looks, NULL);
+        flag = flag_of(process);
+    }
+    if (flag == FLAG_SET) {
+        nanosleep(&second_look, NULL);
+        enum flag again = flag_of(process);
+        flag = again == FLAG_GONE ? FLAG_SET : again;
+    }
+    return flag;
+}
+
+static void report_marks(enum flag marks, pid_t pid, const char *command, bool quiet) {
+    if (marks == FLAG_LOST)
+        message(
+            "PID %d (%s) runs, but the shim marked nothing in 3 seconds: it holds too little, or "
+            "ld.so did not load the shim; look again with `sudo ksmrun ps`",
+            pid, command);
+    else if (!quiet)
+        message("verified: PID %d (%s) has memory marked for merging", pid, command);
 }
 
 static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
@@ -123,7 +168,7 @@ static void close_all_but(int first, int second) {
 }
 
 _Noreturn static void observe(int process, int exec_pipe, pid_t pid, const char *command,
-                              bool is_late, bool quiet) {
+                              enum expected expected, bool quiet) {
     setsid();
     close_all_but(process, exec_pipe);
     char byte;
@@ -135,17 +180,11 @@ _Noreturn static void observe(int process, int exec_pipe, pid_t pid, const char 
      * already in place (fs/exec.c: exec_mmap comes before do_close_on_exec). */
     if (length != 0)
         _exit(0);
-    enum flag flag = flag_of(process);
-    for (int look = 0; is_late && flag == FLAG_LOST && look < LATE_LOOKS_MAX; look++) {
-        nanosleep(&between_looks, NULL);
-        flag = flag_of(process);
-    }
-    if (flag == FLAG_SET) {
-        nanosleep(&second_look, NULL);
-        enum flag again = flag_of(process);
-        flag = again == FLAG_GONE ? FLAG_SET : again;
-    }
-    report(flag, pid, command, quiet);
+    enum flag flag = await(process, expected);
+    if (expected == EXPECTED_MARKS && (flag == FLAG_SET || flag == FLAG_LOST))
+        report_marks(flag, pid, command, quiet);
+    else
+        report(flag, pid, command, quiet);
     _exit(0);
 }
 
@@ -156,7 +195,7 @@ static bool would_adopt(void) {
            (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
 }
 
-int verify_start(const char *command, bool is_late, bool quiet) {
+int verify_start(const char *command, enum expected expected, bool quiet) {
     if (would_adopt()) {
         if (!quiet)
             message(
@@ -191,7 +230,7 @@ int verify_start(const char *command, bool is_late, bool quiet) {
         close(writer);
         pid_t observer = child_fork();
         if (observer == 0)
-            observe(process, reader, pid, command, is_late, quiet);
+            observe(process, reader, pid, command, expected, quiet);
         _exit(observer < 0 ? 1 : 0);
     }
     bool is_started = middle > 0 && child_wait(middle) == 0;

@@ -1,16 +1,27 @@
-/* libksmrun-preload.so: sets the merge flag from inside a program, where the launcher's does not
- * reach it.
+/* libksmrun-preload.so: makes a program's memory merge from inside, where the launcher's flag does
+ * not reach it.
  *
  * From 6.4 to 6.6 (d7597f59d1d3) an exec loses the flag; from 6.7 to 6.8.11 and 6.9.2
  * (3c6f33b7273a, mended by 3a9e567ca45f) it is kept, but the new memory is not registered with
- * ksmd: clearing and setting it again does that. ld.so runs this constructor before the program's
- * own code. It needs no libc, keeps errno, opens nothing, prints nothing and starts no thread. */
-#include "syscalls.h"
+ * ksmd: clearing and setting it again does that. Where there is no such flag, or it keeps VMAs from
+ * joining, a thread marks the memory (sweeper.c). ld.so runs this constructor before the program's
+ * own code. It needs no libc, keeps errno, leaves no descriptor and prints nothing. */
+#include <stdbool.h>
+#include <stddef.h>
 
-enum { SET_MEMORY_MERGE = 67, GET_MEMORY_MERGE = 68 };
+#include "environment.h"
+#include "interpose.h"
+#include "linux.h"
+#include "sweeper.h"
+#include "syscalls.h"
 
 /* uname(2): six fields of 65 bytes; the third is the release. */
 enum { UTS_FIELD_BYTES = 65, UTS_FIELDS = 6, UTS_RELEASE = 2 };
+/* getauxval(3) */
+enum { AT_PAGESZ = 6, PAGE_BYTES = 4096 };
+
+extern char **environ __attribute__((weak));
+extern unsigned long getauxval(unsigned long) __attribute__((weak));
 
 static int number_at(const char **text) {
     int number = 0;
@@ -23,26 +34,50 @@ static int number_at(const char **text) {
 
 /* The one question that only ksmd at work could answer (see ../exec/merge.h), so the version has
  * to. */
-static int may_be_unregistered(void) {
+static bool may_be_unregistered(void) {
     char names[UTS_FIELDS * UTS_FIELD_BYTES];
-    if (system_call(NUMBER_UNAME, (long)names, 0, 0, 0, 0) != 0)
-        return 0;
+    if (SYSTEM_CALL(NUMBER_UNAME, (long)names) != 0)
+        return false;
     const char *release = names + UTS_RELEASE * UTS_FIELD_BYTES;
     int major = number_at(&release);
     int minor = number_at(&release);
     return major == 6 && minor >= 7 && minor <= 9;
 }
 
-static long merge_flag(long option, long value) {
-    return system_call(NUMBER_PRCTL, option, value, 0, 0, 0);
+static long get_flag(void) {
+    return SYSTEM_CALL(NUMBER_PRCTL, PR_GET_MEMORY_MERGE);
 }
 
-__attribute__((constructor)) static void set_merge_flag(void) {
-    long flag = merge_flag(GET_MEMORY_MERGE, 0);
+static void set_flag(void) {
+    long flag = get_flag();
     if (flag == 1 && may_be_unregistered()) {
-        merge_flag(SET_MEMORY_MERGE, 0);
+        SYSTEM_CALL(NUMBER_PRCTL, PR_SET_MEMORY_MERGE, 0);
         flag = 0;
     }
     if (flag == 0)
-        merge_flag(SET_MEMORY_MERGE, 1);
+        SYSTEM_CALL(NUMBER_PRCTL, PR_SET_MEMORY_MERGE, 1);
+}
+
+static void begin_marking(const struct settings *settings) {
+    struct sweeper_options options = {
+        .page_bytes = getauxval != NULL ? getauxval(AT_PAGESZ) : PAGE_BYTES,
+        .mark_min_bytes = settings->mark_min_bytes,
+        .map_reserve_percent = settings->map_reserve_percent,
+    };
+    sweeper_begin(&options);
+    interpose_begin();
+}
+
+/* glibc gives a constructor what main gets, and sets environ maybe later; musl only the second. */
+__attribute__((constructor)) static void begin(int argc, char **argv, char **envp) {
+    (void)argc;
+    (void)argv;
+    char **environment = &environ != NULL && environ != NULL ? environ : envp;
+    struct settings settings = environment_settings(environment);
+    if (!settings.inherit)
+        environment_forget(environment);
+    if (!settings.mark)
+        set_flag();
+    else if (get_flag() != 1)
+        begin_marking(&settings);
 }

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "options.h"
@@ -98,6 +99,22 @@ static void test_empty_argv(void **state) {
     assert_string_equal(error, "no command given");
 }
 
+static void test_words_for_the_shim(void **state) {
+    (void)state;
+    struct options options;
+    assert_true(PARSE(&options, "--preload=/a.so", "--shim=mark,min=0,reserve=99,once", "x"));
+    assert_string_equal(options.shim, "mark,min=0,reserve=99,once");
+    assert_false(PARSE(&options, "--shim=mark", "x"));
+    assert_non_null(strstr(error, "--preload"));
+    static const char *const wrong[] = {"",     ",",      "mark,",  "marked",      "min",
+                                        "min=", "min=-1", "min=1k", "reserve=100", "once=1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char option[64];
+        snprintf(option, sizeof option, "--shim=%s", wrong[i]);
+        assert_false(PARSE(&options, "--preload=/a.so", option, "x"));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
@@ -105,6 +122,7 @@ int main(void) {
         cmocka_unit_test(test_every_option),
         cmocka_unit_test(test_errors_name_the_word),
         cmocka_unit_test(test_preload_that_ld_so_would_split),
+        cmocka_unit_test(test_words_for_the_shim),
         cmocka_unit_test(test_empty_argv),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

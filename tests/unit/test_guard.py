@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from ksmrun.commands.check import _plan_row
 from ksmrun.host.peaks import PROGRAMS_MAX, remember, remembered
-from ksmrun.model import GuardMode, MapPeak, MergeMode, Plan, Refusal
+from ksmrun.model import (
+    GuardMode,
+    MapPeak,
+    Mechanism,
+    MergeMode,
+    Plan,
+    Probe,
+    Refusal,
+    Request,
+    TargetFacts,
+)
 from ksmrun.plan.guard import BRK_STEP_BYTES, action, judge
 from ksmrun.plan.launch import needs_judgement, plan_launch
 from ksmrun.plan.mechanism import choose
@@ -123,12 +133,18 @@ def test_check_fails_where_the_guard_takes_merging_away() -> None:
 
 
 def test_when_it_looks() -> None:
-    assert needs_judgement(REQUEST, SPLITS)
-    assert not needs_judgement(REQUEST, GOOD)
-    assert not needs_judgement(REQUEST, None)
-    assert needs_judgement(replace(REQUEST, expect_maps=5), GOOD)
-    assert not needs_judgement(replace(REQUEST, guard=GuardMode.OFF), SPLITS)
-    assert not needs_judgement(replace(REQUEST, merge=MergeMode.OFF), SPLITS)
+    def looks(request: Request, probe: Probe | None, target: TargetFacts = TARGET) -> bool:
+        return needs_judgement(request, probe, choose(request, probe, target, b"/x/shim.so"))
+
+    static = replace(TARGET, dynamic=False)
+    assert looks(REQUEST, SPLITS, static)
+    assert not looks(REQUEST, SPLITS), "it is marked, which makes no more VMAs"
+    assert looks(replace(REQUEST, mechanism=Mechanism.PRELOAD), SPLITS)
+    assert not looks(REQUEST, GOOD)
+    assert not looks(REQUEST, None)
+    assert looks(replace(REQUEST, expect_maps=5), GOOD)
+    assert not looks(replace(REQUEST, guard=GuardMode.OFF), SPLITS, static)
+    assert not looks(replace(REQUEST, merge=MergeMode.OFF), SPLITS, static)
 
 
 def test_peaks_are_remembered(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ OLD = replace(
     prctl_obstacle_todo="boot a kernel of 6.12 or later",
     kept_over_exec=None,
 )
+NO_KSM = replace(OLD, prctl_obstacle="no-config-ksm")
+FILTERED = replace(OLD, kernel="6.18.0", prctl_obstacle="seccomp")
 LOSES = replace(GOOD, kernel="6.6.9", kept_over_exec=False)
 NEVER_SCANS = replace(GOOD, kernel="6.8.3", known_not_scanned="6.7 to 6.8.11")
 SPLITS = replace(GOOD, kernel="6.12.43", mmap_vmas=65, brk_vmas=64)
@@ -103,8 +105,12 @@ STATIC = replace(TARGET, dynamic=False)
         (GOOD, DYNAMIC, Mechanism.PRCTL, True),
         (GOOD, STATIC, Mechanism.PRCTL, True),
         (None, DYNAMIC, Mechanism.PRCTL, True),
-        (SPLITS, DYNAMIC, Mechanism.PRCTL, True),
-        (OLD, DYNAMIC, Mechanism.PRCTL, False),
+        (SPLITS, DYNAMIC, Mechanism.MARK, True),
+        (SPLITS, STATIC, Mechanism.PRCTL, True),
+        (OLD, DYNAMIC, Mechanism.MARK, True),
+        (OLD, STATIC, Mechanism.PRCTL, False),
+        (FILTERED, DYNAMIC, Mechanism.MARK, True),
+        (NO_KSM, DYNAMIC, Mechanism.PRCTL, False),
         (LOSES, DYNAMIC, Mechanism.PRELOAD, True),
         (LOSES, TARGET, Mechanism.PRELOAD, True),
         (LOSES, STATIC, Mechanism.PRCTL, False),
@@ -128,6 +134,11 @@ def test_a_mechanism_that_is_asked_for() -> None:
     assert "blank" in choose(preload, GOOD, DYNAMIC, None).reason
     prctl = replace(REQUEST, mechanism=Mechanism.PRCTL)
     assert choose(prctl, LOSES, DYNAMIC, SHIM).mechanism is Mechanism.PRCTL
+    assert choose(preload, OLD, DYNAMIC, SHIM).obstacle is not None
+    mark = replace(REQUEST, mechanism=Mechanism.MARK)
+    assert choose(mark, GOOD, DYNAMIC, SHIM).mechanism is Mechanism.MARK
+    assert choose(mark, None, DYNAMIC, SHIM).mechanism is Mechanism.MARK
+    assert choose(mark, OLD, STATIC, SHIM).obstacle is not None
     off = replace(preload, merge=MergeMode.OFF)
     assert choose(off, GOOD, DYNAMIC, SHIM).mechanism is None
 
@@ -136,6 +147,15 @@ def test_the_command_line_with_the_shim() -> None:
     planned = plan_launch(REQUEST, b"/x/ksmrun-exec", LOSES, DYNAMIC, None, SHIM)
     assert isinstance(planned, Plan)
     assert planned.argv[1:3] == (b"--merge=keep", b"--preload=" + SHIM)
+    assert planned.warnings == ()
+    planned = plan_launch(replace(REQUEST, inherit=False), b"x", LOSES, DYNAMIC, None, SHIM)
+    assert isinstance(planned, Plan)
+    assert planned.argv[3] == b"--shim=once"
+    request = replace(REQUEST, mark_min_bytes=5, map_reserve=0.1)
+    planned = plan_launch(request, b"x", OLD, DYNAMIC, None, SHIM)
+    assert isinstance(planned, Plan)
+    shim = (b"--preload=" + SHIM, b"--shim=mark,min=5,reserve=10")
+    assert planned.argv[1:4] == (b"--merge=off", *shim)
     assert planned.warnings == ()
 
 
@@ -164,10 +184,12 @@ def test_warnings_name_kernel_and_remedy() -> None:
 
 
 def test_check_repeats_the_launchers_words() -> None:
-    assert OLD.prctl_obstacle_what is not None
-    (row,) = [row for row in examine(HOST, OLD) if row.status == "fail"]
-    assert OLD.prctl_obstacle_what in row.found
-    assert row.todo == OLD.prctl_obstacle_todo
+    for probe, status in ((OLD, "warn"), (NO_KSM, "fail")):
+        (row,) = [row for row in examine(HOST, probe) if row.item == "kernel"]
+        assert row.status == status
+        assert probe.prctl_obstacle_what is not None and probe.prctl_obstacle_todo is not None
+        assert probe.prctl_obstacle_what in row.found
+        assert probe.prctl_obstacle_todo in row.todo
 
 
 @given(st.lists(st.binary(min_size=1).filter(lambda b: b"\0" not in b), min_size=1))
@@ -189,7 +211,7 @@ def test_check_fails_where_nothing_merges() -> None:
         (replace(HOST, ksm=replace(KSM, values={**KSM.values, "run": 2})), GOOD),
         (replace(HOST, ksm=replace(KSM, values={**KSM.values, "run": "garbage"})), GOOD),
         (replace(HOST, ksm=KsmFacts(False, 4096, {})), GOOD),
-        (HOST, OLD),
+        (HOST, NO_KSM),
     ):
         rows = examine(host, probe)
         assert not would_merge(rows)

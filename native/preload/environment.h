@@ -1,0 +1,21 @@
+/* How the launcher tells the shim what to do: KSMRUN_SHIM=mark,min=BYTES,reserve=PERCENT,once, each
+ * word at will, and without the variable only the flag is set. */
+#ifndef KSMRUN_ENVIRONMENT_H
+#define KSMRUN_ENVIRONMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct settings {
+    bool mark;
+    bool inherit;
+    size_t mark_min_bytes;
+    unsigned map_reserve_percent;
+};
+
+struct settings environment_settings(char **environment);
+
+/* Takes the shim out of the environment, in place, so that no child gets it. */
+void environment_forget(char **environment);
+
+#endif

@@ -1,0 +1,156 @@
+/* The few functions of libc that the shim stands in for while it marks: where a second thread would
+ * change what the program may do it steps aside, and it remembers what the program advises.
+ *
+ * Each is a plain system call in glibc and musl, none a cancellation point; so is it here. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "filter.h"
+#include "interpose.h"
+#include "linux.h"
+#include "sweeper.h"
+#include "syscalls.h"
+
+#define EXPORTED __attribute__((visibility("default")))
+
+extern int *__errno_location(void) __attribute__((weak));
+extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *)
+    __attribute__((weak));
+extern int pthread_atfork(void (*)(void), void (*)(void), void (*)(void)) __attribute__((weak));
+/* CPython's since 3.11, as 0x030b00f0. */
+extern const unsigned long Py_Version __attribute__((weak));
+
+static long with_errno(long result) {
+    if (!is_error(result))
+        return result;
+    if (__errno_location != NULL)
+        *__errno_location() = (int)-result;
+    return -1;
+}
+
+/* CPython 3.12 and later counts the threads in /proc/self/stat after a fork, and warns of two. */
+static bool warns_of_threads(void) {
+    return &Py_Version != NULL && Py_Version >= 0x030c0000;
+}
+
+static void before_fork(void) {
+    if (warns_of_threads() && sweeper_leave())
+        sweeper_come_back_later();
+}
+
+void interpose_begin(void) {
+    /* musl has the second; glibc before 2.34 only the first as a symbol. */
+    if (__register_atfork != NULL)
+        __register_atfork(before_fork, NULL, sweeper_begin_in_child, NULL);
+    else if (pthread_atfork != NULL)
+        pthread_atfork(before_fork, NULL, sweeper_begin_in_child);
+}
+
+static long advise(const long argument[6]) {
+    sweeper_note_advice((uintptr_t)argument[0], (size_t)argument[1], (int)argument[2]);
+    return system_call(NUMBER_MADVISE, argument);
+}
+
+/* A process with threads gets EINVAL for a user namespace (user_namespaces(7)), and for a mount
+ * namespace where they share the working directory (setns(2)); in the others the thread would keep
+ * the old namespace in use. What a thread of this process cannot differ in needs no such care. */
+static long call_alone(long number, const long argument[6], long what) {
+    bool is_needed = what == 0 || (what & ~(CLONE_FILES | CLONE_SYSVSEM | CLONE_NEWPID)) != 0;
+    bool has_left = is_needed && sweeper_leave();
+    long result = system_call(number, argument);
+    if (has_left)
+        sweeper_come_back();
+    return result;
+}
+
+static void heed_filter(long result, const void *program) {
+    if (result == 0 && !filter_lets_sweeper_live(program))
+        sweeper_stay_away();
+}
+
+static long control(const long argument[6]) {
+    long result = system_call(NUMBER_PRCTL, argument);
+    if (argument[0] != PR_SET_SECCOMP)
+        return result;
+    if (argument[1] == SECCOMP_MODE_FILTER)
+        heed_filter(result, (const void *)argument[2]);
+    else if (result == 0)
+        sweeper_stay_away();
+    return result;
+}
+
+/* seccomp(2): every thread gets the filter, or none does if one has another of its own, as the
+ * sweeper has. */
+static long filter(const long argument[6]) {
+    bool is_filter = argument[0] == SECCOMP_SET_MODE_FILTER;
+    bool has_left = is_filter && argument[1] & SECCOMP_FILTER_FLAG_TSYNC && sweeper_leave();
+    long result = system_call(NUMBER_SECCOMP, argument);
+    if (is_filter)
+        heed_filter(result, (const void *)argument[2]);
+    if (has_left)
+        sweeper_come_back();
+    return result;
+}
+
+static long route(long number, const long argument[6]) {
+    switch (number) {
+    case NUMBER_MADVISE:
+        return advise(argument);
+    case NUMBER_PRCTL:
+        return control(argument);
+    case NUMBER_SECCOMP:
+        return filter(argument);
+    case NUMBER_UNSHARE:
+        return call_alone(number, argument, argument[0]);
+    case NUMBER_SETNS:
+        return call_alone(number, argument, argument[1]);
+    default:
+        return system_call(number, argument);
+    }
+}
+
+EXPORTED long syscall(long number, ...) {
+    long argument[6];
+    va_list arguments;
+    va_start(arguments, number);
+    for (int i = 0; i < 6; i++)
+        argument[i] = va_arg(arguments, long);
+    va_end(arguments);
+    return with_errno(route(number, argument));
+}
+
+EXPORTED int prctl(int option, ...) {
+    long argument[6] = {option};
+    va_list arguments;
+    va_start(arguments, option);
+    for (int i = 1; i < 5; i++)
+        argument[i] = va_arg(arguments, long);
+    va_end(arguments);
+    return (int)with_errno(control(argument));
+}
+
+EXPORTED int madvise(void *address, size_t length, int advice) {
+    return (int)with_errno(advise((const long[6]){(long)address, (long)length, advice}));
+}
+
+EXPORTED int unshare(int flags) {
+    return (int)with_errno(call_alone(NUMBER_UNSHARE, (const long[6]){flags}, flags));
+}
+
+EXPORTED int setns(int file, int type) {
+    return (int)with_errno(call_alone(NUMBER_SETNS, (const long[6]){file, type}, type));
+}
+
+/* 32-bit programs may have two widths of offset here, and no CPython that warns. */
+#if !defined(__i386__)
+EXPORTED void *mmap(void *address, size_t length, int protection, int flags, int file,
+                    long offset) {
+    sweeper_come_back_if_away();
+    return (void *)with_errno(
+        map_memory((const long[6]){(long)address, (long)length, protection, flags, file, offset}));
+}
+
+EXPORTED void *mmap64(void *address, size_t length, int protection, int flags, int file,
+                      long offset) __attribute__((alias("mmap")));
+#endif

@@ -1,0 +1,36 @@
+/* The kernel's constants that more than one file of the shim needs; the headers at hand may be of
+ * another architecture (see syscalls.h). Source: include/uapi/linux/{prctl,sched,seccomp,futex}.h.
+ */
+#ifndef KSMRUN_LINUX_H
+#define KSMRUN_LINUX_H
+
+enum {
+    PR_SET_NAME = 15,
+    PR_SET_SECCOMP = 22,
+    PR_SET_NO_NEW_PRIVS = 38,
+    PR_SET_MEMORY_MERGE = 67,
+    PR_GET_MEMORY_MERGE = 68,
+};
+
+enum {
+    CLONE_VM = 0x100,
+    CLONE_FS = 0x200,
+    CLONE_FILES = 0x400,
+    CLONE_SIGHAND = 0x800,
+    CLONE_THREAD = 0x10000,
+    CLONE_SYSVSEM = 0x40000,
+    CLONE_PARENT_SETTID = 0x100000,
+    CLONE_CHILD_CLEARTID = 0x200000,
+    CLONE_NEWPID = 0x20000000,
+    /* A thread of this process (clone(2)); its number is at hand, and cleared when it ends. */
+    CLONE_THREAD_FLAGS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+                         CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
+};
+
+enum { SECCOMP_SET_MODE_FILTER = 1, SECCOMP_FILTER_FLAG_TSYNC = 1, SECCOMP_MODE_FILTER = 2 };
+
+enum { MADV_MERGEABLE = 12, MADV_UNMERGEABLE = 13 };
+
+enum { FUTEX_WAIT = 0, FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
+
+#endif

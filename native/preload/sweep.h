@@ -1,0 +1,41 @@
+/* One walk over the VMAs of this process that marks whole private writable ones MADV_MERGEABLE.
+ *
+ * Neighbours are marked together, so that they stay, or become, one VMA: marking what a program
+ * allocates piece by piece splits VMAs until vm.max_map_count is reached. */
+#ifndef KSMRUN_SWEEP_H
+#define KSMRUN_SWEEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "excluded.h"
+
+enum sweep_state {
+    SWEEP_MARKING,
+    SWEEP_STOPPED_AT_MAP_LIMIT, /* too many VMAs, or EAGAIN from madvise */
+    SWEEP_STOPPED_EXCLUDED,     /* the program excluded more than can be remembered */
+    SWEEP_NO_KSM,               /* a kernel without CONFIG_KSM, or a filter that denies madvise */
+};
+
+struct sweep {
+    /* Given. */
+    int maps;              /* descriptor of /proc/PID/maps */
+    size_t mark_min_bytes; /* of neighbours together */
+    size_t vmas_max;       /* with more VMAs nothing is marked */
+    size_t resident_bytes; /* of the process, to know sparse VMAs by */
+    struct excluded *excluded;
+    char *buffer;
+    size_t buffer_bytes;
+    const _Atomic int *is_told_to_leave;
+    /* Found. vmas is also read: what the walk before counted. */
+    enum sweep_state state;
+    size_t vmas;
+    size_t marked_bytes;
+    bool has_sparse;
+};
+
+/* Returns false where maps cannot be read. Ends early when told to leave. */
+bool sweep_once(struct sweep *sweep);
+
+#endif

@@ -1,0 +1,58 @@
+#include "unit.h"
+
+#include <string.h>
+
+#include "environment.h"
+
+static struct settings of(const char *text) {
+    char entry[128];
+    strcpy(entry, text);
+    return environment_settings((char *[]){(char *)"A=mark", entry, NULL});
+}
+
+static void test_settings(void **state) {
+    (void)state;
+    struct settings settings = of("B=");
+    assert_true(settings.inherit && !settings.mark);
+    assert_int_equal(settings.mark_min_bytes, 65536);
+    assert_int_equal(settings.map_reserve_percent, 20);
+    settings = of("KSMRUN_SHIM=once,reserve=0,min=1048576,mark");
+    assert_true(settings.mark && !settings.inherit);
+    assert_int_equal(settings.mark_min_bytes, 1048576);
+    assert_int_equal(settings.map_reserve_percent, 0);
+    assert_int_equal(of("KSMRUN_SHIM=reserve=100").map_reserve_percent, 20);
+    assert_false(of("KSMRUN_SHIM=").mark);
+    assert_false(of("KSMRUN_SHIMS=mark").mark);
+    assert_false(environment_settings(NULL).mark);
+}
+
+static void forgets(const char *given, const char *left) {
+    char first[] = "A=1", shim[] = "KSMRUN_SHIM=once", list[128];
+    strcpy(list, given);
+    char *environment[] = {shim, list, first, NULL};
+    environment_forget(environment);
+    int count = 0;
+    if (left != NULL)
+        assert_string_equal(environment[count++], left);
+    assert_ptr_equal(environment[count++], first);
+    assert_null(environment[count]);
+}
+
+static void test_forgets_itself_only(void **state) {
+    (void)state;
+    forgets("LD_PRELOAD=/x/$LIB/libksmrun-preload.so", NULL);
+    forgets("LD_PRELOAD=/x/libksmrun-preload.so:/y.so", "LD_PRELOAD=/y.so");
+    forgets("LD_PRELOAD=/y.so:/x/libksmrun-preload.so /z.so", "LD_PRELOAD=/y.so:/z.so");
+    forgets("LD_PRELOAD=/libksmrun-preload.so.1", "LD_PRELOAD=/libksmrun-preload.so.1");
+    forgets("LD_PRELOAD=libksmrun-preload.so", "LD_PRELOAD=libksmrun-preload.so");
+    forgets("LD_PRELOADS=/x/libksmrun-preload.so", "LD_PRELOADS=/x/libksmrun-preload.so");
+    environment_forget(NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_forgets_itself_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,51 @@
+#include "unit.h"
+
+#include <string.h>
+
+#include "maps.h"
+
+static int read_all(const char *text, struct vma *vmas, int vmas_max) {
+    struct maps_reader reader = {0};
+    int count = 0;
+    for (; *text != '\0'; text++) {
+        struct vma vma;
+        if (maps_read_byte(&reader, *text, &vma) && count < vmas_max)
+            vmas[count++] = vma;
+    }
+    return count;
+}
+
+static void test_lines(void **state) {
+    (void)state;
+    static const char text[] =
+        "00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/dbus-daemon\n"
+        "7ffc0000-7fffa000 rw-p 00000000 00:00 0           [stack]\n"
+        "1000-2000 rw-s 00000000 00:00 0 \n"
+        "ab12cd34ef-ab12cd5000 -w-p 00000000 00:00 0    /tmp/[[stack] (deleted)\n"
+        "5000-6000 rwxp 00000000 00:00 0    /tmp/[[stack]\n"
+        "7000-8000 ---p 00000000 00:00 0 [stack\n";
+    struct vma vmas[8];
+    assert_int_equal(read_all(text, vmas, 8), 6);
+    assert_true(vmas[0].start == 0x400000 && vmas[0].end == 0x452000);
+    assert_false(vmas[0].is_private_writable || vmas[0].is_main_stack);
+    assert_true(vmas[1].is_private_writable && vmas[1].is_main_stack);
+    assert_false(vmas[2].is_private_writable);
+    assert_true(sizeof(void *) == 4 || vmas[3].start == 0xab12cd34efULL);
+    assert_true(vmas[3].is_private_writable && !vmas[3].is_main_stack);
+    assert_true(vmas[4].is_private_writable && vmas[4].is_main_stack);
+    assert_false(vmas[5].is_private_writable || vmas[5].is_main_stack);
+}
+
+static void test_garbage_ends(void **state) {
+    (void)state;
+    struct vma vmas[8];
+    assert_int_equal(read_all("\n\nxyz\n- - - -\n\xff\xff-", vmas, 8), 4);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_garbage_ends),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

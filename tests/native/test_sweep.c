@@ -1,0 +1,185 @@
+/* The walk over this very process, alone and beside threads that change what it walks over. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "sweep.h"
+
+enum { KIB = 1024, ROUNDS = 200 };
+static struct excluded excluded;
+static _Atomic int is_told;
+
+static struct sweep prepare(void) {
+    static char buffer[512];
+    memset(&excluded, 0, sizeof excluded);
+    atomic_store(&is_told, 0);
+    return (struct sweep){
+        .maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC),
+        .mark_min_bytes = 64 * KIB,
+        .vmas_max = 60000,
+        .resident_bytes = (size_t)1 << 30,
+        .excluded = &excluded,
+        .buffer = buffer,
+        .buffer_bytes = sizeof buffer,
+        .is_told_to_leave = &is_told,
+    };
+}
+
+static bool is_marked(const void *address) {
+    FILE *smaps = fopen("/proc/self/smaps", "re");
+    char line[512];
+    bool is_inside = false, marked = false;
+    while (smaps != NULL && fgets(line, sizeof line, smaps) != NULL) {
+        unsigned long start, end;
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            is_inside = (uintptr_t)address >= start && (uintptr_t)address < end;
+        if (is_inside && strncmp(line, "VmFlags:", 8) == 0)
+            marked = strstr(line, " mg") != NULL;
+    }
+    if (smaps != NULL)
+        fclose(smaps);
+    return marked;
+}
+
+/* Between two pages that cannot join it. */
+static char *map_alone(size_t bytes) {
+    char *at = mmap(NULL, bytes + 8 * KIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(at != MAP_FAILED);
+    assert_int_equal(mprotect(at + 4 * KIB, bytes, PROT_READ | PROT_WRITE), 0);
+    return at + 4 * KIB;
+}
+
+static void test_marks_whole_neighbours(void **state) {
+    (void)state;
+    char *large = map_alone(256 * KIB), *small = map_alone(32 * KIB);
+    /* Two VMAs that touch, each too small, are enough together. */
+    char *pair = map_alone(80 * KIB);
+    assert_int_equal(mprotect(pair, 40 * KIB, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+    struct sweep sweep = prepare();
+    assert_true(sweep_once(&sweep));
+    assert_int_equal(sweep.state, SWEEP_MARKING);
+    assert_true(is_marked(large) && is_marked(large + 255 * KIB));
+    assert_false(is_marked(small));
+    assert_true(is_marked(pair) && is_marked(pair + 79 * KIB));
+    assert_true(sweep.vmas > 10 && sweep.marked_bytes >= 336 * KIB);
+    int on_the_stack = 0;
+    assert_false(is_marked(&on_the_stack));
+    close(sweep.maps);
+}
+
+static void test_leaves_alone_what_the_program_excludes(void **state) {
+    (void)state;
+    char *area = map_alone(256 * KIB);
+    struct sweep sweep = prepare();
+    excluded_add(&excluded, (uintptr_t)area + 64 * KIB, (uintptr_t)area + 68 * KIB);
+    assert_true(sweep_once(&sweep));
+    assert_false(is_marked(area) || is_marked(area + 64 * KIB) || is_marked(area + 255 * KIB));
+    close(sweep.maps);
+}
+
+static void test_stops_at_the_limit_and_goes_on(void **state) {
+    (void)state;
+    char *area = map_alone(256 * KIB);
+    struct sweep sweep = prepare();
+    sweep.vmas_max = 5;
+    assert_true(sweep_once(&sweep) && sweep_once(&sweep));
+    assert_int_equal(sweep.state, SWEEP_STOPPED_AT_MAP_LIMIT);
+    assert_false(is_marked(area));
+    sweep.vmas_max = 60000;
+    assert_true(sweep_once(&sweep));
+    assert_int_equal(sweep.state, SWEEP_MARKING);
+    assert_true(is_marked(area));
+    atomic_store(&excluded.is_full, true);
+    assert_true(sweep_once(&sweep));
+    assert_int_equal(sweep.state, SWEEP_STOPPED_EXCLUDED);
+    close(sweep.maps);
+}
+
+static void test_skips_sparse_reservations(void **state) {
+    (void)state;
+    size_t bytes = (size_t)2 << 30;
+    char *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(area != MAP_FAILED);
+    struct sweep sweep = prepare();
+    sweep.resident_bytes = 100 << 20;
+    assert_true(sweep_once(&sweep));
+    assert_true(sweep.has_sparse);
+    assert_false(is_marked(area));
+    sweep.resident_bytes = bytes;
+    assert_true(sweep_once(&sweep));
+    assert_true(is_marked(area));
+    munmap(area, bytes);
+    close(sweep.maps);
+}
+
+static void test_without_maps(void **state) {
+    (void)state;
+    struct sweep sweep = prepare();
+    close(sweep.maps);
+    assert_false(sweep_once(&sweep));
+}
+
+static _Atomic bool is_over;
+
+static void *advise(void *area) {
+    uintptr_t start = (uintptr_t)area, end = start + 256 * KIB;
+    while (!atomic_load(&is_over)) {
+        excluded_add(&excluded, start, end);
+        madvise(area, 256 * KIB, 13);
+        usleep(10);
+        if (is_marked(area))
+            return area;
+        excluded_remove(&excluded, start, end);
+        madvise(area, 256 * KIB, 12);
+    }
+    return NULL;
+}
+
+static void *change_maps(void *unused) {
+    while (!atomic_load(&is_over)) {
+        char *area = map_alone(128 * KIB);
+        memset(area, 1, 64 * KIB);
+        mprotect(area, 4 * KIB, PROT_READ);
+        munmap(area - 4 * KIB, 136 * KIB);
+    }
+    return unused;
+}
+
+static void test_beside_threads(void **state) {
+    (void)state;
+    char *held = map_alone(256 * KIB), *wavering = map_alone(256 * KIB);
+    pthread_t advising, changing;
+    struct sweep sweep = prepare();
+    excluded_add(&excluded, (uintptr_t)held, (uintptr_t)held + 256 * KIB);
+    atomic_store(&is_over, false);
+    assert_int_equal(pthread_create(&advising, NULL, advise, wavering), 0);
+    assert_int_equal(pthread_create(&changing, NULL, change_maps, NULL), 0);
+    for (int round = 0; round < ROUNDS; round++)
+        assert_true(sweep_once(&sweep));
+    atomic_store(&is_over, true);
+    void *wrongly_marked = NULL;
+    pthread_join(advising, &wrongly_marked);
+    pthread_join(changing, NULL);
+    assert_null(wrongly_marked);
+    assert_false(is_marked(held));
+    close(sweep.maps);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_marks_whole_neighbours),
+        cmocka_unit_test(test_leaves_alone_what_the_program_excludes),
+        cmocka_unit_test(test_stops_at_the_limit_and_goes_on),
+        cmocka_unit_test(test_skips_sparse_reservations),
+        cmocka_unit_test(test_without_maps),
+        cmocka_unit_test(test_beside_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
