@@ -41,9 +41,10 @@ class ThpMode(StrEnum):
 class Mechanism(StrEnum):
     """How a program's memory comes to merge: AUTO lets the plan choose by what the kernel does.
 
-    PRCTL: the flag, set before the exec, which keeps it. PRELOAD: the flag, set from inside by the
-    shim, where the exec loses it. MARK: no flag, but memory marked by the shim with madvise, where
-    there is no flag or it keeps VMAs from joining. The shim needs a dynamically linked program.
+    PRCTL: the flag, set before the exec, which keeps it. PRELOAD: the flag with the help of a shim,
+    which sets it from inside where the exec loses it, and joins VMAs where it keeps them apart.
+    MARK: no flag, but memory marked by the shim with madvise, where there is no flag. The shim
+    needs a dynamically linked program.
     """
 
     AUTO = "auto"
@@ -203,10 +204,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Sweeper:
-    """What the shim's thread says of itself: marking, or why not; VMAs counted, and how many it
-    would mark with; bytes it marked.
+    """What the shim's thread says of itself: whether it is to mark or to join, and is at work, or
+    why not; VMAs counted, and how many it would mark with; bytes it marked.
     """
 
+    work: str
     state: str
     vmas: int | None
     vmas_max: int | None

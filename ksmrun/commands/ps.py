@@ -84,7 +84,7 @@ def _stopped(found: ProcessList) -> list[str]:
     lines = []
     for process in found.processes:
         sweeper = process.sweeper
-        if sweeper is None or sweeper.state in ("starting", "marking"):
+        if sweeper is None or sweeper.state in ("starting", "at-work"):
             continue
         name = f"PID {process.pid} ({process.command})"
         limit = fitting_limit(sweeper, found.max_map_count)

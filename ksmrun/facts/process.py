@@ -85,13 +85,14 @@ def read_sweeper(folder: Path) -> Sweeper | None:
         for file in (task / "fd").iterdir():
             if str(file.readlink()).startswith(f"/memfd:{SWEEPER}"):
                 return _parse_status(file.read_text(encoding="ascii", errors="replace"))
-        return Sweeper("starting", None, None, None)
+        return _parse_status("")
     return None
 
 
 def _parse_status(text: str) -> Sweeper:
     fields = dict(word.split("=", 1) for word in text.split() if "=" in word)
     return Sweeper(
+        work=fields.get("work", "unknown"),
         state=fields.get("state", "starting"),
         vmas=parse_int(fields.get("vmas", "")),
         vmas_max=parse_int(fields.get("vmas_max", "")),

@@ -47,8 +47,8 @@ def _read(pid: int) -> ProcessKsm | None:
     folder = Path("/proc") / str(pid)
     ksm_stat = read_ksm_stat(folder)
     enabled_by = ksm_stat.enabled_by
-    sweeper = read_sweeper(folder) if enabled_by != "prctl" else None
-    if sweeper is not None:
+    sweeper = read_sweeper(folder)
+    if sweeper is not None and sweeper.work == "mark":
         enabled_by = "shim"
     # Before 6.14 no counter tells of a program that ksmd has not reached yet.
     if enabled_by is None and ksm_stat.merge_any is None and has_marked_memory(folder):

@@ -97,8 +97,8 @@ def _kernel(probe: Probe) -> Iterator[CheckRow]:
             "VMA merging",
             "warn",
             f"{probe.vma_steps} neighbouring mappings stay {probe.mmap_vmas} VMAs, "
-            f"{probe.vma_steps} brk steps {probe.brk_vmas}: dynamically linked programs are marked "
-            "by the shim instead",
+            f"{probe.vma_steps} brk steps {probe.brk_vmas}; the shim joins them in dynamically "
+            "linked programs",
             "boot 6.17 or later, or raise vm.max_map_count for static programs with large heaps",
         )
     elif probe.vmas_merge:

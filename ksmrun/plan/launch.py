@@ -64,7 +64,7 @@ def plan_launch(
         reasons.append(f"the program is not known: {target.note}")
     return Plan(
         mechanism=choice.mechanism,
-        argv=(launcher, *_options(request, choice.mechanism, shim), b"--", *request.command),
+        argv=(launcher, *_options(request, probe, choice.mechanism, shim), b"--", *request.command),
         reasons=tuple(reasons),
         warnings=(*guarded, *(_warnings(probe, choice, judgement) if merging and probe else ())),
     )
@@ -76,19 +76,21 @@ def shell_line(plan: Plan) -> bytes:
 
 
 def _options(
-    request: Request, mechanism: Mechanism | None, shim: bytes | None
+    request: Request, probe: Probe | None, mechanism: Mechanism | None, shim: bytes | None
 ) -> tuple[bytes, ...]:
     merge = request.merge
     if mechanism is Mechanism.PRELOAD:
-        # The flag is set after the exec; before it, it would be for nothing.
-        merge = MergeMode.KEEP
+        # The flag is set after the exec, where setting it before would be for nothing. Static
+        # children are reached where it is kept.
+        is_kept = probe is not None and probe.kept_over_exec and not is_never_scanned(probe)
+        merge = MergeMode.ON if is_kept else MergeMode.KEEP
     elif mechanism is Mechanism.MARK:
         # An inherited flag would do what marking is to avoid.
         merge = MergeMode.OFF
     options = [b"--merge=" + merge.value.encode()]
     if mechanism in (Mechanism.PRELOAD, Mechanism.MARK) and shim is not None:
         options.append(b"--preload=" + shim)
-        if words := _shim_words(request, mechanism):
+        if words := _shim_words(request, probe, mechanism):
             options.append(b"--shim=" + b",".join(words))
     if request.thp is ThpMode.OFF:
         options.append(b"--thp=off")
@@ -102,11 +104,13 @@ def _options(
     return tuple(options)
 
 
-def _shim_words(request: Request, mechanism: Mechanism) -> list[bytes]:
+def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism) -> list[bytes]:
     words = []
     if mechanism is Mechanism.MARK:
         words = [b"mark", b"min=%d" % request.mark_min_bytes]
-        words.append(b"reserve=%d" % round(request.map_reserve * 100))
+        words.append(b"reserve=%d" % int(request.map_reserve * 100))
+    elif probe is not None and probe.vmas_merge is False:
+        words = [b"join"]
     return words if request.inherit else [*words, b"once"]
 
 

@@ -75,9 +75,11 @@ def is_never_scanned(probe: Probe) -> bool:
 
 
 def adds_vmas(probe: Probe | None, choice: Choice) -> bool:
-    """Whether the program will have more VMAs than without merging: the flag keeps them apart."""
-    by_flag = choice.mechanism in (Mechanism.PRCTL, Mechanism.PRELOAD)
-    return by_flag and probe is not None and probe.vmas_merge is False
+    """Whether the program will have more VMAs than without merging: the flag keeps them apart, and
+    no shim joins them.
+    """
+    by_launcher = choice.mechanism is Mechanism.PRCTL
+    return by_launcher and probe is not None and probe.vmas_merge is False
 
 
 def _wanted(asked: Mechanism, probe: Probe | None) -> tuple[Mechanism, str]:
@@ -92,10 +94,13 @@ def _wanted(asked: Mechanism, probe: Probe | None) -> tuple[Mechanism, str]:
     obstacle = obstacle_to_merging(probe)
     if obstacle is not None:
         return (Mechanism.MARK if can_mark(probe) else Mechanism.PRCTL), f"{marks}: {obstacle[0]}"
-    if probe.vmas_merge is False:
-        return Mechanism.MARK, f"{marks}: on this kernel the merge flag keeps VMAs from joining"
     if probe.kept_over_exec is False:
         return Mechanism.PRELOAD, f"{inside}: {LOST_AT_EXEC[0]}"
+    if probe.vmas_merge is False:
+        return (
+            Mechanism.PRELOAD,
+            "the shim joins the VMAs that this kernel's merge flag keeps apart",
+        )
     if is_never_scanned(probe):
         return Mechanism.PRELOAD, f"{inside}: this kernel may not scan it otherwise"
     return Mechanism.PRCTL, "prctl before exec: this kernel keeps the flag"

@@ -111,9 +111,10 @@ static bool is_shim_number(const char *word, size_t length, const char *name, lo
 static bool are_shim_words(const char *words) {
     for (;;) {
         size_t length = strcspn(words, ",");
-        bool is_mark = length == 4 && strncmp(words, "mark", 4) == 0;
-        bool is_once = length == 4 && strncmp(words, "once", 4) == 0;
-        if (!is_mark && !is_once && !is_shim_number(words, length, "min=", LONG_MAX) &&
+        bool is_word =
+            length == 4 && (strncmp(words, "mark", 4) == 0 || strncmp(words, "join", 4) == 0 ||
+                            strncmp(words, "once", 4) == 0);
+        if (!is_word && !is_shim_number(words, length, "min=", LONG_MAX) &&
             !is_shim_number(words, length, "reserve=", 99))
             return false;
         if (words[length] == '\0')
@@ -163,9 +164,10 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             break;
         case OPTION_SHIM:
             if (!are_shim_words(optarg)) {
-                snprintf(error, error_size,
-                         "--shim is a list of mark, min=BYTES, reserve=0 to 99 and once, not '%s'",
-                         optarg);
+                snprintf(
+                    error, error_size,
+                    "--shim is a list of mark, join, min=BYTES, reserve=0 to 99 and once, not '%s'",
+                    optarg);
                 return false;
             }
             options->shim = optarg;

@@ -30,6 +30,8 @@ static void read_word(struct settings *settings, char *word) {
     char *value;
     if (after(word, "mark"))
         settings->mark = true;
+    else if (after(word, "join"))
+        settings->join = true;
     else if (after(word, "once"))
         settings->inherit = false;
     else if ((value = after(word, "min=")))

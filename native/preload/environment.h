@@ -1,5 +1,5 @@
-/* How the launcher tells the shim what to do: KSMRUN_SHIM=mark,min=BYTES,reserve=PERCENT,once, each
- * word at will, and without the variable only the flag is set. */
+/* How the launcher tells the shim what to do: KSMRUN_SHIM=mark,join,min=BYTES,reserve=PERCENT,once,
+ * each word at will, and without the variable only the flag is set. */
 #ifndef KSMRUN_ENVIRONMENT_H
 #define KSMRUN_ENVIRONMENT_H
 
@@ -8,6 +8,7 @@
 
 struct settings {
     bool mark;
+    bool join;
     bool inherit;
     size_t mark_min_bytes;
     unsigned map_reserve_percent;

@@ -1,5 +1,6 @@
 /* The kernel's constants that more than one file of the shim needs; the headers at hand may be of
- * another architecture (see syscalls.h). Source: include/uapi/linux/{prctl,sched,seccomp,futex}.h.
+ * another architecture (see syscalls.h). Source: include/uapi/linux/{prctl,sched,seccomp,
+ * futex}.h, include/uapi/asm-generic/mman-common.h.
  */
 #ifndef KSMRUN_LINUX_H
 #define KSMRUN_LINUX_H
@@ -29,7 +30,13 @@ enum {
 
 enum { SECCOMP_SET_MODE_FILTER = 1, SECCOMP_FILTER_FLAG_TSYNC = 1, SECCOMP_MODE_FILTER = 2 };
 
-enum { MADV_MERGEABLE = 12, MADV_UNMERGEABLE = 13 };
+enum {
+    MADV_NORMAL = 0,
+    MADV_RANDOM = 1,
+    MADV_SEQUENTIAL = 2,
+    MADV_MERGEABLE = 12,
+    MADV_UNMERGEABLE = 13,
+};
 
 enum { FUTEX_WAIT = 0, FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
 

@@ -7,16 +7,25 @@
 
 struct vma {
     uintptr_t start, end;
-    bool is_private_writable;
-    bool is_main_stack;
+    char perms[4]; /* rwxp */
+    bool has_file;
+    bool is_heap, is_main_stack;
+    bool is_kernels; /* [vvar], [vdso], [vsyscall] */
 };
 
 struct maps_reader {
-    enum { FIELD_START, FIELD_END, FIELD_PERMS, FIELD_REST } field;
+    enum {
+        FIELD_START,
+        FIELD_END,
+        FIELD_PERMS,
+        FIELD_OFFSET,
+        FIELD_DEVICE,
+        FIELD_INODE,
+        FIELD_NAME,
+    } field;
     int perms_read;
-    int stack_name_matched;
-    bool is_writable, is_private;
-    uintptr_t start, end;
+    int heap_name_matched, stack_name_matched, kernels_name_matched;
+    struct vma vma;
 };
 
 /* Whether this byte ends a line, which vma then tells of. A new reader is all zero. */

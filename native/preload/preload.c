@@ -3,9 +3,10 @@
  *
  * From 6.4 to 6.6 (d7597f59d1d3) an exec loses the flag; from 6.7 to 6.8.11 and 6.9.2
  * (3c6f33b7273a, mended by 3a9e567ca45f) it is kept, but the new memory is not registered with
- * ksmd: clearing and setting it again does that. Where there is no such flag, or it keeps VMAs from
- * joining, a thread marks the memory (sweeper.c). ld.so runs this constructor before the program's
- * own code. It needs no libc, keeps errno, leaves no descriptor and prints nothing. */
+ * ksmd: clearing and setting it again does that. A thread (sweeper.c) marks memory where there is
+ * no such flag, and joins VMAs where the flag keeps them apart. ld.so runs this constructor before
+ * the program's own code. It needs no libc, keeps errno, leaves no descriptor and prints nothing.
+ */
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -58,8 +59,9 @@ static void set_flag(void) {
         SYSTEM_CALL(NUMBER_PRCTL, PR_SET_MEMORY_MERGE, 1);
 }
 
-static void begin_marking(const struct settings *settings) {
+static void begin_sweeping(const struct settings *settings) {
     struct sweeper_options options = {
+        .work = settings->mark ? SWEEP_MARK : SWEEP_JOIN,
         .page_bytes = getauxval != NULL ? getauxval(AT_PAGESZ) : PAGE_BYTES,
         .mark_min_bytes = settings->mark_min_bytes,
         .map_reserve_percent = settings->map_reserve_percent,
@@ -78,6 +80,6 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
         environment_forget(environment);
     if (!settings.mark)
         set_flag();
-    else if (get_flag() != 1)
-        begin_marking(&settings);
+    if ((settings.mark && get_flag() != 1) || (settings.join && get_flag() == 1))
+        begin_sweeping(&settings);
 }

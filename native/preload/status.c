@@ -40,7 +40,7 @@ int status_open(void) {
 /* Of one length always, so that a reader never meets the end of a longer line. */
 void status_write(int file, const struct sweep *sweep) {
     static const char *const states[] = {
-        [SWEEP_MARKING] = "marking",
+        [SWEEP_AT_WORK] = "at-work",
         [SWEEP_STOPPED_AT_MAP_LIMIT] = "stopped-at-map-limit",
         [SWEEP_STOPPED_EXCLUDED] = "stopped-too-many-unmergeable",
         [SWEEP_NO_KSM] = "ended-madvise-fails",
@@ -48,7 +48,8 @@ void status_write(int file, const struct sweep *sweep) {
     struct line line = {.length = 0};
     if (file < 0)
         return;
-    add_text(&line, "state=");
+    add_text(&line, sweep->work == SWEEP_MARK ? "work=mark" : "work=join");
+    add_text(&line, " state=");
     add_text(&line, states[sweep->state]);
     add_number(&line, " vmas=", sweep->vmas);
     add_number(&line, " vmas_max=", sweep->vmas_max);

@@ -7,22 +7,37 @@
 enum { ERROR_NOMEM = 12, ERROR_AGAIN = 11 };
 
 /* ksmd without f5548c318d65 (6.1.161, 6.12.59, 6.17.9) steps over every address of a reservation
- * that holds next to nothing, for hours. */
-static const size_t sparse_bytes = (size_t)1 << 30;
+ * that holds next to nothing, for hours. glibc reserves 64 MiB without access for each arena. */
+static const size_t sparse_bytes = (size_t)1 << 30, sparse_reserved_bytes = (size_t)128 << 20;
 
+/* New mappings go below the lowest one: what has this much room in front of it grows down. */
+static const size_t growth_gap_bytes = (size_t)64 << 20;
+
+/* Neighbours that are advised together. */
 struct run {
     uintptr_t start, end;
+    size_t writable_bytes;
+    size_t vmas;
+    char perms[4];
+    bool grows_up, grows_down;
 };
 
 struct walk {
     struct sweep *sweep;
     struct run run;
+    uintptr_t end; /* of the VMA before */
     size_t vmas;
     bool is_seen[EXCLUDED_MAX];
 };
 
+static bool is_writable(const struct vma *vma) {
+    return vma->perms[1] == 'w';
+}
+
 static bool is_sparse(const struct sweep *sweep, const struct vma *vma) {
     size_t bytes = vma->end - vma->start;
+    if (!is_writable(vma))
+        return bytes >= sparse_reserved_bytes;
     return bytes >= sparse_bytes && bytes / 4 > sweep->resident_bytes;
 }
 
@@ -31,18 +46,33 @@ static bool is_wanted(struct walk *walk, const struct vma *vma) {
     /* Looked at for every VMA, so that ranges still mapped are known. */
     if (excluded_overlaps(sweep->excluded, vma->start, vma->end, walk->is_seen))
         return false;
-    if (!vma->is_private_writable || vma->is_main_stack)
+    if (vma->perms[3] != 'p' || vma->is_main_stack || vma->is_kernels)
         return false;
-    if (is_sparse(sweep, vma)) {
-        sweep->has_sparse = true;
+    /* Of files only .data and the like, which is no matter of joining. */
+    if (vma->has_file && (sweep->work == SWEEP_JOIN || !is_writable(vma)))
+        return false;
+    /* The heap grows by what is asked for. */
+    if (!vma->is_heap && is_sparse(sweep, vma)) {
+        sweep->has_sparse |= is_writable(vma);
         return false;
     }
     return true;
 }
 
+static bool continues(const struct walk *walk, const struct vma *vma) {
+    const struct run *run = &walk->run;
+    /* A VMA may have grown down or joined the one before while the walk was on. */
+    if (run->vmas == 0 || vma->start > run->end)
+        return false;
+    if (walk->sweep->work == SWEEP_MARK)
+        return true;
+    return run->perms[0] == vma->perms[0] && run->perms[1] == vma->perms[1] &&
+           run->perms[2] == vma->perms[2];
+}
+
 static void update_state(struct walk *walk) {
     struct sweep *sweep = walk->sweep;
-    if (sweep->state != SWEEP_MARKING)
+    if (sweep->state != SWEEP_AT_WORK || sweep->work == SWEEP_JOIN)
         return;
     if (atomic_load(&sweep->excluded->is_full))
         sweep->state = SWEEP_STOPPED_EXCLUDED;
@@ -50,42 +80,80 @@ static void update_state(struct walk *walk) {
         sweep->state = SWEEP_STOPPED_AT_MAP_LIMIT;
 }
 
-static void mark(struct walk *walk) {
-    struct sweep *sweep = walk->sweep;
-    struct run run = walk->run;
-    walk->run = (struct run){0};
-    if (run.end - run.start < sweep->mark_min_bytes || run.end == 0)
-        return;
-    update_state(walk);
-    if (sweep->state != SWEEP_MARKING)
-        return;
-    long length = (long)(run.end - run.start);
-    long result = SYSTEM_CALL(NUMBER_MADVISE, (long)run.start, length, MADV_MERGEABLE);
-    /* The program was quicker: what it wants stands. */
-    for (int i = 0; i < atomic_load(&sweep->excluded->used); i++) {
-        uintptr_t start = atomic_load(&sweep->excluded->ranges[i].start);
-        uintptr_t end = atomic_load(&sweep->excluded->ranges[i].end);
-        if (start < run.end && end > run.start && start != 0)
-            SYSTEM_CALL(NUMBER_MADVISE, (long)start, (long)(end - start), MADV_UNMERGEABLE);
+static long advise(uintptr_t start, uintptr_t end, int advice) {
+    return SYSTEM_CALL(NUMBER_MADVISE, (long)start, (long)(end - start), advice);
+}
+
+/* The program was quicker: what it wants stands. */
+static void undo_excluded(const struct excluded *excluded, uintptr_t start, uintptr_t end) {
+    for (int i = 0; i < atomic_load(&excluded->used); i++) {
+        uintptr_t from = atomic_load(&excluded->ranges[i].start);
+        uintptr_t to = atomic_load(&excluded->ranges[i].end);
+        if (from != 0 && from < end && to > start)
+            advise(from, to, MADV_UNMERGEABLE);
     }
+}
+
+/* Memory that is added to an area and used before the next sweep never joins what is marked
+ * already: while their flags differ they get different anon_vmas (mm/vma.c: anon_vma_compatible).
+ * So a page is left unmarked at the edge where an area grows. What is added joins that page, and so
+ * does, when it is marked, all before the page join the rest, as they were one VMA once. */
+static void mark(struct walk *walk, const struct run *run) {
+    struct sweep *sweep = walk->sweep;
+    update_state(walk);
+    if (run->writable_bytes < sweep->mark_min_bytes || sweep->state != SWEEP_AT_WORK)
+        return;
+    uintptr_t start = run->start + (run->grows_down ? sweep->page_bytes : 0);
+    uintptr_t end = run->end - (run->grows_up ? sweep->page_bytes : 0);
+    if (start >= end)
+        return;
+    long result = advise(start, end, MADV_MERGEABLE);
+    undo_excluded(sweep->excluded, start, end);
     /* ENOMEM: a part is not mapped any more, and the rest is marked. EAGAIN: at the map limit. */
     if (result == 0 || result == -ERROR_NOMEM)
-        sweep->marked_bytes += run.end - run.start;
+        sweep->marked_bytes += run->writable_bytes;
     else
         sweep->state = result == -ERROR_AGAIN ? SWEEP_STOPPED_AT_MAP_LIMIT : SWEEP_NO_KSM;
 }
 
-static void visit(struct walk *walk, const struct vma *vma) {
-    walk->vmas++;
-    bool wanted = is_wanted(walk, vma);
-    if (wanted && walk->run.end >= vma->start && walk->run.end != 0) {
-        /* The VMA may have grown down or joined the one before while the walk was on. */
-        walk->run.end = vma->end;
+/* Neighbours join when a flag is set on all of them. This one only tunes readahead from swap. */
+static void join(const struct run *run) {
+    if (run->vmas < 2)
         return;
+    advise(run->start, run->end, MADV_RANDOM);
+    advise(run->start, run->end, MADV_NORMAL);
+}
+
+static void end_run(struct walk *walk) {
+    struct run run = walk->run;
+    walk->run = (struct run){0};
+    if (run.vmas == 0)
+        return;
+    if (walk->sweep->work == SWEEP_MARK)
+        mark(walk, &run);
+    else
+        join(&run);
+}
+
+static void visit(struct walk *walk, const struct vma *vma) {
+    struct run *run = &walk->run;
+    bool wanted = is_wanted(walk, vma);
+    if (!wanted || !continues(walk, vma))
+        end_run(walk);
+    if (wanted) {
+        if (run->vmas == 0) {
+            run->start = vma->start;
+            run->grows_down = !vma->is_heap && vma->start - walk->end >= growth_gap_bytes;
+            for (int i = 0; i < 4; i++)
+                run->perms[i] = vma->perms[i];
+        }
+        run->end = vma->end;
+        run->grows_up = vma->is_heap;
+        run->writable_bytes += is_writable(vma) ? vma->end - vma->start : 0;
+        run->vmas++;
     }
-    mark(walk);
-    if (wanted)
-        walk->run = (struct run){vma->start, vma->end};
+    walk->vmas++;
+    walk->end = vma->end;
 }
 
 bool sweep_once(struct sweep *sweep) {
@@ -93,7 +161,7 @@ bool sweep_once(struct sweep *sweep) {
     struct maps_reader reader = {0};
     struct vma vma;
     unsigned changes = atomic_load(&sweep->excluded->changes);
-    sweep->state = SWEEP_MARKING;
+    sweep->state = SWEEP_AT_WORK;
     sweep->marked_bytes = 0;
     sweep->has_sparse = false;
     unsigned long long offset = 0;
@@ -110,7 +178,7 @@ bool sweep_once(struct sweep *sweep) {
             if (maps_read_byte(&reader, sweep->buffer[i], &vma))
                 visit(&walk, &vma);
     }
-    mark(&walk);
+    end_run(&walk);
     sweep->vmas = walk.vmas;
     excluded_forget_unseen(sweep->excluded, walk.is_seen, changes);
     update_state(&walk);

@@ -1,7 +1,8 @@
-/* One walk over the VMAs of this process that marks whole private writable ones MADV_MERGEABLE.
+/* One walk over the VMAs of this process, to mark its memory MADV_MERGEABLE or to join what the
+ * merge flag keeps apart.
  *
- * Neighbours are marked together, so that they stay, or become, one VMA: marking what a program
- * allocates piece by piece splits VMAs until vm.max_map_count is reached. */
+ * Marking what a program allocates piece by piece splits VMAs until vm.max_map_count is reached. So
+ * neighbours are marked together, whatever their protection, as the merge flag would. */
 #ifndef KSMRUN_SWEEP_H
 #define KSMRUN_SWEEP_H
 
@@ -11,8 +12,10 @@
 
 #include "excluded.h"
 
+enum sweep_work { SWEEP_MARK, SWEEP_JOIN };
+
 enum sweep_state {
-    SWEEP_MARKING,
+    SWEEP_AT_WORK,
     SWEEP_STOPPED_AT_MAP_LIMIT, /* too many VMAs, or EAGAIN from madvise */
     SWEEP_STOPPED_EXCLUDED,     /* the program excluded more than can be remembered */
     SWEEP_NO_KSM,               /* a kernel without CONFIG_KSM, or a filter that denies madvise */
@@ -20,8 +23,10 @@ enum sweep_state {
 
 struct sweep {
     /* Given. */
-    int maps;              /* descriptor of /proc/PID/maps */
-    size_t mark_min_bytes; /* of neighbours together */
+    enum sweep_work work;
+    int maps; /* descriptor of /proc/PID/maps */
+    size_t page_bytes;
+    size_t mark_min_bytes; /* writable, of neighbours together */
     size_t vmas_max;       /* with more VMAs nothing is marked */
     size_t resident_bytes; /* of the process, to know sparse VMAs by */
     struct excluded *excluded;
@@ -31,7 +36,7 @@ struct sweep {
     /* Found. vmas is also read: what the walk before counted. */
     enum sweep_state state;
     size_t vmas;
-    size_t marked_bytes;
+    size_t marked_bytes; /* writable ones */
     bool has_sparse;
 };
 

@@ -159,7 +159,9 @@ static long cpu_ms(void) {
  * size shows at the latest when the longest wait is over. */
 static void loop(const struct files *files) {
     struct sweep sweep = {
+        .work = sweeper.options.work,
         .maps = files->maps,
+        .page_bytes = sweeper.options.page_bytes,
         .mark_min_bytes = sweeper.options.mark_min_bytes,
         .excluded = &sweeper.memory->excluded,
         .buffer = sweeper.memory->buffer,
@@ -183,6 +185,9 @@ static void loop(const struct files *files) {
         if (!sweep_once(&sweep))
             return;
         long rest_ms = (cpu_ms() - before_ms) * REST_FACTOR;
+        /* What is not joined in time reaches the limit. */
+        if (sweep.work == SWEEP_JOIN && sweep.vmas > sweep.vmas_max / 2)
+            rest_ms = 0;
         status_write(files->status, &sweep);
         if (sweep.state == SWEEP_NO_KSM)
             return;
@@ -295,11 +300,15 @@ void sweeper_begin_in_child(void) {
     atomic_flag_clear(&sweeper.is_changing);
 }
 
+/* Marking must not take in what the program keeps out; joining sets and clears a flag that the
+ * program may have set. */
 void sweeper_note_advice(uintptr_t start_address, size_t length, int advice) {
     if (sweeper.memory == NULL || start_address + length < start_address)
         return;
-    if (advice == MADV_UNMERGEABLE)
-        excluded_add(&sweeper.memory->excluded, start_address, start_address + length);
-    if (advice == MADV_MERGEABLE)
-        excluded_remove(&sweeper.memory->excluded, start_address, start_address + length);
+    struct excluded *excluded = &sweeper.memory->excluded;
+    bool marks = sweeper.options.work == SWEEP_MARK;
+    if (marks ? advice == MADV_UNMERGEABLE : advice == MADV_RANDOM || advice == MADV_SEQUENTIAL)
+        excluded_add(excluded, start_address, start_address + length);
+    if (advice == (marks ? MADV_MERGEABLE : MADV_NORMAL))
+        excluded_remove(excluded, start_address, start_address + length);
 }

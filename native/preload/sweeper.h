@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sweep.h"
+
 struct sweeper_options {
+    enum sweep_work work;
     size_t page_bytes;
     size_t mark_min_bytes;
     unsigned map_reserve_percent;

@@ -42,18 +42,20 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     folder.chmod(0o755)
     for parent in folder.parents[:2]:
         parent.chmod(0o755)
-    for name in ("see", "flag", "deny", "lose"):
+    for name in ("see", "flag", "deny", "lose", "sweep"):
         for suffix, options in (("", []), ("_static", ["-static"])):
             target = folder / f"{name}{suffix}"
             source = SOURCES / f"{name}.c"
             subprocess.run(["gcc", "-O1", *options, "-o", target, source], check=True)
-    flag = SOURCES / "flag.c"
-    for name in ("flag", "lose"):
+    for name in ("flag", "lose", "sweep"):
         source, target = SOURCES / f"{name}.c", folder / f"{name}_musl"
-        subprocess.run(["musl-gcc", "-o", target, source], check=True)
+        # The kernel's headers, which musl has none of.
+        headers = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]
+        subprocess.run(["musl-gcc", *headers, "-o", target, source], check=True)
     # Debian's gcc-multilib and its cross compilers exclude each other; this is multilib's part.
     m32 = ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu"]
-    subprocess.run([*m32, "-o", folder / "flag_32", flag], check=True)
+    for name in ("flag", "sweep"):
+        subprocess.run([*m32, "-o", folder / f"{name}_32", SOURCES / f"{name}.c"], check=True)
     return Programs(folder)
 
 
@@ -189,7 +191,9 @@ def value(name: str) -> str:
     return (KSM / name).read_text().strip()
 
 
-def start_equal_programs(launcher: str, count: int, mib: int = 8) -> list[subprocess.Popen[bytes]]:
+def start_equal_programs(
+    launcher: str, count: int, mib: int = 8, command: Sequence[str] = ()
+) -> list[subprocess.Popen[bytes]]:
     """Programs that hold the same bytes, ready when this returns."""
     code = (
         "import random, sys\nrandom.seed(1)\n"
@@ -198,7 +202,7 @@ def start_equal_programs(launcher: str, count: int, mib: int = 8) -> list[subpro
     )
     programs = [
         subprocess.Popen(
-            [launcher, "--quiet", "--", sys.executable, "-c", code],
+            [*(command or (launcher, "--quiet", "--")), sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -84,7 +84,7 @@ def test_a_running_copy_is_the_measure(
     script: Path,
     running: subprocess.Popen[bytes],
 ) -> None:
-    run = [*splitting_kernel, ksmrun, "run"]
+    run = [*splitting_kernel, ksmrun, "run", "--mechanism=prctl"]
     # 99.99 % in reserve leave 6 maps, which every program exceeds on its own: only a warning.
     done = start(*run, "--map-reserve=99.99%", "--", script)
     assert done.returncode == 0
@@ -105,7 +105,7 @@ def test_a_running_copy_is_the_measure(
 def test_a_program_that_nobody_has_seen_is_warned_of(
     splitting_kernel: tuple[str, ...], ksmrun: str, programs: Programs
 ) -> None:
-    run = [*splitting_kernel, ksmrun, "run"]
+    run = [*splitting_kernel, ksmrun, "run", "--mechanism=prctl"]
     warning = "stays a VMA of its own"
     assert warning in start(*run, "--", programs.flag).stderr
     assert warning not in start(*run, "--quiet", "--", programs.flag).stderr
@@ -135,7 +135,7 @@ def test_skip_and_require(
     state.mkdir(exist_ok=True)
     peaks = {"schema": "ksmrun-peaks-1", "peaks": {key: [40, 20 << 30]}}
     (state / "peaks.json").write_text(json.dumps(peaks))
-    run = [*splitting_kernel, ksmrun, "run"]
+    run = [*splitting_kernel, ksmrun, "run", "--mechanism=prctl"]
     done = start(*run, "--", flag)
     assert done.returncode == 1, "started, and without the flag"
     assert "starts without merging: map limit short: 40 maps (seen before)" in done.stderr

@@ -207,7 +207,7 @@ def test_preload_is_all_that_is_added(see: See, launcher: str) -> None:
     environment = {"A": "1", "LD_PRELOAD": "libm.so.6", "B": "2"}
     seen = see([launcher, "--preload=libdl.so.2", "--"], env=environment)
     entries = [bytes.fromhex(entry).decode() for entry in seen["environment"]]
-    assert entries == ["A=1", "LD_PRELOAD=libdl.so.2:libm.so.6", "B=2"]
+    assert entries == ["A=1", "LD_PRELOAD=libm.so.6:libdl.so.2", "B=2"]
 
 
 def test_setuid_target(

@@ -21,19 +21,22 @@ static void test_lines(void **state) {
         "00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/dbus-daemon\n"
         "7ffc0000-7fffa000 rw-p 00000000 00:00 0           [stack]\n"
         "1000-2000 rw-s 00000000 00:00 0 \n"
-        "ab12cd34ef-ab12cd5000 -w-p 00000000 00:00 0    /tmp/[[stack] (deleted)\n"
-        "5000-6000 rwxp 00000000 00:00 0    /tmp/[[stack]\n"
-        "7000-8000 ---p 00000000 00:00 0 [stack\n";
+        "ab12cd34ef-ab12cd5000 -w-p 00000000 00:00 7    /tmp/[[stack] (deleted)\n"
+        "5000-6000 rwxp 00000000 00:00 0    [heap]\n"
+        "7000-8000 ---p 00000000 00:00 0 [vdso]\n"
+        "7000-8000 ---p 00000000 00:00 9 /tmp/x [vdso]\n";
     struct vma vmas[8];
-    assert_int_equal(read_all(text, vmas, 8), 6);
+    assert_int_equal(read_all(text, vmas, 8), 7);
     assert_true(vmas[0].start == 0x400000 && vmas[0].end == 0x452000);
-    assert_false(vmas[0].is_private_writable || vmas[0].is_main_stack);
-    assert_true(vmas[1].is_private_writable && vmas[1].is_main_stack);
-    assert_false(vmas[2].is_private_writable);
+    assert_memory_equal(vmas[0].perms, "r-xp", 4);
+    assert_true(vmas[0].has_file && !vmas[0].is_main_stack && !vmas[0].is_heap);
+    assert_true(vmas[1].is_main_stack && !vmas[1].has_file);
+    assert_memory_equal(vmas[2].perms, "rw-s", 4);
     assert_true(sizeof(void *) == 4 || vmas[3].start == 0xab12cd34efULL);
-    assert_true(vmas[3].is_private_writable && !vmas[3].is_main_stack);
-    assert_true(vmas[4].is_private_writable && vmas[4].is_main_stack);
-    assert_false(vmas[5].is_private_writable || vmas[5].is_main_stack);
+    assert_true(vmas[3].has_file && !vmas[3].is_main_stack);
+    assert_true(vmas[4].is_heap && !vmas[4].is_main_stack);
+    assert_true(vmas[5].is_kernels && !vmas[5].is_heap && !vmas[4].is_kernels);
+    assert_false(vmas[6].is_kernels || vmas[6].is_main_stack);
 }
 
 static void test_garbage_ends(void **state) {

@@ -20,6 +20,7 @@ static struct sweep prepare(void) {
     memset(&excluded, 0, sizeof excluded);
     atomic_store(&is_told, 0);
     return (struct sweep){
+        .page_bytes = 4 * KIB,
         .maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC),
         .mark_min_bytes = 64 * KIB,
         .vmas_max = 60000,
@@ -47,12 +48,27 @@ static bool is_marked(const void *address) {
     return marked;
 }
 
-/* Between two pages that cannot join it. */
+static int vmas_between(const void *from, const void *to) {
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned long start, end;
+    char line[512];
+    int count = 0;
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            count += start < (uintptr_t)to && end > (uintptr_t)from;
+    if (maps != NULL)
+        fclose(maps);
+    return count;
+}
+
+/* Between two shared pages, which nothing joins. */
 static char *map_alone(size_t bytes) {
-    char *at = mmap(NULL, bytes + 8 * KIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *at = mmap(NULL, bytes + 8 * KIB, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(at != MAP_FAILED);
-    assert_int_equal(mprotect(at + 4 * KIB, bytes, PROT_READ | PROT_WRITE), 0);
-    return at + 4 * KIB;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    char *area = mmap(at + 4 * KIB, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    assert_true(area == at + 4 * KIB);
+    return area;
 }
 
 static void test_marks_whole_neighbours(void **state) {
@@ -61,15 +77,36 @@ static void test_marks_whole_neighbours(void **state) {
     /* Two VMAs that touch, each too small, are enough together. */
     char *pair = map_alone(80 * KIB);
     assert_int_equal(mprotect(pair, 40 * KIB, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+    /* As with the merge flag the protection is no matter: a part that changes it can join again. */
+    char *guarded = map_alone(128 * KIB);
+    assert_int_equal(mprotect(guarded, 4 * KIB, PROT_NONE), 0);
     struct sweep sweep = prepare();
     assert_true(sweep_once(&sweep));
-    assert_int_equal(sweep.state, SWEEP_MARKING);
+    assert_int_equal(sweep.state, SWEEP_AT_WORK);
     assert_true(is_marked(large) && is_marked(large + 255 * KIB));
     assert_false(is_marked(small));
     assert_true(is_marked(pair) && is_marked(pair + 79 * KIB));
+    assert_true(is_marked(guarded) && is_marked(guarded + 127 * KIB));
     assert_true(sweep.vmas > 10 && sweep.marked_bytes >= 336 * KIB);
     int on_the_stack = 0;
     assert_false(is_marked(&on_the_stack));
+    close(sweep.maps);
+}
+
+/* What is added at the edge where an area grows joins it, though it is marked. */
+static void test_growth_joins(void **state) {
+    (void)state;
+    char *heap = sbrk(0);
+    memset(sbrk(256 * KIB), 1, 256 * KIB);
+    struct sweep sweep = prepare();
+    for (int step = 1; step < 20; step++) {
+        assert_true(sweep_once(&sweep));
+        memset(sbrk(64 * KIB), step, 64 * KIB);
+    }
+    assert_true(sweep_once(&sweep));
+    assert_true(is_marked(heap) && is_marked((char *)sbrk(0) - 8 * KIB));
+    assert_false(is_marked((char *)sbrk(0) - 1));
+    assert_int_equal(vmas_between(heap, sbrk(0)), 2);
     close(sweep.maps);
 }
 
@@ -93,7 +130,7 @@ static void test_stops_at_the_limit_and_goes_on(void **state) {
     assert_false(is_marked(area));
     sweep.vmas_max = 60000;
     assert_true(sweep_once(&sweep));
-    assert_int_equal(sweep.state, SWEEP_MARKING);
+    assert_int_equal(sweep.state, SWEEP_AT_WORK);
     assert_true(is_marked(area));
     atomic_store(&excluded.is_full, true);
     assert_true(sweep_once(&sweep));
@@ -114,8 +151,27 @@ static void test_skips_sparse_reservations(void **state) {
     assert_false(is_marked(area));
     sweep.resident_bytes = bytes;
     assert_true(sweep_once(&sweep));
-    assert_true(is_marked(area));
+    assert_true(is_marked(area + 4 * KIB));
     munmap(area, bytes);
+    close(sweep.maps);
+}
+
+/* What kept them apart is gone, but a kernel only looks when something changes. */
+static void test_joins_neighbours(void **state) {
+    (void)state;
+    char *area = map_alone(128 * KIB);
+    memset(area, 1, 128 * KIB);
+    struct sweep sweep = prepare();
+    sweep.work = SWEEP_JOIN;
+    for (int page = 0; page < 32; page += 2)
+        madvise(area + (size_t)page * 4 * KIB, 4 * KIB, MADV_RANDOM);
+    assert_int_equal(vmas_between(area, area + 128 * KIB), 32);
+    assert_true(sweep_once(&sweep));
+    assert_int_equal(vmas_between(area, area + 128 * KIB), 1);
+    excluded_add(&excluded, (uintptr_t)area, (uintptr_t)area + 4 * KIB);
+    madvise(area, 4 * KIB, MADV_RANDOM);
+    assert_true(sweep_once(&sweep));
+    assert_int_equal(vmas_between(area, area + 128 * KIB), 2);
     close(sweep.maps);
 }
 
@@ -134,7 +190,8 @@ static void *advise(void *area) {
         excluded_add(&excluded, start, end);
         madvise(area, 256 * KIB, 13);
         usleep(10);
-        if (is_marked(area))
+        /* The sweeper may be between marking it and taking that back. */
+        if (is_marked(area) && usleep(20 * 1000) == 0 && is_marked(area))
             return area;
         excluded_remove(&excluded, start, end);
         madvise(area, 256 * KIB, 12);
@@ -175,9 +232,11 @@ static void test_beside_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marks_whole_neighbours),
+        cmocka_unit_test(test_growth_joins),
         cmocka_unit_test(test_leaves_alone_what_the_program_excludes),
         cmocka_unit_test(test_stops_at_the_limit_and_goes_on),
         cmocka_unit_test(test_skips_sparse_reservations),
+        cmocka_unit_test(test_joins_neighbours),
         cmocka_unit_test(test_without_maps),
         cmocka_unit_test(test_beside_threads),
     };

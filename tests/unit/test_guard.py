@@ -138,8 +138,8 @@ def test_when_it_looks() -> None:
 
     static = replace(TARGET, dynamic=False)
     assert looks(REQUEST, SPLITS, static)
-    assert not looks(REQUEST, SPLITS), "it is marked, which makes no more VMAs"
-    assert looks(replace(REQUEST, mechanism=Mechanism.PRELOAD), SPLITS)
+    assert not looks(REQUEST, SPLITS), "the shim joins its VMAs"
+    assert looks(replace(REQUEST, mechanism=Mechanism.PRCTL), SPLITS)
     assert not looks(REQUEST, GOOD)
     assert not looks(REQUEST, None)
     assert looks(replace(REQUEST, expect_maps=5), GOOD)

@@ -105,7 +105,7 @@ STATIC = replace(TARGET, dynamic=False)
         (GOOD, DYNAMIC, Mechanism.PRCTL, True),
         (GOOD, STATIC, Mechanism.PRCTL, True),
         (None, DYNAMIC, Mechanism.PRCTL, True),
-        (SPLITS, DYNAMIC, Mechanism.MARK, True),
+        (SPLITS, DYNAMIC, Mechanism.PRELOAD, True),
         (SPLITS, STATIC, Mechanism.PRCTL, True),
         (OLD, DYNAMIC, Mechanism.MARK, True),
         (OLD, STATIC, Mechanism.PRCTL, False),
@@ -151,6 +151,10 @@ def test_the_command_line_with_the_shim() -> None:
     planned = plan_launch(replace(REQUEST, inherit=False), b"x", LOSES, DYNAMIC, None, SHIM)
     assert isinstance(planned, Plan)
     assert planned.argv[3] == b"--shim=once"
+    planned = plan_launch(REQUEST, b"x", SPLITS, DYNAMIC, None, SHIM)
+    assert isinstance(planned, Plan)
+    assert planned.argv[1:4] == (b"--merge=on", b"--preload=" + SHIM, b"--shim=join")
+    assert planned.warnings == ()
     request = replace(REQUEST, mark_min_bytes=5, map_reserve=0.1)
     planned = plan_launch(request, b"x", OLD, DYNAMIC, None, SHIM)
     assert isinstance(planned, Plan)

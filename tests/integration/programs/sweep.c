@@ -1,0 +1,173 @@
+/* sweep WHAT: a program whose memory the shim marks, and which does WHAT to it. Prints "ready" when
+ * done and waits for the end of stdin; or exits with what it found. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MIB = 1 << 20, PAGE = 4096 };
+
+static char *take(size_t bytes) {
+    char *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (area == MAP_FAILED)
+        exit(90);
+    memset(area, 1, bytes);
+    return area;
+}
+
+static void say_ready(void) {
+    puts("ready");
+    fflush(stdout);
+    while (getchar() != EOF)
+        continue;
+}
+
+/* Steps of brk and mmap as allocators make them, with holes and changed protections between. */
+static void grow(unsigned seed, int steps) {
+    srand(seed);
+    char *last = take(MIB);
+    for (int step = 0; step < steps; step++) {
+        size_t bytes = (size_t)(1 + rand() % 64) * PAGE;
+        switch (rand() % 6) {
+        case 0:
+        case 1:
+            memset(sbrk((intptr_t)bytes), 2, bytes);
+            break;
+        case 2:
+        case 3:
+            last = take(bytes);
+            break;
+        case 4:
+            mprotect(last, PAGE, rand() % 2 ? PROT_READ : PROT_READ | PROT_WRITE);
+            break;
+        case 5:
+            munmap(last, PAGE);
+            break;
+        }
+        if (step % 100 == 0)
+            usleep(20 * 1000);
+    }
+}
+
+/* Small mallocs of every size, many threads, as a server does. */
+static void *serve(void *unused) {
+    for (int i = 0; i < 2000; i++)
+        memset(malloc((size_t)(i * 7 % 9000) + 1), 3, (size_t)(i * 7 % 9000) + 1);
+    pthread_barrier_wait(unused);
+    return unused;
+}
+
+static void threads(void) {
+    static pthread_barrier_t barrier;
+    pthread_barrier_init(&barrier, NULL, 17);
+    for (int i = 0; i < 16; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, serve, &barrier) != 0)
+            exit(91);
+    }
+    pthread_barrier_wait(&barrier);
+}
+
+static void set_filter(const struct sock_filter *code, unsigned short length, int tsync) {
+    struct sock_fprog program = {length, (struct sock_filter *)code};
+    prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L);
+    unsigned long flags = tsync ? SECCOMP_FILTER_FLAG_TSYNC : 0;
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) != 0) {
+        perror("seccomp");
+        exit(92);
+    }
+}
+
+#define LOAD BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)
+#define RETURN(value) BPF_STMT(BPF_RET | BPF_K, value)
+#define KILL_ON(number)                                                                            \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), RETURN(SECCOMP_RET_KILL_PROCESS)
+
+static void *end_last(void *unused) {
+    usleep(300 * 1000);
+    return unused;
+}
+
+int main(int argc, char **argv) {
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "grow") == 0) {
+        grow((unsigned)atoi(argv[2]), 1000);
+    } else if (strcmp(what, "brk") == 0) {
+        for (int step = 0; step < 10000; step++)
+            memset(sbrk(132 * 1024), 2, PAGE);
+    } else if (strcmp(what, "threads") == 0) {
+        threads();
+    } else if (strcmp(what, "hold") == 0) {
+        take(atoi(argv[2]) * (size_t)MIB);
+    } else if (strcmp(what, "unmergeable") == 0) {
+        /* The second and the third part touch the first: nothing of this VMA may be marked. */
+        char *area = take(3 * MIB);
+        if (madvise(area + MIB, MIB, MADV_UNMERGEABLE) != 0)
+            return 93;
+        printf("%lx\n", (unsigned long)area);
+    } else if (strcmp(what, "kill-filter") == 0 || strcmp(what, "kill-filter-tsync") == 0) {
+        /* It would kill the sweeper, and with it the program. */
+        const struct sock_filter code[] = {LOAD, KILL_ON(SYS_madvise), KILL_ON(SYS_pread64),
+                                           RETURN(SECCOMP_RET_ALLOW)};
+        set_filter(code, sizeof code / sizeof *code, strcmp(what, "kill-filter") != 0);
+        take(8 * MIB);
+        usleep(900 * 1000);
+        pid_t child = fork();
+        if (child == 0) {
+            usleep(500 * 1000);
+            _exit(0);
+        }
+        int status;
+        waitpid(child, &status, 0);
+        return status == 0 ? 0 : 94;
+    } else if (strcmp(what, "allow-filter-tsync") == 0) {
+        const struct sock_filter code[] = {LOAD, KILL_ON(SYS_setns), RETURN(SECCOMP_RET_ALLOW)};
+        set_filter(code, sizeof code / sizeof *code, 1);
+        set_filter(code, sizeof code / sizeof *code, 1);
+        take(8 * MIB);
+    } else if (strcmp(what, "unshare") == 0) {
+        for (int i = 0; i < 20; i++)
+            if ((i == 0 && unshare(CLONE_NEWUSER) != 0) || syscall(SYS_unshare, CLONE_NEWNS) != 0) {
+                perror("unshare");
+                return 95;
+            }
+        take(8 * MIB);
+    } else if (strcmp(what, "last-thread") == 0) {
+        /* The process ends with its last thread: the sweeper is none that libc counts. */
+        pthread_t thread;
+        pthread_create(&thread, NULL, end_last, NULL);
+        pthread_exit(NULL);
+    } else if (strcmp(what, "forks") == 0) {
+        for (int i = 0; i < atoi(argv[2]); i++) {
+            pid_t child = fork();
+            if (child == 0)
+                _exit(i % 7);
+            int status;
+            if (child < 0 || waitpid(child, &status, 0) != child || WEXITSTATUS(status) != i % 7)
+                return 96;
+        }
+        return 0;
+    } else if (strcmp(what, "generations") == 0) {
+        /* Each is the last one's child; the last one holds memory. */
+        for (int i = 0; i < 5; i++)
+            if (fork() != 0)
+                _exit(0);
+        printf("%d\n", getpid());
+        take(8 * MIB);
+    } else {
+        return 97;
+    }
+    say_ready();
+    return 0;
+}

@@ -1,0 +1,323 @@
+"""Marking from inside: what the shim's thread reaches, and what the program notices of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ksmrun.facts.maps import count_maps
+from ksmrun.facts.process import read_sweeper
+
+from .conftest import Programs, start_equal_programs, stop, value, wait_until
+from .test_guard import HOLD_MAPS
+from .test_transparency import comparable
+
+# Two of the shim, one of ld.so for it, and a page at each edge where heap and mappings grow.
+MAPS_MORE_MAX = 5
+COVERAGE_MIN = 0.99
+MARK_MIN_BYTES = 64 << 10
+
+
+@pytest.fixture
+def marked(ksmrun: str) -> tuple[str, ...]:
+    return (ksmrun, "run", "--quiet", "--mechanism=mark", "--")
+
+
+@contextlib.contextmanager
+def ready(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """The program, from its line "ready" on; ended by closing its stdin."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, **options) as process:
+        assert process.stdout is not None
+        process.said = []  # type: ignore[attr-defined]
+        for line in process.stdout:
+            if line == "ready\n":
+                break
+            process.said.append(line.strip())  # type: ignore[attr-defined]
+        yield process
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def vmas(pid: int) -> list[dict[str, Any]]:
+    """Of /proc/PID/smaps: address, name, anonymous bytes, whether it is marked."""
+    found: list[dict[str, Any]] = []
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        first, *rest = line.split()
+        if "-" in first and not first.endswith(":"):
+            start, end = (int(part, 16) for part in first.split("-"))
+            name = rest[4] if len(rest) > 4 else ""
+            found.append({"start": start, "end": end, "perms": rest[0], "name": name})
+        elif first == "Anonymous:":
+            found[-1]["anonymous"] = int(rest[0]) * 1024
+        elif first == "VmFlags:":
+            found[-1]["marked"] = "mg" in rest
+    return found
+
+
+def coverage(pid: int) -> float:
+    """The marked share of the anonymous resident memory that may be marked."""
+    wanted = [vma for vma in vmas(pid) if vma["name"] != "[stack]" and "w" in vma["perms"]]
+    total = sum(int(vma["anonymous"]) for vma in wanted)
+    return sum(int(vma["anonymous"]) for vma in wanted if vma["marked"]) / total
+
+
+def sweeper_of(pid: int) -> int | None:
+    """The thread, if there is one."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text().strip() == "ksmrun-sweep":
+            return int(task.name)
+    return None
+
+
+def has_marked(pid: int, bytes_min: int) -> bool:
+    status = read_sweeper(Path("/proc") / str(pid))
+    return status is not None and (status.marked_bytes or 0) >= bytes_min
+
+
+@pytest.mark.parametrize(
+    "arguments", [("brk",), ("threads",), *(("grow", str(n)) for n in range(4))]
+)
+def test_all_is_marked_and_maps_stay_few(
+    marked: tuple[str, ...], programs: Programs, arguments: tuple[str, ...]
+) -> None:
+    with ready(programs.sweep, *arguments) as direct:
+        unwrapped = count_maps(Path("/proc") / str(direct.pid))
+    with ready(*marked, programs.sweep, *arguments) as process:
+        folder = Path("/proc") / str(process.pid)
+        # Two sweeps after growth stopped.
+        wait_until(lambda: coverage(process.pid) >= COVERAGE_MIN, seconds=5)
+        assert count_maps(folder) <= unwrapped + MAPS_MORE_MAX
+
+
+def test_small_mappings_are_left_alone(ksmrun: str, programs: Programs) -> None:
+    run = [ksmrun, "run", "--quiet", "--mechanism=mark", "--mark-min=4M", "--"]
+    with ready(*run, programs.sweep, "hold", "8") as process:
+        wait_until(lambda: has_marked(process.pid, 8 << 20))
+        by_size = {vma["end"] - vma["start"]: vma["marked"] for vma in vmas(process.pid)}
+        assert all((size >= 4 << 20) == is_marked for size, is_marked in by_size.items())
+
+
+@pytest.mark.parametrize("kind", ["sweep", "sweep_musl", "sweep_32"])
+def test_every_libc(marked: tuple[str, ...], programs: Programs, kind: str) -> None:
+    with ready(*marked, getattr(programs, kind), "hold", "16") as process:
+        wait_until(lambda: has_marked(process.pid, 16 << 20))
+        assert coverage(process.pid) >= COVERAGE_MIN
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_equal_pages_merge(ksmrun: str, marked: tuple[str, ...]) -> None:
+    before = int(value("pages_sharing"))
+    processes = start_equal_programs(ksmrun, 2, command=marked)
+    wait_until(lambda: int(value("pages_sharing")) >= before + (8 << 20) // 4096)
+    stop(processes)
+
+
+def test_what_the_program_excludes_stays_out(marked: tuple[str, ...], programs: Programs) -> None:
+    with ready(*marked, programs.sweep, "unmergeable") as process:
+        (address,) = (int(text, 16) for text in process.said)  # type: ignore[attr-defined]
+        wait_until(lambda: has_marked(process.pid, 1))
+        time.sleep(0.6)
+        inside = [
+            v for v in vmas(process.pid) if v["start"] < address + (3 << 20) and v["end"] > address
+        ]
+        assert not any(vma["marked"] for vma in inside)
+
+
+def test_the_thread_can_do_nothing_else(marked: tuple[str, ...], programs: Programs) -> None:
+    """Descriptors of its own, no signal, no capability, a filter; the program has none of it."""
+    with ready(*marked, programs.sweep, "hold", "1") as process:
+        wait_until(lambda: has_marked(process.pid, 1))
+        thread = sweeper_of(process.pid)
+        tasks = Path(f"/proc/{process.pid}/task")
+        status = dict(
+            line.split(":\t", 1)
+            for line in (tasks / str(thread) / "status").read_text().splitlines()
+        )
+        # All but SIGKILL and SIGSTOP, which cannot be.
+        assert int(status["SigBlk"], 16) == (1 << 64) - 1 & ~(1 << 8 | 1 << 18)
+        assert (status["CapPrm"], status["NoNewPrivs"], status["Seccomp"]) == ("0" * 16, "1", "2")
+        files = {str(file.readlink()) for file in (tasks / str(thread) / "fd").iterdir()}
+        own = (
+            f"/proc/{process.pid}/task/{thread}/maps",
+            f"/proc/{process.pid}/task/{thread}/statm",
+        )
+        assert files == {*own, "/proc/sys/vm/max_map_count", "/memfd:ksmrun-sweep (deleted)"}
+        main = (tasks / str(process.pid) / "status").read_text()
+        assert "NoNewPrivs:\t0" in main and "Seccomp:\t0" in main
+
+
+def test_the_program_sees_the_same(
+    see: Callable[..., dict[str, Any]], marked: tuple[str, ...]
+) -> None:
+    """But for one thread, and the environment, which --no-inherit puts back."""
+    direct = comparable(see())
+    once = comparable(see((*marked[:-1], "--no-inherit", "--")))
+    assert (direct["status"].pop("Threads"), once["status"].pop("Threads")) == ("1", "2")
+    assert once == direct
+    inherited = comparable(see(marked))
+    added = {bytes.fromhex(e) for e in inherited["environment"]} - {
+        bytes.fromhex(e) for e in direct["environment"]
+    }
+    assert {entry.partition(b"=")[0] for entry in added} == {b"LD_PRELOAD", b"KSMRUN_SHIM"}
+
+
+def test_no_inherit(ksmrun: str) -> None:
+    run = [ksmrun, "run", "--quiet", "--mechanism=mark", "--no-inherit", "--"]
+    done = subprocess.run(
+        [*run, "env"], capture_output=True, text=True, env={"LD_PRELOAD": "libm.so.6"}, check=True
+    )
+    assert done.stdout == "LD_PRELOAD=libm.so.6\n"
+
+
+def test_merge_off_is_off_inside_too(
+    marked: tuple[str, ...], ksmrun: str, programs: Programs
+) -> None:
+    off = (ksmrun, "run", "--merge=off", "--quiet", "--")
+    with ready(*marked, *off, programs.sweep, "hold", "4") as process:
+        assert sweeper_of(process.pid) is None
+        assert b"ksmrun" not in Path(f"/proc/{process.pid}/environ").read_bytes().replace(
+            b"KSMRUN_STATE_DIR", b""
+        )
+
+
+@pytest.mark.parametrize("what", ["kill-filter", "kill-filter-tsync", "last-thread", "forks 10000"])
+def test_the_program_ends_as_it_would(
+    marked: tuple[str, ...], programs: Programs, what: str
+) -> None:
+    done = subprocess.run(
+        [*marked, programs.sweep, *what.split()], capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("what", ["allow-filter-tsync", "unshare"])
+def test_it_steps_aside_and_comes_back(
+    marked: tuple[str, ...], programs: Programs, what: str
+) -> None:
+    with ready(*marked, programs.sweep, what) as process:
+        wait_until(lambda: has_marked(process.pid, 8 << 20))
+
+
+def test_children_are_marked(marked: tuple[str, ...], programs: Programs) -> None:
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [*marked, programs.sweep, "generations"], stdin=pipe, stdout=pipe, text=True
+    )
+    assert process.stdout is not None and process.stdin is not None
+    child = int(process.stdout.readline())
+    assert process.stdout.readline() == "ready\n"
+    wait_until(lambda: has_marked(child, 8 << 20))
+    process.stdin.close()
+    process.wait()
+
+
+FORKING_PYTHON = """
+import os, sys, threading, warnings
+warnings.simplefilter("error")
+held = bytearray(16 << 20)
+pid = os.fork()
+if pid == 0:
+    held += bytearray(16 << 20)
+    print(os.getpid(), flush=True)
+    print("ready", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_forked_python(marked: tuple[str, ...]) -> None:
+    with ready(*marked, sys.executable, "-c", FORKING_PYTHON) as process:
+        (child,) = (int(text) for text in process.said)  # type: ignore[attr-defined]
+        wait_until(lambda: has_marked(child, 32 << 20))
+
+
+PRIVILEGES = """
+import ctypes, os, sys
+held = bytearray(8 << 20)
+{drop}
+held += bytearray(8 << 20)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)",
+        "os.chroot(sys.argv[1]); os.chdir('/')",
+        "os.closerange(3, 1 << 16)",
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))",
+        "os.setsid() if os.fork() == 0 else os._exit(0)",
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
+    ],
+)
+def test_marking_goes_on_after(marked: tuple[str, ...], tmp_path: Path, drop: str) -> None:
+    code = PRIVILEGES.format(drop=drop).replace('"ready"', 'str(os.getpid()) + "\\nready"')
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [*marked, sys.executable, "-c", code, tmp_path], stdin=pipe, stdout=pipe, text=True
+    )
+    assert process.stdin is not None and process.stdout is not None
+    pid = int(process.stdout.readline())
+    assert process.stdout.readline() == "ready\n"
+    wait_until(lambda: has_marked(pid, 16 << 20))
+    process.stdin.close()
+    process.wait()
+
+
+def test_no_room_for_the_thread(marked: tuple[str, ...], programs: Programs) -> None:
+    """Without it nothing is marked, and the program runs."""
+    limited = ("prlimit", "--as=10000000")
+    with ready(*marked, *limited, programs.sweep, "hold", "1"):
+        pass
+
+
+def test_short_processes(marked: tuple[str, ...]) -> None:
+    """A thousand in a row, none lost, and nothing is left."""
+    script = "i=0; while [ $i -lt 1000 ]; do /bin/echo $i; i=$((i + 1)); done"
+    before = sorted(Path("/tmp").iterdir())
+    done = subprocess.run([*marked, "sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(number) for number in range(1000)]
+    assert done.stderr == ""
+    assert sorted(Path("/tmp").iterdir()) == before
+
+
+def test_exec_ends_it(marked: tuple[str, ...]) -> None:
+    """The next program has a thread of its own, and no descriptor of the last one's."""
+    with ready(*marked, "sh", "-c", "sleep 0.3; exec sh -c 'echo ready; read x; :'") as process:
+        wait_until(lambda: sweeper_of(process.pid) is not None)
+        names = {str(file.readlink()) for file in Path(f"/proc/{process.pid}/fd").iterdir()}
+        assert not any("maps" in name or "memfd" in name for name in names)
+
+
+def test_the_guard_inside(ksmrun: str) -> None:
+    """97 % of 65530 in reserve leave 1965 maps."""
+    run = [ksmrun, "run", "--quiet", "--mechanism=mark", "--map-reserve=97%", "--"]
+    with ready(*run, sys.executable, "-c", HOLD_MAPS) as process:
+        folder = Path("/proc") / str(process.pid)
+        wait_until(lambda: getattr(read_sweeper(folder), "state", "") == "stopped-at-map-limit")
+        listed = subprocess.run([ksmrun, "ps"], capture_output=True, text=True, check=True).stdout
+        assert f"PID {process.pid}" in listed
+        assert "ksmrun host max-map-count 131072" in listed
+        shown = subprocess.run([ksmrun, "ps", "--json"], capture_output=True, text=True, check=True)
+        (entry,) = [p for p in json.loads(shown.stdout)["processes"] if p["pid"] == process.pid]
+        assert entry["sweeper"]["state"] == "stopped-at-map-limit"
+
+
+def test_verify(ksmrun: str, programs: Programs) -> None:
+    run = [ksmrun, "run", "--mechanism=mark", "--verify", "--", programs.sweep, "hold", "4"]
+    with ready(*run, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        lines = (line for line in process.stderr if "KSM is off" not in line)
+        assert "has memory marked for merging" in next(lines)
