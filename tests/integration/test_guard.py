@@ -121,7 +121,9 @@ def test_what_was_seen_is_remembered(
     # check looks as well.
     start(ksmrun, "check", "--", script)
     process.communicate()
-    done = start(*splitting_kernel, ksmrun, "run", "--map-reserve=99.99%", "--", script)
+    done = start(
+        *splitting_kernel, ksmrun, "run", "--mechanism=prctl", "--map-reserve=99.99%", "--", script
+    )
     assert "seen before" in done.stderr
 
 
