@@ -14,7 +14,7 @@ step() {
 step "system packages"
 packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev python3-venv libcap-dev libcap2-bin
     clang-format shellcheck libcmocka-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
-    util-linux mount strace valgrind user-mode-linux
+    util-linux mount strace valgrind user-mode-linux flex bison bc libelf-dev make xz-utils
     qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes"
 missing=
 for package in $packages; do
