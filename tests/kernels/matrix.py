@@ -16,7 +16,7 @@ from typing import Any
 
 from . import patched
 from .initrd import build_arm64_initrd, build_initrd
-from .kernels import ARM64_16K, CLOUD_AMD64, CLOUD_ARM64, cache_folder, fetch
+from .kernels import ARM64_16K, CLOUD_AMD64, CLOUD_ARM64, fetch
 
 # Flavours that are no package of a kernel image: built here, and Debian's user-mode-linux.
 PATCHED, UML = "patched", "user-mode-linux"
@@ -122,7 +122,6 @@ def kernel_named(word: str) -> Kernel:
 def main() -> int:
     """Prints the table in Markdown."""
     kernels = [kernel_named(word) for word in sys.argv[1:]] or ALL
-    cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
 
         @cache
