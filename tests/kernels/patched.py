@@ -14,13 +14,14 @@ from .kernels import cache_folder, unpack
 PACKAGE = "linux-source-6.12"
 CONFIG = Path(__file__).with_name("tiny.config")
 # ksm_execve: what is done with a flag that was set before the exec.
-HEADER = "include/linux/ksm.h"
-REGISTER = "return __ksm_enter(mm);"
+HEADER, REGISTER = "include/linux/ksm.h", "return __ksm_enter(mm);"
+# ksm_add_vma: registers what is not, since 590c03ca6a3f (6.19, 6.12.64).
+SOURCE, IS_UNREGISTERED = "mm/ksm.c", "unlikely(!test_bit(MMF_VM_MERGEABLE, &mm->flags))"
 PATCHES = {
     # The flag was not among those that an exec keeps, until 3c6f33b7273a (6.7).
-    "6.6": "clear_bit(MMF_VM_MERGE_ANY, &mm->flags);",
+    "6.6": [(HEADER, REGISTER, "clear_bit(MMF_VM_MERGE_ANY, &mm->flags);")],
     # It was kept, but ksmd did not hear of the new memory, until 3a9e567ca45f (6.8.12, 6.9.3).
-    "6.8": "return 0;",
+    "6.8": [(HEADER, REGISTER, "return 0;"), (SOURCE, IS_UNREGISTERED, "0")],
 }
 
 
@@ -44,16 +45,19 @@ def _build_all() -> None:
         source = Path(folder) / PACKAGE
         archive = Path(folder) / f"usr/src/{PACKAGE}.tar.xz"
         subprocess.run(["tar", "-C", folder, "-xf", archive], check=True)
-        header = (source / HEADER).read_text()
-        if header.count(REGISTER) != 1:
-            raise SystemExit(f"{PACKAGE}: ksm_execve is not as it was; look at {HEADER}")
         _make(source, "allnoconfig", f"KCONFIG_ALLCONFIG={CONFIG}")
         # All in one tree: the second takes half a minute.
-        for version, patch in PATCHES.items():
-            (source / HEADER).write_text(header.replace(REGISTER, patch))
+        for version, patches in PATCHES.items():
+            originals = [(source / name, (source / name).read_text()) for name, _, _ in patches]
+            for (path, text), (_, old, new) in zip(originals, patches, strict=True):
+                if text.count(old) != 1:
+                    raise SystemExit(f"{path} is not as it was: {old}")
+                path.write_text(text.replace(old, new))
             minor = version.partition(".")[2]
             _make(source, "bzImage", f"PATCHLEVEL={minor}", "SUBLEVEL=0")
             (source / "arch/x86/boot/bzImage").replace(_cached(version))
+            for path, text in originals:
+                path.write_text(text)
 
 
 def _make(source: Path, *words: str) -> None:
