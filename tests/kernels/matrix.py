@@ -21,11 +21,11 @@ from .kernels import ARM64_16K, CLOUD_AMD64, CLOUD_ARM64, fetch
 # Flavours that are no package of a kernel image: built here, and Debian's user-mode-linux.
 PATCHED, UML = "patched", "user-mode-linux"
 Kernel = tuple[str, str]
-DEBIAN = ("5.10", "6.1", "6.12", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3")
 ALL: list[Kernel] = [
-    ("6.1", UML),
+    *(("5.10", CLOUD_AMD64), ("6.1", CLOUD_AMD64), ("6.1", UML)),
     *((version, PATCHED) for version in patched.PATCHES),
-    *((version, CLOUD_AMD64) for version in DEBIAN),
+    *((version, CLOUD_AMD64) for version in ("6.12", "6.16", "6.17", "6.18", "6.19")),
+    *((version, CLOUD_AMD64) for version in ("7.0", "7.1", "7.2", "7.3")),
     # Of trixie, which has a flavour with pages of 16 KiB.
     *(("6.12", CLOUD_ARM64), ("6.12", ARM64_16K)),
 ]
