@@ -16,6 +16,8 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     clang-format shellcheck libcmocka-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
     util-linux mount strace valgrind user-mode-linux
     qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes"
+# For the kernels that tests/kernels/patched.py builds.
+[ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||

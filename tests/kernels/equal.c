@@ -1,6 +1,7 @@
-/* equal MIB: holds that much memory with the same bytes in every process, none of it zero or equal
- * within the process; grows it by brk and by mmap in small steps, as allocators do. Prints how many
- * VMAs that took, waits for a line on stdin, and prints its /proc/self/ksm_stat. */
+/* equal MIB SEED: holds that much memory with the same bytes in every process of the same seed,
+ * none of it zero or equal within the process; grows it by brk and by mmap in small steps, as
+ * allocators do. Prints how many VMAs that took, waits for the end of stdin, and prints how many of
+ * its pages are merged. */
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static void fill(char *from, size_t size, uint64_t *state) {
 
 int main(int argc, char **argv) {
     size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 4;
-    uint64_t state = 42;
+    uint64_t state = argc > 2 ? strtoull(argv[2], NULL, 10) : 42;
     const size_t step = (size_t)sysconf(_SC_PAGESIZE);
     int before = vmas();
     char *brk = (char *)syscall(SYS_brk, 0);
@@ -51,13 +52,12 @@ int main(int argc, char **argv) {
     printf("page %zu\n", step);
     fflush(stdout);
     getchar();
-    char text[512] = "";
     FILE *stat = fopen("/proc/self/ksm_stat", "re");
-    size_t length = stat ? fread(text, 1, sizeof text - 1, stat) : 0;
-    text[length] = '\0';
-    for (char *byte = text; *byte; byte++)
-        if (*byte == '\n')
-            *byte = ';';
-    printf("stat %s\n", text);
+    char line[128];
+    const char *merged = "-";
+    while (stat && *merged == '-' && fgets(line, sizeof line, stat))
+        if (strncmp(line, "ksm_merging_pages ", 18) == 0)
+            merged = strtok(line + 18, "\n");
+    printf("merged %s\n", merged);
     return 0;
 }

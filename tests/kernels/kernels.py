@@ -26,7 +26,9 @@ IMAGE = re.compile(r"^linux-(?:image|binary)-(\d+(?:\.\d+)+)(?:\+\S*?|-\d+)?-(\S
 def cache_folder() -> Path:
     """Outside of the repository; kept between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ksmrun-kernels"
+    folder = Path(base) / "ksmrun-kernels"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def fetch(version: str, flavour: str) -> tuple[str, Path]:

@@ -1,43 +1,44 @@
-"""Boots real Debian kernels in QEMU, runs the product in each, and prints a table of what it saw.
+"""Boots kernels that differ, runs the product in each, and prints a table of what it saw.
 
-cd tests && ../.venv/bin/python -m kernels.matrix [VERSION]...
+tests/kernels/run.sh [VERSION[-FLAVOUR]]...
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ksmrun.facts.launcher import LAUNCHER, launcher_path
+from . import patched
+from .initrd import build_arm64_initrd, build_initrd
+from .kernels import ARM64_16K, CLOUD_AMD64, CLOUD_ARM64, fetch
 
-from .kernels import ARM64_16K, CLOUD_AMD64, CLOUD_ARM64, cache_folder, fetch, unpack
-
-HERE = Path(__file__).parent
-FLAG = HERE.parent / "integration/programs/flag.c"
-ALL = ("5.10", "6.1", "6.12", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3")
-# Of trixie, which has a flavour with pages of 16 KiB.
-ARM64_VERSION = "6.12"
-BOOT_SECONDS = 240
-QEMU = {
-    "amd64": ["qemu-system-x86_64", "-machine", "q35,mem-merge=off"],
-    "arm64": [
-        "qemu-system-aarch64",
-        "-machine",
-        "virt,mem-merge=off",
-        "-cpu",
-        "max,pauth-impdef=on",
-    ],
-}
-CONSOLE = {"amd64": "ttyS0", "arm64": "ttyAMA0"}
-QEMU_OPTIONS = [
-    *("-accel", "tcg", "-m", "512", "-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"),
+# Flavours that are no package of a kernel image: built here, and Debian's user-mode-linux.
+PATCHED, UML = "patched", "user-mode-linux"
+Kernel = tuple[str, str]
+ALL: list[Kernel] = [
+    *(("5.10", CLOUD_AMD64), ("6.1", CLOUD_AMD64), ("6.1", UML)),
+    *((version, PATCHED) for version in patched.PATCHES),
+    *((version, CLOUD_AMD64) for version in ("6.12", "6.16", "6.17", "6.18", "6.19")),
+    *((version, CLOUD_AMD64) for version in ("7.0", "7.1", "7.2", "7.3")),
+    # Of trixie, which has a flavour with pages of 16 KiB.
+    *(("6.12", CLOUD_ARM64), ("6.12", ARM64_16K)),
 ]
+ARM64 = (CLOUD_ARM64, ARM64_16K)
+BOOT_SECONDS = 240
+MEMORY = 512
+QEMU_X86 = ["qemu-system-x86_64", "-machine", "q35,mem-merge=off"]
+QEMU_ARM64 = ["qemu-system-aarch64", "-machine", "virt,mem-merge=off"]
+QEMU_ARM64 += ["-cpu", "max,pauth-impdef=on"]
+QEMU_OPTIONS = ["-accel", "tcg", "-m", str(MEMORY), "-nographic", "-nodefaults", "-no-reboot"]
+QEMU_OPTIONS += ["-serial", "stdio"]
+# Debian's is built without CONFIG_KSM. Only its first console is to be seen.
+UML_COMMAND = ["linux.uml", f"mem={MEMORY}M", "con=null", "con0=null,fd:1"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Guest:
     """What one kernel showed: its name, and the values that guest.sh printed."""
 
     kernel: str
+    flavour: str
     values: dict[str, str]
 
     @property
@@ -54,131 +56,84 @@ class Guest:
         return found
 
 
-def boot(version: str, initrd: Path, flavour: str = CLOUD_AMD64) -> Guest:
+def boot(kernel: Kernel, initrd: Path) -> Guest:
     """Raises SystemExit with the end of the console where the guest did not come to its end."""
-    package, vmlinuz = fetch(version, flavour)
-    machine = "amd64" if flavour == CLOUD_AMD64 else "arm64"
-    line = f"console={CONSOLE[machine]} panic=-1 quiet rdinit=/init"
-    files = ["-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", line]
+    version, flavour = kernel
+    if flavour == UML:
+        name, command = UML, [*UML_COMMAND, f"initrd={initrd}", "rdinit=/init"]
+    else:
+        name, vmlinuz = patched.build(version) if flavour == PATCHED else fetch(version, flavour)
+        qemu, console = (QEMU_ARM64, "ttyAMA0") if flavour in ARM64 else (QEMU_X86, "ttyS0")
+        line = f"console={console} panic=-1 quiet rdinit=/init"
+        files = ["-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", line]
+        command = [*qemu, *QEMU_OPTIONS, *files]
     done = subprocess.run(
-        [*QEMU[machine], *QEMU_OPTIONS, *files],
+        command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=BOOT_SECONDS,
         check=False,
     )
-    console = done.stdout.decode("utf-8", "replace").replace("\r", "")
-    values = dict(line.split("=", 1) for line in console.splitlines() if "=" in line)
+    console_text = done.stdout.decode("utf-8", "replace").replace("\r", "")
+    values = dict(line.split("=", 1) for line in console_text.splitlines() if "=" in line)
     if "end" not in values:
-        raise SystemExit(f"{package} did not come to its end:\n{console[-3000:]}")
-    return Guest(package, values)
-
-
-def build_initrd(folder: Path) -> Path:
-    """A root with busybox, the installed launcher, and small programs of three kinds."""
-    root = folder / "root"
-    (root / "bin").mkdir(parents=True)
-    shutil.copy("/bin/busybox", root / "bin/busybox")
-    shutil.copy(launcher_path(), root / "bin/ksmrun-exec")
-    shim = LAUNCHER.parent / "lib/x86_64-linux-gnu/libksmrun-preload.so"
-    shutil.copy(shim, root / "shim.so")
-    add_programs(root, "gcc", ["/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"])
-    compile_(["musl-gcc"], FLAG, root / "bin/flag-musl")
-    shutil.copy(Path("/lib/ld-musl-x86_64.so.1").resolve(), root / "lib/ld-musl-x86_64.so.1")
-    return pack(root, folder / "initrd")
-
-
-def build_arm64_initrd(folder: Path) -> Path:
-    """The same, cross-built from the source tree; without musl, for which there is no compiler."""
-    root = folder / "root"
-    (root / "bin").mkdir(parents=True)
-    unpack("busybox-static:arm64", folder)
-    shutil.copy(next(folder.rglob("bin/busybox")), root / "bin/busybox")
-    build = folder / "build"
-    configure = ["cmake", "-S", str(HERE.parents[1] / "native"), "-B", str(build)]
-    options = ["-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64"]
-    options += ["-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc"]
-    subprocess.run([*configure, *options], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", build], check=True, stdout=subprocess.DEVNULL)
-    shutil.copy(build / "ksmrun-exec", root / "bin/ksmrun-exec")
-    shutil.copy(build / "shim/libksmrun-preload.so", root / "shim.so")
-    libc = Path("/usr/aarch64-linux-gnu/lib")
-    add_programs(root, "aarch64-linux-gnu-gcc", [])
-    for name in ("ld-linux-aarch64.so.1", "libc.so.6"):
-        (root / "lib").mkdir(exist_ok=True)
-        shutil.copy((libc / name).resolve(), root / "lib" / name)
-    return pack(root, folder / "initrd")
-
-
-def add_programs(root: Path, compiler: str, libraries: list[str]) -> None:
-    """What both have: the init script, the helper programs, the libraries of the dynamic one."""
-    shutil.copy(HERE / "guest.sh", root / "init")
-    (root / "init").chmod(0o755)
-    compile_([compiler, "-static"], HERE / "equal.c", root / "bin/equal")
-    compile_([compiler, "-static"], FLAG.with_name("lose.c"), root / "bin/lose")
-    compile_([compiler, "-static"], FLAG, root / "bin/flag-static")
-    compile_([compiler], FLAG, root / "bin/flag-glibc")
-    for library in libraries:
-        target = root / library.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(Path(library).resolve(), target)
-
-
-def pack(root: Path, initrd: Path) -> Path:
-    """The folder as the kernel wants it."""
-    names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
-    with initrd.open("wb") as output:
-        cpio = ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"]
-        subprocess.run(cpio, cwd=root, input=names.encode(), stdout=output, check=True)
-    return initrd
-
-
-def compile_(compiler: list[str], source: Path, target: Path) -> None:
-    """One file, one program."""
-    subprocess.run([*compiler, "-O1", "-o", target, source], check=True)
+        raise SystemExit(f"{name} did not come to its end:\n{console_text[-3000:]}")
+    return Guest(name, flavour, values)
 
 
 def row(guest: Guest) -> list[str]:
     """A line of the table."""
     probe, values = guest.probe, guest.values
     kept = {True: "yes", False: "no", None: "-"}
-    brk, mmap = (values.get("vmas") or "- -").split()
+    brk, mmap = values["vmas"].split()
+    release = probe["kernel"].removesuffix(f"-{guest.flavour}").partition("+")[0]
+    note = {CLOUD_ARM64: ", aarch64", ARM64_16K: ", aarch64, 16 KiB pages", UML: f", {UML}"}
+
+    def of(key: str, kinds: str) -> str:
+        return "/".join(values.get(f"{key}_{kind}", "-") or "-" for kind in kinds.split())
+
     return [
-        probe["kernel"],
+        release + note.get(guest.flavour, ""),
         "yes" if probe["prctl_supported"] else str(probe["prctl_obstacle"]),
         kept[probe["kept_over_exec"]],
         values["scanned_probe"].split()[0],
-        "/".join(values.get(f"flag_{kind}", "-") for kind in ("static", "glibc", "musl")),
-        "/".join(values.get(f"shim_{kind}", "-") for kind in ("glibc", "musl")),
-        values["sharing"],
+        of("flag", "static glibc musl i386-static i386"),
+        of("shim", "glibc musl i386"),
+        of("merged", "static glibc musl i386"),
         f"{brk} / {mmap}",
     ]
 
 
-COLUMNS = ["kernel", "prctl", "kept over exec", "scanned", "flag in static/glibc/musl"]
-COLUMNS += [
-    "by the shim, glibc/musl",
-    "pages shared",
+COLUMNS = [
+    *("kernel", "prctl", "kept over exec", "scanned"),
+    "flag by the launcher: static/glibc/musl/i386 static/i386",
+    "by the shim: glibc/musl/i386",
+    "pages merged: static by the launcher, glibc/musl/i386 by the shim",
     "VMAs of 2 MiB of brk steps / mmaps, a page each",
 ]
 
 
+def kernel_named(word: str) -> Kernel:
+    """VERSION or VERSION-FLAVOUR; without a flavour, the one that a PC would boot."""
+    version, _, flavour = word.partition("-")
+    return version, flavour or (PATCHED if version in patched.PATCHES else CLOUD_AMD64)
+
+
 def main() -> int:
     """Prints the table in Markdown."""
-    versions = sys.argv[1:] or ALL
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    print(f"| {' | '.join(COLUMNS)} |")
-    print(f"|{'---|' * len(COLUMNS)}")
+    kernels = [kernel_named(word) for word in sys.argv[1:]] or ALL
     with tempfile.TemporaryDirectory() as folder:
-        initrd = build_initrd(Path(folder))
-        for version in versions:
-            print(f"| {' | '.join(row(boot(version, initrd)))} |", flush=True)
-    if versions is ALL:
-        with tempfile.TemporaryDirectory() as folder:
-            initrd = build_arm64_initrd(Path(folder))
-            for flavour in (CLOUD_ARM64, ARM64_16K):
-                guest = boot(ARM64_VERSION, initrd, flavour)
-                print(f"| {' | '.join(row(guest))} |", flush=True)
+
+        @cache
+        def initrd(is_arm64: bool) -> Path:
+            place = Path(folder, "arm64" if is_arm64 else "amd64")
+            place.mkdir()
+            return build_arm64_initrd(place) if is_arm64 else build_initrd(place)
+
+        print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
+        for kernel in kernels:
+            guest = boot(kernel, initrd(kernel[1] in ARM64))
+            print(f"| {' | '.join(row(guest))} |", flush=True)
     return 0
 
 

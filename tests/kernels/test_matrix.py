@@ -13,88 +13,158 @@ from pathlib import Path
 import pytest
 
 from ksmrun.facts.launcher import parse_probe
-from ksmrun.plan.mechanism import obstacle_to_merging
+from ksmrun.model import Mechanism, Request, TargetFacts
+from ksmrun.plan.mechanism import choose, is_never_scanned, obstacle_to_merging
 
-from .kernels import ARM64_16K, CLOUD_AMD64, CLOUD_ARM64
-from .matrix import ALL, ARM64_VERSION, Guest, boot, build_arm64_initrd, build_initrd
+from .initrd import build_arm64_initrd, build_initrd
+from .kernels import ARM64_16K, CLOUD_AMD64
+from .matrix import ALL, ARM64, UML, Guest, Kernel, boot
 
 FEW = {("5.10", CLOUD_AMD64), ("6.12", CLOUD_AMD64), ("7.3", CLOUD_AMD64), ("6.12", ARM64_16K)}
 
 
 @dataclass(frozen=True)
 class Expected:
-    """From commits: d7597f59d1d3 (6.4) brought the prctl, cf7e7a3503df (6.17) joins VMAs again."""
+    """From commits: d7597f59d1d3 (6.4) brought the prctl, 3c6f33b7273a (6.7) keeps the flag at
+    exec, 3a9e567ca45f (6.10) registers the program, cf7e7a3503df (6.17) joins VMAs again.
+    """
 
+    has_ksm: bool
     has_prctl: bool
+    kept_over_exec: bool
+    scanned: bool
     joins_vmas: bool
 
     @staticmethod
-    def of(version: str) -> Expected:
+    def of(kernel: Kernel) -> Expected:
+        version, flavour = kernel
         number = tuple(int(part) for part in version.split(".")[:2])
-        return Expected(number >= (6, 4), number < (6, 4) or number >= (6, 17))
+        return Expected(
+            has_ksm=flavour != UML,
+            has_prctl=flavour != UML and number >= (6, 4),
+            kept_over_exec=number >= (6, 7),
+            scanned=number >= (6, 10),
+            joins_vmas=number < (6, 4) or number >= (6, 17),
+        )
 
 
-KERNELS = [(version, CLOUD_AMD64) for version in ALL]
-KERNELS += [(ARM64_VERSION, CLOUD_ARM64), (ARM64_VERSION, ARM64_16K)]
+KERNELS = ALL
 if os.environ.get("KSMRUN_KERNELS") != "all":
-    KERNELS = [kernel for kernel in KERNELS if kernel in FEW]
+    KERNELS = [kernel for kernel in ALL if kernel in FEW]
 
 
 @pytest.fixture(scope="module")
-def initrds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def initrds(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """Of aarch64, and of others."""
     arm64 = build_arm64_initrd(tmp_path_factory.mktemp("arm64"))
-    amd64 = build_initrd(tmp_path_factory.mktemp("amd64"))
-    return {CLOUD_AMD64: amd64, CLOUD_ARM64: arm64, ARM64_16K: arm64}
+    return {True: arm64, False: build_initrd(tmp_path_factory.mktemp("amd64"))}
 
 
 @pytest.fixture(scope="module", params=KERNELS, ids="-".join)
-def booted(request: pytest.FixtureRequest, initrds: dict[str, Path]) -> tuple[str, Guest]:
-    version, flavour = request.param
-    return version, boot(version, initrds[flavour], flavour)
+def booted(request: pytest.FixtureRequest, initrds: dict[bool, Path]) -> tuple[Kernel, Guest]:
+    kernel: Kernel = request.param
+    return kernel, boot(kernel, initrds[kernel[1] in ARM64])
 
 
-def test_probe(booted: tuple[str, Guest]) -> None:
-    version, guest = booted
-    expected = Expected.of(version)
+def test_probe(booted: tuple[Kernel, Guest]) -> None:
+    kernel, guest = booted
+    expected = Expected.of(kernel)
     probe = parse_probe(guest.values["probe"])
-    assert probe.kernel.startswith(f"{version}.")
+    assert probe.kernel.startswith(f"{kernel[0]}.")
     assert probe.prctl_supported is expected.has_prctl
     assert probe.vmas_merge is expected.joins_vmas
-    assert probe.set_mm_map_allowed is probe.ptrace_allowed is True
+    assert probe.ptrace_allowed is True
+    # user-mode-linux is built without CONFIG_CHECKPOINT_RESTORE.
+    assert probe.set_mm_map_allowed is expected.has_ksm
     if expected.has_prctl:
-        assert probe.kept_over_fork is probe.kept_over_exec is True
+        assert probe.kept_over_fork is True
+        assert probe.kept_over_exec is expected.kept_over_exec
         assert obstacle_to_merging(probe) is None
-        assert guest.values["scanned_probe"].startswith("yes")
     else:
-        assert probe.prctl_obstacle == "kernel-too-old"
+        obstacle = "kernel-too-old" if expected.has_ksm else "no-config-ksm"
+        assert probe.prctl_obstacle == obstacle
         assert probe.kept_over_fork is probe.kept_over_exec is None
+    scanned = {True: "yes", False: "no"}[expected.scanned]
+    if not (expected.has_prctl and expected.kept_over_exec):
+        scanned = "unknown"
+    assert guest.values["scanned_probe"].startswith(f"{scanned} ")
 
 
-def test_launches(booted: tuple[str, Guest]) -> None:
-    version, guest = booted
-    values = guest.values
-    wanted = "yes" if Expected.of(version).has_prctl else "no"
-    flags = [value for name, value in values.items() if name.startswith(("flag_", "shim_"))]
-    assert flags == [wanted] * (5 if "amd64" in guest.kernel else 3)
-    assert values["open"].endswith("started|")
-    if wanted == "yes":
-        assert values["require"] == "0"
-        assert "carries the merge flag after the exec" in values["verify"]
-        # Two programs of 4 MiB with equal bytes: each page of one is shared with the other's.
-        assert int(values["sharing"]) >= (4 << 20) // int(values["page"])
+def test_plan(booted: tuple[Kernel, Guest]) -> None:
+    """A dynamic program is not left to the launcher's flag where that alone does not merge."""
+    kernel, guest = booted
+    expected = Expected.of(kernel)
+    probe = parse_probe(guest.values["probe"])
+    no_flag_will_do = expected.has_prctl and not expected.scanned
+    assert is_never_scanned(probe) is (no_flag_will_do and expected.kept_over_exec)
+    if no_flag_will_do:
+        program = TargetFacts("/program", dynamic=True)
+        choice = choose(Request((b"program",)), probe, program, b"/shim.so")
+        assert choice.mechanism is not Mechanism.PRCTL
+        assert choice.obstacle is None
+
+
+def test_launches(booted: tuple[Kernel, Guest]) -> None:
+    """The launcher's flag arrives as the kernel has it; the shim's wherever there is the prctl."""
+    kernel, guest = booted
+    expected, values = Expected.of(kernel), guest.values
+    by_launcher, by_shim = ["static", "glibc"], ["glibc"]
+    if kernel[1] not in ARM64:
+        by_launcher, by_shim = [*by_launcher, "musl"], [*by_shim, "musl"]
+        if kernel[1] != UML:
+            by_launcher, by_shim = [*by_launcher, "i386-static", "i386"], [*by_shim, "i386"]
+    arrives = expected.has_prctl and expected.kept_over_exec
+    flags = {f"flag_{kind}": arrives for kind in by_launcher}
+    flags |= {f"shim_{kind}": expected.has_prctl for kind in by_shim}
+    seen = {key: value for key, value in values.items() if key.startswith(("flag_", "shim_"))}
+    assert seen == {key: "yes" if arrived else "no" for key, arrived in flags.items()}
+
+    # Pairs of 4 MiB with equal bytes: each page of one is shared with the other's.
+    pages = (4 << 20) // int(values["page"])
+    merges = dict.fromkeys(("both", *by_shim), expected.has_prctl)
+    merges["static"] = arrives and expected.scanned
+    merged = {key.partition("_")[2]: n for key, n in values.items() if key.startswith("merged_")}
+    if expected.has_prctl:
+        assert {kind: int(number) >= pages for kind, number in merged.items()} == merges
+        assert merges["static"] or merged["static"] == "0"
     else:
-        assert values["require"] == "125"
-        assert "which came with Linux 6.4" in values["open"]
-        assert values["sharing"] == "0"
+        assert set(merged) == set(merges)
+        assert values.get("sharing", "0") == "0"
 
 
-def test_map_count(booted: tuple[str, Guest]) -> None:
+def test_messages(booted: tuple[Kernel, Guest]) -> None:
+    """For a static program, which no shim reaches."""
+    kernel, guest = booted
+    expected, values = Expected.of(kernel), guest.values
+    assert values["open"].endswith("started|")
+    if not expected.has_ksm:
+        reason = "this kernel was built without CONFIG_KSM"
+    elif not expected.has_prctl:
+        reason = "which came with Linux 6.4"
+    elif not expected.kept_over_exec:
+        reason = "this kernel loses the merge flag at exec"
+    else:
+        reason = ""
+    assert reason in values["open"]
+    assert ("memory will not merge" in values["open"]) is bool(reason)
+    assert values["require"] == ("125" if reason else "0")
+    if reason:
+        assert expected.has_prctl is ("the merge flag was lost at exec" in values["verify"])
+    elif expected.scanned:
+        assert "verified: " in values["verify"]
+        assert "carries the merge flag after the exec" in values["verify"]
+    else:
+        assert "never scan a program started with it" in values["verify"]
+
+
+def test_map_count(booted: tuple[Kernel, Guest]) -> None:
     """The program's own count, without ksmrun and with it."""
-    version, guest = booted
+    kernel, guest = booted
     brk, mmap = (int(number) for number in guest.values["unwrapped_vmas"].split())
     assert brk + mmap <= 2
     brk, mmap = (int(number) for number in guest.values["vmas"].split())
-    if Expected.of(version).joins_vmas:
+    expected = Expected.of(kernel)
+    if expected.joins_vmas or not expected.kept_over_exec:
         assert brk + mmap <= 2
     else:
         assert brk == mmap == (2 << 20) // int(guest.values["page"])

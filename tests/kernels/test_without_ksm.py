@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
+
+from ksmrun.facts.launcher import launcher_path
+
+from .matrix import UML_COMMAND
 
 # Each section of the output ends with its exit code.
 INIT = """#!/bin/sh
@@ -23,7 +28,8 @@ sleep 5
 """
 
 
-def test_ksm_is_absent_from_the_kernel(launcher: str, ksmrun: str, tmp_path: Path) -> None:
+def test_ksm_is_absent_from_the_kernel(tmp_path: Path) -> None:
+    launcher, ksmrun = launcher_path(), Path(sys.executable).with_name("ksmrun")
     commands = [
         f"{launcher} -- echo started",
         f"{launcher} --require -- echo started",
@@ -39,9 +45,8 @@ def test_ksm_is_absent_from_the_kernel(launcher: str, ksmrun: str, tmp_path: Pat
     words = " ".join(shlex.quote(command) for command in commands)
     init.write_text(INIT.format(path=os.environ["PATH"], output=output, commands=words))
     init.chmod(0o755)
-    kernel = ["linux.uml", "root=/dev/root", "rootfstype=hostfs", "rw", f"init={init}", "mem=512M"]
     subprocess.run(
-        [*kernel, "con=null", "con0=null,fd:1"],
+        [*UML_COMMAND, "root=/dev/root", "rootfstype=hostfs", "rw", f"init={init}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         timeout=120,

@@ -1,0 +1,88 @@
+"""What the guests boot into: busybox, the product, and small programs of several kinds."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from ksmrun.facts.launcher import LAUNCHER, launcher_path
+
+from .kernels import unpack
+
+HERE = Path(__file__).parent
+FLAG = HERE.parent / "integration/programs/flag.c"
+SHIM = "libksmrun-preload.so"
+# Debian's gcc-multilib and its cross compilers exclude each other; this is multilib's part.
+M32 = ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu"]
+
+
+def build_initrd(folder: Path) -> Path:
+    """For amd64: a root with the installed product, and programs of 64 and 32 bits."""
+    root = folder / "root"
+    libexec = LAUNCHER.parent
+    add_base(root, Path("/bin/busybox"), launcher_path())
+    add_programs(root, "static", ["gcc", "-static"])
+    add_programs(root, "glibc", ["gcc"], libexec / "lib64" / SHIM)
+    add_programs(root, "musl", ["musl-gcc"], libexec / "lib64" / SHIM)
+    add_programs(root, "i386-static", [*M32, "-static"])
+    add_programs(root, "i386", M32, libexec / "lib32" / SHIM)
+    add_libraries(
+        root,
+        *("/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"),
+        *("/lib/ld-musl-x86_64.so.1", "/lib/ld-linux.so.2", "/lib32/libc.so.6"),
+    )
+    return pack(root, folder / "initrd")
+
+
+def build_arm64_initrd(folder: Path) -> Path:
+    """The same, cross-built from the source tree; without musl, for which there is no compiler."""
+    root, build = folder / "root", folder / "build"
+    unpack("busybox-static:arm64", folder)
+    compiler = "aarch64-linux-gnu-gcc"
+    configure = ["cmake", "-S", str(HERE.parents[1] / "native"), "-B", str(build)]
+    options = ["-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64"]
+    options += [f"-DCMAKE_C_COMPILER={compiler}"]
+    subprocess.run([*configure, *options], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", build], check=True, stdout=subprocess.DEVNULL)
+    add_base(root, next(folder.rglob("bin/busybox")), build / "ksmrun-exec")
+    add_programs(root, "static", [compiler, "-static"])
+    add_programs(root, "glibc", [compiler], build / "shim" / SHIM)
+    libraries = ("/lib/ld-linux-aarch64.so.1", "/lib/libc.so.6")
+    add_libraries(root, *libraries, prefix="/usr/aarch64-linux-gnu")
+    return pack(root, folder / "initrd")
+
+
+def add_base(root: Path, busybox: Path, launcher: Path) -> None:
+    """What needs no library."""
+    (root / "bin").mkdir(parents=True)
+    shutil.copy(busybox, root / "bin/busybox")
+    shutil.copy(launcher, root / "bin/ksmrun-exec")
+    shutil.copy(HERE / "guest.sh", root / "init")
+    (root / "init").chmod(0o755)
+
+
+def add_programs(root: Path, kind: str, compiler: list[str], shim: Path | None = None) -> None:
+    """The helper programs of one kind, and the shim that this kind can load."""
+    for source in (FLAG, HERE / "equal.c"):
+        target = root / f"bin/{source.stem}-{kind}"
+        subprocess.run([*compiler, "-O1", "-o", target, source], check=True)
+    if shim is not None:
+        shutil.copy(shim, root / f"shim-{kind}.so")
+
+
+def add_libraries(root: Path, *names: str, prefix: str = "") -> None:
+    """Libraries of the host, at the same place."""
+    for name in names:
+        target = root / name.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(f"{prefix}{name}").resolve(), target)
+
+
+def pack(root: Path, initrd: Path) -> Path:
+    """The folder as the kernel wants it."""
+    names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
+    with initrd.open("wb") as output:
+        cpio = ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"]
+        subprocess.run(cpio, cwd=root, input=names.encode(), stdout=output, check=True)
+    return initrd
