@@ -18,6 +18,9 @@
 #include "syscalls.h"
 
 enum { STACK_BYTES = 16 * 1024, BUFFER_BYTES = 4096 };
+/* More than the holes that ld.so leaves between libraries: in one of them it would be in the way of
+ * VMAs that join otherwise. Only what is used is resident. */
+enum { MAPPING_BYTES = 128 * 1024 };
 enum { FIRST_WAIT_MS = 100, GROWING_WAIT_MS = 250, LONGEST_WAIT_MS = 60 * 1000 };
 /* Sweeping takes at most one part in so many of a core. */
 enum { REST_FACTOR = 100 };
@@ -241,7 +244,8 @@ static bool has_sweeper(void) {
 
 void sweeper_begin(const struct sweeper_options *options) {
     enum { READ_AND_WRITE = 3, PRIVATE_AND_ANONYMOUS = 0x22 };
-    long mapping[6] = {0, sizeof(struct memory), READ_AND_WRITE, PRIVATE_AND_ANONYMOUS, -1, 0};
+    _Static_assert(sizeof(struct memory) <= MAPPING_BYTES, "");
+    long mapping[6] = {0, MAPPING_BYTES, READ_AND_WRITE, PRIVATE_AND_ANONYMOUS, -1, 0};
     long at = map_memory(mapping);
     if (is_error(at))
         return;

@@ -1,7 +1,7 @@
 /* equal MIB SEED: holds that much memory with the same bytes in every process of the same seed,
  * none of it zero or equal within the process; grows it by brk and by mmap in small steps, as
  * allocators do. Prints how many VMAs that took, waits for the end of stdin, and prints how many of
- * its pages are merged. */
+ * its pages are merged and how many VMAs it has in all. */
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <stdio.h>
@@ -19,6 +19,17 @@ static int vmas(void) {
     if (maps)
         fclose(maps);
     return count;
+}
+
+/* A file of its own from 6.1 on, which stayed; -1 before. */
+static long merged_pages(void) {
+    FILE *file = fopen("/proc/self/ksm_merging_pages", "re");
+    long pages = -1;
+    if (file == NULL || fscanf(file, "%ld", &pages) != 1)
+        pages = -1;
+    if (file != NULL)
+        fclose(file);
+    return pages;
 }
 
 static void fill(char *from, size_t size, uint64_t *state) {
@@ -52,12 +63,7 @@ int main(int argc, char **argv) {
     printf("page %zu\n", step);
     fflush(stdout);
     getchar();
-    FILE *stat = fopen("/proc/self/ksm_stat", "re");
-    char line[128];
-    const char *merged = "-";
-    while (stat && *merged == '-' && fgets(line, sizeof line, stat))
-        if (strncmp(line, "ksm_merging_pages ", 18) == 0)
-            merged = strtok(line + 18, "\n");
-    printf("merged %s\n", merged);
+    printf("merged %ld\n", merged_pages());
+    printf("maps %d\n", vmas());
     return 0;
 }

@@ -19,6 +19,9 @@ echo "probe=$(ksmrun-exec --probe | tr '\n' ' ')"
 # the flag or ksmd never looks.
 launch="ksmrun-exec --quiet --"
 by_shim="ksmrun-exec --quiet --merge=keep --preload=/shim"
+# Memory marked by the shim without any flag, and VMAs joined by it that the flag keeps apart.
+mark="ksmrun-exec --quiet --merge=off --shim=mark --preload=/shim"
+join="ksmrun-exec --quiet --shim=join --preload=/shim"
 # User-mode-linux runs no programs of 32 bits.
 flag-i386
 [ $? -le 1 ] || rm -f /bin/*-i386*
@@ -39,13 +42,14 @@ sleep 1
 
 # Pairs of programs with equal pages: what they say after ksmd had its passes. Each pair has a seed.
 seed=0
+mib=8
 held() { while [ ! -e "$1" ]; do sleep 0.1; done; }
 pair() {
     seed=$((seed + 1))
     name=$1
     shift
     for number in 1 2; do
-        held /tmp/go | "$@" 4 $seed >"/tmp/pair-$name-$number" &
+        held /tmp/go | "$@" $mib $seed >"/tmp/pair-$name-$number" &
     done
 }
 # shellcheck disable=SC2086 # lists of words
@@ -54,8 +58,11 @@ pair() {
     # The flag is there when the shim comes.
     pair both ksmrun-exec --quiet --preload=/shim-glibc.so -- equal-glibc
     for kind in glibc musl i386; do
-        [ ! -x /bin/equal-$kind ] || pair $kind $by_shim-$kind.so -- equal-$kind
+        [ -x /bin/equal-$kind ] || continue
+        pair $kind $by_shim-$kind.so -- equal-$kind
+        pair mark-$kind $mark-$kind.so -- equal-$kind
     done
+    pair join $join-glibc.so -- equal-glibc
     # Something to scan for as long as the guest runs: without, ksmd makes no passes.
     held /tmp/end | $by_shim-glibc.so -- equal-glibc 0 >/dev/null &
 }
@@ -77,16 +84,35 @@ if [ -d $ksm ]; then
 fi
 : >/tmp/go
 for _ in $(seq 100); do
-    [ "$(cat /tmp/pair-* | grep -c ^merged)" = $((2 * seed)) ] && break
+    [ "$(cat /tmp/pair-* | grep -c ^maps)" = $((2 * seed)) ] && break
     sleep 0.1
 done
 for file in /tmp/pair-*-1; do
     name=${file#/tmp/pair-}
     echo "merged_${name%-1}=$(cat "${file%1}"[12] | sed -n 's/^merged //p' | sort -n | head -n 1)"
+    echo "maps_${name%-1}=$(sed -n 's/^maps //p' "$file")"
 done
 sed -n 's/^vmas /vmas=/p' /tmp/pair-static-1
 sed -n 's/^page /page=/p' /tmp/pair-static-1
-echo "unwrapped_vmas=$(echo | equal-static 4 | sed -n 's/^vmas //p')"
+for kind in static glibc musl i386; do
+    [ -x /bin/equal-$kind ] || continue
+    echo | equal-$kind $mib >/tmp/unwrapped
+    echo "maps_unwrapped-$kind=$(sed -n 's/^maps //p' /tmp/unwrapped)"
+done
+echo "unwrapped_vmas=$(sed -n 's/^vmas //p' /tmp/unwrapped)"
+
+# Threads and forks beside the sweeper.
+for kind in glibc musl i386; do
+    [ -x /bin/sweep-$kind ] || continue
+    # shellcheck disable=SC2086 # lists of words
+    for way in "$mark" "$join"; do
+        stress=yes
+        for what in threads last-thread "forks 200" "grow 1"; do
+            $way-$kind.so -- sweep-$kind $what </dev/null >/dev/null || stress="$what: $?"
+        done
+        echo "stress_$(echo "$way" | sed 's/.*--shim=\([a-z]*\).*/\1/')-$kind=$stress"
+    done
+done
 # An emulated ksmd may need longer than the half second that the probe waits.
 for try in 1 2 3 4 5 6; do
     scanned=$(ksmrun-exec --probe | sed -n 's/.*"scanned_after_exec": "\([a-z]*\)".*/\1/p')

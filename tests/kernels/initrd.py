@@ -11,7 +11,9 @@ from ksmrun.facts.launcher import LAUNCHER, launcher_path
 from .kernels import unpack
 
 HERE = Path(__file__).parent
-FLAG = HERE.parent / "integration/programs/flag.c"
+PROGRAMS = HERE.parent / "integration/programs"
+# The kernel's headers, of which musl has none.
+HEADERS = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]
 SHIM = "libksmrun-preload.so"
 # Debian's gcc-multilib and its cross compilers exclude each other; this is multilib's part.
 M32 = ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu"]
@@ -24,13 +26,15 @@ def build_initrd(folder: Path) -> Path:
     add_base(root, Path("/bin/busybox"), launcher_path())
     add_programs(root, "static", ["gcc", "-static"])
     add_programs(root, "glibc", ["gcc"], libexec / "lib64" / SHIM)
-    add_programs(root, "musl", ["musl-gcc"], libexec / "lib64" / SHIM)
+    add_programs(root, "musl", ["musl-gcc", *HEADERS], libexec / "lib64" / SHIM)
     add_programs(root, "i386-static", [*M32, "-static"])
     add_programs(root, "i386", M32, libexec / "lib32" / SHIM)
     add_libraries(
         root,
         *("/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"),
         *("/lib/ld-musl-x86_64.so.1", "/lib/ld-linux.so.2", "/lib32/libc.so.6"),
+        # pthread_exit loads it.
+        *("/lib/x86_64-linux-gnu/libgcc_s.so.1", "/lib32/libgcc_s.so.1"),
     )
     return pack(root, folder / "initrd")
 
@@ -48,7 +52,7 @@ def build_arm64_initrd(folder: Path) -> Path:
     add_base(root, next(folder.rglob("bin/busybox")), build / "ksmrun-exec")
     add_programs(root, "static", [compiler, "-static"])
     add_programs(root, "glibc", [compiler], build / "shim" / SHIM)
-    libraries = ("/lib/ld-linux-aarch64.so.1", "/lib/libc.so.6")
+    libraries = ("/lib/ld-linux-aarch64.so.1", "/lib/libc.so.6", "/lib/libgcc_s.so.1")
     add_libraries(root, *libraries, prefix="/usr/aarch64-linux-gnu")
     return pack(root, folder / "initrd")
 
@@ -64,7 +68,7 @@ def add_base(root: Path, busybox: Path, launcher: Path) -> None:
 
 def add_programs(root: Path, kind: str, compiler: list[str], shim: Path | None = None) -> None:
     """The helper programs of one kind, and the shim that this kind can load."""
-    for source in (FLAG, HERE / "equal.c"):
+    for source in (PROGRAMS / "flag.c", PROGRAMS / "sweep.c", HERE / "equal.c"):
         target = root / f"bin/{source.stem}-{kind}"
         subprocess.run([*compiler, "-O1", "-o", target, source], check=True)
     if shim is not None:

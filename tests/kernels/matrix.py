@@ -100,7 +100,9 @@ def row(guest: Guest) -> list[str]:
         of("flag", "static glibc musl i386-static i386"),
         of("shim", "glibc musl i386"),
         of("merged", "static glibc musl i386"),
+        of("merged", "mark-glibc mark-musl mark-i386").replace("-1", "?"),
         f"{brk} / {mmap}",
+        of("maps", "unwrapped-glibc glibc join mark-glibc"),
     ]
 
 
@@ -109,7 +111,9 @@ COLUMNS = [
     "flag by the launcher: static/glibc/musl/i386 static/i386",
     "by the shim: glibc/musl/i386",
     "pages merged: static by the launcher, glibc/musl/i386 by the shim",
-    "VMAs of 2 MiB of brk steps / mmaps, a page each",
+    "pages marked by the shim that merged: glibc/musl/i386",
+    "VMAs of 4 MiB of brk steps / mmaps, a page each",
+    "all VMAs of that program: unwrapped/with the flag/joined/marked",
 ]
 
 

@@ -26,6 +26,14 @@ static char *take(size_t bytes) {
     return area;
 }
 
+/* musl has no sbrk. */
+static char *extend(size_t bytes) {
+    char *end = (char *)syscall(SYS_brk, 0);
+    if ((char *)syscall(SYS_brk, end + bytes) != end + bytes)
+        exit(89);
+    return end;
+}
+
 static void say_ready(void) {
     puts("ready");
     fflush(stdout);
@@ -42,7 +50,7 @@ static void grow(unsigned seed, int steps) {
         switch (rand() % 6) {
         case 0:
         case 1:
-            memset(sbrk((intptr_t)bytes), 2, bytes);
+            memset(extend(bytes), 2, bytes);
             break;
         case 2:
         case 3:
@@ -105,7 +113,7 @@ int main(int argc, char **argv) {
         grow((unsigned)atoi(argv[2]), 1000);
     } else if (strcmp(what, "brk") == 0) {
         for (int step = 0; step < 10000; step++)
-            memset(sbrk(132 * 1024), 2, PAGE);
+            memset(extend(132 * 1024), 2, PAGE);
     } else if (strcmp(what, "threads") == 0) {
         threads();
     } else if (strcmp(what, "hold") == 0) {
