@@ -205,11 +205,12 @@ class Refusal:
 @dataclass(frozen=True)
 class Sweeper:
     """What the shim's thread says of itself: whether it is to mark or to join, and is at work, or
-    why not; VMAs counted, and how many it would mark with; bytes it marked.
+    why not; how often it swept; VMAs counted, and how many it would mark with; bytes it marked.
     """
 
     work: str
     state: str
+    sweeps: int | None
     vmas: int | None
     vmas_max: int | None
     marked_bytes: int | None

@@ -94,6 +94,7 @@ def _parse_status(text: str) -> Sweeper:
     return Sweeper(
         work=fields.get("work", "unknown"),
         state=fields.get("state", "starting"),
+        sweeps=parse_int(fields.get("sweeps", "")),
         vmas=parse_int(fields.get("vmas", "")),
         vmas_max=parse_int(fields.get("vmas_max", "")),
         marked_bytes=parse_int(fields.get("marked_bytes", "")),

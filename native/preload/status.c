@@ -51,6 +51,7 @@ void status_write(int file, const struct sweep *sweep) {
     add_text(&line, sweep->work == SWEEP_MARK ? "work=mark" : "work=join");
     add_text(&line, " state=");
     add_text(&line, states[sweep->state]);
+    add_number(&line, " sweeps=", sweep->sweeps);
     add_number(&line, " vmas=", sweep->vmas);
     add_number(&line, " vmas_max=", sweep->vmas_max);
     add_number(&line, " marked_bytes=", sweep->marked_bytes);

@@ -179,6 +179,7 @@ bool sweep_once(struct sweep *sweep) {
                 visit(&walk, &vma);
     }
     end_run(&walk);
+    sweep->sweeps++;
     sweep->vmas = walk.vmas;
     excluded_forget_unseen(sweep->excluded, walk.is_seen, changes);
     update_state(&walk);

@@ -35,6 +35,7 @@ struct sweep {
     const _Atomic int *is_told_to_leave;
     /* Found. vmas is also read: what the walk before counted. */
     enum sweep_state state;
+    size_t sweeps;
     size_t vmas;
     size_t marked_bytes; /* writable ones */
     bool has_sparse;
