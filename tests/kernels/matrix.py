@@ -90,7 +90,9 @@ def row(guest: Guest) -> list[str]:
     note = {CLOUD_ARM64: ", aarch64", ARM64_16K: ", aarch64, 16 KiB pages", UML: f", {UML}"}
 
     def of(key: str, kinds: str) -> str:
-        return "/".join(values.get(f"{key}_{kind}", "-") or "-" for kind in kinds.split())
+        # -1: this kernel does not count by process.
+        found = [values.get(f"{key}_{kind}", "-") for kind in kinds.split()]
+        return "/".join("?" if number == "-1" else number for number in found)
 
     return [
         release + note.get(guest.flavour, ""),
@@ -100,7 +102,7 @@ def row(guest: Guest) -> list[str]:
         of("flag", "static glibc musl i386-static i386"),
         of("shim", "glibc musl i386"),
         of("merged", "static glibc musl i386"),
-        of("merged", "mark-glibc mark-musl mark-i386").replace("-1", "?"),
+        of("merged", "mark-glibc mark-musl mark-i386"),
         f"{brk} / {mmap}",
         of("maps", "unwrapped-glibc glibc join mark-glibc"),
     ]
