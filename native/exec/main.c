@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../layout/layout.h"
 #include "experiment.h"
 #include "merge.h"
 #include "message.h"
@@ -103,6 +104,21 @@ static bool apply_preload(const struct options *options, char ***envp) {
     return true;
 }
 
+static bool apply_layout(const struct options *options, const char *command) {
+    unsigned char key[KEY_BYTES];
+    char reason[LAYOUT_REASON_BYTES], what[LAYOUT_REASON_BYTES + 64];
+    if (!options->layout_shared)
+        return true;
+    if (layout_read_key(options->layout_key, options->layout_group, key, reason) == 0 &&
+        layout_begin(command, key, reason) == 0)
+        return true;
+    char *todo = strrchr(reason, ';');
+    if (todo != NULL)
+        *todo++ = '\0';
+    snprintf(what, sizeof what, "the layout is the kernel's own, not the group's: %s", reason);
+    return fail_open(options, what, todo == NULL ? "start it with --layout=random" : todo + 1);
+}
+
 /* Where the flag could not be set, the reason has been said already. */
 static int verify(const struct options *options, const char *command) {
     /* A preloaded shim sets the flag after the exec, where this process cannot see it yet. */
@@ -152,6 +168,10 @@ static int run(const struct options *options) {
     if (options->argv0 != NULL)
         options->command[0] = (char *)options->argv0;
     int observer = options->verify ? verify(options, command) : -1;
+    if (!apply_layout(options, command)) {
+        verify_cancel(observer);
+        return EXIT_OWN_FAILURE;
+    }
     struct exec_failure failure;
     search_and_exec(command, options->command, envp, &failure);
 

@@ -21,6 +21,9 @@ const char options_help[] =
     "                       min=BYTES (mark no less), reserve=PERCENT (of vm.max_map_count, to "
     "keep\n"
     "                       free), once (children do not inherit it)\n"
+    "  --layout=random|shared  shared: the addresses that all programs with one key get\n"
+    "  --layout-key=FILE    32 secret bytes that nobody else can read\n"
+    "  --layout-group=NAME  derive the key of this group from FILE\n"
     "  --argv0=NAME         give COMMAND this argv[0]\n"
     "  --require            do not start COMMAND if merging cannot be had (exit 125)\n"
     "  --require-max-map-count=N  do not start COMMAND where vm.max_map_count is less (exit 125)\n"
@@ -39,6 +42,9 @@ enum option_id {
     OPTION_THP,
     OPTION_PRELOAD,
     OPTION_SHIM,
+    OPTION_LAYOUT,
+    OPTION_LAYOUT_KEY,
+    OPTION_LAYOUT_GROUP,
     OPTION_ARGV0,
     OPTION_REQUIRE,
     OPTION_REQUIRE_MAX_MAP_COUNT,
@@ -55,6 +61,9 @@ static const struct option long_options[] = {
     {"thp", required_argument, NULL, OPTION_THP},
     {"preload", required_argument, NULL, OPTION_PRELOAD},
     {"shim", required_argument, NULL, OPTION_SHIM},
+    {"layout", required_argument, NULL, OPTION_LAYOUT},
+    {"layout-key", required_argument, NULL, OPTION_LAYOUT_KEY},
+    {"layout-group", required_argument, NULL, OPTION_LAYOUT_GROUP},
     {"argv0", required_argument, NULL, OPTION_ARGV0},
     {"require", no_argument, NULL, OPTION_REQUIRE},
     {"require-max-map-count", required_argument, NULL, OPTION_REQUIRE_MAX_MAP_COUNT},
@@ -172,6 +181,19 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             }
             options->shim = optarg;
             break;
+        case OPTION_LAYOUT:
+            options->layout_shared = strcmp(optarg, "shared") == 0;
+            if (!options->layout_shared && strcmp(optarg, "random") != 0) {
+                snprintf(error, error_size, "--layout is random or shared, not '%s'", optarg);
+                return false;
+            }
+            break;
+        case OPTION_LAYOUT_KEY:
+            options->layout_key = optarg;
+            break;
+        case OPTION_LAYOUT_GROUP:
+            options->layout_group = optarg;
+            break;
         case OPTION_ARGV0:
             options->argv0 = optarg;
             break;
@@ -213,6 +235,10 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
     }
     if (options->shim != NULL && options->preload == NULL) {
         snprintf(error, error_size, "--shim needs --preload=FILE, the shim it is for");
+        return false;
+    }
+    if (options->layout_shared && options->layout_key == NULL) {
+        snprintf(error, error_size, "--layout=shared needs --layout-key=FILE");
         return false;
     }
     options->command = argv + optind;

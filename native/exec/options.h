@@ -14,7 +14,10 @@ struct options {
     bool thp_off;
     const char *preload; /* NULL: none */
     const char *shim;    /* NULL: it only sets the merge flag */
-    const char *argv0;   /* NULL: the command's own name */
+    bool layout_shared;
+    const char *layout_key;   /* NULL: not given */
+    const char *layout_group; /* NULL: the key is the group's own */
+    const char *argv0;        /* NULL: the command's own name */
     bool require;
     bool quiet;
     bool verify;

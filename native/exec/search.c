@@ -67,6 +67,35 @@ static void fail(struct exec_failure *failure, int error, const char *path) {
     snprintf(failure->path, sizeof failure->path, "%s", path);
 }
 
+/* The command in the folder at the front of list; an empty folder is the current one. Returns false
+ * where the path is too long. */
+static bool join(char *path, size_t path_bytes, const char *list, const char *command) {
+    size_t folder_bytes = strcspn(list, ":");
+    int length = snprintf(path, path_bytes, "%.*s%s%s", (int)folder_bytes, list,
+                          folder_bytes > 0 ? "/" : "", command);
+    return length > 0 && (size_t)length < path_bytes;
+}
+
+static const char *search_path(void) {
+    const char *list = getenv("PATH");
+    return list != NULL ? list : default_search_path;
+}
+
+bool search_find(const char *command, char *path, size_t path_bytes) {
+    struct stat status;
+    if (strchr(command, '/') != NULL) {
+        snprintf(path, path_bytes, "%s", command);
+        return access(path, X_OK) == 0;
+    }
+    for (const char *list = search_path();; list += strcspn(list, ":") + 1) {
+        if (*command != '\0' && join(path, path_bytes, list, command) && access(path, X_OK) == 0 &&
+            stat(path, &status) == 0 && S_ISREG(status.st_mode))
+            return true;
+        if (list[strcspn(list, ":")] == '\0')
+            return false;
+    }
+}
+
 void search_and_exec(const char *command, char **argv, char **envp, struct exec_failure *failure) {
     fail(failure, ENOENT, command);
     if (*command == '\0')
@@ -79,16 +108,9 @@ void search_and_exec(const char *command, char **argv, char **envp, struct exec_
         fail(failure, try_exec(command, argv, envp), command);
         return;
     }
-    const char *folder = getenv("PATH");
-    if (folder == NULL)
-        folder = default_search_path;
-    for (;;) {
-        size_t folder_bytes = strcspn(folder, ":");
+    for (const char *list = search_path();; list += strcspn(list, ":") + 1) {
         char path[PATH_MAX];
-        /* An empty folder is the current one. */
-        int length = snprintf(path, sizeof path, "%.*s%s%s", (int)folder_bytes, folder,
-                              folder_bytes > 0 ? "/" : "", command);
-        if (length > 0 && (size_t)length < sizeof path) {
+        if (join(path, sizeof path, list, command)) {
             int error = try_exec(path, argv, envp);
             if (!goes_on(error)) {
                 fail(failure, error, path);
@@ -102,9 +124,8 @@ void search_and_exec(const char *command, char **argv, char **envp, struct exec_
                     fail(failure, error, path);
             }
         }
-        if (folder[folder_bytes] == '\0')
+        if (list[strcspn(list, ":")] == '\0')
             return;
-        folder += folder_bytes + 1;
     }
 }
 

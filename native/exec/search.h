@@ -3,6 +3,8 @@
 #define KSMRUN_SEARCH_H
 
 #include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 struct exec_failure {
     int error;           /* errno of the attempt that decided */
@@ -14,6 +16,9 @@ struct exec_failure {
  * A script without an interpreter line goes to /bin/sh, as env(1) and execvp(3) have it. execvp
  * also feeds foreign binaries to the shell, which then runs garbage; here they stay ENOEXEC. */
 void search_and_exec(const char *command, char **argv, char **envp, struct exec_failure *failure);
+
+/* The file that search_and_exec would try first and may execute. Returns whether there is one. */
+bool search_find(const char *command, char *path, size_t path_bytes);
 
 /* The two parts of a message about a failure, written into text. */
 void failure_describe(const struct exec_failure *failure, char *text, int text_bytes);

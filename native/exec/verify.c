@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "descriptors.h"
 #include "merge.h"
 #include "message.h"
 #include "procfile.h"
@@ -145,32 +145,10 @@ static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
     }
 }
 
-/* close_range(2) is of Linux 5.9. The loop stops at the limit; a descriptor above a limit that was
- * lowered later stays open until the observer ends, a moment after the exec. */
-static void close_range_or_loop(int from, int to) {
-    if (from > to || syscall(SYS_close_range, from, to, 0) == 0)
-        return;
-    long limit = sysconf(_SC_OPEN_MAX);
-    for (int fd = from; fd <= to && fd < limit; fd++)
-        close(fd);
-}
-
-/* Keeps stderr and the two given; a pipe of the program's held open here would keep its reader
- * waiting. */
-static void close_all_but(int first, int second) {
-    int low = first < second ? first : second;
-    int high = first < second ? second : first;
-    close(STDIN_FILENO);
-    close(STDOUT_FILENO);
-    close_range_or_loop(STDERR_FILENO + 1, low - 1);
-    close_range_or_loop(low + 1, high - 1);
-    close_range_or_loop(high + 1, INT_MAX);
-}
-
 _Noreturn static void observe(int process, int exec_pipe, pid_t pid, const char *command,
                               enum expected expected, bool quiet) {
     setsid();
-    close_all_but(process, exec_pipe);
+    descriptors_close_all_but(process, exec_pipe);
     char byte;
     ssize_t length;
     do {

@@ -1,0 +1,151 @@
+#include "inject.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+static const unsigned char instruction[] = {0x0f, 0x05};
+
+static void set_call(struct user_regs_struct *registers, uint64_t at, long number,
+                     const uint64_t arguments[6]) {
+    registers->rip = at;
+    registers->rax = (unsigned long long)number;
+    registers->rdi = arguments[0];
+    registers->rsi = arguments[1];
+    registers->rdx = arguments[2];
+    registers->r10 = arguments[3];
+    registers->r8 = arguments[4];
+    registers->r9 = arguments[5];
+    /* No system call to be restarted (arch/x86/kernel/signal.c). */
+    registers->orig_rax = (unsigned long long)-1;
+}
+
+static int64_t result_of(const struct user_regs_struct *registers) {
+    return (int64_t)registers->rax;
+}
+
+#elif defined(__aarch64__)
+static const unsigned char instruction[] = {0x01, 0x00, 0x00, 0xd4};
+
+static void set_call(struct user_regs_struct *registers, uint64_t at, long number,
+                     const uint64_t arguments[6]) {
+    registers->pc = at;
+    registers->regs[8] = (unsigned long long)number;
+    for (int i = 0; i < 6; i++)
+        registers->regs[i] = arguments[i];
+}
+
+static int64_t result_of(const struct user_regs_struct *registers) {
+    return (int64_t)registers->regs[0];
+}
+
+#else
+#error "injecting knows x86_64 and aarch64"
+#endif
+
+static int get_registers(pid_t pid, struct user_regs_struct *registers) {
+    struct iovec vector = {registers, sizeof *registers};
+    return ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &vector) == 0 ? 0 : -errno;
+}
+
+static int set_registers(pid_t pid, const struct user_regs_struct *registers) {
+    struct iovec vector = {(void *)registers, sizeof *registers};
+    return ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &vector) == 0 ? 0 : -errno;
+}
+
+/* The kernel's own set, of 8 bytes: libc's is larger. */
+static int set_signal_mask(pid_t pid, uint64_t mask) {
+    return ptrace(PTRACE_SETSIGMASK, pid, sizeof mask, &mask) == 0 ? 0 : -errno;
+}
+
+int injection_begin(struct injection *injection, pid_t pid) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    *injection = (struct injection){.pid = pid, .memory = open(path, O_RDWR | O_CLOEXEC)};
+    if (injection->memory < 0)
+        return -errno;
+    uint64_t *mask = &injection->signal_mask;
+    if (ptrace(PTRACE_GETSIGMASK, pid, sizeof *mask, mask) != 0)
+        return -errno;
+    int error = get_registers(pid, &injection->registers);
+    return error != 0 ? error : set_signal_mask(pid, ~(uint64_t)0);
+}
+
+bool injection_find_instruction(struct injection *injection, uint64_t start, uint64_t end) {
+    unsigned char piece[4096 + sizeof instruction];
+    for (uint64_t at = start; at < end; at += 4096) {
+        size_t size = end - at < sizeof piece ? end - at : sizeof piece;
+        if (!injection_read(injection, at, piece, size))
+            return false;
+        for (size_t i = 0; i + sizeof instruction <= size; i++) {
+            if (memcmp(piece + i, instruction, sizeof instruction) == 0) {
+                injection->instruction = at + i;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Goes on to the next entry to or exit from a system call. */
+static bool go_on(struct injection *injection) {
+    enum { STOPS_MAX = 1000 };
+    for (int stops = 0; stops < STOPS_MAX; stops++) {
+        int status;
+        if (ptrace(PTRACE_SYSCALL, injection->pid, 0L, 0L) != 0)
+            return false;
+        while (waitpid(injection->pid, &status, __WALL) < 0)
+            if (errno != EINTR)
+                return false;
+        if (!WIFSTOPPED(status))
+            return false;
+        int signal = WSTOPSIG(status), event = status >> 16;
+        /* PTRACE_O_TRACESYSGOOD */
+        if (signal == (SIGTRAP | 0x80))
+            return true;
+        /* A fault in code that is not the program's: nothing that could be deferred. */
+        if (event == 0 && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL))
+            return false;
+        injection->has_sigstop |= event == 0 && signal == SIGSTOP;
+    }
+    return false;
+}
+
+int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]) {
+    struct user_regs_struct registers = injection->registers;
+    set_call(&registers, injection->instruction, number, arguments);
+    if (set_registers(injection->pid, &registers) != 0 || !go_on(injection) || !go_on(injection) ||
+        get_registers(injection->pid, &registers) != 0)
+        return INJECT_LOST;
+    return result_of(&registers);
+}
+
+int injection_end(struct injection *injection) {
+    int error = set_registers(injection->pid, &injection->registers);
+    if (error == 0)
+        error = set_signal_mask(injection->pid, injection->signal_mask);
+    if (error == 0 && injection->has_sigstop)
+        syscall(SYS_tgkill, injection->pid, injection->pid, SIGSTOP);
+    if (error == 0 && ptrace(PTRACE_DETACH, injection->pid, 0L, 0L) != 0)
+        error = -errno;
+    close(injection->memory);
+    return error;
+}
+
+bool injection_read(const struct injection *injection, uint64_t address, void *to, size_t size) {
+    return pread(injection->memory, to, size, (off_t)address) == (ssize_t)size;
+}
+
+bool injection_write(const struct injection *injection, uint64_t address, const void *from,
+                     size_t size) {
+    return pwrite(injection->memory, from, size, (off_t)address) == (ssize_t)size;
+}

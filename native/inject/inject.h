@@ -1,0 +1,45 @@
+/* System calls made in another process, through ptrace(2).
+ *
+ * The tracee must be in a stop between two instructions of its own: after a system call's exit, or
+ * where PTRACE_INTERRUPT caught it. */
+#ifndef KSMRUN_INJECT_H
+#define KSMRUN_INJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+struct injection {
+    pid_t pid;
+    int memory; /* descriptor of /proc/PID/mem */
+    /* Of a `syscall` instruction in the tracee. May be moved along with what it lies in. */
+    uint64_t instruction;
+    struct user_regs_struct registers; /* as they will be when the tracee goes on */
+    uint64_t signal_mask;              /* the same */
+    /* SIGSTOP came: it cannot be blocked, and is sent again at the end. */
+    bool has_sigstop;
+};
+
+/* Takes the stopped tracee's registers and blocks its signals. Returns 0 or -errno. */
+int injection_begin(struct injection *injection, pid_t pid);
+
+/* Finds the instruction in the tracee's memory from start to end. */
+bool injection_find_instruction(struct injection *injection, uint64_t start, uint64_t end);
+
+enum { INJECT_LOST = -4096 };
+
+/* Makes the call. Returns what the kernel answered: a value or -errno; INJECT_LOST where the tracee
+ * is gone, or does something that only a kernel at odds with ptrace(2) would let it do. */
+int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]);
+
+/* Puts registers and signal mask back as injection has them and lets the tracee go. Returns 0 or
+ * -errno. */
+int injection_end(struct injection *injection);
+
+/* The tracee's memory. Both return whether all of it was transferred. */
+bool injection_read(const struct injection *injection, uint64_t address, void *to, size_t size);
+bool injection_write(const struct injection *injection, uint64_t address, const void *from,
+                     size_t size);
+
+#endif

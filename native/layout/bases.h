@@ -1,0 +1,24 @@
+/* Where a group's programs have their parts: a secret that follows from the group's key. Pure. */
+#ifndef KSMRUN_BASES_H
+#define KSMRUN_BASES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { KEY_BYTES = 32 };
+
+/* All but the last are page-aligned; each has at least 28 bits that only the key tells. */
+struct bases {
+    uint64_t mmap_top;
+    uint64_t program;
+    uint64_t brk_offset; /* from the end of the program */
+    uint64_t stack_top;
+    uint64_t stack_offset; /* of the initial stack pointer below a boundary of 64 KiB */
+};
+
+/* Of the program whose identity is given; attempt counts up where the answer before cannot be had.
+ */
+struct bases bases_derive(const unsigned char key[KEY_BYTES], const void *identity,
+                          size_t identity_bytes, unsigned attempt);
+
+#endif

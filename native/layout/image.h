@@ -1,0 +1,34 @@
+/* A program as an exec left it, before its first instruction. */
+#ifndef KSMRUN_IMAGE_H
+#define KSMRUN_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../inject/inject.h"
+
+enum { IMAGE_VMAS_MAX = 64 };
+
+struct image_vma {
+    uint64_t start, end;
+    bool is_stack, is_kernels; /* [vvar], [vdso] and their like */
+};
+
+struct image {
+    struct image_vma vmas[IMAGE_VMAS_MAX];
+    int vma_count;
+    uint64_t stack_start, stack_end;
+    uint64_t program_start, program_end, program_align;
+    bool is_movable; /* ET_DYN: a PIE, or a program that brings its own loader */
+    uint64_t vdso;   /* 0 where there is none */
+    /* /proc/PID/stat: what PR_SET_MM_MAP wants to hear again. */
+    uint64_t start_code, end_code, start_data, end_data;
+    uint64_t arg_start, arg_end, env_start, env_end;
+};
+
+/* Reads it all. Returns NULL, or what could not be read. */
+const char *image_read(struct image *image, const struct injection *injection);
+
+#endif

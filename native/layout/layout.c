@@ -1,0 +1,186 @@
+#include "layout.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../exec/child.h"
+#include "../exec/procfile.h"
+#include "mover.h"
+#include "relocate.h"
+#include "sha256.h"
+#include "target.h"
+
+#ifndef PR_SET_PTRACER
+#define PR_SET_PTRACER 0x59616d61
+#endif
+
+/* arch/x86/mm/mmap.c: the mmap area begins the stack limit and the guard gap below this. */
+static const uint64_t task_size = 0x7ffffffff000, stack_guard_gap = 1 << 20;
+
+__attribute__((format(printf, 2, 3))) static int refuse(char reason[LAYOUT_REASON_BYTES],
+                                                        const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, LAYOUT_REASON_BYTES, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+int layout_read_key(const char *file, const char *group, unsigned char key[KEY_BYTES],
+                    char reason[LAYOUT_REASON_BYTES]) {
+    struct stat status;
+    unsigned char bytes[KEY_BYTES + 1];
+    int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (descriptor < 0)
+        return refuse(reason, "the layout key %s: %s; make one with `ksmrun layout key`", file,
+                      strerror(errno));
+    bool is_known = fstat(descriptor, &status) == 0;
+    ssize_t length = read(descriptor, bytes, sizeof bytes);
+    close(descriptor);
+    if (!is_known || length != KEY_BYTES)
+        return refuse(reason,
+                      "the layout key %s is not %d bytes long; make one with `ksmrun layout "
+                      "key`",
+                      file, KEY_BYTES);
+    if ((status.st_mode & 077) != 0 || (status.st_uid != 0 && status.st_uid != geteuid()))
+        return refuse(
+            reason,
+            "the layout key %s can be read by others (mode %04o, owner %u); chmod 400 it, "
+            "and make a new one, as it may be known",
+            file, (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid);
+    if (group == NULL)
+        memcpy(key, bytes, KEY_BYTES);
+    else
+        hmac_sha256(bytes, KEY_BYTES, group, strlen(group), key);
+    return 0;
+}
+
+/* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised. */
+static int arrange(struct arranged *arranged, char reason[LAYOUT_REASON_BYTES]) {
+    struct rlimit stack;
+    int before = personality(0xffffffff);
+    if (before < 0 || getrlimit(RLIMIT_STACK, &stack) != 0)
+        return refuse(reason,
+                      "personality or stack limit cannot be read (%s); allow personality in "
+                      "the seccomp profile",
+                      strerror(errno));
+    arranged->personality = (unsigned long)before;
+    arranged->stack_soft_bytes = stack.rlim_cur;
+    arranged->stack_hard_bytes = stack.rlim_max;
+    rlim_t wanted = task_size - arranged->mmap_top - stack_guard_gap;
+    if (stack.rlim_max != RLIM_INFINITY && stack.rlim_max < wanted)
+        return refuse(reason,
+                      "the hard stack limit is %llu KiB, and the mmap area is placed by a "
+                      "soft one of %llu KiB; raise it (ulimit -Hs unlimited)",
+                      (unsigned long long)stack.rlim_max / 1024, (unsigned long long)wanted / 1024);
+    stack.rlim_cur = wanted;
+    if (personality(arranged->personality | ADDR_NO_RANDOMIZE) < 0)
+        return refuse(reason,
+                      "personality(ADDR_NO_RANDOMIZE) is refused (%s); allow it in the "
+                      "seccomp profile",
+                      strerror(errno));
+    if (setrlimit(RLIMIT_STACK, &stack) == 0)
+        return 0;
+    int error = errno;
+    personality(arranged->personality);
+    return refuse(reason,
+                  "the stack limit cannot be set (%s); allow prlimit64 in the seccomp "
+                  "profile",
+                  strerror(error));
+}
+
+static void undo(const struct arranged *arranged) {
+    struct rlimit stack = {arranged->stack_soft_bytes, arranged->stack_hard_bytes};
+    personality(arranged->personality);
+    setrlimit(RLIMIT_STACK, &stack);
+}
+
+/* The number of PR_SET_MM_MAP is only answered by kernels with CONFIG_CHECKPOINT_RESTORE. */
+static bool can_tell_kernel(void) {
+    unsigned size = 0;
+    return prctl(PR_SET_MM, (long)PR_SET_MM_MAP_SIZE, &size, 0L, 0L) == 0 && size != 0;
+}
+
+static bool would_adopt(void) {
+    int subreaper = 0;
+    return getpid() == 1 ||
+           (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
+}
+
+/* Starts the mover and lets it seize this process. Returns 0 or an errno. */
+static int start_mover(struct mover *mover) {
+    int commands[2] = {-1, -1}, answers[2] = {-1, -1};
+    if (pipe2(commands, O_CLOEXEC) != 0 || pipe2(answers, O_CLOEXEC) != 0)
+        return errno;
+    mover->commands = descriptor_above_stdio(commands[0]);
+    int write_end = descriptor_above_stdio(commands[1]);
+    int read_end = descriptor_above_stdio(answers[0]);
+    mover->answers = descriptor_above_stdio(answers[1]);
+    if (mover->commands < 0 || write_end < 0 || read_end < 0 || mover->answers < 0)
+        return EMFILE;
+    mover->target = getpid();
+    pid_t middle = child_fork();
+    if (middle == 0) {
+        close(write_end);
+        close(read_end);
+        pid_t helper = child_fork();
+        if (helper == 0)
+            mover_run(mover);
+        _exit(helper < 0 ? 1 : 0);
+    }
+    close(mover->commands);
+    close(mover->answers);
+    int answer = EAGAIN;
+    pid_t helper;
+    if (middle > 0 && child_wait(middle) == 0 &&
+        read(read_end, &helper, sizeof helper) == sizeof helper) {
+        /* Yama lets only ancestors trace, but for this (Documentation/admin-guide/LSM/Yama.rst). */
+        prctl(PR_SET_PTRACER, (unsigned long)helper, 0L, 0L, 0L);
+        if (write(write_end, "g", 1) != 1 ||
+            read(read_end, &answer, sizeof answer) != sizeof answer)
+            answer = ESRCH;
+        prctl(PR_SET_PTRACER, 0L, 0L, 0L, 0L);
+    }
+    close(write_end);
+    close(read_end);
+    return answer;
+}
+
+int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
+                 char reason[LAYOUT_REASON_BYTES]) {
+    if (would_adopt())
+        return refuse(reason, "as PID 1 or a subreaper this process would become the parent of the "
+                              "helper that moves the program; start it by an init (--init)");
+    if (child_would_be_init())
+        return refuse(reason, "the helper that moves the program would be the first process of the "
+                              "new PID namespace; use `unshare --fork`");
+    if (!can_tell_kernel())
+        return refuse(reason, "this kernel has no PR_SET_MM_MAP (CONFIG_CHECKPOINT_RESTORE), or a "
+                              "seccomp filter refuses it; allow prctl 35");
+    if (target_may_move(command, reason, LAYOUT_REASON_BYTES) != 0)
+        return -1;
+    struct mover mover = {.command = command};
+    memcpy(mover.key, key, KEY_BYTES);
+    mover.arranged.mmap_top = bases_derive(key, "", 0, 0).mmap_top;
+    if (arrange(&mover.arranged, reason) != 0)
+        return -1;
+    int error = start_mover(&mover);
+    if (error == 0)
+        return 0;
+    undo(&mover.arranged);
+    return refuse(reason,
+                  "this process may not be traced (%s); allow ptrace in the seccomp profile, "
+                  "and kernel.yama.ptrace_scope of 0 or 1; a debugger or strace on it is in "
+                  "the way too",
+                  strerror(error));
+}

@@ -1,0 +1,23 @@
+/* --layout=shared: one secret address layout for the programs of a group.
+ *
+ * A helper that is nobody's child seizes this process, which becomes the program; at the exec,
+ * before the program's first instruction, the helper moves its parts, lets go and ends. Until the
+ * exec all can be undone; from the first move on the program either starts moved, or is killed. */
+#ifndef KSMRUN_LAYOUT_H
+#define KSMRUN_LAYOUT_H
+
+#include "bases.h"
+
+enum { LAYOUT_REASON_BYTES = 512 };
+
+/* Reads a key of KEY_BYTES that nobody else can read; with a group, derives the group's from it.
+ * Returns 0, or -1 with the reason, which ends with what to do. */
+int layout_read_key(const char *file, const char *group, unsigned char key[KEY_BYTES],
+                    char reason[LAYOUT_REASON_BYTES]);
+
+/* Makes the next exec of this process take the layout. command is for messages. Returns 0, or -1
+ * with the reason: then everything is as it was, and the exec gets the kernel's own layout. */
+int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
+                 char reason[LAYOUT_REASON_BYTES]);
+
+#endif

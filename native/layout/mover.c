@@ -1,0 +1,126 @@
+#include "mover.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../exec/descriptors.h"
+#include "../exec/message.h"
+#include "identity.h"
+
+enum { ATTEMPTS_MAX = 16 };
+
+_Noreturn static void give_up(const struct mover *mover, const char *what) {
+    kill(mover->target, SIGKILL);
+    message("PID %d (%s) is killed, as it cannot be moved to the shared layout (%s); start it with "
+            "--layout=random",
+            mover->target, mover->command, what);
+    _exit(1);
+}
+
+static int wait_for(pid_t pid, int *status) {
+    while (waitpid(pid, status, __WALL) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+/* Hands on what happens to the target until its exec, as if nobody watched. */
+static void await_exec(const struct mover *mover) {
+    for (;;) {
+        int status;
+        if (wait_for(mover->target, &status) != 0 || !WIFSTOPPED(status))
+            /* It failed to start anything, and has said why. */
+            _exit(0);
+        int event = status >> 16, signal = WSTOPSIG(status);
+        if (event == PTRACE_EVENT_EXEC)
+            return;
+        bool is_group_stop = event == PTRACE_EVENT_STOP && signal != SIGTRAP;
+        if (is_group_stop)
+            ptrace(PTRACE_LISTEN, mover->target, 0L, 0L);
+        else
+            ptrace(PTRACE_CONT, mover->target, 0L, event == 0 ? (long)signal : 0L);
+    }
+}
+
+/* Registers that are set at the exec's event are overwritten: its end is the place. */
+static void await_end_of_exec(const struct mover *mover) {
+    int status;
+    do {
+        if (ptrace(PTRACE_SYSCALL, mover->target, 0L, 0L) != 0 ||
+            wait_for(mover->target, &status) != 0 || !WIFSTOPPED(status))
+            give_up(mover, "it ended in its exec");
+    } while (WSTOPSIG(status) != (SIGTRAP | 0x80));
+}
+
+static bool find_instruction(struct injection *injection, const struct image *image) {
+    for (int i = 0; i < image->vma_count; i++)
+        if (image->vmas[i].start == image->vdso)
+            return injection_find_instruction(injection, image->vdso, image->vmas[i].end);
+    /* Without a vdso, ld.so has some, or a static program itself; both begin before the end of
+     * their VMA with other code. */
+    uint64_t counter =
+#if defined(__x86_64__)
+        injection->registers.rip;
+#else
+        injection->registers.pc;
+#endif
+    for (int i = 0; i < image->vma_count; i++)
+        if (counter >= image->vmas[i].start && counter < image->vmas[i].end)
+            return injection_find_instruction(injection, image->vmas[i].start, image->vmas[i].end);
+    return false;
+}
+
+static void move(const struct mover *mover) {
+    struct injection injection;
+    struct image image;
+    struct identity identity;
+    struct bases bases;
+    char path[32];
+    if (injection_begin(&injection, mover->target) != 0)
+        give_up(mover, "/proc/PID/mem");
+    const char *failed = image_read(&image, &injection);
+    if (failed != NULL)
+        give_up(mover, failed);
+    if (!find_instruction(&injection, &image))
+        give_up(mover, "it has no system call instruction");
+    snprintf(path, sizeof path, "/proc/%d/exe", mover->target);
+    if (identity_read(&identity, path) != 0)
+        give_up(mover, "its file cannot be read");
+    unsigned attempt = 0;
+    do {
+        bases = bases_derive(mover->key, identity.bytes, identity.length, attempt++);
+    } while (!relocate_fits(&image, &bases) && attempt < ATTEMPTS_MAX);
+    failed = relocate(&injection, &image, &bases, &mover->arranged);
+    if (failed == NULL && injection_end(&injection) != 0)
+        failed = "letting it go";
+    if (failed != NULL)
+        give_up(mover, failed);
+}
+
+void mover_run(struct mover *mover) {
+    pid_t own = getpid();
+    char byte;
+    /* Ctrl-C is for the program; an end of this process before the exec would be its end too. */
+    setsid();
+    descriptors_close_all_but(mover->commands, mover->answers);
+    if (write(mover->answers, &own, sizeof own) != sizeof own ||
+        read(mover->commands, &byte, 1) != 1)
+        _exit(1);
+    /* With all options in the call: a helper that is killed leaves no program half moved. */
+    long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
+    int error = ptrace(PTRACE_SEIZE, mover->target, 0L, options) == 0 ? 0 : errno;
+    if (write(mover->answers, &error, sizeof error) != sizeof error || error != 0)
+        _exit(1);
+    close(mover->answers);
+    close(mover->commands);
+    await_exec(mover);
+    await_end_of_exec(mover);
+    move(mover);
+    _exit(0);
+}

@@ -1,0 +1,21 @@
+/* The helper process that moves the program. */
+#ifndef KSMRUN_MOVER_H
+#define KSMRUN_MOVER_H
+
+#include <sys/types.h>
+
+#include "relocate.h"
+
+struct mover {
+    pid_t target;
+    const char *command;
+    int commands, answers; /* pipes from and to the launcher */
+    unsigned char key[KEY_BYTES];
+    struct arranged arranged;
+};
+
+/* Says its PID, waits for a byte, seizes the target, says how that went (an errno), and moves the
+ * target at its exec. */
+_Noreturn void mover_run(struct mover *mover);
+
+#endif

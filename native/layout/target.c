@@ -1,0 +1,81 @@
+#include "target.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "../exec/procfile.h"
+#include "../exec/search.h"
+
+/* fs/exec.c: exec_binprm follows so many interpreters. */
+enum { INTERPRETERS_MAX = 5, HEAD_BYTES = 256 };
+
+#if defined(__x86_64__)
+enum { MACHINE = EM_X86_64 };
+#else
+enum { MACHINE = EM_AARCH64 };
+#endif
+
+static int refuse(char *reason, size_t reason_bytes, const char *path, const char *what,
+                  const char *todo) {
+    snprintf(reason, reason_bytes, "%s %s; %s", path, what, todo);
+    return -1;
+}
+
+/* A tracer without privilege takes away what these files give (execve(2)). */
+static bool gains_privilege(const char *path, const struct stat *status) {
+    bool is_setgid = (status->st_mode & S_ISGID) != 0 && (status->st_mode & S_IXGRP) != 0;
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1)
+        return false;
+    return (status->st_mode & S_ISUID) != 0 || is_setgid ||
+           getxattr(path, "security.capability", NULL, 0) > 0;
+}
+
+static int check_file(const char *path, const unsigned char *head, ssize_t length, char *reason,
+                      size_t reason_bytes) {
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return 0;
+    if (gains_privilege(path, &status))
+        return refuse(reason, reason_bytes, path,
+                      "changes user, group or capabilities at exec, which it would lose under a "
+                      "tracer",
+                      "start it with --layout=random");
+    if (access(path, R_OK) != 0)
+        return refuse(reason, reason_bytes, path, "cannot be read, so its memory is hidden too",
+                      "chmod +r it");
+    if (length < 20 || memcmp(head, ELFMAG, SELFMAG) != 0)
+        return 0;
+    if (head[EI_CLASS] != ELFCLASS64 || (head[18] | head[19] << 8) != MACHINE)
+        return refuse(reason, reason_bytes, path,
+                      "is a 32-bit program or one of another machine, whose addresses have too few "
+                      "bits to keep secret",
+                      "start it with --layout=random");
+    return 0;
+}
+
+int target_may_move(const char *command, char *reason, size_t reason_bytes) {
+    char path[PATH_MAX];
+    if (!search_find(command, path, sizeof path))
+        return 0;
+    for (int depth = 0; depth <= INTERPRETERS_MAX; depth++) {
+        unsigned char head[HEAD_BYTES];
+        ssize_t length = procfile_read(path, (char *)head, sizeof head);
+        if (check_file(path, head, length, reason, reason_bytes) != 0)
+            return -1;
+        if (length < 3 || head[0] != '#' || head[1] != '!')
+            return 0;
+        const char *start = (const char *)head + 2;
+        start += strspn(start, " \t");
+        snprintf(path, sizeof path, "%.*s", (int)strcspn(start, " \t\r\n"), start);
+    }
+    return 0;
+}
