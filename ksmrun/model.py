@@ -65,6 +65,29 @@ class GuardMode(StrEnum):
     OFF = "off"
 
 
+class LayoutMode(StrEnum):
+    """Where a program lies in its address space: where the kernel puts it, or its group is."""
+
+    RANDOM = "random"
+    SHARED = "shared"
+
+
+class SeedMode(StrEnum):
+    """With a shared layout: one hash seed for the group's interpreters, or each its own."""
+
+    SHARED = "shared"
+    OWN = "own"
+
+
+@dataclass(frozen=True)
+class SharedLayout:
+    """The file with the master key, and what the group's key is derived from it by."""
+
+    key_file: bytes
+    label: str
+    seeds: SeedMode = SeedMode.SHARED
+
+
 @dataclass(frozen=True)
 class Request:
     """What the user asked `ksmrun run` for. The command is bytes: argv need not be UTF-8."""
@@ -81,6 +104,7 @@ class Request:
     expect_maps: int | None = None
     mark_min_bytes: int = 64 << 10
     inherit: bool = True
+    layout: SharedLayout | None = None
 
 
 @dataclass(frozen=True)

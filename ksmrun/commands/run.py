@@ -16,12 +16,15 @@ from ksmrun.model import (
     EXIT_OWN_FAILURE,
     GuardMode,
     KsmrunError,
+    LayoutMode,
     Mechanism,
     MergeMode,
     Plan,
     Probe,
     Refusal,
     Request,
+    SeedMode,
+    SharedLayout,
     ThpMode,
 )
 from ksmrun.plan.launch import needs_judgement, plan_launch, shell_line
@@ -95,6 +98,26 @@ def run(
             help="Whether the shim goes on to COMMAND's children.",
         ),
     ] = True,
+    layout: Annotated[
+        LayoutMode,
+        typer.Option(
+            envvar="KSMRUN_LAYOUT",
+            help="shared: the secret addresses of a group, so that pages full of pointers merge.",
+        ),
+    ] = LayoutMode.RANDOM,
+    layout_group: Annotated[
+        str,
+        typer.Option(
+            envvar="KSMRUN_LAYOUT_GROUP", metavar="NAME", help="Which programs share the layout."
+        ),
+    ] = "default",
+    seeds: Annotated[
+        SeedMode,
+        typer.Option(
+            envvar="KSMRUN_SEEDS",
+            help="With --layout=shared: one hash seed for CPython and Perl too, or their own.",
+        ),
+    ] = SeedMode.SHARED,
     guard: Annotated[
         GuardMode,
         typer.Option(
@@ -143,6 +166,7 @@ def run(
         expect_maps=expect_maps,
         mark_min_bytes=_size_bytes(mark_min),
         inherit=inherit,
+        layout=_layout(layout_group, seeds) if layout is LayoutMode.SHARED else None,
     )
     plan = _plan(request)
     if not quiet:
@@ -152,6 +176,14 @@ def run(
         sys.stdout.buffer.write(shell_line(plan) + b"\n")
         return
     exec_in_place(plan.argv, initial_environment())
+
+
+def _layout(group: str, seeds: SeedMode) -> SharedLayout:
+    # Not at the top: few launches need keys.
+    from ksmrun.host.keys import group_label, keys_folder, master_key
+
+    folder = keys_folder()
+    return SharedLayout(os.fsencode(master_key(folder)), group_label(folder, group), seeds)
 
 
 def _plan(request: Request) -> Plan:

@@ -14,6 +14,7 @@ from ksmrun.model import (
     Probe,
     Refusal,
     Request,
+    SeedMode,
     TargetFacts,
     ThpMode,
 )
@@ -92,6 +93,12 @@ def _options(
         options.append(b"--preload=" + shim)
         if words := _shim_words(request, probe, mechanism):
             options.append(b"--shim=" + b",".join(words))
+    if request.layout is not None:
+        options.append(b"--layout=shared")
+        options.append(b"--layout-key=" + request.layout.key_file)
+        options.append(b"--layout-group=" + request.layout.label.encode())
+        if request.layout.seeds is SeedMode.OWN:
+            options.append(b"--seeds=own")
     if request.thp is ThpMode.OFF:
         options.append(b"--thp=off")
     for wanted, option in (

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../layout/layout.h"
+#include "../layout/seeds.h"
 #include "experiment.h"
 #include "merge.h"
 #include "message.h"
@@ -104,14 +105,18 @@ static bool apply_preload(const struct options *options, char ***envp) {
     return true;
 }
 
-static bool apply_layout(const struct options *options, const char *command) {
+static bool apply_layout(const struct options *options, const char *command, char ***envp) {
     unsigned char key[KEY_BYTES];
     char reason[LAYOUT_REASON_BYTES], what[LAYOUT_REASON_BYTES + 64];
     if (!options->layout_shared)
         return true;
     if (layout_read_key(options->layout_key, options->layout_group, key, reason) == 0 &&
-        layout_begin(command, key, reason) == 0)
+        layout_begin(command, key, reason) == 0) {
+        char **seeded = options->seeds_own ? NULL : seeds_environment(*envp, key);
+        *envp = seeded != NULL ? seeded : *envp;
         return true;
+    }
+    /* Of the kind "what; to do". */
     char *todo = strrchr(reason, ';');
     if (todo != NULL)
         *todo++ = '\0';
@@ -168,7 +173,7 @@ static int run(const struct options *options) {
     if (options->argv0 != NULL)
         options->command[0] = (char *)options->argv0;
     int observer = options->verify ? verify(options, command) : -1;
-    if (!apply_layout(options, command)) {
+    if (!apply_layout(options, command, &envp)) {
         verify_cancel(observer);
         return EXIT_OWN_FAILURE;
     }

@@ -24,6 +24,8 @@ const char options_help[] =
     "  --layout=random|shared  shared: the addresses that all programs with one key get\n"
     "  --layout-key=FILE    32 secret bytes that nobody else can read\n"
     "  --layout-group=NAME  derive the key of this group from FILE\n"
+    "  --seeds=shared|own   with a shared layout: also one hash seed for CPython and Perl "
+    "(default)\n"
     "  --argv0=NAME         give COMMAND this argv[0]\n"
     "  --require            do not start COMMAND if merging cannot be had (exit 125)\n"
     "  --require-max-map-count=N  do not start COMMAND where vm.max_map_count is less (exit 125)\n"
@@ -45,6 +47,7 @@ enum option_id {
     OPTION_LAYOUT,
     OPTION_LAYOUT_KEY,
     OPTION_LAYOUT_GROUP,
+    OPTION_SEEDS,
     OPTION_ARGV0,
     OPTION_REQUIRE,
     OPTION_REQUIRE_MAX_MAP_COUNT,
@@ -64,6 +67,7 @@ static const struct option long_options[] = {
     {"layout", required_argument, NULL, OPTION_LAYOUT},
     {"layout-key", required_argument, NULL, OPTION_LAYOUT_KEY},
     {"layout-group", required_argument, NULL, OPTION_LAYOUT_GROUP},
+    {"seeds", required_argument, NULL, OPTION_SEEDS},
     {"argv0", required_argument, NULL, OPTION_ARGV0},
     {"require", no_argument, NULL, OPTION_REQUIRE},
     {"require-max-map-count", required_argument, NULL, OPTION_REQUIRE_MAX_MAP_COUNT},
@@ -193,6 +197,13 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             break;
         case OPTION_LAYOUT_GROUP:
             options->layout_group = optarg;
+            break;
+        case OPTION_SEEDS:
+            options->seeds_own = strcmp(optarg, "own") == 0;
+            if (!options->seeds_own && strcmp(optarg, "shared") != 0) {
+                snprintf(error, error_size, "--seeds is shared or own, not '%s'", optarg);
+                return false;
+            }
             break;
         case OPTION_ARGV0:
             options->argv0 = optarg;

@@ -1,0 +1,61 @@
+"""`ksmrun layout`: the keys of shared layouts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ksmrun.host.keys import group_key, keys_folder, rotate, write_group_key
+from ksmrun.model import KsmrunError
+
+GROUP = Annotated[str, typer.Argument(metavar="GROUP", help="The name given to --layout-group.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    group = typer.Typer(
+        no_args_is_help=True,
+        help="Keys of shared address layouts.",
+        epilog="Example: sudo ksmrun layout rotate games",
+    )
+    group.command("key", epilog="Example: sudo ksmrun layout key games --output /etc/games.key")(
+        key
+    )
+    group.command("rotate", epilog="Example: sudo ksmrun layout rotate games")(rotate_layout)
+    app.add_typer(group, name="layout")
+
+
+def key(
+    group: GROUP,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A new file, mode 0400; else to stdout, as bytes."),
+    ] = None,
+) -> None:
+    """Hand out a group's key. For `ksmrun-exec --layout-key` where the master is not at hand.
+
+    Who has it knows every address of the group's programs.
+    """
+    if output is not None:
+        write_group_key(keys_folder(), group, output)
+        return
+    if sys.stdout.isatty():
+        raise KsmrunError(
+            "a key is secret, and this is a terminal", "give --output FILE, or a pipe"
+        )
+    sys.stdout.buffer.write(group_key(keys_folder(), group))
+
+
+def rotate_layout(
+    group: Annotated[
+        str | None, typer.Argument(metavar="[GROUP]", help="One group; else all of them.")
+    ] = None,
+) -> None:
+    """Give later launches another layout. What runs keeps its own.
+
+    Do it when a program of the group crashes again and again: somebody may be guessing.
+    """
+    rotate(keys_folder(), group)

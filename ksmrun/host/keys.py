@@ -1,0 +1,125 @@
+"""The keys of shared layouts: a master, new at each boot, from which each group's key follows."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
+
+KEY_BYTES = 32
+SCHEMA = "ksmrun-layout-1"
+GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def keys_folder() -> Path:
+    """Root's in /run, which a reboot empties; others' in their runtime folder."""
+    if given := os.environ.get("KSMRUN_LAYOUT_DIR"):
+        return Path(given)
+    if os.geteuid() == 0:
+        return Path("/run/ksmrun/layout")
+    if base := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(base) / "ksmrun/layout"
+    raise KsmrunError(
+        "XDG_RUNTIME_DIR is not set, where this user's layout key would lie",
+        "log in with a session, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
+        EXIT_OWN_FAILURE,
+    )
+
+
+def master_key(folder: Path) -> Path:
+    """The file, made where it is not there. Two that make it at once get the same."""
+    file = folder / "master.key"
+    if not file.exists():
+        with _explained(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            temporary = folder / f".master.key.{os.getpid()}"
+            _write_secret(temporary, secrets.token_bytes(KEY_BYTES), 0o600)
+            try:
+                with contextlib.suppress(FileExistsError):
+                    file.hardlink_to(temporary)
+            finally:
+                temporary.unlink()
+    return file
+
+
+def group_label(folder: Path, group: str) -> str:
+    """What the group's key is derived by: its name, and how often it was rotated."""
+    if GROUP.fullmatch(group) is None:
+        raise KsmrunError(
+            f"a group's name has 1 to 64 letters, digits, dots, dashes, underscores, not {group!r}",
+            "for example --layout-group=games",
+            EXIT_OWN_FAILURE,
+        )
+    return f"{group}#{_generations(folder).get(group, 0)}"
+
+
+def group_key(folder: Path, group: str) -> bytes:
+    """HMAC-SHA256 of the label, as ksmrun-exec derives it too."""
+    with _explained(folder):
+        master = master_key(folder).read_bytes()
+    return hmac.new(master, group_label(folder, group).encode(), hashlib.sha256).digest()
+
+
+def write_group_key(folder: Path, group: str, output: Path) -> None:
+    """To a file that only its owner can read. Raises KsmrunError where it exists."""
+    key = group_key(folder, group)
+    with _explained(output):
+        _write_secret(output, key, 0o400)
+
+
+def rotate(folder: Path, group: str | None) -> None:
+    """Later launches get another layout: of one group, or of all."""
+    with _explained(folder):
+        if group is None:
+            (folder / "master.key").unlink(missing_ok=True)
+            master_key(folder)
+            return
+        group_label(folder, group)
+        generations = _generations(folder)
+        generations[group] = generations.get(group, 0) + 1
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = folder / f".generations.{os.getpid()}"
+        temporary.write_text(json.dumps({"schema": SCHEMA, "generations": generations}))
+        temporary.replace(folder / "generations.json")
+
+
+def _generations(folder: Path) -> dict[str, int]:
+    file = folder / "generations.json"
+    try:
+        data = json.loads(file.read_text())
+        return {str(name): int(count) for name, count in data["generations"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise KsmrunError(
+            f"{file} is not readable ({error})",
+            "remove it: all groups then start again with another layout",
+            EXIT_OWN_FAILURE,
+        ) from error
+
+
+def _write_secret(file: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as output:
+        os.fchmod(descriptor, mode)
+        output.write(data)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise KsmrunError(
+            f"{error.filename or path}: {error.strerror}",
+            "look at its folder and modes; root's keys lie in /run/ksmrun/layout",
+            EXIT_OWN_FAILURE,
+        ) from error
