@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,14 +95,14 @@ bool injection_find_instruction(struct injection *injection, uint64_t start, uin
     return false;
 }
 
-/* Goes on to the next entry to or exit from a system call. */
-static bool go_on(struct injection *injection) {
+bool inject_go_on(pid_t pid) {
     enum { STOPS_MAX = 1000 };
+    long request = PTRACE_SYSCALL, signal_to_give = 0;
     for (int stops = 0; stops < STOPS_MAX; stops++) {
         int status;
-        if (ptrace(PTRACE_SYSCALL, injection->pid, 0L, 0L) != 0)
+        if (ptrace((int)request, pid, 0L, signal_to_give) != 0)
             return false;
-        while (waitpid(injection->pid, &status, __WALL) < 0)
+        while (waitpid(pid, &status, __WALL) < 0)
             if (errno != EINTR)
                 return false;
         if (!WIFSTOPPED(status))
@@ -112,10 +111,13 @@ static bool go_on(struct injection *injection) {
         /* PTRACE_O_TRACESYSGOOD */
         if (signal == (SIGTRAP | 0x80))
             return true;
-        /* A fault in code that is not the program's: nothing that could be deferred. */
+        /* A fault in code that is not the program's: nothing that could be put off. */
         if (event == 0 && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL))
             return false;
-        injection->has_sigstop |= event == 0 && signal == SIGSTOP;
+        /* SIGSTOP cannot be blocked: it stops the tracee here as anywhere, until SIGCONT. */
+        signal_to_give = event == 0 && signal == SIGSTOP ? SIGSTOP : 0;
+        bool is_stopped = event == PTRACE_EVENT_STOP && signal != SIGTRAP;
+        request = is_stopped ? PTRACE_LISTEN : PTRACE_SYSCALL;
     }
     return false;
 }
@@ -123,8 +125,8 @@ static bool go_on(struct injection *injection) {
 int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]) {
     struct user_regs_struct registers = injection->registers;
     set_call(&registers, injection->instruction, number, arguments);
-    if (set_registers(injection->pid, &registers) != 0 || !go_on(injection) || !go_on(injection) ||
-        get_registers(injection->pid, &registers) != 0)
+    if (set_registers(injection->pid, &registers) != 0 || !inject_go_on(injection->pid) ||
+        !inject_go_on(injection->pid) || get_registers(injection->pid, &registers) != 0)
         return INJECT_LOST;
     return result_of(&registers);
 }
@@ -133,8 +135,6 @@ int injection_end(struct injection *injection) {
     int error = set_registers(injection->pid, &injection->registers);
     if (error == 0)
         error = set_signal_mask(injection->pid, injection->signal_mask);
-    if (error == 0 && injection->has_sigstop)
-        syscall(SYS_tgkill, injection->pid, injection->pid, SIGSTOP);
     if (error == 0 && ptrace(PTRACE_DETACH, injection->pid, 0L, 0L) != 0)
         error = -errno;
     close(injection->memory);

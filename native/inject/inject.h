@@ -17,9 +17,11 @@ struct injection {
     uint64_t instruction;
     struct user_regs_struct registers; /* as they will be when the tracee goes on */
     uint64_t signal_mask;              /* the same */
-    /* SIGSTOP came: it cannot be blocked, and is sent again at the end. */
-    bool has_sigstop;
 };
+
+/* Lets the tracee run to the next entry to or exit from a system call; a stop signal stops it on
+ * the way, as it would without a tracer. Returns false where the tracee is gone or at fault. */
+bool inject_go_on(pid_t pid);
 
 /* Takes the stopped tracee's registers and blocks its signals. Returns 0 or -errno. */
 int injection_begin(struct injection *injection, pid_t pid);

@@ -48,16 +48,6 @@ static void await_exec(const struct mover *mover) {
     }
 }
 
-/* Registers that are set at the exec's event are overwritten: its end is the place. */
-static void await_end_of_exec(const struct mover *mover) {
-    int status;
-    do {
-        if (ptrace(PTRACE_SYSCALL, mover->target, 0L, 0L) != 0 ||
-            wait_for(mover->target, &status) != 0 || !WIFSTOPPED(status))
-            give_up(mover, "it ended in its exec");
-    } while (WSTOPSIG(status) != (SIGTRAP | 0x80));
-}
-
 static bool find_instruction(struct injection *injection, const struct image *image) {
     for (int i = 0; i < image->vma_count; i++)
         if (image->vmas[i].start == image->vdso)
@@ -120,7 +110,9 @@ void mover_run(struct mover *mover) {
     close(mover->answers);
     close(mover->commands);
     await_exec(mover);
-    await_end_of_exec(mover);
+    /* Registers that are set at the exec's event are overwritten: its end is the place. */
+    if (!inject_go_on(mover->target))
+        give_up(mover, "it ended in its exec");
     move(mover);
     _exit(0);
 }

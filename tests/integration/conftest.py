@@ -192,10 +192,10 @@ def value(name: str) -> str:
 
 
 def start_equal_programs(
-    launcher: str, count: int, mib: int = 8, command: Sequence[str] = ()
+    launcher: str, count: int, mib: int = 8, command: Sequence[str] = (), code: str = ""
 ) -> list[subprocess.Popen[bytes]]:
     """Programs that hold the same bytes, ready when this returns."""
-    code = (
+    code = code or (
         "import random, sys\nrandom.seed(1)\n"
         f"data = random.randbytes({mib} << 20)\n"
         "print('ready', flush=True)\nsys.stdin.read()"

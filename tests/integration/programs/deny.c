@@ -1,24 +1,28 @@
-/* deny NUMBER... -- COMMAND: runs COMMAND under a seccomp filter that answers prctl 67 with the
- * errno given first (0 fakes success), as container profiles do. */
+/* deny ERRNO[:CALL[:ARGUMENT]] COMMAND...: runs COMMAND under a seccomp filter that answers a
+ * system call with this errno (0 fakes success), as container profiles do: prctl 67 unless a number
+ * is given, and with an ARGUMENT only where that is its first one. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 int main(int argc, char **argv) {
-    if (argc < 3)
+    unsigned error, call = SYS_prctl, argument = 67;
+    int given = argc < 3 ? 0 : sscanf(argv[1], "%u:%u:%u", &error, &call, &argument);
+    if (given < 1)
         return 99;
-    unsigned error = (unsigned)strtoul(argv[1], NULL, 10);
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 67, 0, 1),
+        /* Without an argument both ways lead to the refusal. */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, argument, 0, given == 2 ? 0 : 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
