@@ -142,6 +142,8 @@ class TargetFacts:
 
     Where the command is a script, interpreters lists the files it is followed through, and the
     other fields tell of the last of them. Unreadable is None, with the reason in note.
+    capabilities: the file gives some. needs_first_preload: it links a sanitizer that wants to be
+    the first library.
     """
 
     path: str | None
@@ -154,6 +156,8 @@ class TargetFacts:
     libc: str | None = None
     setuid: bool | None = None
     setgid: bool | None = None
+    capabilities: bool | None = None
+    needs_first_preload: bool | None = None
     note: str | None = None
 
 

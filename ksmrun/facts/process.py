@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +15,12 @@ from ksmrun.model import Sweeper
 SMAPS_HEAD_BYTES = 1 << 16
 # The name of the shim's thread and of its status file (native/preload/).
 SWEEPER = "ksmrun-sweep"
+STATUS_BYTES = 160
+STATUS = re.compile(
+    r"work=(mark|join) state=(at-work|stopped-at-map-limit|stopped-too-many-unmergeable"
+    r"|ended-madvise-fails) sweeps=(\d{1,18}) vmas=(\d{1,9}) vmas_max=(\d{1,9})"
+    r" marked_bytes=(\d{1,18}) *\n"
+)
 
 
 @dataclass(frozen=True)
@@ -78,27 +87,37 @@ def has_marked_memory(folder: Path) -> bool:
 
 
 def read_sweeper(folder: Path) -> Sweeper | None:
-    """The status of the shim's thread, which lies in its own descriptor table. Raises OSError."""
+    """The status of the shim's thread, which lies in its own descriptor table. Raises OSError.
+
+    Any process may call a thread so: what it says is believed only where it has the form.
+    """
     for task in (folder / "task").iterdir():
         if (task / "comm").read_text(errors="replace").strip() != SWEEPER:
             continue
         for file in (task / "fd").iterdir():
             if str(file.readlink()).startswith(f"/memfd:{SWEEPER}"):
-                return _parse_status(file.read_text(encoding="ascii", errors="replace"))
+                return _parse_status(_read_status(file))
         return _parse_status("")
     return None
 
 
+def _read_status(file: Path) -> str:
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        return os.read(descriptor, STATUS_BYTES).decode("ascii", "replace")
+    finally:
+        os.close(descriptor)
+
+
 def _parse_status(text: str) -> Sweeper:
-    fields = dict(word.split("=", 1) for word in text.split() if "=" in word)
-    return Sweeper(
-        work=fields.get("work", "unknown"),
-        state=fields.get("state", "starting"),
-        sweeps=parse_int(fields.get("sweeps", "")),
-        vmas=parse_int(fields.get("vmas", "")),
-        vmas_max=parse_int(fields.get("vmas_max", "")),
-        marked_bytes=parse_int(fields.get("marked_bytes", "")),
-    )
+    found = STATUS.match(text)
+    if found is None:
+        return Sweeper("unknown", "starting", None, None, None, None)
+    work, state, *numbers = found.groups()
+    sweeps, vmas, vmas_max, marked_bytes = map(int, numbers)
+    return Sweeper(work, state, sweeps, vmas, vmas_max, marked_bytes)
 
 
 def read_memory(folder: Path) -> Memory:

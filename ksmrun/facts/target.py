@@ -89,6 +89,7 @@ def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
         setuid=bool(status.st_mode & stat.S_ISUID),
         # A file without group execution that has the bit asks for mandatory locking instead.
         setgid=bool(status.st_mode & stat.S_ISGID and status.st_mode & stat.S_IXGRP),
+        capabilities=_has_capabilities(path),
     )
     try:
         with path.open("rb") as file:
@@ -97,6 +98,7 @@ def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
             kinds = {segment["p_type"] for segment in elf.iter_segments()}
             return replace(
                 facts,
+                needs_first_preload=_links_sanitizer(elf),
                 elf_class_bits=elf.elfclass,
                 machine=MACHINES.get(elf["e_machine"], str(elf["e_machine"])),
                 # A static-pie has a dynamic section but asks for no loader.
@@ -123,6 +125,23 @@ def _loader(elf: object) -> str | None:
         if segment["p_type"] == "PT_INTERP":
             return str(segment.get_interp_name())
     return None
+
+
+def _has_capabilities(path: Path) -> bool:
+    """capabilities(7): a file's are in an extended attribute."""
+    try:
+        return bool(os.getxattr(path, "security.capability"))
+    except OSError:
+        return False
+
+
+def _links_sanitizer(elf: object) -> bool:
+    """AddressSanitizer ends a program where another library comes before its own."""
+    dynamic = elf.get_section_by_name(".dynamic")  # type: ignore[attr-defined]
+    if dynamic is None:
+        return False
+    needed = (tag.needed for tag in dynamic.iter_tags() if tag.entry.d_tag == "DT_NEEDED")
+    return any(name.startswith("libasan.so") for name in needed)
 
 
 def _libc(loader: str) -> str:

@@ -115,7 +115,7 @@ def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism) -> 
     words = []
     if mechanism is Mechanism.MARK:
         words = [b"mark", b"min=%d" % request.mark_min_bytes]
-        words.append(b"reserve=%d" % int(request.map_reserve * 100))
+        words.append(b"reserve=%d" % min(99, round(request.map_reserve * 100)))
     elif probe is not None and probe.vmas_merge is False:
         words = [b"join"]
     return words if request.inherit else [*words, b"once"]

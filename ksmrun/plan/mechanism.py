@@ -111,6 +111,10 @@ def _not_preloadable(target: TargetFacts, shim: bytes | None) -> str | None:
         return "its path holds a blank or a colon, at which ld.so splits LD_PRELOAD"
     if target.setuid or target.setgid:
         return "the program changes user or group at exec, and ld.so ignores LD_PRELOAD then"
+    if target.capabilities:
+        return "the program gets capabilities at exec, and ld.so ignores LD_PRELOAD then"
+    if target.needs_first_preload:
+        return "the program is built with AddressSanitizer, which wants no library before its own"
     if target.dynamic is False:
         return "the program is statically linked"
     return None

@@ -12,6 +12,8 @@
 
 #include "../layout/layout.h"
 #include "../layout/seeds.h"
+#include "../preload/filter.h"
+#include "child.h"
 #include "experiment.h"
 #include "merge.h"
 #include "message.h"
@@ -52,6 +54,10 @@ static bool marks(const struct options *options) {
     return options->shim != NULL && strstr(options->shim, "mark") != NULL;
 }
 
+static bool sweeps(const struct options *options) {
+    return marks(options) || (options->shim != NULL && strstr(options->shim, "join") != NULL);
+}
+
 static bool apply_merge(const struct options *options) {
     if (options->merge == MERGE_KEEP)
         return true;
@@ -84,6 +90,19 @@ static bool apply_thp(const struct options *options) {
     return fail_open(options, what, "allow prctl 41 in the seccomp profile, or leave --thp out");
 }
 
+/* A filter that is in force already kills the program, if it kills a call of the shim's thread: so
+ * a child tries them. */
+static bool shim_would_live(void) {
+    if (!merge_is_filtered())
+        return true;
+    pid_t child = child_would_be_init() ? -1 : child_fork();
+    if (child == 0) {
+        filter_try_calls();
+        _exit(0);
+    }
+    return child > 0 && child_wait(child) == 0;
+}
+
 /* Without merging, a shim that was inherited must not set the flag or mark. */
 static bool apply_preload(const struct options *options, char ***envp) {
     const char *file = options->preload;
@@ -96,7 +115,17 @@ static bool apply_preload(const struct options *options, char ***envp) {
         snprintf(what, sizeof what, "cannot preload '%s': %s", file, strerror(errno));
         return fail_open(options, what, "check the path and its modes");
     }
-    char **extended = preload_environment(*envp, file, options->shim);
+    const char *shim = options->shim;
+    if (sweeps(options) && !shim_would_live()) {
+        if (!fail_open(options,
+                       "the shim starts no thread, which the seccomp filter in force would kill: "
+                       "memory is not marked, VMAs are not joined",
+                       "allow capset, clone, madvise, prctl and unshare in the profile"))
+            return false;
+        shim = NULL;
+        file = marks(options) ? NULL : file;
+    }
+    char **extended = preload_environment(*envp, file, shim);
     if (extended == NULL)
         return fail_open(options, "cannot preload: no memory", "free memory, then start it again");
     *envp = extended;

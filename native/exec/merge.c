@@ -33,7 +33,7 @@ static bool has_ksm(void) {
     return has;
 }
 
-static bool is_filtered(void) {
+bool merge_is_filtered(void) {
     char status[4096];
     if (procfile_read("/proc/self/status", status, sizeof status) < 0)
         return prctl(PR_GET_SECCOMP, 0L, 0L, 0L, 0L) == 2;
@@ -54,11 +54,11 @@ static enum merge_obstacle diagnose(int error) {
         return OBSTACLE_NO_MEMORY;
     /* 0: success claimed but not true. The kernel's own errors are EINVAL, ENOMEM and EINTR. */
     if (error != EINVAL && error != EINTR)
-        return is_filtered() ? OBSTACLE_SECCOMP : OBSTACLE_NOT_PASSED_ON;
+        return merge_is_filtered() ? OBSTACLE_SECCOMP : OBSTACLE_NOT_PASSED_ON;
     if (error == EINTR)
         return OBSTACLE_UNKNOWN;
     if (kernel_has_prctl())
-        return is_filtered() ? OBSTACLE_SECCOMP : OBSTACLE_NOT_PASSED_ON;
+        return merge_is_filtered() ? OBSTACLE_SECCOMP : OBSTACLE_NOT_PASSED_ON;
     return has_ksm() ? OBSTACLE_KERNEL_TOO_OLD : OBSTACLE_NO_KSM;
 }
 

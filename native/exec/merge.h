@@ -17,6 +17,9 @@ enum merge_obstacle {
 /* 1 the flag is set, 0 it is not, or -errno. */
 int merge_get(void);
 
+/* Whether a seccomp filter is in force. */
+bool merge_is_filtered(void);
+
 /* Sets or clears the flag and reads it back. *error is the errno of the prctl, 0 where the prctl
  * claimed success but the flag reads otherwise. */
 enum merge_obstacle merge_set(bool on, int *error);

@@ -158,6 +158,9 @@ static int start_mover(struct mover *mover) {
 
 int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
                  char reason[LAYOUT_REASON_BYTES]) {
+#if !defined(__x86_64__)
+    return refuse(reason, "shared layouts are for x86_64 so far; start it with --layout=random");
+#endif
     if (would_adopt())
         return refuse(reason, "as PID 1 or a subreaper this process would become the parent of the "
                               "helper that moves the program; start it by an init (--init)");

@@ -15,7 +15,9 @@ static bool is_within(const struct excluded_range *range, uintptr_t start, uintp
 static bool is_known(const struct excluded *excluded, uintptr_t start, uintptr_t end) {
     for (int i = 0; i < atomic_load(&excluded->used); i++) {
         uintptr_t range_end = atomic_load(&excluded->ranges[i].end);
-        if (range_end >= end && atomic_load(&excluded->ranges[i].start) <= start)
+        uintptr_t range_start = atomic_load(&excluded->ranges[i].start);
+        /* 0: another thread is about to fill it in. */
+        if (range_end >= end && range_start <= start && range_start != 0)
             return true;
     }
     return false;
@@ -50,6 +52,12 @@ static void forget(struct excluded_range *range) {
     /* In this order, so that whoever takes it next finds a start of 0. */
     atomic_store(&range->start, 0);
     atomic_store(&range->end, 0);
+}
+
+void excluded_mend(struct excluded *excluded) {
+    for (int i = 0; i < atomic_load(&excluded->used); i++)
+        if (atomic_load(&excluded->ranges[i].start) == 0)
+            atomic_store(&excluded->ranges[i].end, 0);
 }
 
 void excluded_remove(struct excluded *excluded, uintptr_t start, uintptr_t end) {

@@ -24,6 +24,9 @@ struct excluded {
 
 void excluded_add(struct excluded *excluded, uintptr_t start, uintptr_t end);
 
+/* In a child that was forked while another thread filled one in: that thread is not here. */
+void excluded_mend(struct excluded *excluded);
+
 /* The program wants these bytes merged after all. */
 void excluded_remove(struct excluded *excluded, uintptr_t start, uintptr_t end);
 

@@ -26,8 +26,12 @@ uint32_t filter_answer(const struct sock_fprog *program, long number, const long
  * with an errno. */
 bool filter_lets_sweeper_live(const struct sock_fprog *program);
 
-/* Leaves this thread no system call but those of the sweeper's loop. Fails silently where there is
- * no seccomp. */
-void filter_confine(void);
+/* Leaves this thread no system call but those of the sweeper's loop. Returns whether that was done.
+ */
+bool filter_confine(void);
+
+/* Makes, to no effect, the calls that a sweeper makes: a process that is under a filter already can
+ * find out in a child whether that one kills. */
+void filter_try_calls(void);
 
 #endif

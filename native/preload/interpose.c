@@ -64,33 +64,30 @@ static long call_alone(long number, const long argument[6], long what) {
     return result;
 }
 
-static void heed_filter(long result, const void *program) {
-    if (result == 0 && !filter_lets_sweeper_live(program))
-        sweeper_stay_away();
+/* A filter that is set with the sweeper there would leave it out, which is a way around it, or with
+ * SECCOMP_FILTER_FLAG_TSYNC fail, as the sweeper has one of its own (seccomp(2)). */
+static long set_filter(long number, const long argument[6], const void *program) {
+    bool has_left = sweeper_leave();
+    long result = system_call(number, argument);
+    bool has_listener = number == NUMBER_SECCOMP && argument[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    bool is_set = has_listener ? result >= 0 : result == 0;
+    if (is_set && !filter_lets_sweeper_live(program))
+        sweeper_stay_away(has_left);
+    else if (has_left)
+        sweeper_come_back();
+    return result;
 }
 
 static long control(const long argument[6]) {
-    long result = system_call(NUMBER_PRCTL, argument);
-    if (argument[0] != PR_SET_SECCOMP)
-        return result;
-    if (argument[1] == SECCOMP_MODE_FILTER)
-        heed_filter(result, (const void *)argument[2]);
-    else if (result == 0)
-        sweeper_stay_away();
-    return result;
+    if (argument[0] == PR_SET_SECCOMP && argument[1] == SECCOMP_MODE_FILTER)
+        return set_filter(NUMBER_PRCTL, argument, (const void *)argument[2]);
+    return system_call(NUMBER_PRCTL, argument);
 }
 
-/* seccomp(2): every thread gets the filter, or none does if one has another of its own, as the
- * sweeper has. */
 static long filter(const long argument[6]) {
-    bool is_filter = argument[0] == SECCOMP_SET_MODE_FILTER;
-    bool has_left = is_filter && argument[1] & SECCOMP_FILTER_FLAG_TSYNC && sweeper_leave();
-    long result = system_call(NUMBER_SECCOMP, argument);
-    if (is_filter)
-        heed_filter(result, (const void *)argument[2]);
-    if (has_left)
-        sweeper_come_back();
-    return result;
+    if (argument[0] == SECCOMP_SET_MODE_FILTER)
+        return set_filter(NUMBER_SECCOMP, argument, (const void *)argument[2]);
+    return system_call(NUMBER_SECCOMP, argument);
 }
 
 static long route(long number, const long argument[6]) {
@@ -105,6 +102,9 @@ static long route(long number, const long argument[6]) {
         return call_alone(number, argument, argument[0]);
     case NUMBER_SETNS:
         return call_alone(number, argument, argument[1]);
+    case NUMBER_EXIT:
+        sweeper_look_soon();
+        return system_call(number, argument);
     default:
         return system_call(number, argument);
     }

@@ -60,7 +60,7 @@ static void set_flag(void) {
 }
 
 static void begin_sweeping(const struct settings *settings) {
-    struct sweeper_options options = {
+    struct thread_options options = {
         .work = settings->mark ? SWEEP_MARK : SWEEP_JOIN,
         .page_bytes = getauxval != NULL ? getauxval(AT_PAGESZ) : PAGE_BYTES,
         .mark_min_bytes = settings->mark_min_bytes,

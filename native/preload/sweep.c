@@ -19,6 +19,7 @@ struct run {
     size_t writable_bytes;
     size_t vmas;
     char perms[4];
+    uintptr_t first_end; /* of its first VMA */
     bool grows_up, grows_down;
 };
 
@@ -96,15 +97,25 @@ static void undo_excluded(const struct excluded *excluded, uintptr_t start, uint
 
 /* Memory that is added to an area and used before the next sweep never joins what is marked
  * already: while their flags differ they get different anon_vmas (mm/vma.c: anon_vma_compatible).
- * So a page is left unmarked at the edge where an area grows. What is added joins that page, and so
- * does, when it is marked, all before the page join the rest, as they were one VMA once. */
+ *
+ * So a page is left unmarked at the end of the heap. What is added joins that page, and so does,
+ * when it is marked, all before the page join the rest, as they were one VMA once. Mappings are not
+ * cut like that, as mremap(2) takes one VMA only. Where they grow by new ones below, the first
+ * waits until it has stopped growing, or is as large as what is marked: few are left apart then. */
 static void mark(struct walk *walk, const struct run *run) {
     struct sweep *sweep = walk->sweep;
     update_state(walk);
     if (run->writable_bytes < sweep->mark_min_bytes || sweep->state != SWEEP_AT_WORK)
         return;
-    uintptr_t start = run->start + (run->grows_down ? sweep->page_bytes : 0);
-    uintptr_t end = run->end - (run->grows_up ? sweep->page_bytes : 0);
+    uintptr_t start = run->start, end = run->end - (run->grows_up ? sweep->page_bytes : 0);
+    if (run->grows_down) {
+        bool has_grown = run->start != sweep->lowest_start;
+        if (has_grown && run->first_end - run->start < run->end - run->first_end) {
+            start = run->first_end;
+            sweep->has_postponed = true;
+        }
+        sweep->lowest_start = run->start;
+    }
     if (start >= end)
         return;
     long result = advise(start, end, MADV_MERGEABLE);
@@ -143,6 +154,7 @@ static void visit(struct walk *walk, const struct vma *vma) {
     if (wanted) {
         if (run->vmas == 0) {
             run->start = vma->start;
+            run->first_end = vma->end;
             run->grows_down = !vma->is_heap && vma->start - walk->end >= growth_gap_bytes;
             for (int i = 0; i < 4; i++)
                 run->perms[i] = vma->perms[i];
@@ -164,6 +176,7 @@ bool sweep_once(struct sweep *sweep) {
     sweep->state = SWEEP_AT_WORK;
     sweep->marked_bytes = 0;
     sweep->has_sparse = false;
+    sweep->has_postponed = false;
     unsigned long long offset = 0;
     for (;;) {
         long length = pread_at(sweep->maps, sweep->buffer, sweep->buffer_bytes, offset);

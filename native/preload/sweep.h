@@ -39,6 +39,10 @@ struct sweep {
     size_t vmas;
     size_t marked_bytes; /* writable ones */
     bool has_sparse;
+    /* The lowest mapping below which there is much room, where new ones go; and whether it waits
+     * for being marked until it has stopped growing. */
+    uintptr_t lowest_start;
+    bool has_postponed;
 };
 
 /* Returns false where maps cannot be read. Ends early when told to leave. */

@@ -1,4 +1,4 @@
-/* The thread that sweeps. See sweeper.c. */
+/* The sweeping thread of this process: there, away, or for good gone. See sweeper.c. */
 #ifndef KSMRUN_SWEEPER_H
 #define KSMRUN_SWEEPER_H
 
@@ -6,31 +6,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sweep.h"
+#include "thread.h"
 
-struct sweeper_options {
-    enum sweep_work work;
-    size_t page_bytes;
-    size_t mark_min_bytes;
-    unsigned map_reserve_percent;
-};
-
-/* Starts the thread. Without memory, threads or /proc there is none, and nothing is marked. */
-void sweeper_begin(const struct sweeper_options *options);
+/* Starts the thread. Without memory, threads or /proc there is none, and nothing is swept. */
+void sweeper_begin(const struct thread_options *options);
 
 /* For a child that was just forked: the thread did not come along. */
 void sweeper_begin_in_child(void);
 
 /* Ends the thread of this process, if there is one, and returns when the kernel has forgotten it.
- * Returns whether one of the next two is to be called. */
+ * Returns whether one of the next three is to be called. */
 bool sweeper_leave(void);
 void sweeper_come_back(void);
 /* When the program next calls mmap. */
 void sweeper_come_back_later(void);
+/* Never: a new thread would not survive the filter that the program has put on itself, and nor
+ * might the calls that ask for it. has_left: as sweeper_leave said. */
+void sweeper_stay_away(bool has_left);
+
 void sweeper_come_back_if_away(void);
 
-/* A new thread would not survive the filter that the program has put on itself. */
-void sweeper_stay_away(void);
+/* A thread of the program's ends by a plain exit(2): it may be the last one. */
+void sweeper_look_soon(void);
 
 /* What the program advises itself, before the kernel hears of it. */
 void sweeper_note_advice(uintptr_t start, size_t length, int advice);

@@ -21,13 +21,14 @@ enum {
     NUMBER_RT_SIGPROCMASK = 14,
     NUMBER_PREAD64 = 17,
     NUMBER_PWRITE64 = 18,
-    NUMBER_SCHED_YIELD = 24,
     NUMBER_MADVISE = 28,
     NUMBER_GETPID = 39,
     NUMBER_CLONE = 56,
     NUMBER_EXIT = 60,
     NUMBER_UNAME = 63,
+    NUMBER_GETPPID = 110,
     NUMBER_CAPSET = 126,
+    NUMBER_SCHED_SETSCHEDULER = 144,
     NUMBER_PRCTL = 157,
     NUMBER_FUTEX = 202,
     NUMBER_GETDENTS64 = 217,
@@ -79,10 +80,11 @@ enum {
     NUMBER_EXIT = 1,
     NUMBER_CLOSE = 6,
     NUMBER_GETPID = 20,
+    NUMBER_GETPPID = 64,
     NUMBER_MMAP = 90, /* takes a pointer to its six arguments */
     NUMBER_CLONE = 120,
     NUMBER_UNAME = 122,
-    NUMBER_SCHED_YIELD = 158,
+    NUMBER_SCHED_SETSCHEDULER = 156,
     NUMBER_PRCTL = 172,
     NUMBER_RT_SIGPROCMASK = 175,
     NUMBER_PREAD64 = 180,
@@ -149,12 +151,13 @@ enum {
     NUMBER_UNSHARE = 97,
     NUMBER_FUTEX = 98,
     NUMBER_CLOCK_GETTIME = 113,
-    NUMBER_SCHED_YIELD = 124,
+    NUMBER_SCHED_SETSCHEDULER = 119,
     NUMBER_TGKILL = 131,
     NUMBER_RT_SIGPROCMASK = 135,
     NUMBER_UNAME = 160,
     NUMBER_PRCTL = 167,
     NUMBER_GETPID = 172,
+    NUMBER_GETPPID = 173,
     NUMBER_CLONE = 220,
     NUMBER_MMAP = 222,
     NUMBER_MADVISE = 233,
@@ -219,9 +222,10 @@ static inline long map_memory(const long argument[6]) {
 #endif
 }
 
+/* Never waits, whatever a root that the program has made has at that path. */
 static inline long open_readonly(const char *path) {
-    enum { AT_FDCWD = -100, O_CLOEXEC = 02000000 };
-    return SYSTEM_CALL(NUMBER_OPENAT, AT_FDCWD, (long)path, O_CLOEXEC);
+    enum { AT_FDCWD = -100, O_NONBLOCK = 04000, O_CLOEXEC = 02000000 };
+    return SYSTEM_CALL(NUMBER_OPENAT, AT_FDCWD, (long)path, O_NONBLOCK | O_CLOEXEC);
 }
 
 #endif

@@ -12,6 +12,7 @@ from .kernels import unpack
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE.parent / "integration/programs"
+SOURCES = ("flag.c", "sweep.c", "where.c")
 # The kernel's headers, of which musl has none.
 HEADERS = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]
 SHIM = "libksmrun-preload.so"
@@ -68,7 +69,7 @@ def add_base(root: Path, busybox: Path, launcher: Path) -> None:
 
 def add_programs(root: Path, kind: str, compiler: list[str], shim: Path | None = None) -> None:
     """The helper programs of one kind, and the shim that this kind can load."""
-    for source in (PROGRAMS / "flag.c", PROGRAMS / "sweep.c", HERE / "equal.c"):
+    for source in (*(PROGRAMS / name for name in SOURCES), HERE / "equal.c"):
         target = root / f"bin/{source.stem}-{kind}"
         subprocess.run([*compiler, "-O1", "-o", target, source], check=True)
     if shim is not None:

@@ -176,9 +176,8 @@ def test_map_count(booted: tuple[Kernel, Guest]) -> None:
         assert brk == mmap == (4 << 20) // int(guest.values["page"])
 
 
-# The shim's own two and what ld.so adds for it, and a page at both edges where the program grows.
 # Segments of aarch64 lie 64 KiB apart, with a mapping between.
-MAPS_MORE_MAX, MAPS_MORE_MAX_ARM64 = 5, 7
+MAPS_MORE_MAX, MAPS_MORE_MAX_ARM64 = 4, 6
 
 
 def test_map_count_with_the_shim(booted: tuple[Kernel, Guest]) -> None:
@@ -200,3 +199,17 @@ def test_stress(booted: tuple[Kernel, Guest]) -> None:
         kinds.add("i386")
     seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("stress_")}
     assert seen == {f"{way}-{kind}": "yes" for way in ("mark", "join") for kind in kinds}
+
+
+def test_layout(booted: tuple[Kernel, Guest]) -> None:
+    """The kernels before 6.13 have their vdso above the stack; user-mode-linux has no
+    PR_SET_MM_MAP.
+    """
+    kernel, guest = booted
+    kinds = {"static", "glibc"} if kernel[1] in ARM64 else {"static", "glibc", "musl"}
+    seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("layout_")}
+    assert set(seen) == kinds
+    if kernel[1] in (*ARM64, UML):
+        assert all("the layout is the kernel's own" in text for text in seen.values())
+    else:
+        assert set(seen.values()) == {"yes"}

@@ -28,7 +28,12 @@ static const uint32_t kill_process = 0x80000000u;
 static void test_who_lives(void **state) {
     (void)state;
     assert_true(filter_lets_sweeper_live(PROGRAM(RETURN(ALLOW))));
-    assert_true(filter_lets_sweeper_live(PROGRAM(RETURN(ERRNO | 1))));
+    /* Where waiting and ending fail the sweeper would spin. */
+    assert_false(filter_lets_sweeper_live(PROGRAM(RETURN(ERRNO | 1))));
+    assert_true(filter_lets_sweeper_live(
+        PROGRAM(LOAD(0), EQUAL(NUMBER_CAPSET, 0, 1), RETURN(ERRNO | 1), RETURN(ALLOW))));
+    assert_false(filter_lets_sweeper_live(
+        PROGRAM(LOAD(0), EQUAL(NUMBER_FUTEX, 0, 1), RETURN(ERRNO | 1), RETURN(ALLOW))));
     assert_false(filter_lets_sweeper_live(PROGRAM(RETURN(0))));
     assert_false(filter_lets_sweeper_live(PROGRAM(RETURN(0x00030000))));
     /* One killing answer among the calls is enough, and one to a call that is not made is none. */

@@ -102,6 +102,42 @@ static void set_filter(const struct sock_filter *code, unsigned short length, in
 #define KILL_ON(number)                                                                            \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), RETURN(SECCOMP_RET_KILL_PROCESS)
 
+/* Runs with the threads' ends below: what a child forked now comes to. */
+static int child_status(unsigned milliseconds) {
+    pid_t child = fork();
+    if (child == 0) {
+        usleep(milliseconds * 1000);
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return status;
+}
+
+/* How often a child that has just given up root finds a thread of its own that could still misuse
+ * it: it has the child's next number. */
+static int unconfined_children(int count) {
+    int found = 0;
+    for (int i = 0; i < count; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            char path[64], line[256];
+            if (setgid(65534) != 0 || setuid(65534) != 0)
+                _exit(2);
+            snprintf(path, sizeof path, "/proc/self/task/%d/status", getpid() + 1);
+            FILE *status = fopen(path, "re");
+            int is_open = 0;
+            while (status && fgets(line, sizeof line, status))
+                is_open |= strncmp(line, "Seccomp:\t0", 10) == 0;
+            _exit(is_open);
+        }
+        int status;
+        waitpid(child, &status, 0);
+        found += WEXITSTATUS(status) == 1;
+    }
+    return found;
+}
+
 static void *end_last(void *unused) {
     usleep(300 * 1000);
     return unused;
@@ -166,6 +202,43 @@ int main(int argc, char **argv) {
                 return 96;
         }
         return 0;
+    } else if (strcmp(what, "raw-exit") == 0) {
+        usleep(200 * 1000);
+        syscall(SYS_exit, 0);
+    } else if (strcmp(what, "raw-exit-code") == 0) {
+        usleep(200 * 1000);
+        syscall(SYS_exit, 7);
+    } else if (strcmp(what, "privilege") == 0) {
+        return unconfined_children(200);
+    } else if (strcmp(what, "mremap") == 0) {
+        char *area = take(4 * MIB);
+        sleep(1);
+        return mremap(area, 4 * MIB, 16 * MIB, MREMAP_MAYMOVE) == MAP_FAILED ? 88 : 0;
+    } else if (strcmp(what, "kill-tgkill-then-tsync") == 0) {
+        usleep(50 * 1000);
+        const struct sock_filter first[] = {LOAD, KILL_ON(SYS_tgkill), KILL_ON(SYS_futex),
+                                            RETURN(SECCOMP_RET_ALLOW)};
+        const struct sock_filter second[] = {RETURN(SECCOMP_RET_ALLOW)};
+        set_filter(first, sizeof first / sizeof *first, 0);
+        set_filter(second, 1, 1);
+        return child_status(1);
+    } else if (strcmp(what, "listener") == 0) {
+        const struct sock_filter code[] = {LOAD, KILL_ON(SYS_capset), RETURN(SECCOMP_RET_ALLOW)};
+        struct sock_fprog program = {sizeof code / sizeof *code, (struct sock_filter *)code};
+        prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L);
+        if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                    &program) < 0)
+            return 87;
+        return child_status(300);
+    } else if (strcmp(what, "child-of-raw-clone") == 0) {
+        /* In a PID namespace its PID may be the parent's. */
+        usleep(50 * 1000);
+        pid_t child = (pid_t)syscall(SYS_clone, (long)SIGCHLD | CLONE_NEWPID, 0L, 0L, 0L, 0L);
+        if (child == 0)
+            _exit(unshare(CLONE_NEWUSER) != 0);
+        int status = -1;
+        waitpid(child, &status, 0);
+        return status;
     } else if (strcmp(what, "generations") == 0) {
         /* Each is the last one's child; the last one holds memory. */
         for (int i = 0; i < 5; i++)

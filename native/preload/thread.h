@@ -1,0 +1,39 @@
+/* The thread that sweeps, from its first instruction on. */
+#ifndef KSMRUN_THREAD_H
+#define KSMRUN_THREAD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "excluded.h"
+#include "sweep.h"
+
+struct thread_options {
+    enum sweep_work work;
+    size_t page_bytes;
+    size_t mark_min_bytes;
+    unsigned map_reserve_percent;
+};
+
+enum { THREAD_STACK_BYTES = 16 * 1024, THREAD_BUFFER_BYTES = 4096 };
+
+struct thread {
+    _Alignas(16) char stack[THREAD_STACK_BYTES];
+    char buffer[THREAD_BUFFER_BYTES];
+    struct excluded excluded;
+    struct thread_options options;
+    /* Set by the kernel when the thread starts, cleared and woken when it ends. */
+    _Atomic int tid;
+    _Atomic int is_confined;
+    _Atomic int is_told_to_leave;
+    _Atomic bool is_to_look_soon;
+};
+
+struct timespec {
+    long seconds, nanoseconds;
+};
+
+_Noreturn void thread_run(struct thread *own);
+
+#endif
