@@ -1,7 +1,7 @@
 """PID 1 of a box: empty /tmp, /run and the like; runs a command; says what it left.
 
-Run by unshare(1) with namespaces of its own for mounts, PIDs, IPC and network, so that what is found
-afterwards was left by the command, and so that all of it goes when this process goes.
+Run by unshare(1) with namespaces of its own for mounts, PIDs, IPC and network: what is found
+afterwards was left by the command, and all of it goes when this process goes.
 
 box.py FD NAME=FOLDER... -- COMMAND [ARG]...
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 
 EMPTY = {"/tmp": "1777", "/var/tmp": "1777", "/dev/shm": "1777", "/run": "755", "/var/log": "755"}
 # A daemon that was told to stop may still be on its way out.
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 2.0
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 

@@ -10,14 +10,18 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import pytest
 
 from ksmrun.facts.launcher import LAUNCHER
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
+# Only with KSMRUN_SUITES=all.
+LONG_RUN = pytest.mark.long_run
 # Debian's, whose tests and allocators are Debian's too.
 PYTHON = "/usr/bin/python3"
 ENVIRONMENT = {
@@ -49,22 +53,43 @@ class Outcome:
     processes: tuple[str, ...]
     ipc: int
 
+    def lines(self) -> list[str]:
+        streams = [f"code {self.code}", *self.stdout.splitlines(), "-- stderr"]
+        left = ["-- left", *self.files, *self.processes, f"{self.ipc} IPC objects"]
+        return [*streams, *self.stderr.splitlines(), *left]
+
     def differences(self, other: Outcome) -> list[str]:
         """Line by line; empty where they are alike."""
-        mine, theirs = (
-            [f"code {x.code}", *x.stdout.splitlines(), "stderr:", *x.stderr.splitlines()]
-            + ["left:", *x.files, *x.processes, f"{x.ipc} IPC objects"]
-            for x in (self, other)
-        )
+        mine, theirs = self.lines(), other.lines()
         return list(difflib.unified_diff(mine, theirs, "direct", "wrapped", n=1, lineterm=""))
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where boxes get their folders from."""
+    """Where boxes get their folders from; what each direct run showed is kept."""
 
     folder: Path
     cache: Path
+    direct: dict[str, Outcome] = field(default_factory=dict)
+
+    def alike(
+        self,
+        prefix: list[str],
+        command: list[str],
+        *,
+        environment: dict[str, str] | None = None,
+        seconds: float = 120,
+        reduced: Callable[[Outcome], Outcome] = lambda outcome: outcome,
+    ) -> Outcome:
+        """Runs it directly and behind the prefix; what is left by `reduced` must be equal."""
+        key = f"{command} {environment}"
+        if key not in self.direct:
+            self.direct[key] = reduced(self.run(command, environment, seconds))
+        direct = self.direct[key]
+        assert (direct.processes, direct.ipc) == ((), 0), "left behind without ksmrun too"
+        found = direct.differences(reduced(self.run([*prefix, *command], environment, seconds)))
+        assert not found, "\n".join(found)
+        return direct
 
     @property
     def libexec(self) -> Path:
@@ -88,19 +113,15 @@ class Bench:
 
     def run(
         self,
-        command: Iterable[str | Path],
-        *,
+        command: list[str],
         environment: dict[str, str] | None = None,
         seconds: float = 120,
-        work: Path | None = None,
     ) -> Outcome:
         """Raises subprocess.TimeoutExpired; nothing of the box is left then either."""
-        # Beside each other, so that one run's files are not the next one's.
-        if work is None:
-            work = self.folder / "work"
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(mode=0o777)
-            work.chmod(0o777)
+        work = self.folder / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        work.chmod(0o777)
         read_end, write_end = os.pipe()
         folders = {
             "work": work,
@@ -109,12 +130,12 @@ class Bench:
             "scripts": SCRIPTS,
             "programs": self.folder,
         }
-        box = [*UNSHARE, PYTHON, "-I", "-S", HERE / "box.py", write_end]
+        box = [*UNSHARE, PYTHON, "-I", "-S", str(HERE / "box.py"), str(write_end)]
         box += [f"{name}={folder}" for name, folder in folders.items()]
         with os.fdopen(read_end) as report:
             try:
                 done = subprocess.run(
-                    [str(word) for word in (*box, "--", *command)],
+                    [*box, "--", *command],
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
                     env=ENVIRONMENT | (environment or {}),
@@ -137,10 +158,3 @@ def only(outcome: Outcome, pattern: str) -> Outcome:
     both = (outcome.stdout + outcome.stderr).splitlines()
     found = [match[0] for line in both if (match := re.search(pattern, line))]
     return replace(outcome, stdout="\n".join(found), stderr="")
-
-
-def assert_alike(direct: Outcome, wrapped: Outcome) -> None:
-    """And that the direct run was clean, so that the comparison is worth something."""
-    assert (direct.processes, direct.ipc) == ((), 0), "left behind without ksmrun too"
-    found = direct.differences(wrapped)
-    assert not found, "\n".join(found)

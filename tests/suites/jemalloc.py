@@ -11,15 +11,14 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SUITE = "bookworm"
 
 
-def built(cache: Path) -> Path:
-    """The folder in which its test programs are, each with its libraries by relative path."""
+def build(cache: Path) -> None:
+    """Once; its test programs find their library by a relative path."""
     done = cache / "jemalloc"
     if not done.exists():
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             source = _unpack(_fetch(Path(folder)), Path(folder))
-            _build(source)
+            _make(source)
             source.replace(done)
-    return done
 
 
 def _fetch(folder: Path) -> Path:
@@ -56,7 +55,7 @@ def _unpack(archive: Path, folder: Path) -> Path:
     return source
 
 
-def _build(source: Path) -> None:
+def _make(source: Path) -> None:
     configure = ["./configure", "--enable-debug", "--disable-cxx", "--quiet"]
     for command in (configure, ["make", "-s", "-j2", "tests_unit", "tests_integration"]):
         subprocess.run(command, cwd=source, check=True, stdout=subprocess.DEVNULL)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from .compare import PYTHON, SCRIPTS, Bench, assert_alike
+from .compare import LONG_RUN, PYTHON, SCRIPTS, Bench
 
-IS_FULL = os.environ.get("KSMRUN_SUITES") == "all"
 # Each with the exit code that says that it came to its end; the long ones have `set -e`.
 SHORT = {
     "users.sh": 0,
@@ -25,7 +23,7 @@ INTERPRETERS = {".sh": "sh", ".bash": "bash", ".pl": "perl", ".py": PYTHON, ".js
 # Libraries that take malloc and its like from libc, by their names for ld.so.
 ALLOCATORS = ("libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2")
 # Not preloads.sh: libfaketime hangs under libjemalloc, without ksmrun too.
-UNDER_ALLOCATORS = ("python.py", "perl.pl", "shells.bash", "git.sh")
+UNDER_ALLOCATORS = ("perl.pl", "shells.bash", "git.sh")
 
 
 def test_each_script_is_named() -> None:
@@ -34,18 +32,20 @@ def test_each_script_is_named() -> None:
 
 def check(bench: Bench, prefix: list[str], name: str, environment: dict[str, str]) -> None:
     command = [INTERPRETERS[Path(name).suffix], f"/mnt/scripts/{name}"]
-    direct = bench.run(command, environment=environment)
+    direct = bench.alike(prefix, command, environment=environment)
     assert (direct.code, direct.stderr) == (CODES[name], ""), direct
-    assert_alike(direct, bench.run([*prefix, *command], environment=environment))
 
 
-@pytest.mark.parametrize("name", CODES if IS_FULL else SHORT)
+@pytest.mark.parametrize("name", [*SHORT, *(pytest.param(name, marks=LONG_RUN) for name in LONG)])
 def test_program(bench: Bench, prefix: list[str], name: str) -> None:
     check(bench, prefix, name, {})
 
 
 @pytest.mark.parametrize("library", ALLOCATORS)
-@pytest.mark.parametrize("name", UNDER_ALLOCATORS if IS_FULL else UNDER_ALLOCATORS[:1])
+@pytest.mark.parametrize(
+    "name",
+    ["python.py", *(pytest.param(name, marks=LONG_RUN) for name in UNDER_ALLOCATORS)],
+)
 def test_with_another_allocator(bench: Bench, prefix: list[str], name: str, library: str) -> None:
     """The shim comes first in LD_PRELOAD, so it is seen with each behind it."""
     check(bench, prefix, name, {"LD_PRELOAD": library})

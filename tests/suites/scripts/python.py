@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import shared_memory
+from pathlib import Path
 
 
 def square(number: int) -> int:
@@ -37,8 +39,9 @@ def pools() -> None:
 
 def memory() -> None:
     block = shared_memory.SharedMemory(create=True, size=1 << 20)
+    assert block.buf is not None
     block.buf[:4] = b"abcd"
-    print(bytes(block.buf[:4]), os.path.exists("/dev/shm/" + block.name))  # noqa: PTH110
+    print(bytes(block.buf[:4]), Path("/dev/shm", block.name).exists())
     block.close()
     block.unlink()
     area = mmap.mmap(-1, 1 << 24, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -52,7 +55,7 @@ def memory() -> None:
 
 def calls() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    for call in (
+    calls: tuple[Callable[[], int], ...] = (
         lambda: libc.madvise(ctypes.c_void_p(1), 4096, 4),
         lambda: libc.madvise(None, 0, 12),
         lambda: libc.madvise(None, 4096, 12),
@@ -62,7 +65,8 @@ def calls() -> None:
         lambda: libc.unshare(-1),
         lambda: libc.setns(-1, 0),
         lambda: libc.munmap(1, 1),
-    ):
+    )
+    for call in calls:
         ctypes.set_errno(0)
         print(call(), ctypes.get_errno())
     print(libc.syscall(39) == os.getpid(), libc.syscall(186) == threading.get_native_id())
@@ -83,6 +87,6 @@ if __name__ == "__main__":
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     for part in (pools, memory, calls, signals):
         part()
-    print(os.system("kill -9 $$"), sorted(os.listdir("/proc/self/fd")))
+    print(os.system("kill -9 $$"), sorted(Path("/proc/self/fd").glob("*")))
     sys.stdout.flush()
     sys.exit(subprocess.call(["sh", "-c", "grep -E '^(Sig[^Q]|Shd)' /proc/self/status; exit 11"]))

@@ -22,7 +22,7 @@ for who in "" "$nobody"; do
     try $who bwrap --unshare-user --unshare-pid --dev-bind / / sh -c 'exit 7'
     try $who bwrap --ro-bind / / --proc /proc --dev /dev --unshare-pid sh -c 'echo $$; kill -TERM $$'
     try $who unshare -Ur sh -c "$show"
-    try $who unshare -Urpf --mount-proc sh -c 'echo $$; ls /proc | grep -c "^[0-9]"'
+    try $who unshare -Urpf --mount-proc sh -c 'echo $$; set -- /proc/[0-9]*; echo $#'
     try $who unshare -Urm sh -c 'mount -t tmpfs tmpfs /tmp && ls -a /tmp'
     try $who nsenter --user=/proc/self/ns/user true
 done
