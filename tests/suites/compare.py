@@ -104,7 +104,15 @@ class Bench:
         if mechanism.startswith("/"):
             return ["/mnt/ksmrun/ksmrun-exec", "--merge=keep", f"--preload={mechanism}", "--"]
         ksmrun = Path(sys.executable).with_name("ksmrun")
-        command = [ksmrun, "run", f"--mechanism={mechanism}", "--dry-run", "--", "/bin/true"]
+        command = [
+            ksmrun,
+            "run",
+            f"--mechanism={mechanism}",
+            "--quiet",
+            "--dry-run",
+            "--",
+            "/bin/true",
+        ]
         line = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         words = [word.replace(str(LAUNCHER.parent), "/mnt/ksmrun") for word in shlex.split(line)]
         assert words[-2:] == ["--", "/bin/true"]

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Commits, packs by threads, a maintenance process in the background, a clone by pipe.
 set -eu
 mkdir /tmp/git

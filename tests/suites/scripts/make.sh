@@ -1,3 +1,4 @@
+#!/bin/sh
 # make -j4 with gcc, ar and a program of many objects; the objects must be equal to the byte.
 set -eu
 mkdir /tmp/make

@@ -17,7 +17,7 @@ $SIG{ALRM} = sub { $rang++ };
 alarm 1;
 sleep 5;
 print "rang $rang\n";
-print join(",", map { $_->join } map { my $n = $_; threads->create(sub { my @x = (1 .. 20000); $n * @x }) } 1 .. 8), "\n";
+print join(",", map { $_->join } map { my $n = $_; threads->create(sub { my @x = (1 .. 2000); $n * @x }) } 1 .. 4), "\n";
 my $thread = threads->create(sub { system("exit 3;"); `echo from a thread` });
 print $thread->join;
 open(my $pipe, "-|", "seq 5 | tac") or die;

@@ -1,3 +1,4 @@
+#!/bin/sh
 # A database cluster: initdb, many backends by fork with shared memory, a crash, recovery.
 set -eu
 tools=$(echo /usr/lib/postgresql/*/bin)

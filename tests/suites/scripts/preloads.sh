@@ -1,3 +1,4 @@
+#!/bin/sh
 # Programs that are themselves preloads, around and within.
 set -eu
 for library in "" faketime/libfaketime.so.1 faketime/libfaketimeMT.so.1; do

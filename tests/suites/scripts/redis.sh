@@ -1,3 +1,4 @@
+#!/bin/sh
 # A server that saves by fork, rewrites its log by fork, and starts again from both.
 set -eu
 mkdir /tmp/redis

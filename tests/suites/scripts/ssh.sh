@@ -1,7 +1,8 @@
+#!/bin/sh
 # A login through a server that drops privileges in a child; keys by threads and locked memory.
 set -eu
 mkdir -m 700 /tmp/ssh
-mkdir -m 755 -p /run/sshd
+mkdir -m 755 /run/sshd
 cd /tmp/ssh
 ssh-keygen -q -t ed25519 -N '' -C '' -f host
 ssh-keygen -q -t ed25519 -N '' -C '' -f user

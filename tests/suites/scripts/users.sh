@@ -1,3 +1,4 @@
+#!/bin/sh
 # Programs that change the user, the root or the namespaces, and exec after that.
 set -u
 show='id; pwd; grep -E "^(Uid|Gid|Groups|CapEff|NoNewPrivs|Seccomp):" /proc/self/status'

@@ -1,3 +1,4 @@
+#!/bin/sh
 # nginx with workers of another user, in front of php-fpm with workers of another user.
 set -eu
 mkdir /tmp/web
