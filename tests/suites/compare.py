@@ -105,7 +105,7 @@ class Bench:
             return ["/mnt/ksmrun/ksmrun-exec", "--merge=keep", f"--preload={mechanism}", "--"]
         ksmrun = Path(sys.executable).with_name("ksmrun")
         command = [
-            ksmrun,
+            str(ksmrun),
             "run",
             f"--mechanism={mechanism}",
             "--quiet",

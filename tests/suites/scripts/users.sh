@@ -1,5 +1,6 @@
 #!/bin/sh
 # Programs that change the user, the root or the namespaces, and exec after that.
+# shellcheck disable=SC2086 # prefixes are lists of words
 set -u
 show='id; pwd; grep -E "^(Uid|Gid|Groups|CapEff|NoNewPrivs|Seccomp):" /proc/self/status'
 nobody="setpriv --reuid=65534 --regid=65534 --clear-groups"

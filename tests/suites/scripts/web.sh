@@ -1,11 +1,12 @@
 #!/bin/sh
 # nginx with workers of another user, in front of php-fpm with workers of another user.
+# shellcheck disable=SC2013,SC2016 # PIDs are words; the page is PHP
 set -eu
 mkdir /tmp/web
 chmod 755 /tmp/web
 cd /tmp/web
-echo '<?php echo posix_geteuid(), " ", strlen(str_repeat("x", 1 << 20)), " ", md5($_SERVER["QUERY_STRING"]), "\n";' \
-    >/tmp/web/x.php
+echo '<?php echo posix_geteuid(), " ", strlen(str_repeat("x", 1 << 20)), " ", md5($_SERVER["QUERY_STRING"]);' \
+    >x.php
 yes 'a line of the page' | head -n 20000 >page
 cat >php.conf <<END
 [global]
