@@ -12,12 +12,16 @@ MIX = ["malloc", "mmap", "mremap", "brk", "fork", "vfork", "madvise", "pthread",
 # mmapfork and bigheap, which take all memory there is.
 EACH = (HERE / "stressors").read_text().split()
 # These refuse to run as root.
-EACH_OF_NOBODY = ["exec", "mlockmany", "spawn"]
+EACH_OF_NOBODY = ["exec", "spawn"]
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 SIZES = ["--vm-bytes=64m", "--malloc-bytes=64m", "--mmap-bytes=64m", "--mremap-bytes=16m"]
 # Without the PID. How often each stressor went round differs from run to run.
 VERDICT = r"stress-ng: (fail|error|warn):|(?<=\] )(successful|unsuccessful) run|skipped|unsupported"
-UNITS = [("root", name) for name in EACH] + [("nobody", name) for name in EACH_OF_NOBODY]
+# The kernel lets a program name the one range of code whose system calls stay free: libc's.
+IN_SHIM = pytest.mark.xfail(strict=True, reason="the shim's syscall() is outside of libc's code")
+UNITS = [pytest.param("root", "usersyscall", marks=IN_SHIM)]
+UNITS += [pytest.param("root", name) for name in EACH]
+UNITS += [pytest.param("nobody", name) for name in EACH_OF_NOBODY]
 
 
 def verdict(outcome: Outcome) -> Outcome:
