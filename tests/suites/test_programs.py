@@ -14,6 +14,7 @@ SHORT = {
     "redis.sh": 0,
     "preloads.sh": 0,
     "python.py": 11,
+    "remap.py": 0,
     "perl.pl": 9,
     "shells.bash": 6,
 }
