@@ -9,7 +9,7 @@ import pytest
 from .compare import HERE, Bench
 
 # 10,000 forks, and 1,000 short programs of each kind of start.
-CHURN = {"fork": 10_000, "thread": 1_000, "vfork": 1_000, "spawn": 1_000}
+CHURN = {"fork": 10_000, "thread": 300, "vfork": 1_000, "spawn": 1_000}
 
 
 @pytest.mark.parametrize("way", CHURN)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from . import test_churn, test_other_suites, test_programs, test_stress
-from .compare import HERE, Bench
+from .compare import HERE, LONG_RUN, Bench
 
 Check = Callable[[Bench, list[str]], None]
 
@@ -39,7 +39,13 @@ FAULTS: dict[str, Check] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+# Those that take seconds.
+SLOW = {"process", "lost fork", "crash"}
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(name, marks=[LONG_RUN] * (name in SLOW)) for name in FAULTS]
+)
 def test_a_fault_is_seen(bench: Bench, fault: str) -> None:
     library = bench.folder / "fault.so"
     options = ["-shared", "-fPIC", "-w", f'-DFAULT="{fault}"', "-o", str(library)]

@@ -15,10 +15,17 @@ SHORT = {
     "preloads.sh": 0,
     "python.py": 11,
     "remap.py": 0,
-    "perl.pl": 9,
     "shells.bash": 6,
 }
-LONG = {"git.sh": 0, "make.sh": 0, "node.js": 8, "postgres.sh": 0, "ssh.sh": 0, "web.sh": 0}
+LONG = {
+    "perl.pl": 9,
+    "git.sh": 0,
+    "make.sh": 0,
+    "node.js": 8,
+    "postgres.sh": 0,
+    "ssh.sh": 0,
+    "web.sh": 0,
+}
 CODES = SHORT | LONG
 INTERPRETERS = {".sh": "sh", ".bash": "bash", ".pl": "perl", ".py": PYTHON, ".js": "node"}
 # Libraries that take malloc and its like from libc, by their names for ld.so.
