@@ -15,9 +15,13 @@ step "system packages"
 packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev python3-venv libcap-dev libcap2-bin
     clang-format shellcheck libcmocka-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
     util-linux mount strace valgrind user-mode-linux
-    qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes"
+    qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes
+    python3 perl stress-ng bubblewrap redis-tools libpython3.11-testsuite libjemalloc2 libfaketime fakeroot"
 # For the kernels that tests/kernels/patched.py builds.
 [ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
+# For the long runs of tests/suites.
+[ -z "$full" ] || packages="$packages git nodejs curl dpkg-dev postgresql-15 nginx-light
+    php8.2-fpm openssh-server libtcmalloc-minimal4 libmimalloc2.0"
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
@@ -29,9 +33,10 @@ if [ -n "$missing" ]; then
         exit 1
     }
     apt-get update -qq
+    # The first two keep packages from starting their services: the tests start their own.
     # shellcheck disable=SC2086 # a list of words
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing \
-        >/dev/null
+    RUNLEVEL=1 SYSTEMD_OFFLINE=1 DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends $missing >/dev/null
 fi
 
 step "wheel and sdist, installed into .venv"
@@ -50,8 +55,9 @@ step "style and types"
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/mypy ksmrun tests examples
-shellcheck .ci/run tests/run.sh examples/*.sh tests/kernels/*.sh
-clang-format --dry-run -Werror native/*/*.[ch] tests/native/*.[ch] tests/integration/programs/*.c tests/kernels/*.c
+shellcheck .ci/run tests/run.sh examples/*.sh tests/kernels/*.sh tests/suites/scripts/*.sh
+clang-format --dry-run -Werror native/*/*.[ch] tests/native/*.[ch] tests/integration/programs/*.c tests/kernels/*.c \
+    tests/suites/*.c
 
 step "C tests under ASan and UBSan, and under TSan"
 for sanitizers in address,undefined thread; do
@@ -70,6 +76,9 @@ step "the launcher built with ASan and UBSan, on the same real programs"
 KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
     ../.venv/bin/pytest -q integration/test_launch.py integration/test_fail_open.py \
     integration/test_verify.py -k "ksmrun-exec or verify or seccomp or preload"
+
+step "other people's programs and suites, direct and through ksmrun"
+KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q suites
 
 step "the kernel matrix"
 KSMRUN_KERNELS=${full:+all} ../.venv/bin/pytest -q kernels

@@ -1,0 +1,49 @@
+"""Other people's programs and tests, direct and through ksmrun: everything must come out alike.
+
+KSMRUN_SUITES=all runs the long ones too; KSMRUN_MECHANISMS names the ways in to test.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .compare import Bench
+
+MECHANISMS = ("preload", "mark")
+
+
+def cache_folder() -> Path:
+    """Outside of the repository; kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ksmrun-suites"
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    folder = tmp_path_factory.mktemp("boxes")
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    return Bench(folder, cache)
+
+
+@pytest.fixture(
+    scope="session", params=os.environ.get("KSMRUN_MECHANISMS", " ".join(MECHANISMS)).split()
+)
+def prefix(request: pytest.FixtureRequest, bench: Bench) -> list[str]:
+    """The words before a command that start it through ksmrun."""
+    return bench.prefix(request.param)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long_run: only with KSMRUN_SUITES=all")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("KSMRUN_SUITES") == "all":
+        return
+    left_out = [item for item in items if item.get_closest_marker("long_run")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]

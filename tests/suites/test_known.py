@@ -1,0 +1,65 @@
+"""What a program can see of the shim if it looks: each of these is expected to differ.
+
+A difference that has gone makes its test fail; its row then moves to a script of `scripts/`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from .compare import LONG_RUN, PYTHON, Bench
+
+NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+# What both show: the variable, and what ld.so says in a root that has no shim.
+EVERY_SHIM = {
+    "environment": "env | grep -c LD_PRELOAD",
+    "other root": """
+        mkdir -p /tmp/r/bin /tmp/r/lib64 /tmp/r/lib/x86_64-linux-gnu
+        cp /bin/sh /tmp/r/bin
+        cp /lib64/ld-linux-x86-64.so.2 /tmp/r/lib64
+        cp /lib/x86_64-linux-gnu/libc.so.6 /tmp/r/lib/x86_64-linux-gnu
+        chroot /tmp/r /bin/sh -c 'echo in'
+        rm -r /tmp/r""",
+}
+# Of the thread that marks.
+MARK = {
+    "threads": "grep Threads /proc/self/status",
+    # Each process counts twice for RLIMIT_NPROC and for pids.max.
+    "process limit": f"""{NOBODY} bash -c '
+        ulimit -u 2
+        sleep 0.2 &
+        wait'""",
+    # exit(2) ends its thread only; the sweeper stays, and takes no signal but SIGKILL.
+    "exit by hand": f"""timeout -k 0.2 1 {PYTHON} -c '
+import ctypes
+ctypes.CDLL(None).syscall(60, 7)'
+        echo $?""",
+    # Its descriptors are in /proc, not at every moment.
+    "unmounting /proc": """unshare -m sh -c '
+        for i in 1 2 3 4 5 6 7 8 9 10; do
+            mount -t proc proc /proc
+            sh -c "sleep 0.2; umount /proc; echo \\$?" || true
+        done'""",
+    "affinity": f"""{PYTHON} -c '
+import os, time
+time.sleep(0.3)
+os.sched_setaffinity(0, {{0}})
+os.system(f"grep -h Cpus_allowed_list /proc/{{os.getpid()}}/task/*/status")'""",
+    "user of a thread": f"""{PYTHON} -c '
+import os, time
+time.sleep(0.3)
+os.setresuid(33, 33, 33)
+os.system(f"grep -h Uid /proc/{{os.getpid()}}/task/*/status")'""",
+}
+
+
+@LONG_RUN
+@pytest.mark.parametrize("name", EVERY_SHIM | MARK)
+def test_known_difference(bench: Bench, prefix: list[str], name: str) -> None:
+    command = ["sh", "-c", (EVERY_SHIM | MARK)[name]]
+    is_marking = any(word.startswith("--shim=mark") for word in prefix)
+    if name in EVERY_SHIM or is_marking:
+        with pytest.raises(AssertionError, match="wrapped"):
+            bench.alike(prefix, command)
+    else:
+        bench.alike(prefix, command)

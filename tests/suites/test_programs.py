@@ -1,0 +1,78 @@
+"""Real programs with children, threads and other users: each script of `scripts/` tells what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .compare import LONG_RUN, PYTHON, SCRIPTS, Bench
+
+# Each with the exit code that says that it came to its end; the long ones have `set -e`.
+SHORT = {
+    "users.sh": 0,
+    "redis.sh": 0,
+    "preloads.sh": 0,
+    "python.py": 11,
+    "remap.py": 0,
+    "shells.bash": 6,
+}
+LONG = {
+    "perl.pl": 9,
+    "git.sh": 0,
+    "make.sh": 0,
+    "node.js": 8,
+    "postgres.sh": 0,
+    "ssh.sh": 0,
+    "web.sh": 0,
+}
+CODES = SHORT | LONG
+INTERPRETERS = {".sh": "sh", ".bash": "bash", ".pl": "perl", ".py": PYTHON, ".js": "node"}
+# Libraries that take malloc and its like from libc, by their names for ld.so.
+ALLOCATORS = ("libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2")
+# Not preloads.sh: libfaketime hangs under libjemalloc, without ksmrun too.
+UNDER_ALLOCATORS = ("perl.pl", "shells.bash", "git.sh")
+
+
+def test_each_script_is_named() -> None:
+    assert set(CODES) == {file.name for file in SCRIPTS.iterdir()}
+
+
+def check(bench: Bench, prefix: list[str], name: str, environment: dict[str, str]) -> None:
+    command = [INTERPRETERS[Path(name).suffix], f"/mnt/scripts/{name}"]
+    direct = bench.alike(prefix, command, environment=environment)
+    assert (direct.code, direct.stderr) == (CODES[name], ""), direct
+
+
+WAITS = """
+area=$(head -c 4000000 /dev/zero | tr '\\0' x)
+i=0
+until grep -q '^VmFlags:.* mg' /proc/$$/smaps || [ $i -gt $1 ]; do
+    sleep 0.05
+    i=$((i + 1))
+done
+[ $i -le $1 ] && echo ${#area} bytes, merging
+"""
+
+
+def test_the_shim_is_at_work(bench: Bench, prefix: list[str]) -> None:
+    """In a box, and on the program's own memory; else all below would show nothing."""
+    assert bench.run(["sh", "-c", WAITS, "sh", "10"]).stdout == ""
+    assert bench.run([*prefix, "sh", "-c", WAITS, "sh", "200"]).stdout == "4000000 bytes, merging\n"
+
+
+@pytest.mark.parametrize("name", [*SHORT, *(pytest.param(name, marks=LONG_RUN) for name in LONG)])
+def test_program(bench: Bench, prefix: list[str], name: str) -> None:
+    check(bench, prefix, name, {})
+
+
+@pytest.mark.parametrize(
+    "library", [ALLOCATORS[0], *(pytest.param(name, marks=LONG_RUN) for name in ALLOCATORS[1:])]
+)
+@pytest.mark.parametrize(
+    "name",
+    ["python.py", *(pytest.param(name, marks=LONG_RUN) for name in UNDER_ALLOCATORS)],
+)
+def test_with_another_allocator(bench: Bench, prefix: list[str], name: str, library: str) -> None:
+    """The shim comes first in LD_PRELOAD, so it is seen with each behind it."""
+    check(bench, prefix, name, {"LD_PRELOAD": library})
