@@ -29,11 +29,6 @@ MARK = {
         ulimit -u 2
         sleep 0.2 &
         wait'""",
-    # exit(2) ends its thread only; the sweeper stays, and takes no signal but SIGKILL.
-    "exit by hand": f"""timeout -k 0.2 1 {PYTHON} -c '
-import ctypes
-ctypes.CDLL(None).syscall(60, 7)'
-        echo $?""",
     # Its descriptors are in /proc, not at every moment.
     "unmounting /proc": """unshare -m sh -c '
         for i in 1 2 3 4 5 6 7 8 9 10; do
