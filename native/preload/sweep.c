@@ -5,6 +5,9 @@
 #include "syscalls.h"
 
 enum { ERROR_NOMEM = 12, ERROR_AGAIN = 11 };
+/* By which a growing mapping exceeds what is marked beside it before it is marked while it grows.
+ */
+enum { GROWTH_FACTOR = 8 };
 
 /* ksmd without f5548c318d65 (6.1.161, 6.12.59, 6.17.9) steps over every address of a reservation
  * that holds next to nothing, for hours. glibc reserves 64 MiB without access for each arena. */
@@ -110,7 +113,8 @@ static void mark(struct walk *walk, const struct run *run) {
     uintptr_t start = run->start, end = run->end - (run->grows_up ? sweep->page_bytes : 0);
     if (run->grows_down) {
         bool has_grown = run->start != sweep->lowest_start;
-        if (has_grown && run->first_end - run->start < run->end - run->first_end) {
+        size_t marked_bytes = run->end - run->first_end;
+        if (has_grown && (run->first_end - run->start) / GROWTH_FACTOR < marked_bytes) {
             start = run->first_end;
             sweep->has_postponed = true;
         }

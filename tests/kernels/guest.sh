@@ -116,8 +116,8 @@ for kind in static glibc musl i386; do
     [ -x /bin/equal-$kind ] || continue
     echo | equal-$kind $mib >/tmp/unwrapped
     echo "maps_unwrapped-$kind=$(sed -n 's/^maps //p' /tmp/unwrapped)"
+    [ $kind != static ] || echo "unwrapped_vmas=$(sed -n 's/^vmas //p' /tmp/unwrapped)"
 done
-echo "unwrapped_vmas=$(sed -n 's/^vmas //p' /tmp/unwrapped)"
 
 # Threads and forks beside the sweeper.
 for kind in glibc musl i386; do
