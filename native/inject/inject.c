@@ -122,13 +122,26 @@ bool inject_go_on(pid_t pid) {
     return false;
 }
 
+/* include/linux/errno.h: ERESTARTSYS and its kin. The kernel would make the call again after the
+ * signal; here the registers are ours, so we do. mremap(2) of memory that merges is such a call
+ * (mm/ksm.c: unmerge_ksm_pages), and a SIGSTOP cannot be blocked. */
+static bool is_to_be_restarted(int64_t result) {
+    return result <= -512 && result >= -516;
+}
+
 int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]) {
-    struct user_regs_struct registers = injection->registers;
-    set_call(&registers, injection->instruction, number, arguments);
-    if (set_registers(injection->pid, &registers) != 0 || !inject_go_on(injection->pid) ||
-        !inject_go_on(injection->pid) || get_registers(injection->pid, &registers) != 0)
-        return INJECT_LOST;
-    return result_of(&registers);
+    enum { RESTARTS_MAX = 1000 };
+    struct user_regs_struct registers;
+    injection->result = -512;
+    for (int i = 0; is_to_be_restarted(injection->result) && i < RESTARTS_MAX; i++) {
+        registers = injection->registers;
+        set_call(&registers, injection->instruction, number, arguments);
+        if (set_registers(injection->pid, &registers) != 0 || !inject_go_on(injection->pid) ||
+            !inject_go_on(injection->pid) || get_registers(injection->pid, &registers) != 0)
+            return injection->result = INJECT_LOST;
+        injection->result = result_of(&registers);
+    }
+    return injection->result;
 }
 
 int injection_end(struct injection *injection) {

@@ -17,6 +17,7 @@ struct injection {
     uint64_t instruction;
     struct user_regs_struct registers; /* as they will be when the tracee goes on */
     uint64_t signal_mask;              /* the same */
+    int64_t result;                    /* of the last call, as inject returned it */
 };
 
 /* Lets the tracee run to the next entry to or exit from a system call; a stop signal stops it on

@@ -129,11 +129,12 @@ static int start_mover(struct mover *mover) {
     if (mover->commands < 0 || write_end < 0 || read_end < 0 || mover->answers < 0)
         return EMFILE;
     mover->target = getpid();
-    pid_t middle = child_fork();
-    if (middle == 0) {
+    mover->is_child = would_adopt();
+    pid_t child = child_fork();
+    if (child == 0) {
         close(write_end);
         close(read_end);
-        pid_t helper = child_fork();
+        pid_t helper = mover->is_child ? 0 : child_fork();
         if (helper == 0)
             mover_run(mover);
         _exit(helper < 0 ? 1 : 0);
@@ -142,8 +143,8 @@ static int start_mover(struct mover *mover) {
     close(mover->answers);
     int answer = EAGAIN;
     pid_t helper;
-    if (middle > 0 && child_wait(middle) == 0 &&
-        read(read_end, &helper, sizeof helper) == sizeof helper) {
+    bool is_started = child > 0 && (mover->is_child || child_wait(child) == 0);
+    if (is_started && read(read_end, &helper, sizeof helper) == sizeof helper) {
         /* Yama lets only ancestors trace, but for this (Documentation/admin-guide/LSM/Yama.rst). */
         prctl(PR_SET_PTRACER, (unsigned long)helper, 0L, 0L, 0L);
         if (write(write_end, "g", 1) != 1 ||
@@ -151,6 +152,8 @@ static int start_mover(struct mover *mover) {
             answer = ESRCH;
         prctl(PR_SET_PTRACER, 0L, 0L, 0L, 0L);
     }
+    if (is_started && mover->is_child && answer != 0)
+        child_wait(child);
     close(write_end);
     close(read_end);
     return answer;
@@ -161,9 +164,6 @@ int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
 #if !defined(__x86_64__)
     return refuse(reason, "shared layouts are for x86_64 so far; start it with --layout=random");
 #endif
-    if (would_adopt())
-        return refuse(reason, "as PID 1 or a subreaper this process would become the parent of the "
-                              "helper that moves the program; start it by an init (--init)");
     if (child_would_be_init())
         return refuse(reason, "the helper that moves the program would be the first process of the "
                               "new PID namespace; use `unshare --fork`");

@@ -12,15 +12,23 @@
 #include "../exec/descriptors.h"
 #include "../exec/message.h"
 #include "identity.h"
+#include "reap.h"
 
 enum { ATTEMPTS_MAX = 16 };
+/* Above the mmap area and what relocate.c may put there. */
+enum { REAP_GAP = 16 << 20 };
+
+_Noreturn static void give_up_after(const struct mover *mover, const char *what, int64_t result) {
+    kill(mover->target, SIGKILL);
+    message(
+        "PID %d (%s) is killed, as it cannot be moved to the shared layout (%s: %lld); start it "
+        "with --layout=random",
+        mover->target, mover->command, what, (long long)result);
+    _exit(1);
+}
 
 _Noreturn static void give_up(const struct mover *mover, const char *what) {
-    kill(mover->target, SIGKILL);
-    message("PID %d (%s) is killed, as it cannot be moved to the shared layout (%s); start it with "
-            "--layout=random",
-            mover->target, mover->command, what);
-    _exit(1);
+    give_up_after(mover, what, 0);
 }
 
 static int wait_for(pid_t pid, int *status) {
@@ -87,10 +95,12 @@ static void move(const struct mover *mover) {
         bases = bases_derive(mover->key, identity.bytes, identity.length, attempt++);
     } while (!relocate_fits(&image, &bases) && attempt < ATTEMPTS_MAX);
     failed = relocate(&injection, &image, &bases, &mover->arranged);
+    if (failed == NULL && mover->is_child)
+        failed = reap_first(&injection, getpid(), mover->arranged.mmap_top + REAP_GAP);
     if (failed == NULL && injection_end(&injection) != 0)
         failed = "letting it go";
     if (failed != NULL)
-        give_up(mover, failed);
+        give_up_after(mover, failed, injection.result);
 }
 
 void mover_run(struct mover *mover) {

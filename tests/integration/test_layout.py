@@ -232,7 +232,6 @@ def test_programs_that_are_not_moved(
 
 def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) -> None:
     run = [launcher, "--layout=shared", f"--layout-key={key}"]
-    assert "PID 1" in refused("unshare", "--fork", "--pid", *run, "true")
     assert "may not be traced" in refused("strace", "-o", "/dev/null", *run, "true")
     ptrace, personality, set_mm = "1:101", "1:135", "1:157:35"
     assert "may not be traced" in refused(programs.deny, ptrace, *run, "true")
@@ -240,6 +239,41 @@ def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) ->
     assert "PR_SET_MM_MAP" in refused(programs.deny, set_mm, *run, "true")
     limited = ["bash", "-c", 'ulimit -Hs 100000; exec "$@"', "bash", *run]
     assert "the hard stack limit is 100000 KiB" in refused(*limited, "true")
+
+
+AS_PID_1 = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
+SUBREAPER = "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); "
+SUBREAPER += "os.execv(sys.argv[1], sys.argv[1:])"
+
+
+def test_as_pid_1(launch: list[str], kinds: Programs) -> None:
+    """The helper is the program's child then, and waited for before its first instruction."""
+    expected = parts(where(*launch, kinds.where))
+    assert parts(where(*AS_PID_1, *launch, kinds.where)) == expected
+    subreaper = (sys.executable, "-c", SUBREAPER)
+    assert parts(where(*subreaper, *launch, kinds.where)) == expected
+    code = (
+        "import os, signal\n"
+        "try: os.wait(); print('a child')\n"
+        "except ChildProcessError: print('none')\n"
+        "print(os.getpid(), len(signal.pthread_sigmask(signal.SIG_BLOCK, [])),"
+        " len(signal.sigpending()))\n"
+    )
+    done = subprocess.run(
+        [*AS_PID_1, *launch, sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["none", "1", "0", "0"]
+    blocked = [sys.executable, "-c", BLOCKING, *AS_PID_1, *launch, sys.executable, "-c", code]
+    done = subprocess.run(blocked, capture_output=True, text=True)
+    assert done.stdout.split() == ["none", "1", "1", "0"], (
+        "SIGCHLD stays blocked and is not pending"
+    )
+    missing = subprocess.run([*AS_PID_1, *launch, "/nothing"], capture_output=True, timeout=10)
+    assert missing.returncode == 127
+
+
+BLOCKING = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD]); "
+BLOCKING += "os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 def test_nothing_stays(shared: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ SHIMS = {
     "lib32": "ELF 32-bit",
     "lib": "ELF 32-bit",
 }
-SHIM_BYTES_MAX = 16 * 1024
+SHIM_BYTES_MAX = 20 * 1024
 
 
 def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:

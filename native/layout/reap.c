@@ -1,0 +1,102 @@
+#include "reap.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "../exec/procfile.h"
+
+#if defined(__x86_64__)
+/* wait4(child, NULL, __WALL, NULL), again after EINTR; rt_sigprocmask(SIG_SETMASK, mask, NULL, 8);
+ * all registers as an exec leaves them; on to the program. */
+__asm__(".pushsection .rodata\n"
+        "reap_code:\n"
+        "1: mov $61, %eax\n"
+        "   mov reap_child(%rip), %edi\n"
+        "   xor %esi, %esi\n"
+        "   mov $0x40000000, %edx\n"
+        "   xor %r10d, %r10d\n"
+        "   syscall\n"
+        "   cmp $-4, %rax\n"
+        "   je 1b\n"
+        "   mov $128, %eax\n"
+        "   lea reap_set(%rip), %rdi\n"
+        "   xor %esi, %esi\n"
+        "   lea reap_zero(%rip), %rdx\n"
+        "   mov $8, %r10d\n"
+        "   syscall\n"
+        "   mov $14, %eax\n"
+        "   mov $2, %edi\n"
+        "   lea reap_mask(%rip), %rsi\n"
+        "   xor %edx, %edx\n"
+        "   mov $8, %r10d\n"
+        "   syscall\n"
+        "   xor %eax, %eax\n"
+        "   xor %ecx, %ecx\n"
+        "   xor %esi, %esi\n"
+        "   xor %edi, %edi\n"
+        "   xor %r10d, %r10d\n"
+        "   xor %r11d, %r11d\n"
+        "   jmp *reap_entry(%rip)\n"
+        ".balign 8\n"
+        "reap_entry: .quad 0\n"
+        "reap_mask: .quad 0\n"
+        "reap_child: .quad 0\n"
+        "reap_set: .quad 0\n"
+        "reap_zero: .quad 0, 0\n"
+        "reap_end:\n"
+        ".popsection\n");
+extern const unsigned char reap_code[], reap_entry[], reap_mask[], reap_child[], reap_set[],
+    reap_end[];
+
+static uint64_t bit(int signal) {
+    return (uint64_t)1 << (signal - 1);
+}
+
+/* Of the process or its thread; a SIGCHLD of the program's own is to stay. */
+static bool has_pending(pid_t pid, int signal) {
+    char path[32], status[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    if (procfile_read(path, status, sizeof status) < 0)
+        return true;
+    const char *thread = strstr(status, "SigPnd:"), *process = strstr(status, "ShdPnd:");
+    uint64_t pending = (thread == NULL ? 0 : strtoull(thread + 7, NULL, 16)) |
+                       (process == NULL ? 0 : strtoull(process + 7, NULL, 16));
+    return (pending & bit(signal)) != 0;
+}
+
+const char *reap_first(struct injection *injection, pid_t child, uint64_t address) {
+    enum { PAGE_BYTES = 4096 };
+    unsigned char page[PAGE_BYTES] = {0};
+    uint64_t number = (uint64_t)child,
+             set = has_pending(injection->pid, SIGCHLD) ? 0 : bit(SIGCHLD);
+    memcpy(page, reap_code, (size_t)(reap_end - reap_code));
+    memcpy(page + (reap_entry - reap_code), &injection->registers.rip, sizeof number);
+    memcpy(page + (reap_mask - reap_code), &injection->signal_mask, sizeof number);
+    memcpy(page + (reap_child - reap_code), &number, sizeof number);
+    memcpy(page + (reap_set - reap_code), &set, sizeof set);
+    const uint64_t arguments[6] = {
+        address,      PAGE_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+        (uint64_t)-1, 0};
+    if ((uint64_t)inject(injection, SYS_mmap, arguments) != address)
+        return "mapping the page that waits for the helper";
+    /* Through /proc/PID/mem, which may write where the program may not (mem_rw in fs/proc/base.c).
+     */
+    if (!injection_write(injection, address, page, sizeof page))
+        return "writing the page that waits for the helper";
+    injection->registers.rip = address;
+    injection->signal_mask = ~(uint64_t)0;
+    return NULL;
+}
+
+#else
+const char *reap_first(struct injection *injection, pid_t child, uint64_t address) {
+    (void)injection;
+    (void)child;
+    (void)address;
+    return "waiting for the helper on this machine";
+}
+#endif
