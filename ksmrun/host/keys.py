@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import hmac
 import json
@@ -40,7 +41,7 @@ def master_key(folder: Path) -> Path:
     if not file.exists():
         with _explained(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = folder / f".master.key.{os.getpid()}"
+            temporary = folder / f".master.key.{secrets.token_hex(8)}"
             _write_secret(temporary, secrets.token_bytes(KEY_BYTES), 0o600)
             try:
                 with contextlib.suppress(FileExistsError):
@@ -64,7 +65,15 @@ def group_label(folder: Path, group: str) -> str:
 def group_key(folder: Path, group: str) -> bytes:
     """HMAC-SHA256 of the label, as ksmrun-exec derives it too."""
     with _explained(folder):
-        master = master_key(folder).read_bytes()
+        file = master_key(folder)
+        status = file.stat()
+        master = file.read_bytes()
+    # As ksmrun-exec has it: what others could read or plant is no key.
+    if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()) or len(master) != KEY_BYTES:
+        raise KsmrunError(
+            f"{file} is not a key that only its owner can read",
+            "remove it, and start the programs again",
+        )
     return hmac.new(master, group_label(folder, group).encode(), hashlib.sha256).digest()
 
 
@@ -83,12 +92,14 @@ def rotate(folder: Path, group: str | None) -> None:
             master_key(folder)
             return
         group_label(folder, group)
-        generations = _generations(folder)
-        generations[group] = generations.get(group, 0) + 1
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = folder / f".generations.{os.getpid()}"
-        temporary.write_text(json.dumps({"schema": SCHEMA, "generations": generations}))
-        temporary.replace(folder / "generations.json")
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            generations = _generations(folder)
+            generations[group] = generations.get(group, 0) + 1
+            temporary = folder / f".generations.{secrets.token_hex(8)}"
+            temporary.write_text(json.dumps({"schema": SCHEMA, "generations": generations}))
+            temporary.replace(folder / "generations.json")
 
 
 def _generations(folder: Path) -> dict[str, int]:

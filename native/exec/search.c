@@ -81,19 +81,20 @@ static const char *search_path(void) {
     return list != NULL ? list : default_search_path;
 }
 
-bool search_find(const char *command, char *path, size_t path_bytes) {
-    struct stat status;
+bool search_candidate(const char *command, int index, char *path, size_t path_bytes) {
     if (strchr(command, '/') != NULL) {
         snprintf(path, path_bytes, "%s", command);
-        return access(path, X_OK) == 0;
+        return index == 0;
     }
-    for (const char *list = search_path();; list += strcspn(list, ":") + 1) {
-        if (*command != '\0' && join(path, path_bytes, list, command) && access(path, X_OK) == 0 &&
-            stat(path, &status) == 0 && S_ISREG(status.st_mode))
-            return true;
-        if (list[strcspn(list, ":")] == '\0')
+    const char *list = search_path();
+    for (; index > 0; index--) {
+        list += strcspn(list, ":");
+        if (*list++ == '\0')
             return false;
     }
+    if (!join(path, path_bytes, list, command))
+        *path = '\0';
+    return true;
 }
 
 void search_and_exec(const char *command, char **argv, char **envp, struct exec_failure *failure) {

@@ -17,8 +17,9 @@ struct exec_failure {
  * also feeds foreign binaries to the shell, which then runs garbage; here they stay ENOEXEC. */
 void search_and_exec(const char *command, char **argv, char **envp, struct exec_failure *failure);
 
-/* The file that search_and_exec would try first and may execute. Returns whether there is one. */
-bool search_find(const char *command, char *path, size_t path_bytes);
+/* The files that search_and_exec may come to, from index 0 on. Returns false where there are no
+ * more. */
+bool search_candidate(const char *command, int index, char *path, size_t path_bytes);
 
 /* The two parts of a message about a failure, written into text. */
 void failure_describe(const struct exec_failure *failure, char *text, int text_bytes);

@@ -4,7 +4,7 @@
 
 #include "sha256.h"
 
-enum { PAGE_SHIFT = 12, BASE_BITS = 28, STACK_PAGE_BITS = 25 };
+enum { PAGE_SHIFT = 12, BASE_BITS = 28, BRK_LOW_BITS = 18, STACK_PAGE_BITS = 25 };
 
 /* Within the kernel's own windows (arch/x86/include/asm/elf.h, arch/x86/mm/mmap.c), which are those
  * that ThreadSanitizer can live with (compiler-rt/lib/tsan/rtl/tsan_platform.h): programs from
@@ -44,6 +44,7 @@ struct bases bases_derive(const unsigned char key[KEY_BYTES], const void *identi
         .mmap_top = mmap_low + pages(mmap, BASE_BITS),
         .program = program_low + pages(program, BASE_BITS),
         .brk_offset = pages(brk, BASE_BITS) + ((uint64_t)1 << PAGE_SHIFT),
+        .brk_low_offset = pages(brk, BRK_LOW_BITS) + ((uint64_t)1 << PAGE_SHIFT),
         .stack_top = stack_low + pages(stack, STACK_PAGE_BITS),
         /* The ABIs want it at 16 bytes. */
         .stack_offset = (stack >> 40 & 0xff) << 4,

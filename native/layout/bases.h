@@ -7,11 +7,15 @@
 
 enum { KEY_BYTES = 32 };
 
-/* All but the last are page-aligned; each has at least 28 bits that only the key tells. */
+/* All but the last are page-aligned. Program, mmap area, brk, and the stack with its offset have at
+ * least 28 bits each that only the key tells. */
 struct bases {
     uint64_t mmap_top;
     uint64_t program;
     uint64_t brk_offset; /* from the end of the program */
+    /* For programs at fixed low addresses, some of which keep pointers in 32 bits: a GiB, as the
+     * kernel has it (arch/x86/kernel/process.c: arch_randomize_brk). */
+    uint64_t brk_low_offset;
     uint64_t stack_top;
     uint64_t stack_offset; /* of the initial stack pointer below a boundary of 64 KiB */
 };

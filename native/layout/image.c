@@ -16,6 +16,9 @@ static const char *read_maps(struct image *image, pid_t pid) {
     if (maps == NULL)
         return "/proc/PID/maps";
     while (fgets(line, sizeof line, maps) != NULL && image->vma_count < IMAGE_VMAS_MAX) {
+        /* The rest of a line with a long path is no line. */
+        for (int byte = 0; strchr(line, '\n') == NULL && byte != '\n' && byte != EOF;)
+            byte = fgetc(maps);
         char *end;
         struct image_vma vma = {.start = strtoull(line, &end, 16)};
         vma.end = strtoull(*end == '-' ? end + 1 : end, &end, 16);
@@ -89,6 +92,8 @@ static const char *read_program(struct image *image, const struct injection *inj
         return "/proc/PID/auxv";
     size_t count = length / sizeof *auxv;
     image->vdso = auxv_value(auxv, count, AT_SYSINFO_EHDR);
+    image->loader = auxv_value(auxv, count, AT_BASE);
+    image->is_privileged = auxv_value(auxv, count, AT_SECURE) != 0;
     uint64_t phdr = auxv_value(auxv, count, AT_PHDR), number = auxv_value(auxv, count, AT_PHNUM);
     snprintf(path, sizeof path, "/proc/%d/exe", injection->pid);
     if (!read_file(path, &header, sizeof header, &length) || length != sizeof header)

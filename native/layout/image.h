@@ -9,7 +9,7 @@
 
 #include "../inject/inject.h"
 
-enum { IMAGE_VMAS_MAX = 64 };
+enum { IMAGE_VMAS_MAX = 512 };
 
 struct image_vma {
     uint64_t start, end;
@@ -21,8 +21,10 @@ struct image {
     int vma_count;
     uint64_t stack_start, stack_end;
     uint64_t program_start, program_end, program_align;
-    bool is_movable; /* ET_DYN: a PIE, or a program that brings its own loader */
-    uint64_t vdso;   /* 0 where there is none */
+    bool is_movable;    /* ET_DYN: a PIE, or a program that brings its own loader */
+    uint64_t vdso;      /* 0 where there is none */
+    uint64_t loader;    /* the same */
+    bool is_privileged; /* it gained something at the exec (getauxval(3): AT_SECURE) */
     /* /proc/PID/stat: what PR_SET_MM_MAP wants to hear again. */
     uint64_t start_code, end_code, start_data, end_data;
     uint64_t arg_start, arg_end, env_start, env_end;

@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "../exec/child.h"
+#include "../exec/merge.h"
 #include "../exec/procfile.h"
 #include "mover.h"
 #include "relocate.h"
@@ -62,7 +65,48 @@ int layout_read_key(const char *file, const char *group, unsigned char key[KEY_B
         memcpy(key, bytes, KEY_BYTES);
     else
         hmac_sha256(bytes, KEY_BYTES, group, strlen(group), key);
+    explicit_bzero(bytes, sizeof bytes);
     return 0;
+}
+
+/* Bottom-up from a place that everybody knows, without randomisation (mm/util.c: mmap_is_legacy).
+ */
+static bool has_legacy_layout(void) {
+    char text[16];
+    int now = personality(0xffffffff);
+    bool is_set = procfile_read("/proc/sys/vm/legacy_va_layout", text, sizeof text) > 0;
+    return (now != -1 && (now & ADDR_COMPAT_LAYOUT) != 0) || (is_set && text[0] != '0');
+}
+
+/* Without /proc, or with that of another PID namespace, another process would be moved. */
+static bool has_own_proc(void) {
+    char link[32];
+    ssize_t length = readlink("/proc/self", link, sizeof link - 1);
+    if (length <= 0)
+        return false;
+    link[length] = '\0';
+    return strtol(link, NULL, 10) == getpid();
+}
+
+/* A seccomp filter in force may answer the calls that move a program with an error, when it is too
+ * late, or with the end of the caller: so a child makes them first. */
+static bool filter_lets_move(void) {
+    struct rlimit stack;
+    if (!merge_is_filtered())
+        return true;
+    pid_t child = child_fork();
+    if (child == 0) {
+        size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+        int now = personality(0xffffffff), flags = MAP_PRIVATE | MAP_ANONYMOUS;
+        char *from = mmap(NULL, 2 * bytes, PROT_READ | PROT_EXEC, flags, -1, 0);
+        bool works =
+            now != -1 && personality((unsigned long)now | ADDR_NO_RANDOMIZE) != -1 &&
+            personality((unsigned long)now) != -1 && getrlimit(RLIMIT_STACK, &stack) == 0 &&
+            prlimit(0, RLIMIT_STACK, &stack, NULL) == 0 && from != MAP_FAILED &&
+            mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, from + bytes) == from + bytes;
+        _exit(works ? 0 : 1);
+    }
+    return child > 0 && child_wait(child) == 0;
 }
 
 /* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised. */
@@ -75,6 +119,7 @@ static int arrange(struct arranged *arranged, char reason[LAYOUT_REASON_BYTES]) 
                       "the seccomp profile",
                       strerror(errno));
     arranged->personality = (unsigned long)before;
+    arranged->was_privileged = getuid() != geteuid() || getgid() != getegid();
     arranged->stack_soft_bytes = stack.rlim_cur;
     arranged->stack_hard_bytes = stack.rlim_max;
     rlim_t wanted = task_size - arranged->mmap_top - stack_guard_gap;
@@ -111,8 +156,16 @@ static bool can_tell_kernel(void) {
     return prctl(PR_SET_MM, (long)PR_SET_MM_MAP_SIZE, &size, 0L, 0L) == 0 && size != 0;
 }
 
+/* Whether the helper, if it were nobody's child, would be adopted by this process, or by the PID 1
+ * of a container, which may be a program that waits for no children that it does not know. The
+ * first PID namespace has a number of its own (include/linux/proc_ns.h: PROC_PID_INIT_INO). */
 static bool would_adopt(void) {
     int subreaper = 0;
+    char namespace[32] = "";
+    static const char first[] = "pid:[4026531836]";
+    if (readlink("/proc/self/ns/pid", namespace, sizeof namespace - 1) > 0 &&
+        strcmp(namespace, first) != 0)
+        return true;
     return getpid() == 1 ||
            (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
 }
@@ -167,6 +220,15 @@ int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
     if (child_would_be_init())
         return refuse(reason, "the helper that moves the program would be the first process of the "
                               "new PID namespace; use `unshare --fork`");
+    if (!has_own_proc())
+        return refuse(reason, "/proc is not mounted, or not for this PID namespace; mount it "
+                              "(unshare --mount-proc)");
+    if (!filter_lets_move())
+        return refuse(reason, "a seccomp filter denies a call that moves a program; allow mmap, "
+                              "mremap, personality, prctl, prlimit64 and ptrace");
+    if (has_legacy_layout())
+        return refuse(reason, "the legacy address layout is on, which nothing makes secret; set "
+                              "vm.legacy_va_layout to 0, leave `setarch -L` out");
     if (!can_tell_kernel())
         return refuse(reason, "this kernel has no PR_SET_MM_MAP (CONFIG_CHECKPOINT_RESTORE), or a "
                               "seccomp filter refuses it; allow prctl 35");
@@ -178,6 +240,7 @@ int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
     if (arrange(&mover.arranged, reason) != 0)
         return -1;
     int error = start_mover(&mover);
+    explicit_bzero(mover.key, sizeof mover.key);
     if (error == 0)
         return 0;
     undo(&mover.arranged);

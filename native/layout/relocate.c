@@ -218,7 +218,8 @@ const char *relocate(struct injection *injection, const struct image *image,
         failed = "mremap";
     if (failed == NULL) {
         uint64_t address = block_address(&relocation, &block, bases);
-        uint64_t brk = moved(&relocation, image->program_end) + bases->brk_offset;
+        uint64_t brk = moved(&relocation, image->program_end) +
+                       (image->is_movable ? bases->brk_offset : bases->brk_low_offset);
         move_pointers(&relocation, &block);
         if (!write_block(&relocation, &block, address))
             failed = "writing the arguments to the stack";

@@ -11,6 +11,7 @@
 struct arranged {
     uint64_t mmap_top;
     unsigned long personality;
+    bool was_privileged; /* user and effective user differed before */
     uint64_t stack_soft_bytes, stack_hard_bytes;
 };
 

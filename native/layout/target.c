@@ -62,10 +62,7 @@ static int check_file(const char *path, const unsigned char *head, ssize_t lengt
     return 0;
 }
 
-int target_may_move(const char *command, char *reason, size_t reason_bytes) {
-    char path[PATH_MAX];
-    if (!search_find(command, path, sizeof path))
-        return 0;
+static int check_chain(char *path, size_t path_bytes, char *reason, size_t reason_bytes) {
     for (int depth = 0; depth <= INTERPRETERS_MAX; depth++) {
         unsigned char head[HEAD_BYTES];
         ssize_t length = procfile_read(path, (char *)head, sizeof head);
@@ -75,7 +72,16 @@ int target_may_move(const char *command, char *reason, size_t reason_bytes) {
             return 0;
         const char *start = (const char *)head + 2;
         start += strspn(start, " \t");
-        snprintf(path, sizeof path, "%.*s", (int)strcspn(start, " \t\r\n"), start);
+        snprintf(path, path_bytes, "%.*s", (int)strcspn(start, " \t\r\n"), start);
     }
+    return 0;
+}
+
+/* Every file of that name in PATH: the exec goes on to the next where one cannot be run. */
+int target_may_move(const char *command, char *reason, size_t reason_bytes) {
+    char path[PATH_MAX];
+    for (int index = 0; search_candidate(command, index, path, sizeof path); index++)
+        if (access(path, F_OK) == 0 && check_chain(path, sizeof path, reason, reason_bytes) != 0)
+            return -1;
     return 0;
 }

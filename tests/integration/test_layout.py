@@ -228,6 +228,18 @@ def test_programs_that_are_not_moved(
     script.write_text(f"#!{setuid}\n")
     script.chmod(0o755)
     assert "changes user, group or capabilities" in refused(*run, script)
+    # The exec passes over a file that cannot be run, to the next of its name in PATH.
+    for folder, target in (("first", "#!/nothing\n"), ("second", None)):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "program"
+        if target is None:
+            shutil.copy(kinds.where, file)
+            file.chmod(0o4755)
+        else:
+            file.write_text(target)
+            file.chmod(0o755)
+    path = {**os.environ, "PATH": f"{tmp_path}/first:{tmp_path}/second"}
+    assert "changes user, group or capabilities" in refused(*run, "program", env=path)
 
 
 def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) -> None:
@@ -235,8 +247,13 @@ def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) ->
     assert "may not be traced" in refused("strace", "-o", "/dev/null", *run, "true")
     ptrace, personality, set_mm = "1:101", "1:135", "1:157:35"
     assert "may not be traced" in refused(programs.deny, ptrace, *run, "true")
-    assert "personality" in refused(programs.deny, personality, *run, "true")
+    assert "seccomp filter denies" in refused(programs.deny, personality, *run, "true")
     assert "PR_SET_MM_MAP" in refused(programs.deny, set_mm, *run, "true")
+    # mremap fails, and personality ends its caller.
+    for filter_ in ("1:25", "kill:135"):
+        assert "seccomp filter denies" in refused(programs.deny, filter_, *run, "true")
+    assert "legacy address layout" in refused("setarch", "-L", *run, "true")
+    assert "/proc is not mounted" in refused("unshare", "--pid", "--fork", *run, "true")
     limited = ["bash", "-c", 'ulimit -Hs 100000; exec "$@"', "bash", *run]
     assert "the hard stack limit is 100000 KiB" in refused(*limited, "true")
 
