@@ -103,7 +103,7 @@ if [ -n "$full" ]; then
     gcc -O1 -g -w -o ../build/sweep integration/programs/sweep.c
     for arguments in threads last-thread "forks 50" "grow 1"; do
         code=0
-        # valgrind has no seccomp, without which the thread ends at once; the rest is run.
+        # Under valgrind there is no thread, which its filter would not let live; the rest is run.
         # shellcheck disable=SC2086 # a list of words
         KSMRUN_SHIM=mark LD_PRELOAD=$PWD/../build/valgrind/shim/libksmrun-preload.so \
             valgrind -q --error-exitcode=77 ../build/sweep $arguments </dev/null >/dev/null 2>&1 || code=$?

@@ -40,17 +40,35 @@ static void read_word(struct settings *settings, char *word) {
         settings->map_reserve_percent = (unsigned)number(value);
 }
 
+static bool contains(const char *text, const char *part) {
+    for (; *text != '\0'; text++)
+        if (after((char *)text, part) != NULL)
+            return true;
+    return false;
+}
+
+/* valgrind preloads a library of its own, makes all threads one of its own process's, and would not
+ * survive a filter on any of them. */
+static bool is_under_valgrind(char *entry) {
+    const char *list = after(entry, preload_name);
+    return list != NULL && contains(list, "/vgpreload_core");
+}
+
 struct settings environment_settings(char **environment) {
     struct settings settings = {
         .inherit = true,
         .mark_min_bytes = MARK_MIN_BYTES,
         .map_reserve_percent = MAP_RESERVE_PERCENT,
     };
+    bool may_sweep = true;
     for (; environment != NULL && *environment != NULL; environment++) {
         char *word = after(*environment, settings_name);
         for (; word != NULL && *word != '\0'; word = next_word(word))
             read_word(&settings, word);
+        may_sweep = may_sweep && !is_under_valgrind(*environment);
     }
+    settings.mark = settings.mark && may_sweep;
+    settings.join = settings.join && may_sweep;
     return settings;
 }
 

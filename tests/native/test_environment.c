@@ -24,6 +24,11 @@ static void test_settings(void **state) {
     assert_false(of("KSMRUN_SHIM=").mark);
     assert_false(of("KSMRUN_SHIMS=mark").mark);
     assert_false(environment_settings(NULL).mark);
+    char shim[] = "KSMRUN_SHIM=mark",
+         valgrind[] = "LD_PRELOAD=/x.so:/usr/libexec/valgrind/vgpreload_core-amd64-linux.so";
+    assert_true(environment_settings((char *[]){shim, NULL}).mark);
+    assert_false(environment_settings((char *[]){shim, valgrind, NULL}).mark);
+    assert_false(environment_settings((char *[]){valgrind, shim, NULL}).mark);
 }
 
 static void forgets(const char *given, const char *left) {
