@@ -17,7 +17,7 @@ import pytest
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import read_sweeper
 
-from .conftest import Programs, start_equal_programs, stop, value, wait_until
+from .conftest import Programs, start_equal_programs, stop, wait_until
 from .test_guard import HOLD_MAPS
 from .test_transparency import comparable
 
@@ -118,9 +118,11 @@ def test_every_libc(marked: tuple[str, ...], programs: Programs, kind: str) -> N
 
 @pytest.mark.usefixtures("ksm_on")
 def test_equal_pages_merge(ksmrun: str, marked: tuple[str, ...]) -> None:
-    before = int(value("pages_sharing"))
     processes = start_equal_programs(ksmrun, 2, command=marked)
-    wait_until(lambda: int(value("pages_sharing")) >= before + (8 << 20) // 4096)
+    # Each process's own count: what others share comes and goes.
+    counters = [Path(f"/proc/{process.pid}/ksm_merging_pages") for process in processes]
+    pages = (8 << 20) // 4096
+    wait_until(lambda: all(int(c.read_text()) >= pages for c in counters), seconds=60)
     stop(processes)
 
 
