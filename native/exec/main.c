@@ -139,8 +139,14 @@ static bool apply_layout(const struct options *options, const char *command, cha
     char reason[LAYOUT_REASON_BYTES], what[LAYOUT_REASON_BYTES + 64];
     if (!options->layout_shared)
         return true;
+    const struct layout_request request = {
+        .command = command,
+        .scope = options->layout_tree ? SCOPE_TREE : SCOPE_PROGRAM,
+        .require = options->require,
+        .quiet = options->quiet,
+    };
     if (layout_read_key(options->layout_key, options->layout_group, key, reason) == 0 &&
-        layout_begin(command, key, reason) == 0) {
+        layout_begin(&request, key, reason) == 0) {
         char **seeded = options->seeds_own ? NULL : seeds_environment(*envp, key);
         *envp = seeded != NULL ? seeded : *envp;
         return true;

@@ -73,10 +73,14 @@ int injection_begin(struct injection *injection, pid_t pid) {
     if (injection->memory < 0)
         return -errno;
     uint64_t *mask = &injection->signal_mask;
-    if (ptrace(PTRACE_GETSIGMASK, pid, sizeof *mask, mask) != 0)
-        return -errno;
-    int error = get_registers(pid, &injection->registers);
-    return error != 0 ? error : set_signal_mask(pid, ~(uint64_t)0);
+    int error = ptrace(PTRACE_GETSIGMASK, pid, sizeof *mask, mask) == 0 ? 0 : -errno;
+    if (error == 0)
+        error = get_registers(pid, &injection->registers);
+    if (error == 0)
+        error = set_signal_mask(pid, ~(uint64_t)0);
+    if (error != 0)
+        close(injection->memory);
+    return error;
 }
 
 bool injection_find_instruction(struct injection *injection, uint64_t start, uint64_t end) {
@@ -148,8 +152,6 @@ int injection_end(struct injection *injection) {
     int error = set_registers(injection->pid, &injection->registers);
     if (error == 0)
         error = set_signal_mask(injection->pid, injection->signal_mask);
-    if (error == 0 && ptrace(PTRACE_DETACH, injection->pid, 0L, 0L) != 0)
-        error = -errno;
     close(injection->memory);
     return error;
 }

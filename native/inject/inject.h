@@ -36,7 +36,7 @@ enum { INJECT_LOST = -4096 };
  * is gone, or does something that only a kernel at odds with ptrace(2) would let it do. */
 int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]);
 
-/* Puts registers and signal mask back as injection has them and lets the tracee go. Returns 0 or
+/* Puts registers and signal mask back as injection has them. The tracee stays stopped. Returns 0 or
  * -errno. */
 int injection_end(struct injection *injection);
 

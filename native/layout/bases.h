@@ -11,6 +11,7 @@ enum { KEY_BYTES = 32 };
  * least 28 bits each that only the key tells. */
 struct bases {
     uint64_t mmap_top;
+    uint64_t reserve_end; /* what lies from mmap_top to here is to be reserved; 0: nothing is */
     uint64_t program;
     uint64_t brk_offset; /* from the end of the program */
     /* For programs at fixed low addresses, some of which keep pointers in 32 bits: a GiB, as the
@@ -20,9 +21,18 @@ struct bases {
     uint64_t stack_offset; /* of the initial stack pointer below a boundary of 64 KiB */
 };
 
-/* Of the program whose identity is given; attempt counts up where the answer before cannot be had.
- */
-struct bases bases_derive(const unsigned char key[KEY_BYTES], const void *identity,
-                          size_t identity_bytes, unsigned attempt);
+/* Of the program whose identity is given. The mmap area does not depend on it, as it is placed
+ * before the exec tells which program it is for. */
+struct bases bases_by_limit(const unsigned char key[KEY_BYTES], const void *identity,
+                            size_t identity_bytes);
+
+/* Where an exec under this soft stack limit may put the top of the mmap area at most. */
+uint64_t bases_mmap_highest(uint64_t stack_soft_bytes);
+
+/* The same for a program that an exec with the kernel's own layout left: the mmap area lies lower
+ * than that can be, and the stack within the kernel's window, as free memory above it would be
+ * given out first. */
+struct bases bases_by_reservation(const unsigned char key[KEY_BYTES], const void *identity,
+                                  size_t identity_bytes, uint64_t stack_soft_bytes);
 
 #endif

@@ -22,18 +22,34 @@ static const char *read_maps(struct image *image, pid_t pid) {
         char *end;
         struct image_vma vma = {.start = strtoull(line, &end, 16)};
         vma.end = strtoull(*end == '-' ? end + 1 : end, &end, 16);
-        vma.is_stack = strstr(end, " [stack]") != NULL;
+        bool is_kernels = strstr(end, " [v") != NULL;
         /* vsyscall lies above all that can be moved. */
-        vma.is_kernels = strstr(end, " [v") != NULL && vma.end < (uint64_t)1 << 63;
-        if (vma.is_stack) {
-            image->stack_start = vma.start;
-            image->stack_end = vma.end;
-        }
+        vma.part = is_kernels && vma.end >= (uint64_t)1 << 63 ? PART_FIXED
+                   : is_kernels                               ? PART_KERNELS
+                   : strstr(end, " [stack]") != NULL          ? PART_STACK
+                                                              : PART_LOADER;
         image->vmas[image->vma_count++] = vma;
     }
     bool is_whole = feof(maps) != 0;
     fclose(maps);
-    return is_whole && image->stack_end != 0 ? NULL : "the stack in /proc/PID/maps";
+    return is_whole ? NULL : "/proc/PID/maps";
+}
+
+/* Nothing else is there yet: what is neither the program's, nor the kernel's, is the loader's. */
+static const char *find_parts(struct image *image, uint64_t program_start, uint64_t program_end) {
+    for (int i = 0; i < image->vma_count; i++) {
+        struct image_vma *vma = &image->vmas[i];
+        if (vma->part == PART_LOADER && vma->start >= program_start && vma->start < program_end)
+            vma->part = PART_PROGRAM;
+        if (vma->part == PART_FIXED)
+            continue;
+        if (image->parts[vma->part].end == 0)
+            image->parts[vma->part].start = vma->start;
+        image->parts[vma->part].end = vma->end;
+    }
+    image->parts[PART_PROGRAM].start = program_start;
+    image->parts[PART_PROGRAM].end = program_end;
+    return image->parts[PART_STACK].end != 0 ? NULL : "the stack in /proc/PID/maps";
 }
 
 /* proc_pid_stat(5): fields 26, 27, and 45 to 51, of which 47 is start_brk. */
@@ -92,7 +108,6 @@ static const char *read_program(struct image *image, const struct injection *inj
         return "/proc/PID/auxv";
     size_t count = length / sizeof *auxv;
     image->vdso = auxv_value(auxv, count, AT_SYSINFO_EHDR);
-    image->loader = auxv_value(auxv, count, AT_BASE);
     image->is_privileged = auxv_value(auxv, count, AT_SECURE) != 0;
     uint64_t phdr = auxv_value(auxv, count, AT_PHDR), number = auxv_value(auxv, count, AT_PHNUM);
     snprintf(path, sizeof path, "/proc/%d/exe", injection->pid);
@@ -118,9 +133,8 @@ static const char *read_program(struct image *image, const struct injection *inj
         return "the program's segments";
     image->is_movable = header.e_type == ET_DYN;
     image->program_align = align;
-    image->program_start = (bias + low) & ~(uint64_t)(PAGE_BYTES - 1);
-    image->program_end = (bias + high + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
-    return NULL;
+    return find_parts(image, (bias + low) & ~(uint64_t)(PAGE_BYTES - 1),
+                      (bias + high + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1));
 }
 
 const char *image_read(struct image *image, const struct injection *injection) {

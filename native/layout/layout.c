@@ -88,60 +88,53 @@ static bool has_own_proc(void) {
     return strtol(link, NULL, 10) == getpid();
 }
 
-/* A seccomp filter in force may answer the calls that move a program with an error, when it is too
- * late, or with the end of the caller: so a child makes them first. */
-static bool filter_lets_move(void) {
-    struct rlimit stack;
+/* The calls that move a program, tried by a child where a seccomp filter is in force: it may answer
+ * them with an error, when it is too late, or with the end of the caller. */
+static bool filter_lets(bool (*try_calls)(void)) {
     if (!merge_is_filtered())
         return true;
     pid_t child = child_fork();
-    if (child == 0) {
-        size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
-        int now = personality(0xffffffff), flags = MAP_PRIVATE | MAP_ANONYMOUS;
-        char *from = mmap(NULL, 2 * bytes, PROT_READ | PROT_EXEC, flags, -1, 0);
-        bool works =
-            now != -1 && personality((unsigned long)now | ADDR_NO_RANDOMIZE) != -1 &&
-            personality((unsigned long)now) != -1 && getrlimit(RLIMIT_STACK, &stack) == 0 &&
-            prlimit(0, RLIMIT_STACK, &stack, NULL) == 0 && from != MAP_FAILED &&
-            mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, from + bytes) == from + bytes;
-        _exit(works ? 0 : 1);
-    }
+    if (child == 0)
+        _exit(try_calls() ? 0 : 1);
     return child > 0 && child_wait(child) == 0;
 }
 
-/* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised. */
-static int arrange(struct arranged *arranged, char reason[LAYOUT_REASON_BYTES]) {
+static bool try_moving(void) {
+    size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    char *from = mmap(NULL, 2 * bytes, PROT_READ | PROT_EXEC, flags, -1, 0);
+    return from != MAP_FAILED && (madvise(from, bytes, MADV_UNMERGEABLE) == 0 || errno == EINVAL) &&
+           mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, from + bytes) == from + bytes;
+}
+
+static bool try_arranging(void) {
+    struct rlimit stack;
+    int now = personality(0xffffffff);
+    return now != -1 && personality((unsigned long)now | ADDR_NO_RANDOMIZE) != -1 &&
+           personality((unsigned long)now) != -1 && getrlimit(RLIMIT_STACK, &stack) == 0 &&
+           prlimit(0, RLIMIT_STACK, &stack, NULL) == 0;
+}
+
+/* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised.
+ * Returns false where that cannot be had, with all as it was: default profiles of containers deny
+ * that personality, and a hard limit may be too low. */
+static bool arrange(struct arranged *arranged, uint64_t mmap_top) {
     struct rlimit stack;
     int before = personality(0xffffffff);
-    if (before < 0 || getrlimit(RLIMIT_STACK, &stack) != 0)
-        return refuse(reason,
-                      "personality or stack limit cannot be read (%s); allow personality in "
-                      "the seccomp profile",
-                      strerror(errno));
+    rlim_t wanted = task_size - mmap_top - stack_guard_gap;
+    if (!filter_lets(try_arranging) || before < 0 || getrlimit(RLIMIT_STACK, &stack) != 0 ||
+        (stack.rlim_max != RLIM_INFINITY && stack.rlim_max < wanted))
+        return false;
     arranged->personality = (unsigned long)before;
-    arranged->was_privileged = getuid() != geteuid() || getgid() != getegid();
     arranged->stack_soft_bytes = stack.rlim_cur;
     arranged->stack_hard_bytes = stack.rlim_max;
-    rlim_t wanted = task_size - arranged->mmap_top - stack_guard_gap;
-    if (stack.rlim_max != RLIM_INFINITY && stack.rlim_max < wanted)
-        return refuse(reason,
-                      "the hard stack limit is %llu KiB, and the mmap area is placed by a "
-                      "soft one of %llu KiB; raise it (ulimit -Hs unlimited)",
-                      (unsigned long long)stack.rlim_max / 1024, (unsigned long long)wanted / 1024);
     stack.rlim_cur = wanted;
     if (personality(arranged->personality | ADDR_NO_RANDOMIZE) < 0)
-        return refuse(reason,
-                      "personality(ADDR_NO_RANDOMIZE) is refused (%s); allow it in the "
-                      "seccomp profile",
-                      strerror(errno));
+        return false;
     if (setrlimit(RLIMIT_STACK, &stack) == 0)
-        return 0;
-    int error = errno;
+        return true;
     personality(arranged->personality);
-    return refuse(reason,
-                  "the stack limit cannot be set (%s); allow prlimit64 in the seccomp "
-                  "profile",
-                  strerror(error));
+    return false;
 }
 
 static void undo(const struct arranged *arranged) {
@@ -212,8 +205,21 @@ static int start_mover(struct mover *mover) {
     return answer;
 }
 
-int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
-                 char reason[LAYOUT_REASON_BYTES]) {
+/* Whether a program that is traced by us gains at exec what its file gives (execve(2)), or cannot
+ * gain anything. */
+static bool exec_keeps_privilege(void) {
+    enum { CAP_SYS_PTRACE_BIT = 19 };
+    char status[4096];
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1)
+        return true;
+    const char *effective = procfile_read("/proc/self/status", status, sizeof status) < 0
+                                ? NULL
+                                : strstr(status, "\nCapEff:");
+    return effective != NULL &&
+           (strtoull(effective + strlen("\nCapEff:"), NULL, 16) >> CAP_SYS_PTRACE_BIT & 1) != 0;
+}
+
+static int check_place(const struct layout_request *request, char reason[LAYOUT_REASON_BYTES]) {
 #if !defined(__x86_64__)
     return refuse(reason, "shared layouts are for x86_64 so far; start it with --layout=random");
 #endif
@@ -223,27 +229,54 @@ int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
     if (!has_own_proc())
         return refuse(reason, "/proc is not mounted, or not for this PID namespace; mount it "
                               "(unshare --mount-proc)");
-    if (!filter_lets_move())
-        return refuse(reason, "a seccomp filter denies a call that moves a program; allow mmap, "
-                              "mremap, personality, prctl, prlimit64 and ptrace");
+    if (!filter_lets(try_moving))
+        return refuse(reason, "a seccomp filter denies a call that moves a program; allow madvise, "
+                              "mmap, mremap, prctl, prlimit64 and ptrace");
     if (has_legacy_layout())
         return refuse(reason, "the legacy address layout is on, which nothing makes secret; set "
                               "vm.legacy_va_layout to 0, leave `setarch -L` out");
     if (!can_tell_kernel())
         return refuse(reason, "this kernel has no PR_SET_MM_MAP (CONFIG_CHECKPOINT_RESTORE), or a "
                               "seccomp filter refuses it; allow prctl 35");
-    if (target_may_move(command, reason, LAYOUT_REASON_BYTES) != 0)
+    if (request->scope == SCOPE_TREE && !exec_keeps_privilege())
+        return refuse(reason, "followed to all it starts, programs would lose what they gain at "
+                              "exec (setuid, capabilities); use --layout-scope=program, give it "
+                              "CAP_SYS_PTRACE, or set no_new_privs");
+    return target_may_move(request->command, reason, LAYOUT_REASON_BYTES);
+}
+
+/* By reservation it is the whole address space that grows. */
+static int check_space(char reason[LAYOUT_REASON_BYTES]) {
+    struct rlimit space;
+    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur == RLIM_INFINITY)
+        return 0;
+    return refuse(reason, "the address space is limited (ulimit -v), and its personality or hard "
+                          "stack limit leave no other way than to reserve a part of it; lift one "
+                          "of the three");
+}
+
+int layout_begin(const struct layout_request *request, const unsigned char key[KEY_BYTES],
+                 char reason[LAYOUT_REASON_BYTES]) {
+    if (check_place(request, reason) != 0)
         return -1;
-    struct mover mover = {.command = command};
+    struct mover mover = {
+        .command = request->command,
+        .scope = request->scope,
+        .exec_keeps_privilege = exec_keeps_privilege(),
+        .require = request->require,
+        .quiet = request->quiet,
+        .was_privileged = getuid() != geteuid() || getgid() != getegid(),
+    };
     memcpy(mover.key, key, KEY_BYTES);
-    mover.arranged.mmap_top = bases_derive(key, "", 0, 0).mmap_top;
-    if (arrange(&mover.arranged, reason) != 0)
+    mover.is_arranged = arrange(&mover.arranged, bases_by_limit(key, "", 0).mmap_top);
+    if (!mover.is_arranged && check_space(reason) != 0)
         return -1;
     int error = start_mover(&mover);
     explicit_bzero(mover.key, sizeof mover.key);
     if (error == 0)
         return 0;
-    undo(&mover.arranged);
+    if (mover.is_arranged)
+        undo(&mover.arranged);
     return refuse(reason,
                   "this process may not be traced (%s); allow ptrace in the seccomp profile, "
                   "and kernel.yama.ptrace_scope of 0 or 1; a debugger or strace on it is in "

@@ -78,11 +78,12 @@ const char *reap_first(struct injection *injection, pid_t child, uint64_t addres
     memcpy(page + (reap_mask - reap_code), &injection->signal_mask, sizeof number);
     memcpy(page + (reap_child - reap_code), &number, sizeof number);
     memcpy(page + (reap_set - reap_code), &set, sizeof set);
-    const uint64_t arguments[6] = {
-        address,      PAGE_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-        (uint64_t)-1, 0};
-    if ((uint64_t)inject(injection, SYS_mmap, arguments) != address)
+    uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | (address == 0 ? 0 : MAP_FIXED);
+    const uint64_t arguments[6] = {address, PAGE_BYTES, PROT_READ | PROT_EXEC, flags, (uint64_t)-1};
+    int64_t mapped = inject(injection, SYS_mmap, arguments);
+    if (mapped < 0 && mapped >= INJECT_LOST)
         return "mapping the page that waits for the helper";
+    address = (uint64_t)mapped;
     /* Through /proc/PID/mem, which may write where the program may not (mem_rw in fs/proc/base.c).
      */
     if (!injection_write(injection, address, page, sizeof page))

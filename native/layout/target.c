@@ -30,21 +30,21 @@ static int refuse(char *reason, size_t reason_bytes, const char *path, const cha
     return -1;
 }
 
-/* A tracer without privilege takes away what these files give (execve(2)). */
-static bool gains_privilege(const char *path, const struct stat *status) {
-    bool is_setgid = (status->st_mode & S_ISGID) != 0 && (status->st_mode & S_IXGRP) != 0;
-    if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1)
+/* Any process with no_new_privs of its own gains less than is said here. */
+bool target_gains_privilege(const char *path) {
+    struct stat status;
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1 || stat(path, &status) != 0)
         return false;
-    return (status->st_mode & S_ISUID) != 0 || is_setgid ||
+    bool is_setgid = (status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0;
+    return (status.st_mode & S_ISUID) != 0 || is_setgid ||
            getxattr(path, "security.capability", NULL, 0) > 0;
 }
 
 static int check_file(const char *path, const unsigned char *head, ssize_t length, char *reason,
                       size_t reason_bytes) {
-    struct stat status;
-    if (stat(path, &status) != 0)
+    if (access(path, F_OK) != 0)
         return 0;
-    if (gains_privilege(path, &status))
+    if (target_gains_privilege(path))
         return refuse(reason, reason_bytes, path,
                       "changes user, group or capabilities at exec, which it would lose under a "
                       "tracer",
@@ -62,7 +62,9 @@ static int check_file(const char *path, const unsigned char *head, ssize_t lengt
     return 0;
 }
 
-static int check_chain(char *path, size_t path_bytes, char *reason, size_t reason_bytes) {
+int target_file_may_move(const char *file, char *reason, size_t reason_bytes) {
+    char path[PATH_MAX + 64];
+    snprintf(path, sizeof path, "%s", file);
     for (int depth = 0; depth <= INTERPRETERS_MAX; depth++) {
         unsigned char head[HEAD_BYTES];
         ssize_t length = procfile_read(path, (char *)head, sizeof head);
@@ -72,7 +74,7 @@ static int check_chain(char *path, size_t path_bytes, char *reason, size_t reaso
             return 0;
         const char *start = (const char *)head + 2;
         start += strspn(start, " \t");
-        snprintf(path, path_bytes, "%.*s", (int)strcspn(start, " \t\r\n"), start);
+        snprintf(path, sizeof path, "%.*s", (int)strcspn(start, " \t\r\n"), start);
     }
     return 0;
 }
@@ -81,7 +83,7 @@ static int check_chain(char *path, size_t path_bytes, char *reason, size_t reaso
 int target_may_move(const char *command, char *reason, size_t reason_bytes) {
     char path[PATH_MAX];
     for (int index = 0; search_candidate(command, index, path, sizeof path); index++)
-        if (access(path, F_OK) == 0 && check_chain(path, sizeof path, reason, reason_bytes) != 0)
+        if (access(path, F_OK) == 0 && target_file_may_move(path, reason, reason_bytes) != 0)
             return -1;
     return 0;
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "../../native/layout/bases.h"
-#include "../../native/layout/relocate.h"
 #include "../../native/layout/seeds.h"
 #include "../../native/layout/sha256.h"
 
@@ -38,6 +37,7 @@ static void test_hmac(void **state) {
 }
 
 enum { KEYS = 4000, BITS_MIN = 28 };
+static const uint64_t TASK_SIZE = 0x7ffffffff000;
 
 /* How many bits of a part take both values about equally often over many keys. */
 static int free_bits(const uint64_t *values) {
@@ -51,15 +51,19 @@ static int free_bits(const uint64_t *values) {
     return bits;
 }
 
+static void random_key(unsigned char key[KEY_BYTES]) {
+    for (int i = 0; i < KEY_BYTES; i++)
+        key[i] = (unsigned char)(rand() >> 7);
+}
+
 static void test_entropy_and_windows(void **state) {
     (void)state;
     static uint64_t mmap[KEYS], program[KEYS], brk[KEYS], stack[KEYS];
     srand(1);
     for (int i = 0; i < KEYS; i++) {
         unsigned char key[KEY_BYTES];
-        for (int j = 0; j < KEY_BYTES; j++)
-            key[j] = (unsigned char)(rand() >> 7);
-        struct bases bases = bases_derive(key, "id", 2, 0);
+        random_key(key);
+        struct bases bases = bases_by_limit(key, "id", 2);
         mmap[i] = bases.mmap_top - 0x7ebf00000000;
         program[i] = bases.program - 0x555555554000;
         brk[i] = bases.brk_offset - 4096;
@@ -68,9 +72,10 @@ static void test_entropy_and_windows(void **state) {
         assert_true(bases.program >= 0x550000000000 && bases.program < 0x568000000000);
         assert_true(bases.mmap_top >= 0x7e8000000000 && bases.mmap_top < 0x7fc000000000);
         assert_true(bases.stack_top > bases.mmap_top + ((uint64_t)64 << 30));
-        assert_true(bases.stack_top <= 0x7ffffffff000);
+        assert_true(bases.stack_top <= TASK_SIZE);
         assert_int_equal((bases.mmap_top | bases.program | bases.stack_top | brk[i]) & 4095, 0);
         assert_int_equal(bases.stack_offset & 15, 0);
+        assert_int_equal(bases.reserve_end, 0);
     }
     assert_true(free_bits(mmap) >= BITS_MIN);
     assert_true(free_bits(program) >= BITS_MIN);
@@ -78,39 +83,48 @@ static void test_entropy_and_windows(void **state) {
     assert_true(free_bits(stack) >= BITS_MIN);
 }
 
+/* Whatever the kernel chose, the mmap area is pushed down, and the stack is free above it. */
+static void check_reservation(uint64_t limit) {
+    static uint64_t mmap[KEYS], stack[KEYS];
+    uint64_t highest = bases_mmap_highest(limit), lowest = highest - ((uint64_t)1 << 44);
+    for (int i = 0; i < KEYS; i++) {
+        unsigned char key[KEY_BYTES];
+        random_key(key);
+        struct bases bases = bases_by_reservation(key, "id", 2, limit);
+        mmap[i] = lowest - bases.mmap_top;
+        stack[i] = TASK_SIZE - bases.stack_top + bases.stack_offset;
+        assert_true(bases.mmap_top < lowest && bases.mmap_top > (uint64_t)1 << 40);
+        assert_int_equal(bases.reserve_end, highest);
+        assert_true(bases.stack_top <= TASK_SIZE);
+        uint64_t room = bases.stack_top - highest, wanted = limit + (1 << 20);
+        assert_true(room >= (limit > TASK_SIZE / 2 ? TASK_SIZE / 2 : wanted));
+        assert_int_equal((bases.mmap_top | bases.reserve_end | bases.stack_top) & 4095, 0);
+    }
+    assert_true(free_bits(mmap) >= BITS_MIN);
+    assert_true(free_bits(stack) >= BITS_MIN);
+}
+
+static void test_reservations(void **state) {
+    (void)state;
+    check_reservation(0);
+    check_reservation(8 << 20);
+    check_reservation((uint64_t)60 << 30);
+    check_reservation(UINT64_MAX);
+}
+
 static void test_what_differs(void **state) {
     (void)state;
     const unsigned char key[KEY_BYTES] = {1}, other[KEY_BYTES] = {2};
-    struct bases bases = bases_derive(key, "a", 1, 0);
-    struct bases again = bases_derive(key, "a", 1, 0);
+    struct bases bases = bases_by_limit(key, "a", 1);
+    struct bases again = bases_by_limit(key, "a", 1);
     assert_memory_equal(&bases, &again, sizeof bases);
-    struct bases program = bases_derive(key, "b", 1, 0);
+    struct bases program = bases_by_limit(key, "b", 1);
     /* Known before the program is. */
     assert_int_equal(program.mmap_top, bases.mmap_top);
     assert_int_not_equal(program.program, bases.program);
     assert_int_not_equal(program.stack_top, bases.stack_top);
     assert_int_not_equal(program.brk_offset, bases.brk_offset);
-    assert_int_not_equal(bases_derive(other, "a", 1, 0).mmap_top, bases.mmap_top);
-    assert_int_not_equal(bases_derive(key, "a", 1, 1).program, bases.program);
-}
-
-static void test_no_step_on_itself(void **state) {
-    (void)state;
-    struct image image = {.program_start = 0x555555554000,
-                          .program_end = 0x555555564000,
-                          .program_align = 4096,
-                          .is_movable = true};
-    struct bases bases = {.program = 0x555555554000};
-    assert_false(relocate_fits(&image, &bases));
-    bases.program = 0x555555560000;
-    assert_false(relocate_fits(&image, &bases));
-    bases.program = 0x555555564000;
-    assert_true(relocate_fits(&image, &bases));
-    image.program_align = 0x200000;
-    assert_false(relocate_fits(&image, &bases));
-    bases.program = 0x555555554000;
-    image.is_movable = false;
-    assert_true(relocate_fits(&image, &bases));
+    assert_int_not_equal(bases_by_limit(other, "a", 1).mmap_top, bases.mmap_top);
 }
 
 static void test_seeds_leave_what_is_set(void **state) {
@@ -133,8 +147,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_entropy_and_windows),
+        cmocka_unit_test(test_reservations),
         cmocka_unit_test(test_what_differs),
-        cmocka_unit_test(test_no_step_on_itself),
         cmocka_unit_test(test_seeds_leave_what_is_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

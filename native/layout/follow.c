@@ -1,0 +1,189 @@
+#include "follow.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../exec/message.h"
+#include "../inject/inject.h"
+#include "place.h"
+#include "target.h"
+#include "tracee.h"
+
+/* Without PTRACE_O_EXITKILL: what was followed lives on where this process is killed. With it only
+ * while a process is being moved. */
+static const long following = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK |
+                              PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
+
+/* What starts programs and is none itself: they do not merge anything, so they are followed by
+ * name. */
+static bool is_wrapper(pid_t pid) {
+    static const char *const names[] = {
+        "sh",      "bash",      "dash",
+        "ash",     "busybox",   "ksh",
+        "ksh93",   "mksh",      "zsh",
+        "env",     "nice",      "ionice",
+        "nohup",   "chrt",      "taskset",
+        "setsid",  "stdbuf",    "timeout",
+        "prlimit", "time",      "numactl",
+        "tini",    "dumb-init", "catatonit",
+        "setarch", "setpriv",   "start-stop-daemon",
+    };
+    char path[PATH_MAX];
+    if (!tracee_link(pid, "exe", path, sizeof path))
+        return false;
+    const char *name = strrchr(path, '/');
+    for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
+        if (strcmp(name + 1, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static void say_left(const struct mover *mover, pid_t pid, const char *path, const char *reason) {
+    if (mover->quiet)
+        return;
+    tracee_borrow_stderr(pid);
+    message("PID %d (%s) starts with the kernel's own layout, not the group's: %s", pid, path,
+            reason);
+    tracee_return_stderr();
+}
+
+/* Said once: a start script may call sudo or ping again and again. */
+static void say_privileged(struct mover *mover, pid_t pid, const char *path) {
+    if (!mover->has_said_privileged)
+        say_left(mover, pid, path,
+                 "it changes user, group or capabilities at exec, and is not traced then; this is "
+                 "said once");
+    mover->has_said_privileged = true;
+}
+
+static void kill_half_moved(const struct mover *mover, pid_t pid, const struct placement *placed) {
+    int status;
+    pid_t seen = waitpid(pid, &status, __WALL | WNOHANG);
+    /* Killed by somebody else: nothing was wrong, and the number may be another process's by now.
+     */
+    if ((seen == pid && !WIFSTOPPED(status)) || (seen < 0 && errno == ECHILD))
+        return;
+    kill(pid, SIGKILL);
+    tracee_borrow_stderr(pid);
+    message(
+        "PID %d (%s) is killed, as it cannot be moved to the shared layout (%s: %lld); start it "
+        "with --layout=random",
+        pid, mover->command, placed->what, (long long)placed->result);
+    tracee_return_stderr();
+}
+
+bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
+    bool goes_on = mover->scope == SCOPE_TREE || is_wrapper(pid);
+    const struct place_request request = {
+        .pid = pid,
+        .key = mover->key,
+        .arranged = arranged,
+        .was_privileged = arranged != NULL && mover->was_privileged,
+        .is_waiting_first = mover->is_child && pid == mover->target && !goes_on,
+        .require = mover->require,
+    };
+    struct placement placed = place(&request);
+    /* A process that is not as arranged lies where everybody knows. */
+    if (placed.state == PLACE_HALF_MOVED || (placed.state == PLACE_LEFT && arranged != NULL)) {
+        kill_half_moved(mover, pid, &placed);
+        return false;
+    }
+    char path[PATH_MAX];
+    if (placed.state != PLACE_MOVED && tracee_link(pid, "exe", path, sizeof path)) {
+        if (placed.is_privileged)
+            say_privileged(mover, pid, path);
+        else
+            say_left(mover, pid, path, placed.what);
+    }
+    if (goes_on && placed.state == PLACE_MOVED &&
+        ptrace(PTRACE_SETOPTIONS, pid, 0L, following) == 0)
+        return true;
+    ptrace(PTRACE_DETACH, pid, 0L, 0L);
+    /* It waits for the end of this process. */
+    if (request.is_waiting_first)
+        _exit(0);
+    return false;
+}
+
+/* Each system call is looked at only where an exec could lose something by being traced. */
+static void go_on(const struct mover *mover, pid_t pid, long signal) {
+    ptrace(mover->exec_keeps_privilege ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0L, signal);
+}
+
+/* At the entry to a system call: before an exec that gains privilege, which a tracer without
+ * privilege would take away (execve(2)). */
+static bool is_to_be_let_go(struct mover *mover, pid_t pid) {
+    char path[PATH_MAX + 64];
+    struct tracee_call call;
+    if (!tracee_call(pid, &call))
+        return false;
+    if (!call.is_native)
+        return true;
+    if (call.number != SYS_execve && call.number != SYS_execveat)
+        return false;
+    if (!tracee_exec_path(pid, &call, path, sizeof path))
+        return true;
+    if (!target_gains_privilege(path))
+        return false;
+    say_privileged(mover, pid, path);
+    return true;
+}
+
+static void at_exec(struct mover *mover, pid_t pid) {
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, NULL);
+    /* Registers that are set at the exec's event are overwritten: its end is the place. */
+    if (ptrace(PTRACE_SETOPTIONS, pid, 0L, following | PTRACE_O_EXITKILL) == 0 &&
+        inject_go_on(pid) && follow_exec(mover, pid, NULL))
+        go_on(mover, pid, 0);
+    sigprocmask(SIG_UNBLOCK, &term, NULL);
+}
+
+static void at_stop(struct mover *mover, pid_t pid, int status) {
+    int event = status >> 16, signal = WSTOPSIG(status);
+    if (signal == (SIGTRAP | 0x80)) {
+        if (is_to_be_let_go(mover, pid))
+            ptrace(PTRACE_DETACH, pid, 0L, 0L);
+        else
+            go_on(mover, pid, 0);
+    } else if (event == PTRACE_EVENT_EXEC) {
+        at_exec(mover, pid);
+    } else if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
+        /* A stop signal's stop, until SIGCONT. */
+        ptrace(PTRACE_LISTEN, pid, 0L, 0L);
+    } else {
+        go_on(mover, pid, event == 0 ? (long)signal : 0L);
+    }
+}
+
+/* For as long as it follows, it must keep nothing of the script's open, busy or deaf. */
+static void step_aside(void) {
+    sigset_t term;
+    tracee_return_stderr();
+    if (chdir("/") != 0)
+        _exit(1);
+    signal(SIGTERM, SIG_DFL);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_UNBLOCK, &term, NULL);
+}
+
+void follow(struct mover *mover, pid_t pid) {
+    int status;
+    step_aside();
+    for (go_on(mover, pid, 0);;) {
+        pid = waitpid(-1, &status, __WALL);
+        if (pid < 0 && errno != EINTR)
+            _exit(0);
+        if (pid > 0 && WIFSTOPPED(status))
+            at_stop(mover, pid, status);
+    }
+}
