@@ -22,7 +22,7 @@ static const long following = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRAC
 
 /* What starts programs and is none itself: they do not merge anything, so they are followed by
  * name. */
-static bool is_wrapper(pid_t pid) {
+static bool is_wrapper(const char *path) {
     static const char *const names[] = {
         "sh",      "bash",      "dash",
         "ash",     "busybox",   "ksh",
@@ -34,9 +34,6 @@ static bool is_wrapper(pid_t pid) {
         "tini",    "dumb-init", "catatonit",
         "setarch", "setpriv",   "start-stop-daemon",
     };
-    char path[PATH_MAX];
-    if (!tracee_link(pid, "exe", path, sizeof path))
-        return false;
     const char *name = strrchr(path, '/');
     for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
         if (strcmp(name + 1, names[i]) == 0)
@@ -47,22 +44,22 @@ static bool is_wrapper(pid_t pid) {
 static void say_left(const struct mover *mover, pid_t pid, const char *path, const char *reason) {
     if (mover->quiet)
         return;
-    tracee_borrow_stderr(pid);
-    message("PID %d (%s) starts with the kernel's own layout, not the group's: %s", pid, path,
+    message("PID %d (%s) %s: %s", pid, path,
+            mover->require ? "is not started, as it cannot have the group's layout"
+                           : "starts with the kernel's own layout, not the group's",
             reason);
-    tracee_return_stderr();
 }
 
 /* Said once: a start script may call sudo or ping again and again. */
 static void say_privileged(struct mover *mover, pid_t pid, const char *path) {
-    if (!mover->has_said_privileged)
-        say_left(mover, pid, path,
-                 "it changes user, group or capabilities at exec, and is not traced then; this is "
-                 "said once");
+    if (!mover->quiet && !mover->has_said_privileged)
+        message("PID %d (%s) starts with the kernel's own layout, not the group's: it changes "
+                "user, group or capabilities at exec, and is not traced then; this is said once",
+                pid, path);
     mover->has_said_privileged = true;
 }
 
-static void kill_half_moved(const struct mover *mover, pid_t pid, const struct placement *placed) {
+static void kill_half_moved(pid_t pid, const char *path, const struct placement *placed) {
     int status;
     pid_t seen = waitpid(pid, &status, __WALL | WNOHANG);
     /* Killed by somebody else: nothing was wrong, and the number may be another process's by now.
@@ -70,16 +67,16 @@ static void kill_half_moved(const struct mover *mover, pid_t pid, const struct p
     if ((seen == pid && !WIFSTOPPED(status)) || (seen < 0 && errno == ECHILD))
         return;
     kill(pid, SIGKILL);
-    tracee_borrow_stderr(pid);
     message(
         "PID %d (%s) is killed, as it cannot be moved to the shared layout (%s: %lld); start it "
         "with --layout=random",
-        pid, mover->command, placed->what, (long long)placed->result);
-    tracee_return_stderr();
+        pid, path, placed->what, (long long)placed->result);
 }
 
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
-    bool goes_on = mover->scope == SCOPE_TREE || is_wrapper(pid);
+    char path[PATH_MAX];
+    bool goes_on = tracee_link(pid, "exe", path, sizeof path) &&
+                   (mover->scope == SCOPE_TREE || is_wrapper(path));
     const struct place_request request = {
         .pid = pid,
         .key = mover->key,
@@ -91,16 +88,13 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
     struct placement placed = place(&request);
     /* A process that is not as arranged lies where everybody knows. */
     if (placed.state == PLACE_HALF_MOVED || (placed.state == PLACE_LEFT && arranged != NULL)) {
-        kill_half_moved(mover, pid, &placed);
+        kill_half_moved(pid, path, &placed);
         return false;
     }
-    char path[PATH_MAX];
-    if (placed.state != PLACE_MOVED && tracee_link(pid, "exe", path, sizeof path)) {
-        if (placed.is_privileged)
-            say_privileged(mover, pid, path);
-        else
-            say_left(mover, pid, path, placed.what);
-    }
+    if (placed.is_privileged)
+        say_privileged(mover, pid, path);
+    else if (placed.state != PLACE_MOVED)
+        say_left(mover, pid, path, placed.what);
     if (goes_on && placed.state == PLACE_MOVED &&
         ptrace(PTRACE_SETOPTIONS, pid, 0L, following) == 0)
         return true;
@@ -131,7 +125,9 @@ static bool is_to_be_let_go(struct mover *mover, pid_t pid) {
         return true;
     if (!target_gains_privilege(path))
         return false;
+    tracee_borrow_stderr(pid);
     say_privileged(mover, pid, path);
+    tracee_return_stderr();
     return true;
 }
 
@@ -141,9 +137,11 @@ static void at_exec(struct mover *mover, pid_t pid) {
     sigaddset(&term, SIGTERM);
     sigprocmask(SIG_BLOCK, &term, NULL);
     /* Registers that are set at the exec's event are overwritten: its end is the place. */
+    tracee_borrow_stderr(pid);
     if (ptrace(PTRACE_SETOPTIONS, pid, 0L, following | PTRACE_O_EXITKILL) == 0 &&
         inject_go_on(pid) && follow_exec(mover, pid, NULL))
         go_on(mover, pid, 0);
+    tracee_return_stderr();
     sigprocmask(SIG_UNBLOCK, &term, NULL);
 }
 

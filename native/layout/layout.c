@@ -73,9 +73,11 @@ int layout_read_key(const char *file, const char *group, unsigned char key[KEY_B
  */
 static bool has_legacy_layout(void) {
     char text[16];
-    int now = personality(0xffffffff);
-    bool is_set = procfile_read("/proc/sys/vm/legacy_va_layout", text, sizeof text) > 0;
-    return (now != -1 && (now & ADDR_COMPAT_LAYOUT) != 0) || (is_set && text[0] != '0');
+    /* Read and not asked for: a filter may end those who ask. */
+    if (procfile_read("/proc/self/personality", text, sizeof text) > 0 &&
+        (strtoul(text, NULL, 16) & ADDR_COMPAT_LAYOUT) != 0)
+        return true;
+    return procfile_read("/proc/sys/vm/legacy_va_layout", text, sizeof text) > 0 && text[0] != '0';
 }
 
 /* Without /proc, or with that of another PID namespace, another process would be moved. */
@@ -120,9 +122,9 @@ static bool try_arranging(void) {
  * that personality, and a hard limit may be too low. */
 static bool arrange(struct arranged *arranged, uint64_t mmap_top) {
     struct rlimit stack;
-    int before = personality(0xffffffff);
     rlim_t wanted = task_size - mmap_top - stack_guard_gap;
-    if (!filter_lets(try_arranging) || before < 0 || getrlimit(RLIMIT_STACK, &stack) != 0 ||
+    int before = filter_lets(try_arranging) ? personality(0xffffffff) : -1;
+    if (before < 0 || getrlimit(RLIMIT_STACK, &stack) != 0 ||
         (stack.rlim_max != RLIM_INFINITY && stack.rlim_max < wanted))
         return false;
     arranged->personality = (unsigned long)before;
@@ -260,7 +262,6 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
     if (check_place(request, reason) != 0)
         return -1;
     struct mover mover = {
-        .command = request->command,
         .scope = request->scope,
         .exec_keeps_privilege = exec_keeps_privilege(),
         .require = request->require,

@@ -13,7 +13,6 @@ enum scope { SCOPE_PROGRAM, SCOPE_TREE };
 
 struct mover {
     pid_t target;
-    const char *command;
     bool is_child;         /* of the target, which then has to wait for it */
     int commands, answers; /* pipes from and to the launcher */
     unsigned char key[KEY_BYTES];
