@@ -22,7 +22,7 @@ static const long following = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRAC
 
 /* What starts programs and is none itself: they do not merge anything, so they are followed by
  * name. */
-static bool is_wrapper(const char *path) {
+static bool is_wrapper(pid_t pid, const char *path) {
     static const char *const names[] = {
         "sh",      "bash",      "dash",
         "ash",     "busybox",   "ksh",
@@ -35,6 +35,10 @@ static bool is_wrapper(const char *path) {
         "setarch", "setpriv",   "start-stop-daemon",
     };
     const char *name = strrchr(path, '/');
+    /* One file with many programs, which go by the name that was executed. */
+    char applet[1 + TRACEE_NAME_BYTES] = "/";
+    if (name != NULL && strcmp(name, "/busybox") == 0 && tracee_name(pid, applet + 1))
+        name = applet;
     for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
         if (strcmp(name + 1, names[i]) == 0)
             return true;
@@ -76,7 +80,7 @@ static void kill_half_moved(pid_t pid, const char *path, const struct placement 
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
     char path[PATH_MAX];
     bool goes_on = tracee_link(pid, "exe", path, sizeof path) &&
-                   (mover->scope == SCOPE_TREE || is_wrapper(path));
+                   (mover->scope == SCOPE_TREE || is_wrapper(pid, path));
     const struct place_request request = {
         .pid = pid,
         .key = mover->key,

@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../exec/procfile.h"
+
 /* include/uapi/linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64; ptrace.h:
  * PTRACE_SYSCALL_INFO_ENTRY; arch/x86/include/uapi/asm/unistd.h: __X32_SYSCALL_BIT. */
 enum { AUDIT_64BIT_LITTLE_ENDIAN = (int)0xC0000000, INFO_ENTRY = 1, X32_BIT = 0x40000000 };
@@ -33,6 +35,14 @@ bool tracee_link(pid_t pid, const char *name, char *text, size_t text_bytes) {
     snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
     ssize_t length = readlink(path, text, text_bytes - 1);
     text[length < 0 ? 0 : length] = '\0';
+    return length > 0;
+}
+
+bool tracee_name(pid_t pid, char name[TRACEE_NAME_BYTES]) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/comm", pid);
+    ssize_t length = procfile_read(path, name, TRACEE_NAME_BYTES);
+    name[strcspn(name, "\n")] = '\0';
     return length > 0;
 }
 

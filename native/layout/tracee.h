@@ -23,6 +23,11 @@ bool tracee_exec_path(pid_t pid, const struct tracee_call *call, char *path, siz
 /* A link in /proc/PID. */
 bool tracee_link(pid_t pid, const char *name, char *text, size_t text_bytes);
 
+enum { TRACEE_NAME_BYTES = 16 };
+
+/* The name of the file that it executed (prctl(2): PR_SET_NAME). */
+bool tracee_name(pid_t pid, char name[TRACEE_NAME_BYTES]);
+
 /* Makes the tracee's stderr this process's, for a line; and nothing again. */
 void tracee_borrow_stderr(pid_t pid);
 void tracee_return_stderr(void);
