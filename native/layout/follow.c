@@ -35,9 +35,8 @@ static bool is_wrapper(pid_t pid, const char *path) {
         "setarch", "setpriv",   "start-stop-daemon",
     };
     const char *name = strrchr(path, '/');
-    /* One file with many programs, which go by the name that was executed. */
-    char applet[1 + TRACEE_NAME_BYTES] = "/";
-    if (name != NULL && strcmp(name, "/busybox") == 0 && tracee_name(pid, applet + 1))
+    char applet[1 + TRACEE_APPLET_BYTES] = "/";
+    if (name != NULL && strcmp(name, "/busybox") == 0 && tracee_applet(pid, applet + 1))
         name = applet;
     for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
         if (strcmp(name + 1, names[i]) == 0)

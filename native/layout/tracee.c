@@ -38,12 +38,18 @@ bool tracee_link(pid_t pid, const char *name, char *text, size_t text_bytes) {
     return length > 0;
 }
 
-bool tracee_name(pid_t pid, char name[TRACEE_NAME_BYTES]) {
-    char path[32];
-    snprintf(path, sizeof path, "/proc/%d/comm", pid);
-    ssize_t length = procfile_read(path, name, TRACEE_NAME_BYTES);
-    name[strcspn(name, "\n")] = '\0';
-    return length > 0;
+bool tracee_applet(pid_t pid, char name[TRACEE_APPLET_BYTES]) {
+    char path[32], words[256];
+    snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
+    ssize_t length = procfile_read(path, words, sizeof words);
+    if (length <= 0)
+        return false;
+    const char *slash = strrchr(words, '/'), *word = slash == NULL ? words : slash + 1;
+    size_t next = strlen(words) + 1;
+    if (strcmp(word, "busybox") == 0 && next < (size_t)length)
+        word = words + next;
+    snprintf(name, TRACEE_APPLET_BYTES, "%.*s", TRACEE_APPLET_BYTES - 1, word);
+    return true;
 }
 
 /* Same mounts, and the same root in them. */

@@ -23,10 +23,10 @@ bool tracee_exec_path(pid_t pid, const struct tracee_call *call, char *path, siz
 /* A link in /proc/PID. */
 bool tracee_link(pid_t pid, const char *name, char *text, size_t text_bytes);
 
-enum { TRACEE_NAME_BYTES = 16 };
+enum { TRACEE_APPLET_BYTES = 32 };
 
-/* The name of the file that it executed (prctl(2): PR_SET_NAME). */
-bool tracee_name(pid_t pid, char name[TRACEE_NAME_BYTES]);
+/* Which of its programs a busybox is: the name it was called by, or its first argument. */
+bool tracee_applet(pid_t pid, char name[TRACEE_APPLET_BYTES]);
 
 /* Makes the tracee's stderr this process's, for a line; and nothing again. */
 void tracee_borrow_stderr(pid_t pid);
