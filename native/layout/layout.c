@@ -27,9 +27,6 @@
 #define PR_SET_PTRACER 0x59616d61
 #endif
 
-/* arch/x86/mm/mmap.c: the mmap area begins the stack limit and the guard gap below this. */
-static const uint64_t task_size = 0x7ffffffff000, stack_guard_gap = 1 << 20;
-
 __attribute__((format(printf, 2, 3))) static int refuse(char reason[LAYOUT_REASON_BYTES],
                                                         const char *format, ...) {
     va_list arguments;
@@ -109,8 +106,10 @@ static bool filter_lets_move(void) {
     return child > 0 && child_wait(child) == 0;
 }
 
-/* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised. */
-static int arrange(struct arranged *arranged, char reason[LAYOUT_REASON_BYTES]) {
+/* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised
+ * (arch/x86/mm/mmap.c, mm/util.c: mmap_base). */
+static int arrange(struct arranged *arranged, const struct machine *machine,
+                   char reason[LAYOUT_REASON_BYTES]) {
     struct rlimit stack;
     int before = personality(0xffffffff);
     if (before < 0 || getrlimit(RLIMIT_STACK, &stack) != 0)
@@ -122,7 +121,7 @@ static int arrange(struct arranged *arranged, char reason[LAYOUT_REASON_BYTES]) 
     arranged->was_privileged = getuid() != geteuid() || getgid() != getegid();
     arranged->stack_soft_bytes = stack.rlim_cur;
     arranged->stack_hard_bytes = stack.rlim_max;
-    rlim_t wanted = task_size - arranged->mmap_top - stack_guard_gap;
+    rlim_t wanted = machine->stack_top - arranged->mmap_top - machine->stack_guard_gap;
     if (stack.rlim_max != RLIM_INFINITY && stack.rlim_max < wanted)
         return refuse(reason,
                       "the hard stack limit is %llu KiB, and the mmap area is placed by a "
@@ -214,9 +213,12 @@ static int start_mover(struct mover *mover) {
 
 int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
                  char reason[LAYOUT_REASON_BYTES]) {
-#if !defined(__x86_64__)
-    return refuse(reason, "shared layouts are for x86_64 so far; start it with --layout=random");
-#endif
+    const struct machine machine = machine_here();
+    if (!bases_have_room(&machine))
+        return refuse(reason,
+                      "this kernel's addresses have %d bits, with pages of %llu KiB, which is too "
+                      "little room for secrets; start it with --layout=random",
+                      machine.address_bits, (unsigned long long)machine.page_bytes / 1024);
     if (child_would_be_init())
         return refuse(reason, "the helper that moves the program would be the first process of the "
                               "new PID namespace; use `unshare --fork`");
@@ -234,10 +236,10 @@ int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
                               "seccomp filter refuses it; allow prctl 35");
     if (target_may_move(command, reason, LAYOUT_REASON_BYTES) != 0)
         return -1;
-    struct mover mover = {.command = command};
+    struct mover mover = {.command = command, .machine = machine};
     memcpy(mover.key, key, KEY_BYTES);
-    mover.arranged.mmap_top = bases_derive(key, "", 0, 0).mmap_top;
-    if (arrange(&mover.arranged, reason) != 0)
+    mover.arranged.mmap_top = bases_derive(&machine, key, "", 0, 0).mmap_top;
+    if (arrange(&mover.arranged, &machine, reason) != 0)
         return -1;
     int error = start_mover(&mover);
     explicit_bzero(mover.key, sizeof mover.key);

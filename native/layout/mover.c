@@ -73,12 +73,7 @@ static bool find_instruction(struct injection *injection, const struct image *im
             return injection_find_instruction(injection, image->vdso, image->vmas[i].end);
     /* Without a vdso, ld.so has some, or a static program itself; both begin before the end of
      * their VMA with other code. */
-    uint64_t counter =
-#if defined(__x86_64__)
-        injection->registers.rip;
-#else
-        injection->registers.pc;
-#endif
+    uint64_t counter = PROGRAM_COUNTER(injection->registers);
     for (int i = 0; i < image->vma_count; i++)
         if (counter >= image->vmas[i].start && counter < image->vmas[i].end)
             return injection_find_instruction(injection, image->vmas[i].start, image->vmas[i].end);
@@ -121,7 +116,8 @@ static void move(const struct mover *mover) {
         give_up(mover, "its file cannot be read");
     unsigned attempt = 0;
     do {
-        bases = bases_derive(mover->key, identity.bytes, identity.length, attempt++);
+        bases =
+            bases_derive(&mover->machine, mover->key, identity.bytes, identity.length, attempt++);
     } while (!relocate_fits(&image, &bases) && attempt < ATTEMPTS_MAX);
     if (!relocate_fits(&image, &bases))
         give_up(mover, "it would step on itself");

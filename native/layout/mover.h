@@ -11,6 +11,7 @@ struct mover {
     const char *command;
     bool is_child;         /* of the target, which then has to wait for it */
     int commands, answers; /* pipes from and to the launcher */
+    struct machine machine;
     unsigned char key[KEY_BYTES];
     struct arranged arranged;
 };

@@ -13,14 +13,6 @@ enum { BLOCK_STEP = 64 * 1024, SCRATCH_BYTES = 1024, WORD = sizeof(uint64_t) };
  * area, which grows down. */
 static const uint64_t kernels_gap = 2 << 20;
 
-#if defined(__x86_64__)
-#define STACK_POINTER(registers) ((registers).rsp)
-#define PROGRAM_COUNTER(registers) ((registers).rip)
-#else
-#define STACK_POINTER(registers) ((registers).sp)
-#define PROGRAM_COUNTER(registers) ((registers).pc)
-#endif
-
 /* By how much each part moves; 0: it stays. */
 struct deltas {
     uint64_t program, kernels, stack;
