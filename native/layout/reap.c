@@ -92,8 +92,12 @@ __asm__(".pushsection .rodata\n"
         "reap_end:\n"
         ".popsection\n");
 #endif
+/* Of this file: without that gcc would ask a global offset table, in which GNU ld puts all of a
+ * section's local symbols at its start (aarch64). */
+#pragma GCC visibility push(hidden)
 extern const unsigned char reap_code[], reap_entry[], reap_mask[], reap_child[], reap_set[],
     reap_end[];
+#pragma GCC visibility pop
 
 static uint64_t bit(int signal) {
     return (uint64_t)1 << (signal - 1);
@@ -112,8 +116,8 @@ static bool has_pending(pid_t pid, int signal) {
 }
 
 const char *reap_first(struct injection *injection, pid_t child, uint64_t address) {
-    enum { PAGE_BYTES = 4096 };
-    unsigned char page[PAGE_BYTES] = {0};
+    enum { CODE_BYTES = 4096 };
+    unsigned char page[CODE_BYTES] = {0};
     uint64_t number = (uint64_t)child,
              set = has_pending(injection->pid, SIGCHLD) ? 0 : bit(SIGCHLD);
     memcpy(page, reap_code, (size_t)(reap_end - reap_code));
@@ -122,7 +126,7 @@ const char *reap_first(struct injection *injection, pid_t child, uint64_t addres
     memcpy(page + (reap_child - reap_code), &number, sizeof number);
     memcpy(page + (reap_set - reap_code), &set, sizeof set);
     const uint64_t arguments[6] = {
-        address,      PAGE_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+        address,      CODE_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
         (uint64_t)-1, 0};
     if ((uint64_t)inject(injection, SYS_mmap, arguments) != address)
         return "mapping the page that waits for the helper";

@@ -69,7 +69,8 @@ static bool move_all(struct relocation *relocation) {
     const struct image *image = relocation->image;
     for (int i = 0; i < image->vma_count; i++) {
         const struct image_vma *vma = &image->vmas[i];
-        uint64_t delta = delta_of(relocation, vma->start), bytes = vma->end - vma->start;
+        /* Its start may be the end of a static PIE, right above which the kernel puts [vvar]. */
+        uint64_t delta = delta_of(relocation, vma->end - 1), bytes = vma->end - vma->start;
         if (delta == 0)
             continue;
         const uint64_t arguments[6] = {vma->start, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,

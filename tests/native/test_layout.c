@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../native/layout/bases.h"
 #include "../../native/layout/relocate.h"
@@ -39,59 +40,157 @@ static void test_hmac(void **state) {
 
 enum { KEYS = 4000, BITS_MIN = 28 };
 
-/* How many bits of a part take both values about equally often over many keys. */
-static int free_bits(const uint64_t *values) {
+/* How many bits of a part, counted from its lowest in such units, take both values about equally
+ * often over many keys. */
+static int free_bits(const uint64_t *values, uint64_t unit_bytes) {
+    uint64_t lowest = UINT64_MAX;
+    for (int i = 0; i < KEYS; i++)
+        lowest = values[i] < lowest ? values[i] : lowest;
     int bits = 0;
     for (int bit = 0; bit < 48; bit++) {
         int ones = 0;
         for (int i = 0; i < KEYS; i++)
-            ones += (values[i] >> bit & 1) != 0;
+            ones += ((values[i] - lowest) / unit_bytes >> bit & 1) != 0;
         bits += ones > KEYS * 2 / 5 && ones < KEYS * 3 / 5;
     }
     return bits;
 }
 
-static void test_entropy_and_windows(void **state) {
+struct space {
+    const char *name;
+    enum architecture architecture;
+    uint64_t page_bytes, stack_address;
+    int bits;
+    bool has_room;
+};
+
+enum { KIB = 1024 };
+
+/* All that arch/arm64/Kconfig has: CONFIG_ARM64_VA_BITS and what memory.h makes of 52. */
+static const struct space spaces[] = {
+    {"x86_64", X86_64, 4 * KIB, 0x7ffc12345678, 47, true},
+    {"aarch64, 4 KiB, 39 bits", AARCH64, 4 * KIB, 0x7fc1234567, 39, false},
+    {"aarch64, 4 KiB, 48 or 52 bits", AARCH64, 4 * KIB, 0xffffc1234567, 48, true},
+    {"aarch64, 16 KiB, 36 bits", AARCH64, 16 * KIB, 0xfc1234567, 36, false},
+    {"aarch64, 16 KiB, 47 or 52 bits", AARCH64, 16 * KIB, 0x7fffc1234567, 47, true},
+    {"aarch64, 16 KiB, 48 bits", AARCH64, 16 * KIB, 0xffffc1234567, 48, true},
+    {"aarch64, 64 KiB, 42 bits", AARCH64, 64 * KIB, 0x3ffc1234567, 42, false},
+    {"aarch64, 64 KiB, 48 or 52 bits", AARCH64, 64 * KIB, 0xffffc1234567, 48, true},
+};
+enum { SPACES = sizeof spaces / sizeof *spaces };
+
+static const uint64_t gib = (uint64_t)1 << 30, tib = (uint64_t)1 << 40;
+
+static struct machine machine_in(const struct space *space) {
+    return machine_of(space->architecture, space->page_bytes, space->stack_address);
+}
+
+static struct bases random_bases(const struct machine *machine) {
+    unsigned char key[KEY_BYTES];
+    for (int i = 0; i < KEY_BYTES; i++)
+        key[i] = (unsigned char)(rand() >> 7);
+    return bases_derive(machine, key, "id", 2, 0);
+}
+
+static void test_machines(void **state) {
     (void)state;
+    for (int i = 0; i < SPACES; i++) {
+        struct machine machine = machine_in(&spaces[i]);
+        print_message("%s\n", spaces[i].name);
+        assert_int_equal(machine.address_bits, spaces[i].bits);
+        assert_int_equal(machine.stack_guard_gap, 256 * spaces[i].page_bytes);
+        assert_int_equal(bases_have_room(&machine), spaces[i].has_room);
+        /* A program that a shared layout started finds the same, for programs that it starts. */
+        struct bases bases = random_bases(&machine);
+        if (spaces[i].has_room) {
+            struct machine again =
+                machine_of(spaces[i].architecture, spaces[i].page_bytes, bases.stack_top - 16);
+            assert_int_equal(again.stack_top, machine.stack_top);
+        }
+    }
+    assert_int_equal(machine_in(&spaces[0]).stack_top, 0x7ffffffff000);
+    assert_int_equal(machine_in(&spaces[2]).stack_top, 0x1000000000000);
+    struct machine here = machine_here();
+    assert_int_equal(here.page_bytes, sysconf(_SC_PAGESIZE));
+    assert_true((uint64_t)(uintptr_t)&here < here.stack_top);
+    assert_true((uint64_t)(uintptr_t)&here > here.stack_top / 2);
+}
+
+/* From low to high: program, brk, mmap area, stack, with room for each, whatever the key. */
+static void check_order(const struct machine *machine, const struct bases *bases) {
+    uint64_t brk_end = bases->program + 64 * gib + bases->brk_offset + 64 * gib;
+    assert_true(bases->program >= machine->stack_top / 3 * 2 - machine->page_bytes);
+    assert_true(brk_end + 4 * tib < bases->mmap_top);
+    assert_true(bases->stack_top > bases->mmap_top + 64 * gib);
+    assert_true(bases->stack_top < machine->stack_top);
+    /* mm/util.c and arch/x86/mm/mmap.c: mmap_base keeps the gap between these. */
+    uint64_t gap = machine->stack_top - bases->mmap_top;
+    assert_true(gap >= 128 * KIB * KIB + machine->stack_guard_gap);
+    assert_true(gap <= machine->stack_top / 6 * 5);
+    assert_int_equal((bases->mmap_top | bases->program | bases->stack_top | bases->brk_offset |
+                      bases->brk_low_offset) %
+                         machine->page_bytes,
+                     0);
+    assert_true(bases->brk_low_offset <= gib);
+    assert_true(bases->stack_offset % 16 == 0 && bases->stack_offset < machine->page_bytes);
+}
+
+static void check_bits(const struct space *space) {
     static uint64_t mmap[KEYS], program[KEYS], brk[KEYS], stack[KEYS];
+    const struct machine machine = machine_in(space);
+    const uint64_t page = machine.page_bytes;
+    /* Linkers align to 64 KiB for aarch64, which leaves fewer bits of a base to chance. */
+    const uint64_t segment = space->architecture == AARCH64 ? 64 * KIB : page;
     srand(1);
     for (int i = 0; i < KEYS; i++) {
-        unsigned char key[KEY_BYTES];
-        for (int j = 0; j < KEY_BYTES; j++)
-            key[j] = (unsigned char)(rand() >> 7);
-        struct bases bases = bases_derive(key, "id", 2, 0);
-        mmap[i] = bases.mmap_top - 0x7ebf00000000;
-        program[i] = bases.program - 0x555555554000;
-        brk[i] = bases.brk_offset - 4096;
-        stack[i] = bases.stack_top - 0x7fdfc0000000 - bases.stack_offset;
-        /* ThreadSanitizer's windows, and room for the stack above all else. */
+        struct bases bases = random_bases(&machine);
+        check_order(&machine, &bases);
+        mmap[i] = bases.mmap_top;
+        program[i] = bases.program;
+        brk[i] = bases.brk_offset;
+        stack[i] = bases.stack_top - bases.stack_offset;
+    }
+    assert_true(free_bits(mmap, segment) >= BITS_MIN);
+    assert_true(free_bits(program, segment) >= BITS_MIN);
+    assert_true(free_bits(brk, page) >= BITS_MIN);
+    assert_true(free_bits(stack, 16) >= BITS_MIN);
+}
+
+static void test_entropy_and_windows(void **state) {
+    (void)state;
+    for (int i = 0; i < SPACES; i++) {
+        print_message("%s\n", spaces[i].name);
+        if (spaces[i].has_room)
+            check_bits(&spaces[i]);
+    }
+}
+
+/* compiler-rt/lib/tsan/rtl/tsan_platform.h: MappingX86_64, whose windows a program must lie in. */
+static void test_thread_sanitizer(void **state) {
+    (void)state;
+    const struct machine machine = machine_in(&spaces[0]);
+    for (int i = 0; i < KEYS; i++) {
+        struct bases bases = random_bases(&machine);
         assert_true(bases.program >= 0x550000000000 && bases.program < 0x568000000000);
         assert_true(bases.mmap_top >= 0x7e8000000000 && bases.mmap_top < 0x7fc000000000);
-        assert_true(bases.stack_top > bases.mmap_top + ((uint64_t)64 << 30));
-        assert_true(bases.stack_top <= 0x7ffffffff000);
-        assert_int_equal((bases.mmap_top | bases.program | bases.stack_top | brk[i]) & 4095, 0);
-        assert_int_equal(bases.stack_offset & 15, 0);
     }
-    assert_true(free_bits(mmap) >= BITS_MIN);
-    assert_true(free_bits(program) >= BITS_MIN);
-    assert_true(free_bits(brk) >= BITS_MIN);
-    assert_true(free_bits(stack) >= BITS_MIN);
 }
 
 static void test_what_differs(void **state) {
     (void)state;
+    const struct machine machine = machine_in(&spaces[0]);
     const unsigned char key[KEY_BYTES] = {1}, other[KEY_BYTES] = {2};
-    struct bases bases = bases_derive(key, "a", 1, 0);
-    struct bases again = bases_derive(key, "a", 1, 0);
+    struct bases bases = bases_derive(&machine, key, "a", 1, 0);
+    struct bases again = bases_derive(&machine, key, "a", 1, 0);
     assert_memory_equal(&bases, &again, sizeof bases);
-    struct bases program = bases_derive(key, "b", 1, 0);
+    struct bases program = bases_derive(&machine, key, "b", 1, 0);
     /* Known before the program is. */
     assert_int_equal(program.mmap_top, bases.mmap_top);
     assert_int_not_equal(program.program, bases.program);
     assert_int_not_equal(program.stack_top, bases.stack_top);
     assert_int_not_equal(program.brk_offset, bases.brk_offset);
-    assert_int_not_equal(bases_derive(other, "a", 1, 0).mmap_top, bases.mmap_top);
-    assert_int_not_equal(bases_derive(key, "a", 1, 1).program, bases.program);
+    assert_int_not_equal(bases_derive(&machine, other, "a", 1, 0).mmap_top, bases.mmap_top);
+    assert_int_not_equal(bases_derive(&machine, key, "a", 1, 1).program, bases.program);
 }
 
 static void test_no_step_on_itself(void **state) {
@@ -132,7 +231,9 @@ static void test_seeds_leave_what_is_set(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_machines),
         cmocka_unit_test(test_entropy_and_windows),
+        cmocka_unit_test(test_thread_sanitizer),
         cmocka_unit_test(test_what_differs),
         cmocka_unit_test(test_no_step_on_itself),
         cmocka_unit_test(test_seeds_leave_what_is_set),
