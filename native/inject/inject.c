@@ -13,6 +13,7 @@
 
 #if defined(__x86_64__)
 static const unsigned char instruction[] = {0x0f, 0x05};
+enum { INSTRUCTION_ALIGN = 1 };
 
 static void set_call(struct user_regs_struct *registers, uint64_t at, long number,
                      const uint64_t arguments[6]) {
@@ -34,10 +35,13 @@ static int64_t result_of(const struct user_regs_struct *registers) {
 
 #elif defined(__aarch64__)
 static const unsigned char instruction[] = {0x01, 0x00, 0x00, 0xd4};
+enum { INSTRUCTION_ALIGN = 4, PSTATE_BTYPE = 3 << 10 };
 
 static void set_call(struct user_regs_struct *registers, uint64_t at, long number,
                      const uint64_t arguments[6]) {
     registers->pc = at;
+    /* No branch that BTI would look at led here (Arm ARM: PSTATE.BTYPE). */
+    registers->pstate &= ~(unsigned long long)PSTATE_BTYPE;
     registers->regs[8] = (unsigned long long)number;
     for (int i = 0; i < 6; i++)
         registers->regs[i] = arguments[i];
@@ -89,7 +93,7 @@ bool injection_find_instruction(struct injection *injection, uint64_t start, uin
         size_t size = end - at < sizeof piece ? end - at : sizeof piece;
         if (!injection_read(injection, at, piece, size))
             return false;
-        for (size_t i = 0; i + sizeof instruction <= size; i++) {
+        for (size_t i = 0; i + sizeof instruction <= size; i += INSTRUCTION_ALIGN) {
             if (memcmp(piece + i, instruction, sizeof instruction) == 0) {
                 injection->instruction = at + i;
                 return true;

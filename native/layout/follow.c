@@ -82,6 +82,7 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
                    (mover->scope == SCOPE_TREE || is_wrapper(pid, path));
     const struct place_request request = {
         .pid = pid,
+        .machine = &mover->machine,
         .key = mover->key,
         .arranged = arranged,
         .was_privileged = arranged != NULL && mover->was_privileged,

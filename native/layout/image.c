@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PHDRS_MAX = 128, AUXV_MAX = 64, PAGE_BYTES = 4096 };
+enum { PHDRS_MAX = 128, AUXV_MAX = 64 };
 
 static const char *read_maps(struct image *image, pid_t pid) {
     char path[32], line[512];
@@ -118,7 +118,8 @@ static const char *read_program(struct image *image, const struct injection *inj
     if (number == 0 || number > PHDRS_MAX ||
         !injection_read(injection, phdr, phdrs, number * sizeof *phdrs))
         return "the program's headers in its memory";
-    uint64_t low = UINT64_MAX, high = 0, align = PAGE_BYTES, bias = 0;
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t low = UINT64_MAX, high = 0, align = page_bytes, bias = 0;
     for (size_t i = 0; i < number; i++) {
         const Elf64_Phdr *part = &phdrs[i];
         if (part->p_type != PT_LOAD)
@@ -133,8 +134,8 @@ static const char *read_program(struct image *image, const struct injection *inj
         return "the program's segments";
     image->is_movable = header.e_type == ET_DYN;
     image->program_align = align;
-    return find_parts(image, (bias + low) & ~(uint64_t)(PAGE_BYTES - 1),
-                      (bias + high + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1));
+    return find_parts(image, (bias + low) & ~(page_bytes - 1),
+                      (bias + high + page_bytes - 1) & ~(page_bytes - 1));
 }
 
 const char *image_read(struct image *image, const struct injection *injection) {

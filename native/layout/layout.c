@@ -27,9 +27,6 @@
 #define PR_SET_PTRACER 0x59616d61
 #endif
 
-/* arch/x86/mm/mmap.c: the mmap area begins the stack limit and the guard gap below this. */
-static const uint64_t task_size = 0x7ffffffff000, stack_guard_gap = 1 << 20;
-
 __attribute__((format(printf, 2, 3))) static int refuse(char reason[LAYOUT_REASON_BYTES],
                                                         const char *format, ...) {
     va_list arguments;
@@ -120,9 +117,9 @@ static bool try_arranging(void) {
 /* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised.
  * Returns false where that cannot be had, with all as it was: default profiles of containers deny
  * that personality, and a hard limit may be too low. */
-static bool arrange(struct arranged *arranged, uint64_t mmap_top) {
+static bool arrange(struct arranged *arranged, const struct machine *machine, uint64_t mmap_top) {
     struct rlimit stack;
-    rlim_t wanted = task_size - mmap_top - stack_guard_gap;
+    rlim_t wanted = machine->stack_top - mmap_top - machine->stack_guard_gap;
     int before = filter_lets(try_arranging) ? personality(0xffffffff) : -1;
     if (before < 0 || getrlimit(RLIMIT_STACK, &stack) != 0 ||
         (stack.rlim_max != RLIM_INFINITY && stack.rlim_max < wanted))
@@ -221,10 +218,13 @@ static bool exec_keeps_privilege(void) {
            (strtoull(effective + strlen("\nCapEff:"), NULL, 16) >> CAP_SYS_PTRACE_BIT & 1) != 0;
 }
 
-static int check_place(const struct layout_request *request, char reason[LAYOUT_REASON_BYTES]) {
-#if !defined(__x86_64__)
-    return refuse(reason, "shared layouts are for x86_64 so far; start it with --layout=random");
-#endif
+static int check_place(const struct layout_request *request, const struct machine *machine,
+                       char reason[LAYOUT_REASON_BYTES]) {
+    if (!bases_have_room(machine))
+        return refuse(reason,
+                      "this kernel's addresses have %d bits, with pages of %llu KiB, which is too "
+                      "little room for secrets; start it with --layout=random",
+                      machine->address_bits, (unsigned long long)machine->page_bytes / 1024);
     if (child_would_be_init())
         return refuse(reason, "the helper that moves the program would be the first process of the "
                               "new PID namespace; use `unshare --fork`");
@@ -248,20 +248,23 @@ static int check_place(const struct layout_request *request, char reason[LAYOUT_
 }
 
 /* By reservation it is the whole address space that grows. */
-static int check_space(char reason[LAYOUT_REASON_BYTES]) {
-    struct rlimit space;
-    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur == RLIM_INFINITY)
+static int check_space(const struct machine *machine, char reason[LAYOUT_REASON_BYTES]) {
+    struct rlimit space, stack;
+    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur == RLIM_INFINITY &&
+        getrlimit(RLIMIT_STACK, &stack) == 0 && bases_can_reserve(machine, stack.rlim_cur))
         return 0;
-    return refuse(reason, "the address space is limited (ulimit -v), and its personality or hard "
-                          "stack limit leave no other way than to reserve a part of it; lift one "
-                          "of the three");
+    return refuse(reason, "the address space is limited (ulimit -v) or has too little room beside "
+                          "the stack, and its personality or hard stack limit leave no other way "
+                          "than to reserve a part of it; lift one of the limits");
 }
 
 int layout_begin(const struct layout_request *request, const unsigned char key[KEY_BYTES],
                  char reason[LAYOUT_REASON_BYTES]) {
-    if (check_place(request, reason) != 0)
+    const struct machine machine = machine_here();
+    if (check_place(request, &machine, reason) != 0)
         return -1;
     struct mover mover = {
+        .machine = machine,
         .scope = request->scope,
         .exec_keeps_privilege = exec_keeps_privilege(),
         .require = request->require,
@@ -269,8 +272,9 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
         .was_privileged = getuid() != geteuid() || getgid() != getegid(),
     };
     memcpy(mover.key, key, KEY_BYTES);
-    mover.is_arranged = arrange(&mover.arranged, bases_by_limit(key, "", 0).mmap_top);
-    if (!mover.is_arranged && check_space(reason) != 0)
+    mover.is_arranged =
+        arrange(&mover.arranged, &machine, bases_by_limit(&machine, key, "", 0).mmap_top);
+    if (!mover.is_arranged && check_space(&machine, reason) != 0)
         return -1;
     int error = start_mover(&mover);
     explicit_bzero(mover.key, sizeof mover.key);

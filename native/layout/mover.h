@@ -15,6 +15,7 @@ struct mover {
     pid_t target;
     bool is_child;         /* of the target, which then has to wait for it */
     int commands, answers; /* pipes from and to the launcher */
+    struct machine machine;
     unsigned char key[KEY_BYTES];
     bool is_arranged; /* for this exec: by limit, else by reservation */
     struct arranged arranged;

@@ -18,21 +18,13 @@ static const uint64_t loader_distance_max = (uint64_t)4 << 30;
 /* Above the mmap area and what relocate.c may put there. */
 enum { REAP_GAP = 16 << 20, EXIT_OWN_FAILURE = 125 };
 
-static uint64_t program_counter(const struct injection *injection) {
-#if defined(__x86_64__)
-    return injection->registers.rip;
-#else
-    return injection->registers.pc;
-#endif
-}
-
 static bool find_instruction(struct injection *injection, const struct image *image) {
     for (int i = 0; i < image->vma_count; i++)
         if (image->vmas[i].start == image->vdso)
             return injection_find_instruction(injection, image->vdso, image->vmas[i].end);
     /* Without a vdso, ld.so has some, or a static program itself; both begin before the end of
      * their VMA with other code. */
-    uint64_t counter = program_counter(injection);
+    uint64_t counter = PROGRAM_COUNTER(injection->registers);
     for (int i = 0; i < image->vma_count; i++)
         if (counter >= image->vmas[i].start && counter < image->vmas[i].end)
             return injection_find_instruction(injection, image->vmas[i].start, image->vmas[i].end);
@@ -82,12 +74,14 @@ static const char *examine(const struct place_request *request, struct injection
     if (identity_read(&identity, path) != 0)
         return "its file cannot be read";
     if (request->arranged != NULL) {
-        *bases = bases_by_limit(request->key, identity.bytes, identity.length);
+        *bases = bases_by_limit(request->machine, request->key, identity.bytes, identity.length);
         return not_as_arranged(request->pid, image, bases->mmap_top);
     }
-    if (prlimit(request->pid, RLIMIT_STACK, NULL, &stack) != 0)
-        return "its stack limit cannot be read";
-    *bases = bases_by_reservation(request->key, identity.bytes, identity.length, stack.rlim_cur);
+    if (prlimit(request->pid, RLIMIT_STACK, NULL, &stack) != 0 ||
+        !bases_can_reserve(request->machine, stack.rlim_cur))
+        return "its stack limit leaves too little room for a part to be reserved (ulimit -s)";
+    *bases = bases_by_reservation(request->machine, request->key, identity.bytes, identity.length,
+                                  stack.rlim_cur);
     return not_reservable(request->pid, image, bases);
 }
 

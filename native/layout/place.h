@@ -10,6 +10,7 @@
 
 struct place_request {
     pid_t pid;
+    const struct machine *machine;
     const unsigned char *key;
     const struct arranged *arranged; /* NULL: the kernel's own layout, so by reservation */
     bool was_privileged;             /* user and effective user differed before the exec */

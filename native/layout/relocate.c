@@ -13,16 +13,6 @@ enum { BLOCK_STEP = 64 * 1024, SCRATCH_BYTES = 1024, WORD = sizeof(uint64_t) };
 /* Where the kernel put vvar and vdso above the stack (before 6.13), they go here above the mmap
  * area, which grows down. */
 static const uint64_t kernels_gap = 2 << 20;
-/* So far below a program and below a stack there is nothing (bases.c has their windows). */
-static const uint64_t hop_bytes = (uint64_t)1 << 44;
-
-#if defined(__x86_64__)
-#define STACK_POINTER(registers) ((registers).rsp)
-#define PROGRAM_COUNTER(registers) ((registers).rip)
-#else
-#define STACK_POINTER(registers) ((registers).sp)
-#define PROGRAM_COUNTER(registers) ((registers).pc)
-#endif
 
 struct relocation {
     struct injection *injection;
@@ -56,9 +46,7 @@ static void place_kernels_and_loader(struct relocation *relocation, const struct
 
 static enum image_part part_of(const struct image *image, uint64_t address) {
     for (enum image_part part = 0; part < IMAGE_PARTS; part++) {
-        /* What the kernel remembers of program and stack may be their end. */
-        uint64_t more = part == PART_PROGRAM || part == PART_STACK;
-        if (address >= image->parts[part].start && address < image->parts[part].end + more)
+        if (address >= image->parts[part].start && address < image->parts[part].end)
             return part;
     }
     return PART_FIXED;
@@ -67,6 +55,11 @@ static enum image_part part_of(const struct image *image, uint64_t address) {
 static uint64_t moved(const struct relocation *relocation, uint64_t address) {
     enum image_part part = part_of(relocation->image, address);
     return part == PART_FIXED ? address : address + relocation->deltas[part];
+}
+
+/* The end of something may be the end of its part, where another may begin. */
+static uint64_t moved_end(const struct relocation *relocation, uint64_t address) {
+    return moved(relocation, address - 1) + 1;
 }
 
 static bool move_vmas(struct injection *injection, const struct image *image, enum image_part part,
@@ -95,8 +88,10 @@ static bool move_part(const struct relocation *relocation, enum image_part part)
         return true;
     if (delta >= bytes && -delta >= bytes)
         return move_vmas(relocation->injection, image, part, 0, delta);
-    return move_vmas(relocation->injection, image, part, 0, -hop_bytes) &&
-           move_vmas(relocation->injection, image, part, -hop_bytes, delta);
+    /* So far below a program and a stack there is nothing (bases.c has their windows). */
+    uint64_t hop = image->parts[part].end / 8 / BLOCK_STEP * BLOCK_STEP;
+    return move_vmas(relocation->injection, image, part, 0, -hop) &&
+           move_vmas(relocation->injection, image, part, -hop, delta);
 }
 
 /* What the kernel would still give out above the top of the mmap area. Not for KSM: before
@@ -206,16 +201,16 @@ static bool tell_kernel(const struct relocation *relocation, const struct block 
     const struct image *image = relocation->image;
     struct prctl_mm_map map = {
         .start_code = moved(relocation, image->start_code),
-        .end_code = moved(relocation, image->end_code),
+        .end_code = moved_end(relocation, image->end_code),
         .start_data = moved(relocation, image->start_data),
-        .end_data = moved(relocation, image->end_data),
+        .end_data = moved_end(relocation, image->end_data),
         .start_brk = brk,
         .brk = brk,
         .start_stack = address,
         .arg_start = moved(relocation, image->arg_start),
-        .arg_end = moved(relocation, image->arg_end),
+        .arg_end = moved_end(relocation, image->arg_end),
         .env_start = moved(relocation, image->env_start),
-        .env_end = moved(relocation, image->env_end),
+        .env_end = moved_end(relocation, image->env_end),
         .auxv = (void *)(address + block->auxv * WORD),
         .auxv_size = (uint32_t)(block->auxv_count * WORD),
         .exe_fd = (uint32_t)-1,
@@ -249,7 +244,7 @@ const char *relocate(struct injection *injection, const struct image *image,
         failed = move_all(&relocation, bases);
     if (failed == NULL) {
         uint64_t address = block_address(&relocation, &block, bases);
-        uint64_t brk = moved(&relocation, image->parts[PART_PROGRAM].end) +
+        uint64_t brk = moved_end(&relocation, image->parts[PART_PROGRAM].end) +
                        (image->is_movable ? bases->brk_offset : bases->brk_low_offset);
         move_pointers(&relocation, &block);
         if (!write_block(&relocation, &block, address))

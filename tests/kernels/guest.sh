@@ -40,23 +40,7 @@ echo "open=$(ksmrun-exec -- echo started 2>&1 | tr '\n' '|')"
 echo "verify=$(ksmrun-exec --verify -- sleep 1 2>&1 | tr '\n' '|')"
 sleep 1
 
-# One secret layout: two launches with other arguments lie alike, and a third with another key not.
-for key in /key /other; do
-    head -c 32 /dev/urandom >$key
-    chmod 400 $key
-done
-where() {
-    key=$1
-    shift
-    ksmrun-exec --merge=keep --layout=shared --layout-key="$key" -- "$@" 2>&1 | head -n 1
-}
-for kind in static glibc musl; do
-    [ -x /bin/where-$kind ] || continue
-    first=$(where /key where-$kind)
-    [ "$first" = "$(where /key where-$kind deep a b c d e f)" ] &&
-        [ "$first" != "$(where /other where-$kind)" ] && layout=yes || layout="no: $first"
-    echo "layout_$kind=$layout"
-done
+sh /layout.sh
 
 # Pairs of programs with equal pages: what they say after ksmd had its passes. Each pair has a seed.
 seed=0

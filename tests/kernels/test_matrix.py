@@ -6,9 +6,11 @@ aarch64 with pages of 16 KiB.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGSEGV
 
 import pytest
 
@@ -108,11 +110,9 @@ def test_launches(booted: tuple[Kernel, Guest]) -> None:
     """The launcher's flag arrives as the kernel has it; the shim's wherever there is the prctl."""
     kernel, guest = booted
     expected, values = Expected.of(kernel), guest.values
-    by_launcher, by_shim = ["static", "glibc"], ["glibc"]
-    if kernel[1] not in ARM64:
-        by_launcher, by_shim = [*by_launcher, "musl"], [*by_shim, "musl"]
-        if kernel[1] != UML:
-            by_launcher, by_shim = [*by_launcher, "i386-static", "i386"], [*by_shim, "i386"]
+    by_launcher, by_shim = ["static", "glibc", "musl"], ["glibc", "musl"]
+    if kernel[1] not in (*ARM64, UML):
+        by_launcher, by_shim = [*by_launcher, "i386-static", "i386"], [*by_shim, "i386"]
     arrives = expected.has_prctl and expected.kept_over_exec
     flags = {f"flag_{kind}": arrives for kind in by_launcher}
     flags |= {f"shim_{kind}": expected.has_prctl for kind in by_shim}
@@ -196,22 +196,49 @@ def test_map_count_with_the_shim(booted: tuple[Kernel, Guest]) -> None:
 def test_stress(booted: tuple[Kernel, Guest]) -> None:
     """Threads, forks and exits beside the sweeper."""
     kernel, guest = booted
-    kinds = {"glibc"} if kernel[1] in ARM64 else {"glibc", "musl"}
+    kinds = {"glibc", "musl"}
     if kernel[1] not in (*ARM64, UML):
         kinds.add("i386")
     seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("stress_")}
     assert seen == {f"{way}-{kind}": "yes" for way in ("mark", "join") for kind in kinds}
 
 
+PARTS = ("program", "local", "mmap", "brk", "vdso")
+# Those that are nowhere but where they were linked.
+FIXED = ("static", "no-pie")
+
+
 def test_layout(booted: tuple[Kernel, Guest]) -> None:
-    """The kernels before 6.13 have their vdso above the stack; user-mode-linux has no
-    PR_SET_MM_MAP.
-    """
+    """One layout for a key, another for another, and all else as without, on any page size."""
     kernel, guest = booted
-    kinds = {"static", "glibc"} if kernel[1] in ARM64 else {"static", "glibc", "musl"}
-    seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("layout_")}
-    assert set(seen) == kinds
-    if kernel[1] in (*ARM64, UML):
-        assert all("the layout is the kernel's own" in text for text in seen.values())
-    else:
-        assert set(seen.values()) == {"yes"}
+    seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("where_")}
+    kinds = {name.rpartition("-")[0] for name in seen}
+    assert kinds == {"static", "glibc", "musl", "no-pie", "static-pie"}
+    if kernel[1] == UML:
+        # It has no PR_SET_MM_MAP.
+        assert all("layout is the kernel's own" in seen[f"{kind}-first"] for kind in kinds)
+        return
+    for kind in kinds:
+        runs = ("plain", "first", "other", "longer", "deep", "init")
+        plain, first, other, *equal = (json.loads(seen[f"{kind}-{run}"]) for run in runs)
+        for run in equal:
+            assert [run[part] for part in PARTS] == [first[part] for part in PARTS], kind
+            assert run["random"] != first["random"]
+        for part in PARTS:
+            assert (first[part] == other[part]) is (part == "program" and kind in FIXED), part
+        for run in (first, other, *equal):
+            differing = {key for key in plain if run[key] != plain[key]}
+            assert differing <= {*PARTS, "random", "argc"}, kind
+
+
+def test_processes_under_a_layout(booted: tuple[Kernel, Guest]) -> None:
+    """Stacks that overflow, threads, forty keys, and a helper that is killed at random moments."""
+    kernel, guest = booted
+    values = {k: v for k, v in guest.values.items() if k.startswith(("overflow_", "threads_"))}
+    assert {v for k, v in values.items() if k.startswith("overflow_")} == {str(128 + SIGSEGV)}
+    assert {v for k, v in values.items() if k.startswith("threads_")} == {"0"}
+    assert guest.values["started_static-pie"] == "40"
+    ran, killed, other = map(int, guest.values["disturbed_kill-helper"].split())
+    assert other == 0 and ran > 0 and (killed > 0 or kernel[1] == UML)
+    ran, killed, other = map(int, guest.values["disturbed_stop"].split())
+    assert (killed, other) == (0, 0) and ran > 0
