@@ -28,6 +28,11 @@ for kind in static glibc musl no-pie static-pie; do
     # Not by the function, which is no file: as the first process of a PID namespace.
     say $kind-init unshare --fork --pid --mount-proc \
         ksmrun-exec --merge=keep --layout=shared --layout-key=/key -- where-$kind
+    # Through a shell, which is by reservation.
+    say $kind-script shared /key sh -c "where-$kind; exit 0"
+    say $kind-script-longer shared /key sh -c "exec where-$kind a b c"
+    say $kind-script-deep shared /key sh -c "exec where-$kind deep"
+    say $kind-script-other shared /other sh -c "exec where-$kind"
     shared /key where-$kind overflow
     echo "overflow_$kind=$?"
     [ -x /bin/sweep-$kind ] || continue

@@ -212,7 +212,7 @@ def test_layout(booted: tuple[Kernel, Guest]) -> None:
     """One layout for a key, another for another, and all else as without, on any page size."""
     kernel, guest = booted
     seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("where_")}
-    kinds = {name.rpartition("-")[0] for name in seen}
+    kinds = {name.removesuffix("-plain") for name in seen if name.endswith("-plain")}
     assert kinds == {"static", "glibc", "musl", "no-pie", "static-pie"}
     if kernel[1] == UML:
         # It has no PR_SET_MM_MAP.
@@ -229,6 +229,24 @@ def test_layout(booted: tuple[Kernel, Guest]) -> None:
         for run in (first, other, *equal):
             differing = {key for key in plain if run[key] != plain[key]}
             assert differing <= {*PARTS, "random", "argc"}, kind
+
+
+def test_layout_through_a_script(booted: tuple[Kernel, Guest]) -> None:
+    """By reservation, so other addresses than without a shell, and as secret."""
+    kernel, guest = booted
+    if kernel[1] == UML:
+        return
+    for kind in ("static", "glibc", "musl", "no-pie", "static-pie"):
+        runs = ("plain", "script", "script-longer", "script-deep", "script-other")
+        plain, first, longer, deep, other = (
+            json.loads(guest.values[f"where_{kind}-{run}"]) for run in runs
+        )
+        for run in (longer, deep):
+            assert [run[part] for part in PARTS] == [first[part] for part in PARTS], kind
+        for part in PARTS:
+            assert (first[part] == other[part]) is (part == "program" and kind in FIXED), part
+        differing = {key for key in plain if first[key] != plain[key]}
+        assert differing <= {*PARTS, "random", "argc"}, kind
 
 
 def test_processes_under_a_layout(booted: tuple[Kernel, Guest]) -> None:
