@@ -244,9 +244,13 @@ int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
     if (error == 0)
         return 0;
     undo(&mover.arranged);
+    if (error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM)
+        return refuse(reason,
+                      "the helper that moves the program cannot be started (%s); raise the limits "
+                      "of processes and descriptors (ulimit -u and -n)",
+                      strerror(error));
     return refuse(reason,
                   "this process may not be traced (%s); allow ptrace in the seccomp profile, "
-                  "and kernel.yama.ptrace_scope of 0 or 1; a debugger or strace on it is in "
-                  "the way too",
+                  "set kernel.yama.ptrace_scope to 0 or 1, or take the debugger or strace off it",
                   strerror(error));
 }
