@@ -109,6 +109,23 @@ static bool filter_lets_move(void) {
     return child > 0 && child_wait(child) == 0;
 }
 
+/* valgrind keeps a limit to itself, and the kernel would put the mmap area where the old one says.
+ */
+static bool is_stack_limit(rlim_t soft_bytes) {
+    static const char name[] = "Max stack size";
+    char text[2048];
+    if (procfile_read("/proc/self/limits", text, sizeof text) < 0)
+        return false;
+    const char *row = strstr(text, name);
+    return row != NULL && strtoull(row + sizeof name - 1, NULL, 10) == soft_bytes;
+}
+
+static void undo(const struct arranged *arranged) {
+    struct rlimit stack = {arranged->stack_soft_bytes, arranged->stack_hard_bytes};
+    personality(arranged->personality);
+    setrlimit(RLIMIT_STACK, &stack);
+}
+
 /* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised. */
 static int arrange(struct arranged *arranged, char reason[LAYOUT_REASON_BYTES]) {
     struct rlimit stack;
@@ -134,20 +151,16 @@ static int arrange(struct arranged *arranged, char reason[LAYOUT_REASON_BYTES]) 
                       "personality(ADDR_NO_RANDOMIZE) is refused (%s); allow it in the "
                       "seccomp profile",
                       strerror(errno));
-    if (setrlimit(RLIMIT_STACK, &stack) == 0)
+    int error = setrlimit(RLIMIT_STACK, &stack) == 0 ? 0 : errno;
+    if (error == 0 && is_stack_limit(wanted))
         return 0;
-    int error = errno;
-    personality(arranged->personality);
-    return refuse(reason,
-                  "the stack limit cannot be set (%s); allow prlimit64 in the seccomp "
-                  "profile",
-                  strerror(error));
-}
-
-static void undo(const struct arranged *arranged) {
-    struct rlimit stack = {arranged->stack_soft_bytes, arranged->stack_hard_bytes};
-    personality(arranged->personality);
-    setrlimit(RLIMIT_STACK, &stack);
+    undo(arranged);
+    return error == 0 ? refuse(reason, "the stack limit does not reach the kernel; start the "
+                                       "program under valgrind, not the launcher")
+                      : refuse(reason,
+                               "the stack limit cannot be set (%s); allow prlimit64 in the seccomp "
+                               "profile",
+                               strerror(error));
 }
 
 /* The number of PR_SET_MM_MAP is only answered by kernels with CONFIG_CHECKPOINT_RESTORE. */
