@@ -9,6 +9,17 @@
 
 enum { PHDRS_MAX = 128, AUXV_MAX = 64, PAGE_BYTES = 4096 };
 
+/* proc_pid_maps(5), from the blank before the modes on: " r-xp OFFSET MAJOR:MINOR INODE PATH". */
+static bool is_mapped_code(const char *text, uint64_t *offset) {
+    static const char modes[] = " r-xp ";
+    char *at;
+    if (strncmp(text, modes, sizeof modes - 1) != 0)
+        return false;
+    *offset = strtoull(text + sizeof modes - 1, &at, 16);
+    at += strspn(at, " ");
+    return strtoull(at + strcspn(at, " "), NULL, 10) != 0;
+}
+
 static const char *read_maps(struct image *image, pid_t pid) {
     char path[32], line[512];
     snprintf(path, sizeof path, "/proc/%d/maps", pid);
@@ -22,6 +33,7 @@ static const char *read_maps(struct image *image, pid_t pid) {
         char *end;
         struct image_vma vma = {.start = strtoull(line, &end, 16)};
         vma.end = strtoull(*end == '-' ? end + 1 : end, &end, 16);
+        vma.is_code = is_mapped_code(end, &vma.offset);
         vma.is_stack = strstr(end, " [stack]") != NULL;
         /* vsyscall lies above all that can be moved. */
         vma.is_kernels = strstr(end, " [v") != NULL && vma.end < (uint64_t)1 << 63;

@@ -14,6 +14,8 @@ enum { IMAGE_VMAS_MAX = 512 };
 struct image_vma {
     uint64_t start, end;
     bool is_stack, is_kernels; /* [vvar], [vdso] and their like */
+    bool is_code;              /* of a file, and never written to */
+    uint64_t offset;           /* in the file */
 };
 
 struct image {

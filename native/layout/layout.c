@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../exec/child.h"
@@ -98,6 +99,10 @@ static bool filter_lets_move(void) {
     if (child == 0) {
         size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
         int now = personality(0xffffffff), flags = MAP_PRIVATE | MAP_ANONYMOUS;
+        /* Its answer does not matter (announce.c), but that it answers does. */
+        int file = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        if (file >= 0)
+            close(file);
         char *from = mmap(NULL, 2 * bytes, PROT_READ | PROT_EXEC, flags, -1, 0);
         bool works =
             now != -1 && personality((unsigned long)now | ADDR_NO_RANDOMIZE) != -1 &&
@@ -238,7 +243,7 @@ int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
                               "(unshare --mount-proc)");
     if (!filter_lets_move())
         return refuse(reason, "a seccomp filter denies a call that moves a program; allow mmap, "
-                              "mremap, personality, prctl, prlimit64 and ptrace");
+                              "mremap, openat, personality, prctl, prlimit64 and ptrace");
     if (has_legacy_layout())
         return refuse(reason, "the legacy address layout is on, which nothing makes secret; set "
                               "vm.legacy_va_layout to 0, leave `setarch -L` out");

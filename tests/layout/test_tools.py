@@ -99,6 +99,40 @@ def test_core_file(
     assert re.search(rf'AT_EXECFN .*"{program}"', text)
 
 
+PERF = ["perf", "record", "--quiet", "--event=cpu-clock", "--freq=2000"]
+PERF += ["--output=perf.data"]
+REPORT = ["perf", "report", "--stdio", "--input=perf.data"]
+
+
+@pytest.mark.parametrize("linked", [(), ("-static-pie",)], ids=["pie", "static_pie"])
+def test_perf_symbolises(
+    launch: list[str], build: Build, tmp_path: Path, linked: tuple[str, ...]
+) -> None:
+    """A program that perf saw start: it has no maps to read then, only what the kernel reports."""
+    program = build("frames", *linked)
+    output(*PERF, *launch, program, "spin", "100", cwd=tmp_path)
+    text = output(*REPORT, f"--comm={Path(program).name[:15]}", cwd=tmp_path)
+    rows = re.findall(r"^ +[\d.]+% +(\S+) +\[\.\] (\S+)", text, re.MULTILINE)
+    name = Path(program).name
+    assert (name, "spin_in_program") in rows
+    assert any(place == "[vdso]" and "clock_gettime" in symbol for place, symbol in rows)
+    libc = name if linked else "libc.so.6"
+    assert any(place == libc and "memset" in symbol for place, symbol in rows)
+    assert not any(place == "[unknown]" for place, _ in rows)
+
+
+def test_perf_attaches(launch: list[str], build: Build, tmp_path: Path) -> None:
+    program = build("frames")
+    process = subprocess.Popen([*launch, program, "spin", "1000000"])
+    try:
+        output(*PERF, "--pid", str(process.pid), "sleep", "0.3", cwd=tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+    text = output(*REPORT, cwd=tmp_path)
+    assert "spin_in_program" in text and "clock_gettime" in text and "memset" in text
+
+
 @pytest.mark.parametrize(
     ("tracer", "reason"),
     [
