@@ -24,11 +24,10 @@ static const uint64_t loader_distance_max = (uint64_t)4 << 30;
 enum { REAP_GAP = 16 << 20 };
 
 _Noreturn static void give_up_after(const struct mover *mover, const char *what, int64_t result) {
-    int status;
-    pid_t seen = waitpid(mover->target, &status, __WALL | WNOHANG);
-    /* Killed by somebody else: nothing was wrong, and the number may be another process's by now.
-     */
-    if ((seen == mover->target && !WIFSTOPPED(status)) || (seen < 0 && errno == ECHILD))
+    unsigned long event;
+    /* Out of its stop, so somebody else kills it (ptrace(2): ESRCH): nothing was wrong, and the
+     * number may be another process's by now. */
+    if (ptrace(PTRACE_GETEVENTMSG, mover->target, 0L, &event) != 0)
         _exit(0);
     kill(mover->target, SIGKILL);
     message(
