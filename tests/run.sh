@@ -16,7 +16,8 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     clang-format shellcheck libcmocka-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
     util-linux mount strace valgrind user-mode-linux
     qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes
-    python3 perl stress-ng bubblewrap redis-tools libpython3.11-testsuite libjemalloc2 libfaketime fakeroot sudo podman runc conmon"
+    python3 perl stress-ng bubblewrap redis-tools libpython3.11-testsuite libjemalloc2 libfaketime fakeroot
+    linux-perf procps sudo podman runc conmon"
 # For the kernels that tests/kernels/patched.py builds.
 [ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
 # For the long runs of tests/suites.
@@ -57,7 +58,7 @@ step "style and types"
 .venv/bin/mypy ksmrun tests examples
 shellcheck .ci/run tests/run.sh examples/*.sh tests/kernels/*.sh tests/suites/scripts/*.sh
 clang-format --dry-run -Werror native/*/*.[ch] tests/bench/*.c tests/native/*.[ch] tests/integration/programs/*.c tests/kernels/*.c \
-    tests/suites/*.c
+    tests/suites/*.c tests/layout/programs/*.c
 
 step "C tests under ASan and UBSan, and under TSan"
 for sanitizers in address,undefined thread; do
@@ -76,6 +77,9 @@ step "the launcher built with ASan and UBSan, on the same real programs"
 KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
     ../.venv/bin/pytest -q integration/test_launch.py integration/test_fail_open.py \
     integration/test_verify.py -k "ksmrun-exec or verify or seccomp or preload"
+
+step "programs that are moved to a shared layout"
+KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q layout
 
 step "other people's programs and suites, direct and through ksmrun"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q suites

@@ -63,11 +63,10 @@ static void say_privileged(struct mover *mover, pid_t pid, const char *path) {
 }
 
 static void kill_half_moved(pid_t pid, const char *path, const struct placement *placed) {
-    int status;
-    pid_t seen = waitpid(pid, &status, __WALL | WNOHANG);
-    /* Killed by somebody else: nothing was wrong, and the number may be another process's by now.
-     */
-    if ((seen == pid && !WIFSTOPPED(status)) || (seen < 0 && errno == ECHILD))
+    unsigned long event;
+    /* Out of its stop, so somebody else kills it (ptrace(2): ESRCH): nothing was wrong, and the
+     * number may be another process's by now. */
+    if (ptrace(PTRACE_GETEVENTMSG, pid, 0L, &event) != 0)
         return;
     kill(pid, SIGKILL);
     message(

@@ -9,6 +9,17 @@
 
 enum { PHDRS_MAX = 128, AUXV_MAX = 64 };
 
+/* proc_pid_maps(5), from the blank before the modes on: " r-xp OFFSET MAJOR:MINOR INODE PATH". */
+static bool is_mapped_code(const char *text, uint64_t *offset) {
+    static const char modes[] = " r-xp ";
+    char *at;
+    if (strncmp(text, modes, sizeof modes - 1) != 0)
+        return false;
+    *offset = strtoull(text + sizeof modes - 1, &at, 16);
+    at += strspn(at, " ");
+    return strtoull(at + strcspn(at, " "), NULL, 10) != 0;
+}
+
 static const char *read_maps(struct image *image, pid_t pid) {
     char path[32], line[512];
     snprintf(path, sizeof path, "/proc/%d/maps", pid);
@@ -22,6 +33,7 @@ static const char *read_maps(struct image *image, pid_t pid) {
         char *end;
         struct image_vma vma = {.start = strtoull(line, &end, 16)};
         vma.end = strtoull(*end == '-' ? end + 1 : end, &end, 16);
+        vma.is_code = is_mapped_code(end, &vma.offset);
         bool is_kernels = strstr(end, " [v") != NULL;
         /* vsyscall lies above all that can be moved. */
         vma.part = is_kernels && vma.end >= (uint64_t)1 << 63 ? PART_FIXED
@@ -35,12 +47,16 @@ static const char *read_maps(struct image *image, pid_t pid) {
     return is_whole ? NULL : "/proc/PID/maps";
 }
 
-/* Nothing else is there yet: what is neither the program's, nor the kernel's, is the loader's. */
-static const char *find_parts(struct image *image, uint64_t program_start, uint64_t program_end) {
+/* What is neither the program's nor the kernel's is the loader's, from its base on; but for a page
+ * at 0 that a personality asks for (MMAP_PAGE_ZERO). */
+static const char *find_parts(struct image *image, uint64_t program_start, uint64_t program_end,
+                              uint64_t loader) {
     for (int i = 0; i < image->vma_count; i++) {
         struct image_vma *vma = &image->vmas[i];
         if (vma->part == PART_LOADER && vma->start >= program_start && vma->start < program_end)
             vma->part = PART_PROGRAM;
+        if (vma->part == PART_LOADER && (loader == 0 || vma->start < loader))
+            vma->part = PART_FIXED;
         if (vma->part == PART_FIXED)
             continue;
         if (image->parts[vma->part].end == 0)
@@ -135,7 +151,8 @@ static const char *read_program(struct image *image, const struct injection *inj
     image->is_movable = header.e_type == ET_DYN;
     image->program_align = align;
     return find_parts(image, (bias + low) & ~(page_bytes - 1),
-                      (bias + high + page_bytes - 1) & ~(page_bytes - 1));
+                      (bias + high + page_bytes - 1) & ~(page_bytes - 1),
+                      auxv_value(auxv, count, AT_BASE));
 }
 
 const char *image_read(struct image *image, const struct injection *injection) {

@@ -18,12 +18,14 @@ enum image_part {
     PART_PROGRAM,
     PART_STACK,
     IMAGE_PARTS,
-    PART_FIXED = IMAGE_PARTS, /* [vsyscall] */
+    PART_FIXED = IMAGE_PARTS, /* [vsyscall] and what else stays */
 };
 
 struct image_vma {
     uint64_t start, end;
     enum image_part part;
+    bool is_code;    /* of a file, and never written to */
+    uint64_t offset; /* in the file */
 };
 
 struct image {

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../exec/child.h"
@@ -101,6 +102,10 @@ static bool filter_lets(bool (*try_calls)(void)) {
 static bool try_moving(void) {
     size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    /* Its answer does not matter (announce.c), but that it answers does. */
+    int file = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (file >= 0)
+        close(file);
     char *from = mmap(NULL, 2 * bytes, PROT_READ | PROT_EXEC, flags, -1, 0);
     return from != MAP_FAILED && (madvise(from, bytes, MADV_UNMERGEABLE) == 0 || errno == EINVAL) &&
            mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, from + bytes) == from + bytes;
@@ -112,6 +117,23 @@ static bool try_arranging(void) {
     return now != -1 && personality((unsigned long)now | ADDR_NO_RANDOMIZE) != -1 &&
            personality((unsigned long)now) != -1 && getrlimit(RLIMIT_STACK, &stack) == 0 &&
            prlimit(0, RLIMIT_STACK, &stack, NULL) == 0;
+}
+
+/* valgrind keeps a limit to itself, and the kernel would put the mmap area where the old one says.
+ */
+static bool is_stack_limit(rlim_t soft_bytes) {
+    static const char name[] = "Max stack size";
+    char text[2048];
+    if (procfile_read("/proc/self/limits", text, sizeof text) < 0)
+        return false;
+    const char *row = strstr(text, name);
+    return row != NULL && strtoull(row + sizeof name - 1, NULL, 10) == soft_bytes;
+}
+
+static void undo(const struct arranged *arranged) {
+    struct rlimit stack = {arranged->stack_soft_bytes, arranged->stack_hard_bytes};
+    personality(arranged->personality);
+    setrlimit(RLIMIT_STACK, &stack);
 }
 
 /* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised.
@@ -130,16 +152,10 @@ static bool arrange(struct arranged *arranged, const struct machine *machine, ui
     stack.rlim_cur = wanted;
     if (personality(arranged->personality | ADDR_NO_RANDOMIZE) < 0)
         return false;
-    if (setrlimit(RLIMIT_STACK, &stack) == 0)
+    if (setrlimit(RLIMIT_STACK, &stack) == 0 && is_stack_limit(wanted))
         return true;
-    personality(arranged->personality);
+    undo(arranged);
     return false;
-}
-
-static void undo(const struct arranged *arranged) {
-    struct rlimit stack = {arranged->stack_soft_bytes, arranged->stack_hard_bytes};
-    personality(arranged->personality);
-    setrlimit(RLIMIT_STACK, &stack);
 }
 
 /* The number of PR_SET_MM_MAP is only answered by kernels with CONFIG_CHECKPOINT_RESTORE. */
@@ -233,7 +249,7 @@ static int check_place(const struct layout_request *request, const struct machin
                               "(unshare --mount-proc)");
     if (!filter_lets(try_moving))
         return refuse(reason, "a seccomp filter denies a call that moves a program; allow madvise, "
-                              "mmap, mremap, prctl, prlimit64 and ptrace");
+                              "mmap, mremap, openat, prctl, prlimit64 and ptrace");
     if (has_legacy_layout())
         return refuse(reason, "the legacy address layout is on, which nothing makes secret; set "
                               "vm.legacy_va_layout to 0, leave `setarch -L` out");
@@ -282,9 +298,13 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
         return 0;
     if (mover.is_arranged)
         undo(&mover.arranged);
+    if (error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM)
+        return refuse(reason,
+                      "the helper that moves the program cannot be started (%s); raise the limits "
+                      "of processes and descriptors (ulimit -u and -n)",
+                      strerror(error));
     return refuse(reason,
                   "this process may not be traced (%s); allow ptrace in the seccomp profile, "
-                  "and kernel.yama.ptrace_scope of 0 or 1; a debugger or strace on it is in "
-                  "the way too",
+                  "set kernel.yama.ptrace_scope to 0 or 1, or take the debugger or strace off it",
                   strerror(error));
 }

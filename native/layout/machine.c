@@ -13,7 +13,7 @@ static const enum architecture own_architecture = AARCH64;
 /* The machines' max-page-size in binutils (bfd/elf64-x86-64.c, bfd/elfnn-aarch64.c) and lld. */
 enum { SEGMENT_BYTES_X86_64 = 4 << 10, SEGMENT_BYTES_AARCH64 = 64 << 10 };
 /* mm/mmap.c, unless the kernel's command line has another. */
-enum { STACK_GUARD_GAP_PAGES = 256 };
+enum { STACK_GUARD_GAP_PAGES = 256, ADDRESS_BITS_X86_64 = 47 };
 
 /* STACK_RND_MASK, in pages (arch/x86/include/asm/elf.h, arch/arm64/include/asm/elf.h). */
 static const uint64_t STACK_RANDOM_BYTES_X86_64 = (uint64_t)0x3fffff << 12,
@@ -30,6 +30,8 @@ struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
         .segment_bytes = architecture == X86_64 ? SEGMENT_BYTES_X86_64 : SEGMENT_BYTES_AARCH64,
         .stack_guard_gap = STACK_GUARD_GAP_PAGES * page_bytes,
     };
+    if (architecture == X86_64)
+        machine.address_bits = ADDRESS_BITS_X86_64;
     while (stack_address >> machine.address_bits != 0)
         machine.address_bits++;
     machine.stack_top = (uint64_t)1 << machine.address_bits;

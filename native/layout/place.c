@@ -79,7 +79,8 @@ static const char *examine(const struct place_request *request, struct injection
     }
     if (prlimit(request->pid, RLIMIT_STACK, NULL, &stack) != 0 ||
         !bases_can_reserve(request->machine, stack.rlim_cur))
-        return "its stack limit leaves too little room for a part to be reserved (ulimit -s)";
+        return "its addresses leave too little room for a part to be reserved (ulimit -s, or "
+               "a kernel with few bits of address)";
     *bases = bases_by_reservation(request->machine, request->key, identity.bytes, identity.length,
                                   stack.rlim_cur);
     return not_reservable(request->pid, image, bases);

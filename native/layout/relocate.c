@@ -9,6 +9,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "announce.h"
+
 enum { BLOCK_STEP = 64 * 1024, SCRATCH_BYTES = 1024, WORD = sizeof(uint64_t) };
 /* Where the kernel put vvar and vdso above the stack (before 6.13), they go here above the mmap
  * area, which grows down. */
@@ -251,6 +253,9 @@ const char *relocate(struct injection *injection, const struct image *image,
             failed = "writing the arguments to the stack";
         else if (!tell_kernel(&relocation, &block, address, brk))
             failed = "prctl(PR_SET_MM_MAP)";
+        else if (!announce_code(injection, image, relocation.deltas[PART_PROGRAM],
+                                (address - SCRATCH_BYTES) & ~(uint64_t)63))
+            failed = "mapping its code again";
         else if (arranged != NULL && !undo_arranged(&relocation, arranged))
             failed = "putting personality and stack limit back";
         PROGRAM_COUNTER(injection->registers) =

@@ -236,6 +236,10 @@ def test_layout_through_a_script(booted: tuple[Kernel, Guest]) -> None:
     kernel, guest = booted
     if kernel[1] == UML:
         return
+    if kernel[1] == ARM64_16K:
+        # Debian's has 47 bits of address, too few for a reservation.
+        assert "leave too little room" in guest.values["where_glibc-script"]
+        return
     for kind in ("static", "glibc", "musl", "no-pie", "static-pie"):
         runs = ("plain", "script", "script-longer", "script-deep", "script-other")
         plain, first, longer, deep, other = (

@@ -35,15 +35,3 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def prefix(request: pytest.FixtureRequest, bench: Bench) -> list[str]:
     """The words before a command that start it through ksmrun."""
     return bench.prefix(request.param)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long_run: only with KSMRUN_SUITES=all")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("KSMRUN_SUITES") == "all":
-        return
-    left_out = [item for item in items if item.get_closest_marker("long_run")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]

@@ -1,5 +1,5 @@
 /* where [WHAT]: prints where its parts are, as JSON. deep: fills most of its stack first. overflow:
- * fills more than all of it. */
+ * fills more than all of it. wait: waits for a signal afterwards. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -47,5 +47,7 @@ int main(int argc, char **argv) {
     printf("\"children\": %d, \"child_signals\": %d,\n",
            waitpid(-1, NULL, WNOHANG) != -1 || errno != ECHILD, sigismember(&pending, SIGCHLD));
     printf("\"argc\": %d, \"dumpable\": %d}\n", argc, prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L));
+    if (argc > 1 && strcmp(argv[1], "wait") == 0 && fflush(stdout) == 0)
+        pause();
     return 0;
 }
