@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../layout/key.h"
 #include "../layout/layout.h"
 #include "../layout/seeds.h"
 #include "../preload/filter.h"
@@ -136,7 +137,7 @@ static bool apply_preload(const struct options *options, char ***envp) {
 
 static bool apply_layout(const struct options *options, const char *command, char ***envp) {
     unsigned char key[KEY_BYTES];
-    char reason[LAYOUT_REASON_BYTES], what[LAYOUT_REASON_BYTES + 64];
+    char reason[REASON_BYTES], what[REASON_BYTES + 64];
     if (!options->layout_shared)
         return true;
     const struct layout_request request = {
@@ -145,7 +146,7 @@ static bool apply_layout(const struct options *options, const char *command, cha
         .require = options->require,
         .quiet = options->quiet,
     };
-    if (layout_read_key(options->layout_key, options->layout_group, key, reason) == 0 &&
+    if (key_read(options->layout_key, options->layout_group, key, reason) == 0 &&
         layout_begin(&request, key, reason) == 0) {
         char **seeded = options->seeds_own ? NULL : seeds_environment(*envp, key);
         *envp = seeded != NULL ? seeded : *envp;

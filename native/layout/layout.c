@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,45 +25,6 @@
 #ifndef PR_SET_PTRACER
 #define PR_SET_PTRACER 0x59616d61
 #endif
-
-__attribute__((format(printf, 2, 3))) static int refuse(char reason[LAYOUT_REASON_BYTES],
-                                                        const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(reason, LAYOUT_REASON_BYTES, format, arguments);
-    va_end(arguments);
-    return -1;
-}
-
-int layout_read_key(const char *file, const char *group, unsigned char key[KEY_BYTES],
-                    char reason[LAYOUT_REASON_BYTES]) {
-    struct stat status;
-    unsigned char bytes[KEY_BYTES + 1];
-    int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (descriptor < 0)
-        return refuse(reason, "the layout key %s: %s; make one with `ksmrun layout key`", file,
-                      strerror(errno));
-    bool is_known = fstat(descriptor, &status) == 0;
-    ssize_t length = read(descriptor, bytes, sizeof bytes);
-    close(descriptor);
-    if (!is_known || length != KEY_BYTES)
-        return refuse(reason,
-                      "the layout key %s is not %d bytes long; make one with `ksmrun layout "
-                      "key`",
-                      file, KEY_BYTES);
-    if ((status.st_mode & 077) != 0 || (status.st_uid != 0 && status.st_uid != geteuid()))
-        return refuse(
-            reason,
-            "the layout key %s can be read by others (mode %04o, owner %u); chmod 400 it, "
-            "and make a new one, as it may be known",
-            file, (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid);
-    if (group == NULL)
-        memcpy(key, bytes, KEY_BYTES);
-    else
-        hmac_sha256(bytes, KEY_BYTES, group, strlen(group), key);
-    explicit_bzero(bytes, sizeof bytes);
-    return 0;
-}
 
 /* Bottom-up from a place that everybody knows, without randomisation (mm/util.c: mmap_is_legacy).
  */
@@ -235,7 +194,7 @@ static bool exec_keeps_privilege(void) {
 }
 
 static int check_place(const struct layout_request *request, const struct machine *machine,
-                       char reason[LAYOUT_REASON_BYTES]) {
+                       char reason[REASON_BYTES]) {
     if (!bases_have_room(machine))
         return refuse(reason,
                       "this kernel's addresses have %d bits, with pages of %llu KiB, which is too "
@@ -260,11 +219,11 @@ static int check_place(const struct layout_request *request, const struct machin
         return refuse(reason, "followed to all it starts, programs would lose what they gain at "
                               "exec (setuid, capabilities); use --layout-scope=program, give it "
                               "CAP_SYS_PTRACE, or set no_new_privs");
-    return target_may_move(request->command, reason, LAYOUT_REASON_BYTES);
+    return target_may_move(request->command, reason);
 }
 
 /* By reservation it is the whole address space that grows. */
-static int check_space(const struct machine *machine, char reason[LAYOUT_REASON_BYTES]) {
+static int check_space(const struct machine *machine, char reason[REASON_BYTES]) {
     struct rlimit space, stack;
     if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur == RLIM_INFINITY &&
         getrlimit(RLIMIT_STACK, &stack) == 0 && bases_can_reserve(machine, stack.rlim_cur))
@@ -275,7 +234,7 @@ static int check_space(const struct machine *machine, char reason[LAYOUT_REASON_
 }
 
 int layout_begin(const struct layout_request *request, const unsigned char key[KEY_BYTES],
-                 char reason[LAYOUT_REASON_BYTES]) {
+                 char reason[REASON_BYTES]) {
     const struct machine machine = machine_here();
     if (check_place(request, &machine, reason) != 0)
         return -1;

@@ -10,13 +10,7 @@
 
 #include "bases.h"
 #include "mover.h"
-
-enum { LAYOUT_REASON_BYTES = 512 };
-
-/* Reads a key of KEY_BYTES that nobody else can read; with a group, derives the group's from it.
- * Returns 0, or -1 with the reason, which ends with what to do. */
-int layout_read_key(const char *file, const char *group, unsigned char key[KEY_BYTES],
-                    char reason[LAYOUT_REASON_BYTES]);
+#include "reason.h"
 
 struct layout_request {
     const char *command; /* for messages, and to look at its file */
@@ -27,6 +21,6 @@ struct layout_request {
 /* Makes the next exec of this process take the layout. Returns 0, or -1 with the reason: then
  * everything is as it was, and the exec gets the kernel's own layout. */
 int layout_begin(const struct layout_request *request, const unsigned char key[KEY_BYTES],
-                 char reason[LAYOUT_REASON_BYTES]);
+                 char reason[REASON_BYTES]);
 
 #endif

@@ -24,12 +24,6 @@ enum { MACHINE = EM_X86_64 };
 enum { MACHINE = EM_AARCH64 };
 #endif
 
-static int refuse(char *reason, size_t reason_bytes, const char *path, const char *what,
-                  const char *todo) {
-    snprintf(reason, reason_bytes, "%s %s; %s", path, what, todo);
-    return -1;
-}
-
 /* Any process with no_new_privs of its own gains less than is said here. */
 bool target_gains_privilege(const char *path) {
     struct stat status;
@@ -40,35 +34,34 @@ bool target_gains_privilege(const char *path) {
            getxattr(path, "security.capability", NULL, 0) > 0;
 }
 
-static int check_file(const char *path, const unsigned char *head, ssize_t length, char *reason,
-                      size_t reason_bytes) {
+static int check_file(const char *path, const unsigned char *head, ssize_t length,
+                      char reason[REASON_BYTES]) {
     if (access(path, F_OK) != 0)
         return 0;
     if (target_gains_privilege(path))
-        return refuse(reason, reason_bytes, path,
-                      "changes user, group or capabilities at exec, which it would lose under a "
-                      "tracer",
-                      "start it with --layout=random");
+        return refuse(reason,
+                      "%s changes user, group or capabilities at exec, which it would lose under a "
+                      "tracer; start it with --layout=random",
+                      path);
     if (access(path, R_OK) != 0)
-        return refuse(reason, reason_bytes, path, "cannot be read, so its memory is hidden too",
-                      "chmod +r it");
+        return refuse(reason, "%s cannot be read, so its memory is hidden too; chmod +r it", path);
     if (length < 20 || memcmp(head, ELFMAG, SELFMAG) != 0)
         return 0;
     if (head[EI_CLASS] != ELFCLASS64 || (head[18] | head[19] << 8) != MACHINE)
-        return refuse(reason, reason_bytes, path,
-                      "is a 32-bit program or one of another machine, whose addresses have too few "
-                      "bits to keep secret",
-                      "start it with --layout=random");
+        return refuse(reason,
+                      "%s is a 32-bit program or one of another machine, whose addresses have too "
+                      "few bits to keep secret; start it with --layout=random",
+                      path);
     return 0;
 }
 
-int target_file_may_move(const char *file, char *reason, size_t reason_bytes) {
+int target_file_may_move(const char *file, char reason[REASON_BYTES]) {
     char path[PATH_MAX + 64];
     snprintf(path, sizeof path, "%s", file);
     for (int depth = 0; depth <= INTERPRETERS_MAX; depth++) {
         unsigned char head[HEAD_BYTES];
         ssize_t length = procfile_read(path, (char *)head, sizeof head);
-        if (check_file(path, head, length, reason, reason_bytes) != 0)
+        if (check_file(path, head, length, reason) != 0)
             return -1;
         if (length < 3 || head[0] != '#' || head[1] != '!')
             return 0;
@@ -80,10 +73,10 @@ int target_file_may_move(const char *file, char *reason, size_t reason_bytes) {
 }
 
 /* Every file of that name in PATH: the exec goes on to the next where one cannot be run. */
-int target_may_move(const char *command, char *reason, size_t reason_bytes) {
+int target_may_move(const char *command, char reason[REASON_BYTES]) {
     char path[PATH_MAX];
     for (int index = 0; search_candidate(command, index, path, sizeof path); index++)
-        if (access(path, F_OK) == 0 && target_file_may_move(path, reason, reason_bytes) != 0)
+        if (access(path, F_OK) == 0 && target_file_may_move(path, reason) != 0)
             return -1;
     return 0;
 }

@@ -4,14 +4,15 @@
 #define KSMRUN_TARGET_H
 
 #include <stdbool.h>
-#include <stddef.h>
+
+#include "reason.h"
 
 /* Follows the command through PATH and interpreter lines. Returns 0, or -1 with the reason, which
  * ends with what to do. Where the command is not found nothing is refused: the exec will say so. */
-int target_may_move(const char *command, char *reason, size_t reason_bytes);
+int target_may_move(const char *command, char reason[REASON_BYTES]);
 
 /* The same of one file and the interpreters that it names. */
-int target_file_may_move(const char *file, char *reason, size_t reason_bytes);
+int target_file_may_move(const char *file, char reason[REASON_BYTES]);
 
 /* Whether an exec of the file would give user, group or capabilities, which a tracer without
  * privilege takes away (execve(2)). */

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Programs, start_equal_programs, stop, wait_until
+from .conftest import Programs, reachable, start_equal_programs, stop, wait_until
 from .test_transparency import comparable
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -210,6 +211,30 @@ def test_keys_that_others_may_know(launcher: str, tmp_path: Path, key: str) -> N
     short.write_bytes(b"x" * 31)
     short.chmod(0o400)
     assert "32 bytes" in refused(*run, f"--layout-key={short}", "true")
+
+
+def test_a_key_handed_over_by_an_access_control_list(launcher: str, key: str) -> None:
+    """As systemd hands a credential to the user of a service."""
+    version, nobody = 2, 65534
+    user_object, user, group_object, mask, other = 1, 2, 4, 16, 32
+
+    def set_list(*named: tuple[int, int]) -> None:
+        entries = [(user_object, 4, 0xFFFFFFFF), *((user, bits, who) for who, bits in named)]
+        entries += [(group_object, 0, 0xFFFFFFFF), (mask, 4, 0xFFFFFFFF), (other, 0, 0xFFFFFFFF)]
+        packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        os.setxattr(key, "system.posix_acl_access", struct.pack("<I", version) + packed)
+
+    run = ["--layout=shared", f"--layout-key={key}"]
+    for folder in Path(key).parents[:3]:
+        folder.chmod(0o755)
+    user_launcher = reachable(launcher, Path(key).parent)
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", user_launcher]
+    set_list((nobody, 4))
+    assert Path(key).stat().st_mode & 0o777 == 0o440
+    done = subprocess.run([*as_nobody, *run, "--require", "true"], capture_output=True, text=True)
+    assert done.returncode == 0, done
+    set_list((nobody, 4), (1000, 4))
+    assert "can be read by others" in refused(*as_nobody, *run, "true")
 
 
 def test_programs_that_are_not_moved(
