@@ -11,10 +11,8 @@
  * ends with what to do. Where the command is not found nothing is refused: the exec will say so. */
 int target_may_move(const char *command, char reason[REASON_BYTES]);
 
-/* The same of one file and the interpreters that it names. */
-int target_file_may_move(const char *file, char reason[REASON_BYTES]);
-
-/* Whether an exec of the file would give user, group or capabilities, which a tracer without
+/* Whether an exec of the file, or of an interpreter it names, would give user, group or
+ * capabilities, which a tracer without
  * privilege takes away (execve(2)). */
 bool target_gains_privilege(const char *path);
 

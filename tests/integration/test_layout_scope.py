@@ -170,6 +170,20 @@ def test_privileged_programs_keep_their_privilege(
     assert parts(found) == parts(where(*wrapped, "--quiet", alone))
 
 
+def test_a_privileged_interpreter(launcher: str, folder: Path) -> None:
+    """It is what a script of it gains, whose own file is anybody's."""
+    awk = folder / "awk"
+    shutil.copy(Path("/usr/bin/mawk"), awk)
+    awk.chmod(0o4755)
+    program = 'BEGIN { while ((getline l < "/proc/self/status") > 0) if (l ~ /^Uid/) print l }'
+    write(folder / "interpreted", f"#!{awk} -f\n{program}")
+    script = write(folder / "script", f"#!/bin/sh\n{folder}/interpreted\n{folder}/interpreted")
+    nobody, wrapped = user(launcher, folder, "--quiet")
+    direct = subprocess.check_output([*nobody, script])
+    assert direct.count(b"\t0\t") == 2
+    assert subprocess.check_output([*wrapped, script]) == direct
+
+
 def test_sudo_and_su(launcher: str, launch: list[str], kinds: Programs, folder: Path) -> None:
     """sudo says so where a tracer took its privilege."""
     nobody, wrapped = user(launcher, folder, "--quiet")
