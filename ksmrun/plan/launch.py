@@ -20,7 +20,14 @@ from ksmrun.model import (
     ThpMode,
 )
 from ksmrun.plan.guard import Judgement, action
-from ksmrun.plan.mechanism import LOST_AT_EXEC, Choice, adds_vmas, choose, is_never_scanned
+from ksmrun.plan.mechanism import (
+    LOST_AT_EXEC,
+    Choice,
+    adds_vmas,
+    choose,
+    is_never_scanned,
+    not_preloadable,
+)
 
 
 def needs_judgement(request: Request, probe: Probe | None, choice: Choice) -> bool:
@@ -64,9 +71,14 @@ def plan_launch(
     reasons = [choice.reason]
     if target.note is not None:
         reasons.append(f"the program is not known: {target.note}")
+    unreachable = not_preloadable(target, shim)
+    if _shares_seeds(request):
+        reasons.append(_seeds_reason(unreachable))
+    reachable = shim if unreachable is None else None
+    options = _options(request, probe, choice.mechanism, reachable)
     return Plan(
         mechanism=choice.mechanism,
-        argv=(launcher, *_options(request, probe, choice.mechanism, shim), b"--", *request.command),
+        argv=(launcher, *options, b"--", *request.command),
         reasons=tuple(reasons),
         warnings=(*guarded, *(_warnings(probe, choice, judgement) if merging and probe else ())),
     )
@@ -90,7 +102,8 @@ def _options(
         # An inherited flag would do what marking is to avoid.
         merge = MergeMode.OFF
     options = [b"--merge=" + merge.value.encode()]
-    if mechanism in (Mechanism.PRELOAD, Mechanism.MARK) and shim is not None:
+    merges_by_shim = mechanism in (Mechanism.PRELOAD, Mechanism.MARK)
+    if shim is not None and (merges_by_shim or _shares_seeds(request)):
         options.append(b"--preload=" + shim)
         if words := _shim_words(request, probe, mechanism):
             options.append(b"--shim=" + b",".join(words))
@@ -114,11 +127,24 @@ def _options(
     return tuple(options)
 
 
-def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism) -> list[bytes]:
+def _shares_seeds(request: Request) -> bool:
+    return request.layout is not None and request.layout.seeds is SeedMode.SHARED
+
+
+def _seeds_reason(unreachable: str | None) -> str:
+    if unreachable is not None:
+        return f"Lua in it keeps hash seeds of its own, as the shim cannot be used: {unreachable}"
+    return "the shim gives Lua and LuaJIT in it the group's hash seed"
+
+
+def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism | None) -> list[bytes]:
     words = []
     if mechanism is Mechanism.MARK:
         words = [b"mark", b"min=%d" % request.mark_min_bytes]
         words.append(b"reserve=%d" % min(99, round(request.map_reserve * 100)))
+    elif mechanism is not Mechanism.PRELOAD:
+        # It is there for the seeds only.
+        words = [b"keep"]
     elif probe is not None and probe.vmas_merge is False:
         words = [b"join"]
     return words if request.inherit else [*words, b"once"]

@@ -59,7 +59,7 @@ def choose(
     if obstacle is not None:
         return Choice(Mechanism.PRCTL, f"prctl is tried, though {obstacle[0]}", obstacle)
     if wanted is not Mechanism.PRCTL:
-        unreachable = _not_preloadable(target, shim)
+        unreachable = not_preloadable(target, shim)
         if unreachable is None:
             return Choice(wanted, reason)
         reason = f"prctl before exec; the shim cannot be used: {unreachable}"
@@ -106,7 +106,8 @@ def _wanted(asked: Mechanism, probe: Probe | None) -> tuple[Mechanism, str]:
     return Mechanism.PRCTL, "prctl before exec: this kernel keeps the flag"
 
 
-def _not_preloadable(target: TargetFacts, shim: bytes | None) -> str | None:
+def not_preloadable(target: TargetFacts, shim: bytes | None) -> str | None:
+    """Why ld.so would not load the shim into the program; None where it would."""
     if shim is None:
         return "its path holds a blank or a colon, at which ld.so splits LD_PRELOAD"
     if target.setuid or target.setgid:

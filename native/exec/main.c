@@ -59,6 +59,11 @@ static bool sweeps(const struct options *options) {
     return marks(options) || (options->shim != NULL && strstr(options->shim, "join") != NULL);
 }
 
+/* The shim is there for seeds only. */
+static bool keeps_flag(const struct options *options) {
+    return options->shim != NULL && strstr(options->shim, "keep") != NULL;
+}
+
 static bool apply_merge(const struct options *options) {
     if (options->merge == MERGE_KEEP)
         return true;
@@ -104,39 +109,41 @@ static bool shim_would_live(void) {
     return child > 0 && child_wait(child) == 0;
 }
 
-/* Without merging, a shim that was inherited must not set the flag or mark. */
-static bool apply_preload(const struct options *options, char ***envp) {
+/* What the environment is to get, as far as it is decided. */
+struct additions {
+    const char *preload; /* NULL: none */
+    const char *shim;    /* NULL: no words for it */
+    bool is_layout_shared;
+    unsigned char key[KEY_BYTES]; /* of the layout, if shared */
+};
+
+static bool choose_preload(const struct options *options, struct additions *additions) {
     const char *file = options->preload;
-    if (file == NULL && options->merge != MERGE_OFF)
+    if (file == NULL)
         return true;
     /* A name without a slash is searched, and $LIB is replaced, by ld.so. */
-    if (file != NULL && strchr(file, '/') != NULL && strchr(file, '$') == NULL &&
-        access(file, R_OK) != 0) {
+    if (strchr(file, '/') != NULL && strchr(file, '$') == NULL && access(file, R_OK) != 0) {
         char what[4200];
         snprintf(what, sizeof what, "cannot preload '%s': %s", file, strerror(errno));
         return fail_open(options, what, "check the path and its modes");
     }
-    const char *shim = options->shim;
-    if (sweeps(options) && !shim_would_live()) {
-        if (!fail_open(options,
-                       "the shim starts no thread, which the seccomp filter in force would kill: "
-                       "memory is not marked, VMAs are not joined",
-                       "allow capset, clone, madvise, prctl and unshare in the profile"))
-            return false;
-        shim = NULL;
-        file = marks(options) ? NULL : file;
+    additions->preload = file;
+    if (!sweeps(options) || shim_would_live()) {
+        additions->shim = options->shim;
+        if (marks(options))
+            warn_if_ksmd_is_off(options);
+        return true;
     }
-    char **extended = preload_environment(*envp, file, shim);
-    if (extended == NULL)
-        return fail_open(options, "cannot preload: no memory", "free memory, then start it again");
-    *envp = extended;
     if (marks(options))
-        warn_if_ksmd_is_off(options);
-    return true;
+        additions->preload = NULL;
+    return fail_open(options,
+                     "the shim starts no thread, which the seccomp filter in force would kill: "
+                     "memory is not marked, VMAs are not joined",
+                     "allow capset, clone, madvise, prctl and unshare in the profile");
 }
 
-static bool apply_layout(const struct options *options, const char *command, char ***envp) {
-    unsigned char key[KEY_BYTES];
+static bool apply_layout(const struct options *options, const char *command,
+                         struct additions *additions) {
     char reason[REASON_BYTES], what[REASON_BYTES + 64];
     if (!options->layout_shared)
         return true;
@@ -146,12 +153,11 @@ static bool apply_layout(const struct options *options, const char *command, cha
         .require = options->require,
         .quiet = options->quiet,
     };
-    if (key_read(options->layout_key, options->layout_group, key, reason) == 0 &&
-        layout_begin(&request, key, reason) == 0) {
-        char **seeded = options->seeds_own ? NULL : seeds_environment(*envp, key);
-        *envp = seeded != NULL ? seeded : *envp;
+    additions->is_layout_shared =
+        key_read(options->layout_key, options->layout_group, additions->key, reason) == 0 &&
+        layout_begin(&request, additions->key, reason) == 0;
+    if (additions->is_layout_shared)
         return true;
-    }
     /* Of the kind "what; to do". */
     char *todo = strrchr(reason, ';');
     if (todo != NULL)
@@ -160,13 +166,36 @@ static bool apply_layout(const struct options *options, const char *command, cha
     return fail_open(options, what, todo == NULL ? "start it with --layout=random" : todo + 1);
 }
 
+/* Without merging, a shim that was inherited must not set the flag or mark; and one that is there
+ * for seeds is for nothing without them. */
+static bool extend_environment(const struct options *options, const struct additions *additions,
+                               char ***envp) {
+    bool has_seeds = additions->is_layout_shared && !options->seeds_own;
+    const char *file = keeps_flag(options) && !has_seeds ? NULL : additions->preload;
+    if (file != NULL || options->merge == MERGE_OFF) {
+        char seed[SEEDS_WORD_BYTES];
+        if (has_seeds)
+            seeds_shim_word(additions->key, seed);
+        char **extended =
+            preload_environment(*envp, file, additions->shim, has_seeds ? seed : NULL);
+        if (extended == NULL)
+            return fail_open(options, "cannot preload: no memory",
+                             "free memory, then start it again");
+        *envp = extended;
+    }
+    char **seeded = has_seeds ? seeds_environment(*envp, additions->key) : NULL;
+    *envp = seeded != NULL ? seeded : *envp;
+    return true;
+}
+
 /* Where the flag could not be set, the reason has been said already. */
 static int verify(const struct options *options, const char *command) {
     /* A preloaded shim sets the flag after the exec, where this process cannot see it yet. */
-    if (merge_get() == 1 || options->preload != NULL) {
-        enum expected expected = options->preload == NULL ? EXPECTED_FLAG
-                                 : marks(options)         ? EXPECTED_MARKS
-                                                          : EXPECTED_FLAG_LATE;
+    bool by_shim = options->preload != NULL && !keeps_flag(options);
+    if (merge_get() == 1 || by_shim) {
+        enum expected expected = !by_shim         ? EXPECTED_FLAG
+                                 : marks(options) ? EXPECTED_MARKS
+                                                  : EXPECTED_FLAG_LATE;
         return verify_start(command, expected, options->quiet);
     }
     if (options->merge != MERGE_ON && !options->quiet)
@@ -200,16 +229,18 @@ static bool has_map_count(const struct options *options) {
 
 static int run(const struct options *options) {
     char **envp = environ;
+    struct additions additions = {.preload = NULL};
     if (!has_map_count(options))
         return EXIT_OWN_FAILURE;
-    if (!apply_merge(options) || !apply_thp(options) || !apply_preload(options, &envp))
+    if (!apply_merge(options) || !apply_thp(options) || !choose_preload(options, &additions))
         return EXIT_OWN_FAILURE;
 
     const char *command = options->command[0];
     if (options->argv0 != NULL)
         options->command[0] = (char *)options->argv0;
     int observer = options->verify ? verify(options, command) : -1;
-    if (!apply_layout(options, command, &envp)) {
+    if (!apply_layout(options, command, &additions) ||
+        !extend_environment(options, &additions, &envp)) {
         verify_cancel(observer);
         return EXIT_OWN_FAILURE;
     }

@@ -20,14 +20,15 @@ const char options_help[] =
     "flag),\n"
     "                       min=BYTES (mark no less), reserve=PERCENT (of vm.max_map_count, to "
     "keep\n"
-    "                       free), once (children do not inherit it)\n"
+    "                       free), once (children do not inherit it), keep (only give seeds)\n"
     "  --layout=random|shared  shared: the addresses that all programs with one key get\n"
     "  --layout-key=FILE    32 secret bytes that nobody else can read\n"
     "  --layout-scope=program|tree  program: through shells and wrappers (env, nice, ...) to the\n"
     "                       programs that they start (default); tree: all that COMMAND starts\n"
     "  --layout-group=NAME  derive the key of this group from FILE\n"
-    "  --seeds=shared|own   with a shared layout: also one hash seed for CPython and Perl "
-    "(default)\n"
+    "  --seeds=shared|own   with a shared layout: one hash seed too for CPython and Perl "
+    "(default),\n"
+    "                       and with --preload for Lua\n"
     "  --argv0=NAME         give COMMAND this argv[0]\n"
     "  --require            do not start COMMAND if merging cannot be had (exit 125)\n"
     "  --require-max-map-count=N  do not start COMMAND where vm.max_map_count is less (exit 125)\n"
@@ -130,7 +131,7 @@ static bool are_shim_words(const char *words) {
         size_t length = strcspn(words, ",");
         bool is_word =
             length == 4 && (strncmp(words, "mark", 4) == 0 || strncmp(words, "join", 4) == 0 ||
-                            strncmp(words, "once", 4) == 0);
+                            strncmp(words, "once", 4) == 0 || strncmp(words, "keep", 4) == 0);
         if (!is_word && !is_shim_number(words, length, "min=", LONG_MAX) &&
             !is_shim_number(words, length, "reserve=", 99))
             return false;
@@ -181,10 +182,10 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             break;
         case OPTION_SHIM:
             if (!are_shim_words(optarg)) {
-                snprintf(
-                    error, error_size,
-                    "--shim is a list of mark, join, min=BYTES, reserve=0 to 99 and once, not '%s'",
-                    optarg);
+                snprintf(error, error_size,
+                         "--shim is a list of mark, join, min=BYTES, reserve=0 to 99, once and "
+                         "keep, not '%s'",
+                         optarg);
                 return false;
             }
             options->shim = optarg;

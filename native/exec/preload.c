@@ -1,6 +1,7 @@
 #include "preload.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,11 +28,16 @@ static bool has_shim(const char *list) {
     return false;
 }
 
-static char *concatenate(const char *first, const char *second) {
-    char *text = malloc(strlen(first) + strlen(second) + 1);
-    if (text == NULL)
-        return NULL;
-    return strcat(strcpy(text, first), second);
+/* "KSMRUN_SHIM=" and the words, of which either may be NULL. */
+static char *shim_entry(const char *words, const char *seed) {
+    const char *between = words != NULL && seed != NULL ? "," : "";
+    words = words == NULL ? "" : words;
+    seed = seed == NULL ? "" : seed;
+    size_t bytes = sizeof shim_name + strlen(words) + strlen(between) + strlen(seed);
+    char *entry = malloc(bytes);
+    if (entry != NULL)
+        snprintf(entry, bytes, "%s%s%s%s", shim_name, words, between, seed);
+    return entry;
 }
 
 /* "LD_PRELOAD=" and the list without our shim, with file at its end. */
@@ -63,7 +69,7 @@ static char *preload_entry(const char *list, const char *file) {
     return entry;
 }
 
-char **preload_environment(char **envp, const char *file, const char *shim) {
+char **preload_environment(char **envp, const char *file, const char *shim, const char *seed) {
     size_t count = 0, kept = 0;
     bool has_list = false;
     while (envp[count] != NULL)
@@ -90,9 +96,11 @@ char **preload_environment(char **envp, const char *file, const char *shim) {
         else
             copy[kept++] = entry;
     }
-    if (file != NULL && !has_list && (copy[kept++] = concatenate(preload_name, file)) == NULL)
+    if (file == NULL)
+        return copy;
+    if (!has_list && (copy[kept++] = preload_entry("", file)) == NULL)
         goto no_memory;
-    if (shim != NULL && (copy[kept++] = concatenate(shim_name, shim)) == NULL)
+    if ((shim != NULL || seed != NULL) && (copy[kept++] = shim_entry(shim, seed)) == NULL)
         goto no_memory;
     return copy;
 

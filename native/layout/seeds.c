@@ -47,3 +47,11 @@ char **seeds_environment(char **envp, const unsigned char key[KEY_BYTES]) {
     }
     return copy;
 }
+
+void seeds_shim_word(const unsigned char key[KEY_BYTES], char word[SEEDS_WORD_BYTES]) {
+    unsigned char digest[SHA256_BYTES];
+    hmac_sha256(key, KEY_BYTES, "seed of the shim", 16, digest);
+    char *end = word + snprintf(word, SEEDS_WORD_BYTES, "seed=");
+    for (int i = 0; i < SHA256_BYTES; i++)
+        end += snprintf(end, 3, "%02x", digest[i]);
+}

@@ -26,6 +26,23 @@ static char *next_word(char *text) {
     return *text == ',' ? text + 1 : text;
 }
 
+static int digit(char character) {
+    if (character >= '0' && character <= '9')
+        return character - '0';
+    return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
+}
+
+/* Returns whether there are so many bytes in hexadecimal, and no more. */
+static bool read_seed(unsigned char seed[SEED_BYTES], const char *text) {
+    for (int i = 0; i < SEED_BYTES; i++, text += 2) {
+        int high = digit(text[0]), low = high < 0 ? -1 : digit(text[1]);
+        if (low < 0)
+            return false;
+        seed[i] = (unsigned char)(high << 4 | low);
+    }
+    return *text == '\0' || *text == ',';
+}
+
 static void read_word(struct settings *settings, char *word) {
     char *value;
     if (after(word, "mark"))
@@ -34,6 +51,10 @@ static void read_word(struct settings *settings, char *word) {
         settings->join = true;
     else if (after(word, "once"))
         settings->inherit = false;
+    else if (after(word, "keep"))
+        settings->keep_flag = true;
+    else if ((value = after(word, "seed=")))
+        settings->has_seed = read_seed(settings->seed, value);
     else if ((value = after(word, "min=")))
         settings->mark_min_bytes = number(value);
     else if ((value = after(word, "reserve=")) && number(value) <= PERCENT_MAX)

@@ -1,15 +1,20 @@
 /* How the launcher tells the shim what to do: KSMRUN_SHIM=mark,join,min=BYTES,reserve=PERCENT,once,
- * each word at will, and without the variable only the flag is set. */
+ * keep,seed=HEX, each word at will, and without the variable only the flag is set. */
 #ifndef KSMRUN_ENVIRONMENT_H
 #define KSMRUN_ENVIRONMENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { SEED_BYTES = 32 };
+
 struct settings {
     bool mark;
     bool join;
     bool inherit;
+    bool keep_flag; /* leave the merge flag as it is */
+    bool has_seed;
+    unsigned char seed[SEED_BYTES];
     size_t mark_min_bytes;
     unsigned map_reserve_percent;
 };

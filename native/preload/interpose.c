@@ -9,6 +9,7 @@
 #include "filter.h"
 #include "interpose.h"
 #include "linux.h"
+#include "seeding.h"
 #include "sweeper.h"
 #include "syscalls.h"
 
@@ -117,6 +118,10 @@ EXPORTED long syscall(long number, ...) {
     for (int i = 0; i < 6; i++)
         argument[i] = va_arg(arguments, long);
     va_end(arguments);
+    if (number == NUMBER_GETRANDOM &&
+        seeding_fill((uintptr_t)__builtin_return_address(0), (unsigned char *)argument[0],
+                     (size_t)argument[1], (unsigned)argument[2]))
+        return argument[1];
     return with_errno(route(number, argument));
 }
 

@@ -13,6 +13,7 @@
 #include "environment.h"
 #include "interpose.h"
 #include "linux.h"
+#include "seeding.h"
 #include "sweeper.h"
 #include "syscalls.h"
 
@@ -78,7 +79,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     struct settings settings = environment_settings(environment);
     if (!settings.inherit)
         environment_forget(environment);
-    if (!settings.mark)
+    seeding_begin(&settings);
+    if (!settings.mark && !settings.keep_flag)
         set_flag();
     if ((settings.mark && get_flag() != 1) || (settings.join && get_flag() == 1))
         begin_sweeping(&settings);

@@ -19,8 +19,9 @@ static void release(char **environment, char **original) {
 }
 
 /* expected: the entries, in order. */
-static void check(char **given, const char *file, const char *shim, const char **expected) {
-    char **made = preload_environment(given, file, shim);
+static void check_seeded(char **given, const char *file, const char *shim, const char *seed,
+                         const char **expected) {
+    char **made = preload_environment(given, file, shim, seed);
     assert_non_null(made);
     size_t i;
     for (i = 0; expected[i] != NULL; i++) {
@@ -31,6 +32,10 @@ static void check(char **given, const char *file, const char *shim, const char *
     release(made, given);
 }
 
+static void check(char **given, const char *file, const char *shim, const char **expected) {
+    check_seeded(given, file, shim, NULL, expected);
+}
+
 #define EXPECT(...) ((const char *[]){__VA_ARGS__, NULL})
 #define S(text) ((char *)(text))
 
@@ -39,6 +44,15 @@ static void test_appends_where_absent(void **state) {
     check(ENVIRONMENT(S("A=1"), S("A=2")), "/x.so", NULL, EXPECT("A=1", "A=2", "LD_PRELOAD=/x.so"));
     check(ENVIRONMENT(S("A=1")), "/x.so", "mark",
           EXPECT("A=1", "LD_PRELOAD=/x.so", "KSMRUN_SHIM=mark"));
+}
+
+static void test_seed_is_the_last_word(void **state) {
+    (void)state;
+    char **given = ENVIRONMENT(S("KSMRUN_SHIM=mark,seed=0"));
+    check_seeded(given, "/x.so", "keep", "seed=1",
+                 EXPECT("LD_PRELOAD=/x.so", "KSMRUN_SHIM=keep,seed=1"));
+    check_seeded(given, "/x.so", NULL, "seed=1", EXPECT("LD_PRELOAD=/x.so", "KSMRUN_SHIM=seed=1"));
+    check_seeded(given, NULL, "keep", "seed=1", EXPECT(NULL));
 }
 
 static void test_comes_last_and_keeps_the_rest(void **state) {
@@ -71,6 +85,7 @@ static void test_touches_nothing_where_nothing_is_ours(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_appends_where_absent),
+        cmocka_unit_test(test_seed_is_the_last_word),
         cmocka_unit_test(test_comes_last_and_keeps_the_rest),
         cmocka_unit_test(test_leaves_names_that_only_begin_alike),
         cmocka_unit_test(test_takes_an_older_shim_out),

@@ -1,0 +1,137 @@
+#include "caller.h"
+
+#if __SIZEOF_POINTER__ == 8
+
+#include <elf.h>
+#include <stddef.h>
+
+#include "object.h"
+
+enum { RANGES_MAX = 8, FRAMES_MAX = 8 };
+
+/* The beginnings of what dlfcn.h (glibc's since 2.35) and link.h declare, which bring structures
+ * that the shim has otherwise. */
+struct found_object {
+    unsigned long long flags;
+    void *map_start, *map_end;
+    const struct {
+        uintptr_t base;
+        char *name;
+        const void *dynamic;
+    } * link_map;
+    void *rest[16];
+};
+struct loaded_object {
+    uintptr_t base;
+    const char *name;
+    const Elf64_Phdr *headers;
+    Elf64_Half header_count;
+};
+/* unwind.h */
+struct frame;
+enum { UNWIND_ON = 0, UNWIND_STOP = 4 };
+
+extern int _dl_find_object(void *, struct found_object *) __attribute__((weak));
+extern int dl_iterate_phdr(int (*)(struct loaded_object *, size_t, void *), void *)
+    __attribute__((weak));
+extern int _Unwind_Backtrace(int (*)(struct frame *, void *), void *) __attribute__((weak));
+extern uintptr_t _Unwind_GetIP(struct frame *) __attribute__((weak));
+
+static const char *const *names;
+static struct range ranges[RANGES_MAX];
+static int range_count;
+
+static bool is_within(const struct range *range, uintptr_t address) {
+    return address >= range->start && address < range->end;
+}
+
+/* dladdr(3) locks, and waits for a dlopen(3) in another thread; _dl_find_object does neither, as a
+ * signal handler and the child of a threaded program may ask for the time. */
+static bool find_object(uintptr_t address, struct object *object) {
+    struct found_object found;
+    if (_dl_find_object == NULL || _dl_find_object((void *)address, &found) != 0 ||
+        found.link_map == NULL)
+        return false;
+    *object = (struct object){found.link_map->base, found.link_map->dynamic};
+    return true;
+}
+
+static bool is_in_named(const struct object *object, uintptr_t address) {
+    struct range range;
+    for (const char *const *name = names; *name != NULL; name++)
+        if (object_function(object, *name, &range) && is_within(&range, address))
+            return true;
+    return false;
+}
+
+bool caller_is_named(uintptr_t address) {
+    struct object object;
+    /* The last byte of the call: what follows it may belong to the next function. */
+    address--;
+    if (find_object(address, &object))
+        return is_in_named(&object, address);
+    for (int i = 0; i < range_count; i++)
+        if (is_within(&ranges[i], address))
+            return true;
+    return false;
+}
+
+struct search {
+    uintptr_t address, next;
+    int frames;
+    bool is_found;
+};
+
+static int look_at_frame(struct frame *frame, void *argument) {
+    struct search *search = argument;
+    uintptr_t address = _Unwind_GetIP(frame);
+    if (search->is_found) {
+        search->next = address;
+        return UNWIND_STOP;
+    }
+    search->is_found = address == search->address;
+    return ++search->frames < FRAMES_MAX ? UNWIND_ON : UNWIND_STOP;
+}
+
+/* Of the instruction before the address. */
+static bool is_direct_call(uintptr_t address) {
+#if defined(__x86_64__)
+    return *(const unsigned char *)(address - 5) == 0xe8;
+#else
+    return (*(const uint32_t *)(address - 4) & 0xfc000000) == 0x94000000;
+#endif
+}
+
+bool caller_is_called_by_named(uintptr_t address) {
+    struct object object, other;
+    struct range range;
+    struct search search = {.address = address};
+    if (!find_object(address - 1, &object) || !object_function(&object, *names, &range) ||
+        _Unwind_Backtrace == NULL || _Unwind_GetIP == NULL)
+        return false;
+    _Unwind_Backtrace(look_at_frame, &search);
+    return search.next != 0 && find_object(search.next - 1, &other) && other.base == object.base &&
+           is_in_named(&object, search.next - 1) && is_direct_call(search.next);
+}
+
+static int note_functions(struct loaded_object *loaded, size_t size, void *unused) {
+    (void)size;
+    (void)unused;
+    struct object object = {loaded->base, NULL};
+    for (int i = 0; i < loaded->header_count; i++)
+        if (loaded->headers[i].p_type == PT_DYNAMIC)
+            object.dynamic = (const void *)(object.base + loaded->headers[i].p_vaddr);
+    for (const char *const *name = names; *name != NULL && range_count < RANGES_MAX; name++)
+        if (object_function(&object, *name, &ranges[range_count]))
+            range_count++;
+    return 0;
+}
+
+void caller_begin(const char *const *sought) {
+    names = sought;
+    /* Later it could wait for a lock that nobody holds any more after a fork. */
+    if (_dl_find_object == NULL && dl_iterate_phdr != NULL)
+        dl_iterate_phdr(note_functions, NULL);
+}
+
+#endif

@@ -1,0 +1,83 @@
+#include "object.h"
+
+#if __SIZEOF_POINTER__ == 8
+
+#include <elf.h>
+#include <stddef.h>
+
+/* The tables of a lookup by name. Objects without a GNU hash table, which linkers have made for
+ * more than fifteen years, count as without symbols. */
+struct tables {
+    const Elf64_Sym *symbols;
+    const char *names;
+    const uint32_t *hash;
+};
+
+/* glibc puts the addresses of the tables where the offsets were; musl, and every libc in a
+ * read-only section, does not. */
+static const void *loaded(const struct object *object, Elf64_Addr pointer) {
+    return (const void *)(pointer < object->base ? object->base + pointer : pointer);
+}
+
+static bool find_tables(const struct object *object, struct tables *tables) {
+    *tables = (struct tables){NULL, NULL, NULL};
+    const Elf64_Dyn *entry = object->dynamic;
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
+        if (entry->d_tag == DT_SYMTAB)
+            tables->symbols = loaded(object, entry->d_un.d_ptr);
+        else if (entry->d_tag == DT_STRTAB)
+            tables->names = loaded(object, entry->d_un.d_ptr);
+        else if (entry->d_tag == DT_GNU_HASH)
+            tables->hash = loaded(object, entry->d_un.d_ptr);
+    }
+    return tables->symbols != NULL && tables->names != NULL && tables->hash != NULL;
+}
+
+static bool are_equal(const char *first, const char *second) {
+    while (*first != '\0' && *first == *second) {
+        first++;
+        second++;
+    }
+    return *first == *second;
+}
+
+/* Dan Bernstein's, as ld.so and linkers have it. */
+static uint32_t hash_of(const char *name) {
+    uint32_t hash = 5381;
+    while (*name != '\0')
+        hash = hash * 33 + (unsigned char)*name++;
+    return hash;
+}
+
+static bool is_function(const Elf64_Sym *symbol) {
+    return ELF64_ST_TYPE(symbol->st_info) == STT_FUNC && symbol->st_shndx != SHN_UNDEF;
+}
+
+/* The hash table (glibc's elf/dl-lookup.c): four numbers, the Bloom filter, which is not needed
+ * here, for each bucket its first symbol, and the symbols' hashes, of which the last of a bucket
+ * has its lowest bit set. */
+bool object_function(const struct object *object, const char *name, struct range *range) {
+    struct tables tables;
+    if (!find_tables(object, &tables) || tables.hash[0] == 0)
+        return false;
+    uint32_t bucket_count = tables.hash[0], first_symbol = tables.hash[1];
+    const uint32_t *buckets = tables.hash + 4 + tables.hash[2] * 2;
+    const uint32_t *hashes = buckets + bucket_count;
+    uint32_t hash = hash_of(name), index = buckets[hash % bucket_count];
+    if (index < first_symbol)
+        return false;
+    for (;; index++) {
+        uint32_t found = hashes[index - first_symbol];
+        const Elf64_Sym *symbol = &tables.symbols[index];
+        if ((found | 1) == (hash | 1) && is_function(symbol) &&
+            are_equal(tables.names + symbol->st_name, name)) {
+            range->start = object->base + symbol->st_value;
+            range->end = range->start + symbol->st_size;
+            return true;
+        }
+        if ((found & 1) != 0)
+            return false;
+    }
+}
+
+#endif
