@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -292,3 +293,16 @@ def test_it_is_where_the_seeds_are(
     assert "--preload" not in line("--layout=shared", "--seeds=own", "--mechanism=prctl")
     static = line("--layout=shared", program=programs.flag_static)
     assert "--preload" not in static and "--layout=shared" in static
+
+
+def test_what_is_said_of_lua(ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KSMRUN_LAYOUT_DIR", str(tmp_path / "keys"))
+    for program, status in (("lua5.4", "ok"), ("luac5.4", "warn")):
+        command = [ksmrun, "check", "--json", "--", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        (row,) = (row for row in json.loads(done.stdout)["rows"] if row["item"] == "Lua")
+        assert row["status"] == status
+    for program, said in (("lua5.4", "the group's hash seed"), ("/sbin/ldconfig", "of its own")):
+        command = [ksmrun, "run", "--layout=shared", "--dry-run", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert said in done.stderr
