@@ -17,7 +17,8 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     util-linux mount strace valgrind user-mode-linux
     qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes
     python3 perl stress-ng bubblewrap redis-tools libpython3.11-testsuite libjemalloc2 libfaketime fakeroot
-    linux-perf procps sudo podman runc conmon"
+    linux-perf procps sudo podman runc conmon lua5.2 lua5.3 lua5.4 luajit liblua5.2-0 liblua5.3-0 liblua5.4-0
+    libluajit-5.1-2 ruby openssl uuid-runtime"
 # For the kernels that tests/kernels/patched.py builds.
 [ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
 # For the long runs of tests/suites.

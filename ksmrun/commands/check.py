@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,13 +14,14 @@ from ksmrun.commands.guarding import judge_target
 from ksmrun.commands.output import print_json, print_table
 from ksmrun.facts.host import read_host
 from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
+from ksmrun.facts.lua import find_lua
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import initial_arguments
 from ksmrun.model import Plan, Refusal, Request, TargetFacts
 from ksmrun.plan.doctor import CheckRow, examine, would_merge
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.launch import plan_launch, shell_line
-from ksmrun.plan.mechanism import Choice, adds_vmas, choose
+from ksmrun.plan.mechanism import Choice, adds_vmas, choose, not_preloadable
 
 SCHEMA = "ksmrun-check-1"
 # What else a kernel runs natively.
@@ -64,6 +67,7 @@ def check(
             _program_row(target, probe.machine),
             _map_row(judgement, splits),
             _plan_row(plan, choice, judgement),
+            *_lua_rows(target, not_preloadable(target, shim)),
         )
     merges = would_merge(rows)
     if as_json:
@@ -105,6 +109,22 @@ def _plan_row(plan: Plan, choice: Choice, judgement: Judgement) -> CheckRow:
     if choice.obstacle is not None:
         return CheckRow("plan", "fail", found, choice.obstacle[1])
     return CheckRow("plan", "ok", found)
+
+
+def _lua_rows(target: TargetFacts, unreachable: str | None) -> Iterator[CheckRow]:
+    """What a shared layout would do for Lua, whose hash seed keeps copies apart."""
+    lua = None if target.path is None else find_lua(Path(target.path))
+    if lua is None:
+        return
+    found = f"{lua.name}: equal tables differ from copy to copy"
+    if unreachable is not None:
+        found += f", with a shared layout too, as the shim cannot be used: {unreachable}"
+    elif not lua.is_named:
+        found += ", with a shared layout too, as its functions have no names for the shim to find"
+    else:
+        yield CheckRow("Lua", "ok", found, "ksmrun run --layout=shared, which shares their seed")
+        return
+    yield CheckRow("Lua", "warn", found, "use a build that is linked with the library of Lua")
 
 
 def _map_row(judgement: Judgement, splits: bool) -> CheckRow:

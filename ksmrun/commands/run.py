@@ -124,7 +124,7 @@ def run(
         SeedMode,
         typer.Option(
             envvar="KSMRUN_SEEDS",
-            help="With --layout=shared: one hash seed for CPython and Perl too, or their own.",
+            help="With --layout=shared: one hash seed for CPython, Perl and Lua too, or their own.",
         ),
     ] = SeedMode.SHARED,
     guard: Annotated[
@@ -182,6 +182,9 @@ def run(
         for warning in plan.warnings:
             say(warning)
     if dry_run:
+        if not quiet:
+            for reason in plan.reasons:
+                say(reason)
         sys.stdout.buffer.write(shell_line(plan) + b"\n")
         return
     exec_in_place(plan.argv, initial_environment())

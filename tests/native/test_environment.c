@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "environment.h"
@@ -31,6 +32,29 @@ static void test_settings(void **state) {
     assert_false(environment_settings((char *[]){valgrind, shim, NULL}).mark);
 }
 
+static void test_seed(void **state) {
+    (void)state;
+    static const char seed[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1dfeff";
+    char entry[128];
+    snprintf(entry, sizeof entry, "KSMRUN_SHIM=keep,seed=%s,once", seed);
+    struct settings settings = of(entry);
+    assert_true(settings.has_seed && settings.keep_flag && !settings.inherit);
+    for (int i = 0; i < SEED_BYTES - 2; i++)
+        assert_int_equal(settings.seed[i], i);
+    assert_int_equal(settings.seed[SEED_BYTES - 2], 0xfe);
+    assert_int_equal(settings.seed[SEED_BYTES - 1], 0xff);
+    settings = of("KSMRUN_SHIM=join");
+    assert_false(settings.has_seed || settings.keep_flag);
+    /* One digit less, one more, one that is none. */
+    for (int i = 0; i < 3; i++) {
+        snprintf(entry, sizeof entry, "KSMRUN_SHIM=seed=%.*s%s", i == 1 ? 64 : 63, seed,
+                 i == 0   ? ""
+                 : i == 1 ? "0"
+                          : "g");
+        assert_false(of(entry).has_seed);
+    }
+}
+
 static void forgets(const char *given, const char *left) {
     char first[] = "A=1", shim[] = "KSMRUN_SHIM=once", list[128];
     strcpy(list, given);
@@ -57,6 +81,7 @@ static void test_forgets_itself_only(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_seed),
         cmocka_unit_test(test_forgets_itself_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -263,6 +263,30 @@ static void test_seeds_leave_what_is_set(void **state) {
     free(seeded);
 }
 
+/* Of every program of a group, and of no other group; and what a CPython of the group can tell of
+ * its own seed is not a part of it. */
+static void test_the_shims_seed(void **state) {
+    (void)state;
+    const unsigned char key[KEY_BYTES] = {1}, other[KEY_BYTES] = {2};
+    char word[SEEDS_WORD_BYTES], again[SEEDS_WORD_BYTES], different[SEEDS_WORD_BYTES];
+    seeds_shim_word(key, word);
+    seeds_shim_word(key, again);
+    seeds_shim_word(other, different);
+    assert_string_equal(word, again);
+    assert_string_not_equal(word, different);
+    assert_int_equal(strlen(word), 5 + 64);
+    assert_int_equal(strspn(word + 5, "0123456789abcdef"), 64);
+    char *nothing[] = {NULL};
+    char **seeded = seeds_environment(nothing, key);
+    assert_non_null(seeded);
+    assert_memory_equal(seeded[1], "PERL_HASH_SEED=0x", 17);
+    for (const char *part = seeded[1] + 17; strlen(part) >= 4; part++)
+        assert_null(strstr(word, part));
+    for (int i = 0; i < 3; i++)
+        free(seeded[i]);
+    free(seeded);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hmac),
@@ -272,6 +296,7 @@ int main(void) {
         cmocka_unit_test(test_reservations),
         cmocka_unit_test(test_what_differs),
         cmocka_unit_test(test_seeds_leave_what_is_set),
+        cmocka_unit_test(test_the_shims_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

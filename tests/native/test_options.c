@@ -104,10 +104,12 @@ static void test_words_for_the_shim(void **state) {
     struct options options;
     assert_true(PARSE(&options, "--preload=/a.so", "--shim=mark,min=0,reserve=99,once", "x"));
     assert_string_equal(options.shim, "mark,min=0,reserve=99,once");
+    assert_true(PARSE(&options, "--preload=/a.so", "--shim=keep", "x"));
     assert_false(PARSE(&options, "--shim=mark", "x"));
     assert_non_null(strstr(error, "--preload"));
-    static const char *const wrong[] = {"",     ",",      "mark,",  "marked",      "min",
-                                        "min=", "min=-1", "min=1k", "reserve=100", "once=1"};
+    static const char *const wrong[] = {"",       ",",      "mark,",  "marked",      "min",
+                                        "min=",   "min=-1", "min=1k", "reserve=100", "once=1",
+                                        "seed=00"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char option[64];
         snprintf(option, sizeof option, "--shim=%s", wrong[i]);

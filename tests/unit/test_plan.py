@@ -17,6 +17,8 @@ from ksmrun.model import (
     Probe,
     Refusal,
     Request,
+    SeedMode,
+    SharedLayout,
     TargetFacts,
     ThpMode,
 )
@@ -245,3 +247,49 @@ def test_pass_time_is_that_of_the_kernel_facts() -> None:
     seconds = pass_seconds(KSM, 40 << 30)
     assert seconds is not None
     assert duration(seconds) == "35 min"
+
+
+SHIM = b"/x/shim.so"
+SHARED = replace(REQUEST, layout=SharedLayout(b"/run/key", "group#0"))
+
+
+def shim_words(request: Request, probe: Probe, target: TargetFacts = TARGET) -> bytes | None:
+    """What the shim is told; None where it is not preloaded."""
+    planned = plan_launch(request, b"/x/ksmrun-exec", probe, target, shim=SHIM)
+    assert isinstance(planned, Plan)
+    options = planned.argv[: planned.argv.index(b"--")]
+    if b"--preload=" + SHIM not in options:
+        return None
+    return b"".join(o.removeprefix(b"--shim=") for o in options if o.startswith(b"--shim="))
+
+
+def test_seeds_bring_the_shim_where_merging_does_not() -> None:
+    assert shim_words(SHARED, GOOD) == b"keep"
+    assert shim_words(replace(SHARED, inherit=False), GOOD) == b"keep,once"
+    assert shim_words(replace(SHARED, merge=MergeMode.OFF), GOOD) == b"keep"
+    # Where it is there anyway, it does what it is there for.
+    assert shim_words(SHARED, LOSES) == b""
+    assert shim_words(SHARED, SPLITS) == b"join"
+    assert shim_words(SHARED, OLD) == b"mark,min=65536,reserve=20"
+
+
+def test_without_shared_seeds_all_is_as_ever() -> None:
+    own = replace(SHARED, layout=SharedLayout(b"/run/key", "group#0", SeedMode.OWN))
+    for probe, words in ((GOOD, None), (LOSES, b""), (SPLITS, b"join")):
+        assert shim_words(own, probe) == shim_words(REQUEST, probe) == words
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        replace(TARGET, setuid=True),
+        replace(TARGET, capabilities=True),
+        replace(TARGET, needs_first_preload=True),
+        replace(TARGET, dynamic=False),
+    ],
+)
+def test_seeds_of_what_cannot_be_preloaded_stay(target: TargetFacts) -> None:
+    assert shim_words(SHARED, GOOD, target) is None
+    planned = plan_launch(SHARED, b"/x/ksmrun-exec", GOOD, target, shim=SHIM)
+    assert isinstance(planned, Plan)
+    assert "hash seeds of its own" in planned.reasons[-1]
