@@ -24,6 +24,8 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
 # For the long runs of tests/suites.
 [ -z "$full" ] || packages="$packages git nodejs curl dpkg-dev postgresql-15 nginx-light
     php8.2-fpm openssh-server libtcmalloc-minimal4 libmimalloc2.0"
+# For those of tests/layout, beside Node.
+[ -z "$full" ] || packages="$packages golang-go rustc openjdk-17-jdk-headless"
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||

@@ -10,9 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from .compare import Bench
+from .compare import LAYOUT, LONG_RUN, Bench
 
-MECHANISMS = ("preload", "mark")
+MECHANISMS = ("preload", "mark", LAYOUT)
+# Of the layout's way, what runs always.
+LAYOUT_SHORT = {
+    "test_at_work[layout]",
+    "test_launches[layout]",
+    "test_cpython[layout-modules0]",
+    "test_program[layout-python.py]",
+    "test_program[layout-shells.bash]",
+    "test_program[layout-users.sh]",
+}
 
 
 def cache_folder() -> Path:
@@ -35,3 +44,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def prefix(request: pytest.FixtureRequest, bench: Bench) -> list[str]:
     """The words before a command that start it through ksmrun."""
     return bench.prefix(request.param)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if f"[{LAYOUT}" in item.name and item.name not in LAYOUT_SHORT:
+            item.add_marker(LONG_RUN)
