@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -168,6 +169,7 @@ static void at_stop(struct mover *mover, pid_t pid, int status) {
 /* For as long as it follows, it must keep nothing of the script's open, busy or deaf. */
 static void step_aside(void) {
     sigset_t term;
+    prctl(PR_SET_NAME, "ksmrun-layout", 0L, 0L, 0L);
     tracee_return_stderr();
     if (chdir("/") != 0)
         _exit(1);

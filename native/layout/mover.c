@@ -41,7 +41,6 @@ void mover_run(struct mover *mover) {
     char byte;
     /* Ctrl-C is for the program; an end of this process before the exec would be its end too. */
     setsid();
-    prctl(PR_SET_NAME, "ksmrun-layout", 0L, 0L, 0L);
     /* It holds the key: no core, and nobody's eyes. */
     prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
     descriptors_close_all_but(mover->commands, mover->answers);

@@ -14,7 +14,7 @@ import pytest
 from ksmrun.facts.launcher import launcher_path
 
 from .conftest import Programs
-from .test_layout import key, kinds, launch, parts, where
+from .layouts import key, kinds, launch, parts, where
 
 __all__ = ["key", "kinds", "launch"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Programs, start_equal_programs, stop, wait_until
-from .test_layout import KINDS, TABLES, key, kinds, launch, parts, share_merged, where
+from .layouts import KINDS, TABLES, key, kinds, launch, parts, share_merged, where
 
 __all__ = ["key", "kinds", "launch"]
 
