@@ -18,7 +18,7 @@ from ksmrun.plan.mechanism import choose, is_never_scanned, obstacle_to_merging
 
 from .initrd import build_arm64_initrd, build_initrd
 from .kernels import ARM64_16K, CLOUD_AMD64
-from .matrix import ALL, ARM64, UML, Guest, Kernel, boot
+from .matrix import ALL, ARM64, PATCHED, UML, Guest, Kernel, boot
 
 FEW = {("5.10", CLOUD_AMD64), ("6.12", CLOUD_AMD64), ("7.3", CLOUD_AMD64), ("6.12", ARM64_16K)}
 
@@ -215,3 +215,23 @@ def test_layout(booted: tuple[Kernel, Guest]) -> None:
         assert all("the layout is the kernel's own" in text for text in seen.values())
     else:
         assert set(seen.values()) == {"yes"}
+        assert kernel[1] != CLOUD_AMD64 or guest.values["huge"].startswith("[always]")
+
+
+def test_yama(booted: tuple[Kernel, Guest]) -> None:
+    """Scopes 0 and 1 let the launcher name its helper, 2 wants CAP_SYS_PTRACE, 3 refuses all."""
+    kernel, guest = booted
+    seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("yama_")}
+    if kernel[1] in (PATCHED, UML):
+        assert not seen, "built without Yama"
+        return
+    moves = guest.values["layout_glibc"] == "yes"
+    assert set(seen) == {f"{scope}_{user}" for scope in range(4) for user in ("root", "nobody")}
+    for name, text in seen.items():
+        code, places, said = text.split(" ", maxsplit=2)
+        if moves and (int(name[0]) < 2 or name == "2_root"):
+            assert (code, places, said) == ("0", "shared", ""), name
+        else:
+            assert (code, places, said.count("|")) == ("125", "own", 1), name
+            assert "the layout is the kernel's own" in said, name
+            assert not moves or "kernel.yama.ptrace_scope" in said, name
