@@ -17,6 +17,9 @@ say() {
     echo "where_$name=$("$@" 2>&1 | tr '\n' ' ')"
 }
 
+# With huge pages for all memory, which is Debian's setting on a host with more of it.
+huge=/sys/kernel/mm/transparent_hugepage/enabled
+[ ! -e $huge ] || { echo always >$huge && echo "huge=$(cat $huge)"; }
 for kind in static glibc musl no-pie static-pie; do
     [ -x /bin/where-$kind ] || continue
     say $kind-plain where-$kind
@@ -56,3 +59,4 @@ for what in kill-helper stop; do
     echo "disturbed_$what=$(disturb-static $what 100 \
         ksmrun-exec --merge=keep --layout=shared --layout-key=/key -- where-glibc)"
 done
+[ ! -e $huge ] || echo never >$huge

@@ -20,7 +20,7 @@ from ksmrun.plan.mechanism import choose, is_never_scanned, obstacle_to_merging
 
 from .initrd import build_arm64_initrd, build_initrd
 from .kernels import ARM64_16K, CLOUD_AMD64
-from .matrix import ALL, ARM64, UML, Guest, Kernel, boot
+from .matrix import ALL, ARM64, PATCHED, UML, Guest, Kernel, boot
 
 FEW = {("5.10", CLOUD_AMD64), ("6.12", CLOUD_AMD64), ("7.3", CLOUD_AMD64), ("6.12", ARM64_16K)}
 
@@ -214,6 +214,7 @@ def test_layout(booted: tuple[Kernel, Guest]) -> None:
     seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("where_")}
     kinds = {name.removesuffix("-plain") for name in seen if name.endswith("-plain")}
     assert kinds == {"static", "glibc", "musl", "no-pie", "static-pie"}
+    assert kernel[1] != CLOUD_AMD64 or guest.values["huge"].startswith("[always]")
     if kernel[1] == UML:
         # It has no PR_SET_MM_MAP.
         assert all("layout is the kernel's own" in seen[f"{kind}-first"] for kind in kinds)
@@ -264,3 +265,21 @@ def test_processes_under_a_layout(booted: tuple[Kernel, Guest]) -> None:
     assert other == 0 and ran > 0 and (killed > 0 or kernel[1] == UML)
     ran, killed, other = map(int, guest.values["disturbed_stop"].split())
     assert (killed, other) == (0, 0) and ran > 0
+
+
+def test_yama(booted: tuple[Kernel, Guest]) -> None:
+    """Scopes 0 and 1 let the launcher name its helper, 2 wants CAP_SYS_PTRACE, 3 refuses all."""
+    kernel, guest = booted
+    seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("yama_")}
+    if kernel[1] in (PATCHED, UML):
+        assert not seen, "built without Yama"
+        return
+    assert set(seen) == {f"{scope}_{user}" for scope in range(4) for user in ("root", "nobody")}
+    for name, text in seen.items():
+        code, places, said = text.split(" ", maxsplit=2)
+        if int(name[0]) < 2 or name == "2_root":
+            assert (code, places, said) == ("0", "shared", ""), name
+        else:
+            assert (code, places, said.count("|")) == ("125", "own", 1), name
+            assert "the layout is the kernel's own" in said, name
+            assert "kernel.yama.ptrace_scope" in said, name
