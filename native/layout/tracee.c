@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -98,7 +99,10 @@ void tracee_borrow_stderr(pid_t pid) {
     int process = (int)syscall(SYS_pidfd_open, pid, 0);
     int its = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, STDERR_FILENO, 0);
     if (its >= 0) {
-        dup2(its, STDERR_FILENO);
+        /* Into a full pipe nothing is said: to wait would stop all that is followed. */
+        struct pollfd room = {.fd = its, .events = POLLOUT};
+        if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0)
+            dup2(its, STDERR_FILENO);
         close(its);
     }
     if (process >= 0)

@@ -350,6 +350,18 @@ def test_nothing_is_held(launch: list[str], folder: Path) -> None:
     wait_until(lambda: not Path(f"/proc/{helper}").exists())
 
 
+def test_a_full_pipe_stops_nothing(launcher: str, key: str, kinds: Programs, folder: Path) -> None:
+    """Of what could be said there, nothing is."""
+    limited = f"(ulimit -v 9000000; {kinds.where}) >/dev/null"
+    fill = "dd if=/dev/zero of=/proc/$$/fd/2 bs=64k count=1 2>/dev/null"
+    script = write(folder / "script", f"#!/bin/bash\n{fill}\n{limited}\necho done")
+    run = [launcher, "--merge=keep", "--layout=shared", f"--layout-key={key}", "--", str(script)]
+    process = subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.read() == b"done\n"
+    process.communicate()
+
+
 def test_scripts_as_pid_1(launch: list[str], kinds: Programs, folder: Path) -> None:
     """An entrypoint: the helper is its child, which it cannot see, and gone before the program."""
     look = "import os\ntry: os.wait(); print('a child')\nexcept ChildProcessError: print('none')\n"
