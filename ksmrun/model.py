@@ -72,6 +72,15 @@ class LayoutMode(StrEnum):
     SHARED = "shared"
 
 
+class LayoutScope(StrEnum):
+    """What a shared layout reaches: the program that is started, through shells and command
+    wrappers (env, nice, ...), or all that it starts.
+    """
+
+    PROGRAM = "program"
+    TREE = "tree"
+
+
 class SeedMode(StrEnum):
     """With a shared layout: one hash seed for the group's interpreters, or each its own."""
 
@@ -86,6 +95,7 @@ class SharedLayout:
     key_file: bytes
     label: str
     seeds: SeedMode = SeedMode.SHARED
+    scope: LayoutScope = LayoutScope.PROGRAM
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""For all tests: where CI=true, a test that is skipped is a failure."""
+"""For all tests: long ones run with KSMRUN_SUITES=all; where CI=true, a test that is skipped is a
+failure.
+"""
 
 from __future__ import annotations
 
@@ -16,3 +18,15 @@ def pytest_runtest_makereport() -> Generator[None, pluggy.Result[pytest.TestRepo
     if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which is a failure under CI=true: {report.longrepr}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long_run: only with KSMRUN_SUITES=all")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("KSMRUN_SUITES") == "all":
+        return
+    left_out = [item for item in items if item.get_closest_marker("long_run")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]

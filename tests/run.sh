@@ -17,12 +17,15 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     util-linux mount strace valgrind user-mode-linux
     qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes
     python3 perl stress-ng bubblewrap redis-tools libpython3.11-testsuite libjemalloc2 libfaketime fakeroot
-    lua5.2 lua5.3 lua5.4 luajit liblua5.2-0 liblua5.3-0 liblua5.4-0 libluajit-5.1-2 ruby openssl uuid-runtime"
+    linux-perf procps sudo podman runc conmon lua5.2 lua5.3 lua5.4 luajit liblua5.2-0 liblua5.3-0 liblua5.4-0
+    libluajit-5.1-2 ruby openssl uuid-runtime"
 # For the kernels that tests/kernels/patched.py builds.
 [ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
 # For the long runs of tests/suites.
 [ -z "$full" ] || packages="$packages git nodejs curl dpkg-dev postgresql-15 nginx-light
     php8.2-fpm openssh-server libtcmalloc-minimal4 libmimalloc2.0"
+# For those of tests/layout, beside Node.
+[ -z "$full" ] || packages="$packages golang-go rustc openjdk-17-jdk-headless"
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
@@ -58,7 +61,7 @@ step "style and types"
 .venv/bin/mypy ksmrun tests examples
 shellcheck .ci/run tests/run.sh examples/*.sh tests/kernels/*.sh tests/suites/scripts/*.sh
 clang-format --dry-run -Werror native/*/*.[ch] tests/bench/*.c tests/native/*.[ch] tests/integration/programs/*.c tests/kernels/*.c \
-    tests/suites/*.c
+    tests/suites/*.c tests/layout/programs/*.c
 
 step "C tests under ASan and UBSan, and under TSan"
 for sanitizers in address,undefined thread; do
@@ -77,6 +80,9 @@ step "the launcher built with ASan and UBSan, on the same real programs"
 KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
     ../.venv/bin/pytest -q integration/test_launch.py integration/test_fail_open.py \
     integration/test_verify.py -k "ksmrun-exec or verify or seccomp or preload"
+
+step "programs that are moved to a shared layout"
+KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q layout
 
 step "other people's programs and suites, direct and through ksmrun"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q suites

@@ -17,6 +17,7 @@ from ksmrun.model import (
     GuardMode,
     KsmrunError,
     LayoutMode,
+    LayoutScope,
     Mechanism,
     MergeMode,
     Plan,
@@ -100,6 +101,7 @@ def run(
     ] = True,
     layout: Annotated[
         LayoutMode,
+        LayoutScope,
         typer.Option(
             envvar="KSMRUN_LAYOUT",
             help="shared: the secret addresses of a group, so that pages full of pointers merge.",
@@ -111,6 +113,13 @@ def run(
             envvar="KSMRUN_LAYOUT_GROUP", metavar="NAME", help="Which programs share the layout."
         ),
     ] = "default",
+    layout_scope: Annotated[
+        LayoutScope,
+        typer.Option(
+            envvar="KSMRUN_LAYOUT_SCOPE",
+            help="Whom it reaches: the program, through shells and wrappers, or all it starts.",
+        ),
+    ] = LayoutScope.PROGRAM,
     seeds: Annotated[
         SeedMode,
         typer.Option(
@@ -166,7 +175,7 @@ def run(
         expect_maps=expect_maps,
         mark_min_bytes=_size_bytes(mark_min),
         inherit=inherit,
-        layout=_layout(layout_group, seeds) if layout is LayoutMode.SHARED else None,
+        layout=_layout(layout_group, seeds, layout_scope) if layout is LayoutMode.SHARED else None,
     )
     plan = _plan(request)
     if not quiet:
@@ -181,12 +190,12 @@ def run(
     exec_in_place(plan.argv, initial_environment())
 
 
-def _layout(group: str, seeds: SeedMode) -> SharedLayout:
+def _layout(group: str, seeds: SeedMode, scope: LayoutScope) -> SharedLayout:
     # Not at the top: few launches need keys.
     from ksmrun.host.keys import group_label, keys_folder, master_key
 
     folder = keys_folder()
-    return SharedLayout(os.fsencode(master_key(folder)), group_label(folder, group), seeds)
+    return SharedLayout(os.fsencode(master_key(folder)), group_label(folder, group), seeds, scope)
 
 
 def _plan(request: Request) -> Plan:

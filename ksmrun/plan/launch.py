@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ksmrun.model import (
     GuardMode,
+    LayoutScope,
     Mechanism,
     MergeMode,
     Plan,
@@ -110,6 +111,8 @@ def _options(
         options.append(b"--layout=shared")
         options.append(b"--layout-key=" + request.layout.key_file)
         options.append(b"--layout-group=" + request.layout.label.encode())
+        if request.layout.scope is LayoutScope.TREE:
+            options.append(b"--layout-scope=tree")
         if request.layout.seeds is SeedMode.OWN:
             options.append(b"--seeds=own")
     if request.thp is ThpMode.OFF:

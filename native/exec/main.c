@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../layout/key.h"
 #include "../layout/layout.h"
 #include "../layout/seeds.h"
 #include "../preload/filter.h"
@@ -143,12 +144,18 @@ static bool choose_preload(const struct options *options, struct additions *addi
 
 static bool apply_layout(const struct options *options, const char *command,
                          struct additions *additions) {
-    char reason[LAYOUT_REASON_BYTES], what[LAYOUT_REASON_BYTES + 64];
+    char reason[REASON_BYTES], what[REASON_BYTES + 64];
     if (!options->layout_shared)
         return true;
+    const struct layout_request request = {
+        .command = command,
+        .scope = options->layout_tree ? SCOPE_TREE : SCOPE_PROGRAM,
+        .require = options->require,
+        .quiet = options->quiet,
+    };
     additions->is_layout_shared =
-        layout_read_key(options->layout_key, options->layout_group, additions->key, reason) == 0 &&
-        layout_begin(command, additions->key, reason) == 0;
+        key_read(options->layout_key, options->layout_group, additions->key, reason) == 0 &&
+        layout_begin(&request, additions->key, reason) == 0;
     if (additions->is_layout_shared)
         return true;
     /* Of the kind "what; to do". */

@@ -23,6 +23,8 @@ const char options_help[] =
     "                       free), once (children do not inherit it), keep (only give seeds)\n"
     "  --layout=random|shared  shared: the addresses that all programs with one key get\n"
     "  --layout-key=FILE    32 secret bytes that nobody else can read\n"
+    "  --layout-scope=program|tree  program: through shells and wrappers (env, nice, ...) to the\n"
+    "                       programs that they start (default); tree: all that COMMAND starts\n"
     "  --layout-group=NAME  derive the key of this group from FILE\n"
     "  --seeds=shared|own   with a shared layout: one hash seed too for CPython and Perl "
     "(default),\n"
@@ -48,6 +50,7 @@ enum option_id {
     OPTION_LAYOUT,
     OPTION_LAYOUT_KEY,
     OPTION_LAYOUT_GROUP,
+    OPTION_LAYOUT_SCOPE,
     OPTION_SEEDS,
     OPTION_ARGV0,
     OPTION_REQUIRE,
@@ -68,6 +71,7 @@ static const struct option long_options[] = {
     {"layout", required_argument, NULL, OPTION_LAYOUT},
     {"layout-key", required_argument, NULL, OPTION_LAYOUT_KEY},
     {"layout-group", required_argument, NULL, OPTION_LAYOUT_GROUP},
+    {"layout-scope", required_argument, NULL, OPTION_LAYOUT_SCOPE},
     {"seeds", required_argument, NULL, OPTION_SEEDS},
     {"argv0", required_argument, NULL, OPTION_ARGV0},
     {"require", no_argument, NULL, OPTION_REQUIRE},
@@ -198,6 +202,13 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             break;
         case OPTION_LAYOUT_GROUP:
             options->layout_group = optarg;
+            break;
+        case OPTION_LAYOUT_SCOPE:
+            options->layout_tree = strcmp(optarg, "tree") == 0;
+            if (!options->layout_tree && strcmp(optarg, "program") != 0) {
+                snprintf(error, error_size, "--layout-scope is program or tree, not '%s'", optarg);
+                return false;
+            }
             break;
         case OPTION_SEEDS:
             options->seeds_own = strcmp(optarg, "own") == 0;

@@ -15,6 +15,7 @@ struct options {
     const char *preload; /* NULL: none */
     const char *shim;    /* NULL: it only sets the merge flag */
     bool layout_shared;
+    bool layout_tree; /* its scope: all that the program starts */
     bool seeds_own;
     const char *layout_key;   /* NULL: not given */
     const char *layout_group; /* NULL: the key is the group's own */

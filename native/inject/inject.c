@@ -13,6 +13,7 @@
 
 #if defined(__x86_64__)
 static const unsigned char instruction[] = {0x0f, 0x05};
+enum { INSTRUCTION_ALIGN = 1 };
 
 static void set_call(struct user_regs_struct *registers, uint64_t at, long number,
                      const uint64_t arguments[6]) {
@@ -34,10 +35,13 @@ static int64_t result_of(const struct user_regs_struct *registers) {
 
 #elif defined(__aarch64__)
 static const unsigned char instruction[] = {0x01, 0x00, 0x00, 0xd4};
+enum { INSTRUCTION_ALIGN = 4, PSTATE_BTYPE = 3 << 10 };
 
 static void set_call(struct user_regs_struct *registers, uint64_t at, long number,
                      const uint64_t arguments[6]) {
     registers->pc = at;
+    /* No branch that BTI would look at led here (Arm ARM: PSTATE.BTYPE). */
+    registers->pstate &= ~(unsigned long long)PSTATE_BTYPE;
     registers->regs[8] = (unsigned long long)number;
     for (int i = 0; i < 6; i++)
         registers->regs[i] = arguments[i];
@@ -73,10 +77,14 @@ int injection_begin(struct injection *injection, pid_t pid) {
     if (injection->memory < 0)
         return -errno;
     uint64_t *mask = &injection->signal_mask;
-    if (ptrace(PTRACE_GETSIGMASK, pid, sizeof *mask, mask) != 0)
-        return -errno;
-    int error = get_registers(pid, &injection->registers);
-    return error != 0 ? error : set_signal_mask(pid, ~(uint64_t)0);
+    int error = ptrace(PTRACE_GETSIGMASK, pid, sizeof *mask, mask) == 0 ? 0 : -errno;
+    if (error == 0)
+        error = get_registers(pid, &injection->registers);
+    if (error == 0)
+        error = set_signal_mask(pid, ~(uint64_t)0);
+    if (error != 0)
+        close(injection->memory);
+    return error;
 }
 
 bool injection_find_instruction(struct injection *injection, uint64_t start, uint64_t end) {
@@ -85,7 +93,7 @@ bool injection_find_instruction(struct injection *injection, uint64_t start, uin
         size_t size = end - at < sizeof piece ? end - at : sizeof piece;
         if (!injection_read(injection, at, piece, size))
             return false;
-        for (size_t i = 0; i + sizeof instruction <= size; i++) {
+        for (size_t i = 0; i + sizeof instruction <= size; i += INSTRUCTION_ALIGN) {
             if (memcmp(piece + i, instruction, sizeof instruction) == 0) {
                 injection->instruction = at + i;
                 return true;
@@ -148,8 +156,6 @@ int injection_end(struct injection *injection) {
     int error = set_registers(injection->pid, &injection->registers);
     if (error == 0)
         error = set_signal_mask(injection->pid, injection->signal_mask);
-    if (error == 0 && ptrace(PTRACE_DETACH, injection->pid, 0L, 0L) != 0)
-        error = -errno;
     close(injection->memory);
     return error;
 }

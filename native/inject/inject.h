@@ -10,10 +10,20 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
+/* Of struct user_regs_struct. */
+#if defined(__x86_64__)
+#define PROGRAM_COUNTER(registers) ((registers).rip)
+#define STACK_POINTER(registers) ((registers).rsp)
+#else
+#define PROGRAM_COUNTER(registers) ((registers).pc)
+#define STACK_POINTER(registers) ((registers).sp)
+#endif
+
 struct injection {
     pid_t pid;
     int memory; /* descriptor of /proc/PID/mem */
-    /* Of a `syscall` instruction in the tracee. May be moved along with what it lies in. */
+    /* Of a `syscall` or `svc` instruction in the tracee. May be moved along with what it lies in.
+     */
     uint64_t instruction;
     struct user_regs_struct registers; /* as they will be when the tracee goes on */
     uint64_t signal_mask;              /* the same */
@@ -36,7 +46,7 @@ enum { INJECT_LOST = -4096 };
  * is gone, or does something that only a kernel at odds with ptrace(2) would let it do. */
 int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]);
 
-/* Puts registers and signal mask back as injection has them and lets the tracee go. Returns 0 or
+/* Puts registers and signal mask back as injection has them. The tracee stays stopped. Returns 0 or
  * -errno. */
 int injection_end(struct injection *injection);
 

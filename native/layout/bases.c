@@ -4,21 +4,50 @@
 
 #include "sha256.h"
 
-enum { PAGE_SHIFT = 12, BASE_BITS = 28, BRK_LOW_BITS = 18, STACK_PAGE_BITS = 25 };
+enum { BASE_BITS = 28, STACK_PAGE_BITS = 25 };
+static const uint64_t gib = (uint64_t)1 << 30, mmap_area_bytes = (uint64_t)4 << 40;
 
-/* Within the kernel's own windows (arch/x86/include/asm/elf.h, arch/x86/mm/mmap.c), which are those
- * that ThreadSanitizer can live with (compiler-rt/lib/tsan/rtl/tsan_platform.h): programs from
- * 0x550000000000 to 0x568000000000, all else from 0x7e8000000000 on. The stack has the last 256 GiB
- * less a GiB, which it may grow to. */
-static const uint64_t program_low = 0x555555554000, mmap_low = 0x7ebf00000000,
-                      stack_low = 0x7fdfc0000000;
+/* From the top: the stacks' ends, less a GiB above them; as much again, which a stack may grow to;
+ * 4 GiB for what is put above the mmap area; the tops of mmap areas. From two thirds of the address
+ * space, where kernels have them (ELF_ET_DYN_BASE): programs, then brk.
+ *
+ * On x86_64 those are the kernel's own windows (arch/x86/include/asm/elf.h, arch/x86/mm/mmap.c) and
+ * ones that ThreadSanitizer can live with (compiler-rt/lib/tsan/rtl/tsan_platform.h): programs from
+ * 0x550000000000 to 0x568000000000, all else from 0x7e8000000000 on. On aarch64 it starts the
+ * program again without randomisation (tsan_platform_linux.cpp), so there the windows are wider. */
+struct windows {
+    uint64_t program, program_bytes, brk_bytes, mmap, mmap_bytes, stack, stack_bytes;
+};
+
+static struct windows windows_of(const struct machine *machine) {
+    uint64_t segment_bytes =
+        machine->segment_bytes > machine->page_bytes ? machine->segment_bytes : machine->page_bytes;
+    uint64_t end = (uint64_t)1 << machine->address_bits;
+    struct windows windows = {
+        .program = machine->stack_top / 3 * 2 / machine->page_bytes * machine->page_bytes,
+        .program_bytes = segment_bytes << BASE_BITS,
+        .brk_bytes = machine->page_bytes << BASE_BITS,
+        .mmap_bytes = segment_bytes << BASE_BITS,
+        .stack_bytes = machine->page_bytes << STACK_PAGE_BITS,
+    };
+    windows.stack = end - gib - windows.stack_bytes;
+    windows.mmap = end - 2 * windows.stack_bytes - 4 * gib - windows.mmap_bytes;
+    return windows;
+}
+
+bool bases_have_room(const struct machine *machine) {
+    struct windows windows = windows_of(machine);
+    uint64_t low = windows.program + windows.program_bytes + windows.brk_bytes + mmap_area_bytes;
+    uint64_t end = (uint64_t)1 << machine->address_bits;
+    /* Where there is too little room, what is counted from the end would be below 0. */
+    return windows.mmap < end && low <= windows.mmap;
+}
 
 static uint64_t number_of(const unsigned char key[KEY_BYTES], const char *part,
-                          const void *identity, size_t identity_bytes, unsigned attempt) {
+                          const void *identity, size_t identity_bytes) {
     unsigned char message[512] = {0}, digest[SHA256_BYTES];
     size_t part_bytes = strlen(part) + 1;
     memcpy(message, part, part_bytes);
-    message[part_bytes++] = (unsigned char)attempt;
     if (identity_bytes > sizeof message - part_bytes)
         identity_bytes = sizeof message - part_bytes;
     memcpy(message + part_bytes, identity, identity_bytes);
@@ -29,24 +58,71 @@ static uint64_t number_of(const unsigned char key[KEY_BYTES], const char *part,
     return number;
 }
 
-static uint64_t pages(uint64_t number, int bits) {
-    return (number & (((uint64_t)1 << bits) - 1)) << PAGE_SHIFT;
+/* A multiple of pages, less than bytes. */
+static uint64_t pages(const struct machine *machine, uint64_t number, uint64_t bytes) {
+    return number % (bytes / machine->page_bytes) * machine->page_bytes;
 }
 
-struct bases bases_derive(const unsigned char key[KEY_BYTES], const void *identity,
-                          size_t identity_bytes, unsigned attempt) {
-    uint64_t stack = number_of(key, "stack", identity, identity_bytes, attempt);
+struct bases bases_by_limit(const struct machine *machine, const unsigned char key[KEY_BYTES],
+                            const void *identity, size_t identity_bytes) {
+    struct windows windows = windows_of(machine);
+    uint64_t stack = number_of(key, "stack", identity, identity_bytes);
     /* The mmap area is placed before the exec tells which program it is for. */
-    uint64_t mmap = number_of(key, "mmap", "", 0, attempt);
-    uint64_t program = number_of(key, "program", identity, identity_bytes, attempt);
-    uint64_t brk = number_of(key, "brk", identity, identity_bytes, attempt);
+    uint64_t mmap = number_of(key, "mmap", "", 0);
+    uint64_t program = number_of(key, "program", identity, identity_bytes);
+    uint64_t brk = number_of(key, "brk", identity, identity_bytes);
     return (struct bases){
-        .mmap_top = mmap_low + pages(mmap, BASE_BITS),
-        .program = program_low + pages(program, BASE_BITS),
-        .brk_offset = pages(brk, BASE_BITS) + ((uint64_t)1 << PAGE_SHIFT),
-        .brk_low_offset = pages(brk, BRK_LOW_BITS) + ((uint64_t)1 << PAGE_SHIFT),
-        .stack_top = stack_low + pages(stack, STACK_PAGE_BITS),
+        .mmap_top = windows.mmap + pages(machine, mmap, windows.mmap_bytes),
+        .program = windows.program + pages(machine, program, windows.program_bytes),
+        .brk_offset = pages(machine, brk, windows.brk_bytes) + machine->page_bytes,
+        .brk_low_offset = pages(machine, brk, gib) + machine->page_bytes,
+        .stack_top = windows.stack + pages(machine, stack, windows.stack_bytes),
         /* The ABIs want it at 16 bytes. */
         .stack_offset = (stack >> 40 & 0xff) << 4,
     };
+}
+
+/* arch/x86/mm/mmap.c and mm/util.c: mmap_base. */
+uint64_t bases_mmap_highest(const struct machine *machine, uint64_t stack_soft_bytes) {
+    uint64_t pad = machine->kernel_stack_bytes + machine->stack_guard_gap;
+    uint64_t gap = stack_soft_bytes + pad > stack_soft_bytes ? stack_soft_bytes + pad : UINT64_MAX;
+    uint64_t gap_max = machine->stack_top / 6 * 5;
+    gap = gap < gap_max ? gap : gap_max;
+    return (machine->stack_top - gap) / machine->page_bytes * machine->page_bytes;
+}
+
+/* The kernel's own window for stacks lies above all that could be given out. aarch64's has 18 bits
+ * and less: there the stack goes below the mmap area, as far as that will hardly ever grow. */
+static bool has_wide_stack_window(const struct machine *machine) {
+    enum { KERNEL_STACK_BITS_MIN = 20 };
+    return machine->kernel_stack_bytes / machine->page_bytes >> KERNEL_STACK_BITS_MIN != 0;
+}
+
+bool bases_can_reserve(const struct machine *machine, uint64_t stack_soft_bytes) {
+    struct windows windows = windows_of(machine);
+    uint64_t end = bases_mmap_highest(machine, stack_soft_bytes);
+    uint64_t needed =
+        machine->mmap_random_bytes + machine->stack_guard_gap + windows.mmap_bytes +
+        (has_wide_stack_window(machine) ? 0 : mmap_area_bytes + (machine->page_bytes << BASE_BITS));
+    uint64_t programs_end = windows.program + windows.program_bytes + windows.brk_bytes;
+    /* Below the programs where the stack is unlimited. */
+    uint64_t floor = end > windows.program ? programs_end : 0;
+    return end > needed && end - needed >= floor + mmap_area_bytes;
+}
+
+struct bases bases_by_reservation(const struct machine *machine, const unsigned char key[KEY_BYTES],
+                                  const void *identity, size_t identity_bytes,
+                                  uint64_t stack_soft_bytes) {
+    struct bases bases = bases_by_limit(machine, key, identity, identity_bytes);
+    uint64_t mmap = number_of(key, "reserved mmap", identity, identity_bytes);
+    uint64_t stack = number_of(key, "reserved stack", identity, identity_bytes);
+    bases.reserve_end = bases_mmap_highest(machine, stack_soft_bytes);
+    uint64_t lowest = bases.reserve_end - machine->mmap_random_bytes - machine->stack_guard_gap;
+    bases.mmap_top = lowest - pages(machine, mmap, windows_of(machine).mmap_bytes);
+    bases.stack_top = has_wide_stack_window(machine)
+                          ? machine->stack_top - pages(machine, stack, machine->kernel_stack_bytes)
+                          : bases.mmap_top - mmap_area_bytes -
+                                pages(machine, stack, machine->page_bytes << BASE_BITS);
+    bases.stack_offset = (stack >> 40 & 0xff) << 4;
+    return bases;
 }

@@ -7,7 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PHDRS_MAX = 128, AUXV_MAX = 64, PAGE_BYTES = 4096 };
+enum { PHDRS_MAX = 128, AUXV_MAX = 64 };
+
+/* proc_pid_maps(5), from the blank before the modes on: " r-xp OFFSET MAJOR:MINOR INODE PATH". */
+static bool is_mapped_code(const char *text, uint64_t *offset) {
+    static const char modes[] = " r-xp ";
+    char *at;
+    if (strncmp(text, modes, sizeof modes - 1) != 0)
+        return false;
+    *offset = strtoull(text + sizeof modes - 1, &at, 16);
+    at += strspn(at, " ");
+    return strtoull(at + strcspn(at, " "), NULL, 10) != 0;
+}
 
 static const char *read_maps(struct image *image, pid_t pid) {
     char path[32], line[512];
@@ -22,18 +33,39 @@ static const char *read_maps(struct image *image, pid_t pid) {
         char *end;
         struct image_vma vma = {.start = strtoull(line, &end, 16)};
         vma.end = strtoull(*end == '-' ? end + 1 : end, &end, 16);
-        vma.is_stack = strstr(end, " [stack]") != NULL;
+        vma.is_code = is_mapped_code(end, &vma.offset);
+        bool is_kernels = strstr(end, " [v") != NULL;
         /* vsyscall lies above all that can be moved. */
-        vma.is_kernels = strstr(end, " [v") != NULL && vma.end < (uint64_t)1 << 63;
-        if (vma.is_stack) {
-            image->stack_start = vma.start;
-            image->stack_end = vma.end;
-        }
+        vma.part = is_kernels && vma.end >= (uint64_t)1 << 63 ? PART_FIXED
+                   : is_kernels                               ? PART_KERNELS
+                   : strstr(end, " [stack]") != NULL          ? PART_STACK
+                                                              : PART_LOADER;
         image->vmas[image->vma_count++] = vma;
     }
     bool is_whole = feof(maps) != 0;
     fclose(maps);
-    return is_whole && image->stack_end != 0 ? NULL : "the stack in /proc/PID/maps";
+    return is_whole ? NULL : "/proc/PID/maps";
+}
+
+/* What is neither the program's nor the kernel's is the loader's, from its base on; but for a page
+ * at 0 that a personality asks for (MMAP_PAGE_ZERO). */
+static const char *find_parts(struct image *image, uint64_t program_start, uint64_t program_end,
+                              uint64_t loader) {
+    for (int i = 0; i < image->vma_count; i++) {
+        struct image_vma *vma = &image->vmas[i];
+        if (vma->part == PART_LOADER && vma->start >= program_start && vma->start < program_end)
+            vma->part = PART_PROGRAM;
+        if (vma->part == PART_LOADER && (loader == 0 || vma->start < loader))
+            vma->part = PART_FIXED;
+        if (vma->part == PART_FIXED)
+            continue;
+        if (image->parts[vma->part].end == 0)
+            image->parts[vma->part].start = vma->start;
+        image->parts[vma->part].end = vma->end;
+    }
+    image->parts[PART_PROGRAM].start = program_start;
+    image->parts[PART_PROGRAM].end = program_end;
+    return image->parts[PART_STACK].end != 0 ? NULL : "the stack in /proc/PID/maps";
 }
 
 /* proc_pid_stat(5): fields 26, 27, and 45 to 51, of which 47 is start_brk. */
@@ -92,7 +124,6 @@ static const char *read_program(struct image *image, const struct injection *inj
         return "/proc/PID/auxv";
     size_t count = length / sizeof *auxv;
     image->vdso = auxv_value(auxv, count, AT_SYSINFO_EHDR);
-    image->loader = auxv_value(auxv, count, AT_BASE);
     image->is_privileged = auxv_value(auxv, count, AT_SECURE) != 0;
     uint64_t phdr = auxv_value(auxv, count, AT_PHDR), number = auxv_value(auxv, count, AT_PHNUM);
     snprintf(path, sizeof path, "/proc/%d/exe", injection->pid);
@@ -103,7 +134,8 @@ static const char *read_program(struct image *image, const struct injection *inj
     if (number == 0 || number > PHDRS_MAX ||
         !injection_read(injection, phdr, phdrs, number * sizeof *phdrs))
         return "the program's headers in its memory";
-    uint64_t low = UINT64_MAX, high = 0, align = PAGE_BYTES, bias = 0;
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t low = UINT64_MAX, high = 0, align = page_bytes, bias = 0;
     for (size_t i = 0; i < number; i++) {
         const Elf64_Phdr *part = &phdrs[i];
         if (part->p_type != PT_LOAD)
@@ -118,9 +150,9 @@ static const char *read_program(struct image *image, const struct injection *inj
         return "the program's segments";
     image->is_movable = header.e_type == ET_DYN;
     image->program_align = align;
-    image->program_start = (bias + low) & ~(uint64_t)(PAGE_BYTES - 1);
-    image->program_end = (bias + high + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
-    return NULL;
+    return find_parts(image, (bias + low) & ~(page_bytes - 1),
+                      (bias + high + page_bytes - 1) & ~(page_bytes - 1),
+                      auxv_value(auxv, count, AT_BASE));
 }
 
 const char *image_read(struct image *image, const struct injection *injection) {

@@ -11,19 +11,33 @@
 
 enum { IMAGE_VMAS_MAX = 512 };
 
+/* In the order in which they can be moved: each to a place that those before it have left. */
+enum image_part {
+    PART_KERNELS, /* [vvar], [vdso] and their like */
+    PART_LOADER,
+    PART_PROGRAM,
+    PART_STACK,
+    IMAGE_PARTS,
+    PART_FIXED = IMAGE_PARTS, /* [vsyscall] and what else stays */
+};
+
 struct image_vma {
     uint64_t start, end;
-    bool is_stack, is_kernels; /* [vvar], [vdso] and their like */
+    enum image_part part;
+    bool is_code;    /* of a file, and never written to */
+    uint64_t offset; /* in the file */
 };
 
 struct image {
     struct image_vma vmas[IMAGE_VMAS_MAX];
     int vma_count;
-    uint64_t stack_start, stack_end;
-    uint64_t program_start, program_end, program_align;
+    /* Without its brk heap, which has not begun. Both 0 where there is no such part. */
+    struct {
+        uint64_t start, end;
+    } parts[IMAGE_PARTS];
+    uint64_t program_align;
     bool is_movable;    /* ET_DYN: a PIE, or a program that brings its own loader */
     uint64_t vdso;      /* 0 where there is none */
-    uint64_t loader;    /* the same */
     bool is_privileged; /* it gained something at the exec (getauxval(3): AT_SECURE) */
     /* /proc/PID/stat: what PR_SET_MM_MAP wants to hear again. */
     uint64_t start_code, end_code, start_data, end_data;

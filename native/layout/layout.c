@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../exec/child.h"
@@ -27,55 +26,15 @@
 #define PR_SET_PTRACER 0x59616d61
 #endif
 
-/* arch/x86/mm/mmap.c: the mmap area begins the stack limit and the guard gap below this. */
-static const uint64_t task_size = 0x7ffffffff000, stack_guard_gap = 1 << 20;
-
-__attribute__((format(printf, 2, 3))) static int refuse(char reason[LAYOUT_REASON_BYTES],
-                                                        const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(reason, LAYOUT_REASON_BYTES, format, arguments);
-    va_end(arguments);
-    return -1;
-}
-
-int layout_read_key(const char *file, const char *group, unsigned char key[KEY_BYTES],
-                    char reason[LAYOUT_REASON_BYTES]) {
-    struct stat status;
-    unsigned char bytes[KEY_BYTES + 1];
-    int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (descriptor < 0)
-        return refuse(reason, "the layout key %s: %s; make one with `ksmrun layout key`", file,
-                      strerror(errno));
-    bool is_known = fstat(descriptor, &status) == 0;
-    ssize_t length = read(descriptor, bytes, sizeof bytes);
-    close(descriptor);
-    if (!is_known || length != KEY_BYTES)
-        return refuse(reason,
-                      "the layout key %s is not %d bytes long; make one with `ksmrun layout "
-                      "key`",
-                      file, KEY_BYTES);
-    if ((status.st_mode & 077) != 0 || (status.st_uid != 0 && status.st_uid != geteuid()))
-        return refuse(
-            reason,
-            "the layout key %s can be read by others (mode %04o, owner %u); chmod 400 it, "
-            "and make a new one, as it may be known",
-            file, (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid);
-    if (group == NULL)
-        memcpy(key, bytes, KEY_BYTES);
-    else
-        hmac_sha256(bytes, KEY_BYTES, group, strlen(group), key);
-    explicit_bzero(bytes, sizeof bytes);
-    return 0;
-}
-
 /* Bottom-up from a place that everybody knows, without randomisation (mm/util.c: mmap_is_legacy).
  */
 static bool has_legacy_layout(void) {
     char text[16];
-    int now = personality(0xffffffff);
-    bool is_set = procfile_read("/proc/sys/vm/legacy_va_layout", text, sizeof text) > 0;
-    return (now != -1 && (now & ADDR_COMPAT_LAYOUT) != 0) || (is_set && text[0] != '0');
+    /* Read and not asked for: a filter may end those who ask. */
+    if (procfile_read("/proc/self/personality", text, sizeof text) > 0 &&
+        (strtoul(text, NULL, 16) & ADDR_COMPAT_LAYOUT) != 0)
+        return true;
+    return procfile_read("/proc/sys/vm/legacy_va_layout", text, sizeof text) > 0 && text[0] != '0';
 }
 
 /* Without /proc, or with that of another PID namespace, another process would be moved. */
@@ -88,66 +47,74 @@ static bool has_own_proc(void) {
     return strtol(link, NULL, 10) == getpid();
 }
 
-/* A seccomp filter in force may answer the calls that move a program with an error, when it is too
- * late, or with the end of the caller: so a child makes them first. */
-static bool filter_lets_move(void) {
-    struct rlimit stack;
+/* The calls that move a program, tried by a child where a seccomp filter is in force: it may answer
+ * them with an error, when it is too late, or with the end of the caller. */
+static bool filter_lets(bool (*try_calls)(void)) {
     if (!merge_is_filtered())
         return true;
     pid_t child = child_fork();
-    if (child == 0) {
-        size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
-        int now = personality(0xffffffff), flags = MAP_PRIVATE | MAP_ANONYMOUS;
-        char *from = mmap(NULL, 2 * bytes, PROT_READ | PROT_EXEC, flags, -1, 0);
-        bool works =
-            now != -1 && personality((unsigned long)now | ADDR_NO_RANDOMIZE) != -1 &&
-            personality((unsigned long)now) != -1 && getrlimit(RLIMIT_STACK, &stack) == 0 &&
-            prlimit(0, RLIMIT_STACK, &stack, NULL) == 0 && from != MAP_FAILED &&
-            mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, from + bytes) == from + bytes;
-        _exit(works ? 0 : 1);
-    }
+    if (child == 0)
+        _exit(try_calls() ? 0 : 1);
     return child > 0 && child_wait(child) == 0;
 }
 
-/* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised. */
-static int arrange(struct arranged *arranged, char reason[LAYOUT_REASON_BYTES]) {
+static bool try_moving(void) {
+    size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    /* Its answer does not matter (announce.c), but that it answers does. */
+    int file = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (file >= 0)
+        close(file);
+    char *from = mmap(NULL, 2 * bytes, PROT_READ | PROT_EXEC, flags, -1, 0);
+    return from != MAP_FAILED && (madvise(from, bytes, MADV_UNMERGEABLE) == 0 || errno == EINVAL) &&
+           mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, from + bytes) == from + bytes;
+}
+
+static bool try_arranging(void) {
     struct rlimit stack;
-    int before = personality(0xffffffff);
-    if (before < 0 || getrlimit(RLIMIT_STACK, &stack) != 0)
-        return refuse(reason,
-                      "personality or stack limit cannot be read (%s); allow personality in "
-                      "the seccomp profile",
-                      strerror(errno));
-    arranged->personality = (unsigned long)before;
-    arranged->was_privileged = getuid() != geteuid() || getgid() != getegid();
-    arranged->stack_soft_bytes = stack.rlim_cur;
-    arranged->stack_hard_bytes = stack.rlim_max;
-    rlim_t wanted = task_size - arranged->mmap_top - stack_guard_gap;
-    if (stack.rlim_max != RLIM_INFINITY && stack.rlim_max < wanted)
-        return refuse(reason,
-                      "the hard stack limit is %llu KiB, and the mmap area is placed by a "
-                      "soft one of %llu KiB; raise it (ulimit -Hs unlimited)",
-                      (unsigned long long)stack.rlim_max / 1024, (unsigned long long)wanted / 1024);
-    stack.rlim_cur = wanted;
-    if (personality(arranged->personality | ADDR_NO_RANDOMIZE) < 0)
-        return refuse(reason,
-                      "personality(ADDR_NO_RANDOMIZE) is refused (%s); allow it in the "
-                      "seccomp profile",
-                      strerror(errno));
-    if (setrlimit(RLIMIT_STACK, &stack) == 0)
-        return 0;
-    int error = errno;
-    personality(arranged->personality);
-    return refuse(reason,
-                  "the stack limit cannot be set (%s); allow prlimit64 in the seccomp "
-                  "profile",
-                  strerror(error));
+    int now = personality(0xffffffff);
+    return now != -1 && personality((unsigned long)now | ADDR_NO_RANDOMIZE) != -1 &&
+           personality((unsigned long)now) != -1 && getrlimit(RLIMIT_STACK, &stack) == 0 &&
+           prlimit(0, RLIMIT_STACK, &stack, NULL) == 0;
+}
+
+/* valgrind keeps a limit to itself, and the kernel would put the mmap area where the old one says.
+ */
+static bool is_stack_limit(rlim_t soft_bytes) {
+    static const char name[] = "Max stack size";
+    char text[2048];
+    if (procfile_read("/proc/self/limits", text, sizeof text) < 0)
+        return false;
+    const char *row = strstr(text, name);
+    return row != NULL && strtoull(row + sizeof name - 1, NULL, 10) == soft_bytes;
 }
 
 static void undo(const struct arranged *arranged) {
     struct rlimit stack = {arranged->stack_soft_bytes, arranged->stack_hard_bytes};
     personality(arranged->personality);
     setrlimit(RLIMIT_STACK, &stack);
+}
+
+/* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised.
+ * Returns false where that cannot be had, with all as it was: default profiles of containers deny
+ * that personality, and a hard limit may be too low. */
+static bool arrange(struct arranged *arranged, const struct machine *machine, uint64_t mmap_top) {
+    struct rlimit stack;
+    rlim_t wanted = machine->stack_top - mmap_top - machine->stack_guard_gap;
+    int before = filter_lets(try_arranging) ? personality(0xffffffff) : -1;
+    if (before < 0 || getrlimit(RLIMIT_STACK, &stack) != 0 ||
+        (stack.rlim_max != RLIM_INFINITY && stack.rlim_max < wanted))
+        return false;
+    arranged->personality = (unsigned long)before;
+    arranged->stack_soft_bytes = stack.rlim_cur;
+    arranged->stack_hard_bytes = stack.rlim_max;
+    stack.rlim_cur = wanted;
+    if (personality(arranged->personality | ADDR_NO_RANDOMIZE) < 0)
+        return false;
+    if (setrlimit(RLIMIT_STACK, &stack) == 0 && is_stack_limit(wanted))
+        return true;
+    undo(arranged);
+    return false;
 }
 
 /* The number of PR_SET_MM_MAP is only answered by kernels with CONFIG_CHECKPOINT_RESTORE. */
@@ -212,41 +179,91 @@ static int start_mover(struct mover *mover) {
     return answer;
 }
 
-int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
-                 char reason[LAYOUT_REASON_BYTES]) {
-#if !defined(__x86_64__)
-    return refuse(reason, "shared layouts are for x86_64 so far; start it with --layout=random");
-#endif
+/* Whether a program that is traced by us gains at exec what its file gives (execve(2)), or cannot
+ * gain anything. */
+static bool exec_keeps_privilege(void) {
+    enum { CAP_SYS_PTRACE_BIT = 19 };
+    char status[4096];
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1)
+        return true;
+    const char *effective = procfile_read("/proc/self/status", status, sizeof status) < 0
+                                ? NULL
+                                : strstr(status, "\nCapEff:");
+    return effective != NULL &&
+           (strtoull(effective + strlen("\nCapEff:"), NULL, 16) >> CAP_SYS_PTRACE_BIT & 1) != 0;
+}
+
+static int check_place(const struct layout_request *request, const struct machine *machine,
+                       char reason[REASON_BYTES]) {
+    if (!bases_have_room(machine))
+        return refuse(reason,
+                      "this kernel's addresses have %d bits, with pages of %llu KiB, which is too "
+                      "little room for secrets; start it with --layout=random",
+                      machine->address_bits, (unsigned long long)machine->page_bytes / 1024);
     if (child_would_be_init())
         return refuse(reason, "the helper that moves the program would be the first process of the "
                               "new PID namespace; use `unshare --fork`");
     if (!has_own_proc())
         return refuse(reason, "/proc is not mounted, or not for this PID namespace; mount it "
                               "(unshare --mount-proc)");
-    if (!filter_lets_move())
-        return refuse(reason, "a seccomp filter denies a call that moves a program; allow mmap, "
-                              "mremap, personality, prctl, prlimit64 and ptrace");
+    if (!filter_lets(try_moving))
+        return refuse(reason, "a seccomp filter denies a call that moves a program; allow madvise, "
+                              "mmap, mremap, openat, prctl, prlimit64 and ptrace");
     if (has_legacy_layout())
         return refuse(reason, "the legacy address layout is on, which nothing makes secret; set "
                               "vm.legacy_va_layout to 0, leave `setarch -L` out");
     if (!can_tell_kernel())
         return refuse(reason, "this kernel has no PR_SET_MM_MAP (CONFIG_CHECKPOINT_RESTORE), or a "
                               "seccomp filter refuses it; allow prctl 35");
-    if (target_may_move(command, reason, LAYOUT_REASON_BYTES) != 0)
+    if (request->scope == SCOPE_TREE && !exec_keeps_privilege())
+        return refuse(reason, "followed to all it starts, programs would lose what they gain at "
+                              "exec (setuid, capabilities); use --layout-scope=program, give it "
+                              "CAP_SYS_PTRACE, or set no_new_privs");
+    return target_may_move(request->command, reason);
+}
+
+/* By reservation it is the whole address space that grows. */
+static int check_space(const struct machine *machine, char reason[REASON_BYTES]) {
+    struct rlimit space, stack;
+    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur == RLIM_INFINITY &&
+        getrlimit(RLIMIT_STACK, &stack) == 0 && bases_can_reserve(machine, stack.rlim_cur))
+        return 0;
+    return refuse(reason, "the address space is limited (ulimit -v) or has too little room beside "
+                          "the stack, and its personality or hard stack limit leave no other way "
+                          "than to reserve a part of it; lift one of the limits");
+}
+
+int layout_begin(const struct layout_request *request, const unsigned char key[KEY_BYTES],
+                 char reason[REASON_BYTES]) {
+    const struct machine machine = machine_here();
+    if (check_place(request, &machine, reason) != 0)
         return -1;
-    struct mover mover = {.command = command};
+    struct mover mover = {
+        .machine = machine,
+        .scope = request->scope,
+        .exec_keeps_privilege = exec_keeps_privilege(),
+        .require = request->require,
+        .quiet = request->quiet,
+        .was_privileged = getuid() != geteuid() || getgid() != getegid(),
+    };
     memcpy(mover.key, key, KEY_BYTES);
-    mover.arranged.mmap_top = bases_derive(key, "", 0, 0).mmap_top;
-    if (arrange(&mover.arranged, reason) != 0)
+    mover.is_arranged =
+        arrange(&mover.arranged, &machine, bases_by_limit(&machine, key, "", 0).mmap_top);
+    if (!mover.is_arranged && check_space(&machine, reason) != 0)
         return -1;
     int error = start_mover(&mover);
     explicit_bzero(mover.key, sizeof mover.key);
     if (error == 0)
         return 0;
-    undo(&mover.arranged);
+    if (mover.is_arranged)
+        undo(&mover.arranged);
+    if (error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM)
+        return refuse(reason,
+                      "the helper that moves the program cannot be started (%s); raise the limits "
+                      "of processes and descriptors (ulimit -u and -n)",
+                      strerror(error));
     return refuse(reason,
                   "this process may not be traced (%s); allow ptrace in the seccomp profile, "
-                  "and kernel.yama.ptrace_scope of 0 or 1; a debugger or strace on it is in "
-                  "the way too",
+                  "set kernel.yama.ptrace_scope to 0 or 1, or take the debugger or strace off it",
                   strerror(error));
 }

@@ -6,18 +6,21 @@
 #ifndef KSMRUN_LAYOUT_H
 #define KSMRUN_LAYOUT_H
 
+#include <stdbool.h>
+
 #include "bases.h"
+#include "mover.h"
+#include "reason.h"
 
-enum { LAYOUT_REASON_BYTES = 512 };
+struct layout_request {
+    const char *command; /* for messages, and to look at its file */
+    enum scope scope;
+    bool require, quiet; /* of what is found out after the exec */
+};
 
-/* Reads a key of KEY_BYTES that nobody else can read; with a group, derives the group's from it.
- * Returns 0, or -1 with the reason, which ends with what to do. */
-int layout_read_key(const char *file, const char *group, unsigned char key[KEY_BYTES],
-                    char reason[LAYOUT_REASON_BYTES]);
-
-/* Makes the next exec of this process take the layout. command is for messages. Returns 0, or -1
- * with the reason: then everything is as it was, and the exec gets the kernel's own layout. */
-int layout_begin(const char *command, const unsigned char key[KEY_BYTES],
-                 char reason[LAYOUT_REASON_BYTES]);
+/* Makes the next exec of this process take the layout. Returns 0, or -1 with the reason: then
+ * everything is as it was, and the exec gets the kernel's own layout. */
+int layout_begin(const struct layout_request *request, const unsigned char key[KEY_BYTES],
+                 char reason[REASON_BYTES]);
 
 #endif

@@ -9,9 +9,10 @@
 
 #include "../exec/procfile.h"
 
+/* wait4(child, NULL, __WALL, NULL), again after EINTR; rt_sigtimedwait(set, NULL, zero, 8);
+ * rt_sigprocmask(SIG_SETMASK, mask, NULL, 8); all registers as an exec leaves them; on to the
+ * program. */
 #if defined(__x86_64__)
-/* wait4(child, NULL, __WALL, NULL), again after EINTR; rt_sigprocmask(SIG_SETMASK, mask, NULL, 8);
- * all registers as an exec leaves them; on to the program. */
 __asm__(".pushsection .rodata\n"
         "reap_code:\n"
         "1: mov $61, %eax\n"
@@ -49,8 +50,54 @@ __asm__(".pushsection .rodata\n"
         "reap_zero: .quad 0, 0\n"
         "reap_end:\n"
         ".popsection\n");
+#else
+/* A register has to hold where to go on: x17 is one that any branch may change (AAPCS64: IP1).
+ * `ret` is the branch that may lead anywhere under BTI. */
+__asm__(".pushsection .rodata\n"
+        ".balign 8\n"
+        "reap_code:\n"
+        "1: mov x8, #260\n"
+        "   ldr x0, reap_child\n"
+        "   mov x1, xzr\n"
+        "   mov x2, #0x40000000\n"
+        "   mov x3, xzr\n"
+        "   svc #0\n"
+        "   cmn x0, #4\n"
+        "   b.eq 1b\n"
+        "   mov x8, #137\n"
+        "   adr x0, reap_set\n"
+        "   mov x1, xzr\n"
+        "   adr x2, reap_zero\n"
+        "   mov x3, #8\n"
+        "   svc #0\n"
+        "   mov x8, #135\n"
+        "   mov x0, #2\n"
+        "   adr x1, reap_mask\n"
+        "   mov x2, xzr\n"
+        "   mov x3, #8\n"
+        "   svc #0\n"
+        "   ldr x17, reap_entry\n"
+        "   mov x0, xzr\n"
+        "   mov x1, xzr\n"
+        "   mov x2, xzr\n"
+        "   mov x3, xzr\n"
+        "   mov x8, xzr\n"
+        "   ret x17\n"
+        ".balign 8\n"
+        "reap_entry: .quad 0\n"
+        "reap_mask: .quad 0\n"
+        "reap_child: .quad 0\n"
+        "reap_set: .quad 0\n"
+        "reap_zero: .quad 0, 0\n"
+        "reap_end:\n"
+        ".popsection\n");
+#endif
+/* Of this file: without that gcc would ask a global offset table, in which GNU ld puts all of a
+ * section's local symbols at its start (aarch64). */
+#pragma GCC visibility push(hidden)
 extern const unsigned char reap_code[], reap_entry[], reap_mask[], reap_child[], reap_set[],
     reap_end[];
+#pragma GCC visibility pop
 
 static uint64_t bit(int signal) {
     return (uint64_t)1 << (signal - 1);
@@ -69,34 +116,26 @@ static bool has_pending(pid_t pid, int signal) {
 }
 
 const char *reap_first(struct injection *injection, pid_t child, uint64_t address) {
-    enum { PAGE_BYTES = 4096 };
-    unsigned char page[PAGE_BYTES] = {0};
+    enum { CODE_BYTES = 4096 };
+    unsigned char page[CODE_BYTES] = {0};
     uint64_t number = (uint64_t)child,
              set = has_pending(injection->pid, SIGCHLD) ? 0 : bit(SIGCHLD);
     memcpy(page, reap_code, (size_t)(reap_end - reap_code));
-    memcpy(page + (reap_entry - reap_code), &injection->registers.rip, sizeof number);
+    memcpy(page + (reap_entry - reap_code), &PROGRAM_COUNTER(injection->registers), sizeof number);
     memcpy(page + (reap_mask - reap_code), &injection->signal_mask, sizeof number);
     memcpy(page + (reap_child - reap_code), &number, sizeof number);
     memcpy(page + (reap_set - reap_code), &set, sizeof set);
-    const uint64_t arguments[6] = {
-        address,      PAGE_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-        (uint64_t)-1, 0};
-    if ((uint64_t)inject(injection, SYS_mmap, arguments) != address)
+    uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | (address == 0 ? 0 : MAP_FIXED);
+    const uint64_t arguments[6] = {address, CODE_BYTES, PROT_READ | PROT_EXEC, flags, (uint64_t)-1};
+    int64_t mapped = inject(injection, SYS_mmap, arguments);
+    if (mapped < 0 && mapped >= INJECT_LOST)
         return "mapping the page that waits for the helper";
-    /* Through /proc/PID/mem, which may write where the program may not (mem_rw in fs/proc/base.c).
-     */
+    address = (uint64_t)mapped;
+    /* Through /proc/PID/mem, which may write where the program may not (mem_rw in fs/proc/base.c),
+     * and sees to the instruction cache (copy_to_user_page in arch/arm64/mm/flush.c). */
     if (!injection_write(injection, address, page, sizeof page))
         return "writing the page that waits for the helper";
-    injection->registers.rip = address;
+    PROGRAM_COUNTER(injection->registers) = address;
     injection->signal_mask = ~(uint64_t)0;
     return NULL;
 }
-
-#else
-const char *reap_first(struct injection *injection, pid_t child, uint64_t address) {
-    (void)injection;
-    (void)child;
-    (void)address;
-    return "waiting for the helper on this machine";
-}
-#endif

@@ -10,8 +10,8 @@
 #include "../inject/inject.h"
 
 /* Makes the tracee, once it goes on, wait for this child of its, with all signals blocked, and only
- * then go on as injection has it. The page is mapped at the address. Returns NULL, or what failed.
- */
+ * then go on as injection has it. The page is mapped at the address; 0: where the kernel likes.
+ * Returns NULL, or what failed. */
 const char *reap_first(struct injection *injection, pid_t child, uint64_t address);
 
 #endif

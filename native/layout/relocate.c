@@ -1,6 +1,7 @@
 #include "relocate.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -8,87 +9,115 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "announce.h"
+
 enum { BLOCK_STEP = 64 * 1024, SCRATCH_BYTES = 1024, WORD = sizeof(uint64_t) };
 /* Where the kernel put vvar and vdso above the stack (before 6.13), they go here above the mmap
  * area, which grows down. */
 static const uint64_t kernels_gap = 2 << 20;
 
-#if defined(__x86_64__)
-#define STACK_POINTER(registers) ((registers).rsp)
-#define PROGRAM_COUNTER(registers) ((registers).rip)
-#else
-#define STACK_POINTER(registers) ((registers).sp)
-#define PROGRAM_COUNTER(registers) ((registers).pc)
-#endif
-
-/* By how much each part moves; 0: it stays. */
-struct deltas {
-    uint64_t program, kernels, stack;
-};
-
 struct relocation {
     struct injection *injection;
     const struct image *image;
-    struct deltas deltas;
+    uint64_t deltas[IMAGE_PARTS]; /* by how much each part moves; 0: it stays */
 };
 
 /* Congruent to where it was, by the largest alignment of its segments. */
 static uint64_t program_delta(const struct image *image, const struct bases *bases) {
     if (!image->is_movable)
         return 0;
-    uint64_t mask = image->program_align - 1;
-    return (bases->program & ~mask) + (image->program_start & mask) - image->program_start;
+    uint64_t start = image->parts[PART_PROGRAM].start, mask = image->program_align - 1;
+    return (bases->program & ~mask) + (start & mask) - start;
 }
 
-bool relocate_fits(const struct image *image, const struct bases *bases) {
-    uint64_t delta = program_delta(image, bases), bytes = image->program_end - image->program_start;
-    return !image->is_movable || (delta >= bytes && -delta >= bytes);
-}
-
-static uint64_t kernels_delta(const struct image *image, uint64_t mmap_top) {
-    for (int i = 0; i < image->vma_count; i++)
-        if (image->vmas[i].is_kernels && image->vmas[i].start >= mmap_top)
-            return mmap_top + kernels_gap - image->vmas[i].start;
-    return 0;
-}
-
-static bool is_within(uint64_t address, uint64_t start, uint64_t end) {
-    return address >= start && address < end;
-}
-
-static uint64_t delta_of(const struct relocation *relocation, uint64_t address) {
+/* By limit the kernel has put them there, but for what it had above the stack before 6.13. By
+ * reservation they go to the top of the mmap area, which lies lower. */
+static void place_kernels_and_loader(struct relocation *relocation, const struct bases *bases) {
     const struct image *image = relocation->image;
-    if (is_within(address, image->stack_start, image->stack_end + 1))
-        return relocation->deltas.stack;
-    if (is_within(address, image->program_start, image->program_end + 1))
-        return relocation->deltas.program;
-    for (int i = 0; i < image->vma_count; i++)
-        if (image->vmas[i].is_kernels &&
-            is_within(address, image->vmas[i].start, image->vmas[i].end))
-            return relocation->deltas.kernels;
-    return 0;
+    uint64_t start = image->parts[PART_KERNELS].start, end = image->parts[PART_KERNELS].end;
+    uint64_t *deltas = relocation->deltas, top = bases->mmap_top;
+    if (bases->reserve_end != 0) {
+        deltas[PART_KERNELS] = end == 0 ? 0 : top - end;
+        deltas[PART_LOADER] = image->parts[PART_LOADER].end == 0
+                                  ? 0
+                                  : top - (end - start) - image->parts[PART_LOADER].end;
+    } else if (start >= top) {
+        deltas[PART_KERNELS] = top + kernels_gap - start;
+    }
+}
+
+static enum image_part part_of(const struct image *image, uint64_t address) {
+    for (enum image_part part = 0; part < IMAGE_PARTS; part++) {
+        if (address >= image->parts[part].start && address < image->parts[part].end)
+            return part;
+    }
+    return PART_FIXED;
 }
 
 static uint64_t moved(const struct relocation *relocation, uint64_t address) {
-    return address + delta_of(relocation, address);
+    enum image_part part = part_of(relocation->image, address);
+    return part == PART_FIXED ? address : address + relocation->deltas[part];
 }
 
-static bool move_all(struct relocation *relocation) {
-    const struct image *image = relocation->image;
+/* The end of something may be the end of its part, where another may begin. */
+static uint64_t moved_end(const struct relocation *relocation, uint64_t address) {
+    return moved(relocation, address - 1) + 1;
+}
+
+static bool move_vmas(struct injection *injection, const struct image *image, enum image_part part,
+                      uint64_t from_delta, uint64_t to_delta) {
     for (int i = 0; i < image->vma_count; i++) {
         const struct image_vma *vma = &image->vmas[i];
-        uint64_t delta = delta_of(relocation, vma->start), bytes = vma->end - vma->start;
-        if (delta == 0)
+        if (vma->part != part)
             continue;
-        const uint64_t arguments[6] = {vma->start, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-                                       vma->start + delta};
-        struct injection *injection = relocation->injection;
-        if ((uint64_t)inject(injection, SYS_mremap, arguments) != vma->start + delta)
+        uint64_t from = vma->start + from_delta, to = vma->start + to_delta;
+        uint64_t bytes = vma->end - vma->start;
+        const uint64_t arguments[6] = {from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to};
+        if ((uint64_t)inject(injection, SYS_mremap, arguments) != to)
             return false;
-        if (is_within(injection->instruction, vma->start, vma->end))
-            injection->instruction += delta;
+        if (injection->instruction >= from && injection->instruction < from + bytes)
+            injection->instruction += to - from;
     }
     return true;
+}
+
+/* A part that would step on itself goes by way of a place where nothing is. */
+static bool move_part(const struct relocation *relocation, enum image_part part) {
+    const struct image *image = relocation->image;
+    uint64_t bytes = image->parts[part].end - image->parts[part].start;
+    uint64_t delta = relocation->deltas[part];
+    if (delta == 0)
+        return true;
+    if (delta >= bytes && -delta >= bytes)
+        return move_vmas(relocation->injection, image, part, 0, delta);
+    /* So far below a program and a stack there is nothing (bases.c has their windows). */
+    uint64_t hop = image->parts[part].end / 8 / BLOCK_STEP * BLOCK_STEP;
+    return move_vmas(relocation->injection, image, part, 0, -hop) &&
+           move_vmas(relocation->injection, image, part, -hop, delta);
+}
+
+/* What the kernel would still give out above the top of the mmap area. Not for KSM: before
+ * f5548c318d65 (6.1.161, 6.12.59, 6.17.9, 6.18) ksmd looked at each page of it. */
+static bool reserve(struct injection *injection, const struct bases *bases) {
+    uint64_t start = bases->mmap_top, bytes = bases->reserve_end - start;
+    const uint64_t mapping[6] = {
+        start,        bytes,
+        PROT_NONE,    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+        (uint64_t)-1, 0};
+    const uint64_t advice[6] = {start, bytes, MADV_UNMERGEABLE};
+    if ((uint64_t)inject(injection, SYS_mmap, mapping) != start)
+        return false;
+    int64_t result = inject(injection, SYS_madvise, advice);
+    return result == 0 || result == -EINVAL; /* no CONFIG_KSM */
+}
+
+static const char *move_all(const struct relocation *relocation, const struct bases *bases) {
+    for (enum image_part part = 0; part < IMAGE_PARTS; part++)
+        if (!move_part(relocation, part))
+            return "mremap";
+    if (bases->reserve_end != 0 && !reserve(relocation->injection, bases))
+        return "reserving what lies above the mmap area";
+    return NULL;
 }
 
 /* argc, argv, NULL, environment, NULL, auxiliary vector, AT_NULL and a word (x86-64 psABI 3.4.1).
@@ -101,7 +130,7 @@ struct block {
 /* Reads what lies from the stack pointer to the end of the stack, and finds the block in it. */
 static bool read_block(const struct relocation *relocation, struct block *block) {
     uint64_t start = STACK_POINTER(relocation->injection->registers);
-    size_t bytes = relocation->image->stack_end - start, words = bytes / WORD;
+    size_t bytes = relocation->image->parts[PART_STACK].end - start, words = bytes / WORD;
     block->words = malloc(bytes);
     if (block->words == NULL ||
         !injection_read(relocation->injection, start, block->words, words * WORD))
@@ -144,18 +173,20 @@ static uint64_t block_address(const struct relocation *relocation, const struct 
                               const struct bases *bases) {
     const struct image *image = relocation->image;
     uint64_t now = STACK_POINTER(relocation->injection->registers);
-    uint64_t used = image->stack_end - now;
+    uint64_t used = image->parts[PART_STACK].end - now;
     used = (used + BLOCK_STEP - 1) / BLOCK_STEP * BLOCK_STEP + bases->stack_offset;
     uint64_t wanted = bases->stack_top - used;
-    uint64_t lowest = image->stack_start + relocation->deltas.stack + SCRATCH_BYTES;
-    return wanted >= lowest && wanted + block->count * WORD <= now + relocation->deltas.stack
+    uint64_t lowest =
+        image->parts[PART_STACK].start + relocation->deltas[PART_STACK] + SCRATCH_BYTES;
+    return wanted >= lowest && wanted + block->count * WORD <= now + relocation->deltas[PART_STACK]
                ? wanted
-               : now + relocation->deltas.stack;
+               : now + relocation->deltas[PART_STACK];
 }
 
 static bool write_block(const struct relocation *relocation, const struct block *block,
                         uint64_t address) {
-    uint64_t before = STACK_POINTER(relocation->injection->registers) + relocation->deltas.stack;
+    uint64_t before =
+        STACK_POINTER(relocation->injection->registers) + relocation->deltas[PART_STACK];
     size_t bytes = block->count * WORD;
     void *zeros = calloc(1, bytes);
     bool is_written = zeros != NULL &&
@@ -172,16 +203,16 @@ static bool tell_kernel(const struct relocation *relocation, const struct block 
     const struct image *image = relocation->image;
     struct prctl_mm_map map = {
         .start_code = moved(relocation, image->start_code),
-        .end_code = moved(relocation, image->end_code),
+        .end_code = moved_end(relocation, image->end_code),
         .start_data = moved(relocation, image->start_data),
-        .end_data = moved(relocation, image->end_data),
+        .end_data = moved_end(relocation, image->end_data),
         .start_brk = brk,
         .brk = brk,
         .start_stack = address,
         .arg_start = moved(relocation, image->arg_start),
-        .arg_end = moved(relocation, image->arg_end),
+        .arg_end = moved_end(relocation, image->arg_end),
         .env_start = moved(relocation, image->env_start),
-        .env_end = moved(relocation, image->env_end),
+        .env_end = moved_end(relocation, image->env_end),
         .auxv = (void *)(address + block->auxv * WORD),
         .auxv_size = (uint32_t)(block->auxv_count * WORD),
         .exe_fd = (uint32_t)-1,
@@ -203,29 +234,29 @@ static bool undo_arranged(const struct relocation *relocation, const struct arra
 
 const char *relocate(struct injection *injection, const struct image *image,
                      const struct bases *bases, const struct arranged *arranged) {
-    struct relocation relocation = {
-        .injection = injection,
-        .image = image,
-        .deltas = {.program = program_delta(image, bases),
-                   .kernels = kernels_delta(image, arranged->mmap_top),
-                   .stack = bases->stack_top - image->stack_end},
-    };
+    struct relocation relocation = {.injection = injection, .image = image};
+    relocation.deltas[PART_PROGRAM] = program_delta(image, bases);
+    relocation.deltas[PART_STACK] = bases->stack_top - image->parts[PART_STACK].end;
+    place_kernels_and_loader(&relocation, bases);
     struct block block = {0};
     const char *failed = NULL;
     if (!read_block(&relocation, &block))
         failed = "reading the arguments on the stack";
-    else if (!move_all(&relocation))
-        failed = "mremap";
+    else
+        failed = move_all(&relocation, bases);
     if (failed == NULL) {
         uint64_t address = block_address(&relocation, &block, bases);
-        uint64_t brk = moved(&relocation, image->program_end) +
+        uint64_t brk = moved_end(&relocation, image->parts[PART_PROGRAM].end) +
                        (image->is_movable ? bases->brk_offset : bases->brk_low_offset);
         move_pointers(&relocation, &block);
         if (!write_block(&relocation, &block, address))
             failed = "writing the arguments to the stack";
         else if (!tell_kernel(&relocation, &block, address, brk))
             failed = "prctl(PR_SET_MM_MAP)";
-        else if (!undo_arranged(&relocation, arranged))
+        else if (!announce_code(injection, image, relocation.deltas[PART_PROGRAM],
+                                (address - SCRATCH_BYTES) & ~(uint64_t)63))
+            failed = "mapping its code again";
+        else if (arranged != NULL && !undo_arranged(&relocation, arranged))
             failed = "putting personality and stack limit back";
         PROGRAM_COUNTER(injection->registers) =
             moved(&relocation, PROGRAM_COUNTER(injection->registers));

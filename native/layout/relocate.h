@@ -9,17 +9,13 @@
 
 /* What was done to the process before its exec, and is to be undone after it. */
 struct arranged {
-    uint64_t mmap_top;
     unsigned long personality;
-    bool was_privileged; /* user and effective user differed before */
     uint64_t stack_soft_bytes, stack_hard_bytes;
 };
 
-/* Returns NULL, or what failed: the program must be killed then, as it is half moved. */
+/* arranged is NULL where nothing was. Returns NULL, or what failed: the program must be killed
+ * then, as it is half moved. */
 const char *relocate(struct injection *injection, const struct image *image,
                      const struct bases *bases, const struct arranged *arranged);
-
-/* Whether the program can be moved there without stepping on itself. */
-bool relocate_fits(const struct image *image, const struct bases *bases);
 
 #endif

@@ -16,7 +16,7 @@
 #include "../exec/search.h"
 
 /* fs/exec.c: exec_binprm follows so many interpreters. */
-enum { INTERPRETERS_MAX = 5, HEAD_BYTES = 256 };
+enum { INTERPRETERS_MAX = 5, HEAD_BYTES = 256, PATH_BYTES = PATH_MAX + 64 };
 
 #if defined(__x86_64__)
 enum { MACHINE = EM_X86_64 };
@@ -24,64 +24,86 @@ enum { MACHINE = EM_X86_64 };
 enum { MACHINE = EM_AARCH64 };
 #endif
 
-static int refuse(char *reason, size_t reason_bytes, const char *path, const char *what,
-                  const char *todo) {
-    snprintf(reason, reason_bytes, "%s %s; %s", path, what, todo);
-    return -1;
-}
-
-/* A tracer without privilege takes away what these files give (execve(2)). */
-static bool gains_privilege(const char *path, const struct stat *status) {
-    bool is_setgid = (status->st_mode & S_ISGID) != 0 && (status->st_mode & S_IXGRP) != 0;
-    if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1)
+/* Any process with no_new_privs of its own gains less than is said here. */
+static bool file_gains_privilege(const char *path) {
+    struct stat status;
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1 || stat(path, &status) != 0)
         return false;
-    return (status->st_mode & S_ISUID) != 0 || is_setgid ||
+    bool is_setgid = (status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0;
+    return (status.st_mode & S_ISUID) != 0 || is_setgid ||
            getxattr(path, "security.capability", NULL, 0) > 0;
 }
 
-static int check_file(const char *path, const unsigned char *head, ssize_t length, char *reason,
-                      size_t reason_bytes) {
-    struct stat status;
-    if (stat(path, &status) != 0)
+struct head {
+    unsigned char bytes[HEAD_BYTES];
+    ssize_t length;
+};
+
+static struct head read_head(const char *path) {
+    struct head head;
+    head.length = procfile_read(path, (char *)head.bytes, sizeof head.bytes);
+    return head;
+}
+
+/* Puts the interpreter that a script names in place of its path. Returns false where it is none. */
+static bool to_interpreter(const struct head *head, char path[PATH_BYTES]) {
+    if (head->length < 3 || head->bytes[0] != '#' || head->bytes[1] != '!')
+        return false;
+    const char *start = (const char *)head->bytes + 2;
+    start += strspn(start, " \t");
+    snprintf(path, PATH_BYTES, "%.*s", (int)strcspn(start, " \t\r\n"), start);
+    return true;
+}
+
+bool target_gains_privilege(const char *file) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s", file);
+    for (int depth = 0; depth <= INTERPRETERS_MAX; depth++) {
+        if (file_gains_privilege(path))
+            return true;
+        struct head head = read_head(path);
+        if (!to_interpreter(&head, path))
+            return false;
+    }
+    return false;
+}
+
+static int check_file(const char *path, const struct head *head, char reason[REASON_BYTES]) {
+    if (access(path, F_OK) != 0)
         return 0;
-    if (gains_privilege(path, &status))
-        return refuse(reason, reason_bytes, path,
-                      "changes user, group or capabilities at exec, which it would lose under a "
-                      "tracer",
-                      "start it with --layout=random");
+    if (file_gains_privilege(path))
+        return refuse(reason,
+                      "%s changes user, group or capabilities at exec, which it would lose under a "
+                      "tracer; start it with --layout=random",
+                      path);
     if (access(path, R_OK) != 0)
-        return refuse(reason, reason_bytes, path, "cannot be read, so its memory is hidden too",
-                      "chmod +r it");
-    if (length < 20 || memcmp(head, ELFMAG, SELFMAG) != 0)
+        return refuse(reason, "%s cannot be read, so its memory is hidden too; chmod +r it", path);
+    if (head->length < 20 || memcmp(head->bytes, ELFMAG, SELFMAG) != 0)
         return 0;
-    if (head[EI_CLASS] != ELFCLASS64 || (head[18] | head[19] << 8) != MACHINE)
-        return refuse(reason, reason_bytes, path,
-                      "is a 32-bit program or one of another machine, whose addresses have too few "
-                      "bits to keep secret",
-                      "start it with --layout=random");
+    if (head->bytes[EI_CLASS] != ELFCLASS64 || (head->bytes[18] | head->bytes[19] << 8) != MACHINE)
+        return refuse(reason,
+                      "%s is a 32-bit program or one of another machine, whose addresses have too "
+                      "few bits to keep secret; start it with --layout=random",
+                      path);
     return 0;
 }
 
-static int check_chain(char *path, size_t path_bytes, char *reason, size_t reason_bytes) {
+static int check_chain(char path[PATH_BYTES], char reason[REASON_BYTES]) {
     for (int depth = 0; depth <= INTERPRETERS_MAX; depth++) {
-        unsigned char head[HEAD_BYTES];
-        ssize_t length = procfile_read(path, (char *)head, sizeof head);
-        if (check_file(path, head, length, reason, reason_bytes) != 0)
+        struct head head = read_head(path);
+        if (check_file(path, &head, reason) != 0)
             return -1;
-        if (length < 3 || head[0] != '#' || head[1] != '!')
+        if (!to_interpreter(&head, path))
             return 0;
-        const char *start = (const char *)head + 2;
-        start += strspn(start, " \t");
-        snprintf(path, path_bytes, "%.*s", (int)strcspn(start, " \t\r\n"), start);
     }
     return 0;
 }
 
 /* Every file of that name in PATH: the exec goes on to the next where one cannot be run. */
-int target_may_move(const char *command, char *reason, size_t reason_bytes) {
-    char path[PATH_MAX];
+int target_may_move(const char *command, char reason[REASON_BYTES]) {
+    char path[PATH_BYTES];
     for (int index = 0; search_candidate(command, index, path, sizeof path); index++)
-        if (access(path, F_OK) == 0 && check_chain(path, sizeof path, reason, reason_bytes) != 0)
+        if (access(path, F_OK) == 0 && check_chain(path, reason) != 0)
             return -1;
     return 0;
 }

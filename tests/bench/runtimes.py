@@ -1,7 +1,10 @@
-"""What one address layout gains over plain merging: copies of real programs, and of runtimes with
-data full of pointers, started 1.3 s apart with other arguments. Root; KSM is put back.
+"""What merging saves on runtimes and servers, and what one address layout adds: copies of each,
+started 1.3 s apart with other arguments, through `ksmrun run`. Root; KSM is put back.
 
-.venv/bin/python tests/bench/runtimes.py [--copies N] [--json FILE] [NAME]...
+.venv/bin/python tests/bench/runtimes.py [--copies N] [--repeats N] [--json FILE] [NAME]...
+
+Each program's result is written to FILE as soon as it is there, beside what FILE holds of others;
+chart.py draws it. All programs are Debian's: what is not installed is named with its package.
 """
 
 from __future__ import annotations
@@ -9,147 +12,189 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import secrets
-import shutil
+import platform
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from ksmrun.facts.launcher import launcher_path
+import psutil
+from programs import PROGRAMS, Place, Program
+
 from ksmrun.host.borrow import borrowed
-from ksmrun.launch.fleet import Copy, Fleet, launcher_line, log_has
+from ksmrun.launch.fleet import Copy, Fleet
+from ksmrun.model import KsmrunError
 from ksmrun.observe.sampler import sample
 from ksmrun.observe.settle import has_settled
 
-STAGGER_SECONDS, READY_SECONDS, SETTLE_SECONDS, QUIET_SECONDS = 1.3, 180.0, 180.0, 5.0
+SCHEMA = "ksmrun-runtimes-1"
+STAGGER_SECONDS, READY_SECONDS, SETTLE_SECONDS, QUIET_SECONDS = 1.3, 180.0, 120.0, 5.0
 TUNABLES = {"run": "1", "pages_to_scan": "5000", "sleep_millisecs": "20", "use_zero_pages": "1"}
-FIRST_PORT = 31500
+ARMS = {"off": ["--merge=off"], "plain": [], "shared": ["--layout=shared"]}
 MIB = 1 << 20
-
-PYTHON = """
-import signal
-held = [{"number": n, "name": f"item {n}", "at": (n * 1.5, n * 2.5)} for n in range(100000)]
-print("ready", flush=True)
-signal.pause()
-"""
-PERL = """
-$| = 1;
-my @held = map { { number => $_, name => "item $_", at => [$_ * 1.5, $_ * 2.5] } } 1 .. 100000;
-print "ready\n";
-sleep 1 while 1;
-"""
-LUA = """
-local held = {}
-for n = 1, 100000 do held[n] = {number = n, name = "item " .. n, at = {n * 1.5, n * 2.5}} end
-print("ready") io.flush()
-os.execute("sleep 1000")
-"""
-PHP = """
-$held = [];
-for ($n = 0; $n < 100000; $n++)
-    $held[] = ["number" => $n, "name" => "item $n", "at" => [$n * 1.5, $n * 2.5]];
-echo "ready\n";
-while (true) sleep(60);
-"""
-NODE = """
-const held = [];
-for (let n = 0; n < 100000; n++)
-  held.push({number: n, name: `item ${n}`, at: [n * 1.5, n * 2.5]});
-console.log("ready");
-setInterval(() => {}, 60000);
-"""
 
 
 @dataclass(frozen=True)
-class Program:
-    """Its file, its command for a number that differs from copy to copy, and its ready line."""
+class Measured:
+    """One fleet when merging had settled. said: what ksmrun wrote of it, other than nothing."""
 
-    file: str
-    command: Callable[[int], list[str]]
-    ready: bytes = b"ready"
-
-
-PROGRAMS = {
-    "CPython": Program(sys.executable, lambda n: [sys.executable, "-c", PYTHON, str(n)]),
-    "Perl": Program("perl", lambda n: ["perl", "-e", PERL, str(n)]),
-    "Lua 5.4": Program("lua5.4", lambda n: ["lua5.4", "-e", LUA, str(n)]),
-    "PHP": Program("php", lambda n: ["php", "-r", PHP, "--", str(n)]),
-    "Node": Program("node", lambda n: ["node", "-e", NODE, str(n)]),
-    "DDNet": Program(
-        "/usr/games/DDNet-Server",
-        lambda n: [
-            *("/usr/games/DDNet-Server", "sv_ipv4only 1", "bindaddr 127.0.0.1"),
-            *(f"sv_port {FIRST_PORT + n}", "sv_register 0"),
-        ],
-        b"server: version",
-    ),
-    "OpenTTD": Program(
-        "/usr/games/openttd",
-        lambda n: ["/usr/games/openttd", f"-D127.0.0.1:{FIRST_PORT + n}", "-G42", "-g", "-dnet=3"],
-        b"Initializing UDP listeners",
-    ),
-}
+    anonymous_pss_bytes: int
+    rss_bytes: int
+    processes: int
+    settled: bool
+    settle_seconds: float
+    ksmd_cpu_seconds: float
+    same_addresses: bool
+    said: tuple[str, ...]
 
 
-def measure(program: Program, options: list[str], copies: int) -> int:
-    """Anonymous PSS of the fleet when merging has settled, in bytes."""
+def measure(
+    program: Program,
+    shared: Path,
+    options: list[str],
+    copies: int,
+    environment: Mapping[str, str] = os.environ,
+) -> Measured:
+    """Starts the copies as a user does, gives them their work, and waits for merging to settle."""
     with tempfile.TemporaryDirectory(prefix="ksmrun-bench-") as scratch, Fleet() as fleet:
+        # Every run has a layout of its own: a lucky or unlucky one shows as noise.
+        variables = {**environment, "KSMRUN_LAYOUT_DIR": f"{scratch}/layout"}
         started = time.monotonic()
-        for number in range(copies):
-            folder = Path(scratch) / str(number)
-            folder.mkdir()
-            line = launcher_line(launcher_path(), ["--quiet", *options], program.command(number))
-            fleet.start(Copy(line, folder, {**os.environ, "HOME": str(folder)}))
+        before = sample((), started)
+        places = [
+            Place(number, Path(scratch) / f"copy-{number}", shared) for number in range(copies)
+        ]
+        for place in places:
+            place.folder.mkdir()
+            program.prepare(place)
+            line = [str(ksmrun()), "run", *options, "--", *program.command(place)]
+            home = {**variables, "HOME": str(place.folder)}
+            fleet.start(Copy(tuple(os.fsencode(word) for word in line), place.folder, home))
             time.sleep(STAGGER_SECONDS)
-        fleet.wait_ready(log_has(program.ready), READY_SECONDS)
+        fleet.wait_ready(lambda log: program.ready in log.read_text("latin-1"), READY_SECONDS)
+        for place in places:
+            program.load(place)
         ready = time.monotonic()
         samples = [sample(fleet.pids, started)]
-        is_off = "--merge=off" in options
+        is_off, settled = "--merge=off" in options, False
         while time.monotonic() - ready < (QUIET_SECONDS if is_off else SETTLE_SECONDS):
             time.sleep(0.5)
             fleet.check_alive()
             samples.append(sample(fleet.pids, started))
-            if not is_off and has_settled(samples):
+            if not is_off and (settled := has_settled(samples)):
                 break
-        return samples[-1].pss_anonymous_bytes
+        last = samples[-1]
+        return Measured(
+            anonymous_pss_bytes=last.pss_anonymous_bytes,
+            rss_bytes=last.rss_bytes,
+            processes=last.processes,
+            settled=settled or is_off,
+            settle_seconds=round(time.monotonic() - ready, 1),
+            ksmd_cpu_seconds=(last.ksmd_cpu_seconds or 0) - (before.ksmd_cpu_seconds or 0),
+            same_addresses=len({addresses(pid) for pid in fleet.pids}) == 1,
+            said=tuple(sorted({line for place in places for line in own_lines(place)})),
+        )
 
 
-def main() -> None:
-    """Prints a table in Markdown."""
+def ksmrun() -> Path:
+    """The command beside this Python."""
+    return Path(sys.executable).with_name("ksmrun")
+
+
+def addresses(pid: int) -> tuple[str, str, str]:
+    """Where the program and its heap begin, and where its stack ends."""
+    folder = Path(f"/proc/{pid}")
+    lines = [line.split(maxsplit=5) for line in (folder / "maps").read_text().splitlines()]
+    # Of each name the first mapping; the stack's start depends on how far it grew.
+    ranges = {words[5]: words[0].split("-") for words in reversed(lines) if len(words) == 6}
+    program = ranges[str((folder / "exe").readlink())]
+    heap, stack = (ranges.get(name, ["", ""]) for name in ("[heap]", "[stack]"))
+    return program[0], heap[0], stack[1]
+
+
+def own_lines(place: Place) -> list[str]:
+    """What ksmrun said at the start of a copy."""
+    text = (place.folder / "log").read_text("latin-1")
+    return [line for line in text.splitlines() if line.startswith("ksmrun")]
+
+
+def version(program: Program) -> str:
+    """Debian's, or of another file what it says itself."""
+    asked = ["dpkg-query", "-W", "-f", "${Version}", program.package]
+    if "KSMRUN_BENCH_NODE" in os.environ and program.package == "nodejs":
+        asked = [program.file, "--version"]
+    return subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def host() -> dict[str, object]:
+    """What a reader needs to know about this machine."""
+    return {
+        "kernel": platform.release(),
+        "cpus": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+
+
+def row(name: str, arms: dict[str, list[Measured]]) -> str:
+    """One line of the table in Markdown; of repeats the median."""
+    off, plain, shared = (
+        statistics.median(run.anonymous_pss_bytes for run in arms[arm]) for arm in ARMS
+    )
+    cells = [name, f"{off / MIB:.0f}"]
+    for size in (plain, shared):
+        cells += [f"{size / MIB:.0f}", f"{1 - size / off:.0%}"]
+    cells[-1] = f"**{cells[-1]}**"
+    return f"| {' | '.join(cells)} |"
+
+
+def save(file: Path, name: str, result: dict[str, Any]) -> None:
+    """Puts one program's result into the file, in the order of the table."""
+    saved: dict[str, Any] = {"schema": SCHEMA, "programs": {}}
+    if file.exists():
+        saved = json.loads(file.read_text())
+    found = {**saved["programs"], name: result}
+    saved["programs"] = {title: found[title] for title in PROGRAMS if title in found}
+    file.write_text(json.dumps(saved, indent=1) + "\n")
+
+
+def main() -> int:
+    """Prints a table in Markdown. Returns the exit code."""
     parser = argparse.ArgumentParser(description="Plain merging against one address layout.")
     parser.add_argument("--copies", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=1, help="the table shows medians")
     parser.add_argument("--json", type=Path)
     parser.add_argument("name", nargs="*", help="all, unless named")
     arguments = parser.parse_args()
-    results = {}
+    if unknown := set(arguments.name) - set(PROGRAMS):
+        parser.error(f"no such program: {', '.join(unknown)}; there are {', '.join(PROGRAMS)}")
+    chosen = {name: PROGRAMS[name] for name in arguments.name or PROGRAMS}
+    missing = {p.package for p in chosen.values() if not Path(p.file).exists()}
+    if missing:
+        parser.error(f"not installed; to do: sudo apt-get install {' '.join(sorted(missing))}")
     print("| program | anonymous PSS, MiB | merging | saved | and one layout | saved |")
     print("|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder, borrowed(TUNABLES):
-        key = Path(folder) / "key"
-        key.touch(mode=0o600)
-        key.write_bytes(secrets.token_bytes(32))
-        shared = ["--layout=shared", f"--layout-key={key}"]
-        for name, program in PROGRAMS.items():
-            if arguments.name and name not in arguments.name:
-                continue
-            if shutil.which(program.file) is None:
-                print(f"| {name} | not installed | | | | |")
-                continue
-            off, plain, layout = (
-                measure(program, options, arguments.copies)
-                for options in (["--merge=off"], [], shared)
-            )
-            results[name] = {"off": off, "plain": plain, "layout": layout}
-            cells = [f"{off / MIB:.0f}"]
-            for size in (plain, layout):
-                cells += [f"{size / MIB:.0f}", f"**{1 - size / off:.0%}**"]
-            print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"copies": arguments.copies, "bytes": results}))
+    try:
+        for name, program in chosen.items():
+            arms: dict[str, list[Measured]] = {arm: [] for arm in ARMS}
+            with tempfile.TemporaryDirectory() as shared, borrowed(TUNABLES):
+                program.build(Path(shared))
+                for arm, options in list(ARMS.items()) * arguments.repeats:
+                    arms[arm].append(measure(program, Path(shared), options, arguments.copies))
+            print(row(name, arms), flush=True)
+            if arguments.json is not None:
+                runs = {arm: [asdict(run) for run in arms[arm]] for arm in ARMS}
+                about = {"copies": arguments.copies, "version": version(program), "host": host()}
+                save(arguments.json, name, {**about, "arms": runs})
+    except KsmrunError as error:
+        print(f"runtimes: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -43,14 +43,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         empty_app = Path(folder) / "empty.py"
         empty_app.write_text(EMPTY_APP)
+        key = Path(folder) / "key"
+        key.write_bytes(os.urandom(32))
+        key.chmod(0o400)
+        shared = [str(launcher_path()), "--quiet", "--layout=shared", f"--layout-key={key}"]
         commands = {
             "env true": ["env", "true"],
             "setpriv true": ["setpriv", "true"],
             "ksmrun-exec true": [str(launcher_path()), "--quiet", "true"],
+            "ksmrun-exec --layout=shared true": [*shared, "true"],
             "python3 -c pass": [sys.executable, "-c", "pass"],
             "empty typer app": [sys.executable, str(empty_app)],
             "ksmrun --version": [ksmrun, "--version"],
             "ksmrun run -- true": [ksmrun, "run", "--quiet", "--", "true"],
+            "ksmrun run --layout shared -- true": [
+                *(ksmrun, "run", "--quiet", "--layout=shared", "--", "true")
+            ],
         }
         subprocess.run(commands["ksmrun run -- true"], check=True)
         times: dict[str, list[float]] = {name: [] for name in commands}

@@ -40,23 +40,7 @@ echo "open=$(ksmrun-exec -- echo started 2>&1 | tr '\n' '|')"
 echo "verify=$(ksmrun-exec --verify -- sleep 1 2>&1 | tr '\n' '|')"
 sleep 1
 
-# One secret layout: two launches with other arguments lie alike, and a third with another key not.
-for key in /key /other; do
-    head -c 32 /dev/urandom >$key
-    chmod 400 $key
-done
-where() {
-    key=$1
-    shift
-    ksmrun-exec --merge=keep --layout=shared --layout-key="$key" -- "$@" 2>&1 | head -n 1
-}
-for kind in static glibc musl; do
-    [ -x /bin/where-$kind ] || continue
-    first=$(where /key where-$kind)
-    [ "$first" = "$(where /key where-$kind deep a b c d e f)" ] &&
-        [ "$first" != "$(where /other where-$kind)" ] && layout=yes || layout="no: $first"
-    echo "layout_$kind=$layout"
-done
+sh /layout.sh
 
 # Pairs of programs with equal pages: what they say after ksmd had its passes. Each pair has a seed.
 seed=0
@@ -137,6 +121,27 @@ for try in 1 2 3 4 5 6; do
     [ "$scanned" = unknown ] || break
 done
 echo "scanned_probe=$scanned after $try"
+
+# Who may trace decides who can be moved. Of each user: the exit code with --require, whether two
+# launches without it lie alike, and what the second said. Scope 3 stays until the guest ends.
+mkdir -p /etc
+echo root:x:0:0::/:/bin/sh >/etc/passwd
+echo nobody:x:65534:65534::/:/bin/sh >>/etc/passwd
+cp /key /key-nobody
+chown nobody /key-nobody
+scopes=/proc/sys/kernel/yama/ptrace_scope
+[ ! -e $scopes ] || for scope in 0 1 2 3; do
+    echo $scope >$scopes
+    for user in root:/key nobody:/key-nobody; do
+        by() { su -s /bin/sh "${user%:*}" -c "ksmrun-exec --merge=keep --layout=shared \
+            --layout-key=${user#*:} $1 -- where-glibc"; }
+        by --require >/dev/null 2>&1
+        code=$?
+        first=$(by 2>/dev/null | head -n 1)
+        [ "$first" = "$(by 2>/tmp/said | head -n 1)" ] && places=shared || places=own
+        echo "yama_${scope}_${user%:*}=$code $places $(tr '\n' '|' </tmp/said)"
+    done
+done
 echo "end=1"
 echo o >/proc/sysrq-trigger
 sleep 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from ksmrun.facts.launcher import LAUNCHER, launcher_path
@@ -12,7 +13,8 @@ from .kernels import unpack
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE.parent / "integration/programs"
-SOURCES = ("flag.c", "sweep.c", "where.c")
+WHERE, DISTURB = PROGRAMS / "where.c", HERE / "disturb.c"
+SOURCES = (PROGRAMS / "flag.c", PROGRAMS / "sweep.c", WHERE, HERE / "equal.c")
 # The kernel's headers, of which musl has none.
 HEADERS = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]
 SHIM = "libksmrun-preload.so"
@@ -25,8 +27,7 @@ def build_initrd(folder: Path) -> Path:
     root = folder / "root"
     libexec = LAUNCHER.parent
     add_base(root, Path("/bin/busybox"), launcher_path())
-    add_programs(root, "static", ["gcc", "-static"])
-    add_programs(root, "glibc", ["gcc"], libexec / "lib64" / SHIM)
+    add_glibc_programs(root, "gcc", libexec / "lib64" / SHIM)
     add_programs(root, "musl", ["musl-gcc", *HEADERS], libexec / "lib64" / SHIM)
     add_programs(root, "i386-static", [*M32, "-static"])
     add_programs(root, "i386", M32, libexec / "lib32" / SHIM)
@@ -41,7 +42,7 @@ def build_initrd(folder: Path) -> Path:
 
 
 def build_arm64_initrd(folder: Path) -> Path:
-    """The same, cross-built from the source tree; without musl, for which there is no compiler."""
+    """The same, cross-built from the source tree."""
     root, build = folder / "root", folder / "build"
     unpack("busybox-static:arm64", folder)
     compiler = "aarch64-linux-gnu-gcc"
@@ -51,11 +52,24 @@ def build_arm64_initrd(folder: Path) -> Path:
     subprocess.run([*configure, *options], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["cmake", "--build", build], check=True, stdout=subprocess.DEVNULL)
     add_base(root, next(folder.rglob("bin/busybox")), build / "ksmrun-exec")
-    add_programs(root, "static", [compiler, "-static"])
-    add_programs(root, "glibc", [compiler], build / "shim" / SHIM)
+    add_glibc_programs(root, compiler, build / "shim" / SHIM)
+    add_programs(root, "musl", arm64_musl(folder / "musl", compiler), build / "shim" / SHIM)
     libraries = ("/lib/ld-linux-aarch64.so.1", "/lib/libc.so.6", "/lib/libgcc_s.so.1")
     add_libraries(root, *libraries, prefix="/usr/aarch64-linux-gnu")
+    add_libraries(root, "/lib/ld-musl-aarch64.so.1", prefix=f"{folder}/musl/usr")
     return pack(root, folder / "initrd")
+
+
+def arm64_musl(folder: Path, compiler: str) -> list[str]:
+    """Debian's musl for arm64, as its own musl-gcc would use it."""
+    folder.mkdir()
+    for package in ("musl:arm64", "musl-dev:arm64"):
+        unpack(package, folder)
+    (specs,) = folder.rglob("musl-gcc.specs")
+    specs.write_text(specs.read_text().replace("/usr/", f"{folder}/usr/"))
+    headers = ["-idirafter", "/usr/aarch64-linux-gnu/include"]
+    # Those outside are functions of libgcc, which ask glibc.
+    return [compiler, f"-specs={specs}", "-mno-outline-atomics", *headers]
 
 
 def add_base(root: Path, busybox: Path, launcher: Path) -> None:
@@ -63,13 +77,28 @@ def add_base(root: Path, busybox: Path, launcher: Path) -> None:
     (root / "bin").mkdir(parents=True)
     shutil.copy(busybox, root / "bin/busybox")
     shutil.copy(launcher, root / "bin/ksmrun-exec")
+    shutil.copy(HERE / "layout.sh", root)
     shutil.copy(HERE / "guest.sh", root / "init")
     (root / "init").chmod(0o755)
 
 
-def add_programs(root: Path, kind: str, compiler: list[str], shim: Path | None = None) -> None:
+def add_glibc_programs(root: Path, compiler: str, shim: Path) -> None:
+    """In every way that a program can be linked."""
+    add_programs(root, "glibc", [compiler], shim)
+    add_programs(root, "static", [compiler, "-static"], sources=(*SOURCES, DISTURB))
+    add_programs(root, "no-pie", [compiler, "-no-pie"], sources=(WHERE,))
+    add_programs(root, "static-pie", [compiler, "-static-pie"], sources=(WHERE,))
+
+
+def add_programs(
+    root: Path,
+    kind: str,
+    compiler: list[str],
+    shim: Path | None = None,
+    sources: Sequence[Path] = SOURCES,
+) -> None:
     """The helper programs of one kind, and the shim that this kind can load."""
-    for source in (*(PROGRAMS / name for name in SOURCES), HERE / "equal.c"):
+    for source in sources:
         target = root / f"bin/{source.stem}-{kind}"
         subprocess.run([*compiler, "-O1", "-o", target, source], check=True)
     if shim is not None:

@@ -6,9 +6,11 @@ aarch64 with pages of 16 KiB.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGSEGV
 
 import pytest
 
@@ -18,7 +20,7 @@ from ksmrun.plan.mechanism import choose, is_never_scanned, obstacle_to_merging
 
 from .initrd import build_arm64_initrd, build_initrd
 from .kernels import ARM64_16K, CLOUD_AMD64
-from .matrix import ALL, ARM64, UML, Guest, Kernel, boot
+from .matrix import ALL, ARM64, PATCHED, UML, Guest, Kernel, boot
 
 FEW = {("5.10", CLOUD_AMD64), ("6.12", CLOUD_AMD64), ("7.3", CLOUD_AMD64), ("6.12", ARM64_16K)}
 
@@ -108,11 +110,9 @@ def test_launches(booted: tuple[Kernel, Guest]) -> None:
     """The launcher's flag arrives as the kernel has it; the shim's wherever there is the prctl."""
     kernel, guest = booted
     expected, values = Expected.of(kernel), guest.values
-    by_launcher, by_shim = ["static", "glibc"], ["glibc"]
-    if kernel[1] not in ARM64:
-        by_launcher, by_shim = [*by_launcher, "musl"], [*by_shim, "musl"]
-        if kernel[1] != UML:
-            by_launcher, by_shim = [*by_launcher, "i386-static", "i386"], [*by_shim, "i386"]
+    by_launcher, by_shim = ["static", "glibc", "musl"], ["glibc", "musl"]
+    if kernel[1] not in (*ARM64, UML):
+        by_launcher, by_shim = [*by_launcher, "i386-static", "i386"], [*by_shim, "i386"]
     arrives = expected.has_prctl and expected.kept_over_exec
     flags = {f"flag_{kind}": arrives for kind in by_launcher}
     flags |= {f"shim_{kind}": expected.has_prctl for kind in by_shim}
@@ -196,22 +196,90 @@ def test_map_count_with_the_shim(booted: tuple[Kernel, Guest]) -> None:
 def test_stress(booted: tuple[Kernel, Guest]) -> None:
     """Threads, forks and exits beside the sweeper."""
     kernel, guest = booted
-    kinds = {"glibc"} if kernel[1] in ARM64 else {"glibc", "musl"}
+    kinds = {"glibc", "musl"}
     if kernel[1] not in (*ARM64, UML):
         kinds.add("i386")
     seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("stress_")}
     assert seen == {f"{way}-{kind}": "yes" for way in ("mark", "join") for kind in kinds}
 
 
+PARTS = ("program", "local", "mmap", "brk", "vdso")
+# Those that are nowhere but where they were linked.
+FIXED = ("static", "no-pie")
+
+
 def test_layout(booted: tuple[Kernel, Guest]) -> None:
-    """The kernels before 6.13 have their vdso above the stack; user-mode-linux has no
-    PR_SET_MM_MAP.
-    """
+    """One layout for a key, another for another, and all else as without, on any page size."""
     kernel, guest = booted
-    kinds = {"static", "glibc"} if kernel[1] in ARM64 else {"static", "glibc", "musl"}
-    seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("layout_")}
-    assert set(seen) == kinds
-    if kernel[1] in (*ARM64, UML):
-        assert all("the layout is the kernel's own" in text for text in seen.values())
-    else:
-        assert set(seen.values()) == {"yes"}
+    seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("where_")}
+    kinds = {name.removesuffix("-plain") for name in seen if name.endswith("-plain")}
+    assert kinds == {"static", "glibc", "musl", "no-pie", "static-pie"}
+    assert kernel[1] != CLOUD_AMD64 or guest.values["huge"].startswith("[always]")
+    if kernel[1] == UML:
+        # It has no PR_SET_MM_MAP.
+        assert all("layout is the kernel's own" in seen[f"{kind}-first"] for kind in kinds)
+        return
+    for kind in kinds:
+        runs = ("plain", "first", "other", "longer", "deep", "init")
+        plain, first, other, *equal = (json.loads(seen[f"{kind}-{run}"]) for run in runs)
+        for run in equal:
+            assert [run[part] for part in PARTS] == [first[part] for part in PARTS], kind
+            assert run["random"] != first["random"]
+        for part in PARTS:
+            assert (first[part] == other[part]) is (part == "program" and kind in FIXED), part
+        for run in (first, other, *equal):
+            differing = {key for key in plain if run[key] != plain[key]}
+            assert differing <= {*PARTS, "random", "argc"}, kind
+
+
+def test_layout_through_a_script(booted: tuple[Kernel, Guest]) -> None:
+    """By reservation, so other addresses than without a shell, and as secret."""
+    kernel, guest = booted
+    if kernel[1] == UML:
+        return
+    if kernel[1] == ARM64_16K:
+        # Debian's has 47 bits of address, too few for a reservation.
+        assert "leave too little room" in guest.values["where_glibc-script"]
+        return
+    for kind in ("static", "glibc", "musl", "no-pie", "static-pie"):
+        runs = ("plain", "script", "script-longer", "script-deep", "script-other")
+        plain, first, longer, deep, other = (
+            json.loads(guest.values[f"where_{kind}-{run}"]) for run in runs
+        )
+        for run in (longer, deep):
+            assert [run[part] for part in PARTS] == [first[part] for part in PARTS], kind
+        for part in PARTS:
+            assert (first[part] == other[part]) is (part == "program" and kind in FIXED), part
+        differing = {key for key in plain if first[key] != plain[key]}
+        assert differing <= {*PARTS, "random", "argc"}, kind
+
+
+def test_processes_under_a_layout(booted: tuple[Kernel, Guest]) -> None:
+    """Stacks that overflow, threads, forty keys, and a helper that is killed at random moments."""
+    kernel, guest = booted
+    values = {k: v for k, v in guest.values.items() if k.startswith(("overflow_", "threads_"))}
+    assert {v for k, v in values.items() if k.startswith("overflow_")} == {str(128 + SIGSEGV)}
+    assert {v for k, v in values.items() if k.startswith("threads_")} == {"0"}
+    assert guest.values["started_static-pie"] == "40"
+    ran, killed, other = map(int, guest.values["disturbed_kill-helper"].split())
+    assert other == 0 and ran > 0 and (killed > 0 or kernel[1] == UML)
+    ran, killed, other = map(int, guest.values["disturbed_stop"].split())
+    assert (killed, other) == (0, 0) and ran > 0
+
+
+def test_yama(booted: tuple[Kernel, Guest]) -> None:
+    """Scopes 0 and 1 let the launcher name its helper, 2 wants CAP_SYS_PTRACE, 3 refuses all."""
+    kernel, guest = booted
+    seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("yama_")}
+    if kernel[1] in (PATCHED, UML):
+        assert not seen, "built without Yama"
+        return
+    assert set(seen) == {f"{scope}_{user}" for scope in range(4) for user in ("root", "nobody")}
+    for name, text in seen.items():
+        code, places, said = text.split(" ", maxsplit=2)
+        if int(name[0]) < 2 or name == "2_root":
+            assert (code, places, said) == ("0", "shared", ""), name
+        else:
+            assert (code, places, said.count("|")) == ("125", "own", 1), name
+            assert "the layout is the kernel's own" in said, name
+            assert "kernel.yama.ptrace_scope" in said, name

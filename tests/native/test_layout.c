@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../native/layout/bases.h"
-#include "../../native/layout/relocate.h"
 #include "../../native/layout/seeds.h"
 #include "../../native/layout/sha256.h"
 
@@ -39,78 +39,212 @@ static void test_hmac(void **state) {
 
 enum { KEYS = 4000, BITS_MIN = 28 };
 
-/* How many bits of a part take both values about equally often over many keys. */
-static int free_bits(const uint64_t *values) {
+/* How many bits of a part, counted from its lowest in such units, take both values about equally
+ * often over many keys. */
+static int free_bits(const uint64_t *values, uint64_t unit_bytes) {
+    uint64_t lowest = UINT64_MAX;
+    for (int i = 0; i < KEYS; i++)
+        lowest = values[i] < lowest ? values[i] : lowest;
     int bits = 0;
     for (int bit = 0; bit < 48; bit++) {
         int ones = 0;
         for (int i = 0; i < KEYS; i++)
-            ones += (values[i] >> bit & 1) != 0;
+            ones += ((values[i] - lowest) / unit_bytes >> bit & 1) != 0;
         bits += ones > KEYS * 2 / 5 && ones < KEYS * 3 / 5;
     }
     return bits;
 }
 
-static void test_entropy_and_windows(void **state) {
+struct space {
+    const char *name;
+    enum architecture architecture;
+    uint64_t page_bytes, stack_address;
+    int bits;
+    bool has_room;
+};
+
+enum { KIB = 1024 };
+
+/* All that arch/arm64/Kconfig has: CONFIG_ARM64_VA_BITS and what memory.h makes of 52. */
+static const struct space spaces[] = {
+    {"x86_64", X86_64, 4 * KIB, 0x7ffc12345678, 47, true},
+    {"aarch64, 4 KiB, 39 bits", AARCH64, 4 * KIB, 0x7fc1234567, 39, false},
+    {"aarch64, 4 KiB, 48 or 52 bits", AARCH64, 4 * KIB, 0xffffc1234567, 48, true},
+    {"aarch64, 16 KiB, 36 bits", AARCH64, 16 * KIB, 0xfc1234567, 36, false},
+    {"aarch64, 16 KiB, 47 or 52 bits", AARCH64, 16 * KIB, 0x7fffc1234567, 47, true},
+    {"aarch64, 16 KiB, 48 bits", AARCH64, 16 * KIB, 0xffffc1234567, 48, true},
+    {"aarch64, 64 KiB, 42 bits", AARCH64, 64 * KIB, 0x3ffc1234567, 42, false},
+    {"aarch64, 64 KiB, 48 or 52 bits", AARCH64, 64 * KIB, 0xffffc1234567, 48, true},
+};
+enum { SPACES = sizeof spaces / sizeof *spaces };
+
+static const uint64_t gib = (uint64_t)1 << 30, tib = (uint64_t)1 << 40;
+
+static struct machine machine_in(const struct space *space) {
+    return machine_of(space->architecture, space->page_bytes, space->stack_address);
+}
+
+static void random_key(unsigned char key[KEY_BYTES]) {
+    for (int i = 0; i < KEY_BYTES; i++)
+        key[i] = (unsigned char)(rand() >> 7);
+}
+
+static struct bases random_bases(const struct machine *machine) {
+    unsigned char key[KEY_BYTES];
+    random_key(key);
+    return bases_by_limit(machine, key, "id", 2);
+}
+
+static void test_machines(void **state) {
     (void)state;
+    for (int i = 0; i < SPACES; i++) {
+        struct machine machine = machine_in(&spaces[i]);
+        print_message("%s\n", spaces[i].name);
+        assert_int_equal(machine.address_bits, spaces[i].bits);
+        assert_int_equal(machine.stack_guard_gap, 256 * spaces[i].page_bytes);
+        assert_int_equal(bases_have_room(&machine), spaces[i].has_room);
+        /* A program that a shared layout started finds the same, for programs that it starts. */
+        struct bases bases = random_bases(&machine);
+        if (spaces[i].has_room) {
+            struct machine again =
+                machine_of(spaces[i].architecture, spaces[i].page_bytes, bases.stack_top - 16);
+            assert_int_equal(again.stack_top, machine.stack_top);
+        }
+    }
+    assert_int_equal(machine_in(&spaces[0]).stack_top, 0x7ffffffff000);
+    assert_int_equal(machine_in(&spaces[2]).stack_top, 0x1000000000000);
+    struct machine here = machine_here();
+    assert_int_equal(here.page_bytes, sysconf(_SC_PAGESIZE));
+    assert_true((uint64_t)(uintptr_t)&here < here.stack_top);
+    assert_true((uint64_t)(uintptr_t)&here > here.stack_top / 2);
+}
+
+/* From low to high: program, brk, mmap area, stack, with room for each, whatever the key. */
+static void check_order(const struct machine *machine, const struct bases *bases) {
+    uint64_t brk_end = bases->program + 64 * gib + bases->brk_offset + 64 * gib;
+    assert_true(bases->program >= machine->stack_top / 3 * 2 - machine->page_bytes);
+    assert_true(brk_end + 4 * tib < bases->mmap_top);
+    assert_true(bases->stack_top > bases->mmap_top + 64 * gib);
+    assert_true(bases->stack_top < machine->stack_top);
+    /* mm/util.c and arch/x86/mm/mmap.c: mmap_base keeps the gap between these. */
+    uint64_t gap = machine->stack_top - bases->mmap_top;
+    assert_true(gap >= 128 * KIB * KIB + machine->stack_guard_gap);
+    assert_true(gap <= machine->stack_top / 6 * 5);
+    assert_int_equal((bases->mmap_top | bases->program | bases->stack_top | bases->brk_offset |
+                      bases->brk_low_offset) %
+                         machine->page_bytes,
+                     0);
+    assert_true(bases->brk_low_offset <= gib);
+    assert_true(bases->stack_offset % 16 == 0 && bases->stack_offset < machine->page_bytes);
+}
+
+static void check_bits(const struct space *space) {
     static uint64_t mmap[KEYS], program[KEYS], brk[KEYS], stack[KEYS];
+    const struct machine machine = machine_in(space);
+    const uint64_t page = machine.page_bytes;
+    /* Linkers align to 64 KiB for aarch64, which leaves fewer bits of a base to chance. */
+    const uint64_t segment = space->architecture == AARCH64 ? 64 * KIB : page;
     srand(1);
     for (int i = 0; i < KEYS; i++) {
-        unsigned char key[KEY_BYTES];
-        for (int j = 0; j < KEY_BYTES; j++)
-            key[j] = (unsigned char)(rand() >> 7);
-        struct bases bases = bases_derive(key, "id", 2, 0);
-        mmap[i] = bases.mmap_top - 0x7ebf00000000;
-        program[i] = bases.program - 0x555555554000;
-        brk[i] = bases.brk_offset - 4096;
-        stack[i] = bases.stack_top - 0x7fdfc0000000 - bases.stack_offset;
-        /* ThreadSanitizer's windows, and room for the stack above all else. */
+        struct bases bases = random_bases(&machine);
+        check_order(&machine, &bases);
+        mmap[i] = bases.mmap_top;
+        program[i] = bases.program;
+        brk[i] = bases.brk_offset;
+        stack[i] = bases.stack_top - bases.stack_offset;
+    }
+    assert_true(free_bits(mmap, segment) >= BITS_MIN);
+    assert_true(free_bits(program, segment) >= BITS_MIN);
+    assert_true(free_bits(brk, page) >= BITS_MIN);
+    assert_true(free_bits(stack, 16) >= BITS_MIN);
+}
+
+static void test_entropy_and_windows(void **state) {
+    (void)state;
+    for (int i = 0; i < SPACES; i++) {
+        print_message("%s\n", spaces[i].name);
+        if (spaces[i].has_room)
+            check_bits(&spaces[i]);
+    }
+}
+
+/* compiler-rt/lib/tsan/rtl/tsan_platform.h: MappingX86_64, whose windows a program must lie in. */
+static void test_thread_sanitizer(void **state) {
+    (void)state;
+    const struct machine machine = machine_in(&spaces[0]);
+    for (int i = 0; i < KEYS; i++) {
+        struct bases bases = random_bases(&machine);
         assert_true(bases.program >= 0x550000000000 && bases.program < 0x568000000000);
         assert_true(bases.mmap_top >= 0x7e8000000000 && bases.mmap_top < 0x7fc000000000);
-        assert_true(bases.stack_top > bases.mmap_top + ((uint64_t)64 << 30));
-        assert_true(bases.stack_top <= 0x7ffffffff000);
-        assert_int_equal((bases.mmap_top | bases.program | bases.stack_top | brk[i]) & 4095, 0);
-        assert_int_equal(bases.stack_offset & 15, 0);
     }
-    assert_true(free_bits(mmap) >= BITS_MIN);
-    assert_true(free_bits(program) >= BITS_MIN);
-    assert_true(free_bits(brk) >= BITS_MIN);
-    assert_true(free_bits(stack) >= BITS_MIN);
 }
 
 static void test_what_differs(void **state) {
     (void)state;
+    const struct machine machine = machine_in(&spaces[0]);
     const unsigned char key[KEY_BYTES] = {1}, other[KEY_BYTES] = {2};
-    struct bases bases = bases_derive(key, "a", 1, 0);
-    struct bases again = bases_derive(key, "a", 1, 0);
+    struct bases bases = bases_by_limit(&machine, key, "a", 1);
+    struct bases again = bases_by_limit(&machine, key, "a", 1);
     assert_memory_equal(&bases, &again, sizeof bases);
-    struct bases program = bases_derive(key, "b", 1, 0);
+    struct bases program = bases_by_limit(&machine, key, "b", 1);
     /* Known before the program is. */
     assert_int_equal(program.mmap_top, bases.mmap_top);
     assert_int_not_equal(program.program, bases.program);
     assert_int_not_equal(program.stack_top, bases.stack_top);
     assert_int_not_equal(program.brk_offset, bases.brk_offset);
-    assert_int_not_equal(bases_derive(other, "a", 1, 0).mmap_top, bases.mmap_top);
-    assert_int_not_equal(bases_derive(key, "a", 1, 1).program, bases.program);
+    assert_int_not_equal(bases_by_limit(&machine, other, "a", 1).mmap_top, bases.mmap_top);
 }
 
-static void test_no_step_on_itself(void **state) {
+/* Whatever the kernel chose, the mmap area is pushed down, and the stack has its room. */
+static void check_reservation(const struct space *space, uint64_t limit) {
+    static uint64_t mmap[KEYS], stack[KEYS];
+    const struct machine machine = machine_in(space);
+    const uint64_t segment = space->architecture == AARCH64 ? 64 * KIB : machine.page_bytes;
+    const uint64_t highest = bases_mmap_highest(&machine, limit);
+    const uint64_t lowest = highest - machine.mmap_random_bytes;
+    assert_true(bases_can_reserve(&machine, limit));
+    for (int i = 0; i < KEYS; i++) {
+        unsigned char key[KEY_BYTES];
+        random_key(key);
+        struct bases bases = bases_by_reservation(&machine, key, "id", 2, limit);
+        uint64_t brk_end = bases.program + bases.brk_offset + 64 * gib;
+        mmap[i] = bases.mmap_top;
+        stack[i] = bases.stack_top - bases.stack_offset;
+        assert_int_equal(bases.reserve_end, highest);
+        assert_true(bases.mmap_top < lowest && bases.mmap_top >= 4 * tib);
+        assert_true(bases.stack_top <= machine.stack_top);
+        bool is_above = bases.stack_top > highest;
+        assert_true(is_above
+                        ? bases.stack_top - highest > machine.stack_guard_gap
+                        : bases.mmap_top - bases.stack_top >= 4 * tib && bases.stack_top > brk_end);
+        if (is_above && limit < machine.stack_top / 2)
+            assert_true(bases.stack_top - highest >= limit + machine.stack_guard_gap);
+        assert_true(bases.mmap_top > brk_end || highest < bases.program);
+        assert_int_equal(
+            (bases.mmap_top | bases.reserve_end | bases.stack_top) % machine.page_bytes, 0);
+    }
+    assert_true(free_bits(mmap, segment) >= BITS_MIN);
+    assert_true(free_bits(stack, 16) >= BITS_MIN);
+}
+
+static void test_reservations(void **state) {
     (void)state;
-    struct image image = {.program_start = 0x555555554000,
-                          .program_end = 0x555555564000,
-                          .program_align = 4096,
-                          .is_movable = true};
-    struct bases bases = {.program = 0x555555554000};
-    assert_false(relocate_fits(&image, &bases));
-    bases.program = 0x555555560000;
-    assert_false(relocate_fits(&image, &bases));
-    bases.program = 0x555555564000;
-    assert_true(relocate_fits(&image, &bases));
-    image.program_align = 0x200000;
-    assert_false(relocate_fits(&image, &bases));
-    bases.program = 0x555555554000;
-    image.is_movable = false;
-    assert_true(relocate_fits(&image, &bases));
+    const uint64_t limits[] = {0, 8 * KIB * KIB, 60 * gib};
+    for (int i = 0; i < SPACES; i++) {
+        struct machine machine = machine_in(&spaces[i]);
+        print_message("%s\n", spaces[i].name);
+        /* 47 bits with larger pages, and 64 KiB pages, have too little room for 28 bits each. */
+        bool can = spaces[i].has_room && machine.page_bytes < 64 * KIB &&
+                   (machine.page_bytes == 4 * KIB || spaces[i].bits == 48);
+        for (int j = 0; j < 3; j++) {
+            assert_int_equal(bases_can_reserve(&machine, limits[j]), can);
+            if (can)
+                check_reservation(&spaces[i], limits[j]);
+        }
+    }
+    struct machine aarch64 = machine_in(&spaces[2]);
+    check_reservation(&spaces[0], UINT64_MAX);
+    assert_false(bases_can_reserve(&aarch64, UINT64_MAX));
 }
 
 static void test_seeds_leave_what_is_set(void **state) {
@@ -155,9 +289,14 @@ static void test_the_shims_seed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hmac),           cmocka_unit_test(test_entropy_and_windows),
-        cmocka_unit_test(test_what_differs),   cmocka_unit_test(test_no_step_on_itself),
-        cmocka_unit_test(test_the_shims_seed), cmocka_unit_test(test_seeds_leave_what_is_set),
+        cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_machines),
+        cmocka_unit_test(test_entropy_and_windows),
+        cmocka_unit_test(test_thread_sanitizer),
+        cmocka_unit_test(test_reservations),
+        cmocka_unit_test(test_what_differs),
+        cmocka_unit_test(test_seeds_leave_what_is_set),
+        cmocka_unit_test(test_the_shims_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

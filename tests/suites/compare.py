@@ -20,6 +20,8 @@ from ksmrun.facts.launcher import LAUNCHER
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
+# The way of which the addresses are tested, not the shim.
+LAYOUT = "layout"
 # Only with KSMRUN_SUITES=all.
 LONG_RUN = pytest.mark.long_run
 # Debian's, whose tests and allocators are Debian's too.
@@ -103,20 +105,27 @@ class Bench:
         """What `ksmrun run` would exec, with the paths of a box; a path is a shim of ours."""
         if mechanism.startswith("/"):
             return ["/mnt/ksmrun/ksmrun-exec", "--merge=keep", f"--preload={mechanism}", "--"]
-        ksmrun = Path(sys.executable).with_name("ksmrun")
-        command = [
-            str(ksmrun),
-            "run",
-            f"--mechanism={mechanism}",
-            "--quiet",
-            "--dry-run",
-            "--",
-            "/bin/true",
-        ]
-        line = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        words = [word.replace(str(LAUNCHER.parent), "/mnt/ksmrun") for word in shlex.split(line)]
+        if mechanism == LAYOUT:
+            words = self.planned("--mechanism=prctl", "--layout=shared", "--require")
+            assert "--layout=shared" in words
+        else:
+            words = self.planned(f"--mechanism={mechanism}")
+            assert any(word.startswith("--preload=") for word in words), "to be tested is the shim"
+        return words
+
+    def planned(self, *options: str) -> list[str]:
+        ksmrun = str(Path(sys.executable).with_name("ksmrun"))
+        keys = str(self.folder / "keys")
+        line = subprocess.run(
+            [ksmrun, "run", "--quiet", *options, "--dry-run", "--", "/bin/true"],
+            env=os.environ | {"KSMRUN_LAYOUT_DIR": keys},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        line = line.replace(str(LAUNCHER.parent), "/mnt/ksmrun").replace(keys, "/mnt/programs/keys")
+        words = shlex.split(line)
         assert words[-2:] == ["--", "/bin/true"]
-        assert any(word.startswith("--preload=") for word in words), "the shim is what is tested"
         return words[:-1]
 
     def run(

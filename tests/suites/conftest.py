@@ -10,9 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from .compare import Bench
+from .compare import LAYOUT, LONG_RUN, Bench
 
-MECHANISMS = ("preload", "mark")
+MECHANISMS = ("preload", "mark", LAYOUT)
+# Of the layout's way, what runs always.
+LAYOUT_SHORT = {
+    "test_at_work[layout]",
+    "test_launches[layout]",
+    "test_cpython[layout-modules0]",
+    "test_program[layout-python.py]",
+    "test_program[layout-shells.bash]",
+    "test_program[layout-users.sh]",
+}
 
 
 def cache_folder() -> Path:
@@ -37,13 +46,8 @@ def prefix(request: pytest.FixtureRequest, bench: Bench) -> list[str]:
     return bench.prefix(request.param)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long_run: only with KSMRUN_SUITES=all")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("KSMRUN_SUITES") == "all":
-        return
-    left_out = [item for item in items if item.get_closest_marker("long_run")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if f"[{LAYOUT}" in item.name and item.name not in LAYOUT_SHORT:
+            item.add_marker(LONG_RUN)

@@ -17,6 +17,11 @@ CPYTHON = {("test_mmap", "test_os"): 250}
 CPYTHON_LONG = {
     ("test_fork1", "test_posix", "test_subprocess", "test_thread", "test_threading"): 600,
     ("test_signal",): 40,
+    # test_gdb only runs in a Python that lies where it was built, and is skipped alike.
+    (
+        *("test_ctypes", "test_faulthandler", "test_gdb", "test_resource"),
+        *("test_threadsignals", "test_wait3", "test_wait4"),
+    ): 400,
 }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from .compare import LONG_RUN, PYTHON, SCRIPTS, Bench
+from .compare import HERE, LONG_RUN, PYTHON, SCRIPTS, Bench
 
 # Each with the exit code that says that it came to its end; the long ones have `set -e`.
 SHORT = {
@@ -55,10 +57,34 @@ done
 """
 
 
-def test_the_shim_is_at_work(bench: Bench, prefix: list[str]) -> None:
-    """In a box, and on the program's own memory; else all below would show nothing."""
+def check_shim(bench: Bench, prefix: list[str]) -> None:
+    """On the program's own memory."""
     assert bench.run(["sh", "-c", WAITS, "sh", "10"]).stdout == ""
     assert bench.run([*prefix, "sh", "-c", WAITS, "sh", "200"]).stdout == "4000000 bytes, merging\n"
+
+
+PARTS = ("program", "local", "mmap", "brk", "vdso")
+
+
+def check_layout(bench: Bench, prefix: list[str]) -> None:
+    """Equal addresses with other arguments and environment."""
+    source = HERE.parent / "integration/programs/where.c"
+    subprocess.run(["gcc", "-O1", "-o", bench.folder / "where", source], check=True)
+    command = ["/mnt/programs/where"]
+
+    def places(*words: str, **environment: str) -> list[int]:
+        found = json.loads(bench.run([*words], environment).stdout)
+        return [found[part] for part in PARTS]
+
+    first, second = places(*prefix, *command), places(*prefix, *command, "a", "b", LONG="x" * 999)
+    assert first == second
+    assert not set(first) & set(places(*command))
+
+
+def test_at_work(bench: Bench, prefix: list[str]) -> None:
+    """What is tested is at work in a box; else all below would show nothing."""
+    check = check_shim if any(word.startswith("--preload=") for word in prefix) else check_layout
+    check(bench, prefix)
 
 
 @pytest.mark.parametrize("name", [*SHORT, *(pytest.param(name, marks=LONG_RUN) for name in LONG)])

@@ -1,6 +1,8 @@
 /* where [WHAT]: prints where its parts are, as JSON. deep: fills most of its stack first. overflow:
- * fills more than all of it. */
+ * fills more than all of it. wait: waits for a signal afterwards. */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +42,12 @@ int main(int argc, char **argv) {
     printf("\"personality\": %d, \"stack_limit\": %ld, \"random\": %d, \"execfn\": \"%s\",\n",
            personality(0xffffffff), (long)stack.rlim_cur, random[0] << 8 | random[1],
            (char *)getauxval(AT_EXECFN));
+    sigset_t pending;
+    sigpending(&pending);
+    printf("\"children\": %d, \"child_signals\": %d,\n",
+           waitpid(-1, NULL, WNOHANG) != -1 || errno != ECHILD, sigismember(&pending, SIGCHLD));
     printf("\"argc\": %d, \"dumpable\": %d}\n", argc, prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L));
+    if (argc > 1 && strcmp(argv[1], "wait") == 0 && fflush(stdout) == 0)
+        pause();
     return 0;
 }

@@ -1,0 +1,50 @@
+#include "machine.h"
+
+#include <sys/auxv.h>
+
+#if defined(__x86_64__)
+static const enum architecture own_architecture = X86_64;
+#elif defined(__aarch64__)
+static const enum architecture own_architecture = AARCH64;
+#else
+#error "layouts are for x86_64 and aarch64"
+#endif
+
+/* The machines' max-page-size in binutils (bfd/elf64-x86-64.c, bfd/elfnn-aarch64.c) and lld. */
+enum { SEGMENT_BYTES_X86_64 = 4 << 10, SEGMENT_BYTES_AARCH64 = 64 << 10 };
+/* mm/mmap.c, unless the kernel's command line has another. */
+enum { STACK_GUARD_GAP_PAGES = 256, ADDRESS_BITS_X86_64 = 47 };
+
+/* STACK_RND_MASK, in pages (arch/x86/include/asm/elf.h, arch/arm64/include/asm/elf.h). */
+static const uint64_t STACK_RANDOM_BYTES_X86_64 = (uint64_t)0x3fffff << 12,
+                      STACK_RANDOM_BYTES_AARCH64 = (uint64_t)0x3ffff << 12;
+
+/* STACK_TOP is the end of the default map window, whatever the hardware could address beyond it:
+ * - arch/x86/include/asm/page_64_types.h: 47 bits less a page, with 5-level paging too;
+ * - arch/arm64/include/asm/processor.h and memory.h: VA_BITS_MIN bits, the configured 36, 39, 42,
+ * 47 or 48; a kernel of 52 bits has 48, and 47 with pages of 16 KiB. */
+struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
+                          uint64_t stack_address) {
+    struct machine machine = {
+        .page_bytes = page_bytes,
+        .segment_bytes = architecture == X86_64 ? SEGMENT_BYTES_X86_64 : SEGMENT_BYTES_AARCH64,
+        .stack_guard_gap = STACK_GUARD_GAP_PAGES * page_bytes,
+    };
+    if (architecture == X86_64)
+        machine.address_bits = ADDRESS_BITS_X86_64;
+    while (stack_address >> machine.address_bits != 0)
+        machine.address_bits++;
+    machine.stack_top = (uint64_t)1 << machine.address_bits;
+    /* ARCH_MMAP_RND_BITS_MAX with 48 bits of addresses is 33 for pages of 4 KiB
+     * (arch/arm64/Kconfig); with 47 bits it is 32 (arch/x86/Kconfig). */
+    machine.mmap_random_bytes = machine.stack_top / 8;
+    machine.kernel_stack_bytes =
+        architecture == X86_64 ? STACK_RANDOM_BYTES_X86_64 : STACK_RANDOM_BYTES_AARCH64;
+    if (architecture == X86_64)
+        machine.stack_top -= page_bytes;
+    return machine;
+}
+
+struct machine machine_here(void) {
+    return machine_of(own_architecture, getauxval(AT_PAGESZ), getauxval(AT_RANDOM));
+}

@@ -1,0 +1,125 @@
+#include "place.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../exec/procfile.h"
+#include "identity.h"
+#include "reap.h"
+#include "target.h"
+
+static const char privileged[] = "it changes user, group or capabilities at exec";
+static const uint64_t loader_distance_max = (uint64_t)4 << 30;
+/* Above the mmap area and what relocate.c may put there. */
+enum { REAP_GAP = 16 << 20, EXIT_OWN_FAILURE = 125 };
+
+static bool find_instruction(struct injection *injection, const struct image *image) {
+    for (int i = 0; i < image->vma_count; i++)
+        if (image->vmas[i].start == image->vdso)
+            return injection_find_instruction(injection, image->vdso, image->vmas[i].end);
+    /* Without a vdso, ld.so has some, or a static program itself; both begin before the end of
+     * their VMA with other code. */
+    uint64_t counter = PROGRAM_COUNTER(injection->registers);
+    for (int i = 0; i < image->vma_count; i++)
+        if (counter >= image->vmas[i].start && counter < image->vmas[i].end)
+            return injection_find_instruction(injection, image->vmas[i].start, image->vmas[i].end);
+    return false;
+}
+
+/* Whether the exec left what was arranged for it: else a part would lie where everybody knows. */
+static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_t mmap_top) {
+    char path[32], text[32];
+    uint64_t loader = image->parts[PART_LOADER].start;
+    snprintf(path, sizeof path, "/proc/%d/personality", pid);
+    if (procfile_read(path, text, sizeof text) < 0 ||
+        (strtoul(text, NULL, 16) & ADDR_NO_RANDOMIZE) == 0)
+        return "the kernel took the personality away";
+    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > loader_distance_max))
+        return "its loader is not where the stack limit should have put it";
+    return NULL;
+}
+
+/* Whether the mmap area can be held down where it should begin. */
+static const char *not_reservable(pid_t pid, const struct image *image, const struct bases *bases) {
+    struct rlimit space;
+    if (prlimit(pid, RLIMIT_AS, NULL, &space) != 0 || space.rlim_cur != RLIM_INFINITY)
+        return "its address space is limited (ulimit -v), and a part would have to be reserved";
+    for (enum image_part part = PART_KERNELS; part <= PART_LOADER; part++)
+        if (image->parts[part].end != 0 && image->parts[part].start < bases->mmap_top)
+            return "its mmap area lies lower than the kernel's default has it (setarch -L)";
+    if (image->parts[PART_LOADER].end > bases->reserve_end)
+        return "its mmap area lies higher than its stack limit lets it";
+    return NULL;
+}
+
+/* Returns NULL where the program can be moved to the bases, and nothing stands in the way. */
+static const char *examine(const struct place_request *request, struct injection *injection,
+                           struct image *image, struct bases *bases) {
+    char path[32];
+    struct identity identity;
+    struct rlimit stack;
+    const char *failed = image_read(image, injection);
+    if (failed != NULL)
+        return failed;
+    if (!find_instruction(injection, image))
+        return "it has no system call instruction";
+    snprintf(path, sizeof path, "/proc/%d/exe", request->pid);
+    if ((image->is_privileged && !request->was_privileged) || target_gains_privilege(path))
+        return privileged;
+    if (identity_read(&identity, path) != 0)
+        return "its file cannot be read";
+    if (request->arranged != NULL) {
+        *bases = bases_by_limit(request->machine, request->key, identity.bytes, identity.length);
+        return not_as_arranged(request->pid, image, bases->mmap_top);
+    }
+    if (prlimit(request->pid, RLIMIT_STACK, NULL, &stack) != 0 ||
+        !bases_can_reserve(request->machine, stack.rlim_cur))
+        return "its addresses leave too little room for a part to be reserved (ulimit -s, or "
+               "a kernel with few bits of address)";
+    *bases = bases_by_reservation(request->machine, request->key, identity.bytes, identity.length,
+                                  stack.rlim_cur);
+    return not_reservable(request->pid, image, bases);
+}
+
+static struct placement leave(const struct place_request *request, struct injection *injection,
+                              const char *what) {
+    struct placement placement = {
+        .state = PLACE_LEFT, .what = what, .is_privileged = what == privileged};
+    if (request->require && !placement.is_privileged && injection->instruction != 0) {
+        const uint64_t arguments[6] = {EXIT_OWN_FAILURE};
+        inject(injection, SYS_exit_group, arguments);
+        placement.state = PLACE_ENDED;
+    } else if (request->is_waiting_first && injection->instruction != 0) {
+        const char *failed = reap_first(injection, getpid(), 0);
+        placement.what = failed == NULL ? what : failed;
+    }
+    if (injection_end(injection) != 0 && placement.state == PLACE_LEFT)
+        placement.state = PLACE_HALF_MOVED;
+    return placement;
+}
+
+struct placement place(const struct place_request *request) {
+    struct injection injection;
+    struct image image;
+    struct bases bases;
+    int error = injection_begin(&injection, request->pid);
+    if (error != 0)
+        return (struct placement){
+            .state = PLACE_LEFT, .what = "its memory cannot be read", .result = error};
+    const char *failed = examine(request, &injection, &image, &bases);
+    if (failed != NULL)
+        return leave(request, &injection, failed);
+    failed = relocate(&injection, &image, &bases, request->arranged);
+    if (failed == NULL && request->is_waiting_first)
+        failed = reap_first(&injection, getpid(), bases.mmap_top + REAP_GAP);
+    if (injection_end(&injection) != 0 && failed == NULL)
+        failed = "letting it go";
+    return (struct placement){.state = failed == NULL ? PLACE_MOVED : PLACE_HALF_MOVED,
+                              .what = failed,
+                              .result = injection.result};
+}

@@ -1,0 +1,116 @@
+#include "tracee.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../exec/procfile.h"
+
+/* include/uapi/linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64; ptrace.h:
+ * PTRACE_SYSCALL_INFO_ENTRY; arch/x86/include/uapi/asm/unistd.h: __X32_SYSCALL_BIT. */
+enum { AUDIT_64BIT_LITTLE_ENDIAN = (int)0xC0000000, INFO_ENTRY = 1, X32_BIT = 0x40000000 };
+#if defined(__x86_64__)
+enum { NATIVE = AUDIT_64BIT_LITTLE_ENDIAN | EM_X86_64 };
+#else
+enum { NATIVE = AUDIT_64BIT_LITTLE_ENDIAN | EM_AARCH64 };
+#endif
+
+bool tracee_call(pid_t pid, struct tracee_call *call) {
+    struct __ptrace_syscall_info info;
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0 || info.op != INFO_ENTRY)
+        return false;
+    call->is_native = info.arch == (uint32_t)NATIVE && (info.entry.nr & X32_BIT) == 0;
+    call->number = info.entry.nr;
+    memcpy(call->arguments, info.entry.args, sizeof call->arguments);
+    return true;
+}
+
+bool tracee_link(pid_t pid, const char *name, char *text, size_t text_bytes) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    ssize_t length = readlink(path, text, text_bytes - 1);
+    text[length < 0 ? 0 : length] = '\0';
+    return length > 0;
+}
+
+bool tracee_applet(pid_t pid, char name[TRACEE_APPLET_BYTES]) {
+    char path[32], words[256];
+    snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
+    ssize_t length = procfile_read(path, words, sizeof words);
+    if (length <= 0)
+        return false;
+    const char *slash = strrchr(words, '/'), *word = slash == NULL ? words : slash + 1;
+    size_t next = strlen(words) + 1;
+    if (strcmp(word, "busybox") == 0 && next < (size_t)length)
+        word = words + next;
+    snprintf(name, TRACEE_APPLET_BYTES, "%.*s", TRACEE_APPLET_BYTES - 1, word);
+    return true;
+}
+
+/* Same mounts, and the same root in them. */
+static bool names_files_as_we_do(pid_t pid) {
+    char path[32], own[64], its[64];
+    struct stat own_root, its_root;
+    snprintf(path, sizeof path, "/proc/%d/root", pid);
+    return tracee_link(pid, "ns/mnt", its, sizeof its) &&
+           tracee_link(getpid(), "ns/mnt", own, sizeof own) && strcmp(own, its) == 0 &&
+           stat("/", &own_root) == 0 && stat(path, &its_root) == 0 &&
+           own_root.st_dev == its_root.st_dev && own_root.st_ino == its_root.st_ino;
+}
+
+static bool read_text(pid_t pid, uint64_t address, char *text, size_t text_bytes) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    int memory = open(path, O_RDONLY | O_CLOEXEC);
+    if (memory < 0)
+        return false;
+    /* Short where the memory ends. */
+    ssize_t length = pread(memory, text, text_bytes, (off_t)address);
+    close(memory);
+    return length > 0 && memchr(text, '\0', (size_t)length) != NULL;
+}
+
+bool tracee_exec_path(pid_t pid, const struct tracee_call *call, char *path, size_t path_bytes) {
+    char name[4096];
+    bool is_at = call->number == SYS_execveat;
+    int folder = is_at ? (int)call->arguments[0] : AT_FDCWD;
+    if (!names_files_as_we_do(pid) ||
+        !read_text(pid, call->arguments[is_at ? 1 : 0], name, sizeof name))
+        return false;
+    int length;
+    if (name[0] == '/')
+        length = snprintf(path, path_bytes, "%s", name);
+    else if (folder == AT_FDCWD)
+        length = snprintf(path, path_bytes, "/proc/%d/cwd/%s", pid, name);
+    else
+        length =
+            snprintf(path, path_bytes, name[0] == '\0' ? "/proc/%d/fd/%d" : "/proc/%d/fd/%d/%s",
+                     pid, folder, name);
+    return length > 0 && (size_t)length < path_bytes;
+}
+
+void tracee_borrow_stderr(pid_t pid) {
+    int process = (int)syscall(SYS_pidfd_open, pid, 0);
+    int its = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, STDERR_FILENO, 0);
+    if (its >= 0) {
+        dup2(its, STDERR_FILENO);
+        close(its);
+    }
+    if (process >= 0)
+        close(process);
+}
+
+void tracee_return_stderr(void) {
+    int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nothing >= 0 && nothing != STDERR_FILENO) {
+        dup2(nothing, STDERR_FILENO);
+        close(nothing);
+    } else if (nothing < 0) {
+        close(STDERR_FILENO);
+    }
+}

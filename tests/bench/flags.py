@@ -1,0 +1,122 @@
+"""What flags or variables of a runtime gain with one address layout, and what they cost.
+
+.venv/bin/python tests/bench/flags.py [--copies N] [--repeats N] NAME -- VARIANT...
+
+NAME is one of runtimes.py. A VARIANT is one argument: variables, then flags, as in
+"MALLOC_ARENA_MAX=1" or "--random-seed=1 --single-threaded". Each is compared with the program as it
+is. Memory is that of the copies under one layout when merging has settled (root). Time, of the
+runtimes that can tell, is that of the work of wordnet/, made ten times in one process, without
+ksmrun: the variants in turn, and the median of the ratios within a turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from programs import PROGRAMS, Place, Program, with_flags
+from runtimes import ARMS, MIB, TUNABLES, measure
+
+from ksmrun.host.borrow import borrowed
+from ksmrun.model import KsmrunError
+
+TIMES = "10"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The program with some flags, and its environment."""
+
+    text: str
+    program: Program
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by the clock, as the program counts them, and of CPU; or ratios of them."""
+
+    clock: float
+    cpu: float
+
+
+def parse(program: Program, text: str) -> Variant:
+    """A variant from its words: variables come first."""
+    words = text.split()
+    variables = [word for word in words if not word.startswith("-") and "=" in word]
+    environment = {**os.environ, **dict(word.split("=", 1) for word in variables)}
+    return Variant(text, with_flags(program, *words[len(variables) :]), environment)
+
+
+def run(variant: Variant, place: Place) -> Cost:
+    """The work of wordnet/, several times in one process."""
+    command = [*variant.program.command(place), TIMES]
+    process = subprocess.Popen(
+        command, env=variant.environment, cwd=place.folder, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    said = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise KsmrunError(f"{command} ended with {process.returncode}", "start it by hand")
+    return Cost(float(said), usage.ru_utime + usage.ru_stime)
+
+
+def costs(variants: list[Variant], shared: Path, repeats: int) -> list[Cost]:
+    """Per variant the median ratios to the first one."""
+    turns = []
+    with tempfile.TemporaryDirectory(prefix="ksmrun-bench-") as folder:
+        place = Place(0, Path(folder), shared)
+        for _ in range(repeats):
+            seconds = [run(variant, place) for variant in variants]
+            base = seconds[0]
+            turns.append([Cost(own.clock / base.clock, own.cpu / base.cpu) for own in seconds])
+    return [
+        Cost(statistics.median(r.clock for r in ratios), statistics.median(r.cpu for r in ratios))
+        for ratios in zip(*turns, strict=True)
+    ]
+
+
+def main() -> int:
+    """Prints a table in Markdown. Returns the exit code."""
+    parser = argparse.ArgumentParser(description="What a runtime's flags gain and cost.")
+    parser.add_argument("--copies", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5, help="of the timing; 0: none")
+    parser.add_argument("name", choices=PROGRAMS)
+    parser.add_argument("variant", nargs="+")
+    arguments = parser.parse_args()
+    program = PROGRAMS[arguments.name]
+    variants = [parse(program, text) for text in ["", *arguments.variant]]
+    repeats = arguments.repeats if program.is_timed else 0
+    print(f"| {arguments.name} | anonymous PSS, MiB | merged | saved | time | CPU |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder, borrowed(TUNABLES):
+        shared = Path(folder)
+        program.build(shared)
+        try:
+            ratios = costs(variants, shared, repeats) if repeats else [None] * len(variants)
+            for variant, ratio in zip(variants, ratios, strict=True):
+                off, merged = (
+                    measure(
+                        variant.program, shared, ARMS[arm], arguments.copies, variant.environment
+                    ).anonymous_pss_bytes
+                    for arm in ("off", "shared")
+                )
+                cost = f"x{ratio.clock:.2f} | x{ratio.cpu:.2f}" if ratio else "- | -"
+                sizes = f"{off / MIB:.0f} | {merged / MIB:.0f} | {1 - merged / off:.0%}"
+                print(f"| `{variant.text}` | {sizes} | {cost} |", flush=True)
+        except KsmrunError as error:
+            print(f"flags: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

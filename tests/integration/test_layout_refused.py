@@ -1,0 +1,60 @@
+"""What keeps the kernel's layout, and says so; or with --require does not start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from .conftest import Programs
+from .layouts import key, keys, kinds, refused, shared
+
+__all__ = ["key", "keys", "kinds", "shared"]
+
+
+def test_programs_that_are_not_moved(
+    launcher: str, key: str, programs: Programs, kinds: Programs, tmp_path: Path
+) -> None:
+    run = [launcher, "--layout=shared", f"--layout-key={key}"]
+    assert "32-bit" in refused(*run, programs.flag_32)
+    setuid = tmp_path / "setuid"
+    shutil.copy(kinds.where, setuid)
+    setuid.chmod(0o4755)
+    assert "changes user, group or capabilities" in refused(*run, setuid)
+    capable = tmp_path / "capable"
+    shutil.copy(kinds.where, capable)
+    subprocess.run(["setcap", "cap_net_bind_service+ep", capable], check=True)
+    assert "changes user, group or capabilities" in refused(*run, capable)
+    script = tmp_path / "script"
+    script.write_text(f"#!{setuid}\n")
+    script.chmod(0o755)
+    assert "changes user, group or capabilities" in refused(*run, script)
+    # The exec passes over a file that cannot be run, to the next of its name in PATH.
+    for folder, target in (("first", "#!/nothing\n"), ("second", None)):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "program"
+        if target is None:
+            shutil.copy(kinds.where, file)
+            file.chmod(0o4755)
+        else:
+            file.write_text(target)
+            file.chmod(0o755)
+    path = {**os.environ, "PATH": f"{tmp_path}/first:{tmp_path}/second"}
+    assert "changes user, group or capabilities" in refused(*run, "program", env=path)
+
+
+def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) -> None:
+    run = [launcher, "--layout=shared", f"--layout-key={key}"]
+    assert "may not be traced" in refused("strace", "-o", "/dev/null", *run, "true")
+    ptrace, set_mm = "1:101", "1:157:35"
+    assert "may not be traced" in refused(programs.deny, ptrace, *run, "true")
+    assert "PR_SET_MM_MAP" in refused(programs.deny, set_mm, *run, "true")
+    # mremap fails, and madvise ends its caller.
+    for filter_ in ("1:25", "kill:28"):
+        assert "seccomp filter denies" in refused(programs.deny, filter_, *run, "true")
+    assert "legacy address layout" in refused("setarch", "-L", *run, "true")
+    assert "/proc is not mounted" in refused("unshare", "--pid", "--fork", *run, "true")
+    # Neither by the stack limit nor by a reservation.
+    limited = ["bash", "-c", 'ulimit -Hs 100000; ulimit -v 9000000; exec "$@"', "bash", *run]
+    assert "the address space is limited" in refused(*limited, "true")

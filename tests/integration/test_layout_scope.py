@@ -1,0 +1,369 @@
+"""From a start script to the program: the layout reaches it, and the script notices nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Programs, reachable, wait_until
+from .layouts import (
+    AS_PID_1,
+    key,
+    kinds,
+    launch,
+    parts,
+    tracer_of,
+    where,
+)
+
+__all__ = ["key", "kinds", "launch"]
+
+SCRIPTS = {
+    "exec": '#!/bin/sh\ncd /\nexec {where} "$@"',
+    "child": '#!/bin/sh\n{where} "$@"\nexit $?',
+    "background": '#!/bin/bash\n{where} "$@" &\nwait $!',
+    "pipeline": '#!/bin/sh\n: | {where} "$@" | cat',
+    "subshell": '#!/bin/bash\n(cd /; {where} "$@"; exit 0)',
+    "substitution": '#!/bin/sh\nfound=$({where} "$@")\necho "$found"',
+    "env": '#!/usr/bin/env bash\nA=1 exec {where} "$@"',
+    "nested": "#!/bin/sh\nexec bash -c 'sh -c \"exec {where}\"'",
+    "wrappers": "#!/bin/sh\nexec env A=1 nice -n 1 nohup setsid -w timeout 60 {where}",
+    "busybox": '#!/bin/busybox sh\n{where} "$@"\nexit $?',
+}
+
+
+def write(file: Path, text: str) -> Path:
+    file.write_text(text + "\n")
+    file.chmod(0o755)
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One that other users can look into."""
+    for place in (tmp_path, *tmp_path.parents[:2]):
+        place.chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("way", SCRIPTS)
+def test_the_layout_reaches_the_program(
+    launch: list[str], kinds: Programs, folder: Path, way: str
+) -> None:
+    script = write(folder / "script", SCRIPTS[way].format(where=kinds.where))
+    first, second = where(*launch, script), where(*launch, script, "a", "b")
+    assert parts(first) == parts(second)
+    assert first["personality"] == 0 and first["stack_limit"] == second["stack_limit"]
+    direct = where(kinds.where)
+    assert first["stack_limit"] == direct["stack_limit"]
+    assert all(a != b for a, b in zip(parts(first), parts(direct), strict=True))
+
+
+def test_scripts_of_one_program_share_it(launch: list[str], kinds: Programs, folder: Path) -> None:
+    found = set()
+    for way, text in SCRIPTS.items():
+        script = write(folder / way, text.format(where=kinds.where))
+        found.add(parts(where(*launch, script)))
+    assert len(found) == 1
+
+
+# What a shell script can notice of a tracer, or of a process between.
+NOTICING = r"""#!/bin/bash
+trap 'echo child ended' CHLD
+trap 'echo got usr1' USR1
+(exit 3); echo subshell $?
+false | true; echo pipe ${PIPESTATUS[*]}
+sh -c 'kill -TERM $$'; echo signal $?
+sleep 0.05 & wait $!; echo background $?
+sleep 0.05 & sleep 0.1 & wait -n; echo next $?; wait
+kill -USR1 $$; sleep 0.05
+coproc cat; echo through >&${COPROC[1]}; read -r line <&${COPROC[0]}; echo $line
+eval "exec ${COPROC[1]}>&-"; wait
+sh -c 'trap "" INT; kill -INT $$; echo ignored'
+sleep 30 & sleep 0.2; kill -STOP $!; kill -CONT $!; kill $!; wait $! 2>/dev/null; echo killed $?
+trap - CHLD
+set -m; sleep 30 & sleep 0.2; kill %%; wait $! 2>/dev/null; echo job $?; set +m
+ulimit -s; grep -c ^TracerPid /proc/self/status
+perl -e 'print "wait ", wait(), "\n"'
+python3 - <<'END'
+import os, subprocess
+print(subprocess.run(["sh", "-c", "exit 7"]).returncode, os.system("exit 4"))
+END
+nohup true </dev/null >/dev/null 2>&1; echo $?
+/nothing 2>/dev/null; echo missing $?
+exec sh -c 'echo last $#; exit 5' x y z
+"""
+
+
+@pytest.mark.parametrize("scope", ["program", "tree"])
+def test_a_script_notices_nothing(launch: list[str], folder: Path, scope: str) -> None:
+    script = write(folder / "script", NOTICING)
+
+    def run(*prefix: str) -> tuple[int, list[str], str]:
+        done = subprocess.run(
+            [*prefix, script], capture_output=True, text=True, check=False, timeout=60
+        )
+        # When that comes, and for how many at once, is chance.
+        lines = [line for line in done.stdout.splitlines() if line != "child ended"]
+        assert "child ended" in done.stdout
+        return done.returncode, lines, done.stderr
+
+    direct = run()
+    assert direct[0] == 5
+    assert run(*launch[:-1], f"--layout-scope={scope}", "--") == direct
+
+
+def user(launcher: str, folder: Path, *options: str) -> tuple[list[str], list[str]]:
+    """What makes a command one of a user without privilege, alone and under the layout."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    file = folder / "user.key"
+    if not file.exists():
+        file.write_bytes(random.Random(2).randbytes(32))
+        os.chown(file, 65534, 65534)
+        file.chmod(0o400)
+    shared = ["--layout=shared", f"--layout-key={file}"]
+    return nobody, [*nobody, reachable(launcher, folder), *shared, *options]
+
+
+@pytest.mark.parametrize("how", ["{}", "exec {}", "({})", "env {}"])
+def test_privileged_programs_keep_their_privilege(
+    launcher: str, kinds: Programs, folder: Path, how: str
+) -> None:
+    """A user's start script calls some: they are let go before."""
+    setuid, capable = folder / "id", folder / "capable"
+    shutil.copy("/usr/bin/id", setuid)
+    setuid.chmod(0o4755)
+    shutil.copy("/usr/bin/cat", capable)
+    subprocess.run(["setcap", "cap_net_bind_service+ep", capable], check=True)
+    nobody, wrapped = user(launcher, folder)
+    called = how.format(f"{setuid} -u")
+    before = f"{kinds.where} >{folder}/where\n"
+    script = write(folder / "script", f"#!/bin/bash\n{before}{called}")
+    status = write(folder / "status", f"#!/bin/sh\n{capable} /proc/self/status | grep CapEff")
+    (folder / "where").touch()
+    (folder / "where").chmod(0o666)
+    outputs = []
+    for prefix in (nobody, wrapped, [*wrapped, "--merge=keep", "--require", "--"]):
+        seen = []
+        for file in (script, status):
+            done = subprocess.run([*prefix, file], capture_output=True, text=True, check=True)
+            seen.append(done.stdout)
+            lines = [line for line in done.stderr.splitlines() if "KSM is off" not in line]
+            if prefix is nobody:
+                assert lines == []
+            else:
+                assert len(lines) == 1 and "changes user, group or capabilities" in lines[0]
+        outputs.append(seen)
+    assert outputs[0][0] == "0\n"
+    assert outputs == [outputs[0]] * 3
+    # What comes before is moved all the same.
+    alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}")
+    found = json.loads((folder / "where").read_text())
+    assert parts(found) == parts(where(*wrapped, "--quiet", alone))
+
+
+def test_a_privileged_interpreter(launcher: str, folder: Path) -> None:
+    """It is what a script of it gains, whose own file is anybody's."""
+    awk = folder / "awk"
+    shutil.copy(Path("/usr/bin/mawk"), awk)
+    awk.chmod(0o4755)
+    program = 'BEGIN { while ((getline l < "/proc/self/status") > 0) if (l ~ /^Uid/) print l }'
+    write(folder / "interpreted", f"#!{awk} -f\n{program}")
+    script = write(folder / "script", f"#!/bin/sh\n{folder}/interpreted\n{folder}/interpreted")
+    nobody, wrapped = user(launcher, folder, "--quiet")
+    direct = subprocess.check_output([*nobody, script])
+    assert direct.count(b"\t0\t") == 2
+    assert subprocess.check_output([*wrapped, script]) == direct
+
+
+def test_sudo_and_su(launcher: str, launch: list[str], kinds: Programs, folder: Path) -> None:
+    """sudo says so where a tracer took its privilege."""
+    nobody, wrapped = user(launcher, folder, "--quiet")
+    script = write(folder / "script", "#!/bin/sh\nsudo -n true 2>&1\nid -u")
+    direct = subprocess.run([*nobody, script], capture_output=True, text=True, check=False)
+    assert "password" in direct.stdout, direct
+    done = subprocess.run([*wrapped, script], capture_output=True, text=True, check=False)
+    assert done.stdout == direct.stdout
+    # Root's: what they start has the kernel's layout, and the next of the script the group's.
+    text = f"#!/bin/sh\nsu -s /bin/sh nobody -c {kinds.where}\nsudo -u nobody {kinds.where}\n"
+    script = write(folder / "root", f"{text}exec {kinds.where}\n")
+    done = subprocess.run([*launch, script], capture_output=True, text=True, check=True)
+    decoder = json.JSONDecoder()
+    found, rest = [], done.stdout
+    while rest.strip():
+        value, end = decoder.raw_decode(rest.lstrip())
+        found.append(parts(value))
+        rest = rest.lstrip()[end:]
+    alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}\n")
+    expected = parts(where(*launch, alone))
+    assert len(found) == 3 and found[2] == expected
+    assert expected not in found[:2] and found[0] != found[1]
+
+
+def test_the_tree(launcher: str, launch: list[str], kinds: Programs, folder: Path) -> None:
+    """Only with it are programs followed that are no shells."""
+    code = f"import subprocess; subprocess.run(['{kinds.where}'], check=True)"
+    command = (sys.executable, "-c", code)
+    tree = [*launch[:-1], "--layout-scope=tree", "--"]
+    assert parts(where(*tree, *command)) == parts(where(*tree, *command, "x"))
+    first, second = where(*launch, *command), where(*launch, *command)
+    assert all(a != b for a, b in zip(parts(first), parts(second), strict=True))
+    # A user's programs could lose a privilege, but for where there is none to be had.
+    _, wrapped = user(launcher, folder, "--merge=keep", "--layout-scope=tree")
+    perl = ("perl", "-e", f"system('{kinds.where}')")
+    done = subprocess.run([*wrapped, *perl], capture_output=True, text=True, check=True)
+    assert "use --layout-scope=program" in done.stderr
+    strict = subprocess.run([*wrapped, "--require", *perl], capture_output=True, check=False)
+    assert strict.returncode == 125
+    unprivileged = ("setpriv", "--no-new-privs")
+    first, second = (where(*unprivileged, *wrapped, *perl) for _ in range(2))
+    assert parts(first) == parts(second)
+
+
+def test_programs_started_by_threads(launch: list[str], kinds: Programs) -> None:
+    code = (
+        "import os, subprocess, sys, threading\n"
+        "found = []\n"
+        f"run = lambda: found.append(subprocess.check_output(['{kinds.where}']))\n"
+        "threads = [threading.Thread(target=run) for _ in range(20)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+        "import json; print(len({json.loads(f)['mmap'] for f in found}))\n"
+        f"t = threading.Thread(target=os.execv, args=('{kinds.where}', ['w']))\n"
+        "sys.stdout.flush(); t.start(); t.join()\n"
+    )
+    tree = [*launch[:-1], "--layout-scope=tree", "--"]
+    done = subprocess.run(
+        [*tree, sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    count, _, rest = done.stdout.partition("\n")
+    assert count == "1"
+    assert parts(json.loads(rest)) == parts(where(*tree, "perl", "-e", f"exec '{kinds.where}'"))
+
+
+def test_the_program_can_be_debugged(launch: list[str], folder: Path) -> None:
+    """From outside as soon as it runs, and by a debugger that the script starts."""
+    script = write(folder / "script", "#!/bin/sh\nsleep 60 & echo $!\nwait")
+    process = subprocess.Popen([*launch, script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    sleep = int(process.stdout.readline())
+    wait_until(lambda: Path(f"/proc/{sleep}/comm").read_text() == "sleep\n")
+    wait_until(lambda: tracer_of(sleep) == 0)
+    gdb = ["gdb", "-nx", "-batch"]
+    done = subprocess.run(
+        [*gdb, "-p", str(sleep), "-ex", "backtrace"], capture_output=True, text=True, check=True
+    )
+    assert "nanosleep" in done.stdout
+    os.kill(sleep, signal.SIGKILL)
+    process.communicate()
+    for tool in ("gdb -nx -batch -ex run --args /bin/true", "strace -f -o /dev/null true"):
+        script = write(folder / "script", f"#!/bin/sh\n{tool}\necho end $?")
+        done = subprocess.run([*launch, script], capture_output=True, text=True, check=True)
+        assert "end 0" in done.stdout, done
+        assert "Operation not permitted" not in done.stdout + done.stderr
+
+
+def helper_of(pid: int) -> int:
+    wait_until(lambda: tracer_of(pid) != 0)
+    return tracer_of(pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_script_outlives_its_helper(
+    launch: list[str], kinds: Programs, folder: Path, number: int
+) -> None:
+    text = f"#!/bin/bash\necho ready; read -r; {kinds.where}; echo end"
+    script = write(folder / "script", text)
+    process = subprocess.Popen(
+        [*launch, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.kill(helper_of(process.pid), number)
+    wait_until(lambda: tracer_of(process.pid) == 0)
+    output, _ = process.communicate("\n", timeout=10)
+    assert process.returncode == 0 and output.endswith("end\n")
+
+
+def test_a_helper_killed_at_any_moment(launch: list[str], kinds: Programs, folder: Path) -> None:
+    """Each program of the script is moved, has the kernel's layout, or is killed."""
+    count = 30
+    text = f"#!/bin/bash\necho ready\nfor i in {{1..{count}}}; do {kinds.where}; done"
+    script = write(folder / "script", text)
+    alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}\n")
+    expected = parts(where(*launch, alone))
+    ends = {"moved": 0, "kernel's": 0, "killed": 0}
+    for _ in range(10):
+        process = subprocess.Popen(
+            [*launch, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        helper = helper_of(process.pid)
+        time.sleep(random.random() * 0.05)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(helper, signal.SIGKILL)
+        output, _ = process.communicate(timeout=30)
+        assert process.returncode in (0, 128 + signal.SIGKILL)
+        decoder, seen = json.JSONDecoder(), 0
+        while output.strip():
+            value, end = decoder.raw_decode(output.lstrip())
+            output = output.lstrip()[end:]
+            seen += 1
+            equal = [a == b for a, b in zip(parts(value), expected, strict=True)]
+            assert len(set(equal)) == 1, "half moved"
+            ends["moved" if equal[0] else "kernel's"] += 1
+        ends["killed"] += count - seen
+    assert ends["moved"] > 0 and ends["kernel's"] > 0, ends
+
+
+def test_nothing_is_held(launch: list[str], folder: Path) -> None:
+    """A shell that stays, with its own output, holds no pipe of the caller's, nor a folder."""
+    (folder / "place").mkdir()
+    stays = "(while :; do sleep 0.2; done) </dev/null >/dev/null 2>&1 &"
+    script = write(folder / "script", f"#!/bin/bash\n{stays}\necho $!\ncd {folder}/place")
+    done = subprocess.run(
+        [*launch, script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+        cwd=folder / "place",
+    )
+    pid = int(done.stdout)
+    helper = helper_of(pid)
+    assert Path(f"/proc/{helper}/cwd").readlink() == Path("/")
+    for number in (0, 1, 2):
+        with contextlib.suppress(FileNotFoundError):
+            assert Path(f"/proc/{helper}/fd/{number}").readlink() == Path("/dev/null")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{helper}").exists())
+
+
+def test_scripts_as_pid_1(launch: list[str], kinds: Programs, folder: Path) -> None:
+    """An entrypoint: the helper is its child, which it cannot see, and gone before the program."""
+    look = "import os\ntry: os.wait(); print('a child')\nexcept ChildProcessError: print('none')\n"
+    text = f"#!/bin/sh\nset -e\n{kinds.where} >{folder}/child\nsleep 0.05 & wait\n"
+    script = write(folder / "script", f'{text}exec {sys.executable} -c "{look}"')
+    done = subprocess.run(
+        [*AS_PID_1, *launch, script], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout == "none\n"
+    alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}\n")
+    child: dict[str, Any] = json.loads((folder / "child").read_text())
+    assert parts(child) == parts(where(*launch, alone))
+    assert parts(where(*AS_PID_1, *launch, alone)) == parts(child)
+    # It ends as a shell too, and with children that are left.
+    for ending in ("exit 4", "sleep 60 & exit 4"):
+        script = write(folder / "script", f"#!/bin/sh\n{ending}")
+        assert subprocess.run([*AS_PID_1, *launch, script], timeout=10).returncode == 4

@@ -1,0 +1,62 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# Run by guest.sh: programs under a shared layout, and what they say of themselves, one "key=value"
+# a line.
+for key in /key /other; do
+    head -c 32 /dev/urandom >$key
+    chmod 400 $key
+done
+shared() {
+    key=$1
+    shift
+    ksmrun-exec --merge=keep --layout=shared --layout-key="$key" -- "$@"
+}
+say() {
+    name=$1
+    shift
+    echo "where_$name=$("$@" 2>&1 | tr '\n' ' ')"
+}
+
+# With huge pages for all memory, which is Debian's setting on a host with more of it.
+huge=/sys/kernel/mm/transparent_hugepage/enabled
+[ ! -e $huge ] || { echo always >$huge && echo "huge=$(cat $huge)"; }
+for kind in static glibc musl no-pie static-pie; do
+    [ -x /bin/where-$kind ] || continue
+    say $kind-plain where-$kind
+    say $kind-first shared /key where-$kind
+    say $kind-other shared /other where-$kind
+    # Other arguments, another environment.
+    LONG=$(seq 500) say $kind-longer shared /key where-$kind "$(seq 1000)" a b c d e f
+    say $kind-deep shared /key where-$kind deep
+    # Not by the function, which is no file: as the first process of a PID namespace.
+    say $kind-init unshare --fork --pid --mount-proc \
+        ksmrun-exec --merge=keep --layout=shared --layout-key=/key -- where-$kind
+    # Through a shell, which is by reservation.
+    say $kind-script shared /key sh -c "where-$kind; exit 0"
+    say $kind-script-longer shared /key sh -c "exec where-$kind a b c"
+    say $kind-script-deep shared /key sh -c "exec where-$kind deep"
+    say $kind-script-other shared /other sh -c "exec where-$kind"
+    shared /key where-$kind overflow
+    echo "overflow_$kind=$?"
+    [ -x /bin/sweep-$kind ] || continue
+    shared /key sweep-$kind threads </dev/null >/dev/null
+    echo "threads_$kind=$?"
+done
+
+# The kernel puts vvar and vdso below, within or right above such a program, as their sizes and the
+# key's base have it.
+started=0
+for _ in $(seq 40); do
+    rm -f /another
+    head -c 32 /dev/urandom >/another
+    chmod 400 /another
+    shared /another where-static-pie >/dev/null && started=$((started + 1))
+done
+echo "started_static-pie=$started"
+
+# Disturbed at random moments, it runs as ever or, without its helper, not at all.
+for what in kill-helper stop; do
+    echo "disturbed_$what=$(disturb-static $what 100 \
+        ksmrun-exec --merge=keep --layout=shared --layout-key=/key -- where-glibc)"
+done
+[ ! -e $huge ] || echo never >$huge

@@ -1,0 +1,81 @@
+"""Programs started with one secret layout: is anything but their addresses other than without?"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ksmrun.facts.launcher import launcher_path
+
+HERE = Path(__file__).parent
+# Its sources, beside those of this folder.
+INTEGRATION = HERE.parent / "integration/programs"
+Build = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That every user can reach."""
+    folder = tmp_path_factory.mktemp("layout")
+    for place in (folder, *folder.parents[:2]):
+        place.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build(folder: Path) -> Build:
+    """Compiles programs/NAME.c with the options, once."""
+
+    def compile_(name: str, *options: str) -> str:
+        target = folder / "-".join(
+            [name, *(option.strip("-").replace("/", "_") for option in options)]
+        )
+        if not target.exists():
+            sources = [place / f"{name}.c" for place in (HERE / "programs", INTEGRATION)]
+            (source,) = (source for source in sources if source.exists())
+            command = ["gcc", "-g", "-O1", "-pthread", *options, "-o", str(target), str(source)]
+            subprocess.run(command, check=True)
+        return str(target)
+
+    return compile_
+
+
+@pytest.fixture(scope="session")
+def launcher(folder: Path) -> str:
+    """A copy of the installed one, for every user."""
+    installed = os.environ.get("KSMRUN_TEST_LAUNCHER") or launcher_path()
+    return str(shutil.copy(installed, folder / "ksmrun-exec"))
+
+
+@pytest.fixture(scope="session")
+def key(folder: Path) -> str:
+    file = folder / "key"
+    file.write_bytes(random.randbytes(32))
+    file.chmod(0o400)
+    return str(file)
+
+
+def words(launcher: str, key: str) -> list[str]:
+    options = ["--quiet", "--merge=keep", "--require", "--seeds=own"]
+    return [launcher, *options, "--layout=shared", f"--layout-key={key}", "--"]
+
+
+@pytest.fixture(scope="session")
+def launch(launcher: str, key: str) -> list[str]:
+    """The words before a command that start it moved, or not at all."""
+    return words(launcher, key)
+
+
+@pytest.fixture(scope="session")
+def launch_as_nobody(launcher: str, key: str) -> list[str]:
+    """The same without any privilege, with a key as a service with a user of its own gets it."""
+    file = shutil.copy(key, f"{key}-nobody")
+    os.chown(file, 65534, 65534)
+    drop = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+    return ["setpriv", *drop, "--no-new-privs", *words(launcher, file)]

@@ -1,0 +1,120 @@
+"""What programs do comes out the same, and so it does under limits and personalities."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from .conftest import Build
+from .places import where
+
+# Each with a line that says that it came to its end.
+DEEDS = {
+    "threads": "200 threads with 8388608 bytes, 8 MiB for the first",
+    "libraries": "cos(0) = 1 in libm.so.6",
+    "children": "abort -6",
+    "signals": "SIGSEGV where the stack ended",
+    "memory": "brk, mmap and malloc",
+    "lock": "brk, mmap and malloc",
+    "contexts": "in a context of its own",
+    "vdso": "time without a system call",
+    "title": "worker: a title longer than what was there before it came",
+    "again": "posix_spawn 5",
+}
+LINKED = {"pie": (), "execstack": ("-Wl,-z,execstack",), "no_pie": ("-no-pie",)}
+
+
+def outcome(command: list[str]) -> tuple[int, str, str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("linked", LINKED)
+@pytest.mark.parametrize("deed", DEEDS)
+def test_deed(launch: list[str], build: Build, deed: str, linked: str) -> None:
+    program = build("behave", *LINKED[linked])
+    direct = outcome([program, deed])
+    assert (direct[0], direct[2]) == (0, "") and DEEDS[deed] in direct[1].splitlines(), direct
+    assert outcome([*launch, program, deed]) == direct
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_deed_of_nobody(launch_as_nobody: list[str], build: Build, deed: str) -> None:
+    program = build("behave")
+    end = launch_as_nobody.index("--no-new-privs") + 1
+    direct = outcome([*launch_as_nobody[:end], program, deed])
+    assert outcome([*launch_as_nobody, program, deed]) == direct
+
+
+# What is around the launcher, and so around the program.
+UNDER = {
+    "hardly more address space than it needs": ["prlimit", "--as=8000000"],
+    "hardly more data than it needs": ["prlimit", "--data=1000000"],
+    "no locked memory": ["prlimit", "--memlock=0"],
+    "unlimited stack": ["prlimit", "--stack=unlimited:unlimited"],
+    "few descriptors": ["prlimit", "--nofile=7"],
+    "no signal queue": ["prlimit", "--sigpending=0"],
+    "eager binding": ["env", "LD_BIND_NOW=1"],
+    "not randomised by the user": ["setarch", "-R"],
+    "READ_IMPLIES_EXEC": ["setarch", "-X"],
+    "ADDR_LIMIT_3GB": ["setarch", "-3"],
+    "MMAP_PAGE_ZERO": ["setarch", "-Z"],
+    "real time": ["chrt", "-f", "1"],
+}
+
+
+@pytest.mark.parametrize("name", UNDER)
+def test_under(launch: list[str], build: Build, name: str) -> None:
+    program, prefix = build("where"), UNDER[name]
+    direct, moved = where(*prefix, program), where(*prefix, *launch, program)
+    assert moved.places == where(*launch, program).places
+    assert moved.rest == direct.rest
+
+
+@pytest.mark.parametrize("limit", ["--nofile=6", "--nproc=1"])
+def test_too_little_for_the_helper(launch_as_nobody: list[str], build: Build, limit: str) -> None:
+    """Limits of processes do not hold for root."""
+    end = launch_as_nobody.index("--no-new-privs") + 1
+    user, launcher = launch_as_nobody[:end], launch_as_nobody[end:]
+    command = [*user, "prlimit", limit, *launcher, build("where")]
+    line = "ksmrun-exec: the layout is the kernel's own, not the group's: the helper that moves"
+    code, stdout, stderr = outcome(command)
+    assert (code, stdout) == (125, "") and stderr.startswith(line), stderr
+    assert len(stderr.splitlines()) == 1 and "ulimit" in stderr
+    command.remove("--require")
+    first, second = where(*command), where(*command)
+    assert first.rest == second.rest == where(build("where")).rest
+    assert not set(first.places) & set(second.places)
+
+
+def test_descendants_are_randomised(launch: list[str], build: Build) -> None:
+    """By the kernel, as ever; also the program itself, started again by itself."""
+    behave, program = build("behave"), build("where")
+    again = [*launch, behave, "exec", program]
+    moved, first, second = where(*launch, program), where(*again), where(*again)
+    for places in zip(moved.places, first.places, second.places, strict=True):
+        assert len(set(places)) == 3
+    assert moved.rest == first.rest == second.rest
+
+
+# Built with sanitizers, which have opinions about where things lie: what they are to find, and how
+# the program ends then.
+SANITIZERS = {
+    "address": ("heap", 1, "heap-buffer-overflow"),
+    "leak": ("leak", 23, "detected memory leaks"),
+    "thread": ("race", 66, "data race"),
+    "undefined": ("overflow", 1, "signed integer overflow"),
+}
+
+
+@pytest.mark.parametrize("name", SANITIZERS)
+def test_sanitizer(launch: list[str], build: Build, name: str) -> None:
+    fault, code, finding = SANITIZERS[name]
+    program = build("faulty", f"-fsanitize={name}", "-fno-sanitize-recover=all")
+    assert outcome([*launch, program]) == outcome([program]) == (0, "good\n", "")
+    for prefix in ([], launch):
+        found = outcome([*prefix, program, fault])
+        assert found[0] == code and finding in found[2], (prefix, found)
+        # Of the program's own memory, by name.
+        assert "faulty.c:" in found[2]

@@ -1,0 +1,112 @@
+"""Whoever is killed at whatever step of a launch: the program never starts half moved.
+
+The launcher is built with shared libraries, so that a preloaded one counts its calls to libc and
+kills before the N-th: for each N there is, in each process there is.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .conftest import HERE, Build
+from .places import Told, told, wait_until_none, where
+
+NATIVE = HERE.parents[1] / "native"
+SECONDS = 20
+# Of the launcher here, by which its processes are found.
+NAME = "ksmrun-killed"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One that can be killed."""
+
+    launcher: Path
+    preload: str
+    words: tuple[str, ...]
+    prefix: tuple[str, ...] = ()
+
+    def run(self, who: str, **settings: object) -> subprocess.CompletedProcess[str]:
+        """Raises subprocess.TimeoutExpired where it hangs."""
+        words = {f"KILL_{name.upper()}": str(value) for name, value in settings.items()}
+        set_ = [f"{name}={value}" for name, value in words.items()]
+        command = [*self.prefix, "env", f"LD_PRELOAD={self.preload}", f"KILL_WHO={who}", *set_]
+        return subprocess.run(
+            [*command, str(self.launcher), *self.words],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def launch_to_kill(build: Build, launch: list[str], folder: Path) -> Launch:
+    tree = folder / "dynamic"
+    options = ["-DKSMRUN_MUSL=OFF", "-DKSMRUN_STATIC=OFF", "-G", "Ninja"]
+    configure = ["cmake", "-S", str(NATIVE), "-B", str(tree), *options]
+    for command in (configure, ["cmake", "--build", str(tree), "--target", "ksmrun-exec"]):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    words = [word for word in launch[1:] if word != "--require"]
+    preload = build("killed", "-shared", "-fPIC")
+    named = (tree / "ksmrun-exec").rename(tree / NAME)
+    return Launch(named, preload, (*words, build("where")))
+
+
+def end_of(done: subprocess.CompletedProcess[str], moved: Told, known: set[int]) -> str:
+    """What became of the program."""
+    if done.returncode == -signal.SIGKILL:
+        assert done.stderr == ""
+        # Killed when it had been let go.
+        assert done.stdout == "" or told(done.stdout).places == moved.places
+        return "dead"
+    assert (done.returncode, done.stderr) == (0, ""), done
+    found = told(done.stdout)
+    assert found.rest == moved.rest
+    if found.places == moved.places:
+        return "moved"
+    assert not set(found.places) & known, "half moved"
+    return "kernel's"
+
+
+@pytest.mark.parametrize("adopts", [False, True], ids=["alone", "adopting"])
+@pytest.mark.parametrize(
+    ("who", "ends"),
+    [
+        ("helper", {"kernel's", "dead", "moved"}),
+        ("target", {"dead", "moved"}),
+        ("launcher", {"dead"}),
+    ],
+)
+@pytest.mark.parametrize(
+    "after_ms", [0, pytest.param(3, marks=pytest.mark.long_run)], ids=["at once", "later"]
+)
+def test_killed_at_every_step(
+    launch_to_kill: Launch,
+    build: Build,
+    tmp_path: Path,
+    who: str,
+    ends: set[str],
+    adopts: bool,
+    after_ms: int,
+) -> None:
+    """Also where the helper is the program's own child, as in a container."""
+    prefix = (build("adopt"),) if adopts else ()
+    launch = Launch(launch_to_kill.launcher, launch_to_kill.preload, launch_to_kill.words, prefix)
+    count = tmp_path / "count"
+    moved = told(launch.run(who, count=count).stdout)
+    fixed = where("setarch", "-R", "env", f"LD_PRELOAD={launch.preload}", build("where"))
+    known = {*moved.places, *fixed.places}
+    calls = int(count.read_text())
+    seen: Counter[str] = Counter()
+    for number in range(1, calls + 1):
+        done = launch.run(who, at=number, after_ms=after_ms)
+        seen[end_of(done, moved, known)] += 1
+        wait_until_none(NAME)
+    assert set(seen) == ends, seen

@@ -1,0 +1,62 @@
+"""Launches by the thousand: all moved, none hangs, and nothing stays."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .conftest import Build
+from .places import told, wait_until_none, where
+
+IS_LONG = os.environ.get("KSMRUN_SUITES") == "all"
+IN_A_ROW = 10_000 if IS_LONG else 300
+AT_ONCE = 200 if IS_LONG else 100
+# For each launch, or for all at once.
+SECONDS = 60
+# Of the launcher here, by which its processes are found.
+NAME = "ksmrun-many"
+
+
+@pytest.fixture
+def command(launch: list[str], build: Build, folder: Path) -> list[str]:
+    launcher, *words = launch
+    return [str(shutil.copy(Path(launcher), folder / NAME)), *words, build("where")]
+
+
+def descriptors() -> list[str]:
+    return sorted(file.name for file in Path("/proc/self/fd").iterdir())
+
+
+@contextmanager
+def nothing_stays() -> Iterator[None]:
+    before = descriptors()
+    yield
+    assert descriptors() == before
+    with pytest.raises(ChildProcessError):
+        os.wait()
+    wait_until_none(NAME)
+
+
+def test_in_a_row(command: list[str]) -> None:
+    expected = where(*command)
+    with nothing_stays():
+        for number in range(IN_A_ROW):
+            assert where(*command) == expected, number
+
+
+def test_at_once(command: list[str]) -> None:
+    """On far fewer processors; five times."""
+    expected = where(*command)
+    with nothing_stays():
+        for _ in range(5):
+            started = [
+                subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(AT_ONCE)
+            ]
+            outputs = [process.communicate(timeout=SECONDS)[0] for process in started]
+            assert [told(output) for output in outputs] == [expected] * AT_ONCE

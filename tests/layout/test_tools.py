@@ -1,0 +1,161 @@
+"""Debuggers, profilers, tracers and core files find their way in a moved program."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Build
+from .places import where
+from .test_process import waiting
+
+CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
+FRAMES = ("inner (number=14, what=", "outer (number=", "main (argc=")
+# The line where a launch is under somebody else's tracer already.
+TRACED = "this process may not be traced"
+
+
+def output(*command: str, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == 0, done
+    return done.stdout + done.stderr
+
+
+def gdb(*arguments: str, commands: tuple[str, ...], cwd: Path | None = None) -> str:
+    words = [word for command in commands for word in ("-ex", command)]
+    text = output("gdb", "-nx", "-batch", *words, *arguments, cwd=cwd)
+    assert not re.search(r"Cannot|Couldn't|No symbol|\?\?\s*\(\)|corrupt", text), text
+    return text
+
+
+def check_frames(text: str, what: str) -> None:
+    """Functions and arguments, from the innermost of ours on."""
+    places = [text.index(frame) for frame in FRAMES]
+    assert places == sorted(places), text
+    assert f'"{what}"' in text
+    assert "AT_SYSINFO_EHDR" in text and "libc.so.6" in text
+
+
+INSPECT = ("backtrace", "info auxv", "info sharedlibrary", "info symbol inner", "info line inner")
+
+
+@pytest.mark.parametrize("linked", [(), ("-no-pie",)], ids=["pie", "no_pie"])
+def test_gdb_attaches(launch: list[str], build: Build, linked: tuple[str, ...]) -> None:
+    with waiting(*launch, build("frames", *linked), "wait", "7") as seen:
+        text = gdb("-p", seen.process.name, commands=INSPECT)
+        check_frames(text, "wait")
+        assert "pause" in text and "inner in section .text" in text
+        assert "[stack]" in gdb("-p", seen.process.name, commands=("info proc mappings",))
+
+
+def test_gdb_debugs(launch: list[str], build: Build) -> None:
+    """The launcher behind gdb: the program runs, not moved, and gdb follows it as ever."""
+    program = build("frames")
+    command = [*launch, program, "spin", "7"]
+    strict = output("gdb", "-nx", "-batch", "-ex", "run", "--args", *command)
+    assert TRACED in strict and "exited with code 0175" in strict
+    command.remove("--require")
+    command.remove("--quiet")
+    steps = ("set breakpoint pending on", "break inner", "run", "backtrace", "continue")
+    words = [word for step in steps for word in ("-ex", step)]
+    text = output("gdb", "-nx", "-batch", *words, "--args", *command)
+    assert text.count("the layout is the kernel's own") == text.count(TRACED) == 1
+    assert "inner (number=14, what=" in text and "exited normally" in text
+
+
+@pytest.fixture
+def relative_cores() -> Iterator[None]:
+    """The kernel writes core files to the folder of the program, named `core`."""
+    before = CORE_PATTERN.read_text()
+    try:
+        if before.strip() != "core":
+            CORE_PATTERN.write_text("core")
+        yield
+    finally:
+        if CORE_PATTERN.read_text() != before:
+            CORE_PATTERN.write_text(before)
+
+
+@pytest.mark.usefixtures("relative_cores")
+@pytest.mark.parametrize("linked", [(), ("-no-pie",)], ids=["pie", "no_pie"])
+def test_core_file(
+    launch: list[str], build: Build, tmp_path: Path, linked: tuple[str, ...]
+) -> None:
+    program = build("frames", *linked)
+    command = ["prlimit", "--core=unlimited", *launch, program, "crash", "7"]
+    done = subprocess.run(command, cwd=tmp_path, check=False)
+    assert done.returncode == -signal.SIGSEGV
+    (core,) = tmp_path.glob("core*")
+    inspect = (*INSPECT, "info proc", "print $_siginfo._sifields._sigfault.si_addr")
+    text = gdb(program, str(core), commands=inspect)
+    check_frames(text, "crash")
+    assert f"exe = '{program} crash 7'" in text and "(void *) 0x8" in text
+    # What the process said of its vector is in the core; gdb found the program's base by it.
+    assert re.search(rf'AT_EXECFN .*"{program}"', text)
+
+
+PERF = ["perf", "record", "--quiet", "--event=cpu-clock", "--freq=2000"]
+PERF += ["--output=perf.data"]
+REPORT = ["perf", "report", "--stdio", "--input=perf.data"]
+
+
+@pytest.mark.parametrize("linked", [(), ("-static-pie",)], ids=["pie", "static_pie"])
+def test_perf_symbolises(
+    launch: list[str], build: Build, tmp_path: Path, linked: tuple[str, ...]
+) -> None:
+    """A program that perf saw start: it has no maps to read then, only what the kernel reports."""
+    program = build("frames", *linked)
+    output(*PERF, *launch, program, "spin", "100", cwd=tmp_path)
+    text = output(*REPORT, f"--comm={Path(program).name[:15]}", cwd=tmp_path)
+    rows = re.findall(r"^ +[\d.]+% +(\S+) +\[\.\] (\S+)", text, re.MULTILINE)
+    name = Path(program).name
+    assert (name, "spin_in_program") in rows
+    assert any(place == "[vdso]" and "clock_gettime" in symbol for place, symbol in rows)
+    libc = name if linked else "libc.so.6"
+    assert any(place == libc and "memset" in symbol for place, symbol in rows)
+    assert not any(place == "[unknown]" for place, _ in rows)
+
+
+def test_perf_attaches(launch: list[str], build: Build, tmp_path: Path) -> None:
+    program = build("frames")
+    process = subprocess.Popen([*launch, program, "spin", "1000000"])
+    try:
+        output(*PERF, "--pid", str(process.pid), "sleep", "0.3", cwd=tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+    text = output(*REPORT, cwd=tmp_path)
+    assert "spin_in_program" in text and "clock_gettime" in text and "memset" in text
+
+
+def test_a_launch_under_a_tracer(launch: list[str], build: Build) -> None:
+    """One line, and the program as without; or not at all."""
+    command = ["strace", "-f", "-o", "/dev/null", *launch, build("where")]
+    strict = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (strict.returncode, strict.stdout) == (125, "")
+    assert TRACED in strict.stderr and len(strict.stderr.splitlines()) == 1
+    command.remove("--require")
+    assert where(*command).rest == where(build("where")).rest
+    command.remove("--quiet")
+    loud = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(loud.stderr.splitlines()) == 1 and TRACED in loud.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--trace-children=yes",)])
+def test_a_launch_under_valgrind(launch: list[str], build: Build, options: tuple[str, ...]) -> None:
+    """It keeps the stack limit to itself, so the program is moved by reservation; or, where it runs
+    the program too, valgrind is.
+    """
+    command = ["valgrind", "-q", *options, *launch, build("where")]
+    assert where(*command).rest == where(build("where")).rest
+
+
+@pytest.mark.parametrize("tracer", [("strace", "-f", "-o", "/dev/null"), ("valgrind", "-q")])
+def test_a_tracer_started_moved(launch: list[str], build: Build, tracer: tuple[str, ...]) -> None:
+    """It runs its own program, with a layout of its own making."""
+    assert where(*launch, *tracer, build("where")).rest == where(build("where")).rest
