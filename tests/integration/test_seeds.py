@@ -175,27 +175,19 @@ def test_lua_that_is_loaded_later(shared: Shared, library: str) -> None:
     assert order(shared("two")) != first
 
 
-SSL_KEY = "openssl genpkey -algorithm ed25519"
 PYTHON_SSL = "import ssl; print(ssl.RAND_bytes(32).hex())"
+RUBY_SSL = "puts OpenSSL::PKey::EC.generate('prime256v1').to_pem"
 SECRETS = {
-    "openssl": ["sh", "-c", SSL_KEY],
-    "openssl-rsa": ["openssl", "genrsa", "1024"],
+    "openssl": ["openssl", "genpkey", "-algorithm", "ed25519"],
     "uuidgen": ["uuidgen", "-r"],
-    "uuidgen-time": ["uuidgen", "-t"],
     "python-ssl": [sys.executable, "-c", PYTHON_SSL],
     "python-secrets": [sys.executable, "-c", "import secrets; print(secrets.token_hex(32))"],
     "python-uuid": [sys.executable, "-c", "import uuid; print(uuid.uuid4(), uuid.uuid1())"],
     "python-random": [sys.executable, "-c", "import random; print(random.random())"],
     "ruby-securerandom": ["ruby", "-rsecurerandom", "-e", "puts SecureRandom.hex(32)"],
     "ruby-hash": ["ruby", "-e", "puts 'a'.hash"],
-    "ruby-openssl": [
-        "ruby",
-        "-ropenssl",
-        "-e",
-        "puts OpenSSL::PKey::EC.generate('prime256v1').to_pem",
-    ],
-    "perl-random": ["perl", "-e", "print rand()"],
-    "luajit-buffers": ["luajit", "-e", "print(io.open('/dev/urandom', 'rb'):read(16))"],
+    "ruby-openssl": ["ruby", "-ropenssl", "-e", RUBY_SSL],
+    "luajit": ["luajit", "-e", "print(io.open('/dev/urandom', 'rb'):read(16))"],
 }
 
 

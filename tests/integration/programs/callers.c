@@ -1,5 +1,5 @@
-/* Asks for the time and for random bytes as Lua and LuaJIT do, and as everybody else does, and prints
- * what it got: a line each, its name and the answer. */
+/* Asks for the time and for random bytes as Lua and LuaJIT do, and as everybody else does, and
+ * prints what it got: a line each, its name and the answer. */
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <time.h>
