@@ -15,6 +15,7 @@ from ksmrun.commands.output import print_json, print_table
 from ksmrun.facts.host import read_host
 from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
 from ksmrun.facts.lua import find_lua
+from ksmrun.facts.runtime import Runtime, find_runtime
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import initial_arguments
 from ksmrun.model import Plan, Refusal, Request, TargetFacts
@@ -22,6 +23,7 @@ from ksmrun.plan.doctor import CheckRow, examine, would_merge
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.launch import plan_launch, shell_line
 from ksmrun.plan.mechanism import Choice, adds_vmas, choose, not_preloadable
+from ksmrun.plan.runtimes import gains_of, runtime_row
 
 SCHEMA = "ksmrun-check-1"
 # What else a kernel runs natively.
@@ -51,10 +53,12 @@ def check(
     probe = run_probe()
     rows = examine(read_host(), probe)
     target: TargetFacts | None = None
+    runtime: Runtime | None = None
     plan: Plan | None = None
     if context.args:
         command = initial_arguments(len(context.args))
         target = look_at(command[0], os.environb)
+        runtime = find_runtime(target)
         launcher, shim = os.fsencode(launcher_path()), shim_path(target)
         choice = choose(Request(command), probe, target, shim)
         splits = adds_vmas(probe, choice)
@@ -65,6 +69,7 @@ def check(
         rows = (
             *rows,
             _program_row(target, probe.machine),
+            runtime_row(*(runtime.name, runtime.evidence) if runtime else (None, None)),
             _map_row(judgement, splits),
             _plan_row(plan, choice, judgement),
             *_lua_rows(target, not_preloadable(target, shim)),
@@ -77,6 +82,7 @@ def check(
             rows=[asdict(row) for row in rows],
             probe=asdict(probe),
             target=None if target is None else asdict(target),
+            runtime=None if runtime is None else _runtime(runtime),
             mechanism=None if plan is None else plan.mechanism,
             command_line=None if plan is None else _command_line(plan),
         )
@@ -87,6 +93,11 @@ def check(
             print(f"command line: {_command_line(plan)}")
         print(_verdict(rows, merges))
     raise typer.Exit(0 if merges else 1)
+
+
+def _runtime(runtime: Runtime) -> dict[str, object]:
+    gains = gains_of(runtime.name)
+    return {**asdict(runtime), "gains": None if gains is None else asdict(gains)}
 
 
 def _command_line(plan: Plan) -> str:

@@ -12,6 +12,7 @@ ksmrun: the variants in turn, and the median of the ratios within a turn.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -84,11 +85,22 @@ def costs(variants: list[Variant], shared: Path, repeats: int) -> list[Cost]:
     ]
 
 
+def memory(variant: Variant, shared: Path, copies: int) -> list[str]:
+    """The cells of what the copies have without merging, and with it under one layout."""
+    if copies == 0:
+        return ["-", "-", "-"]
+    off, merged = (
+        measure(variant.program, shared, ARMS[arm], copies, variant.environment).anonymous_pss_bytes
+        for arm in ("off", "shared")
+    )
+    return [f"{off / MIB:.0f}", f"{merged / MIB:.0f}", f"{1 - merged / off:.0%}"]
+
+
 def main() -> int:
     """Prints a table in Markdown. Returns the exit code."""
     parser = argparse.ArgumentParser(description="What a runtime's flags gain and cost.")
-    parser.add_argument("--copies", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=5, help="of the timing; 0: none")
+    parser.add_argument("--copies", type=int, default=8, help="0: no look at memory")
+    parser.add_argument("--repeats", type=int, default=5, help="0: no look at time")
     parser.add_argument("name", choices=PROGRAMS)
     parser.add_argument("variant", nargs="+")
     arguments = parser.parse_args()
@@ -97,21 +109,16 @@ def main() -> int:
     repeats = arguments.repeats if program.is_timed else 0
     print(f"| {arguments.name} | anonymous PSS, MiB | merged | saved | time | CPU |")
     print("|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder, borrowed(TUNABLES):
+    with tempfile.TemporaryDirectory() as folder:
         shared = Path(folder)
         program.build(shared)
         try:
             ratios = costs(variants, shared, repeats) if repeats else [None] * len(variants)
-            for variant, ratio in zip(variants, ratios, strict=True):
-                off, merged = (
-                    measure(
-                        variant.program, shared, ARMS[arm], arguments.copies, variant.environment
-                    ).anonymous_pss_bytes
-                    for arm in ("off", "shared")
-                )
-                cost = f"x{ratio.clock:.2f} | x{ratio.cpu:.2f}" if ratio else "- | -"
-                sizes = f"{off / MIB:.0f} | {merged / MIB:.0f} | {1 - merged / off:.0%}"
-                print(f"| `{variant.text}` | {sizes} | {cost} |", flush=True)
+            with borrowed(TUNABLES) if arguments.copies else contextlib.nullcontext():
+                for variant, ratio in zip(variants, ratios, strict=True):
+                    cells = [f"`{variant.text}`", *memory(variant, shared, arguments.copies)]
+                    cells += [f"x{ratio.clock:.2f}", f"x{ratio.cpu:.2f}"] if ratio else ["-", "-"]
+                    print(f"| {' | '.join(cells)} |", flush=True)
         except KsmrunError as error:
             print(f"flags: {error}", file=sys.stderr)
             return 1
