@@ -159,7 +159,6 @@ static int start_mover(struct mover *mover) {
             mover_run(mover);
         _exit(helper < 0 ? 1 : 0);
     }
-    close(mover->commands);
     close(mover->answers);
     int answer = EAGAIN;
     pid_t helper;
@@ -174,6 +173,8 @@ static int start_mover(struct mover *mover) {
     }
     if (is_started && mover->is_child && answer != 0)
         child_wait(child);
+    /* Open until here: a helper that is gone is no reason for a SIGPIPE. */
+    close(mover->commands);
     close(write_end);
     close(read_end);
     return answer;

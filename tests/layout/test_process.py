@@ -80,6 +80,11 @@ class Seen:
         found[FLAGS_FIELD] = int(fields[FLAGS_FIELD]) & ~PF_RANDOMIZE
         return {n: value for n, value in found.items() if n not in CHANGING_FIELDS}
 
+    def first_word(self) -> int:
+        """What the stack begins with (field 28, startstack): the number of arguments."""
+        words = (self.process / "stat").read_text().rpartition(")")[2].split()
+        return int.from_bytes(self.memory(int(words[28 - 3]), 8), "little")
+
     def auxv(self) -> dict[int, object]:
         raw = (self.process / "auxv").read_bytes()
         found: dict[int, object] = {}
@@ -138,6 +143,7 @@ def test_proc(launch: list[str], build: Build, linked: str) -> None:
     with waiting(*command) as direct, waiting(*launch, *command) as moved:
         assert moved.maps() == direct.maps()
         assert moved.stat() == direct.stat()
+        assert moved.first_word() == direct.first_word() == 3
         assert moved.auxv() == direct.auxv()
         assert moved.waits_at() == direct.waits_at()
         assert moved.files() == direct.files()
