@@ -19,17 +19,17 @@ from .initrd import build_arm64_initrd, build_initrd
 from .kernels import ARM64_16K, CLOUD_AMD64, CLOUD_ARM64, fetch
 
 # Flavours that are no package of a kernel image: built here, and Debian's user-mode-linux.
-PATCHED, UML = "patched", "user-mode-linux"
+PATCHED, UML, ARM64_64K = "patched", "user-mode-linux", "arm64-64k"
 Kernel = tuple[str, str]
 ALL: list[Kernel] = [
     *(("5.10", CLOUD_AMD64), ("6.1", CLOUD_AMD64), ("6.1", UML)),
     *((version, PATCHED) for version in patched.PATCHES),
     *((version, CLOUD_AMD64) for version in ("6.12", "6.16", "6.17", "6.18", "6.19")),
     *((version, CLOUD_AMD64) for version in ("7.0", "7.1", "7.2", "7.3")),
-    # Of trixie, which has a flavour with pages of 16 KiB.
-    *(("6.12", CLOUD_ARM64), ("6.12", ARM64_16K)),
+    # From trixie on there is a flavour with pages of 16 KiB.
+    *(("6.12", CLOUD_ARM64), ("6.12", ARM64_16K), ("6.12", ARM64_64K), ("7.3", ARM64_16K)),
 ]
-ARM64 = (CLOUD_ARM64, ARM64_16K)
+ARM64 = (CLOUD_ARM64, ARM64_16K, ARM64_64K)
 BOOT_SECONDS = 240
 MEMORY = 512
 QEMU_X86 = ["qemu-system-x86_64", "-machine", "q35,mem-merge=off"]
@@ -62,7 +62,12 @@ def boot(kernel: Kernel, initrd: Path) -> Guest:
     if flavour == UML:
         name, command = UML, [*UML_COMMAND, f"initrd={initrd}", "rdinit=/init"]
     else:
-        name, vmlinuz = patched.build(version) if flavour == PATCHED else fetch(version, flavour)
+        if flavour == PATCHED:
+            name, vmlinuz = patched.build(version)
+        elif flavour == ARM64_64K:
+            name, vmlinuz = patched.build_arm64_64k()
+        else:
+            name, vmlinuz = fetch(version, flavour)
         qemu, console = (QEMU_ARM64, "ttyAMA0") if flavour in ARM64 else (QEMU_X86, "ttyS0")
         line = f"console={console} panic=-1 quiet rdinit=/init"
         files = ["-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", line]
@@ -88,6 +93,7 @@ def row(guest: Guest) -> list[str]:
     brk, mmap = values["vmas"].split()
     release = probe["kernel"].removesuffix(f"-{guest.flavour}").partition("+")[0]
     note = {CLOUD_ARM64: ", aarch64", ARM64_16K: ", aarch64, 16 KiB pages", UML: f", {UML}"}
+    note[ARM64_64K] = ", aarch64, 64 KiB pages"
 
     def of(key: str, kinds: str) -> str:
         # -1: this kernel does not count by process.
