@@ -343,9 +343,9 @@ def test_nothing_is_held(launch: list[str], folder: Path) -> None:
     pid = int(done.stdout)
     helper = helper_of(pid)
     assert Path(f"/proc/{helper}/cwd").readlink() == Path("/")
-    for number in (0, 1, 2):
+    for file in Path(f"/proc/{helper}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            assert Path(f"/proc/{helper}/fd/{number}").readlink() == Path("/dev/null")
+            assert not str(file.readlink()).startswith("pipe:")
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{helper}").exists())
 
