@@ -136,17 +136,12 @@ static bool is_to_be_let_go(struct mover *mover, pid_t pid) {
 }
 
 static void at_exec(struct mover *mover, pid_t pid) {
-    sigset_t term;
-    sigemptyset(&term);
-    sigaddset(&term, SIGTERM);
-    sigprocmask(SIG_BLOCK, &term, NULL);
     /* Registers that are set at the exec's event are overwritten: its end is the place. */
     tracee_borrow_stderr(pid);
     if (ptrace(PTRACE_SETOPTIONS, pid, 0L, following | PTRACE_O_EXITKILL) == 0 &&
         inject_go_on(pid) && follow_exec(mover, pid, NULL))
         go_on(mover, pid, 0);
     tracee_return_stderr();
-    sigprocmask(SIG_UNBLOCK, &term, NULL);
 }
 
 static void at_stop(struct mover *mover, pid_t pid, int status) {
@@ -168,25 +163,35 @@ static void at_stop(struct mover *mover, pid_t pid, int status) {
 
 /* For as long as it follows, it must keep nothing of the script's open, busy or deaf. */
 static void step_aside(void) {
-    sigset_t term;
     prctl(PR_SET_NAME, "ksmrun-layout", 0L, 0L, 0L);
     tracee_return_stderr();
     if (chdir("/") != 0)
         _exit(1);
+}
+
+/* Both are waited for: one that ended this process between a tracee's stop and its going on would
+ * take along the signal that the tracee stopped for. */
+static void block_signals(sigset_t *both) {
+    sigemptyset(both);
+    sigaddset(both, SIGCHLD);
+    sigaddset(both, SIGTERM);
+    signal(SIGCHLD, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
-    sigemptyset(&term);
-    sigaddset(&term, SIGTERM);
-    sigprocmask(SIG_UNBLOCK, &term, NULL);
+    sigprocmask(SIG_BLOCK, both, NULL);
 }
 
 void follow(struct mover *mover, pid_t pid) {
     int status;
+    sigset_t both;
     step_aside();
-    for (go_on(mover, pid, 0);;) {
-        pid = waitpid(-1, &status, __WALL);
+    block_signals(&both);
+    go_on(mover, pid, 0);
+    do {
+        while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0)
+            if (WIFSTOPPED(status))
+                at_stop(mover, pid, status);
         if (pid < 0 && errno != EINTR)
-            _exit(0);
-        if (pid > 0 && WIFSTOPPED(status))
-            at_stop(mover, pid, status);
-    }
+            break;
+    } while (sigwaitinfo(&both, NULL) != SIGTERM);
+    _exit(0);
 }

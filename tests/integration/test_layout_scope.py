@@ -295,6 +295,23 @@ def test_a_script_outlives_its_helper(
     assert process.returncode == 0 and output.endswith("end\n")
 
 
+def test_no_signal_is_lost_with_the_helper(launch: list[str], folder: Path) -> None:
+    """Which is told to let go while it hands them on."""
+    script = write(folder / "script", "#!/bin/bash\ntrap 'exit 3' USR1\nwhile :; do :; done")
+    for _ in range(30):
+        process = subprocess.Popen([*launch, script])
+        helper = helper_of(process.pid)
+        wait_until(lambda pid=process.pid: catches(pid, signal.SIGUSR1))  # type: ignore[misc]
+        process.send_signal(signal.SIGUSR1)
+        os.kill(helper, signal.SIGTERM)
+        assert process.wait(timeout=10) == 3
+
+
+def catches(pid: int, number: int) -> bool:
+    caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:\t")[2].split()[0]
+    return int(caught, 16) >> (number - 1) & 1 == 1
+
+
 def test_a_helper_killed_at_any_moment(launch: list[str], kinds: Programs, folder: Path) -> None:
     """Each program of the script is moved, has the kernel's layout, or is killed."""
     count = 30
