@@ -100,8 +100,11 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
     else if (placed.state != PLACE_MOVED)
         say_left(mover, pid, path, placed.what);
     if (goes_on && placed.state == PLACE_MOVED &&
-        ptrace(PTRACE_SETOPTIONS, pid, 0L, following) == 0)
+        ptrace(PTRACE_SETOPTIONS, pid, 0L, following) == 0) {
+        /* A stop signal that came meanwhile (inject_go_on). */
+        ptrace(PTRACE_INTERRUPT, pid, 0L, 0L);
         return true;
+    }
     ptrace(PTRACE_DETACH, pid, 0L, 0L);
     /* It waits for the end of this process. */
     if (request.is_waiting_first)
