@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -28,3 +29,11 @@ def test_a_program_stopped_while_it_is_moved(launch: list[str], kinds: Programs)
         check=False,
     )
     assert done.stdout == "finished\n"
+
+
+def test_a_fifo_instead_of_a_program(launch: list[str], tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    fifo.chmod(0o755)
+    done = subprocess.run([*launch, fifo], capture_output=True, timeout=SECONDS_MAX, check=False)
+    assert done.returncode == 126
