@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -97,10 +98,12 @@ bool tracee_exec_path(pid_t pid, const struct tracee_call *call, char *path, siz
 void tracee_borrow_stderr(pid_t pid) {
     int process = (int)syscall(SYS_pidfd_open, pid, 0);
     int its = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, STDERR_FILENO, 0);
-    if (its >= 0) {
+    struct pollfd room = {.fd = its, .events = POLLOUT};
+    /* Not where it is full: all that is followed would wait with us for its reader. */
+    if (its >= 0 && poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0)
         dup2(its, STDERR_FILENO);
+    if (its >= 0)
         close(its);
-    }
     if (process >= 0)
         close(process);
 }
