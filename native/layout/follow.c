@@ -95,6 +95,9 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
         kill_half_moved(pid, path, &placed);
         return false;
     }
+    /* Where no call could be made in it, it could not be made to exit either. */
+    if (mover->require && placed.state == PLACE_LEFT && !placed.is_privileged)
+        kill(pid, SIGKILL);
     if (placed.is_privileged)
         say_privileged(mover, pid, path);
     else if (placed.state != PLACE_MOVED)
