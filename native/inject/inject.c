@@ -105,10 +105,10 @@ bool injection_find_instruction(struct injection *injection, uint64_t start, uin
 
 bool inject_go_on(pid_t pid) {
     enum { STOPS_MAX = 1000 };
-    long request = PTRACE_SYSCALL, signal_to_give = 0;
+    long signal_to_give = 0;
     for (int stops = 0; stops < STOPS_MAX; stops++) {
         int status;
-        if (ptrace((int)request, pid, 0L, signal_to_give) != 0)
+        if (ptrace(PTRACE_SYSCALL, pid, 0L, signal_to_give) != 0)
             return false;
         while (waitpid(pid, &status, __WALL) < 0)
             if (errno != EINTR)
@@ -122,10 +122,11 @@ bool inject_go_on(pid_t pid) {
         /* A fault in code that is not the program's: nothing that could be put off. */
         if (event == 0 && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL))
             return false;
-        /* SIGSTOP cannot be blocked: it stops the tracee here as anywhere, until SIGCONT. */
+        /* SIGSTOP cannot be blocked. The process counts as stopped then, but this goes on: whoever
+         * sends SIGCONT may be a tracee that waits for us. PTRACE_DETACH and PTRACE_INTERRUPT put
+         * the stop back in force, if no SIGCONT came (kernel/ptrace.c: __ptrace_unlink;
+         * kernel/signal.c: do_jobctl_trap). */
         signal_to_give = event == 0 && signal == SIGSTOP ? SIGSTOP : 0;
-        bool is_stopped = event == PTRACE_EVENT_STOP && signal != SIGTRAP;
-        request = is_stopped ? PTRACE_LISTEN : PTRACE_SYSCALL;
     }
     return false;
 }

@@ -30,8 +30,9 @@ struct injection {
     int64_t result;                    /* of the last call, as inject returned it */
 };
 
-/* Lets the tracee run to the next entry to or exit from a system call; a stop signal stops it on
- * the way, as it would without a tracer. Returns false where the tracee is gone or at fault. */
+/* Lets the tracee run to the next entry to or exit from a system call; a stop signal is in
+ * force only from PTRACE_DETACH or PTRACE_INTERRUPT on. Returns false where the tracee is gone or
+ * at fault. */
 bool inject_go_on(pid_t pid);
 
 /* Takes the stopped tracee's registers and blocks its signals. Returns 0 or -errno. */

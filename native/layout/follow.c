@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -21,8 +22,8 @@
 static const long following = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK |
                               PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
 
-/* What starts programs and is none itself: they do not merge anything, so they are followed by
- * name. */
+/* What starts programs and is none itself. Followed by name; and not moved where that would be by
+ * reservation, which its own memory would not gain from and a limit it sets (ulimit -v) counts. */
 static bool is_wrapper(pid_t pid, const char *path) {
     static const char *const names[] = {
         "sh",      "bash",      "dash",
@@ -76,10 +77,24 @@ static void kill_half_moved(pid_t pid, const char *path, const struct placement 
         pid, path, placed->what, (long long)placed->result);
 }
 
+/* Without what was for the move, and with the stop of a stop signal that came meanwhile
+ * (inject_go_on). */
+static bool keep(pid_t pid) {
+    return ptrace(PTRACE_SETOPTIONS, pid, 0L, following) == 0 &&
+           ptrace(PTRACE_INTERRUPT, pid, 0L, 0L) == 0;
+}
+
+static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    return arranged == NULL && !target_gains_privilege(path);
+}
+
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
     char path[PATH_MAX];
-    bool goes_on = tracee_link(pid, "exe", path, sizeof path) &&
-                   (mover->scope == SCOPE_TREE || is_wrapper(pid, path));
+    bool is_known = tracee_link(pid, "exe", path, sizeof path);
+    bool is_shell = is_known && is_wrapper(pid, path);
+    bool goes_on = is_shell || (is_known && mover->scope == SCOPE_TREE);
     const struct place_request request = {
         .pid = pid,
         .machine = &mover->machine,
@@ -89,18 +104,22 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
         .is_waiting_first = mover->is_child && pid == mover->target && !goes_on,
         .require = mover->require,
     };
+    if (is_shell && is_kept_unmoved(pid, arranged) && keep(pid))
+        return true;
     struct placement placed = place(&request);
     /* A process that is not as arranged lies where everybody knows. */
     if (placed.state == PLACE_HALF_MOVED || (placed.state == PLACE_LEFT && arranged != NULL)) {
         kill_half_moved(pid, path, &placed);
         return false;
     }
+    /* Where no call could be made in it, it could not be made to exit either. */
+    if (mover->require && placed.state == PLACE_LEFT && !placed.is_privileged)
+        kill(pid, SIGKILL);
     if (placed.is_privileged)
         say_privileged(mover, pid, path);
     else if (placed.state != PLACE_MOVED)
         say_left(mover, pid, path, placed.what);
-    if (goes_on && placed.state == PLACE_MOVED &&
-        ptrace(PTRACE_SETOPTIONS, pid, 0L, following) == 0)
+    if (goes_on && placed.state == PLACE_MOVED && keep(pid))
         return true;
     ptrace(PTRACE_DETACH, pid, 0L, 0L);
     /* It waits for the end of this process. */

@@ -12,6 +12,7 @@
 #include "identity.h"
 #include "reap.h"
 #include "target.h"
+#include "tracee.h"
 
 static const char privileged[] = "it changes user, group or capabilities at exec";
 static const uint64_t loader_distance_max = (uint64_t)4 << 30;
@@ -49,6 +50,8 @@ static const char *not_reservable(pid_t pid, const struct image *image, const st
     struct rlimit space;
     if (prlimit(pid, RLIMIT_AS, NULL, &space) != 0 || space.rlim_cur != RLIM_INFINITY)
         return "its address space is limited (ulimit -v), and a part would have to be reserved";
+    if (tracee_filters(pid) > tracee_filters(getpid()))
+        return "it has a seccomp filter of its own, which may refuse the calls that move it";
     for (enum image_part part = PART_KERNELS; part <= PART_LOADER; part++)
         if (image->parts[part].end != 0 && image->parts[part].start < bases->mmap_top)
             return "its mmap area lies lower than the kernel's default has it (setarch -L)";

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -53,6 +54,20 @@ bool tracee_applet(pid_t pid, char name[TRACEE_APPLET_BYTES]) {
     return true;
 }
 
+/* c818c03b661c (5.9) brought the count. */
+unsigned long tracee_filters(pid_t pid) {
+    static const char count[] = "Seccomp_filters:", mode[] = "Seccomp:";
+    char path[32], status[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    if (procfile_read(path, status, sizeof status) < 0)
+        return 0;
+    const char *row = strstr(status, count);
+    if (row != NULL)
+        return strtoul(row + sizeof count - 1, NULL, 10);
+    row = strstr(status, mode);
+    return row != NULL && strtoul(row + sizeof mode - 1, NULL, 10) != 0;
+}
+
 /* Same mounts, and the same root in them. */
 static bool names_files_as_we_do(pid_t pid) {
     char path[32], own[64], its[64];
@@ -98,13 +113,12 @@ bool tracee_exec_path(pid_t pid, const struct tracee_call *call, char *path, siz
 void tracee_borrow_stderr(pid_t pid) {
     int process = (int)syscall(SYS_pidfd_open, pid, 0);
     int its = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, STDERR_FILENO, 0);
-    if (its >= 0) {
-        /* Into a full pipe nothing is said: to wait would stop all that is followed. */
-        struct pollfd room = {.fd = its, .events = POLLOUT};
-        if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0)
-            dup2(its, STDERR_FILENO);
+    struct pollfd room = {.fd = its, .events = POLLOUT};
+    /* Not where it is full: all that is followed would wait with us for its reader. */
+    if (its >= 0 && poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0)
+        dup2(its, STDERR_FILENO);
+    if (its >= 0)
         close(its);
-    }
     if (process >= 0)
         close(process);
 }

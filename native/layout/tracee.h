@@ -20,6 +20,9 @@ bool tracee_call(pid_t pid, struct tracee_call *call);
  * cannot be told, as the tracee has another root or other mounts. */
 bool tracee_exec_path(pid_t pid, const struct tracee_call *call, char *path, size_t path_bytes);
 
+/* How many seccomp filters are in force for a process; before 5.9, whether any is. */
+unsigned long tracee_filters(pid_t pid);
+
 /* A link in /proc/PID. */
 bool tracee_link(pid_t pid, const char *name, char *text, size_t text_bytes);
 

@@ -379,6 +379,30 @@ def test_a_full_pipe_stops_nothing(launcher: str, key: str, kinds: Programs, fol
     process.communicate()
 
 
+def test_a_script_that_limits_its_own_memory(launch: list[str], folder: Path) -> None:
+    """What is reserved for programs does not count in shells."""
+    inner = write(folder / "inner", "#!/bin/bash\nulimit -v 2000000\nx=$(seq 200000)\necho ${#x}")
+    for shell in ("sh", "bash"):
+        outer = write(folder / "outer", f"#!/bin/{shell}\n{inner}\n{shell} {inner}")
+        direct = subprocess.run([outer], capture_output=True, text=True, check=True)
+        done = subprocess.run([*launch, outer], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, direct.stdout, "")
+
+
+@pytest.mark.parametrize("answer", ["1", "kill"])
+def test_filters_that_programs_install(
+    launcher: str, key: str, kinds: Programs, programs: Programs, answer: str
+) -> None:
+    """In a tree: of mremap, which moving needs."""
+    run = [launcher, "--merge=keep", "--layout=shared", f"--layout-key={key}"]
+    run += ["--layout-scope=tree", "--", "sh", "-c"]
+    done = subprocess.run(
+        [*run, f"{programs.deny} {answer}:25 {kinds.where}"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and json.loads(done.stdout)["argc"] == 1
+    assert "seccomp filter of its own" in done.stderr
+
+
 def test_scripts_as_pid_1(launch: list[str], kinds: Programs, folder: Path) -> None:
     """An entrypoint: the helper is its child, which it cannot see, and gone before the program."""
     look = "import os\ntry: os.wait(); print('a child')\nexcept ChildProcessError: print('none')\n"
