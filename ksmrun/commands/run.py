@@ -182,9 +182,9 @@ def run(
         for warning in plan.warnings:
             say(warning)
     if dry_run:
-        if not quiet:
-            for reason in plan.reasons:
-                say(reason)
+        # The line does not show what becomes of seeds.
+        for reason in plan.reasons if request.layout is not None and not quiet else ():
+            say(reason)
         sys.stdout.buffer.write(shell_line(plan) + b"\n")
         return
     exec_in_place(plan.argv, initial_environment())
