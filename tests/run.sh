@@ -26,6 +26,9 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     php8.2-fpm openssh-server libtcmalloc-minimal4 libmimalloc2.0"
 # For those of tests/layout, beside Node.
 [ -z "$full" ] || packages="$packages golang-go rustc openjdk-17-jdk-headless"
+# For tests/bench/runtimes.py.
+[ -z "$full" ] || packages="$packages lua5.4 luajit php8.2-cli ruby nodejs openjdk-17-jdk-headless mono-runtime mono-mcs
+    etcd-server openarena-server minetest-server"
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
@@ -52,7 +55,7 @@ pip install build
 .venv/bin/python -m build --outdir dist . >/dev/null
 for wheel in dist/*.whl; do
     pip uninstall -y ksmrun
-    pip install "${wheel}[test]"
+    pip install "${wheel}[test${full:+,bench}]"
 done
 
 step "style and types"
@@ -128,4 +131,9 @@ if [ -n "$full" ]; then
 
     step "benchmark of the shim"
     ../.venv/bin/python bench/shim.py
+
+    step "runtimes and servers with one layout, and their chart"
+    rm -f ../build/runtimes.json
+    ../.venv/bin/python bench/runtimes.py --copies 3 --json ../build/runtimes.json
+    ../.venv/bin/python bench/chart.py ../build/runtimes.json ../build/runtimes.png
 fi

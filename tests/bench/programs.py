@@ -56,7 +56,7 @@ class Program:
     package: str
     file: str
     command: Callable[[Place], list[str]]
-    ready: str = "ready "
+    ready: str = "ready copy-"
     build: Callable[[Path], None] = lambda _shared: None
     prepare: Callable[[Place], None] = lambda _place: None
     load: Callable[[Place], None] = lambda _place: None

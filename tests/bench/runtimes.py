@@ -163,7 +163,7 @@ def save(file: Path, name: str, result: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Prints a table in Markdown. Returns the exit code."""
+    """Prints a table in Markdown. Returns the exit code: 1 where the layout did not arrive."""
     parser = argparse.ArgumentParser(description="Plain merging against one address layout.")
     parser.add_argument("--copies", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=1, help="the table shows medians")
@@ -176,6 +176,7 @@ def main() -> int:
     missing = {p.package for p in chosen.values() if not Path(p.file).exists()}
     if missing:
         parser.error(f"not installed; to do: sudo apt-get install {' '.join(sorted(missing))}")
+    strays = []
     print("| program | anonymous PSS, MiB | merging | saved | and one layout | saved |")
     print("|---|---|---|---|---|---|")
     try:
@@ -186,6 +187,10 @@ def main() -> int:
                 for arm, options in list(ARMS.items()) * arguments.repeats:
                     arms[arm].append(measure(program, Path(shared), options, arguments.copies))
             print(row(name, arms), flush=True)
+            if not all(run.same_addresses for run in arms["shared"]):
+                strays.append(name)
+                said = "; ".join(arms["shared"][0].said)
+                print(f"runtimes: {name} does not have one layout: {said}", file=sys.stderr)
             if arguments.json is not None:
                 runs = {arm: [asdict(run) for run in arms[arm]] for arm in ARMS}
                 about = {"copies": arguments.copies, "version": version(program), "host": host()}
@@ -193,7 +198,7 @@ def main() -> int:
     except KsmrunError as error:
         print(f"runtimes: {error}", file=sys.stderr)
         return 1
-    return 0
+    return 1 if strays else 0
 
 
 if __name__ == "__main__":
