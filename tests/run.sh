@@ -87,6 +87,11 @@ KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=
 step "programs that are moved to a shared layout"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q layout
 
+step "the same, moved by the launcher built with ASan and UBSan"
+KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
+    ../.venv/bin/pytest -q layout/test_behaviour.py layout/test_process.py layout/test_terminal.py \
+    -k "deed or descendants or proc or key or stopped"
+
 step "other people's programs and suites, direct and through ksmrun"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q suites
 

@@ -23,10 +23,11 @@ SECONDS = 60
 NAME = "ksmrun-many"
 
 
-@pytest.fixture
-def command(launch: list[str], build: Build, folder: Path) -> list[str]:
-    launcher, *words = launch
-    return [str(shutil.copy(Path(launcher), folder / NAME)), *words, build("where")]
+@pytest.fixture(params=["launch", "launch_as_nobody"])
+def command(request: pytest.FixtureRequest, launcher: str, build: Build, folder: Path) -> list[str]:
+    copy = str(shutil.copy(Path(launcher), folder / NAME))
+    words = request.getfixturevalue(request.param)
+    return [*(copy if word == launcher else word for word in words), build("where")]
 
 
 def descriptors() -> list[str]:

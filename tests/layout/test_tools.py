@@ -53,6 +53,14 @@ def test_gdb_attaches(launch: list[str], build: Build, linked: tuple[str, ...]) 
         assert "[stack]" in gdb("-p", seen.process.name, commands=("info proc mappings",))
 
 
+def test_core_of_a_running_program(launch: list[str], build: Build, tmp_path: Path) -> None:
+    program = build("frames")
+    with waiting(*launch, program, "wait", "7") as seen:
+        output("gcore", "-o", str(tmp_path / "core"), seen.process.name)
+    (core,) = tmp_path.glob("core*")
+    check_frames(gdb(program, str(core), commands=INSPECT), "wait")
+
+
 def test_gdb_debugs(launch: list[str], build: Build) -> None:
     """The launcher behind gdb: the program runs, not moved, and gdb follows it as ever."""
     program = build("frames")

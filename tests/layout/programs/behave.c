@@ -59,13 +59,13 @@ static size_t stack_bytes(const void *local) {
 static void *thread(void *argument) {
     int local = 0;
     size_t bytes = stack_bytes(&local);
-    descend((long)(bytes / 2 / FRAME_BYTES));
+    descend((long)(bytes / 16 / FRAME_BYTES));
     pthread_barrier_wait(&barrier);
     *(size_t *)argument = bytes;
     return NULL;
 }
 
-/* All at one time, each with a stack of the default size, of which it uses the half. */
+/* All at one time, each with a stack of the default size, of which it uses some. */
 static void threads(void) {
     pthread_t started[THREADS];
     size_t bytes[THREADS];
