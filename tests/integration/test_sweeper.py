@@ -97,7 +97,7 @@ def test_all_is_marked_and_maps_stay_few(
     with ready(*marked, programs.sweep, *arguments, env=environment) as process:
         folder = Path("/proc") / str(process.pid)
         # Two sweeps after growth stopped.
-        wait_until(lambda: coverage(process.pid) >= COVERAGE_MIN, seconds=5)
+        wait_until(lambda: coverage(process.pid) >= COVERAGE_MIN)
         assert count_maps(folder) <= unwrapped + MAPS_MORE_MAX[arguments[0]]
 
 
@@ -319,14 +319,18 @@ def test_no_room_for_the_thread(marked: tuple[str, ...], programs: Programs) -> 
         pass
 
 
-def test_short_processes(marked: tuple[str, ...]) -> None:
+def test_short_processes(
+    marked: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A thousand in a row, none lost, and nothing is left."""
     script = "i=0; while [ $i -lt 1000 ]; do /bin/echo $i; i=$((i + 1)); done"
-    before = sorted(Path("/tmp").iterdir())
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = set(Path("/tmp").glob("*ksm*"))
     done = subprocess.run([*marked, "sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(number) for number in range(1000)]
     assert done.stderr == ""
-    assert sorted(Path("/tmp").iterdir()) == before
+    assert list(tmp_path.iterdir()) == []
+    assert set(Path("/tmp").glob("*ksm*")) == before
 
 
 def test_exec_ends_it(marked: tuple[str, ...]) -> None:
