@@ -8,8 +8,8 @@ enum { BASE_BITS = 28, STACK_PAGE_BITS = 25 };
 static const uint64_t gib = (uint64_t)1 << 30, mmap_area_bytes = (uint64_t)4 << 40;
 
 /* From the top: the stacks' ends, less a GiB above them; as much again, which a stack may grow to;
- * 4 GiB for what is put above the mmap area; the tops of mmap areas. From two thirds of the address
- * space, where kernels have them (ELF_ET_DYN_BASE): programs, then brk.
+ * 4 GiB for what is put above the mmap area; the tops of mmap areas. From where the machine has
+ * them: programs, then brk.
  *
  * On x86_64 those are the kernel's own windows (arch/x86/include/asm/elf.h, arch/x86/mm/mmap.c) and
  * ones that ThreadSanitizer can live with (compiler-rt/lib/tsan/rtl/tsan_platform.h): programs from
@@ -24,7 +24,7 @@ static struct windows windows_of(const struct machine *machine) {
         machine->segment_bytes > machine->page_bytes ? machine->segment_bytes : machine->page_bytes;
     uint64_t end = (uint64_t)1 << machine->address_bits;
     struct windows windows = {
-        .program = machine->stack_top / 3 * 2 / machine->page_bytes * machine->page_bytes,
+        .program = machine->programs,
         .program_bytes = segment_bytes << BASE_BITS,
         .brk_bytes = machine->page_bytes << BASE_BITS,
         .mmap_bytes = segment_bytes << BASE_BITS,

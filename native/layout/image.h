@@ -11,7 +11,8 @@
 
 enum { IMAGE_VMAS_MAX = 512 };
 
-/* In the order in which they can be moved: each to a place that those before it have left. */
+/* In the order in which the part of an address is looked for: the kernel's may lie in holes between
+ * segments of others. */
 enum image_part {
     PART_KERNELS, /* [vvar], [vdso] and their like */
     PART_LOADER,

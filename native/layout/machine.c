@@ -18,6 +18,10 @@ enum { STACK_GUARD_GAP_PAGES = 256, ADDRESS_BITS_X86_64 = 47 };
 /* STACK_RND_MASK, in pages (arch/x86/include/asm/elf.h, arch/arm64/include/asm/elf.h). */
 static const uint64_t STACK_RANDOM_BYTES_X86_64 = (uint64_t)0x3fffff << 12,
                       STACK_RANDOM_BYTES_AARCH64 = (uint64_t)0x3ffff << 12;
+/* ARCH_MMAP_RND_BITS_MAX (arch/x86/Kconfig, arch/arm64/Kconfig): 32 bits of 4 KiB; 33 bits of 4, 31
+ * of 16 and 29 of 64 KiB. */
+static const uint64_t MMAP_RANDOM_BYTES_X86_64 = (uint64_t)1 << 44,
+                      MMAP_RANDOM_BYTES_AARCH64 = (uint64_t)1 << 45;
 
 /* STACK_TOP is the end of the default map window, whatever the hardware could address beyond it:
  * - arch/x86/include/asm/page_64_types.h: 47 bits less a page, with 5-level paging too;
@@ -35,13 +39,19 @@ struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
     while (stack_address >> machine.address_bits != 0)
         machine.address_bits++;
     machine.stack_top = (uint64_t)1 << machine.address_bits;
-    /* ARCH_MMAP_RND_BITS_MAX with 48 bits of addresses is 33 for pages of 4 KiB
-     * (arch/arm64/Kconfig); with 47 bits it is 32 (arch/x86/Kconfig). */
-    machine.mmap_random_bytes = machine.stack_top / 8;
-    machine.kernel_stack_bytes =
-        architecture == X86_64 ? STACK_RANDOM_BYTES_X86_64 : STACK_RANDOM_BYTES_AARCH64;
-    if (architecture == X86_64)
+    if (architecture == X86_64) {
+        machine.mmap_random_bytes = MMAP_RANDOM_BYTES_X86_64;
+        machine.kernel_stack_bytes = STACK_RANDOM_BYTES_X86_64;
         machine.stack_top -= page_bytes;
+        /* ELF_ET_DYN_BASE: ThreadSanitizer can live with nothing else. */
+        machine.programs = machine.stack_top / 3 * 2;
+    } else {
+        machine.mmap_random_bytes = MMAP_RANDOM_BYTES_AARCH64;
+        machine.kernel_stack_bytes = STACK_RANDOM_BYTES_AARCH64;
+        /* Half of that: with 47 bits of addresses a reservation needs the room above. */
+        machine.programs = machine.stack_top / 3;
+    }
+    machine.programs -= machine.programs % page_bytes;
     return machine;
 }
 

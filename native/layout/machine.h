@@ -12,6 +12,7 @@ struct machine {
     uint64_t segment_bytes;
     int address_bits;   /* of the part of the address space that is used without being asked */
     uint64_t stack_top; /* where the stack ends if nothing is randomised: STACK_TOP */
+    uint64_t programs;  /* where we put programs, at least */
     uint64_t kernel_stack_bytes; /* by how much the kernel moves it down at random, at most */
     uint64_t mmap_random_bytes;  /* and the mmap area, at most */
     uint64_t stack_guard_gap;    /* that the kernel keeps free below it, beside its limit */

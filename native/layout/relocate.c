@@ -112,8 +112,11 @@ static bool reserve(struct injection *injection, const struct bases *bases) {
 }
 
 static const char *move_all(const struct relocation *relocation, const struct bases *bases) {
-    for (enum image_part part = 0; part < IMAGE_PARTS; part++)
-        if (!move_part(relocation, part))
+    /* Each to a place that those before it have left: aarch64 may have put a program where a
+     * reservation puts the mmap area. */
+    static const enum image_part order[] = {PART_PROGRAM, PART_KERNELS, PART_LOADER, PART_STACK};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        if (!move_part(relocation, order[i]))
             return "mremap";
     if (bases->reserve_end != 0 && !reserve(relocation->injection, bases))
         return "reserving what lies above the mmap area";
