@@ -14,7 +14,7 @@ DEEDS = {
     "threads": "200 threads with 8388608 bytes, 8 MiB for the first",
     "libraries": "cos(0) = 1 in libm.so.6",
     "children": "abort -6",
-    "signals": "SIGSEGV where the stack ended",
+    "signals": "SIGSEGV where the stack ended, all of it used",
     "memory": "brk, mmap and malloc",
     "lock": "brk, mmap and malloc",
     "contexts": "in a context of its own",

@@ -175,3 +175,8 @@ def only(outcome: Outcome, pattern: str) -> Outcome:
     both = (outcome.stdout + outcome.stderr).splitlines()
     found = [match[0] for line in both if (match := re.search(pattern, line))]
     return replace(outcome, stdout="\n".join(found), stderr="")
+
+
+def has_shim(prefix: list[str]) -> bool:
+    """Else the way is the layout's."""
+    return any(word.startswith("--preload=") for word in prefix)

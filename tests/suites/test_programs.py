@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .compare import HERE, LONG_RUN, PYTHON, SCRIPTS, Bench
+from .compare import HERE, LONG_RUN, PYTHON, SCRIPTS, Bench, has_shim
 
 # Each with the exit code that says that it came to its end; the long ones have `set -e`.
 SHORT = {
@@ -83,7 +83,7 @@ def check_layout(bench: Bench, prefix: list[str]) -> None:
 
 def test_at_work(bench: Bench, prefix: list[str]) -> None:
     """What is tested is at work in a box; else all below would show nothing."""
-    check = check_shim if any(word.startswith("--preload=") for word in prefix) else check_layout
+    check = check_shim if has_shim(prefix) else check_layout
     check(bench, prefix)
 
 

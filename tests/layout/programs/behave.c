@@ -28,6 +28,7 @@
 extern char **environ;
 enum { THREADS = 200, FRAME_BYTES = 4096 };
 static sigjmp_buf back;
+static char *fault;
 static pthread_barrier_t barrier;
 
 static void check(int is_good, const char *what) {
@@ -131,8 +132,8 @@ static void children(void) {
 
 static void on_signal(int number, siginfo_t *info, void *context) {
     void *frames[64];
-    (void)info;
     (void)context;
+    fault = (char *)info->si_addr;
     /* Through the frame that the kernel made for the signal. */
     int count = backtrace(frames, 64);
     if (number == SIGSEGV)
@@ -153,7 +154,9 @@ static void signals(void) {
     if (sigsetjmp(back, 1) == 0)
         descend((long)(limit.rlim_cur * 2 / FRAME_BYTES));
     else
-        puts("SIGSEGV where the stack ended");
+        printf("SIGSEGV where the stack ended, %s\n",
+               (char *)&limit - fault > (long)limit.rlim_cur / 100 * 98 ? "all of it used"
+                                                                        : "early");
 }
 
 static void memory(void) {
