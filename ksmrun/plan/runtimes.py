@@ -48,8 +48,8 @@ RUNTIMES = {
     "CPython": Gains("3.11", 0.04, 0.87, POINTERS),
     "Perl": Gains("5.36", 0.0, 0.86, POINTERS),
     "PHP": Gains("8.2", 0.07, 0.87, POINTERS),
-    "Lua": Gains("5.4", 0.01, 0.03, "it seeds its hashes with the time"),
-    "LuaJIT": Gains("2.1", 0.0, 0.0, "it seeds its hashes with random bytes"),
+    "Lua": Gains("5.4", 0.01, 0.85, POINTERS),
+    "LuaJIT": Gains("2.1", 0.0, 0.87, POINTERS),
     "Ruby": Gains("3.1", 0.0, 0.68, "its hash seed is random and cannot be set"),
     "Go": Gains(
         "etcd 3.4", 0.39, 0.35, "it places its heap itself, and its threads allocate in any order"
