@@ -21,6 +21,7 @@
 #include "relocate.h"
 #include "sha256.h"
 #include "target.h"
+#include "tracee.h"
 
 #ifndef PR_SET_PTRACER
 #define PR_SET_PTRACER 0x59616d61
@@ -80,13 +81,9 @@ static bool try_arranging(void) {
 
 /* valgrind keeps a limit to itself, and the kernel would put the mmap area where the old one says.
  */
-static bool is_stack_limit(rlim_t soft_bytes) {
-    static const char name[] = "Max stack size";
-    char text[2048];
-    if (procfile_read("/proc/self/limits", text, sizeof text) < 0)
-        return false;
-    const char *row = strstr(text, name);
-    return row != NULL && strtoull(row + sizeof name - 1, NULL, 10) == soft_bytes;
+static bool is_stack_limit(rlim_t wanted) {
+    uint64_t soft_bytes;
+    return tracee_limit(getpid(), "Max stack size", &soft_bytes) && soft_bytes == wanted;
 }
 
 static void undo(const struct arranged *arranged) {

@@ -47,8 +47,8 @@ static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_
 
 /* Whether the mmap area can be held down where it should begin. */
 static const char *not_reservable(pid_t pid, const struct image *image, const struct bases *bases) {
-    struct rlimit space;
-    if (prlimit(pid, RLIMIT_AS, NULL, &space) != 0 || space.rlim_cur != RLIM_INFINITY)
+    uint64_t space_bytes;
+    if (!tracee_limit(pid, "Max address space", &space_bytes) || space_bytes != RLIM_INFINITY)
         return "its address space is limited (ulimit -v), and a part would have to be reserved";
     if (tracee_filters(pid) > tracee_filters(getpid()))
         return "it has a seccomp filter of its own, which may refuse the calls that move it";
@@ -65,7 +65,7 @@ static const char *examine(const struct place_request *request, struct injection
                            struct image *image, struct bases *bases) {
     char path[32];
     struct identity identity;
-    struct rlimit stack;
+    uint64_t stack_bytes;
     const char *failed = image_read(image, injection);
     if (failed != NULL)
         return failed;
@@ -80,12 +80,12 @@ static const char *examine(const struct place_request *request, struct injection
         *bases = bases_by_limit(request->machine, request->key, identity.bytes, identity.length);
         return not_as_arranged(request->pid, image, bases->mmap_top);
     }
-    if (prlimit(request->pid, RLIMIT_STACK, NULL, &stack) != 0 ||
-        !bases_can_reserve(request->machine, stack.rlim_cur))
+    if (!tracee_limit(request->pid, "Max stack size", &stack_bytes) ||
+        !bases_can_reserve(request->machine, stack_bytes))
         return "its addresses leave too little room for a part to be reserved (ulimit -s, or "
                "a kernel with few bits of address)";
     *bases = bases_by_reservation(request->machine, request->key, identity.bytes, identity.length,
-                                  stack.rlim_cur);
+                                  stack_bytes);
     return not_reservable(request->pid, image, bases);
 }
 

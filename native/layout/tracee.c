@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -66,6 +67,19 @@ unsigned long tracee_filters(pid_t pid) {
         return strtoul(row + sizeof count - 1, NULL, 10);
     row = strstr(status, mode);
     return row != NULL && strtoul(row + sizeof mode - 1, NULL, 10) != 0;
+}
+
+bool tracee_limit(pid_t pid, const char *name, uint64_t *soft_bytes) {
+    char path[32], text[2048], *end;
+    snprintf(path, sizeof path, "/proc/%d/limits", pid);
+    const char *row = procfile_read(path, text, sizeof text) < 0 ? NULL : strstr(text, name);
+    if (row == NULL)
+        return false;
+    row += strlen(name);
+    *soft_bytes = strtoull(row, &end, 10);
+    if (end == row)
+        *soft_bytes = RLIM_INFINITY;
+    return true;
 }
 
 /* Same mounts, and the same root in them. */

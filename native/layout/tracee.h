@@ -23,6 +23,11 @@ bool tracee_exec_path(pid_t pid, const struct tracee_call *call, char *path, siz
 /* How many seccomp filters are in force for a process; before 5.9, whether any is. */
 unsigned long tracee_filters(pid_t pid);
 
+/* A soft limit by its name in /proc/PID/limits; RLIM_INFINITY where there is none. Of processes of
+ * other users too, whose limits prlimit(2) wants CAP_SYS_RESOURCE for. Returns false where it
+ * cannot be read. */
+bool tracee_limit(pid_t pid, const char *name, uint64_t *soft_bytes);
+
 /* A link in /proc/PID. */
 bool tracee_link(pid_t pid, const char *name, char *text, size_t text_bytes);
 

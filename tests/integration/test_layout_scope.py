@@ -211,6 +211,14 @@ def test_sudo_and_su(launcher: str, launch: list[str], kinds: Programs, folder: 
     assert expected not in found[:2] and found[0] != found[1]
 
 
+def test_another_user(launch: list[str], kinds: Programs, folder: Path) -> None:
+    """Whom a script of root's becomes by means that are not privileged at exec."""
+    as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+    script = write(folder / "script", f"#!/bin/sh\n{as_nobody} sh -c {kinds.where}")
+    alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}")
+    assert parts(where(*launch, script)) == parts(where(*launch, alone))
+
+
 def test_the_tree(launcher: str, launch: list[str], kinds: Programs, folder: Path) -> None:
     """Only with it are programs followed that are no shells."""
     code = f"import subprocess; subprocess.run(['{kinds.where}'], check=True)"

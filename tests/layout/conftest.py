@@ -6,7 +6,8 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,11 @@ Build = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That every user can reach."""
-    folder = tmp_path_factory.mktemp("layout")
-    for place in (folder, *folder.parents[:2]):
-        place.chmod(0o755)
-    return folder
+def folder() -> Iterator[Path]:
+    """That every user can reach; pytest closes its own whenever it starts."""
+    with tempfile.TemporaryDirectory(prefix="ksmrun-layout-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")
