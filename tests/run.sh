@@ -90,7 +90,7 @@ KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q layout
 step "the same, moved by the launcher built with ASan and UBSan"
 KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
     ../.venv/bin/pytest -q layout/test_behaviour.py layout/test_process.py layout/test_terminal.py \
-    integration/test_layout_scope.py \
+    integration/test_layout_scope.py integration/test_layout_privilege.py \
     -k "deed or descendants or proc or key or stopped or reaches or privileg or notices"
 
 step "other people's programs and suites, direct and through ksmrun"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Programs
+from .conftest import Programs, reachable
 
 AS_PID_1 = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -123,3 +123,29 @@ def share_merged(pids: Sequence[int]) -> float:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         anonymous_pages += int(rollup.split("Anonymous:")[1].split()[0]) * 1024 // PAGE_BYTES
     return merged / anonymous_pages
+
+
+def write(file: Path, text: str) -> Path:
+    file.write_text(text + "\n")
+    file.chmod(0o755)
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One that other users can look into."""
+    for place in (tmp_path, *tmp_path.parents[:2]):
+        place.chmod(0o755)
+    return tmp_path
+
+
+def user(launcher: str, folder: Path, *options: str) -> tuple[list[str], list[str]]:
+    """What makes a command one of a user without privilege, alone and under the layout."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    file = folder / "user.key"
+    if not file.exists():
+        file.write_bytes(random.Random(2).randbytes(32))
+        os.chown(file, 65534, 65534)
+        file.chmod(0o400)
+    shared = ["--layout=shared", f"--layout-key={file}"]
+    return nobody, [*nobody, reachable(launcher, folder), *shared, *options]

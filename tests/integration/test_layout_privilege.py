@@ -1,0 +1,90 @@
+"""Programs that gain privilege at exec keep it, whatever starts them under a shared layout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import Programs
+from .layouts import folder, key, kinds, launch, parts, user, where, write
+
+__all__ = ["folder", "key", "kinds", "launch"]
+
+
+@pytest.mark.parametrize("how", ["{}", "exec {}", "({})", "env {}"])
+def test_privileged_programs_keep_their_privilege(
+    launcher: str, kinds: Programs, folder: Path, how: str
+) -> None:
+    """A user's start script calls some: they are let go before."""
+    setuid, capable = folder / "id", folder / "capable"
+    shutil.copy("/usr/bin/id", setuid)
+    setuid.chmod(0o4755)
+    shutil.copy("/usr/bin/cat", capable)
+    subprocess.run(["setcap", "cap_net_bind_service+ep", capable], check=True)
+    nobody, wrapped = user(launcher, folder)
+    called = how.format(f"{setuid} -u")
+    before = f"{kinds.where} >{folder}/where\n"
+    script = write(folder / "script", f"#!/bin/bash\n{before}{called}")
+    status = write(folder / "status", f"#!/bin/sh\n{capable} /proc/self/status | grep CapEff")
+    (folder / "where").touch()
+    (folder / "where").chmod(0o666)
+    outputs = []
+    for prefix in (nobody, wrapped, [*wrapped, "--merge=keep", "--require", "--"]):
+        seen = []
+        for file in (script, status):
+            done = subprocess.run([*prefix, file], capture_output=True, text=True, check=True)
+            seen.append(done.stdout)
+            lines = [line for line in done.stderr.splitlines() if "KSM is off" not in line]
+            if prefix is nobody:
+                assert lines == []
+            else:
+                assert len(lines) == 1 and "changes user, group or capabilities" in lines[0]
+        outputs.append(seen)
+    assert outputs[0][0] == "0\n"
+    assert outputs == [outputs[0]] * 3
+    # What comes before is moved all the same.
+    alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}")
+    found = json.loads((folder / "where").read_text())
+    assert parts(found) == parts(where(*wrapped, "--quiet", alone))
+
+
+def test_a_privileged_interpreter(launcher: str, folder: Path) -> None:
+    """It is what a script of it gains, whose own file is anybody's."""
+    awk = folder / "awk"
+    shutil.copy(Path("/usr/bin/mawk"), awk)
+    awk.chmod(0o4755)
+    program = 'BEGIN { while ((getline l < "/proc/self/status") > 0) if (l ~ /^Uid/) print l }'
+    write(folder / "interpreted", f"#!{awk} -f\n{program}")
+    script = write(folder / "script", f"#!/bin/sh\n{folder}/interpreted\n{folder}/interpreted")
+    nobody, wrapped = user(launcher, folder, "--quiet")
+    direct = subprocess.check_output([*nobody, script])
+    assert direct.count(b"\t0\t") == 2
+    assert subprocess.check_output([*wrapped, script]) == direct
+
+
+def test_sudo_and_su(launcher: str, launch: list[str], kinds: Programs, folder: Path) -> None:
+    """sudo says so where a tracer took its privilege."""
+    nobody, wrapped = user(launcher, folder, "--quiet")
+    script = write(folder / "script", "#!/bin/sh\nsudo -n true 2>&1\nid -u")
+    direct = subprocess.run([*nobody, script], capture_output=True, text=True, check=False)
+    assert "password" in direct.stdout, direct
+    done = subprocess.run([*wrapped, script], capture_output=True, text=True, check=False)
+    assert done.stdout == direct.stdout
+    # Root's: what they start has the kernel's layout, and the next of the script the group's.
+    text = f"#!/bin/sh\nsu -s /bin/sh nobody -c {kinds.where}\nsudo -u nobody {kinds.where}\n"
+    script = write(folder / "root", f"{text}exec {kinds.where}\n")
+    done = subprocess.run([*launch, script], capture_output=True, text=True, check=True)
+    decoder = json.JSONDecoder()
+    found, rest = [], done.stdout
+    while rest.strip():
+        value, end = decoder.raw_decode(rest.lstrip())
+        found.append(parts(value))
+        rest = rest.lstrip()[end:]
+    alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}\n")
+    expected = parts(where(*launch, alone))
+    assert len(found) == 3 and found[2] == expected
+    assert expected not in found[:2] and found[0] != found[1]
