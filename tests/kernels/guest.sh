@@ -77,7 +77,7 @@ if [ -d $ksm ]; then
     echo 10000 >$ksm/pages_to_scan
     echo 1 >$ksm/run
     # A page merges in its second pass. Where nothing is registered, there is none.
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         [ "$(cat $ksm/full_scans)" -ge 4 ] && break
         sleep 0.1
     done
@@ -143,6 +143,8 @@ scopes=/proc/sys/kernel/yama/ptrace_scope
     done
 done
 echo "end=1"
+# What is on its way to the console would not arrive.
+sleep 1
 echo o >/proc/sysrq-trigger
 sleep 3
 # The kernels that were built here cannot switch off; QEMU ends where they start again (-no-reboot).
