@@ -171,11 +171,10 @@ def _print_lines(arguments: list[str], work: Callable[[], list[str]]) -> None:
 def _saved_bytes(ksm: KsmFacts) -> int | None:
     """Memory not used thanks to merging, before its metadata: a page for each place sharing one."""
     sharing = ksm.number("pages_sharing")
-    return (
-        None
-        if sharing is None
-        else (sharing + (ksm.number("ksm_zero_pages") or 0)) * ksm.page_bytes
-    )
+    if sharing is None:
+        return None
+    # 6.18 can lose count of zero pages, and go below none.
+    return (sharing + max(0, ksm.number("ksm_zero_pages") or 0)) * ksm.page_bytes
 
 
 def _dedup_factor(ksm: KsmFacts) -> float | None:

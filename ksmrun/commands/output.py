@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 MIB = 1 << 20
+# Between two columns of a table.
+GAP_COLUMNS = 3
 
 
 def print_json(schema: str, **fields: Any) -> None:
@@ -37,26 +39,33 @@ def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for index, (name, kind) in enumerate(columns.items()):
-        is_fixed = kind in ("left", "right")
+    widths = [
+        max(len(name), *(len(row[index]) for row in rows)) if kind in ("left", "right") else None
+        for index, (name, kind) in enumerate(columns.items())
+    ]
+    # rich takes from all columns alike where none may wrap: what is left is worked out here.
+    rest = console.width - sum(width + GAP_COLUMNS for width in widths if width is not None)
+    for (name, kind), width in zip(columns.items(), widths, strict=True):
         table.add_column(
             name,
             justify="right" if kind == "right" else "left",
             no_wrap=kind != "fold",
             overflow="fold" if kind == "fold" else "ellipsis",
-            min_width=max(len(name), *(len(row[index]) for row in rows)) if is_fixed else None,
+            min_width=width,
+            max_width=max(rest, len(name)) if kind == "cut" else None,
         )
     for row in rows:
         # Text, not markup: a command line may hold brackets. Undecodable bytes become visible.
         table.add_row(*(Text(_printable(cell)) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     console.print(table)
 
 
 def mib(size_bytes: int | None) -> str:
     """A size in MiB with one decimal, "-" where it is not known."""
-    return "-" if size_bytes is None else f"{size_bytes / MIB:.1f}"
+    # Adding zero makes -0.0, which it would print, 0.0.
+    return "-" if size_bytes is None else f"{round(size_bytes / MIB, 1) + 0:.1f}"
 
 
 def count(number: int | None) -> str:
