@@ -11,6 +11,7 @@ from ksmrun.commands.output import print_json, say
 from ksmrun.commands.unit_apply import (
     apply,
     instances,
+    journal,
     later,
     refuse_failed,
     take_away,
@@ -175,7 +176,8 @@ def _remove(systemd: Systemd, name: str, *, now: bool) -> None:
     for path in removed:
         print(f"{path} deleted")
     for service in instances(systemd, canonical) if now else []:
-        restart(systemd, service)
+        if not restart(systemd, service):
+            raise KsmrunError(f"{service} does not start", journal(systemd, service))
     if not now:
         print(later(systemd, canonical))
 
