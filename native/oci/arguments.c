@@ -16,7 +16,7 @@ const char arguments_help[] =
     "                         those with merge=off\n"
     "  --ksmrun-runtime=FILE  the runtime; else $KSMRUN_OCI_RUNTIME; else the first that is there\n"
     "                         of runc, then crun, in /usr/local/sbin, /usr/local/bin, /usr/sbin,\n"
-    "                         /usr/bin, /sbin, /bin\n"
+    "                         /usr/bin, /sbin, /bin; under a name with -crun in it only crun\n"
     "  --ksmrun-help          this text\n"
     "\n"
     "A container asks by annotations, or by KSMRUN_OCI=merge=on,layout=shared,... in its\n"
@@ -202,6 +202,8 @@ void arguments_parse(char **argv, struct arguments *arguments) {
     if (argv[0] == NULL)
         return;
     arguments->by_request = ends_with(argv[0], "-by-request");
+    const char *slash = strrchr(argv[0], '/');
+    arguments->only_crun = strstr(slash != NULL ? slash : argv[0], "-crun") != NULL;
     int index = 1;
     while (argv[index] != NULL && parse_own(argv[index], arguments))
         index++;

@@ -10,6 +10,7 @@ struct arguments {
     /* Ours, which stand in front of all others. */
     const char *runtime; /* NULL: to be found */
     bool by_request;     /* only containers that ask; else all but those that ask not to */
+    bool only_crun;      /* where the runtime is to be found */
     bool help;
     int first; /* index of the first word that is the runtime's */
 

@@ -33,7 +33,7 @@ bool runtime_find(const struct arguments *arguments, char path[PATH_MAX]) {
         snprintf(path, PATH_MAX, "%s", given);
         return is_other_program(path);
     }
-    for (size_t name = 0; name < sizeof names / sizeof *names; name++)
+    for (size_t name = arguments->only_crun ? 1 : 0; name < sizeof names / sizeof *names; name++)
         for (size_t folder = 0; folder < sizeof folders / sizeof *folders; folder++) {
             snprintf(path, PATH_MAX, "%s/%s", folders[folder], names[name]);
             if (is_other_program(path))

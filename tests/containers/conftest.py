@@ -6,16 +6,20 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ksmrun.facts.launcher import launcher_path
+from ksmrun.model.wrap import LIBEXEC
+from ksmrun.wrap.runtime import Engine
 
 PROGRAMS = Path(__file__).parent.parent / "integration/programs"
 APPLETS = ("sh", "cat", "echo", "env", "grep", "id", "ls", "sleep", "stty", "test", "true", "tty")
@@ -38,6 +42,10 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 def merges(pid: int) -> bool:
     """What the kernel says of a process, asked from outside its container."""
+    # Before that it is the runtime (runc:[2:INIT], crun, its "3" or "exe"), then the launcher.
+    comm = Path(f"/proc/{pid}/comm")
+    programs = ("sleep", "docker-init", "catatonit", "tini")
+    wait_until(lambda: comm.read_text().strip() in programs, comm.read_text())
     return "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
 
 
@@ -153,3 +161,26 @@ def parts(text: str) -> tuple[int, ...]:
     """The addresses that `where` prints."""
     found = json.loads(text)
     return tuple(found[part] for part in ("program", "local", "mmap", "brk", "vdso"))
+
+
+def printed(engine: Engine, oci: Path, *options: str) -> str:
+    """An engine's configuration, with the place of the test's own ksmrun-oci."""
+    ksmrun = Path(sys.executable).with_name("ksmrun")
+    done = run(ksmrun, "wrap", "runtime", engine, *options)
+    assert done.returncode == 0, done.stderr
+    assert str(LIBEXEC) in done.stdout
+    return done.stdout.replace(str(LIBEXEC), str(oci.parent))
+
+
+@contextmanager
+def daemon(command: list[str | Path], log: Path, is_ready: Callable[[], bool]) -> Iterator[None]:
+    """Runs until the end of the block."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: is_ready() or process.poll() is not None, "not ready in time")
+        assert process.poll() is None, log.read_text()
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)

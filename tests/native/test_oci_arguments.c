@@ -87,6 +87,11 @@ static void test_own_options_come_first(void **state) {
     assert_int_equal(a.first, 1);
     a = parse((const char *const[]){"/x/ksmrun-oci-by-request", "run", "id", NULL});
     assert_true(a.by_request);
+    assert_false(a.only_crun);
+    a = parse((const char *const[]){"/x-crun/ksmrun-oci", "run", "id", NULL});
+    assert_false(a.only_crun || a.by_request);
+    a = parse((const char *const[]){"ksmrun-oci-crun-by-request", "run", "id", NULL});
+    assert_true(a.only_crun && a.by_request);
     assert_true(PARSE("--ksmrun-help").help);
     assert_false(PARSE("--help").help);
 }
