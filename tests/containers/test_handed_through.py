@@ -218,6 +218,45 @@ def test_a_read_only_file_system(bundle: Path, tmp_path: Path, oci: Path) -> Non
     assert not wrapped(bundle)
 
 
+WAYS = ("runc's state", "crun's copy", "the default folder", "asked")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_exec_finds_what_create_did(
+    start: Start,
+    bundle: Path,
+    tmp_path: Path,
+    record: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    """In the files of runc and crun, and by the specification's own command from other runtimes."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "xdg"))
+    start("create", "-b", str(bundle), "id")
+    assert wrapped(bundle)
+    recorder, asked = tmp_path / "recorder", tmp_path / "asked"
+    answer = json.dumps({"ociVersion": "1.0.2", "id": "id", "bundle": str(bundle)})
+    script = f'case " $* " in *" state "*) touch {asked}; echo \'{answer}\'; exit;; esac'
+    recorder.write_text(RECORDER.replace("for", f"{script}\nfor", 1))
+    state = tmp_path / ("xdg/recorder" if way == "the default folder" else "state") / "id"
+    state.mkdir(parents=True)
+    if way == "crun's copy":
+        (bundle / "config.json").rename(state / "config.json")
+    elif way != "asked":
+        labels = ["a=b", f"bundle={bundle}"]
+        (state / "state.json").write_text(json.dumps({"id": "id", "config": {"labels": labels}}))
+    root = [] if way == "the default folder" else [f"--root={state.parent}"]
+    words = [*root, "exec", "-t", "id"]
+    start(*words, "echo", "--", "a b")
+    launcher = ["/dev/ksmrun/ksmrun-exec", "--quiet", "--"]
+    expected = [*words, *launcher, "echo", "--", "a b"]
+    assert record.read_bytes().decode().split("\0")[:-1] == expected
+    assert asked.exists() is (way == "asked")
+    # One that has a launcher already is left as it is.
+    start(*words, "/x/ksmrun-exec", "true")
+    assert record.read_bytes().decode().split("\0")[:-1] == [*words, "/x/ksmrun-exec", "true"]
+
+
 def test_an_image_that_brings_a_launcher(start: Start, bundle: Path) -> None:
     file = bundle / "config.json"
     config = json.loads(file.read_text())
