@@ -51,9 +51,11 @@ def render(engine: Engine, default: bool) -> Lines:
 
 def _podman(default: bool) -> Lines:
     file = "/etc/containers/containers.conf.d/ksmrun.conf"
-    # The list replaces Podman's own, by which it asks for errors as JSON (containers.conf(5)).
-    lists = ["crun", "runc", "kata", "runsc", "youki", "krun", ALL, BY_REQUEST]
-    lines = ["[engine]", f"runtime_supports_json = {json.dumps(lists)}"]
+    # Both replace Podman's own lists of names: what tells errors as JSON, and what does without
+    # cgroups, as crun does (containers.conf(5), with the key of c/common's pkg/config/config.go).
+    json_names = ["crun", "runc", "kata", "runsc", "youki", "krun", ALL, BY_REQUEST]
+    lines = ["[engine]", f"runtime_supports_json = {json.dumps(json_names)}"]
+    lines.append(f"runtime_supports_nocgroup = {json.dumps(['crun', 'krun', ALL, BY_REQUEST])}")
     lines += [f'runtime = "{BY_REQUEST}"'] if default else []
     lines += ["", "[engine.runtimes]"]
     lines += [f'{ALL} = ["{OCI_RUNTIME}"]', f'{BY_REQUEST} = ["{LINK}"]', ""]
