@@ -44,7 +44,7 @@ def merges(pid: int) -> bool:
     """What the kernel says of a process, asked from outside its container."""
     # Before that it is the runtime (runc:[2:INIT], crun, its "3" or "exe"), then the launcher.
     comm = Path(f"/proc/{pid}/comm")
-    programs = ("sleep", "docker-init", "catatonit", "tini")
+    programs = ("sleep", "docker-init", "podman-init", "init")
     wait_until(lambda: comm.read_text().strip() in programs, comm.read_text())
     return "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
 
@@ -90,7 +90,8 @@ def oci(folder: Path) -> Path:
     built = os.environ.get("KSMRUN_TEST_OCI") or launcher_path().with_name("ksmrun-oci")
     shutil.copy(launcher_path(), place / "ksmrun-exec")
     shutil.copy(built, place / "ksmrun-oci")
-    (place / "ksmrun-oci-by-request").symlink_to("ksmrun-oci")
+    for end in ("-by-request", "-crun", "-crun-by-request"):
+        (place / f"ksmrun-oci{end}").symlink_to("ksmrun-oci")
     return place / "ksmrun-oci"
 
 
