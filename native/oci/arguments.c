@@ -25,6 +25,8 @@ const char arguments_help[] =
     "  ksmrun.layout=shared|random   shared: one address layout for the containers of a group\n"
     "  ksmrun.layout-group=NAME      that group (default: default); its key is\n"
     "                                /run/ksmrun/layout/units/NAME.key\n"
+    "  ksmrun.mechanism=auto|prctl|preload  preload: with the shim, which joins VMAs before 6.17;\n"
+    "                                auto: where this kernel needs it\n"
     "  ksmrun.require=true|false     true: do not start where merging cannot be had\n"
     "\n"
     "What cannot be wrapped starts as it is, with one line in the runtime's --log or on stderr.\n";

@@ -5,6 +5,7 @@
 
 #include "launcher.h"
 #include "log.h"
+#include "shim.h"
 #include "wrap.h"
 
 /* The key's file on the host: root's, else the user's own, as podman without root is root in a user
@@ -52,6 +53,9 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document,
         log_line(arguments, LEVEL_WARNING, "%s", obstacle);
         request->layout_shared = false;
     }
+    bool has_shim = shim_is_wanted(request->mechanism) && shim_bind(document, launcher, &places);
+    if (!has_shim)
+        places.shim[0] = '\0';
     words_make(request, &places, false, &words);
     bool is_wrapped = spec_bind(document, launcher, places.launcher) &&
                       (!request->layout_shared || spec_bind(document, key, places.key)) &&

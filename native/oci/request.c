@@ -33,6 +33,16 @@ static bool set_group(const struct word *word, char group[GROUP_BYTES]) {
     return true;
 }
 
+static bool set_mechanism(const struct word *word, enum mechanism *mechanism) {
+    static const char *const names[] = {"auto", "prctl", "preload"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is(word->value, word->value_length, names[i])) {
+            *mechanism = (enum mechanism)i;
+            return true;
+        }
+    return false;
+}
+
 static void set(const struct word *word, struct request *request, bool *is_merge_said) {
     bool is_known = false;
     if (is(word->key, word->key_length, "merge")) {
@@ -42,6 +52,8 @@ static void set(const struct word *word, struct request *request, bool *is_merge
         is_known = set_switch(word, "shared", "random", &request->layout_shared);
     } else if (is(word->key, word->key_length, "layout-group")) {
         is_known = set_group(word, request->group);
+    } else if (is(word->key, word->key_length, "mechanism")) {
+        is_known = set_mechanism(word, &request->mechanism);
     } else if (is(word->key, word->key_length, "require")) {
         is_known = set_switch(word, "true", "false", &request->require);
     }

@@ -8,7 +8,10 @@
 
 enum { GROUP_BYTES = 64 + 1, WRONG_BYTES = 128 };
 
+enum mechanism { MECHANISM_AUTO, MECHANISM_PRCTL, MECHANISM_PRELOAD };
+
 struct request {
+    enum mechanism mechanism;
     bool merge, require, layout_shared;
     char group[GROUP_BYTES];
     char wrong[WRONG_BYTES]; /* the first word that is not understood; "": none */

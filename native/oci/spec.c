@@ -6,6 +6,9 @@
 
 static const char launcher_end[] = "/ksmrun/ksmrun-exec";
 static const char key_end[] = "/ksmrun/layout.key";
+static const char shim_end[] = "/ksmrun/$LIB";
+static const char *const ends[] = {launcher_end,  key_end,         shim_end,
+                                   "/ksmrun/lib", "/ksmrun/lib32", "/ksmrun/lib64"};
 
 static bool ends_with(const char *text, const char *end) {
     size_t length = strlen(text), end_length = strlen(end);
@@ -107,12 +110,20 @@ bool spec_choose_places(yyjson_mut_val *config, struct places *places) {
         return false;
     snprintf(places->launcher, sizeof places->launcher, "%s%s", best, launcher_end);
     snprintf(places->key, sizeof places->key, "%s%s", best, key_end);
+    snprintf(places->shim, sizeof places->shim, "%s%s", best, shim_end);
     return true;
 }
 
 static bool is_at(yyjson_mut_val *mount, const char *end) {
     return strcmp(text_of(mount, "type"), "bind") == 0 &&
            ends_with(text_of(mount, "destination"), end);
+}
+
+static bool is_own(yyjson_mut_val *mount) {
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (is_at(mount, ends[i]))
+            return true;
+    return false;
 }
 
 void spec_find_places(yyjson_mut_val *config, struct places *places) {
@@ -125,6 +136,8 @@ void spec_find_places(yyjson_mut_val *config, struct places *places) {
             snprintf(places->launcher, sizeof places->launcher, "%s", place);
         else if (is_at(mount, key_end))
             snprintf(places->key, sizeof places->key, "%s", place);
+        else if (is_at(mount, shim_end))
+            snprintf(places->shim, sizeof places->shim, "%s", place);
     }
 }
 
@@ -167,8 +180,7 @@ bool spec_unwrap(yyjson_mut_doc *document) {
         return false;
     yyjson_mut_arr_remove_range(args, 0, own_words(args, places.launcher));
     for (size_t i = yyjson_mut_arr_size(mounts); i-- > 0;) {
-        yyjson_mut_val *mount = yyjson_mut_arr_get(mounts, i);
-        if (is_at(mount, launcher_end) || is_at(mount, key_end))
+        if (is_own(yyjson_mut_arr_get(mounts, i)))
             yyjson_mut_arr_remove(mounts, i);
     }
     return true;

@@ -12,6 +12,7 @@
 struct places {
     char launcher[PATH_MAX];
     char key[PATH_MAX];
+    char shim[PATH_MAX]; /* the folder named "$LIB" */
 };
 
 enum { OBSTACLE_BYTES = 512 };

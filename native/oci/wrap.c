@@ -54,6 +54,12 @@ void words_make(const struct request *request, const struct places *places, bool
         words->list[count++] = "--layout=shared";
         words->list[count++] = words->key_option;
     }
+    if (places->shim[0] != '\0') {
+        snprintf(words->shim_option, sizeof words->shim_option, "--preload=%s/libksmrun-preload.so",
+                 places->shim);
+        words->list[count++] = words->shim_option;
+        words->list[count++] = "--shim=join";
+    }
     words->list[count++] = "--";
     words->list[count] = NULL;
 }

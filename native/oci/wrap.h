@@ -18,15 +18,15 @@ char **wrap_exec(const struct arguments *arguments, const char *runtime, char **
 
 /* What both need. */
 
-enum { WORDS_MAX = 8, KEY_OPTION_BYTES = PATH_MAX + 32 };
+enum { WORDS_MAX = 12, OPTION_BYTES = PATH_MAX + 64 };
 
 /* The launcher's part of a command line, ended by NULL. */
 struct words {
     const char *list[WORDS_MAX];
-    char key_option[KEY_OPTION_BYTES];
+    char key_option[OPTION_BYTES], shim_option[OPTION_BYTES];
 };
 
-/* Point into places, which is to outlive them. */
+/* With the shim where places has it. Point into places, which is to outlive them. */
 void words_make(const struct request *request, const struct places *places, bool quiet,
                 struct words *words);
 

@@ -88,7 +88,7 @@ def oci(folder: Path) -> Path:
     place = folder / "libexec"
     place.mkdir()
     built = os.environ.get("KSMRUN_TEST_OCI") or launcher_path().with_name("ksmrun-oci")
-    shutil.copy(launcher_path(), place / "ksmrun-exec")
+    shutil.copytree(launcher_path().parent, place, dirs_exist_ok=True)
     shutil.copy(built, place / "ksmrun-oci")
     for end in ("-by-request", "-crun", "-crun-by-request"):
         (place / f"ksmrun-oci{end}").symlink_to("ksmrun-oci")

@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import pty
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from .bundles import Bundle, Config, plain_config, runtime_words
-from .conftest import find_process, merges, parts, run, tree, wait_until
+from .conftest import PROGRAMS, find_process, merges, parts, run, tree, wait_until
 
 RUNTIMES = ("runc", "crun")
 Make = Callable[..., Bundle]
@@ -242,6 +243,44 @@ def test_exec_may_ask_otherwise(make: Make, tmp_path: Path) -> None:
     file = tmp_path / "process.json"
     file.write_text(json.dumps(process))
     assert bundle.call("exec", "--process", file, bundle.name).stdout == "ksm_merge_any: no\n"
+
+
+LIBRARIES = {
+    "glibc": ("gcc", ("/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6")),
+    "musl": ("musl-gcc", ("/lib/ld-musl-x86_64.so.1",)),
+}
+
+
+@pytest.mark.parametrize("libc", LIBRARIES)
+def test_the_shim_where_it_is_needed(make: Make, tmp_path: Path, libc: str) -> None:
+    """As before Linux 6.17: in dynamically linked programs of any libc, and in executed ones."""
+    compiler, files = LIBRARIES[libc]
+    root = tmp_path / "root"
+    for name in ("bin", "proc", "sys", "dev"):
+        (root / name).mkdir(parents=True)
+    for name in files:
+        target = root / name.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(name, target)
+    subprocess.run([compiler, PROGRAMS / "where.c", "-o", root / "bin/where"], check=True)
+    before = tree(root)
+    bundle = make()
+    bundle.config["root"] = {"path": str(root), "readonly": True}
+    bundle.config["annotations"] = {"ksmrun.mechanism": "preload"}
+    first = bundle.start("where", "wait")
+    wait_until(lambda: "argc" in (bundle.path / "output").read_text(), "no output")
+    pid_file = tmp_path / "pid"
+    bundle.detach("exec", "--detach", "--pid-file", pid_file, bundle.name, "where", "wait")
+    wait_until(lambda: (bundle.path / "output").read_text().count("argc") == 2, "no output")
+    for pid in (first, int(pid_file.read_text())):
+        assert "libksmrun-preload.so" in Path(f"/proc/{pid}/maps").read_text()
+        assert "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
+    assert "ERROR" not in (bundle.path / "output").read_text()
+    # Statically linked programs, and containers that do not need it, have no trace of it.
+    other = make()
+    assert "LD_PRELOAD" not in other.run("env").stdout
+    assert len(other.saved()["mounts"]) == len(other.config["mounts"]) + 1
+    assert tree(root) == before
 
 
 @pytest.mark.parametrize("harden", [False, True])

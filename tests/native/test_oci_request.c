@@ -44,6 +44,10 @@ static void test_all_words(void **state) {
     assert_true(r.merge && r.layout_shared && r.require);
     assert_string_equal(r.group, "g.1_-");
     assert_string_equal(r.wrong, "");
+    assert_int_equal(r.mechanism, MECHANISM_AUTO);
+    r = ask(true, "{'ksmrun.mechanism':'preload'}", "['KSMRUN_OCI=mechanism=prctl']");
+    assert_int_equal(r.mechanism, MECHANISM_PRELOAD);
+    assert_false(r.merge);
     assert_string_equal(ask(true, "{}", "[]").group, "default");
 }
 
@@ -59,17 +63,10 @@ static void test_annotations_have_the_last_word(void **state) {
 static void test_what_is_not_understood_changes_nothing(void **state) {
     (void)state;
     static const char *const values[] = {
-        "merge",
-        "merge=",
-        "merge=ON",
-        "merge=on ",
-        "merg=on",
-        "layout-group=a/b",
-        "layout-group=",
-        "require=1",
-        "layout=shared.",
-        "=",
-        "layout-group=a\\nb",
+        "merge",          "merge=",    "merge=ON",
+        "merge=on ",      "merg=on",   "layout-group=a/b",
+        "layout-group=",  "require=1", "mechanism=mark",
+        "layout=shared.", "=",         "layout-group=a\\nb",
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         char env[256];

@@ -52,12 +52,14 @@ static bool wraps_and_unwraps(yyjson_mut_doc *document) {
     bool was_wrapped = args_are_wrapped(args_of(document));
     assert_true(spec_bind(document, "/host/launcher", places.launcher));
     assert_true(spec_bind(document, "/host/key", places.key));
+    assert_true(spec_bind(document, "/host/lib/x", places.shim));
     assert_true(args_wrap(document, args_of(document), words));
     assert_true(args_are_wrapped(args_of(document)));
     assert_true(spec_is_fit(root, obstacle));
     spec_find_places(root, &found);
     assert_string_equal(found.launcher, places.launcher);
     assert_string_equal(found.key, places.key);
+    assert_string_equal(found.shim, places.shim);
 
     char *wrapped = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, NULL);
     yyjson_mut_doc *again = read_text(wrapped, strlen(wrapped));
