@@ -53,11 +53,13 @@ void log_line(const struct arguments *arguments, enum level level, const char *f
         strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
         return;
     bool is_json = arguments->log_format != NULL && strcmp(arguments->log_format, "json") == 0;
-    int length =
-        snprintf(line, sizeof line,
-                 is_json ? "{\"level\":\"%s\",\"msg\":\"ksmrun-oci: %s\",\"time\":\"%s\"}\n"
-                         : "level=%s msg=\"ksmrun-oci: %s\" time=\"%s\"\n",
-                 level_names[level], escaped, now);
+    const char *name = level_names[level];
+    int length = is_json
+                     ? snprintf(line, sizeof line,
+                                "{\"level\":\"%s\",\"msg\":\"ksmrun-oci: %s\",\"time\":\"%s\"}\n",
+                                name, escaped, now)
+                     : snprintf(line, sizeof line, "time=\"%s\" level=%s msg=\"ksmrun-oci: %s\"\n",
+                                now, name, escaped);
     bool is_journal = arguments->log != NULL && (strncmp(arguments->log, "journald:", 9) == 0 ||
                                                  strncmp(arguments->log, "syslog:", 7) == 0);
     int descriptor = is_journal ? STDERR_FILENO : open_log(arguments->log);
