@@ -19,6 +19,8 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     python3 perl stress-ng bubblewrap redis-tools libpython3.11-testsuite libjemalloc2 libfaketime fakeroot
     linux-perf procps sudo podman runc conmon lua5.2 lua5.3 lua5.4 luajit liblua5.2-0 liblua5.3-0 liblua5.4-0
     libluajit-5.1-2 ruby openssl uuid-runtime"
+# For tests/containers.
+packages="$packages crun containerd docker.io catatonit uidmap"
 # For the kernels that tests/kernels/patched.py builds.
 [ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
 # For the long runs of tests/suites.
@@ -93,6 +95,13 @@ KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=
     integration/test_layout_scope.py integration/test_layout_privilege.py \
     -k "deed or descendants or proc or key or stopped or reaches or privileg or notices"
 
+step "containers through ksmrun-oci: runc, crun, Podman, Docker, containerd"
+KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q containers
+
+step "the same by runc and crun, with ksmrun-oci built with ASan and UBSan"
+KSMRUN_TEST_OCI="$PWD/../build/address,undefined/ksmrun-oci" ASAN_OPTIONS=detect_leaks=0 \
+    ../.venv/bin/pytest -q containers/test_handed_through.py containers/test_bundle.py
+
 step "other people's programs and suites, direct and through ksmrun"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q suites
 
@@ -134,6 +143,9 @@ if [ -n "$full" ]; then
 
     step "start-up benchmark"
     ../.venv/bin/python bench/startup.py
+
+    step "benchmark of ksmrun-oci"
+    ../.venv/bin/python bench/oci.py
 
     step "benchmark of the shim"
     ../.venv/bin/python bench/shim.py

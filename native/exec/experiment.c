@@ -147,6 +147,18 @@ static void try_adjacent_mmaps(struct findings *findings) {
     findings->mmap_vmas = vmas_since(before);
 }
 
+bool experiment_keeps_vmas_apart(void) {
+    if (child_would_be_init())
+        return false;
+    pid_t child = child_fork();
+    if (child == 0) {
+        struct findings findings = {.mmap_vmas = -1};
+        try_adjacent_mmaps(&findings);
+        _exit(findings.mmap_vmas > VMA_STEPS / 2);
+    }
+    return child > 0 && child_wait(child) == 1;
+}
+
 /* musl's sbrk(3) refuses to move the break, so ask the kernel. */
 static char *move_brk(char *to) {
     return (char *)syscall(SYS_brk, to);

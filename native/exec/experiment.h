@@ -32,6 +32,10 @@ struct findings experiment_all(void);
  * Leaves nothing behind in this process. */
 bool experiment_loses_at_exec(void);
 
+/* Whether the mappings of a merging process stay apart on this kernel, as before cf7e7a3503df
+ * (6.17); false also where that cannot be found out. Leaves nothing behind in this process. */
+bool experiment_keeps_vmas_apart(void);
+
 /* The part of an experiment that runs after an exec: its exit code tells what is left. */
 int experiment_after_exec(void);
 

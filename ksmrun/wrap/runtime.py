@@ -1,0 +1,138 @@
+"""The lines by which a container engine gets ksmrun-oci as one of its runtimes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ksmrun.model.wrap import OCI_RUNTIME
+from ksmrun.wrap.header import header
+
+ALL, BY_REQUEST = "ksmrun", "ksmrun-by-request"
+# For engines that give a runtime no options: its name says it.
+LINK = OCI_RUNTIME.with_name("ksmrun-oci-by-request")
+ANNOTATIONS = '["ksmrun.*"]'
+
+
+class Engine(StrEnum):
+    """The container engines that take another runtime."""
+
+    PODMAN = "podman"
+    DOCKER = "docker"
+    CONTAINERD = "containerd"
+    CRI_O = "cri-o"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """text: what the file gets. notes: for the user, what to do with it."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
+LINK_NOTE = f"once, for ksmrun-by-request: sudo ln -s ksmrun-oci {LINK}"
+CLASS_NOTE = (
+    "Pods ask with runtimeClassName: ksmrun, and one RuntimeClass of that name and handler"
+    " (node.k8s.io/v1); annotations are the Pod's"
+)
+
+
+def render(engine: Engine, default: bool) -> Lines:
+    """default: also for what names no runtime, by request only."""
+    return {
+        Engine.PODMAN: _podman,
+        Engine.DOCKER: _docker,
+        Engine.CONTAINERD: _containerd,
+        Engine.CRI_O: _cri_o,
+    }[engine](default)
+
+
+def _podman(default: bool) -> Lines:
+    file = "/etc/containers/containers.conf.d/ksmrun.conf"
+    # Both replace Podman's own lists of names: what tells errors as JSON, and what does without
+    # cgroups, as crun does (containers.conf(5), with the key of c/common's pkg/config/config.go).
+    json_names = ["crun", "runc", "kata", "runsc", "youki", "krun", ALL, BY_REQUEST]
+    lines = ["[engine]", f"runtime_supports_json = {json.dumps(json_names)}"]
+    lines.append(f"runtime_supports_nocgroup = {json.dumps(['crun', 'krun', ALL, BY_REQUEST])}")
+    lines += [f'runtime = "{BY_REQUEST}"'] if default else []
+    lines += ["", "[engine.runtimes]"]
+    lines += [f'{ALL} = ["{OCI_RUNTIME}"]', f'{BY_REQUEST} = ["{LINK}"]', ""]
+    return Lines(
+        header("wrap runtime podman", "a runtime of Podman's", f"rm {file}") + "\n".join(lines),
+        (
+            f"write it to {file}; for one user, ~/.config/containers/containers.conf.d/ksmrun.conf",
+            LINK_NOTE,
+            f"podman run --runtime={ALL} ...; containers that are there keep their runtime",
+            f"podman run --runtime={BY_REQUEST} --annotation=ksmrun.merge=on ...",
+        ),
+    )
+
+
+def _docker(default: bool) -> Lines:
+    by_request = {"path": str(OCI_RUNTIME), "runtimeArgs": ["--ksmrun-by-request"]}
+    settings: dict[str, object] = {
+        "runtimes": {ALL: {"path": str(OCI_RUNTIME)}, BY_REQUEST: by_request}
+    }
+    if default:
+        settings["default-runtime"] = BY_REQUEST
+    return Lines(
+        json.dumps(settings, indent=2) + "\n",
+        (
+            "add it to /etc/docker/daemon.json, then: sudo systemctl reload docker",
+            f"docker run --runtime={ALL} ...; in Compose: runtime: {ALL}",
+            f"docker run --runtime={BY_REQUEST} --env=KSMRUN_OCI=merge=on ...",
+            "Docker passes --annotation from 24 on, and labels never",
+        ),
+    )
+
+
+def _containerd(default: bool) -> Lines:
+    plugin = 'plugins."io.containerd.grpc.v1.cri".containerd'
+    lines = ["version = 2", ""]
+    lines += [f"[{plugin}]", f'default_runtime_name = "{BY_REQUEST}"', ""] if default else []
+    for name, path in ((ALL, OCI_RUNTIME), (BY_REQUEST, LINK)):
+        lines += [
+            f"[{plugin}.runtimes.{name}]",
+            'runtime_type = "io.containerd.runc.v2"',
+            f"pod_annotations = {ANNOTATIONS}",
+            f"container_annotations = {ANNOTATIONS}",
+            f"[{plugin}.runtimes.{name}.options]",
+            f'BinaryName = "{path}"',
+            "",
+        ]
+    return Lines(
+        "\n".join(lines),
+        (
+            "add it to /etc/containerd/config.toml, then: sudo systemctl restart containerd",
+            "where the table of runc's options has SystemdCgroup = true, these need it too",
+            "in a file of version 3 (containerd 2) the plugin is 'io.containerd.cri.v1.runtime'",
+            LINK_NOTE,
+            CLASS_NOTE,
+            f"ctr run --runc-binary={OCI_RUNTIME} ...; also with --annotation",
+        ),
+    )
+
+
+def _cri_o(default: bool) -> Lines:
+    file = "/etc/crio/crio.conf.d/ksmrun.conf"
+    lines = ["[crio.runtime]", f'default_runtime = "{BY_REQUEST}"', ""] if default else []
+    for name, path in ((ALL, OCI_RUNTIME), (BY_REQUEST, LINK)):
+        lines += [
+            f"[crio.runtime.runtimes.{name}]",
+            f'runtime_path = "{path}"',
+            'runtime_type = "oci"',
+            "",
+        ]
+    return Lines(
+        header("wrap runtime cri-o", "a runtime of CRI-O's", f"rm {file}") + "\n".join(lines),
+        (
+            f"write it to {file}, then: sudo systemctl restart crio",
+            LINK_NOTE,
+            CLASS_NOTE,
+            # validateAllowedAndGenerateDisallowedAnnotations in pkg/config/config.go.
+            "annotations reach it as they are: allowed_annotations takes CRI-O's own only, and with"
+            " others CRI-O does not start",
+        ),
+    )

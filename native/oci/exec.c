@@ -1,0 +1,90 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime.h"
+#include "wrap.h"
+
+/* ID COMMAND... of the command line, as a new list with a free place in front. */
+static char **wrap_words(const struct arguments *arguments, char **argv,
+                         const struct words *words) {
+    size_t count = 0, added = 0, used = 1;
+    while (argv[count] != NULL)
+        count++;
+    while (words->list[added] != NULL)
+        added++;
+    char **longer = calloc(count + added + 2, sizeof *longer);
+    if (longer == NULL)
+        return NULL;
+    for (size_t i = (size_t)arguments->first; i < count; i++) {
+        for (size_t word = 0; i == (size_t)arguments->exec_words && word < added; word++)
+            if ((longer[used++] = strdup(words->list[word])) == NULL)
+                return NULL;
+        longer[used++] = argv[i];
+    }
+    return longer + 1;
+}
+
+/* Whether there is a command that can be wrapped, in the file of --process or among the words. */
+static bool is_fit(const struct arguments *arguments, yyjson_mut_val *args, char **argv) {
+    if (arguments->process != NULL)
+        return args_are_valid(args) && !args_are_wrapped(args);
+    return !word_is_launcher(argv[arguments->exec_words]);
+}
+
+/* With the launcher that create has bound, in front of the process or the words. */
+static char **wrap(const struct arguments *arguments, yyjson_mut_val *config,
+                   yyjson_mut_doc *document, char **argv) {
+    char **unchanged = argv + arguments->first, **changed = unchanged;
+    char obstacle[OBSTACLE_BYTES] = "no memory";
+    yyjson_mut_val *process = document != NULL ? yyjson_mut_doc_get_root(document)
+                                               : yyjson_mut_obj_get(config, "process");
+    yyjson_mut_val *args = yyjson_mut_obj_get(process, "args");
+    struct request request;
+    struct places places;
+    struct words words;
+    request_of(arguments, config, process, &request);
+    spec_find_places(config, &places);
+    if (!request.merge || !is_fit(arguments, args, argv))
+        return unchanged;
+    if (places.launcher[0] == '\0') {
+        /* Else create has said so. */
+        bool starts = !request.require || fail_open(arguments, true, arguments->id,
+                                                    "it was started without the launcher");
+        return starts ? unchanged : NULL;
+    }
+    /* Why it does not merge, the container's own start has said; again it would be in the output of
+     * a command. */
+    words_make(&request, &places, true, &words);
+    if (document == NULL)
+        changed = wrap_words(arguments, argv, &words);
+    else if (!args_wrap(document, args, words.list) ||
+             !document_save(arguments->process, document, obstacle))
+        changed = NULL;
+    if (changed == NULL && fail_open(arguments, request.require, arguments->id, obstacle))
+        return unchanged;
+    return changed;
+}
+
+char **wrap_exec(const struct arguments *arguments, const char *runtime, char **argv) {
+    char **unchanged = argv + arguments->first;
+    char path[PATH_MAX], obstacle[OBSTACLE_BYTES];
+    bool is_told = arguments->process != NULL || arguments->exec_words != 0;
+    /* A container that is not there is the runtime's to speak of. */
+    if (!is_told || !runtime_find_config(arguments, runtime, path))
+        return unchanged;
+    yyjson_mut_doc *config = document_load(path, obstacle);
+    if (config == NULL) {
+        fail_open(arguments, false, path, obstacle);
+        return unchanged;
+    }
+    yyjson_mut_doc *process = NULL;
+    char **words = unchanged;
+    if (arguments->process != NULL &&
+        (process = document_load(arguments->process, obstacle)) == NULL)
+        fail_open(arguments, false, arguments->process, obstacle);
+    else
+        words = wrap(arguments, yyjson_mut_doc_get_root(config), process, argv);
+    yyjson_mut_doc_free(process);
+    yyjson_mut_doc_free(config);
+    return words;
+}

@@ -1,0 +1,47 @@
+/* ksmrun-oci: stands in the place of runc or crun, and puts the launcher in front of what a
+ * container runs. It ends by executing the runtime, so nothing of it stays. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "runtime.h"
+#include "wrap.h"
+
+/* Not the runtime's own, of which engines make words for their users. */
+enum { EXIT_OWN_FAILURE = 125 };
+
+int main(int argc, char **argv) {
+    struct arguments arguments;
+    char runtime[PATH_MAX];
+    arguments_parse(argv, &arguments);
+    if (argc < 1 || arguments.help)
+        return fputs(arguments_help, stdout) < 0 || fflush(stdout) != 0 ? EXIT_OWN_FAILURE : 0;
+    if (!runtime_find(&arguments, runtime)) {
+        log_line(&arguments, LEVEL_ERROR,
+                 "no runtime: %s is not there, not executable or this program; install runc or "
+                 "crun, or name one by --ksmrun-runtime or KSMRUN_OCI_RUNTIME",
+                 runtime);
+        return EXIT_OWN_FAILURE;
+    }
+    char **words = argv + arguments.first;
+    if (arguments.command != COMMAND_OTHER && arguments.unknown != NULL)
+        log_line(&arguments, LEVEL_WARNING,
+                 "%s is not known here; what it starts is not merged; use the long options of "
+                 "runc or crun",
+                 arguments.unknown);
+    else if (arguments.command == COMMAND_CREATE && !wrap_create(&arguments))
+        return EXIT_OWN_FAILURE;
+    else if (arguments.command == COMMAND_EXEC) {
+        words = wrap_exec(&arguments, runtime, argv);
+        if (words == NULL)
+            return EXIT_OWN_FAILURE;
+    }
+    /* The place in front of the words is free: it was argv[0] or an option of ours. */
+    words[-1] = runtime;
+    execv(runtime, words - 1);
+    log_line(&arguments, LEVEL_ERROR, "cannot start %s: %s; look at the file", runtime,
+             strerror(errno));
+    return EXIT_OWN_FAILURE;
+}

@@ -1,0 +1,18 @@
+/* The shim on the host: before Linux 6.17 it joins the VMAs that the merge flag keeps apart. */
+#ifndef KSMRUN_OCI_SHIM_H
+#define KSMRUN_OCI_SHIM_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "request.h"
+#include "spec.h"
+
+/* Whether this container is to have it. Where that is left open, the kernel is asked. */
+bool shim_is_wanted(enum mechanism mechanism);
+
+/* Binds the folders beside the launcher, so that ld.so finds the shim under every $LIB, and musl,
+ * which has no such word, under that very name. Returns false where there is none. */
+bool shim_bind(yyjson_mut_doc *document, const char *launcher, const struct places *places);
+
+#endif

@@ -1,0 +1,78 @@
+#include "wrap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file.h"
+#include "log.h"
+
+yyjson_mut_doc *document_load(const char *path, char obstacle[OBSTACLE_BYTES]) {
+    char *json;
+    size_t length;
+    int result = file_read(path, &json, &length);
+    if (result != 0) {
+        snprintf(obstacle, OBSTACLE_BYTES, "it cannot be read: %s", strerror(-result));
+        return NULL;
+    }
+    yyjson_read_err error;
+    yyjson_doc *document = yyjson_read_opts(json, length, YYJSON_READ_NUMBER_AS_RAW, NULL, &error);
+    free(json);
+    if (document == NULL) {
+        snprintf(obstacle, OBSTACLE_BYTES, "it is not JSON: %s at byte %zu", error.msg, error.pos);
+        return NULL;
+    }
+    yyjson_mut_doc *copy = yyjson_doc_mut_copy(document, NULL);
+    yyjson_doc_free(document);
+    if (copy == NULL)
+        snprintf(obstacle, OBSTACLE_BYTES, "no memory");
+    return copy;
+}
+
+bool document_save(const char *path, yyjson_mut_doc *document, char obstacle[OBSTACLE_BYTES]) {
+    size_t length;
+    char *json = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, &length);
+    int result = json == NULL ? 0 : file_replace(path, json, length);
+    bool is_saved = json != NULL && result == 0;
+    free(json);
+    if (!is_saved)
+        snprintf(obstacle, OBSTACLE_BYTES, "it cannot be written: %s",
+                 result == 0 ? "no memory" : strerror(-result));
+    return is_saved;
+}
+
+void words_make(const struct request *request, const struct places *places, bool quiet,
+                struct words *words) {
+    int count = 0;
+    words->list[count++] = places->launcher;
+    if (quiet)
+        words->list[count++] = "--quiet";
+    if (request->require)
+        words->list[count++] = "--require";
+    if (request->layout_shared && places->key[0] != '\0') {
+        snprintf(words->key_option, sizeof words->key_option, "--layout-key=%s", places->key);
+        words->list[count++] = "--layout=shared";
+        words->list[count++] = words->key_option;
+    }
+    if (places->shim[0] != '\0') {
+        snprintf(words->shim_option, sizeof words->shim_option, "--preload=%s/libksmrun-preload.so",
+                 places->shim);
+        words->list[count++] = words->shim_option;
+        words->list[count++] = "--shim=join";
+    }
+    words->list[count++] = "--";
+    words->list[count] = NULL;
+}
+
+bool fail_open(const struct arguments *arguments, bool require, const char *what,
+               const char *obstacle) {
+    log_line(arguments, require ? LEVEL_ERROR : LEVEL_WARNING, "%s: %s; %s", what, obstacle,
+             require ? "not started, as ksmrun.require asks" : "it starts without merging");
+    return !require;
+}
+
+void request_of(const struct arguments *arguments, yyjson_mut_val *config, yyjson_mut_val *process,
+                struct request *request) {
+    request_read(arguments->by_request, yyjson_mut_obj_get(config, "annotations"),
+                 yyjson_mut_obj_get(process, "env"), request);
+}

@@ -1,0 +1,44 @@
+/* Wraps what a create, run or exec is about to start. */
+#ifndef KSMRUN_OCI_WRAP_H
+#define KSMRUN_OCI_WRAP_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "arguments.h"
+#include "request.h"
+#include "spec.h"
+
+/* Edits the bundle's config.json. Returns false where the container must not start. */
+bool wrap_create(const struct arguments *arguments);
+
+/* Edits the file of --process, or makes a longer command line. Returns the runtime's words, with a
+ * free place in front; NULL where the process must not start. */
+char **wrap_exec(const struct arguments *arguments, const char *runtime, char **argv);
+
+/* What both need. */
+
+enum { WORDS_MAX = 12, OPTION_BYTES = PATH_MAX + 64 };
+
+/* The launcher's part of a command line, ended by NULL. */
+struct words {
+    const char *list[WORDS_MAX];
+    char key_option[OPTION_BYTES], shim_option[OPTION_BYTES];
+};
+
+/* With the shim where places has it. Point into places, which is to outlive them. */
+void words_make(const struct request *request, const struct places *places, bool quiet,
+                struct words *words);
+
+void request_of(const struct arguments *arguments, yyjson_mut_val *config, yyjson_mut_val *process,
+                struct request *request);
+
+/* A JSON file, numbers as they are written. Returns NULL with the obstacle. */
+yyjson_mut_doc *document_load(const char *path, char obstacle[OBSTACLE_BYTES]);
+bool document_save(const char *path, yyjson_mut_doc *document, char obstacle[OBSTACLE_BYTES]);
+
+/* Says what stands in the way. Returns whether it starts all the same. */
+bool fail_open(const struct arguments *arguments, bool require, const char *what,
+               const char *obstacle);
+
+#endif

@@ -1,0 +1,91 @@
+"""Bundles, and the runtimes that start them without an engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .conftest import Done, run, wait_until
+
+Config = dict[str, Any]
+
+
+@dataclass
+class Bundle:
+    """A folder with a config.json, and the words that start it."""
+
+    path: Path
+    runtime: list[str]
+    config: Config
+    name: str = field(default_factory=lambda: f"ko-{uuid.uuid4().hex[:12]}")
+
+    def save(self) -> None:
+        (self.path / "config.json").write_text(json.dumps(self.config, indent="\t"))
+
+    def saved(self) -> Config:
+        config: Config = json.loads((self.path / "config.json").read_text())
+        return config
+
+    def call(self, *words: str | Path, **options: Any) -> Done:
+        return run(*self.runtime, *words, cwd=self.path, **options)
+
+    def run(self, *command: str, **options: Any) -> Done:
+        """Writes the config.json with this command, and runs it to its end."""
+        if command:
+            self.config["process"]["args"] = list(command)
+        self.save()
+        return self.call("run", "--bundle", str(self.path), self.name, **options)
+
+    def detach(self, *words: str | Path) -> None:
+        """A call whose process lives on, with the file `output`."""
+        with (self.path / "output").open("ab") as output:
+            code = subprocess.call(
+                [*self.runtime, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.path,
+                timeout=60,
+            )
+        assert code == 0, (self.path / "output").read_text()
+
+    def start(self, *command: str) -> int:
+        """Creates and starts it; returns the host's number of its first process."""
+        self.config["process"]["args"] = list(command)
+        self.save()
+        self.detach("create", "--bundle", self.path, self.name)
+        assert self.call("start", self.name).returncode == 0
+        pid = int(json.loads(self.call("state", self.name).stdout)["pid"])
+        comm = Path(f"/proc/{pid}/comm")
+        # Before that it is the runtime, then the launcher.
+        wait_until(lambda: comm.read_text().strip() == command[0], f"{command[0]} was not executed")
+        return pid
+
+    def delete(self) -> None:
+        self.call("delete", "--force", self.name)
+
+
+def plain_config(root: Path) -> Config:
+    """What `runc spec` writes, without what a test's host may refuse."""
+    folder = root.parent / "spec"
+    if not folder.exists():
+        folder.mkdir()
+        subprocess.run(["runc", "spec"], cwd=folder, check=True)
+    config: Config = json.loads((folder / "config.json").read_text())
+    config["process"]["terminal"] = False
+    config["process"]["rlimits"] = []
+    config["root"] = {"path": str(root), "readonly": False}
+    return config
+
+
+def runtime_words(name: str, state: Path, oci: Path | None, prefix: list[str]) -> list[str]:
+    """runc or crun with a folder of its own for the state, through ksmrun-oci or not."""
+    binary = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    assert binary is not None, name
+    words = [binary] if oci is None else [str(oci), f"--ksmrun-runtime={binary}"]
+    return [*(prefix if name == "crun" else []), *words, f"--root={state / name}"]

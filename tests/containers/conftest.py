@@ -1,0 +1,187 @@
+"""Container engines and runtimes, with ksmrun-oci in the place of the runtime or without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ksmrun.facts.launcher import launcher_path
+from ksmrun.model.wrap import LIBEXEC
+from ksmrun.wrap.runtime import Engine
+
+PROGRAMS = Path(__file__).parent.parent / "integration/programs"
+APPLETS = ("sh", "cat", "echo", "env", "grep", "id", "ls", "sleep", "stty", "test", "true", "tty")
+Done = subprocess.CompletedProcess[str]
+
+
+def run(*command: str | Path, **options: Any) -> Done:
+    """Its output as text, whatever its exit code."""
+    options.setdefault("timeout", 60)
+    options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def merges(pid: int) -> bool:
+    """What the kernel says of a process, asked from outside its container."""
+    # Before that it is the runtime (runc:[2:INIT], crun, its "3" or "exe"), then the launcher.
+    comm = Path(f"/proc/{pid}/comm")
+    programs = ("sleep", "docker-init", "podman-init", "init")
+    wait_until(lambda: comm.read_text().strip() in programs, comm.read_text())
+    return "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
+
+
+def find_process(word: str) -> int:
+    """The host's number for a process that has the word as its last argument."""
+    found: list[int] = []
+
+    def is_there() -> bool:
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                name = (folder / "comm").read_text().strip()
+            except OSError:
+                continue
+            if words[-2:-1] == [word.encode()] and name == "sleep":
+                found.append(int(folder.name))
+        return bool(found)
+
+    wait_until(is_there, f"no process sleeps {word}")
+    return found[0]
+
+
+@pytest.fixture
+def seconds() -> str:
+    """An argument for sleep that no other process has."""
+    return f"300.{uuid.uuid4().int % 10**12}"
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """Every user can reach it, and its name is as short as podman wants it."""
+    with tempfile.TemporaryDirectory(prefix="ko-", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def oci(folder: Path) -> Path:
+    """ksmrun-oci beside the launcher, as `ksmrun wrap install` puts them."""
+    place = folder / "libexec"
+    place.mkdir()
+    built = os.environ.get("KSMRUN_TEST_OCI") or launcher_path().with_name("ksmrun-oci")
+    shutil.copytree(launcher_path().parent, place, dirs_exist_ok=True)
+    shutil.copy(built, place / "ksmrun-oci")
+    for end in ("-by-request", "-crun", "-crun-by-request"):
+        (place / f"ksmrun-oci{end}").symlink_to("ksmrun-oci")
+    return place / "ksmrun-oci"
+
+
+@pytest.fixture(scope="session")
+def programs(folder: Path) -> Path:
+    """Static ones, which need nothing of an image."""
+    place = folder / "programs"
+    place.mkdir()
+    for name, compiler in {"where": ["gcc", "-static-pie"], "deny": ["gcc", "-static"]}.items():
+        source = PROGRAMS / f"{name}.c"
+        subprocess.run([*compiler, "-O1", source, "-o", place / name], check=True)
+    (place / "hello.c").write_text('#include <stdio.h>\nint main(void){return puts("hello")<0;}\n')
+    # A machine that is not the launcher's, and a libc that is not the host's.
+    m32 = ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu", "-static"]
+    for name, compiler in {"hello32": m32, "hello_musl": ["musl-gcc", "-static"]}.items():
+        subprocess.run([*compiler, place / "hello.c", "-o", place / name], check=True)
+    return place
+
+
+def make_root(root: Path, programs: Path) -> Path:
+    """A root with a shell and few commands; world-readable, as an image's is."""
+    for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "run"):
+        (root / name).mkdir(parents=True)
+    shutil.copy("/bin/busybox", root / "bin/busybox")
+    for applet in APPLETS:
+        (root / "bin" / applet).symlink_to("busybox")
+    for program in ("where", "hello32", "hello_musl"):
+        shutil.copy(programs / program, root / "bin" / program)
+    (root / "bin/unexecutable").write_text("nothing")
+    return root
+
+
+@pytest.fixture(scope="session")
+def root(folder: Path, programs: Path) -> Path:
+    return make_root(folder / "root", programs)
+
+
+def tree(folder: Path) -> list[str]:
+    """What lies in it, to see whether anything was left."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.fixture
+def group() -> Iterator[str]:
+    """A group of the shared layout with its key at the place that services use too."""
+    name = f"ksmrun-test-{uuid.uuid4().hex[:8]}"
+    units = Path("/run/ksmrun/layout/units")
+    made = [place for place in (units, *units.parents[:2]) if not place.exists()]
+    units.mkdir(parents=True, exist_ok=True)
+    key = units / f"{name}.key"
+    key.write_bytes(os.urandom(32))
+    key.chmod(0o400)
+    yield name
+    key.unlink()
+    for place in made:
+        place.rmdir()
+
+
+@pytest.fixture(scope="session")
+def private_cgroups() -> list[str]:
+    """crun does not take a host with both kinds of cgroup: a prefix that hides one."""
+    script = 'umount /sys/fs/cgroup/unified && exec "$@"'
+    hybrid = Path("/sys/fs/cgroup/unified").is_mount()
+    return ["unshare", "-m", "sh", "-c", script, "hide"] if hybrid else []
+
+
+def parts(text: str) -> tuple[int, ...]:
+    """The addresses that `where` prints."""
+    found = json.loads(text)
+    return tuple(found[part] for part in ("program", "local", "mmap", "brk", "vdso"))
+
+
+def printed(engine: Engine, oci: Path, *options: str) -> str:
+    """An engine's configuration, with the place of the test's own ksmrun-oci."""
+    ksmrun = Path(sys.executable).with_name("ksmrun")
+    done = run(ksmrun, "wrap", "runtime", engine, *options)
+    assert done.returncode == 0, done.stderr
+    assert str(LIBEXEC) in done.stdout
+    return done.stdout.replace(str(LIBEXEC), str(oci.parent))
+
+
+@contextmanager
+def daemon(command: list[str | Path], log: Path, is_ready: Callable[[], bool]) -> Iterator[None]:
+    """Runs until the end of the block."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: is_ready() or process.poll() is not None, "not ready in time")
+        assert process.poll() is None, log.read_text()
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)

@@ -1,0 +1,112 @@
+"""containerd with ksmrun-oci as the binary of its runc shim."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ksmrun.wrap.runtime import Engine
+
+from .conftest import Done, daemon, find_process, merges, printed, run, wait_until
+
+LOOK = ("grep", "any", "/proc/self/ksm_stat")
+
+
+class Ctr:
+    """containerd's own client, with an image that has a shell."""
+
+    image = "localhost/box:latest"
+
+    def __init__(self, socket: Path, oci: Path) -> None:
+        self.words, self.oci = ["ctr", "--address", str(socket)], oci
+        self.names: list[str] = []
+
+    def call(self, *words: str) -> Done:
+        return run(*self.words, *words)
+
+    def run(self, options: list[str], *command: str, program: Path | None = None) -> Done:
+        binary = f"--runc-binary={program or self.oci}"
+        name = f"ko{uuid.uuid4().hex[:8]}"
+        self.names.append(name)
+        words = ["run", "--snapshotter=native", binary, *options]
+        return self.call(
+            *words, *([] if "--detach" in options else ["--rm"]), self.image, name, *command
+        )
+
+
+@pytest.fixture(scope="module")
+def ctr(folder: Path, oci: Path, root: Path) -> Iterator[Ctr]:
+    place = folder / "c"
+    place.mkdir()
+    # containerd has to understand the lines, though only Kubernetes starts containers by them.
+    (place / "config.toml").write_text(printed(Engine.CONTAINERD, oci, "--default"))
+    command: list[str | Path] = ["containerd", f"--config={place}/config.toml"]
+    command += [f"--root={place}/root", f"--state={place}/state", f"--address={place}/s"]
+    made = Ctr(place / "s", oci)
+    with daemon(command, place / "log", lambda: made.call("version").returncode == 0):
+        tar, image = place / "box.tar", place / "image.tar"
+        subprocess.run(["tar", "-C", root, "-cf", tar, "bin", "etc", "tmp"], check=True)
+        words = ["podman", f"--root={place}/pr", f"--runroot={place}/pp", "--storage-driver=vfs"]
+        assert run(*words, "import", tar, made.image).returncode == 0
+        assert run(*words, "save", "--format=oci-archive", "-o", image, made.image).returncode == 0
+        done = made.call("images", "import", "--snapshotter=native", str(image))
+        assert done.returncode == 0, done.stderr
+        yield made
+        for name in made.names:
+            made.call("tasks", "kill", "--signal=KILL", name)
+            made.call("tasks", "delete", "--force", name)
+            made.call("containers", "delete", name)
+
+
+def test_the_lines_are_understood(ctr: Ctr, folder: Path) -> None:
+    """As containerd itself reads them."""
+    done = run("containerd", f"--config={folder}/c/config.toml", "config", "dump")
+    assert done.returncode == 0
+    assert f'BinaryName = "{ctr.oci}-by-request"' in done.stdout
+    assert 'default_runtime_name = "ksmrun-by-request"' in done.stdout
+    assert done.stdout.count('pod_annotations = ["ksmrun.*"]') == 2
+    assert "invalid" not in (folder / "c/log").read_text()
+
+
+@pytest.mark.parametrize("options", [[], ["--read-only"], ["--cwd=/tmp"], ["--privileged"]])
+def test_same_output_and_exit_code(ctr: Ctr, options: list[str]) -> None:
+    say = (
+        "sh",
+        "-c",
+        "cat /proc/$$/cmdline; id; ls /; grep -E 'Cap|Sig[^Q]' /proc/self/status; exit 7",
+    )
+    bare = ctr.run(options, *say, program=Path("/usr/sbin/runc"))
+    done = ctr.run(options, *say)
+    assert bare.returncode == 7, bare.stderr
+    assert (done.returncode, done.stdout) == (7, bare.stdout), done.stderr
+    assert ctr.run(options, *LOOK).stdout == "ksm_merge_any: yes\n"
+
+
+def test_from_outside(ctr: Ctr, seconds: str) -> None:
+    assert ctr.run(["--detach"], "sleep", seconds + "1").returncode == 0
+    assert merges(find_process(seconds + "1"))
+    name = ctr.names[-1]
+    done = ctr.call("tasks", "exec", "--exec-id=a", "--user=1000", name, *LOOK)
+    assert (done.returncode, done.stdout) == (0, "ksm_merge_any: yes\n"), done.stderr
+    done = ctr.call("tasks", "exec", "--exec-id=b", "--detach", name, "sleep", seconds)
+    assert done.returncode == 0
+    assert merges(find_process(seconds))
+    assert ctr.call("tasks", "exec", "--exec-id=c", name, "nothing").returncode == 127
+    ctr.call("tasks", "kill", "--signal=KILL", name)
+    wait_until(lambda: "STOPPED" in ctr.call("tasks", "list").stdout, "not stopped")
+
+
+def test_annotations(ctr: Ctr) -> None:
+    by_request = ctr.oci.with_name("ksmrun-oci-by-request")
+    assert ctr.run([], *LOOK, program=by_request).stdout == "ksm_merge_any: no\n"
+    on = ctr.run(["--annotation=ksmrun.merge=on"], *LOOK, program=by_request)
+    assert on.stdout == "ksm_merge_any: yes\n"
+    assert ctr.run(["--annotation=ksmrun.merge=off"], *LOOK).stdout == "ksm_merge_any: no\n"
+    done = ctr.run(["--annotation=ksmrun.layout=shared", "--annotation=ksmrun.require=true",
+                    "--annotation=ksmrun.layout-group=no-such-group"], "true")  # fmt: skip
+    assert done.returncode != 0
+    assert "ksmrun layout key no-such-group" in done.stderr

@@ -1,0 +1,179 @@
+"""Docker with ksmrun-oci among its runtimes."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ksmrun.wrap.runtime import Engine
+
+from .conftest import Done, daemon, find_process, merges, parts, printed, run
+
+LOOK = ("grep", "any", "/proc/self/ksm_stat")
+SAY = """
+cat /proc/$$/cmdline /proc/1/cmdline; env | grep -v HOSTNAME; id; pwd; ls /
+grep -E 'Sig[^Q]|Cap|NoNew|Secc|Groups' /proc/self/status
+exit 7
+"""
+
+
+class Docker:
+    """The client of a daemon of the test's own, and an image with a shell."""
+
+    image = "box"
+
+    def __init__(self, socket: Path) -> None:
+        # The distribution's, as the daemon is: another's client may speak another version.
+        self.words = ["/usr/bin/docker", "--host", f"unix://{socket}"]
+        self.names: list[str] = []
+
+    def call(self, *words: str) -> Done:
+        return run(*self.words, *words)
+
+    def run(self, options: list[str], *command: str, runtime: str = "ksmrun") -> Done:
+        start = [f"--runtime={runtime}", "--rm", "--network=none", *options]
+        return self.call("run", *start, self.image, *command)
+
+    def start(self, options: list[str], *command: str, runtime: str = "ksmrun") -> str:
+        self.names.append(f"ko{uuid.uuid4().hex[:8]}")
+        words = [f"--runtime={runtime}", "--detach", f"--name={self.names[-1]}", "--network=none"]
+        done = self.call("run", *words, *options, self.image, *command)
+        assert done.returncode == 0, done.stderr
+        return self.names[-1]
+
+
+@pytest.fixture(scope="module")
+def docker(folder: Path, oci: Path, root: Path) -> Iterator[Docker]:
+    place = folder / "d"
+    place.mkdir()
+    (place / "daemon.json").write_text(printed(Engine.DOCKER, oci))
+    command: list[str | Path] = ["dockerd", f"--config-file={place}/daemon.json"]
+    command += [f"--data-root={place}/data", f"--exec-root={place}/exec", f"--pidfile={place}/pid"]
+    command += [f"--host=unix://{place}/s", "--storage-driver=vfs", "--bridge=none"]
+    command += ["--iptables=false", "--ip6tables=false"]
+    made = Docker(place / "s")
+    with daemon(command, place / "log", lambda: made.call("info").returncode == 0):
+        tar = place / "box.tar"
+        subprocess.run(["tar", "-C", root, "-cf", tar, "bin", "etc", "tmp"], check=True)
+        assert made.call("import", str(tar), made.image).returncode == 0
+        yield made
+        for name in made.names:
+            made.call("rm", "--force", name)
+
+
+OPTIONS = {
+    "plain": [],
+    "hardened": [
+        *("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--user=1000:1000"),
+    ],
+    "init": ["--init"],
+    "entrypoint": ["--entrypoint=/bin/busybox"],
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_same_output_and_exit_code(docker: Docker, name: str) -> None:
+    options = OPTIONS[name]
+    bare = docker.run(options, "sh", "-c", SAY, runtime="runc")
+    assert bare.returncode == 7, bare.stderr
+    done = docker.run(options, "sh", "-c", SAY)
+    assert (done.returncode, done.stdout) == (7, bare.stdout), done.stderr
+    assert docker.run(options, *LOOK).stdout == "ksm_merge_any: yes\n"
+    assert docker.run(options, *LOOK, runtime="runc").stdout == "ksm_merge_any: no\n"
+
+
+def test_from_outside(docker: Docker, seconds: str) -> None:
+    name = docker.start([], "sleep", seconds + "1")
+    assert merges(int(docker.call("inspect", "--format={{.State.Pid}}", name).stdout))
+    for options in ([], ["--user=1000"], ["--workdir=/tmp"]):
+        done = docker.call("exec", *options, name, *LOOK)
+        assert (done.returncode, done.stdout) == (0, "ksm_merge_any: yes\n"), done.stderr
+    assert docker.call("exec", "--detach", name, "sleep", seconds).returncode == 0
+    assert merges(find_process(seconds))
+    # Docker's own record of what was changed has nothing of ours.
+    assert "ksmrun" not in docker.call("diff", name).stdout
+
+
+def test_exec_with_a_terminal(docker: Docker) -> None:
+    name = docker.start([], "sleep", "300")
+    master, slave = pty.openpty()
+    command = [
+        *docker.words,
+        "exec",
+        "-it",
+        "-u",
+        "1000",
+        name,
+        "sh",
+        "-c",
+        "tty; grep any /proc/$$/ksm_stat; exit 5",
+    ]
+    client = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    text = b""
+    try:
+        while chunk := os.read(master, 4096):
+            text += chunk
+    except OSError:
+        pass
+    os.close(master)
+    assert client.wait(timeout=30) == 5
+    assert b"/dev/pts/" in text
+    assert b"ksm_merge_any: yes" in text
+
+
+def test_asking(docker: Docker) -> None:
+    def looks(options: list[str], runtime: str) -> str:
+        return docker.run(options, *LOOK, runtime=runtime).stdout
+
+    assert looks([], "ksmrun-by-request") == "ksm_merge_any: no\n"
+    assert looks(["--env=KSMRUN_OCI=merge=on"], "ksmrun-by-request") == "ksm_merge_any: yes\n"
+    assert looks(["--env=KSMRUN_OCI=merge=off"], "ksmrun") == "ksm_merge_any: no\n"
+    # Labels never reach a runtime.
+    assert looks(["--label=ksmrun.merge=on"], "ksmrun-by-request") == "ksm_merge_any: no\n"
+
+
+def test_stopped_by_a_signal_and_started_again(docker: Docker) -> None:
+    text = "trap 'exit 9' TERM; while :; do sleep 0.05; done"
+    name = docker.start([], "sh", "-c", text)
+    for _ in range(2):
+        assert docker.call("exec", name, "sh", "-c", "sleep 0.3").returncode == 0
+        docker.call("stop", "--time=20", name)
+        assert docker.call("inspect", "--format={{.State.ExitCode}}", name).stdout == "9\n"
+        docker.call("start", name)
+
+
+def test_commands_that_cannot_run(docker: Docker) -> None:
+    for command, code in (("nothing", 127), ("/bin/unexecutable", 126)):
+        assert docker.run([], command, runtime="runc").returncode == code
+        assert docker.run([], command).returncode == code
+
+
+def test_required_and_denied(docker: Docker, folder: Path) -> None:
+    profile = folder / "deny-docker.json"
+    profile.write_text(
+        '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["prctl"], "action":'
+        ' "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 67, "op": "SCMP_CMP_EQ"}]}]}'
+    )
+    deny = f"--security-opt=seccomp={profile}"
+    done = docker.run([deny], *LOOK)
+    assert (done.returncode, done.stdout) == (0, "ksm_merge_any: no\n")
+    assert docker.run([deny, "--env=KSMRUN_OCI=require=true"], *LOOK).returncode == 125
+    # What the wrapper itself refuses, Docker's user sees.
+    asks = "--env=KSMRUN_OCI=require=true,layout=shared,layout-group=no-such-group"
+    done = docker.run([asks], *LOOK)
+    assert done.returncode != 0
+    assert "ksmrun layout key no-such-group" in done.stderr
+
+
+def test_one_layout_for_a_group(docker: Docker, group: str) -> None:
+    asks = [f"--env=KSMRUN_OCI=layout=shared,layout-group={group},require=true"]
+    done = [docker.run(asks, "where"), docker.run([*asks, "--read-only"], "where", "x")]
+    assert [one.returncode for one in done] == [0, 0], done
+    assert parts(done[0].stdout) == parts(done[1].stdout)

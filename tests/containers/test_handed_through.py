@@ -1,0 +1,359 @@
+"""What ksmrun-oci hands through: a runtime that writes down what it gets is the only fake here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .bundles import Config, plain_config
+from .conftest import Done, run, tree
+
+RECORDER = """#!/bin/sh
+for word; do printf '%s\\0' "$word"; done >"$RECORD"
+echo out; echo err >&2; exit 42
+"""
+Start = Callable[..., Done]
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    return tmp_path / "record"
+
+
+@pytest.fixture
+def start(tmp_path: Path, oci: Path, record: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    recorder = tmp_path / "recorder"
+    recorder.write_text(RECORDER)
+    recorder.chmod(0o755)
+    monkeypatch.setenv("RECORD", str(record))
+    monkeypatch.setenv("KSMRUN_OCI_RUNTIME", str(recorder))
+
+    def start_one(*words: str | bytes, program: Path = oci, **options: Any) -> Done:
+        command = [str(program), *words]
+        return run(*command, **options)  # type: ignore[arg-type]
+
+    return start_one
+
+
+WORDS: list[list[str | bytes]] = [
+    [],
+    ["--version"],
+    ["--help"],
+    ["features"],
+    ["--root", "/r", "state", "id"],
+    ["kill", "--all", "id", "KILL"],
+    ["delete", "--force", "id"],
+    ["create", "--help"],
+    ["checkpoint", "--image-path", "", "id"],
+    ["restore", "-b", "/b", "id"],
+    ["unheard-of", "--bundle", "/b", "--ksmrun-by-request", "id"],
+    ["--unheard-of", "run", "id"],
+    ["ps", "id", "", "a b", "new\nline", b"\xff\xfe", "*", "--", "-"],
+    ["update", "--resources", "-", "id"],
+    ["exec", "id-that-is-not-there", "sh", "-c", "true"],
+    ["exec", "--bogus", "id", "sh"],
+    ["run", "--bogus", "id"],
+    ["run"],
+    ["exec", "id"],
+    ["exec", "../id", "sh"],
+]
+
+
+@pytest.mark.parametrize("words", WORDS, ids=lambda words: " ".join(map(str, words))[:40] or "none")
+def test_every_word_byte_for_byte(start: Start, record: Path, words: list[str | bytes]) -> None:
+    done = start(*words)
+    assert (done.returncode, done.stdout) == (42, "out\n")
+    raw = [word if isinstance(word, bytes) else word.encode() for word in words]
+    assert record.read_bytes() == b"".join(word + b"\0" for word in raw)
+
+
+def test_own_options_are_taken_out(start: Start, record: Path) -> None:
+    start("--ksmrun-by-request", "state", "id")
+    assert record.read_bytes() == b"state\0id\0"
+    done = start("--ksmrun-help")
+    assert done.returncode == 0
+    assert "KSMRUN_OCI_RUNTIME" in done.stdout
+
+
+def test_standard_input_goes_on(start: Start, tmp_path: Path, record: Path) -> None:
+    """A --process that is no file is the runtime's to read."""
+    recorder = tmp_path / "recorder"
+    recorder.write_text('#!/bin/sh\ncat >"$RECORD"\n')
+    text = '{"args": ["true"]}'
+    start("exec", "--process", "/dev/stdin", "id", stdin=None, input=text)
+    assert record.read_text() == text
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, root: Path) -> Path:
+    """One that would be wrapped."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(plain_config(root)))
+    return folder
+
+
+def assert_passed_through(done: Done, log: Path, why: str) -> None:
+    assert (done.returncode, done.stdout, done.stderr) == (42, "out\n", "err\n")
+    (line,) = log.read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["level"] == "warning"
+    assert why in entry["msg"], entry
+
+
+def change(config: Config, path: str, value: Any) -> None:
+    *folders, last = path.split(".")
+    for folder in folders:
+        config = config[folder]
+    if value is None:
+        del config[last]
+    else:
+        config[last] = value
+
+
+OBSTACLES: dict[str, tuple[str, Any, str]] = {
+    "version 2": ("ociVersion", "2.0.0", "ociVersion"),
+    "version 0": ("ociVersion", "0.7.0", "ociVersion"),
+    "no version": ("ociVersion", None, "ociVersion"),
+    "no process": ("process", None, "process.args"),
+    "no args": ("process.args", None, "process.args"),
+    "empty args": ("process.args", [], "process.args"),
+    "args of another type": ("process.args", ["a", 1], "process.args"),
+    "a virtual machine": ("vm", {"kernel": {"path": "/k"}}, '"vm"'),
+    "windows": ("windows", {}, '"windows"'),
+    "krun": ("annotations", {"run.oci.handler": "krun"}, "run.oci.handler"),
+    "no tmpfs": ("mounts", [], "leaves no trace"),
+}
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_configs_that_are_not_wrapped(
+    start: Start, bundle: Path, tmp_path: Path, name: str
+) -> None:
+    path, value, why = OBSTACLES[name]
+    file = bundle / "config.json"
+    config = json.loads(file.read_text())
+    change(config, path, value)
+    file.write_text(json.dumps(config))
+    before = file.read_bytes(), file.stat().st_mtime_ns, tree(bundle)
+    log = tmp_path / "log"
+    words = ["--log", str(log), "--log-format", "json"]
+    assert_passed_through(start(*words, "create", "-b", str(bundle), "id"), log, why)
+    assert (file.read_bytes(), file.stat().st_mtime_ns, tree(bundle)) == before
+    # Nothing is said of a container that does not ask.
+    log.unlink()
+    done = start("--ksmrun-by-request", *words, "run", "-b", str(bundle), "id")
+    assert done.returncode == 42
+    assert not log.exists()
+    # And it does not start where it must be merged.
+    config.setdefault("annotations", {})["ksmrun.require"] = "true"
+    file.write_text(json.dumps(config))
+    done = start(*words, "create", "-b", str(bundle), "id")
+    assert done.returncode == 125
+    entry = json.loads(log.read_text())
+    assert entry["level"] == "error"
+    assert why in entry["msg"]
+
+
+BROKEN = {
+    "empty": b"",
+    "cut off": b'{"ociVersion": "1.0.2", "process": {',
+    "no JSON": b"\x7fELF\0\1",
+    "no UTF-8": b'{"ociVersion": "\xff"}',
+    "two values": b"{}{}",
+    "a list": b"[1]",
+    "deep": b"[" * 100000,
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_configs(start: Start, bundle: Path, tmp_path: Path, name: str) -> None:
+    file = bundle / "config.json"
+    file.write_bytes(BROKEN[name])
+    log = tmp_path / "log"
+    words = ["--log", str(log), "--log-format=json", "run", "--bundle", str(bundle), "id"]
+    assert_passed_through(start(*words), log, str(file))
+    assert file.read_bytes() == BROKEN[name]
+
+
+def test_configs_that_cannot_be_read(start: Start, bundle: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    words = ["--log", str(log), "--log-format=json", "run", "--bundle", str(bundle), "id"]
+    (bundle / "config.json").unlink()
+    assert_passed_through(start(*words), log, "No such file")
+    log.unlink()
+    (bundle / "config.json").mkdir()
+    assert_passed_through(start(*words), log, "cannot be read")
+
+
+def wrapped(bundle: Path) -> bool:
+    config = json.loads((bundle / "config.json").read_text())
+    return bool(config["process"]["args"][0] == "/dev/ksmrun/ksmrun-exec")
+
+
+def test_configs_behind_a_link_and_read_only(start: Start, bundle: Path, tmp_path: Path) -> None:
+    file, real = bundle / "config.json", tmp_path / "real.json"
+    file.rename(real)
+    real.chmod(0o400)
+    file.symlink_to("../real.json")
+    assert start("run", "-b", str(bundle), "id").returncode == 42
+    assert wrapped(bundle)
+    assert file.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o400
+    assert tree(bundle) == ["config.json"]
+
+
+@pytest.mark.usefixtures("start")
+def test_a_read_only_file_system(bundle: Path, tmp_path: Path, oci: Path) -> None:
+    log = tmp_path / "log"
+    script = 'mount --bind -o ro "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+    words = ["--log", str(log), "--log-format=json", "create", "-b", str(bundle), "id"]
+    done = run("unshare", "-m", "sh", "-c", script, "mount", bundle, oci, *words)
+    assert_passed_through(done, log, "Read-only file system")
+    assert not wrapped(bundle)
+
+
+WAYS = ("runc's state", "crun's copy", "the default folder", "asked")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_exec_finds_what_create_did(
+    start: Start,
+    bundle: Path,
+    tmp_path: Path,
+    record: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    """In the files of runc and crun, and by the specification's own command from other runtimes."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "xdg"))
+    start("create", "-b", str(bundle), "id")
+    assert wrapped(bundle)
+    recorder, asked = tmp_path / "recorder", tmp_path / "asked"
+    answer = json.dumps({"ociVersion": "1.0.2", "id": "id", "bundle": str(bundle)})
+    script = f'case " $* " in *" state "*) touch {asked}; echo \'{answer}\'; exit;; esac'
+    recorder.write_text(RECORDER.replace("for", f"{script}\nfor", 1))
+    state = tmp_path / ("xdg/recorder" if way == "the default folder" else "state") / "id"
+    state.mkdir(parents=True)
+    if way == "crun's copy":
+        (bundle / "config.json").rename(state / "config.json")
+    elif way != "asked":
+        labels = ["a=b", f"bundle={bundle}"]
+        (state / "state.json").write_text(json.dumps({"id": "id", "config": {"labels": labels}}))
+    root = [] if way == "the default folder" else [f"--root={state.parent}"]
+    words = [*root, "exec", "-t", "id"]
+    start(*words, "echo", "--", "a b")
+    launcher = ["/dev/ksmrun/ksmrun-exec", "--quiet", "--"]
+    expected = [*words, *launcher, "echo", "--", "a b"]
+    assert record.read_bytes().decode().split("\0")[:-1] == expected
+    assert asked.exists() is (way == "asked")
+    # One that has a launcher already is left as it is.
+    start(*words, "/x/ksmrun-exec", "true")
+    assert record.read_bytes().decode().split("\0")[:-1] == [*words, "/x/ksmrun-exec", "true"]
+
+
+def test_an_image_that_brings_a_launcher(start: Start, bundle: Path) -> None:
+    file = bundle / "config.json"
+    config = json.loads(file.read_text())
+    config["process"]["args"] = ["/ksmrun-exec", "--", "sh"]
+    file.write_text(json.dumps(config))
+    start("run", "-b", str(bundle), "id")
+    after = json.loads(file.read_text())
+    assert after["process"]["args"] == ["/ksmrun-exec", "--", "sh"]
+    # For exec.
+    assert after["mounts"][-1]["destination"] == "/dev/ksmrun/ksmrun-exec"
+
+
+def patch_machine(launcher: Path) -> None:
+    """The machine in an ELF header (elf(5)), to aarch64's number."""
+    data = bytearray(launcher.read_bytes())
+    data[18:20] = (183).to_bytes(2, "little")
+    launcher.write_bytes(data)
+
+
+def chmod(launcher: Path) -> None:
+    launcher.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [(Path.unlink, "No such file"), (chmod, "chmod 755"), (patch_machine, "not for this machine")],
+)
+def test_launchers_that_cannot_be_had(
+    start: Start, bundle: Path, tmp_path: Path, oci: Path, damage: Callable[[Path], None], why: str
+) -> None:
+    place, log = tmp_path / "libexec", tmp_path / "log"
+    shutil.copytree(oci.parent, place, symlinks=True)
+    damage(place / "ksmrun-exec")
+    words = ["--log", str(log), "--log-format=json", "run", "-b", str(bundle), "id"]
+    assert_passed_through(start(*words, program=place / "ksmrun-oci"), log, why)
+    assert not wrapped(bundle)
+
+
+@pytest.mark.usefixtures("start")
+def test_a_launcher_on_a_file_system_without_exec(bundle: Path, tmp_path: Path, oci: Path) -> None:
+    """In the container it could not be executed either."""
+    place, log = tmp_path / "libexec", tmp_path / "log"
+    shutil.copytree(oci.parent, place, symlinks=True)
+    launcher = place / "ksmrun-exec"
+    script = 'mount --bind "$1" "$1" && mount -o remount,bind,noexec "$1" && shift && exec "$@"'
+    words = ["--log", str(log), "--log-format=json", "run", "-b", str(bundle), "id"]
+    done = run("unshare", "-m", "sh", "-c", script, "x", launcher, place / "ksmrun-oci", *words)
+    assert_passed_through(done, log, "noexec")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json", None])
+def test_lines_of_the_log(start: Start, bundle: Path, log_format: str | None) -> None:
+    (bundle / "config.json").write_text("{")
+    words = ["--log-format", log_format] if log_format else []
+    done = start(*words, "run", "-b", str(bundle), "id")
+    line, err = done.stderr.splitlines()
+    assert err == "err"
+    assert ("level=warning msg=" in line) is (log_format != "json")
+    # A log that cannot be had is no reason to fail.
+    done = start("--log", "/no/such/folder/log", "run", "-b", str(bundle), "id")
+    assert done.returncode == 42
+    assert "not JSON" in done.stderr
+    done = start("--log", "/dev/full", "run", "-b", str(bundle), "id")
+    assert done.returncode == 42
+
+
+def test_what_is_asked_in_other_words_is_said(start: Start, bundle: Path) -> None:
+    file = bundle / "config.json"
+    config = json.loads(file.read_text())
+    config["annotations"] = {"ksmrun.merg": "on"}
+    file.write_text(json.dumps(config))
+    done = start("--ksmrun-by-request", "run", "-b", str(bundle), "id")
+    assert done.returncode == 42
+    assert done.stderr.count("merg=on is not understood") == 1
+    assert not wrapped(bundle)
+
+
+def test_no_runtime_but_itself(oci: Path, start: Start) -> None:
+    for runtime in (oci, oci.with_name("ksmrun-oci-by-request"), "/no/such", "/etc/passwd"):
+        done = start(f"--ksmrun-runtime={runtime}", "--version", timeout=10)
+        assert done.returncode == 125
+        assert "no runtime" in done.stderr
+    done = run("env", "-u", "KSMRUN_OCI_RUNTIME", oci, "--version")
+    assert done.stdout == run("/usr/sbin/runc", "--version").stdout
+
+
+@pytest.mark.usefixtures("start")
+def test_nothing_of_it_stays(oci: Path, bundle: Path, tmp_path: Path) -> None:
+    """The runtime is executed in place, with what it would have without ksmrun-oci."""
+    recorder = tmp_path / "recorder"
+    recorder.write_text("#!/bin/sh\nls /proc/$$/fd; echo $$; grep Sig[^Q] /proc/self/status\n")
+    texts = []
+    for program in (oci, recorder):
+        words = ["sh", "-c", 'echo $$; exec "$@"', "x", str(program), "run", "-b", str(bundle)]
+        done = run(*words, pass_fds=(0, 1, 2))
+        pid, *rest = done.stdout.splitlines()
+        texts.append([line for line in rest if line != pid])
+        assert len(texts[-1]) == len(rest) - 1, "not in place"
+    assert texts[0] == texts[1]
+    assert wrapped(bundle)

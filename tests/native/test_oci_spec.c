@@ -1,0 +1,221 @@
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "spec.h"
+
+static const char *const whole[] = {
+    /* As runc spec writes it, shortened; numbers and names that a careless reader would change. */
+    "{\"ociVersion\":\"1.0.2-dev\",\"process\":{\"terminal\":true,\"user\":{\"uid\":4294967295},"
+    "\"args\":[\"sh\",\"-c\",\"a \\\"b\\\" -- \\u0001\xc3\xa4\\u0000x\"],\"env\":[\"A=B\"],"
+    "\"oomScoreAdj\":-0,\"rlimits\":[{\"hard\":18446744073709551615,\"soft\":1e400}]},"
+    "\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"mounts\":[{\"destination\":\"/proc\","
+    "\"type\":\"proc\"},{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"options\":[\"nosuid\"]},"
+    "{\"destination\":\"/dev/pts\",\"type\":\"devpts\"}],\"hooks\":{\"poststop\":[{\"path\":\"/"
+    "x\"}]},"
+    "\"annotations\":{\"z\":\"1\",\"a\":\"2\"},\"linux\":{\"resources\":{\"memory\":{"
+    "\"limit\":9223372036854775807123,\"swappiness\":0.1000}}},\"x\":{},\"y\":[null,true,1.0]}",
+    "{\"mounts\":[{\"type\":\"tmpfs\",\"destination\":\"/run\"}],\"process\":{\"args\":[\"/a\"]},"
+    "\"ociVersion\":\"1.2.0\"}",
+};
+
+static yyjson_mut_doc *read_text(const char *json, size_t length) {
+    yyjson_doc *document = yyjson_read(json, length, YYJSON_READ_NUMBER_AS_RAW);
+    if (document == NULL)
+        return NULL;
+    yyjson_mut_doc *copy = yyjson_doc_mut_copy(document, NULL);
+    yyjson_doc_free(document);
+    return copy;
+}
+
+static yyjson_mut_val *args_of(yyjson_mut_doc *document) {
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(document);
+    return yyjson_mut_obj_get(yyjson_mut_obj_get(root, "process"), "args");
+}
+
+/* Wraps where that can be done; then it is found again, and unwrapped it is as it was. */
+static bool wraps_and_unwraps(yyjson_mut_doc *document) {
+    char obstacle[OBSTACLE_BYTES];
+    struct places places, found;
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(document);
+    if (spec_unwrap(document))
+        return false;
+    if (!spec_is_fit(root, obstacle)) {
+        assert_string_not_equal(obstacle, "");
+        return false;
+    }
+    if (!spec_choose_places(root, &places))
+        return false;
+    char *before = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, NULL);
+    const char *const words[] = {places.launcher, "--require", "--", NULL};
+    bool was_wrapped = args_are_wrapped(args_of(document));
+    assert_true(spec_bind(document, "/host/launcher", places.launcher));
+    assert_true(spec_bind(document, "/host/key", places.key));
+    assert_true(spec_bind(document, "/host/lib/x", places.shim));
+    assert_true(args_wrap(document, args_of(document), words));
+    assert_true(args_are_wrapped(args_of(document)));
+    assert_true(spec_is_fit(root, obstacle));
+    spec_find_places(root, &found);
+    assert_string_equal(found.launcher, places.launcher);
+    assert_string_equal(found.key, places.key);
+    assert_string_equal(found.shim, places.shim);
+
+    char *wrapped = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, NULL);
+    yyjson_mut_doc *again = read_text(wrapped, strlen(wrapped));
+    assert_true(spec_unwrap(again));
+    char *after = yyjson_mut_write(again, YYJSON_WRITE_NOFLAG, NULL);
+    assert_string_equal(after, before);
+    assert_false(spec_unwrap(again));
+    assert_int_equal(args_are_wrapped(args_of(again)), was_wrapped);
+    yyjson_mut_doc_free(again);
+    free(after);
+    free(wrapped);
+    free(before);
+    return true;
+}
+
+static void test_all_else_stays_equal(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        yyjson_mut_doc *document = read_text(whole[i], strlen(whole[i]));
+        char *text = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, NULL);
+        assert_string_equal(text, whole[i]);
+        assert_true(wraps_and_unwraps(document));
+        free(text);
+        yyjson_mut_doc_free(document);
+    }
+}
+
+/* Bytes changed, cut out and doubled at random: whatever still is JSON is treated alike. */
+static void test_damaged_configs(void **state) {
+    (void)state;
+    enum { ROUNDS = 20000, BYTES = 2048 };
+    static const char letters[] = "{}[]\",:0-1eE.\\un \x01\xff/dev";
+    unsigned random = 1;
+    int wrapped = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        char text[BYTES];
+        size_t length = strlen(whole[round % 2]);
+        memcpy(text, whole[round % 2], length);
+        for (int change = 0; change < 1 + round % 3; change++) {
+            random = random * 1664525U + 1013904223U;
+            size_t at = (random >> 8) % length;
+            if (random % 3 == 0)
+                text[at] = letters[(random >> 4) % (sizeof letters - 1)];
+            else if (random % 3 == 1)
+                memmove(text + at, text + at + 1, --length - at);
+            else
+                length = at + 1 < length ? length : at + 1;
+        }
+        yyjson_mut_doc *document = read_text(text, length);
+        wrapped += document != NULL && wraps_and_unwraps(document);
+        yyjson_mut_doc_free(document);
+    }
+    assert_true(wrapped > ROUNDS / 20);
+}
+
+/* config with one of its members replaced by this JSON. */
+static bool is_fit(const char *member, const char *json) {
+    char obstacle[OBSTACLE_BYTES];
+    yyjson_mut_doc *document = read_text(whole[0], strlen(whole[0]));
+    yyjson_mut_doc *other = read_text(json, strlen(json));
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(document);
+    yyjson_mut_obj_remove_key(root, member);
+    if (other != NULL)
+        yyjson_mut_obj_add_val(document, root, member, yyjson_mut_doc_get_root(other));
+    bool fit = spec_is_fit(root, obstacle);
+    assert_int_equal(fit, obstacle[0] == '\0');
+    yyjson_mut_doc_free(document);
+    yyjson_mut_doc_free(other);
+    return fit;
+}
+
+static void test_what_is_not_wrapped(void **state) {
+    (void)state;
+    assert_true(is_fit("ociVersion", "\"1.2.1\""));
+    assert_false(is_fit("ociVersion", "\"2.0.0\""));
+    assert_false(is_fit("ociVersion", "\"0.6\""));
+    assert_false(is_fit("ociVersion", "\"10.0\""));
+    assert_false(is_fit("ociVersion", "1"));
+    assert_false(is_fit("ociVersion", ""));
+    assert_false(is_fit("process", ""));
+    assert_false(is_fit("process", "[]"));
+    assert_false(is_fit("process", "{\"args\":[]}"));
+    assert_false(is_fit("process", "{\"args\":[\"a\",1]}"));
+    assert_false(is_fit("process", "{\"args\":\"a\"}"));
+    assert_true(is_fit("process", "{\"args\":[\"a\"]}"));
+    assert_false(is_fit("vm", "{}"));
+    assert_false(is_fit("windows", "{}"));
+    assert_false(is_fit("annotations", "{\"run.oci.handler\":\"krun\"}"));
+    assert_true(is_fit("annotations", "[]"));
+}
+
+static const char *place(const char *mounts) {
+    static struct places places;
+    char json[1024];
+    snprintf(json, sizeof json, "{'mounts':%s}", mounts);
+    for (char *c = json; *c != '\0'; c++)
+        *c = *c == '\'' ? '"' : *c;
+    yyjson_mut_doc *document = read_text(json, strlen(json));
+    assert_non_null(document);
+    bool has = spec_choose_places(yyjson_mut_doc_get_root(document), &places);
+    yyjson_mut_doc_free(document);
+    return has ? places.launcher : "";
+}
+
+#define TMPFS(folder) "{'destination':'" folder "','type':'tmpfs'}"
+#define BIND(folder) "{'destination':'" folder "','type':'bind','source':'/x'}"
+
+static void test_places_leave_no_trace(void **state) {
+    (void)state;
+    assert_string_equal(place("[" TMPFS("/dev") "]"), "/dev/ksmrun/ksmrun-exec");
+    assert_string_equal(place("[" TMPFS("/tmp") "," TMPFS("/run") "," TMPFS("/dev") "]"),
+                        "/dev/ksmrun/ksmrun-exec");
+    assert_string_equal(place("[" TMPFS("/tmp") "," TMPFS("/run") "]"), "/run/ksmrun/ksmrun-exec");
+    assert_string_equal(place("[" TMPFS("/dev/shm") "]"), "/dev/shm/ksmrun/ksmrun-exec");
+    /* The host's own /dev, as --volume /dev:/dev gives it. */
+    assert_string_equal(place("[" BIND("/dev") "]"), "");
+    assert_string_equal(place("[" TMPFS("/dev") "," BIND("/dev") "]"), "");
+    assert_string_equal(place("[" TMPFS("/dev/shm") "," BIND("/dev/") "]"), "");
+    assert_string_equal(place("[" TMPFS("/dev") "," BIND("/") "]"), "");
+    assert_string_equal(place("[" BIND("/dev") "," TMPFS("/dev") "]"), "/dev/ksmrun/ksmrun-exec");
+    assert_string_equal(place("[" TMPFS("/dev") "," BIND("/dev/pts") "," BIND("/devices") "]"),
+                        "/dev/ksmrun/ksmrun-exec");
+    assert_string_equal(place("[{'destination':'/run','type':'tmpfs','options':['ro']}]"), "");
+    assert_string_equal(place("[" TMPFS("dev") "]"), "");
+    assert_string_equal(place("null"), "");
+    assert_string_equal(place("[1,'a',{'type':'tmpfs'},{'destination':5,'type':'tmpfs'}]"), "");
+}
+
+static bool maps(const char *mappings, unsigned user) {
+    char json[256];
+    snprintf(json, sizeof json, "{\"linux\":{\"uidMappings\":%s}}", mappings);
+    yyjson_mut_doc *document = read_text(json, strlen(json));
+    bool result = spec_maps_user(yyjson_mut_doc_get_root(document), user);
+    yyjson_mut_doc_free(document);
+    return result;
+}
+
+static void test_users_of_a_user_namespace(void **state) {
+    (void)state;
+    static const char mappings[] = "[{\"containerID\":0,\"hostID\":1000,\"size\":1},"
+                                   "{\"containerID\":1,\"hostID\":100000,\"size\":65536}]";
+    assert_true(maps("[]", 0));
+    assert_false(maps(mappings, 0));
+    assert_true(maps(mappings, 1000));
+    assert_false(maps(mappings, 1001));
+    assert_true(maps(mappings, 165535));
+    assert_false(maps(mappings, 165536));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_else_stays_equal),
+        cmocka_unit_test(test_damaged_configs),
+        cmocka_unit_test(test_what_is_not_wrapped),
+        cmocka_unit_test(test_places_leave_no_trace),
+        cmocka_unit_test(test_users_of_a_user_namespace),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

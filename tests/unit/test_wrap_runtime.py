@@ -1,0 +1,52 @@
+"""The lines for container engines, as their own formats have them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+
+from ksmrun.model.wrap import OCI_RUNTIME
+from ksmrun.wrap.runtime import BY_REQUEST, LINK, Engine, render
+
+
+def test_docker() -> None:
+    settings = json.loads(render(Engine.DOCKER, default=False).text)
+    assert settings["runtimes"]["ksmrun"] == {"path": str(OCI_RUNTIME)}
+    assert settings["runtimes"][BY_REQUEST]["runtimeArgs"] == ["--ksmrun-by-request"]
+    assert "default-runtime" not in settings
+    assert json.loads(render(Engine.DOCKER, default=True).text)["default-runtime"] == BY_REQUEST
+
+
+def test_podman() -> None:
+    settings = tomllib.loads(render(Engine.PODMAN, default=True).text)["engine"]
+    assert settings["runtimes"] == {"ksmrun": [str(OCI_RUNTIME)], BY_REQUEST: [str(LINK)]}
+    assert settings["runtime"] == BY_REQUEST
+    assert {"runc", "crun", "ksmrun", BY_REQUEST} <= set(settings["runtime_supports_json"])
+
+
+def test_containerd() -> None:
+    settings = tomllib.loads(render(Engine.CONTAINERD, default=True).text)
+    plugin = settings["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]
+    assert plugin["default_runtime_name"] == BY_REQUEST
+    for name, path in (("ksmrun", OCI_RUNTIME), (BY_REQUEST, LINK)):
+        assert plugin["runtimes"][name]["options"] == {"BinaryName": str(path)}
+        assert plugin["runtimes"][name]["pod_annotations"] == ["ksmrun.*"]
+
+
+def test_cri_o() -> None:
+    lines = render(Engine.CRI_O, default=True)
+    settings = tomllib.loads(lines.text)["crio"]["runtime"]
+    assert settings["default_runtime"] == BY_REQUEST
+    # Annotations of others in it keep CRI-O from starting.
+    assert settings["runtimes"]["ksmrun"] == {
+        "runtime_path": str(OCI_RUNTIME),
+        "runtime_type": "oci",
+    }
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_without_default_nothing_else_changes(engine: Engine) -> None:
+    assert "default" not in render(engine, default=False).text
+    assert render(engine, default=True).notes == render(engine, default=False).notes
