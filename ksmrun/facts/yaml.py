@@ -50,7 +50,9 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _untagged(loader: Any, _: str, node: Any) -> Any:
+def _untagged(loader: Any, tag: str, node: Any) -> Any:
+    if tag == "reset":
+        return None
     if isinstance(node, yaml.MappingNode):
         return loader.construct_mapping(node, deep=True)
     if isinstance(node, yaml.SequenceNode):
