@@ -6,6 +6,7 @@ quoted or not, so that no reader takes it for another type.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -167,8 +168,10 @@ def _mount(volume: str, path: str) -> Node:
 
 
 def _escaped(word: str) -> str:
-    """Kubernetes puts variables in for $(NAME), and $$ stands for $."""
-    return word.replace("$", "$$")
+    """Kubernetes puts variables in for $(NAME), and $$ stands for $; any other $ stays one
+    (k8s.io/kubernetes/third_party/forked/golang/expansion). Podman 4 expands nothing.
+    """
+    return re.sub(r"\$(?=[$(])", "$$", word)
 
 
 def _get(node: Node | None, key: str) -> Node | None:

@@ -53,7 +53,7 @@ class Place:
     def command(self, words: tuple[str | Path, ...], cwd: Path | None = None) -> list[str]:
         """In place: the PID stays."""
         inside = [f"--mount=/proc/{self.holder.pid}/ns/mnt", f"--wdns={cwd or self.folder}"]
-        return ["nsenter", *inside, "--", *map(str, words)]
+        return ["/usr/bin/nsenter", *inside, "--", *map(str, words)]
 
     def try_run(self, *words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         environment = {**self.environment, **options.pop("environment", {})}

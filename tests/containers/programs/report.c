@@ -1,6 +1,7 @@
-/* report [ARG...]: one line of JSON: its PID, its merge flag (prctl 68), its arguments. With WAIT in
- * the environment it stays until a signal, of which it tells before it ends. With HOLD=MIB it fills
- * so much memory first, the same in all that run it. */
+/* report [ARG...]: one line of JSON: its PID, its merge flag (prctl 68), its arguments. With WAIT
+ * in the environment it stays until a signal, of which it tells before it ends. With ADDRESS it
+ * tells where its code lies. With HOLD=MIB it fills so much memory first, the same in all that run
+ * it. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>
@@ -38,7 +39,8 @@ int main(int argc, char **argv) {
     }
     if (getenv("WAIT") != NULL && sigprocmask(SIG_BLOCK, &signals, NULL) != 0)
         return 1;
-    printf("{\"pid\": %d, \"merges\": %d, \"argv\": [", (int)getpid(), prctl(68, 0L, 0L, 0L, 0L));
+    printf("{\"pid\": %d, \"merges\": %d, \"main\": %lu, \"argv\": [", (int)getpid(),
+           prctl(68, 0L, 0L, 0L, 0L), getenv("ADDRESS") != NULL ? (unsigned long)(void *)main : 0);
     for (int index = 0; index < argc; index++) {
         fputs(index > 0 ? ", " : "", stdout);
         print_string(argv[index]);
