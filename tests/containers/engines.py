@@ -30,7 +30,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
-events_logger = "none"
+events_logger = "file"
 """
 PLACE = """
 mkdir -p /usr/local/libexec && mount -t tmpfs -o mode=755 tmpfs /usr/local/libexec &&

@@ -1,4 +1,4 @@
-"""What `ksmrun wrap compose` prints, on top of other files, by podman-compose and docker-compose."""
+"""What `ksmrun wrap compose` prints, on top of a file, by podman-compose and docker-compose."""
 
 from __future__ import annotations
 
