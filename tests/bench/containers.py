@@ -45,7 +45,8 @@ PYTHON = (
 PROGRAMS = {
     "python": (f"python3 -c '{PYTHON}'", 8),
     "ddnet": (
-        "DDNet-Server sv_ipv4only 1 'bindaddr 127.0.0.1' 'sv_register 0' \"sv_port $((9000+N))\"",
+        "/usr/games/DDNet-Server 'sv_ipv4only 1' 'bindaddr 127.0.0.1' 'sv_register 0' "
+        '"sv_port $((9000+N))"',
         30,
     ),
 }
@@ -110,7 +111,7 @@ def measure(engine: Engine, program: str, containers: int, processes: int, arm: 
 
 def wait_until_grown(firsts: Sequence[int], processes: int, ready_mib: int) -> None:
     """Until all are as large as a ready one, and no longer grow. Raises KsmrunError."""
-    deadline, previous = time.monotonic() + START_SECONDS, -1
+    deadline, previous = time.monotonic() + START_SECONDS, 0
     while time.monotonic() < deadline:
         sizes = [
             child.memory_info().rss
@@ -118,7 +119,7 @@ def wait_until_grown(firsts: Sequence[int], processes: int, ready_mib: int) -> N
             for child in psutil.Process(first).children(recursive=True)
         ]
         grown = sum(size >= ready_mib * MIB for size in sizes)
-        if grown >= processes * len(firsts) and sum(sizes) == previous:
+        if grown >= processes * len(firsts) and sum(sizes) < previous * 1.01:
             return
         previous = sum(sizes)
         time.sleep(2)
