@@ -19,6 +19,8 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     python3 perl stress-ng bubblewrap redis-tools libpython3.11-testsuite libjemalloc2 libfaketime fakeroot
     linux-perf procps sudo podman runc conmon lua5.2 lua5.3 lua5.4 luajit liblua5.2-0 liblua5.3-0 liblua5.4-0
     libluajit-5.1-2 ruby openssl uuid-runtime"
+# For images, Compose, pods and recipes in tests/containers.
+packages="$packages containerd docker.io catatonit tini dumb-init skopeo docker-compose tmux"
 # For the kernels that tests/kernels/patched.py builds.
 [ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
 # For the long runs of tests/suites.
@@ -64,7 +66,7 @@ step "style and types"
 .venv/bin/mypy ksmrun tests examples
 shellcheck .ci/run tests/run.sh examples/*.sh tests/kernels/*.sh tests/suites/scripts/*.sh
 clang-format --dry-run -Werror native/*/*.[ch] tests/bench/*.c tests/native/*.[ch] tests/integration/programs/*.c tests/kernels/*.c \
-    tests/suites/*.c tests/layout/programs/*.c
+    tests/suites/*.c tests/layout/programs/*.c tests/containers/programs/*.c
 
 step "C tests under ASan and UBSan, and under TSan"
 for sanitizers in address,undefined thread; do
@@ -92,6 +94,9 @@ KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=
     ../.venv/bin/pytest -q layout/test_behaviour.py layout/test_process.py layout/test_terminal.py \
     integration/test_layout_scope.py integration/test_layout_privilege.py \
     -k "deed or descendants or proc or key or stopped or reaches or privileg or notices"
+
+step "containers: images, Compose, pods, recipes, daemons"
+KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q containers
 
 step "other people's programs and suites, direct and through ksmrun"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q suites
@@ -137,6 +142,9 @@ if [ -n "$full" ]; then
 
     step "benchmark of the shim"
     ../.venv/bin/python bench/shim.py
+
+    step "benchmark of containers, small"
+    ../.venv/bin/python bench/containers.py --containers 2 --processes 4 --rounds 1
 
     step "runtimes and servers with one layout, and their chart"
     rm -f ../build/runtimes.json

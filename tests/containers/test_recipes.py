@@ -6,6 +6,7 @@ import json
 import sys
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import kubernetes_validate
@@ -77,6 +78,10 @@ def test_linuxgsm(place: Place, tmux: tuple[str, ...], tmp_path: Path) -> None:
     process.wait(timeout=60)
 
 
+def _said(podman: Engine, container: str) -> str:
+    return podman.place.try_run("podman", "logs", container).stderr
+
+
 @pytest.mark.parametrize("way", ENTRYPOINTS)
 def test_pterodactyl(podman: Engine, root: Path, tmp_path: Path, way: str) -> None:
     egg = json.loads((EXAMPLES / "pterodactyl/egg-openttd.json").read_text())
@@ -98,7 +103,7 @@ def test_pterodactyl(podman: Engine, root: Path, tmp_path: Path, way: str) -> No
     container = podman("run", "--network", "none", *words, "egg", *command).strip()
     try:
         done = json.loads(egg["config"]["startup"])["done"]
-        wait_until(lambda: done in podman("logs", container), seconds=60)
+        wait_until(lambda: done in _said(podman, container), seconds=60)
         first = psutil.Process(podman.pid(container))
         servers = [each for each in (first, *first.children(True)) if each.name() == "openttd"]
         assert len(servers) == 1 and merges(servers[0].pid)
@@ -126,7 +131,8 @@ def answers(port: int) -> bool:
 def servers(port: int) -> list[psutil.Process]:
     """The web servers of that port."""
     words = f"127.0.0.1:{port}"
-    return [each for each in psutil.process_iter(["cmdline"]) if words in each.info["cmdline"]]
+    everyone = psutil.process_iter(["cmdline"])
+    return [each for each in everyone if words in (each.info["cmdline"] or ())]
 
 
 @pytest.mark.usefixtures("web")
@@ -140,7 +146,7 @@ def test_compose(podman: Engine) -> None:
     podman.place.run(*compose, "up", "-d", cwd=folder)
     try:
         for port in (FIRST_PORT, FIRST_PORT + 1):
-            wait_until(lambda port=port: answers(port))  # type: ignore[misc]
+            wait_until(partial(answers, port))
             assert [merges(each.pid) for each in servers(port)] == [True]
     finally:
         podman.place.run(*compose, "down", "-t", "0", cwd=folder)
