@@ -68,7 +68,7 @@ def pod(
         Source,
         typer.Option(
             "--from",
-            help="image: an init container brings the launcher. host: each node has it.",
+            help="image: an init container brings the launcher. host: each node has it (a hostPath, which Pod Security may forbid).",
         ),
     ] = Source.IMAGE,
     launcher_image: Annotated[
@@ -87,7 +87,7 @@ def pod(
 ) -> None:
     """Print manifests whose containers start merged: pods, and what makes pods.
 
-    Apply the original again, and it is undone. Probes and hooks start as before.
+    Apply the original again, and it is undone. Init containers, probes and hooks start as before.
     """
     require_yaml()
     # Not at the top: the other commands need no YAML.

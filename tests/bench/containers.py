@@ -4,8 +4,8 @@ without and with merging by turns. Root; KSM is put back.
 .venv/bin/python tests/bench/containers.py [--containers N] [--processes N] [--rounds N]
     [--program NAME] [--engine NAME]... [--json FILE]
 
-Every container sees the host's /usr, so it runs what the host has. Its first process is a shell,
-started by ksmrun-exec, and what that starts inherits the flag.
+Every container sees the host's /usr, so it runs what the host has: ddnet-server, python3. Its first
+process is a shell, started by ksmrun-exec, and what that starts inherits the flag.
 """
 
 from __future__ import annotations
@@ -41,14 +41,27 @@ PYTHON = (
     "import xml.dom.minidom, urllib.request, multiprocessing, concurrent.futures, ctypes, typing\n"
     "sys.stdin.read()"
 )
-# The command of one process; N is its number in the container. With what it needs to be ready.
+
+
+@dataclass(frozen=True)
+class Program:
+    """line: of shell, that starts one process; N is its number in the container. MiB: of a ready
+    one, what it has at least, and anonymous memory without merging.
+    """
+
+    line: str
+    ready_mib: int
+    anonymous_mib: int
+
+
 PROGRAMS = {
-    "python": (f"python3 -c '{PYTHON}'", 8),
-    "ddnet": (
+    "ddnet": Program(
         "/usr/games/DDNet-Server 'sv_ipv4only 1' 'bindaddr 127.0.0.1' 'sv_register 0' "
         '"sv_port $((9000+N))"',
-        30,
+        ready_mib=30,
+        anonymous_mib=44,
     ),
+    "python": Program(f"python3 -c '{PYTHON}'", ready_mib=8, anonymous_mib=16),
 }
 
 
@@ -65,13 +78,19 @@ class Measured:
     ksmd_cpu_seconds: float
 
 
+def fitting(program: str, containers: int) -> int:
+    """Processes in each container: as many as take two thirds of the memory, at most 32."""
+    free_mib = psutil.virtual_memory().available // MIB
+    each_mib = PROGRAMS[program].anonymous_mib * containers
+    return int(max(1, min(32, free_mib * 2 // 3 // each_mib)))
+
+
 def command(program: str, processes: int, arm: str) -> list[str]:
     """The container's: a shell that starts the processes, and waits for them."""
-    line, _ = PROGRAMS[program]
     # Each stays for as long as its standard input does, which nobody writes to.
     script = (
         f"N=0; while [ $N -lt {processes} ]; do N=$((N+1)); "
-        f"sleep 1000000 | {line} >/dev/null 2>&1 & done; wait"
+        f"sleep 1000000 | {PROGRAMS[program].line} >/dev/null 2>&1 & done; wait"
     )
     return ["/ksmrun/ksmrun-exec", "--quiet", ARMS[arm], "--", "/bin/sh", "-c", script]
 
@@ -87,8 +106,7 @@ def measure(engine: Engine, program: str, containers: int, processes: int, arm: 
             )
             for number in range(containers)
         ]
-        _, ready_mib = PROGRAMS[program]
-        wait_until_grown(firsts, processes, ready_mib)
+        wait_until_grown(firsts, processes, PROGRAMS[program].ready_mib)
         ready = time.monotonic()
         samples = [sample(firsts, ready)]
         settled = False
@@ -148,12 +166,14 @@ def main() -> int:
     """Prints a table in Markdown. Returns the exit code."""
     parser = argparse.ArgumentParser(description="Containers, merging off against on.")
     parser.add_argument("--containers", type=int, default=8)
-    parser.add_argument("--processes", type=int, default=32, help="in each container")
+    parser.add_argument("--processes", type=int, help="in each container; else 32, if they fit")
     parser.add_argument("--rounds", type=int, default=3, help="the table shows medians")
-    parser.add_argument("--program", choices=PROGRAMS, default="python")
+    parser.add_argument("--program", choices=PROGRAMS, default="ddnet")
     parser.add_argument("--engine", action="append", choices=ENGINES)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if arguments.processes is None:
+        arguments.processes = fitting(arguments.program, arguments.containers)
     names = arguments.engine or list(ENGINES)
     results: dict[str, dict[str, list[Measured]]] = {
         name: {arm: [] for arm in ARMS} for name in names

@@ -154,12 +154,12 @@ def test_what_is_refused(place: Place, tmp_path: Path) -> None:
         ((KSMRUN, "wrap", "compose", other), "has no services"),
     ]
     for command, part in cases:
-        done = place.try_run(*command, environment={"PATH": "/nonexistent:/usr/bin"})
+        done = place.try_run(*command, environment={"PATH": "/nonexistent"})
         assert done.returncode == 1, command
         assert part in done.stderr and "Traceback" not in done.stderr
     assert other.read_text() == "# somebody's\n"
     # A second one on top of a first has nothing to add.
-    shown = place.ksmrun(*wrap[1:], "ok", environment={"PATH": "/usr/bin"})
+    shown = place.ksmrun(*wrap[1:], "ok", environment={"PATH": "/nonexistent"})
     other.write_text(shown)
     done = place.try_run(KSMRUN, "wrap", "compose", other, environment={"PATH": "/nonexistent"})
     assert "wrapped already" in done.stderr

@@ -38,7 +38,7 @@ def wrapped(engine: Engine, image: str, *options: str) -> str:
     return engine.build(f"{image}-wrapped", f"FROM {image}\n{lines}", files)
 
 
-# Docker starts slowly, and composes as Podman does.
+# Docker is slow, and composes as Podman does.
 PODMAN = pytest.mark.parametrize("engine", ["podman"], indirect=True)
 KINDS = [*(("podman", kind) for kind in IMAGES), ("docker", "exec"), ("docker", "cmd")]
 
