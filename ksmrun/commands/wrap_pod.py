@@ -68,7 +68,8 @@ def pod(
         Source,
         typer.Option(
             "--from",
-            help="image: an init container brings the launcher. host: each node has it (a hostPath, which Pod Security may forbid).",
+            help="image: an init container brings the launcher. host: each node has it (hostPath, "
+            "which Pod Security may forbid).",
         ),
     ] = Source.IMAGE,
     launcher_image: Annotated[
