@@ -135,6 +135,12 @@ class Engine:
         return int(self("inspect", "--format", "{{.State.Pid}}", container))
 
 
+def remove_pods(podman: Engine) -> None:
+    """Podman 4.3 may fail to stop what ends at the same moment; the next time it is gone."""
+    remove = ("podman", "pod", "rm", "--all", "--force", "--time", "0")
+    wait_until(lambda: podman.place.try_run(*remove).returncode == 0)
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

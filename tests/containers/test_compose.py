@@ -95,6 +95,10 @@ def test_services_start_the_same_and_merge(project: Project) -> None:
     assert not (project.folder / "over.yaml").exists()
 
 
+DOCKER_LATER = ["podman", pytest.param("docker", marks=pytest.mark.long_run)]
+
+
+@pytest.mark.parametrize("engine", DOCKER_LATER, indirect=True)
 def test_a_built_image_and_an_old_file(project: Project) -> None:
     """Compose names what it builds after the folder; two files must be of one version."""
     if project.engine.name == "podman":

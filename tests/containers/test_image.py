@@ -40,7 +40,12 @@ def wrapped(engine: Engine, image: str, *options: str) -> str:
 
 # Docker is slow, and composes as Podman does.
 PODMAN = pytest.mark.parametrize("engine", ["podman"], indirect=True)
-KINDS = [*(("podman", kind) for kind in IMAGES), ("docker", "exec"), ("docker", "cmd")]
+LONG = pytest.mark.long_run
+KINDS = [
+    *(("podman", kind) for kind in IMAGES),
+    ("docker", "cmd"),
+    *(pytest.param("docker", kind, marks=LONG) for kind in IMAGES if kind != "cmd"),
+]
 
 
 @pytest.mark.parametrize(("engine", "kind"), KINDS, indirect=["engine"])
@@ -76,7 +81,11 @@ INITS: dict[str, tuple[list[str], list[str], bool]] = {
     "dumb-init after": ([], [*LAUNCH, "/usr/bin/dumb-init", "--", "report"], True),
     "the engine's": (["--init"], [*LAUNCH, "report"], False),
 }
-INITS_RUN = [*(("podman", init) for init in INITS), ("docker", "none"), ("docker", "the engine's")]
+INITS_RUN = [
+    *(("podman", init) for init in INITS),
+    ("docker", "none"),
+    *(pytest.param("docker", init, marks=LONG) for init in INITS if init != "none"),
+]
 
 
 @pytest.mark.parametrize(("engine", "init"), INITS_RUN, indirect=["engine"])
@@ -147,7 +156,8 @@ def test_ways_to_name_an_image(podman: Engine, place: Place, tmp_path: Path) -> 
     podman("save", "--output", archive, plain)
     podman("save", "--format", "oci-dir", "--output", oci, plain)
     podman("save", "--format", "oci-archive", "--output", tmp_path / "oci.tar", plain)
-    for name in (archive, oci, tmp_path / "oci.tar", f"docker-archive:{archive}"):
+    stored = f"containers-storage:localhost/{plain}"
+    for name in (archive, oci, tmp_path / "oci.tar", f"docker-archive:{archive}", stored):
         assert place.ksmrun("wrap", "image", name) == expected
     piped = podman("image", "inspect", plain)
     assert place.ksmrun("wrap", "image", "-", input=piped) == expected

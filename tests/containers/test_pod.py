@@ -12,7 +12,7 @@ import pytest
 
 from ksmrun.facts.launcher import launcher_path
 
-from .engines import KSMRUN, Engine, Place, merges, place, podman, root, wait_until
+from .engines import KSMRUN, Engine, Place, merges, place, podman, remove_pods, root, wait_until
 
 __all__ = ["place", "podman", "root"]
 
@@ -89,7 +89,7 @@ def played(podman: Engine, manifest: str, folder: Path) -> dict[str, tuple[dict[
                 found[container] = (report, merges(podman.pid(name)))
         return found
     finally:
-        podman("pod", "rm", "--all", "--force", "--time", "0")
+        remove_pods(podman)
 
 
 def _has_said(podman: Engine, name: str) -> bool:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from .engines import Engine, Place, merges, place, podman, root, wait_until
+from .engines import Engine, Place, merges, place, podman, remove_pods, root, wait_until
 
 __all__ = ["place", "podman", "root"]
 
@@ -164,4 +164,4 @@ def test_kubernetes(podman: Engine) -> None:
         wait_until(lambda: answers(port))
         assert [merges(each.pid) for each in servers(port)] == [True]
     finally:
-        podman("pod", "rm", "--all", "--force", "--time", "0")
+        remove_pods(podman)
