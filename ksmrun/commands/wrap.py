@@ -8,8 +8,8 @@ import typer
 
 # Each module of ksmrun.commands has register(group). In the order of the help.
 COMMANDS = (
-    *("wrap_install", "wrap_unit", "wrap_list"),
-    *("wrap_image", "wrap_compose", "wrap_pod"),
+    *("wrap_install", "wrap_unit", "wrap_quadlet", "wrap_image", "wrap_compose", "wrap_pod"),
+    "wrap_list",
 )
 
 
