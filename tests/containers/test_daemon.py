@@ -72,3 +72,18 @@ def test_containerd(place: Place, podman: Engine, root: Path) -> None:
         finally:
             place.run(*ctr, "task", "rm", "--force", "c")
             place.run(*ctr, "container", "rm", "c")
+
+
+def test_podman_has_no_daemon(podman: Engine, root: Path) -> None:
+    """The command that starts a container hands the flag on; what others exec into it has none."""
+    podman.build("web", "FROM scratch\nCOPY root/ /\n", {"root": root})
+    start = ("run", "--detach", "--network", "none", "web", "sleep", "14142135")
+    container = podman.place.run(LAUNCHER, "--quiet", "--", "podman", *start).strip()
+    try:
+        podman("exec", "--detach", container, "sleep", "17320508")
+        command = (LAUNCHER, "--quiet", "--", "podman", "exec", "--detach", container)
+        podman.place.run(*command, "sleep", "22360679")
+        found = [merges(only(f"sleep {number}")) for number in (14142135, 17320508, 22360679)]
+        assert found == [True, False, True]
+    finally:
+        podman("rm", "--force", "--time", "0", container)
