@@ -32,7 +32,10 @@ def only(*words: str) -> int:
     return int(process.pid)
 
 
-@pytest.mark.parametrize("before", [(str(LAUNCHER), "--quiet", "--"), ()])
+PLAIN = pytest.param((), marks=pytest.mark.long_run)
+
+
+@pytest.mark.parametrize("before", [(str(LAUNCHER), "--quiet", "--"), PLAIN])
 def test_dockerd(place: Place, root: Path, before: tuple[str, ...]) -> None:
     name = "merged" if before else "plain"
     own = {**place.environment, "DOCKER_HOST": f"unix://{place.folder}/{name}.sock"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,21 @@ def wrapped(engine: Engine, image: str, *options: str) -> str:
 # Docker is slow, and composes as Podman does.
 PODMAN = pytest.mark.parametrize("engine", ["podman"], indirect=True)
 LONG = pytest.mark.long_run
-KINDS = [
-    *(("podman", kind) for kind in IMAGES),
-    ("docker", "cmd"),
-    *(pytest.param("docker", kind, marks=LONG) for kind in IMAGES if kind != "cmd"),
-]
 
 
-@pytest.mark.parametrize(("engine", "kind"), KINDS, indirect=["engine"])
+def runs(all_names: Iterable[str], podman: Sequence[str], docker: Sequence[str]) -> list[Any]:
+    """All names with both engines, of which these are not left for the long run."""
+    normal = {("podman", name) for name in podman} | {("docker", name) for name in docker}
+    return [
+        pytest.param(engine, name, marks=() if (engine, name) in normal else LONG)
+        for engine in ("podman", "docker")
+        for name in all_names
+    ]
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind"), runs(IMAGES, ["exec", "shell", "cmd", "none"], ["cmd"]), indirect=["engine"]
+)
 def test_it_starts_the_same_and_merges(engine: Engine, base: str, kind: str) -> None:
     image = engine.build(kind, f"FROM {base}\n{IMAGES[kind]}\n")
     new = wrapped(engine, image)
@@ -81,11 +89,7 @@ INITS: dict[str, tuple[list[str], list[str], bool]] = {
     "dumb-init after": ([], [*LAUNCH, "/usr/bin/dumb-init", "--", "report"], True),
     "the engine's": (["--init"], [*LAUNCH, "report"], False),
 }
-INITS_RUN = [
-    *(("podman", init) for init in INITS),
-    ("docker", "none"),
-    *(pytest.param("docker", init, marks=LONG) for init in INITS if init != "none"),
-]
+INITS_RUN = runs(INITS, ["none", "tini before", "dumb-init after", "the engine's"], ["none"])
 
 
 @pytest.mark.parametrize(("engine", "init"), INITS_RUN, indirect=["engine"])
@@ -105,6 +109,7 @@ def test_its_first_process_and_its_signals(engine: Engine, image: str, init: str
         assert "got 15" in engine("logs", container)
 
 
+@pytest.mark.parametrize("engine", ["podman", pytest.param("docker", marks=LONG)], indirect=True)
 def test_what_is_said_where_the_host_does_not_merge(engine: Engine, image: str) -> None:
     assert Path("/sys/kernel/mm/ksm/run").read_text() == "0\n"
     run = (engine.name, "run", "--rm", "--network", "none")

@@ -96,8 +96,12 @@ def _has_said(podman: Engine, name: str) -> bool:
     return "pid" in podman("logs", name)
 
 
+# test_recipes.py plays one with the host's launcher.
+RUNS = [("Pod", "image"), pytest.param("Deployment", "host", marks=pytest.mark.long_run)]
+
+
 @pytest.mark.usefixtures("app")
-@pytest.mark.parametrize(("kind", "source"), [("Pod", "image"), ("Deployment", "host")])
+@pytest.mark.parametrize(("kind", "source"), RUNS)
 def test_containers_merge(podman: Engine, tmp_path: Path, kind: str, source: str) -> None:
     indented = SPEC.replace("\n", "\n    ")
     text = f"{META}{SPEC}" if kind == "Pod" else f"{DEPLOYMENT}{indented}"

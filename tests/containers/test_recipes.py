@@ -82,7 +82,7 @@ def _said(podman: Engine, container: str) -> str:
     return podman.place.try_run("podman", "logs", container).stderr
 
 
-@pytest.mark.parametrize("way", ENTRYPOINTS)
+@pytest.mark.parametrize("way", ["env", pytest.param("eval", marks=pytest.mark.long_run)])
 def test_pterodactyl(podman: Engine, root: Path, tmp_path: Path, way: str) -> None:
     egg = json.loads((EXAMPLES / "pterodactyl/egg-openttd.json").read_text())
     (variable,) = egg["variables"]
