@@ -166,7 +166,7 @@ def copy_program(program: str, root: Path) -> None:
             shutil.copy(word, place)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file system with busybox, the helper (`report` dynamic, `report-static`), and inits."""
     folder = tmp_path_factory.mktemp("root")
@@ -185,7 +185,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     """The launcher is installed in it, by `ksmrun wrap install`."""
     had_folder = Path("/usr/local/libexec").exists()
@@ -222,14 +222,14 @@ def place() -> Iterator[Place]:
                 Path("/usr/local/libexec").rmdir()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def podman(place: Place) -> Iterator[Engine]:
     engine = Engine("podman", place)
     yield engine
     engine("rm", "--all", "--force")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def docker(place: Place) -> Iterator[Engine]:
     with dockerd(place):
         yield Engine("docker", place)
@@ -247,14 +247,14 @@ def dockerd(place: Place, *before: str | Path, name: str = "docker") -> Iterator
         yield pid
 
 
-@pytest.fixture(scope="session", params=["podman", "docker"])
+@pytest.fixture(scope="module", params=["podman", "docker"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each test with it runs once for each."""
     found: Engine = request.getfixturevalue(request.param)
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base(engine: Engine, root: Path) -> str:
     """An image with the root, and neither entrypoint nor command."""
     return engine.build("base", "FROM scratch\nCOPY root/ /\n", {"root": root})

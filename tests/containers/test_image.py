@@ -72,7 +72,7 @@ def test_it_starts_the_same_and_merges(engine: Engine, base: str, kind: str) -> 
     assert configs[0] == configs[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def image(engine: Engine, base: str) -> str:
     """Wrapped; it starts `report`."""
     plain = engine.build("one", f'FROM {base}\nENTRYPOINT ["report"]\n')
