@@ -20,7 +20,7 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     linux-perf procps sudo podman runc conmon lua5.2 lua5.3 lua5.4 luajit liblua5.2-0 liblua5.3-0 liblua5.4-0
     libluajit-5.1-2 ruby openssl uuid-runtime"
 # For tests/containers.
-packages="$packages crun containerd docker.io catatonit uidmap"
+packages="$packages crun containerd docker.io catatonit tini dumb-init skopeo docker-compose tmux uidmap"
 # For the kernels that tests/kernels/patched.py builds.
 [ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
 # For the long runs of tests/suites.
@@ -66,7 +66,7 @@ step "style and types"
 .venv/bin/mypy ksmrun tests examples
 shellcheck .ci/run tests/run.sh examples/*.sh tests/kernels/*.sh tests/suites/scripts/*.sh
 clang-format --dry-run -Werror native/*/*.[ch] tests/bench/*.c tests/native/*.[ch] tests/integration/programs/*.c tests/kernels/*.c \
-    tests/suites/*.c tests/layout/programs/*.c
+    tests/suites/*.c tests/layout/programs/*.c tests/containers/programs/*.c
 
 step "C tests under ASan and UBSan, and under TSan"
 for sanitizers in address,undefined thread; do
@@ -95,10 +95,10 @@ KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=
     integration/test_layout_scope.py integration/test_layout_privilege.py \
     -k "deed or descendants or proc or key or stopped or reaches or privileg or notices"
 
-step "containers through ksmrun-oci: runc, crun, Podman, Docker, containerd"
+step "containers: runtimes, engines, images, Compose, pods, recipes"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q containers
 
-step "the same by runc and crun, with ksmrun-oci built with ASan and UBSan"
+step "ksmrun-oci built with ASan and UBSan, by runc and crun"
 KSMRUN_TEST_OCI="$PWD/../build/address,undefined/ksmrun-oci" ASAN_OPTIONS=detect_leaks=0 \
     ../.venv/bin/pytest -q containers/test_handed_through.py containers/test_bundle.py
 
@@ -149,6 +149,9 @@ if [ -n "$full" ]; then
 
     step "benchmark of the shim"
     ../.venv/bin/python bench/shim.py
+
+    step "benchmark of containers, small"
+    ../.venv/bin/python bench/containers.py --containers 2 --processes 4 --rounds 1
 
     step "runtimes and servers with one layout, and their chart"
     rm -f ../build/runtimes.json

@@ -7,7 +7,10 @@ import importlib
 import typer
 
 # Each module of ksmrun.commands has register(group). In the order of the help.
-COMMANDS = ("wrap_install", "wrap_unit", "wrap_quadlet", "wrap_runtime", "wrap_list")
+COMMANDS = (
+    *("wrap_install", "wrap_unit", "wrap_quadlet", "wrap_list"),
+    *("wrap_image", "wrap_compose", "wrap_pod", "wrap_runtime"),
+)
 
 
 def register(app: typer.Typer) -> None:

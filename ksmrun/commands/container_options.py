@@ -1,0 +1,143 @@
+"""What `ksmrun wrap image`, `compose` and `pod` share: the launcher's options in a container."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.output import say
+from ksmrun.facts.launcher import cached_probe, shim_path
+from ksmrun.host.keys import group_label, keys_folder
+from ksmrun.model import (
+    KsmrunError,
+    LayoutMode,
+    LayoutScope,
+    Mechanism,
+    Refusal,
+    Request,
+    SeedMode,
+    SharedLayout,
+    TargetFacts,
+    ThpMode,
+)
+from ksmrun.model.container import Engine, ImageConfig, Libc
+from ksmrun.model.wrap import LAUNCHER, LIBEXEC
+from ksmrun.plan.launch import plan_launch
+from ksmrun.plan.mechanism import choose
+from ksmrun.wrap.container import KEY_FILE
+
+# Go's names; the launcher of x86_64 starts 32-bit programs as well.
+LAUNCHED = {"x86_64": ("amd64", "386"), "aarch64": ("arm64",)}
+
+ENGINE = Annotated[Engine, typer.Option(help="Who is asked what an image starts.")]
+LIBC = Annotated[
+    Libc | None,
+    typer.Option(
+        help="What the container's programs are linked with: the shim for kernels before 6.17, and "
+        "for Lua's seeds, needs it."
+    ),
+]
+MECHANISM = Annotated[Mechanism, typer.Option(help="As for `ksmrun run`.")]
+REQUIRE = Annotated[bool, typer.Option("--require", help="Do not start unmerged.")]
+MAP_COUNT = Annotated[
+    int | None,
+    typer.Option(
+        "--require-max-map-count",
+        metavar="N",
+        min=1,
+        help="Do not start where the host's vm.max_map_count is less.",
+    ),
+]
+THP = Annotated[ThpMode, typer.Option(help="As for `ksmrun run`.")]
+LAYOUT = Annotated[LayoutMode, typer.Option(help="As for `ksmrun run`.")]
+LAYOUT_GROUP = Annotated[str, typer.Option(metavar="NAME", help="As for `ksmrun run`.")]
+LAYOUT_SCOPE = Annotated[LayoutScope, typer.Option(help="As for `ksmrun run`.")]
+SEEDS = Annotated[SeedMode, typer.Option(help="As for `ksmrun run`.")]
+
+
+@dataclass(frozen=True)
+class Options:
+    """As the command line has them."""
+
+    libc: Libc | None
+    mechanism: Mechanism
+    require: bool
+    map_count: int | None
+    thp: ThpMode
+    layout: LayoutMode
+    layout_group: str
+    layout_scope: LayoutScope
+    seeds: SeedMode
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """words: the launcher, its options and "--". key: on the host, for a layout."""
+
+    words: tuple[str, ...]
+    uses_shim: bool
+    key: str | None
+    group: str
+
+
+def plan_launcher(options: Options) -> Launcher:
+    """The launcher's words by what this host's kernel needs. Says on stderr what to know of it."""
+    layout = key = None
+    if options.layout is LayoutMode.SHARED:
+        group_label(keys_folder(), options.layout_group)
+        key = f"/run/ksmrun/layout/units/{options.layout_group}.key"
+        layout = SharedLayout(os.fsencode(KEY_FILE), None, options.seeds, options.layout_scope)
+    request = Request(
+        # What it is, the image tells later: the plan does not hang on it.
+        command=(b"",),
+        require=options.require,
+        thp=options.thp,
+        mechanism=options.mechanism,
+        layout=layout,
+    )
+    probe = cached_probe()
+    target = TargetFacts(None, dynamic=True, libc=options.libc)
+    known = shim_path(target, LIBEXEC)
+    shim = None if options.libc is None else known
+    plan = plan_launch(request, os.fsencode(LAUNCHER), probe, target, shim=shim)
+    if isinstance(plan, Refusal):
+        raise KsmrunError(plan.what, plan.todo)
+    words = [os.fsdecode(word) for word in plan.argv[: plan.argv.index(b"--")]]
+    if options.map_count is not None:
+        words.append(f"--require-max-map-count={options.map_count}")
+    wanted = choose(request, probe, target, known)
+    if shim is None and wanted.mechanism in (Mechanism.PRELOAD, Mechanism.MARK):
+        say(f"on this kernel {wanted.reason}; to do: --libc glibc or --libc musl, as in the image")
+    for warning in plan.warnings:
+        say(warning)
+    if not LAUNCHER.exists():
+        say(f"{LAUNCHER} is not there; to do: sudo ksmrun wrap install")
+    uses_shim = any(word.startswith("--preload=") for word in words)
+    return Launcher((*words, "--"), uses_shim, key, options.layout_group)
+
+
+def refuse_foreign(image: ImageConfig) -> None:
+    """Raises KsmrunError for an image in which the launcher of this host does not run."""
+    if image.os not in (None, "", "linux"):
+        raise KsmrunError(f"{image.name} is an image for {image.os}", "there is no KSM in it")
+    machine = os.uname().machine
+    known = LAUNCHED.get(machine, ())
+    if known and image.architecture not in (None, "", *known):
+        raise KsmrunError(
+            f"{image.name} is for {image.architecture}, and the launcher here for {machine}",
+            f"do this on a host of {image.architecture}, with the launcher that is there",
+        )
+
+
+def key_lines(launcher: Launcher) -> list[str]:
+    """How the key of a layout comes to where the container gets it from."""
+    if launcher.key is None:
+        return []
+    return [
+        f"The key, new at each boot: sudo ksmrun layout key {launcher.group} "
+        f"--output {launcher.key}",
+        "Only root reads it: programs of other users keep the kernel's layout.",
+    ]

@@ -1,0 +1,170 @@
+"""`ksmrun wrap compose`: a file on top of a Compose file, by which its services start merged."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.container_options import (
+    ENGINE,
+    LAYOUT,
+    LAYOUT_GROUP,
+    LAYOUT_SCOPE,
+    LIBC,
+    MAP_COUNT,
+    MECHANISM,
+    REQUIRE,
+    SEEDS,
+    THP,
+    Options,
+    key_lines,
+    plan_launcher,
+    refuse_foreign,
+)
+from ksmrun.commands.output import say
+from ksmrun.facts.compose import read_project
+from ksmrun.facts.image import read_image
+from ksmrun.host.ours import remove_ours, write_ours
+from ksmrun.model import KsmrunError, LayoutMode, LayoutScope, Mechanism, SeedMode, ThpMode
+from ksmrun.model.container import ComposeProject, ComposeService, Engine, ImageConfig
+from ksmrun.model.wrap import LAUNCHER
+from ksmrun.wrap.compose import needs_image, override, render
+from ksmrun.wrap.header import header
+
+
+def register(group: typer.Typer) -> None:
+    """Adds the command."""
+    group.command(
+        "compose",
+        epilog="Example: ksmrun wrap compose compose.yaml --output compose.ksmrun.yaml",
+    )(compose)
+
+
+def compose(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A Compose file; - for `docker compose config`.")
+    ],
+    service: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERVICE]...", help="All, unless named.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it there, instead of only showing it."),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="FILE is what --output wrote: delete it.")
+    ] = False,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SERVICE=IMAGE", help="The image of a service that the file builds."),
+    ] = None,
+    engine: ENGINE = Engine.AUTO,
+    libc: LIBC = None,
+    mechanism: MECHANISM = Mechanism.AUTO,
+    require: REQUIRE = False,
+    require_max_map_count: MAP_COUNT = None,
+    thp: THP = ThpMode.KEEP,
+    layout: LAYOUT = LayoutMode.RANDOM,
+    layout_group: LAYOUT_GROUP = "default",
+    layout_scope: LAYOUT_SCOPE = LayoutScope.PROGRAM,
+    seeds: SEEDS = SeedMode.SHARED,
+) -> None:
+    """Show the file that goes on top of a Compose file, so that its services start merged.
+
+    Then: docker compose -f FILE -f compose.ksmrun.yaml up. The launcher is bound into the
+    containers; no image changes.
+    """
+    if remove:
+        if not remove_ours(Path(file)):
+            raise KsmrunError(f"{file} is not there", "name the file that --output wrote")
+        print(f"{file} deleted")
+        return
+    options = Options(
+        libc=libc,
+        mechanism=mechanism,
+        require=require,
+        map_count=require_max_map_count,
+        thp=thp,
+        layout=layout,
+        layout_group=layout_group,
+        layout_scope=layout_scope,
+        seeds=seeds,
+    )
+    project, how = read_project(file)
+    say(f"read by {how}")
+    named = dict(_named_image(text) for text in image or ())
+    launcher = plan_launcher(options)
+    overrides = []
+    for each in _chosen(project, service or []):
+        _refuse_wrapped(each)
+        config = _config(each, named, engine) if needs_image(each) else None
+        if config is not None and not (each.entrypoint or each.command or _starts(config)):
+            raise KsmrunError(f"{each.name} has no command at all", "set its command: in the file")
+        overrides.append(override(each, config, launcher.words))
+    target = "compose.ksmrun.yaml" if output is None else str(output)
+    text = header(
+        f"wrap compose {file}",
+        "services start with their memory merged",
+        f"ksmrun wrap compose --remove {shlex.quote(target)}",
+    )
+    text += f"# Use it with: docker compose -f {file} -f {target} up\n"
+    text += "".join(f"# {line}\n" for line in key_lines(launcher))
+    text += render(overrides, project.version, launcher.key)
+    print(text, end="")
+    if output is not None:
+        write_ours(output, text)
+        say(f"{output} written")
+
+
+def _chosen(project: ComposeProject, names: list[str]) -> list[ComposeService]:
+    known = {service.name: service for service in project.services}
+    for name in names:
+        if name not in known:
+            raise KsmrunError(f"there is no service {name}", f"there are: {', '.join(known)}")
+    return [service for name, service in known.items() if name in names or not names]
+
+
+def _refuse_wrapped(service: ComposeService) -> None:
+    if str(LAUNCHER) in (service.entrypoint or ""):
+        raise KsmrunError(f"{service.name} is wrapped already", "give the file without the other")
+
+
+def _named_image(text: str) -> tuple[str, str]:
+    service, mark, name = text.partition("=")
+    if not mark or not name:
+        raise KsmrunError(
+            f"--image is SERVICE=IMAGE, not {text!r}", "for example --image web=my/web"
+        )
+    return service, name
+
+
+def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> ImageConfig:
+    """Of the first of its images that is here."""
+    if service.name in named:
+        config = read_image(named[service.name], engine)
+        refuse_foreign(config)
+        return config
+    error: KsmrunError | None = None
+    for name in service.images:
+        try:
+            config = read_image(name, engine)
+        except KsmrunError as caught:
+            error = error or caught
+            continue
+        refuse_foreign(config)
+        return config
+    assert error is not None
+    if "$" in service.images[0]:
+        todo = f"name it: --image {service.name}=IMAGE, or give the output of docker compose config"
+    elif service.builds:
+        todo = f"build it first, and if it is called otherwise: --image {service.name}=IMAGE"
+    else:
+        todo = f"pull it first, or set entrypoint: of {service.name} in the file"
+    raise KsmrunError(f"what {service.name} starts is not known: {error.what}", todo)
+
+
+def _starts(image: ImageConfig) -> bool:
+    return bool(image.entrypoint or image.cmd)

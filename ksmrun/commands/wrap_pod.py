@@ -1,0 +1,164 @@
+"""`ksmrun wrap pod`: Kubernetes manifests rewritten so that their containers start merged."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.container_options import (
+    ENGINE,
+    LAYOUT,
+    LAYOUT_GROUP,
+    LAYOUT_SCOPE,
+    LIBC,
+    MAP_COUNT,
+    MECHANISM,
+    REQUIRE,
+    SEEDS,
+    THP,
+    Launcher,
+    Options,
+    key_lines,
+    plan_launcher,
+    refuse_foreign,
+)
+from ksmrun.commands.output import say
+from ksmrun.facts.image import read_image
+from ksmrun.facts.text import read_text
+from ksmrun.facts.yaml import require_yaml
+from ksmrun.model import KsmrunError, LayoutMode, LayoutScope, Mechanism, SeedMode, ThpMode
+from ksmrun.model.container import Engine, ImageConfig
+from ksmrun.model.wrap import LIBEXEC
+
+LAUNCHER_IMAGE = "ksmrun-launcher"
+
+
+class Source(StrEnum):
+    """Where a pod gets the launcher from."""
+
+    IMAGE = "image"
+    HOST = "host"
+
+
+def register(group: typer.Typer) -> None:
+    """Adds the command."""
+    group.command(
+        "pod", epilog="Example: ksmrun wrap pod --from host web.yaml | kubectl apply -f -"
+    )(pod)
+
+
+def pod(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Manifests; - for stdin.")],
+    container: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this one. Can be repeated.")
+    ] = None,
+    entrypoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=COMMAND",
+            help="What the image of a container starts, where no engine here has it.",
+        ),
+    ] = None,
+    source: Annotated[
+        Source,
+        typer.Option(
+            "--from",
+            help="image: an init container brings the launcher. host: each node has it (hostPath, "
+            "which Pod Security may forbid).",
+        ),
+    ] = Source.IMAGE,
+    launcher_image: Annotated[
+        str, typer.Option(metavar="IMAGE", help="With --from image: one that has it, and cp.")
+    ] = LAUNCHER_IMAGE,
+    engine: ENGINE = Engine.AUTO,
+    libc: LIBC = None,
+    mechanism: MECHANISM = Mechanism.AUTO,
+    require: REQUIRE = False,
+    require_max_map_count: MAP_COUNT = None,
+    thp: THP = ThpMode.KEEP,
+    layout: LAYOUT = LayoutMode.RANDOM,
+    layout_group: LAYOUT_GROUP = "default",
+    layout_scope: LAYOUT_SCOPE = LayoutScope.PROGRAM,
+    seeds: SEEDS = SeedMode.SHARED,
+) -> None:
+    """Print manifests whose containers start merged: pods, and what makes pods.
+
+    Apply the original again, and it is undone. Init containers, probes and hooks start as before.
+    """
+    require_yaml()
+    # Not at the top: the other commands need no YAML.
+    from ksmrun.wrap.pod import PodRequest, rewrite
+
+    options = Options(
+        libc=libc,
+        mechanism=mechanism,
+        require=require,
+        map_count=require_max_map_count,
+        thp=thp,
+        layout=layout,
+        layout_group=layout_group,
+        layout_scope=layout_scope,
+        seeds=seeds,
+    )
+    text = sys.stdin.read() if file == "-" else read_text(Path(file))
+    if text is None:
+        raise KsmrunError(f"{file} cannot be read", "name a manifest, or - for stdin")
+    named = dict(_named_command(each) for each in entrypoint or ())
+
+    def look(name: str, image: str) -> ImageConfig:
+        if name in named:
+            return ImageConfig(image, named[name], ())
+        try:
+            config = read_image(image, engine)
+        except KsmrunError as error:
+            raise KsmrunError(
+                f"what the container {name} starts is not known: {error.what}",
+                f"set its command: in the manifest, or give --entrypoint {name}='COMMAND'",
+            ) from error
+        refuse_foreign(config)
+        return config
+
+    launcher = plan_launcher(options)
+    request = PodRequest(
+        launcher=launcher.words,
+        image=launcher_image if source is Source.IMAGE else None,
+        containers=tuple(container or ()),
+        key=launcher.key,
+    )
+    manifests, names = rewrite(text, request, look)
+    for line in _notes(source, launcher_image, launcher, names):
+        print(f"# {line}")
+    print(manifests, end="")
+    say(f"merged: {', '.join(names)}")
+
+
+def _notes(source: Source, image: str, launcher: Launcher, names: tuple[str, ...]) -> list[str]:
+    lines = [f"Rewritten by `ksmrun wrap pod`: {', '.join(names)} start with their memory merged."]
+    lines.append("To remove it: apply the original manifest.")
+    if source is Source.HOST:
+        lines.append("On each node beforehand: sudo ksmrun wrap install")
+    else:
+        lines.append(f"The image {image}, which has cp too, is made beside a copy of {LIBEXEC} by:")
+        lines += ["    FROM busybox", f"    COPY {LIBEXEC.name} {LIBEXEC}"]
+    if launcher.key is not None:
+        lines += ["On each node:", *key_lines(launcher)]
+    return lines
+
+
+def _named_command(text: str) -> tuple[str, tuple[str, ...]]:
+    name, mark, command = text.partition("=")
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise KsmrunError(f"--entrypoint {text!r}: {error}", "quote it as for a shell") from error
+    if not mark or not words:
+        raise KsmrunError(
+            f"--entrypoint is NAME=COMMAND, not {text!r}",
+            "for example --entrypoint web='nginx -g \"daemon off;\"'",
+        )
+    return name, words

@@ -1,0 +1,118 @@
+"""A Compose file's services: as Compose itself understands the file, where it is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ksmrun.facts.text import read_text
+from ksmrun.facts.yaml import load
+from ksmrun.model import KsmrunError
+from ksmrun.model.container import ComposeProject, ComposeService, Words
+
+# How each is called, and what it answers only where it can do `config`: docker without its plugin
+# shows its own help, podman-compose before 1.1 has no such command.
+TOOLS = {
+    ("docker", "compose"): "version",
+    ("docker-compose",): "version",
+    ("podman-compose",): "config --help",
+}
+# It prints values as they are; the others write $$ for a dollar sign.
+UNESCAPED = ("podman-compose",)
+TIMEOUT_SECONDS = 60.0
+
+
+def read_project(file: str) -> tuple[ComposeProject, str]:
+    """The services, and how they were read. "-" is stdin. Raises KsmrunError.
+
+    Only Compose knows extends, includes and env files; without it the file is read as it stands.
+    """
+    if file == "-":
+        return parse_project(sys.stdin.read(), "stdin", Path.cwd()), "stdin"
+    text = read_text(Path(file))
+    if text is None:
+        raise KsmrunError(f"{file} cannot be read", "name a Compose file, or - for stdin")
+    folder = Path(file).absolute().parent
+    own = parse_project(text, file, folder)
+    tool = _tool()
+    if tool is None:
+        return own, "the file itself: no Compose is here that resolves extends and variables"
+    name = " ".join(tool)
+    done = _run([*tool, "-f", file, "config"])
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["failed"]
+        raise KsmrunError(
+            f"{name} cannot read {file}: {lines[-1]}", f"see: {name} -f {file} config"
+        )
+    found = parse_project(done.stdout, name, folder, is_escaped=tool != UNESCAPED)
+    # The version of the file that the override is to go with, not the one that config shows.
+    return ComposeProject(found.services, own.version), f"{name} config"
+
+
+def parse_project(text: str, name: str, folder: Path, *, is_escaped: bool = True) -> ComposeProject:
+    """Raises KsmrunError where the text is no Compose file."""
+    data = load(text, name)
+    services = data.get("services") if isinstance(data, dict) else None
+    if not isinstance(services, dict):
+        raise KsmrunError(f"{name} has no services", "name a Compose file")
+    project = str(data.get("name") or os.environ.get("COMPOSE_PROJECT_NAME") or folder.name)
+    found = []
+    for service, settings in services.items():
+        if not isinstance(settings, dict):
+            raise KsmrunError(f"{name}: the service {service} is no mapping", "mend it there")
+        found.append(_service(str(service), settings, project.lower(), is_escaped))
+    version = data.get("version")
+    return ComposeProject(tuple(found), None if version is None else str(version))
+
+
+def _service(name: str, settings: dict[str, Any], project: str, is_escaped: bool) -> ComposeService:
+    image = settings.get("image")
+    # What Compose 2, Compose 1 and podman-compose call an image that they built.
+    built = tuple(f"{project}{mark}{name}" for mark in "-_")
+    return ComposeService(
+        name=name,
+        entrypoint=_words(settings.get("entrypoint"), is_escaped),
+        command=_words(settings.get("command"), is_escaped),
+        images=(str(image),) if image else built,
+        builds="build" in settings,
+    )
+
+
+def _words(value: Any, is_escaped: bool) -> Words | None:
+    """Blanks alone are an empty list, as what splits a string has it."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return tuple(_escaped(str(word), is_escaped) for word in value)
+    return _escaped(str(value), is_escaped) if str(value).strip() else ()
+
+
+def _escaped(word: str, is_escaped: bool) -> str:
+    return word if is_escaped else word.replace("$", "$$")
+
+
+def _tool() -> tuple[str, ...] | None:
+    """The first Compose that is here and answers."""
+    for tool, question in TOOLS.items():
+        if shutil.which(tool[0]) and _run([*tool, *question.split()]).returncode == 0:
+            return tool
+    return None
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise KsmrunError(f"{command[0]}: {error}", "look whether it works by itself") from error

@@ -1,0 +1,118 @@
+"""What an image starts, asked of an engine on this host, or read from what one printed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from ksmrun.model import KsmrunError
+from ksmrun.model.container import Engine, ImageConfig
+
+# skopeo's names of places (containers-transports(5)); docker:// is a registry.
+TRANSPORTS = (
+    *("docker-archive", "docker-daemon", "oci", "oci-archive", "containers-storage", "dir"),
+    *("docker", "sif", "ostree"),
+)
+COMMANDS = {
+    Engine.PODMAN: ("podman", "image", "inspect"),
+    Engine.DOCKER: ("docker", "image", "inspect"),
+    Engine.SKOPEO: ("skopeo", "inspect", "--config"),
+}
+TIMEOUT_SECONDS = 120.0
+
+
+def read_image(name: str, engine: Engine = Engine.AUTO) -> ImageConfig:
+    """Nothing is pulled, but by skopeo where the name says docker://. Raises KsmrunError.
+
+    name: as the engine knows it, with skopeo's transport before it, or a saved image's path.
+    """
+    source = _with_transport(name)
+    engines = [engine] if engine is not Engine.AUTO else _engines(source)
+    answers = []
+    for each in engines:
+        word, *arguments = COMMANDS[each]
+        if shutil.which(word) is None:
+            answers.append(f"{word} is not there")
+            continue
+        done = _run([word, *arguments, "--", source])
+        if done.returncode == 0:
+            return parse_image(done.stdout, name)
+        lines = done.stderr.strip().splitlines() or ["failed"]
+        answers.append(f"{word}: {lines[-1]}")
+    raise KsmrunError(
+        f"the image {name} cannot be read ({'; '.join(answers)})",
+        "pull or build it first, or pipe it in: docker image inspect IMAGE | ksmrun wrap image -",
+    )
+
+
+def parse_image(text: str, name: str) -> ImageConfig:
+    """Of `docker image inspect`, `podman image inspect`, or an OCI configuration (skopeo)."""
+    try:
+        data = json.loads(text)
+        entries = data if isinstance(data, list) else [data]
+        if len(entries) != 1:
+            raise KsmrunError(f"{len(entries)} images at once", "give one")
+        top = {key.lower(): value for key, value in entries[0].items()}
+        config = top.get("config") or {}
+        return ImageConfig(
+            name=name,
+            entrypoint=_words(config.get("Entrypoint")),
+            cmd=_words(config.get("Cmd")),
+            architecture=top.get("architecture"),
+            os=top.get("os"),
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise KsmrunError(
+            f"{name} is no configuration of an image",
+            "give what `docker image inspect`, `podman image inspect` or `skopeo inspect --config` "
+            "prints",
+        ) from error
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """A list, or the one string that very old images have. [""] stands for nothing too."""
+    words = (value,) if isinstance(value, str) else tuple(str(word) for word in value or ())
+    return () if words == ("",) else words
+
+
+def _engines(source: str) -> list[Engine]:
+    if source.partition(":")[0] in TRANSPORTS and source.partition(":")[2]:
+        return [Engine.SKOPEO]
+    return [Engine.PODMAN, Engine.DOCKER]
+
+
+def _with_transport(name: str) -> str:
+    """A path gets the transport that its content calls for; other names stay."""
+    path = Path(name)
+    if name.startswith("-"):
+        raise KsmrunError(f"{name!r} is not the name of an image", "see `ksmrun wrap image --help`")
+    if not name.startswith(("/", ".")) or not path.exists():
+        return name
+    if path.is_dir():
+        return f"oci:{name}" if (path / "oci-layout").exists() else f"dir:{name}"
+    try:
+        with tarfile.open(path) as archive:
+            # The first members tell; a docker-archive of today is an OCI layout as well.
+            names = {member.name.removeprefix("./") for member in archive}
+    except (OSError, tarfile.TarError) as error:
+        raise KsmrunError(f"{name}: {error}", "give a saved image, or an image's name") from error
+    return f"docker-archive:{name}" if "manifest.json" in names else f"oci-archive:{name}"
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise KsmrunError(f"{command[0]}: {error}", "look whether its daemon runs") from error

@@ -1,0 +1,60 @@
+"""YAML, where its library is there: only containers need it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ksmrun.model import KsmrunError
+
+try:
+    import yaml
+except ImportError:
+    yaml = None  # type: ignore[assignment]
+
+KEPT_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
+
+
+def require_yaml() -> None:
+    """Raises KsmrunError where there is no PyYAML."""
+    if yaml is None:
+        raise KsmrunError(
+            "YAML cannot be read: PyYAML is not there",
+            "install ksmrun with its extra: pip install 'ksmrun[containers]'",
+        )
+
+
+def load(text: str, name: str) -> Any:
+    """The one document of a file, its scalars as they are written. Raises KsmrunError.
+
+    Not guessed at: YAML 1.1 and 1.2 read `yes` or `1e3` differently.
+    """
+    require_yaml()
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, regexp) for tag, regexp in resolvers if tag in KEPT_TAGS]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    # Compose's !reset and !override.
+    Loader.add_multi_constructor("!", _untagged)
+    try:
+        return yaml.load(text, Loader)
+    except yaml.YAMLError as error:
+        raise KsmrunError(f"{name} is no YAML: {one_line(error)}", "mend it there") from error
+
+
+def one_line(error: Exception) -> str:
+    """What and where, of an error that has several lines."""
+    return " ".join(str(error).split())
+
+
+def _untagged(loader: Any, tag: str, node: Any) -> Any:
+    if tag == "reset":
+        return None
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_scalar(node)

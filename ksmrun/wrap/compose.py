@@ -1,0 +1,79 @@
+"""The Compose file that goes on top of another, so that its services start merged. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ksmrun.model.container import ComposeService, ImageConfig, Words
+from ksmrun.model.wrap import LIBEXEC
+from ksmrun.wrap.container import KEY_FILE, quoted, quoted_list
+
+
+@dataclass(frozen=True)
+class ServiceOverride:
+    """What replaces a service's own. command: None where its own stays."""
+
+    name: str
+    entrypoint: Words
+    command: tuple[str, ...] | None
+
+
+def needs_image(service: ComposeService) -> bool:
+    """Whether what it starts hangs on the image's configuration."""
+    if service.entrypoint is None:
+        return True
+    return not service.entrypoint and not service.command
+
+
+def override(
+    service: ComposeService, image: ImageConfig | None, launcher: Sequence[str]
+) -> ServiceOverride:
+    """Compose replaces an entrypoint, and drops the image's command with it, so both are written.
+
+    launcher: its words, with "--" at the end. image: may be None unless needs_image().
+    """
+    words = [_escaped(word) for word in launcher]
+    if service.entrypoint and isinstance(service.entrypoint, str):
+        # Split by whoever reads it: what that does with quotes and variables is its own.
+        return ServiceOverride(service.name, f"{shlex.join(words)} {service.entrypoint}", None)
+    if service.entrypoint:
+        return ServiceOverride(service.name, (*words, *service.entrypoint), None)
+    entrypoint, command = tuple(words), None
+    if image is not None and service.entrypoint is None:
+        entrypoint += tuple(_escaped(word) for word in image.entrypoint)
+    if image is not None and not service.command:
+        command = tuple(_escaped(word) for word in image.cmd)
+    return ServiceOverride(service.name, entrypoint, command)
+
+
+def render(overrides: Sequence[ServiceOverride], version: str | None, key: str | None) -> str:
+    """The file's text after its header. The launcher is bound, not copied: no image changes."""
+    text = "" if version is None else f"version: {quoted(version)}\n"
+    text += "services:\n"
+    for each in overrides:
+        text += f"  {quoted(each.name)}:\n    entrypoint: {_words(each.entrypoint)}\n"
+        if each.command is not None:
+            text += f"    command: {quoted_list(each.command)}\n"
+        text += "    volumes:\n" + _bind(str(LIBEXEC), str(LIBEXEC))
+        if key is not None:
+            text += _bind(key, KEY_FILE)
+    return text
+
+
+def _bind(source: str, target: str) -> str:
+    """Long, as the short form would make an empty folder of a source that is not there."""
+    return (
+        f"      - type: bind\n        source: {quoted(source)}\n"
+        f"        target: {quoted(target)}\n        read_only: true\n"
+    )
+
+
+def _words(words: Words) -> str:
+    return quoted(words) if isinstance(words, str) else quoted_list(words)
+
+
+def _escaped(word: str) -> str:
+    """Compose puts variables in for what follows a single dollar sign."""
+    return word.replace("$", "$$")

@@ -1,0 +1,115 @@
+"""The launcher's words in a container, by what the kernel does and what the user asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ksmrun.commands import container_options
+from ksmrun.commands.container_options import Launcher, Options, plan_launcher, refuse_foreign
+from ksmrun.model import (
+    KsmrunError,
+    LayoutMode,
+    LayoutScope,
+    Mechanism,
+    Probe,
+    SeedMode,
+    ThpMode,
+)
+from ksmrun.model.container import ImageConfig, Libc
+from ksmrun.model.wrap import LAUNCHER
+
+NEW = Probe(
+    kernel="6.18.0",
+    machine="x86_64",
+    prctl_supported=True,
+    prctl_obstacle=None,
+    prctl_obstacle_what=None,
+    prctl_obstacle_todo=None,
+    kept_over_fork=True,
+    kept_over_exec=True,
+    scanned_after_exec="unknown",
+    known_not_scanned=None,
+    vma_steps=64,
+    mmap_vmas=1,
+    brk_vmas=0,
+    ksm_stat_fields=(),
+    ptrace_allowed=True,
+    set_mm_map_allowed=True,
+)
+# 6.12, where the flag keeps VMAs apart; and 6.1, which has no flag.
+JOINS = replace(NEW, mmap_vmas=65, brk_vmas=64)
+MARKS = replace(
+    NEW, prctl_supported=False, prctl_obstacle="kernel-too-old", prctl_obstacle_what="too old"
+)
+DEFAULTS = Options(
+    libc=None,
+    mechanism=Mechanism.AUTO,
+    require=False,
+    map_count=None,
+    thp=ThpMode.KEEP,
+    layout=LayoutMode.RANDOM,
+    layout_group="default",
+    layout_scope=LayoutScope.PROGRAM,
+    seeds=SeedMode.SHARED,
+)
+GLIBC = "--preload=/usr/local/libexec/ksmrun/$LIB/libksmrun-preload.so"
+
+
+def planned(monkeypatch: pytest.MonkeyPatch, probe: Probe, **changes: object) -> Launcher:
+    monkeypatch.setattr(container_options, "cached_probe", lambda: probe)
+    return plan_launcher(replace(DEFAULTS, **changes))  # type: ignore[arg-type]
+
+
+def test_a_kernel_that_needs_no_shim(monkeypatch: pytest.MonkeyPatch) -> None:
+    launcher = planned(monkeypatch, NEW, libc=Libc.GLIBC)
+    assert launcher.words == (str(LAUNCHER), "--merge=on", "--")
+    assert not launcher.uses_shim
+
+
+@pytest.mark.parametrize(("probe", "word"), [(JOINS, "join"), (MARKS, "mark")])
+def test_a_kernel_that_wants_the_shim(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], probe: Probe, word: str
+) -> None:
+    """Without the libc it is not to be had, which is said."""
+    launcher = planned(monkeypatch, probe)
+    assert not launcher.uses_shim
+    assert "--libc glibc or --libc musl" in capsys.readouterr().err
+    launcher = planned(monkeypatch, probe, libc=Libc.GLIBC)
+    assert GLIBC in launcher.words and launcher.uses_shim
+    assert any(each.startswith(f"--shim={word}") for each in launcher.words)
+    launcher = planned(monkeypatch, probe, libc=Libc.MUSL)
+    assert any("-linux-gnu/libksmrun-preload.so" in each for each in launcher.words)
+
+
+def test_all_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KSMRUN_LAYOUT_DIR", str(tmp_path))
+    launcher = planned(
+        monkeypatch,
+        NEW,
+        require=True,
+        map_count=262144,
+        thp=ThpMode.OFF,
+        layout=LayoutMode.SHARED,
+        layout_group="games",
+        layout_scope=LayoutScope.TREE,
+        seeds=SeedMode.OWN,
+    )
+    assert launcher.words[1:] == (
+        *("--merge=on", "--layout=shared", "--layout-key=/run/ksmrun-layout.key"),
+        *("--layout-scope=tree", "--seeds=own", "--thp=off", "--require"),
+        *("--require-max-map-count=262144", "--"),
+    )
+    assert launcher.key == "/run/ksmrun/layout/units/games.key"
+    with pytest.raises(KsmrunError, match="a group's name"):
+        planned(monkeypatch, NEW, layout=LayoutMode.SHARED, layout_group="../x")
+
+
+def test_images_for_other_machines() -> None:
+    for image in (ImageConfig("i", (), ()), ImageConfig("i", (), (), "", "linux")):
+        refuse_foreign(image)
+    for architecture, system in (("s390x", "linux"), ("amd64", "windows")):
+        with pytest.raises(KsmrunError):
+            refuse_foreign(ImageConfig("i", (), (), architecture, system))
