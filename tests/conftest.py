@@ -5,6 +5,7 @@ failure.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pluggy
@@ -21,6 +22,10 @@ def pytest_runtest_makereport() -> Generator[None, pluggy.Result[pytest.TestRepo
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A runner started by nohup or with & ignores these, and so would every program started here.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     config.addinivalue_line("markers", "long_run: only with KSMRUN_SUITES=all")
 
 

@@ -33,13 +33,12 @@ def launcher_path() -> Path:
     return LAUNCHER
 
 
-def shim_path(target: TargetFacts) -> bytes | None:
+def shim_path(target: TargetFacts, folder: Path = LAUNCHER.parent) -> bytes | None:
     """The shim for LD_PRELOAD; None where ld.so would split its path (ld.so(8)).
 
     For glibc its folder is $LIB, for which the 32 and 64-bit programs of a tree each put their own.
-    musl knows no $LIB.
+    musl knows no $LIB. folder: where the launcher lies.
     """
-    folder = LAUNCHER.parent
     if any(mark in str(folder) for mark in " :"):
         return None
     library = f"lib/{os.uname().machine}-linux-gnu" if target.libc == "musl" else "$LIB"

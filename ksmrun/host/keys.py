@@ -81,6 +81,7 @@ def write_group_key(folder: Path, group: str, output: Path) -> None:
     """To a file that only its owner can read. Raises KsmrunError where it exists."""
     key = group_key(folder, group)
     with _explained(output):
+        output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_secret(output, key, 0o400)
 
 
@@ -90,6 +91,7 @@ def rotate(folder: Path, group: str | None) -> None:
         if group is None:
             (folder / "master.key").unlink(missing_ok=True)
             master_key(folder)
+            _renew_units(folder)
             return
         group_label(folder, group)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,6 +102,15 @@ def rotate(folder: Path, group: str | None) -> None:
             temporary = folder / f".generations.{secrets.token_hex(8)}"
             temporary.write_text(json.dumps({"schema": SCHEMA, "generations": generations}))
             temporary.replace(folder / "generations.json")
+        _renew_units(folder)
+
+
+def _renew_units(folder: Path) -> None:
+    """The keys that wrapped services get at their next start (see ksmrun/wrap/dropin.py)."""
+    for file in (folder / "units").glob("*.key"):
+        temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+        _write_secret(temporary, group_key(folder, file.stem), 0o400)
+        temporary.replace(file)
 
 
 def _generations(folder: Path) -> dict[str, int]:

@@ -24,7 +24,7 @@ def list_processes() -> ProcessList:
     processes, unreadable = [], 0
     for pid in psutil.pids():
         try:
-            process = _read(pid)
+            process = read_process(pid)
         except PermissionError:
             unreadable += not _is_kernel_thread(pid)
         # ESRCH: it ended between two reads, or is a zombie without memory.
@@ -43,7 +43,8 @@ def list_processes() -> ProcessList:
     )
 
 
-def _read(pid: int) -> ProcessKsm | None:
+def read_process(pid: int) -> ProcessKsm | None:
+    """One process; None where it does not merge. Raises OSError, psutil.Error."""
     folder = Path("/proc") / str(pid)
     ksm_stat = read_ksm_stat(folder)
     enabled_by = ksm_stat.enabled_by

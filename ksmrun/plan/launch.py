@@ -110,7 +110,8 @@ def _options(
     if request.layout is not None:
         options.append(b"--layout=shared")
         options.append(b"--layout-key=" + request.layout.key_file)
-        options.append(b"--layout-group=" + request.layout.label.encode())
+        if request.layout.label is not None:
+            options.append(b"--layout-group=" + request.layout.label.encode())
         if request.layout.scope is LayoutScope.TREE:
             options.append(b"--layout-scope=tree")
         if request.layout.seeds is SeedMode.OWN:

@@ -139,8 +139,9 @@ def test_lua(shared: Shared, lua: str) -> None:
     next_second()
     assert order(shared()) == first
     assert order(shared("one", "--shim=keep,once")) == first
-    assert order(shared("two")) != first
-    assert order(shared("one", "--seeds=own")) != first
+    # LuaJIT has some 64 orders of these keys: two seeds may well share one, not four.
+    assert {order(shared(group)) for group in ("two", "three", "four")} != {first}
+    assert {order(shared("one", "--seeds=own")) for _ in range(3)} != {first}
 
 
 # A program that loads Lua while it runs, as servers with modules do.
@@ -172,7 +173,7 @@ def test_lua_that_is_loaded_later(shared: Shared, library: str) -> None:
     first = order(shared())
     next_second()
     assert order(shared()) == first
-    assert order(shared("two")) != first
+    assert {order(shared(group)) for group in ("two", "three", "four")} != {first}
 
 
 PYTHON_SSL = "import ssl; print(ssl.RAND_bytes(32).hex())"

@@ -10,7 +10,7 @@ import pytest
 import ksmrun
 
 PACKAGE = Path(ksmrun.__file__).parent
-ALL = {"model", "facts", "plan", "launch", "observe", "host", "commands"}
+ALL = {"model", "facts", "plan", "launch", "observe", "host", "wrap", "commands"}
 ALLOWED = {
     "__init__": set(),
     "__main__": {"cli"},
@@ -20,6 +20,7 @@ ALLOWED = {
     "launch": {"model"},
     "observe": {"model", "facts"},
     "host": {"model", "facts"},
+    "wrap": {"model", "plan"},
     "commands": ALL - {"commands"},
     "cli": {"model", "commands"},
 }

@@ -90,10 +90,13 @@ class SeedMode(StrEnum):
 
 @dataclass(frozen=True)
 class SharedLayout:
-    """The file with the master key, and what the group's key is derived from it by."""
+    """The file with the master key, and what the group's key is derived from it by.
+
+    label is None where the file holds the group's key.
+    """
 
     key_file: bytes
-    label: str
+    label: str | None
     seeds: SeedMode = SeedMode.SHARED
     scope: LayoutScope = LayoutScope.PROGRAM
 

@@ -1,0 +1,156 @@
+"""Whether a running service merges, as seen from outside."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ksmrun.commands.output import mib
+from ksmrun.commands.unit_plan import exec_values_of
+from ksmrun.facts.cgroup import members
+from ksmrun.facts.host import read_host
+from ksmrun.facts.systemd import Systemd
+from ksmrun.facts.text import read_text
+from ksmrun.model import KsmrunError
+from ksmrun.model.wrap import DROP_IN, LAUNCHER, UnitFacts
+from ksmrun.observe.processes import read_process
+from ksmrun.wrap.dropin import fingerprint, written_fingerprint
+
+
+@dataclass(frozen=True)
+class UnitCheck:
+    """processes: in the service's control group. problems: (what, to do), the gravest first."""
+
+    name: str
+    state: str
+    result: str
+    main_pid: int
+    wrapped_by: str | None
+    processes: int
+    merging: int
+    profit_bytes: int
+    problems: tuple[tuple[str, str], ...]
+
+    @property
+    def merges(self) -> bool:
+        """Whether every process that could be looked at merges."""
+        return self.merging > 0 and self.merging == self.processes
+
+    def fields(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "merges": self.merges}
+
+
+def check_unit(systemd: Systemd, name: str) -> UnitCheck:
+    """Looks at every process of the service. Raises KsmrunError where there is no such service."""
+    if "@." in name:
+        raise KsmrunError(
+            f"{name} is a template, which never runs itself",
+            f"name an instance: systemctl list-units '{name.replace('@.', '@*.')}'",
+        )
+    unit = systemd.unit(name, DROP_IN)
+    if unit.value("LoadState") != "loaded":
+        raise KsmrunError(f"{name}: {unit.value('LoadState')}", "look at the name")
+    group = unit.value("ControlGroup")
+    pids = members(group) if group else ()
+    found = [_look_at(pid) for pid in pids]
+    alive = [each for each in found if each is not None]
+    merging = [profit for merges, profit in alive if merges]
+    wrapped_by = _wrapped_by(unit)
+    return UnitCheck(
+        name=unit.name,
+        state=unit.value("ActiveState"),
+        result=unit.value("SubState"),
+        main_pid=int(unit.value("MainPID") or 0),
+        wrapped_by=wrapped_by,
+        processes=len(alive),
+        merging=len(merging),
+        profit_bytes=sum(merging),
+        problems=tuple(_problems(unit, systemd, wrapped_by, len(alive), len(merging))),
+    )
+
+
+def describe(found: UnitCheck) -> list[str]:
+    """What the operator reads: one line, and one for each problem."""
+    how = f" ({found.wrapped_by})" if found.wrapped_by else ""
+    if found.merges:
+        saved = mib(found.profit_bytes)
+        first = f"merging is on in all {found.processes} processes, which save {saved} MiB"
+    elif found.processes == 0:
+        first = f"no process ({found.state}, {found.result})"
+    else:
+        first = f"merging is on in {found.merging} of {found.processes} processes"
+    return [
+        f"{found.name}: {first}{how}",
+        *(f"{what}; to do: {todo}" for what, todo in found.problems),
+    ]
+
+
+def _look_at(pid: int) -> tuple[bool, int] | None:
+    """Whether it merges, and its profit; None where it ended meanwhile."""
+    try:
+        process = read_process(pid)
+    except PermissionError as error:
+        raise KsmrunError(
+            f"PID {pid} is another user's, and cannot be looked at", "run this as root"
+        ) from error
+    except (OSError, psutil.Error):
+        return None
+    return (False, 0) if process is None else (True, process.profit_bytes or 0)
+
+
+def _wrapped_by(unit: UnitFacts) -> str | None:
+    if unit.value("MemoryKSM") == "yes":
+        return "MemoryKSM=yes"
+    if any(command.argv[0] == str(LAUNCHER) for command in unit.commands):
+        return "launcher"
+    return None
+
+
+def _problems(
+    unit: UnitFacts, systemd: Systemd, wrapped_by: str | None, processes: int, merging: int
+) -> list[tuple[str, str]]:
+    problems = []
+    restart = f"systemctl {'--user ' if systemd.user else ''}restart {unit.name}"
+    own = f"ksmrun wrap unit {'--user ' if systemd.user else ''}--now {unit.name}"
+    if wrapped_by is None:
+        problems.append((f"{unit.name} is not wrapped", own))
+    elif processes == 0:
+        problems += _idle(unit)
+    elif merging < processes:
+        problems.append(
+            ("it was started before it was wrapped, or its kernel lost the flag", restart)
+        )
+    if wrapped_by == "launcher" and not LAUNCHER.exists():
+        problems.insert(
+            0, (f"{LAUNCHER} is missing: it will not start", "sudo ksmrun wrap install")
+        )
+    if merging and read_host().ksm.number("run") != 1:
+        problems.append(("ksmd is off: nothing merges yet", "sudo ksmrun host on"))
+    written = _written(unit)
+    if written is not None and written != fingerprint(exec_values_of(unit)):
+        problems.append(("its ExecStart= has changed since it was wrapped", own))
+    return problems
+
+
+def _written(unit: UnitFacts) -> str | None:
+    """The fingerprint in our drop-in, if there is one."""
+    for path in unit.properties.get("DropInPaths", "").split():
+        if Path(path).name == DROP_IN:
+            return written_fingerprint(read_text(Path(path)) or "")
+    return None
+
+
+def _idle(unit: UnitFacts) -> list[tuple[str, str]]:
+    prefix = unit.name.removesuffix(".service")
+    if unit.value("ActiveState") == "active":
+        return [
+            (
+                f"{unit.name} runs no process of its own; it may stand for others",
+                f"look for them: systemctl list-units '{prefix}*'",
+            )
+        ]
+    return [(f"it does not run ({unit.value('ActiveState')})", f"systemctl start {unit.name}")]

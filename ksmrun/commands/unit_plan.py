@@ -1,0 +1,233 @@
+"""What `ksmrun wrap unit` would write: asks systemd and the kernel, and lets the plan decide."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ksmrun.commands.guarding import judge_target
+from ksmrun.facts.domain import selinux_enabled
+from ksmrun.facts.launcher import cached_probe, shim_path
+from ksmrun.facts.systemd import Systemd
+from ksmrun.facts.target import look_at
+from ksmrun.facts.text import read_text
+from ksmrun.host.keys import group_label, keys_folder
+from ksmrun.host.libexec import refuse_unsafe
+from ksmrun.model import (
+    KsmrunError,
+    LayoutMode,
+    LayoutScope,
+    Mechanism,
+    Refusal,
+    Request,
+    SeedMode,
+    SharedLayout,
+    TargetFacts,
+    ThpMode,
+)
+from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
+from ksmrun.plan.launch import needs_judgement, plan_launch
+from ksmrun.plan.mechanism import adds_vmas, choose
+from ksmrun.wrap.dropin import KeyPlace, key_unit, render, unwrapped
+from ksmrun.wrap.execline import ExecLineError
+from ksmrun.wrap.method import (
+    choose_method,
+    denied_layout_calls,
+    domain_source,
+    launcher_needed_for,
+)
+from ksmrun.wrap.unitfile import values
+
+# systemd's own search for a command without a slash (systemd.exec(5), ExecSearchPath=).
+SEARCH_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SUFFIX = re.compile(r"\.(service|socket|target|timer|path|mount|slice|scope|container|pod|kube)$")
+
+
+@dataclass(frozen=True)
+class Options:
+    """As the command line has them."""
+
+    method: Method
+    mechanism: Mechanism
+    require: bool
+    thp: ThpMode
+    layout: LayoutMode
+    layout_group: str
+    layout_scope: LayoutScope
+    seeds: SeedMode
+
+
+@dataclass(frozen=True)
+class UnitPlan:
+    """The drop-in's text, the key unit's where one is needed, and what the user should know."""
+
+    unit: UnitFacts
+    user: bool
+    method: Method
+    text: str
+    key_text: str | None
+    notes: tuple[str, ...]
+    domain_source: str | None
+
+
+def unit_name(name: str) -> str:
+    """With its suffix. Raises KsmrunError for what is no service."""
+    full = name if SUFFIX.search(name) else f"{name}.service"
+    if full.endswith((".container", ".pod", ".kube")):
+        raise KsmrunError(f"{full} is a file of Quadlet's", f"use: ksmrun wrap quadlet {full}")
+    if not full.endswith(".service"):
+        raise KsmrunError(f"{full} is not a service", "name the service that it starts")
+    if "/" in full or full.startswith("-"):
+        raise KsmrunError(
+            f"{full!r} is not the name of a unit", "name it as `systemctl status` does"
+        )
+    return full
+
+
+def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains: bool) -> UnitPlan:
+    """Raises KsmrunError where the service cannot be wrapped."""
+    unit = systemd.unit(name, DROP_IN)
+    if unit.value("NeedDaemonReload") == "yes" and (os.geteuid() == 0 or systemd.user):
+        systemd.succeed("systemctl", "daemon-reload")
+        unit = systemd.unit(name, DROP_IN)
+    _refuse_unusable(unit)
+    exec_values = exec_values_of(unit)
+    if not exec_values:
+        raise KsmrunError(f"{unit.name} has no ExecStart=", "there is nothing to wrap in it")
+    key = None
+    if options.layout is LayoutMode.SHARED:
+        group_label(keys_folder(), options.layout_group)
+        key = KeyPlace(options.layout_group, systemd.user)
+    request, target = _request(unit, options, key)
+    probe = cached_probe()
+    shim = shim_path(target, LIBEXEC)
+    choice = choose(request, probe, target, shim)
+    needed = launcher_needed_for(request, probe, choice)
+    wants_trial = options.method is not Method.WRAPPER and needed is None
+    works = systemd.memory_ksm_works() if wants_trial else None
+    chosen = choose_method(options.method, works, needed)
+    if chosen.refusal is not None:
+        raise KsmrunError(*chosen.refusal)
+    notes = [f"{unit.name}: {chosen.reason}"]
+    source = None
+    launcher_options: list[str] = []
+    if chosen.method is Method.WRAPPER:
+        source = domain_source(unit, selinux=selinux_enabled() and not systemd.user)
+        _refuse_launcher(unit, source, compares_domains=compares_domains)
+        judgement = None
+        if needs_judgement(request, probe, choice):
+            judgement = judge_target(request, target, adds_vmas=adds_vmas(probe, choice))
+        plan = plan_launch(request, os.fsencode(LAUNCHER), probe, target, judgement, shim)
+        if isinstance(plan, Refusal):
+            raise KsmrunError(plan.what, plan.todo)
+        notes += [*plan.reasons[1:], *plan.warnings]
+        words = plan.argv[1 : plan.argv.index(b"--")]
+        # The key's place is written with systemd's specifiers.
+        launcher_options = [os.fsdecode(w) for w in words if not w.startswith(b"--layout-key=")]
+        notes += _layout_notes(unit, key)
+    scope = "--user " if systemd.user else ""
+    try:
+        text = render(unit, chosen.method, exec_values, launcher_options, key, scope)
+    except ExecLineError as error:
+        raise KsmrunError(
+            f"{unit.name}: ExecStart= cannot be wrapped: {error}", "simplify it"
+        ) from error
+    return UnitPlan(
+        unit=unit,
+        user=systemd.user,
+        method=chosen.method,
+        text=text,
+        key_text=None if key is None else key_unit(_own_command(), key),
+        notes=tuple(notes),
+        domain_source=source,
+    )
+
+
+def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
+    """ExecStart= as it is without us. Raises KsmrunError where a file cannot be read."""
+    texts = [read_text(path) for path in unit.files]
+    for path, text in zip(unit.files, texts, strict=True):
+        if text is None:
+            raise KsmrunError(f"{path} cannot be read", "run this as root")
+    return values([text for text in texts if text is not None], "Service", "ExecStart")
+
+
+def _refuse_unusable(unit: UnitFacts) -> None:
+    state = unit.value("LoadState")
+    if state != "loaded":
+        raise KsmrunError(
+            f"{unit.name}: {state or 'unknown'} {unit.value('LoadError')}".rstrip(" \"'"),
+            "look at the name: systemctl list-unit-files '*.service'",
+        )
+    if unit.value("Transient") == "yes":
+        raise KsmrunError(
+            f"{unit.name} is transient: it has no file to add to",
+            f"put `{LAUNCHER} --` before the command that systemd-run is given",
+        )
+    if unit.value("SourcePath").endswith(".container"):
+        source = Path(unit.value("SourcePath")).name
+        raise KsmrunError(
+            f"{unit.name} is made from {source} by Quadlet", f"use: ksmrun wrap quadlet {source}"
+        )
+
+
+def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: bool) -> None:
+    """The launcher must be there to stay, and must not cost the service its security domain."""
+    if not os.access(LAUNCHER, os.X_OK):
+        raise KsmrunError(f"{LAUNCHER} is not there", "first: sudo ksmrun wrap install")
+    refuse_unsafe()
+    if source is None:
+        return
+    is_running = unit.value("MainPID") not in ("", "0")
+    if not compares_domains or not is_running:
+        raise KsmrunError(
+            f"{unit.name} gets its security domain at its exec ({source}), and could lose it by a "
+            "launcher",
+            "start it and use --now, which compares the domain and takes all back if it changed",
+        )
+
+
+def _request(
+    unit: UnitFacts, options: Options, key: KeyPlace | None
+) -> tuple[Request, TargetFacts]:
+    first = unwrapped(unit.commands[0]).path
+    if "/" not in first and any(
+        "PATH=" in unit.value(p) or (p != "Environment" and unit.value(p))
+        for p in ("Environment", "EnvironmentFiles", "ExecSearchPath")
+    ):
+        raise KsmrunError(
+            f"ExecStart= names {first} without its folder, and the unit may set PATH",
+            "write the whole path in ExecStart=",
+        )
+    root = unit.value("RootDirectory")
+    seen = f"{root}{first}" if root and first.startswith("/") else first
+    request = Request(
+        command=(os.fsencode(first),),
+        require=options.require,
+        thp=options.thp,
+        mechanism=options.mechanism,
+        layout=None
+        if key is None
+        else SharedLayout(b"", None, options.seeds, options.layout_scope),
+    )
+    return request, look_at(os.fsencode(seen), {b"PATH": SEARCH_PATH})
+
+
+def _layout_notes(unit: UnitFacts, key: KeyPlace | None) -> list[str]:
+    if key is None:
+        return []
+    denied = denied_layout_calls(unit)
+    if not denied:
+        return []
+    return [
+        f"SystemCallFilter= denies {', '.join(denied)}, so the service keeps the kernel's layout; "
+        f"to do: SystemCallFilter={' '.join(denied)} in a drop-in, if that may be"
+    ]
+
+
+def _own_command() -> str:
+    """This very ksmrun: it makes the keys at boot."""
+    return str(Path(sys.argv[0]).absolute().with_name("ksmrun"))

@@ -1,0 +1,53 @@
+"""`ksmrun wrap list`: what starts merged on this host."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.output import print_json, print_table
+from ksmrun.facts.wraps import find_wraps
+from ksmrun.model.wrap import LAUNCHER
+
+SCHEMA = "ksmrun-wrap-list-1"
+
+
+def register(group: typer.Typer) -> None:
+    """Adds the command."""
+    group.command("list", epilog="Example: sudo ksmrun wrap list")(list_wraps)
+
+
+def list_wraps(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List what is wrapped on this host. By ksmrun, or by hand.
+
+    Exit code 1 where something names the launcher and it is not there: that would not start.
+    """
+    wraps = find_wraps()
+    is_missing = not LAUNCHER.exists() and any(wrap.uses_launcher for wrap in wraps)
+    if as_json:
+        rows = [{**asdict(wrap), "path": str(wrap.path)} for wrap in wraps]
+        print_json(SCHEMA, wraps=rows, launcher=str(LAUNCHER), launcher_missing=is_missing)
+    elif wraps:
+        columns = {"kind": "left", "name": "left", "file": "left", "to remove": "fold"}
+        print_table(
+            columns,
+            [
+                [
+                    wrap.kind,
+                    wrap.name,
+                    str(wrap.path),
+                    wrap.remove or "by hand: ksmrun did not write it",
+                ]
+                for wrap in wraps
+            ],
+        )
+    else:
+        print("nothing is wrapped; see `ksmrun wrap unit --help`")
+    if is_missing:
+        if not as_json:
+            print(f"{LAUNCHER} is missing: these will not start; to do: sudo ksmrun wrap install")
+        raise typer.Exit(1)

@@ -1,0 +1,242 @@
+"""`ksmrun wrap unit`: a drop-in that starts a service merged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.output import print_json, say
+from ksmrun.commands.unit_check import check_unit, describe
+from ksmrun.commands.unit_plan import Options, UnitPlan, plan_unit, unit_name
+from ksmrun.facts.domain import domain_of
+from ksmrun.facts.systemd import Systemd
+from ksmrun.facts.text import read_text
+from ksmrun.host.keys import keys_folder
+from ksmrun.host.ours import is_foreign, remove_ours, write_ours
+from ksmrun.host.services import reload_manager, restart
+from ksmrun.model import (
+    KsmrunError,
+    LayoutMode,
+    LayoutScope,
+    Mechanism,
+    SeedMode,
+    ThpMode,
+)
+from ksmrun.model.wrap import DROP_IN, LAUNCHER, Method
+from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace, unwrapped
+
+SCHEMA = "ksmrun-wrap-unit-1"
+SYSTEM_FOLDER = Path("/etc/systemd/system")
+
+
+def register(group: typer.Typer) -> None:
+    """Adds the command."""
+    group.command("unit", epilog="Example: sudo ksmrun wrap unit --now nginx")(unit)
+
+
+def unit(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A service; NAME@ is all instances of a template."),
+    ],
+    show: Annotated[
+        bool, typer.Option("--print", help="Show the drop-in, and change nothing.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the drop-in away.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Does the running service merge? Exit code 1 if it does not."),
+    ] = False,
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now", help="Restart it. If it does not start so, it gets back what it had."
+        ),
+    ] = False,
+    user: Annotated[bool, typer.Option("--user", help="A service of your own manager.")] = False,
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="The launcher before the command, or systemd's MemoryKSM=yes; auto tries that, "
+            "and takes it where it works and is enough."
+        ),
+    ] = Method.AUTO,
+    mechanism: Annotated[Mechanism, typer.Option(help="As for `ksmrun run`.")] = Mechanism.AUTO,
+    require: Annotated[
+        bool, typer.Option("--require", help="Do not start the service unmerged.")
+    ] = False,
+    thp: Annotated[ThpMode, typer.Option(help="As for `ksmrun run`.")] = ThpMode.KEEP,
+    layout: Annotated[LayoutMode, typer.Option(help="As for `ksmrun run`.")] = LayoutMode.RANDOM,
+    layout_group: Annotated[
+        str, typer.Option(metavar="NAME", help="As for `ksmrun run`.")
+    ] = "default",
+    layout_scope: Annotated[
+        LayoutScope, typer.Option(help="As for `ksmrun run`.")
+    ] = LayoutScope.PROGRAM,
+    seeds: Annotated[SeedMode, typer.Option(help="As for `ksmrun run`.")] = SeedMode.SHARED,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --check: print one JSON object.")
+    ] = False,
+) -> None:
+    """Start a service merged. A drop-in wraps its ExecStart; --remove takes it away.
+
+    Prefixes, quotes, specifiers and $VAR stay as they are. systemd is asked before and after:
+    where it does not understand the same command, the drop-in is taken back.
+    """
+    if sum((show, remove, check)) > 1:
+        raise KsmrunError("--print, --remove and --check exclude each other", "give one of them")
+    systemd, full_name = Systemd(user), unit_name(name)
+    if check:
+        _check(systemd, full_name, as_json=as_json)
+    elif remove:
+        _remove(systemd, full_name, now=now)
+    else:
+        options = Options(
+            method, mechanism, require, thp, layout, layout_group, layout_scope, seeds
+        )
+        plan = plan_unit(systemd, full_name, options, compares_domains=now)
+        for line in plan.notes:
+            say(line)
+        for file, text in files_of(plan):
+            print(f"# {file}\n{text}", end="")
+        if not show:
+            _write(systemd, plan, now=now)
+
+
+def files_of(plan: UnitPlan) -> list[tuple[Path, str]]:
+    """All that is written, what is needed first first."""
+    folder = _folder(plan.user)
+    drop_in = (folder / f"{plan.unit.name}.d" / DROP_IN, plan.text)
+    return [drop_in] if plan.key_text is None else [(folder / KEY_UNIT, plan.key_text), drop_in]
+
+
+def _folder(user: bool) -> Path:
+    return Path.home() / ".config/systemd/user" if user else SYSTEM_FOLDER
+
+
+def _write(systemd: Systemd, plan: UnitPlan, *, now: bool) -> None:
+    instances = _instances(systemd, plan.unit.name) if now else []
+    domains = {instance: _domain(systemd, instance) for instance in instances}
+    files = files_of(plan)
+    before = {file: read_text(file) for file, _ in files}
+    for file, _ in files:
+        if is_foreign(file):
+            raise KsmrunError(f"{file} is not ours", "move it away, or add the lines there")
+    try:
+        for file, text in files:
+            write_ours(file, text)
+        reload_manager(systemd)
+        _compare(systemd, plan)
+        for instance in instances:
+            restart(systemd, instance)
+            _judge(systemd, plan, instance, domains[instance])
+    except (KsmrunError, KeyboardInterrupt):
+        _take_back(systemd, before, instances)
+        raise
+    if not now:
+        scope = "".join(f"{word} " for word in systemd.scope)
+        print(f"written; it counts from the next start: systemctl {scope}restart {plan.unit.name}")
+
+
+def _instances(systemd: Systemd, name: str) -> list[str]:
+    """What runs by this name: of a template, all its instances."""
+    if "@." not in name:
+        return [name]
+    options = ("--plain", "--no-legend", "--state=active")
+    pattern = name.replace("@.", "@*.")
+    text = systemd.succeed("systemctl", "list-units", *options, "--", pattern)
+    return [line.split()[0] for line in text.splitlines()]
+
+
+def _domain(systemd: Systemd, name: str) -> str | None:
+    pid = systemd.show(name).get("MainPID", "0")
+    return None if pid == "0" else domain_of(int(pid))
+
+
+def _compare(systemd: Systemd, plan: UnitPlan) -> None:
+    """Whether systemd has the same commands as before, but for the launcher. Raises KsmrunError."""
+    name = plan.unit.properties["Id"]
+    after = systemd.commands(name)
+    todo = "all was taken back; look at the drop-in with --print, and at `systemctl cat`"
+    if [unwrapped(each) for each in after] != [unwrapped(each) for each in plan.unit.commands]:
+        raise KsmrunError(f"systemd reads other commands from the drop-in: {list(after)}", todo)
+    is_wrapped = all(command.argv[0] == str(LAUNCHER) for command in after)
+    if plan.method is Method.WRAPPER and not is_wrapped:
+        raise KsmrunError("another drop-in, read later, sets ExecStart= again", todo)
+    if plan.method is Method.MEMORY_KSM and systemd.show(name).get("MemoryKSM") != "yes":
+        raise KsmrunError("another drop-in, read later, sets MemoryKSM= again", todo)
+
+
+def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> None:
+    """Raises KsmrunError where it does not run, or in another security domain than before."""
+    found = check_unit(systemd, name)
+    if found.state in ("failed", "activating"):
+        raise KsmrunError(
+            f"{name} does not start wrapped ({found.result}); it has back what it had",
+            f"look at: journalctl {'--user ' if systemd.user else ''}-u {name}",
+        )
+    if plan.domain_source and domain and found.main_pid and domain_of(found.main_pid) != domain:
+        raise KsmrunError(
+            f"{name} ran as {domain}, and wrapped as {domain_of(found.main_pid)}"
+            f" ({plan.domain_source}); it has back what it had",
+            "use --method memory-ksm (systemd 256 or later)",
+        )
+    for line in describe(found):
+        print(line)
+
+
+def _take_back(systemd: Systemd, before: dict[Path, str | None], instances: list[str]) -> None:
+    """As it was before, the running services included."""
+    for file, text in before.items():
+        if text is None:
+            remove_ours(file)
+        else:
+            write_ours(file, text)
+    reload_manager(systemd)
+    for instance in instances:
+        systemd.call("systemctl", "restart", "--", instance)
+
+
+def _remove(systemd: Systemd, name: str, *, now: bool) -> None:
+    canonical = name if "@." in name else systemd.show(name).get("Id", name)
+    # It may be gone, or have another name now.
+    removed = [path for each in {name, canonical} for path in _remove_files(systemd, each)]
+    if not removed:
+        raise KsmrunError(f"{name} is not wrapped by ksmrun", "see `ksmrun wrap list`")
+    reload_manager(systemd)
+    for path in removed:
+        print(f"{path} deleted")
+    if now:
+        restart(systemd, canonical)
+    else:
+        print(f"it counts from the next start: systemctl restart {canonical}")
+
+
+def _remove_files(systemd: Systemd, name: str) -> list[Path]:
+    """The drop-in, and the key's unit and the keys themselves with the last that wants them."""
+    folder = _folder(systemd.user)
+    removed = []
+    if remove_ours(folder / f"{name}.d" / DROP_IN):
+        removed.append(folder / f"{name}.d" / DROP_IN)
+    wanted = "\n".join(file.read_text() for file in folder.glob(f"*.d/{DROP_IN}"))
+    keys = keys_folder() / "units"
+    for file in keys.glob("*.key"):
+        if KeyPlace(file.stem, systemd.user).unit not in wanted:
+            systemd.call("systemctl", "stop", "--", KeyPlace(file.stem, systemd.user).unit)
+            file.unlink(missing_ok=True)
+    if KEY_UNIT.partition("@")[0] not in wanted and remove_ours(folder / KEY_UNIT):
+        removed.append(folder / KEY_UNIT)
+    return removed
+
+
+def _check(systemd: Systemd, name: str, *, as_json: bool) -> None:
+    found = check_unit(systemd, name)
+    if as_json:
+        print_json(SCHEMA, **found.fields())
+    else:
+        for line in describe(found):
+            print(line)
+    if not found.merges:
+        raise typer.Exit(1)

@@ -1,0 +1,162 @@
+"""What systemd says of its units: through systemctl and busctl, for the system or for one user."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import string
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ksmrun.model import KsmrunError
+from ksmrun.model.wrap import ExecCommand, UnitFacts
+
+TIMEOUT_SECONDS = 120.0
+PROPERTIES = (
+    *("Id", "LoadState", "LoadError", "FragmentPath", "SourcePath", "DropInPaths", "Type"),
+    *("ActiveState", "SubState", "MainPID", "ControlGroup", "NeedDaemonReload", "Triggers"),
+    *("RootDirectory", "RootImage", "TemporaryFileSystem", "InaccessiblePaths", "NoExecPaths"),
+    *("SystemCallFilter", "AppArmorProfile", "SELinuxContext", "MemoryKSM", "RemainAfterExit"),
+    *("Environment", "EnvironmentFiles", "PassEnvironment", "ExecSearchPath", "Transient"),
+)
+SERVICE = "org.freedesktop.systemd1"
+
+
+@dataclass(frozen=True)
+class Systemd:
+    """One manager. user: that of the calling user, else the system's."""
+
+    user: bool = False
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """The option that makes systemctl and its like talk to this manager."""
+        return ("--user",) if self.user else ()
+
+    def call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs systemctl, busctl or systemd-run. Raises KsmrunError where it cannot be started."""
+        try:
+            return subprocess.run(
+                [program, *self.scope, *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="surrogateescape",
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+                env={**os.environ, "LC_ALL": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"},
+            )
+        except FileNotFoundError as error:
+            raise KsmrunError(
+                f"{program} is not there: this host does not run systemd",
+                "start the program with `ksmrun run`, or wrap its container",
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise KsmrunError(
+                f"{program} {' '.join(arguments[:2])} did not end in {TIMEOUT_SECONDS:.0f} s",
+                "look at `systemctl list-jobs`",
+            ) from error
+
+    def succeed(self, program: str, *arguments: str) -> str:
+        """The output. Raises KsmrunError with what the program said."""
+        done = self.call(program, *arguments)
+        if done.returncode != 0:
+            said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            what = f"{program} {arguments[0]} {arguments[-1]}"
+            raise KsmrunError(f"{what}: {said}", self._todo(said))
+        return done.stdout
+
+    def _todo(self, said: str) -> str:
+        if "bus" in said or "booted" in said:
+            where = "in a session of that user" if self.user else "on a host that runs systemd"
+            return f"run this {where}"
+        return "run this as root" if os.geteuid() and not self.user else "look at its message"
+
+    def show(self, name: str) -> dict[str, str]:
+        """PROPERTIES of a unit; those that this version does not have are left out."""
+        text = self.succeed("systemctl", "show", "-p", ",".join(PROPERTIES), "--", name)
+        pairs = (line.partition("=") for line in text.splitlines())
+        return {key: value for key, mark, value in pairs if mark}
+
+    def unit(self, name: str, ours: str) -> UnitFacts:
+        """The service of this name. ours: the file name of what wraps it. Raises KsmrunError."""
+        prefix, is_template, _ = name.partition("@.")
+        # systemd has no facts of a template, only of its instances.
+        properties = self.show(f"{prefix}@ksmrun.service" if is_template else name)
+        named = properties.get("Id", name)
+        files = [Path(properties["FragmentPath"])] if properties.get("FragmentPath") else []
+        files += [Path(path) for path in properties.get("DropInPaths", "").split()]
+        loaded = properties.get("LoadState") == "loaded" and named.endswith(".service")
+        return UnitFacts(
+            name=name if is_template else named,
+            template=bool(is_template),
+            files=tuple(path for path in files if path.name != ours),
+            properties=properties,
+            commands=self.commands(named) if loaded else (),
+        )
+
+    def commands(self, name: str) -> tuple[ExecCommand, ...]:
+        """ExecStart as systemd understood it. Raises KsmrunError."""
+        try:
+            # Since systemd 243.
+            items = self._property(name, "ExecStartEx")
+        except KsmrunError:
+            items = self._property(name, "ExecStart")
+        return tuple(ExecCommand(item[0], tuple(item[1]), _flags(item[2])) for item in items)
+
+    def _property(self, name: str, key: str) -> list[Any]:
+        path = f"/org/freedesktop/systemd1/unit/{_label(name)}"
+        arguments = ["get-property", SERVICE, path, f"{SERVICE}.Service", key]
+        text = self.succeed("busctl", *self._address(), "--json=short", *arguments)
+        try:
+            items = json.loads(text)["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise KsmrunError(
+                f"busctl's answer is not understood: {text!r}", "report it"
+            ) from error
+        return list(items)
+
+    def _address(self) -> list[str]:
+        """Without a bus daemon the manager has a socket of its own."""
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "/run/user/none") if self.user else "/run"
+        bus = Path(runtime) / ("bus" if self.user else "dbus/system_bus_socket")
+        private = Path(runtime) / "systemd/private"
+        return [] if bus.exists() else [f"--address=unix:path={private}"]
+
+    def memory_ksm_works(self) -> bool | None:
+        """Whether a service with MemoryKSM=yes starts, and merges; None where it cannot be tried.
+
+        systemd 254 and 255 pass prctl too few arguments (systemd PR 31683), and any fails on a
+        kernel before 6.4. ksm_merge_any is there since Linux 6.14.
+        """
+        if shutil.which("systemd-run") is None:
+            return None
+        plain = ["--quiet", "--wait", "--pipe", "--collect"]
+        look = ["--", "cat", "/proc/self/ksm_stat"]
+        if self.call("systemd-run", *plain, *look).returncode != 0:
+            return None
+        done = self.call("systemd-run", *plain, "-p", "MemoryKSM=yes", *look)
+        return done.returncode == 0 and "ksm_merge_any: yes" in _normal(done.stdout)
+
+
+def _normal(text: str) -> str:
+    return "\n".join(": ".join(line.replace(":", " ").split()) for line in text.splitlines())
+
+
+def _flags(value: object) -> tuple[str, ...]:
+    """ExecStart has a boolean in the place of ExecStartEx's words."""
+    if isinstance(value, bool):
+        return ("ignore-failure",) if value else ()
+    return tuple(sorted(map(str, value))) if isinstance(value, list) else ()
+
+
+def _label(name: str) -> str:
+    """As sd_bus_path_encode(3) has it."""
+    plain = (string.ascii_letters + string.digits).encode()
+    return "".join(
+        chr(byte) if byte in plain and (index or chr(byte) not in string.digits) else f"_{byte:02x}"
+        for index, byte in enumerate(name.encode("utf-8", "surrogateescape"))
+    )

@@ -1,0 +1,81 @@
+"""Every file on this host that starts something merged: what ksmrun wrote, and what users wrote."""
+
+from __future__ import annotations
+
+import pwd
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ksmrun.facts.text import read_text
+from ksmrun.model.wrap import DROP_IN, HEADER_MARK, LIBEXEC, Wrap
+
+SYSTEM_FOLDERS = (
+    *("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system"),
+    *("etc/systemd/user", "run/systemd/user", "usr/local/lib/systemd/user"),
+    *("usr/lib/systemd/system", "usr/lib/systemd/user"),
+    *("etc/containers/systemd", "usr/share/containers/systemd", "run/containers/systemd"),
+)
+HOME_FOLDERS = (".config/systemd/user", ".local/share/systemd/user", ".config/containers/systemd")
+# Of container engines, and of System V.
+OTHERS = (
+    *("etc/docker/daemon.json", "etc/containers/containers.conf", "etc/containerd/config.toml"),
+    *("etc/crio/crio.conf",),
+)
+OTHER_FOLDERS = ("etc/containers/containers.conf.d", "etc/crio/crio.conf.d", "etc/init.d")
+HOME_OTHERS = (".config/docker/daemon.json", ".config/containers/containers.conf")
+FILE_BYTES_MAX = 1 << 20
+REMOVE = re.compile(r"^# To remove it: (.*)$", re.MULTILINE)
+
+
+def find_wraps(root: Path = Path("/")) -> tuple[Wrap, ...]:
+    """Those that this user may read, in the order of their paths."""
+    found: dict[Path, Wrap] = {}
+    for file in _files(root):
+        wrap = _look_at(file)
+        # /lib is /usr/lib, and a folder may be reached twice.
+        if wrap is not None:
+            found.setdefault(file.resolve(), wrap)
+    return tuple(sorted(found.values(), key=lambda wrap: wrap.path))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    homes = {Path(user.pw_dir) for user in pwd.getpwall()}
+    places = [root / folder for folder in (*SYSTEM_FOLDERS, *OTHER_FOLDERS)]
+    singles = [root / file for file in OTHERS]
+    for home in homes:
+        below = root / str(home).lstrip("/")
+        places += [below / folder for folder in HOME_FOLDERS]
+        singles += [below / file for file in HOME_OTHERS]
+    yield from singles
+    for place in places:
+        # Errors of a folder that may not be read are left out by rglob.
+        yield from place.rglob("*")
+
+
+def _look_at(file: Path) -> Wrap | None:
+    try:
+        if not file.is_file() or file.stat().st_size > FILE_BYTES_MAX:
+            return None
+    except OSError:
+        return None
+    text = read_text(file) or ""
+    ours = text.startswith(HEADER_MARK)
+    uses = str(LIBEXEC) + "/" in text or str(LIBEXEC) in text.split()
+    if not ours and not uses:
+        return None
+    remove = REMOVE.search(text) if ours else None
+    return Wrap(file, _kind(file), _name(file), ours, uses, remove[1] if remove else None)
+
+
+def _kind(file: Path) -> str:
+    if ".container.d" in file.parent.name or file.suffix == ".container":
+        return "quadlet"
+    if file.parent.suffix == ".d" and file.name == DROP_IN:
+        return "user unit" if "user" in file.parts else "unit"
+    return "unit file" if "systemd" in file.parts else "configuration"
+
+
+def _name(file: Path) -> str:
+    is_drop_in = file.parent.suffix == ".d" and file.name == DROP_IN
+    return file.parent.name.removesuffix(".d") if is_drop_in else file.name

@@ -1,0 +1,37 @@
+"""Making systemd read its files again, and restarting services."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ksmrun.facts.systemd import Systemd
+from ksmrun.facts.text import read_text
+from ksmrun.model.wrap import LAUNCHER
+
+# systemd counts a service of Type=simple as started when it has forked (systemd.service(5)).
+SETTLE_SECONDS = 2.0
+POLL_SECONDS = 0.05
+
+
+def reload_manager(systemd: Systemd) -> None:
+    """Raises KsmrunError."""
+    systemd.succeed("systemctl", "daemon-reload")
+
+
+def restart(systemd: Systemd, name: str) -> None:
+    """Starts the service anew, and waits until its command was executed. Raises KsmrunError."""
+    systemd.succeed("systemctl", "restart", "--", name)
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline and not _is_settled(systemd, name):
+        time.sleep(POLL_SECONDS)
+
+
+def _is_settled(systemd: Systemd, name: str) -> bool:
+    """Whether it failed, ended, or runs something else than systemd's or our own launcher."""
+    properties = systemd.show(name)
+    pid = properties.get("MainPID", "0")
+    if properties.get("ActiveState") not in ("active", "activating", "reloading") or pid == "0":
+        return True
+    words = (read_text(Path("/proc") / pid / "cmdline") or "").split("\0")
+    return words[0] not in (str(LAUNCHER), f"({name[:8]})") and not words[0].startswith("(")

@@ -1,0 +1,1 @@
+"""Renders the files that put merging around services and containers: pure text."""

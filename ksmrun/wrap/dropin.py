@@ -1,0 +1,139 @@
+"""The drop-in that wraps a service, and the unit that makes the key of its shared layout."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ExecCommand, Method, UnitFacts
+from ksmrun.wrap.execline import Command, quote, wrap
+from ksmrun.wrap.header import header
+
+KEY_UNIT = "ksmrun-layout-key@.service"
+CREDENTIAL = "ksmrun.layout"
+FINGERPRINT = "# Made from commands with the SHA-256 "
+
+
+@dataclass(frozen=True)
+class KeyPlace:
+    """Where the group's key comes from. file: as systemd expands it. user: of a user's manager."""
+
+    group: str
+    user: bool
+
+    @property
+    def file(self) -> str:
+        """In a folder that a boot or login empties."""
+        return f"{'%t' if self.user else '/run'}/ksmrun/layout/units/{self.group}.key"
+
+    @property
+    def option(self) -> str:
+        """The launcher's option as it stands in the unit file; %d is the credentials' folder."""
+        return f"--layout-key={self.file}" if self.user else f"--layout-key=%d/{CREDENTIAL}"
+
+    @property
+    def settings(self) -> list[str]:
+        """Without the file the service starts all the same: SetCredential= stands in."""
+        if self.user:
+            return []
+        return [f"LoadCredential={CREDENTIAL}:{self.file}", f"SetCredential={CREDENTIAL}:none"]
+
+    @property
+    def unit(self) -> str:
+        """The instance that makes the key."""
+        return KEY_UNIT.replace("@.", f"@{self.group}.")
+
+
+def render(
+    unit: UnitFacts,
+    method: Method,
+    exec_values: Sequence[str],
+    options: Sequence[str],
+    key: KeyPlace | None,
+    scope: str,
+) -> str:
+    """The drop-in. exec_values: those of ExecStart= in force; options: of the launcher.
+
+    scope: "--user " for a user's manager. Raises ExecLineError.
+    """
+    remove = f"{'' if scope else 'sudo '}ksmrun wrap unit {scope}--remove {unit.name}"
+    text = header(f"wrap unit {scope}{unit.name}", "it is started with its memory merged", remove)
+    text += f"{FINGERPRINT}{fingerprint(exec_values)}\n"
+    if key is not None:
+        text += f"[Unit]\nWants={key.unit}\nAfter={key.unit}\n"
+    if method is Method.MEMORY_KSM:
+        return text + "[Service]\nMemoryKSM=yes\n"
+
+    def words(command: Command) -> list[str]:
+        quoted = [quote(word, expands=command.expands) for word in (str(LAUNCHER), *options)]
+        return quoted if key is None else [*quoted, key.option]
+
+    lines = ["ExecStart=", *(f"ExecStart={wrap(value, words)}" for value in exec_values)]
+    lines += [] if key is None else key.settings
+    return text + "\n".join(["[Service]", *lines, *visibility(unit)]) + "\n"
+
+
+def visibility(unit: UnitFacts) -> list[str]:
+    """Settings that let the service see and run the launcher where its own keep it from that."""
+    settings = []
+    covering = [
+        *unit.value("TemporaryFileSystem").split(),
+        *unit.value("InaccessiblePaths").split(),
+    ]
+    is_covered = any(_covers(word) for word in covering)
+    if unit.value("RootDirectory") or unit.value("RootImage") or is_covered:
+        settings.append(f"BindReadOnlyPaths={LIBEXEC}")
+    if any(_covers(word) for word in unit.value("NoExecPaths").split()):
+        settings.append(f"ExecPaths={LIBEXEC}")
+    return settings
+
+
+def _covers(word: str) -> bool:
+    """Whether a path setting, with its prefix and options, holds LIBEXEC below it."""
+    path = word.lstrip("-+").partition(":")[0]
+    return path.startswith("/") and PurePosixPath(LIBEXEC).is_relative_to(path)
+
+
+def key_unit(ksmrun: str, place: KeyPlace) -> str:
+    """The unit that makes a group's key before the first service that wants it."""
+    file = KeyPlace("%i", place.user).file
+    remove = "goes with the last `ksmrun wrap unit --remove` of a service that has it"
+    command = f"{quote(ksmrun, expands=True)} layout key %i --output {file}"
+    return (
+        header("wrap unit --layout shared", "makes the key of a shared layout", remove)
+        + "[Unit]\nDescription=Key of the shared address layout %i\n"
+        + f"ConditionPathExists=!{file}\n"
+        + f"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={command}\n"
+    )
+
+
+def fingerprint(exec_values: Iterable[str]) -> str:
+    """Tells when what is wrapped has changed: of the values in force without the drop-in."""
+    return hashlib.sha256("\n".join(exec_values).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def written_fingerprint(text: str) -> str | None:
+    """The one in a drop-in of ours."""
+    found = re.search(f"^{re.escape(FINGERPRINT)}([0-9a-f]{{64}})$", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+def unwrapped(command: ExecCommand) -> ExecCommand:
+    """What a command is without the launcher, so that before and after can be compared."""
+    if command.argv[:1] != (str(LAUNCHER),) or "--" not in command.argv:
+        return ExecCommand(_simple(command.path), command.argv, command.flags)
+    at = command.argv.index("--")
+    options, (path, *rest) = command.argv[1:at], command.argv[at + 1 :]
+    if "no-env-expand" not in command.flags:
+        path = path.replace("$$", "$")
+    argv0 = options[options.index("--argv0") + 1] if "--argv0" in options else path
+    return ExecCommand(_simple(path), (argv0, *rest), command.flags)
+
+
+def _simple(path: str) -> str:
+    """systemd takes doubled slashes and /./ out of a command's path."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return ("/" if path.startswith("/") else "") + "/".join(parts)

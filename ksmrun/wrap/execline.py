@@ -1,0 +1,159 @@
+"""Putting the launcher before the commands of an Exec line, everything else left as it is written.
+
+The grammar is that of systemd.service(5), "Command lines", and of config_parse_exec() in systemd's
+src/core/load-fragment.c: prefixes, then the path, then words; a lone `;` begins another command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+WHITESPACE = " \t\n\r"
+# systemd 258 added "|": by the user's shell.
+PREFIXES = "-@:+!|"
+ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"} | {
+    "\\": "\\", '"': '"', "'": "'", "s": " "
+}  # fmt: skip
+DIGITS = {"x": (2, 16), "u": (4, 16), "U": (8, 16)}
+
+
+class ExecLineError(ValueError):
+    """systemd would not take this line either, or it cannot be wrapped."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of an Exec line. arguments: the text after path and argv[0], untouched."""
+
+    prefixes: str
+    path: str
+    argv0: str | None
+    arguments: str
+
+    @property
+    def expands(self) -> bool:
+        """Whether $VAR in its words stands for the environment's."""
+        return ":" not in self.prefixes
+
+
+def parse(line: str) -> list[Command]:
+    """The commands of one value of ExecStart=. Raises ExecLineError."""
+    commands, rest = [], line.strip(WHITESPACE)
+    while rest:
+        word, rest = next_word(rest)
+        text = unquote(word)
+        path = text.lstrip(PREFIXES)
+        prefixes = text[: len(text) - len(path)]
+        if not path:
+            raise ExecLineError("a command without a path")
+        if "|" in prefixes and "@" in prefixes:
+            raise ExecLineError("the prefixes | and @ together (a login shell) cannot be wrapped")
+        argv0 = None
+        if "@" in prefixes:
+            if not rest or _is_separator(rest):
+                raise ExecLineError("the prefix @ without a name")
+            argv0, rest = next_word(rest)
+        start = rest
+        while rest and not _is_separator(rest):
+            rest = next_word(rest)[1]
+        arguments = start[: len(start) - len(rest)].strip(WHITESPACE)
+        commands.append(Command(prefixes, path, argv0, arguments))
+        rest = rest[1:].lstrip(WHITESPACE)
+    if not commands:
+        raise ExecLineError("no command")
+    return commands
+
+
+def wrap(line: str, words: Callable[[Command], list[str]]) -> str:
+    """The line with words(command), the launcher and its options as they are to be written, before
+    each command.
+    """
+    return " ; ".join(_wrapped(command, words(command)) for command in parse(line))
+
+
+def _wrapped(command: Command, words: list[str]) -> str:
+    """The path becomes an argument, where $ would be expanded; @'s name becomes an option."""
+    prefixes = command.prefixes.replace("@", "")
+    parts = list(words)
+    if command.argv0 is not None:
+        parts += ["--argv0", command.argv0]
+    # The path keeps its specifiers: only what is new at its place is escaped.
+    path = command.path.replace("$", "$$") if command.expands else command.path
+    parts += ["--", _quote_text(path), *([command.arguments] if command.arguments else [])]
+    return prefixes + " ".join(parts)
+
+
+def quote(word: str, *, expands: bool) -> str:
+    """A word that systemd reads as exactly this: specifiers, $ and quotes escaped."""
+    text = word.replace("%", "%%")
+    return _quote_text(text.replace("$", "$$") if expands else text)
+
+
+def _quote_text(text: str) -> str:
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    needs = not text or text == ";" or any(c in text for c in WHITESPACE + "\"'\\")
+    for name, character in (("n", "\n"), ("t", "\t"), ("r", "\r")):
+        plain = plain.replace(character, f"\\{name}")
+    return f'"{plain}"' if needs else plain
+
+
+def unquote(word: str) -> str:
+    """The text of a word: its quotes taken off, C escapes resolved. Raises ExecLineError."""
+    text, quote_mark, index = "", "", 0
+    while index < len(word):
+        character = word[index]
+        if character == "\\":
+            resolved, used = _escape(word[index + 1 :])
+            text += resolved
+            index += 1 + used
+            continue
+        if character == quote_mark:
+            quote_mark = ""
+        elif not quote_mark and character in "\"'":
+            quote_mark = character
+        else:
+            text += character
+        index += 1
+    return text
+
+
+def _escape(rest: str) -> tuple[str, int]:
+    """The character that a C escape stands for, and how many after the backslash it takes."""
+    if not rest:
+        raise ExecLineError("a backslash at the end")
+    if rest[0] in ESCAPES:
+        return ESCAPES[rest[0]], 1
+    length, base = DIGITS.get(rest[0], (3, 8))
+    digits = rest[1 : 1 + length] if base == 16 else rest[:length]
+    try:
+        number = int(digits, base)
+        # Beyond ASCII \x and octal mean bytes, which need not be characters.
+        if len(digits) == length and (number < 0x80 or rest[0] in "uU"):
+            return chr(number), len(digits) + (base == 16)
+    except (ValueError, OverflowError):
+        pass
+    raise ExecLineError(f"the escape \\{rest[:1]} cannot be kept")
+
+
+def next_word(text: str) -> tuple[str, str]:
+    """The first word as it is written, and what follows it. Raises ExecLineError."""
+    quote_mark, index = "", 0
+    while index < len(text):
+        character = text[index]
+        if character == "\\":
+            index += 1
+        elif character == quote_mark:
+            quote_mark = ""
+        elif not quote_mark and character in "\"'":
+            quote_mark = character
+        elif not quote_mark and character in WHITESPACE:
+            break
+        index += 1
+    if quote_mark:
+        raise ExecLineError(f"the quote {quote_mark} is not closed")
+    return text[:index], text[index:].lstrip(WHITESPACE)
+
+
+def _is_separator(text: str) -> bool:
+    return text[0] == ";" and (len(text) == 1 or text[1] in WHITESPACE)

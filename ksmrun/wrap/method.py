@@ -1,0 +1,78 @@
+"""Whether systemd itself sets a service's merge flag, or the launcher before its command. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ksmrun.model import Mechanism, MergeMode, Probe, Request, ThpMode
+from ksmrun.model.wrap import Method, UnitFacts
+from ksmrun.plan.mechanism import Choice, adds_vmas
+
+# The launcher's calls for a shared layout, of which @system-service has none.
+LAYOUT_CALLS = ("ptrace",)
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """The way, and why. refusal is set where it cannot be had: (what, to do)."""
+
+    method: Method
+    reason: str
+    refusal: tuple[str, str] | None = None
+
+
+def launcher_needed_for(request: Request, probe: Probe | None, choice: Choice) -> str | None:
+    """What MemoryKSM=yes cannot give; None where the bare flag is all that is wanted."""
+    if request.layout is not None:
+        return "a shared layout is the launcher's work"
+    if request.merge is not MergeMode.ON or request.thp is not ThpMode.KEEP:
+        return "--merge and --thp are the launcher's"
+    if request.require or request.verify:
+        return "--require and --verify are the launcher's"
+    if choice.mechanism is not Mechanism.PRCTL:
+        return choice.reason
+    if choice.obstacle is not None or adds_vmas(probe, choice):
+        return "this kernel needs more than the flag"
+    return None
+
+
+def choose_method(asked: Method, works: bool | None, needed: str | None) -> MethodChoice:
+    """works: whether a service with MemoryKSM=yes was seen to merge; None: it was not tried."""
+    if asked is Method.WRAPPER:
+        return MethodChoice(asked, "the launcher, as asked")
+    if needed is not None:
+        refusal = (f"MemoryKSM=yes is not enough: {needed}", "leave --method out")
+        chosen = MethodChoice(Method.WRAPPER, f"the launcher: {needed}")
+    elif works is None:
+        refusal = ("systemd cannot be asked whether MemoryKSM=yes works", "run this as root")
+        chosen = MethodChoice(Method.WRAPPER, "the launcher: MemoryKSM=yes could not be tried")
+    elif not works:
+        refusal = (
+            "a service with MemoryKSM=yes fails or does not merge with this systemd and kernel",
+            "leave --method out",
+        )
+        chosen = MethodChoice(Method.WRAPPER, "the launcher: MemoryKSM=yes does not work here")
+    else:
+        return MethodChoice(Method.MEMORY_KSM, "MemoryKSM=yes, which was tried and works here")
+    return chosen if asked is Method.AUTO else MethodChoice(asked, "as asked", refusal)
+
+
+def domain_source(unit: UnitFacts, *, selinux: bool) -> str | None:
+    """What gives the service a security domain at its exec: a launcher in between can lose it."""
+    profile, context = unit.value("AppArmorProfile"), unit.value("SELinuxContext")
+    if profile:
+        return f"AppArmorProfile={profile}"
+    if context:
+        return f"SELinuxContext={context}"
+    # By the type of the executable's file (init_t to the service's own).
+    return "SELinux" if selinux else None
+
+
+def denied_layout_calls(unit: UnitFacts) -> tuple[str, ...]:
+    """The calls of LAYOUT_CALLS that SystemCallFilter= denies; `systemctl show` lists names."""
+    text = unit.value("SystemCallFilter")
+    names = {word.partition(":")[0] for word in text.removeprefix("~").split()}
+    is_deny_list = text.startswith("~")
+    if not text:
+        return ()
+    return tuple(call for call in LAYOUT_CALLS if (call in names) is is_deny_list)

@@ -1,0 +1,49 @@
+"""Reading unit files as systemd does: the values of a setting in force (systemd.syntax(7))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+
+def values(texts: Iterable[str], section: str, key: str) -> tuple[str, ...]:
+    """All values of a list setting over these files; an empty one drops what came before."""
+    found: list[str] = []
+    for text in texts:
+        for where, name, value in assignments(text):
+            if (where, name) == (section, key):
+                found = [*found, value] if value else []
+    return tuple(found)
+
+
+def assignments(text: str) -> Iterator[tuple[str, str, str]]:
+    """Section, key and value of each assignment; a value keeps its quotes, specifiers and $VAR."""
+    section = ""
+    for line in _logical_lines(text):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1]
+        elif "=" in line:
+            key, _, value = line.partition("=")
+            yield section, key.strip(), value.strip()
+
+
+def _logical_lines(text: str) -> Iterator[str]:
+    """A backslash at the end goes on with the next line, comments between them left out."""
+    joined = ""
+    for raw in text.removeprefix("\ufeff").splitlines():
+        line = raw.lstrip(" \t\n\r")
+        if line.startswith(("#", ";")):
+            continue
+        line = joined + line
+        if _ends_in_backslash(line):
+            joined = line[:-1] + " "
+            continue
+        joined = ""
+        if stripped := line.strip():
+            yield stripped
+    if joined.strip():
+        yield joined.strip()
+
+
+def _ends_in_backslash(line: str) -> bool:
+    """One that is not escaped itself."""
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
