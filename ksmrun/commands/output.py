@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -73,10 +74,15 @@ def count(number: int | None) -> str:
     return "-" if number is None else str(number)
 
 
+def own_program() -> str:
+    """The path of the `ksmrun` that this is."""
+    beside = Path(sys.argv[0]).absolute().with_name("ksmrun")
+    return str(beside) if beside.is_file() else shutil.which("ksmrun") or "ksmrun"
+
+
 def sudo_line(arguments: list[str]) -> str:
     """This command for root: with its whole path, as sudo's own PATH lacks virtual environments."""
-    program = Path(sys.argv[0]).with_name("ksmrun")
-    return shlex.join(["sudo", str(program), *arguments])
+    return shlex.join(["sudo", own_program(), *arguments])
 
 
 def _printable(text: str) -> str:

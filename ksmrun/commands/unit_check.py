@@ -10,12 +10,12 @@ import psutil
 
 from ksmrun.commands.output import mib
 from ksmrun.commands.unit_plan import exec_values_of
-from ksmrun.facts.cgroup import members
+from ksmrun.facts.cgroup import members, payload
 from ksmrun.facts.host import read_host
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.text import read_text
 from ksmrun.model import KsmrunError
-from ksmrun.model.wrap import DROP_IN, LAUNCHER, UnitFacts
+from ksmrun.model.wrap import DROP_IN, LAUNCHER, OCI_RUNTIME, UnitFacts
 from ksmrun.observe.processes import read_process
 from ksmrun.wrap.dropin import fingerprint, written_fingerprint
 
@@ -55,7 +55,7 @@ def check_unit(systemd: Systemd, name: str) -> UnitCheck:
     if unit.value("LoadState") != "loaded":
         raise KsmrunError(f"{name}: {unit.value('LoadState')}", "look at the name")
     group = unit.value("ControlGroup")
-    pids = members(group) if group else ()
+    pids = payload(members(group)) if group else ()
     found = [_look_at(pid) for pid in pids]
     alive = [each for each in found if each is not None]
     merging = [profit for merges, profit in alive if merges]
@@ -105,6 +105,8 @@ def _look_at(pid: int) -> tuple[bool, int] | None:
 def _wrapped_by(unit: UnitFacts) -> str | None:
     if unit.value("MemoryKSM") == "yes":
         return "MemoryKSM=yes"
+    if any(f"--runtime={OCI_RUNTIME}" in command.argv for command in unit.commands):
+        return "ksmrun-oci"
     if any(command.argv[0] == str(LAUNCHER) for command in unit.commands):
         return "launcher"
     return None
@@ -115,7 +117,9 @@ def _problems(
 ) -> list[tuple[str, str]]:
     problems = []
     restart = f"systemctl {'--user ' if systemd.user else ''}restart {unit.name}"
-    own = f"ksmrun wrap unit {'--user ' if systemd.user else ''}--now {unit.name}"
+    source = unit.value("SourcePath")
+    what = f"quadlet {Path(source).name}" if source.endswith(".container") else f"unit {unit.name}"
+    own = f"ksmrun wrap {what} {'--user ' if systemd.user else ''}--now"
     if wrapped_by is None:
         problems.append((f"{unit.name} is not wrapped", own))
     elif processes == 0:

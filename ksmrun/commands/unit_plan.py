@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.commands.guarding import judge_target
+from ksmrun.commands.output import own_program
 from ksmrun.facts.domain import selinux_enabled
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.systemd import Systemd
@@ -97,10 +97,13 @@ def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains
     exec_values = exec_values_of(unit)
     if not exec_values:
         raise KsmrunError(f"{unit.name} has no ExecStart=", "there is nothing to wrap in it")
-    key = None
-    if options.layout is LayoutMode.SHARED:
-        group_label(keys_folder(), options.layout_group)
-        key = KeyPlace(options.layout_group, systemd.user)
+    if all(command.path.endswith("/true") for command in map(unwrapped, unit.commands)):
+        instances = unit.name.replace(".service", "@*.service")
+        raise KsmrunError(
+            f"{unit.name} runs only {unit.commands[0].path}: it stands for other units",
+            f"wrap those: systemctl list-units '{instances}'",
+        )
+    key, layout_notes = _key(unit, options, user=systemd.user)
     request, target = _request(unit, options, key)
     probe = cached_probe()
     shim = shim_path(target, LIBEXEC)
@@ -111,7 +114,7 @@ def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains
     chosen = choose_method(options.method, works, needed)
     if chosen.refusal is not None:
         raise KsmrunError(*chosen.refusal)
-    notes = [f"{unit.name}: {chosen.reason}"]
+    notes = [f"{unit.name}: {chosen.reason}", *layout_notes]
     source = None
     launcher_options: list[str] = []
     if chosen.method is Method.WRAPPER:
@@ -127,7 +130,6 @@ def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains
         words = plan.argv[1 : plan.argv.index(b"--")]
         # The key's place is written with systemd's specifiers.
         launcher_options = [os.fsdecode(w) for w in words if not w.startswith(b"--layout-key=")]
-        notes += _layout_notes(unit, key)
     scope = "--user " if systemd.user else ""
     try:
         text = render(unit, chosen.method, exec_values, launcher_options, key, scope)
@@ -140,7 +142,7 @@ def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains
         user=systemd.user,
         method=chosen.method,
         text=text,
-        key_text=None if key is None else key_unit(_own_command(), key),
+        key_text=None if key is None else key_unit(own_program(), key),
         notes=tuple(notes),
         domain_source=source,
     )
@@ -158,9 +160,11 @@ def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
 def _refuse_unusable(unit: UnitFacts) -> None:
     state = unit.value("LoadState")
     if state != "loaded":
+        # D-Bus name, then the sentence in quotes.
+        said = unit.value("LoadError").partition(" ")[2].strip('"')
         raise KsmrunError(
-            f"{unit.name}: {state or 'unknown'} {unit.value('LoadError')}".rstrip(" \"'"),
-            "look at the name: systemctl list-unit-files '*.service'",
+            f"{unit.name}: {said or state}",
+            "look at its name and files: systemctl list-unit-files '*.service'",
         )
     if unit.value("Transient") == "yes":
         raise KsmrunError(
@@ -216,18 +220,16 @@ def _request(
     return request, look_at(os.fsencode(seen), {b"PATH": SEARCH_PATH})
 
 
-def _layout_notes(unit: UnitFacts, key: KeyPlace | None) -> list[str]:
-    if key is None:
-        return []
+def _key(unit: UnitFacts, options: Options, *, user: bool) -> tuple[KeyPlace | None, list[str]]:
+    """Where the group's key lies, if the service can have its layout, and what to say of it."""
+    if options.layout is not LayoutMode.SHARED:
+        return None, []
+    group_label(keys_folder(), options.layout_group)
     denied = denied_layout_calls(unit)
     if not denied:
-        return []
-    return [
-        f"SystemCallFilter= denies {', '.join(denied)}, so the service keeps the kernel's layout; "
-        f"to do: SystemCallFilter={' '.join(denied)} in a drop-in, if that may be"
-    ]
-
-
-def _own_command() -> str:
-    """This very ksmrun: it makes the keys at boot."""
-    return str(Path(sys.argv[0]).absolute().with_name("ksmrun"))
+        return KeyPlace(options.layout_group, user), []
+    what = f"SystemCallFilter= of {unit.name} denies {', '.join(denied)}, which a layout needs"
+    todo = f"allow it (SystemCallFilter={' '.join(denied)} in a drop-in), and wrap it again"
+    if options.require:
+        raise KsmrunError(what, todo)
+    return None, [f"{what}: it keeps the kernel's; to do: {todo}"]

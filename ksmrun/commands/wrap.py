@@ -7,7 +7,7 @@ import importlib
 import typer
 
 # Each module of ksmrun.commands has register(group). In the order of the help.
-COMMANDS = ("wrap_install", "wrap_unit", "wrap_list")
+COMMANDS = ("wrap_install", "wrap_unit", "wrap_quadlet", "wrap_list")
 
 
 def register(app: typer.Typer) -> None:

@@ -8,14 +8,20 @@ from typing import Annotated
 import typer
 
 from ksmrun.commands.output import print_json, say
+from ksmrun.commands.unit_apply import (
+    apply,
+    instances,
+    journal,
+    later,
+    refuse_failed,
+    take_away,
+    unit_folder,
+)
 from ksmrun.commands.unit_check import check_unit, describe
 from ksmrun.commands.unit_plan import Options, UnitPlan, plan_unit, unit_name
 from ksmrun.facts.domain import domain_of
 from ksmrun.facts.systemd import Systemd
-from ksmrun.facts.text import read_text
-from ksmrun.host.keys import keys_folder
-from ksmrun.host.ours import is_foreign, remove_ours, write_ours
-from ksmrun.host.services import reload_manager, restart
+from ksmrun.host.services import restart
 from ksmrun.model import (
     KsmrunError,
     LayoutMode,
@@ -25,10 +31,9 @@ from ksmrun.model import (
     ThpMode,
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, Method
-from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace, unwrapped
+from ksmrun.wrap.dropin import KEY_UNIT, unwrapped
 
 SCHEMA = "ksmrun-wrap-unit-1"
-SYSTEM_FOLDER = Path("/etc/systemd/system")
 
 
 def register(group: typer.Typer) -> None:
@@ -107,47 +112,24 @@ def unit(
 
 def files_of(plan: UnitPlan) -> list[tuple[Path, str]]:
     """All that is written, what is needed first first."""
-    folder = _folder(plan.user)
+    folder = unit_folder(user=plan.user)
     drop_in = (folder / f"{plan.unit.name}.d" / DROP_IN, plan.text)
     return [drop_in] if plan.key_text is None else [(folder / KEY_UNIT, plan.key_text), drop_in]
 
 
-def _folder(user: bool) -> Path:
-    return Path.home() / ".config/systemd/user" if user else SYSTEM_FOLDER
-
-
 def _write(systemd: Systemd, plan: UnitPlan, *, now: bool) -> None:
-    instances = _instances(systemd, plan.unit.name) if now else []
-    domains = {instance: _domain(systemd, instance) for instance in instances}
-    files = files_of(plan)
-    before = {file: read_text(file) for file, _ in files}
-    for file, _ in files:
-        if is_foreign(file):
-            raise KsmrunError(f"{file} is not ours", "move it away, or add the lines there")
-    try:
-        for file, text in files:
-            write_ours(file, text)
-        reload_manager(systemd)
-        _compare(systemd, plan)
-        for instance in instances:
-            restart(systemd, instance)
-            _judge(systemd, plan, instance, domains[instance])
-    except (KsmrunError, KeyboardInterrupt):
-        _take_back(systemd, before, instances)
-        raise
+    name = plan.unit.name
+    services = instances(systemd, name) if now else []
+    domains = {service: _domain(systemd, service) for service in services}
+    apply(
+        systemd,
+        files_of(plan),
+        compare=lambda: _compare(systemd, plan),
+        services=services,
+        judge=lambda service: _judge(systemd, plan, service, domains[service]),
+    )
     if not now:
-        scope = "".join(f"{word} " for word in systemd.scope)
-        print(f"written; it counts from the next start: systemctl {scope}restart {plan.unit.name}")
-
-
-def _instances(systemd: Systemd, name: str) -> list[str]:
-    """What runs by this name: of a template, all its instances."""
-    if "@." not in name:
-        return [name]
-    options = ("--plain", "--no-legend", "--state=active")
-    pattern = name.replace("@.", "@*.")
-    text = systemd.succeed("systemctl", "list-units", *options, "--", pattern)
-    return [line.split()[0] for line in text.splitlines()]
+        print(later(systemd, name))
 
 
 def _domain(systemd: Systemd, name: str) -> str | None:
@@ -172,11 +154,7 @@ def _compare(systemd: Systemd, plan: UnitPlan) -> None:
 def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> None:
     """Raises KsmrunError where it does not run, or in another security domain than before."""
     found = check_unit(systemd, name)
-    if found.state in ("failed", "activating"):
-        raise KsmrunError(
-            f"{name} does not start wrapped ({found.result}); it has back what it had",
-            f"look at: journalctl {'--user ' if systemd.user else ''}-u {name}",
-        )
+    refuse_failed(systemd, found)
     if plan.domain_source and domain and found.main_pid and domain_of(found.main_pid) != domain:
         raise KsmrunError(
             f"{name} ran as {domain}, and wrapped as {domain_of(found.main_pid)}"
@@ -187,48 +165,21 @@ def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> N
         print(line)
 
 
-def _take_back(systemd: Systemd, before: dict[Path, str | None], instances: list[str]) -> None:
-    """As it was before, the running services included."""
-    for file, text in before.items():
-        if text is None:
-            remove_ours(file)
-        else:
-            write_ours(file, text)
-    reload_manager(systemd)
-    for instance in instances:
-        systemd.call("systemctl", "restart", "--", instance)
-
-
 def _remove(systemd: Systemd, name: str, *, now: bool) -> None:
     canonical = name if "@." in name else systemd.show(name).get("Id", name)
     # It may be gone, or have another name now.
-    removed = [path for each in {name, canonical} for path in _remove_files(systemd, each)]
+    folder = unit_folder(user=systemd.user)
+    drop_ins = [folder / f"{each}.d" / DROP_IN for each in dict.fromkeys((name, canonical))]
+    removed = take_away(systemd, drop_ins)
     if not removed:
         raise KsmrunError(f"{name} is not wrapped by ksmrun", "see `ksmrun wrap list`")
-    reload_manager(systemd)
     for path in removed:
         print(f"{path} deleted")
-    if now:
-        restart(systemd, canonical)
-    else:
-        print(f"it counts from the next start: systemctl restart {canonical}")
-
-
-def _remove_files(systemd: Systemd, name: str) -> list[Path]:
-    """The drop-in, and the key's unit and the keys themselves with the last that wants them."""
-    folder = _folder(systemd.user)
-    removed = []
-    if remove_ours(folder / f"{name}.d" / DROP_IN):
-        removed.append(folder / f"{name}.d" / DROP_IN)
-    wanted = "\n".join(file.read_text() for file in folder.glob(f"*.d/{DROP_IN}"))
-    keys = keys_folder() / "units"
-    for file in keys.glob("*.key"):
-        if KeyPlace(file.stem, systemd.user).unit not in wanted:
-            systemd.call("systemctl", "stop", "--", KeyPlace(file.stem, systemd.user).unit)
-            file.unlink(missing_ok=True)
-    if KEY_UNIT.partition("@")[0] not in wanted and remove_ours(folder / KEY_UNIT):
-        removed.append(folder / KEY_UNIT)
-    return removed
+    for service in instances(systemd, canonical) if now else []:
+        if not restart(systemd, service):
+            raise KsmrunError(f"{service} does not start", journal(systemd, service))
+    if not now:
+        print(later(systemd, canonical))
 
 
 def _check(systemd: Systemd, name: str, *, as_json: bool) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ksmrun.facts.text import read_text
+
+# With --cgroups=split, which Quadlet uses.
+PAYLOAD = "/libpod-payload-"
 
 
 def members(group: str, root: Path = Path("/")) -> tuple[int, ...]:
@@ -17,6 +21,12 @@ def members(group: str, root: Path = Path("/")) -> tuple[int, ...]:
         if folder.name.isdigit() and _is_in(read_text(folder / "cgroup") or "", group):
             found.append(int(folder.name))
     return tuple(sorted(found))
+
+
+def payload(pids: Iterable[int], root: Path = Path("/")) -> tuple[int, ...]:
+    """Of a service that runs a container of Podman's, the container's own: not conmon."""
+    marked = {pid: PAYLOAD in (read_text(root / f"proc/{pid}/cgroup") or "") for pid in pids}
+    return tuple(pid for pid, inside in marked.items() if inside or not any(marked.values()))
 
 
 def _is_in(text: str, group: str) -> bool:

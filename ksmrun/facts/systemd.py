@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import string
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import ExecCommand, UnitFacts
@@ -99,32 +100,23 @@ class Systemd:
         )
 
     def commands(self, name: str) -> tuple[ExecCommand, ...]:
-        """ExecStart as systemd understood it. Raises KsmrunError."""
-        try:
-            # Since systemd 243.
-            items = self._property(name, "ExecStartEx")
-        except KsmrunError:
-            items = self._property(name, "ExecStart")
-        return tuple(ExecCommand(item[0], tuple(item[1]), _flags(item[2])) for item in items)
+        """ExecStart as systemd understood it. Raises KsmrunError.
 
-    def _property(self, name: str, key: str) -> list[Any]:
+        busctl tells words apart, but a user's manager often has no bus; before systemd 243 there is
+        no ExecStartEx.
+        """
         path = f"/org/freedesktop/systemd1/unit/{_label(name)}"
-        arguments = ["get-property", SERVICE, path, f"{SERVICE}.Service", key]
-        text = self.succeed("busctl", *self._address(), "--json=short", *arguments)
-        try:
-            items = json.loads(text)["data"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise KsmrunError(
-                f"busctl's answer is not understood: {text!r}", "report it"
-            ) from error
-        return list(items)
-
-    def _address(self) -> list[str]:
-        """Without a bus daemon the manager has a socket of its own."""
-        runtime = os.environ.get("XDG_RUNTIME_DIR", "/run/user/none") if self.user else "/run"
-        bus = Path(runtime) / ("bus" if self.user else "dbus/system_bus_socket")
-        private = Path(runtime) / "systemd/private"
-        return [] if bus.exists() else [f"--address=unix:path={private}"]
+        where = ("get-property", SERVICE, path, f"{SERVICE}.Service", "ExecStartEx")
+        done = self.call("busctl", "--json=short", *where)
+        if done.returncode == 0:
+            with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
+                items = json.loads(done.stdout)["data"]
+                return tuple(ExecCommand(i[0], tuple(i[1]), tuple(sorted(i[2]))) for i in items)
+        text = self.succeed("systemctl", "show", "-p", "ExecStart,ExecStartEx", "--", name)
+        found = re.findall(r"^ExecStartEx=(.*)", text, re.MULTILINE)
+        return tuple(
+            map(_shown_command, found or re.findall(r"^ExecStart=(.*)", text, re.MULTILINE))
+        )
 
     def memory_ksm_works(self) -> bool | None:
         """Whether a service with MemoryKSM=yes starts, and merges; None where it cannot be tried.
@@ -146,11 +138,12 @@ def _normal(text: str) -> str:
     return "\n".join(": ".join(line.replace(":", " ").split()) for line in text.splitlines())
 
 
-def _flags(value: object) -> tuple[str, ...]:
-    """ExecStart has a boolean in the place of ExecStartEx's words."""
-    if isinstance(value, bool):
-        return ("ignore-failure",) if value else ()
-    return tuple(sorted(map(str, value))) if isinstance(value, list) else ()
+def _shown_command(text: str) -> ExecCommand:
+    """`{ path=P ; argv[]=W W ; flags=F F ; ...`: words with blanks cannot be told apart here."""
+    fields = dict(part.partition("=")[::2] for part in text.strip("{ }").split(" ; "))
+    flags = fields.get("flags", "ignore-failure" if fields.get("ignore_errors") == "yes" else "")
+    argv = tuple(fields.get("argv[]", "").split(" "))
+    return ExecCommand(fields.get("path", ""), argv, tuple(sorted(flags.split())))
 
 
 def _label(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import re
 from collections.abc import Iterator
@@ -49,8 +50,9 @@ def _files(root: Path) -> Iterator[Path]:
         singles += [below / file for file in HOME_OTHERS]
     yield from singles
     for place in places:
-        # Errors of a folder that may not be read are left out by rglob.
-        yield from place.rglob("*")
+        # What may not be read is left out: another user sees it.
+        for folder, _, names in os.walk(place):
+            yield from (Path(folder) / name for name in names)
 
 
 def _look_at(file: Path) -> Wrap | None:

@@ -19,12 +19,14 @@ def reload_manager(systemd: Systemd) -> None:
     systemd.succeed("systemctl", "daemon-reload")
 
 
-def restart(systemd: Systemd, name: str) -> None:
-    """Starts the service anew, and waits until its command was executed. Raises KsmrunError."""
-    systemd.succeed("systemctl", "restart", "--", name)
+def restart(systemd: Systemd, name: str) -> bool:
+    """Starts the service anew, and waits until its command was executed. False where it failed."""
+    if systemd.call("systemctl", "restart", "--", name).returncode != 0:
+        return False
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline and not _is_settled(systemd, name):
         time.sleep(POLL_SECONDS)
+    return True
 
 
 def _is_settled(systemd: Systemd, name: str) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 # host has (FHS 3.0, 4.9: /usr/local is the administrator's).
 LIBEXEC = Path("/usr/local/libexec/ksmrun")
 LAUNCHER = LIBEXEC / "ksmrun-exec"
+# In the place of the container runtime: it puts the launcher into the containers that ask.
+OCI_RUNTIME = LIBEXEC / "ksmrun-oci"
 # How the first line of each file begins that ksmrun writes beside a user's own.
 HEADER_MARK = "# Written by `ksmrun "
 # After all others in its folder: drop-ins are read in the order of their names (systemd.unit(5)).

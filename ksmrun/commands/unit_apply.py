@@ -1,0 +1,124 @@
+"""What `ksmrun wrap unit` and `quadlet` share: writing drop-ins so that all can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ksmrun.commands.unit_check import UnitCheck
+from ksmrun.facts.systemd import Systemd
+from ksmrun.facts.text import read_text
+from ksmrun.host.keys import keys_folder
+from ksmrun.host.ours import is_foreign, remove_ours, write_ours
+from ksmrun.host.services import reload_manager, restart
+from ksmrun.model import KsmrunError
+from ksmrun.model.wrap import DROP_IN
+from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace
+
+# Below each: NAME.service.d and NAME.container.d.
+SYSTEM_FOLDERS = (Path("/etc/systemd/system"), Path("/etc/containers/systemd"))
+USER_FOLDERS = (Path(".config/systemd/user"), Path(".config/containers/systemd"))
+
+
+def unit_folder(*, user: bool) -> Path:
+    """Where the administrator's, or a user's, own units lie (systemd.unit(5))."""
+    return Path.home() / USER_FOLDERS[0] if user else SYSTEM_FOLDERS[0]
+
+
+def quadlet_folder(*, user: bool) -> Path:
+    """The same for Quadlet's files (podman-systemd.unit(5))."""
+    return Path.home() / USER_FOLDERS[1] if user else SYSTEM_FOLDERS[1]
+
+
+def apply(
+    systemd: Systemd,
+    files: Sequence[tuple[Path, str]],
+    *,
+    compare: Callable[[], None],
+    services: Sequence[str],
+    judge: Callable[[str], None],
+) -> None:
+    """Writes the files, and restarts the services.
+
+    Where compare(), a start or judge(service) raises KsmrunError, files and services are as before.
+    """
+    before = {file: read_text(file) for file, _ in files}
+    for file, _ in files:
+        if is_foreign(file):
+            raise KsmrunError(f"{file} is not ours", "move it away, or add the lines there")
+    try:
+        for file, text in files:
+            write_ours(file, text)
+        reload_manager(systemd)
+        compare()
+        for service in services:
+            if not restart(systemd, service):
+                raise KsmrunError(
+                    f"{service} does not start wrapped; it has back what it had",
+                    journal(systemd, service),
+                )
+            judge(service)
+    except (KsmrunError, KeyboardInterrupt):
+        for file, old_text in before.items():
+            if old_text is None:
+                remove_ours(file)
+            else:
+                write_ours(file, old_text)
+        reload_manager(systemd)
+        for service in services:
+            systemd.call("systemctl", "restart", "--", service)
+        raise
+
+
+def refuse_failed(systemd: Systemd, found: UnitCheck) -> None:
+    """Raises KsmrunError where the service is not up."""
+    if found.state in ("failed", "activating"):
+        raise KsmrunError(
+            f"{found.name} does not start wrapped ({found.result}); it has back what it had",
+            journal(systemd, found.name),
+        )
+
+
+def journal(systemd: Systemd, name: str) -> str:
+    """Where the reason stands."""
+    return f"look at: journalctl {'--user ' if systemd.user else ''}-u {name}"
+
+
+def take_away(systemd: Systemd, drop_ins: Sequence[Path]) -> list[Path]:
+    """Deletes these, and with the last that wants a group's key also what made it.
+
+    Returns what was deleted.
+    """
+    removed = [path for path in drop_ins if remove_ours(path)]
+    folder = unit_folder(user=systemd.user)
+    wanted = "".join(
+        read_text(file) or ""
+        for place in (folder, quadlet_folder(user=systemd.user))
+        for file in place.glob(f"*.d/{DROP_IN}")
+    )
+    for key in (keys_folder() / "units").glob("*.key"):
+        unit = KeyPlace(key.stem, systemd.user).unit
+        if unit not in wanted:
+            systemd.call("systemctl", "stop", "--", unit)
+            key.unlink(missing_ok=True)
+    if KEY_UNIT.partition("@")[0] not in wanted and remove_ours(folder / KEY_UNIT):
+        removed.append(folder / KEY_UNIT)
+    if removed:
+        reload_manager(systemd)
+    return removed
+
+
+def instances(systemd: Systemd, name: str) -> list[str]:
+    """What runs by this name: of a template, all its instances."""
+    if "@." not in name:
+        return [name]
+    options = ("--plain", "--no-legend", "--state=active")
+    pattern = name.replace("@.", "@*.")
+    text = systemd.succeed("systemctl", "list-units", *options, "--", pattern)
+    return [line.split()[0] for line in text.splitlines()]
+
+
+def later(systemd: Systemd, name: str) -> str:
+    """What is left to do without --now."""
+    scope = "".join(f"{word} " for word in systemd.scope)
+    return f"it counts from the next start; to do: systemctl {scope}restart {name}"

@@ -1,0 +1,151 @@
+"""`ksmrun wrap quadlet`: a drop-in that starts a container of Podman's Quadlet merged."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.output import own_program, print_json
+from ksmrun.commands.unit_apply import (
+    apply,
+    journal,
+    later,
+    quadlet_folder,
+    refuse_failed,
+    take_away,
+    unit_folder,
+)
+from ksmrun.commands.unit_check import check_unit, describe
+from ksmrun.facts.systemd import Systemd
+from ksmrun.host.keys import group_label, keys_folder
+from ksmrun.host.libexec import refuse_unsafe
+from ksmrun.host.services import restart
+from ksmrun.model import KsmrunError, LayoutMode
+from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
+from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace, key_unit
+from ksmrun.wrap.quadlet import render
+
+SCHEMA = "ksmrun-wrap-unit-1"
+
+
+def register(group: typer.Typer) -> None:
+    """Adds the command."""
+    group.command("quadlet", epilog="Example: sudo ksmrun wrap quadlet --now web.container")(
+        quadlet
+    )
+
+
+def quadlet(
+    name: Annotated[str, typer.Argument(metavar="NAME.container", help="A file of Quadlet's.")],
+    show: Annotated[
+        bool, typer.Option("--print", help="Show the drop-in, and change nothing.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the drop-in away.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Does the container merge? Exit code 1 if it does not."),
+    ] = False,
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now", help="Restart it. If it does not start so, it gets back what it had."
+        ),
+    ] = False,
+    user: Annotated[bool, typer.Option("--user", help="A container of your own.")] = False,
+    require: Annotated[
+        bool, typer.Option("--require", help="Do not start the container unmerged.")
+    ] = False,
+    layout: Annotated[LayoutMode, typer.Option(help="As for `ksmrun run`.")] = LayoutMode.RANDOM,
+    layout_group: Annotated[
+        str, typer.Option(metavar="NAME", help="As for `ksmrun run`.")
+    ] = "default",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --check: print one JSON object.")
+    ] = False,
+) -> None:
+    """Start a container of Quadlet's merged, by the runtime ksmrun-oci. Image and file stay.
+
+    Podman reads drop-ins of .container files since 5.0.
+    """
+    if sum((show, remove, check)) > 1:
+        raise KsmrunError("--print, --remove and --check exclude each other", "give one of them")
+    systemd = Systemd(user)
+    file = name if name.endswith(".container") else f"{name}.container"
+    if "/" in file:
+        raise KsmrunError(f"{file} is a path", "give the name of the file alone")
+    drop_in = quadlet_folder(user=user) / f"{file}.d" / DROP_IN
+    service = f"{file.removesuffix('.container')}.service"
+    if check:
+        _check(systemd, service, as_json=as_json)
+        return
+    if remove:
+        _remove(systemd, drop_in, service, now=now)
+        return
+    key = None
+    if layout is LayoutMode.SHARED:
+        group_label(keys_folder(), layout_group)
+        key = KeyPlace(layout_group, user)
+    text = render(file, key, "--user " if user else "", require=require)
+    files = [(drop_in, text)]
+    if key is not None:
+        files.insert(0, (unit_folder(user=user) / KEY_UNIT, key_unit(own_program(), key)))
+    for path, content in files:
+        print(f"# {path}\n{content}", end="")
+    if not show:
+        _write(systemd, service, files, now=now)
+
+
+def _write(systemd: Systemd, service: str, files: list[tuple[Path, str]], *, now: bool) -> None:
+    if not os.access(OCI_RUNTIME, os.X_OK):
+        raise KsmrunError(f"{OCI_RUNTIME} is not there", "first: sudo ksmrun wrap install")
+    refuse_unsafe()
+    if systemd.show(service).get("LoadState") != "loaded":
+        raise KsmrunError(
+            f"there is no {service}",
+            "look at what Quadlet makes: /usr/lib/systemd/system-generators/podman-system-generator"
+            f" {'--user ' if systemd.user else ''}--dryrun",
+        )
+
+    def compare() -> None:
+        if not any(f"--runtime={OCI_RUNTIME}" in each.argv for each in systemd.commands(service)):
+            lines = " ".join(files[-1][1].splitlines()[-2:])
+            raise KsmrunError(
+                "Quadlet does not read the drop-in: Podman before 5.0; all was taken back",
+                f"add to the file itself, below [Container]: {lines}",
+            )
+
+    def judge(name: str) -> None:
+        found = check_unit(systemd, name)
+        refuse_failed(systemd, found)
+        for line in describe(found):
+            print(line)
+
+    apply(systemd, files, compare=compare, services=[service] if now else [], judge=judge)
+    if not now:
+        print(later(systemd, service))
+
+
+def _remove(systemd: Systemd, drop_in: Path, service: str, *, now: bool) -> None:
+    removed = take_away(systemd, [drop_in])
+    if not removed:
+        raise KsmrunError(f"{drop_in} is not there", "see `ksmrun wrap list`")
+    for path in removed:
+        print(f"{path} deleted")
+    if not now:
+        print(later(systemd, service))
+    elif not restart(systemd, service):
+        raise KsmrunError(f"{service} does not start", journal(systemd, service))
+
+
+def _check(systemd: Systemd, service: str, *, as_json: bool) -> None:
+    found = check_unit(systemd, service)
+    if as_json:
+        print_json(SCHEMA, **found.fields())
+    else:
+        for line in describe(found):
+            print(line)
+    if not found.merges:
+        raise typer.Exit(1)

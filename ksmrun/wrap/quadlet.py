@@ -1,0 +1,29 @@
+"""The drop-in that wraps a container of Podman's Quadlet (podman-systemd.unit(5))."""
+
+from __future__ import annotations
+
+from ksmrun.model.wrap import OCI_RUNTIME
+from ksmrun.wrap.dropin import KeyPlace
+from ksmrun.wrap.header import header
+
+
+def render(file: str, key: KeyPlace | None, scope: str, *, require: bool) -> str:
+    """The drop-in: another runtime, which puts the launcher before whatever the image starts.
+
+    So an update of the image may change its entrypoint. PodmanArgs= comes after `podman run`, where
+    --runtime is understood too. scope: "--user " for a user's manager.
+    """
+    annotations = ["Annotation=ksmrun.merge=on"]
+    if require:
+        annotations.append("Annotation=ksmrun.require=true")
+    unit = []
+    if key is not None:
+        annotations += [
+            "Annotation=ksmrun.layout=shared",
+            f"Annotation=ksmrun.layout-group={key.group}",
+        ]
+        unit = ["[Unit]", f"Wants={key.unit}", f"After={key.unit}"]
+    remove = f"{'' if scope else 'sudo '}ksmrun wrap quadlet {scope}--remove {file}"
+    lines = [*unit, "[Container]", f"PodmanArgs=--runtime={OCI_RUNTIME}", *annotations]
+    what = "it is started with its memory merged"
+    return header(f"wrap quadlet {scope}{file}", what, remove) + "\n".join(lines) + "\n"
