@@ -39,7 +39,8 @@ rm -rf work/work/incompat
 mount -t overlay -o "volatile,lowerdir=$LOWER,upperdir=upper,workdir=work" overlay merged || exit
 exec systemd-nspawn --quiet --boot --directory=merged --register=no --keep-unit --console=pipe \
     --notify-ready=yes --private-network --hostname=guest --machine="$NAME" \
-    --bind-ro="$INSTALLED:/opt/ksmrun/ksmrun" --bind-ro="$PACKAGES:/opt/packages" --bind="$SHARED"
+    --bind-ro="$INSTALLED:/opt/ksmrun/ksmrun" --bind-ro="$PACKAGES:/opt/packages" \\
+    --bind="$PWD/shared:/shared"
 """
 
 # systemd-nspawn is PID 1 of a namespace around the guest's, so that nothing outlives it.
@@ -79,7 +80,7 @@ class Guest:
 
     @property
     def shared(self) -> Path:
-        """A folder that is at the same path inside."""
+        """A folder that is /shared inside, for all."""
         return self.folder / "shared"
 
     @property
@@ -104,7 +105,6 @@ class Guest:
                 "LOWER": str(self.lower),
                 "INSTALLED": str(Path(ksmrun.__file__).parent),
                 "PACKAGES": str(packages(self.lower)),
-                "SHARED": str(self.shared),
             }
             self.process = subprocess.Popen(
                 [*UNSHARE, START, "guest", *map(str, hierarchies())],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import socket
 import struct
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 TIMEOUT_SECONDS = 10
 
@@ -30,15 +30,14 @@ def postgresql() -> str:
 
 def php() -> str:
     """FastCGI: a responder's begin, its parameters and the empty end of both streams."""
-    (path,) = glob.glob("/run/php/php8*-fpm.sock")
-    with open("/tmp/answer.php", "w") as script:
-        script.write("<?php echo 'PHP answers ', 6 * 7;")
+    (path,) = Path("/run/php").glob("php8*-fpm.sock")
+    Path("/tmp/answer.php").write_text("<?php echo 'PHP answers ', 6 * 7;")
     values = {"SCRIPT_FILENAME": "/tmp/answer.php", "REQUEST_METHOD": "GET"}
     texts = [(key.encode(), value.encode()) for key, value in values.items()]
     parameters = b"".join(bytes([len(key), len(value)]) + key + value for key, value in texts)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIMEOUT_SECONDS)
-        connection.connect(path)
+        connection.connect(str(path))
         for kind, content in ((1, struct.pack(">HB5x", 1, 0)), (4, parameters), (4, b""), (5, b"")):
             connection.sendall(struct.pack(">BBHHBx", 1, kind, 1, len(content), 0) + content)
         answer = b""

@@ -18,7 +18,7 @@ VOLATILE = re.compile(
     r"|Effective.*)|Effective.*|CPUUsage.*|IO.*|IP.*|TasksCurrent|StatusText|NRestarts|Job"
     r"|.*FileDescriptor.*|StatusErrno|ManagedOOM.*|ControlGroupId|ExecMainHandoff.*|Watchdog.*)"
 )
-RUN = re.compile(r" ; (start_time|stop_time|pid|code|status)=[^;}]*")
+RUN = re.compile(r" ?; (start_time|stop_time|pid|code|status)=[^;}]*")
 
 
 def merges(pid: int) -> bool:
@@ -60,7 +60,11 @@ def shown(guest: Guest, unit: str) -> dict[str, str]:
     """`systemctl show` of it, without what each start changes."""
     text = guest.run("systemctl", "show", "--all", "--", unit).stdout
     pairs = (line.partition("=") for line in text.splitlines())
-    return {key: RUN.sub("", value) for key, _, value in pairs if not VOLATILE.fullmatch(key)}
+    steady = ((key, RUN.sub("", value)) for key, _, value in pairs if not VOLATILE.fullmatch(key))
+    # Lists of units have no order of their own.
+    return {
+        key: " ".join(sorted(value.split())) if key.istitle() else value for key, value in steady
+    }
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:

@@ -1,0 +1,77 @@
+"""What a program sees of its command line, environment and process: the same, wrapped or not."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from .boot import Guest
+from .conftest import USER
+from .lines import PATHS, SETTINGS, line
+from .look import comparable
+
+FOLDER = Path("etc/systemd/system")
+LINES = 100
+USERS = {
+    "root": "",
+    "user": f"User=user{USER}\nAmbientCapabilities=CAP_NET_BIND_SERVICE\nUMask=0027\n",
+    "hardened": f"User=user{USER}\nNoNewPrivileges=yes\nSystemCallFilter=@system-service\n"
+    "SystemCallErrorNumber=EPERM\n"
+    "MemoryDenyWriteExecute=yes\nCapabilityBoundingSet=CAP_CHOWN CAP_KILL\nLimitNOFILE=300:400\n"
+    "ProtectSystem=strict\nPrivateDevices=yes\nRestrictAddressFamilies=AF_UNIX\nNice=3\n",
+}
+
+
+def put(guest: Guest, name: str, text: str) -> None:
+    file = guest.root / FOLDER / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+
+
+def results(guest: Guest, unit: str, pattern: str) -> dict[str, str]:
+    """Runs it once, and takes what it wrote."""
+    guest.run("systemctl", "start", "--", unit)
+    found = {}
+    for file in sorted(guest.shared.glob(pattern)):
+        found[file.name] = file.read_text()
+        file.unlink()
+    guest.run("systemctl", "stop", "--", unit)
+    return found
+
+
+def assert_same(direct: dict[str, str], wrapped: dict[str, str]) -> None:
+    assert wrapped.keys() == direct.keys()
+    for name in direct:
+        texts = [json.dumps(comparable(text), indent=1) for text in (direct[name], wrapped[name])]
+        difference = "\n".join(difflib.unified_diff(*(text.splitlines() for text in texts), n=0))
+        assert not difference, f"{name}\n{difference}"
+        assert json.loads(direct[name])["merge"] == 0
+        assert json.loads(wrapped[name])["merge"] == 1
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("unit", ["sweep.service", "sweep@in-st\\x20ance.service"])
+def test_generated_lines(guest: Guest, unit: str, user: str) -> None:
+    """As many commands of one oneshot, each with prefixes, quotes, specifiers and variables."""
+    for path in PATHS.values():
+        target = guest.root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            target.hardlink_to(guest.root / "usr/local/bin/see")
+    random = Random(f"{guest.version} {unit} {user}")
+    values = [line(random, f"/shared/sweep-{i}.json") for i in range(LINES)]
+    text = f"[Service]\nType=oneshot\nRemainAfterExit=yes\n{USERS[user]}{SETTINGS}"
+    template = "sweep@.service" if "@" in unit else unit
+    put(guest, template, text + "".join(f"ExecStart={value}\n" for value in values))
+    guest.run("systemctl", "daemon-reload")
+    direct = results(guest, unit, "sweep-*.json")
+    assert len(direct) == LINES
+    guest.run("ksmrun", "wrap", "unit", "--method=wrapper", template)
+    try:
+        assert_same(direct, results(guest, unit, "sweep-*.json"))
+    finally:
+        guest.run("ksmrun", "wrap", "unit", "--remove", template)
