@@ -63,7 +63,7 @@ def _look_at(file: Path) -> Wrap | None:
         return None
     text = read_text(file) or ""
     ours = text.startswith(HEADER_MARK)
-    uses = str(LIBEXEC) + "/" in text or str(LIBEXEC) in text.split()
+    uses = str(LIBEXEC) in text
     if not ours and not uses:
         return None
     remove = REMOVE.search(text) if ours else None

@@ -33,6 +33,9 @@ def write_ours(file: Path, text: str) -> None:
 
 def remove_ours(file: Path) -> bool:
     """Deletes it, and its unit's folder if nothing else is in it. False where there was none."""
+    # Of a write that was killed.
+    with contextlib.suppress(OSError):
+        _temporary(file).unlink(missing_ok=True)
     if not file.exists() and not file.is_symlink():
         return False
     if is_foreign(file):
@@ -49,7 +52,7 @@ def remove_ours(file: Path) -> bool:
 
 def replace_file(file: Path, data: bytes, mode: int) -> None:
     """Another content at once: whoever opens it sees the old or the new one. Raises OSError."""
-    temporary = file.with_name(f".{file.name}.new")
+    temporary = _temporary(file)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as output:
         output.write(data)
@@ -62,6 +65,11 @@ def replace_file(file: Path, data: bytes, mode: int) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _temporary(file: Path) -> Path:
+    """Ends in no suffix that anybody reads."""
+    return file.with_name(f".{file.name}.new")
 
 
 def _todo(error: OSError) -> str:
