@@ -76,10 +76,14 @@ def _wrapped(command: Command, words: list[str]) -> str:
     """The path becomes an argument, where $ would be expanded; @'s name becomes an option."""
     prefixes = command.prefixes.replace("@", "")
     parts = list(words)
-    if command.argv0 is not None:
-        parts += ["--argv0", command.argv0]
+    path, argv0 = simplified(command.path), command.argv0
+    # Without @ the path as it is written is argv[0] too, where $ is expanded in any case.
+    if argv0 is None and (path != command.path or (command.expands and "$" in path)):
+        argv0 = _quote_text(command.path)
+    if argv0 is not None:
+        parts += ["--argv0", argv0]
     # The path keeps its specifiers: only what is new at its place is escaped.
-    path = command.path.replace("$", "$$") if command.expands else command.path
+    path = path.replace("$", "$$") if command.expands else path
     parts += ["--", _quote_text(path), *([command.arguments] if command.arguments else [])]
     return prefixes + " ".join(parts)
 
@@ -96,6 +100,12 @@ def _quote_text(text: str) -> str:
     for name, character in (("n", "\n"), ("t", "\t"), ("r", "\r")):
         plain = plain.replace(character, f"\\{name}")
     return f'"{plain}"' if needs else plain
+
+
+def simplified(path: str) -> str:
+    """As systemd executes it: without doubled slashes and /./ (path_simplify())."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return ("/" if path.startswith("/") else "") + "/".join(parts)
 
 
 def unquote(word: str) -> str:
