@@ -146,7 +146,7 @@ class Guest:
         if user:
             inside["XDG_RUNTIME_DIR"] = f"/run/user/{user}"
         scope = hierarchies()[-1] / self.name / "payload/init.scope/cgroup.procs"
-        user_options = () if user == 0 else (f"--setuid={user}", f"--setgid={user}")
+        user_options = [f"--setuid={user}", f"--setgid={user}"] if user else []
         process = subprocess.Popen(
             [
                 *("sh", "-c", 'echo 0 >"$0"; exec "$@"', str(scope)),

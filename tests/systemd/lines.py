@@ -48,6 +48,8 @@ ATOMS = (
 )
 # Alone, such a word can become none or several.
 WORDS = ("$ONE", "$TWO", "$EMPTY", "$UNSET", "$QUOTE", "$TAB", "$BACK", "$DASH", "$SEMI", "$LONG")
+# At the beginning of a line they make it one, also where it goes on from another.
+COMMENTS = (";", "#")
 PRIVILEGES = ("", "", "", "+", "!", "!!")
 
 
@@ -65,7 +67,8 @@ def line(random: Random, output: str) -> str:
     words += [argument(random) for _ in range(random.randint(0, 6))]
     text = words[0]
     for word in words[1:]:
-        text += random.choice((" ", " ", " ", "  ", "\t", " \\\n  ", " \\\n# between\n\t")) + word
+        breaks = () if word.startswith(COMMENTS) else (" \\\n  ", " \\\n# between\n\t")
+        text += random.choice((" ", " ", " ", "  ", "\t", *breaks)) + word
     return text
 
 
@@ -75,7 +78,9 @@ def argument(random: Random) -> str:
     if kind < 0.2:
         return random.choice(WORDS)
     if kind < 0.25:
-        return random.choice(('""', '"$ONE"', "'${TWO}'", "'$TWO'", "''", r"\;", '";"', "';'", ";x", "a;"))
+        return random.choice(
+            ('""', '"$ONE"', "'${TWO}'", "'$TWO'", "''", r"\;", '";"', "';'", ";x", "a;")
+        )
     return one_word(random)
 
 
