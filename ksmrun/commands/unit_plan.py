@@ -17,6 +17,7 @@ from ksmrun.facts.text import read_text
 from ksmrun.host.keys import group_label, keys_folder
 from ksmrun.host.libexec import refuse_unsafe
 from ksmrun.model import (
+    GuardMode,
     KsmrunError,
     LayoutMode,
     LayoutScope,
@@ -213,6 +214,8 @@ def _request(
         require=options.require,
         thp=options.thp,
         mechanism=options.mechanism,
+        # A service that is wrapped to start unmerged would help nobody.
+        guard=GuardMode.REFUSE,
         layout=None
         if key is None
         else SharedLayout(b"", None, options.seeds, options.layout_scope),
