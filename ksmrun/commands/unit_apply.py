@@ -66,7 +66,7 @@ def apply(
                 write_ours(file, old_text)
         reload_manager(systemd)
         for service in services:
-            systemd.call("systemctl", "restart", "--", service)
+            restart(systemd, service)
         raise
 
 

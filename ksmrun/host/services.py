@@ -21,6 +21,8 @@ def reload_manager(systemd: Systemd) -> None:
 
 def restart(systemd: Systemd, name: str) -> bool:
     """Starts the service anew, and waits until its command was executed. False where it failed."""
+    # Also the count of starts: at its limit systemd would not start it (StartLimitBurst=).
+    systemd.call("systemctl", "reset-failed", "--", name)
     if systemd.call("systemctl", "restart", "--", name).returncode != 0:
         return False
     deadline = time.monotonic() + SETTLE_SECONDS
