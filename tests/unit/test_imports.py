@@ -10,7 +10,18 @@ import pytest
 import ksmrun
 
 PACKAGE = Path(ksmrun.__file__).parent
-ALL = {"model", "facts", "plan", "launch", "observe", "host", "wrap", "report", "commands"}
+ALL = {
+    "model",
+    "facts",
+    "plan",
+    "launch",
+    "observe",
+    "host",
+    "wrap",
+    "experiment",
+    "report",
+    "commands",
+}
 ALLOWED = {
     "__init__": set(),
     "__main__": {"cli"},
@@ -21,6 +32,7 @@ ALLOWED = {
     "observe": {"model", "facts"},
     "host": {"model", "facts"},
     "wrap": {"model", "plan"},
+    "experiment": {"model", "facts", "plan", "launch", "observe", "host"},
     "report": {"model"},
     "commands": ALL - {"commands"},
     "cli": {"model", "commands"},

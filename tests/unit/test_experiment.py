@@ -1,0 +1,66 @@
+"""Placeholders, and the order of turns."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ksmrun.experiment.order import turns
+from ksmrun.experiment.placeholders import Instance, expand, first_port
+from ksmrun.model import KsmrunError
+
+COPY = Instance(3, "on", "/tmp/x")
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("--port={port:31000}", "--port=31003"),
+        ("{port}", "31003"),
+        ("w{i}-{arm}", "w3-on"),
+        ("{dir}/log", "/tmp/x/log"),
+        ("{{i}} {{{i}}}", "{i} {3}"),
+        ("plain $HOME %i", "plain $HOME %i"),
+        ("{", "{"),
+        ("{I} {a b}", "{I} {a b}"),
+    ],
+)
+def test_placeholders(word: str, expected: str) -> None:
+    assert expand(word, COPY, 31000) == expected
+
+
+@pytest.mark.parametrize("word", ["{}", "{x}", "{i:3}", "{ports}", "{arm:}"])
+def test_unknown_ones_are_refused(word: str) -> None:
+    with pytest.raises(KsmrunError, match="is not known"):
+        expand(word, COPY, 31000)
+
+
+def test_ports() -> None:
+    assert first_port(["a", "--port={port:31000}", "{port}"]) == 31000
+    assert first_port(["a", "{port}"]) is None
+    for words in (["{port:1}", "{port:2}"], ["{port:0}"], ["{port:x}"], ["{port:70000}"]):
+        with pytest.raises(KsmrunError):
+            first_port(words)
+    with pytest.raises(KsmrunError, match="no first port"):
+        expand("{port}", COPY, None)
+    with pytest.raises(KsmrunError, match="no port for copy"):
+        expand("{port}", COPY, 65534)
+
+
+@given(st.text(st.characters(exclude_characters="{}")))
+def test_other_text_is_left_alone(word: str) -> None:
+    assert expand(word, COPY, None) == word
+
+
+@given(st.integers(2, 5), st.integers(1, 20))
+def test_turns_are_fair(arms: int, rounds: int) -> None:
+    names = [f"arm{index}" for index in range(arms)]
+    found = turns(names, rounds)
+    assert len(found) == rounds
+    assert all(sorted(order) == names for order in found)
+    whole = turns(names, 2 * arms)
+    for place in (0, -1):
+        assert set(Counter(order[place] for order in whole).values()) == {2}
