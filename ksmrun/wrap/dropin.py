@@ -79,16 +79,17 @@ def render(
 def visibility(unit: UnitFacts) -> list[str]:
     """Settings that let the service see and run the launcher where its own keep it from that."""
     settings = []
-    covering = [
-        *unit.value("TemporaryFileSystem").split(),
-        *unit.value("InaccessiblePaths").split(),
-    ]
-    is_covered = any(_covers(word) for word in covering)
+    is_covered = any(_covers(word) for word in unit.value("TemporaryFileSystem").split())
     if unit.value("RootDirectory") or unit.value("RootImage") or is_covered:
         settings.append(f"BindReadOnlyPaths={LIBEXEC}")
     if any(_covers(word) for word in unit.value("NoExecPaths").split()):
         settings.append(f"ExecPaths={LIBEXEC}")
     return settings
+
+
+def is_inaccessible(unit: UnitFacts) -> bool:
+    """Whether the launcher's place can be neither seen nor bound into: it is below such a path."""
+    return any(_covers(word) for word in unit.value("InaccessiblePaths").split())
 
 
 def _covers(word: str) -> bool:

@@ -26,10 +26,13 @@ BOOT_SECONDS = 120.0
 HIERARCHIES = (Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # ksmrun as it is installed here; Python's own cache, as the packages are read-only.
-KSMRUN = """#!/bin/sh
+COMMANDS = {
+    "ksmrun": """#!/bin/sh
 export PYTHONPATH=/opt/ksmrun:/opt/packages PYTHONPYCACHEPREFIX=/var/cache/ksmrun-pyc
-exec python3 -m ksmrun "$@"
-"""
+exec python3 /usr/local/bin/ksmrun-py "$@"
+""",
+    "ksmrun-py": "from ksmrun.__main__ import main\nmain()\n",
+}
 START = """
 for hierarchy in "$@"; do
     mkdir -p "$hierarchy/$NAME" && echo 0 >"$hierarchy/$NAME/cgroup.procs" || exit
@@ -39,10 +42,9 @@ rm -rf work/work/incompat
 mount -t overlay -o "volatile,lowerdir=$LOWER,upperdir=upper,workdir=work" overlay merged || exit
 exec systemd-nspawn --quiet --boot --directory=merged --register=no --keep-unit --console=pipe \
     --notify-ready=yes --private-network --hostname=guest --machine="$NAME" \
-    --bind-ro="$INSTALLED:/opt/ksmrun/ksmrun" --bind-ro="$PACKAGES:/opt/packages" \\
+    --bind-ro="$INSTALLED:/opt/ksmrun/ksmrun" --bind-ro="$PACKAGES:/opt/packages" \
     --bind="$PWD/shared:/shared"
 """
-
 # systemd-nspawn is PID 1 of a namespace around the guest's, so that nothing outlives it.
 UNSHARE = (
     *("unshare", "--mount", "--propagation=slave", "--pid", "--fork", "--kill-child=KILL"),
@@ -72,10 +74,11 @@ class Guest:
         self.name = f"ksmrun-guest-{os.getpid()}-{self.version}-{os.urandom(3).hex()}"
         for name in ("upper", "work", "merged", "shared"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        command = self.folder / "upper/usr/local/bin/ksmrun"
-        command.parent.mkdir(parents=True, exist_ok=True)
-        command.write_text(KSMRUN)
-        command.chmod(0o755)
+        commands = self.folder / "upper/usr/local/bin"
+        commands.mkdir(parents=True, exist_ok=True)
+        for name, text in COMMANDS.items():
+            (commands / name).write_text(text)
+            (commands / name).chmod(0o755)
         (self.folder / "shared").chmod(0o1777)
 
     @property
@@ -145,17 +148,14 @@ class Guest:
         inside = {"PATH": PATH, "HOME": home, "LC_ALL": "C.UTF-8", **(environment or {})}
         if user:
             inside["XDG_RUNTIME_DIR"] = f"/run/user/{user}"
+        variables = [f"{name}={value}" for name, value in inside.items()]
         scope = hierarchies()[-1] / self.name / "payload/init.scope/cgroup.procs"
+        into_scope = ["sh", "-c", 'echo 0 >"$0"; exec "$@"', str(scope)]
+        nsenter = ["nsenter", f"--target={self.leader}", "--mount", "--uts", "--ipc", "--net"]
+        nsenter += ["--pid", "--cgroup", "--root", f"--wd=/proc/{self.leader}/root"]
         user_options = [f"--setuid={user}", f"--setgid={user}"] if user else []
         process = subprocess.Popen(
-            [
-                *("sh", "-c", 'echo 0 >"$0"; exec "$@"', str(scope)),
-                *("nsenter", f"--target={self.leader}", "--mount", "--uts", "--ipc", "--net"),
-                *("--pid", "--cgroup", "--root", f"--wd=/proc/{self.leader}/root"),
-                *user_options,
-                *("env", "-i", *(f"{name}={value}" for name, value in inside.items())),
-                *command,
-            ],
+            [*into_scope, *nsenter, *user_options, "env", "-i", *variables, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -190,10 +190,13 @@ class Guest:
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def cgroup(self, unit: str) -> Path:
-        """A unit's, or None of it where it does not run."""
-        shown = self.run("systemctl", "show", "--property=ControlGroup", "--value", "--", unit)
-        assert shown.stdout.strip(), f"{unit} has no cgroup"
-        return hierarchies()[-1] / self.name / "payload" / shown.stdout.strip().lstrip("/")
+        """A unit's, which has to run; or that of this path, as the guest names it."""
+        path = unit
+        if not unit.startswith("/"):
+            shown = self.run("systemctl", "show", "--property=ControlGroup", "--value", "--", unit)
+            path = shown.stdout.strip()
+        assert path, f"{unit} has no cgroup"
+        return hierarchies()[-1] / self.name / "payload" / path.lstrip("/")
 
     def pids(self, unit: str) -> list[int]:
         """The host's PIDs of all its processes."""

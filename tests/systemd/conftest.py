@@ -15,30 +15,34 @@ import pytest
 from .boot import Guest
 from .roots import build, built, roots
 
-ROOTS = roots(os.environ.get("KSMRUN_SUITES") == "all")
+EVERYTHING = os.environ.get("KSMRUN_SUITES") == "all"
+ROOTS = roots(EVERYTHING)
+# The oldest and the newest; tests marked every_version run in all always.
+USUAL = (252, 262)
 PROGRAMS = Path(__file__).parent.parent / "integration/programs"
 # A user with a manager of his own.
 USER = 1000
 
 
 @pytest.fixture(scope="session")
-def guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Guest]]:
-    """By systemd's version; booted when first asked for, with the launcher installed."""
+def see(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that prints how it was started."""
+    program = tmp_path_factory.mktemp("programs") / "see"
+    subprocess.run(["gcc", "-O1", "-static", "-o", program, PROGRAMS / "see.c"], check=True)
+    return program
+
+
+@pytest.fixture(scope="session")
+def guests(tmp_path_factory: pytest.TempPathFactory, see: Path) -> Iterator[Callable[[int], Guest]]:
+    """By systemd's version; booted when first asked for."""
     build(list(ROOTS.values()))
-    see = tmp_path_factory.mktemp("programs") / "see"
-    subprocess.run(["gcc", "-O1", "-static", "-o", see, PROGRAMS / "see.c"], check=True)
     running: dict[int, Guest] = {}
 
     def booted(version: int) -> Guest:
         if version not in running:
             folder = tmp_path_factory.mktemp(f"systemd{version}")
-            guest = running[version] = Guest(version, built(ROOTS[version]), folder)
-            target = folder / "upper/usr/local/bin/see"
-            target.write_bytes(see.read_bytes())
-            target.chmod(0o755)
-            guest.boot()
-            guest.run("ksmrun", "wrap", "install")
-            guest.run("useradd", "--create-home", f"--uid={USER}", f"user{USER}")
+            running[version] = Guest(version, built(ROOTS[version]), folder)
+            prepare(running[version], see)
         return running[version]
 
     yield booted
@@ -46,7 +50,37 @@ def guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int],
         guest.kill()
 
 
+def prepare(guest: Guest, see: Path) -> None:
+    """Booted, with the launcher installed and a user."""
+    target = guest.folder / "upper/usr/local/bin/see"
+    target.write_bytes(see.read_bytes())
+    target.chmod(0o755)
+    guest.boot()
+    guest.run("ksmrun", "wrap", "install")
+    guest.run("useradd", "--create-home", f"--uid={USER}", f"user{USER}")
+
+
 @pytest.fixture(scope="session", params=ROOTS, ids=[f"systemd{version}" for version in ROOTS])
 def guest(request: pytest.FixtureRequest, guests: Callable[[int], Guest]) -> Guest:
     """Each of them."""
     return guests(request.param)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "every_version: of systemd, also without KSMRUN_SUITES=all")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def is_left_out(item: pytest.Item) -> bool:
+        parameters = (
+            item.callspec.params
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else {}
+        )
+        version = parameters.get("guest", USUAL[0])
+        return version not in USUAL and item.get_closest_marker("every_version") is None
+
+    if not EVERYTHING:
+        left_out = [item for item in items if is_left_out(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]

@@ -30,6 +30,8 @@ BASE = (
         "passwd",
     ),
     *("python3", "python3-prctl"),
+    # Since systemd 258 without it there is no SystemCallFilter=.
+    "libseccomp2",
 )
 SERVICES = ("nginx-light", "redis-server", "postgresql", "php-fpm", "openarena-server")
 # Index files may be old, which matters not here; the roots go without recommended packages.

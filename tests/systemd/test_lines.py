@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
-from pathlib import Path
 from random import Random
 
 import pytest
 
 from .boot import Guest
-from .conftest import USER
+from .conftest import EVERYTHING, USER
 from .lines import PATHS, SETTINGS, line
 from .look import comparable
+from .units import installed, put, wrap
 
-FOLDER = Path("etc/systemd/system")
-LINES = 400 if os.environ.get("KSMRUN_SUITES") == "all" else 60
+LINES = 400 if EVERYTHING else 60
 USERS = {
     "root": "",
     "user": f"User=user{USER}\nAmbientCapabilities=CAP_NET_BIND_SERVICE\nUMask=0027\n",
@@ -25,12 +23,6 @@ USERS = {
     "MemoryDenyWriteExecute=yes\nCapabilityBoundingSet=CAP_CHOWN CAP_KILL\nLimitNOFILE=300:400\n"
     "ProtectSystem=strict\nReadWritePaths=/shared\nPrivateDevices=yes\nRestrictAddressFamilies=AF_UNIX\nNice=3\n",
 }
-
-
-def put(guest: Guest, name: str, text: str) -> None:
-    file = guest.root / FOLDER / name
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(text)
 
 
 def results(guest: Guest, unit: str, pattern: str) -> dict[str, str]:
@@ -86,3 +78,33 @@ def test_generated_lines(guest: Guest, unit: str, user: str) -> None:
         assert_same(direct, results(guest, unit, "sweep-*.json"))
     finally:
         guest.run("ksmrun", "wrap", "unit", "--remove", template)
+
+
+# Commands that are no pattern of the sweep's; those that cannot be wrapped are refused.
+ODD = {
+    "argv[0] of several words": "@/usr/local/bin/see $TWO /shared/odd.json",
+    "argv[0] that vanishes": "@/usr/local/bin/see $UNSET x /shared/odd.json",
+    "a name that is searched for": "see /shared/odd.json",
+    "a command and another": "/usr/local/bin/see /shared/odd.json ; /bin/true $ONE ; :/bin/true",
+    "an escaped semicolon": "/usr/local/bin/see /shared/odd.json \\; x ; /bin/true",
+    "an option's look": "/usr/local/bin/see /shared/odd.json -- --merge=off --argv0=x --help",
+    "a bell": r"/usr/local/bin/see /shared/odd.json \a\x07\007\e",
+    "bytes beyond ASCII": r"/usr/local/bin/see /shared/odd.json \xff\xc3\xa9 \377",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_lines(guest: Guest, name: str) -> None:
+    text = f"[Service]\nType=oneshot\n{SETTINGS}ExecStart={ODD[name]}\n"
+    with installed(guest, {"odd.service": text}):
+        direct = results(guest, "odd.service", "odd.json")
+        done = guest.run("ksmrun", "wrap", "unit", "--method=wrapper", "odd", check=False)
+        again = results(guest, "odd.service", "odd.json")
+        if done.returncode:
+            assert "cannot be wrapped" in done.stderr
+            assert [comparable(t) for t in again.values()] == [
+                comparable(t) for t in direct.values()
+            ]
+        else:
+            assert_same(direct, again)
+            wrap(guest, "--remove", "odd")

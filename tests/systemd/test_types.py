@@ -101,6 +101,7 @@ def test_a_service_that_fails_has_back_what_it_had(guest: Guest) -> None:
         assert not (guest.root / "etc/systemd/system/typed.service.d").exists()
 
 
+@pytest.mark.every_version
 def test_memory_ksm_only_where_it_works(guest: Guest) -> None:
     """systemd 254 makes such a service fail, and 252 has no such setting."""
     with installed(guest, {"typed.service": f"[Service]\n{TYPES['simple']}"}):
@@ -117,6 +118,7 @@ def test_memory_ksm_only_where_it_works(guest: Guest) -> None:
         assert merging(guest, "typed") == {True}
 
 
+@pytest.mark.every_version
 def test_instances_of_a_template(guest: Guest) -> None:
     text = f"[Service]\nType=exec\nExecStart={PYTHON} simple %i\n"
     with installed(guest, {"typed@.service": text}):
