@@ -13,8 +13,14 @@ from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.host import boot
 from ksmrun.host.borrow import restore_abandoned
 from ksmrun.host.record import state_folder
-from ksmrun.host.tunables import restore, set_max_map_count, set_tunables, tunable_names
-from ksmrun.model import EXIT_USAGE, KsmFacts, KsmrunError
+from ksmrun.host.tunables import (
+    parse_settings,
+    restore,
+    set_max_map_count,
+    set_tunables,
+    tunable_names,
+)
+from ksmrun.model import KsmFacts, KsmrunError
 
 SCHEMA = "ksmrun-host-1"
 UNDO = "undo: ksmrun host restore"
@@ -78,14 +84,7 @@ def set_(
     ] = False,
 ) -> None:
     """Set tunables of /sys/kernel/mm/ksm."""
-    pairs: dict[str, str] = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not (name and equals and value):
-            raise KsmrunError(
-                f"'{setting}' is not NAME=VALUE", "for example pages_to_scan=2000", EXIT_USAGE
-            )
-        pairs[name] = value
+    pairs = parse_settings(settings)
     _apply(pairs, ["host", "set", *settings, *(["--force"] if force else [])], force=force)
 
 

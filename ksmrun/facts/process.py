@@ -48,11 +48,17 @@ class KsmStat:
 
 @dataclass(frozen=True)
 class Memory:
-    """/proc/PID/smaps_rollup. Pss_Anon is None before 5.3."""
+    """/proc/PID/smaps_rollup. Pss_Anon is None before 5.3.
+
+    uss_bytes: of this process alone. huge_bytes: anonymous huge pages, which KSM splits to merge.
+    """
 
     rss_bytes: int | None
     pss_bytes: int | None
     pss_anonymous_bytes: int | None
+    uss_bytes: int | None = None
+    swap_bytes: int | None = None
+    huge_bytes: int | None = None
 
 
 def read_ksm_stat(folder: Path) -> KsmStat:
@@ -123,8 +129,10 @@ def _parse_status(text: str) -> Sweeper:
 def read_memory(folder: Path) -> Memory:
     """Walks the page tables: about 8.5 ms a GiB. Raises OSError: gone, or somebody else's."""
     text = (folder / "smaps_rollup").read_text(encoding="ascii", errors="replace")
-    sizes = kib_fields(text, ("Rss", "Pss", "Pss_Anon"))
-    return Memory(sizes["Rss"], sizes["Pss"], sizes["Pss_Anon"])
+    names = ("Rss", "Pss", "Pss_Anon", "Private_Clean", "Private_Dirty", "Swap", "AnonHugePages")
+    rss, pss, anonymous, clean, dirty, swap, huge = kib_fields(text, names).values()
+    uss = None if clean is None or dirty is None else clean + dirty
+    return Memory(rss, pss, anonymous, uss, swap, huge)
 
 
 def _yes_no(text: str | None) -> bool | None:

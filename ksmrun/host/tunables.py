@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ksmrun.facts.host import read_host
@@ -21,11 +21,24 @@ from ksmrun.host.record import (
     locked,
     save,
 )
-from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model import EXIT_USAGE, KsmFacts, KsmrunError
 
 RUN = str(FOLDER / "run")
 MAX_MAP_COUNT = "proc/sys/vm/max_map_count"
 MIB = 1 << 20
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, str]:
+    """NAME=VALUE each. Raises KsmrunError."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise KsmrunError(
+                f"'{text}' is not NAME=VALUE", "for example pages_to_scan=2000", EXIT_USAGE
+            )
+        pairs[name] = value
+    return pairs
 
 
 def tunable_names(root: Path) -> tuple[str, ...]:

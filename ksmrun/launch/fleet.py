@@ -101,8 +101,15 @@ class Fleet:
                 raise KsmrunError(
                     f"PID {running.process.pid} ended with {code}; its output ends: "
                     f"{_tail(running.log)}",
-                    "start it by hand to see why",
+                    "start it by hand to see why"
+                    if code
+                    else "where it goes to the background, give it the option that keeps it in the "
+                    "foreground",
                 )
+
+    def tail(self, pid: int) -> str:
+        """The end of a copy's output, on one line."""
+        return next((_tail(each.log) for each in self._running if each.process.pid == pid), "")
 
     def stop(self) -> None:
         """Ends every group: SIGTERM, and SIGKILL for what is left after STOP_SECONDS."""

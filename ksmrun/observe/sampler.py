@@ -19,7 +19,7 @@ def sample(pids: Sequence[int], started: float) -> Sample:
     Reading smaps_rollup costs about 8.5 ms a GiB. A process that ended counts as nothing.
     """
     rss = pss = pss_anonymous = counted = 0
-    for pid in _with_children(pids):
+    for pid in with_children(pids):
         try:
             memory = read_memory(Path("/proc") / str(pid))
         except OSError:
@@ -40,11 +40,12 @@ def sample(pids: Sequence[int], started: float) -> Sample:
         pages_sharing=ksm.number("pages_sharing"),
         zero_pages=ksm.number("ksm_zero_pages"),
         full_scans=ksm.number("full_scans"),
-        ksmd_cpu_seconds=_ksmd_cpu_seconds(),
+        ksmd_cpu_seconds=ksmd_cpu_seconds(),
     )
 
 
-def _with_children(pids: Sequence[int]) -> list[int]:
+def with_children(pids: Sequence[int]) -> list[int]:
+    """These processes and all below them, those that are gone left out."""
     found = []
     for pid in pids:
         try:
@@ -54,11 +55,22 @@ def _with_children(pids: Sequence[int]) -> list[int]:
     return found
 
 
-def _ksmd_cpu_seconds() -> float | None:
+def ksmd_cpu_seconds() -> float | None:
     """CPU of the kernel's merging thread since boot; None in a PID namespace that hides it."""
+    ksmd = find_ksmd()
+    return None if ksmd is None else cpu_seconds(ksmd)
+
+
+def find_ksmd() -> psutil.Process | None:
+    """Looks at every process."""
     for process in psutil.process_iter(["name", "ppid"]):
         # Kernel threads are children of kthreadd, PID 2: no user program can pose as ksmd.
         if process.info["name"] == "ksmd" and process.info["ppid"] == 2:
-            times = process.cpu_times()
-            return float(times.user + times.system)
+            return process
     return None
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """User and system time so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)

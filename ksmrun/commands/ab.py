@@ -1,0 +1,343 @@
+"""`ksmrun ab`: the same fleet with and without merging, measured by turns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+
+from ksmrun import __version__
+from ksmrun.commands.output import say
+from ksmrun.commands.report import print_report
+from ksmrun.experiment.arms import DEFAULT, parse, planned
+from ksmrun.experiment.experiment import expected_seconds, run_experiment
+from ksmrun.experiment.placeholders import Instance, expand, first_port
+from ksmrun.experiment.ready import checker
+from ksmrun.experiment.store import create, load_plan
+from ksmrun.facts.host import read_host
+from ksmrun.facts.ksm import read_ksm
+from ksmrun.host.borrow import borrowed
+from ksmrun.host.record import locked, state_folder
+from ksmrun.host.tunables import parse_settings
+from ksmrun.launch.keeper import kept
+from ksmrun.model import EXIT_FAILURE, KsmrunError
+from ksmrun.model.experiment import PRIMARY, ArmResult, ExperimentPlan, Metric, Ready
+
+EPILOG = (
+    "Example: sudo ksmrun ab -n 8 --ready-tcp '{port}' --ksm pages_to_scan=5000 -- "
+    "./server --port {port:31000} --world w{i}"
+)
+EXIT_INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command. What follows the options is the program's."""
+    app.command(
+        "ab",
+        epilog=EPILOG,
+        options_metavar="[OPTIONS] [--] COMMAND [ARG]...",
+        context_settings={"allow_interspersed_args": False, "allow_extra_args": True},
+    )(ab)
+
+
+def ab(
+    context: typer.Context,
+    copies: Annotated[int, typer.Option("-n", "--copies", min=1, help="Of the program.")] = 8,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Each runs every arm once. From 6 on intervals hold.")
+    ] = 6,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME='OPTIONS'",
+            help="A way to start, with options of `ksmrun run`; again for each. The first is the "
+            "base. Else: off='--merge=off' and on=''.",
+        ),
+    ] = None,
+    ready_stdout: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="Ready when its output has this.")
+    ] = None,
+    ready_tcp: Annotated[
+        str | None, typer.Option(metavar="[HOST:]PORT", help="Ready when this accepts.")
+    ] = None,
+    ready_udp: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Ready when it has bound this.")
+    ] = None,
+    ready_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Ready when this is there.")
+    ] = None,
+    ready_cmd: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="Ready when this ends with 0.")
+    ] = None,
+    ready_after: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Ready after this time.")
+    ] = None,
+    ready_timeout: Annotated[float, typer.Option(metavar="SECONDS")] = 180.0,
+    load: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="A load, started for each copy.")
+    ] = None,
+    fleet_load: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="A load, started once for all.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=REGEX", help="A number in the load's output: the regex' first group."
+        ),
+    ] = None,
+    metric_cmd: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COMMAND", help="A number that a command prints."),
+    ] = None,
+    primary: Annotated[
+        str, typer.Option(metavar="METRIC", help="What decides: named before the start.")
+    ] = PRIMARY,
+    hold: Annotated[float, typer.Option(metavar="SECONDS", help="How long to measure.")] = 10.0,
+    warm_up: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Under load, before merging may settle.")
+    ] = 0.0,
+    settle_max: Annotated[float, typer.Option(metavar="SECONDS")] = 300.0,
+    stagger: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Between starts: copies of one second can share seeds."
+        ),
+    ] = 1.3,
+    drop_caches: Annotated[
+        bool, typer.Option("--drop-caches", help="Empty the page cache before each turn.")
+    ] = False,
+    ksm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TUNABLE=VALUE", help="Of KSM, for the experiment; then put back."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A new folder for the results.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Go on with this experiment.")
+    ] = None,
+) -> None:
+    """Measure a fleet with and without merging. By turns, and say what it saves and costs.
+
+    In COMMAND, loads and --ready-*: {i} number of the copy, {port:BASE} and {port} its port, {arm},
+    {dir} its scratch folder; {{ and }} are braces. Results are saved after each turn.
+    """
+    if resume is not None:
+        if context.args:
+            raise KsmrunError("--resume has its own command", "leave the command out")
+        plan, folder = load_plan(resume), resume
+    else:
+        plan = ExperimentPlan(
+            command=tuple(context.args),
+            copies=copies,
+            rounds=rounds,
+            arms=parse(arm or DEFAULT),
+            ready=_ready(
+                {
+                    "stdout": ready_stdout,
+                    "tcp": ready_tcp,
+                    "udp": ready_udp,
+                    "file": ready_file,
+                    "cmd": ready_cmd,
+                    "after": ready_after,
+                },
+                ready_timeout,
+            ),
+            primary=primary,
+            load=load,
+            fleet_load=fleet_load,
+            metrics=_metrics(metric or [], "output") + _metrics(metric_cmd or [], "command"),
+            tunables=parse_settings(ksm or []),
+            stagger_seconds=stagger,
+            warm_up_seconds=warm_up,
+            settle_seconds_max=settle_max,
+            hold_seconds=hold,
+            drops_caches=drop_caches,
+        )
+        plan = _checked(plan)
+        folder = output or Path(datetime.now().strftime("ksmrun-ab-%Y%m%d-%H%M%S"))
+    raise typer.Exit(kept(lambda: _work(plan, folder, is_new=resume is None)))
+
+
+def _ready(given: dict[str, str | float | None], timeout_seconds: float) -> Ready:
+    found = [(kind, str(value)) for kind, value in given.items() if value is not None]
+    if len(found) != 1:
+        raise KsmrunError(
+            f"{len(found)} options tell when a copy is ready",
+            "give one of --ready-stdout, -tcp, -udp, -file, -cmd and -after",
+        )
+    return Ready(*found[0], timeout_seconds)
+
+
+def _metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
+    metrics = []
+    for text in texts:
+        name, mark, value = text.partition("=")
+        if not mark or not name.isidentifier() or not value:
+            raise KsmrunError(
+                f"{text!r} is no NAME=VALUE of a metric",
+                r"for example --metric p99='p99: ([0-9.]+)'",
+            )
+        metrics.append(Metric(name, kind, value))
+    return tuple(metrics)
+
+
+def _checked(plan: ExperimentPlan) -> ExperimentPlan:
+    """With the launcher's options for each arm. Raises KsmrunError for what could not run."""
+    if not plan.command:
+        raise KsmrunError("no command given", "see `ksmrun ab --help`")
+    if (plan.metrics and plan.metrics[0].kind == "output") and not (plan.load or plan.fleet_load):
+        raise KsmrunError("--metric reads a load's output", "give --load or --fleet-load too")
+    port = first_port(plan.command)
+    last = Instance(plan.copies - 1, plan.arms[0].name, "/tmp")
+    words = [expand(word, last, port) for word in plan.command]
+    for text in (plan.load, plan.fleet_load):
+        expand(text or "", last, port)
+    if plan.ready.kind != "stdout":
+        expand(plan.ready.value, last, port)
+    checker(plan.ready, port)
+    _refuse_used_ports(port, plan.copies)
+    arms = tuple(planned(each, words) for each in plan.arms)
+    return ExperimentPlan(**{**vars(plan), "arms": arms})
+
+
+def _refuse_used_ports(port: int | None, copies: int) -> None:
+    if port is None:
+        return
+    for connection in psutil.net_connections("inet"):
+        is_bound = connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
+        number = connection.laddr.port if connection.laddr else 0
+        if is_bound and port <= number < port + copies:
+            raise KsmrunError(
+                f"port {number} is in use by PID {connection.pid or 'of another user'}",
+                "give another first port, as {port:32000}",
+            )
+
+
+def _work(plan: ExperimentPlan, folder: Path, *, is_new: bool) -> int:
+    """In the worker. Returns the exit code; says itself what went wrong."""
+    try:
+        with _alone(), _ksm(plan):
+            if is_new:
+                create(folder, plan, _host())
+            _announce(plan, folder)
+            _run(plan, folder)
+    except KeyboardInterrupt:
+        say(f"interrupted; nothing is left running; go on with: ksmrun ab --resume {folder}")
+        _report_if_any(folder)
+        return EXIT_INTERRUPTED
+    except KsmrunError as error:
+        say(str(error))
+        if (folder / "experiment.json").exists():
+            say(f"what was measured is kept; go on with: ksmrun ab --resume {folder}")
+        return error.exit_code
+    except OSError as error:
+        say(f"{error.filename or 'a file'}: {error.strerror}; look at free space and permissions")
+        return EXIT_FAILURE
+    print_report(folder)
+    return 0
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two experiments on one host would spoil each other's figures."""
+    file = state_folder() / "ab"
+    if os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
+        file = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"ksmrun-ab-{os.geteuid()}"
+    owner = file.with_name(f"{file.name}.pid")
+    with locked(file, wait=False) as is_first:
+        if not is_first:
+            pid = owner.read_text().strip() if owner.exists() else "?"
+            raise KsmrunError(
+                f"another experiment runs on this host, as PID {pid}", "wait for its end"
+            )
+        owner.write_text(f"{os.getpid()}\n")
+        try:
+            yield
+        finally:
+            owner.unlink(missing_ok=True)
+
+
+@contextmanager
+def _ksm(plan: ExperimentPlan) -> Iterator[None]:
+    """KSM as the experiment wants it, where this user may change it."""
+    facts = read_ksm()
+    is_on = facts.number("run") == 1
+    wanted = {"run": "1", **plan.tunables}
+    if facts.values.get("advisor_mode", "none") != "none" and "pages_to_scan" in wanted:
+        wanted = {"advisor_mode": "none", **wanted}
+    if is_on and not plan.tunables:
+        yield
+        return
+    if os.geteuid() != 0:
+        what = "--ksm needs root" if is_on else "KSM is off, and to switch it on needs root"
+        raise KsmrunError(what, "run this as root, or first: sudo ksmrun host on")
+    with borrowed(wanted):
+        yield
+
+
+def _host() -> dict[str, Any]:
+    facts = read_host()
+    return {
+        "ksmrun": __version__,
+        "kernel": facts.kernel,
+        "cpus": os.cpu_count(),
+        "mem_total_bytes": facts.mem_total_bytes,
+        "swap_total_bytes": facts.swap_total_bytes,
+        "thp_enabled": facts.thp_enabled,
+        "max_map_count": facts.max_map_count,
+        "page_bytes": facts.ksm.page_bytes,
+        "ksm": dict(facts.ksm.values),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _announce(plan: ExperimentPlan, folder: Path) -> None:
+    minutes = expected_seconds(plan) / 60
+    names = ", ".join(each.name for each in plan.arms)
+    say(
+        f"{plan.rounds} rounds of {len(plan.arms)} arms ({names}), {plan.copies} copies each: at "
+        f"least {minutes:.1f} minutes, and each time until all are ready and merging has settled; "
+        f"results go to {folder}"
+    )
+
+
+def _run(plan: ExperimentPlan, folder: Path) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task("", total=1.0)
+
+        def progress_of(number: int, arm: str) -> Any:
+            def progress(phase: str, share: float | None) -> None:
+                text = f"round {number} of {plan.rounds}, {arm}: {phase}"
+                bars.update(task, description=text, total=None if share is None else 1.0)
+                bars.update(task, completed=share or 0.0)
+
+            return progress
+
+        def finished(result: ArmResult) -> None:
+            value = result.metrics.get(plan.primary)
+            shown = "-" if value is None else f"{value:.0f}"
+            say(f"round {result.round}, {result.arm}: {plan.primary} {shown}")
+            for what, todo in result.warnings:
+                say(f"round {result.round}, {result.arm}: {what}; to do: {todo}")
+
+        run_experiment(plan, folder, progress_of, finished)
+
+
+def _report_if_any(folder: Path) -> None:
+    try:
+        print_report(folder)
+    except KsmrunError:
+        return

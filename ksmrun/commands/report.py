@@ -1,0 +1,96 @@
+"""`ksmrun report`: what a saved experiment says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.output import print_json, print_table
+from ksmrun.report.load import Saved, load
+from ksmrun.report.statistics import Difference
+from ksmrun.report.verdict import ArmVerdict, judge, size_text
+
+SCHEMA = "ksmrun-report-1"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("report", epilog="Example: ksmrun report results/")(report)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Of `ksmrun ab --output`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what an experiment found. Reads saved results only."""
+    print_report(folder, as_json=as_json)
+
+
+def print_report(folder: Path, *, as_json: bool = False) -> None:
+    """Raises KsmrunError where there is no whole round."""
+    saved = load(folder)
+    verdicts = judge(saved)
+    warnings = _warnings(saved)
+    if as_json:
+        print_json(
+            SCHEMA,
+            host=saved.host,
+            plan=saved.plan,
+            rounds=saved.round_count,
+            verdicts=[_fields(verdict) for verdict in verdicts],
+            warnings=warnings,
+        )
+        return
+    for verdict in verdicts:
+        print(verdict.sentence)
+    for verdict in verdicts:
+        columns = {"metric": "left", verdict.base: "right", verdict.arm: "right"}
+        columns |= {"difference": "right", "95 % interval": "right", "certain": "left"}
+        print()
+        print_table(columns, [_row(each) for each in verdict.differences])
+    for what, todo in warnings:
+        print(f"{what}; to do: {todo}")
+
+
+def _fields(verdict: ArmVerdict) -> dict[str, object]:
+    differences = [
+        {**asdict(each), "share": each.share, "is_certain": each.is_certain}
+        for each in verdict.differences
+    ]
+    return {**asdict(verdict), "differences": differences}
+
+
+def _warnings(saved: Saved) -> list[tuple[str, str]]:
+    """Each once, with how often it was seen."""
+    counts: dict[tuple[str, str], int] = {}
+    for result in saved.results:
+        for what, todo in result["warnings"]:
+            key = (f"{result['arm']}: {what}", todo)
+            counts[key] = counts.get(key, 0) + 1
+    return [
+        (what if count == 1 else f"{what} (in {count} turns)", todo)
+        for (what, todo), count in counts.items()
+    ]
+
+
+def _row(each: Difference) -> list[str]:
+    interval = "-"
+    if each.low is not None and each.high is not None:
+        interval = f"{_value(each.metric, each.low)} to {_value(each.metric, each.high)}"
+    return [
+        each.metric,
+        _value(each.metric, each.base_mean),
+        _value(each.metric, each.arm_mean),
+        _value(each.metric, each.mean),
+        interval,
+        "yes" if each.is_certain else "-",
+    ]
+
+
+def _value(metric: str, value: float) -> str:
+    if metric.endswith("_bytes"):
+        return size_text(value)
+    return f"{value:.1%}" if metric.endswith("_share") else f"{value:.4g}"

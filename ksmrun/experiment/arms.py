@@ -1,0 +1,56 @@
+"""Arms as the user names them: options of `ksmrun run`, planned once by `ksmrun run --dry-run`."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ksmrun.model import KsmrunError
+from ksmrun.model.experiment import Arm
+
+DEFAULT = ("off=--merge=off", "on=")
+PLAN_SECONDS = 60.0
+
+
+def parse(texts: Sequence[str]) -> tuple[Arm, ...]:
+    """NAME=OPTIONS each, at least two. Raises KsmrunError."""
+    arms = []
+    for text in texts:
+        name, mark, options = text.partition("=")
+        if not mark or not name.isidentifier():
+            raise KsmrunError(
+                f"--arm={text!r} is no NAME=OPTIONS", "for example --arm layout='--layout shared'"
+            )
+        try:
+            arms.append(Arm(name, tuple(shlex.split(options))))
+        except ValueError as error:
+            raise KsmrunError(f"--arm={text!r}: {error}", "close the quote") from error
+    names = [arm.name for arm in arms]
+    if len(arms) < 2 or len(set(names)) < len(names):
+        raise KsmrunError(
+            f"an experiment compares arms of different names, not {', '.join(names) or 'none'}",
+            "give at least two; the first one is what the others are compared with",
+        )
+    return tuple(arms)
+
+
+def planned(arm: Arm, command: Sequence[str]) -> Arm:
+    """The arm with the launcher's options. Raises KsmrunError with what `ksmrun run` says."""
+    line = [sys.executable, "-m", "ksmrun", "run", "--dry-run", *arm.options, "--", *command]
+    done = subprocess.run(
+        line,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        timeout=PLAN_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        raise KsmrunError(f"--arm {arm.name}: {said}", "see `ksmrun run --help` for its options")
+    words = shlex.split(done.stdout)
+    return replace(arm, launcher_options=tuple(words[1 : words.index("--")]))

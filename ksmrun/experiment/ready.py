@@ -1,0 +1,114 @@
+"""Whether a copy is ready: by its output, a port, a file, a command, or after some time."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ksmrun.experiment.placeholders import Instance, expand
+from ksmrun.model import KsmrunError
+from ksmrun.model.experiment import Ready
+from ksmrun.observe.sampler import with_children
+
+CONNECT_SECONDS = 0.5
+COMMAND_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Started:
+    """A copy that was started."""
+
+    instance: Instance
+    pid: int
+    log: Path
+    monotonic_seconds: float
+
+
+def checker(ready: Ready, port: int | None) -> Callable[[Started], bool]:
+    """The check of one kind. Raises KsmrunError where its value is no good.
+
+    port: the fleet's first, for {port}.
+    """
+    kinds: dict[str, Callable[[str, Started], bool]] = {
+        "stdout": _stdout,
+        "tcp": _tcp,
+        "udp": _udp,
+        "file": lambda value, _started: Path(value).exists(),
+        "cmd": _command,
+        "after": lambda value, started: (
+            time.monotonic() - started.monotonic_seconds >= float(value)
+        ),
+    }
+    _refuse_bad(ready)
+    check = kinds[ready.kind]
+    if ready.kind == "stdout":
+        # A regex has braces of its own.
+        return lambda started: check(ready.value, started)
+    return lambda started: check(expand(ready.value, started.instance, port), started)
+
+
+def _refuse_bad(ready: Ready) -> None:
+    if ready.kind == "stdout":
+        try:
+            re.compile(ready.value)
+        except re.error as error:
+            raise KsmrunError(
+                f"--ready-stdout={ready.value!r} is no regular expression: {error}", "mend it"
+            ) from error
+
+
+def _stdout(value: str, started: Started) -> bool:
+    text = started.log.read_bytes().decode("utf-8", "replace")
+    return re.search(value, text, re.MULTILINE) is not None
+
+
+def _tcp(value: str, _started: Started) -> bool:
+    host, _, port = value.rpartition(":")
+    try:
+        with socket.create_connection((host or "127.0.0.1", int(port)), CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+    except ValueError as error:
+        raise KsmrunError(
+            f"--ready-tcp: {value!r} is no port", "give PORT or HOST:PORT, as {port}"
+        ) from error
+
+
+def _udp(value: str, started: Started) -> bool:
+    """Bound by the copy or something below it: UDP answers nobody."""
+    for pid in with_children([started.pid]):
+        try:
+            connections = psutil.Process(pid).net_connections("udp")
+        except psutil.Error:
+            continue
+        if any(each.laddr and str(each.laddr.port) == value for each in connections):
+            return True
+    return False
+
+
+def _command(value: str, started: Started) -> bool:
+    try:
+        done = subprocess.run(
+            shlex.split(value),
+            cwd=started.instance.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    except OSError as error:
+        raise KsmrunError(
+            f"--ready-cmd {value}: {error.strerror}", "give its whole path"
+        ) from error
+    return done.returncode == 0

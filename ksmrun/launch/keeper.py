@@ -1,0 +1,68 @@
+"""Runs work in a child and leaves nothing of it: if one of the two is killed, the other tidies up.
+
+This process becomes the subreaper (PR_SET_CHILD_SUBREAPER): what loses its parents below comes to
+it, and is killed when the work has ended. Where this process is killed, the kernel sends SIGTERM to
+the worker (PR_SET_PDEATHSIG), which then ends its fleet itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import prctl
+import psutil
+
+# What puts KSM back when the worker is gone; it ends by itself.
+GUARDIAN = "ksmrun.host.borrow"
+GUARDIAN_SECONDS = 30.0
+FORWARDED = (signal.SIGTERM, signal.SIGHUP)
+
+
+def kept(work: Callable[[], int]) -> int:
+    """Returns the exit code of work, which runs in a child; 128 plus the signal that killed it."""
+    prctl.set_child_subreaper(True)
+    keeper = os.getpid()
+    worker = os.fork()
+    if worker == 0:
+        prctl.set_pdeathsig(signal.SIGTERM)
+        # A terminal's Ctrl-C and a service manager's SIGTERM end it alike.
+        for number in FORWARDED:
+            signal.signal(number, signal.default_int_handler)
+        if os.getppid() != keeper:
+            os._exit(1)
+        os._exit(work())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in FORWARDED:
+        signal.signal(number, lambda received, _frame: os.kill(worker, received))
+    status = _wait(worker)
+    _end_descendants()
+    return os.waitstatus_to_exitcode(status) % 256 if os.WIFEXITED(status) else _signal(status)
+
+
+def _signal(status: int) -> int:
+    return 128 + os.WTERMSIG(status)
+
+
+def _wait(worker: int) -> int:
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == worker:
+            return status
+
+
+def _end_descendants() -> None:
+    """All but the guardian, which gets time to put KSM back."""
+    deadline = time.monotonic() + GUARDIAN_SECONDS
+    while processes := psutil.Process().children(recursive=True):
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                if GUARDIAN not in process.cmdline() or time.monotonic() > deadline:
+                    process.kill()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0] != 0:
+                pass
+        time.sleep(0.02)

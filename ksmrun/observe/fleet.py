@@ -1,0 +1,134 @@
+"""Samples a fleet once a second; what costs much only as often as it stays cheap."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.process import read_memory
+from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.model.experiment import FleetSample
+from ksmrun.observe.sampler import cpu_seconds, find_ksmd, with_children
+
+PERIOD_SECONDS = 1.0
+# Of one core, for all sampling together.
+CPU_SHARE_MAX = 0.02
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class FleetSampler:
+    """Call tick() often; it returns a sample when one is due.
+
+    Its own CPU time is measured, and the next sample put off so far that it stays below
+    CPU_SHARE_MAX: walking page tables takes 8.5 ms a GiB.
+    """
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self._cpu_seconds = 0.0
+        self._next_cheap = 0.0
+        self._next_costly = 0.0
+        self._ksmd = find_ksmd()
+
+    @property
+    def cpu_share(self) -> float:
+        """Of one core, since the start."""
+        return self._cpu_seconds / max(time.monotonic() - self.started, 1e-9)
+
+    def tick(self, pids: Sequence[int], phase: str, *, costly: bool = False) -> FleetSample | None:
+        """A sample if one is due; costly: one with everything, now."""
+        now = time.monotonic() - self.started
+        if now < self._next_cheap and not costly:
+            return None
+        before = time.process_time()
+        processes = with_children(pids)
+        sample = _cheap(processes, phase, now)
+        if self._ksmd is not None:
+            sample = replace(sample, ksmd_cpu_seconds=cpu_seconds(self._ksmd))
+        cheap_seconds = time.process_time() - before
+        self._next_cheap = now + max(PERIOD_SECONDS, cheap_seconds / (CPU_SHARE_MAX / 2))
+        if costly or now >= self._next_costly:
+            sample = _with_costly(sample, processes)
+            costly_seconds = time.process_time() - before - cheap_seconds
+            self._next_costly = now + max(PERIOD_SECONDS, costly_seconds / (CPU_SHARE_MAX / 2))
+        self._cpu_seconds += time.process_time() - before
+        return sample
+
+
+def _cheap(processes: Sequence[int], phase: str, elapsed_seconds: float) -> FleetSample:
+    counted = rss = minor = major = 0
+    ticks = 0
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    for pid in processes:
+        text = read_text(Path(f"/proc/{pid}/stat"))
+        if text is None:
+            continue
+        # proc_pid_stat(5), counted from the field after the name, which may hold anything.
+        fields = text[text.rindex(")") + 2 :].split()
+        counted += 1
+        minor += int(fields[7])
+        major += int(fields[9])
+        ticks += int(fields[11]) + int(fields[12])
+        rss += int(fields[21]) * page_bytes
+    ksm = read_ksm(ROOT)
+    return FleetSample(
+        elapsed_seconds=elapsed_seconds,
+        phase=phase,
+        processes=counted,
+        rss_bytes=rss,
+        cpu_seconds=ticks / CLOCK_TICKS,
+        minor_faults=minor,
+        major_faults=major,
+        mem_available_bytes=psutil.virtual_memory().available,
+        swap_used_bytes=psutil.swap_memory().used,
+        pages_shared=ksm.number("pages_shared"),
+        pages_sharing=ksm.number("pages_sharing"),
+        zero_pages=ksm.number("ksm_zero_pages"),
+        full_scans=ksm.number("full_scans"),
+        general_profit_bytes=ksm.number("general_profit"),
+        cow_ksm=parse_int(parse_fields(read_text(ROOT / "proc/vmstat") or "").get("cow_ksm", "")),
+        ksmd_cpu_seconds=None,
+        memory_pressure_seconds=_pressure("memory"),
+        cpu_pressure_seconds=_pressure("cpu"),
+    )
+
+
+def _with_costly(sample: FleetSample, processes: Sequence[int]) -> FleetSample:
+    totals = [0] * 5
+    maps_max = 0
+    for pid in processes:
+        folder = Path(f"/proc/{pid}")
+        try:
+            memory = read_memory(folder)
+            maps_max = max(maps_max, (folder / "maps").read_bytes().count(b"\n"))
+        except OSError:
+            continue
+        values = (
+            *(memory.pss_bytes, memory.pss_anonymous_bytes, memory.uss_bytes),
+            *(memory.swap_bytes, memory.huge_bytes),
+        )
+        totals = [total + (value or 0) for total, value in zip(totals, values, strict=True)]
+    pss, anonymous, uss, swap, huge = totals
+    return replace(
+        sample,
+        pss_bytes=pss,
+        pss_anonymous_bytes=anonymous,
+        uss_bytes=uss,
+        swap_bytes=swap,
+        huge_bytes=huge,
+        maps_max=maps_max,
+    )
+
+
+def _pressure(kind: str) -> float | None:
+    """Seconds in which some task waited (Documentation/accounting/psi.rst); None without PSI."""
+    for line in (read_text(ROOT / f"proc/pressure/{kind}") or "").splitlines():
+        if line.startswith("some "):
+            return int(line.rpartition("total=")[2]) / 1e6
+    return None

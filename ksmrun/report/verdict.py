@@ -1,0 +1,91 @@
+"""The answer in words and numbers: each arm against the first one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ksmrun.report.load import Saved
+from ksmrun.report.statistics import ROUNDS_MIN, Difference, compare, corrected
+
+GIB, MIB = 1 << 30, 1 << 20
+
+
+@dataclass(frozen=True)
+class ArmVerdict:
+    """differences: the primary metric first. sentence: what to tell others."""
+
+    arm: str
+    base: str
+    differences: tuple[Difference, ...]
+    sentence: str
+
+
+def judge(saved: Saved) -> tuple[ArmVerdict, ...]:
+    """One verdict for each arm but the first, which is the base."""
+    base, *others = saved.arms
+    return tuple(_judge(saved, base, arm) for arm in others)
+
+
+def _judge(saved: Saved, base: str, arm: str) -> ArmVerdict:
+    primary = str(saved.plan["primary"])
+    before, after = saved.rounds[base], saved.rounds[arm]
+    names = [name for name in before[0] if all(name in each for each in (*before, *after))]
+    found = {
+        name: compare(name, [each[name] for each in before], [each[name] for each in after])
+        for name in names
+    }
+    first = found.pop(primary)
+    differences = corrected(first, list(found.values()))
+    return ArmVerdict(arm, base, differences, _sentence(saved, arm, differences))
+
+
+def _sentence(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
+    primary = differences[0]
+    others = {each.metric: each for each in differences[1:]}
+    if primary.metric.endswith("_bytes"):
+        text = _saved(arm, primary)
+    else:
+        text = f"{arm} changes {primary.metric} by {primary.mean:+.3g} ({_share(primary)})"
+    if primary.rounds < ROUNDS_MIN:
+        text += f", from {primary.rounds} rounds, which is too few to be certain"
+    elif not primary.is_certain:
+        text += ", which may be chance"
+    settle, ksmd = others.get("settle_seconds"), others.get("ksmd_cpu_seconds")
+    if settle is not None and settle.arm_mean > 0:
+        text += f", after {settle.arm_mean:.0f} s"
+    if ksmd is not None:
+        text += f", for {ksmd.arm_mean:.1f} s of ksmd's CPU"
+    own = [each for each in differences[1:] if each.metric in _own_names(saved)]
+    for each in own:
+        change = f"changed by {_share(each)}" if each.is_certain else "unchanged"
+        text += f"; {each.metric} {change}"
+    return text
+
+
+def _own_names(saved: Saved) -> set[str]:
+    return {str(metric["name"]) for metric in saved.plan["metrics"]}
+
+
+def _saved(arm: str, primary: Difference) -> str:
+    size, base = size_text(-primary.mean), size_text(primary.base_mean)
+    verb = "saves" if primary.mean <= 0 else "costs"
+    return f"{arm} {verb} {size.lstrip('-')} of {base} ({_share(primary)})"
+
+
+def _share(each: Difference) -> str:
+    """The share of the base, with half of its interval."""
+    if each.share is None:
+        return "of nothing"
+    text = f"{abs(each.share):.0%}"
+    if each.low is None or each.high is None:
+        return text
+    return f"{text} ± {(each.high - each.low) / 2 / abs(each.base_mean):.0%}"
+
+
+def size_text(size_bytes: float) -> str:
+    """In GiB from one on, else in MiB."""
+    if abs(size_bytes) >= GIB:
+        return f"{size_bytes / GIB:.2f} GiB"
+    # Adding zero makes -0.0, which it would print, 0.0.
+    return f"{round(size_bytes / MIB) + 0} MiB"
