@@ -19,6 +19,8 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     python3 perl stress-ng bubblewrap redis-tools libpython3.11-testsuite libjemalloc2 libfaketime fakeroot
     linux-perf procps sudo podman runc conmon lua5.2 lua5.3 lua5.4 luajit liblua5.2-0 liblua5.3-0 liblua5.4-0
     libluajit-5.1-2 ruby openssl uuid-runtime"
+# For tests/systemd.
+packages="$packages systemd-container mmdebstrap"
 # For the kernels that tests/kernels/patched.py builds.
 [ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
 # For the long runs of tests/suites.
@@ -95,6 +97,9 @@ KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=
 
 step "other people's programs and suites, direct and through ksmrun"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q suites
+
+step "services in booted systemd 252, 254, 257 and 262"
+KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q systemd
 
 step "the kernel matrix"
 KSMRUN_KERNELS=${full:+all} ../.venv/bin/pytest -q kernels

@@ -6,6 +6,7 @@ src/core/load-fragment.c: prefixes, then the path, then words; a lone `;` begins
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ PREFIXES = "-@:+!|"
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"} | {
     "\\": "\\", '"': '"', "'": "'", "s": " "
 }  # fmt: skip
+# A word that systemd replaces by none or several (replace_env_argv() in src/basic/env-util.c).
+VARIABLE = re.compile(r"\$[^${]")
 DIGITS = {"x": (2, 16), "u": (4, 16), "U": (8, 16)}
 
 
@@ -54,6 +57,8 @@ def parse(line: str) -> list[Command]:
             if not rest or _is_separator(rest):
                 raise ExecLineError("the prefix @ without a name")
             argv0, rest = next_word(rest)
+            if ":" not in prefixes and VARIABLE.match(unquote(argv0)):
+                raise ExecLineError(f"the name after @ is {argv0}, which may be no word or several")
         start = rest
         while rest and not _is_separator(rest):
             rest = next_word(rest)[1]

@@ -127,8 +127,8 @@ class Guest:
         deadline = time.monotonic() + BOOT_SECONDS
         while told.get("READY") != "1":
             with contextlib.suppress(TimeoutError):
-                lines = ready.recv(4096).decode().splitlines()
-                told.update(line.split("=", 1) for line in lines if "=" in line)
+                pairs = (line.partition("=") for line in ready.recv(4096).decode().splitlines())
+                told.update({name: value for name, _, value in pairs})
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 text = (self.folder / "console.log").read_text(errors="replace")

@@ -44,7 +44,8 @@ def test_wrapped_lines(line: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "-", "/bin/a 'open", "@/bin/a", "|@/bin/a b", r"/bin/\xff", r"/bin/\q"]
+    "line",
+    ["", "-", "/bin/a 'open", "@/bin/a", "@/bin/a $B c", "|@/bin/a b", r"/bin/\xff", r"/bin/\q"],
 )
 def test_lines_that_cannot_be_wrapped(line: str) -> None:
     with pytest.raises(ExecLineError):
