@@ -1,0 +1,298 @@
+"""`ksmrun ab` with real fleets: what it finds, what it refuses, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .conftest import tunables, value
+
+Ab = Callable[..., subprocess.CompletedProcess[str]]
+FAST = (
+    "--stagger=0.05",
+    "--hold=1",
+    "--ksm",
+    "pages_to_scan=1000000",
+    "--ksm",
+    "sleep_millisecs=0",
+)
+EQUAL = "import random, time; random.seed(1); data = random.randbytes(8 << 20); "
+READY = "print('ready', flush=True); time.sleep(1000)"
+SERVES_TCP = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    server.accept()
+"""
+SERVES_UDP = (
+    "import socket, sys, time; s = socket.socket(type=socket.SOCK_DGRAM);"
+    "s.bind(('127.0.0.1', int(sys.argv[1]))); time.sleep(1000)"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def command(ksmrun: str, folder: Path) -> list[str]:
+    return [ksmrun, "ab", *FAST, f"--output={folder}"]
+
+
+@pytest.fixture
+def ab(command: list[str], tmp_path: Path) -> Ab:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")}
+        return subprocess.run(
+            [*command, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    return run
+
+
+def python(code: str, *arguments: str) -> list[str]:
+    return ["--", sys.executable, "-c", code, *arguments]
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """The processes of a fleet that has this word in its command line."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if mark in words and "ab" not in words:
+            found.append(process)
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_what_merging_saves(ab: Ab, folder: Path, ksmrun: str) -> None:
+    before = tunables()
+    done = ab("-n3", "--rounds=2", "--ready-stdout=^ready$", *python(EQUAL + READY))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("on saves 1")
+    assert "too few to be certain" in done.stdout
+    assert tunables() == before
+    report = subprocess.run(
+        [ksmrun, "report", "--json", folder], capture_output=True, text=True, check=True
+    )
+    found = json.loads(report.stdout)
+    assert found["rounds"] == 2
+    (verdict,) = found["verdicts"]
+    primary = verdict["differences"][0]
+    # Two of three copies of 8 MiB.
+    assert primary["metric"] == "pss_bytes"
+    assert 0.9 < -primary["mean"] / (2 * (8 << 20)) < 1.2
+    metrics = {each["metric"]: each for each in verdict["differences"]}
+    assert metrics["settle_seconds"]["base_mean"] == 0
+    assert metrics["ksmd_cpu_seconds"]["arm_mean"] > 0
+    assert not found["warnings"]
+    for file in (folder / "rounds").glob("*.jsonl"):
+        samples = [json.loads(line) for line in file.read_text().splitlines()]
+        assert {"before", "starting", "hold"} <= {each["phase"] for each in samples}
+    results = [json.loads(file.read_text()) for file in (folder / "rounds").glob("*.json")]
+    assert all(each["sampling_cpu_share"] < 0.5 for each in results)
+    again = subprocess.run([ksmrun, "report", folder], capture_output=True, text=True, check=True)
+    assert again.stdout == done.stdout
+
+
+def test_two_arms_that_are_equal(ab: Ab, folder: Path, ksmrun: str) -> None:
+    """A/A: no difference that anybody would notice."""
+    arms = ("--arm=a=--merge=off", "--arm=b=--merge=off")
+    done = ab(*arms, "-n2", "--rounds=6", "--ready-stdout=ready", *python(EQUAL + READY))
+    assert done.returncode == 0, done.stderr
+    report = subprocess.run(
+        [ksmrun, "report", "--json", folder], capture_output=True, text=True, check=True
+    )
+    (verdict,) = json.loads(report.stdout)["verdicts"]
+    assert abs(verdict["differences"][0]["share"]) < 0.05
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("ready", "code", "argument"),
+    [
+        ("--ready-tcp={port}", SERVES_TCP, "{port:PORT}"),
+        ("--ready-tcp=127.0.0.1:{port}", SERVES_TCP, "{port:PORT}"),
+        ("--ready-udp={port}", SERVES_UDP, "{port:PORT}"),
+        ("--ready-file={dir}/here", "open('here', 'w'); import time; time.sleep(1000)", "-"),
+        ("--ready-cmd=test -f {dir}/here", "open('here', 'w'); import time; time.sleep(99)", "-"),
+        ("--ready-after=0.2", "import time; time.sleep(1000)", "w{i}"),
+    ],
+)
+def test_ready(ab: Ab, free_port: int, ready: str, code: str, argument: str) -> None:
+    words = python(code, argument.replace("PORT", str(free_port)))
+    done = ab("-n2", "--rounds=1", "--ready-timeout=20", ready, *words)
+    assert done.returncode == 0, done.stderr
+
+
+def test_load_and_metrics(ab: Ab, folder: Path) -> None:
+    load = f"{sys.executable} -uc 'import time; print(\"p99: 70\"); time.sleep(99)' {{i}}"
+    done = ab(
+        *("-n2", "--rounds=1", "--ready-stdout=ready", f"--load={load}"),
+        *("--metric=p99=p99: ([0-9.]+)", "--metric-cmd=cpus=nproc"),
+        *python(EQUAL + READY),
+    )
+    assert done.returncode == 0, done.stderr
+    (first, *_) = (folder / "rounds").glob("*.json")
+    metrics = json.loads(first.read_text())["metrics"]
+    assert metrics["p99"] == 70
+    assert metrics["cpus"] == os.cpu_count()
+    assert "p99" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--ready-after=0"], "no command given"),
+        (["--", "true"], "0 options tell when a copy is ready"),
+        (["--ready-after=0", "--ready-tcp=1", "--", "true"], "2 options tell"),
+        (["--ready-after=0", "--arm=x", "--", "true"], "is no NAME=OPTIONS"),
+        (["--ready-after=0", "--arm=x=", "--", "true"], "at least two"),
+        (["--ready-after=0", "--arm=a=", "--arm=b=--bogus", "--", "true"], "--arm b:"),
+        (["--ready-after=0", "--", "true", "{nope}"], "placeholder {nope} is not known"),
+        (["--ready-tcp={port}", "--", "true"], "no first port"),
+        (["--ready-stdout=(", "--", "true"], "is no regular expression"),
+        (["--ready-after=0", "--metric=x", "--", "true"], "is no NAME=VALUE"),
+        (["--ready-after=0", "--metric=x=(a)", "--", "true"], "reads a load's output"),
+        (["--ready-after=0", "--ksm=nope=1", "--", "sleep", "99"], "nope"),
+        (["--ready-after=0", "--ksm=run", "--", "true"], "is not NAME=VALUE"),
+        (["--ready-after=0", "--", "/nonexistent/program"], "ended with 127"),
+        (["--ready-after=5", "--", "true"], "ended with 0"),
+        (["--ready-after=5", "--", "sh", "-c", "echo oh; exit 3"], "ended with 3"),
+        (["--ready-timeout=0.3", "--ready-file=/nonexistent", "--", "sleep", "99"], "is not ready"),
+        (["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"], "load cannot be started"),
+        (["--ready-after=0.1", "-n10000000", "--", "sleep", "99"], "copies need some"),
+    ],
+)
+def test_what_is_refused(ab: Ab, arguments: list[str], said: str) -> None:
+    before = tunables()
+    done = ab("-n2", "--rounds=1", *arguments)
+    assert done.returncode in (1, 2), done.stderr
+    assert said in done.stderr
+    assert "; " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert tunables() == before
+
+
+def test_a_port_in_use(ab: Ab) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = ab("-n2", "--ready-tcp={port}", *python(SERVES_TCP, f"{{port:{port - 1}}}"))
+    assert f"port {port} is in use by PID {os.getpid()}" in done.stderr
+
+
+# Each copy has a child that has left its group and session.
+LEAVES = (
+    "import subprocess, sys; subprocess.Popen(['sleep', sys.argv[1]], start_new_session=True); "
+)
+
+
+@pytest.fixture
+def running(command: list[str], tmp_path: Path) -> Iterator[tuple[psutil.Process, str]]:
+    """An experiment whose fleet is up, and the word that its processes have."""
+    mark = f"{1_000_000 + os.getpid() % 1000}.{time.monotonic_ns()}"
+    code = "import time; " + LEAVES + READY
+    process = subprocess.Popen(
+        [*command, "-n2", "--rounds=2", "--hold=60", "--ready-stdout=ready", *python(code, mark)],
+        env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_until(lambda: len(marked(mark)) == 4)
+        yield psutil.Process(process.pid), mark
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(60)
+        for left in marked(mark):
+            left.kill()
+
+
+@pytest.mark.parametrize("victim", ["keeper", "worker"])
+def test_killed(running: tuple[psutil.Process, str], victim: str) -> None:
+    keeper, mark = running
+    (worker,) = keeper.children()
+    wait_until(lambda: value("run") == "1")
+    (keeper if victim == "keeper" else worker).kill()
+    wait_until(lambda: not marked(mark))
+    wait_until(lambda: value("run") == "0" and value("pages_to_scan") == "100")
+    wait_until(lambda: not worker.is_running())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_ended_from_outside(running: tuple[psutil.Process, str], number: signal.Signals) -> None:
+    keeper, mark = running
+    # A terminal sends its signals to the whole group.
+    os.killpg(keeper.pid, number)
+    assert keeper.wait(60) is not None
+    assert not marked(mark)
+    assert value("run") == "0"
+
+
+def test_one_at_a_time(running: tuple[psutil.Process, str], ab: Ab, tmp_path: Path) -> None:
+    keeper, _ = running
+    (worker,) = keeper.children()
+    done = ab(f"--output={tmp_path / 'other'}", "--ready-after=0", "--", "sleep", "99")
+    assert done.returncode == 1
+    assert f"another experiment runs on this host, as PID {worker.pid}" in done.stderr
+
+
+def test_going_on(ab: Ab, folder: Path, ksmrun: str, tmp_path: Path) -> None:
+    """What is there is kept; what is missing is measured."""
+    done = ab("-n2", "--rounds=2", "--ready-stdout=ready", *python(EQUAL + READY))
+    assert done.returncode == 0
+    files = sorted((folder / "rounds").glob("*.json"))
+    kept, removed = files[0].read_bytes(), files[-1]
+    removed.unlink()
+    (folder / "rounds/001-on.json").unlink()
+    # A new run must not take the folder.
+    assert "is not empty" in ab("--ready-after=0", "--", "sleep", "9").stderr
+    report = subprocess.run([ksmrun, "report", folder], capture_output=True, text=True, check=False)
+    assert report.returncode == 1
+    assert "no whole round" in report.stderr
+    again = subprocess.run(
+        [ksmrun, "ab", "--resume", folder],
+        env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    assert files[0].read_bytes() == kept
+    assert removed.exists()
+    damaged = folder / "rounds/001-off.json"
+    damaged.write_bytes(kept[:50])
+    report = subprocess.run([ksmrun, "report", folder], capture_output=True, text=True, check=False)
+    assert report.returncode == 1
+    assert "is damaged" in report.stderr
+    assert "Traceback" not in report.stderr
