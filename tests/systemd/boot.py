@@ -41,7 +41,7 @@ done
 rm -rf work/work/incompat
 mount -t overlay -o "volatile,lowerdir=$LOWER,upperdir=upper,workdir=work" overlay merged || exit
 exec systemd-nspawn --quiet --boot --directory=merged --register=no --keep-unit --console=pipe \
-    --notify-ready=yes --private-network --hostname=guest --machine="$NAME" \
+    --notify-ready=yes --private-network --resolv-conf=off --hostname=guest --machine="$NAME" \
     --bind-ro="$INSTALLED:/opt/ksmrun/ksmrun" --bind-ro="$PACKAGES:/opt/packages" \
     --bind="$PWD/shared:/shared"
 """
@@ -54,6 +54,15 @@ UNSHARE = (
 
 def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
+def is_init(pid: int) -> bool:
+    """Whether it is PID 1 of its namespace."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    return any(line.startswith("NSpid:") and line.endswith("\t1") for line in status.splitlines())
 
 
 def hierarchies() -> list[Path]:
@@ -80,6 +89,9 @@ class Guest:
             (commands / name).write_text(text)
             (commands / name).chmod(0o755)
         (self.folder / "shared").chmod(0o1777)
+        # No name server, so that nothing waits for one.
+        (commands.parents[2] / "etc").mkdir(exist_ok=True)
+        (commands.parents[2] / "etc/resolv.conf").touch()
 
     @property
     def shared(self) -> Path:
@@ -134,7 +146,8 @@ class Guest:
                 text = (self.folder / "console.log").read_text(errors="replace")
                 raise AssertionError(f"systemd {self.version} did not boot:\n{text[-3000:]}")
         processes = hierarchies()[-1] / self.name / "payload/init.scope/cgroup.procs"
-        (self.leader,) = map(int, processes.read_text().split())
+        # What it has forked may still be beside it.
+        (self.leader,) = (pid for pid in map(int, processes.read_text().split()) if is_init(pid))
 
     def start(
         self,

@@ -47,6 +47,7 @@ def layout(guest: Guest, where: Path) -> Callable[[str], tuple[int, ...]]:
     return places
 
 
+@pytest.mark.every_version
 def test_instances_of_a_template(guest: Guest, layout: Callable[[str], tuple[int, ...]]) -> None:
     with installed(guest, {"placed@.service": UNIT}):
         assert layout("a") != layout("b")

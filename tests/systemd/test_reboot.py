@@ -21,7 +21,7 @@ from .units import installed, put, show, wrap
 
 __all__ = ["where"]
 
-KILLS = 60 if EVERYTHING else 8
+KILLS = 60 if EVERYTHING else 4
 
 
 @pytest.fixture(params=USUAL, ids=[f"systemd{version}" for version in USUAL])

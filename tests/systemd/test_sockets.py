@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import socket
 
+import pytest
+
 from .boot import Guest
 from .look import merges, merging
 from .test_types import DAEMON, PYTHON
@@ -25,6 +27,7 @@ def ask(guest: Guest, text: str = "") -> list[str]:
     return answer.decode().split()
 
 
+@pytest.mark.every_version
 def test_one_service_for_all(guest: Guest) -> None:
     """Accept=no: LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES; the daemon ends if they are wrong."""
     shutil.copy(DAEMON, guest.shared)

@@ -9,7 +9,7 @@ import pytest
 
 from .boot import Guest
 from .look import merges, merging, wait_until
-from .units import command, installed, show, wrap
+from .units import command, installed, show, some, wrap
 
 DAEMON = Path(__file__).with_name("daemon.py")
 PYTHON = "/usr/bin/python3 -B /shared/daemon.py"
@@ -43,7 +43,7 @@ def methods(guest: Guest, kind: str) -> list[str]:
     return ["wrapper", "memory-ksm"] if guest.version >= 256 and kind == "notify" else ["wrapper"]
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", some(TYPES, "notify", "notify-reload"))
 def test_type(guest: Guest, kind: str) -> None:
     if guest.version < SINCE.get(kind, 0):
         return

@@ -34,6 +34,7 @@ def files(home: Path) -> dict[str, bytes]:
     return {str(path.relative_to(home)): path.read_bytes() for path in found}
 
 
+@pytest.mark.every_version
 def test_user_unit(guest: Guest, home: Path) -> None:
     def run(*words: str, check: bool = True) -> str:
         done = guest.run(*words, user=USER, check=check)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from .boot import Guest
 
@@ -36,6 +39,12 @@ def installed(guest: Guest, units: dict[str, str]) -> Iterator[None]:
             shutil.rmtree(guest.root / FOLDER / f"{name}.d", ignore_errors=True)
         guest.run("systemctl", "daemon-reload")
         guest.run("systemctl", "reset-failed")
+
+
+def some(names: Iterable[str], *always: str) -> list[Any]:
+    """Parameters of a test, of which some are for every version."""
+    every = pytest.mark.every_version
+    return [pytest.param(name, marks=[every] if name in always else []) for name in names]
 
 
 def wrap(guest: Guest, *arguments: str, check: bool = True) -> str:
