@@ -24,9 +24,29 @@ def register(app: typer.Typer) -> None:
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Of `ksmrun ab --output`.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one page with all there is.")
+    ] = None,
 ) -> None:
     """Say what an experiment found. Reads saved results only."""
     print_report(folder, as_json=as_json)
+    if png is None and html is None:
+        return
+    # Not at the top: pictures take longer to import than all else.
+    from ksmrun.report.html import write_html
+    from ksmrun.report.plots import write_png
+
+    saved = load(folder)
+    if png is not None:
+        write_png(saved, png)
+    if html is not None:
+        verdicts = judge(saved)
+        tables = [
+            (list(_columns(each)), [_row(difference) for difference in each.differences])
+            for each in verdicts
+        ]
+        write_html(saved, verdicts, tables, _warnings(saved), html)
 
 
 def print_report(folder: Path, *, as_json: bool = False) -> None:
@@ -47,12 +67,15 @@ def print_report(folder: Path, *, as_json: bool = False) -> None:
     for verdict in verdicts:
         print(verdict.sentence)
     for verdict in verdicts:
-        columns = {"metric": "left", verdict.base: "right", verdict.arm: "right"}
-        columns |= {"difference": "right", "95 % interval": "right", "certain": "left"}
         print()
-        print_table(columns, [_row(each) for each in verdict.differences])
+        print_table(_columns(verdict), [_row(each) for each in verdict.differences])
     for what, todo in warnings:
         print(f"{what}; to do: {todo}")
+
+
+def _columns(verdict: ArmVerdict) -> dict[str, str]:
+    columns = {"metric": "left", verdict.base: "right", verdict.arm: "right"}
+    return columns | {"difference": "right", "95 % interval": "right", "certain": "left"}
 
 
 def _fields(verdict: ArmVerdict) -> dict[str, object]:

@@ -12,8 +12,10 @@ from pathlib import Path
 from ksmrun.facts.text import read_text
 from ksmrun.host.ours import replace_file
 from ksmrun.model import KsmrunError
-from ksmrun.model.wrap import LIBEXEC
+from ksmrun.model.wrap import LIBEXEC, OCI_RUNTIME
 
+# Other names of ksmrun-oci, by which it does other things: Podman knows runtimes by name.
+LINKS = ("ksmrun-oci-by-request", "ksmrun-oci-crun")
 HOMES = ("/home", "/root", "/tmp", "/var/tmp", "/run/user")
 
 
@@ -37,6 +39,8 @@ def install(source: Path, folder: Path = LIBEXEC) -> list[str]:
                 continue
             replace_file(target, data, 0o755)
             lines.append(f"{target} written")
+        for name in LINKS if (folder / OCI_RUNTIME.name).exists() else ():
+            _link(folder / name, OCI_RUNTIME.name)
     except OSError as error:
         raise KsmrunError(
             f"cannot write {error.filename or folder}: {error.strerror}",
@@ -92,6 +96,13 @@ def _make_folders(folder: Path, top: Path) -> None:
             place.chmod(0o755)
         elif place.is_relative_to(top):
             place.chmod(0o755)
+
+
+def _link(link: Path, target: str) -> None:
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
 
 
 def _label(folder: Path) -> None:

@@ -54,6 +54,18 @@ def load(folder: Path) -> Saved:
     return Saved(folder, host, plan, arms, rounds, results)
 
 
+def samples_of(saved: Saved, number: int, arm: str) -> list[dict[str, Any]]:
+    """Of one turn; a last line that was cut is left out, and so are turns without samples."""
+    file = saved.folder / "rounds" / f"{number:03d}-{arm}.samples.jsonl"
+    samples = []
+    try:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            samples.append(json.loads(line))
+    except (OSError, ValueError):
+        return samples
+    return samples
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))

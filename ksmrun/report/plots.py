@@ -1,0 +1,117 @@
+"""Pictures of saved experiments, by matplotlib (the extra [ab])."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ksmrun.model import KsmrunError
+from ksmrun.report.load import Saved, samples_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MIB = 1 << 20
+# Told apart by those who see few colours too (after Okabe and Ito), on white as on black.
+COLOURS = ("#999999", "#2f8fdd", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+# Readable on both backgrounds.
+INK = "#7f7f7f"
+SIZE_INCHES = (5.6, 3.2)
+
+
+def figure(rows: int) -> Figure:
+    """An empty one. Raises KsmrunError where matplotlib is missing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise KsmrunError("pictures need matplotlib", "pip install 'ksmrun[ab]'") from error
+    width, height = SIZE_INCHES
+    return Figure(figsize=(width, height * rows), layout="constrained")
+
+
+def write_png(saved: Saved, file: Path) -> None:
+    """Memory over time, and each arm's rounds."""
+    whole = figure(2)
+    upper, lower = whole.subplots(2, 1)
+    draw_memory(upper, saved)
+    draw_rounds(lower, saved, str(saved.plan["primary"]))
+    try:
+        whole.savefig(file, dpi=150)
+    except (OSError, ValueError) as error:
+        raise KsmrunError(f"{file} cannot be written: {error}", "name a file with .png") from error
+
+
+def svg(draw: Any, saved: Saved, *arguments: Any) -> str:
+    """One drawing as the text of an <svg> element, without a background."""
+    whole = figure(1)
+    draw(whole.subplots(), saved, *arguments)
+    text = io.StringIO()
+    # Without a date the same results give the same file.
+    whole.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]
+
+
+def draw_memory(axes: Axes, saved: Saved) -> None:
+    """PSS of the fleet from the start, a line for each round of each arm."""
+    for arm, colour in zip(saved.arms, _colours(len(saved.arms)), strict=True):
+        label: str | None = arm
+        for number in range(1, int(saved.plan["rounds"]) + 1):
+            samples = [s for s in samples_of(saved, number, arm) if s.get("pss_bytes") is not None]
+            if not samples:
+                continue
+            axes.plot(
+                [s["elapsed_seconds"] for s in samples],
+                [s["pss_bytes"] / MIB for s in samples],
+                color=colour,
+                linewidth=1.2,
+                alpha=0.8,
+                label=label,
+            )
+            label = None
+    axes.set_xlabel("seconds since the start")
+    axes.set_ylabel("memory of the fleet (PSS), MiB")
+    axes.set_ylim(bottom=0)
+    _finish(axes)
+
+
+def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
+    """Each round of each arm as a point, rounds joined: what differs is seen as slope."""
+    scale, unit = (MIB, ", MiB") if metric.endswith("_bytes") else (1, "")
+    positions = range(len(saved.arms))
+    for number in range(saved.round_count):
+        values = [saved.rounds[arm][number].get(metric) for arm in saved.arms]
+        if None in values:
+            continue
+        axes.plot(
+            list(positions), [(v or 0) / scale for v in values], color=INK, linewidth=0.8, zorder=1
+        )
+    for position, (arm, colour) in enumerate(
+        zip(saved.arms, _colours(len(saved.arms)), strict=True)
+    ):
+        found = [each[metric] / scale for each in saved.rounds[arm] if metric in each]
+        axes.scatter([position] * len(found), found, color=colour, zorder=2, label=arm)
+    axes.set_xticks(list(positions), saved.arms)
+    axes.margins(x=0.3)
+    if unit:
+        # Sizes are compared by their heights.
+        axes.set_ylim(bottom=0)
+    axes.set_ylabel(f"{metric.removesuffix('_bytes')}{unit}")
+    _finish(axes)
+
+
+def _colours(count: int) -> Sequence[str]:
+    return [COLOURS[index % len(COLOURS)] for index in range(count)]
+
+
+def _finish(axes: Axes) -> None:
+    axes.legend(frameon=False, labelcolor=INK)
+    axes.tick_params(colors=INK)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("bottom", "left"):
+        axes.spines[side].set_color(INK)
