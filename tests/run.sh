@@ -21,6 +21,8 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     libluajit-5.1-2 ruby openssl uuid-runtime"
 # For tests/containers.
 packages="$packages crun containerd docker.io catatonit tini dumb-init skopeo docker-compose tmux uidmap"
+# For tests/systemd.
+packages="$packages systemd-container mmdebstrap"
 # For the kernels that tests/kernels/patched.py builds.
 [ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
 # For the long runs of tests/suites.
@@ -104,6 +106,9 @@ KSMRUN_TEST_OCI="$PWD/../build/address,undefined/ksmrun-oci" ASAN_OPTIONS=detect
 
 step "other people's programs and suites, direct and through ksmrun"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q suites
+
+step "services in booted systemd 252, 254, 257 and 262"
+KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q systemd
 
 step "the kernel matrix"
 KSMRUN_KERNELS=${full:+all} ../.venv/bin/pytest -q kernels

@@ -32,12 +32,13 @@ from ksmrun.model import (
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.plan.launch import needs_judgement, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
-from ksmrun.wrap.dropin import KeyPlace, key_unit, render, unwrapped
+from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError
 from ksmrun.wrap.method import (
     choose_method,
     denied_layout_calls,
     domain_source,
+    killing_calls,
     launcher_needed_for,
 )
 from ksmrun.wrap.unitfile import values
@@ -184,6 +185,15 @@ def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: b
     if not os.access(LAUNCHER, os.X_OK):
         raise KsmrunError(f"{LAUNCHER} is not there", "first: sudo ksmrun wrap install")
     refuse_unsafe()
+    without = "use --method memory-ksm (systemd 256 or later), which has no launcher"
+    if is_inaccessible(unit):
+        raise KsmrunError(f"InaccessiblePaths= of {unit.name} hides {LIBEXEC}", without)
+    if calls := killing_calls(unit):
+        raise KsmrunError(
+            f"SystemCallFilter= of {unit.name} ends what calls {', '.join(calls)}, as the launcher "
+            "does",
+            f"{without}; or SystemCallErrorNumber=EPERM in a drop-in, where it denies prctl only",
+        )
     if source is None:
         return
     is_running = unit.value("MainPID") not in ("", "0")

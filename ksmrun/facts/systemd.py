@@ -20,7 +20,14 @@ PROPERTIES = (
     *("Id", "LoadState", "LoadError", "FragmentPath", "SourcePath", "DropInPaths", "Type"),
     *("ActiveState", "SubState", "MainPID", "ControlGroup", "NeedDaemonReload", "Triggers"),
     *("RootDirectory", "RootImage", "TemporaryFileSystem", "InaccessiblePaths", "NoExecPaths"),
-    *("SystemCallFilter", "AppArmorProfile", "SELinuxContext", "MemoryKSM", "RemainAfterExit"),
+    *(
+        "SystemCallFilter",
+        "SystemCallErrorNumber",
+        "AppArmorProfile",
+        "SELinuxContext",
+        "MemoryKSM",
+        "RemainAfterExit",
+    ),
     *("Environment", "EnvironmentFiles", "PassEnvironment", "ExecSearchPath", "Transient"),
 )
 SERVICE = "org.freedesktop.systemd1"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ExecCommand, Method, UnitFacts
-from ksmrun.wrap.execline import Command, quote, wrap
+from ksmrun.wrap.execline import Command, quote, simplified, wrap
 from ksmrun.wrap.header import header
 
 KEY_UNIT = "ksmrun-layout-key@.service"
@@ -79,16 +79,17 @@ def render(
 def visibility(unit: UnitFacts) -> list[str]:
     """Settings that let the service see and run the launcher where its own keep it from that."""
     settings = []
-    covering = [
-        *unit.value("TemporaryFileSystem").split(),
-        *unit.value("InaccessiblePaths").split(),
-    ]
-    is_covered = any(_covers(word) for word in covering)
+    is_covered = any(_covers(word) for word in unit.value("TemporaryFileSystem").split())
     if unit.value("RootDirectory") or unit.value("RootImage") or is_covered:
         settings.append(f"BindReadOnlyPaths={LIBEXEC}")
     if any(_covers(word) for word in unit.value("NoExecPaths").split()):
         settings.append(f"ExecPaths={LIBEXEC}")
     return settings
+
+
+def is_inaccessible(unit: UnitFacts) -> bool:
+    """Whether the launcher's place can be neither seen nor bound into: it is below such a path."""
+    return any(_covers(word) for word in unit.value("InaccessiblePaths").split())
 
 
 def _covers(word: str) -> bool:
@@ -124,16 +125,10 @@ def written_fingerprint(text: str) -> str | None:
 def unwrapped(command: ExecCommand) -> ExecCommand:
     """What a command is without the launcher, so that before and after can be compared."""
     if command.argv[:1] != (str(LAUNCHER),) or "--" not in command.argv:
-        return ExecCommand(_simple(command.path), command.argv, command.flags)
+        return ExecCommand(simplified(command.path), command.argv, command.flags)
     at = command.argv.index("--")
     options, (path, *rest) = command.argv[1:at], command.argv[at + 1 :]
     if "no-env-expand" not in command.flags:
         path = path.replace("$$", "$")
     argv0 = options[options.index("--argv0") + 1] if "--argv0" in options else path
-    return ExecCommand(_simple(path), (argv0, *rest), command.flags)
-
-
-def _simple(path: str) -> str:
-    """systemd takes doubled slashes and /./ out of a command's path."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    return ("/" if path.startswith("/") else "") + "/".join(parts)
+    return ExecCommand(simplified(path), (argv0, *rest), command.flags)

@@ -6,6 +6,7 @@ src/core/load-fragment.c: prefixes, then the path, then words; a lone `;` begins
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ PREFIXES = "-@:+!|"
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"} | {
     "\\": "\\", '"': '"', "'": "'", "s": " "
 }  # fmt: skip
+# A word that systemd replaces by none or several (replace_env_argv() in src/basic/env-util.c).
+VARIABLE = re.compile(r"\$[^${]")
 DIGITS = {"x": (2, 16), "u": (4, 16), "U": (8, 16)}
 
 
@@ -54,6 +57,8 @@ def parse(line: str) -> list[Command]:
             if not rest or _is_separator(rest):
                 raise ExecLineError("the prefix @ without a name")
             argv0, rest = next_word(rest)
+            if ":" not in prefixes and VARIABLE.match(unquote(argv0)):
+                raise ExecLineError(f"the name after @ is {argv0}, which may be no word or several")
         start = rest
         while rest and not _is_separator(rest):
             rest = next_word(rest)[1]
@@ -76,10 +81,14 @@ def _wrapped(command: Command, words: list[str]) -> str:
     """The path becomes an argument, where $ would be expanded; @'s name becomes an option."""
     prefixes = command.prefixes.replace("@", "")
     parts = list(words)
-    if command.argv0 is not None:
-        parts += ["--argv0", command.argv0]
+    path, argv0 = simplified(command.path), command.argv0
+    # Without @ the path as it is written is argv[0] too, where $ is expanded in any case.
+    if argv0 is None and (path != command.path or (command.expands and "$" in path)):
+        argv0 = _quote_text(command.path)
+    if argv0 is not None:
+        parts += ["--argv0", argv0]
     # The path keeps its specifiers: only what is new at its place is escaped.
-    path = command.path.replace("$", "$$") if command.expands else command.path
+    path = path.replace("$", "$$") if command.expands else path
     parts += ["--", _quote_text(path), *([command.arguments] if command.arguments else [])]
     return prefixes + " ".join(parts)
 
@@ -96,6 +105,12 @@ def _quote_text(text: str) -> str:
     for name, character in (("n", "\n"), ("t", "\t"), ("r", "\r")):
         plain = plain.replace(character, f"\\{name}")
     return f'"{plain}"' if needs else plain
+
+
+def simplified(path: str) -> str:
+    """As systemd executes it: without doubled slashes and /./ (path_simplify())."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return ("/" if path.startswith("/") else "") + "/".join(parts)
 
 
 def unquote(word: str) -> str:

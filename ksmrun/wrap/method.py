@@ -10,6 +10,10 @@ from ksmrun.plan.mechanism import Choice, adds_vmas
 
 # The launcher's calls for a shared layout, of which @system-service has none.
 LAYOUT_CALLS = ("ptrace",)
+# What it calls before its exec, beside what any program does.
+LAUNCHER_CALLS = ("prctl", "openat", "read", "close", "uname")
+# systemd's SECCOMP_ERROR_NUMBER_KILL (src/shared/seccomp-util.h).
+KILL = "2147483646"
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,25 @@ def domain_source(unit: UnitFacts, *, selinux: bool) -> str | None:
 
 
 def denied_layout_calls(unit: UnitFacts) -> tuple[str, ...]:
-    """The calls of LAYOUT_CALLS that SystemCallFilter= denies; `systemctl show` lists names."""
+    """The calls of LAYOUT_CALLS that SystemCallFilter= denies."""
+    return tuple(_denied(unit, LAYOUT_CALLS))
+
+
+def killing_calls(unit: UnitFacts) -> tuple[str, ...]:
+    """The calls of LAUNCHER_CALLS at which SystemCallFilter= ends the service (SIGSYS)."""
+    usual = "kill" if unit.value("SystemCallErrorNumber") in ("", KILL) else "error"
+    denied = _denied(unit, LAUNCHER_CALLS)
+    return tuple(call for call, error in denied.items() if (error or usual) == "kill")
+
+
+def _denied(unit: UnitFacts, calls: tuple[str, ...]) -> dict[str, str]:
+    """Those of calls that are denied, with the error of each; `systemctl show` lists names."""
     text = unit.value("SystemCallFilter")
-    names = {word.partition(":")[0] for word in text.removeprefix("~").split()}
-    is_deny_list = text.startswith("~")
+    words = (word.partition(":") for word in text.removeprefix("~").split())
+    errors = {name: error for name, _, error in words}
     if not text:
-        return ()
-    return tuple(call for call in LAYOUT_CALLS if (call in names) is is_deny_list)
+        return {}
+    if text.startswith("~"):
+        return {call: errors[call] for call in calls if call in errors}
+    # In a list of what is allowed, an error makes it one that is not.
+    return {call: errors.get(call, "") for call in calls if errors.get(call) != ""}

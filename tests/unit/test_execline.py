@@ -25,7 +25,10 @@ def wrapped(line: str) -> str:
         ("-@/bin/a 'a name' b", f"-{LAUNCHER} --merge=on --argv0 'a name' -- /bin/a b"),
         ("!!/bin/a", f"!!{LAUNCHER} --merge=on -- /bin/a"),
         ("+:/bin/$a $b", f"+:{LAUNCHER} --merge=on -- /bin/$a $b"),
-        ("/bin/$a", f"{LAUNCHER} --merge=on -- /bin/$$a"),
+        # argv[0] is the path too, and there $ is expanded.
+        ("/bin/${a}", f"{LAUNCHER} --merge=on --argv0 /bin/${{a}} -- /bin/$${{a}}"),
+        (":/bin/$a", f":{LAUNCHER} --merge=on -- /bin/$a"),
+        ("/usr//bin/./a", f"{LAUNCHER} --merge=on --argv0 /usr//bin/./a -- /usr/bin/a"),
         ('"/bin/with blank" b', f'{LAUNCHER} --merge=on -- "/bin/with blank" b'),
         (r"/bin/with\x20blank", f'{LAUNCHER} --merge=on -- "/bin/with blank"'),
         (
@@ -41,7 +44,8 @@ def test_wrapped_lines(line: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "-", "/bin/a 'open", "@/bin/a", "|@/bin/a b", r"/bin/\xff", r"/bin/\q"]
+    "line",
+    ["", "-", "/bin/a 'open", "@/bin/a", "@/bin/a $B c", "|@/bin/a b", r"/bin/\xff", r"/bin/\q"],
 )
 def test_lines_that_cannot_be_wrapped(line: str) -> None:
     with pytest.raises(ExecLineError):

@@ -17,17 +17,20 @@ from ksmrun.plan.mechanism import LOST_AT_EXEC, Choice
 from ksmrun.wrap.dropin import (
     KeyPlace,
     fingerprint,
+    is_inaccessible,
     key_unit,
     render,
     unwrapped,
     visibility,
     written_fingerprint,
 )
-from ksmrun.wrap.execline import parse, unquote
+from ksmrun.wrap.execline import parse, simplified, unquote
 from ksmrun.wrap.method import (
+    KILL,
     choose_method,
     denied_layout_calls,
     domain_source,
+    killing_calls,
     launcher_needed_for,
 )
 
@@ -78,6 +81,19 @@ def test_calls_that_a_filter_denies() -> None:
     assert denied_layout_calls(unit(SystemCallFilter="~reboot")) == ()
 
 
+def test_calls_that_a_filter_kills_at() -> None:
+    allowed = "close execve openat prctl read uname"
+    assert killing_calls(unit()) == ()
+    assert killing_calls(unit(SystemCallFilter=allowed)) == ()
+    assert killing_calls(unit(SystemCallFilter="close execve openat read")) == ("prctl", "uname")
+    assert killing_calls(unit(SystemCallFilter="~prctl reboot")) == ("prctl",)
+    assert killing_calls(unit(SystemCallFilter="~prctl:EPERM reboot")) == ()
+    assert killing_calls(unit(SystemCallFilter=f"{allowed} reboot:kill")) == ()
+    assert killing_calls(unit(SystemCallFilter="~prctl", SystemCallErrorNumber="1")) == ()
+    assert killing_calls(unit(SystemCallFilter="~prctl:kill", SystemCallErrorNumber="1")) != ()
+    assert killing_calls(unit(SystemCallFilter="~prctl", SystemCallErrorNumber=KILL)) != ()
+
+
 def test_security_domains() -> None:
     assert domain_source(unit(), selinux=False) is None
     assert domain_source(unit(), selinux=True) == "SELinux"
@@ -99,7 +115,7 @@ def test_systemd_would_find_the_same_command(path: str, prefix: str, options: li
     assert command.prefixes == prefix
     assert command.path == str(LAUNCHER)
     words = f" {command.arguments}".split(" -- ", 1)[1]
-    expected = path if ":" in prefix else path.replace("$", "$$")
+    expected = simplified(path if ":" in prefix else path.replace("$", "$$"))
     assert unquote(words.removesuffix(" b %i $X")) == expected
     assert words.endswith(" b %i $X")
 
@@ -129,7 +145,9 @@ def test_what_the_service_must_see() -> None:
     bound = [f"BindReadOnlyPaths={LIBEXEC}"]
     assert visibility(unit(RootDirectory="/srv/root")) == bound
     assert visibility(unit(TemporaryFileSystem="/usr/local:ro")) == bound
-    assert visibility(unit(InaccessiblePaths="-/usr/local/libexec")) == bound
+    # Nothing can be bound below such a path.
+    assert is_inaccessible(unit(InaccessiblePaths="-/usr/local/libexec"))
+    assert not is_inaccessible(unit(InaccessiblePaths="/usr/local/lib /home"))
     assert visibility(unit(TemporaryFileSystem="/home /var")) == []
     assert visibility(unit(NoExecPaths="/")) == [f"ExecPaths={LIBEXEC}"]
 

@@ -1,0 +1,81 @@
+"""Guests with systemd 252, 254, 257 and 262, booted once for all tests.
+
+KSMRUN_SUITES=all has the Debian services in all of them; else they are in 252's only.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .boot import Guest
+from .roots import build, built, roots
+
+EVERYTHING = os.environ.get("KSMRUN_SUITES") == "all"
+ROOTS = roots(EVERYTHING)
+# Of a short run; tests marked every_version run in all always.
+USUAL = tuple(ROOTS) if EVERYTHING else (252,)
+PROGRAMS = Path(__file__).parent.parent / "integration/programs"
+# A user with a manager of his own.
+USER = 1000
+
+
+@pytest.fixture(scope="session")
+def see(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that prints how it was started."""
+    program = tmp_path_factory.mktemp("programs") / "see"
+    subprocess.run(["gcc", "-O1", "-static", "-o", program, PROGRAMS / "see.c"], check=True)
+    return program
+
+
+@pytest.fixture(scope="session")
+def guests(tmp_path_factory: pytest.TempPathFactory, see: Path) -> Iterator[Callable[[int], Guest]]:
+    """By systemd's version; booted when first asked for."""
+    build(list(ROOTS.values()))
+    running: dict[int, Guest] = {}
+
+    def booted(version: int) -> Guest:
+        if version not in running:
+            folder = tmp_path_factory.mktemp(f"systemd{version}")
+            running[version] = Guest(version, built(ROOTS[version]), folder)
+            prepare(running[version], see)
+        return running[version]
+
+    yield booted
+    for guest in running.values():
+        guest.kill()
+
+
+def prepare(guest: Guest, see: Path) -> None:
+    """Booted, with the launcher installed and a user."""
+    target = guest.folder / "upper/usr/local/bin/see"
+    target.write_bytes(see.read_bytes())
+    target.chmod(0o755)
+    guest.boot()
+    guest.run("ksmrun", "wrap", "install")
+    guest.run("useradd", "--create-home", f"--uid={USER}", f"user{USER}")
+
+
+@pytest.fixture(scope="session", params=ROOTS, ids=[f"systemd{version}" for version in ROOTS])
+def guest(request: pytest.FixtureRequest, guests: Callable[[int], Guest]) -> Guest:
+    """Each of them."""
+    return guests(request.param)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "every_version: of systemd, also without KSMRUN_SUITES=all")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def is_left_out(item: pytest.Item) -> bool:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        is_usual = parameters.get("guest", USUAL[0]) in USUAL
+        return not is_usual and item.get_closest_marker("every_version") is None
+
+    left_out = [item for item in items if is_left_out(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]

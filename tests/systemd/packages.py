@@ -1,0 +1,41 @@
+"""What ksmrun imports, for the Python of a root: compiled packages fit one version only."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import requires, version
+from pathlib import Path
+
+from .roots import CACHE
+
+# Roots have Debian's, which pip would have to compile.
+OWN = "python-prctl"
+
+
+def packages(root: Path) -> Path:
+    """A folder for PYTHONPATH: this Python's own packages where the root has the same version."""
+    wanted = python_version(root)
+    if wanted == "{}.{}".format(*sys.version_info[:2]):
+        return Path(sysconfig.get_path("purelib"))
+    names = [line.split(">")[0] for line in requires("ksmrun") or [] if "extra" not in line]
+    pinned = [f"{name}=={version(name)}" for name in sorted(names) if name != OWN]
+    folder = CACHE / "-".join(["python", wanted, *pinned])
+    marker = folder.with_name(f"{folder.name}.complete")
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not marker.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq", "install"]
+            other = [f"--python-version={wanted}", "--only-binary=:all:", f"--target={folder}"]
+            subprocess.run([*pip, *other, *pinned], check=True)
+            marker.touch()
+    return folder
+
+
+def python_version(root: Path) -> str:
+    """As in 3.13."""
+    return (root / "usr/bin/python3").readlink().name.removeprefix("python")

@@ -1,0 +1,67 @@
+"""Units of the tests' own, put into a guest and taken away with all that they brought."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .boot import Guest
+
+FOLDER = Path("etc/systemd/system")
+
+
+def put(guest: Guest, name: str, text: str) -> Path:
+    """Writes a unit or, with a folder in its name, a drop-in; systemd is not told yet."""
+    file = guest.root / FOLDER / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+@contextmanager
+def installed(guest: Guest, units: dict[str, str]) -> Iterator[None]:
+    """Texts by their names, sockets first; systemd knows them."""
+    for name, text in units.items():
+        put(guest, name, text)
+    guest.run("systemctl", "daemon-reload")
+    try:
+        yield
+    finally:
+        running = [name.replace("@.", "@*.") for name in units if "/" not in name]
+        guest.run("systemctl", "stop", "--", *running, check=False)
+        for name in units:
+            (guest.root / FOLDER / name).unlink(missing_ok=True)
+            shutil.rmtree(guest.root / FOLDER / f"{name}.d", ignore_errors=True)
+        guest.run("systemctl", "daemon-reload")
+        guest.run("systemctl", "reset-failed")
+
+
+def some(names: Iterable[str], *always: str) -> list[Any]:
+    """Parameters of a test, of which some are for every version."""
+    every = pytest.mark.every_version
+    return [pytest.param(name, marks=[every] if name in always else []) for name in names]
+
+
+def wrap(guest: Guest, *arguments: str, check: bool = True) -> str:
+    """`ksmrun wrap unit` with both of its outputs. Never a traceback."""
+    done = guest.run("ksmrun", "wrap", "unit", *arguments, check=check)
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def show(guest: Guest, unit: str, name: str) -> str:
+    return guest.run(
+        "systemctl", "show", f"--property={name}", "--value", "--", unit
+    ).stdout.strip()
+
+
+def command(guest: Guest, unit: str) -> list[str]:
+    """The words of the main process."""
+    pid = show(guest, unit, "MainPID")
+    words = (guest.root / "proc" / pid / "cmdline").read_bytes()
+    return words.decode().rstrip("\0").split("\0")
