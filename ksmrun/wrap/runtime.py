@@ -32,7 +32,6 @@ class Lines:
     notes: tuple[str, ...]
 
 
-LINK_NOTE = f"once, for ksmrun-by-request: sudo ln -s ksmrun-oci {LINK}"
 CLASS_NOTE = (
     "Pods ask with runtimeClassName: ksmrun, and one RuntimeClass of that name and handler"
     " (node.k8s.io/v1); annotations are the Pod's"
@@ -63,7 +62,6 @@ def _podman(default: bool) -> Lines:
         header("wrap runtime podman", "a runtime of Podman's", f"rm {file}") + "\n".join(lines),
         (
             f"write it to {file}; for one user, ~/.config/containers/containers.conf.d/ksmrun.conf",
-            LINK_NOTE,
             f"podman run --runtime={ALL} ...; containers that are there keep their runtime",
             f"podman run --runtime={BY_REQUEST} --annotation=ksmrun.merge=on ...",
         ),
@@ -108,7 +106,6 @@ def _containerd(default: bool) -> Lines:
             "add it to /etc/containerd/config.toml, then: sudo systemctl restart containerd",
             "where the table of runc's options has SystemdCgroup = true, these need it too",
             "in a file of version 3 (containerd 2) the plugin is 'io.containerd.cri.v1.runtime'",
-            LINK_NOTE,
             CLASS_NOTE,
             f"ctr run --runc-binary={OCI_RUNTIME} ...; also with --annotation",
         ),
@@ -129,7 +126,6 @@ def _cri_o(default: bool) -> Lines:
         header("wrap runtime cri-o", "a runtime of CRI-O's", f"rm {file}") + "\n".join(lines),
         (
             f"write it to {file}, then: sudo systemctl restart crio",
-            LINK_NOTE,
             CLASS_NOTE,
             # validateAllowedAndGenerateDisallowedAnnotations in pkg/config/config.go.
             "annotations reach it as they are: allowed_annotations takes CRI-O's own only, and with"

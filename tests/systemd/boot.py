@@ -43,7 +43,7 @@ mount -t overlay -o "volatile,lowerdir=$LOWER,upperdir=upper,workdir=work" overl
 exec systemd-nspawn --quiet --boot --directory=merged --register=no --keep-unit --console=pipe \
     --notify-ready=yes --private-network --resolv-conf=off --hostname=guest --machine="$NAME" \
     --bind-ro="$INSTALLED:/opt/ksmrun/ksmrun" --bind-ro="$PACKAGES:/opt/packages" \
-    --bind="$PWD/shared:/shared"
+    --bind="$PWD/shared:/shared" $OPTIONS
 """
 # systemd-nspawn is PID 1 of a namespace around the guest's, so that nothing outlives it.
 UNSHARE = (
@@ -76,6 +76,8 @@ class Guest:
     version: int
     lower: Path
     folder: Path
+    # Of systemd-nspawn.
+    options: tuple[str, ...] = ()
     name: str = field(init=False)
     leader: int = field(init=False, default=0)
 
@@ -120,6 +122,7 @@ class Guest:
                 "LOWER": str(self.lower),
                 "INSTALLED": str(Path(ksmrun.__file__).parent),
                 "PACKAGES": str(packages(self.lower)),
+                "OPTIONS": " ".join(self.options),
             }
             self.process = subprocess.Popen(
                 [*UNSHARE, START, "guest", *map(str, hierarchies())],
