@@ -9,16 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil
 import typer
 
 from ksmrun import __version__
+from ksmrun.commands.ab_plan import checked, read_metrics, read_ready
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
-from ksmrun.experiment.arms import DEFAULT, parse, planned
+from ksmrun.experiment.arms import DEFAULT, parse
 from ksmrun.experiment.experiment import expected_seconds, run_experiment
-from ksmrun.experiment.placeholders import Instance, expand, first_port
-from ksmrun.experiment.ready import checker
 from ksmrun.experiment.store import create, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import read_ksm
@@ -27,7 +25,7 @@ from ksmrun.host.record import locked, state_folder
 from ksmrun.host.tunables import parse_settings
 from ksmrun.launch.keeper import kept
 from ksmrun.model import EXIT_FAILURE, KsmrunError
-from ksmrun.model.experiment import PRIMARY, ArmResult, ExperimentPlan, Metric, Ready
+from ksmrun.model.experiment import PRIMARY, ArmResult, ExperimentPlan
 
 EPILOG = (
     "Example: sudo ksmrun ab -n 8 --ready-tcp '{port}' --ksm pages_to_scan=5000 -- "
@@ -138,7 +136,7 @@ def ab(
             copies=copies,
             rounds=rounds,
             arms=parse(arm or DEFAULT),
-            ready=_ready(
+            ready=read_ready(
                 {
                     "stdout": ready_stdout,
                     "tcp": ready_tcp,
@@ -152,7 +150,8 @@ def ab(
             primary=primary,
             load=load,
             fleet_load=fleet_load,
-            metrics=_metrics(metric or [], "output") + _metrics(metric_cmd or [], "command"),
+            metrics=read_metrics(metric or [], "output")
+            + read_metrics(metric_cmd or [], "command"),
             tunables=parse_settings(ksm or []),
             stagger_seconds=stagger,
             warm_up_seconds=warm_up,
@@ -160,64 +159,9 @@ def ab(
             hold_seconds=hold,
             drops_caches=drop_caches,
         )
-        plan = _checked(plan)
+        plan = checked(plan)
         folder = output or Path(datetime.now().strftime("ksmrun-ab-%Y%m%d-%H%M%S"))
     raise typer.Exit(kept(lambda: _work(plan, folder, is_new=resume is None)))
-
-
-def _ready(given: dict[str, str | float | None], timeout_seconds: float) -> Ready:
-    found = [(kind, str(value)) for kind, value in given.items() if value is not None]
-    if len(found) != 1:
-        raise KsmrunError(
-            f"{len(found)} options tell when a copy is ready",
-            "give one of --ready-stdout, -tcp, -udp, -file, -cmd and -after",
-        )
-    return Ready(*found[0], timeout_seconds)
-
-
-def _metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
-    metrics = []
-    for text in texts:
-        name, mark, value = text.partition("=")
-        if not mark or not name.isidentifier() or not value:
-            raise KsmrunError(
-                f"{text!r} is no NAME=VALUE of a metric",
-                r"for example --metric p99='p99: ([0-9.]+)'",
-            )
-        metrics.append(Metric(name, kind, value))
-    return tuple(metrics)
-
-
-def _checked(plan: ExperimentPlan) -> ExperimentPlan:
-    """With the launcher's options for each arm. Raises KsmrunError for what could not run."""
-    if not plan.command:
-        raise KsmrunError("no command given", "see `ksmrun ab --help`")
-    if (plan.metrics and plan.metrics[0].kind == "output") and not (plan.load or plan.fleet_load):
-        raise KsmrunError("--metric reads a load's output", "give --load or --fleet-load too")
-    port = first_port(plan.command)
-    last = Instance(plan.copies - 1, plan.arms[0].name, "/tmp")
-    words = [expand(word, last, port) for word in plan.command]
-    for text in (plan.load, plan.fleet_load):
-        expand(text or "", last, port)
-    if plan.ready.kind != "stdout":
-        expand(plan.ready.value, last, port)
-    checker(plan.ready, port)
-    _refuse_used_ports(port, plan.copies)
-    arms = tuple(planned(each, words) for each in plan.arms)
-    return ExperimentPlan(**{**vars(plan), "arms": arms})
-
-
-def _refuse_used_ports(port: int | None, copies: int) -> None:
-    if port is None:
-        return
-    for connection in psutil.net_connections("inet"):
-        is_bound = connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
-        number = connection.laddr.port if connection.laddr else 0
-        if is_bound and port <= number < port + copies:
-            raise KsmrunError(
-                f"port {number} is in use by PID {connection.pid or 'of another user'}",
-                "give another first port, as {port:32000}",
-            )
 
 
 def _work(plan: ExperimentPlan, folder: Path, *, is_new: bool) -> int:
