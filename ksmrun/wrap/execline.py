@@ -50,8 +50,8 @@ def parse(line: str) -> list[Command]:
         prefixes = text[: len(text) - len(path)]
         if not path:
             raise ExecLineError("a command without a path")
-        if "|" in prefixes and "@" in prefixes:
-            raise ExecLineError("the prefixes | and @ together (a login shell) cannot be wrapped")
+        if "|" in prefixes:
+            raise ExecLineError("what the prefix | has the user's shell start cannot be wrapped")
         argv0 = None
         if "@" in prefixes:
             if not rest or _is_separator(rest):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,8 @@ def packages(root: Path) -> Path:
     wanted = python_version(root)
     if wanted == "{}.{}".format(*sys.version_info[:2]):
         return Path(sysconfig.get_path("purelib"))
-    names = [line.split(">")[0] for line in requires("ksmrun") or [] if "extra" not in line]
+    wants = [line for line in requires("ksmrun") or [] if "extra" not in line]
+    names = [re.split(r"[^\w.-]", line)[0] for line in wants]
     pinned = [f"{name}=={version(name)}" for name in sorted(names) if name != OWN]
     folder = CACHE / "-".join(["python", wanted, *pinned])
     marker = folder.with_name(f"{folder.name}.complete")
