@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import print_json, print_table
+from ksmrun.commands.output import print_json, print_table, say
+from ksmrun.model import KsmrunError
 from ksmrun.report.load import Saved, load
+from ksmrun.report.pool import differing, pooled
 from ksmrun.report.statistics import Difference
 from ksmrun.report.verdict import ArmVerdict, judge, size_text
 
@@ -18,26 +20,45 @@ SCHEMA = "ksmrun-report-1"
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("report", epilog="Example: ksmrun report results/")(report)
+    app.command("report", epilog="Example: ksmrun report results/ --html results.html")(report)
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Of `ksmrun ab --output`.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Of `ksmrun ab --output`.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture.")] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one page with all there is.")
     ] = None,
 ) -> None:
-    """Say what an experiment found. Reads saved results only."""
-    print_report(folder, as_json=as_json)
-    if png is None and html is None:
-        return
+    """Say what experiments found. Reads saved results only.
+
+    Several folders of the same fleet, from other days or hosts, are taken together; others are
+    shown one by one.
+    """
+    experiments = [load(folder) for folder in folders]
+    if len(experiments) > 1:
+        for saved in experiments:
+            for verdict in judge(saved):
+                say(f"{saved.folder}: {verdict.sentence}")
+        if names := differing(experiments):
+            raise KsmrunError(
+                f"they differ in {', '.join(names)}, so their rounds are not taken together",
+                "give folders of the same fleet and arms",
+            )
+    saved = pooled(experiments)
+    _print(saved, as_json=as_json)
+    if png is not None or html is not None:
+        _draw(saved, png, html)
+
+
+def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
     # Not at the top: pictures take longer to import than all else.
     from ksmrun.report.html import write_html
     from ksmrun.report.plots import write_png
 
-    saved = load(folder)
     if png is not None:
         write_png(saved, png)
     if html is not None:
@@ -49,9 +70,12 @@ def report(
         write_html(saved, verdicts, tables, _warnings(saved), html)
 
 
-def print_report(folder: Path, *, as_json: bool = False) -> None:
+def print_report(folder: Path) -> None:
     """Raises KsmrunError where there is no whole round."""
-    saved = load(folder)
+    _print(load(folder), as_json=False)
+
+
+def _print(saved: Saved, *, as_json: bool) -> None:
     verdicts = judge(saved)
     warnings = _warnings(saved)
     if as_json:

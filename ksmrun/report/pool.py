@@ -1,0 +1,39 @@
+"""Several experiments as one: of other days, or of other hosts with the same fleet. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ksmrun.report.load import Saved
+
+# What has to be equal for rounds to be of one kind.
+SAME = ("command", "copies", "arms", "load", "fleet_load", "metrics", "primary", "hold_seconds")
+
+
+def differing(experiments: Sequence[Saved]) -> tuple[str, ...]:
+    """The settings in which they differ, so that their rounds cannot be taken together."""
+    first, *others = experiments
+    return tuple(
+        name
+        for name in SAME
+        if any(_plain(each.plan[name], name) != _plain(first.plan[name], name) for each in others)
+    )
+
+
+def pooled(experiments: Sequence[Saved]) -> Saved:
+    """All rounds of all; call it where differing() is empty. Each round stays a pair."""
+    first = experiments[0]
+    rounds = {
+        arm: tuple(each for saved in experiments for each in saved.rounds[arm])
+        for arm in first.arms
+    }
+    results = tuple(result for saved in experiments for result in saved.results)
+    return replace(first, rounds=rounds, results=results)
+
+
+def _plain(value: object, name: str) -> object:
+    """What the launcher was told follows from the kernel, so it may differ from host to host."""
+    if name == "arms" and isinstance(value, list):
+        return [(arm["name"], arm["options"]) for arm in value]
+    return value

@@ -1,0 +1,150 @@
+"""Reports of saved experiments: verdicts, pooling, pictures, the page."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ksmrun.commands.report import report
+from ksmrun.model import KsmrunError
+from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
+from ksmrun.report.load import load
+from ksmrun.report.verdict import judge
+
+MIB = 1 << 20
+HOST: dict[str, Any] = {
+    **{"ksmrun": "0.1.0", "kernel": "6.18.0 <b>", "cpus": 2, "mem_total_bytes": 24 << 30},
+    **{"swap_total_bytes": 0, "thp_enabled": "madvise", "max_map_count": 65530},
+    **{"page_bytes": 4096, "ksm": {}, "started": "2026-01-01T00:00:00+00:00"},
+}
+Save = Callable[..., Path]
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """Writes an experiment as `ksmrun ab` does: arms that save a share, with some noise."""
+
+    def write(name: str = "one", rounds: int = 6, saved: float = 0.85, **changes: Any) -> Path:
+        folder = tmp_path / name
+        (folder / "rounds").mkdir(parents=True)
+        plan = ExperimentPlan(
+            command=("./server", "--port", "{port:31000}", "<script>"),
+            copies=8,
+            rounds=rounds,
+            arms=(Arm("off", ("--merge=off",)), Arm("on", ())),
+            ready=Ready("after", "0", 1.0),
+            metrics=(Metric("p99", "output", "p99: (.*)"),),
+            **changes,
+        )
+        text = json.dumps({"schema": SCHEMA, "host": HOST, "plan": asdict(plan)})
+        (folder / "experiment.json").write_text(text)
+        source = random.Random(name)
+        for number in range(1, rounds + 1):
+            for arm, share in (("off", 1.0), ("on", 1 - saved)):
+                size = (1485 * share + source.gauss(0, 5)) * MIB
+                metrics = {"pss_bytes": size, "p99": 20 + source.gauss(0, 1), "maps_max": 80.0}
+                metrics |= {"settle_seconds": 0.0 if arm == "off" else 38.0}
+                metrics |= {"ksmd_cpu_seconds": 0.0 if arm == "off" else 0.6}
+                result = ArmResult(
+                    *(number, arm, "2026-01-01T00:00:00", 1.0, True, 2.0, 10.0, metrics, 0.01),
+                    warnings=(("noisy <i>", "wait"),) if arm == "on" else (),
+                )
+                file = folder / f"rounds/{number:03d}-{arm}.json"
+                file.write_text(json.dumps({"schema": SCHEMA, **asdict(result)}))
+                samples = [
+                    {"elapsed_seconds": float(second), "pss_bytes": size * second / 9}
+                    for second in range(10)
+                ]
+                lines = "".join(json.dumps(sample) + "\n" for sample in samples)
+                # The last one is cut, as by a full disk.
+                file.with_suffix(".samples.jsonl").write_text(lines + '{"elapsed')
+        return folder
+
+    return write
+
+
+def test_the_verdict(save: Save) -> None:
+    (verdict,) = judge(load(save()))
+    assert re.fullmatch(
+        r"on saves 1\.2\d GiB of 1\.45 GiB \(85% ± [01]%\), after 38 s, for 0\.6 s of ksmd's CPU; "
+        "p99 unchanged",
+        verdict.sentence,
+    )
+
+
+def test_chance_and_few_rounds(save: Save) -> None:
+    (verdict,) = judge(load(save("none", saved=0.0)))
+    assert "which may be chance" in verdict.sentence
+    (verdict,) = judge(load(save("few", rounds=2)))
+    assert "too few to be certain" in verdict.sentence
+
+
+def test_several_together(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = save("one", rounds=3), save("two", rounds=4)
+    report([one, two], as_json=True)
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["rounds"] == 7
+    assert f"{one}: on saves" in captured.err
+    with pytest.raises(KsmrunError, match="differ in hold_seconds"):
+        report([one, save("three", hold_seconds=1.0)])
+
+
+class Resources(HTMLParser):
+    """What a page would fetch, and its elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            # SVG points into itself.
+            is_inside = (value or "").startswith("#")
+            if name in ("src", "href", "xlink:href", "data", "poster") and not is_inside:
+                self.fetched.append(str(value))
+
+
+def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = save()
+    png, page = tmp_path / "a.png", tmp_path / "a.html"
+    report([folder], png=png, html=page)
+    assert "noisy <i> (in 6 turns); to do: wait" in capsys.readouterr().out
+    assert png.read_bytes().startswith(b"\x89PNG")
+    text = page.read_text()
+    found = Resources()
+    found.feed(text)
+    assert found.fetched == []
+    assert {"svg", "table", "h1"} <= found.tags
+    assert not found.tags & {"script", "img", "iframe", "i", "b"}
+    assert "&lt;script&gt;" in text
+    assert "prefers-color-scheme: dark" in text
+    # The same results give the same page.
+    report([folder], html=tmp_path / "b.html")
+    again = (tmp_path / "b.html").read_text()
+    identifiers = re.compile(r'(id="|#|url\(#)[a-z0-9]+')
+    assert identifiers.sub("", again) == identifiers.sub("", text)
+
+
+def test_what_cannot_be_read(save: Save, tmp_path: Path) -> None:
+    with pytest.raises(KsmrunError, match="No such file"):
+        load(tmp_path / "nothing")
+    folder = save("old")
+    (folder / "experiment.json").write_text('{"schema": "ksmrun-ab-0"}')
+    with pytest.raises(KsmrunError, match="of another version"):
+        load(folder)
+    folder = save("cut")
+    (folder / "rounds/001-off.json").write_text('{"sche')
+    with pytest.raises(KsmrunError, match="is damaged"):
+        load(folder)
+    with pytest.raises(KsmrunError, match="cannot be written"):
+        report([save("fine")], png=tmp_path / "no/folder.png")
