@@ -28,6 +28,8 @@ packages="$packages systemd-container mmdebstrap"
 # For the long runs of tests/suites.
 [ -z "$full" ] || packages="$packages git nodejs curl dpkg-dev postgresql-15 nginx-light
     php8.2-fpm openssh-server libtcmalloc-minimal4 libmimalloc2.0"
+# For the page that a report writes.
+[ -z "$full" ] || packages="$packages chromium fonts-dejavu-core"
 # For those of tests/layout, beside Node.
 [ -z "$full" ] || packages="$packages golang-go rustc openjdk-17-jdk-headless"
 # For tests/bench/runtimes.py.
@@ -80,7 +82,7 @@ done
 # Run from tests/, so that the source tree cannot be imported instead of the wheel.
 cd tests
 step "Python tests: units, then real programs on the real KSM"
-../.venv/bin/pytest -q unit integration
+KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q unit integration
 
 step "the launcher built with ASan and UBSan, on the same real programs"
 # Its leaks are the exec's to clear; the preload test needs ASan's own library first.

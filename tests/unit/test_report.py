@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
 from html.parser import HTMLParser
@@ -133,6 +134,39 @@ def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixt
     again = (tmp_path / "b.html").read_text()
     identifiers = re.compile(r'(id="|#|url\(#)[a-z0-9]+')
     assert identifiers.sub("", again) == identifiers.sub("", text)
+
+
+# Appended to a copy of the page: a browser tells what it made of it.
+TELL = "<script>document.title = document.documentElement.scrollWidth</script>"
+PHONE_PIXELS = 420
+
+
+@pytest.mark.long_run
+@pytest.mark.parametrize(("scheme", "is_dark"), [("0", True), ("1", False)])
+def test_page_on_a_phone(save: Save, tmp_path: Path, scheme: str, is_dark: bool) -> None:
+    from matplotlib.image import imread
+
+    page, picture, copy = (tmp_path / name for name in ("a.html", "a.png", "b.html"))
+    report([save()], html=page)
+    copy.write_text(page.read_text().replace("</html>", f"{TELL}</html>"))
+    chromium = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    chromium += [f"--window-size={PHONE_PIXELS},1600", f"--user-data-dir={tmp_path / 'profile'}"]
+    chromium += [f"--blink-settings=preferredColorScheme={scheme}"]
+    shot = [*chromium, f"--screenshot={picture}", page.as_uri()]
+    subprocess.run(shot, capture_output=True, timeout=120, check=True)
+    pixels = imread(picture)
+    assert pixels.shape[1] == PHONE_PIXELS
+    # Most of it is the background.
+    assert bool(pixels[..., :3].mean() < 0.3) is is_dark
+    done = subprocess.run(
+        [*chromium, "--dump-dom", copy.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    # Nothing sticks out at the side, however wide the tables are.
+    assert f"<title>{PHONE_PIXELS}</title>" in done.stdout
 
 
 def test_what_cannot_be_read(save: Save, tmp_path: Path) -> None:
