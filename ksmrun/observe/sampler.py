@@ -46,13 +46,30 @@ def sample(pids: Sequence[int], started: float) -> Sample:
 
 def with_children(pids: Sequence[int]) -> list[int]:
     """These processes and all below them, those that are gone left out."""
-    found = []
-    for pid in pids:
-        try:
-            found += [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-        except psutil.Error:
-            continue
+    found, left = [], list(pids)
+    while left:
+        pid = left.pop(0)
+        children = _children(pid)
+        if children is not None:
+            found.append(pid)
+            left += children
     return found
+
+
+def _children(pid: int) -> list[int] | None:
+    """None where the process is gone.
+
+    The kernel's lists (CONFIG_PROC_CHILDREN) cost a hundredth of a look at all of /proc.
+    """
+    try:
+        lists = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+        return [int(word) for text in lists for word in text.split()]
+    except OSError:
+        pass
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.Error:
+        return None
 
 
 def ksmd_cpu_seconds() -> float | None:
