@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -161,17 +163,22 @@ def ab(
         )
         plan = checked(plan)
         folder = output or Path(datetime.now().strftime("ksmrun-ab-%Y%m%d-%H%M%S"))
-    raise typer.Exit(kept(lambda: _work(plan, folder, is_new=resume is None)))
+    scratch = Path(tempfile.mkdtemp(prefix="ksmrun-ab-"))
+    try:
+        code = kept(lambda: _work(plan, folder, scratch, is_new=resume is None))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    raise typer.Exit(code)
 
 
-def _work(plan: ExperimentPlan, folder: Path, *, is_new: bool) -> int:
+def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
     """In the worker. Returns the exit code; says itself what went wrong."""
     try:
         with _alone(), _ksm(plan):
             if is_new:
                 create(folder, plan, _host())
             _announce(plan, folder)
-            _run(plan, folder)
+            _run(plan, folder, scratch)
     except KeyboardInterrupt:
         say(f"interrupted; nothing is left running; go on with: ksmrun ab --resume {folder}")
         _report_if_any(folder)
@@ -184,6 +191,9 @@ def _work(plan: ExperimentPlan, folder: Path, *, is_new: bool) -> int:
     except OSError as error:
         say(f"{error.filename or 'a file'}: {error.strerror}; look at free space and permissions")
         return EXIT_FAILURE
+    finally:
+        # The keeper does it too, unless it was killed.
+        shutil.rmtree(scratch, ignore_errors=True)
     print_report(folder)
     return 0
 
@@ -252,7 +262,7 @@ def _announce(plan: ExperimentPlan, folder: Path) -> None:
     )
 
 
-def _run(plan: ExperimentPlan, folder: Path) -> None:
+def _run(plan: ExperimentPlan, folder: Path, scratch: Path) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -277,7 +287,7 @@ def _run(plan: ExperimentPlan, folder: Path) -> None:
             for what, todo in result.warnings:
                 say(f"round {result.round}, {result.arm}: {what}; to do: {todo}")
 
-        run_experiment(plan, folder, progress_of, finished)
+        run_experiment(plan, folder, scratch, progress_of, finished)
 
 
 def _report_if_any(folder: Path) -> None:

@@ -20,15 +20,19 @@ def expected_seconds(plan: ExperimentPlan) -> float:
 def run_experiment(
     plan: ExperimentPlan,
     folder: Path,
+    scratch: Path,
     progress_of: Callable[[int, str], Progress],
     finished: Callable[[ArmResult], None],
 ) -> None:
-    """What is done already is left out. Raises KsmrunError where a turn fails."""
+    """What is done already is left out; copies get their folders in scratch.
+
+    Raises KsmrunError where a turn fails.
+    """
     arms = {arm.name: arm for arm in plan.arms}
     for number, order in enumerate(turns(list(arms), plan.rounds), start=1):
         for name in order:
             if is_done(folder, number, name):
                 continue
-            result = take_turn(plan, arms[name], number, folder, progress_of(number, name))
+            result = take_turn(plan, arms[name], number, folder, scratch, progress_of(number, name))
             save_result(folder, result)
             finished(result)

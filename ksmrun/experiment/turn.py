@@ -68,20 +68,25 @@ class _Turn:
 
 
 def take_turn(
-    plan: ExperimentPlan, arm: Arm, number: int, folder: Path, progress: Progress
+    plan: ExperimentPlan,
+    arm: Arm,
+    number: int,
+    folder: Path,
+    scratch: Path,
+    progress: Progress,
 ) -> ArmResult:
     """Runs the arm in round `number`. Raises KsmrunError; nothing is left running then either."""
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     if plan.drops_caches:
         _drop_caches()
     with ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ksmrun-ab-"))
+        own = stack.enter_context(tempfile.TemporaryDirectory(dir=scratch))
         stream = stack.enter_context(sample_stream(folder, number, arm.name))
         fleet = stack.enter_context(Fleet())
         turn = _Turn(plan, fleet, FleetSampler(), stream, progress, [])
         turn.tick("before", costly=True)
         begun = time.monotonic()
-        instances = _start(turn, arm, Path(scratch))
+        instances = _start(turn, arm, Path(own))
         ready_seconds = time.monotonic() - begun
         load = stack.enter_context(_loaded(plan, instances))
         turn.wait("warm-up", plan.warm_up_seconds)
@@ -93,8 +98,8 @@ def take_turn(
         hold = turn.samples[hold_from:]
         ended_early = _ended_early(load)
         load.fleet.stop()
-        own = read_metrics(plan.metrics, load.logs)
-        metrics = hold_metrics(hold, os.sysconf("SC_PAGE_SIZE")) | own
+        metrics = hold_metrics(hold, os.sysconf("SC_PAGE_SIZE"))
+        metrics |= read_metrics(plan.metrics, load.logs)
         metrics["settle_seconds"] = settle_seconds
         before, last = turn.samples[0], turn.samples[-1]
         if before.ksmd_cpu_seconds is not None and last.ksmd_cpu_seconds is not None:

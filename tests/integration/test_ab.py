@@ -220,9 +220,14 @@ def running(command: list[str], tmp_path: Path) -> Iterator[tuple[psutil.Process
     """An experiment whose fleet is up, and the word that its processes have."""
     mark = f"{1_000_000 + os.getpid() % 1000}.{time.monotonic_ns()}"
     code = "import time; " + LEAVES + READY
+    (tmp_path / "scratch").mkdir()
     process = subprocess.Popen(
         [*command, "-n2", "--rounds=2", "--hold=60", "--ready-stdout=ready", *python(code, mark)],
-        env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},
+        env={
+            **os.environ,
+            "KSMRUN_STATE_DIR": str(tmp_path / "state"),
+            "TMPDIR": str(tmp_path / "scratch"),
+        },
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
@@ -239,7 +244,7 @@ def running(command: list[str], tmp_path: Path) -> Iterator[tuple[psutil.Process
 
 
 @pytest.mark.parametrize("victim", ["keeper", "worker"])
-def test_killed(running: tuple[psutil.Process, str], victim: str) -> None:
+def test_killed(running: tuple[psutil.Process, str], victim: str, tmp_path: Path) -> None:
     keeper, mark = running
     (worker,) = keeper.children()
     wait_until(lambda: value("run") == "1")
@@ -247,6 +252,7 @@ def test_killed(running: tuple[psutil.Process, str], victim: str) -> None:
     wait_until(lambda: not marked(mark))
     wait_until(lambda: value("run") == "0" and value("pages_to_scan") == "100")
     wait_until(lambda: not worker.is_running())
+    wait_until(lambda: not list((tmp_path / "scratch").iterdir()))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
