@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import psutil
 
 from ksmrun.experiment.arms import planned
 from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.ready import checker
+from ksmrun.experiment.summary import HOLD_METRICS
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
 
@@ -44,6 +46,7 @@ def checked(plan: ExperimentPlan) -> ExperimentPlan:
         raise KsmrunError("no command given", "see `ksmrun ab --help`")
     if (plan.metrics and plan.metrics[0].kind == "output") and not (plan.load or plan.fleet_load):
         raise KsmrunError("--metric reads a load's output", "give --load or --fleet-load too")
+    _refuse_unreportable(plan)
     port = first_port(plan.command)
     last = Instance(plan.copies - 1, plan.arms[0].name, "/tmp")
     words = [expand(word, last, port) for word in plan.command]
@@ -55,6 +58,17 @@ def checked(plan: ExperimentPlan) -> ExperimentPlan:
     _refuse_used_ports(port, plan.copies)
     arms = tuple(planned(each, words) for each in plan.arms)
     return replace(plan, arms=arms)
+
+
+def _refuse_unreportable(plan: ExperimentPlan) -> None:
+    """Found out at the end, it would have been for nothing."""
+    if find_spec("scipy") is None:
+        raise KsmrunError("the statistics need SciPy", "pip install 'ksmrun[ab]'")
+    known = {*HOLD_METRICS, *(metric.name for metric in plan.metrics)}
+    if plan.primary not in known:
+        raise KsmrunError(
+            f"--primary={plan.primary} is no metric", f"there are {', '.join(sorted(known))}"
+        )
 
 
 def _refuse_used_ports(port: int | None, copies: int) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import typer
 
-from ksmrun.commands.output import mib
+from ksmrun.commands.output import mib, print_json
 from ksmrun.commands.unit_plan import exec_values_of
 from ksmrun.facts.cgroup import members, payload
 from ksmrun.facts.host import read_host
@@ -18,6 +19,8 @@ from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, OCI_RUNTIME, UnitFacts
 from ksmrun.observe.processes import read_process
 from ksmrun.wrap.dropin import fingerprint, written_fingerprint
+
+SCHEMA = "ksmrun-wrap-unit-1"
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,18 @@ def describe(found: UnitCheck) -> list[str]:
         f"{found.name}: {first}{how}",
         *(f"{what}; to do: {todo}" for what, todo in found.problems),
     ]
+
+
+def show_check(systemd: Systemd, name: str, *, as_json: bool) -> None:
+    """Prints it; ends with exit code 1 where not every process merges."""
+    found = check_unit(systemd, name)
+    if as_json:
+        print_json(SCHEMA, **found.fields())
+    else:
+        for line in describe(found):
+            print(line)
+    if not found.merges:
+        raise typer.Exit(1)
 
 
 def _look_at(pid: int) -> tuple[bool, int] | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import own_program, print_json
+from ksmrun.commands.output import own_program
 from ksmrun.commands.unit_apply import (
     apply,
     journal,
@@ -18,7 +18,7 @@ from ksmrun.commands.unit_apply import (
     take_away,
     unit_folder,
 )
-from ksmrun.commands.unit_check import check_unit, describe
+from ksmrun.commands.unit_check import check_unit, describe, show_check
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.keys import group_label, keys_folder
 from ksmrun.host.libexec import refuse_unsafe
@@ -27,8 +27,6 @@ from ksmrun.model import KsmrunError, LayoutMode
 from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
 from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace, key_unit
 from ksmrun.wrap.quadlet import render
-
-SCHEMA = "ksmrun-wrap-unit-1"
 
 
 def register(group: typer.Typer) -> None:
@@ -79,7 +77,7 @@ def quadlet(
     drop_in = quadlet_folder(user=user) / f"{file}.d" / DROP_IN
     service = f"{file.removesuffix('.container')}.service"
     if check:
-        _check(systemd, service, as_json=as_json)
+        show_check(systemd, service, as_json=as_json)
         return
     if remove:
         _remove(systemd, drop_in, service, now=now)
@@ -138,14 +136,3 @@ def _remove(systemd: Systemd, drop_in: Path, service: str, *, now: bool) -> None
         print(later(systemd, service))
     elif not restart(systemd, service):
         raise KsmrunError(f"{service} does not start", journal(systemd, service))
-
-
-def _check(systemd: Systemd, service: str, *, as_json: bool) -> None:
-    found = check_unit(systemd, service)
-    if as_json:
-        print_json(SCHEMA, **found.fields())
-    else:
-        for line in describe(found):
-            print(line)
-    if not found.merges:
-        raise typer.Exit(1)

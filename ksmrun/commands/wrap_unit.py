@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import print_json, say
+from ksmrun.commands.output import say
 from ksmrun.commands.unit_apply import (
     apply,
     instances,
@@ -17,7 +17,7 @@ from ksmrun.commands.unit_apply import (
     take_away,
     unit_folder,
 )
-from ksmrun.commands.unit_check import check_unit, describe
+from ksmrun.commands.unit_check import check_unit, describe, show_check
 from ksmrun.commands.unit_plan import Options, UnitPlan, plan_unit, unit_name
 from ksmrun.facts.domain import domain_of
 from ksmrun.facts.systemd import Systemd
@@ -32,8 +32,6 @@ from ksmrun.model import (
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, Method
 from ksmrun.wrap.dropin import KEY_UNIT, unwrapped
-
-SCHEMA = "ksmrun-wrap-unit-1"
 
 
 def register(group: typer.Typer) -> None:
@@ -94,7 +92,7 @@ def unit(
         raise KsmrunError("--print, --remove and --check exclude each other", "give one of them")
     systemd, full_name = Systemd(user), unit_name(name)
     if check:
-        _check(systemd, full_name, as_json=as_json)
+        show_check(systemd, full_name, as_json=as_json)
     elif remove:
         _remove(systemd, full_name, now=now)
     else:
@@ -180,14 +178,3 @@ def _remove(systemd: Systemd, name: str, *, now: bool) -> None:
             raise KsmrunError(f"{service} does not start", journal(systemd, service))
     if not now:
         print(later(systemd, canonical))
-
-
-def _check(systemd: Systemd, name: str, *, as_json: bool) -> None:
-    found = check_unit(systemd, name)
-    if as_json:
-        print_json(SCHEMA, **found.fields())
-    else:
-        for line in describe(found):
-            print(line)
-    if not found.merges:
-        raise typer.Exit(1)

@@ -11,6 +11,21 @@ from ksmrun.model.experiment import FleetSample
 PRESSURE_SHARE_MAX = 0.1
 HUGE_SHARE_MAX = 0.05
 MIB = 1 << 20
+MEANS = (
+    *("pss_bytes", "pss_anonymous_bytes", "uss_bytes", "rss_bytes", "swap_bytes"),
+    *("mem_available_bytes", "maps_max", "general_profit_bytes"),
+)
+# By the counter that each is of.
+RATES = {
+    "cpu_share": "cpu_seconds",
+    "ksmd_cpu_share": "ksmd_cpu_seconds",
+    "minor_faults_per_second": "minor_faults",
+    "major_faults_per_second": "major_faults",
+    "cow_ksm_per_second": "cow_ksm",
+    "memory_pressure_share": "memory_pressure_seconds",
+    "cpu_pressure_share": "cpu_pressure_seconds",
+}
+HOLD_METRICS = (*MEANS, *RATES, "merged_bytes", "settle_seconds", "ksmd_cpu_seconds")
 
 
 def hold_metrics(samples: Sequence[FleetSample], page_bytes: int) -> dict[str, float]:
@@ -18,22 +33,11 @@ def hold_metrics(samples: Sequence[FleetSample], page_bytes: int) -> dict[str, f
     first, last = samples[0], samples[-1]
     seconds = max(last.elapsed_seconds - first.elapsed_seconds, 1e-9)
     metrics: dict[str, float] = {}
-    for name in (
-        *("pss_bytes", "pss_anonymous_bytes", "uss_bytes", "rss_bytes", "swap_bytes"),
-        *("mem_available_bytes", "maps_max", "general_profit_bytes"),
-    ):
+    for name in MEANS:
         values = [getattr(sample, name) for sample in samples if getattr(sample, name) is not None]
         if values:
             metrics[name] = fmean(values)
-    for name, source in (
-        ("cpu_share", "cpu_seconds"),
-        ("ksmd_cpu_share", "ksmd_cpu_seconds"),
-        ("minor_faults_per_second", "minor_faults"),
-        ("major_faults_per_second", "major_faults"),
-        ("cow_ksm_per_second", "cow_ksm"),
-        ("memory_pressure_share", "memory_pressure_seconds"),
-        ("cpu_pressure_share", "cpu_pressure_seconds"),
-    ):
+    for name, source in RATES.items():
         before, after = getattr(first, source), getattr(last, source)
         if before is not None and after is not None:
             metrics[name] = (after - before) / seconds

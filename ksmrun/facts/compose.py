@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.text import read_text
+from ksmrun.facts.tool import run_tool
 from ksmrun.facts.yaml import load
 from ksmrun.model import KsmrunError
 from ksmrun.model.container import ComposeProject, ComposeService, Words
@@ -104,15 +105,4 @@ def _tool() -> tuple[str, ...] | None:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise KsmrunError(f"{command[0]}: {error}", "look whether it works by itself") from error
+    return run_tool(command, TIMEOUT_SECONDS, "look whether it works by itself")

@@ -9,6 +9,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from ksmrun.facts.tool import run_tool
 from ksmrun.model import KsmrunError
 from ksmrun.model.container import Engine, ImageConfig
 
@@ -104,15 +105,4 @@ def _with_transport(name: str) -> str:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise KsmrunError(f"{command[0]}: {error}", "look whether its daemon runs") from error
+    return run_tool(command, TIMEOUT_SECONDS, "look whether its daemon runs")

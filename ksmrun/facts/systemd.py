@@ -18,7 +18,7 @@ from ksmrun.model.wrap import ExecCommand, UnitFacts
 TIMEOUT_SECONDS = 120.0
 PROPERTIES = (
     *("Id", "LoadState", "LoadError", "FragmentPath", "SourcePath", "DropInPaths", "Type"),
-    *("ActiveState", "SubState", "MainPID", "ControlGroup", "NeedDaemonReload", "Triggers"),
+    *("ActiveState", "SubState", "MainPID", "ControlGroup", "NeedDaemonReload"),
     *("RootDirectory", "RootImage", "TemporaryFileSystem", "InaccessiblePaths", "NoExecPaths"),
     *(
         "SystemCallFilter",
@@ -26,7 +26,6 @@ PROPERTIES = (
         "AppArmorProfile",
         "SELinuxContext",
         "MemoryKSM",
-        "RemainAfterExit",
     ),
     *("Environment", "EnvironmentFiles", "PassEnvironment", "ExecSearchPath", "Transient"),
 )

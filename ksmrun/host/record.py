@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ksmrun.facts.text import read_text
+from ksmrun.host.ours import replace_file
 from ksmrun.model import KsmrunError
 
 SCHEMA = "ksmrun-record-1"
@@ -87,20 +88,10 @@ def load(file: Path) -> Record | None:
 
 def save(file: Path, record: Record) -> None:
     """Replaces the file, on disk before this returns. Raises KsmrunError."""
-    temporary = file.with_name(f".{file.name}.new")
     text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1) + "\n"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(file, text.encode(), 0o644)
     except OSError as error:
         raise KsmrunError(
             f"cannot write {file}: {error.strerror}; nothing was changed on the host",

@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ksmrun.model import KsmrunError
+
 CONFIDENCE = 0.95
 # Below it an interval is so wide that it says little, and one odd round decides.
 ROUNDS_MIN = 6
@@ -70,8 +72,10 @@ def _interval(values: Sequence[float]) -> tuple[float | None, float | None, floa
         # No spread at all: a counter that stood still, or differs by the same in each round.
         return values[0], values[0], 1.0 if values[0] == 0 else 0.0
     # Not at the top: it takes longer to import than all of ksmrun.
-    from scipy import stats
-
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise KsmrunError("intervals need SciPy", "pip install 'ksmrun[ab]'") from error
     result = stats.ttest_1samp(values, 0.0)
     interval = result.confidence_interval(CONFIDENCE)
     return float(interval.low), float(interval.high), float(result.pvalue)

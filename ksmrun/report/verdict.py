@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ksmrun.model import KsmrunError
 from ksmrun.report.load import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference, compare, corrected
 
@@ -35,6 +36,11 @@ def _judge(saved: Saved, base: str, arm: str) -> ArmVerdict:
         name: compare(name, [each[name] for each in before], [each[name] for each in after])
         for name in names
     }
+    if primary not in found:
+        raise KsmrunError(
+            f"{saved.folder}: the primary metric {primary} is not in every round",
+            f"there are: {', '.join(found)}; see --primary of `ksmrun ab`",
+        )
     first = found.pop(primary)
     differences = corrected(first, list(found.values()))
     return ArmVerdict(arm, base, differences, _sentence(saved, arm, differences))

@@ -172,6 +172,7 @@ def test_load_and_metrics(ab: Ab, folder: Path) -> None:
     ("arguments", "said"),
     [
         (["--ready-after=0"], "no command given"),
+        (["--ready-after=0", "--primary=nope", "--", "true"], "is no metric; there are "),
         (["--", "true"], "0 options tell when a copy is ready"),
         (["--ready-after=0", "--ready-tcp=1", "--", "true"], "2 options tell"),
         (["--ready-after=0", "--arm=x", "--", "true"], "is no NAME=OPTIONS"),

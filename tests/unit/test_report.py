@@ -6,6 +6,7 @@ import json
 import random
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from html.parser import HTMLParser
@@ -79,6 +80,14 @@ def test_the_verdict(save: Save) -> None:
         "p99 unchanged",
         verdict.sentence,
     )
+
+
+def test_without_scipy_and_without_the_primary(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KsmrunError, match="primary metric nope is not in every round; there are"):
+        judge(load(save("other", primary="nope")))
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(KsmrunError, match="need SciPy; pip install"):
+        judge(load(save()))
 
 
 def test_chance_and_few_rounds(save: Save) -> None:
