@@ -34,12 +34,15 @@ def apply(
     systemd: Systemd,
     files: Sequence[tuple[Path, str]],
     *,
+    bare: Callable[[], None] = lambda: None,
     compare: Callable[[], None],
     services: Sequence[str],
     judge: Callable[[str], None],
 ) -> None:
     """Writes the files, and restarts the services.
 
+    Where they are there already, bare() is called with them away and before they are written anew:
+    an old drop-in hides what a package has changed below it.
     Where compare(), a start or judge(service) raises KsmrunError, files and services are as before.
     """
     before = {file: read_text(file) for file, _ in files}
@@ -47,6 +50,11 @@ def apply(
         if is_foreign(file):
             raise KsmrunError(f"{file} is not ours", "move it away, or add the lines there")
     try:
+        if any(text is not None for text in before.values()):
+            for file in before:
+                remove_ours(file)
+            reload_manager(systemd)
+            bare()
         for file, text in files:
             write_ours(file, text)
         reload_manager(systemd)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +35,7 @@ from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.plan.launch import needs_judgement, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
-from ksmrun.wrap.execline import ExecLineError
+from ksmrun.wrap.execline import ExecLineError, parse
 from ksmrun.wrap.method import (
     choose_method,
     denied_layout_calls,
@@ -106,7 +108,7 @@ def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains
             f"wrap those: systemctl list-units '{instances}'",
         )
     key, layout_notes = _key(unit, options, user=systemd.user)
-    request, target = _request(unit, options, key)
+    request, target = _request(unit, exec_values, options, key)
     probe = cached_probe()
     shim = shim_path(target, LIBEXEC)
     choice = choose(request, probe, target, shim)
@@ -206,9 +208,9 @@ def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: b
 
 
 def _request(
-    unit: UnitFacts, options: Options, key: KeyPlace | None
+    unit: UnitFacts, exec_values: Sequence[str], options: Options, key: KeyPlace | None
 ) -> tuple[Request, TargetFacts]:
-    first = unwrapped(unit.commands[0]).path
+    first = _first_path(unit, exec_values)
     if "/" not in first and any(
         "PATH=" in unit.value(p) or (p != "Environment" and unit.value(p))
         for p in ("Environment", "EnvironmentFiles", "ExecSearchPath")
@@ -231,6 +233,17 @@ def _request(
         else SharedLayout(b"", None, options.seeds, options.layout_scope),
     )
     return request, look_at(os.fsencode(seen), {b"PATH": SEARCH_PATH})
+
+
+def _first_path(unit: UnitFacts, exec_values: Sequence[str]) -> str:
+    """As the files have it; where systemd fills in specifiers, as it told, which an old drop-in of
+    ours may hide.
+    """
+    with contextlib.suppress(ExecLineError):
+        path = parse(exec_values[0])[0].path
+        if "%" not in path:
+            return path
+    return unwrapped(unit.commands[0]).path
 
 
 def _key(unit: UnitFacts, options: Options, *, user: bool) -> tuple[KeyPlace | None, list[str]]:

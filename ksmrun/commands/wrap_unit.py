@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +32,7 @@ from ksmrun.model import (
     SeedMode,
     ThpMode,
 )
-from ksmrun.model.wrap import DROP_IN, LAUNCHER, Method
+from ksmrun.model.wrap import DROP_IN, LAUNCHER, ExecCommand, Method
 from ksmrun.wrap.dropin import KEY_UNIT, unwrapped
 
 
@@ -118,11 +120,13 @@ def files_of(plan: UnitPlan) -> list[tuple[Path, str]]:
 def _write(systemd: Systemd, plan: UnitPlan, *, now: bool) -> None:
     name = plan.unit.name
     services = instances(systemd, name) if now else []
+    reference: list[ExecCommand] = []
     domains = {service: _domain(systemd, service) for service in services}
     apply(
         systemd,
         files_of(plan),
-        compare=lambda: _compare(systemd, plan),
+        bare=lambda: reference.extend(systemd.commands(plan.unit.properties["Id"])),
+        compare=lambda: _compare(systemd, plan, reference or plan.unit.commands),
         services=services,
         judge=lambda service: _judge(systemd, plan, service, domains[service]),
     )
@@ -135,13 +139,14 @@ def _domain(systemd: Systemd, name: str) -> str | None:
     return None if pid == "0" else domain_of(int(pid))
 
 
-def _compare(systemd: Systemd, plan: UnitPlan) -> None:
+def _compare(systemd: Systemd, plan: UnitPlan, before: Sequence[ExecCommand]) -> None:
     """Whether systemd has the same commands as before, but for the launcher. Raises KsmrunError."""
     name = plan.unit.properties["Id"]
     after = systemd.commands(name)
     todo = "all was taken back; look at the drop-in with --print, and at `systemctl cat`"
-    if [unwrapped(each) for each in after] != [unwrapped(each) for each in plan.unit.commands]:
-        raise KsmrunError(f"systemd reads other commands from the drop-in: {list(after)}", todo)
+    if [unwrapped(each) for each in after] != [unwrapped(each) for each in before]:
+        read = " ; ".join(shlex.join(each.argv) for each in after)
+        raise KsmrunError(f"systemd reads other commands from the drop-in: {read}", todo)
     is_wrapped = all(command.argv[0] == str(LAUNCHER) for command in after)
     if plan.method is Method.WRAPPER and not is_wrapped:
         raise KsmrunError("another drop-in, read later, sets ExecStart= again", todo)
