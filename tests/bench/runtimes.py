@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,12 @@ def measure(
     options: list[str],
     copies: int,
     environment: Mapping[str, str] = os.environ,
+    look: Callable[[Sequence[int]], None] = lambda _pids: None,
 ) -> Measured:
-    """Starts the copies as a user does, gives them their work, and waits for merging to settle."""
+    """Starts the copies as a user does, gives them their work, and waits for merging to settle.
+
+    look: is given the processes in the end, while they still run.
+    """
     with tempfile.TemporaryDirectory(prefix="ksmrun-bench-") as scratch, Fleet() as fleet:
         # Every run has a layout of its own: a lucky or unlucky one shows as noise.
         variables = {**environment, "KSMRUN_LAYOUT_DIR": f"{scratch}/layout"}
@@ -89,6 +93,7 @@ def measure(
             if not is_off and (settled := has_settled(samples)):
                 break
         last = samples[-1]
+        look(fleet.pids)
         return Measured(
             anonymous_pss_bytes=last.pss_anonymous_bytes,
             rss_bytes=last.rss_bytes,

@@ -1,0 +1,274 @@
+"""`ksmrun estimate`: what merging would save on running processes; switches nothing on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.output import mib, print_json, print_table, say, sudo_line
+from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.runtime import find_runtime
+from ksmrun.facts.select import in_container, in_unit, matching, programs
+from ksmrun.facts.target import look_at
+from ksmrun.model import EXIT_FAILURE, KsmrunError
+from ksmrun.model.estimate import Estimate, Frames, Prediction
+from ksmrun.observe.estimate import look_at_pages
+from ksmrun.observe.predict import predict, predict_all
+from ksmrun.observe.sampler import with_children
+from ksmrun.plan.runtimes import gains_of
+
+SCHEMA = "ksmrun-estimate-1"
+EPILOG = "Example: sudo ksmrun estimate --match 'server --port'"
+# mm/ksm.c: struct ksm_rmap_item, one for each page that ksmd looks at.
+RMAP_ITEM_BYTES = 64
+# A trial that saved so much more than is seen here says something that the pages cannot.
+WORTH_TELLING_SHARE = 0.08
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("estimate", epilog=EPILOG)(estimate)
+
+
+def estimate(
+    pids: Annotated[list[int] | None, typer.Argument(metavar="[PID]...")] = None,
+    match: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="Processes with this in the command line.")
+    ] = None,
+    unit: Annotated[
+        list[str] | None, typer.Option(metavar="UNIT", help="Those of a systemd unit; again.")
+    ] = None,
+    container: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Those of a container; again.")
+    ] = None,
+    tree: Annotated[bool, typer.Option("--tree", help="With all their children.")] = False,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Look at this share of each program's processes only, as 5%, and tell the rest "
+            "with an interval. Needs ksmrun[ab].",
+        ),
+    ] = None,
+    volatile_after: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.0,
+            max=86400.0,
+            help="Look again then: what has changed is not counted on.",
+        ),
+    ] = 0.0,
+    layout: Annotated[
+        bool,
+        typer.Option("--layout/--no-layout", help="Whether to tell what one layout would add."),
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """What would merging save? On running processes, switching nothing on.
+
+    Hashes the private pages that are in memory. The processes are not stopped, nothing is swapped
+    in, and what they share by fork or KSM stays shared. Exit code 1 where none can be read.
+    """
+    chosen = _selected(pids or [], match, unit or [], container or [], tree=tree)
+    look = functools.partial(
+        look_at_pages,
+        layout=layout,
+        volatile_after_seconds=volatile_after,
+        max_page_sharing=read_ksm(ROOT).number("max_page_sharing"),
+    )
+    if sample is None:
+        found = look(chosen)
+        predictions, looks = [predict("", found)], [found]
+    else:
+        share = _share(sample)
+        pairs = [predict_all(*group, share, look) for group in programs(chosen).items()]
+        predictions, looks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if as_json:
+        print_json(
+            SCHEMA,
+            predictions=[asdict(each) for each in predictions],
+            looks=[asdict(each) for each in looks],
+        )
+    elif any(each.processes for each in looks):
+        _print(predictions, looks)
+    _say_unread(looks)
+    for line in () if as_json else _notes(predictions, looks, chosen):
+        print(line)
+    if not any(each.processes for each in looks):
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _selected(
+    pids: Sequence[int], match: str | None, units: list[str], containers: list[str], *, tree: bool
+) -> tuple[int, ...]:
+    found = set(pids)
+    asked = bool(pids)
+    for name, chosen in (
+        *(((f"--match {match}"), matching(match)) for _ in range(match is not None) if match),
+        *((f"--unit {unit}", in_unit(unit)) for unit in units),
+        *((f"--container {name}", in_container(name)) for name in containers),
+    ):
+        if not chosen:
+            raise KsmrunError(
+                f"no process found by {name}", "look at `ps -ef` or `systemd-cgls`, and at the name"
+            )
+        found |= set(chosen)
+        asked = True
+    if not asked:
+        raise KsmrunError(
+            "no process is named", "give PIDs, --match REGEX, --unit UNIT or --container ID"
+        )
+    return tuple(sorted(set(with_children(tuple(found))) | found if tree else found))
+
+
+def _share(text: str) -> float:
+    number = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    if number is None or not 0 < float(number[1]) <= 100:
+        raise KsmrunError(f"--sample {text} is no share", "give one as 5%, up to 100%")
+    try:
+        import scipy.stats  # noqa: F401
+    except ImportError as error:
+        raise KsmrunError("--sample needs SciPy", "pip install 'ksmrun[ab]'") from error
+    return float(number[1]) / 100
+
+
+def _print(predictions: list[Prediction], looks: list[Estimate]) -> None:
+    for prediction, found in zip(predictions, looks, strict=True):
+        if not found.processes:
+            continue
+        if prediction.program:
+            print(f"{prediction.program}")
+        if prediction.looked_at == prediction.processes:
+            _print_kinds(found)
+        for line in _verdict(prediction, found):
+            print(line)
+    if len(predictions) > 1:
+        now = sum(each.now_bytes for each in predictions)
+        kept = sum(each.kept_bytes for each in predictions)
+        width = sum(each.kept_half_width_bytes**2 for each in predictions) ** 0.5
+        print(f"All together: {_saving(now, kept, width)}.")
+
+
+def _print_kinds(found: Estimate) -> None:
+    columns = {"MiB of": "left"} | dict.fromkeys(
+        ("in memory", "zeros", "across processes", "within one", "unique"), "right"
+    )
+    has_volatile = found.volatile_after_seconds > 0
+    columns |= dict.fromkeys((*(("changing",) if has_volatile else ()), "when merged"), "right")
+    has_layout = all(kind.layout for kind in found.kinds.values())
+    columns |= {"with one layout": "right"} if has_layout else {}
+    rows = []
+    for name, kind in found.kinds.items():
+        sizes = [kind.frames, *_equal(kind.plain, volatile=has_volatile), kind.plain.kept]
+        sizes += [kind.layout.kept] if kind.layout is not None and has_layout else []
+        rows.append([name, *(mib(round(size * found.page_bytes)) for size in sizes)])
+    print_table(columns, rows)
+
+
+def _equal(frames: Frames, *, volatile: bool) -> list[int]:
+    return [
+        frames.zero,
+        frames.equal_across,
+        frames.equal_within,
+        frames.unique,
+        *([frames.volatile] if volatile else []),
+    ]
+
+
+def _verdict(prediction: Prediction, found: Estimate) -> Iterator[str]:
+    looked = (
+        f"{prediction.processes} processes"
+        if prediction.looked_at == prediction.processes
+        else f"{prediction.looked_at} of {prediction.processes} processes looked at"
+    )
+    records_bytes = prediction.processes * prediction.process_bytes / found.page_bytes
+    records_bytes *= RMAP_ITEM_BYTES
+    yield (
+        f"{looked}: merging would save "
+        + _saving(prediction.now_bytes, prediction.kept_bytes, prediction.kept_half_width_bytes)
+        + f"; ksmd's records take {mib(round(records_bytes))} MiB of it."
+    )
+    if prediction.layout_kept_bytes is not None:
+        width = prediction.layout_half_width_bytes or 0.0
+        yield (
+            "With one address layout (--layout shared): "
+            + _saving(prediction.now_bytes, prediction.layout_kept_bytes, width)
+            + "."
+        )
+    if prediction.copy_bytes is not None:
+        layout = prediction.copy_layout_bytes
+        yield (
+            f"One more process would take {mib(round(prediction.copy_bytes))} MiB instead of "
+            f"{mib(round(prediction.process_bytes))}"
+            + ("." if layout is None else f", with one layout {mib(round(layout))}.")
+        )
+
+
+def _saving(now_bytes: float, kept_bytes: float, half_width_bytes: float) -> str:
+    saved = now_bytes - kept_bytes
+    share = saved / now_bytes if now_bytes else 0.0
+    if not half_width_bytes:
+        return f"{mib(round(saved))} of {mib(round(now_bytes))} MiB ({share:.0%})"
+    width = half_width_bytes / now_bytes
+    return (
+        f"{mib(round(saved))} ± {mib(round(half_width_bytes))} of {mib(round(now_bytes))} MiB "
+        f"({share:.0%} ± {width:.0%})"
+    )
+
+
+def _say_unread(looks: list[Estimate]) -> None:
+    unread = [each for found in looks for each in found.unread]
+    if not unread:
+        return
+    first = unread[0]
+    others = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+    todo = "name running processes" if os.geteuid() == 0 else f"run {sudo_line(['estimate'])} ..."
+    say(f"PID {first.pid}{others} could not be read: {first.reason}; {todo}")
+
+
+def _notes(
+    predictions: list[Prediction], looks: list[Estimate], pids: Sequence[int]
+) -> Iterator[str]:
+    size = looks[0].page_bytes if looks else 0
+    swapped = sum(each.swapped_pages for found in looks for each in found.processes)
+    if swapped:
+        yield f"{mib(swapped * size)} MiB are swapped out and not counted: KSM leaves them there."
+    shared = sum(found.pages - found.frames for found in looks)
+    if shared:
+        yield f"{mib(shared * size)} MiB are shared already, by fork or KSM, and not counted twice."
+    if any(not found.frames_known for found in looks):
+        yield (
+            "Which pages are shared already is a guess without root; to do: "
+            f"{sudo_line(['estimate'])} ..."
+        )
+    if sum(len(found.processes) for found in looks) == 1:
+        yield "Of one process only what is equal within it is seen; start another copy."
+    yield from _untold(predictions, pids)
+
+
+def _untold(predictions: list[Prediction], pids: Sequence[int]) -> Iterator[str]:
+    """Runtimes whose copies differ by hash seeds too: their pages cannot tell what one layout, with
+    one seed, makes of them.
+    """
+    now = sum(each.now_bytes for each in predictions)
+    kept = sum(each.layout_kept_bytes or 0.0 for each in predictions)
+    if not now or any(each.layout_kept_bytes is None for each in predictions):
+        return
+    for program in programs(pids):
+        runtime = find_runtime(look_at(os.fsencode(program), {})) if program else None
+        gains = None if runtime is None else gains_of(runtime.name)
+        if runtime is None or gains is None:
+            continue
+        if gains.layout_share > 1 - kept / now + WORTH_TELLING_SHARE:
+            yield (
+                f"{program} is {runtime.name}: 8 copies saved {gains.layout_share:.0%} with one "
+                "layout in a trial. Copies that draw hash seeds of their own do not show that; "
+                "start two with `ksmrun run --layout shared` and estimate those."
+            )

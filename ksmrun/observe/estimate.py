@@ -1,0 +1,98 @@
+"""Looks at the pages of processes, by native/estimate/; they are not stopped or changed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from ksmrun.facts.launcher import LAUNCHER
+from ksmrun.model import KsmrunError
+from ksmrun.model.estimate import Contents, Estimate, Frames, KindPages, ProcessPages, Unread
+
+HASHER = LAUNCHER.with_name("ksmrun-estimate")
+MAX_PAGE_SHARING = 256
+
+
+def look_at_pages(
+    pids: Sequence[int],
+    *,
+    layout: bool = True,
+    volatile_after_seconds: float = 0.0,
+    max_page_sharing: int | None = None,
+) -> Estimate:
+    """What the private pages of these processes have in common. Those that are gone or may not be
+    read are named in the result. Raises KsmrunError where nothing can be said at all.
+    """
+    line = [
+        str(HASHER),
+        *(["--layout"] if layout else []),
+        f"--max-page-sharing={max_page_sharing or MAX_PAGE_SHARING}",
+        f"--volatile-after={volatile_after_seconds}",
+        *map(str, pids),
+    ]
+    try:
+        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except OSError as error:
+        raise KsmrunError(f"{HASHER}: {error.strerror}", "install ksmrun again") from error
+    if done.returncode != 0:
+        what = done.stderr.strip().removeprefix("ksmrun-estimate: ")
+        raise KsmrunError(
+            what or f"{HASHER} ended with {done.returncode}", "run it by hand to see why"
+        )
+    try:
+        return parse(json.loads(done.stdout))
+    except (ValueError, KeyError, TypeError) as error:
+        raise KsmrunError(
+            f"the answer of {HASHER} is not understood ({error})",
+            "install ksmrun again, so that both are of one version",
+        ) from error
+
+
+def parse(found: dict[str, Any]) -> Estimate:
+    """The JSON of ksmrun-estimate. Raises KeyError, TypeError."""
+    processes = found["processes"]
+    return Estimate(
+        page_bytes=found["page_bytes"],
+        frames_known=found["frames_known"],
+        kinds={name: _kind(kind) for name, kind in found["kinds"].items()},
+        processes=tuple(_process(each) for each in processes if "errno" not in each),
+        unread=tuple(
+            Unread(each["pid"], _reason(each["errno"])) for each in processes if "errno" in each
+        ),
+        untouched_pages=found["untouched_pages"],
+        read_pages=found["read_pages"],
+        read_seconds=found["read_seconds"],
+        volatile_after_seconds=found["volatile_after_seconds"],
+        own_peak_bytes=found["own_peak_bytes"],
+    )
+
+
+def _kind(found: dict[str, Any]) -> KindPages:
+    layout = found.get("layout")
+    return KindPages(
+        found["pages"],
+        found["frames"],
+        Frames(**found["plain"]),
+        None if layout is None else Frames(**layout),
+    )
+
+
+def _process(found: dict[str, Any]) -> ProcessPages:
+    layout = found.get("layout")
+    return ProcessPages(
+        pid=found["pid"],
+        pages=found["pages"],
+        frames=found["frames"],
+        swapped_pages=found["swapped_pages"],
+        plain=Contents(**found["plain"]),
+        layout=None if layout is None else Contents(**layout),
+    )
+
+
+def _reason(number: int) -> str:
+    # A zombie and a kernel thread have no memory; ESRCH stands for both, and for one that is gone.
+    return "gone, or without memory" if number == errno.ESRCH else os.strerror(number)

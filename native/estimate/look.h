@@ -1,0 +1,44 @@
+/* Looks at processes: hashes their pages into records. */
+#ifndef KSMRUN_LOOK_H
+#define KSMRUN_LOOK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "pointers.h"
+#include "records.h"
+#include "walk.h"
+
+struct process {
+    pid_t pid;
+    int folder; /* a descriptor of /proc/PID: what is read belongs to this process, PID reused or
+                   not */
+    int result; /* 0 or -errno */
+    size_t first, end; /* its records */
+    uint64_t swapped_pages;
+};
+
+struct look {
+    bool with_layout;
+    uint64_t zero_frame;       /* see walk.h */
+    uint64_t zero_frame_pages; /* mapped to it, so they take no memory */
+    bool frames_are_known;
+    uint64_t read_pages;
+    struct records records;
+    struct vmas vmas;
+    struct pointers pointers;
+    uint64_t *named; /* a page with pointers replaced */
+    uint64_t zero_content;
+};
+
+/* Returns whether there was memory for it. */
+bool look_prepare(struct look *look);
+
+/* number: of the process among all. Its result tells what hindered. */
+void look_first(struct look *look, struct process *process, uint64_t number);
+
+/* Marks the records whose pages have changed or gone since. */
+void look_again(struct look *look, struct process *process);
+
+#endif

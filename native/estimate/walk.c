@@ -1,0 +1,139 @@
+#include "walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Documentation/admin-guide/mm/pagemap.rst */
+#define ENTRY_PRESENT (UINT64_C(1) << 63)
+#define ENTRY_SWAPPED (UINT64_C(1) << 62)
+#define ENTRY_FILE (UINT64_C(1) << 61) /* or shared memory */
+#define ENTRY_EXCLUSIVE (UINT64_C(1) << 56)
+#define ENTRY_FRAME ((UINT64_C(1) << 55) - 1)
+
+enum { ENTRIES = 512, RUN_BYTES = 1 << 18 };
+
+struct reader {
+    int pagemap, memory;
+    unsigned char *bytes;
+    visit_page *visit;
+    void *state;
+    struct walked *walked;
+};
+
+uint64_t page_bytes(void) {
+    return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static bool is_wanted(uint64_t entry) {
+    return (entry & (ENTRY_PRESENT | ENTRY_FILE)) == ENTRY_PRESENT;
+}
+
+/* How many bytes could be read. What went away between the two reads ends it sooner. */
+static size_t read_run(struct reader *reader, uint64_t address, size_t bytes) {
+    size_t used = 0;
+    while (used < bytes) {
+        ssize_t part =
+            pread(reader->memory, reader->bytes + used, bytes - used, (off_t)(address + used));
+        if (part < 0 && errno == EINTR)
+            continue;
+        if (part <= 0)
+            break;
+        used += (size_t)part;
+    }
+    return used;
+}
+
+static bool visit_run(struct reader *reader, const uint64_t *entries, uint64_t first, size_t pages,
+                      enum kind kind) {
+    uint64_t size = page_bytes();
+    for (size_t done = 0; done < pages;) {
+        size_t got = read_run(reader, (first + done) * size, (pages - done) * size) / size;
+        reader->walked->read_pages += got;
+        for (size_t i = 0; i < got; i++) {
+            uint64_t entry = entries[done + i];
+            struct page page = {first + done + i, entry & ENTRY_FRAME,
+                                (entry & ENTRY_EXCLUSIVE) != 0, kind, reader->bytes + i * size};
+            if (!reader->visit(reader->state, &page))
+                return false;
+        }
+        done += got + 1; /* the one that could not be read is left out */
+    }
+    return true;
+}
+
+/* Up to ENTRIES pages from the first on. Returns 0 or -errno. */
+static int walk_chunk(struct reader *reader, uint64_t first, size_t pages, enum kind kind) {
+    uint64_t entries[ENTRIES];
+    ssize_t bytes =
+        pread(reader->pagemap, entries, pages * sizeof *entries, (off_t)(first * sizeof *entries));
+    if (bytes < 0)
+        return -errno;
+    size_t run_max = RUN_BYTES / page_bytes();
+    pages = (size_t)bytes / sizeof *entries;
+    for (size_t i = 0; i < pages;) {
+        size_t run = 0;
+        while (i + run < pages && run < run_max && is_wanted(entries[i + run]))
+            run++;
+        if (run > 0 && !visit_run(reader, entries + i, first + i, run, kind))
+            return -ECANCELED;
+        if (run == 0)
+            reader->walked->swapped_pages += (entries[i++] & ENTRY_SWAPPED) != 0;
+        i += run;
+    }
+    return 0;
+}
+
+static int walk_vmas(struct reader *reader, const struct vmas *vmas) {
+    uint64_t size = page_bytes();
+    for (size_t i = 0; i < vmas->count; i++) {
+        const struct vma *vma = &vmas->items[i];
+        if (vma->kind >= KINDS)
+            continue;
+        uint64_t end = vma->end / size;
+        for (uint64_t first = vma->start / size; first < end; first += ENTRIES) {
+            size_t pages = end - first < ENTRIES ? (size_t)(end - first) : ENTRIES;
+            int result = walk_chunk(reader, first, pages, vma->kind);
+            if (result < 0)
+                return result;
+        }
+    }
+    return 0;
+}
+
+int walk(int process, const struct vmas *vmas, visit_page *visit, void *state,
+         struct walked *walked) {
+    struct reader reader = {.visit = visit, .state = state, .walked = walked};
+    reader.pagemap = openat(process, "pagemap", O_RDONLY | O_CLOEXEC);
+    if (reader.pagemap < 0)
+        return -errno;
+    reader.memory = openat(process, "mem", O_RDONLY | O_CLOEXEC);
+    int result = -errno;
+    if (reader.memory >= 0) {
+        reader.bytes = aligned_alloc(page_bytes(), RUN_BYTES);
+        result = reader.bytes == NULL ? -ENOMEM : walk_vmas(&reader, vmas);
+        free(reader.bytes);
+        close(reader.memory);
+    }
+    close(reader.pagemap);
+    return result;
+}
+
+uint64_t zero_frame(void) {
+    uint64_t size = page_bytes(), entry = 0;
+    volatile unsigned char *page = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return 0;
+    int pagemap = page[0] == 0 ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) : -1;
+    if (pagemap >= 0) {
+        off_t place = (off_t)((uintptr_t)page / size * sizeof entry);
+        if (pread(pagemap, &entry, sizeof entry, place) != sizeof entry)
+            entry = 0;
+        close(pagemap);
+    }
+    munmap((void *)(uintptr_t)page, size);
+    return entry & ENTRY_FRAME;
+}

@@ -1,0 +1,273 @@
+"""`ksmrun estimate` on processes whose pages are known, and against what KSM then does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ksmrun.facts.process import read_memory
+from ksmrun.model.estimate import KindPages
+from ksmrun.observe.estimate import HASHER, look_at_pages
+from tests.integration.conftest import SOURCES
+
+Start = Callable[..., subprocess.Popen[bytes]]
+NOBODY = 65534
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Static, so that its own memory is small and the same in each."""
+    folder = tmp_path_factory.mktemp("pages")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    target = folder / "pages"
+    subprocess.run(["gcc", "-O1", "-static", "-o", target, SOURCES / "pages.c"], check=True)
+    return str(target)
+
+
+@pytest.fixture
+def start(pages: str) -> Iterator[Start]:
+    """Starts `pages` with these arguments, and waits until it is ready."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin(*arguments: object, prefix: Sequence[str] = (), **options: Any) -> Any:
+        process = subprocess.Popen(
+            [*prefix, pages, *map(str, arguments)], stdout=subprocess.PIPE, **options
+        )
+        running.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def anonymous(pids: Sequence[int], **options: Any) -> KindPages:
+    return look_at_pages(pids, **options).kinds["anonymous"]
+
+
+def own(start: Start) -> int:
+    """Pages of the program itself that count as anonymous: its bss."""
+    return anonymous([start(0, 0, 0, 0, 0, 0).pid]).frames
+
+
+def test_each_kind_of_page(start: Start) -> None:
+    bss = own(start)
+    one, two = start(1, 100, 50, 30, 20, 40), start(2, 100, 50, 30, 20, 40)
+    found = look_at_pages([one.pid, two.pid])
+    kind = found.kinds["anonymous"]
+    assert kind.frames == kind.pages == 2 * (200 + bss)
+    assert abs(kind.plain.unique - 200) <= 2 * bss
+    assert kind.plain.equal_within == 100
+    assert abs(kind.plain.equal_across - 60) <= 2 * bss
+    assert abs(kind.plain.zero - 40) <= 2 * bss
+    # Each process keeps its 100 and one of 50; together they keep one set of 30, and one of zeros.
+    assert abs(kind.plain.kept - (200 + 2 + 30 + 1)) <= 2 * bss
+    assert found.untouched_pages >= 80
+    assert [round(each.plain.in_one) for each in found.processes] == pytest.approx(
+        [101, 101], abs=12
+    )
+
+
+def test_what_a_fork_shares_counts_once_and_stays_shared(start: Start) -> None:
+    parent = start(1, 2000, 0, 0, 0, 0, "fork")
+    (child,) = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    before = read_memory(Path("/proc") / child).pss_anonymous_bytes
+    kind = anonymous([parent.pid, int(child)])
+    assert kind.pages - kind.frames >= 2000
+    assert 2000 <= kind.frames <= 2050
+    after = read_memory(Path("/proc") / child).pss_anonymous_bytes
+    assert before is not None and after is not None
+    # process_vm_readv would give it 2,000 pages of its own, which are half in its PSS now.
+    assert abs(after - before) < 100 * 4096
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_what_ksm_merged_stays_merged(start: Start, launcher: str) -> None:
+    marked = [launcher, "--"]
+    one, two = (start(seed, 0, 0, 2000, 0, 0, prefix=marked) for seed in (1, 2))
+
+    def merged() -> int:
+        text = Path(f"/proc/{two.pid}/ksm_merging_pages").read_text()
+        return int(text)
+
+    deadline = time.monotonic() + 30
+    while merged() < 2000 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert merged() >= 2000
+    kind = anonymous([one.pid, two.pid])
+    assert merged() >= 2000
+    assert kind.pages - kind.frames >= 2000, "what is one frame already counts once"
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_ksm_then_saves_what_was_told(start: Start, launcher: str) -> None:
+    arguments = (1000, 500, 3000, 400, 200)
+    plain = [start(seed, *arguments).pid for seed in range(3)]
+    told = look_at_pages(plain)
+    marked = [start(seed, *arguments, prefix=[launcher, "--"]).pid for seed in range(3)]
+
+    def left_bytes() -> int:
+        memories = [read_memory(Path(f"/proc/{pid}")) for pid in marked]
+        return sum(each.pss_anonymous_bytes or 0 for each in memories)
+
+    deadline, wanted = time.monotonic() + 30, told.kept_plain * 4096
+    while abs(left_bytes() - wanted) > 0.02 * told.frames * 4096 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left_bytes() == pytest.approx(wanted, abs=0.02 * told.frames * 4096)
+
+
+def test_changing_pages_are_not_counted_on(start: Start) -> None:
+    pids = [start(7, 300, 0, 0, 0, 0, "change").pid for _ in range(2)]
+    kind = anonymous(pids, volatile_after_seconds=0.5)
+    assert kind.plain.volatile >= 600
+    assert kind.plain.kept >= 600
+
+
+def test_one_that_is_gone(start: Start) -> None:
+    gone = start(1, 0, 0, 0, 0, 0)
+    gone.kill()
+    gone.wait()
+    here = start(1, 10, 0, 0, 0, 0)
+    found = look_at_pages([gone.pid, here.pid])
+    assert here.pid in [each.pid for each in found.processes]
+    assert gone.pid in [each.pid for each in found.unread]
+    assert "gone" in next(each.reason for each in found.unread if each.pid == gone.pid)
+
+
+def test_the_target_is_not_stopped(start: Start, tmp_path: Path) -> None:
+    """Nothing that could stop or change it is called: only /proc is read."""
+    process = start(1, 1000, 0, 0, 0, 0)
+    trace = tmp_path / "trace"
+    subprocess.run(
+        ["strace", "-f", "-o", trace, HASHER, "--layout", str(process.pid)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    calls = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.MULTILINE))
+    assert not calls & {"ptrace", "kill", "tgkill", "process_vm_readv", "process_madvise"}
+    opened = re.findall(r"open(?:at)?\(.*?\"([^\"]*)\", (\S+?)[,)]", trace.read_text())
+    assert all("O_RDONLY" in flags or "O_PATH" in flags for _, flags in opened)
+
+
+def test_memory_for_each_page(start: Start) -> None:
+    """At most 64 bytes, beside what it takes for anything."""
+    small, big = (look_at_pages([start(1, pages, 0, 0, 0, 0).pid]) for pages in (10, 100_000))
+    grown = big.own_peak_bytes - small.own_peak_bytes
+    assert grown / (big.read_pages - small.read_pages) <= 64
+
+
+def test_processes_that_come_and_go(pages: str) -> None:
+    """Looks at processes that map, unmap and end meanwhile."""
+    script = "import mmap\nwhile True:\n m = mmap.mmap(-1, 8 << 20)\n m.write(b'x' * (8 << 20))\n"
+    busy = subprocess.Popen(["python3", "-c", script])
+    try:
+        for _ in range(20):
+            short = subprocess.Popen(
+                [pages, "1", "5000", "0", "0", "0", "0"], stdout=subprocess.DEVNULL
+            )
+            found = look_at_pages([busy.pid, short.pid])
+            short.kill()
+            short.wait()
+            assert busy.pid in [each.pid for each in found.processes]
+    finally:
+        busy.kill()
+        busy.wait()
+
+
+def ask(ksmrun: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ksmrun, "estimate", *map(str, arguments)], capture_output=True, text=True, **options
+    )
+
+
+def test_the_command(ksmrun: str, start: Start) -> None:
+    pids = [start(seed, 500, 0, 1500, 0, 0).pid for seed in (1, 2)]
+    done = ask(ksmrun, *pids)
+    assert done.returncode == 0 and done.stderr == ""
+    verdict = re.search(r"2 processes: merging would save ([\d.]+) of ([\d.]+) MiB", done.stdout)
+    assert verdict is not None
+    assert float(verdict[1]) == pytest.approx(1500 / 256, abs=0.3)
+    assert float(verdict[2]) == pytest.approx(4000 / 256, abs=0.5)
+    copy = re.search(r"One more process would take ([\d.]+) MiB instead of ([\d.]+)", done.stdout)
+    assert copy is not None and float(copy[1]) == pytest.approx(500 / 256, abs=0.3)
+    found = json.loads(ask(ksmrun, "--json", *pids).stdout)
+    assert found["schema"] == "ksmrun-estimate-1"
+    assert found["predictions"][0]["processes"] == 2
+
+
+def test_match_and_tree(ksmrun: str, start: Start) -> None:
+    parent = start(987654, 10, 0, 0, 0, 0, "fork")
+    by_match = json.loads(ask(ksmrun, "--json", "--match", "pages 987654 ").stdout)
+    assert by_match["predictions"][0]["processes"] == 2
+    assert json.loads(ask(ksmrun, "--json", parent.pid).stdout)["predictions"][0]["processes"] == 1
+    with_tree = json.loads(ask(ksmrun, "--json", "--tree", parent.pid).stdout)
+    assert with_tree["predictions"][0]["processes"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "no process is named"),
+        (["--match", "("], "no regular expression"),
+        (["--match", "no such line anywhere [0-9]{40}"], "no process found"),
+        (["--unit", "no-such-unit"], "no process found by --unit"),
+        (["--container", "zz"], "no process found by --container"),
+        (["--sample", "5", "1"], "no share"),
+        (["--sample", "0%", "1"], "no share"),
+        (["4194303"], "could not be read: gone"),
+    ],
+)
+def test_bad_input(ksmrun: str, arguments: list[str], words: str) -> None:
+    done = ask(ksmrun, *arguments)
+    assert done.returncode == 1
+    assert words in done.stderr and "; " in done.stderr and "Traceback" not in done.stderr
+
+
+def test_without_root(start: Start) -> None:
+    """One's own processes can be read; other users' are named."""
+    mine = start(1, 100, 50, 0, 0, 0, user=NOBODY, group=NOBODY)
+    others = start(2, 100, 0, 0, 0, 0)
+    done = subprocess.run(
+        [HASHER, str(mine.pid), str(others.pid)],
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert not found["frames_known"]
+    first, second = found["processes"]
+    assert first["pages"] >= 150 and second["errno"] in (1, 13)
+
+
+def test_sampled(ksmrun: str, start: Start) -> None:
+    """40 processes, of which 10 are looked at: the truth is in the interval."""
+    pids = [start(seed, 100, 0, 300, 0, 0).pid for seed in range(40)]
+    done = json.loads(ask(ksmrun, "--json", "--sample", "25%", "--no-layout", *pids).stdout)
+    (prediction,) = done["predictions"]
+    assert (prediction["looked_at"], prediction["processes"]) == (10, 40)
+    whole = look_at_pages(pids, layout=False)
+    assert prediction["kept_bytes"] == pytest.approx(whole.kept_plain * 4096, rel=0.03)
+    assert prediction["now_bytes"] == pytest.approx(whole.frames * 4096, rel=0.03)
+
+
+def test_a_stopped_process(start: Start) -> None:
+    process = start(1, 100, 0, 0, 0, 0)
+    os.kill(process.pid, signal.SIGSTOP)
+    assert anonymous([process.pid]).frames >= 100
+    os.kill(process.pid, signal.SIGCONT)

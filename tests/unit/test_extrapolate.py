@@ -1,0 +1,74 @@
+"""From some processes to all: how often the truth is in the interval, on made fleets."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ksmrun.model.estimate import Contents
+from ksmrun.observe.extrapolate import extrapolate
+
+ROUNDS = 50
+
+
+def contents_of(processes: list[frozenset[int]]) -> tuple[list[Contents], int]:
+    """As ksmrun-estimate counts them, and how many there are together."""
+    uses = Counter(content for process in processes for content in process)
+    counted = [
+        Contents(len(process), *(sum(uses[each] == n for each in process) for n in (1, 2, 3)))
+        for process in processes
+    ]
+    return counted, len(uses)
+
+
+def make_fleet(
+    size: int, *, common: int, own: int, group: int, groups: int
+) -> list[frozenset[int]]:
+    """Processes with contents that all have, that each has alone (a number that varies), and that
+    one of some groups has.
+    """
+    fleet, following = [], common + group * groups
+    for _ in range(size):
+        mine = random.randrange(own // 2, own * 3 // 2 + 1)
+        start = common + random.randrange(groups) * group
+        fleet.append(
+            frozenset(
+                (*range(common), *range(start, start + group), *range(following, following + mine))
+            )
+        )
+        following += mine
+    return fleet
+
+
+@pytest.mark.parametrize(
+    ("common", "own", "group", "groups"),
+    [(500, 100, 0, 1), (0, 200, 0, 1), (300, 0, 50, 4), (300, 60, 100, 4)],
+    ids=["own", "nothing-common", "groups", "own-and-groups"],
+)
+def test_coverage(common: int, own: int, group: int, groups: int) -> None:
+    random.seed(3)
+    held = 0
+    for _ in range(ROUNDS):
+        fleet = make_fleet(200, common=common, own=own, group=group, groups=groups)
+        truth = contents_of(fleet)[1]
+        looked_at, distinct = contents_of(random.sample(fleet, 16))
+        told = extrapolate(looked_at, distinct, len(fleet))
+        # A content more or less is no error; intervals may have no width.
+        held += abs(told.contents - truth) <= told.half_width + 0.01 * truth
+    assert held >= 0.9 * ROUNDS
+
+
+@given(st.lists(st.frozensets(st.integers(0, 40)), min_size=3, max_size=12), st.integers(0, 50))
+def test_never_fewer_than_seen_nor_more_than_each_its_own(
+    fleet: list[frozenset[int]], more: int
+) -> None:
+    looked_at, distinct = contents_of(fleet)
+    told = extrapolate(looked_at, distinct, len(fleet) + more)
+    once = sum(each.in_one for each in looked_at) / len(fleet)
+    assert distinct - 1e-6 <= told.contents <= distinct + more * once + 1e-6
+    if more == 0:
+        assert told.half_width == 0
