@@ -164,11 +164,13 @@ def _print_kinds(found: Estimate) -> None:
     columns |= dict.fromkeys((*(("changing",) if has_volatile else ()), "when merged"), "right")
     has_layout = all(kind.layout for kind in found.kinds.values())
     columns |= {"with one layout": "right"} if has_layout else {}
-    rows = []
+    rows, sums = [], list[float]()
     for name, kind in found.kinds.items():
         sizes = [kind.frames, *_equal(kind.plain, volatile=has_volatile), kind.plain.kept]
         sizes += [kind.layout.kept] if kind.layout is not None and has_layout else []
         rows.append([name, *(mib(round(size * found.page_bytes)) for size in sizes)])
+        sums = [total + size for total, size in zip(sums or [0.0] * len(sizes), sizes, strict=True)]
+    rows.append(["all", *(mib(round(size * found.page_bytes)) for size in sums)])
     print_table(columns, rows)
 
 
@@ -198,7 +200,7 @@ def _verdict(prediction: Prediction, found: Estimate) -> Iterator[str]:
     if prediction.layout_kept_bytes is not None:
         width = prediction.layout_half_width_bytes or 0.0
         yield (
-            "With one address layout (--layout shared): "
+            "With one address layout (--layout shared), at least: "
             + _saving(prediction.now_bytes, prediction.layout_kept_bytes, width)
             + "."
         )
@@ -254,8 +256,8 @@ def _notes(
 
 
 def _untold(predictions: list[Prediction], pids: Sequence[int]) -> Iterator[str]:
-    """Runtimes whose copies differ by hash seeds too: their pages cannot tell what one layout, with
-    one seed, makes of them.
+    """Runtimes whose copies differ by more than pointers: their pages cannot tell what one layout,
+    which comes with one seed, makes of them.
     """
     now = sum(each.now_bytes for each in predictions)
     kept = sum(each.layout_kept_bytes or 0.0 for each in predictions)
@@ -269,6 +271,7 @@ def _untold(predictions: list[Prediction], pids: Sequence[int]) -> Iterator[str]
         if gains.layout_share > 1 - kept / now + WORTH_TELLING_SHARE:
             yield (
                 f"{program} is {runtime.name}: 8 copies saved {gains.layout_share:.0%} with one "
-                "layout in a trial. Copies that draw hash seeds of their own do not show that; "
-                "start two with `ksmrun run --layout shared` and estimate those."
+                "layout in a trial. Copies without it do not show that: they draw hash seeds, and "
+                "place objects by address; start two with `ksmrun run --layout shared --merge off` "
+                "and estimate those."
             )
