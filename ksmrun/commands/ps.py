@@ -2,71 +2,144 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ksmrun.commands.output import count, mib, print_json, print_table, sudo_line
-from ksmrun.model import ProcessList, Sweeper
-from ksmrun.observe.processes import list_processes
+from ksmrun.facts.host import read_host
+from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
+from ksmrun.observe.groups import By, Group, Sort, group, sort_groups
+from ksmrun.observe.processes import ProcessWatch
 
 SCHEMA = "ksmrun-ps-1"
+WATCH_SECONDS_MIN = 0.5
+# Cursor to the top left, and all below it cleared (console_codes(4)).
+CLEAR = "\x1b[H\x1b[J"
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("ps", epilog="Example: sudo ksmrun ps")(ps)
+    app.command("ps", epilog="Example: sudo ksmrun ps --by container --sort pss")(ps)
 
 
 def ps(
+    by: Annotated[By, typer.Option(help="What is put together in one row.")] = By.PROCESS,
+    sort: Annotated[
+        Sort, typer.Option(help="Names upwards, else the most first, or the least headroom.")
+    ] = Sort.NAME,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=WATCH_SECONDS_MIN,
+            help="Look again and again, until Ctrl-C; at most as often as it stays cheap.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List what merges. And what each process gains.
 
     Without root only one's own processes can be read. The total subtracts the pages kept once;
-    the sum of the profits does not.
+    the sum of the profits does not. Headroom is how many maps are left up to vm.max_map_count, in
+    a group of the process that has the most.
     """
-    found = list_processes()
-    if as_json:
-        print_json(
-            SCHEMA,
-            processes=[asdict(process) for process in found.processes],
-            total_profit_bytes=found.profit_bytes,
-            unreadable=found.unreadable,
-            hidepid=found.hidepid,
-        )
-        return
-    columns = dict.fromkeys(
-        ("PID", "merged MiB", "zero MiB", "profit MiB", "RSS MiB", "PSS MiB"), "right"
-    )
-    columns |= {"by": "left", "command": "cut"}
-    page_bytes = found.page_bytes
+    processes = ProcessWatch()
+    while True:
+        started = time.monotonic()
+        found = processes.look(read_host())
+        if as_json:
+            _print_json(found, by, sort, one_line=watch is not None)
+        else:
+            if watch is not None and sys.stdout.isatty():
+                print(end=CLEAR)
+            _print_table(found, by, sort)
+        if watch is None:
+            return
+        sys.stdout.flush()
+        pause = max(watch, processes.pause_seconds)
+        time.sleep(max(0.0, started + pause - time.monotonic()))
+
+
+def _print_json(found: ProcessList, by: By, sort: Sort, *, one_line: bool) -> None:
+    limit = found.max_map_count
+    fields: dict[str, Any] = {
+        "processes": [process_fields(process, limit) for process in found.processes],
+        "by": by,
+        "groups": [
+            _group_fields(row, limit) for row in sort_groups(group(found.processes, by), sort)
+        ],
+        "total_profit_bytes": found.profit_bytes,
+        "max_map_count": limit,
+        "unreadable": found.unreadable,
+        "hidepid": found.hidepid,
+    }
+    if one_line:
+        print(json.dumps({"schema": SCHEMA, **fields}))
+    else:
+        print_json(SCHEMA, **fields)
+
+
+def process_fields(process: ProcessKsm, max_map_count: int | None) -> dict[str, Any]:
+    """All that is known of it, flat."""
+    fields = asdict(process)
+    headroom = Group("", (process,)).headroom_maps(max_map_count)
+    return {**fields.pop("identity"), **fields, "headroom_maps": headroom}
+
+
+def _group_fields(row: Group, max_map_count: int | None) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "pids": [process.pid for process in row.processes],
+        "merging_pages": row.merging_pages,
+        "zero_pages": row.zero_pages,
+        "profit_bytes": row.profit_bytes,
+        "rss_bytes": row.rss_bytes,
+        "pss_bytes": row.pss_bytes,
+        "maps": row.maps,
+        "headroom_maps": row.headroom_maps(max_map_count),
+        "enabled_by": row.enabled_by,
+    }
+
+
+def _print_table(found: ProcessList, by: By, sort: Sort) -> None:
+    single = by is By.PROCESS
+    figures = ("merged MiB", "zero MiB", "profit MiB", "RSS MiB", "PSS MiB", "maps", "headroom")
+    columns = dict.fromkeys(("PID" if single else "processes", *figures), "right")
+    columns |= {"by": "left", "command" if single else by: "cut"}
     rows = [
         [
-            str(process.pid),
-            mib(_bytes(process.merging_pages, page_bytes)),
-            mib(_bytes(process.zero_pages, page_bytes)),
-            mib(process.profit_bytes),
-            mib(process.rss_bytes),
-            mib(process.pss_bytes),
-            process.enabled_by,
-            process.command,
+            row.name if single else str(len(row.processes)),
+            *figures_of(row, found),
+            row.enabled_by,
+            row.processes[0].command if single else row.name,
         ]
-        for process in found.processes
+        for row in sort_groups(group(found.processes, by), sort)
     ]
     if rows:
         print_table(columns, rows)
-    print(_total(found))
-    for line in (*_stopped(found), *_unseen(found)):
+    print(total_line(found))
+    for line in (*_stopped(found), *unseen(found)):
         print(line)
 
 
-def _bytes(pages: int | None, page_bytes: int) -> int | None:
-    return None if pages is None else pages * page_bytes
+def figures_of(row: Group, found: ProcessList) -> list[str]:
+    """merged, zero, profit, RSS and PSS in MiB, maps and headroom."""
+    pages = (row.merging_pages, row.zero_pages)
+    return [
+        *(mib(None if number is None else number * found.page_bytes) for number in pages),
+        *(mib(size) for size in (row.profit_bytes, row.rss_bytes, row.pss_bytes)),
+        count(row.maps),
+        count(row.headroom_maps(found.max_map_count)),
+    ]
 
 
-def _total(found: ProcessList) -> str:
+def total_line(found: ProcessList) -> str:
+    """What all save together."""
     number = len(found.processes)
     if number == 0:
         return "no merge-enabled process found; start one with `ksmrun run -- COMMAND`"
@@ -107,7 +180,8 @@ def fitting_limit(sweeper: Sweeper, max_map_count: int | None) -> int | None:
     return 1 << needed.bit_length()
 
 
-def _unseen(found: ProcessList) -> list[str]:
+def unseen(found: ProcessList) -> list[str]:
+    """What could not be read, and how to."""
     lines = []
     if found.unreadable:
         lines.append(

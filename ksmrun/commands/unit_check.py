@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import typer
 
 from ksmrun.commands.output import mib, print_json
@@ -112,7 +111,7 @@ def _look_at(pid: int) -> tuple[bool, int] | None:
         raise KsmrunError(
             f"PID {pid} is another user's, and cannot be looked at", "run this as root"
         ) from error
-    except (OSError, psutil.Error):
+    except OSError:
         return None
     return (False, 0) if process is None else (True, process.profit_bytes or 0)
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int
-from ksmrun.model import Sweeper
+from ksmrun.model.process import Sweeper
 
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
 # The name of the shim's thread and of its status file (native/preload/).
@@ -124,6 +125,12 @@ def _parse_status(text: str) -> Sweeper:
     work, state, *numbers = found.groups()
     sweeps, vmas, vmas_max, marked_bytes = map(int, numbers)
     return Sweeper(work, state, sweeps, vmas, vmas_max, marked_bytes)
+
+
+def read_rss(folder: Path) -> int | None:
+    """Resident bytes, which every user may read (proc_pid_statm(5)). Raises OSError: it ended."""
+    fields = (folder / "statm").read_text(encoding="ascii").split()
+    return int(fields[1]) * PAGE_BYTES if len(fields) > 1 else None
 
 
 def read_memory(folder: Path) -> Memory:

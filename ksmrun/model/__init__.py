@@ -244,58 +244,6 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Sweeper:
-    """What the shim's thread says of itself: whether it is to mark or to join, and is at work, or
-    why not; how often it swept; VMAs counted, and how many it would mark with; bytes it marked.
-    """
-
-    work: str
-    state: str
-    sweeps: int | None
-    vmas: int | None
-    vmas_max: int | None
-    marked_bytes: int | None
-
-
-@dataclass(frozen=True)
-class ProcessKsm:
-    """One merge-enabled process. Fields that this kernel or user cannot read are None."""
-
-    pid: int
-    command: str
-    enabled_by: str
-    merging_pages: int | None
-    zero_pages: int | None
-    profit_bytes: int | None
-    rss_bytes: int | None
-    pss_bytes: int | None
-    sweeper: Sweeper | None = None
-
-
-@dataclass(frozen=True)
-class ProcessList:
-    """All merge-enabled processes that could be read, and what could not."""
-
-    processes: tuple[ProcessKsm, ...]
-    unreadable: int
-    hidepid: bool
-    page_bytes: int
-    pages_shared: int | None
-    max_map_count: int | None
-
-    @property
-    def profit_bytes(self) -> int | None:
-        """Sum of the profits less the pages kept: each process counts its kept page as saved too.
-
-        A lower bound where some processes could not be read.
-        """
-        profits = [p.profit_bytes for p in self.processes if p.profit_bytes is not None]
-        if not profits or self.pages_shared is None:
-            return None
-        return sum(profits) - self.pages_shared * self.page_bytes
-
-
-@dataclass(frozen=True)
 class Sample:
     """A fleet and its host at one moment. Memory sums run over all processes of the fleet."""
 

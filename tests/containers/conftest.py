@@ -68,6 +68,17 @@ def find_process(word: str) -> int:
     return found[0]
 
 
+def seen_by_ps(pid: int) -> dict[str, Any]:
+    """What `ksmrun ps` says of a process that merges."""
+    done = run(Path(sys.executable).with_name("ksmrun"), "ps", "--json", "--by", "container")
+    found = json.loads(done.stdout)
+    (process,) = [process for process in found["processes"] if process["pid"] == pid]
+    assert [f"{process['container']} ({process['engine']})"] == [
+        row["name"] for row in found["groups"] if pid in row["pids"]
+    ]
+    return dict(process)
+
+
 @pytest.fixture
 def seconds() -> str:
     """An argument for sleep that no other process has."""

@@ -11,7 +11,7 @@ import pytest
 
 from ksmrun.wrap.runtime import Engine
 
-from .conftest import Done, daemon, find_process, merges, printed, run, wait_until
+from .conftest import Done, daemon, find_process, merges, printed, run, seen_by_ps, wait_until
 
 LOOK = ("grep", "any", "/proc/self/ksm_stat")
 
@@ -110,3 +110,30 @@ def test_annotations(ctr: Ctr) -> None:
                     "--annotation=ksmrun.layout-group=no-such-group"], "true")  # fmt: skip
     assert done.returncode != 0
     assert "ksmrun layout key no-such-group" in done.stderr
+
+
+def test_ps_calls_it_by_its_name(ctr: Ctr, seconds: str) -> None:
+    assert ctr.run(["--detach"], "sleep", seconds).returncode == 0
+    pid = find_process(seconds)
+    assert merges(pid)
+    found = seen_by_ps(pid)
+    assert (found["engine"], found["container"]) == ("containerd", ctr.names[-1])
+
+
+def test_ps_calls_it_as_kubernetes_does(ctr: Ctr, seconds: str) -> None:
+    """With the cgroup that kubelet gives it, and the annotations of containerd's CRI plugin."""
+    container_id, pod = uuid.uuid4().hex * 2, str(uuid.uuid4())
+    prefix = "--annotation=io.kubernetes.cri"
+    options = [f"{prefix}.sandbox-name=web-0", f"{prefix}.sandbox-namespace=shop"]
+    options += [f"{prefix}.container-name=app", "--detach", "--snapshotter=native"]
+    options += [f"--cgroup=/kubepods/burstable/pod{pod}/{container_id}"]
+    ctr.names.append(container_id)
+    words = ("run", f"--runc-binary={ctr.oci}", *options, ctr.image, container_id)
+    done = ctr.call(*words, "sleep", seconds)
+    assert done.returncode == 0, done.stderr
+    pid = find_process(seconds)
+    assert merges(pid)
+    found = seen_by_ps(pid)
+    assert found["container"] == "shop/web-0/app"
+    assert (found["engine"], found["container_id"]) == ("containerd", container_id)
+    assert found["pod"] == pod

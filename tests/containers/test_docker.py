@@ -13,7 +13,7 @@ import pytest
 
 from ksmrun.wrap.runtime import Engine
 
-from .conftest import Done, daemon, find_process, merges, parts, printed, run
+from .conftest import Done, daemon, find_process, merges, parts, printed, run, seen_by_ps
 
 LOOK = ("grep", "any", "/proc/self/ksm_stat")
 SAY = """
@@ -98,6 +98,19 @@ def test_from_outside(docker: Docker, seconds: str) -> None:
     assert merges(find_process(seconds))
     # Docker's own record of what was changed has nothing of ours.
     assert "ksmrun" not in docker.call("diff", name).stdout
+
+
+def test_ps_calls_it_by_its_name(docker: Docker, seconds: str) -> None:
+    """By the file in the daemon's data root, which here is not the usual one."""
+    name = docker.start([], "sleep", seconds + "1")
+    assert docker.call("exec", "--detach", name, "sleep", seconds).returncode == 0
+    for pid in (find_process(seconds + "1"), find_process(seconds)):
+        assert merges(pid)
+        found = seen_by_ps(pid)
+        assert (found["engine"], found["container"]) == ("docker", name)
+    docker.call("rename", name, f"{name}-renamed")
+    docker.names.append(f"{name}-renamed")
+    assert seen_by_ps(pid)["container"] == f"{name}-renamed"
 
 
 def test_exec_with_a_terminal(docker: Docker) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from ksmrun.wrap.runtime import Engine
 
-from .conftest import Done, find_process, make_root, merges, parts, printed, run, tree
+from .conftest import Done, find_process, make_root, merges, parts, printed, run, seen_by_ps, tree
 
 LIMITS = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]\n'
 ENGINE = '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n'
@@ -118,6 +118,20 @@ def test_from_outside(podman: Podman, seconds: str) -> None:
     done = podman.call("exec", "--detach", name, "sleep", seconds, runtime=None)
     assert done.returncode == 0
     assert merges(find_process(seconds))
+
+
+def test_ps_calls_it_by_its_name(podman: Podman, seconds: str) -> None:
+    """Also what is executed in it, and after it was stopped and started again."""
+    name = podman.start([], "sleep", seconds + "1")
+    assert podman.call("exec", "--detach", name, "sleep", seconds, runtime=None).returncode == 0
+    for pid in (podman.pid(name), find_process(seconds)):
+        assert merges(pid)
+        found = seen_by_ps(pid)
+        assert (found["engine"], found["container"]) == ("podman", name)
+        assert found["container_id"] == podman.call("inspect", "--format={{.Id}}", name).stdout[:-1]
+    podman.call("restart", "--time=0", name, runtime=None)
+    assert merges(podman.pid(name))
+    assert seen_by_ps(podman.pid(name))["container"] == name
 
 
 def test_init_is_first(podman: Podman, seconds: str) -> None:

@@ -1,0 +1,108 @@
+"""What people call a container, read without its engine's client; else the start of its id.
+
+Kubelet's folder of logs tells of pods. Else the process that keeps the container is asked: conmon
+(Podman, CRI-O) has the name among its arguments, containerd's shim stands in the bundle's folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.model.process import Container
+
+SHORT_DIGITS = 12
+# Annotations of containerd's CRI plugin (pod, container), and of nerdctl.
+CRI_POD = "io.kubernetes.cri.sandbox-name"
+CRI_NAMESPACE = "io.kubernetes.cri.sandbox-namespace"
+CRI_CONTAINER = "io.kubernetes.cri.container-name"
+NERDCTL = "nerdctl/name"
+JSON_BYTES_MAX = 4 << 20
+
+
+def container_name(container: Container, pid: int, root: Path = Path("/")) -> str:
+    """Of a container and one of its processes. A pod's is NAMESPACE/POD/CONTAINER."""
+    if len(container.id) < 64:
+        return container.id
+    name = _name_in_logs(container.id, root) if container.pod else None
+    return name or _name_by_keeper(container.id, pid, root) or container.id[:SHORT_DIGITS]
+
+
+def _name_in_logs(container_id: str, root: Path) -> str | None:
+    """Kubelet links POD_NAMESPACE_CONTAINER-ID.log there, whichever engine it uses."""
+    found = next((root / "var/log/containers").glob(f"*-{container_id}.log"), None)
+    parts = [] if found is None else found.name.removesuffix(f"-{container_id}.log").split("_")
+    return f"{parts[1]}/{parts[0]}/{parts[2]}" if len(parts) == 3 else None
+
+
+def _name_by_keeper(container_id: str, pid: int, root: Path) -> str | None:
+    for ancestor in _ancestors(pid, root):
+        words = (read_text(root / f"proc/{ancestor}/cmdline") or "").split("\0")
+        program = Path(words[0]).name
+        if program == "conmon" and container_id in words:
+            return _named_by_cri_o(_after(words, "-n"))
+        if program.startswith("containerd-shim"):
+            return _name_in_bundle(container_id, root / f"proc/{ancestor}/cwd")
+    return None
+
+
+def _ancestors(pid: int, root: Path) -> Iterator[int]:
+    """Both keepers are subreapers (prctl(2)), so all of a container are below them."""
+    seen = set()
+    while pid not in seen:
+        seen.add(pid)
+        parent = parse_fields(read_text(root / f"proc/{pid}/status") or "").get("PPid", "")
+        above = parse_int(parent)
+        if not above:
+            return
+        pid = above
+        yield pid
+
+
+def _after(words: list[str], option: str) -> str | None:
+    return next((b for a, b in itertools.pairwise(words) if a == option), None)
+
+
+def _named_by_cri_o(name: str | None) -> str | None:
+    """Its names are k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT; Podman's are the user's."""
+    parts = (name or "").split("_")
+    if len(parts) == 6 and parts[0] == "k8s":
+        return f"{parts[3]}/{parts[2]}/{parts[1]}"
+    return name or None
+
+
+def _name_in_bundle(container_id: str, shim_folder: Path) -> str | None:
+    """The shim of a pod keeps several containers, whose bundles lie side by side."""
+    spec = _json(shim_folder / ".." / container_id / "config.json")
+    annotations, mounts = spec.get("annotations"), spec.get("mounts")
+    if isinstance(annotations, dict):
+        if CRI_CONTAINER in annotations:
+            keys = (CRI_NAMESPACE, CRI_POD, CRI_CONTAINER)
+            return "/".join(str(annotations.get(key, "")) for key in keys)
+        if annotations.get(NERDCTL):
+            return str(annotations[NERDCTL])
+    # Docker's name is in its own folder of the container, from which it mounts files.
+    for mount in mounts if isinstance(mounts, list) else ():
+        source = Path(str(mount.get("source", ""))) if isinstance(mount, dict) else Path()
+        if source.parent.name == container_id:
+            name = _json(source.with_name("config.v2.json")).get("Name", "")
+            return str(name).removeprefix("/") or None
+    return None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """Empty where it cannot be read, or is no such file: the keeper may be anybody's."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            found = json.loads(stream.read(JSON_BYTES_MAX)) if is_file else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

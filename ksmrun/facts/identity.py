@@ -1,0 +1,112 @@
+"""Who a process is. Its folder of /proc is held open meanwhile, so a reused PID is not mixed up."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ksmrun.facts.containers import container_name
+from ksmrun.facts.placement import placement
+from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.model.process import Identity
+
+# include/linux/sched.h; kernel threads have no memory of their own.
+PF_KTHREAD = 0x00200000
+COMMAND_BYTES_MAX = 4096
+
+
+@dataclass(frozen=True)
+class Stat:
+    """/proc/PID/stat (proc_pid_stat(5)), which everybody may read."""
+
+    name: str
+    state: str
+    parent: int
+    start_ticks: int
+    is_kernel_thread: bool
+
+
+@contextmanager
+def pinned(pid: int, proc: Path = Path("/proc")) -> Iterator[Path]:
+    """A folder that stays this very process: when that has ended, its files cannot be read.
+
+    Raises OSError where there is none.
+    """
+    descriptor = os.open(proc / str(pid), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def read_stat(folder: Path) -> Stat:
+    """Raises OSError: it ended."""
+    text = (folder / "stat").read_bytes().decode("utf-8", "surrogateescape")
+    # The name is in parentheses and may hold anything, parentheses too.
+    fields = text[text.rindex(")") + 2 :].split()
+    return Stat(
+        name=text[text.index("(") + 1 : text.rindex(")")],
+        state=fields[0],
+        parent=int(fields[1]),
+        start_ticks=int(fields[19]),
+        is_kernel_thread=bool(int(fields[6]) & PF_KTHREAD),
+    )
+
+
+def read_identity(folder: Path, pid: int) -> Identity:
+    """Of the process whose folder this is. Raises OSError: it ended."""
+    stat = read_stat(folder)
+    where = placement(read_text(folder / "cgroup") or "")
+    uid = _effective_uid(read_text(folder / "status") or "")
+    container = where.container
+    return Identity(
+        pid=pid,
+        start_ticks=stat.start_ticks,
+        name=stat.name,
+        command=_command(folder) or stat.name,
+        executable=_executable(folder),
+        uid=uid,
+        user=None if uid is None else user_name(uid),
+        unit=where.unit,
+        engine=None if container is None else container.engine,
+        container=None if container is None else container_name(container, pid),
+        container_id=None if container is None else container.id,
+        pod=None if container is None else container.pod,
+    )
+
+
+@cache
+def user_name(uid: int) -> str:
+    """The host's name for it, else the number: of users in containers it knows none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _effective_uid(status: str) -> int | None:
+    fields = parse_fields(status).get("Uid", "").split()
+    return parse_int(fields[1]) if len(fields) > 1 else None
+
+
+def _command(folder: Path) -> str:
+    """Its words, the first COMMAND_BYTES_MAX bytes: a command line may be megabytes long."""
+    with (folder / "cmdline").open("rb", buffering=0) as file:
+        text = file.read(COMMAND_BYTES_MAX).decode("utf-8", "surrogateescape")
+    # A program that writes over its arguments leaves many zeros behind.
+    words = text.rstrip("\0").split("\0")
+    return shlex.join(words) if words != [""] else ""
+
+
+def _executable(folder: Path) -> str | None:
+    """None where it is another user's; a file that was replaced counts as the one it was."""
+    try:
+        return str((folder / "exe").readlink()).removesuffix(" (deleted)")
+    except OSError:
+        return None

@@ -1,0 +1,106 @@
+"""The unit and the container of a process, by its cgroup path. Pure; the id, not yet the name."""
+
+from __future__ import annotations
+
+import re
+
+from ksmrun.model.process import Container, Placement
+
+# By what the engine puts before the id; what runs beside the container (conmon) is not in it.
+ENGINES = {
+    "docker": "docker",
+    "libpod": "podman",
+    "libpod-payload": "podman",
+    "cri-containerd": "containerd",
+    "nerdctl": "containerd",
+    "crio": "cri-o",
+}
+ID = re.compile(r"(?:(?P<prefix>[a-z][a-z0-9_.-]*)[-:])?(?P<id>[0-9a-f]{64})(?:\.scope)?")
+# kubelet: the uid with dashes, for systemd with underscores, of static pods without any.
+POD = re.compile(
+    r"(?:.*-)?pod(?P<uid>[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?"
+)
+# Engines whose ids are what the user called the container.
+NAMED = (
+    ("systemd-nspawn", re.compile(r"systemd-nspawn@(?P<id>.+)\.service")),
+    ("machined", re.compile(r"machine-(?P<id>.+)\.scope")),
+    ("lxc", re.compile(r"lxc\.payload\.(?P<id>.+)")),
+)
+# The cgroup is PARENT/NAME there: of LXC, and of containerd's own client in its usual namespace.
+PARENTS = {"lxc": "lxc", "lxc.payload": "lxc", "default": "containerd"}
+UNIT = re.compile(r".+\.(?:service|scope)")
+ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
+
+
+def placement(cgroup: str) -> Placement:
+    """From the text of /proc/PID/cgroup (cgroups(7))."""
+    paths = [line.split(":", 2) for line in cgroup.split("\n") if line.count(":") >= 2]
+    # Of v1's hierarchies systemd has one of its own; v2 has but one.
+    own = [path for _, names, path in paths if names in ("name=systemd", "")]
+    found = (container_of(path) for _, _, path in paths)
+    return Placement(
+        unit=next((unit for unit in map(unit_of, own) if unit is not None), None),
+        container=next((container for container in found if container is not None), None),
+    )
+
+
+def unit_of(path: str) -> str | None:
+    """The unit of the host's systemd; in a user's manager, its unit behind a slash."""
+    parts = [part for part in _parts(path) if not part.endswith(".slice")]
+    if not parts or not UNIT.fullmatch(parts[0]):
+        return None
+    if not parts[0].startswith("user@"):
+        return parts[0]
+    below = next((part for part in parts[1:] if UNIT.fullmatch(part)), None)
+    return parts[0] if below is None else f"{parts[0]}/{below}"
+
+
+def container_of(path: str) -> Container | None:
+    """The innermost container on this path."""
+    parts = _parts(path)
+    pod, found = None, None
+    for index, part in enumerate(parts):
+        parent = parts[index - 1] if index else None
+        if match := POD.fullmatch(part.split(":")[0]):
+            pod = match["uid"].replace("_", "-")
+        found = _container(part, parent, pod, is_second=index == 1) or found
+    return found
+
+
+def _container(
+    part: str, parent: str | None, pod: str | None, *, is_second: bool
+) -> Container | None:
+    # SLICE:PREFIX:ID is what a runtime makes of systemd's notation where it does not use systemd.
+    if match := ID.fullmatch(part.split(":", 1)[1] if part.count(":") == 2 else part):
+        prefix = match["prefix"]
+        if prefix is None:
+            return Container(_engine_of(parent, pod), match["id"], pod)
+        if prefix.endswith("conmon"):
+            return None
+        return Container(ENGINES.get(prefix, prefix), match["id"], pod)
+    for engine, pattern in NAMED:
+        if match := pattern.fullmatch(part):
+            return Container(engine, _unescape(match["id"]))
+    if is_second and parent in PARENTS and not UNIT.fullmatch(part):
+        return Container(PARENTS[parent], part)
+    return None
+
+
+def _engine_of(parent: str | None, pod: str | None) -> str | None:
+    """Of an id without a prefix, as the cgroupfs drivers write it."""
+    if parent == "docker":
+        return "docker"
+    # In a pod it may be any CRI's; beside crio's prefix and Docker's folder it is containerd's.
+    return "containerd" if pod is not None or parent in ("default", "k8s.io") else None
+
+
+def _parts(path: str) -> list[str]:
+    # A cgroup that is gone is shown so (cgroup_path_ns in kernel/cgroup/cgroup.c); ".." leads out
+    # of the reader's cgroup namespace.
+    clean = path.removesuffix(" (deleted)").split("/")
+    return [part for part in clean if part not in ("", "..")]
+
+
+def _unescape(text: str) -> str:
+    """systemd-escape(1), undone."""
+    return ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
