@@ -45,7 +45,7 @@ def estimate(
         list[str] | None, typer.Option(metavar="UNIT", help="Those of a systemd unit; again.")
     ] = None,
     container: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Those of a container; again.")
+        list[str] | None, typer.Option(metavar="NAME", help="Those of a container; again.")
     ] = None,
     tree: Annotated[bool, typer.Option("--tree", help="With all their children.")] = False,
     sample: Annotated[
@@ -117,13 +117,13 @@ def _selected(
     ):
         if not chosen:
             raise KsmrunError(
-                f"no process found by {name}", "look at `ps -ef` or `systemd-cgls`, and at the name"
+                f"no process found by {name}", "look at `systemd-cgls`, and at the name"
             )
         found |= set(chosen)
         asked = True
     if not asked:
         raise KsmrunError(
-            "no process is named", "give PIDs, --match REGEX, --unit UNIT or --container ID"
+            "no process is named", "give PIDs, --match REGEX, --unit UNIT or --container NAME"
         )
     return tuple(sorted(set(with_children(tuple(found))) | found if tree else found))
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from ksmrun.facts.containers import container_name
+from ksmrun.facts.placement import placement
 from ksmrun.facts.text import read_text
 from ksmrun.model import KsmrunError
 
@@ -38,28 +40,31 @@ def matching(pattern: str) -> tuple[int, ...]:
 def in_unit(unit: str, root: Path = Path("/")) -> tuple[int, ...]:
     """Processes of a systemd unit (the system's or a user's); .service where no type is named."""
     name = unit if "." in unit else f"{unit}.service"
-    return _in_group(lambda part: part == name, root)
+    return _where(lambda _pid, text: name in re.split("[/\n]", text), root)
 
 
 def in_container(name: str, root: Path = Path("/")) -> tuple[int, ...]:
-    """Processes of a container, by the beginning of its ID."""
-    if len(name) < ID_DIGITS_MIN or re.fullmatch("[0-9a-f]+", name) is None:
-        return ()
-    id_part = re.compile(f"(?:^|[-:]){name}[0-9a-f]*(?:\\.scope)?$")
-    return _in_group(lambda part: id_part.search(part) is not None, root)
+    """Processes of a container, by its name or the beginning of its ID."""
+    names: dict[str, str] = {}
+
+    def is_meant(pid: int, text: str) -> bool:
+        container = placement(text).container
+        if container is None:
+            return False
+        if len(name) >= ID_DIGITS_MIN and container.id.startswith(name):
+            return True
+        if container.id not in names:
+            names[container.id] = container_name(container, pid, root)
+        return names[container.id] == name
+
+    return _where(is_meant, root)
 
 
-def _in_group(is_it: Callable[[str], bool], root: Path) -> tuple[int, ...]:
-    found = []
-    for folder in (root / "proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        paths = (
-            line.split(":", 2)[-1] for line in (read_text(folder / "cgroup") or "").split("\n")
-        )
-        if any(is_it(part) for path in paths for part in path.split("/")):
-            found.append(int(folder.name))
-    return tuple(sorted(found))
+def _where(is_meant: Callable[[int, str], bool], root: Path) -> tuple[int, ...]:
+    """By the number and the text of /proc/PID/cgroup."""
+    numbers = (int(each.name) for each in (root / "proc").iterdir() if each.name.isdigit())
+    texts = ((pid, read_text(root / f"proc/{pid}/cgroup")) for pid in numbers)
+    return tuple(sorted(pid for pid, text in texts if text and is_meant(pid, text)))
 
 
 def programs(pids: Sequence[int], root: Path = Path("/")) -> dict[str, list[int]]:

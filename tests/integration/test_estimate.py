@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ksmrun.facts.process import read_memory
+from ksmrun.facts.select import in_container, in_unit
 from ksmrun.model.estimate import KindPages
 from ksmrun.observe.estimate import HASHER, look_at_pages
 from tests.integration.conftest import SOURCES
@@ -271,3 +272,15 @@ def test_a_stopped_process(start: Start) -> None:
     os.kill(process.pid, signal.SIGSTOP)
     assert anonymous([process.pid]).frames >= 100
     os.kill(process.pid, signal.SIGCONT)
+
+
+def test_by_unit_and_container(tmp_path: Path) -> None:
+    """As cgroups(7) shows them; the names of real containers are tested in tests/containers."""
+    container = "ab" * 32
+    for number, text in ((1, "0::/system.slice/game@1.service"), (2, f"0::/docker/{container}")):
+        (tmp_path / f"proc/{number}").mkdir(parents=True)
+        (tmp_path / f"proc/{number}/cgroup").write_text(f"{text}\n")
+    assert in_unit("game@1", tmp_path) == in_unit("game@1.service", tmp_path) == (1,)
+    assert in_unit("game", tmp_path) == ()
+    assert in_container("abab", tmp_path) == in_container(container, tmp_path) == (2,)
+    assert in_container("aba", tmp_path) == in_container("cdcd", tmp_path) == ()
