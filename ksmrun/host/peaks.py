@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ksmrun.host.record import state_folder
@@ -32,14 +33,21 @@ def remembered(file: Path, key: str) -> MapPeak | None:
 
 
 def remember(file: Path, key: str, peak: MapPeak) -> None:
-    """Keeps the peak if it is the highest. Best effort: a launch does not hang on it.
+    """Keeps the peak if it is the highest. Best effort: a launch does not hang on it."""
+    remember_all(file, {key: peak})
 
-    The oldest entries go where there are more than PROGRAMS_MAX.
-    """
-    known = _load(file)
-    before = known.pop(key, (0, 0))
-    known[key] = (max(before[0], peak.maps), max(before[1], peak.data_bytes or 0))
-    if known[key] == before:
+
+def remember_all(file: Path, peaks: Mapping[str, MapPeak]) -> None:
+    """The same for several; the oldest entries go where there are more than PROGRAMS_MAX."""
+    before = _load(file)
+    known = dict(before)
+    for key, peak in peaks.items():
+        maps, size = before.get(key, (0, 0))
+        highest = (max(maps, peak.maps), max(size, peak.data_bytes or 0))
+        if highest != (maps, size):
+            known.pop(key, None)
+            known[key] = highest
+    if known == before:
         return
     kept = dict(list(known.items())[-PROGRAMS_MAX:])
     temporary = file.with_name(f".{file.name}.{os.getpid()}")

@@ -20,6 +20,7 @@ ALL = {
     "wrap",
     "experiment",
     "report",
+    "watch",
     "commands",
 }
 ALLOWED = {
@@ -34,6 +35,7 @@ ALLOWED = {
     "wrap": {"model", "plan"},
     "experiment": {"model", "facts", "plan", "launch", "observe", "host"},
     "report": {"model"},
+    "watch": {"model", "facts", "observe", "host"},
     "commands": ALL - {"commands"},
     "cli": {"model", "commands"},
 }

@@ -1,0 +1,136 @@
+"""`ksmrun monitor`: watches all that merges on this host."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.output import own_program, say, sudo_line
+from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.watch.config import DEFAULT_FILE, load
+from ksmrun.watch.monitor import watch
+
+EPILOG = "Example: sudo ksmrun monitor --listen 127.0.0.1:9739"
+UNIT = "ksmrun-monitor.service"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("monitor", epilog=EPILOG)(monitor)
+
+
+def monitor(
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Prometheus metrics there. Needs ksmrun[monitor]."),
+    ] = None,
+    textfile: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="The same as a file for node_exporter's textfile."),
+    ] = None,
+    on_alert: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="For each alert that begins or ends; the facts are in KSMRUN_ALERT_KIND, _STATE, "
+            "_SUBJECT, _MESSAGE, _TODO, _PID, _VALUE, _LIMIT. No shell.",
+        ),
+    ] = None,
+    raise_map_count_to: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="May raise vm.max_map_count up to this where a process comes near it.",
+        ),
+    ] = None,
+    map_reserve: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Of the map limit, to be kept free. Default: 20%."),
+    ] = None,
+    warn_ahead: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Before a process hits the limit. Default: 1800."),
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Between samples. Default: 15.")
+    ] = None,
+    pss_interval: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Between looks at PSS. Default: 60.")
+    ] = None,
+    cow_breaks: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Copied back a second: a surge. Default: 5000."),
+    ] = None,
+    by_pid: Annotated[
+        bool | None, typer.Option("--by-pid", help="A line of metrics for each process.")
+    ] = None,
+    deep: Annotated[
+        bool | None,
+        typer.Option("--deep", help="Before 6.14: find by smaps what ksmd has not reached yet."),
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option(metavar="plain|json", help="The form of log lines.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"TOML with the same words under [monitor]; SIGHUP reads it again. "
+            f"Default: {DEFAULT_FILE}.",
+        ),
+    ] = None,
+    print_unit: Annotated[
+        bool, typer.Option("--print-unit", help="Print a systemd unit, and do nothing.")
+    ] = False,
+) -> None:
+    """Watch all that merges. Map limits, ksmd, memory; with alerts and metrics.
+
+    One for the host. Without root only one's own processes are seen. SIGTERM ends it.
+    """
+    if print_unit:
+        text = resources.files("ksmrun.watch").joinpath(UNIT).read_text(encoding="utf-8")
+        print(text.replace("@KSMRUN@", own_program()), end="")
+        return
+    options = {
+        "listen": listen,
+        "textfile": textfile,
+        "on_alert": on_alert,
+        "raise_map_count_to": raise_map_count_to,
+        "map_reserve": None if map_reserve is None else share(map_reserve),
+        "warn_ahead_seconds": warn_ahead,
+        "interval_seconds": interval,
+        "pss_interval_seconds": pss_interval,
+        "cow_breaks_per_second": cow_breaks,
+        "by_pid": by_pid,
+        "deep": deep,
+        "log": log,
+    }
+    if not read_ksm(ROOT).present:
+        raise KsmrunError(
+            "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
+            "mount /sys, or boot a kernel with CONFIG_KSM=y",
+        )
+    if not Path("/proc/self/ksm_stat").exists():
+        raise KsmrunError("/proc/PID/ksm_stat is not there", "boot 6.1 or later")
+    if os.geteuid() != 0:
+        say(f"only this user's processes are watched; to do: {sudo_line(['monitor'])}")
+    watch(functools.partial(load, config, options))
+
+
+def share(text: str) -> float:
+    """20% as 0.2. Raises KsmrunError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    if found is None or float(found[1]) >= 100:
+        raise KsmrunError(
+            f"--map-reserve is a share from 0% to below 100%, not {text!r}",
+            "for example --map-reserve=20%",
+            EXIT_USAGE,
+        )
+    return float(found[1]) / 100

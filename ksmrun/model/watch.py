@@ -1,0 +1,122 @@
+"""What the monitor sees at one moment, and the alerts that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ksmrun.model.process import Identity
+
+# Every kind, so that metrics show a zero for those that are silent.
+ALERT_KINDS = (
+    "map-headroom",
+    "ksmd-off",
+    "ksmd-starved",
+    "ksmd-busy",
+    "flag-lost",
+    "costs-more",
+    "cow-surge",
+    "memory-could-come-back",
+    "memory-comes-back",
+)
+
+
+@dataclass(frozen=True)
+class HostState:
+    """The host. seconds: of the monotonic clock. Counters count since boot; what this kernel does
+    not show is None.
+    """
+
+    seconds: float
+    page_bytes: int
+    run: int | None
+    pages_shared: int | None
+    pages_sharing: int | None
+    zero_pages: int | None
+    pages_scanned: int | None
+    full_scans: int | None
+    profit_bytes: int | None
+    ksmd_cpu_seconds: float | None
+    cow_breaks: int | None
+    mem_total_bytes: int | None
+    mem_available_bytes: int | None
+    swap_free_bytes: int | None
+    max_map_count: int | None
+
+    @property
+    def merged_bytes(self) -> int:
+        """What would come back if everything were unmerged."""
+        return ((self.pages_sharing or 0) + (self.zero_pages or 0)) * self.page_bytes
+
+
+@dataclass(frozen=True)
+class MapCount:
+    """Maps of a process when they were last counted, and how fast they grew up to then."""
+
+    maps: int
+    seconds: float
+    per_second: float
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A process that merges, or did when the monitor first saw it.
+
+    enabled_by: None where the flag was lost since. since_full_scans: the host's count when it was
+    first seen. pss_bytes and maps are of the last look at them.
+    """
+
+    identity: Identity
+    enabled_by: str | None
+    merging_pages: int | None
+    zero_pages: int | None
+    rmap_items: int | None
+    profit_bytes: int | None
+    since_full_scans: int | None
+    pss_bytes: int | None = None
+    maps: MapCount | None = None
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """A cgroup with a limit, and what its processes have merged. free_bytes: what it could still
+    take, with the page cache that would be dropped for it.
+    """
+
+    path: str
+    limit_bytes: int
+    free_bytes: int
+    merged_bytes: int
+
+
+@dataclass(frozen=True)
+class WatchState:
+    """All that one sample saw."""
+
+    host: HostState
+    processes: tuple[Watched, ...]
+    groups: tuple[GroupState, ...] = ()
+    unreadable: int = 0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How one thing stands. is_bad raises an alert, is_clear ends it; between the two it stays as
+    it is. key: what it is about, beside the kind; subject: the same for people.
+    """
+
+    kind: str
+    key: str
+    subject: str
+    is_bad: bool
+    is_clear: bool
+    what: str
+    todo: str
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Event:
+    """An alert that begins (raised) or ends."""
+
+    raised: bool
+    condition: Condition

@@ -1,0 +1,263 @@
+"""What hurts, or soon will, of what was seen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from ksmrun.model.watch import Condition, GroupState, HostState, MapCount, Watched, WatchState
+from ksmrun.watch.config import Config
+from ksmrun.watch.schedule import seconds_to
+
+MIB = 1 << 20
+# So far back from where it began an alert ends.
+CLEAR_SHARE = 0.9
+# Samples in a row that show the same of ksmd.
+IN_A_ROW = 4
+# A process has been looked at in full by then (a page merges in the second pass it is seen in).
+FULL_SCANS = 3
+# Less is noise.
+LOSS_BYTES_MIN = MIB
+TREND_MAPS_SHARE = 0.25
+# Of all memory, that came back within the samples looked at.
+COMEBACK_SHARE = 0.05
+
+
+def conditions(states: Sequence[WatchState], config: Config) -> Iterator[Condition]:
+    """How everything stands; states: the samples of the last minutes, the newest last."""
+    now = states[-1]
+    hosts = [state.host for state in states]
+    for process in now.processes:
+        yield from _of_process(process, now.host, config)
+    yield _ksmd_off(now)
+    yield _ksmd_starved(hosts, merges=any(process.enabled_by for process in now.processes))
+    yield _ksmd_busy(hosts, config.ksmd_busy_share)
+    yield _cow_surge(hosts, config.cow_breaks_per_second)
+    yield _could_come_back(now.host)
+    yield from map(_could_come_back_in, now.groups)
+    yield _comes_back(hosts)
+
+
+def _of_process(process: Watched, host: HostState, config: Config) -> Iterator[Condition]:
+    if process.maps is not None and host.max_map_count:
+        yield _map_headroom(process, process.maps, host.max_map_count, config)
+    subject = name(process)
+    lost = process.enabled_by is None
+    yield Condition(
+        "flag-lost",
+        key(process),
+        subject,
+        is_bad=lost,
+        is_clear=not lost,
+        what=f"{subject} merged, and has lost its flag",
+        todo="it cleared it itself, or an exec of this kernel did; `ksmrun explain "
+        f"{process.identity.pid}` tells more",
+        facts={"pid": str(process.identity.pid)},
+    )
+    yield _costs_more(process, host)
+
+
+def _map_headroom(process: Watched, count: MapCount, limit: int, config: Config) -> Condition:
+    reserve_at = limit * (1 - config.map_reserve)
+    left_seconds = seconds_to(limit, count)
+    soon = (
+        left_seconds is not None
+        and left_seconds < config.warn_ahead_seconds
+        and count.maps > TREND_MAPS_SHARE * limit
+    )
+    when = f", and reaches it in {duration(left_seconds)} if it goes on so" if soon else ""
+    subject = name(process)
+    # The least power of two that leaves the reserve, and another with the trend.
+    wanted = 1 << int(count.maps / (1 - config.map_reserve) * (2 if soon else 1)).bit_length()
+    return Condition(
+        "map-headroom",
+        key(process),
+        subject,
+        is_bad=count.maps >= reserve_at or soon,
+        is_clear=count.maps < reserve_at * CLEAR_SHARE and not soon,
+        what=f"{subject} has {count.maps} maps of {limit}{when}",
+        todo=f"sudo ksmrun host max-map-count {wanted}, or restart it without merging",
+        facts={
+            "pid": str(process.identity.pid),
+            "value": str(count.maps),
+            "limit": str(limit),
+            "wanted": str(wanted),
+        },
+    )
+
+
+def _costs_more(process: Watched, host: HostState) -> Condition:
+    profit, since, scans = process.profit_bytes, process.since_full_scans, host.full_scans
+    looked_at = since is not None and scans is not None and scans >= since + FULL_SCANS
+    loss = -profit if profit is not None else 0
+    subject = name(process)
+    return Condition(
+        "costs-more",
+        key(process),
+        subject,
+        is_bad=looked_at and process.enabled_by is not None and loss >= LOSS_BYTES_MIN,
+        is_clear=loss < LOSS_BYTES_MIN * CLEAR_SHARE,
+        what=f"{subject} merged little in {FULL_SCANS} full scans: ksmd's records of it take "
+        f"{loss / MIB:.1f} MiB more than it saves",
+        todo=f"`ksmrun explain {process.identity.pid}` tells why; start it without merging",
+        facts={"pid": str(process.identity.pid), "value": str(profit)},
+    )
+
+
+def _ksmd_off(now: WatchState) -> Condition:
+    waiting = sum(process.enabled_by is not None for process in now.processes)
+    run = now.host.run
+    is_off = run is not None and run != 1
+    return Condition(
+        "ksmd-off",
+        "",
+        "ksmd",
+        is_bad=is_off and waiting > 0,
+        is_clear=not (is_off and waiting > 0),
+        what=f"ksmd is off (run={run}), and {_processes(waiting)} to be merged",
+        todo="sudo ksmrun host on",
+        facts={"value": str(run)},
+    )
+
+
+def _processes(number: int) -> str:
+    return "1 process waits" if number == 1 else f"{number} processes wait"
+
+
+def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
+    """On, with work to do, and nothing was scanned; before 6.7 its CPU time has to tell."""
+    recent = hosts[-IN_A_ROW:]
+    work = [
+        host.ksmd_cpu_seconds if host.pages_scanned is None else host.pages_scanned
+        for host in recent
+    ]
+    stands = (
+        len(recent) == IN_A_ROW
+        and merges
+        and all(host.run == 1 for host in recent)
+        and None not in work
+        and len(set(work)) == 1
+    )
+    waited = recent[-1].seconds - recent[0].seconds
+    return Condition(
+        "ksmd-starved",
+        "",
+        "ksmd",
+        is_bad=stands,
+        is_clear=len(work) < 2 or work[-1] != work[-2] or not merges or recent[-1].run != 1,
+        what=f"ksmd is on and has scanned nothing for {duration(waited)}",
+        todo="look at sleep_millisecs and pages_to_scan (`ksmrun host show`) and at what takes the "
+        "CPU: ksmd runs at nice 5",
+    )
+
+
+def _ksmd_busy(hosts: Sequence[HostState], busy_share: float) -> Condition:
+    shares = [
+        (after.ksmd_cpu_seconds - before.ksmd_cpu_seconds) / (after.seconds - before.seconds)
+        for before, after in pairwise(hosts[-IN_A_ROW - 1 :])
+        if after.ksmd_cpu_seconds is not None
+        and before.ksmd_cpu_seconds is not None
+        and after.seconds > before.seconds
+    ]
+    last = shares[-1] if shares else 0.0
+    return Condition(
+        "ksmd-busy",
+        "",
+        "ksmd",
+        is_bad=len(shares) == IN_A_ROW and min(shares) >= busy_share,
+        is_clear=last < busy_share * CLEAR_SHARE,
+        what=f"ksmd takes {last:.0%} of a core, for {IN_A_ROW} samples now",
+        todo="lower pages_to_scan once merging has settled: sudo ksmrun host set pages_to_scan=100",
+        facts={"value": f"{last:.3f}"},
+    )
+
+
+def _cow_surge(hosts: Sequence[HostState], surge: float) -> Condition:
+    last, before = hosts[-1], hosts[-2] if len(hosts) > 1 else hosts[-1]
+    speed = 0.0
+    if last.cow_breaks is not None and before.cow_breaks is not None:
+        speed = (last.cow_breaks - before.cow_breaks) / max(last.seconds - before.seconds, 1e-3)
+    return Condition(
+        "cow-surge",
+        "",
+        "the host",
+        is_bad=speed >= surge,
+        is_clear=speed < surge * CLEAR_SHARE,
+        what=f"{speed:.0f} merged pages a second are copied back as programs write to them",
+        todo="a program changes what had merged: `ksmrun ps` tells which one merges less now",
+        facts={"value": f"{speed:.0f}", "limit": f"{surge:.0f}"},
+    )
+
+
+def _could_come_back(host: HostState) -> Condition:
+    free = (host.mem_available_bytes or 0) + (host.swap_free_bytes or 0)
+    known = host.mem_available_bytes is not None
+    return Condition(
+        "memory-could-come-back",
+        "",
+        "the host",
+        is_bad=known and host.merged_bytes > free,
+        is_clear=known and host.merged_bytes <= free * CLEAR_SHARE,
+        what=f"{host.merged_bytes / MIB:.0f} MiB are merged, and only {free / MIB:.0f} MiB are "
+        "free: if programs change those pages, the host runs out of memory",
+        todo="run fewer copies, or add memory or swap; do not unmerge",
+        facts={"value": str(host.merged_bytes), "limit": str(free)},
+    )
+
+
+def _could_come_back_in(group: GroupState) -> Condition:
+    free = group.free_bytes
+    return Condition(
+        "memory-could-come-back",
+        group.path,
+        group.path,
+        is_bad=group.merged_bytes > free,
+        is_clear=group.merged_bytes <= free * CLEAR_SHARE,
+        what=f"{group.path} has {group.merged_bytes / MIB:.0f} MiB merged, and only "
+        f"{free / MIB:.0f} of its {group.limit_bytes / MIB:.0f} MiB are free: if its programs "
+        "change those pages, it is killed",
+        todo="raise its memory.max (systemd: MemoryMax=), or run fewer processes in it",
+        facts={"value": str(group.merged_bytes), "limit": str(free)},
+    )
+
+
+def _comes_back(hosts: Sequence[HostState]) -> Condition:
+    """Since the most was merged among these samples."""
+    last = hosts[-1]
+    most = max(hosts, key=lambda host: host.merged_bytes)
+    back = most.merged_bytes - last.merged_bytes
+    fallen = (most.mem_available_bytes or 0) - (last.mem_available_bytes or 0)
+    wanted = COMEBACK_SHARE * (last.mem_total_bytes or 0)
+    is_bad = 0 < wanted <= back and fallen >= wanted
+    return Condition(
+        "memory-comes-back",
+        "",
+        "the host",
+        is_bad=is_bad,
+        is_clear=not is_bad,
+        what=f"in {duration(last.seconds - most.seconds)} {back / MIB:.0f} MiB came back that had "
+        f"been merged, and {fallen / MIB:.0f} MiB less are available",
+        todo="see which process merges less (`ksmrun ps`); stop copies before memory runs out",
+        facts={"value": str(back), "limit": f"{wanted:.0f}"},
+    )
+
+
+def key(process: Watched) -> str:
+    """Of this very process, PID reused or not."""
+    return f"{process.identity.pid}-{process.identity.start_ticks}"
+
+
+def name(process: Watched) -> str:
+    """For people: PID, command and where it belongs to."""
+    who = process.identity
+    place = who.container or who.unit
+    return f"PID {who.pid} ({who.name}{f', {place}' if place else ''})"
+
+
+def duration(seconds: float | None) -> str:
+    """As people say it."""
+    if seconds is None:
+        return "-"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

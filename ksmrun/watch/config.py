@@ -1,0 +1,116 @@
+"""What the monitor is told: the options of `ksmrun monitor`, or the same words in a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ksmrun.model import EXIT_USAGE, KsmrunError
+
+DEFAULT_FILE = Path("/etc/ksmrun/config.toml")
+TABLE = "monitor"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Times in seconds, shares from 0 to 1. deep: also find, by smaps, processes that ksmd has not
+    reached yet on kernels before 6.14.
+    """
+
+    interval_seconds: float = 15.0
+    pss_interval_seconds: float = 60.0
+    map_reserve: float = 0.2
+    warn_ahead_seconds: float = 1800.0
+    cow_breaks_per_second: float = 5000.0
+    ksmd_busy_share: float = 0.95
+    deep: bool = False
+    by_pid: bool = False
+    listen: str | None = None
+    textfile: str | None = None
+    on_alert: str | None = None
+    raise_map_count_to: int | None = None
+    log: str = "plain"
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Of listen. Raises KsmrunError."""
+        if self.listen is None:
+            return None
+        host, _, port = self.listen.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise KsmrunError(
+                f"listen = {self.listen!r} is no address", "for example 127.0.0.1:9739", EXIT_USAGE
+            )
+        return host, int(port)
+
+
+# Name: least, most.
+RANGES = {
+    "interval_seconds": (0.1, 3600.0),
+    "pss_interval_seconds": (0.1, 86400.0),
+    "map_reserve": (0.0, 0.99),
+    "warn_ahead_seconds": (0.0, 86400.0),
+    "cow_breaks_per_second": (1.0, 1e9),
+    "ksmd_busy_share": (0.01, 1.0),
+    "raise_map_count_to": (65530, (1 << 31) - 1),
+}
+
+
+def load(file: Path | None, options: Mapping[str, Any]) -> Config:
+    """The file's words under the options', which count where they are not None.
+
+    file: None for DEFAULT_FILE, which need not be there. Raises KsmrunError.
+    """
+    values = _read(file or DEFAULT_FILE, must_exist=file is not None)
+    values |= {name: value for name, value in options.items() if value is not None}
+    config = Config(**values)
+    for name, (least, most) in RANGES.items():
+        value = getattr(config, name)
+        if value is not None and not least <= value <= most:
+            raise KsmrunError(
+                f"{name} = {value:g} is out of range", f"from {least:g} to {most:g}", EXIT_USAGE
+            )
+    if config.log not in ("plain", "json"):
+        raise KsmrunError(f"log = {config.log!r} is unknown", "plain or json", EXIT_USAGE)
+    _ = config.address
+    return config
+
+
+def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if not must_exist:
+            return {}
+        raise KsmrunError(f"{file} is not there", "name another by --config") from error
+    except OSError as error:
+        raise KsmrunError(f"cannot read {file}: {error.strerror}", "look at its mode") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise KsmrunError(f"{file} is no TOML: {error}", "mend that line", EXIT_USAGE) from error
+    table = found.get(TABLE, {})
+    if not isinstance(table, dict):
+        raise KsmrunError(f"{file}: {TABLE} is no table", f"write [{TABLE}] above", EXIT_USAGE)
+    return {name: _checked(file, name, value) for name, value in table.items()}
+
+
+def _checked(file: Path, name: str, value: Any) -> Any:
+    fields = {each.name: str(each.type) for each in dataclasses.fields(Config)}
+    if name not in fields:
+        raise KsmrunError(
+            f"{file}: there is no {name}", f"there are {', '.join(sorted(fields))}", EXIT_USAGE
+        )
+    wanted = fields[name].split(" | ")[0]
+    is_right = {
+        "float": isinstance(value, int | float) and not isinstance(value, bool),
+        "int": isinstance(value, int) and not isinstance(value, bool),
+        "bool": isinstance(value, bool),
+        "str": isinstance(value, str),
+    }[wanted]
+    if not is_right:
+        raise KsmrunError(f"{file}: {name} = {value!r} is no {wanted}", "mend it", EXIT_USAGE)
+    return float(value) if wanted == "float" else value

@@ -1,0 +1,179 @@
+"""The metrics, as Prometheus has them (prometheus.io/docs/practices/naming): base units, totals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ksmrun import __version__
+from ksmrun.model.watch import ALERT_KINDS, Condition, HostState, Watched, WatchState
+
+# Of the processes of a group; None: not known.
+Value = Callable[[list[Watched]], float | None]
+GROUP_LABELS = ("unit", "container", "command")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of the last sample. when: seconds of the Unix epoch."""
+
+    state: WatchState
+    standing: tuple[Condition, ...]
+    raised_total: dict[str, int]
+    when: float
+
+
+class WatchCollector(Collector):
+    """Shows the last sample that it was given; before the first nothing."""
+
+    def __init__(self, *, by_pid: bool) -> None:
+        self.by_pid = by_pid
+        self.shown: Shown | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """All families, of one sample."""
+        shown = self.shown
+        if shown is None:
+            return
+        yield from _of_host(shown.state.host)
+        yield from self._of_groups(shown.state)
+        yield from _of_alerts(shown)
+        yield from _of_monitor(shown)
+
+    def _of_groups(self, state: WatchState) -> Iterator[Metric]:
+        labels = (*GROUP_LABELS, "pid") if self.by_pid else GROUP_LABELS
+        groups: dict[tuple[str, ...], list[Watched]] = {}
+        for process in state.processes:
+            who = process.identity
+            key = (who.unit or "", who.container or "", who.name)
+            groups.setdefault((*key, str(who.pid)) if self.by_pid else key, []).append(process)
+        page, limit = state.host.page_bytes, state.host.max_map_count
+
+        def family(name: str, text: str, value: Value) -> Metric:
+            metric = GaugeMetricFamily(f"ksmrun_{name}", text, labels=labels)
+            for key, processes in groups.items():
+                number = value(processes)
+                if number is not None:
+                    metric.add_metric(key, number)
+            return metric
+
+        yield family("processes", "Processes that merge.", len)
+        yield family(
+            "merged_bytes",
+            "Memory that is shared with others by merging.",
+            lambda them: page * total(each.merging_pages for each in them),
+        )
+        yield family(
+            "merged_zero_bytes",
+            "Memory that is shared with the page of zeros by merging.",
+            lambda them: page * total(each.zero_pages for each in them),
+        )
+        yield family(
+            "profit_bytes",
+            "What merging saves less its records; counts what is kept once as saved too.",
+            lambda them: total(each.profit_bytes for each in them),
+        )
+        yield family(
+            "pss_bytes",
+            "Memory, shared pages by the share.",
+            lambda them: known_total(each.pss_bytes for each in them),
+        )
+        yield family(
+            "maps_max",
+            "Memory maps of the process that has the most.",
+            lambda them: most(each.maps.maps for each in them if each.maps),
+        )
+        yield family(
+            "map_headroom_ratio_min",
+            "Free share of vm.max_map_count of the process that has the least.",
+            lambda them: headroom(them, limit),
+        )
+
+
+def total(values: Iterable[int | None]) -> int:
+    """What is not known counts as nothing."""
+    return sum(value or 0 for value in values)
+
+
+def known_total(values: Iterable[int | None]) -> int | None:
+    """None where nothing is known yet."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def most(values: Iterable[int]) -> int | None:
+    """None of nothing."""
+    return max(values, default=None)
+
+
+def headroom(processes: list[Watched], limit: int | None) -> float | None:
+    """The least free share of the map limit."""
+    maps = most(each.maps.maps for each in processes if each.maps)
+    return None if maps is None or not limit else 1 - maps / limit
+
+
+def _of_host(host: HostState) -> Iterator[Metric]:
+    page = host.page_bytes
+    gauges: tuple[tuple[str, str, float | None], ...] = (
+        ("ksm_run", "/sys/kernel/mm/ksm/run: 1 is on, 2 unmerges.", host.run),
+        (
+            "ksm_kept_bytes",
+            "Memory of pages that are kept once for several.",
+            _size(host.pages_shared, page),
+        ),
+        ("ksm_saved_bytes", "Memory that would come back without merging.", host.merged_bytes),
+        (
+            "ksm_profit_bytes",
+            "What merging saves on the host, less its records.",
+            host.profit_bytes,
+        ),
+        ("memory_available_bytes", "MemAvailable of the host.", host.mem_available_bytes),
+        ("max_map_count", "vm.max_map_count.", host.max_map_count),
+    )
+    for name, text, value in gauges:
+        if value is not None:
+            yield GaugeMetricFamily(f"ksmrun_{name}", text, value=value)
+    counters: tuple[tuple[str, str, float | None], ...] = (
+        ("ksmd_cpu_seconds", "CPU time of ksmd.", host.ksmd_cpu_seconds),
+        ("ksm_scanned_pages", "Pages that ksmd has scanned.", host.pages_scanned),
+        ("ksm_full_scans", "Passes of ksmd over all that may merge.", host.full_scans),
+        ("ksm_cow_breaks", "Merged pages copied back as a program wrote to them.", host.cow_breaks),
+    )
+    for name, text, value in counters:
+        if value is not None:
+            yield CounterMetricFamily(f"ksmrun_{name}", text, value=value)
+
+
+def _size(pages: int | None, page_bytes: int) -> int | None:
+    return None if pages is None else pages * page_bytes
+
+
+def _of_alerts(shown: Shown) -> Iterator[Metric]:
+    standing = GaugeMetricFamily("ksmrun_alerts", "Alerts that stand.", labels=("kind",))
+    raised = CounterMetricFamily("ksmrun_alerts_raised", "Alerts raised so far.", labels=("kind",))
+    for kind in ALERT_KINDS:
+        standing.add_metric((kind,), sum(each.kind == kind for each in shown.standing))
+        raised.add_metric((kind,), shown.raised_total[kind])
+    yield standing
+    yield raised
+
+
+def _of_monitor(shown: Shown) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "ksmrun_unreadable_processes",
+        "Processes that the monitor may not read.",
+        value=shown.state.unreadable,
+    )
+    yield GaugeMetricFamily(
+        "ksmrun_last_sample_timestamp_seconds", "When the last sample was taken.", value=shown.when
+    )
+    yield CounterMetricFamily(
+        "ksmrun_monitor_cpu_seconds", "CPU time of the monitor.", value=time.process_time()
+    )
+    info = GaugeMetricFamily("ksmrun_build_info", "The monitor.", labels=("version",))
+    info.add_metric((__version__,), 1)
+    yield info

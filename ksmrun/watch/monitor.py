@@ -1,0 +1,131 @@
+"""The loop: sample, judge, act, show; until it is told to end."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from ksmrun.host.peaks import peaks_file, remember_all
+from ksmrun.model import MapPeak
+from ksmrun.model.watch import WatchState
+from ksmrun.watch.act import Actor
+from ksmrun.watch.book import AlertBook
+from ksmrun.watch.conditions import conditions
+from ksmrun.watch.config import Config
+from ksmrun.watch.notify import notify, reloading
+from ksmrun.watch.scan import Scanner
+from ksmrun.watch.show import Show
+
+# For what grows or falls over time.
+HISTORY_SECONDS = 300.0
+SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+PEAKS_INTERVAL_SECONDS = 60.0
+
+
+def watch(load: Callable[[], Config]) -> None:
+    """Runs until SIGTERM or SIGINT. load: reads the configuration, again at SIGHUP. Raises
+    KsmrunError where the first one is wrong, or nothing can be shown where it says.
+    """
+    # Before any thread starts, as all of them have to leave these to sigtimedwait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    monitor = _Monitor(load())
+    try:
+        notify("READY=1")
+        number = 0
+        while number not in (signal.SIGTERM, signal.SIGINT):
+            if number == signal.SIGHUP:
+                monitor.reload(load)
+            number = monitor.once()
+        notify("STOPPING=1")
+    finally:
+        monitor.close()
+
+
+class _Monitor:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._show = Show(config)
+        self._scanner = Scanner(config)
+        self._actor = Actor(config)
+        self._book = AlertBook()
+        self._states: deque[WatchState] = deque()
+        self._next_peaks = 0.0
+        self._due = time.monotonic()
+
+    def once(self) -> int:
+        """One sample, and the wait for the next. Returns the signal that came, or 0."""
+        state = self._scanner.sample()
+        self._states.append(state)
+        while state.host.seconds - self._states[0].host.seconds > HISTORY_SECONDS:
+            self._states.popleft()
+        events = self._book.update(conditions(self._states, self._config))
+        self._actor.act(events)
+        self._show.show(state, self._book)
+        if state.host.seconds >= self._next_peaks:
+            _remember_peaks(state)
+            self._next_peaks = state.host.seconds + PEAKS_INTERVAL_SECONDS
+        notify(f"WATCHDOG=1\nSTATUS={_status(state, self._book)}")
+        return self._wait()
+
+    def reload(self, load: Callable[[], Config]) -> None:
+        """A wrong file changes nothing, and is told of."""
+        from ksmrun.model import KsmrunError
+
+        notify(reloading())
+        try:
+            config = load()
+            if (config.listen, config.textfile) != (self._config.listen, self._config.textfile):
+                self._show.close()
+                self._show = Show(config)
+        except KsmrunError as error:
+            self._actor.say("error", f"not reloaded: {error}")
+        else:
+            self._config = self._scanner.config = self._actor.config = config
+            self._show.by_pid(config.by_pid)
+            self._actor.say("info", "reloaded")
+        notify("READY=1")
+
+    def close(self) -> None:
+        self._show.close()
+        self._scanner.close()
+
+    def _wait(self) -> int:
+        """On a grid of the monotonic clock; what was missed (a suspend) is not made up for."""
+        interval = self._config.interval_seconds
+        now = time.monotonic()
+        self._due = max(self._due + interval, now)
+        if self._due > now + interval:
+            self._due = now + interval
+        while True:
+            left = self._due - time.monotonic()
+            # Commands are looked after, and the watchdog is fed, between samples too.
+            found = signal.sigtimedwait(SIGNALS, max(min(left, 10.0), 0.0))
+            if found is not None:
+                return found.si_signo
+            self._actor.reap()
+            if time.monotonic() >= self._due:
+                return 0
+            notify("WATCHDOG=1")
+
+
+def _status(state: WatchState, book: AlertBook) -> str:
+    saved = state.host.merged_bytes >> 20
+    return f"{len(state.processes)} processes, {saved} MiB merged, {len(book.standing)} alerts"
+
+
+def _remember_peaks(state: WatchState) -> None:
+    """By executable, for the guard of later launches."""
+    peaks: dict[str, MapPeak] = {}
+    for process in state.processes:
+        program, count = process.identity.executable, process.maps
+        if program is None or count is None:
+            continue
+        best = peaks.get(program)
+        if best is None or best.maps < count.maps:
+            peaks[program] = MapPeak("the monitor", count.maps, None)
+    file: Path | None = peaks_file()
+    if file is not None and peaks:
+        remember_all(file, peaks)

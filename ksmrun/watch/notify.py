@@ -1,0 +1,26 @@
+"""Tells systemd how the monitor is (sd_notify(3)): a datagram of a few words."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+
+def notify(words: str) -> None:
+    """To $NOTIFY_SOCKET; nothing where systemd did not start this. Never fails."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        try:
+            # A name that begins with @ is of the abstract namespace (unix(7)).
+            sender.connect("\0" + address[1:] if address[0] == "@" else address)
+            sender.send(words.encode())
+        except OSError:
+            return
+
+
+def reloading() -> str:
+    """What Type=notify-reload wants before a reload; READY=1 ends it."""
+    return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"

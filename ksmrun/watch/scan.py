@@ -1,0 +1,235 @@
+"""Looks at the host again and again, each part as often as it is worth."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from ksmrun.facts.host import read_host
+from ksmrun.facts.identity import read_identity, read_stat
+from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.maps import count_maps
+from ksmrun.facts.memory_groups import memory_groups, memory_path
+from ksmrun.facts.process import has_marked_memory, read_ksm_stat, read_memory
+from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.model.watch import GroupState, HostState, Watched, WatchState
+from ksmrun.observe.sampler import cpu_seconds, find_ksmd
+from ksmrun.watch.config import Config
+from ksmrun.watch.schedule import counted, next_count_seconds
+
+# A process that does not merge may begin to, where somebody attaches to it or it execs.
+LOOK_AGAIN_SECONDS = 60.0
+# Of one core, for the costly looks.
+MAPS_SHARE_MAX, PSS_SHARE_MAX = 0.002, 0.004
+# What was not spent is kept for so long.
+SAVED_SECONDS_MAX = 60.0
+
+
+@dataclass
+class _Known:
+    """A process that merges. Its folder of /proc is held open: it stays this very process."""
+
+    descriptor: int
+    watched: Watched
+    memory_path: str
+    next_maps: float
+    next_pss: float
+
+    @property
+    def folder(self) -> Path:
+        return Path(f"/proc/self/fd/{self.descriptor}")
+
+
+class Scanner:
+    """Keeps what it knows of processes between samples; close() lets go of their folders."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._known: dict[int, _Known] = {}
+        self._others: dict[int, float] = {}
+        self._unreadable: set[int] = set()
+        self._ksmd = find_ksmd()
+        self._maps_budget, self._pss_budget = _Budget(MAPS_SHARE_MAX), _Budget(PSS_SHARE_MAX)
+        # One descriptor a process that merges.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    def sample(self) -> WatchState:
+        """Everything as it is now."""
+        host = self._host()
+        self._find(host)
+        self._look(host)
+        processes = tuple(known.watched for known in self._known.values())
+        return WatchState(
+            host=host,
+            processes=processes,
+            groups=self._groups(host.page_bytes),
+            unreadable=len(self._unreadable),
+        )
+
+    def close(self) -> None:
+        """Lets go of all processes."""
+        for known in self._known.values():
+            os.close(known.descriptor)
+        self._known.clear()
+
+    def _host(self) -> HostState:
+        host = read_host(ROOT)
+        ksm = host.ksm
+        vmstat = parse_fields(read_text(ROOT / "proc/vmstat") or "")
+        try:
+            ksmd_seconds = None if self._ksmd is None else cpu_seconds(self._ksmd)
+        except psutil.Error:
+            ksmd_seconds = None
+        return HostState(
+            seconds=time.monotonic(),
+            page_bytes=ksm.page_bytes,
+            run=ksm.number("run"),
+            pages_shared=ksm.number("pages_shared"),
+            pages_sharing=ksm.number("pages_sharing"),
+            zero_pages=ksm.number("ksm_zero_pages"),
+            pages_scanned=ksm.number("pages_scanned"),
+            full_scans=ksm.number("full_scans"),
+            profit_bytes=ksm.number("general_profit"),
+            ksmd_cpu_seconds=ksmd_seconds,
+            cow_breaks=parse_int(vmstat.get("cow_ksm", "")),
+            mem_total_bytes=host.mem_total_bytes,
+            mem_available_bytes=host.mem_available_bytes,
+            swap_free_bytes=host.swap_free_bytes,
+            max_map_count=host.max_map_count,
+        )
+
+    def _find(self, host: HostState) -> None:
+        """What is new. A PID that was used again meanwhile shows when its old process is read."""
+        pids = psutil.pids()
+        here = set(pids)
+        self._others = {pid: due for pid, due in self._others.items() if pid in here}
+        self._unreadable &= here
+        for pid in pids:
+            if pid in self._known or self._others.get(pid, 0.0) > host.seconds:
+                continue
+            try:
+                found = self._open(pid, host)
+            except PermissionError:
+                self._unreadable.add(pid)
+                found = None
+            except OSError:
+                continue
+            else:
+                self._unreadable.discard(pid)
+            if found is None:
+                self._others[pid] = host.seconds + LOOK_AGAIN_SECONDS
+            else:
+                self._others.pop(pid, None)
+                self._known[pid] = found
+
+    def _open(self, pid: int, host: HostState) -> _Known | None:
+        """None where it does not merge. Raises OSError."""
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        descriptor = os.open(f"/proc/{pid}", flags)
+        keeps = False
+        try:
+            folder = Path(f"/proc/self/fd/{descriptor}")
+            if read_stat(folder).is_kernel_thread:
+                return None
+            ksm_stat = read_ksm_stat(folder)
+            enabled_by = ksm_stat.enabled_by
+            if enabled_by is None and self.config.deep and ksm_stat.merge_any is None:
+                enabled_by = "seen" if has_marked_memory(folder) else None
+            if enabled_by is None:
+                return None
+            watched = Watched(
+                identity=read_identity(folder, pid),
+                enabled_by=enabled_by,
+                merging_pages=ksm_stat.merging_pages,
+                zero_pages=ksm_stat.zero_pages,
+                rmap_items=ksm_stat.rmap_items,
+                profit_bytes=ksm_stat.profit_bytes,
+                since_full_scans=host.full_scans,
+            )
+            keeps = True
+            group = memory_path(read_text(folder / "cgroup") or "")
+            return _Known(descriptor, watched, group, host.seconds, host.seconds)
+        finally:
+            if not keeps:
+                os.close(descriptor)
+
+    def _look(self, host: HostState) -> None:
+        """At what is known; what has ended is forgotten."""
+        for pid, known in list(self._known.items()):
+            try:
+                self._look_at(known, host)
+            except OSError:
+                os.close(known.descriptor)
+                del self._known[pid]
+
+    def _look_at(self, known: _Known, host: HostState) -> None:
+        ksm_stat = read_ksm_stat(known.folder)
+        watched = replace(
+            known.watched,
+            # Before 6.14 no flag is shown, and a process without scanned pages may get some.
+            enabled_by=ksm_stat.enabled_by
+            if ksm_stat.merge_any is not None
+            else known.watched.enabled_by,
+            merging_pages=ksm_stat.merging_pages,
+            zero_pages=ksm_stat.zero_pages,
+            rmap_items=ksm_stat.rmap_items,
+            profit_bytes=ksm_stat.profit_bytes,
+        )
+        known.watched = watched
+        if host.seconds >= known.next_maps and host.max_map_count:
+            self._count_maps(known, host.seconds, host.max_map_count)
+        if host.seconds >= known.next_pss and self._pss_budget.has():
+            with self._pss_budget:
+                pss_bytes = read_memory(known.folder).pss_bytes
+            known.watched = replace(known.watched, pss_bytes=pss_bytes)
+            known.next_pss = host.seconds + self.config.pss_interval_seconds
+            known.memory_path = memory_path(read_text(known.folder / "cgroup") or "")
+
+    def _count_maps(self, known: _Known, now: float, limit: int) -> None:
+        before = known.watched.maps
+        reserve_at = limit * (1 - self.config.map_reserve)
+        # Near the limit it is counted whatever that costs.
+        if before is not None and before.maps < reserve_at / 2 and not self._maps_budget.has():
+            return
+        with self._maps_budget:
+            count = counted(before, count_maps(known.folder), now)
+        known.watched = replace(known.watched, maps=count)
+        delay = next_count_seconds(count, reserve_at, self.config.interval_seconds)
+        known.next_maps = now + delay
+
+    def _groups(self, page_bytes: int) -> tuple[GroupState, ...]:
+        merged: dict[str, int] = {}
+        for known in self._known.values():
+            pages = (known.watched.merging_pages or 0) + (known.watched.zero_pages or 0)
+            path = known.memory_path
+            merged[path] = merged.get(path, 0) + pages * page_bytes
+        return memory_groups(merged)
+
+
+class _Budget:
+    """CPU time for a costly look: what is spent has to be earned again."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._seconds = 0.0
+        self._earned_at = time.monotonic()
+        self._started = 0.0
+
+    def has(self) -> bool:
+        now = time.monotonic()
+        earned = self._share * (now - self._earned_at)
+        self._seconds = min(self._seconds + earned, self._share * SAVED_SECONDS_MAX)
+        self._earned_at = now
+        return self._seconds >= 0
+
+    def __enter__(self) -> None:
+        self._started = time.thread_time()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds -= time.thread_time() - self._started
