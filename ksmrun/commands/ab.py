@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,11 @@ from typing import Annotated, Any
 import typer
 
 from ksmrun import __version__
-from ksmrun.commands.ab_plan import checked, read_metrics, read_ready
+from ksmrun.commands.ab_plan import checked, read_metrics, read_ready, refuse_what_cannot_run
+from ksmrun.commands.ab_show import announce, run_shown
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
 from ksmrun.experiment.arms import DEFAULT, parse
-from ksmrun.experiment.experiment import expected_seconds, run_experiment
 from ksmrun.experiment.store import create, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import read_ksm
@@ -27,7 +28,7 @@ from ksmrun.host.record import locked, state_folder
 from ksmrun.host.tunables import parse_settings
 from ksmrun.launch.keeper import kept
 from ksmrun.model import EXIT_FAILURE, KsmrunError
-from ksmrun.model.experiment import PRIMARY, ArmResult, ExperimentPlan
+from ksmrun.model.experiment import PRIMARY, ExperimentPlan
 
 EPILOG = (
     "Example: sudo ksmrun ab -n 8 --ready-tcp '{port}' --ksm pages_to_scan=5000 -- "
@@ -129,9 +130,9 @@ def ab(
     {dir} its scratch folder; {{ and }} are braces. Results are saved after each turn.
     """
     if resume is not None:
-        if context.args:
-            raise KsmrunError("--resume has its own command", "leave the command out")
+        _refuse_other_options(context)
         plan, folder = load_plan(resume), resume
+        refuse_what_cannot_run(plan)
     else:
         plan = ExperimentPlan(
             command=tuple(context.args),
@@ -171,15 +172,36 @@ def ab(
     raise typer.Exit(code)
 
 
+def _refuse_other_options(context: typer.Context) -> None:
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in context.params
+        if name != "resume" and _is_given(context, name)
+    ]
+    if given or context.args:
+        raise KsmrunError(
+            f"--resume takes all from its folder, not {', '.join(given) or 'a command'}",
+            "leave it out, or start a new experiment",
+        )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
     """In the worker. Returns the exit code; says itself what went wrong."""
     try:
         with _alone(), _ksm(plan):
             if is_new:
                 create(folder, plan, _host())
-            _announce(plan, folder)
-            _run(plan, folder, scratch)
+            announce(plan, folder)
+            run_shown(plan, folder, scratch)
     except KeyboardInterrupt:
+        # Again and again: the report of what is done comes first.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         say(f"interrupted; nothing is left running; go on with: ksmrun ab --resume {folder}")
         _report_if_any(folder)
         return EXIT_INTERRUPTED
@@ -250,44 +272,6 @@ def _host() -> dict[str, Any]:
         "ksm": dict(facts.ksm.values),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-
-
-def _announce(plan: ExperimentPlan, folder: Path) -> None:
-    minutes = expected_seconds(plan) / 60
-    names = ", ".join(each.name for each in plan.arms)
-    say(
-        f"{plan.rounds} rounds of {len(plan.arms)} arms ({names}), {plan.copies} copies each: at "
-        f"least {minutes:.1f} minutes, and each time until all are ready and merging has settled; "
-        f"results go to {folder}"
-    )
-
-
-def _run(plan: ExperimentPlan, folder: Path, scratch: Path) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("", total=1.0)
-
-        def progress_of(number: int, arm: str) -> Any:
-            def progress(phase: str, share: float | None) -> None:
-                text = f"round {number} of {plan.rounds}, {arm}: {phase}"
-                bars.update(task, description=text, total=None if share is None else 1.0)
-                bars.update(task, completed=share or 0.0)
-
-            return progress
-
-        def finished(result: ArmResult) -> None:
-            value = result.metrics.get(plan.primary)
-            shown = "-" if value is None else f"{value:.0f}"
-            say(f"round {result.round}, {result.arm}: {plan.primary} {shown}")
-            for what, todo in result.warnings:
-                say(f"round {result.round}, {result.arm}: {what}; to do: {todo}")
-
-        run_experiment(plan, folder, scratch, progress_of, finished)
 
 
 def _report_if_any(folder: Path) -> None:

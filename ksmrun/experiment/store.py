@@ -48,11 +48,22 @@ def load_plan(folder: Path) -> ExperimentPlan:
             Arm(arm["name"], tuple(arm["options"]), tuple(arm["launcher_options"]))
             for arm in plan["arms"]
         )
+        _refuse_wrong_kinds(plan)
         return ExperimentPlan(**plan)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise KsmrunError(
             f"{folder / PLAN} is not a plan of this version ({error})", "start a new experiment"
         ) from error
+
+
+def _refuse_wrong_kinds(plan: dict[str, Any]) -> None:
+    """Raises TypeError."""
+    for name in ("copies", "rounds"):
+        if not isinstance(plan[name], int):
+            raise TypeError(f"{name} is no whole number")
+    for name, value in plan.items():
+        if name.endswith(("_seconds", "_seconds_max")) and not isinstance(value, int | float):
+            raise TypeError(f"{name} is no number")
 
 
 def is_done(folder: Path, number: int, arm: str) -> bool:
@@ -101,7 +112,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise KsmrunError(
             f"{file}: {error.strerror}", "name the folder that `ksmrun ab --output` was given"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KsmrunError(f"{file} is damaged ({error})", "start a new experiment") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise KsmrunError(f"{file} is of another version", "use the ksmrun that wrote it")
