@@ -58,8 +58,10 @@ def draw_memory(axes: Axes, saved: Saved) -> None:
     """PSS of the fleet from the start, a line for each round of each arm."""
     for arm, colour in zip(saved.arms, _colours(len(saved.arms)), strict=True):
         label: str | None = arm
-        for number in range(1, int(saved.plan["rounds"]) + 1):
-            samples = [s for s in samples_of(saved, number, arm) if s.get("pss_bytes") is not None]
+        for turn in samples_of(saved, arm):
+            samples = [s for s in turn if s.get("pss_bytes") is not None]
+            # What comes after the hold is the load's end.
+            samples = [s for s in samples if s.get("phase") != "after"]
             if not samples:
                 continue
             axes.plot(
@@ -100,6 +102,28 @@ def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
         axes.set_ylim(bottom=0)
     axes.set_ylabel(f"{metric.removesuffix('_bytes')}{unit}")
     _finish(axes)
+
+
+def draw_distribution(axes: Axes, saved: Saved, name: str) -> None:
+    """Of all numbers of all rounds the share that is at or below each: tails stay visible."""
+    for arm, colour in zip(saved.arms, _colours(len(saved.arms)), strict=True):
+        numbers = own_numbers(saved, arm, name)
+        if numbers:
+            axes.ecdf(numbers, color=colour, linewidth=1.6, label=f"{arm} ({len(numbers)})")
+    axes.set_xlabel(name)
+    axes.set_ylabel("share at or below")
+    _finish(axes)
+
+
+def own_numbers(saved: Saved, arm: str, name: str) -> list[float]:
+    """All that the user's metric gave while measuring."""
+    samples = [sample for turn in samples_of(saved, arm) for sample in turn]
+    found = []
+    for sample in samples:
+        own = sample.get("own")
+        if isinstance(own, dict):
+            found += [number for number in own.get(name, ()) if isinstance(number, int | float)]
+    return found
 
 
 def _colours(count: int) -> Sequence[str]:
