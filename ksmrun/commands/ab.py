@@ -20,11 +20,11 @@ from ksmrun.commands.ab_show import announce, run_shown
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
 from ksmrun.experiment.arms import DEFAULT, parse
-from ksmrun.experiment.store import create, load_plan
+from ksmrun.experiment.store import PLAN, create, load_ksm, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import read_ksm
+from ksmrun.host.alone import alone
 from ksmrun.host.borrow import borrowed
-from ksmrun.host.record import locked, state_folder
 from ksmrun.host.tunables import parse_settings
 from ksmrun.launch.keeper import kept
 from ksmrun.model import EXIT_FAILURE, KsmrunError
@@ -35,6 +35,8 @@ EPILOG = (
     "./server --port {port:31000} --world w{i}"
 )
 EXIT_INTERRUPTED = 130
+# An advisor changes pages_to_scan all the time.
+RATE = ("advisor_mode", "sleep_millisecs", "use_zero_pages", "max_page_sharing")
 
 
 def register(app: typer.Typer) -> None:
@@ -126,8 +128,9 @@ def ab(
 ) -> None:
     """Measure a fleet with and without merging. By turns, and say what it saves and costs.
 
-    In COMMAND, loads and --ready-*: {i} number of the copy, {port:BASE} and {port} its port, {arm},
-    {dir} its scratch folder; {{ and }} are braces. Results are saved after each turn.
+    In COMMAND, loads, --ready-* and --metric-cmd: {i} number of the copy, {port:BASE} and {port}
+    its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results are saved after each
+    turn.
     """
     if resume is not None:
         _refuse_other_options(context)
@@ -193,22 +196,24 @@ def _is_given(context: typer.Context, name: str) -> bool:
 def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
     """In the worker. Returns the exit code; says itself what went wrong."""
     try:
-        with _alone(), _ksm(plan):
+        with alone(), _ksm(plan):
             if is_new:
                 create(folder, plan, _host())
+            else:
+                _refuse_other_rate(folder)
             announce(plan, folder)
             run_shown(plan, folder, scratch)
     except KeyboardInterrupt:
         # Again and again: the report of what is done comes first.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        say(f"interrupted; nothing is left running; go on with: ksmrun ab --resume {folder}")
+        say("interrupted; nothing is left running")
+        _say_how_to_go_on(folder)
         _report_if_any(folder)
         return EXIT_INTERRUPTED
     except KsmrunError as error:
         say(str(error))
-        if (folder / "experiment.json").exists():
-            say(f"what was measured is kept; go on with: ksmrun ab --resume {folder}")
+        _say_how_to_go_on(folder)
         return error.exit_code
     except OSError as error:
         say(f"{error.filename or 'a file'}: {error.strerror}; look at free space and permissions")
@@ -218,26 +223,6 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
         shutil.rmtree(scratch, ignore_errors=True)
     print_report(folder)
     return 0
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Two experiments on one host would spoil each other's figures."""
-    file = state_folder() / "ab"
-    if os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
-        file = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"ksmrun-ab-{os.geteuid()}"
-    owner = file.with_name(f"{file.name}.pid")
-    with locked(file, wait=False) as is_first:
-        if not is_first:
-            pid = owner.read_text().strip() if owner.exists() else "?"
-            raise KsmrunError(
-                f"another experiment runs on this host, as PID {pid}", "wait for its end"
-            )
-        owner.write_text(f"{os.getpid()}\n")
-        try:
-            yield
-        finally:
-            owner.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -258,6 +243,19 @@ def _ksm(plan: ExperimentPlan) -> Iterator[None]:
         yield
 
 
+def _refuse_other_rate(folder: Path) -> None:
+    """Rounds of one experiment are only alike if KSM is."""
+    now, then = read_ksm().values, load_ksm(folder)
+    names = RATE if then.get("advisor_mode", "none") != "none" else (*RATE, "pages_to_scan")
+    changed = [name for name in names if name in then and then[name] != now.get(name)]
+    if changed:
+        was = " ".join(f"{name}={then[name]}" for name in changed)
+        raise KsmrunError(
+            f"KSM is set otherwise than when this experiment began: it was {was}",
+            f"sudo ksmrun host set {was}, or start a new experiment",
+        )
+
+
 def _host() -> dict[str, Any]:
     facts = read_host()
     return {
@@ -272,6 +270,11 @@ def _host() -> dict[str, Any]:
         "ksm": dict(facts.ksm.values),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
+
+
+def _say_how_to_go_on(folder: Path) -> None:
+    if (folder / PLAN).exists():
+        say(f"what was measured is kept; go on with: ksmrun ab --resume {folder}")
 
 
 def _report_if_any(folder: Path) -> None:

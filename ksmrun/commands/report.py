@@ -118,7 +118,7 @@ def _fields(verdict: ArmVerdict) -> dict[str, object]:
         {**asdict(each), "share": each.share, "is_certain": each.is_certain}
         for each in verdict.differences
     ]
-    return {**asdict(verdict), "differences": differences}
+    return {**asdict(verdict), "sentence": verdict.sentence, "differences": differences}
 
 
 def _row(each: Difference) -> list[str]:

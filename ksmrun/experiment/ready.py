@@ -50,6 +50,8 @@ def checker(ready: Ready, port: int | None) -> Callable[[Started], bool]:
             time.monotonic() - started.monotonic_seconds >= float(value)
         ),
     }
+    if ready.kind not in kinds:
+        raise KsmrunError(f"ready by {ready.kind!r} is not known", "start a new experiment")
     _refuse_bad(ready)
     check = kinds[ready.kind]
     if ready.kind == "stdout":

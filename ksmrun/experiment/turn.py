@@ -64,7 +64,7 @@ def take_turn(
         settled, settle_seconds = _settle(turn)
         own = OwnMetrics(plan.metrics, load.logs, copies[0].instance, first_port(plan.command))
         metrics = _hold(turn, own)
-        seen = _seen(turn, strangers, were)
+        seen = _seen(turn, arm, strangers, were)
         ended_early = _ended_early(load)
         load.fleet.stop()
         # Copies may end with their load.
@@ -99,7 +99,7 @@ def _hold(turn: Running, own: OwnMetrics) -> dict[str, float]:
     return hold_metrics(turn.samples[begin:], page_bytes())
 
 
-def _seen(turn: Running, strangers: Sequence[Other], were: dict[int, Member]) -> Seen:
+def _seen(turn: Running, arm: Arm, strangers: Sequence[Other], were: dict[int, Member]) -> Seen:
     """Before the fleet ends. Only what ksmd works for while it works counts as other."""
     is_on = read_ksm(ROOT).number("run") == 1
     ours = with_children(turn.pids)
@@ -111,6 +111,9 @@ def _seen(turn: Running, strangers: Sequence[Other], were: dict[int, Member]) ->
         merged_bytes=[] if None in merged else [size for size in merged if size is not None],
         page_bytes=page_bytes(),
         max_map_count=read_host(ROOT).max_map_count,
+        ksm_is_on=is_on,
+        is_to_merge="--merge=off" not in arm.launcher_options,
+        merges=_merges(turn.pids),
     )
 
 

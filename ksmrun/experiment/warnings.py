@@ -36,6 +36,10 @@ class Seen:
     merged_bytes: Sequence[int] = ()
     page_bytes: int = 4096
     max_map_count: int | None = None
+    ksm_is_on: bool = True
+    # Whether the arm is to merge, and does.
+    is_to_merge: bool = True
+    merges: bool = True
 
 
 def warnings(
@@ -67,6 +71,13 @@ def warnings(
 
 
 def _of_the_fleet(seen: Seen) -> Iterator[Note]:
+    if not seen.ksm_is_on:
+        yield "KSM was switched off while measuring", "keep it on: see who else sets it"
+    elif seen.is_to_merge and not seen.merges:
+        yield (
+            "no process of this arm is enabled for merging",
+            "see what `ksmrun run` says of the command, and `ksmrun check COMMAND`",
+        )
     large = [other for other in seen.others if _size(other, seen) >= SIZE_BYTES_MIN]
     if large:
         named = [f"{each.name} (PID {each.pid})" for each in large[:NAMES_MAX]]

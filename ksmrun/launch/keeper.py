@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -38,7 +39,10 @@ def kept(work: Callable[[], int]) -> int:
             signal.signal(number, signal.default_int_handler)
         if os.getppid() != keeper:
             os._exit(1)
-        os._exit(work())
+        code = work()
+        # What a pipe has not been given yet would be lost by _exit().
+        sys.stdout.flush()
+        os._exit(code)
     # A terminal sends Ctrl-C to this group only.
     for number in (signal.SIGINT, *FORWARDED):
         signal.signal(number, lambda received, _frame: os.kill(worker, received))

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from ksmrun.model import KsmrunError
 from ksmrun.report.load import Saved
-from ksmrun.report.plots import draw_distribution, draw_memory, draw_rounds, own_numbers, svg
+from ksmrun.report.plots import (
+    colour_of,
+    draw_distribution,
+    draw_memory,
+    draw_rounds,
+    own_numbers,
+    svg,
+)
 from ksmrun.report.setting import commands, facts, maps
 from ksmrun.report.verdict import ArmVerdict
 
@@ -29,7 +36,11 @@ def write_html(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     text = template.render(
-        sentences=[verdict.sentence for verdict in verdicts],
+        title=" · ".join(verdict.headline for verdict in verdicts),
+        verdicts=[
+            (each.headline, each.details.lstrip(",; "), colour_of(saved, each.arm))
+            for each in verdicts
+        ],
         pictures=_pictures(saved),
         maps=maps(saved),
         tables=tables,
@@ -54,6 +65,8 @@ def _pictures(saved: Saved) -> list[tuple[str, str]]:
         name = str(metric["name"])
         if name != primary:
             pictures.append((f"{name}, round by round", svg(draw_rounds, saved, name)))
-        if any(own_numbers(saved, arm, name) for arm in saved.arms):
+        numbers = {number for arm in saved.arms for number in own_numbers(saved, arm, name)}
+        # One number needs no picture.
+        if len(numbers) > 1:
             pictures.append((f"{name}, distribution", svg(draw_distribution, saved, name)))
     return pictures

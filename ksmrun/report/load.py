@@ -57,7 +57,7 @@ def load(folder: Path) -> Saved:
             for arm in arms
         }
         whole = sorted(set.intersection(*(set(found) for found in by_arm.values())))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise KsmrunError(
             f"{folder} holds files of another version (missing or odd: {error})",
             "use the ksmrun that wrote them",

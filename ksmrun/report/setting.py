@@ -99,6 +99,8 @@ def commands(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     for arm in plan["arms"]:
         line = ["ksmrun", "run", *arm["options"], "--", *plan["command"]]
         found.append((f"arm {arm['name']}", shlex.join(line)))
+        launched = ["ksmrun-exec", *arm["launcher_options"], "--", *plan["command"]]
+        found.append((f"arm {arm['name']}, as launched", shlex.join(launched)))
     return found
 
 

@@ -16,12 +16,20 @@ GIB, MIB = 1 << 30, 1 << 20
 
 @dataclass(frozen=True)
 class ArmVerdict:
-    """differences: the primary metric first. sentence: what to tell others."""
+    """differences: the primary metric first. headline: its difference; details: how certain, when,
+    what for, and the other figures that were asked for.
+    """
 
     arm: str
     base: str
     differences: tuple[Difference, ...]
-    sentence: str
+    headline: str
+    details: str
+
+    @property
+    def sentence(self) -> str:
+        """What to tell others."""
+        return self.headline + self.details
 
 
 def judge(saved: Saved) -> tuple[ArmVerdict, ...]:
@@ -45,16 +53,21 @@ def _judge(saved: Saved, base: str, arm: str) -> ArmVerdict:
         )
     first = found.pop(primary)
     differences = corrected(first, list(found.values()))
-    return ArmVerdict(arm, base, differences, _sentence(saved, arm, differences))
+    return ArmVerdict(
+        arm, base, differences, _headline(arm, first), _details(saved, arm, differences)
+    )
 
 
-def _sentence(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
+def _headline(arm: str, primary: Difference) -> str:
+    if primary.metric.endswith("_bytes"):
+        return _saved(arm, primary)
+    return f"{arm} changes {primary.metric} by {primary.mean:+.3g} ({_share(primary)})"
+
+
+def _details(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
     primary = differences[0]
     others = {each.metric: each for each in differences[1:]}
-    if primary.metric.endswith("_bytes"):
-        text = _saved(arm, primary)
-    else:
-        text = f"{arm} changes {primary.metric} by {primary.mean:+.3g} ({_share(primary)})"
+    text = ""
     if primary.rounds < ROUNDS_MIN:
         text += f", from {primary.rounds} rounds, which is too few to be certain"
     elif not primary.is_certain:

@@ -37,6 +37,10 @@ while True:
 SUPERVISED = f"""
 while :; do {sys.executable} -c "{EQUAL} print('ready', flush=True); time.sleep(1.5)"; done
 """
+EXECS = EQUAL + (
+    "print('ready', flush=True); time.sleep(1.5); import os, sys; "
+    "os.execv(sys.executable, [sys.executable, '-c', sys.orig_argv[2]])"
+)
 UNEQUAL = (
     "import random, sys, time; random.seed(max(1, int(sys.argv[1]))); "
     + EQUAL.partition("random.seed(1); ")[2]
@@ -73,8 +77,9 @@ def test_not_settled(ab: Ab, folder: Path) -> None:
     assert "raise the scan rate (--ksm pages_to_scan=5000)" in done.stdout
 
 
-def test_an_instance_started_anew(ab: Ab, folder: Path) -> None:
-    done = ab(*ONCE, "--hold=4", "--", "sh", "-c", SUPERVISED)
+@pytest.mark.parametrize("words", [("sh", "-c", SUPERVISED), (sys.executable, "-c", EXECS)])
+def test_an_instance_started_anew(ab: Ab, folder: Path, words: tuple[str, ...]) -> None:
+    done = ab(*ONCE, "--hold=4", "--", *words)
     assert done.returncode == 0, done.stderr
     assert any("started anew while measuring" in what for what in warned(folder)["off"])
 
@@ -131,3 +136,21 @@ def test_copies_that_start_together(ab: Ab) -> None:
     done = ab(*ONCE, *python(EQUAL + READY))
     assert "copies were started 0.05 s apart" in done.stdout
     assert "to do: --stagger 1.3" in done.stdout
+
+
+def test_ksm_switched_off(ab: Ab, folder: Path) -> None:
+    off = "sh -c 'echo 0 >/sys/kernel/mm/ksm/run; sleep 99'"
+    done = ab(*ONCE, f"--fleet-load={off}", *python(EQUAL + READY))
+    assert done.returncode == 0, done.stderr
+    assert "KSM was switched off while measuring" in warned(folder)["on"]
+
+
+def test_nothing_is_enabled(ab: Ab, folder: Path, launcher: str) -> None:
+    """The program's own start script clears the flag."""
+    words = python(EQUAL + READY)
+    done = ab(*ONCE, "--", launcher, "--merge=off", *words)
+    assert done.returncode == 0, done.stderr
+    assert warned(folder) == {
+        "off": [],
+        "on": ["no process of this arm is enabled for merging"],
+    }

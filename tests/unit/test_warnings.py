@@ -60,6 +60,7 @@ def test_nothing_to_say() -> None:
     few = Seen(others=[Other(1, "small", 255)], merged_bytes=[10 * MIB, 9 * MIB], max_map_count=200)
     assert found(few) == []
     assert found(few, settled=None) == []
+    assert found(Seen(is_to_merge=False, merges=False)) == []
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,8 @@ def test_nothing_to_say() -> None:
         (Seen(lost=[(SERVER, True)]), END, r"server \(PID 7\) started anew while measuring"),
         (Seen(lost=[(SERVER, False)]), END, r"server \(PID 7\) ended while measuring"),
         (Seen(merged_bytes=[2 * MIB, 80 * MIB]), END, "unequally, from 2 MiB to 80 MiB"),
+        (Seen(ksm_is_on=False, merges=False), END, "KSM was switched off"),
+        (Seen(merges=False), END, "no process of this arm is enabled"),
         (Seen(max_map_count=140), END, "100 maps of 140"),
         (Seen(), replace(END, swap_used_bytes=2 * MIB), "the host swapped"),
         (Seen(), replace(END, swap_bytes=2 * MIB), "the host swapped"),
