@@ -103,8 +103,8 @@ class Fleet:
                     f"{_tail(running.log)}",
                     "start it by hand to see why"
                     if code
-                    else "where it goes to the background, give it the option that keeps it in the "
-                    "foreground",
+                    else "it has to run until it is stopped; if it goes to the background, give it "
+                    "the option that keeps it in the foreground",
                 )
 
     def tail(self, pid: int) -> str:
