@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,26 +15,28 @@ from typing import Annotated, Any
 import typer
 
 from ksmrun import __version__
-from ksmrun.commands.ab_plan import checked, read_metrics, read_ready
+from ksmrun.commands.ab_plan import checked, read_metrics, read_ready, refuse_what_cannot_run
+from ksmrun.commands.ab_show import announce, run_shown
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
 from ksmrun.experiment.arms import DEFAULT, parse
-from ksmrun.experiment.experiment import expected_seconds, run_experiment
-from ksmrun.experiment.store import create, load_plan
+from ksmrun.experiment.store import PLAN, create, load_ksm, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import read_ksm
+from ksmrun.host.alone import alone
 from ksmrun.host.borrow import borrowed
-from ksmrun.host.record import locked, state_folder
 from ksmrun.host.tunables import parse_settings
 from ksmrun.launch.keeper import kept
 from ksmrun.model import EXIT_FAILURE, KsmrunError
-from ksmrun.model.experiment import PRIMARY, ArmResult, ExperimentPlan
+from ksmrun.model.experiment import PRIMARY, ExperimentPlan
 
 EPILOG = (
     "Example: sudo ksmrun ab -n 8 --ready-tcp '{port}' --ksm pages_to_scan=5000 -- "
     "./server --port {port:31000} --world w{i}"
 )
 EXIT_INTERRUPTED = 130
+# An advisor changes pages_to_scan all the time.
+RATE = ("advisor_mode", "sleep_millisecs", "use_zero_pages", "max_page_sharing")
 
 
 def register(app: typer.Typer) -> None:
@@ -125,13 +128,14 @@ def ab(
 ) -> None:
     """Measure a fleet with and without merging. By turns, and say what it saves and costs.
 
-    In COMMAND, loads and --ready-*: {i} number of the copy, {port:BASE} and {port} its port, {arm},
-    {dir} its scratch folder; {{ and }} are braces. Results are saved after each turn.
+    In COMMAND, loads, --ready-* and --metric-cmd: {i} number of the copy, {port:BASE} and {port}
+    its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results are saved after each
+    turn.
     """
     if resume is not None:
-        if context.args:
-            raise KsmrunError("--resume has its own command", "leave the command out")
+        _refuse_other_options(context)
         plan, folder = load_plan(resume), resume
+        refuse_what_cannot_run(plan)
     else:
         plan = ExperimentPlan(
             command=tuple(context.args),
@@ -171,22 +175,45 @@ def ab(
     raise typer.Exit(code)
 
 
+def _refuse_other_options(context: typer.Context) -> None:
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in context.params
+        if name != "resume" and _is_given(context, name)
+    ]
+    if given or context.args:
+        raise KsmrunError(
+            f"--resume takes all from its folder, not {', '.join(given) or 'a command'}",
+            "leave it out, or start a new experiment",
+        )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
     """In the worker. Returns the exit code; says itself what went wrong."""
     try:
-        with _alone(), _ksm(plan):
+        with alone(), _ksm(plan):
             if is_new:
                 create(folder, plan, _host())
-            _announce(plan, folder)
-            _run(plan, folder, scratch)
+            else:
+                _refuse_other_rate(folder)
+            announce(plan, folder)
+            run_shown(plan, folder, scratch)
     except KeyboardInterrupt:
-        say(f"interrupted; nothing is left running; go on with: ksmrun ab --resume {folder}")
+        # Again and again: the report of what is done comes first.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        say("interrupted; nothing is left running")
+        _say_how_to_go_on(folder)
         _report_if_any(folder)
         return EXIT_INTERRUPTED
     except KsmrunError as error:
         say(str(error))
-        if (folder / "experiment.json").exists():
-            say(f"what was measured is kept; go on with: ksmrun ab --resume {folder}")
+        _say_how_to_go_on(folder)
         return error.exit_code
     except OSError as error:
         say(f"{error.filename or 'a file'}: {error.strerror}; look at free space and permissions")
@@ -196,26 +223,6 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
         shutil.rmtree(scratch, ignore_errors=True)
     print_report(folder)
     return 0
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Two experiments on one host would spoil each other's figures."""
-    file = state_folder() / "ab"
-    if os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
-        file = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"ksmrun-ab-{os.geteuid()}"
-    owner = file.with_name(f"{file.name}.pid")
-    with locked(file, wait=False) as is_first:
-        if not is_first:
-            pid = owner.read_text().strip() if owner.exists() else "?"
-            raise KsmrunError(
-                f"another experiment runs on this host, as PID {pid}", "wait for its end"
-            )
-        owner.write_text(f"{os.getpid()}\n")
-        try:
-            yield
-        finally:
-            owner.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -236,6 +243,19 @@ def _ksm(plan: ExperimentPlan) -> Iterator[None]:
         yield
 
 
+def _refuse_other_rate(folder: Path) -> None:
+    """Rounds of one experiment are only alike if KSM is."""
+    now, then = read_ksm().values, load_ksm(folder)
+    names = RATE if then.get("advisor_mode", "none") != "none" else (*RATE, "pages_to_scan")
+    changed = [name for name in names if name in then and then[name] != now.get(name)]
+    if changed:
+        was = " ".join(f"{name}={then[name]}" for name in changed)
+        raise KsmrunError(
+            f"KSM is set otherwise than when this experiment began: it was {was}",
+            f"sudo ksmrun host set {was}, or start a new experiment",
+        )
+
+
 def _host() -> dict[str, Any]:
     facts = read_host()
     return {
@@ -252,42 +272,9 @@ def _host() -> dict[str, Any]:
     }
 
 
-def _announce(plan: ExperimentPlan, folder: Path) -> None:
-    minutes = expected_seconds(plan) / 60
-    names = ", ".join(each.name for each in plan.arms)
-    say(
-        f"{plan.rounds} rounds of {len(plan.arms)} arms ({names}), {plan.copies} copies each: at "
-        f"least {minutes:.1f} minutes, and each time until all are ready and merging has settled; "
-        f"results go to {folder}"
-    )
-
-
-def _run(plan: ExperimentPlan, folder: Path, scratch: Path) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("", total=1.0)
-
-        def progress_of(number: int, arm: str) -> Any:
-            def progress(phase: str, share: float | None) -> None:
-                text = f"round {number} of {plan.rounds}, {arm}: {phase}"
-                bars.update(task, description=text, total=None if share is None else 1.0)
-                bars.update(task, completed=share or 0.0)
-
-            return progress
-
-        def finished(result: ArmResult) -> None:
-            value = result.metrics.get(plan.primary)
-            shown = "-" if value is None else f"{value:.0f}"
-            say(f"round {result.round}, {result.arm}: {plan.primary} {shown}")
-            for what, todo in result.warnings:
-                say(f"round {result.round}, {result.arm}: {what}; to do: {todo}")
-
-        run_experiment(plan, folder, scratch, progress_of, finished)
+def _say_how_to_go_on(folder: Path) -> None:
+    if (folder / PLAN).exists():
+        say(f"what was measured is kept; go on with: ksmrun ab --resume {folder}")
 
 
 def _report_if_any(folder: Path) -> None:

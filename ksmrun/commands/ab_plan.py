@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from importlib.util import find_spec
 
 import psutil
 
 from ksmrun.experiment.arms import planned
+from ksmrun.experiment.load import refuse_no_command
+from ksmrun.experiment.own import check_metric
 from ksmrun.experiment.placeholders import Instance, expand, first_port
-from ksmrun.experiment.ready import checker
+from ksmrun.experiment.ready import checker, port_number
 from ksmrun.experiment.summary import HOLD_METRICS
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
@@ -44,20 +47,48 @@ def checked(plan: ExperimentPlan) -> ExperimentPlan:
     """With the launcher's options for each arm. Raises KsmrunError for what could not run."""
     if not plan.command:
         raise KsmrunError("no command given", "see `ksmrun ab --help`")
-    if (plan.metrics and plan.metrics[0].kind == "output") and not (plan.load or plan.fleet_load):
-        raise KsmrunError("--metric reads a load's output", "give --load or --fleet-load too")
-    _refuse_unreportable(plan)
-    port = first_port(plan.command)
+    refuse_what_cannot_run(plan)
     last = Instance(plan.copies - 1, plan.arms[0].name, "/tmp")
-    words = [expand(word, last, port) for word in plan.command]
-    for text in (plan.load, plan.fleet_load):
-        expand(text or "", last, port)
-    if plan.ready.kind != "stdout":
-        expand(plan.ready.value, last, port)
-    checker(plan.ready, port)
-    _refuse_used_ports(port, plan.copies)
+    words = [expand(word, last, first_port(plan.command)) for word in plan.command]
     arms = tuple(planned(each, words) for each in plan.arms)
     return replace(plan, arms=arms)
+
+
+def refuse_what_cannot_run(plan: ExperimentPlan) -> None:
+    """Raises KsmrunError; a plan that goes on is looked at again."""
+    if any(metric.kind == "output" for metric in plan.metrics) and not (
+        plan.load or plan.fleet_load
+    ):
+        raise KsmrunError("--metric reads a load's output", "give --load or --fleet-load too")
+    _refuse_bad_times(plan)
+    _refuse_unreportable(plan)
+    for option, command in (("--load", plan.load), ("--fleet-load", plan.fleet_load)):
+        if command is not None:
+            refuse_no_command(option, command)
+    port = first_port(plan.command)
+    last = Instance(plan.copies - 1, plan.arms[0].name, "/tmp")
+    for text in (*plan.command, plan.load or "", plan.fleet_load or ""):
+        expand(text, last, port)
+    if plan.ready.kind != "stdout":
+        expand(plan.ready.value, last, port)
+    for metric in plan.metrics:
+        check_metric(metric, last, port)
+    checker(plan.ready, port)
+    _refuse_used_ports(plan, port)
+
+
+def _refuse_bad_times(plan: ExperimentPlan) -> None:
+    after = plan.ready.value if plan.ready.kind == "after" else "0"
+    for option, seconds in (
+        ("--stagger", plan.stagger_seconds),
+        ("--warm-up", plan.warm_up_seconds),
+        ("--settle-max", plan.settle_seconds_max),
+        ("--hold", plan.hold_seconds),
+        ("--ready-timeout", plan.ready.timeout_seconds),
+        ("--ready-after", float(after)),
+    ):
+        if not 0 <= seconds < math.inf:
+            raise KsmrunError(f"{option}={seconds:g} is no time", "give seconds, 0 or more")
 
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
@@ -71,14 +102,19 @@ def _refuse_unreportable(plan: ExperimentPlan) -> None:
         )
 
 
-def _refuse_used_ports(port: int | None, copies: int) -> None:
-    if port is None:
+def _refuse_used_ports(plan: ExperimentPlan, port: int | None) -> None:
+    """Another's server on it would look ready, and ours fail."""
+    wanted = set() if port is None else set(range(port, port + plan.copies))
+    number = port_number(plan.ready)
+    if number is not None:
+        wanted.add(number)
+    if not wanted:
         return
     for connection in psutil.net_connections("inet"):
         is_bound = connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
-        number = connection.laddr.port if connection.laddr else 0
-        if is_bound and port <= number < port + copies:
+        used = connection.laddr.port if connection.laddr else 0
+        if is_bound and used in wanted:
+            user = f"PID {connection.pid}" if connection.pid else "another user's process"
             raise KsmrunError(
-                f"port {number} is in use by PID {connection.pid or 'of another user'}",
-                "give another first port, as {port:32000}",
+                f"port {used} is in use by {user}", "give another first port, as {port:32000}"
             )

@@ -12,10 +12,14 @@ from ksmrun.commands.output import print_json, print_table, say
 from ksmrun.model import KsmrunError
 from ksmrun.report.load import Saved, load
 from ksmrun.report.pool import differing, pooled
+from ksmrun.report.setting import facts, maps, scan_rate
 from ksmrun.report.statistics import Difference
 from ksmrun.report.verdict import ArmVerdict, judge, size_text
+from ksmrun.report.warnings import warnings
 
 SCHEMA = "ksmrun-report-1"
+# Of the facts, those that savings and costs hang on.
+TOLD = ("KSM scans", "KSM set to")
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +71,7 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
             (list(_columns(each)), [_row(difference) for difference in each.differences])
             for each in verdicts
         ]
-        write_html(saved, verdicts, tables, _warnings(saved), html)
+        write_html(saved, verdicts, tables, warnings(saved), html)
 
 
 def print_report(folder: Path) -> None:
@@ -77,7 +81,7 @@ def print_report(folder: Path) -> None:
 
 def _print(saved: Saved, *, as_json: bool) -> None:
     verdicts = judge(saved)
-    warnings = _warnings(saved)
+    notes = warnings(saved)
     if as_json:
         print_json(
             SCHEMA,
@@ -85,7 +89,9 @@ def _print(saved: Saved, *, as_json: bool) -> None:
             plan=saved.plan,
             rounds=saved.round_count,
             verdicts=[_fields(verdict) for verdict in verdicts],
-            warnings=warnings,
+            warnings=notes,
+            scan_rate=[scan_rate(host) for host in saved.hosts],
+            maps=[asdict(each) for each in maps(saved)],
         )
         return
     for verdict in verdicts:
@@ -93,7 +99,12 @@ def _print(saved: Saved, *, as_json: bool) -> None:
     for verdict in verdicts:
         print()
         print_table(_columns(verdict), [_row(each) for each in verdict.differences])
-    for what, todo in warnings:
+    print()
+    for name, value in facts(saved):
+        if name in TOLD:
+            print(f"{name}: {value}")
+    print(f"maps of a process: {', '.join(each.text for each in maps(saved)) or '-'}")
+    for what, todo in notes:
         print(f"{what}; to do: {todo}")
 
 
@@ -107,20 +118,7 @@ def _fields(verdict: ArmVerdict) -> dict[str, object]:
         {**asdict(each), "share": each.share, "is_certain": each.is_certain}
         for each in verdict.differences
     ]
-    return {**asdict(verdict), "differences": differences}
-
-
-def _warnings(saved: Saved) -> list[tuple[str, str]]:
-    """Each once, with how often it was seen."""
-    counts: dict[tuple[str, str], int] = {}
-    for result in saved.results:
-        for what, todo in result["warnings"]:
-            key = (f"{result['arm']}: {what}", todo)
-            counts[key] = counts.get(key, 0) + 1
-    return [
-        (what if count == 1 else f"{what} (in {count} turns)", todo)
-        for (what, todo), count in counts.items()
-    ]
+    return {**asdict(verdict), "sentence": verdict.sentence, "differences": differences}
 
 
 def _row(each: Difference) -> list[str]:

@@ -1,21 +1,16 @@
-"""The load on a fleet, one for each copy or one for all, and the user's own metrics of it."""
+"""The load on a fleet, one for each copy or one for all, and where it writes."""
 
 from __future__ import annotations
 
-import re
 import shlex
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from ksmrun.experiment.placeholders import Instance, expand
 from ksmrun.launch.fleet import Copy, Fleet
 from ksmrun.model import KsmrunError
-from ksmrun.model.experiment import ExperimentPlan, Metric
-
-METRIC_SECONDS = 30.0
+from ksmrun.model.experiment import ExperimentPlan
 
 
 @dataclass(frozen=True)
@@ -53,55 +48,14 @@ def start_load(plan: ExperimentPlan, instances: Sequence[Instance], port: int | 
     return Load(fleet, tuple(logs))
 
 
-def read_metrics(metrics: Sequence[Metric], logs: Sequence[Path]) -> dict[str, float]:
-    """The mean over all loads whose output holds the metric. Raises KsmrunError where none does."""
-    return {metric.name: _read(metric, logs) for metric in metrics}
-
-
-def _read(metric: Metric, logs: Sequence[Path]) -> float:
-    if metric.kind == "command":
-        texts = [_output(metric)]
-        pattern = r"(\S+)"
-    else:
-        texts = [log.read_bytes().decode("utf-8", "replace") for log in logs]
-        pattern = metric.value
-    numbers = []
-    for text in texts:
-        # The last one: loads print sums at their end.
-        found = list(re.finditer(pattern, text, re.MULTILINE))
-        if found:
-            numbers.append(_number(metric, found[-1][1]))
-    if not numbers:
-        raise KsmrunError(
-            f"the metric {metric.name} is nowhere in the load's output: {metric.value}",
-            "look at the load's log in the scratch folder, or start it by hand",
-        )
-    return fmean(numbers)
-
-
-def _number(metric: Metric, text: str) -> float:
+def refuse_no_command(option: str, text: str) -> None:
+    """Raises KsmrunError for what no shell would take as one."""
     try:
-        return float(text)
+        words = shlex.split(text)
     except ValueError as error:
-        raise KsmrunError(
-            f"the metric {metric.name} is no number: {text!r}",
-            "let the first group of the regular expression hold just the number",
-        ) from error
-
-
-def _output(metric: Metric) -> str:
-    try:
-        done = subprocess.run(
-            shlex.split(metric.value),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=METRIC_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise KsmrunError(f"--metric-cmd {metric.name}: {error}", "run it by hand") from error
-    return done.stdout
+        raise KsmrunError(f"{option}: {error} in {text!r}", "close the quote") from error
+    if not words:
+        raise KsmrunError(f"{option} is empty", "give a command")
 
 
 def _encode(word: str) -> bytes:

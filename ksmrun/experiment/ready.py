@@ -13,11 +13,14 @@ from pathlib import Path
 
 import psutil
 
-from ksmrun.experiment.placeholders import Instance, expand
+from ksmrun.experiment.load import refuse_no_command
+from ksmrun.experiment.placeholders import PATTERN as PLACEHOLDER
+from ksmrun.experiment.placeholders import PORT_MAX, Instance, expand
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import Ready
 from ksmrun.observe.sampler import with_children
 
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
 CONNECT_SECONDS = 0.5
 COMMAND_SECONDS = 10.0
 
@@ -47,6 +50,8 @@ def checker(ready: Ready, port: int | None) -> Callable[[Started], bool]:
             time.monotonic() - started.monotonic_seconds >= float(value)
         ),
     }
+    if ready.kind not in kinds:
+        raise KsmrunError(f"ready by {ready.kind!r} is not known", "start a new experiment")
     _refuse_bad(ready)
     check = kinds[ready.kind]
     if ready.kind == "stdout":
@@ -55,7 +60,21 @@ def checker(ready: Ready, port: int | None) -> Callable[[Started], bool]:
     return lambda started: check(expand(ready.value, started.instance, port), started)
 
 
+def port_number(ready: Ready) -> int | None:
+    """The one port of this host that it waits for; None where each copy has its own, or none."""
+    host, _, port = ready.value.rpartition(":")
+    is_here = ready.kind in ("tcp", "udp") and host in ("", *LOCAL)
+    return int(port) if is_here and port.isascii() and port.isdigit() else None
+
+
 def _refuse_bad(ready: Ready) -> None:
+    # UDP is looked for by the port alone, whatever the address.
+    port = ready.value.rpartition(":")[2] if ready.kind == "tcp" else ready.value
+    is_number = port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX
+    if ready.kind in ("tcp", "udp") and not (PLACEHOLDER.search(port) or is_number):
+        raise KsmrunError(f"--ready-{ready.kind}: {port!r} is no port", "give a number, or {port}")
+    if ready.kind == "cmd":
+        refuse_no_command("--ready-cmd", ready.value)
     if ready.kind == "stdout":
         try:
             re.compile(ready.value)
@@ -77,10 +96,6 @@ def _tcp(value: str, _started: Started) -> bool:
             return True
     except OSError:
         return False
-    except ValueError as error:
-        raise KsmrunError(
-            f"--ready-tcp: {value!r} is no port", "give PORT or HOST:PORT, as {port}"
-        ) from error
 
 
 def _udp(value: str, started: Started) -> bool:

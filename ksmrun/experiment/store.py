@@ -48,11 +48,40 @@ def load_plan(folder: Path) -> ExperimentPlan:
             Arm(arm["name"], tuple(arm["options"]), tuple(arm["launcher_options"]))
             for arm in plan["arms"]
         )
-        return ExperimentPlan(**plan)
-    except (KeyError, TypeError) as error:
+        found = ExperimentPlan(**plan)
+        _refuse_wrong_kinds(found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise KsmrunError(
             f"{folder / PLAN} is not a plan of this version ({error})", "start a new experiment"
         ) from error
+    return found
+
+
+def load_ksm(folder: Path) -> dict[str, Any]:
+    """How KSM was set when it began. Raises KsmrunError."""
+    host = _read(folder / PLAN).get("host")
+    ksm = host.get("ksm") if isinstance(host, dict) else None
+    return ksm if isinstance(ksm, dict) else {}
+
+
+def _refuse_wrong_kinds(plan: ExperimentPlan) -> None:
+    """Raises TypeError."""
+    options = [option for arm in plan.arms for option in (*arm.options, *arm.launcher_options)]
+    parts = [text for metric in plan.metrics for text in (metric.name, metric.kind, metric.value)]
+    texts = [*plan.command, *(arm.name for arm in plan.arms), *options, *parts]
+    texts += [plan.primary, plan.ready.kind, plan.ready.value]
+    texts += [text for text in (plan.load, plan.fleet_load) if text is not None]
+    texts += [text for pair in plan.tunables.items() for text in pair]
+    seconds = (plan.stagger_seconds, plan.warm_up_seconds, plan.settle_seconds_max)
+    numbers = (*seconds, plan.hold_seconds, plan.ready.timeout_seconds)
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or not all(isinstance(number, int | float) for number in numbers)
+        or not all(isinstance(number, int) for number in (plan.copies, plan.rounds))
+        or not plan.command
+        or not plan.arms
+    ):
+        raise TypeError("a text, a number, the command or the arms")
 
 
 def is_done(folder: Path, number: int, arm: str) -> bool:
@@ -79,10 +108,11 @@ def sample_stream(folder: Path, number: int, arm: str) -> Iterator[TextIO]:
     """Lines of JSON, on their way to disk at once."""
     file = result_file(folder, number, arm).with_suffix(".samples.jsonl")
     try:
-        with file.open("w", encoding="utf-8", buffering=1) as stream:
-            yield stream
+        stream = file.open("w", encoding="utf-8", buffering=1)
     except OSError as error:
         raise _cannot(file, error) from error
+    with stream:
+        yield stream
 
 
 def write_sample(stream: TextIO, sample: FleetSample) -> None:
@@ -101,7 +131,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise KsmrunError(
             f"{file}: {error.strerror}", "name the folder that `ksmrun ab --output` was given"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KsmrunError(f"{file} is damaged ({error})", "start a new experiment") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise KsmrunError(f"{file} is of another version", "use the ksmrun that wrote it")

@@ -1,4 +1,4 @@
-"""From the samples of one arm's hold to its metrics, and what is to be said of them. Pure."""
+"""From the samples of one arm's hold to its metrics. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from statistics import fmean
 
 from ksmrun.model.experiment import FleetSample
 
-# Of time in which some task waited for memory: so much is felt.
-PRESSURE_SHARE_MAX = 0.1
-HUGE_SHARE_MAX = 0.05
-MIB = 1 << 20
 MEANS = (
     *("pss_bytes", "pss_anonymous_bytes", "uss_bytes", "rss_bytes", "swap_bytes"),
     *("mem_available_bytes", "maps_max", "general_profit_bytes"),
@@ -49,54 +45,3 @@ def hold_metrics(samples: Sequence[FleetSample], page_bytes: int) -> dict[str, f
     if merged:
         metrics["merged_bytes"] = fmean(merged)
     return metrics
-
-
-def warnings(
-    samples: Sequence[FleetSample], *, settled: bool | None, settle_seconds_max: float
-) -> list[tuple[str, str]]:
-    """(what, what to do), of one arm in one round. samples: of all phases."""
-    found = []
-    if settled is False:
-        found.append(
-            (
-                f"merging had not settled after {settle_seconds_max:.0f} s",
-                "raise the scan rate (--ksm pages_to_scan=5000), or --settle-max",
-            )
-        )
-    hold = [sample for sample in samples if sample.phase == "hold"] or list(samples[-1:])
-    if not hold:
-        return found
-    first, last = hold[0], hold[-1]
-    if (last.swap_used_bytes or 0) > (samples[0].swap_used_bytes or 0) + MIB:
-        found.append(
-            (
-                "the host swapped, which hides memory from PSS",
-                "take fewer copies (-n), or switch swap off for the measurement",
-            )
-        )
-    metrics = hold_metrics(hold, 1)
-    if len(hold) > 1 and metrics.get("memory_pressure_share", 0.0) > PRESSURE_SHARE_MAX:
-        found.append(
-            (
-                f"tasks waited for memory {metrics['memory_pressure_share']:.0%} of the time",
-                "take fewer copies (-n)",
-            )
-        )
-    huge = next((each.huge_bytes for each in reversed(hold) if each.huge_bytes is not None), 0)
-    anonymous = metrics.get("pss_anonymous_bytes", 0.0)
-    if anonymous and huge / anonymous > HUGE_SHARE_MAX:
-        found.append(
-            (
-                f"{huge / anonymous:.0%} of the memory lies in huge pages, which KSM has to split",
-                "try an arm with --thp off",
-            )
-        )
-    if first.processes != last.processes:
-        found.append(
-            (
-                f"the number of processes changed while measuring, from {first.processes} to "
-                f"{last.processes}",
-                "measure when the fleet is quiet (--warm-up), or hold longer",
-            )
-        )
-    return found

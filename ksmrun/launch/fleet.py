@@ -99,12 +99,12 @@ class Fleet:
             code = running.process.poll()
             if code is not None:
                 raise KsmrunError(
-                    f"PID {running.process.pid} ended with {code}; its output ends: "
+                    f"PID {running.process.pid} {_end(code)}; its output ends: "
                     f"{_tail(running.log)}",
                     "start it by hand to see why"
                     if code
-                    else "where it goes to the background, give it the option that keeps it in the "
-                    "foreground",
+                    else "it has to run until it is stopped; if it goes to the background, give it "
+                    "the option that keeps it in the foreground",
                 )
 
     def tail(self, pid: int) -> str:
@@ -162,6 +162,13 @@ def _die_with_parent(parent: int) -> Callable[[], None]:
             os._exit(EXIT_OWN_FAILURE)
 
     return prepare
+
+
+def _end(code: int) -> str:
+    if code >= 0:
+        return f"ended with {code}"
+    names = {int(number): number.name for number in signal.Signals}
+    return f"was killed by {names.get(-code, f'signal {-code}')}"
 
 
 def _tail(log: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -28,15 +29,22 @@ def kept(work: Callable[[], int]) -> int:
     keeper = os.getpid()
     worker = os.fork()
     if worker == 0:
+        # SIGKILL for the keeper's whole group (timeout -s KILL) must leave one to tidy up.
+        os.setpgid(0, 0)
         prctl.set_pdeathsig(signal.SIGTERM)
+        # Who forks away below comes to the worker, and to the keeper where the worker is gone.
+        prctl.set_child_subreaper(True)
         # A terminal's Ctrl-C and a service manager's SIGTERM end it alike.
         for number in FORWARDED:
             signal.signal(number, signal.default_int_handler)
         if os.getppid() != keeper:
             os._exit(1)
-        os._exit(work())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in FORWARDED:
+        code = work()
+        # What a pipe has not been given yet would be lost by _exit().
+        sys.stdout.flush()
+        os._exit(code)
+    # A terminal sends Ctrl-C to this group only.
+    for number in (signal.SIGINT, *FORWARDED):
         signal.signal(number, lambda received, _frame: os.kill(worker, received))
     status = _wait(worker)
     _end_descendants()

@@ -64,7 +64,8 @@ class FleetSample:
     """The fleet and its host at one moment. Times are since the arm's start.
 
     What costs much is None in most samples; so is what this kernel does not count. Counters of the
-    host (ksm, cow_ksm, pressure, ksmd) count since boot.
+    host (ksm, cow_ksm, pressure, ksmd) count since boot. own: the user's metrics, the numbers that
+    came since the sample before; phase "after" has what the load printed at its end.
     """
 
     elapsed_seconds: float
@@ -91,6 +92,7 @@ class FleetSample:
     swap_bytes: int | None = None
     huge_bytes: int | None = None
     maps_max: int | None = None
+    own: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ksmrun.model import KsmrunError
 from ksmrun.report.load import Saved
-from ksmrun.report.plots import draw_memory, draw_rounds, svg
+from ksmrun.report.plots import (
+    colour_of,
+    draw_distribution,
+    draw_memory,
+    draw_rounds,
+    own_numbers,
+    svg,
+)
+from ksmrun.report.setting import commands, facts, maps
 from ksmrun.report.verdict import ArmVerdict
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -29,51 +35,38 @@ def write_html(
         raise KsmrunError("--html needs Jinja", "pip install 'ksmrun[ab]'") from error
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    names = [str(metric["name"]) for metric in saved.plan["metrics"]]
-    shown = [str(saved.plan["primary"]), *names, "maps_max"]
     text = template.render(
-        sentences=[verdict.sentence for verdict in verdicts],
-        memory=svg(draw_memory, saved),
-        rounds=[(name, svg(draw_rounds, saved, name)) for name in dict.fromkeys(shown)],
+        title=" · ".join(verdict.headline for verdict in verdicts),
+        verdicts=[
+            (each.headline, each.details.lstrip(",; "), colour_of(saved, each.arm))
+            for each in verdicts
+        ],
+        pictures=_pictures(saved),
+        maps=maps(saved),
         tables=tables,
         warnings=warnings,
-        facts=_facts(saved),
-        commands=_commands(saved.plan),
+        facts=facts(saved),
+        commands=commands(saved.plan),
     )
     try:
-        file.write_text(text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise KsmrunError(f"{file}: {error.strerror}", "name a file that can be written") from error
 
 
-def _facts(saved: Saved) -> list[tuple[str, str]]:
-    host, plan = saved.host, saved.plan
-    gib = int(host["mem_total_bytes"] or 0) / (1 << 30)
-    return [
-        ("copies", str(plan["copies"])),
-        ("whole rounds", f"{saved.round_count} of {plan['rounds']}"),
-        ("started", str(host["started"])),
-        ("kernel", str(host["kernel"])),
-        ("host", f"{host['cpus']} CPUs, {gib:.0f} GiB"),
-        ("huge pages", str(host["thp_enabled"])),
-        ("limit of maps", str(host["max_map_count"])),
-        (
-            "KSM for the experiment",
-            " ".join(f"{k}={v}" for k, v in plan["tunables"].items()) or "-",
-        ),
-        ("ksmrun", str(host["ksmrun"])),
+def _pictures(saved: Saved) -> list[tuple[str, str]]:
+    """(title, svg): memory, what decides, and the user's own metrics."""
+    primary = str(saved.plan["primary"])
+    pictures = [
+        ("Memory over time", svg(draw_memory, saved)),
+        (f"{primary}, round by round", svg(draw_rounds, saved, primary)),
     ]
-
-
-def _commands(plan: dict[str, Any]) -> list[tuple[str, str]]:
-    commands = [
-        (
-            f"arm {arm['name']}",
-            shlex.join(["ksmrun", "run", *arm["options"], "--", *plan["command"]]),
-        )
-        for arm in plan["arms"]
-    ]
-    for name in ("load", "fleet_load"):
-        if plan[name]:
-            commands.append((name.replace("_", " "), str(plan[name])))
-    return commands
+    for metric in saved.plan["metrics"]:
+        name = str(metric["name"])
+        if name != primary:
+            pictures.append((f"{name}, round by round", svg(draw_rounds, saved, name)))
+        numbers = {number for arm in saved.arms for number in own_numbers(saved, arm, name)}
+        # One number needs no picture.
+        if len(numbers) > 1:
+            pictures.append((f"{name}, distribution", svg(draw_distribution, saved, name)))
+    return pictures

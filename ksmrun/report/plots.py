@@ -19,7 +19,8 @@ MIB = 1 << 20
 COLOURS = ("#999999", "#2f8fdd", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 # Readable on both backgrounds.
 INK = "#7f7f7f"
-SIZE_INCHES = (5.6, 3.2)
+# Scaled to a phone's width the text stays readable.
+SIZE_INCHES = (4.6, 2.9)
 
 
 def figure(rows: int) -> Figure:
@@ -58,8 +59,10 @@ def draw_memory(axes: Axes, saved: Saved) -> None:
     """PSS of the fleet from the start, a line for each round of each arm."""
     for arm, colour in zip(saved.arms, _colours(len(saved.arms)), strict=True):
         label: str | None = arm
-        for number in range(1, int(saved.plan["rounds"]) + 1):
-            samples = [s for s in samples_of(saved, number, arm) if s.get("pss_bytes") is not None]
+        for turn in samples_of(saved, arm):
+            samples = [s for s in turn if s.get("pss_bytes") is not None]
+            # What comes after the hold is the load's end.
+            samples = [s for s in samples if s.get("phase") != "after"]
             if not samples:
                 continue
             axes.plot(
@@ -72,7 +75,7 @@ def draw_memory(axes: Axes, saved: Saved) -> None:
             )
             label = None
     axes.set_xlabel("seconds since the start")
-    axes.set_ylabel("memory of the fleet (PSS), MiB")
+    axes.set_ylabel("PSS of the fleet, MiB")
     axes.set_ylim(bottom=0)
     _finish(axes)
 
@@ -92,7 +95,7 @@ def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
         zip(saved.arms, _colours(len(saved.arms)), strict=True)
     ):
         found = [each[metric] / scale for each in saved.rounds[arm] if metric in each]
-        axes.scatter([position] * len(found), found, color=colour, zorder=2, label=arm)
+        axes.scatter([position] * len(found), found, color=colour, zorder=2)
     axes.set_xticks(list(positions), saved.arms)
     axes.margins(x=0.3)
     if unit:
@@ -102,12 +105,41 @@ def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
     _finish(axes)
 
 
+def draw_distribution(axes: Axes, saved: Saved, name: str) -> None:
+    """Of all numbers of all rounds the share that is at or below each: tails stay visible."""
+    for arm, colour in zip(saved.arms, _colours(len(saved.arms)), strict=True):
+        numbers = own_numbers(saved, arm, name)
+        if numbers:
+            axes.ecdf(numbers, color=colour, linewidth=1.6, label=f"{arm} ({len(numbers)})")
+    axes.set_xlabel(name)
+    axes.set_ylabel("share at or below")
+    _finish(axes)
+
+
+def own_numbers(saved: Saved, arm: str, name: str) -> list[float]:
+    """All that the user's metric gave while measuring."""
+    samples = [sample for turn in samples_of(saved, arm) for sample in turn]
+    found = []
+    for sample in samples:
+        own = sample.get("own")
+        if isinstance(own, dict):
+            found += [number for number in own.get(name, ()) if isinstance(number, int | float)]
+    return found
+
+
+def colour_of(saved: Saved, arm: str) -> str:
+    """The arm's colour in every picture."""
+    return _colours(len(saved.arms))[saved.arms.index(arm)]
+
+
 def _colours(count: int) -> Sequence[str]:
     return [COLOURS[index % len(COLOURS)] for index in range(count)]
 
 
 def _finish(axes: Axes) -> None:
-    axes.legend(frameon=False, labelcolor=INK)
+    # Where the axis names the arms nothing is labelled.
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, labelcolor=INK)
     axes.tick_params(colors=INK)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)

@@ -8,7 +8,10 @@ from dataclasses import replace
 from ksmrun.report.load import Saved
 
 # What has to be equal for rounds to be of one kind.
-SAME = ("command", "copies", "arms", "load", "fleet_load", "metrics", "primary", "hold_seconds")
+SAME = (
+    *("command", "copies", "arms", "load", "fleet_load", "metrics", "primary", "tunables"),
+    *("stagger_seconds", "warm_up_seconds", "hold_seconds"),
+)
 
 
 def differing(experiments: Sequence[Saved]) -> tuple[str, ...]:
@@ -29,7 +32,8 @@ def pooled(experiments: Sequence[Saved]) -> Saved:
         for arm in first.arms
     }
     results = tuple(result for saved in experiments for result in saved.results)
-    return replace(first, rounds=rounds, results=results)
+    parts = tuple(experiments) if len(experiments) > 1 else ()
+    return replace(first, rounds=rounds, results=results, pooled_from=parts)
 
 
 def _plain(value: object, name: str) -> object:

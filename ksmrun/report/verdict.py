@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from ksmrun.model import KsmrunError
 from ksmrun.report.load import Saved
+from ksmrun.report.setting import scan_rate
 from ksmrun.report.statistics import ROUNDS_MIN, Difference, compare, corrected
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -14,12 +16,20 @@ GIB, MIB = 1 << 30, 1 << 20
 
 @dataclass(frozen=True)
 class ArmVerdict:
-    """differences: the primary metric first. sentence: what to tell others."""
+    """differences: the primary metric first. headline: its difference; details: how certain, when,
+    what for, and the other figures that were asked for.
+    """
 
     arm: str
     base: str
     differences: tuple[Difference, ...]
-    sentence: str
+    headline: str
+    details: str
+
+    @property
+    def sentence(self) -> str:
+        """What to tell others."""
+        return self.headline + self.details
 
 
 def judge(saved: Saved) -> tuple[ArmVerdict, ...]:
@@ -43,30 +53,49 @@ def _judge(saved: Saved, base: str, arm: str) -> ArmVerdict:
         )
     first = found.pop(primary)
     differences = corrected(first, list(found.values()))
-    return ArmVerdict(arm, base, differences, _sentence(saved, arm, differences))
+    return ArmVerdict(
+        arm, base, differences, _headline(arm, first), _details(saved, arm, differences)
+    )
 
 
-def _sentence(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
+def _headline(arm: str, primary: Difference) -> str:
+    if primary.metric.endswith("_bytes"):
+        return _saved(arm, primary)
+    return f"{arm} changes {primary.metric} by {primary.mean:+.3g} ({_share(primary)})"
+
+
+def _details(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
     primary = differences[0]
     others = {each.metric: each for each in differences[1:]}
-    if primary.metric.endswith("_bytes"):
-        text = _saved(arm, primary)
-    else:
-        text = f"{arm} changes {primary.metric} by {primary.mean:+.3g} ({_share(primary)})"
+    text = ""
     if primary.rounds < ROUNDS_MIN:
         text += f", from {primary.rounds} rounds, which is too few to be certain"
     elif not primary.is_certain:
         text += ", which may be chance"
     settle, ksmd = others.get("settle_seconds"), others.get("ksmd_cpu_seconds")
     if settle is not None and settle.arm_mean > 0:
+        rates = dict.fromkeys(scan_rate(host) for host in saved.hosts)
         text += f", after {settle.arm_mean:.0f} s"
+        if len(rates) == 1 and None not in rates:
+            text += f" of scanning {next(iter(rates))}"
     if ksmd is not None:
         text += f", for {ksmd.arm_mean:.1f} s of ksmd's CPU"
+    ideal = _share_of_ideal(saved, arm)
+    if ideal is not None:
+        text += f"; {ideal:.0%} of what could merge has merged"
     own = [each for each in differences[1:] if each.metric in _own_names(saved)]
     for each in own:
         change = f"changed by {_share(each)}" if each.is_certain else "unchanged"
         text += f"; {each.metric} {change}"
     return text
+
+
+def _share_of_ideal(saved: Saved, arm: str) -> float | None:
+    """None where no estimate was made."""
+    rounds = [each for each in saved.rounds[arm] if each.get("mergeable_bytes", 0) > 0]
+    if not rounds:
+        return None
+    return fmean([each["merged_bytes"] / each["mergeable_bytes"] for each in rounds])
 
 
 def _own_names(saved: Saved) -> set[str]:

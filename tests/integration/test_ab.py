@@ -9,25 +9,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from .conftest import tunables, value
+from .conftest import tunables, value, wait_until
+from .experiments import EQUAL, READY, Ab, ab, command, folder, marked, python
 
-Ab = Callable[..., subprocess.CompletedProcess[str]]
-FAST = (
-    "--stagger=0.05",
-    "--hold=1",
-    "--ksm",
-    "pages_to_scan=1000000",
-    "--ksm",
-    "sleep_millisecs=0",
-)
-EQUAL = "import random, time; random.seed(1); data = random.randbytes(8 << 20); "
-READY = "print('ready', flush=True); time.sleep(1000)"
+__all__ = ["ab", "command", "folder"]
+
 SERVES_TCP = """
 import socket, sys
 server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -38,53 +30,6 @@ SERVES_UDP = (
     "import socket, sys, time; s = socket.socket(type=socket.SOCK_DGRAM);"
     "s.bind(('127.0.0.1', int(sys.argv[1]))); time.sleep(1000)"
 )
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "results"
-
-
-@pytest.fixture
-def command(ksmrun: str, folder: Path) -> list[str]:
-    return [ksmrun, "ab", *FAST, f"--output={folder}"]
-
-
-@pytest.fixture
-def ab(command: list[str], tmp_path: Path) -> Ab:
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")}
-        return subprocess.run(
-            [*command, *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-
-    return run
-
-
-def python(code: str, *arguments: str) -> list[str]:
-    return ["--", sys.executable, "-c", code, *arguments]
-
-
-def marked(mark: str) -> list[psutil.Process]:
-    """The processes of a fleet that has this word in its command line."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if mark in words and "ab" not in words:
-            found.append(process)
-    return found
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_what_merging_saves(ab: Ab, folder: Path, ksmrun: str) -> None:
@@ -107,7 +52,11 @@ def test_what_merging_saves(ab: Ab, folder: Path, ksmrun: str) -> None:
     metrics = {each["metric"]: each for each in verdict["differences"]}
     assert metrics["settle_seconds"]["base_mean"] == 0
     assert metrics["ksmd_cpu_seconds"]["arm_mean"] > 0
-    assert not found["warnings"]
+    ((what, _),) = found["warnings"]
+    assert "started 0.05 s apart" in what
+    assert found["scan_rate"] == ["1000000 pages at a time without a rest"]
+    assert {each["arm"] for each in found["maps"]} == {"off", "on"}
+    assert "KSM scans: 1000000 pages at a time" in done.stdout
     for file in (folder / "rounds").glob("*.jsonl"):
         samples = [json.loads(line) for line in file.read_text().splitlines()]
         assert {"before", "starting", "hold"} <= {each["phase"] for each in samples}
@@ -164,6 +113,9 @@ def test_load_and_metrics(ab: Ab, folder: Path) -> None:
     (first, *_) = (folder / "rounds").glob("*.json")
     metrics = json.loads(first.read_text())["metrics"]
     assert metrics["p99"] == 70
+    lines = first.with_suffix(".samples.jsonl").read_text().splitlines()
+    numbers = [json.loads(line)["own"].get("cpus") for line in lines]
+    assert [os.cpu_count()] in numbers
     assert metrics["cpus"] == os.cpu_count()
     assert "p99" in done.stdout
 
@@ -183,6 +135,16 @@ def test_load_and_metrics(ab: Ab, folder: Path) -> None:
         (["--ready-stdout=(", "--", "true"], "is no regular expression"),
         (["--ready-after=0", "--metric=x", "--", "true"], "is no NAME=VALUE"),
         (["--ready-after=0", "--metric=x=(a)", "--", "true"], "reads a load's output"),
+        (["--ready-after=0", "--hold=nan", "--", "true"], "--hold=nan is no time"),
+        (["--ready-after=-1", "--", "true"], "--ready-after=-1 is no time"),
+        (["--ready-after=0", "--load='", "--", "true"], "--load: No closing quotation"),
+        (["--ready-after=0", "--fleet-load=", "--", "true"], "--fleet-load is empty"),
+        (["--ready-after=0", "--load=true {x}", "--", "true"], "placeholder {x} is not known"),
+        (["--ready-after=0", "--load=true", "--metric=x=a", "--", "true"], "has no group"),
+        (["--ready-after=0", "--metric-cmd=x=echo {x}", "--", "true"], "placeholder {x} is not"),
+        (["--ready-udp=x", "--", "true"], "--ready-udp: 'x' is no port"),
+        (["--ready-tcp=70000", "--", "true"], "'70000' is no port"),
+        (["--ready-cmd=", "--", "true"], "--ready-cmd is empty"),
         (["--ready-after=0", "--ksm=nope=1", "--", "sleep", "99"], "nope"),
         (["--ready-after=0", "--ksm=run", "--", "true"], "is not NAME=VALUE"),
         (["--ready-after=0", "--", "/nonexistent/program"], "ended with 127"),
@@ -207,7 +169,10 @@ def test_a_port_in_use(ab: Ab) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         done = ab("-n2", "--ready-tcp={port}", *python(SERVES_TCP, f"{{port:{port - 1}}}"))
-    assert f"port {port} is in use by PID {os.getpid()}" in done.stderr
+        assert f"port {port} is in use by PID {os.getpid()}" in done.stderr
+        # One port for all, without a placeholder.
+        done = ab("-n2", f"--ready-tcp={port}", "--", "sleep", "99")
+        assert f"port {port} is in use by PID {os.getpid()}" in done.stderr
 
 
 # Each copy has a child that has left its group and session.
@@ -256,6 +221,40 @@ def test_killed(running: tuple[psutil.Process, str], victim: str, tmp_path: Path
     wait_until(lambda: not list((tmp_path / "scratch").iterdir()))
 
 
+def test_all_of_the_group_killed(running: tuple[psutil.Process, str]) -> None:
+    """As `timeout -s KILL` does."""
+    keeper, mark = running
+    (worker,) = keeper.children()
+    os.killpg(keeper.pid, signal.SIGKILL)
+    wait_until(lambda: not marked(mark))
+    wait_until(lambda: value("run") == "0" and not worker.is_running())
+
+
+# The child's child is left to whoever adopts it.
+FORKS_AWAY = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(1000)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_what_forks_away(ab: Ab, folder: Path) -> None:
+    """It belongs to the fleet, and does not live on into the next turn."""
+    mark = f"{1_000_000 + os.getpid() % 1000}.{time.monotonic_ns()}"
+    done = ab("-n2", "--rounds=2", "--ready-stdout=ready", *python(FORKS_AWAY + READY, mark))
+    assert done.returncode == 0, done.stderr
+    files = sorted((folder / "rounds").glob("*.jsonl"))
+    assert len(files) == 4
+    for file in files:
+        samples = [json.loads(line) for line in file.read_text().splitlines()]
+        assert {each["processes"] for each in samples if each["phase"] == "hold"} == {4}
+    assert not marked(mark)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_ended_from_outside(running: tuple[psutil.Process, str], number: signal.Signals) -> None:
     keeper, mark = running
@@ -287,6 +286,13 @@ def test_going_on(ab: Ab, folder: Path, ksmrun: str, tmp_path: Path) -> None:
     report = subprocess.run([ksmrun, "report", folder], capture_output=True, text=True, check=False)
     assert report.returncode == 1
     assert "no whole round" in report.stderr
+    other = subprocess.run(
+        [ksmrun, "ab", "--resume", folder, "--rounds=3"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "--resume takes all from its folder, not --rounds" in other.stderr
     again = subprocess.run(
         [ksmrun, "ab", "--resume", folder],
         env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +13,9 @@ from hypothesis import strategies as st
 
 from ksmrun.experiment.order import turns
 from ksmrun.experiment.placeholders import Instance, expand, first_port
+from ksmrun.experiment.store import create, load_plan
 from ksmrun.model import KsmrunError
+from ksmrun.model.experiment import Arm, ExperimentPlan, Ready
 
 COPY = Instance(3, "on", "/tmp/x")
 
@@ -64,3 +69,35 @@ def test_turns_are_fair(arms: int, rounds: int) -> None:
     whole = turns(names, 2 * arms)
     for place in (0, -1):
         assert set(Counter(order[place] for order in whole).values()) == {2}
+
+
+ODD: list[dict[str, Any]] = [
+    {"copies": "x"},
+    {"rounds": 1.5},
+    {"command": None},
+    {"command": []},
+    {"command": [5]},
+    {"arms": []},
+    {"arms": [{"name": 5, "options": [], "launcher_options": []}]},
+    {"arms": [{"name": "a"}]},
+    {"tunables": 5},
+    {"load": 7},
+    {"hold_seconds": "long"},
+    {"ready": {"kind": 1, "value": 2, "timeout_seconds": 3}},
+    {"metrics": [{}]},
+    {"more": 1},
+]
+
+
+@pytest.mark.parametrize("change", ODD, ids=str)
+def test_plans_that_are_odd(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Nobody writes them, but disks and editors do."""
+    arms = (Arm("a", ()), Arm("b", ()))
+    plan = ExperimentPlan(("x",), 2, 1, arms, Ready("after", "1", 1.0))
+    create(tmp_path, plan, {})
+    assert load_plan(tmp_path) == plan
+    file = tmp_path / "experiment.json"
+    data = json.loads(file.read_text())
+    file.write_text(json.dumps({**data, "plan": {**data["plan"], **change}}))
+    with pytest.raises(KsmrunError, match="is not a plan of this version"):
+        load_plan(tmp_path)

@@ -18,7 +18,8 @@ import pytest
 from ksmrun.commands.report import report
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
-from ksmrun.report.load import load
+from ksmrun.report.load import load, samples_of
+from ksmrun.report.pool import pooled
 from ksmrun.report.verdict import judge
 
 MIB = 1 << 20
@@ -62,7 +63,12 @@ def save(tmp_path: Path) -> Save:
                 file = folder / f"rounds/{number:03d}-{arm}.json"
                 file.write_text(json.dumps({"schema": SCHEMA, **asdict(result)}))
                 samples = [
-                    {"elapsed_seconds": float(second), "pss_bytes": size * second / 9}
+                    {
+                        "elapsed_seconds": float(second),
+                        "phase": "hold",
+                        "pss_bytes": size * second / 9,
+                        "own": {"p99": [source.expovariate(1 / 20)]},
+                    }
                     for second in range(10)
                 ]
                 lines = "".join(json.dumps(sample) + "\n" for sample in samples)
@@ -134,7 +140,12 @@ def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixt
     found = Resources()
     found.feed(text)
     assert found.fetched == []
-    assert {"svg", "table", "h1"} <= found.tags
+    assert {"svg", "table", "h1", "meter"} <= found.tags
+    assert "p99, distribution" in text
+    assert "at most 80 of 65530 (0.1%)" in text
+    # The line that repeats it.
+    assert "ksmrun ab --copies=8 --rounds=6 --arm=off=--merge=off --arm=on= " in text
+    assert "--stagger=1.3 -- ./server --port" in text
     assert not found.tags & {"script", "img", "iframe", "i", "b"}
     assert "&lt;script&gt;" in text
     assert "prefers-color-scheme: dark" in text
@@ -191,3 +202,51 @@ def test_what_cannot_be_read(save: Save, tmp_path: Path) -> None:
         load(folder)
     with pytest.raises(KsmrunError, match="cannot be written"):
         report([save("fine")], png=tmp_path / "no/folder.png")
+
+
+def test_what_is_odd(save: Save) -> None:
+    """Whole JSON, but not what it should be: said so, whatever it is."""
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("experiment.json", {"plan": {}}),
+        ("experiment.json", {"plan": []}),
+        ("experiment.json", {"host": {}}),
+        ("rounds/001-on.json", {"metrics": {"pss_bytes": "x"}}),
+        ("rounds/001-on.json", {"metrics": {"pss_bytes": float("nan")}}),
+        ("rounds/001-on.json", {"metrics": 5}),
+        ("rounds/001-on.json", {"round": "x"}),
+        ("rounds/001-on.json", {"warnings": [1]}),
+    ]
+    for number, (name, change) in enumerate(changes):
+        file = save(f"odd-{number}") / name
+        file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+        with pytest.raises(KsmrunError, match="missing or odd"):
+            report([file.parents[name.count("/")]])
+    folder = save("no-dictionary")
+    (folder / "experiment.json").write_bytes(b"\xff\xfe[")
+    with pytest.raises(KsmrunError, match="is damaged"):
+        load(folder)
+
+
+def test_rate_and_ideal_are_said(save: Save) -> None:
+    folder = save()
+    file = folder / "experiment.json"
+    data = json.loads(file.read_text())
+    data["host"]["ksm"] = {"pages_to_scan": 5000, "sleep_millisecs": 20, "advisor_mode": "none"}
+    file.write_text(json.dumps(data))
+    for result in (folder / "rounds").glob("*-on.json"):
+        data = json.loads(result.read_text())
+        data["metrics"] |= {"merged_bytes": 97.0, "mergeable_bytes": 100.0}
+        result.write_text(json.dumps(data))
+    (verdict,) = judge(load(folder))
+    assert ", after 38 s of scanning 5000 pages each 20 ms, for 0.6 s" in verdict.sentence
+    assert "; 97% of what could merge has merged; p99 unchanged" in verdict.sentence
+
+
+def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:
+    one, two = save("one", rounds=2), save("two", rounds=2)
+    file = two / "experiment.json"
+    file.write_text(file.read_text().replace("6.18.0 <b>", "6.12.0"))
+    page = tmp_path / "a.html"
+    report([one, two], html=page)
+    assert "6.18.0 &lt;b&gt;; 6.12.0" in page.read_text()
+    assert len(samples_of(pooled([load(one), load(two)]), "on")) == 4

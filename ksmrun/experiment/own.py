@@ -1,0 +1,142 @@
+"""The user's own metrics: numbers in the load's output, and what commands print."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from ksmrun.experiment.load import refuse_no_command
+from ksmrun.experiment.placeholders import Instance, expand
+from ksmrun.model import KsmrunError
+from ksmrun.model.experiment import Metric
+
+COMMAND_SECONDS = 30.0
+# A command may take this share of the time, at most once a second.
+COMMAND_SHARE_MAX = 0.1
+
+
+class OwnMetrics:
+    """Read from when the object is made: what was printed before (while settling) is left out."""
+
+    def __init__(
+        self, metrics: Sequence[Metric], logs: Sequence[Path], first: Instance, port: int | None
+    ) -> None:
+        self._metrics = metrics
+        self._offsets = {log: log.stat().st_size for log in logs}
+        self._first, self._port = first, port
+        self._next_command = 0.0
+        self._found: dict[str, list[float]] = {metric.name: [] for metric in metrics}
+
+    def sample(self, *, is_last: bool = False) -> dict[str, tuple[float, ...]]:
+        """The numbers that came since the last call. is_last: ends in the midst of lines count.
+
+        Raises KsmrunError for what is no number.
+        """
+        texts = [self._new_text(log, is_last=is_last) for log in self._offsets]
+        now = time.monotonic()
+        # A command may ask the load, which has ended by the last time.
+        is_due = not is_last and now >= self._next_command
+        found = {}
+        for metric in self._metrics:
+            if metric.kind == "command":
+                numbers = [self._ask(metric)] if is_due else []
+            else:
+                numbers = [
+                    _number(metric, match[1])
+                    for text in texts
+                    for match in re.finditer(metric.value, text, re.MULTILINE)
+                ]
+            if numbers:
+                found[metric.name] = tuple(numbers)
+                self._found[metric.name] += numbers
+        if is_due:
+            took = time.monotonic() - now
+            self._next_command = now + max(1.0, took / COMMAND_SHARE_MAX)
+        return found
+
+    def totals(self) -> dict[str, float]:
+        """The mean of each over the hold. Raises KsmrunError for one that nobody printed.
+
+        Of a load's output the last number of each log counts: loads print sums at their end.
+        """
+        return {metric.name: self._total(metric) for metric in self._metrics}
+
+    def _total(self, metric: Metric) -> float:
+        if metric.kind == "command":
+            return fmean(self._found[metric.name])
+        numbers = []
+        for log in self._offsets:
+            text = log.read_bytes().decode("utf-8", "replace")
+            found = list(re.finditer(metric.value, text, re.MULTILINE))
+            if found:
+                numbers.append(_number(metric, found[-1][1]))
+        if not numbers:
+            raise KsmrunError(
+                f"the metric {metric.name} is nowhere in the load's output: {metric.value}",
+                "start the load by hand and look at what it prints",
+            )
+        return fmean(numbers)
+
+    def _new_text(self, log: Path, *, is_last: bool) -> str:
+        with log.open("rb") as file:
+            file.seek(self._offsets[log])
+            data = file.read()
+        if not is_last:
+            data = data[: data.rfind(b"\n") + 1]
+        self._offsets[log] += len(data)
+        return data.decode("utf-8", "replace")
+
+    def _ask(self, metric: Metric) -> float:
+        words = [expand(word, self._first, self._port) for word in shlex.split(metric.value)]
+        try:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=COMMAND_SECONDS,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise KsmrunError(f"--metric-cmd {metric.name}: {error}", "run it by hand") from error
+        return _number(metric, done.stdout.strip())
+
+
+def check_metric(metric: Metric, first: Instance, port: int | None) -> None:
+    """Raises KsmrunError for what could not be read at the end."""
+    if metric.kind == "command":
+        refuse_no_command(f"--metric-cmd {metric.name}", metric.value)
+        expand(metric.value, first, port)
+        return
+    try:
+        groups = re.compile(metric.value).groups
+    except re.error as error:
+        raise KsmrunError(
+            f"--metric {metric.name}: {metric.value!r} is no regular expression: {error}", "mend it"
+        ) from error
+    if groups < 1:
+        raise KsmrunError(
+            f"--metric {metric.name}: {metric.value!r} has no group",
+            "put the number in parentheses, as in 'p99: ([0-9.]+)'",
+        )
+
+
+def _number(metric: Metric, text: str | None) -> float:
+    try:
+        number = float(text or "")
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise KsmrunError(
+            f"the metric {metric.name} is no number: {text!r}",
+            "let the first group of the regular expression hold just the number, or the command "
+            "print nothing else",
+        )
+    return number

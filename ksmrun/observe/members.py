@@ -1,0 +1,65 @@
+"""Which processes a fleet consists of, and which of them ended or were started anew meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ksmrun.facts.text import read_text
+from ksmrun.observe.sampler import with_children
+
+# Of the largest one's memory. Smaller ones are helpers, which may come and go.
+MEMORY_SHARE_MIN = 0.1
+
+
+@dataclass(frozen=True)
+class Member:
+    """One process. image: where its code and its stack begin, which an exec places anew."""
+
+    pid: int
+    started_ticks: int
+    name: str
+    image: tuple[int, int]
+
+
+def members(pids: Sequence[int]) -> dict[int, Member]:
+    """These processes and all below them, by PID."""
+    return {pid: member for pid, (member, _) in _read(pids).items()}
+
+
+def main_members(pids: Sequence[int]) -> dict[int, Member]:
+    """Those of them that hold memory worth speaking of."""
+    found = _read(pids)
+    most = max((rss_pages for _, rss_pages in found.values()), default=0)
+    return {pid: member for pid, (member, rss) in found.items() if rss >= most * MEMORY_SHARE_MIN}
+
+
+def lost(before: Mapping[int, Member], after: Mapping[int, Member]) -> list[tuple[Member, bool]]:
+    """Those that are not there any more as they were, and whether another came for it. Pure."""
+    known = set(before.values())
+    new = [member.name for member in after.values() if member not in known]
+    found = []
+    for member in before.values():
+        if after.get(member.pid) == member:
+            continue
+        is_replaced = member.name in new or member.pid in after
+        if member.name in new:
+            new.remove(member.name)
+        found.append((member, is_replaced))
+    return found
+
+
+def _read(pids: Sequence[int]) -> dict[int, tuple[Member, int]]:
+    """With the resident pages of each."""
+    found = {}
+    for pid in with_children(pids):
+        text = read_text(Path(f"/proc/{pid}/stat"))
+        if text is None:
+            continue
+        # proc_pid_stat(5), counted from the field after the name, which may hold anything.
+        name, _, rest = text.partition("(")[2].rpartition(")")
+        fields = rest.split()
+        member = Member(pid, int(fields[19]), name, (int(fields[23]), int(fields[25])))
+        found[pid] = (member, int(fields[21]))
+    return found

@@ -1,0 +1,36 @@
+"""What else on the host KSM works for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ksmrun.facts.process import read_ksm_stat
+from ksmrun.facts.text import read_text
+
+
+@dataclass(frozen=True)
+class Other:
+    """A process. scanned_pages: those that ksmd keeps a note of, merged or not."""
+
+    pid: int
+    name: str
+    scanned_pages: int
+
+
+def others(ours: Collection[int]) -> list[Other]:
+    """All but ours, the greatest first; what this user may not look at is left out."""
+    found = []
+    for pid in set(psutil.pids()) - set(ours):
+        folder = Path(f"/proc/{pid}")
+        try:
+            ksm_stat = read_ksm_stat(folder)
+        except OSError:
+            continue
+        scanned = max(ksm_stat.rmap_items or 0, ksm_stat.merging_pages or 0)
+        if scanned:
+            found.append(Other(pid, (read_text(folder / "comm") or "?").strip(), scanned))
+    return sorted(found, key=lambda each: (-each.scanned_pages, each.pid))

@@ -1,0 +1,73 @@
+"""What readers of a result have to know: of single turns, and of all rounds together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import fmean, stdev
+
+from ksmrun.report.load import Saved
+
+Note = tuple[str, str]
+# Standard deviation of the primary metric between rounds, of the base arm's mean.
+NOISE_SHARE_MAX = 0.05
+# Between the round that merges least and the one that merges most, of the latter.
+VARYING_SHARE_MAX = 0.2
+ROUNDS_MIN = 3
+# Copies that start in one second can have the same seeds (time() in seconds).
+STAGGER_SECONDS_MIN = 1.0
+MIB = 1 << 20
+
+
+def warnings(saved: Saved) -> list[Note]:
+    """(what, what to do), each kind once."""
+    return [*_of_turns(saved), *_of_rounds(saved)]
+
+
+def _of_turns(saved: Saved) -> list[Note]:
+    """The figures differ from turn to turn, what to do does not: the last turn speaks for all."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for result in saved.results:
+        for what, todo in result["warnings"]:
+            found.setdefault((str(result["arm"]), todo), []).append(what)
+    return [
+        (f"{arm}: {texts[-1]}" + (f" (in {len(texts)} turns)" if len(texts) > 1 else ""), todo)
+        for (arm, todo), texts in found.items()
+    ]
+
+
+def _of_rounds(saved: Saved) -> Iterator[Note]:
+    plan = saved.plan
+    if plan["stagger_seconds"] < STAGGER_SECONDS_MIN and plan["copies"] > 1:
+        yield (
+            f"copies were started {plan['stagger_seconds']:g} s apart, and those of one second can "
+            "share seeds that real ones would not",
+            "--stagger 1.3",
+        )
+    primary = str(plan["primary"])
+    base = fmean([each.get(primary, 0.0) for each in saved.rounds[saved.arms[0]]])
+    for arm in saved.arms:
+        values = _values(saved, arm, primary)
+        if len(values) >= ROUNDS_MIN and stdev(values) > abs(base) * NOISE_SHARE_MAX:
+            yield (
+                f"{arm}: {primary} is noisy, from {_text(primary, min(values))} to "
+                f"{_text(primary, max(values))} in {len(values)} rounds",
+                "keep the host quiet, hold longer (--hold, --warm-up), or take more rounds",
+            )
+        merged = _values(saved, arm, "merged_bytes")
+        spread = max(merged, default=0.0) - min(merged, default=0.0)
+        if spread > max(MIB, max(merged, default=0.0) * VARYING_SHARE_MAX):
+            yield (
+                f"{arm}: what merges differs from round to round, from {min(merged) / MIB:.0f} to "
+                f"{max(merged) / MIB:.0f} MiB: start seeds that are equal in some rounds only, or "
+                "other work",
+                "let each round load the same; give the program a fixed seed, or look at an arm "
+                "with --layout=shared",
+            )
+
+
+def _values(saved: Saved, arm: str, metric: str) -> list[float]:
+    return [each[metric] for each in saved.rounds[arm] if metric in each]
+
+
+def _text(metric: str, value: float) -> str:
+    return f"{value / MIB:.0f} MiB" if metric.endswith("_bytes") else f"{value:.4g}"

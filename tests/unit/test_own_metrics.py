@@ -1,0 +1,86 @@
+"""The user's own metrics: each number once, from the load's output and from commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ksmrun.experiment.own import OwnMetrics, check_metric
+from ksmrun.experiment.placeholders import Instance
+from ksmrun.model import KsmrunError
+from ksmrun.model.experiment import Metric
+
+FIRST = Instance(0, "on", "/tmp")
+P99 = Metric("p99", "output", r"^p99: (\S+)")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    file = tmp_path / "log"
+    file.write_text("p99: 1\n")
+    return file
+
+
+def test_output(log: Path) -> None:
+    own = OwnMetrics([P99], [log], FIRST, None)
+    assert own.sample() == {}
+    with log.open("a") as file:
+        file.write("p99: 2\nnothing\np99: 3\np99: 1")
+        file.flush()
+        assert own.sample() == {"p99": (2.0, 3.0)}
+        file.write("7")
+    # A line counts when it is whole, or the load has ended.
+    assert own.sample() == {}
+    assert own.sample(is_last=True) == {"p99": (17.0,)}
+    assert own.totals() == {"p99": 17.0}
+
+
+def test_several_logs(log: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"p99: 4\n\xff\n")
+    own = OwnMetrics([P99], [log, other], FIRST, None)
+    assert own.totals() == {"p99": 2.5}
+
+
+def test_command(tmp_path: Path) -> None:
+    file = tmp_path / "number"
+    file.write_text("5\n")
+    own = OwnMetrics([Metric("n", "command", f"cat {tmp_path}/{{arm}}")], [], FIRST, None)
+    with pytest.raises(KsmrunError, match=r"--metric-cmd n: .*cat"):
+        own.sample()
+    (tmp_path / "on").write_text(" 6\n")
+    assert own.sample() == {"n": (6.0,)}
+    # Not twice in a second, and not when the load has ended.
+    assert own.sample() == {}
+    assert own.sample(is_last=True) == {}
+    assert own.totals() == {"n": 6.0}
+
+
+@pytest.mark.parametrize("text", ["x", "nan", "inf", "1,5"])
+def test_no_number(log: Path, text: str) -> None:
+    log.write_text(f"p99: {text}\n")
+    with pytest.raises(KsmrunError, match="is no number"):
+        OwnMetrics([P99], [log], FIRST, None).totals()
+
+
+def test_nowhere(log: Path) -> None:
+    log.write_text("")
+    with pytest.raises(KsmrunError, match="nowhere in the load's output"):
+        OwnMetrics([P99], [log], FIRST, None).totals()
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        (Metric("a", "output", "("), "no regular expression"),
+        (Metric("a", "output", "p99: .*"), "has no group"),
+        (Metric("a", "command", "'"), "No closing quotation"),
+        (Metric("a", "command", " "), "is empty"),
+        (Metric("a", "command", "echo {nope}"), "is not known"),
+        (Metric("a", "command", "echo {port}"), "no first port"),
+    ],
+)
+def test_refused_before_the_start(metric: Metric, said: str) -> None:
+    with pytest.raises(KsmrunError, match=said):
+        check_metric(metric, FIRST, None)
