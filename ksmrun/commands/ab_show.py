@@ -15,7 +15,7 @@ def announce(plan: ExperimentPlan, folder: Path) -> None:
     minutes = expected_seconds(plan) / 60
     names = ", ".join(each.name for each in plan.arms)
     say(
-        f"{plan.rounds} rounds of {len(plan.arms)} arms ({names}), {plan.copies} copies each: at "
+        f"{plan.rounds} round{'s' * (plan.rounds > 1)} of {len(plan.arms)} arms ({names}), {plan.copies} copies each: at "
         f"least {minutes:.1f} minutes, and each time until all are ready and merging has settled; "
         f"results go to {folder}"
     )

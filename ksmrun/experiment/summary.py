@@ -21,7 +21,10 @@ RATES = {
     "memory_pressure_share": "memory_pressure_seconds",
     "cpu_pressure_share": "cpu_pressure_seconds",
 }
-HOLD_METRICS = (*MEANS, *RATES, "merged_bytes", "settle_seconds", "ksmd_cpu_seconds")
+HOLD_METRICS = (
+    *(*MEANS, *RATES),
+    *("merged_bytes", "mergeable_bytes", "settle_seconds", "ksmd_cpu_seconds"),
+)
 
 
 def hold_metrics(samples: Sequence[FleetSample], page_bytes: int) -> dict[str, float]:

@@ -28,11 +28,15 @@ from ksmrun.launch.fleet import Fleet
 from ksmrun.launch.orphans import no_orphans
 from ksmrun.model import KsmrunError, Sample
 from ksmrun.model.experiment import Arm, ArmResult, ExperimentPlan, FleetSample
+from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.members import Member, lost, main_members, members
 from ksmrun.observe.others import Other, others
 from ksmrun.observe.processes import read_process
 from ksmrun.observe.sampler import with_children
 from ksmrun.observe.settle import has_settled, settle_progress
+
+# Pages that have changed after so long are not counted on.
+VOLATILE_AFTER_SECONDS = 1.0
 
 
 def take_turn(
@@ -66,6 +70,7 @@ def take_turn(
         metrics = _hold(turn, own)
         seen = _seen(turn, arm, strangers, were)
         ended_early = _ended_early(load)
+        metrics |= _mergeable(turn.pids, metrics.get("merged_bytes", 0.0))
         load.fleet.stop()
         # Copies may end with their load.
         turn.sample("after", costly=True, own=lambda: own.sample(is_last=True))
@@ -97,6 +102,22 @@ def _hold(turn: Running, own: OwnMetrics) -> dict[str, float]:
     turn.wait("hold", turn.plan.hold_seconds, own=own.sample)
     turn.tick("hold", costly=True, own=own.sample)
     return hold_metrics(turn.samples[begin:], page_bytes())
+
+
+def _mergeable(pids: Sequence[int], merged_bytes: float) -> dict[str, float]:
+    """What has merged, and what is left that could: pages that do not change. Nothing where this
+    user may not read the fleet's memory (yama), as the measurement does not hang on it.
+    """
+    try:
+        found = look_at_pages(
+            with_children(pids), layout=False, volatile_after_seconds=VOLATILE_AFTER_SECONDS
+        )
+    except KsmrunError:
+        return {}
+    if not found.processes or found.unread:
+        return {}
+    left_pages = found.frames - found.kept_plain
+    return {"mergeable_bytes": merged_bytes + left_pages * found.page_bytes}
 
 
 def _seen(turn: Running, arm: Arm, strangers: Sequence[Other], were: dict[int, Member]) -> Seen:

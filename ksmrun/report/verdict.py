@@ -69,7 +69,8 @@ def _details(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
     others = {each.metric: each for each in differences[1:]}
     text = ""
     if primary.rounds < ROUNDS_MIN:
-        text += f", from {primary.rounds} rounds, which is too few to be certain"
+        rounds = "1 round" if primary.rounds == 1 else f"{primary.rounds} rounds"
+        text += f", from {rounds}, which is too few to be certain"
     elif not primary.is_certain:
         text += ", which may be chance"
     settle, ksmd = others.get("settle_seconds"), others.get("ksmd_cpu_seconds")

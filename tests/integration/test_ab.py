@@ -52,6 +52,11 @@ def test_what_merging_saves(ab: Ab, folder: Path, ksmrun: str) -> None:
     metrics = {each["metric"]: each for each in verdict["differences"]}
     assert metrics["settle_seconds"]["base_mean"] == 0
     assert metrics["ksmd_cpu_seconds"]["arm_mean"] > 0
+    # Told by the contents of the pages: two of three copies could merge, and nearly all did.
+    could = metrics["mergeable_bytes"]
+    assert 0.9 < could["base_mean"] / (2 * (8 << 20)) < 1.3
+    assert 0.9 < metrics["merged_bytes"]["arm_mean"] / could["arm_mean"] <= 1
+    assert "of what could merge has merged" in done.stdout
     ((what, _),) = found["warnings"]
     assert "started 0.05 s apart" in what
     assert found["scan_rate"] == ["1000000 pages at a time without a rest"]
