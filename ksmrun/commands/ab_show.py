@@ -14,8 +14,9 @@ def announce(plan: ExperimentPlan, folder: Path) -> None:
     """What will be done, before anything starts."""
     minutes = expected_seconds(plan) / 60
     names = ", ".join(each.name for each in plan.arms)
+    rounds = "1 round" if plan.rounds == 1 else f"{plan.rounds} rounds"
     say(
-        f"{plan.rounds} round{'s' * (plan.rounds > 1)} of {len(plan.arms)} arms ({names}), {plan.copies} copies each: at "
+        f"{rounds} of {len(plan.arms)} arms ({names}), {plan.copies} copies each: at "
         f"least {minutes:.1f} minutes, and each time until all are ready and merging has settled; "
         f"results go to {folder}"
     )

@@ -30,8 +30,8 @@ class Shown:
 class WatchCollector(Collector):
     """Shows the last sample that it was given; before the first nothing."""
 
-    def __init__(self, *, by_pid: bool) -> None:
-        self.by_pid = by_pid
+    def __init__(self) -> None:
+        self.by_pid = False
         self.shown: Shown | None = None
 
     def collect(self) -> Iterator[Metric]:

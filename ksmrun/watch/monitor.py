@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ksmrun.host.peaks import peaks_file, remember_all
-from ksmrun.model import MapPeak
+from ksmrun.model import KsmrunError, MapPeak
 from ksmrun.model.watch import WatchState
 from ksmrun.watch.act import Actor
 from ksmrun.watch.book import AlertBook
@@ -47,7 +47,8 @@ def watch(load: Callable[[], Config]) -> None:
 class _Monitor:
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._show = Show(config)
+        self._show = Show()
+        self._show.set_up(config)
         self._scanner = Scanner(config)
         self._actor = Actor(config)
         self._book = AlertBook()
@@ -72,19 +73,14 @@ class _Monitor:
 
     def reload(self, load: Callable[[], Config]) -> None:
         """A wrong file changes nothing, and is told of."""
-        from ksmrun.model import KsmrunError
-
         notify(reloading())
         try:
             config = load()
-            if (config.listen, config.textfile) != (self._config.listen, self._config.textfile):
-                self._show.close()
-                self._show = Show(config)
+            self._show.set_up(config)
         except KsmrunError as error:
             self._actor.say("error", f"not reloaded: {error}")
         else:
             self._config = self._scanner.config = self._actor.config = config
-            self._show.by_pid(config.by_pid)
             self._actor.say("info", "reloaded")
         notify("READY=1")
 

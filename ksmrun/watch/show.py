@@ -23,47 +23,60 @@ SERVER_STOP_SECONDS = 1.0
 
 
 class Show:
-    """Needs prometheus-client where something is to be shown. Raises KsmrunError."""
+    """Shows nothing until it is told where."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self) -> None:
         self._file: Path | None = None
         self._server: tuple[WSGIServer, Thread] | None = None
-        self._collector: WatchCollector | None = None
-        if config.listen is None and config.textfile is None:
-            return
-        self._registry, self._collector = _registry(by_pid=config.by_pid)
-        if config.textfile is not None:
-            self._file = _checked(Path(config.textfile)) / FILE_NAME
-        if config.address is not None:
-            self._server = _serve(config.address, self._registry)
+        self._address: tuple[str, int] | None = None
+        self._metrics: tuple[CollectorRegistry, WatchCollector] | None = None
+
+    def set_up(self, config: Config) -> None:
+        """From now on there. Raises KsmrunError, and all stays as it was: where prometheus-client
+        is missing, the address is taken, or the folder cannot be written.
+        """
+        metrics = self._metrics
+        if metrics is None and (config.listen or config.textfile):
+            metrics = _registry()
+        file = None if config.textfile is None else _checked(Path(config.textfile)) / FILE_NAME
+        address, server = config.address, self._server
+        if address != self._address:
+            server = None if address is None or metrics is None else _serve(address, metrics[0])
+            self._stop()
+        if self._file is not None and file != self._file:
+            self._file.unlink(missing_ok=True)
+        self._metrics, self._file = metrics, file
+        self._address, self._server = address, server
+        if metrics is not None:
+            metrics[1].by_pid = config.by_pid
 
     def show(self, state: WatchState, book: AlertBook) -> None:
         """From now on this sample. A full disk leaves the last file as it was."""
-        if self._collector is None:
+        if self._metrics is None:
             return
         from ksmrun.watch.metrics import Shown
 
-        self._collector.shown = Shown(state, book.standing, dict(book.raised_total), time.time())
+        registry, collector = self._metrics
+        collector.shown = Shown(state, book.standing, dict(book.raised_total), time.time())
         if self._file is not None:
-            _write(self._file, self._registry)
-
-    def by_pid(self, wanted: bool) -> None:
-        """Whether each process has its own line."""
-        if self._collector is not None:
-            self._collector.by_pid = wanted
+            _write(self._file, registry)
 
     def close(self) -> None:
         """The file goes: an old one would look like a monitor at work."""
+        self._stop()
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+    def _stop(self) -> None:
         if self._server is not None:
             server, thread = self._server
             server.shutdown()
             server.server_close()
             thread.join(SERVER_STOP_SECONDS)
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)
+            self._server = None
 
 
-def _registry(*, by_pid: bool) -> tuple[CollectorRegistry, WatchCollector]:
+def _registry() -> tuple[CollectorRegistry, WatchCollector]:
     try:
         from prometheus_client import CollectorRegistry
     except ImportError as error:
@@ -72,7 +85,7 @@ def _registry(*, by_pid: bool) -> tuple[CollectorRegistry, WatchCollector]:
         ) from error
     from ksmrun.watch.metrics import WatchCollector
 
-    registry, collector = CollectorRegistry(), WatchCollector(by_pid=by_pid)
+    registry, collector = CollectorRegistry(), WatchCollector()
     registry.register(collector)
     return registry, collector
 
