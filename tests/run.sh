@@ -23,6 +23,8 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
 packages="$packages crun containerd docker.io catatonit tini dumb-init skopeo docker-compose tmux uidmap"
 # For tests/systemd.
 packages="$packages systemd-container mmdebstrap"
+# For examples/monitoring; promtool comes with it.
+packages="$packages prometheus"
 # For the kernels that tests/kernels/patched.py builds.
 [ -z "$full" ] || packages="$packages flex bison bc libelf-dev make xz-utils"
 # For the long runs of tests/suites.

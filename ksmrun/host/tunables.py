@@ -265,8 +265,8 @@ def _explain(path: str, value: str, error: int, root: Path) -> tuple[str, str]:
         )
     if error == errno.EROFS:
         return (
-            f"/{path} is read-only here, as in most containers",
-            "change KSM on the host: it is one for all containers",
+            f"/{path} is read-only here, as in most containers and sandboxed units",
+            f"change it on the host, which is one for all; in a unit, ReadWritePaths=/{path}",
         )
     if error in (errno.EACCES, errno.EPERM):
         return f"/{path} can be written by root only", "run this as root"

@@ -45,7 +45,9 @@ class HostState:
     @property
     def merged_bytes(self) -> int:
         """What would come back if everything were unmerged."""
-        return ((self.pages_sharing or 0) + (self.zero_pages or 0)) * self.page_bytes
+        # The kernel's count of zero pages was seen to end below zero.
+        pages = (self.pages_sharing or 0) + (self.zero_pages or 0)
+        return max(pages, 0) * self.page_bytes
 
 
 @dataclass(frozen=True)

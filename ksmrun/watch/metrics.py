@@ -88,7 +88,7 @@ class WatchCollector(Collector):
             lambda them: most(each.maps.maps for each in them if each.maps),
         )
         yield family(
-            "map_headroom_ratio_min",
+            "map_headroom_min_ratio",
             "Free share of vm.max_map_count of the process that has the least.",
             lambda them: headroom(them, limit),
         )
@@ -132,7 +132,7 @@ def _of_host(host: HostState) -> Iterator[Metric]:
             host.profit_bytes,
         ),
         ("memory_available_bytes", "MemAvailable of the host.", host.mem_available_bytes),
-        ("max_map_count", "vm.max_map_count.", host.max_map_count),
+        ("maps_limit", "vm.max_map_count.", host.max_map_count),
     )
     for name, text, value in gauges:
         if value is not None:

@@ -282,7 +282,7 @@ def test_metrics(monitor: Begin, start: Start, tmp_path: Path) -> None:
     begun = monitor(f"--listen=127.0.0.1:{number}", f"--textfile={folder}", "--by-pid")
     wait_until(lambda: shows(number, f'pid="{process.pid}"'), SECONDS)
     text = scrape(number)
-    assert "ksmrun_alerts_raised_total{kind=" in text and "ksmrun_max_map_count 65530.0" in text
+    assert "ksmrun_alerts_raised_total{kind=" in text and "ksmrun_maps_limit 65530.0" in text
     wait_until(lambda: (folder / "ksmrun.prom").exists(), SECONDS)
     assert f'pid="{process.pid}"' in (folder / "ksmrun.prom").read_text()
     begun.process.terminate()

@@ -22,7 +22,8 @@ def packages(root: Path) -> Path:
     wanted = python_version(root)
     if wanted == "{}.{}".format(*sys.version_info[:2]):
         return Path(sysconfig.get_path("purelib"))
-    wants = [line for line in requires("ksmrun") or [] if "extra" not in line]
+    lines = requires("ksmrun") or []
+    wants = [line for line in lines if "extra" not in line or 'extra == "monitor"' in line]
     names = [re.split(r"[^\w.-]", line)[0] for line in wants]
     pinned = [f"{name}=={version(name)}" for name in sorted(names) if name != OWN]
     folder = CACHE / "-".join(["python", wanted, *pinned])

@@ -1,0 +1,180 @@
+"""The unit that `ksmrun monitor --print-unit` prints, as it is but for what each test says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .boot import Guest
+from .conftest import USER, USUAL
+from .look import wait_until
+from .units import installed, show
+
+UNIT = "ksmrun-monitor.service"
+READ = """
+import urllib.request
+print(urllib.request.urlopen("http://127.0.0.1:9739/metrics", timeout=5).read().decode())
+"""
+# A user's, and it merges. Shared mappings of their own never join.
+MAPS = 3000
+FLEET = f"""[Service]
+Type=notify
+NotifyAccess=all
+User=user{USER}
+ExecStart=/usr/local/libexec/ksmrun/ksmrun-exec -- python3 -c "import mmap, subprocess, time; \\
+    maps = [mmap.mmap(-1, 4096) for _ in range({MAPS})]; \\
+    subprocess.run(['systemd-notify', '--ready']); time.sleep(1000)"
+"""
+LIMIT = Path("/proc/sys/vm/max_map_count")
+
+
+@pytest.fixture(params=USUAL, ids=[f"systemd{version}" for version in USUAL])
+def host(request: pytest.FixtureRequest, guests: Callable[[int], Guest]) -> Iterator[Guest]:
+    """With a user's process that merges."""
+    guest = guests(request.param)
+    with installed(guest, {"fleet.service": FLEET}):
+        guest.run("systemctl", "start", "fleet")
+        yield guest
+
+
+@contextmanager
+def monitored(guest: Guest, options: str, service: str = "") -> Iterator[None]:
+    """With a configuration of its own, and a drop-in."""
+    unit = guest.run("ksmrun", "monitor", "--print-unit").stdout
+    drop_in = {f"{UNIT}.d/test.conf": f"[Service]\n{service}"} if service else {}
+    configure(guest, options)
+    # Of a test before, it would be read as well.
+    guest.run("journalctl", "--rotate", "--vacuum-time=1s")
+    with installed(guest, {UNIT: unit, **drop_in}):
+        yield
+
+
+def configure(guest: Guest, options: str) -> None:
+    file = guest.root / "etc/ksmrun/config.toml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"[monitor]\n{options}\n")
+
+
+def metrics(guest: Guest) -> str:
+    return guest.run("python3", "-c", READ).stdout
+
+
+def journal(guest: Guest) -> str:
+    return guest.run("journalctl", "--no-pager", "--output=cat", f"--unit={UNIT}").stdout
+
+
+def state(guest: Guest) -> tuple[str, str, str]:
+    names = ("ActiveState", "Result", "NRestarts")
+    active, result, restarts = (show(guest, UNIT, name) for name in names)
+    return active, result, restarts
+
+
+def test_watches_reloads_and_stops(host: Guest) -> None:
+    # A stop that takes longer is a failure for systemd, and so here.
+    with monitored(host, "interval_seconds = 0.3", "TimeoutStopSec=1s\n"):
+        host.run("systemctl", "start", UNIT)
+        assert state(host) == ("active", "success", "0")
+        # Exposure in tenths, of 100; what is left is what it needs.
+        host.run("systemd-analyze", "security", "--threshold=22", UNIT)
+        wait_until(lambda: "1 processes" in show(host, UNIT, "StatusText"), "it has looked")
+        assert show(host, UNIT, "WatchdogUSec") == "1min"
+        # Of another user: PSS needs ptrace access, the rest files of mode 0400.
+        labels = '{command="python3",container="",unit="fleet.service"}'
+        text = metrics(host)
+        assert f"ksmrun_processes{labels} 1.0\n" in text
+        maps, pss = (
+            float(line.split()[-1])
+            for name in ("ksmrun_maps_max", "ksmrun_pss_bytes")
+            for line in text.splitlines()
+            if line.startswith(name + labels)
+        )
+        assert maps > MAPS
+        assert pss > 1 << 20
+        assert "ksmrun_unreadable_processes 0.0\n" in text
+
+        main = show(host, UNIT, "MainPID")
+        by_pid = f'pid="{show(host, "fleet.service", "MainPID")}"'
+        assert by_pid not in text
+        configure(host, "interval_seconds = 0.3\nby_pid = true")
+        host.run("systemctl", "reload", UNIT)
+        wait_until(lambda: "info: reloaded" in journal(host), "the reload is told of")
+        assert by_pid in metrics(host)
+        configure(host, "interval_seconds = 0.3\nby_pid = 7")
+        host.run("systemctl", "reload", UNIT)
+        told = "error: not reloaded: /etc/ksmrun/config.toml: by_pid = 7 is no bool"
+        wait_until(lambda: told in journal(host), "the wrong file is told of")
+        assert by_pid in metrics(host)
+        assert show(host, UNIT, "MainPID") == main
+
+        host.run("systemctl", "stop", UNIT)
+        assert state(host) == ("inactive", "success", "0")
+        assert "Traceback" not in journal(host)
+
+
+def test_restarts(host: Guest) -> None:
+    """Killed or hanging, it comes back; with a wrong configuration it does not try on and on."""
+    quick = "RestartSec=100ms\nWatchdogSec=1s\nTimeoutAbortSec=100ms\n"
+    for_ever = "[Unit]\nStartLimitIntervalSec=0\n"
+    with monitored(host, "interval_seconds = 0.2", quick + for_ever):
+        host.run("systemctl", "start", UNIT)
+        fed = show(host, UNIT, "WatchdogTimestampMonotonic")
+        wait_until(
+            lambda: show(host, UNIT, "WatchdogTimestampMonotonic") != fed, "the watchdog is fed"
+        )
+        host.run("systemctl", "kill", "--signal=KILL", UNIT)
+        wait_until(lambda: state(host) == ("active", "success", "1"), "it is back")
+        host.run("systemctl", "kill", "--signal=STOP", UNIT)
+        wait_until(lambda: state(host) == ("active", "success", "2"), "it is back from hanging")
+        assert "Watchdog timeout" in journal(host)
+        configure(host, "interval_seconds = 0")
+        host.run("systemctl", "kill", "--signal=KILL", UNIT)
+        wait_until(lambda: state(host)[:2] == ("failed", "exit-code"), "it is left alone")
+        assert "interval_seconds = 0 is out of range; from 0.1 to 3600" in journal(host)
+
+
+@pytest.fixture
+def limit(host: Guest) -> Iterator[int]:
+    """The host's, which guests share; put back afterwards. Meanwhile the guest may write it, as
+    a host's systemd may: ReadWritePaths= leaves read-only what is so outside of the unit.
+    """
+    before = int(LIMIT.read_text())
+    host.run("mount", "-o", "remount,bind,rw", "/proc/sys")
+    yield before
+    host.run("mount", "-o", "remount,bind,ro", "/proc/sys")
+    if int(LIMIT.read_text()) != before:
+        LIMIT.write_text(str(before))
+
+
+def test_what_is_documented_lets_it_write(host: Guest, limit: int) -> None:
+    """A higher map limit and a file for node_exporter: shut off, but for one line in a drop-in."""
+    # By one, so that others on this host do not feel it.
+    share = 1 - MAPS / limit
+    raising = f"interval_seconds = 0.3\nraise_map_count_to = {limit + 1}\nmap_reserve = {share}"
+    options = f'{raising}\ntextfile = "/var/lib/textfile"'
+    host.run("mkdir", "-p", "/var/lib/textfile")
+    with monitored(host, raising):
+        host.run("systemctl", "start", UNIT)
+        wait_until(lambda: f"{LIMIT} is read-only" in journal(host), "it is refused")
+        assert f"in a unit, ReadWritePaths={LIMIT}" in journal(host)
+        assert int(LIMIT.read_text()) == limit
+        configure(host, options)
+        host.run("systemctl", "reload", UNIT)
+        told = "not reloaded: cannot write to /var/lib/textfile: Read-only file system"
+        wait_until(lambda: told in journal(host), "it is refused")
+        assert "ksmrun_alerts" in metrics(host)
+    with monitored(host, options, f"ReadWritePaths={LIMIT} /var/lib/textfile\n"):
+        host.run("systemctl", "start", UNIT)
+        raised = f"vm.max_map_count: {limit} -> {limit + 1}"
+        wait_until(lambda: raised in journal(host), "it is raised")
+        assert int(LIMIT.read_text()) == limit + 1
+        record = host.root / "var/lib/ksmrun/host.json"
+        (change,) = json.loads(record.read_text())["changes"]
+        assert (change["path"], change["before"]) == (str(LIMIT).lstrip("/"), str(limit))
+        shown = host.run("cat", "/var/lib/textfile/ksmrun.prom", user=USER).stdout
+        assert 'ksmrun_alerts{kind="map-headroom"} 1.0' in shown
+    assert not list((host.root / "var/lib/textfile").iterdir())
+    record.unlink()
