@@ -39,7 +39,8 @@ def parse(texts: Sequence[str]) -> tuple[Arm, ...]:
 
 def planned(arm: Arm, command: Sequence[str]) -> Arm:
     """The arm with the launcher's options. Raises KsmrunError with what `ksmrun run` says."""
-    line = [sys.executable, "-m", "ksmrun", "run", "--dry-run", *arm.options, "--", *command]
+    # -P: whatever is named ksmrun in the working directory is not ours.
+    line = [sys.executable, "-P", "-m", "ksmrun", "run", "--dry-run", *arm.options, "--", *command]
     done = subprocess.run(
         line,
         stdin=subprocess.DEVNULL,

@@ -27,7 +27,7 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
     record_file = (folder or state_folder()) / f"{PREFIX}{os.getpid()}.json"
     # Killing the group of the measurer (Ctrl-C, timeout) must not reach the guardian.
     guardian = subprocess.Popen(
-        [sys.executable, "-m", "ksmrun.host.borrow", record_file],
+        [sys.executable, "-P", "-m", "ksmrun.host.borrow", record_file],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
