@@ -88,7 +88,7 @@ end
 
 local server = assert(socket.bind("127.0.0.1", port, 256))
 local sockets, users, partial = {server}, {}, {}
-print("ready " .. port)
+io.write("ready " .. port .. "\n")
 io.flush()
 
 local function leave(client)

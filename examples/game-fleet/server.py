@@ -135,7 +135,9 @@ def main() -> None:
     server = socket.create_server(("127.0.0.1", int(port)), backlog=256)
     selector = selectors.DefaultSelector()
     selector.register(server, selectors.EVENT_READ)
-    print("ready", port, flush=True)
+    # In one write: all servers of a group write to one file.
+    sys.stdout.write(f"ready {port}\n")
+    sys.stdout.flush()
     while True:
         for key, _ in selector.select():
             if key.data is None:
