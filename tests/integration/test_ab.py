@@ -125,6 +125,17 @@ def test_load_and_metrics(ab: Ab, folder: Path) -> None:
     assert "p99" in done.stdout
 
 
+def test_a_folder_that_is_named_as_we_are(
+    ab: Ab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python looks into the working directory first: a source tree, or something of another's."""
+    (tmp_path / "ksmrun").mkdir()
+    (tmp_path / "ksmrun/__init__.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    done = ab("-n1", "--rounds=1", "--ready-after=0", "--", "sleep", "99")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

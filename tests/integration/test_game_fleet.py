@@ -1,0 +1,37 @@
+"""The example of game servers, made small: real servers, users who play, and memory that merges."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "game-fleet" / "run.sh"
+USERS, SERVERS = 240, 8
+
+
+def test_idle_and_with_users(tmp_path: Path) -> None:
+    """The whole size has 256 servers; of 8 in two languages less can go, with users still less."""
+    command = ["sh", str(SCRIPT), "--size", "small", "--users", "0", "--users", str(USERS)]
+    command += ["--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    for users, least_plain, least_shared in ((0, 0.3, 0.6), (USERS, 0.2, 0.3)):
+        arms = {arm: metrics(tmp_path / f"users-{users}", arm) for arm in ("off", "on", "shared")}
+        saved = {arm: 1 - arms[arm]["pss_bytes"] / arms["off"]["pss_bytes"] for arm in arms}
+        assert saved["on"] > least_plain
+        assert saved["shared"] > max(least_shared, saved["on"])
+        if users:
+            # Each asks once in four seconds, at random.
+            assert all(arm["throughput"] > users / 4 / 3 for arm in arms.values())
+    assert (tmp_path / "table.md").read_text() == done.stdout
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+def metrics(folder: Path, arm: str) -> dict[str, float]:
+    """Of the first round."""
+    result = json.loads((folder / "rounds" / f"001-{arm}.json").read_text())
+    found: dict[str, float] = result["metrics"]
+    assert not [what for what, _todo in result["warnings"] if "load" in what]
+    return found
