@@ -17,7 +17,7 @@ from ksmrun.commands.output import say
 from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 
 # Each module of ksmrun.commands has register(app). In the order of the help.
-COMMANDS = ("run", "check", "ps", "explain", "ab", "report", "host", "wrap", "layout")
+COMMANDS = ("run", "check", "ps", "top", "explain", "ab", "report", "host", "wrap", "layout")
 
 
 def run_app(arguments: list[str]) -> int:

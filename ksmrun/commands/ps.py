@@ -87,7 +87,7 @@ def _print_json(found: ProcessList, by: By, sort: Sort, *, one_line: bool) -> No
 def process_fields(process: ProcessKsm, max_map_count: int | None) -> dict[str, Any]:
     """All that is known of it, flat."""
     fields = asdict(process)
-    headroom = Group("", (process,)).headroom_maps(max_map_count)
+    headroom = Group(process.pid, "", (process,)).headroom_maps(max_map_count)
     return {**fields.pop("identity"), **fields, "headroom_maps": headroom}
 
 

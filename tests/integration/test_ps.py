@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from ksmrun.facts.maps import count_maps
 from ksmrun.observe import processes as observed
 from ksmrun.observe.processes import ProcessWatch
 
-from .conftest import Run, wait_until
+from .conftest import Run, Start, wait_until
 
 # Neighbouring maps of different protection stay apart.
 MANY_MAPS = """
@@ -25,25 +25,6 @@ maps = [mmap.mmap(-1, 4096, prot=1 + 2 * (number % 2)) for number in range(600)]
 print("ready", flush=True)
 input()
 """
-Start = Callable[..., subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def start(launcher: str) -> Iterator[Start]:
-    """Starts a program merged, or as the prefix says; all end with the test."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def begin(*command: str, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        line = [*prefix, *([] if prefix else [launcher, "--quiet", "--"]), *command]
-        started.append(
-            subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        )
-        return started[-1]
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.wait()
 
 
 def rows(run: Run, *options: str) -> dict[str, list[int]]:
