@@ -186,7 +186,9 @@ def tmux(ksmrun: str) -> Iterator[Tmux]:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     # The shell stays, so that what is left behind is seen.
-    shell = f"env NO_COLOR=1 COLUMNS={WIDTH} LINES={HEIGHT} {ksmrun} top --interval 0.5 --sort name; echo code $?; exec cat"
+    variables = f"NO_COLOR=1 COLUMNS={WIDTH} LINES={HEIGHT}"
+    command = f"env {variables} {ksmrun} top --interval 0.5 --sort name"
+    shell = f"{command}; echo code $?; exec cat"
     call("new-session", "-d", "-x", str(WIDTH), "-y", str(HEIGHT), shell)
     yield call
     call("kill-server")
