@@ -17,7 +17,10 @@ from ksmrun.commands.output import say
 from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 
 # Each module of ksmrun.commands has register(app). In the order of the help.
-COMMANDS = ("run", "check", "estimate", "monitor", "ps", "ab", "report", "host", "wrap", "layout")
+COMMANDS = (
+    *("run", "check", "estimate", "ps", "top", "explain", "monitor"),
+    *("ab", "report", "host", "wrap", "layout"),
+)
 
 
 def run_app(arguments: list[str]) -> int:

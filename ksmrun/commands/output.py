@@ -59,7 +59,7 @@ def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:
         )
     for row in rows:
         # Text, not markup: a command line may hold brackets. Undecodable bytes become visible.
-        table.add_row(*(Text(_printable(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
 
 
@@ -85,6 +85,7 @@ def sudo_line(arguments: list[str]) -> str:
     return shlex.join(["sudo", own_program(), *arguments])
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """One line, without what would steer a terminal, and encodable."""
     clean = "".join(c if c.isprintable() else "?" for c in text)
     return clean.encode("utf-8", "replace").decode("utf-8")

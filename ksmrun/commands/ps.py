@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ksmrun.commands.output import count, mib, print_json, print_table, sudo_line
+from ksmrun.commands.output import count, mib, print_json, print_table, printable, sudo_line
 from ksmrun.facts.host import read_host
 from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
 from ksmrun.observe.groups import By, Group, Sort, group, sort_groups
@@ -87,7 +87,7 @@ def _print_json(found: ProcessList, by: By, sort: Sort, *, one_line: bool) -> No
 def process_fields(process: ProcessKsm, max_map_count: int | None) -> dict[str, Any]:
     """All that is known of it, flat."""
     fields = asdict(process)
-    headroom = Group("", (process,)).headroom_maps(max_map_count)
+    headroom = Group(process.pid, "", (process,)).headroom_maps(max_map_count)
     return {**fields.pop("identity"), **fields, "headroom_maps": headroom}
 
 
@@ -159,7 +159,7 @@ def _stopped(found: ProcessList) -> list[str]:
         sweeper = process.sweeper
         if sweeper is None or sweeper.state in ("starting", "at-work"):
             continue
-        name = f"PID {process.pid} ({process.command})"
+        name = f"PID {process.pid} ({printable(process.command)})"
         limit = fitting_limit(sweeper, found.max_map_count)
         if sweeper.state == "stopped-at-map-limit" and limit is not None:
             lines.append(

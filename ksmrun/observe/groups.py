@@ -36,8 +36,12 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True)
 class Group:
-    """Processes under one name. Sums run over those whose figure is known; None: of none."""
+    """Processes under one name. Sums run over those whose figure is known; None: of none.
 
+    key: what tells it from others, also later.
+    """
+
+    key: object
     name: str
     processes: tuple[ProcessKsm, ...]
 
@@ -85,7 +89,7 @@ class Group:
 
 # What tells two groups apart, and what they are called.
 KEYS: dict[By, Callable[[Identity], tuple[object, str]]] = {
-    By.PROCESS: lambda who: (who.pid, str(who.pid)),
+    By.PROCESS: lambda who: ((who.pid, who.start_ticks), str(who.pid)),
     By.UNIT: lambda who: (who.unit, who.unit or "(no unit)"),
     By.CONTAINER: lambda who: ((who.engine, who.container_id), container_label(who)),
     By.USER: lambda who: (who.uid, who.user or "(unknown)"),
@@ -100,7 +104,18 @@ def group(processes: Iterable[ProcessKsm], by: By) -> list[Group]:
     for process in processes:
         key, name = KEYS[by](process.identity)
         found.setdefault(key, (name, []))[1].append(process)
-    return [Group(name, tuple(members)) for name, members in found.values()]
+    return [Group(key, name, tuple(members)) for key, (name, members) in found.items()]
+
+
+def matching(processes: Iterable[ProcessKsm], text: str) -> list[ProcessKsm]:
+    """Those that have the text in what they are called by, in small or capital letters."""
+    wanted = text.casefold()
+    return [process for process in processes if wanted in _words(process.identity).casefold()]
+
+
+def _words(who: Identity) -> str:
+    words = (who.pid, who.command, who.user, who.unit, container_label(who), who.executable)
+    return "\n".join(str(word) for word in words if word)
 
 
 def container_label(who: Identity) -> str:

@@ -43,11 +43,7 @@ class ProcessWatch:
     """
 
     def __init__(self) -> None:
-        if not Path("/proc/self/ksm_stat").exists():
-            raise KsmrunError(
-                "/proc/PID/ksm_stat is not there: a kernel before 6.1 or without KSM, or no /proc",
-                "look at /sys/kernel/mm/ksm with `ksmrun host show`",
-            )
+        require_counters()
         self._known: dict[int, ProcessKsm] = {}
         self._others: set[int] = set()
         self._unreadable: set[int] = set()
@@ -99,6 +95,15 @@ class ProcessWatch:
                     self._known[pid] = process
 
 
+def require_counters() -> None:
+    """Raises KsmrunError where this kernel tells nothing of processes."""
+    if not Path("/proc/self/ksm_stat").exists():
+        raise KsmrunError(
+            "/proc/PID/ksm_stat is not there: a kernel before 6.1 or without KSM, or no /proc",
+            "look at /sys/kernel/mm/ksm with `ksmrun host show`",
+        )
+
+
 def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
     """One process; None where it does not merge. Raises OSError: it ended, or is somebody else's.
 
@@ -130,7 +135,9 @@ def read_again(before: ProcessKsm) -> ProcessKsm | None:
         if read_stat(folder).start_ticks != before.identity.start_ticks:
             return None
         ksm_stat = read_ksm_stat(folder)
-        if ksm_stat.merge_any is not None and ksm_stat.enabled_by is None:
+        # A zombie's file is empty.
+        is_gone = ksm_stat.rmap_items is None
+        if is_gone or (ksm_stat.merge_any is not None and ksm_stat.enabled_by is None):
             return None
         return replace(
             before,

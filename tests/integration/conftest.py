@@ -21,6 +21,7 @@ from ksmrun.host.borrow import borrowed
 
 See = Callable[..., dict[str, Any]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., subprocess.Popen[bytes]]
 KSM = Path("/sys/kernel/mm/ksm")
 SOURCES = Path(__file__).parent / "programs"
 FASTEST = {"run": "1", "sleep_millisecs": "0", "pages_to_scan": "1000000"}
@@ -241,3 +242,21 @@ def run(ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     yield start
     start("host", "restore", "--force")
+
+
+@pytest.fixture
+def start(launcher: str) -> Iterator[Start]:
+    """Starts a program merged, or as the prefix says; all end with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(*command: str, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        line = [*prefix, *([] if prefix else [launcher, "--quiet", "--"]), *command]
+        started.append(
+            subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        )
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()

@@ -86,7 +86,7 @@ def test_version_is_quick_and_all_commands_have_examples(run: Run) -> None:
     code = "import sys, ksmrun.__main__ as m; sys.argv = ['ksmrun', '--version']; m.main(); "
     code += "assert 'typer' not in sys.modules and 'psutil' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-    for command in ([], ["run"], ["check"], ["ps"], ["host"]):
+    for command in ([], ["run"], ["check"], ["ps"], ["explain"], ["host"]):
         assert "Example: " in run(*command, "--help").stdout, command
     for name in ("on", "off", "unmerge", "set", "restore", "show"):
         assert "Example: " in run("host", name, "--help").stdout, name

@@ -1,0 +1,100 @@
+"""`ksmrun top`: what merges, live."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.output import own_program, print_json
+from ksmrun.commands.ps import process_fields, unseen
+from ksmrun.commands.top_frame import View, header, lines, status
+from ksmrun.facts.host import read_host
+from ksmrun.model import KsmrunError
+from ksmrun.observe.groups import By, Sort
+from ksmrun.observe.live import HostWatch
+from ksmrun.observe.processes import ProcessWatch
+
+SCHEMA = "ksmrun-top-1"
+# Between the two looks that --once takes: ksmd's share of a core is what it took meanwhile.
+ONCE_SECONDS = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("top", epilog="Example: sudo ksmrun top --by container")(top)
+
+
+def top(
+    by: Annotated[By, typer.Option(help="What is put together in one row.")] = By.PROCESS,
+    sort: Annotated[
+        Sort, typer.Option(help="Names upwards, else the most first, or the least headroom.")
+    ] = Sort.PROFIT,
+    text: Annotated[
+        str, typer.Option("--filter", metavar="TEXT", help="Only what has it in its names.")
+    ] = "",
+    interval: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.5, help="Between two looks, at least."),
+    ] = 2.0,
+    once: Annotated[bool, typer.Option(help="Print one frame as plain text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Watch what merges, live.
+
+    Keys: s sorts, g groups, / filters, space marks, enter opens a row, escape goes back, q quits.
+    Sizes are in MiB; "left" is how many maps are left up to vm.max_map_count. It looks less often
+    than asked where that would take more than 2 % of a core, and measures PSS and maps rarely.
+    """
+    view = View(by, sort, text)
+    if once or as_json:
+        _once(view, as_json=as_json)
+        return
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise KsmrunError(
+            "this is no terminal, and `top` needs one",
+            "use `ksmrun top --once`, or `ksmrun ps --watch 5`",
+        )
+    try:
+        from ksmrun.commands.top_screen import Top
+    except ModuleNotFoundError as error:
+        # Some other module would be a fault of ours.
+        if (error.name or "").partition(".")[0] != "textual":
+            raise
+        raise KsmrunError(
+            "the screen of `top` needs Textual, which is not installed",
+            f"{_pip()} install 'ksmrun[top]', or use `ksmrun top --once`",
+        ) from error
+    # Where these are exported (readline does), they would be believed after a resize too.
+    for name in ("LINES", "COLUMNS"):
+        os.environ.pop(name, None)
+    Top(view, interval).run()
+
+
+def _once(view: View, *, as_json: bool) -> None:
+    watch, processes = HostWatch(), ProcessWatch()
+    watch.look(read_host())
+    time.sleep(ONCE_SECONDS)
+    facts = read_host()
+    host, found = watch.look(facts), processes.look(facts)
+    if as_json:
+        shown = [process for row in view.rows(found) for process in row.processes]
+        fields = [process_fields(process, found.max_map_count) for process in shown]
+        print_json(SCHEMA, host=asdict(host), processes=fields, unreadable=found.unreadable)
+        return
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    frame = [*header(watch, host, found), status(view, [], found), "", *lines(view, found)]
+    for line in frame:
+        print(line[:width])
+    for line in unseen(found):
+        print(line)
+
+
+def _pip() -> str:
+    """Of the installation that this is."""
+    return own_program().removesuffix("ksmrun") + "pip"

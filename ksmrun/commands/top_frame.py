@@ -1,0 +1,158 @@
+"""What `ksmrun top` shows, as text: the same for its screen and for --once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from ksmrun.commands.output import mib, printable
+from ksmrun.commands.ps import figures_of
+from ksmrun.model.process import ProcessList
+from ksmrun.observe.groups import By, Group, Sort, group, matching, sort_groups
+from ksmrun.observe.live import HostLook, HostWatch
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 16
+Choice = TypeVar("Choice", By, Sort)
+# Title, width in columns, what it is sorted by: all of it fits into 80, with the command's start.
+COLUMNS = {
+    "merged": (8, Sort.MERGED),
+    "zero": (7, Sort.ZERO),
+    "profit": (8, Sort.PROFIT),
+    "RSS": (8, Sort.RSS),
+    "PSS": (8, Sort.PSS),
+    "maps": (6, Sort.MAPS),
+    "left": (7, Sort.HEADROOM),
+}
+WIDTHS = (8, *(width for width, _ in COLUMNS.values()))
+
+
+@dataclass(frozen=True)
+class View:
+    """What of it is shown, and how. inside: the group that was opened, by its kind and key."""
+
+    by: By = By.PROCESS
+    sort: Sort = Sort.PROFIT
+    text: str = ""
+    inside: tuple[By, object] | None = None
+    marked: frozenset[object] = field(default_factory=frozenset)
+
+    def rows(self, found: ProcessList) -> list[Group]:
+        """In the order of the screen."""
+        processes = matching(found.processes, self.text)
+        if self.inside is not None:
+            by, key = self.inside
+            opened = [row.processes for row in group(processes, by) if row.key == key]
+            processes = list(opened[0]) if opened else []
+        return sort_groups(group(processes, self.by), self.sort)
+
+    def toggled(self, key: object) -> View:
+        """With this row marked, or no longer."""
+        return replace(self, marked=self.marked ^ {key})
+
+    def opened(self, row: Group) -> View:
+        """The processes of this group."""
+        return replace(self, by=By.PROCESS, inside=(self.by, row.key), marked=frozenset())
+
+    def next_by(self) -> View:
+        """The next way to put processes together. Marks are of rows, so they go."""
+        return replace(self, by=_after(list(By), self.by), inside=None, marked=frozenset())
+
+    def next_sort(self) -> View:
+        """By the next column."""
+        return replace(self, sort=_after(list(Sort), self.sort))
+
+
+def header(watch: HostWatch, host: HostLook, found: ProcessList) -> list[str]:
+    """Three lines of up to 78 columns."""
+    cpu = "-" if host.ksmd_cpu is None else f"{host.ksmd_cpu:.1%}"
+    dedup = "-" if host.dedup is None else f"{host.dedup:.1f}x"
+    available = "-" if host.mem_available_bytes is None else mib(host.mem_available_bytes)
+    return [
+        f"saved {mib(host.saved_bytes):>10} MiB {spark(watch.saved)}   dedup {dedup:>7}"
+        f"   free {available:>10} MiB",
+        f"ksmd  {_state(host):<3} {cpu:>6} CPU {spark(watch.cpu)}   {_pass(host)}",
+        _processes(found),
+    ]
+
+
+def columns_of(view: View) -> list[str]:
+    """Their titles; the one that it is sorted by has a mark."""
+    first = "PID" if view.by is By.PROCESS else "count"
+    last = "command" if view.by is By.PROCESS else str(view.by)
+    names = [first, *COLUMNS, last]
+    sorts = [Sort.PROCESSES, *(sort for _, sort in COLUMNS.values()), Sort.NAME]
+    return [
+        f"{name}*" if sort is view.sort else name for name, sort in zip(names, sorts, strict=True)
+    ]
+
+
+def cells_of(row: Group, view: View, found: ProcessList) -> list[str]:
+    """One for each column."""
+    single = view.by is By.PROCESS
+    first = row.name if single else str(len(row.processes))
+    mark = "+" if row.key in view.marked else " "
+    last = row.processes[0].command if single else row.name
+    return [f"{mark}{first}", *figures_of(row, found), printable(last)]
+
+
+def lines(view: View, found: ProcessList) -> list[str]:
+    """The table as text."""
+    titles = [columns_of(view), *(cells_of(row, view, found) for row in view.rows(found))]
+    return [line_of(cells) for cells in titles]
+
+
+def line_of(cells: Sequence[str]) -> str:
+    """Figures to the right, the name as long as it is."""
+    figures = zip(WIDTHS, cells[:-1], strict=True)
+    return "".join(f"{cell:>{width}}" for width, cell in figures) + f"  {cells[-1]}"
+
+
+def status(view: View, rows: Iterable[Group], found: ProcessList) -> str:
+    """What is shown, and the sum of what is marked."""
+    parts = [f"by {view.by}, sorted by {view.sort}"]
+    if view.text:
+        parts.append(f"filter {view.text!r}")
+    if view.inside is not None:
+        parts.append("of one group")
+    marked = [process for row in rows if row.key in view.marked for process in row.processes]
+    if marked:
+        figures = figures_of(Group(None, "", tuple(marked)), found)
+        parts.append(f"{len(marked)} marked: merged {figures[0]}, PSS {figures[4]} MiB")
+    return "; ".join(parts)
+
+
+def spark(values: Sequence[float] | Iterable[float], width: int = SPARK_WIDTH) -> str:
+    """The last of them as blocks, from the least to the most."""
+    shown = list(values)[-width:]
+    if not shown:
+        return " " * width
+    low, high = min(shown), max(shown)
+    steps = [0 if high == low else round((v - low) / (high - low) * 7) for v in shown]
+    return "".join(BLOCKS[step] for step in steps).rjust(width)
+
+
+def _state(host: HostLook) -> str:
+    return {0: "off", 1: "on", 2: "unmerging"}.get(host.run if host.run is not None else -1, "-")
+
+
+def _pass(host: HostLook) -> str:
+    if host.full_scans is None:
+        return "pass -"
+    progress = "" if host.pass_progress is None else f", {host.pass_progress:.0%} done"
+    return f"pass {host.full_scans + 1}{progress}"
+
+
+def _processes(found: ProcessList) -> str:
+    number = len(found.processes)
+    parts = ["1 process" if number == 1 else f"{number} processes merge"]
+    if found.unreadable:
+        parts.append(f"{found.unreadable} of other users could not be read")
+    if found.hidepid:
+        parts.append("hidepid hides others")
+    return "; ".join(parts)
+
+
+def _after(values: list[Choice], value: Choice) -> Choice:
+    return values[(values.index(value) + 1) % len(values)]

@@ -1,0 +1,110 @@
+"""One process in `ksmrun top`: its VMAs by kind, what is merged of it, its map count over time."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Static
+
+from ksmrun.commands.output import mib, printable
+from ksmrun.commands.top_frame import spark
+from ksmrun.facts.identity import pinned, read_stat
+from ksmrun.facts.smaps import by_kind, read_vmas
+from ksmrun.model.explain import MemoryKind
+from ksmrun.model.process import Identity, ProcessKsm, ProcessList
+from ksmrun.observe.groups import container_label
+from ksmrun.observe.processes import CPU_SHARE_MAX
+
+if TYPE_CHECKING:
+    from ksmrun.commands.top_screen import Top
+
+PERIOD_SECONDS_MIN = 5.0
+
+
+class ProcessScreen(Screen[None]):
+    """Reads its smaps as often as that stays below CPU_SHARE_MAX of a core."""
+
+    CSS = "ProcessScreen Static { height: auto; text-wrap: nowrap; }"
+
+    def __init__(self, who: Identity) -> None:
+        super().__init__()
+        self.who = who
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Static("reading its maps ...", id="process", markup=False)
+        yield Static("esc back  q quit", id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self._look()
+
+    @work(thread=True)
+    def _look(self) -> None:
+        before = time.thread_time()
+        try:
+            with pinned(self.who.pid) as folder:
+                same = read_stat(folder).start_ticks == self.who.start_ticks
+                kinds = by_kind(read_vmas(folder)) if same else None
+        except PermissionError:
+            kinds = {}
+        except OSError:
+            kinds = None
+        cost_seconds = time.thread_time() - before
+        self.app.call_from_thread(self._looked, kinds, cost_seconds)
+
+    def _looked(self, kinds: dict[str, MemoryKind] | None, cost_seconds: float) -> None:
+        if not self.is_attached:
+            return
+        field = self.query_one("#process", Static)
+        if kinds is None:
+            field.update(f"PID {self.who.pid} has ended; escape goes back")
+            return
+        app = cast("Top", self.app)
+        assert app.found is not None
+        maps = app.maps.get((self.who.pid, self.who.start_ticks), deque())
+        field.update("\n".join(describe(self.who, kinds, app.found, maps)))
+        pause_seconds = max(PERIOD_SECONDS_MIN, 2 * cost_seconds / CPU_SHARE_MAX)
+        self.set_timer(pause_seconds, self._look)
+
+
+def describe(
+    who: Identity, kinds: dict[str, MemoryKind], found: ProcessList, maps: deque[int]
+) -> list[str]:
+    """The lines of the screen."""
+    process = next((one for one in found.processes if one.identity == who), None)
+    limit = found.max_map_count
+    lines = [
+        f"PID {who.pid}, user {who.user}, unit {who.unit or '-'}, {container_label(who)}",
+        printable(who.command),
+        "",
+        _merged(process, kinds, found.page_bytes),
+        f"maps    {maps[-1] if maps else '-'} of {limit}  {spark(maps)}",
+        "",
+        f"{'kind':<10}{'maps':>7}{'size':>11}{'RSS':>10}{'anon':>10}{'marked':>10}{'merged':>10}"
+        f"{'huge':>9}",
+    ]
+    if not kinds:
+        return [*lines, "its maps are its owner's and root's to read: sudo ksmrun top"]
+    for name, kind in kinds.items():
+        sizes = (kind.rss_bytes, kind.anonymous_bytes, kind.marked_bytes, kind.merged_bytes)
+        lines.append(
+            f"{name:<10}{kind.vmas:>7}{mib(kind.size_bytes):>11}"
+            + "".join(f"{mib(size):>10}" for size in sizes)
+            + f"{mib(kind.huge_bytes):>9}"
+        )
+    return [*lines, "", f"why not more? sudo ksmrun explain {who.pid}"]
+
+
+def _merged(process: ProcessKsm | None, kinds: dict[str, MemoryKind], page_bytes: int) -> str:
+    if process is None or process.merging_pages is None:
+        return "merged  not any more"
+    merged = process.merging_pages * page_bytes
+    anonymous = sum(kind.anonymous_bytes for kind in kinds.values())
+    share = f" ({merged / anonymous:.0%} of its anonymous memory)" if anonymous else ""
+    return f"merged  {mib(merged)} MiB{share}, by {process.enabled_by}"

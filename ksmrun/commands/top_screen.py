@@ -1,0 +1,159 @@
+"""The screen of `ksmrun top`: keys, and when to look again. Textual's part alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import work
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input, Static
+
+from ksmrun.commands.top_frame import View, cells_of, columns_of, header, line_of, status
+from ksmrun.commands.top_process import ProcessScreen
+from ksmrun.commands.top_rows import Rows
+from ksmrun.facts.host import read_host
+from ksmrun.model.process import ProcessList
+from ksmrun.observe.groups import By, Group
+from ksmrun.observe.live import HISTORY, HostLook, HostWatch
+from ksmrun.observe.processes import ProcessWatch
+
+KEYS = "q quit  s sort  g group  / filter  space mark  enter open  esc back"
+
+
+class Top(App[None]):
+    """One look after another, in a thread; the pause grows with what a look takes."""
+
+    ENABLE_COMMAND_PALETTE = False
+    # The terminal's own colours, and none where NO_COLOR is set.
+    CSS = """
+    Screen { background: ansi_default; color: ansi_default; }
+    Static { text-wrap: nowrap; text-overflow: clip; }
+    #host, #titles, #status, #keys { height: auto; }
+    #titles { text-style: bold underline; margin-top: 1; }
+    #filter { display: none; height: 1; border: none; padding: 0; }
+    Rows { height: 1fr; background: ansi_default; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "quit"),
+        Binding("s", "sort"),
+        Binding("g", "group"),
+        Binding("slash", "filter"),
+        Binding("space", "mark"),
+        Binding("escape", "leave"),
+    ]
+
+    def __init__(self, view: View, interval_seconds: float) -> None:
+        super().__init__(ansi_color=True)
+        self.view = view
+        self.found: ProcessList | None = None
+        self.maps: dict[object, deque[int]] = {}
+        self._interval_seconds = interval_seconds
+        self._watch, self._processes = HostWatch(), ProcessWatch()
+        self._host: HostLook | None = None
+        self._shown: list[Group] = []
+
+    def compose(self) -> ComposeResult:
+        yield Static("looking ...", id="host", markup=False)
+        yield Static("", id="titles", markup=False)
+        yield Rows()
+        yield Input(placeholder="part of a name", id="filter")
+        yield Static("", id="status", markup=False)
+        yield Static(KEYS, id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(Rows).focus()
+        self._look()
+
+    @work(thread=True)
+    def _look(self) -> None:
+        facts = read_host()
+        found, host = self._processes.look(facts), self._watch.look(facts)
+        self.call_from_thread(self._looked, host, found)
+
+    def _looked(self, host: HostLook, found: ProcessList) -> None:
+        self._host, self.found = host, found
+        before, self.maps = self.maps, {}
+        for process in found.processes:
+            key = (process.pid, process.identity.start_ticks)
+            self.maps[key] = before.get(key, deque(maxlen=HISTORY))
+            if process.maps is not None:
+                self.maps[key].append(process.maps)
+        self.show()
+        self.set_timer(max(self._interval_seconds, self._processes.pause_seconds), self._look)
+
+    def show(self) -> None:
+        """Draws what the last look found, as the view says."""
+        found, host, view = self.found, self._host, self.view
+        if found is None or host is None:
+            return
+        # Below the screen of a process, if that is open.
+        base = self.screen_stack[0]
+        rows = self._shown = view.rows(found)
+        base.query_one("#host", Static).update("\n".join(header(self._watch, host, found)))
+        base.query_one("#titles", Static).update(line_of(columns_of(view)))
+        base.query_one("#status", Static).update(status(view, rows, found))
+        base.query_one(Rows).show(
+            [row.key for row in rows],
+            lambda number: line_of(cells_of(rows[number], view, found)),
+        )
+
+    def change(self, view: View) -> None:
+        """Another view of the same."""
+        self.view = view
+        self.show()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """On the screen of a process the table's keys do nothing."""
+        del parameters
+        return len(self.screen_stack) == 1 or action in ("quit", "leave")
+
+    def action_sort(self) -> None:
+        self.change(self.view.next_sort())
+
+    def action_group(self) -> None:
+        self.change(self.view.next_by())
+
+    def action_mark(self) -> None:
+        rows = self.query_one(Rows)
+        if rows.key is not None:
+            self.change(self.view.toggled(rows.key))
+            rows.action_move(1)
+
+    def action_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        field.display = True
+        field.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.change(replace(self.view, text=event.value))
+
+    def on_input_submitted(self) -> None:
+        self._close_filter()
+
+    def _close_filter(self) -> None:
+        self.query_one("#filter", Input).display = False
+        self.query_one(Rows).focus()
+
+    def action_leave(self) -> None:
+        """From a process to the table, from a filter to all, from a group to the groups."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif self.query_one("#filter", Input).display or self.view.text:
+            self.query_one("#filter", Input).value = ""
+            self.change(replace(self.view, text=""))
+            self._close_filter()
+        elif self.view.inside is not None:
+            self.change(replace(self.view, by=self.view.inside[0], inside=None))
+
+    def on_rows_opened(self) -> None:
+        key = self.query_one(Rows).key
+        row = next((row for row in self._shown if row.key == key), None)
+        if row is None:
+            return
+        if self.view.by is By.PROCESS:
+            self.push_screen(ProcessScreen(row.processes[0].identity))
+        else:
+            self.change(self.view.opened(row))

@@ -1,0 +1,248 @@
+"""Why a process' memory is not merged, or not more of it: causes with figures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ksmrun.model.explain import Cause, Counters, MemoryKind, ProcessLook
+from ksmrun.plan.doctor import duration, pages_per_second
+
+MIB = 1 << 20
+# Of less than this share of the memory in use, and less than a MiB, nothing is said.
+NOTABLE_SHARE, NOTABLE_BYTES = 0.05, 1 << 20
+# So much of what is marked has ksmd seen when it has been through: the rest is new.
+VISITED_SHARE = 0.95
+# A page merges in the second pass that sees it unchanged; the third shows that nothing follows.
+SETTLING_SCANS = 3
+ESTIMATE = "ksmrun estimate"
+
+
+def explain(look: ProcessLook, obstacle: tuple[str, str] | None = None) -> tuple[Cause, ...]:
+    """What keeps all of it comes first, then by how much memory it is about.
+
+    obstacle: (what, todo) where it would not merge if `ksmrun run` started it either.
+    """
+    before, after = look.before, look.after
+    if before is None or after is None:
+        return (_forbidden(look),)
+    whole = (*_flag(look, obstacle), *_ksmd(look, after))
+    parts = (*_kinds(look), *_scanned(look, before, after))
+    notable = max(NOTABLE_BYTES, NOTABLE_SHARE * look.total("rss_bytes"))
+    shown = [cause for cause in parts if cause.size_bytes is None or cause.size_bytes >= notable]
+    return (*whole, *sorted(shown, key=lambda cause: -(cause.size_bytes or 0)))
+
+
+def scans_seen(before: Counters, after: Counters) -> int | None:
+    """Full scans that ended meanwhile; None where the count was reset (run=2) or is not there."""
+    first, last = before.ksm.number("full_scans"), after.ksm.number("full_scans")
+    return None if first is None or last is None or last < first else last - first
+
+
+def is_settled(look: ProcessLook, before: Counters, after: Counters) -> bool:
+    """Whether ksmd has been through all of it often enough, as far as these seconds tell."""
+    if _unvisited_bytes(look, after) > (1 - VISITED_SHARE) * look.total("marked_bytes"):
+        return False
+    seen = scans_seen(before, after)
+    if seen is not None and seen >= SETTLING_SCANS:
+        return after.merged_pages <= before.merged_pages * 1.01 + 1
+    return (after.ksm.number("full_scans") or 0) >= SETTLING_SCANS and (
+        after.merged_pages <= before.merged_pages and look.age_seconds >= _settling_seconds(after)
+    )
+
+
+def _forbidden(look: ProcessLook) -> Cause:
+    return Cause(
+        "permission",
+        None,
+        f"its counters and maps are for {look.identity.user or 'its owner'} and root to read",
+        f"sudo ksmrun explain {look.identity.pid}",
+    )
+
+
+def _flag(look: ProcessLook, obstacle: tuple[str, str] | None) -> Iterator[Cause]:
+    if look.enabled_by is not None:
+        return
+    found = "it has no merge flag (prctl), and none of its memory is marked (madvise)"
+    if obstacle is not None:
+        yield Cause("flag missing", None, f"{found}; {obstacle[0]}", obstacle[1])
+    else:
+        yield Cause("flag missing", None, found, _how_to_start(look))
+
+
+def _how_to_start(look: ProcessLook) -> str:
+    who = look.identity
+    if who.engine in ("docker", "podman", "containerd", "cri-o"):
+        return f"start the container by the runtime of `ksmrun wrap runtime {who.engine}`"
+    if who.unit is not None and who.unit.endswith(".service") and "/" not in who.unit:
+        return f"sudo ksmrun wrap unit --now {who.unit.removesuffix('.service')}"
+    return "start it with `ksmrun run -- COMMAND`: nothing sets the flag of a running program"
+
+
+def _ksmd(look: ProcessLook, after: Counters) -> Iterator[Cause]:
+    run, kept = after.ksm.number("run"), after.merged_pages
+    page_bytes = after.ksm.page_bytes
+    if not after.ksm.present:
+        found = "this kernel has no KSM, or /sys is not mounted"
+        yield Cause("no KSM", None, found, "boot a kernel with CONFIG_KSM=y")
+    elif run == 2:
+        found = "ksmd unmerges what it merged (run=2), and merges nothing"
+        yield Cause("ksmd unmerges", None, found, "sudo ksmrun host on")
+    elif run != 1:
+        found = (
+            f"ksmd does not scan (run={run}); since when, the kernel does not tell. "
+            f"{kept * page_bytes / MIB:.1f} MiB stay merged until they are written to"
+        )
+        yield Cause("ksmd off", None, found, "sudo ksmrun host on")
+    elif after.ksm.number("pages_to_scan") == 0:
+        found = "ksmd is on, but scans nothing (pages_to_scan=0)"
+        yield Cause("ksmd off", None, found, "sudo ksmrun host set pages_to_scan=100")
+    if (look.numa_nodes or 1) > 1 and after.ksm.number("merge_across_nodes") == 0:
+        found = f"equal pages on different ones of {look.numa_nodes} memory nodes stay apart"
+        yield Cause("NUMA", None, found, "sudo ksmrun host set merge_across_nodes=1")
+
+
+def _kinds(look: ProcessLook) -> Iterator[Cause]:
+    """What KSM does not look at, or looks at differently."""
+    shared = look.kinds.get("shared", MemoryKind())
+    yield Cause(
+        "shared memory",
+        shared.rss_bytes,
+        f"{shared.rss_bytes / MIB:.1f} MiB in {shared.vmas} maps of shared memory (memfd, shm, "
+        "MAP_SHARED): KSM merges only anonymous memory",
+        "nothing, unless the program can use private memory",
+    )
+    hugetlb = look.kinds.get("hugetlb", MemoryKind())
+    yield Cause(
+        "hugetlb pages",
+        hugetlb.size_bytes,
+        f"{hugetlb.size_bytes / MIB:.1f} MiB of maps of hugetlbfs, which KSM leaves alone",
+        "let the program use ordinary pages",
+    )
+    swap_bytes = look.total("swap_bytes")
+    yield Cause(
+        "swap",
+        swap_bytes,
+        f"{swap_bytes / MIB:.1f} MiB are in swap: KSM merges only what is in memory",
+        "free memory, or swapoff once all fits",
+    )
+    huge_bytes = look.total("marked_huge_bytes")
+    yield Cause(
+        "huge pages",
+        huge_bytes,
+        f"{huge_bytes / MIB:.1f} MiB are in huge pages, which KSM splits only where it finds an "
+        "equal page in them",
+        "compare with `ksmrun run --thp=off`",
+    )
+    if look.enabled_by is not None:
+        rest = look.total("anonymous_bytes") - look.total("marked_bytes")
+        yield Cause(
+            "not marked",
+            rest,
+            f"{rest / MIB:.1f} of {look.total('anonymous_bytes') / MIB:.1f} MiB of anonymous "
+            "memory are in maps that are not marked for merging",
+            "start it with `ksmrun run`, which marks all that can be"
+            if look.enabled_by == "madvise"
+            else "nothing: the kernel excludes such maps, or the program does",
+        )
+
+
+def _scanned(look: ProcessLook, before: Counters, after: Counters) -> Iterator[Cause]:
+    """What ksmd looks at, and does not merge."""
+    if look.enabled_by is None or not after.ksm.present:
+        return
+    marked, page_bytes = look.total("marked_bytes"), after.ksm.page_bytes
+    unvisited = _unvisited_bytes(look, after)
+    volatile = _volatile_bytes(look)
+    left = max(0, marked - (after.merging_pages or 0) * page_bytes - volatile)
+    yield _volatile(look, after, volatile)
+    if after.ksm.number("run") != 1 or after.ksm.number("pages_to_scan") == 0:
+        return
+    if not is_settled(look, before, after):
+        yield _not_settled(look, before, after, max(unvisited, left))
+        return
+    yield Cause(
+        "unique data",
+        left,
+        f"{left / MIB:.1f} MiB were scanned, hold still, and equal no other page that KSM knows",
+        f"`{ESTIMATE} {look.identity.pid}` tells what could merge; pages full of pointers become "
+        "equal with `ksmrun run --layout shared`",
+    )
+    yield from _smart_scan(before, after, left)
+
+
+def _volatile_bytes(look: ProcessLook) -> int:
+    if look.sampled is None or not look.sampled.pages:
+        return 0
+    return look.total("marked_bytes") * look.sampled.changed // look.sampled.pages
+
+
+def _volatile(look: ProcessLook, after: Counters, size_bytes: int) -> Cause:
+    sampled = look.sampled
+    share = 0 if sampled is None or not sampled.pages else sampled.changed / sampled.pages
+    unmerged = (after.rmap_items or 0) - after.merged_pages
+    return Cause(
+        "volatile pages",
+        size_bytes,
+        f"{share:.0%} of {0 if sampled is None else sampled.pages} sampled pages changed within "
+        f"{look.seconds:g} s; KSM merges what holds still from one pass to the next. It keeps "
+        f"metadata for {max(unmerged, 0)} pages that did not merge",
+        "nothing, or a program that writes less",
+    )
+
+
+def _not_settled(look: ProcessLook, before: Counters, after: Counters, size_bytes: int) -> Cause:
+    marked_pages = look.total("marked_bytes") // after.ksm.page_bytes
+    seen = scans_seen(before, after)
+    merged = after.merged_pages - before.merged_pages
+    parts = [f"ksmd has looked at {_visited_pages(after)} of {marked_pages} marked pages"]
+    if seen is not None:
+        parts.append(f"{seen} passes and {merged:+d} merged pages in {look.seconds:g} s")
+    parts.append(
+        f"a page merges in the second pass that finds it unchanged, and one takes at least "
+        f"{duration(_pass_seconds(after))}"
+    )
+    never = seen is not None and seen > 1 and not after.rmap_items and marked_pages
+    return Cause(
+        "never scanned" if never else "not settled",
+        size_bytes,
+        "; ".join(parts),
+        "Linux 6.7 to 6.9.2 never scan a launched program: boot 6.12 or later"
+        if never
+        else "wait, or raise the rate: sudo ksmrun host set pages_to_scan=N",
+    )
+
+
+def _smart_scan(before: Counters, after: Counters, size_bytes: int) -> Iterator[Cause]:
+    """mm/ksm.c: skip_age(): what did not merge is left out for up to eight passes."""
+    first, last = before.ksm.number("pages_skipped"), after.ksm.number("pages_skipped")
+    if after.ksm.number("smart_scan") != 1 or first is None or last is None or last <= first:
+        return
+    yield Cause(
+        "smart scan",
+        size_bytes,
+        f"smart_scan skipped {last - first} pages of this host meanwhile: one that did not merge "
+        "is looked at in every second to ninth pass, so what becomes equal now merges later",
+        "wait, or compare with: sudo ksmrun host set smart_scan=0",
+    )
+
+
+def _visited_pages(after: Counters) -> int:
+    return after.rmap_items or 0
+
+
+def _unvisited_bytes(look: ProcessLook, after: Counters) -> int:
+    """Of what is marked and resident: pages that ksmd keeps nothing of yet."""
+    visited = _visited_pages(after) - (after.zero_pages or 0)
+    return max(0, look.total("marked_bytes") - max(visited, 0) * after.ksm.page_bytes)
+
+
+def _settling_seconds(after: Counters) -> float:
+    return SETTLING_SCANS * _pass_seconds(after)
+
+
+def _pass_seconds(after: Counters) -> float:
+    """How long one pass over all pages that ksmd knows takes at the present rate, at least."""
+    names = ("pages_shared", "pages_sharing", "pages_unshared", "pages_volatile")
+    pages = sum(after.ksm.number(name) or 0 for name in names)
+    rate = pages_per_second(after.ksm)
+    return pages / rate if rate else 0.0
