@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--maps", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=60)
     options = parser.parse_args()
-    command = [launcher_path(), "--quiet", "--", sys.executable, "-c", HOLD, str(options.maps)]
+    command = [str(launcher_path()), "--quiet", "--", sys.executable, "-c", HOLD, str(options.maps)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(options.processes)]
     try:
         for process in started:
