@@ -6,8 +6,6 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,16 +13,15 @@ from typing import Annotated, Any
 import typer
 
 from ksmrun import __version__
+from ksmrun.commands.ab_ksm import ksm_for, refuse_other_rate
 from ksmrun.commands.ab_plan import checked, read_metrics, read_ready, refuse_what_cannot_run
 from ksmrun.commands.ab_show import announce, run_shown
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
 from ksmrun.experiment.arms import DEFAULT, parse
-from ksmrun.experiment.store import PLAN, create, load_ksm, load_plan
+from ksmrun.experiment.store import PLAN, create, load_plan
 from ksmrun.facts.host import read_host
-from ksmrun.facts.ksm import read_ksm
 from ksmrun.host.alone import alone
-from ksmrun.host.borrow import borrowed
 from ksmrun.host.tunables import parse_settings
 from ksmrun.launch.keeper import kept
 from ksmrun.model import EXIT_FAILURE, KsmrunError
@@ -35,8 +32,6 @@ EPILOG = (
     "./server --port {port:31000} --world w{i}"
 )
 EXIT_INTERRUPTED = 130
-# An advisor changes pages_to_scan all the time.
-RATE = ("advisor_mode", "sleep_millisecs", "use_zero_pages", "max_page_sharing")
 
 
 def register(app: typer.Typer) -> None:
@@ -119,6 +114,13 @@ def ab(
         list[str] | None,
         typer.Option(metavar="TUNABLE=VALUE", help="Of KSM, for the experiment; then put back."),
     ] = None,
+    hold_ksm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TUNABLE=VALUE",
+            help="Another value while it is measured, as pages_to_scan=100: merging has settled.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A new folder for the results.")
     ] = None,
@@ -159,6 +161,7 @@ def ab(
             metrics=read_metrics(metric or [], "output")
             + read_metrics(metric_cmd or [], "command"),
             tunables=parse_settings(ksm or []),
+            hold_tunables=parse_settings(hold_ksm or []),
             stagger_seconds=stagger,
             warm_up_seconds=warm_up,
             settle_seconds_max=settle_max,
@@ -196,11 +199,11 @@ def _is_given(context: typer.Context, name: str) -> bool:
 def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
     """In the worker. Returns the exit code; says itself what went wrong."""
     try:
-        with alone(), _ksm(plan):
+        with alone(), ksm_for(plan):
             if is_new:
                 create(folder, plan, _host())
             else:
-                _refuse_other_rate(folder)
+                refuse_other_rate(folder)
             announce(plan, folder)
             run_shown(plan, folder, scratch)
     except KeyboardInterrupt:
@@ -223,37 +226,6 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
         shutil.rmtree(scratch, ignore_errors=True)
     print_report(folder)
     return 0
-
-
-@contextmanager
-def _ksm(plan: ExperimentPlan) -> Iterator[None]:
-    """KSM as the experiment wants it, where this user may change it."""
-    facts = read_ksm()
-    is_on = facts.number("run") == 1
-    wanted = {"run": "1", **plan.tunables}
-    if facts.values.get("advisor_mode", "none") != "none" and "pages_to_scan" in wanted:
-        wanted = {"advisor_mode": "none", **wanted}
-    if is_on and not plan.tunables:
-        yield
-        return
-    if os.geteuid() != 0:
-        what = "--ksm needs root" if is_on else "KSM is off, and to switch it on needs root"
-        raise KsmrunError(what, "run this as root, or first: sudo ksmrun host on")
-    with borrowed(wanted):
-        yield
-
-
-def _refuse_other_rate(folder: Path) -> None:
-    """Rounds of one experiment are only alike if KSM is."""
-    now, then = read_ksm().values, load_ksm(folder)
-    names = RATE if then.get("advisor_mode", "none") != "none" else (*RATE, "pages_to_scan")
-    changed = [name for name in names if name in then and then[name] != now.get(name)]
-    if changed:
-        was = " ".join(f"{name}={then[name]}" for name in changed)
-        raise KsmrunError(
-            f"KSM is set otherwise than when this experiment began: it was {was}",
-            f"sudo ksmrun host set {was}, or start a new experiment",
-        )
 
 
 def _host() -> dict[str, Any]:

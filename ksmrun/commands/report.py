@@ -19,7 +19,7 @@ from ksmrun.report.warnings import warnings
 
 SCHEMA = "ksmrun-report-1"
 # Of the facts, those that savings and costs hang on.
-TOLD = ("KSM scans", "KSM set to")
+TOLD = ("KSM scans", "KSM set to", "while measuring")
 
 
 def register(app: typer.Typer) -> None:

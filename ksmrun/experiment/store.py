@@ -71,7 +71,8 @@ def _refuse_wrong_kinds(plan: ExperimentPlan) -> None:
     texts = [*plan.command, *(arm.name for arm in plan.arms), *options, *parts]
     texts += [plan.primary, plan.ready.kind, plan.ready.value]
     texts += [text for text in (plan.load, plan.fleet_load) if text is not None]
-    texts += [text for pair in plan.tunables.items() for text in pair]
+    for settings in (plan.tunables, plan.hold_tunables):
+        texts += [text for pair in settings.items() for text in pair]
     seconds = (plan.stagger_seconds, plan.warm_up_seconds, plan.settle_seconds_max)
     numbers = (*seconds, plan.hold_seconds, plan.ready.timeout_seconds)
     if (

@@ -24,6 +24,7 @@ from ksmrun.experiment.warnings import Seen, warnings
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.process import read_ksm_stat
+from ksmrun.host.borrow import other_settings
 from ksmrun.launch.fleet import Fleet
 from ksmrun.launch.orphans import no_orphans
 from ksmrun.model import KsmrunError, Sample
@@ -67,7 +68,8 @@ def take_turn(
         turn.wait("warm-up", plan.warm_up_seconds)
         settled, settle_seconds = _settle(turn)
         own = OwnMetrics(plan.metrics, load.logs, copies[0].instance, first_port(plan.command))
-        metrics = _hold(turn, own)
+        with other_settings(plan.hold_tunables):
+            metrics = _hold(turn, own)
         seen = _seen(turn, arm, strangers, were)
         ended_early = _ended_early(load)
         metrics |= _mergeable(turn.pids, metrics.get("merged_bytes", 0.0))

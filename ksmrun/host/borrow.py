@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.host.record import locked, state_folder
 from ksmrun.host.tunables import restore, set_tunables
 from ksmrun.model import KsmrunError
@@ -24,7 +24,7 @@ PREFIX = "borrowed-"
 @contextmanager
 def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterator[None]:
     """Sets KSM tunables within the block. Raises KsmrunError where that is not allowed."""
-    record_file = (folder or state_folder()) / f"{PREFIX}{os.getpid()}.json"
+    record_file = _record_file(folder)
     # Killing the group of the measurer (Ctrl-C, timeout) must not reach the guardian.
     guardian = subprocess.Popen(
         [sys.executable, "-E", "-P", "-m", "ksmrun.host.borrow", record_file],
@@ -48,6 +48,26 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
         guardian.stdout.close()
         if is_guarded and failed:
             print("ksmrun: KSM was not put back; run `ksmrun host restore`", file=sys.stderr)
+
+
+@contextmanager
+def other_settings(settings: Mapping[str, str], folder: Path | None = None) -> Iterator[None]:
+    """Within borrowed(), others for a while. They are in the same record, so whatever happens the
+    guardian puts back what was before both. Raises KsmrunError.
+    """
+    if not settings:
+        yield
+        return
+    before = {name: str(read_ksm(ROOT).values.get(name, "")) for name in settings}
+    set_tunables(settings, _record_file(folder), ROOT)
+    try:
+        yield
+    finally:
+        set_tunables(before, _record_file(folder), ROOT)
+
+
+def _record_file(folder: Path | None) -> Path:
+    return (folder or state_folder()) / f"{PREFIX}{os.getpid()}.json"
 
 
 def restore_abandoned(folder: Path, root: Path, *, force: bool = False) -> list[str]:

@@ -40,7 +40,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class ExperimentPlan:
-    """All that a run is repeated by. Texts may hold placeholders."""
+    """All that a run is repeated by. Texts may hold placeholders.
+
+    tunables: of KSM, for all of it; hold_tunables: others for the hold, when it has settled.
+    """
 
     command: tuple[str, ...]
     copies: int
@@ -52,6 +55,7 @@ class ExperimentPlan:
     fleet_load: str | None = None
     metrics: tuple[Metric, ...] = ()
     tunables: dict[str, str] = field(default_factory=dict)
+    hold_tunables: dict[str, str] = field(default_factory=dict)
     stagger_seconds: float = 1.3
     warm_up_seconds: float = 0.0
     settle_seconds_max: float = 300.0

@@ -10,7 +10,7 @@ from ksmrun.report.load import Saved
 # What has to be equal for rounds to be of one kind.
 SAME = (
     *("command", "copies", "arms", "load", "fleet_load", "metrics", "primary", "tunables"),
-    *("stagger_seconds", "warm_up_seconds", "hold_seconds"),
+    *("hold_tunables", "stagger_seconds", "warm_up_seconds", "hold_seconds"),
 )
 
 
@@ -20,7 +20,7 @@ def differing(experiments: Sequence[Saved]) -> tuple[str, ...]:
     return tuple(
         name
         for name in SAME
-        if any(_plain(each.plan[name], name) != _plain(first.plan[name], name) for each in others)
+        if any(_setting(each, name) != _setting(first, name) for each in others)
     )
 
 
@@ -36,8 +36,9 @@ def pooled(experiments: Sequence[Saved]) -> Saved:
     return replace(first, rounds=rounds, results=results, pooled_from=parts)
 
 
-def _plain(value: object, name: str) -> object:
+def _setting(saved: Saved, name: str) -> object:
     """What the launcher was told follows from the kernel, so it may differ from host to host."""
+    value = saved.plan.get(name)
     if name == "arms" and isinstance(value, list):
         return [(arm["name"], arm["options"]) for arm in value]
     return value

@@ -71,6 +71,7 @@ def facts(saved: Saved) -> list[tuple[str, str]]:
         ("page cache", "emptied before each turn" if plan["drops_caches"] else "left as it was"),
         ("KSM scans", _each(saved.hosts, _scan_text)),
         ("KSM set to", _each(saved.hosts, _tunables)),
+        ("while measuring", " ".join(_pairs(plan.get("hold_tunables", {}))) or "the same"),
     ]
     for name, read in HOST_ROWS.items():
         rows.append((name, _each(saved.hosts, read)))
@@ -118,6 +119,8 @@ def _ab_line(plan: Mapping[str, Any]) -> list[str]:
     words += [f"{option}={plan[name]:g}" for option, name in TIMES.items()]
     words += ["--drop-caches"] if plan["drops_caches"] else []
     words += [f"--ksm={name}={value}" for name, value in plan["tunables"].items()]
+    held = plan.get("hold_tunables", {})
+    words += [f"--hold-ksm={name}={value}" for name, value in held.items()]
     return [*words, "--", *plan["command"]]
 
 
@@ -139,6 +142,10 @@ def _scan_text(host: Mapping[str, Any]) -> str:
     if rate is None:
         return "-"
     return rate if size is None else f"{rate}: at most {size / MIB:.0f} MiB/s"
+
+
+def _pairs(settings: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in settings.items()]
 
 
 def _tunables(host: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from ksmrun.watch.act import Actor
 from ksmrun.watch.book import AlertBook
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
-from ksmrun.watch.notify import notify, reloading
+from ksmrun.watch.notify import notify, reloading, watchdog_seconds
 from ksmrun.watch.scan import Scanner
 from ksmrun.watch.show import Show
 
@@ -23,6 +23,8 @@ from ksmrun.watch.show import Show
 HISTORY_SECONDS = 300.0
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 PEAKS_INTERVAL_SECONDS = 60.0
+# Commands are looked after so often.
+PAUSE_SECONDS_MAX = 10.0
 
 
 def watch(load: Callable[[], Config]) -> None:
@@ -33,7 +35,6 @@ def watch(load: Callable[[], Config]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     monitor = _Monitor(load())
     try:
-        notify("READY=1")
         number = 0
         while number not in (signal.SIGTERM, signal.SIGINT):
             if number == signal.SIGHUP:
@@ -54,6 +55,7 @@ class _Monitor:
         self._book = AlertBook()
         self._states: deque[WatchState] = deque()
         self._next_peaks = 0.0
+        self._pause_seconds = min(PAUSE_SECONDS_MAX, watchdog_seconds() / 3)
         self._due = time.monotonic()
 
     def once(self) -> int:
@@ -68,7 +70,8 @@ class _Monitor:
         if state.host.seconds >= self._next_peaks:
             _remember_peaks(state)
             self._next_peaks = state.host.seconds + PEAKS_INTERVAL_SECONDS
-        notify(f"WATCHDOG=1\nSTATUS={_status(state, self._book)}")
+        # Ready is who has something to show.
+        notify(f"READY=1\nWATCHDOG=1\nSTATUS={_status(state, self._book)}")
         return self._wait()
 
     def reload(self, load: Callable[[], Config]) -> None:
@@ -82,7 +85,6 @@ class _Monitor:
         else:
             self._config = self._scanner.config = self._actor.config = config
             self._actor.say("info", "reloaded")
-        notify("READY=1")
 
     def close(self) -> None:
         self._show.close()
@@ -98,7 +100,7 @@ class _Monitor:
         while True:
             left = self._due - time.monotonic()
             # Commands are looked after, and the watchdog is fed, between samples too.
-            found = signal.sigtimedwait(SIGNALS, max(min(left, 10.0), 0.0))
+            found = signal.sigtimedwait(SIGNALS, max(min(left, self._pause_seconds), 0.0))
             if found is not None:
                 return found.si_signo
             self._actor.reap()

@@ -21,6 +21,12 @@ def notify(words: str) -> None:
             return
 
 
+def watchdog_seconds() -> float:
+    """How often systemd wants to hear (sd_watchdog_enabled(3)); infinite where it does not."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    return int(microseconds) / 1e6 if microseconds.isdigit() else float("inf")
+
+
 def reloading() -> str:
     """What Type=notify-reload wants before a reload; READY=1 ends it."""
     return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"

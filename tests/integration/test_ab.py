@@ -71,6 +71,23 @@ def test_what_merging_saves(ab: Ab, folder: Path, ksmrun: str) -> None:
     assert again.stdout == done.stdout
 
 
+def test_another_rate_while_measuring(ab: Ab, folder: Path) -> None:
+    """Only during the hold; then the experiment's own again, and in the end the host's."""
+    before = tunables()
+    rate = "cat /sys/kernel/mm/ksm/pages_to_scan"
+    done = ab(
+        *("-n2", "--rounds=1", "--arm=on=", "--ksm=pages_to_scan=3000", "--ready-stdout=ready"),
+        *("--hold=1.5", "--hold-ksm=pages_to_scan=50", f"--metric-cmd=rate={rate}"),
+        *("--fleet-load=sh -c 'cat /sys/kernel/mm/ksm/pages_to_scan; sleep 100'",),
+        *python(EQUAL + READY),
+    )
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((folder / "rounds/001-on.json").read_text())["metrics"]
+    assert metrics["rate"] == 50
+    assert "while measuring: pages_to_scan=50" in done.stdout
+    assert tunables() == before
+
+
 def test_two_arms_that_are_equal(ab: Ab, folder: Path, ksmrun: str) -> None:
     """A/A: no difference that anybody would notice."""
     arms = ("--arm=a=--merge=off", "--arm=b=--merge=off")

@@ -1,0 +1,52 @@
+"""KSM during `ksmrun ab`: as the experiment wants it, and alike in all its rounds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ksmrun.experiment.store import load_ksm
+from ksmrun.facts.ksm import read_ksm
+from ksmrun.host.borrow import borrowed
+from ksmrun.model import KsmrunError
+from ksmrun.model.experiment import ExperimentPlan
+
+# An advisor changes pages_to_scan all the time.
+RATE = ("advisor_mode", "sleep_millisecs", "use_zero_pages", "max_page_sharing")
+
+
+@contextmanager
+def ksm_for(plan: ExperimentPlan) -> Iterator[None]:
+    """KSM as the experiment wants it, where this user may change it."""
+    facts = read_ksm()
+    is_on = facts.number("run") == 1
+    wanted = {"run": "1", **plan.tunables}
+    if facts.values.get("advisor_mode", "none") != "none" and "pages_to_scan" in wanted:
+        wanted = {"advisor_mode": "none", **wanted}
+    if is_on and not plan.tunables and not plan.hold_tunables:
+        yield
+        return
+    if os.geteuid() != 0:
+        what = (
+            "--ksm and --hold-ksm need root"
+            if is_on
+            else "KSM is off, and to switch it on needs root"
+        )
+        raise KsmrunError(what, "run this as root, or first: sudo ksmrun host on")
+    with borrowed(wanted):
+        yield
+
+
+def refuse_other_rate(folder: Path) -> None:
+    """Rounds of one experiment are only alike if KSM is."""
+    now, then = read_ksm().values, load_ksm(folder)
+    names = RATE if then.get("advisor_mode", "none") != "none" else (*RATE, "pages_to_scan")
+    changed = [name for name in names if name in then and then[name] != now.get(name)]
+    if changed:
+        was = " ".join(f"{name}={then[name]}" for name in changed)
+        raise KsmrunError(
+            f"KSM is set otherwise than when this experiment began: it was {was}",
+            f"sudo ksmrun host set {was}, or start a new experiment",
+        )
