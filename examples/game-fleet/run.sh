@@ -69,7 +69,7 @@ for number in ${users:-$all_users}; do
     .venv/bin/ksmrun ab -n "$groups" --rounds "${rounds:-$all_rounds}" \
         --arm off=--merge=off --arm on= --arm shared='--layout shared' \
         --ready-stdout "(ready [0-9]+\n){$servers}" --hold "$hold" \
-        --ksm pages_to_scan=5000 --ksm use_zero_pages=1 --output "$results" "$@" \
+        --ksm pages_to_scan=5000 --ksm use_zero_pages=1 --hold-ksm pages_to_scan=100 --output "$results" "$@" \
         -- sh "$here/group.sh" '{i}' "$first_port" "$servers" "$output/world" "$items" "$kinds" \
         >"$results.txt"
 done

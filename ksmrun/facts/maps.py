@@ -43,6 +43,28 @@ def program_key(target: TargetFacts) -> str | None:
     return "\0".join((str(Path(target.path).resolve()), *map(_resolved, target.interpreters[:1])))
 
 
+def running_key(folder: Path, executable: str) -> str:
+    """The same of a running process, as the kernel puts a script behind its interpreter and the
+    words of the first line, which it takes as one (execve(2)).
+    """
+    words = (read_text(folder / "cmdline") or "").split("\0")[1:3]
+    for word in words:
+        script = folder / "cwd" / word
+        try:
+            is_script = bool(word) and script.is_file() and _begins(script, b"#!")
+            if is_script:
+                where = (folder / "cwd").readlink() / word
+                return "\0".join((executable, _resolved(str(where))))
+        except OSError:
+            continue
+    return executable
+
+
+def _begins(file: Path, mark: bytes) -> bool:
+    with file.open("rb", buffering=0) as stream:
+        return stream.read(len(mark)) == mark
+
+
 def running_peak(target: TargetFacts) -> MapPeak | None:
     """The highest of all running copies that this user may look at."""
     key = program_key(target)

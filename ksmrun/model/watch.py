@@ -64,7 +64,7 @@ class Watched:
     """A process that merges, or did when the monitor first saw it.
 
     enabled_by: None where the flag was lost since. since_full_scans: the host's count when it was
-    first seen. pss_bytes and maps are of the last look at them.
+    first seen. program: what the guard knows it by. pss_bytes and maps: of the last look at them.
     """
 
     identity: Identity
@@ -74,6 +74,7 @@ class Watched:
     rmap_items: int | None
     profit_bytes: int | None
     since_full_scans: int | None
+    program: str | None = None
     pss_bytes: int | None = None
     maps: MapCount | None = None
 

@@ -115,10 +115,10 @@ def _status(state: WatchState, book: AlertBook) -> str:
 
 
 def _remember_peaks(state: WatchState) -> None:
-    """By executable, for the guard of later launches."""
+    """By program, for the guard of later launches."""
     peaks: dict[str, MapPeak] = {}
     for process in state.processes:
-        program, count = process.identity.executable, process.maps
+        program, count = process.program, process.maps
         if program is None or count is None:
             continue
         best = peaks.get(program)

@@ -13,7 +13,7 @@ import psutil
 from ksmrun.facts.host import read_host
 from ksmrun.facts.identity import read_identity, read_stat
 from ksmrun.facts.ksm import ROOT
-from ksmrun.facts.maps import count_maps
+from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.process import has_marked_memory, read_ksm_stat, read_memory
 from ksmrun.facts.text import parse_fields, parse_int, read_text
@@ -143,8 +143,11 @@ class Scanner:
                 enabled_by = "seen" if has_marked_memory(folder) else None
             if enabled_by is None:
                 return None
+            identity = read_identity(folder, pid)
+            program = identity.executable
             watched = Watched(
-                identity=read_identity(folder, pid),
+                identity=identity,
+                program=None if program is None else running_key(folder, program),
                 enabled_by=enabled_by,
                 merging_pages=ksm_stat.merging_pages,
                 zero_pages=ksm_stat.zero_pages,

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from ksmrun.facts.maps import program_key, running_key
+from ksmrun.facts.target import look_at
 from ksmrun.host.borrow import borrowed
 from ksmrun.host.peaks import remembered
 
@@ -337,6 +339,23 @@ def test_killed(start: Start, tmp_path: Path, ksmrun: str) -> None:
     peak = remembered(state / "peaks.json", executable)
     assert peak is not None and peak.maps >= 4000
     assert [each.name for each in state.iterdir()] == ["peaks.json"]
+
+
+def test_a_script_is_known_by_its_name(launcher: str, tmp_path: Path) -> None:
+    """As the guard of a launch asks for it."""
+    script = tmp_path / "server"
+    script.write_text(f"#!{sys.executable} -S\nprint(1, flush=True)\nimport time\ntime.sleep(99)\n")
+    script.chmod(0o755)
+    command = [launcher, "--", "./server"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == b"1\n"
+        folder = Path(f"/proc/{process.pid}")
+        found = running_key(folder, str((folder / "exe").readlink()))
+        assert found == program_key(look_at(os.fsencode(script), os.environb))
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_commands_that_hang(monitor: Begin, start: Start) -> None:

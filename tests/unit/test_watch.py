@@ -51,7 +51,10 @@ WHO = Identity(
     *(4242, 77, "server", "./server --port 1", "/srv/server", 0, "root"),
     *("game.service", None, None, None, None),
 )
-PROCESS = Watched(WHO, "prctl", 1000, 0, 2000, 3 * MIB, 10, 20 * MIB, MapCount(900, 990.0, 0.0))
+PROCESS = Watched(
+    *(WHO, "prctl", 1000, 0, 2000, 3 * MIB, 10, "/srv/server", 20 * MIB),
+    MapCount(900, 990.0, 0.0),
+)
 
 
 def of_host(**changes: Any) -> HostState:
