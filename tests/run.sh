@@ -72,7 +72,7 @@ step "style and types"
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/mypy ksmrun tests examples
-shellcheck .ci/run tests/run.sh examples/*.sh tests/kernels/*.sh tests/suites/scripts/*.sh
+shellcheck .ci/run tests/run.sh examples/*.sh examples/*/*.sh tests/kernels/*.sh tests/suites/scripts/*.sh
 clang-format --dry-run -Werror native/*/*.[ch] tests/bench/*.c tests/native/*.[ch] tests/integration/programs/*.c tests/kernels/*.c \
     tests/suites/*.c tests/layout/programs/*.c tests/containers/programs/*.c
 
@@ -163,6 +163,13 @@ if [ -n "$full" ]; then
 
     step "benchmark of containers, small"
     ../.venv/bin/python bench/containers.py --containers 2 --processes 4 --rounds 1
+
+    step "estimates, told and measured"
+    ../.venv/bin/python bench/estimate.py
+
+    step "benchmarks of the monitor, ps and top"
+    ../.venv/bin/python bench/monitor.py 2>/dev/null
+    ../.venv/bin/python bench/look.py 2>/dev/null
 
     step "runtimes and servers with one layout, and their chart"
     rm -f ../build/runtimes.json
