@@ -35,6 +35,7 @@ static struct vma parse(char *line, const char *program) {
     struct vma vma = {.start = strtoull(line, &at, 16)};
     vma.end = strtoull(*at == '-' ? at + 1 : at, &at, 16);
     at += strspn(at, " ");
+    vma.is_reserved = strncmp(at, "---", 3) == 0;
     char privacy = strnlen(at, 4) == 4 ? at[3] : 's';
     at += strcspn(at, " ");
     vma.offset = strtoull(at, &at, 16);

@@ -170,6 +170,36 @@ def test_memory_for_each_page(start: Start) -> None:
     assert grown / (big.read_pages - small.read_pages) <= 64
 
 
+# 17 TiB that nobody may touch, as a shared layout reserves, and a page in each 8 GiB of one more.
+SPARSE = """
+import ctypes, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+assert libc.mmap(None, 17 << 40, 0, 0x4022, -1, 0) < 1 << 63
+start = libc.mmap(None, 1 << 40, 3, 0x4022, -1, 0)
+for number in range(128):
+    ctypes.memset(start + (number << 33), number + 1, 4096)
+print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_terabytes_without_pages(tmp_path: Path) -> None:
+    """To read that nothing is there took half a minute for each such process."""
+    trace = tmp_path / "trace"
+    with subprocess.Popen(["python3", "-c", SPARSE], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+            line = ["strace", "-c", "-o", trace, HASHER, str(process.pid)]
+            done = subprocess.run(line, stdout=subprocess.PIPE, check=True)
+        finally:
+            process.kill()
+    assert json.loads(done.stdout)["kinds"]["anonymous"]["frames"] >= 128
+    (calls,) = re.findall(r"(\d+)\s+pread64$", trace.read_text(), re.MULTILINE)
+    assert int(calls) < 20_000
+
+
 def test_processes_that_come_and_go(pages: str) -> None:
     """Looks at processes that map, unmap and end meanwhile."""
     script = "import mmap\nwhile True:\n m = mmap.mmap(-1, 8 << 20)\n m.write(b'x' * (8 << 20))\n"
