@@ -191,7 +191,7 @@ def test_terabytes_without_pages(tmp_path: Path) -> None:
     with subprocess.Popen(["python3", "-c", SPARSE], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-            line = ["strace", "-c", "-o", trace, HASHER, str(process.pid)]
+            line = ["strace", "-c", "-o", str(trace), str(HASHER), str(process.pid)]
             done = subprocess.run(line, stdout=subprocess.PIPE, check=True)
         finally:
             process.kill()
