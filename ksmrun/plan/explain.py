@@ -51,11 +51,13 @@ def is_settled(look: ProcessLook, before: Counters, after: Counters) -> bool:
 
 
 def _forbidden(look: ProcessLook) -> Cause:
+    owner = look.identity.user or "its owner"
+    who = "root" if owner == "root" else f"{owner} and root"
     return Cause(
         "permission",
         None,
-        f"its counters and maps are for {look.identity.user or 'its owner'} and root to read",
-        f"sudo ksmrun explain {look.identity.pid}",
+        f"its counters and maps are for {who} to read, and not from a container",
+        f"sudo ksmrun explain {look.identity.pid}, on the host",
     )
 
 
