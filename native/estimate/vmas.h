@@ -20,9 +20,9 @@ struct vma {
     uint64_t start, end;
     enum kind kind;
     bool is_program;  /* maps the executable file */
-    bool is_reserved; /* no access is allowed to it */
     uint64_t offset;  /* in the file */
     uint64_t file;    /* a hash of its path; 0: none */
+    bool is_reserved; /* no access is allowed to it */
 };
 
 struct vmas {

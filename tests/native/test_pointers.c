@@ -9,27 +9,30 @@
 /* Two processes of one program with other bases; the second has the libraries the other way round,
  * as alignment can have it. */
 static struct vma first_vmas[] = {
-    {TEXT(0x10000), TEXT(0x20000), KIND_ANONYMOUS, false, 0, 0}, /* by 32-bit pointers */
-    {TEXT(0x555500000000), TEXT(0x555500004000), KIND_FILE, true, 0, 77},
-    {TEXT(0x555500004000), TEXT(0x555500005000), KIND_ANONYMOUS, false, 0, 0},
-    {TEXT(0x555500105000), TEXT(0x555500205000), KIND_HEAP, false, 0, 0},
-    {TEXT(0x700000000000), TEXT(0x700000100000), KIND_ANONYMOUS, false, 0, 0}, /* by the program */
-    {TEXT(0x7f1000000000), TEXT(0x7f1000100000), KIND_ANONYMOUS, false, 0, 0},
-    {TEXT(0x7f1000200000), TEXT(0x7f1000204000), KIND_FILE, false, TEXT(0x3000), TEXT(0x110000000)},
-    {TEXT(0x7f1000300000), TEXT(0x7f1000304000), KIND_FILE, false, 0, TEXT(0x220000000)},
-    {TEXT(0x7ffc00000000), TEXT(0x7ffc00021000), KIND_STACK, false, 0, 0},
-    {TEXT(0xffffffffff600000), TEXT(0xffffffffff601000), KIND_KERNELS, false, 0, 0},
+    {TEXT(0x10000), TEXT(0x20000), KIND_ANONYMOUS, false, 0, 0, false}, /* by 32-bit pointers */
+    {TEXT(0x555500000000), TEXT(0x555500004000), KIND_FILE, true, 0, 77, false},
+    {TEXT(0x555500004000), TEXT(0x555500005000), KIND_ANONYMOUS, false, 0, 0, false},
+    {TEXT(0x555500105000), TEXT(0x555500205000), KIND_HEAP, false, 0, 0, false},
+    {TEXT(0x700000000000), TEXT(0x700000100000), KIND_ANONYMOUS, false, 0, 0,
+     false}, /* by the program */
+    {TEXT(0x7f1000000000), TEXT(0x7f1000100000), KIND_ANONYMOUS, false, 0, 0, false},
+    {TEXT(0x7f1000200000), TEXT(0x7f1000204000), KIND_FILE, false, TEXT(0x3000), TEXT(0x110000000),
+     false},
+    {TEXT(0x7f1000300000), TEXT(0x7f1000304000), KIND_FILE, false, 0, TEXT(0x220000000), false},
+    {TEXT(0x7ffc00000000), TEXT(0x7ffc00021000), KIND_STACK, false, 0, 0, false},
+    {TEXT(0xffffffffff600000), TEXT(0xffffffffff601000), KIND_KERNELS, false, 0, 0, false},
 };
 static struct vma second_vmas[] = {
-    {TEXT(0x30000), TEXT(0x40000), KIND_ANONYMOUS, false, 0, 0},
-    {TEXT(0x561100000000), TEXT(0x561100004000), KIND_FILE, true, 0, 77},
-    {TEXT(0x561100004000), TEXT(0x561100005000), KIND_ANONYMOUS, false, 0, 0},
-    {TEXT(0x5611aa005000), TEXT(0x5611aa105000), KIND_HEAP, false, 0, 0},
-    {TEXT(0x700000000000), TEXT(0x700000100000), KIND_ANONYMOUS, false, 0, 0},
-    {TEXT(0x7e2000000000), TEXT(0x7e2000100000), KIND_ANONYMOUS, false, 0, 0},
-    {TEXT(0x7e2000500000), TEXT(0x7e2000504000), KIND_FILE, false, 0, TEXT(0x220000000)},
-    {TEXT(0x7e2000600000), TEXT(0x7e2000604000), KIND_FILE, false, TEXT(0x3000), TEXT(0x110000000)},
-    {TEXT(0x7ffd40000000), TEXT(0x7ffd40031000), KIND_STACK, false, 0, 0},
+    {TEXT(0x30000), TEXT(0x40000), KIND_ANONYMOUS, false, 0, 0, false},
+    {TEXT(0x561100000000), TEXT(0x561100004000), KIND_FILE, true, 0, 77, false},
+    {TEXT(0x561100004000), TEXT(0x561100005000), KIND_ANONYMOUS, false, 0, 0, false},
+    {TEXT(0x5611aa005000), TEXT(0x5611aa105000), KIND_HEAP, false, 0, 0, false},
+    {TEXT(0x700000000000), TEXT(0x700000100000), KIND_ANONYMOUS, false, 0, 0, false},
+    {TEXT(0x7e2000000000), TEXT(0x7e2000100000), KIND_ANONYMOUS, false, 0, 0, false},
+    {TEXT(0x7e2000500000), TEXT(0x7e2000504000), KIND_FILE, false, 0, TEXT(0x220000000), false},
+    {TEXT(0x7e2000600000), TEXT(0x7e2000604000), KIND_FILE, false, TEXT(0x3000), TEXT(0x110000000),
+     false},
+    {TEXT(0x7ffd40000000), TEXT(0x7ffd40031000), KIND_STACK, false, 0, 0, false},
 };
 
 static uint64_t replaced(struct vma *vmas, size_t count, uint64_t word) {
