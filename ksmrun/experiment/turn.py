@@ -70,9 +70,11 @@ def take_turn(
         own = OwnMetrics(plan.metrics, load.logs, copies[0].instance, first_port(plan.command))
         with other_settings(plan.hold_tunables):
             metrics = _hold(turn, own)
-        seen = _seen(turn, arm, strangers, were)
+        left_bytes = _left_bytes(turn.pids)
+        if left_bytes is not None:
+            metrics["mergeable_bytes"] = metrics.get("merged_bytes", 0.0) + left_bytes
+        seen = _seen(turn, arm, strangers, were, left_bytes)
         ended_early = _ended_early(load)
-        metrics |= _mergeable(turn.pids, metrics.get("merged_bytes", 0.0))
         load.fleet.stop()
         # Copies may end with their load.
         turn.sample("after", costly=True, own=lambda: own.sample(is_last=True))
@@ -106,25 +108,31 @@ def _hold(turn: Running, own: OwnMetrics) -> dict[str, float]:
     return hold_metrics(turn.samples[begin:], page_bytes())
 
 
-def _mergeable(pids: Sequence[int], merged_bytes: float) -> dict[str, float]:
-    """What has merged, and what is left that could: pages that do not change. Nothing where this
-    user may not read the fleet's memory (yama), as the measurement does not hang on it.
+def _left_bytes(pids: Sequence[int]) -> float | None:
+    """What has not merged and could: pages that do not change. None where this user may not read
+    the fleet's memory (yama), as the measurement does not hang on it.
     """
     try:
         found = look_at_pages(
             with_children(pids), layout=False, volatile_after_seconds=VOLATILE_AFTER_SECONDS
         )
     except KsmrunError:
-        return {}
+        return None
     if not found.processes or found.unread:
-        return {}
-    left_pages = found.frames - found.kept_plain
-    return {"mergeable_bytes": merged_bytes + left_pages * found.page_bytes}
+        return None
+    return float((found.frames - found.kept_plain) * found.page_bytes)
 
 
-def _seen(turn: Running, arm: Arm, strangers: Sequence[Other], were: dict[int, Member]) -> Seen:
+def _seen(
+    turn: Running,
+    arm: Arm,
+    strangers: Sequence[Other],
+    were: dict[int, Member],
+    left_bytes: float | None,
+) -> Seen:
     """Before the fleet ends. Only what ksmd works for while it works counts as other."""
-    is_on = read_ksm(ROOT).number("run") == 1
+    ksm = read_ksm(ROOT)
+    is_on = ksm.number("run") == 1
     ours = with_children(turn.pids)
     by_pid = {other.pid: other for other in (*strangers, *others(ours))}
     merged = [_merged_bytes(pid) for pid in turn.fleet.pids]
@@ -132,6 +140,8 @@ def _seen(turn: Running, arm: Arm, strangers: Sequence[Other], were: dict[int, M
         others=sorted(by_pid.values(), key=lambda each: -each.scanned_pages) if is_on else (),
         lost=lost(were, members(turn.pids)),
         merged_bytes=[] if None in merged else [size for size in merged if size is not None],
+        left_bytes=left_bytes,
+        smart_scan=ksm.number("smart_scan") == 1,
         page_bytes=page_bytes(),
         max_map_count=read_host(ROOT).max_map_count,
         ksm_is_on=is_on,

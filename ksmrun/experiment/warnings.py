@@ -19,6 +19,8 @@ MAPS_SHARE_MAX = 0.7
 UNEQUAL_SHARE_MAX = 0.2
 # Below it nothing of this changes a result.
 SIZE_BYTES_MIN = 1 << 20
+# Of what could merge: so much left unmerged is felt.
+LEFT_SHARE_MAX = 0.1
 MIB = 1 << 20
 NAMES_MAX = 3
 
@@ -34,6 +36,8 @@ class Seen:
     others: Sequence[Other] = ()
     lost: Sequence[tuple[Member, bool]] = ()
     merged_bytes: Sequence[int] = ()
+    left_bytes: float | None = None
+    smart_scan: bool = False
     page_bytes: int = 4096
     max_map_count: int | None = None
     ksm_is_on: bool = True
@@ -46,7 +50,7 @@ def warnings(
     samples: Sequence[FleetSample], seen: Seen, *, settled: bool | None, settle_seconds_max: float
 ) -> list[Note]:
     """Of one arm in one round. samples: of all phases."""
-    found = list(_of_the_fleet(seen))
+    found = list(_of_the_fleet(seen, settled=settled))
     if settled is False:
         found.insert(
             0,
@@ -70,7 +74,7 @@ def warnings(
     return found
 
 
-def _of_the_fleet(seen: Seen) -> Iterator[Note]:
+def _of_the_fleet(seen: Seen, *, settled: bool | None) -> Iterator[Note]:
     if not seen.ksm_is_on:
         yield "KSM was switched off while measuring", "keep it on: see who else sets it"
     elif seen.is_to_merge and not seen.merges:
@@ -98,6 +102,16 @@ def _of_the_fleet(seen: Seen) -> Iterator[Note]:
         if gone:
             more = f" and {len(gone) - NAMES_MAX} more" if len(gone) > NAMES_MAX else ""
             yield f"{', '.join(gone[:NAMES_MAX])}{more} {what} while measuring", todo
+    left = seen.left_bytes or 0.0
+    could = sum(seen.merged_bytes) + left
+    if settled and seen.smart_scan and left > max(SIZE_BYTES_MIN, could * LEFT_SHARE_MAX):
+        # mm/ksm.c: should_skip_rmap_item(): who is skipped is taken out of the unstable tree.
+        yield (
+            f"{left / MIB:.0f} MiB of {could / MIB:.0f} MiB that could merge have not: smart_scan "
+            "looks at old pages in every ninth pass only, and two copies whose turns never "
+            "coincide are kept apart",
+            "--ksm smart_scan=0, or more copies: the effect goes with the first pair that meets",
+        )
     least, most = min(seen.merged_bytes, default=0), max(seen.merged_bytes, default=0)
     if most - least > max(SIZE_BYTES_MIN, most * UNEQUAL_SHARE_MAX):
         yield (

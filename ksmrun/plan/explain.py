@@ -223,7 +223,8 @@ def _smart_scan(before: Counters, after: Counters, size_bytes: int) -> Iterator[
         "smart scan",
         size_bytes,
         f"smart_scan skipped {last - first} pages of this host meanwhile: one that did not merge "
-        "is looked at in every second to ninth pass, so what becomes equal now merges later",
+        "is looked at in every second to ninth pass, so what becomes equal now merges later, and "
+        "two equal copies started many passes apart may never be looked at in the same one",
         "wait, or compare with: sudo ksmrun host set smart_scan=0",
     )
 

@@ -19,6 +19,8 @@ FAST = (
     "pages_to_scan=1000000",
     "--ksm",
     "sleep_millisecs=0",
+    "--ksm",
+    "smart_scan=0",
 )
 EQUAL = "import random, time; random.seed(1); data = random.randbytes(8 << 20); "
 READY = "print('ready', flush=True); time.sleep(1000)"

@@ -76,7 +76,7 @@ def test_another_rate_while_measuring(ab: Ab, folder: Path) -> None:
     before = tunables()
     rate = "cat /sys/kernel/mm/ksm/pages_to_scan"
     done = ab(
-        *("-n2", "--rounds=1", "--arm=on=", "--ksm=pages_to_scan=3000", "--ready-stdout=ready"),
+        *("-n2", "--rounds=1", "--ksm=pages_to_scan=3000", "--ready-stdout=ready"),
         *("--hold=1.5", "--hold-ksm=pages_to_scan=50", f"--metric-cmd=rate={rate}"),
         *("--fleet-load=sh -c 'cat /sys/kernel/mm/ksm/pages_to_scan; sleep 100'",),
         *python(EQUAL + READY),

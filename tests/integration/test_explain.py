@@ -102,6 +102,7 @@ def test_ksmd_off(run: Run, hold: Hold) -> None:
 
 @pytest.mark.usefixtures("ksm_on")
 def test_unique_data_and_smart_scan(run: Run, hold: Hold) -> None:
+    run("host", "set", "smart_scan=1")
     causes = settled(run, hold("unique"))
     assert causes["unique data"]["size_bytes"] > 24 * MIB
     assert "ksmrun estimate" in causes["unique data"]["todo"]
@@ -111,7 +112,6 @@ def test_unique_data_and_smart_scan(run: Run, hold: Hold) -> None:
 
 @pytest.mark.usefixtures("ksm_on")
 def test_without_smart_scan(run: Run, hold: Hold) -> None:
-    run("host", "set", "smart_scan=0")
     causes = settled(run, hold("unique"))
     assert "unique data" in causes
     assert "smart scan" not in causes

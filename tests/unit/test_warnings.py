@@ -61,6 +61,14 @@ def test_nothing_to_say() -> None:
     assert found(few) == []
     assert found(few, settled=None) == []
     assert found(Seen(is_to_merge=False, merges=False)) == []
+    kept_apart = Seen(merged_bytes=[40 * MIB], left_bytes=8 * MIB, smart_scan=True)
+    for none in (
+        found(replace(kept_apart, smart_scan=False)),
+        found(replace(kept_apart, left_bytes=2 * MIB)),
+        found(replace(kept_apart, left_bytes=None)),
+    ):
+        assert none == []
+    assert "smart_scan" not in str(found(kept_apart, settled=False))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +83,11 @@ def test_nothing_to_say() -> None:
         (Seen(lost=[(SERVER, True)]), END, r"server \(PID 7\) started anew while measuring"),
         (Seen(lost=[(SERVER, False)]), END, r"server \(PID 7\) ended while measuring"),
         (Seen(merged_bytes=[2 * MIB, 80 * MIB]), END, "unequally, from 2 MiB to 80 MiB"),
+        (
+            Seen(merged_bytes=[40 * MIB], left_bytes=8 * MIB, smart_scan=True),
+            END,
+            "8 MiB of 48 MiB that could merge have not: smart_scan",
+        ),
         (Seen(ksm_is_on=False, merges=False), END, "KSM was switched off"),
         (Seen(merges=False), END, "no process of this arm is enabled"),
         (Seen(max_map_count=140), END, "100 maps of 140"),
