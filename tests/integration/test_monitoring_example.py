@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -28,6 +29,8 @@ from .conftest import FASTEST, start_equal_programs, stop, wait_until
 EXAMPLE = Path(__file__).parents[2] / "examples" / "monitoring"
 RULES, RULES_TEST = EXAMPLE / "ksmrun.rules.yml", EXAMPLE / "ksmrun.rules.test.yml"
 DASHBOARD = EXAMPLE / "ksmrun.dashboard.json"
+# Of the equal programs.
+NAME = Path(sys.executable).name
 GROUPINGS = ("command", "unit", "container")
 # What a dashboard's variables stand for; a rate needs two scrapes.
 VARIABLES = {"$instance": ".*", "$__rate_interval": "10s"}
@@ -134,7 +137,7 @@ def test_real_monitor_and_prometheus(launcher: str, ksmrun: str, tmp_path: Path)
             with borrowed(FASTEST, tmp_path):
                 wait_until(lambda: "KsmrunKsmdOff" not in prometheus.firing())
                 # Two of three equal copies go; each counts what it shares.
-                merged = 'ksmrun_merged_bytes{command="python3"} > 3 * 8 * 2^20'
+                merged = f'ksmrun_merged_bytes{{command="{NAME}"}} > 3 * 8 * 2^20'
                 wait_until(lambda: shows(prometheus, merged))
             monitor.send_signal(signal.SIGKILL)
             wait_until(lambda: "KsmrunMonitorGone" in prometheus.firing())
