@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import mib, print_json, print_table, say, sudo_line
+from ksmrun.commands.output import mib, parse_share, print_json, print_table, say, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.select import in_container, in_unit, matching, programs
 from ksmrun.facts.target import look_at
-from ksmrun.model import EXIT_FAILURE, KsmrunError
+from ksmrun.model import EXIT_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.model.estimate import Estimate, Frames, Prediction
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.predict import predict, predict_all
@@ -129,14 +128,14 @@ def _selected(
 
 
 def _share(text: str) -> float:
-    number = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
-    if number is None or not 0 < float(number[1]) <= 100:
-        raise KsmrunError(f"--sample {text} is no share", "give one as 5%, up to 100%")
+    share = parse_share("--sample", text)
+    if share == 0:
+        raise KsmrunError("--sample=0% looks at nothing", "for example --sample=5%", EXIT_USAGE)
     try:
         import scipy.stats  # noqa: F401
     except ImportError as error:
         raise KsmrunError("--sample needs SciPy", "pip install 'ksmrun[ab]'") from error
-    return float(number[1]) / 100
+    return share
 
 
 def _print(predictions: list[Prediction], looks: list[Estimate]) -> None:

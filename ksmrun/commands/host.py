@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import mib, print_json, print_table, sudo_line
+from ksmrun.commands.host_install import install
+from ksmrun.commands.host_show import show
+from ksmrun.commands.host_tune import tune
+from ksmrun.commands.output import sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.host import boot
+from ksmrun.facts.systemd import Systemd
+from ksmrun.host import boot, service
 from ksmrun.host.borrow import restore_abandoned
+from ksmrun.host.fits import unmerge_bytes
 from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import (
+    WHILE_UNMERGED,
     parse_settings,
     restore,
     set_max_map_count,
     set_tunables,
-    tunable_names,
 )
-from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model import KsmrunError
 
-SCHEMA = "ksmrun-host-1"
+MIB = 1 << 20
 UNDO = "undo: ksmrun host restore"
 
 
@@ -37,11 +43,13 @@ def register(app: typer.Typer) -> None:
     host.command("on", epilog="Example: sudo ksmrun host on --boot")(on)
     host.command("off", epilog="Example: sudo ksmrun host off")(off)
     host.command("unmerge", epilog="Example: sudo ksmrun host unmerge")(unmerge)
+    host.command("tune", epilog="Example: sudo ksmrun host tune --max-cpu 20% --dry-run")(tune)
     host.command("set", epilog="Example: sudo ksmrun host set pages_to_scan=2000")(set_)
     host.command("max-map-count", epilog="Example: sudo ksmrun host max-map-count 131072")(
         max_map_count
     )
     host.command("restore", epilog="Example: sudo ksmrun host restore")(restore_)
+    host.command("install", epilog="Example: sudo ksmrun host install --pass-time 60s")(install)
     host.command("show", epilog="Example: ksmrun host show")(show)
     app.add_typer(host, name="host")
 
@@ -80,12 +88,34 @@ def set_(
         list[str], typer.Argument(metavar="NAME=VALUE...", help="Tunables; see `host show`.")
     ],
     force: Annotated[
-        bool, typer.Option("--force", help="run=2 even if the memory does not fit.")
+        bool, typer.Option("--force", help="Unmerge even if the memory does not fit.")
+    ] = False,
+    unmerge: Annotated[
+        bool,
+        typer.Option(
+            "--unmerge", help="May unmerge all for what changes only while nothing is merged."
+        ),
     ] = False,
 ) -> None:
-    """Set tunables of /sys/kernel/mm/ksm."""
+    """Set tunables of KSM. And khugepaged/max_ptes_shared, which undoes merging."""
     pairs = parse_settings(settings)
-    _apply(pairs, ["host", "set", *settings, *(["--force"] if force else [])], force=force)
+    options = [*(["--force"] if force else []), *(["--unmerge"] if unmerge else [])]
+    if not unmerge and sys.stdin.isatty() and os.geteuid() == 0:
+        unmerge = _asked_to_unmerge(pairs)
+    _apply(pairs, ["host", "set", *settings, *options], force=force, unmerge=unmerge)
+
+
+def _asked_to_unmerge(settings: dict[str, str]) -> bool:
+    """Whoever is there to answer is asked; others say so by --unmerge."""
+    names = [name for name in settings if name in WHILE_UNMERGED]
+    ksm = read_ksm(ROOT)
+    if not names or not ksm.number("pages_shared"):
+        return False
+    size = unmerge_bytes(ksm)
+    return typer.confirm(
+        f"{names[0]} changes only while nothing is merged: unmerge {size / MIB:.0f} MiB, and have "
+        "ksmd begin anew?"
+    )
 
 
 def max_map_count(
@@ -104,6 +134,9 @@ def restore_(
     force: Annotated[
         bool, typer.Option("--force", help="Unmerge even if the memory does not fit.")
     ] = False,
+    values: Annotated[
+        bool, typer.Option("--values", help="Leave what is set at boot: only the values of now.")
+    ] = False,
 ) -> None:
     """Put back what ksmrun changed. Also what a killed measurement left behind."""
 
@@ -111,49 +144,22 @@ def restore_(
         folder = state_folder()
         lines = restore_abandoned(folder, ROOT, force=force)
         lines += restore(folder / "host.json", ROOT, force=force)
-        if boot.is_enabled(ROOT):
+        if not values and boot.is_enabled(ROOT):
             lines.append(boot.disable(ROOT))
+        if not values and service.is_installed(ROOT):
+            lines += service.remove(ROOT, Systemd())
         return lines or ["nothing to restore: no change is recorded"]
 
-    _print_lines(["host", "restore", *(["--force"] if force else [])], put_back)
+    options = [*(["--force"] if force else []), *(["--values"] if values else [])]
+    _print_lines(["host", "restore", *options], put_back)
 
 
-def show(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+def _apply(
+    settings: dict[str, str], arguments: list[str], *, force: bool = False, unmerge: bool = False
 ) -> None:
-    """Show all tunables and counters. And what KSM saves."""
-    ksm = read_ksm()
-    if not ksm.present:
-        raise KsmrunError(
-            "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
-            "see `ksmrun check`",
-        )
-    tunables = tunable_names(ROOT)
-    if as_json:
-        print_json(
-            SCHEMA,
-            tunables={name: ksm.values.get(name) for name in tunables},
-            counters={name: v for name, v in ksm.values.items() if name not in tunables},
-            page_bytes=ksm.page_bytes,
-            saved_bytes=_saved_bytes(ksm),
-            dedup_factor=_dedup_factor(ksm),
-            profit_bytes=ksm.number("general_profit"),
-        )
-        return
-    rows = [["tunable", name, _shown(ksm, name)] for name in tunables]
-    rows += [["counter", name, _shown(ksm, name)] for name in ksm.values if name not in tunables]
-    print_table({"kind": "left", "name": "left", "value": "left"}, rows)
-    factor = _dedup_factor(ksm)
-    print(
-        f"saved: {mib(_saved_bytes(ksm))} MiB"
-        f"; dedup factor: {'-' if factor is None else f'{factor:.1f}'}"
-        f"; profit, metadata subtracted: {mib(ksm.number('general_profit'))} MiB"
-    )
-
-
-def _apply(settings: dict[str, str], arguments: list[str], *, force: bool = False) -> None:
     def write() -> list[str]:
-        lines = set_tunables(settings, state_folder() / "host.json", ROOT, force=force)
+        record_file = state_folder() / "host.json"
+        lines = set_tunables(settings, record_file, ROOT, force=force, unmerge=unmerge)
         return lines if all(line.endswith("already") for line in lines) else [*lines, UNDO]
 
     _print_lines(arguments, write)
@@ -165,64 +171,3 @@ def _print_lines(arguments: list[str], work: Callable[[], list[str]]) -> None:
         raise KsmrunError("tuning KSM needs root", f"run: {sudo_line(arguments)}")
     for line in work():
         print(line)
-
-
-def _saved_bytes(ksm: KsmFacts) -> int | None:
-    """Memory not used thanks to merging, before its metadata: a page for each place sharing one."""
-    sharing = ksm.number("pages_sharing")
-    if sharing is None:
-        return None
-    # 6.18 can lose count of zero pages, and go below none.
-    return (sharing + max(0, ksm.number("ksm_zero_pages") or 0)) * ksm.page_bytes
-
-
-def _dedup_factor(ksm: KsmFacts) -> float | None:
-    """How many places each kept page serves, on average."""
-    shared, sharing = ksm.number("pages_shared"), ksm.number("pages_sharing")
-    if not shared or sharing is None:
-        return None
-    return (sharing + shared) / shared
-
-
-UNITS = {
-    "pages_to_scan": "pages a batch",
-    "sleep_millisecs": "ms between batches",
-    "stable_node_chains_prune_millisecs": "ms",
-    "advisor_max_cpu": "% of a core",
-    "advisor_target_scan_time": "s a pass",
-    "advisor_min_pages_to_scan": "pages a batch",
-    "advisor_max_pages_to_scan": "pages a batch",
-    "max_page_sharing": "places a page",
-    "full_scans": "passes",
-    "stable_node_chains": "chains",
-    "stable_node_dups": "pages",
-}
-# Counters of pages, shown in MiB too.
-PAGE_COUNTERS = (
-    "pages_shared",
-    "pages_sharing",
-    "pages_unshared",
-    "pages_volatile",
-    "pages_scanned",
-    "pages_skipped",
-    "ksm_zero_pages",
-)
-MEANINGS = {
-    "run": {0: "off", 1: "on", 2: "unmerging"},
-    "merge_across_nodes": {0: "off", 1: "on"},
-    "use_zero_pages": {0: "off", 1: "on"},
-    "smart_scan": {0: "off", 1: "on"},
-}
-
-
-def _shown(ksm: KsmFacts, name: str) -> str:
-    value = ksm.values.get(name)
-    if not isinstance(value, int):
-        return "unreadable" if value is None else str(value)
-    if name == "general_profit":
-        return f"{value} bytes ({mib(value)} MiB)"
-    if name in PAGE_COUNTERS:
-        return f"{value} pages ({mib(value * ksm.page_bytes)} MiB)"
-    if name in MEANINGS:
-        return f"{value} ({MEANINGS[name].get(value, 'unknown')})"
-    return f"{value} {UNITS.get(name, '')}".strip()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import own_program, say, sudo_line
+from ksmrun.commands.output import own_program, parse_share, say, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model import KsmrunError
 from ksmrun.watch.config import DEFAULT_FILE, load
 from ksmrun.watch.monitor import watch
 
@@ -75,6 +74,17 @@ def monitor(
         bool | None,
         typer.Option("--deep", help="Before 6.14: find by smaps what ksmd has not reached yet."),
     ] = None,
+    auto: Annotated[
+        bool | None,
+        typer.Option(
+            "--auto",
+            help="Set ksmd's rate: fast while what starts or grows can merge, else next to none.",
+        ),
+    ] = None,
+    max_cpu: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="With --auto: of one core, for ksmd. Default: 70%."),
+    ] = None,
     log: Annotated[
         str | None, typer.Option(metavar="plain|json", help="The form of log lines.")
     ] = None,
@@ -103,13 +113,17 @@ def monitor(
         "textfile": textfile,
         "on_alert": on_alert,
         "raise_map_count_to": raise_map_count_to,
-        "map_reserve": None if map_reserve is None else share(map_reserve),
+        "map_reserve": None
+        if map_reserve is None
+        else parse_share("--map-reserve", map_reserve, below_all=True),
         "warn_ahead_seconds": warn_ahead,
         "interval_seconds": interval,
         "pss_interval_seconds": pss_interval,
         "cow_breaks_per_second": cow_breaks,
         "by_pid": by_pid,
         "deep": deep,
+        "auto": auto,
+        "auto_max_cpu": None if max_cpu is None else parse_share("--max-cpu", max_cpu),
         "log": log,
     }
     if not read_ksm(ROOT).present:
@@ -122,15 +136,3 @@ def monitor(
     if os.geteuid() != 0:
         say(f"only this user's processes are watched; to do: {sudo_line(['monitor'])}")
     watch(functools.partial(load, config, options))
-
-
-def share(text: str) -> float:
-    """20% as 0.2. Raises KsmrunError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
-    if found is None or float(found[1]) >= 100:
-        raise KsmrunError(
-            f"--map-reserve is a share from 0% to below 100%, not {text!r}",
-            "for example --map-reserve=20%",
-            EXIT_USAGE,
-        )
-    return float(found[1]) / 100

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ksmrun.model import EXIT_USAGE, KsmrunError
+
 MIB = 1 << 20
 # Between two columns of a table.
 GAP_COLUMNS = 3
@@ -72,6 +74,24 @@ def mib(size_bytes: int | None) -> str:
 def count(number: int | None) -> str:
     """A number, "-" where it is not known."""
     return "-" if number is None else str(number)
+
+
+def parse_share(
+    option: str, text: str, *, below_all: bool = False, exit_code: int = EXIT_USAGE
+) -> float:
+    """20% or 0.2 as 0.2, from 0 to 1 or, below_all, to less. Raises KsmrunError with that code."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1 or (below_all and share == 1):
+        below = "below " if below_all else ""
+        raise KsmrunError(
+            f"{option} is a share from 0% to {below}100%, not {text!r}",
+            f"for example {option}=20%",
+            exit_code,
+        )
+    return share
 
 
 def own_program() -> str:

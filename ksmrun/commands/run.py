@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import say
+from ksmrun.commands.output import parse_share, say
 from ksmrun.facts.launcher import cached_probe, launcher_path, shim_path
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import exec_in_place, initial_arguments, initial_environment
@@ -171,7 +171,9 @@ def run(
         quiet=quiet,
         mechanism=mechanism,
         guard=guard,
-        map_reserve=_share(map_reserve),
+        map_reserve=parse_share(
+            "--map-reserve", map_reserve, below_all=True, exit_code=EXIT_OWN_FAILURE
+        ),
         expect_maps=expect_maps,
         mark_min_bytes=_size_bytes(mark_min),
         inherit=inherit,
@@ -223,21 +225,6 @@ def _probe() -> Probe | None:
         if error.exit_code != EXIT_OWN_FAILURE:
             raise
         return None
-
-
-def _share(text: str) -> float:
-    """20% or 0.2 as 0.2. Raises KsmrunError for what is not between 0 % and 100 %."""
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share < 1:
-        raise KsmrunError(
-            f"--map-reserve is a share from 0% to below 100%, not {text!r}",
-            "for example --map-reserve=20%",
-            EXIT_OWN_FAILURE,
-        )
-    return share
 
 
 def _size_bytes(text: str) -> int:

@@ -28,6 +28,9 @@ def read_host(root: Path = ROOT) -> HostFacts:
         swap_free_bytes=memory["SwapFree"],
         zswap_enabled=None if zswap is None else zswap.strip() in ("Y", "1"),
         thp_enabled=bracketed(read_text(root / "sys/kernel/mm/transparent_hugepage/enabled")),
+        khugepaged_max_ptes_shared=read_int(
+            root / "sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_shared"
+        ),
         max_map_count=read_int(root / "proc/sys/vm/max_map_count"),
         numa_nodes=_numa_nodes(root),
         container=_container(root),

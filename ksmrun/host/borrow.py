@@ -7,6 +7,7 @@ comes when the block is left, and by the kernel's hand when this process is kill
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ PREFIX = "borrowed-"
 @contextmanager
 def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterator[None]:
     """Sets KSM tunables within the block. Raises KsmrunError where that is not allowed."""
-    record_file = _record_file(folder)
+    record_file = record_of(folder)
     # Killing the group of the measurer (Ctrl-C, timeout) must not reach the guardian.
     guardian = subprocess.Popen(
         [sys.executable, "-E", "-P", "-m", "ksmrun.host.borrow", record_file],
@@ -59,14 +60,15 @@ def other_settings(settings: Mapping[str, str], folder: Path | None = None) -> I
         yield
         return
     before = {name: str(read_ksm(ROOT).values.get(name, "")) for name in settings}
-    set_tunables(settings, _record_file(folder), ROOT)
+    set_tunables(settings, record_of(folder), ROOT)
     try:
         yield
     finally:
-        set_tunables(before, _record_file(folder), ROOT)
+        set_tunables(before, record_of(folder), ROOT)
 
 
-def _record_file(folder: Path | None) -> Path:
+def record_of(folder: Path | None = None) -> Path:
+    """Where set_tunables() is to record what borrowed() of this process puts back."""
     return (folder or state_folder()) / f"{PREFIX}{os.getpid()}.json"
 
 
@@ -95,6 +97,9 @@ def _drop_locks(record_file: Path) -> None:
 
 
 def _guard(record_file: Path) -> int:
+    # systemd ends all of a unit at once: this one ends when its measurer has.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     try:
         with locked(_life_of(record_file), wait=False) as is_first:
             if not is_first:

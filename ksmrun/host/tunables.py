@@ -7,10 +7,9 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import FOLDER, read_ksm
-from ksmrun.facts.maps import most_maps_in_use
 from ksmrun.facts.text import bracketed, parse_int, read_text
+from ksmrun.host.fits import check_maps_fit, check_unmerge_fits
 from ksmrun.host.record import (
     ANY_VALUE,
     Change,
@@ -24,8 +23,13 @@ from ksmrun.host.record import (
 from ksmrun.model import EXIT_USAGE, KsmFacts, KsmrunError
 
 RUN = str(FOLDER / "run")
+# Its own tunables undo merging where huge pages are on: named with this before.
+KHUGEPAGED = "khugepaged/"
+KHUGEPAGED_NAMES = ("max_ptes_none", "max_ptes_shared", "max_ptes_swap")
+HUGE_FOLDER = Path("sys/kernel/mm/transparent_hugepage")
+# They change only while nothing is merged (mm/ksm.c).
+WHILE_UNMERGED = ("merge_across_nodes", "max_page_sharing")
 MAX_MAP_COUNT = "proc/sys/vm/max_map_count"
-MIB = 1 << 20
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, str]:
@@ -54,15 +58,23 @@ def tunable_names(root: Path) -> tuple[str, ...]:
 
 
 def set_tunables(
-    settings: Mapping[str, str], record_file: Path, root: Path, *, force: bool = False
+    settings: Mapping[str, str],
+    record_file: Path,
+    root: Path,
+    *,
+    force: bool = False,
+    unmerge: bool = False,
 ) -> list[str]:
     """Writes each setting, recorded first. Returns a line for each; raises KsmrunError.
 
     A setting that unmerges (run=2) is refused where the memory would not fit, unless forced.
+    unmerge: may do so for a setting that changes only while nothing is merged.
     """
     known = tunable_names(root)
     for name in settings:
-        if name not in known:
+        if name not in known and not (
+            name.startswith(KHUGEPAGED) and name.removeprefix(KHUGEPAGED) in KHUGEPAGED_NAMES
+        ):
             raise KsmrunError(
                 f"this kernel has no KSM tunable '{name}'", f"it has {', '.join(known)}"
             )
@@ -70,7 +82,10 @@ def set_tunables(
     with locked(record_file):
         for name, wanted in settings.items():
             try:
-                lines.append(_set(record_file, root, name, wanted, force))
+                if unmerge and name in WHILE_UNMERGED:
+                    lines += _set_unmerged(record_file, root, name, wanted, force)
+                else:
+                    lines.append(_set(record_file, root, name, wanted, force))
             except KsmrunError as error:
                 if lines:
                     done = ", ".join(lines)
@@ -80,7 +95,7 @@ def set_tunables(
 
 
 def _set(record_file: Path, root: Path, name: str, wanted: str, force: bool) -> str:
-    path = str(FOLDER / name)
+    path = str((HUGE_FOLDER if name.startswith(KHUGEPAGED) else FOLDER) / name)
     before = _current(root, path)
     value = _canonical(name, wanted, before)
     if before == value:
@@ -89,6 +104,19 @@ def _set(record_file: Path, root: Path, name: str, wanted: str, force: bool) -> 
         check_unmerge_fits(root)
     _write_recorded(record_file, root, path, value)
     return f"{name}: {before} -> {value}"
+
+
+def _set_unmerged(record_file: Path, root: Path, name: str, wanted: str, force: bool) -> list[str]:
+    """Unmerges all before where it must, and has ksmd begin anew after."""
+    run = _current(root, RUN)
+    if not read_ksm(root).number("pages_shared") or wanted == _current(root, str(FOLDER / name)):
+        return [_set(record_file, root, name, wanted, force)]
+    lines = [_set(record_file, root, "run", "2", force)]
+    try:
+        lines.append(_set(record_file, root, name, wanted, force))
+    finally:
+        lines.append(_set(record_file, root, "run", run, force))
+    return lines
 
 
 def _canonical(name: str, wanted: str, current: str) -> str:
@@ -154,38 +182,6 @@ def set_max_map_count(limit: int, record_file: Path, root: Path) -> str:
             return f"vm.max_map_count: {limit} already"
         _write_recorded(record_file, root, MAX_MAP_COUNT, str(limit))
     return f"vm.max_map_count: {before} -> {limit}"
-
-
-def check_maps_fit(limit: int) -> None:
-    """Raises KsmrunError where a process has as many maps already: it could map nothing more."""
-    in_use, pid = most_maps_in_use() or (0, 0)
-    if limit <= in_use:
-        raise KsmrunError(
-            f"vm.max_map_count={limit} would keep PID {pid}, which has {in_use} maps already, from "
-            "mapping anything more",
-            f"set more than {in_use}, or stop that process first",
-        )
-
-
-def unmerge_bytes(ksm: KsmFacts) -> int:
-    """What comes back when everything is unmerged: a page for each place that shares one now."""
-    pages = (ksm.number("pages_sharing") or 0) + (ksm.number("ksm_zero_pages") or 0)
-    return pages * ksm.page_bytes
-
-
-def check_unmerge_fits(root: Path) -> None:
-    """Raises KsmrunError where unmerging everything needs more memory than is available."""
-    host = read_host(root)
-    needed = unmerge_bytes(host.ksm)
-    available = host.mem_available_bytes
-    if needed == 0 or (available is not None and needed <= available):
-        return
-    shown = "unknown" if available is None else f"{available / MIB:.0f} MiB"
-    raise KsmrunError(
-        f"unmerging would bring back {needed / MIB:.0f} MiB, and MemAvailable is {shown}: "
-        "the host would run out of memory",
-        "stop some of the merged programs first, or add --force to do it all the same",
-    )
 
 
 def _put_back(record_file: Path, root: Path, change: Change, force: bool) -> str:

@@ -212,6 +212,7 @@ class HostFacts:
     no_new_privs: bool | None
     capabilities: tuple[str, ...] | None
     ksm_writable: bool
+    khugepaged_max_ptes_shared: int | None = None
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ class Watched:
     program: str | None = None
     pss_bytes: int | None = None
     maps: MapCount | None = None
+    anonymous_bytes: int | None = None
 
 
 @dataclass(frozen=True)

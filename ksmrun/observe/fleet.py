@@ -94,8 +94,8 @@ def _cheap(processes: Sequence[int], phase: str, elapsed_seconds: float) -> Flee
         general_profit_bytes=ksm.number("general_profit"),
         cow_ksm=parse_int(parse_fields(read_text(ROOT / "proc/vmstat") or "").get("cow_ksm", "")),
         ksmd_cpu_seconds=None,
-        memory_pressure_seconds=_pressure("memory"),
-        cpu_pressure_seconds=_pressure("cpu"),
+        memory_pressure_seconds=pressure_seconds("memory"),
+        cpu_pressure_seconds=pressure_seconds("cpu"),
     )
 
 
@@ -126,7 +126,7 @@ def _with_costly(sample: FleetSample, processes: Sequence[int]) -> FleetSample:
     )
 
 
-def _pressure(kind: str) -> float | None:
+def pressure_seconds(kind: str) -> float | None:
     """Seconds in which some task waited (Documentation/accounting/psi.rst); None without PSI."""
     for line in (read_text(ROOT / f"proc/pressure/{kind}") or "").splitlines():
         if line.startswith("some "):

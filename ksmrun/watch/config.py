@@ -18,7 +18,7 @@ TABLE = "monitor"
 @dataclass(frozen=True)
 class Config:
     """Times in seconds, shares from 0 to 1. deep: also find, by smaps, processes that ksmd has not
-    reached yet on kernels before 6.14.
+    reached yet on kernels before 6.14. auto: set ksmd's rate, up to auto_max_cpu of a core.
     """
 
     interval_seconds: float = 15.0
@@ -29,6 +29,8 @@ class Config:
     ksmd_busy_share: float = 0.95
     deep: bool = False
     by_pid: bool = False
+    auto: bool = False
+    auto_max_cpu: float = 0.7
     listen: str | None = None
     textfile: str | None = None
     on_alert: str | None = None
@@ -57,6 +59,7 @@ RANGES = {
     "warn_ahead_seconds": (0.0, 86400.0),
     "cow_breaks_per_second": (1.0, 1e9),
     "ksmd_busy_share": (0.01, 1.0),
+    "auto_max_cpu": (0.01, 1.0),
     "raise_map_count_to": (65530, (1 << 31) - 1),
 }
 

@@ -12,6 +12,7 @@ from ksmrun.host.peaks import peaks_file, remember_all
 from ksmrun.model import KsmrunError, MapPeak
 from ksmrun.model.watch import WatchState
 from ksmrun.watch.act import Actor
+from ksmrun.watch.autotune import TICK_SECONDS, AutoTuner
 from ksmrun.watch.book import AlertBook
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
@@ -55,6 +56,8 @@ class _Monitor:
         self._book = AlertBook()
         self._states: deque[WatchState] = deque()
         self._next_peaks = 0.0
+        self._tuner: AutoTuner | None = None
+        self._tune(config)
         self._pause_seconds = min(PAUSE_SECONDS_MAX, watchdog_seconds() / 3)
         self._due = time.monotonic()
 
@@ -62,6 +65,8 @@ class _Monitor:
         """One sample, and the wait for the next. Returns the signal that came, or 0."""
         state = self._scanner.sample()
         self._states.append(state)
+        if self._tuner is not None:
+            self._tuner.learn(state)
         while state.host.seconds - self._states[0].host.seconds > HISTORY_SECONDS:
             self._states.popleft()
         events = self._book.update(conditions(self._states, self._config))
@@ -84,11 +89,23 @@ class _Monitor:
             self._actor.say("error", f"not reloaded: {error}")
         else:
             self._config = self._scanner.config = self._actor.config = config
+            self._tune(config)
             self._actor.say("info", "reloaded")
 
     def close(self) -> None:
+        if self._tuner is not None:
+            self._tuner.close()
         self._show.close()
         self._scanner.close()
+
+    def _tune(self, config: Config) -> None:
+        if self._tuner is not None and not config.auto:
+            self._tuner.close()
+            self._tuner = None
+        elif self._tuner is not None:
+            self._tuner.cap_share = config.auto_max_cpu
+        elif config.auto:
+            self._tuner = AutoTuner(config.auto_max_cpu, self._actor.say)
 
     def _wait(self) -> int:
         """On a grid of the monotonic clock; what was missed (a suspend) is not made up for."""
@@ -99,11 +116,14 @@ class _Monitor:
             self._due = now + interval
         while True:
             left = self._due - time.monotonic()
-            # Commands are looked after, and the watchdog is fed, between samples too.
-            found = signal.sigtimedwait(SIGNALS, max(min(left, self._pause_seconds), 0.0))
+            # Commands are looked after, the rate is set, and the watchdog is fed in between too.
+            pause = self._pause_seconds if self._tuner is None else TICK_SECONDS
+            found = signal.sigtimedwait(SIGNALS, max(min(left, pause), 0.0))
             if found is not None:
                 return found.si_signo
             self._actor.reap()
+            if self._tuner is not None and self._tuner.tick():
+                return 0
             if time.monotonic() >= self._due:
                 return 0
             notify("WATCHDOG=1")

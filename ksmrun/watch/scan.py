@@ -15,7 +15,7 @@ from ksmrun.facts.identity import read_identity, read_stat
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
-from ksmrun.facts.process import has_marked_memory, read_ksm_stat, read_memory
+from ksmrun.facts.process import has_marked_memory, read_anonymous, read_ksm_stat, read_memory
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model.watch import GroupState, HostState, Watched, WatchState
 from ksmrun.observe.sampler import cpu_seconds, find_ksmd
@@ -183,6 +183,7 @@ class Scanner:
             zero_pages=ksm_stat.zero_pages,
             rmap_items=ksm_stat.rmap_items,
             profit_bytes=ksm_stat.profit_bytes,
+            anonymous_bytes=read_anonymous(known.folder) if self.config.auto else None,
         )
         known.watched = watched
         if host.seconds >= known.next_maps and host.max_map_count:

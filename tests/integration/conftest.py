@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -153,6 +154,36 @@ def ksm_on(tmp_path: Path) -> Iterator[None]:
     """KSM at its fastest."""
     with borrowed(FASTEST, tmp_path):
         yield
+
+
+@dataclass(frozen=True)
+class Group:
+    """A cgroup of a test's, whichever version has the memory controller."""
+
+    folder: Path
+    file: str
+
+    def take(self, pid: int) -> None:
+        (self.folder / "cgroup.procs").write_text(str(pid))
+
+    def limit(self, size_bytes: int) -> None:
+        (self.folder / self.file).write_text(str(size_bytes))
+
+
+@pytest.fixture
+def group() -> Iterator[Group]:
+    is_v1 = Path("/sys/fs/cgroup/memory").is_dir()
+    mount = Path("/sys/fs/cgroup/memory" if is_v1 else "/sys/fs/cgroup")
+    own = next(
+        line.split(":", 2)[2]
+        for line in Path("/proc/self/cgroup").read_text().splitlines()
+        if ("memory" in line.split(":")[1].split(",") if is_v1 else line.startswith("0::"))
+    )
+    folder = mount / own.lstrip("/") / f"ksmrun-test-{os.getpid()}"
+    folder.mkdir()
+    yield Group(folder, "memory.limit_in_bytes" if is_v1 else "memory.max")
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from ksmrun.facts.target import look_at
 from ksmrun.host.borrow import borrowed
 from ksmrun.host.peaks import remembered
 
-from .conftest import FASTEST, wait_until
+from .conftest import FASTEST, Group, wait_until
 
 SECONDS = 20.0
 # Half of the limit is enough to be near it when the reserve is that large.
@@ -230,33 +229,21 @@ def test_pages_that_are_copied_back(monitor: Begin, start: Start) -> None:
 
 
 @pytest.mark.usefixtures("ksm_on")
-def test_memory_that_could_come_back_in_a_cgroup(monitor: Begin, start: Start) -> None:
-    is_v1 = Path("/sys/fs/cgroup/memory").is_dir()
-    mount = Path("/sys/fs/cgroup/memory" if is_v1 else "/sys/fs/cgroup")
-    limit = "memory.limit_in_bytes" if is_v1 else "memory.max"
-    own = next(
-        line.split(":", 2)[2]
-        for line in Path("/proc/self/cgroup").read_text().splitlines()
-        if ("memory" in line.split(":")[1].split(",") if is_v1 else line.startswith("0::"))
-    )
-    group = mount / own.lstrip("/") / f"ksmrun-test-{os.getpid()}"
-    group.mkdir()
-    try:
-        process = start(EQUAL, 128, "equal")
-        (group / "cgroup.procs").write_text(str(process.pid))
-        merging = Path(f"/proc/{process.pid}/ksm_merging_pages")
-        wait_until(lambda: int(merging.read_text()) > 30_000, SECONDS)
-        (group / limit).write_text(str(64 << 20))
-        begun = monitor()
-        found = begun.wait_for(kind="memory-could-come-back", state="raised")
-        assert group.name in found["subject"] and "of its 64 MiB are free" in found["message"]
-        (group / limit).write_text(str(1 << 30))
-        begun.wait_for(kind="memory-could-come-back", state="cleared")
-        process.kill()
-        process.wait()
-    finally:
-        with suppress(OSError):
-            group.rmdir()
+def test_memory_that_could_come_back_in_a_cgroup(
+    monitor: Begin, start: Start, group: Group
+) -> None:
+    process = start(EQUAL, 128, "equal")
+    group.take(process.pid)
+    merging = Path(f"/proc/{process.pid}/ksm_merging_pages")
+    wait_until(lambda: int(merging.read_text()) > 30_000, SECONDS)
+    group.limit(64 << 20)
+    begun = monitor()
+    found = begun.wait_for(kind="memory-could-come-back", state="raised")
+    assert group.folder.name in found["subject"] and "of its 64 MiB are free" in found["message"]
+    group.limit(1 << 30)
+    begun.wait_for(kind="memory-could-come-back", state="cleared")
+    process.kill()
+    process.wait()
 
 
 def port() -> int:

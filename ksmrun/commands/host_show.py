@@ -1,0 +1,192 @@
+"""`ksmrun host show`: KSM's tunables and counters, what each is for, and what ksmd does now."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.output import mib, print_json, print_table
+from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.host.others import boot_files, other_tuners
+from ksmrun.host.tunables import tunable_names
+from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model.tuning import ScanRate
+from ksmrun.observe.live import dedup, known_pages
+from ksmrun.observe.scanning import scan_rate
+
+SCHEMA = "ksmrun-host-2"
+UNITS = {
+    "pages_to_scan": "pages a batch",
+    "sleep_millisecs": "ms between batches",
+    "stable_node_chains_prune_millisecs": "ms",
+    "advisor_max_cpu": "% of a core",
+    "advisor_target_scan_time": "s a pass",
+    "advisor_min_pages_to_scan": "pages a batch",
+    "advisor_max_pages_to_scan": "pages a batch",
+    "max_page_sharing": "places a page",
+    "full_scans": "passes",
+    "stable_node_chains": "chains",
+    "stable_node_dups": "pages",
+}
+# Counters of pages, shown in MiB too.
+PAGE_COUNTERS = (
+    "pages_shared",
+    "pages_sharing",
+    "pages_unshared",
+    "pages_volatile",
+    "pages_scanned",
+    "pages_skipped",
+    "ksm_zero_pages",
+)
+MEANINGS = {
+    "run": {0: "off", 1: "on", 2: "unmerging"},
+    "merge_across_nodes": {0: "off", 1: "on"},
+    "use_zero_pages": {0: "off", 1: "on"},
+    "smart_scan": {0: "off", 1: "on"},
+}
+# mm/ksm.c, the values it starts with.
+DEFAULTS: dict[str, int | str] = {
+    "run": 0,
+    "pages_to_scan": 100,
+    "sleep_millisecs": 20,
+    "max_page_sharing": 256,
+    "merge_across_nodes": 1,
+    "use_zero_pages": 0,
+    "smart_scan": 1,
+    "stable_node_chains_prune_millisecs": 2000,
+    "advisor_mode": "none",
+    "advisor_max_cpu": 70,
+    "advisor_target_scan_time": 200,
+    "advisor_min_pages_to_scan": 500,
+    "advisor_max_pages_to_scan": 30000,
+}
+# Documentation/admin-guide/mm/ksm.rst, and mm/ksm.c where it says more.
+PURPOSES = {
+    "run": "whether ksmd works; 2 unmerges all",
+    "pages_to_scan": "what ksmd looks at before it sleeps: its speed, and its CPU time",
+    "sleep_millisecs": "how long it sleeps then",
+    "max_page_sharing": "places that may share one page; more keep one more each",
+    "merge_across_nodes": "whether pages of two NUMA nodes may merge",
+    "use_zero_pages": "merge pages of zeros with the kernel's own, which needs no records",
+    "smart_scan": "look at pages that did not merge in every second to ninth pass only",
+    "stable_node_chains_prune_millisecs": "how often long chains of copies are cleaned up",
+    "advisor_mode": "scan-time sets pages_to_scan so that a pass takes the target time",
+    "advisor_max_cpu": "what the advisor lets ksmd take",
+    "advisor_target_scan_time": "the time of a pass that the advisor aims at",
+    "advisor_min_pages_to_scan": "the advisor's least, whatever CPU that takes",
+    "advisor_max_pages_to_scan": "the advisor's most",
+    "full_scans": "passes over all mergeable memory so far; a page merges in the second",
+    "general_profit": "what is saved, with ksmd's records taken off",
+    "ksm_zero_pages": "pages of zeros that are the kernel's own now",
+    "pages_scanned": "looked at so far",
+    "pages_shared": "pages kept, each for two places or more",
+    "pages_sharing": "places that share them beside the first: what is saved",
+    "pages_skipped": "left out by smart_scan so far",
+    "pages_unshared": "looked at in this pass, with no equal one",
+    "pages_volatile": "changed between two looks",
+    "stable_node_chains": "contents that are kept more than once, for max_page_sharing",
+    "stable_node_dups": "how often, all together",
+}
+
+
+def show(
+    seconds: Annotated[
+        float,
+        typer.Option(min=0.0, metavar="S", help="Watch ksmd so long; 0: do not."),
+    ] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what can be set and counted. And what KSM saves and ksmd takes."""
+    rate = scan_rate(seconds) if seconds else None
+    ksm = read_ksm()
+    if not ksm.present:
+        raise KsmrunError(
+            "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
+            "see `ksmrun check`",
+        )
+    tunables = tunable_names(ROOT)
+    others = [*other_tuners(ROOT), *boot_files(ROOT)]
+    if as_json:
+        print_json(
+            SCHEMA,
+            tunables={name: ksm.values.get(name) for name in tunables},
+            defaults={name: DEFAULTS.get(name) for name in tunables},
+            counters={name: v for name, v in ksm.values.items() if name not in tunables},
+            page_bytes=ksm.page_bytes,
+            saved_bytes=_saved_bytes(ksm),
+            dedup_factor=dedup(ksm),
+            profit_bytes=ksm.number("general_profit"),
+            ksmd=None
+            if rate is None
+            else asdict(rate) | {"pass_seconds": _pass_seconds(ksm, rate)},
+            others=[asdict(other) for other in others],
+        )
+        return
+    rows = [[name, _shown(ksm, name), _default(ksm, name), _purpose(name)] for name in tunables]
+    columns = {"tunable": "left", "value": "left", "default": "left", "what it is for": "cut"}
+    print_table(columns, rows)
+    print()
+    counters = [name for name in ksm.values if name not in tunables]
+    rows = [[name, _shown(ksm, name), _purpose(name)] for name in counters]
+    print_table({"counter": "left", "value": "left", "what it counts": "cut"}, rows)
+    print()
+    factor = dedup(ksm)
+    print(
+        f"saved: {mib(_saved_bytes(ksm))} MiB"
+        f"; dedup factor: {'-' if factor is None else f'{factor:.1f}'}"
+        f"; profit, metadata subtracted: {mib(ksm.number('general_profit'))} MiB"
+    )
+    if rate is not None:
+        print(_work(ksm, rate))
+    for other in others:
+        print(f"note: {other.what}; {other.todo}")
+
+
+def _purpose(name: str) -> str:
+    return PURPOSES.get(name, "see Documentation/admin-guide/mm/ksm.rst")
+
+
+def _default(ksm: KsmFacts, name: str) -> str:
+    """Empty where it is the default, which is what most are."""
+    default = DEFAULTS.get(name)
+    return "" if default is None or ksm.values.get(name) == default else f"not {default}"
+
+
+def _work(ksm: KsmFacts, rate: ScanRate) -> str:
+    """What ksmd does now, in a line."""
+    words = [f"ksmd: {rate.cpu_share:.1%} of a core"]
+    if rate.pages_per_second is not None:
+        words.append(f"{rate.pages_per_second * ksm.page_bytes / (1 << 20):.0f} MiB/s scanned")
+    pass_seconds = _pass_seconds(ksm, rate)
+    if pass_seconds is not None:
+        words.append(f"a pass takes {pass_seconds:.0f} s, and so much at most is left of this one")
+    return ", ".join(words)
+
+
+def _pass_seconds(ksm: KsmFacts, rate: ScanRate) -> float | None:
+    """At this rate, over what ksmd knows; None where it stands still."""
+    return known_pages(ksm) / rate.pages_per_second if rate.pages_per_second else None
+
+
+def _saved_bytes(ksm: KsmFacts) -> int | None:
+    """Memory not used thanks to merging, before its metadata: a page for each place sharing one."""
+    sharing = ksm.number("pages_sharing")
+    if sharing is None:
+        return None
+    # 6.18 can lose count of zero pages, and go below none.
+    return (sharing + max(0, ksm.number("ksm_zero_pages") or 0)) * ksm.page_bytes
+
+
+def _shown(ksm: KsmFacts, name: str) -> str:
+    value = ksm.values.get(name)
+    if not isinstance(value, int):
+        return "unreadable" if value is None else str(value)
+    if name == "general_profit":
+        return f"{value} bytes ({mib(value)} MiB)"
+    if name in PAGE_COUNTERS:
+        return f"{value} pages ({mib(value * ksm.page_bytes)} MiB)"
+    if name in MEANINGS:
+        return f"{value} ({MEANINGS[name].get(value, 'unknown')})"
+    return f"{value} {UNITS.get(name, '')}".strip()

@@ -1,0 +1,49 @@
+"""What ksmd takes for a page, found out by having it scan two processes made for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ksmrun.facts.launcher import launcher_path
+from ksmrun.host.borrow import borrowed
+from ksmrun.model.tuning import ScanCost
+from ksmrun.observe.scanning import ksmd_counters
+
+# Half of it random and half equal in both, for ksmd to compare and to merge.
+TRIAL_MIB = 64
+TRIAL_SECONDS = 1.5
+TRIAL = (
+    f"import os, random; random.seed(1); a = random.randbytes({TRIAL_MIB // 2} << 20); "
+    f"b = os.urandom({TRIAL_MIB // 2} << 20); print('ready', flush=True); input()"
+)
+
+
+def cost_by_trial() -> ScanCost | None:
+    """Has ksmd scan two processes made for it; root. None where scanned pages are not counted.
+
+    Raises KsmrunError where KSM cannot be switched.
+    """
+    line: list[str | Path] = [launcher_path(), "--quiet", "--", sys.executable, "-c", TRIAL]
+    pipe = subprocess.PIPE
+    trials = [subprocess.Popen(line, stdin=pipe, stdout=pipe) for _ in range(2)]
+    try:
+        for trial in trials:
+            assert trial.stdout is not None
+            trial.stdout.readline()
+        with borrowed({"run": "1", "pages_to_scan": "10000", "sleep_millisecs": "1"}):
+            time.sleep(TRIAL_SECONDS / 3)
+            before = ksmd_counters()
+            time.sleep(TRIAL_SECONDS)
+            after = ksmd_counters()
+    finally:
+        for trial in trials:
+            trial.communicate(b"\n")
+    if before is None or after is None or before[2] is None or after[2] is None:
+        return None
+    pages = after[2] - before[2]
+    if not pages:
+        return None
+    return ScanCost((after[1] - before[1]) / pages, f"measured over {pages} pages of a trial")

@@ -1,0 +1,77 @@
+"""Whether a change leaves the host alive: memory that would come back, maps that are in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+from ksmrun.facts.host import read_host
+from ksmrun.facts.maps import most_maps_in_use
+from ksmrun.facts.memory_groups import memory_groups, memory_path
+from ksmrun.facts.process import read_ksm_stat
+from ksmrun.facts.text import read_text
+from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model.watch import GroupState
+
+MIB = 1 << 20
+
+
+def check_maps_fit(limit: int) -> None:
+    """Raises KsmrunError where a process has as many maps already: it could map nothing more."""
+    in_use, pid = most_maps_in_use() or (0, 0)
+    if limit <= in_use:
+        raise KsmrunError(
+            f"vm.max_map_count={limit} would keep PID {pid}, which has {in_use} maps already, from "
+            "mapping anything more",
+            f"set more than {in_use}, or stop that process first",
+        )
+
+
+def unmerge_bytes(ksm: KsmFacts) -> int:
+    """What comes back when everything is unmerged: a page for each place that shares one now."""
+    # The kernel's count of zero pages was seen to end below zero.
+    pages = (ksm.number("pages_sharing") or 0) + max(ksm.number("ksm_zero_pages") or 0, 0)
+    return pages * ksm.page_bytes
+
+
+def check_unmerge_fits(root: Path) -> None:
+    """Raises KsmrunError where unmerging everything needs more memory than is available, to the
+    host or to a cgroup with a limit of its own. Swap counts as memory that is available.
+    """
+    host = read_host(root)
+    needed = unmerge_bytes(host.ksm)
+    if needed == 0:
+        return
+    available, swap = host.mem_available_bytes, host.swap_free_bytes or 0
+    if available is None or needed > available + swap:
+        shown = "unknown" if available is None else f"{available / MIB:.0f} MiB"
+        raise KsmrunError(
+            f"unmerging would bring back {needed / MIB:.0f} MiB, MemAvailable is {shown} and "
+            f"{swap / MIB:.0f} MiB of swap are free: the host would run out of memory",
+            "stop some of the merged programs first, or add --force to do it all the same",
+        )
+    for group in merged_groups(root, host.ksm.page_bytes):
+        if group.merged_bytes > group.free_bytes:
+            raise KsmrunError(
+                f"unmerging would bring back up to {group.merged_bytes / MIB:.0f} MiB in "
+                f"{group.path}, where {group.free_bytes / MIB:.0f} of "
+                f"{group.limit_bytes / MIB:.0f} MiB are free: its programs would be killed",
+                "raise its memory.max (systemd: MemoryMax=) first, or add --force",
+            )
+
+
+def merged_groups(root: Path, page_bytes: int) -> tuple[GroupState, ...]:
+    """Each cgroup with a limit, and what its processes have merged."""
+    merged: dict[str, int] = {}
+    for pid in psutil.pids():
+        folder = root / "proc" / str(pid)
+        try:
+            ksm_stat = read_ksm_stat(folder)
+        except OSError:
+            continue
+        pages = (ksm_stat.merging_pages or 0) + (ksm_stat.zero_pages or 0)
+        if pages:
+            path = memory_path(read_text(folder / "cgroup") or "")
+            merged[path] = merged.get(path, 0) + pages * page_bytes
+    return memory_groups(merged, root)

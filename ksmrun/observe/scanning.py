@@ -1,0 +1,86 @@
+"""What ksmd takes for a page on this host, and what there is for it to scan."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import psutil
+
+from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.process import read_anonymous, read_ksm_stat
+from ksmrun.model import KsmrunError
+from ksmrun.model.tuning import Memory, ScanCost, ScanRate
+from ksmrun.observe.estimate import look_at_pages
+from ksmrun.observe.live import known_pages
+from ksmrun.observe.sampler import ksmd_cpu_seconds
+
+PAGE_BYTES = 4096
+# Fewer pages tell too little of the cost of one.
+PAGES_MIN = 200_000
+# Looked at for pages of zeros: so much costs a third of a second.
+SAMPLE_BYTES_MAX = 1 << 30
+
+
+def scan_rate(seconds: float) -> ScanRate | None:
+    """What ksmd does in the next so many seconds; None where it is not to be seen."""
+    before = ksmd_counters()
+    time.sleep(seconds)
+    after = ksmd_counters()
+    if before is None or after is None:
+        return None
+    passed = after[0] - before[0]
+    scanned = None if before[2] is None or after[2] is None else after[2] - before[2]
+    return ScanRate(
+        passed, (after[1] - before[1]) / passed, None if scanned is None else scanned / passed
+    )
+
+
+def cost_since_boot() -> ScanCost | None:
+    """Of all that ksmd has scanned; None where that is too little, or not counted (before 6.7)."""
+    counters = ksmd_counters()
+    if counters is None or counters[2] is None or counters[2] < PAGES_MIN:
+        return None
+    return ScanCost(counters[1] / counters[2], f"measured over {counters[2]} pages since boot")
+
+
+def ksmd_counters() -> tuple[float, float, int | None] | None:
+    """When, ksmd's CPU seconds, and the pages it has scanned."""
+    cpu_seconds = ksmd_cpu_seconds()
+    if cpu_seconds is None:
+        return None
+    return time.monotonic(), cpu_seconds, read_ksm(ROOT).number("pages_scanned")
+
+
+def mergeable_memory(*, looks: bool) -> Memory:
+    """What ksmd has to scan. looks: also into some of it, for pages of zeros."""
+    processes: list[tuple[int, int]] = []
+    for pid in psutil.pids():
+        folder = Path(f"/proc/{pid}")
+        try:
+            ksm_stat = read_ksm_stat(folder)
+            if ksm_stat.enabled_by is None:
+                continue
+            # The flag counts for all of its memory, a mark for what ksmd has found so far.
+            pages = (read_anonymous(folder) or 0) // PAGE_BYTES if ksm_stat.merge_any else 0
+            processes.append((max(pages, ksm_stat.rmap_items or 0), pid))
+        except OSError:
+            continue
+    pages = max(sum(pages for pages, _ in processes), known_pages(read_ksm(ROOT)))
+    return Memory(pages, len(processes), _zero_share(processes) if looks else None)
+
+
+def _zero_share(processes: list[tuple[int, int]]) -> float | None:
+    chosen, left = [], SAMPLE_BYTES_MAX // PAGE_BYTES
+    for pages, pid in sorted(processes):
+        if pages <= left:
+            chosen.append(pid)
+            left -= pages
+    if not chosen:
+        return None
+    try:
+        found = look_at_pages(chosen, layout=False)
+    except KsmrunError:
+        return None
+    frames = sum(kind.frames for kind in found.kinds.values())
+    return sum(kind.plain.zero for kind in found.kinds.values()) / frames if frames else None

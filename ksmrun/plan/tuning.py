@@ -1,0 +1,154 @@
+"""From what is asked of ksmd to the tunables that give it. Pure.
+
+A batch of n pages takes n * cost, then ksmd sleeps (mm/ksm.c: ksm_scan_thread()): a pass over M
+pages takes M / n * (sleep + n * cost), and n * cost / (sleep + n * cost) of a core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ksmrun.model import HostFacts, KsmFacts, KsmrunError
+from ksmrun.model.tuning import Intent, Knob, Memory, ScanCost, TunePlan
+
+GIB = 1 << 30
+SLEEP_MILLISECS = 20
+PROFILES = {
+    "gentle": Intent(cpu_share_max=0.05),
+    "balanced": Intent(cpu_share_max=0.2),
+    "fast": Intent(cpu_share_max=0.7),
+}
+# Of the pages looked at.
+ZERO_SHARE_MIN = 0.02
+# Two copies may never be looked at in one pass; with more, some pair meets.
+FEW_PROCESSES = 3
+RATE_MAX = 1_000_000
+# Where none could be measured: figures from other hosts are from 0.5 to 7 microseconds.
+ASSUMED = ScanCost(3e-6, "assumed, as nothing was measured yet")
+
+
+def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> TunePlan:
+    """What gives what is asked for. Raises KsmrunError where no setting does."""
+    share_max = 1.0 if intent.cpu_share_max is None else intent.cpu_share_max
+    scan_seconds = memory.mergeable_pages * cost.seconds_per_page
+    ksm = host.ksm
+    if intent.pass_seconds is not None and scan_seconds > intent.pass_seconds * share_max:
+        least = scan_seconds / share_max
+        raise KsmrunError(
+            f"a pass over {_gib(memory, ksm):.1f} GiB takes {scan_seconds:.0f} s of CPU here "
+            f"({cost.seconds_per_page * 1e6:.1f} µs a page, {cost.source}): in "
+            f"{intent.pass_seconds:.0f} s it would be {scan_seconds / intent.pass_seconds:.0%} of "
+            f"a core, over {share_max:.0%}",
+            f"ask for --pass-time {least + 1:.0f}s or more"
+            + (", or a higher --max-cpu" if share_max < 1 else ""),
+        )
+    if intent.pass_seconds is not None and "advisor_mode" in ksm.values:
+        knobs = _by_advisor(ksm, intent.pass_seconds, share_max, cost)
+        pass_seconds = intent.pass_seconds
+        cpu_share = max(scan_seconds / pass_seconds, 0.0)
+    else:
+        knobs, pages = _by_rate(ksm, memory, cost, intent, share_max)
+        busy_seconds = pages * cost.seconds_per_page
+        sleep_seconds = SLEEP_MILLISECS / 1e3
+        cpu_share = busy_seconds / (busy_seconds + sleep_seconds)
+        pass_seconds = memory.mergeable_pages / pages * (busy_seconds + sleep_seconds)
+    knobs = [*knobs, Knob("run", str(ksm.values.get("run")), "1", "ksmd is off")]
+    return TunePlan(tuple(knobs), pass_seconds, cpu_share, tuple(_advice(host, memory)))
+
+
+def _gib(memory: Memory, ksm: KsmFacts) -> float:
+    return memory.mergeable_pages * ksm.page_bytes / GIB
+
+
+def _by_advisor(ksm: KsmFacts, pass_seconds: float, share_max: float, cost: ScanCost) -> list[Knob]:
+    # It never goes below advisor_min_pages_to_scan, whatever advisor_max_cpu says.
+    sleep_seconds = (ksm.number("sleep_millisecs") or SLEEP_MILLISECS) / 1e3
+    most = max(1, int(_pages_a_batch(share_max, cost, sleep_seconds)))
+    least = min(ksm.number("advisor_min_pages_to_scan") or 500, most)
+    wanted = {
+        "advisor_target_scan_time": (max(1, round(pass_seconds)), "s a pass, as asked for"),
+        "advisor_max_cpu": (max(1, round(share_max * 100)), "% of a core at most"),
+        "advisor_min_pages_to_scan": (least, "what the share of a core allows"),
+        "advisor_max_pages_to_scan": (
+            max(ksm.number("advisor_max_pages_to_scan") or 30000, min(most, RATE_MAX)),
+            "what the pass may need",
+        ),
+    }
+    knobs = [
+        Knob(name, str(ksm.values.get(name)), str(value), why)
+        for name, (value, why) in wanted.items()
+    ]
+    why = "it keeps the time of a pass while memory grows and shrinks"
+    return [*knobs, Knob("advisor_mode", str(ksm.values["advisor_mode"]), "scan-time", why)]
+
+
+def _by_rate(
+    ksm: KsmFacts, memory: Memory, cost: ScanCost, intent: Intent, share_max: float
+) -> tuple[list[Knob], int]:
+    sleep_seconds = SLEEP_MILLISECS / 1e3
+    if intent.pass_seconds is None:
+        pages = _pages_a_batch(share_max, cost, sleep_seconds)
+        why = f"{share_max:.0%} of a core, at {cost.seconds_per_page * 1e6:.1f} µs a page"
+    elif not memory.mergeable_pages:
+        raise KsmrunError(
+            "nothing merges on this host now, so no rate follows from the time of a pass",
+            "start the programs first, or ask for --max-cpu; `ksmrun monitor --auto` follows them",
+        )
+    else:
+        idle = intent.pass_seconds - memory.mergeable_pages * cost.seconds_per_page
+        pages = memory.mergeable_pages * sleep_seconds / max(idle, 1e-3)
+        why = f"a pass over {_gib(memory, ksm):.1f} GiB in {intent.pass_seconds:.0f} s"
+    batch = min(max(1, int(pages)), RATE_MAX)
+    mode = ksm.values.get("advisor_mode", "none")
+    advisor = Knob("advisor_mode", str(mode), "none", "else it sets the rate")
+    return [
+        *([advisor] if "advisor_mode" in ksm.values else []),
+        Knob(
+            "sleep_millisecs",
+            str(ksm.values.get("sleep_millisecs")),
+            str(SLEEP_MILLISECS),
+            "ms between batches, what the rate is reckoned with",
+        ),
+        Knob("pages_to_scan", str(ksm.values.get("pages_to_scan")), str(batch), why),
+    ], batch
+
+
+def _pages_a_batch(share: float, cost: ScanCost, sleep_seconds: float) -> float:
+    if share >= 1:
+        return RATE_MAX
+    return min(share / (1 - share) * sleep_seconds / cost.seconds_per_page, RATE_MAX)
+
+
+def _advice(host: HostFacts, memory: Memory) -> Iterator[tuple[str, str]]:
+    ksm = host.ksm
+    share = memory.zero_share
+    if share is not None and share >= ZERO_SHARE_MIN and ksm.number("use_zero_pages") == 0:
+        yield (
+            f"{share:.0%} of the memory looked at are pages of zeros, which each keep a page of "
+            "KSM for 256 of them, and its records",
+            "sudo ksmrun host set use_zero_pages=1 (counts for what merges from then on)",
+        )
+    if ksm.number("smart_scan") == 1 and 0 < memory.processes <= FEW_PROCESSES:
+        yield (
+            f"with {memory.processes} processes smart_scan may keep equal pages apart for good: it "
+            "looks at old ones in every ninth pass only, and not in the same",
+            "sudo ksmrun host set smart_scan=0",
+        )
+    dups = ksm.number("stable_node_dups") or 0
+    if dups * ksm.page_bytes > GIB // 16:
+        yield (
+            f"{dups} pages are kept twice or more, as max_page_sharing="
+            f"{ksm.number('max_page_sharing')} places may share one",
+            "sudo ksmrun host set --unmerge max_page_sharing=1024",
+        )
+    if (host.numa_nodes or 1) > 1 and ksm.number("merge_across_nodes") == 1:
+        yield (
+            f"pages merge across {host.numa_nodes} NUMA nodes, and are then far from some readers",
+            "for speed before memory: sudo ksmrun host set --unmerge merge_across_nodes=0",
+        )
+    if host.thp_enabled == "always" and (host.khugepaged_max_ptes_shared or 0) > 0:
+        yield (
+            "huge pages are on for all (transparent_hugepage/enabled=always), and khugepaged joins "
+            f"ranges with up to {host.khugepaged_max_ptes_shared} merged pages again",
+            "sudo ksmrun host set khugepaged/max_ptes_shared=0 khugepaged/max_ptes_none=0",
+        )

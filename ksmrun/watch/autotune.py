@@ -1,0 +1,168 @@
+"""Sets ksmd's rate for the monitor, as watch/tuner.py decides; puts back what was there before."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import psutil
+
+from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.host.borrow import borrowed, record_of, restore_abandoned
+from ksmrun.host.others import other_tuners
+from ksmrun.host.record import state_folder
+from ksmrun.host.tunables import set_tunables
+from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model.watch import WatchState
+from ksmrun.observe.fleet import pressure_seconds
+from ksmrun.observe.live import known_pages
+from ksmrun.observe.sampler import cpu_seconds, find_ksmd
+from ksmrun.watch.tuner import GROWTH_BYTES_MIN, Look, Mode, State, step
+
+# Between looks, and between two samples of all processes because memory grew.
+TICK_SECONDS = 1.0
+SAMPLE_SECONDS_MIN = 3.0
+REST_TICK_SECONDS = 15.0
+# What the rates are reckoned with (the kernel's default).
+SLEEP_MILLISECS = 20
+Say = Callable[[str, str], None]
+
+
+class AutoTuner:
+    """tick() is to be called each TICK_SECONDS, learn() with each sample, close() in the end."""
+
+    def __init__(self, cap_share: float, say: Say) -> None:
+        self.cap_share = cap_share
+        self._say = say
+        self._ksmd = find_ksmd()
+        self._state: State | None = None
+        self._seen: set[tuple[int, int]] = set()
+        self._started = 0
+        self._anonymous_bytes = 0
+        self._host_anonymous_bytes = _host_anonymous_bytes()
+        self._sampled_at = 0.0
+        self._written: dict[str, str] = {}
+        self._stack = ExitStack()
+        for line in restore_abandoned(state_folder(), ROOT):
+            say("info", f"of a run before: {line}")
+        self._is_on = self._may_tune()
+        if self._is_on:
+            self._stack.enter_context(borrowed({}))
+            say("info", f"tuning ksmd: up to {cap_share:.0%} of a core while there is work")
+
+    @property
+    def boosts(self) -> bool:
+        """Whether ksmd works fast now."""
+        return self._state is not None and self._state.mode is Mode.BOOST
+
+    def learn(self, state: WatchState) -> None:
+        """What merges now, from a sample of all processes."""
+        merging = [each for each in state.processes if each.enabled_by is not None]
+        keys = {(each.identity.pid, each.identity.start_ticks or 0) for each in merging}
+        self._started += len(keys - self._seen)
+        self._seen = keys
+        self._anonymous_bytes = sum(each.anonymous_bytes or 0 for each in merging)
+        self._host_anonymous_bytes = _host_anonymous_bytes()
+        self._sampled_at = state.host.seconds
+
+    def tick(self) -> bool:
+        """Looks and sets the rate. True where memory has grown, and a sample should tell whose."""
+        if not self._is_on or self._ksmd is None:
+            return False
+        try:
+            self._step()
+        except (KsmrunError, psutil.Error) as error:
+            self._say("error", f"tuning ends: {error}")
+            self._end()
+            return False
+        grown = _host_anonymous_bytes() - self._host_anonymous_bytes
+        rested = time.monotonic() - self._sampled_at
+        return grown > GROWTH_BYTES_MIN and rested >= SAMPLE_SECONDS_MIN
+
+    def close(self) -> None:
+        """Puts back what was there before."""
+        self._is_on = False
+        self._stack.close()
+
+    def _step(self) -> None:
+        ksm = read_ksm(ROOT)
+        if ksm.number("run") != 1:
+            self._state = None
+            return
+        look = self._look(ksm)
+        if self._state is None:
+            self._set({"sleep_millisecs": str(SLEEP_MILLISECS)}, ksm)
+            self._state = State(look, cap_share=self.cap_share)
+            self._set({"pages_to_scan": str(self._state.rate)}, ksm)
+            return
+        waited = look.seconds - self._state.look.seconds
+        is_quiet = look.started == self._state.look.started and self._state.mode is Mode.REST
+        if is_quiet and waited < REST_TICK_SECONDS and not self._has_grown(look):
+            return
+        self._state, said = step(self._state, look, self.cap_share)
+        wanted = {"pages_to_scan": str(self._state.rate)}
+        if said and ksm.number("smart_scan") is not None:
+            # An old page is looked at in every ninth pass, and so may never meet a new one.
+            wanted["smart_scan"] = "0" if self.boosts else "1"
+        self._set(wanted, ksm)
+        if said:
+            self._say("info", f"{said}; pages_to_scan={self._state.rate}")
+
+    def _has_grown(self, look: Look) -> bool:
+        assert self._state is not None
+        return look.anonymous_bytes - self._state.look.anonymous_bytes > GROWTH_BYTES_MIN
+
+    def _look(self, ksm: KsmFacts) -> Look:
+        assert self._ksmd is not None
+        return Look(
+            seconds=time.monotonic(),
+            sleep_seconds=SLEEP_MILLISECS / 1e3,
+            page_bytes=ksm.page_bytes,
+            full_scans=ksm.number("full_scans") or 0,
+            # The kernel's count of zero pages was seen to end below zero.
+            merged_pages=(ksm.number("pages_sharing") or 0)
+            + max(ksm.number("ksm_zero_pages") or 0, 0),
+            known_pages=known_pages(ksm),
+            ksmd_cpu_seconds=cpu_seconds(self._ksmd),
+            pressure_seconds=pressure_seconds("cpu"),
+            anonymous_bytes=self._anonymous_bytes,
+            started=self._started,
+        )
+
+    def _set(self, wanted: dict[str, str], ksm: KsmFacts) -> None:
+        """Raises KsmrunError, also where somebody else has set what was set here."""
+        for name, ours in self._written.items():
+            found = ksm.values.get(name)
+            if name in wanted and str(found) != ours:
+                raise KsmrunError(
+                    f"somebody else set {name} to {found}, from {ours}",
+                    "let one of them tune: `ksmrun host show` names others that do",
+                )
+        changed = {
+            name: value for name, value in wanted.items() if self._written.get(name) != value
+        }
+        if changed:
+            set_tunables(changed, record_of(), ROOT)
+            self._written |= changed
+
+    def _may_tune(self) -> bool:
+        others = other_tuners(ROOT)
+        if not others:
+            return True
+        for other in others:
+            self._say("error", f"not tuning: {other.what}; {other.todo}")
+        return False
+
+    def _end(self) -> None:
+        self._is_on = False
+        self._state = None
+        self._stack.close()
+
+
+def _host_anonymous_bytes() -> int:
+    """Of all programs; a hundredth of what it costs to look at each of them."""
+    fields = parse_fields(read_text(ROOT / "proc/vmstat") or "")
+    return (parse_int(fields.get("nr_anon_pages", "")) or 0) * resource.getpagesize()

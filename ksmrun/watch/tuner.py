@@ -1,0 +1,231 @@
+"""How fast ksmd is to scan: fast while there is something to gain, else at its rest. Pure.
+
+Two modes. In a boost ksmd takes up to the cap, until three whole passes went by since the memory
+last grew and the last one gained nothing: a page merges in the second whole pass that sees it
+unchanged (mm/ksm.c: cmp_and_merge_page()). At rest it takes REST_SHARE of a core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+MIB = 1 << 20
+# Growth of what merges that is worth a boost.
+GROWTH_BYTES_MIN, GROWTH_SHARE = 32 * MIB, 0.02
+STABLE_PASSES = 3
+STABLE_SHARE, STABLE_PAGES_MIN = 0.01, 256
+# Pages that go on changing never settle.
+PASSES_MAX = 12
+# Of a core.
+REST_SHARE = 0.005
+# No pass is to be faster: a page that was not written for so long may stay as it is.
+BOOST_PASS_SECONDS_MIN, REST_PASS_SECONDS_MIN = 1.5, 60.0
+RATE_MIN, RATE_MAX = 20, 1_000_000
+# The most by which one step changes the rate.
+STEP_MAX = 4.0
+# The cap is kept on average; one step may lie above it.
+CAP_MARGIN = 0.9
+# Of time in which some task waited for a CPU (Documentation/accounting/psi.rst).
+PRESSURE_HIGH, PRESSURE_LOW = 0.3, 0.1
+# So much of what had merged is lost again: it is being written to.
+LOSS_SHARE = 0.1
+
+
+class Mode(StrEnum):
+    """What ksmd is to do."""
+
+    REST = "rest"
+    BOOST = "boost"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is needed of one moment. seconds: of the monotonic clock; ksmd_cpu_seconds and
+    pressure_seconds count since boot. known_pages: what ksmd scans in a pass. anonymous_bytes: of
+    the processes that merge; started: how many of them the monitor has seen start so far.
+    """
+
+    seconds: float
+    sleep_seconds: float
+    page_bytes: int
+    full_scans: int
+    merged_pages: int
+    known_pages: int
+    ksmd_cpu_seconds: float
+    pressure_seconds: float | None
+    anonymous_bytes: int
+    started: int
+
+
+@dataclass(frozen=True)
+class State:
+    """What the next step goes on from. rate: pages_to_scan, of each mode the last that fitted.
+    grown_at_scan: full_scans when the memory last grew. merged_at_pass: what had merged when the
+    pass pass_number began, and in the one before.
+    """
+
+    look: Look
+    mode: Mode = Mode.REST
+    boost_rate: float = 1000.0
+    rest_rate: float = 100.0
+    cap_share: float = 0.7
+    settled_bytes: int = 0
+    settled_started: int = 0
+    boost_seconds: float = 0.0
+    boost_scan: int = 0
+    grown_at_scan: int = 0
+    grown_bytes: int = 0
+    pass_number: int = 0
+    merged_at_pass: tuple[int, ...] = ()
+    best_pages: int = 0
+
+    @property
+    def rate(self) -> int:
+        """What pages_to_scan is to be."""
+        return round(self.boost_rate if self.mode is Mode.BOOST else self.rest_rate)
+
+
+def step(before: State, look: Look, cap_share_max: float) -> tuple[State, str]:
+    """The next state, and what to say of it: empty where the mode stays."""
+    state = replace(before, look=look, cap_share=_cap(before, look, cap_share_max))
+    if before.mode is Mode.REST:
+        # What ended needs no pass, and may start again.
+        settled = min(before.settled_bytes, look.anonymous_bytes)
+        state = replace(state, settled_bytes=settled)
+        grown = look.anonymous_bytes - settled
+        if look.started > before.settled_started or grown > growth_bytes(settled):
+            return _begun(_rated(state, before), grown)
+        return _rated(state, before), ""
+    state = _passed(_grown(state, before))
+    reason = _over(state)
+    if not reason:
+        return _rated(state, before), ""
+    return _ended(state, reason)
+
+
+def growth_bytes(settled_bytes: int) -> int:
+    """Of memory that merges, or may: less is not worth a boost."""
+    return max(GROWTH_BYTES_MIN, int(settled_bytes * GROWTH_SHARE))
+
+
+def _begun(state: State, grown: int) -> tuple[State, str]:
+    look = state.look
+    begun = replace(
+        state,
+        mode=Mode.BOOST,
+        boost_seconds=look.seconds,
+        boost_scan=look.full_scans,
+        grown_at_scan=look.full_scans,
+        grown_bytes=look.anonymous_bytes,
+        pass_number=look.full_scans,
+        merged_at_pass=(look.merged_pages,),
+        best_pages=look.merged_pages,
+    )
+    begun = replace(begun, boost_rate=_bounded(begun.boost_rate, begun))
+    new = look.started - state.settled_started
+    return begun, f"boost: {new} new to merge, {grown / MIB:.0f} MiB more"
+
+
+def _grown(state: State, before: State) -> State:
+    look = state.look
+    more = look.anonymous_bytes - state.grown_bytes
+    started = look.started > before.look.started
+    if abs(more) <= growth_bytes(state.grown_bytes) and not started:
+        return replace(state, best_pages=max(state.best_pages, look.merged_pages))
+    return replace(
+        state,
+        grown_at_scan=look.full_scans if more > 0 or started else state.grown_at_scan,
+        grown_bytes=look.anonymous_bytes,
+        # What ended took with it what it had merged.
+        best_pages=look.merged_pages,
+    )
+
+
+def _passed(state: State) -> State:
+    look = state.look
+    if look.full_scans == state.pass_number:
+        return state
+    history = (*state.merged_at_pass, look.merged_pages)[-2:]
+    return replace(state, pass_number=look.full_scans, merged_at_pass=history)
+
+
+def _over(state: State) -> str:
+    """Why the boost is over; empty where it is not."""
+    look = state.look
+    if look.full_scans - state.grown_at_scan >= STABLE_PASSES and len(state.merged_at_pass) == 2:
+        earlier, later = state.merged_at_pass
+        if abs(later - earlier) <= max(STABLE_PAGES_MIN, int(later * STABLE_SHARE)):
+            return "settled"
+    # Not general_profit itself, which falls by 1/64 of all that is scanned for the first time.
+    best = state.best_pages * look.page_bytes
+    lost = best - look.merged_pages * look.page_bytes
+    is_whole = look.full_scans - state.grown_at_scan >= 2
+    if is_whole and lost > max(GROWTH_BYTES_MIN, best * LOSS_SHARE):
+        return f"what had merged is written to, {lost / MIB:.0f} MiB came back"
+    if look.full_scans - state.grown_at_scan >= PASSES_MAX:
+        return f"{PASSES_MAX} passes did not settle it"
+    return ""
+
+
+def _ended(state: State, reason: str) -> tuple[State, str]:
+    look = state.look
+    ended = replace(
+        state,
+        mode=Mode.REST,
+        settled_bytes=look.anonymous_bytes,
+        settled_started=look.started,
+    )
+    # A first guess, of pages that cost what those of the boost did.
+    guess = state.boost_rate * _odds(REST_SHARE) / _odds(state.cap_share * CAP_MARGIN)
+    ended = replace(ended, rest_rate=_bounded(max(state.rest_rate, guess), ended))
+    merged = look.merged_pages * look.page_bytes / MIB
+    passes = look.full_scans - state.boost_scan
+    seconds = look.seconds - state.boost_seconds
+    return ended, f"rest: {reason}; {merged:.0f} MiB merged, {passes} passes in {seconds:.0f} s"
+
+
+def _cap(before: State, look: Look, most: float) -> float:
+    """Halved where programs wait for a CPU, and found again in steps."""
+    earlier = before.look
+    passed = look.seconds - earlier.seconds
+    if look.pressure_seconds is None or earlier.pressure_seconds is None or passed <= 0:
+        return most
+    pressure = (look.pressure_seconds - earlier.pressure_seconds) / passed
+    if pressure > PRESSURE_HIGH:
+        return max(before.cap_share / 2, min(most, 10 * REST_SHARE))
+    if pressure < PRESSURE_LOW:
+        return min(most, before.cap_share * 1.25)
+    return min(most, before.cap_share)
+
+
+def _rated(state: State, before: State) -> State:
+    """The rate of this mode, towards its share of a core.
+
+    A batch of n pages takes n * cost, then ksmd sleeps: the share of a core is n * cost / (sleep +
+    n * cost), and share / (1 - share) is proportional to n, whatever a page costs.
+    """
+    passed = state.look.seconds - before.look.seconds
+    if passed <= 0:
+        return state
+    used = (state.look.ksmd_cpu_seconds - before.look.ksmd_cpu_seconds) / passed
+    is_boost = state.mode is Mode.BOOST
+    wanted = state.cap_share * CAP_MARGIN if is_boost else min(REST_SHARE, state.cap_share)
+    factor = _odds(wanted) / max(_odds(used), 1e-6)
+    factor = min(max(factor, 1 / STEP_MAX), STEP_MAX)
+    rate = state.boost_rate if is_boost else state.rest_rate
+    rate = _bounded(rate * factor, state)
+    return replace(state, boost_rate=rate) if is_boost else replace(state, rest_rate=rate)
+
+
+def _odds(share: float) -> float:
+    return share / (1 - min(share, 0.99))
+
+
+def _bounded(rate: float, state: State) -> float:
+    look = state.look
+    pages = max(look.known_pages, look.anonymous_bytes // look.page_bytes)
+    is_boost = state.mode is Mode.BOOST
+    pass_seconds = BOOST_PASS_SECONDS_MIN if is_boost else REST_PASS_SECONDS_MIN
+    most = pages * look.sleep_seconds / pass_seconds
+    return min(max(rate, RATE_MIN), max(most, RATE_MIN), RATE_MAX)

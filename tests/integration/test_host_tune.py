@@ -1,0 +1,222 @@
+"""`ksmrun host tune`, `show`, `set --unmerge`, `unmerge` on this host's real KSM."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import Group, Run, start_equal_programs, stop, tunables, value, wait_until
+
+# Python's own files are another user's here: once before, so that all is imported.
+AS_NOBODY = """
+import contextlib, io, os, sys
+from ksmrun.cli import run_app
+with contextlib.redirect_stdout(io.StringIO()):
+    run_app(["host", "tune", "--max-cpu=20%", "--dry-run"])
+os.setuid(65534)
+sys.exit(run_app(sys.argv[1:]))
+"""
+
+
+def test_share_of_a_core(run: Run) -> None:
+    """The plan first; nothing is set by a dry run; what is set is put back."""
+    before = tunables()
+    done = run("host", "tune", "--max-cpu=20%", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "pages_to_scan" in done.stdout
+    assert "expected: a pass over" in done.stdout
+    assert tunables() == before
+    done = run("host", "tune", "--max-cpu=20%")
+    assert done.returncode == 0, done.stderr
+    assert "run: 0 -> 1" in done.stdout
+    assert "now: ksmd takes" in done.stdout
+    assert int(value("pages_to_scan")) > 100
+    again = run("host", "tune", "--max-cpu=20%", "--json")
+    plan = json.loads(again.stdout)
+    assert plan["cpu_share"] == pytest.approx(0.2, rel=0.02)
+    assert run("host", "restore").returncode == 0
+    assert tunables() == before
+
+
+def test_time_of_a_pass(run: Run) -> None:
+    """By the kernel's advisor, which follows what there is to scan."""
+    done = run("host", "tune", "--pass-time=2m", "--max-cpu=30%")
+    assert done.returncode == 0, done.stderr
+    assert value("advisor_mode") == "none [scan-time]"
+    assert (value("advisor_target_scan_time"), value("advisor_max_cpu")) == ("120", "30")
+    # From there to a rate, which the advisor would set again.
+    done = run("host", "tune", "--profile=gentle")
+    assert done.returncode == 0, done.stderr
+    assert value("advisor_mode") == "[none] scan-time"
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_what_is_too_fast(run: Run, launcher: str) -> None:
+    """A second for a GiB is more than a hundredth of a core."""
+    programs = start_equal_programs(launcher, 4, mib=100)
+    try:
+        wait_until(lambda: int(value("pages_sharing")) > 70_000)
+        done = run("host", "tune", "--pass-time=1s", "--max-cpu=1%", "--dry-run")
+        assert done.returncode == 1
+        assert re.search(r"a pass over 0\.4 GiB takes \d+ s of CPU here .*µs a page", done.stderr)
+        assert "ask for --pass-time" in done.stderr
+    finally:
+        stop(programs)
+
+
+def test_advice(run: Run, launcher: str) -> None:
+    zeros = (
+        "import mmap, sys\ndata = mmap.mmap(-1, 32 << 20, flags=0x22)\n"
+        "for page in range(0, len(data), 4096): data[page] = 1\n"
+        "for page in range(0, len(data), 4096): data[page] = 0\n"
+        "print('ready', flush=True)\nsys.stdin.read()"
+    )
+    programs = start_equal_programs(launcher, 2, code=zeros)
+    try:
+        said = run("host", "tune", "--max-cpu=20%", "--dry-run").stdout
+        assert re.search(r"\d+% of the memory looked at are pages of zeros", said)
+        assert "sudo ksmrun host set use_zero_pages=1" in said
+        assert "with 2 processes smart_scan may keep equal pages apart" in said
+    finally:
+        stop(programs)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing is asked for"),
+        (("--profile=quick",), "there are gentle, balanced, fast"),
+        (("--max-cpu=120%",), "is a share from 0% to 100%"),
+        (("--max-cpu=0%",), "no work"),
+        (("--pass-time=soon",), "no time from 1s to 24h"),
+        (("--profile=fast", "--max-cpu=5%"), "give one of them"),
+    ],
+)
+def test_bad_wishes(run: Run, words: tuple[str, ...], said: str) -> None:
+    done = run("host", "tune", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_another_tuner(run: Run, tmp_path: Path) -> None:
+    """Named with its PID, and left to its work."""
+    script = tmp_path / "ksmtuned"
+    script.write_text("#!/bin/bash\nread -r\n")
+    script.chmod(0o755)
+    tuner = subprocess.Popen([script], stdin=subprocess.PIPE)
+    try:
+        wait_until(lambda: "ksmtuned" in Path(f"/proc/{tuner.pid}/cmdline").read_text())
+        done = run("host", "tune", "--max-cpu=20%")
+        assert done.returncode == 1
+        assert f"ksmtuned (PID {tuner.pid}) sets KSM's rate" in done.stderr
+        assert "systemctl disable --now ksmtuned" in done.stderr
+        assert f"note: ksmtuned (PID {tuner.pid})" in run("host", "show", "--seconds=0").stdout
+        assert run("host", "tune", "--max-cpu=20%", "--force").returncode == 0
+    finally:
+        tuner.communicate()
+    assert tuner.returncode == 1
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_show(run: Run, launcher: str) -> None:
+    programs = start_equal_programs(launcher, 2)
+    try:
+        wait_until(lambda: int(value("pages_sharing")) > 2000)
+        said = run("host", "show").stdout
+        assert re.search(r"pages_to_scan +1000000 pages a batch +not 100 +what ksmd looks at", said)
+        assert re.search(r"ksmd: \d+\.\d% of a core, \d+ MiB/s scanned, a pass takes", said)
+        shown = json.loads(run("host", "show", "--json").stdout)
+        assert shown["tunables"]["pages_to_scan"] == 1_000_000
+        assert shown["defaults"]["pages_to_scan"] == 100
+        assert shown["ksmd"]["cpu_share"] > 0.1
+        assert set(shown["tunables"]) == set(tunables())
+        for line in said.splitlines():
+            assert "see Documentation" not in line, "each tunable and counter is explained"
+    finally:
+        stop(programs)
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_set_what_needs_unmerging(run: Run, launcher: str) -> None:
+    programs = start_equal_programs(launcher, 2)
+    try:
+        wait_until(lambda: int(value("pages_sharing")) > 2000)
+        done = run("host", "set", "max_page_sharing=300")
+        assert done.returncode == 1
+        assert "while nothing is merged" in done.stderr
+        assert value("run") == "1"
+        done = run("host", "set", "--unmerge", "max_page_sharing=300")
+        assert done.returncode == 0, done.stderr
+        lines = ["run: 1 -> 2", "max_page_sharing: 256 -> 300", "run: 2 -> 1"]
+        assert done.stdout.splitlines()[:3] == lines
+        wait_until(lambda: int(value("pages_sharing")) > 2000)
+        assert run("host", "restore").returncode == 0
+        assert value("max_page_sharing") == "256"
+    finally:
+        stop(programs)
+
+
+@pytest.mark.usefixtures("ksm_on")
+@pytest.mark.parametrize(("answer", "limit"), [("y", "300"), ("n", "256")])
+def test_asks_who_can_answer(run: Run, launcher: str, ksmrun: str, answer: str, limit: str) -> None:
+    programs = start_equal_programs(launcher, 2)
+    terminal, end = pty.openpty()
+    try:
+        wait_until(lambda: int(value("pages_sharing")) > 2000)
+        os.write(terminal, f"{answer}\n".encode())
+        line = [ksmrun, "host", "set", "max_page_sharing=300"]
+        done = subprocess.run(line, stdin=end, capture_output=True, text=True, check=False)
+        assert re.search(r"unmerge \d+ MiB, and have ksmd begin anew\?", done.stdout)
+        assert done.returncode == (0 if answer == "y" else 1)
+        assert value("max_page_sharing") == limit
+        run("host", "restore")
+    finally:
+        os.close(terminal)
+        os.close(end)
+        stop(programs)
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_unmerging_that_a_cgroup_has_no_room_for(run: Run, launcher: str, group: Group) -> None:
+    programs = start_equal_programs(launcher, 3, mib=32)
+    try:
+        for program in programs:
+            group.take(program.pid)
+        wait_until(lambda: int(value("pages_sharing")) > 16_000)
+        # What was charged elsewhere before stays there.
+        group.limit(16 << 20)
+        done = run("host", "unmerge")
+        assert done.returncode == 1
+        assert re.search(rf"bring back up to \d+ MiB in .*/{group.folder.name}", done.stderr)
+        assert "raise its memory.max" in done.stderr
+        assert value("run") == "1"
+        group.limit(1 << 30)
+        assert run("host", "unmerge").returncode == 0
+        assert value("run") == "2"
+    finally:
+        stop(programs)
+        run("host", "restore")
+
+
+@pytest.mark.usefixtures("run")
+def test_not_root() -> None:
+    """The line to type, and a plan all the same."""
+    environment = {k: v for k, v in os.environ.items() if k != "KSMRUN_STATE_DIR"}
+
+    def as_nobody(*words: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-c", AS_NOBODY, *words]
+        return subprocess.run(
+            line, capture_output=True, text=True, check=False, env=environment, cwd="/"
+        )
+
+    done = as_nobody("host", "tune", "--max-cpu=20%")
+    assert done.returncode == 1
+    assert re.search(r"run: sudo \S+ host tune --max-cpu=20%", done.stderr)
+    assert "expected: a pass" in as_nobody("host", "tune", "--max-cpu=20%", "--dry-run").stdout
