@@ -99,7 +99,7 @@ class AutoTuner:
             self._set({"pages_to_scan": str(self._state.rate)}, ksm)
             return
         waited = look.seconds - self._state.look.seconds
-        is_quiet = look.started == self._state.look.started and self._state.mode is Mode.REST
+        is_quiet = look.started <= self._state.settled_started and self._state.mode is Mode.REST
         if is_quiet and waited < REST_TICK_SECONDS and not self._has_grown(look):
             return
         self._state, said = step(self._state, look, self.cap_share)

@@ -4,6 +4,8 @@ restarted: the kernel's defaults, its advisor, ksmtuned's rule, a fixed high rat
 
 .venv/bin/python tests/bench/tuning.py [--processes N] [--equal-mib N] [--way NAME]... [--rest S]
     [--churn S] [--json FILE]
+
+The file keeps the results of other ways, so that one can be measured at a time.
 """
 
 from __future__ import annotations
@@ -290,6 +292,17 @@ def equal_data(file: Path, size_mib: int) -> None:
     raise SystemExit(f"too little data in {', '.join(DATA_FOLDERS)}")
 
 
+def loaded(file: Path) -> list[Result]:
+    """What was measured before, so that ways can be measured one at a time."""
+    results = []
+    for each in json.loads(file.read_text())["results"]:
+        points = {
+            name: [Point(**point) for point in each["points"][name]] for name in each["points"]
+        }
+        results.append(Result(each["way"], each["processes"], each["start_seconds"], points))
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--processes", type=int, default=64)
@@ -301,11 +314,13 @@ def main() -> None:
     parser.add_argument("--churn", type=float, default=600.0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    results = []
+    kept = arguments.json is not None and arguments.json.exists()
+    results = loaded(arguments.json) if kept else []
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "data"
         equal_data(data, arguments.equal_mib)
         for way in arguments.way or WAYS:
+            results = [each for each in results if each.way != way]
             results.append(measure(arguments, way, data, Path(name)))
             print("\n".join(table(results)), flush=True)
             if way == "auto":

@@ -1,0 +1,153 @@
+"""`ksmrun monitor --auto` on the real ksmd: fast while there is work, at rest else, put back."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ksmrun.host.borrow import borrowed
+
+from .conftest import KSM, start_equal_programs, stop, tunables, value, wait_until
+
+Begin = Callable[..., subprocess.Popen[bytes]]
+MIB = 64
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def ksm(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """On, at the kernel's own rate: what is to be put back."""
+    with borrowed({"run": "1"}, tmp_path):
+        yield tunables()
+
+
+@pytest.fixture
+def begin(ksmrun: str, state: Path, tmp_path: Path) -> Iterator[Begin]:
+    assert state == tmp_path / "state"
+    running = []
+
+    def started(*options: str) -> subprocess.Popen[bytes]:
+        with (tmp_path / "log").open("ab") as log:
+            line = [ksmrun, "monitor", "--auto", "--interval=1", *options]
+            running.append(subprocess.Popen(line, stdout=log, stderr=log))
+        return running[-1]
+
+    yield started
+    for each in running:
+        each.terminate()
+        each.wait(30)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Callable[[], str]:
+    return (tmp_path / "log").read_text
+
+
+def test_boost_rest_and_back(
+    begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str
+) -> None:
+    monitor = begin("--max-cpu=50%")
+    wait_until(lambda: "up to 50% of a core" in log())
+    programs = start_equal_programs(launcher, 3, mib=MIB)
+    try:
+        wait_until(lambda: "boost: " in log())
+        assert re.search(r"boost: [123] new to merge, \d+ MiB more; pages_to_scan=\d+", log())
+        wait_until(lambda: int(value("pages_to_scan")) > 500)
+        assert value("smart_scan") == "0"
+        wait_until(lambda: "rest: settled" in log(), 60)
+        assert int(value("pages_sharing")) > 2 * MIB * 256
+        assert value("smart_scan") == "1"
+        # One more, later.
+        programs += start_equal_programs(launcher, 1, mib=MIB)
+        wait_until(lambda: int(value("pages_sharing")) > 3 * MIB * 256, 60)
+        monitor.terminate()
+        assert monitor.wait(30) == 0
+        assert tunables() == ksm
+    finally:
+        stop(programs)
+
+
+def test_killed(
+    begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str, state: Path
+) -> None:
+    """The guardian puts back, and leaves no record."""
+    monitor = begin()
+    programs = start_equal_programs(launcher, 2, mib=MIB)
+    try:
+        wait_until(lambda: int(value("pages_to_scan")) > 200)
+        assert list(state.glob("borrowed-*.json"))
+        monitor.kill()
+        wait_until(lambda: tunables() == ksm)
+        wait_until(lambda: not list(state.glob("borrowed-*")))
+    finally:
+        stop(programs)
+    assert "Traceback" not in log()
+
+
+def test_killed_with_its_guardian(
+    begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str
+) -> None:
+    """The next one puts back before it begins."""
+    monitor = begin()
+    programs = start_equal_programs(launcher, 2, mib=MIB)
+    try:
+        wait_until(lambda: int(value("pages_to_scan")) > 200)
+        children = Path(f"/proc/{monitor.pid}/task/{monitor.pid}/children").read_text().split()
+        monitor.send_signal(signal.SIGSTOP)
+        for pid in children:
+            os.kill(int(pid), signal.SIGKILL)
+        monitor.kill()
+        monitor.wait()
+        assert tunables() != ksm
+        again = begin()
+        wait_until(lambda: "of a run before: pages_to_scan" in log())
+        again.terminate()
+        again.wait(30)
+        assert tunables() == ksm
+    finally:
+        stop(programs)
+
+
+def test_somebody_else_sets_it(
+    begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str
+) -> None:
+    """They win, and it is said."""
+    monitor = begin()
+    programs = start_equal_programs(launcher, 2, mib=MIB)
+    try:
+        wait_until(lambda: int(value("pages_to_scan")) > 200)
+        (KSM / "pages_to_scan").write_text("123")
+        wait_until(lambda: "tuning ends: somebody else set pages_to_scan to 123" in log())
+        assert value("pages_to_scan") == "123"
+        assert value("smart_scan") == ksm["smart_scan"]
+        assert monitor.poll() is None
+    finally:
+        stop(programs)
+        (KSM / "pages_to_scan").write_text(ksm["pages_to_scan"])
+
+
+@pytest.mark.usefixtures("ksm")
+def test_another_tuner(begin: Begin, log: Callable[[], str], tmp_path: Path) -> None:
+    with borrowed({"advisor_mode": "scan-time"}, tmp_path / "other"):
+        begin()
+        wait_until(lambda: "not tuning: the kernel's scan-time advisor" in log())
+        assert value("advisor_mode") == "none [scan-time]"
+
+
+@pytest.mark.usefixtures("ksm")
+def test_configured(begin: Begin, log: Callable[[], str], tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[monitor]\nauto_max_cpu = 0.3\n")
+    begin(f"--config={config}")
+    wait_until(lambda: "up to 30% of a core" in log())
