@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ksmrun.host.borrow import as_this_python
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import Arm
 
@@ -41,8 +42,7 @@ def planned(arm: Arm, command: Sequence[str]) -> Arm:
     """The arm with the launcher's options. Raises KsmrunError with what `ksmrun run` says."""
     line = [
         sys.executable,
-        "-E",
-        "-P",
+        *as_this_python(),
         "-m",
         "ksmrun",
         "run",

@@ -28,7 +28,7 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
     record_file = record_of(folder)
     # Killing the group of the measurer (Ctrl-C, timeout) must not reach the guardian.
     guardian = subprocess.Popen(
-        [sys.executable, "-E", "-P", "-m", "ksmrun.host.borrow", record_file],
+        [sys.executable, *as_this_python(), "-m", "ksmrun.host.borrow", record_file],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -49,6 +49,11 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
         guardian.stdout.close()
         if is_guarded and failed:
             print("ksmrun: KSM was not put back; run `ksmrun host restore`", file=sys.stderr)
+
+
+def as_this_python() -> list[str]:
+    """Options for a Python that finds what this one does; never in the working directory."""
+    return [*(["-E"] if sys.flags.ignore_environment else []), "-P"]
 
 
 @contextmanager

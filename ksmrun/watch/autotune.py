@@ -149,6 +149,9 @@ class AutoTuner:
             self._written |= changed
 
     def _may_tune(self) -> bool:
+        if self._ksmd is None:
+            self._say("error", "not tuning: ksmd is not to be seen here; run it on the host itself")
+            return False
         others = other_tuners(ROOT)
         if not others:
             return True

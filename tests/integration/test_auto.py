@@ -95,6 +95,25 @@ def test_killed(
     assert "Traceback" not in log()
 
 
+def test_ended_with_its_guardian(begin: Begin, ksm: dict[str, str], launcher: str) -> None:
+    """As systemd does: SIGTERM for all of a unit at once."""
+    monitor = begin()
+    programs = start_equal_programs(launcher, 2, mib=MIB)
+    try:
+        wait_until(lambda: int(value("pages_to_scan")) > 200)
+        for pid in (*children(monitor), monitor.pid):
+            os.kill(pid, signal.SIGTERM)
+        assert monitor.wait(30) == 0
+        assert tunables() == ksm
+    finally:
+        stop(programs)
+
+
+def children(process: subprocess.Popen[bytes]) -> list[int]:
+    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
 def test_killed_with_its_guardian(
     begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str
 ) -> None:
@@ -103,10 +122,10 @@ def test_killed_with_its_guardian(
     programs = start_equal_programs(launcher, 2, mib=MIB)
     try:
         wait_until(lambda: int(value("pages_to_scan")) > 200)
-        children = Path(f"/proc/{monitor.pid}/task/{monitor.pid}/children").read_text().split()
+        guardians = children(monitor)
         monitor.send_signal(signal.SIGSTOP)
-        for pid in children:
-            os.kill(int(pid), signal.SIGKILL)
+        for pid in guardians:
+            os.kill(pid, signal.SIGKILL)
         monitor.kill()
         monitor.wait()
         assert tunables() != ksm
