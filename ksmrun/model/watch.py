@@ -94,12 +94,15 @@ class GroupState:
 
 @dataclass(frozen=True)
 class WatchState:
-    """All that one sample saw."""
+    """All that one sample saw. boosts: whether ksmd is made to work fast now; None where the
+    monitor does not set its rate.
+    """
 
     host: HostState
     processes: tuple[Watched, ...]
     groups: tuple[GroupState, ...] = ()
     unreadable: int = 0
+    boosts: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -177,3 +177,6 @@ def _of_monitor(shown: Shown) -> Iterator[Metric]:
     info = GaugeMetricFamily("ksmrun_build_info", "The monitor.", labels=("version",))
     info.add_metric((__version__,), 1)
     yield info
+    if shown.state.boosts is not None:
+        text = "Whether ksmd is made to work fast now (--auto)."
+        yield GaugeMetricFamily("ksmrun_ksmd_boosted", text, value=shown.state.boosts)

@@ -6,6 +6,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ksmrun.host.peaks import peaks_file, remember_all
@@ -64,9 +65,10 @@ class _Monitor:
     def once(self) -> int:
         """One sample, and the wait for the next. Returns the signal that came, or 0."""
         state = self._scanner.sample()
-        self._states.append(state)
         if self._tuner is not None:
             self._tuner.learn(state)
+            state = replace(state, boosts=self._tuner.boosts)
+        self._states.append(state)
         while state.host.seconds - self._states[0].host.seconds > HISTORY_SECONDS:
             self._states.popleft()
         events = self._book.update(conditions(self._states, self._config))

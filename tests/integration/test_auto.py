@@ -55,9 +55,9 @@ def log(tmp_path: Path) -> Callable[[], str]:
 
 
 def test_boost_rest_and_back(
-    begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str
+    begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str, tmp_path: Path
 ) -> None:
-    monitor = begin("--max-cpu=50%")
+    monitor = begin("--max-cpu=50%", f"--textfile={tmp_path}")
     wait_until(lambda: "up to 50% of a core" in log())
     programs = start_equal_programs(launcher, 3, mib=MIB)
     try:
@@ -65,7 +65,10 @@ def test_boost_rest_and_back(
         assert re.search(r"boost: [123] new to merge, \d+ MiB more; pages_to_scan=\d+", log())
         wait_until(lambda: int(value("pages_to_scan")) > 500)
         assert value("smart_scan") == "0"
+        metrics = tmp_path / "ksmrun.prom"
+        wait_until(lambda: "\nksmrun_ksmd_boosted 1.0\n" in metrics.read_text())
         wait_until(lambda: "rest: settled" in log(), 60)
+        wait_until(lambda: "\nksmrun_ksmd_boosted 0.0\n" in metrics.read_text())
         assert int(value("pages_sharing")) > 2 * MIB * 256
         assert value("smart_scan") == "1"
         # One more, later.

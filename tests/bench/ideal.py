@@ -1,0 +1,119 @@
+"""What keeps a settled fleet of equal processes from keeping each page once: smart_scan, and
+max_page_sharing. Root; KSM is put back.
+
+.venv/bin/python tests/bench/ideal.py [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.launcher import launcher_path
+from ksmrun.host.borrow import borrowed
+
+PAGES = 1024
+# Equal pages after the fork, each in memory of its own; PAGES of them in each of so many.
+HOLD = """
+import mmap, os, random, sys, time
+pages, children = int(sys.argv[1]), int(sys.argv[2])
+random.seed(1)
+data = random.randbytes(pages << 12)
+for _ in range(children):
+    if os.fork() == 0:
+        break
+own = mmap.mmap(-1, pages << 12, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+own.write(data)
+print("ready", flush=True)
+time.sleep(100000)
+"""
+RATE = {"run": "1", "pages_to_scan": "3000", "sleep_millisecs": "10"}
+# After so many passes nothing more is to come: smart_scan leaves out up to eight in a row.
+PASSES = 40
+
+
+@contextmanager
+def copies(pages: int, children: int) -> Iterator[int]:
+    """One process and its children; gives the PID of the first."""
+    line = [launcher_path(), "--quiet", "--", sys.executable, "-c", HOLD, str(pages), str(children)]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    try:
+        for _ in range(children + 1):
+            assert process.stdout.readline() == b"ready\n"
+        yield process.pid
+    finally:
+        # The group that was made for them.
+        process.send_signal(signal.SIGSTOP)
+        subprocess.run(["kill", "-KILL", f"-{process.pid}"], check=True)
+        process.wait()
+        process.stdout.close()
+
+
+def wait_passes(count: int) -> int:
+    """Returns how many went by."""
+    first = read_ksm(ROOT).number("full_scans") or 0
+    while (passed := (read_ksm(ROOT).number("full_scans") or 0) - first) < count:
+        time.sleep(0.02)
+    return passed
+
+
+def merged_pages(pid: int) -> int:
+    """Of the process's pages."""
+    return int(Path(f"/proc/{pid}/ksm_merging_pages").read_text())
+
+
+def two_copies(smart_scan: str, passes_apart: int) -> dict[str, int]:
+    """Two equal processes; the second is started when the first has been scanned so often."""
+    with borrowed(RATE | {"smart_scan": smart_scan}), copies(PAGES, 0):
+        apart = wait_passes(passes_apart)
+        with copies(PAGES, 0) as second:
+            wait_passes(PASSES)
+            found = min(merged_pages(second), PAGES)
+    return {"smart_scan": int(smart_scan), "passes_apart": apart, "merged_pages": found}
+
+
+def many_copies(children: int, max_page_sharing: str) -> dict[str, int]:
+    """How many pages are kept for PAGES different ones in so many processes."""
+    # The first one changes only while nothing is merged, so it comes before run=1.
+    settings = {"max_page_sharing": max_page_sharing, "smart_scan": "0"} | RATE
+    with borrowed(settings), copies(PAGES, children - 1):
+        wait_passes(8)
+        ksm = read_ksm(ROOT)
+    return {
+        "processes": children,
+        "max_page_sharing": int(max_page_sharing),
+        "pages_shared": ksm.number("pages_shared") or 0,
+        "pages_sharing": ksm.number("pages_sharing") or 0,
+        "stable_node_chains": ksm.number("stable_node_chains") or 0,
+        "stable_node_dups": ksm.number("stable_node_dups") or 0,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    found = []
+    for smart_scan in ("1", "0"):
+        for passes_apart in (2, 12, *range(20, 30)):
+            found.append(two_copies(smart_scan, passes_apart))
+            print(found[-1], flush=True)
+    for children in (64, 256, 300, 600):
+        for limit in ("256", "1024"):
+            found.append(many_copies(children, limit))
+            print(found[-1], flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
