@@ -13,8 +13,8 @@ from ksmrun.host.others import boot_files, other_tuners
 from ksmrun.host.tunables import tunable_names
 from ksmrun.model import KsmFacts, KsmrunError
 from ksmrun.model.tuning import ScanRate
-from ksmrun.observe.live import dedup, known_pages
-from ksmrun.observe.scanning import scan_rate
+from ksmrun.observe.live import dedup
+from ksmrun.observe.scanning import mergeable_memory, scan_rate
 
 SCHEMA = "ksmrun-host-2"
 UNITS = {
@@ -75,7 +75,7 @@ PURPOSES = {
     "advisor_mode": "scan-time sets pages_to_scan so that a pass takes the target time",
     "advisor_max_cpu": "what the advisor lets ksmd take",
     "advisor_target_scan_time": "the time of a pass that the advisor aims at",
-    "advisor_min_pages_to_scan": "the advisor's least, whatever CPU that takes",
+    "advisor_min_pages_to_scan": "where the advisor begins; later it takes 10 % of a core or more",
     "advisor_max_pages_to_scan": "the advisor's most",
     "full_scans": "passes over all mergeable memory so far; a page merges in the second",
     "general_profit": "what is saved, with ksmd's records taken off",
@@ -118,9 +118,7 @@ def show(
             saved_bytes=_saved_bytes(ksm),
             dedup_factor=dedup(ksm),
             profit_bytes=ksm.number("general_profit"),
-            ksmd=None
-            if rate is None
-            else asdict(rate) | {"pass_seconds": _pass_seconds(ksm, rate)},
+            ksmd=None if rate is None else asdict(rate) | {"pass_seconds": _pass_seconds(rate)},
             others=[asdict(other) for other in others],
         )
         return
@@ -159,15 +157,17 @@ def _work(ksm: KsmFacts, rate: ScanRate) -> str:
     words = [f"ksmd: {rate.cpu_share:.1%} of a core"]
     if rate.pages_per_second is not None:
         words.append(f"{rate.pages_per_second * ksm.page_bytes / (1 << 20):.0f} MiB/s scanned")
-    pass_seconds = _pass_seconds(ksm, rate)
+    pass_seconds = _pass_seconds(rate)
     if pass_seconds is not None:
         words.append(f"a pass takes {pass_seconds:.0f} s, and so much at most is left of this one")
     return ", ".join(words)
 
 
-def _pass_seconds(ksm: KsmFacts, rate: ScanRate) -> float | None:
-    """At this rate, over what ksmd knows; None where it stands still."""
-    return known_pages(ksm) / rate.pages_per_second if rate.pages_per_second else None
+def _pass_seconds(rate: ScanRate) -> float | None:
+    """At this rate, over all that may merge; None where ksmd stands still."""
+    if not rate.pages_per_second:
+        return None
+    return mergeable_memory(looks=False).mergeable_pages / rate.pages_per_second
 
 
 def _saved_bytes(ksm: KsmFacts) -> int | None:

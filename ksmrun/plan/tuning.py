@@ -18,6 +18,8 @@ PROFILES = {
     "balanced": Intent(cpu_share_max=0.2),
     "fast": Intent(cpu_share_max=0.7),
 }
+# What the kernel's advisor takes at least, whatever it aims at (KSM_ADVISOR_MIN_CPU).
+ADVISOR_SHARE_MIN = 0.1
 # Of the pages looked at.
 ZERO_SHARE_MIN = 0.02
 # Two copies may never be looked at in one pass; with more, some pair meets.
@@ -42,10 +44,11 @@ def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> Tu
             f"ask for --pass-time {least + 1:.0f}s or more"
             + (", or a higher --max-cpu" if share_max < 1 else ""),
         )
-    if intent.pass_seconds is not None and "advisor_mode" in ksm.values:
+    by_advisor = "advisor_mode" in ksm.values and share_max >= ADVISOR_SHARE_MIN
+    if intent.pass_seconds is not None and by_advisor:
         knobs = _by_advisor(ksm, intent.pass_seconds, share_max, cost)
-        pass_seconds = intent.pass_seconds
-        cpu_share = max(scan_seconds / pass_seconds, 0.0)
+        cpu_share = max(scan_seconds / intent.pass_seconds, ADVISOR_SHARE_MIN)
+        pass_seconds = scan_seconds / cpu_share
     else:
         knobs, pages = _by_rate(ksm, memory, cost, intent, share_max)
         busy_seconds = pages * cost.seconds_per_page
@@ -61,14 +64,16 @@ def _gib(memory: Memory, ksm: KsmFacts) -> float:
 
 
 def _by_advisor(ksm: KsmFacts, pass_seconds: float, share_max: float, cost: ScanCost) -> list[Knob]:
-    # It never goes below advisor_min_pages_to_scan, whatever advisor_max_cpu says.
+    # With what it begins, before it has seen a pass.
     sleep_seconds = (ksm.number("sleep_millisecs") or SLEEP_MILLISECS) / 1e3
     most = max(1, int(_pages_a_batch(share_max, cost, sleep_seconds)))
-    least = min(ksm.number("advisor_min_pages_to_scan") or 500, most)
     wanted = {
         "advisor_target_scan_time": (max(1, round(pass_seconds)), "s a pass, as asked for"),
         "advisor_max_cpu": (max(1, round(share_max * 100)), "% of a core at most"),
-        "advisor_min_pages_to_scan": (least, "what the share of a core allows"),
+        "advisor_min_pages_to_scan": (
+            min(ksm.number("advisor_min_pages_to_scan") or 500, most),
+            "where it begins",
+        ),
         "advisor_max_pages_to_scan": (
             max(ksm.number("advisor_max_pages_to_scan") or 30000, min(most, RATE_MAX)),
             "what the pass may need",
@@ -78,7 +83,9 @@ def _by_advisor(ksm: KsmFacts, pass_seconds: float, share_max: float, cost: Scan
         Knob(name, str(ksm.values.get(name)), str(value), why)
         for name, (value, why) in wanted.items()
     ]
-    why = "it keeps the time of a pass while memory grows and shrinks"
+    why = (
+        f"keeps the time of a pass as memory grows; takes {ADVISOR_SHARE_MIN:.0%} of a core or more"
+    )
     return [*knobs, Knob("advisor_mode", str(ksm.values["advisor_mode"]), "scan-time", why)]
 
 

@@ -43,7 +43,8 @@ PASSES = 40
 @contextmanager
 def copies(pages: int, children: int) -> Iterator[int]:
     """One process and its children; gives the PID of the first."""
-    line = [launcher_path(), "--quiet", "--", sys.executable, "-c", HOLD, str(pages), str(children)]
+    line: list[str | Path] = [launcher_path(), "--quiet", "--"]
+    line += [sys.executable, "-c", HOLD, str(pages), str(children)]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     try:

@@ -90,13 +90,17 @@ def test_time_of_a_pass(gib: float, cost: float, seconds: float) -> None:
 
 def test_advisor() -> None:
     """For the time of a pass, in an order in which the kernel takes it; with its own least."""
-    plan = planned(NEW, Memory(GIB_PAGES, 8), 1e-6, Intent(60, 0.01))
+    plan = planned(NEW, Memory(100 * GIB_PAGES, 8), 1e-6, Intent(120, 0.5))
     found = settings(plan)
     assert list(found)[-2:] == ["advisor_mode", "run"]
-    assert found["advisor_target_scan_time"] == "60"
-    assert found["advisor_max_cpu"] == "1"
-    # 500 pages each 20 ms would be 2.4 % of a core.
-    assert int(found["advisor_min_pages_to_scan"]) * 1e-6 / 0.02 <= 0.0102
+    assert found["advisor_target_scan_time"] == "120"
+    assert found["advisor_max_cpu"] == "50"
+    assert plan.pass_seconds == pytest.approx(120)
+    assert plan.cpu_share == pytest.approx(26.2144 / 120)
+    # It takes a tenth of a core where less would do, so not for those who want less.
+    assert planned(NEW, Memory(GIB_PAGES, 8), 1e-6, Intent(60, 0.5)).cpu_share == 0.1
+    found = settings(planned(NEW, Memory(GIB_PAGES, 8), 1e-6, Intent(60, 0.05)))
+    assert found["advisor_mode"] == "none"
     # No advisor where a share is asked for, and none of its knobs before 6.8.
     found = settings(
         planned(NEW | {"advisor_mode": "scan-time"}, Memory(9, 2), 1e-6, Intent(None, 0.2))
@@ -118,7 +122,7 @@ def test_changes_only() -> None:
 def test_nothing_to_scan() -> None:
     with pytest.raises(KsmrunError, match="nothing merges on this host now"):
         planned(OLD, Memory(0, 0), 1e-6, Intent(60.0))
-    assert planned(NEW, Memory(0, 0), 1e-6, Intent(60.0)).cpu_share == 0
+    assert planned(NEW, Memory(0, 0), 1e-6, Intent(60.0)).pass_seconds == 0
 
 
 @pytest.mark.parametrize(
