@@ -93,8 +93,9 @@ def _refuse_bad_times(plan: ExperimentPlan) -> None:
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
     """Found out at the end, it would have been for nothing."""
-    if find_spec("scipy") is None:
-        raise KsmrunError("the statistics need SciPy", "pip install 'ksmrun[ab]'")
+    for name in ("scipy", "regex"):
+        if find_spec(name) is None:
+            raise KsmrunError(f"experiments need {name}", "pip install 'ksmrun[ab]'")
     known = {*HOLD_METRICS, *(metric.name for metric in plan.metrics)}
     if plan.primary not in known:
         raise KsmrunError(

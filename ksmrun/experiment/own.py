@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 import subprocess
 import time
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
+from ksmrun.experiment import match
 from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.placeholders import Instance, expand
 from ksmrun.model import KsmrunError
@@ -48,9 +48,9 @@ class OwnMetrics:
                 numbers = [self._ask(metric)] if is_due else []
             else:
                 numbers = [
-                    _number(metric, match[1])
+                    _number(metric, groups[0])
                     for text in texts
-                    for match in re.finditer(metric.value, text, re.MULTILINE)
+                    for groups in match.found(_option(metric), metric.value, text)
                 ]
             if numbers:
                 found[metric.name] = tuple(numbers)
@@ -73,9 +73,9 @@ class OwnMetrics:
         numbers = []
         for log in self._offsets:
             text = log.read_bytes().decode("utf-8", "replace")
-            found = list(re.finditer(metric.value, text, re.MULTILINE))
+            found = match.found(_option(metric), metric.value, text)
             if found:
-                numbers.append(_number(metric, found[-1][1]))
+                numbers.append(_number(metric, found[-1][0]))
         if not numbers:
             raise KsmrunError(
                 f"the metric {metric.name} is nowhere in the load's output: {metric.value}",
@@ -115,17 +115,15 @@ def check_metric(metric: Metric, first: Instance, port: int | None) -> None:
         refuse_no_command(f"--metric-cmd {metric.name}", metric.value)
         expand(metric.value, first, port)
         return
-    try:
-        groups = re.compile(metric.value).groups
-    except re.error as error:
-        raise KsmrunError(
-            f"--metric {metric.name}: {metric.value!r} is no regular expression: {error}", "mend it"
-        ) from error
-    if groups < 1:
+    if match.refuse_bad(_option(metric), metric.value) < 1:
         raise KsmrunError(
             f"--metric {metric.name}: {metric.value!r} has no group",
             "put the number in parentheses, as in 'p99: ([0-9.]+)'",
         )
+
+
+def _option(metric: Metric) -> str:
+    return f"--metric={metric.name}"
 
 
 def _number(metric: Metric, text: str | None) -> float:

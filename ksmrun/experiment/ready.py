@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import socket
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from ksmrun.experiment import match
 from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.placeholders import PATTERN as PLACEHOLDER
 from ksmrun.experiment.placeholders import PORT_MAX, Instance, expand
@@ -76,17 +76,12 @@ def _refuse_bad(ready: Ready) -> None:
     if ready.kind == "cmd":
         refuse_no_command("--ready-cmd", ready.value)
     if ready.kind == "stdout":
-        try:
-            re.compile(ready.value)
-        except re.error as error:
-            raise KsmrunError(
-                f"--ready-stdout={ready.value!r} is no regular expression: {error}", "mend it"
-            ) from error
+        match.refuse_bad("--ready-stdout", ready.value)
 
 
 def _stdout(value: str, started: Started) -> bool:
     text = started.log.read_bytes().decode("utf-8", "replace")
-    return re.search(value, text, re.MULTILINE) is not None
+    return bool(match.found("--ready-stdout", value, text))
 
 
 def _tcp(value: str, _started: Started) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -53,8 +54,7 @@ def copies(pages: int, children: int) -> Iterator[int]:
         yield process.pid
     finally:
         # The group that was made for them.
-        process.send_signal(signal.SIGSTOP)
-        subprocess.run(["kill", "-KILL", f"-{process.pid}"], check=True)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
 
