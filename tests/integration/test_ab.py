@@ -30,6 +30,8 @@ SERVES_UDP = (
     "import socket, sys, time; s = socket.socket(type=socket.SOCK_DGRAM);"
     "s.bind(('127.0.0.1', int(sys.argv[1]))); time.sleep(1000)"
 )
+LONG = pytest.mark.long_run
+LATER = [pytest.param(number, marks=LONG) for number in (signal.SIGTERM, signal.SIGHUP)]
 
 
 def test_what_merging_saves(ab: Ab, folder: Path, ksmrun: str) -> None:
@@ -111,11 +113,11 @@ def free_port() -> int:
     ("ready", "code", "argument"),
     [
         ("--ready-tcp={port}", SERVES_TCP, "{port:PORT}"),
-        ("--ready-tcp=127.0.0.1:{port}", SERVES_TCP, "{port:PORT}"),
+        pytest.param("--ready-tcp=127.0.0.1:{port}", SERVES_TCP, "{port:PORT}", marks=LONG),
         ("--ready-udp={port}", SERVES_UDP, "{port:PORT}"),
         ("--ready-file={dir}/here", "open('here', 'w'); import time; time.sleep(1000)", "-"),
         ("--ready-cmd=test -f {dir}/here", "open('here', 'w'); import time; time.sleep(99)", "-"),
-        ("--ready-after=0.2", "import time; time.sleep(1000)", "w{i}"),
+        pytest.param("--ready-after=0.2", "import time; time.sleep(1000)", "w{i}", marks=LONG),
     ],
 )
 def test_ready(ab: Ab, free_port: int, ready: str, code: str, argument: str) -> None:
@@ -288,7 +290,7 @@ def test_what_forks_away(ab: Ab, folder: Path) -> None:
     assert not marked(mark)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, *LATER])
 def test_ended_from_outside(running: tuple[psutil.Process, str], number: signal.Signals) -> None:
     keeper, mark = running
     # A terminal sends its signals to the whole group.

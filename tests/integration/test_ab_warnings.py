@@ -77,7 +77,13 @@ def test_not_settled(ab: Ab, folder: Path) -> None:
     assert "raise the scan rate (--ksm pages_to_scan=5000)" in done.stdout
 
 
-@pytest.mark.parametrize("words", [("sh", "-c", SUPERVISED), (sys.executable, "-c", EXECS)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sh", "-c", SUPERVISED),
+        pytest.param((sys.executable, "-c", EXECS), marks=pytest.mark.long_run),
+    ],
+)
 def test_an_instance_started_anew(ab: Ab, folder: Path, words: tuple[str, ...]) -> None:
     done = ab(*ONCE, "--hold=4", "--", *words)
     assert done.returncode == 0, done.stderr
