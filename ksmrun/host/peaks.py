@@ -53,8 +53,11 @@ def remember_all(file: Path, peaks: Mapping[str, MapPeak]) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"schema": SCHEMA, "peaks": kept}), encoding="utf-8")
-        temporary.replace(file)
+        try:
+            temporary.write_text(json.dumps({"schema": SCHEMA, "peaks": kept}), encoding="utf-8")
+            temporary.replace(file)
+        except OSError:
+            temporary.unlink(missing_ok=True)
 
 
 def _load(file: Path) -> dict[str, tuple[int, int]]:

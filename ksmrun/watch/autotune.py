@@ -45,6 +45,7 @@ class AutoTuner:
         self._host_anonymous_bytes = _host_anonymous_bytes()
         self._sampled_at = 0.0
         self._written: dict[str, str] = {}
+        self._waits = False
         self._stack = ExitStack()
         for line in restore_abandoned(state_folder(), ROOT):
             say("info", f"of a run before: {line}")
@@ -89,14 +90,14 @@ class AutoTuner:
 
     def _step(self) -> None:
         ksm = read_ksm(ROOT)
-        if ksm.number("run") != 1:
+        if ksm.number("run") != 1 or self._is_taken(ksm):
             self._state = None
             return
         look = self._look(ksm)
         if self._state is None:
-            self._set({"sleep_millisecs": str(SLEEP_MILLISECS)}, ksm)
+            self._set({"sleep_millisecs": str(SLEEP_MILLISECS)})
             self._state = State(look, cap_share=self.cap_share)
-            self._set({"pages_to_scan": str(self._state.rate)}, ksm)
+            self._set({"pages_to_scan": str(self._state.rate)})
             return
         waited = look.seconds - self._state.look.seconds
         is_quiet = look.started <= self._state.settled_started and self._state.mode is Mode.REST
@@ -107,7 +108,7 @@ class AutoTuner:
         if said and ksm.number("smart_scan") is not None:
             # An old page is looked at in every ninth pass, and so may never meet a new one.
             wanted["smart_scan"] = "0" if self.boosts else "1"
-        self._set(wanted, ksm)
+        self._set(wanted)
         if said:
             self._say("info", f"{said}; pages_to_scan={self._state.rate}")
 
@@ -132,15 +133,19 @@ class AutoTuner:
             started=self._started,
         )
 
-    def _set(self, wanted: dict[str, str], ksm: KsmFacts) -> None:
-        """Raises KsmrunError, also where somebody else has set what was set here."""
-        for name, ours in self._written.items():
-            found = ksm.values.get(name)
-            if name in wanted and str(found) != ours:
-                raise KsmrunError(
-                    f"somebody else set {name} to {found}, from {ours}",
-                    "let one of them tune: `ksmrun host show` names others that do",
-                )
+    def _is_taken(self, ksm: KsmFacts) -> bool:
+        """Whether somebody else has set what was set here, as an experiment does for its time."""
+        taken = [name for name, ours in self._written.items() if str(ksm.values.get(name)) != ours]
+        if taken and not self._waits:
+            name = taken[0]
+            found, ours = ksm.values.get(name), self._written[name]
+            self._say("warning", f"somebody else set {name} to {found}; tuning waits for {ours}")
+        elif self._waits and not taken:
+            self._say("info", "tuning goes on")
+        self._waits = bool(taken)
+        return self._waits
+
+    def _set(self, wanted: dict[str, str]) -> None:
         changed = {
             name: value for name, value in wanted.items() if self._written.get(name) != value
         }

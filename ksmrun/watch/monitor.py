@@ -57,6 +57,7 @@ class _Monitor:
         self._book = AlertBook()
         self._states: deque[WatchState] = deque()
         self._next_peaks = 0.0
+        self._wrong = ""
         self._tuner: AutoTuner | None = None
         self._tune(config)
         self._pause_seconds = min(PAUSE_SECONDS_MAX, watchdog_seconds() / 3)
@@ -73,7 +74,7 @@ class _Monitor:
             self._states.popleft()
         events = self._book.update(conditions(self._states, self._config))
         self._actor.act(events)
-        self._show.show(state, self._book)
+        self._say_once(self._show.show(state, self._book))
         if state.host.seconds >= self._next_peaks:
             _remember_peaks(state)
             self._next_peaks = state.host.seconds + PEAKS_INTERVAL_SECONDS
@@ -99,6 +100,13 @@ class _Monitor:
             self._tuner.close()
         self._show.close()
         self._scanner.close()
+
+    def _say_once(self, wrong: str) -> None:
+        if wrong and wrong != self._wrong:
+            self._actor.say("error", wrong)
+        elif self._wrong and not wrong:
+            self._actor.say("info", "metrics are written again")
+        self._wrong = wrong
 
     def _tune(self, config: Config) -> None:
         if self._tuner is not None and not config.auto:

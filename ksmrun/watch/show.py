@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from threading import Thread
@@ -50,16 +51,17 @@ class Show:
         if metrics is not None:
             metrics[1].by_pid = config.by_pid
 
-    def show(self, state: WatchState, book: AlertBook) -> None:
-        """From now on this sample. A full disk leaves the last file as it was."""
+    def show(self, state: WatchState, book: AlertBook) -> str:
+        """From now on this sample. A full disk leaves the last file as it was; returns what is
+        wrong, empty for nothing.
+        """
         if self._metrics is None:
-            return
+            return ""
         from ksmrun.watch.metrics import Shown
 
         registry, collector = self._metrics
         collector.shown = Shown(state, book.standing, dict(book.raised_total), time.time())
-        if self._file is not None:
-            _write(self._file, registry)
+        return "" if self._file is None else _write(self._file, registry)
 
     def close(self) -> None:
         """The file goes: an old one would look like a monitor at work."""
@@ -117,12 +119,15 @@ def _checked(folder: Path) -> Path:
     return folder
 
 
-def _write(file: Path, registry: CollectorRegistry) -> None:
+def _write(file: Path, registry: CollectorRegistry) -> str:
     from prometheus_client import generate_latest
 
     temporary = file.with_name(f".{file.name}.new")
     try:
         temporary.write_bytes(generate_latest(registry))
         temporary.replace(file)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        return f"cannot write {file}: {error.strerror}; its figures are old until then"
+    return ""

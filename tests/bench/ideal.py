@@ -34,7 +34,7 @@ for _ in range(children):
 own = mmap.mmap(-1, pages << 12, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 own.write(data)
 # At once, or lines of two processes mix.
-os.write(1, b"ready\n")
+os.write(1, b"ready\\n")
 time.sleep(100000)
 """
 RATE = {"run": "1", "pages_to_scan": "3000", "sleep_millisecs": "10"}

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,38 @@ def test_memory_that_could_come_back_in_a_cgroup(
     begun.wait_for(kind="memory-could-come-back", state="cleared")
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_full_disk(monitor: Begin, small_disk: Path) -> None:
+    """Said once; the last figures stay, and are written again as soon as there is room."""
+    begun = monitor(f"--textfile={small_disk}", KSMRUN_STATE_DIR=str(small_disk / "state"))
+    metrics = small_disk / "ksmrun.prom"
+    wait_until(metrics.exists)
+    fill = small_disk / "fill"
+    with suppress(OSError), fill.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    begun.wait_for(level="error")
+    (said,) = [line["message"] for line in begun.lines() if line["level"] == "error"]
+    assert said.startswith(f"cannot write {metrics}: No space left on device")
+    before = metrics.read_text()
+    time.sleep(1)
+    assert metrics.read_text() == before
+    fill.unlink()
+    begun.wait_for(message="metrics are written again")
+    assert sum(line["level"] == "error" for line in begun.lines()) == 1
+    begun.process.terminate()
+    assert begun.process.wait(timeout=10) == 0
+    assert [each.name for each in small_disk.iterdir() if each.name != "state"] == []
 
 
 def port() -> int:
