@@ -28,7 +28,7 @@ def conditions(states: Sequence[WatchState], config: Config) -> Iterator[Conditi
     now = states[-1]
     hosts = [state.host for state in states]
     for process in now.processes:
-        yield from _of_process(process, now.host, config)
+        yield from _of_process(process, now, config)
     yield _ksmd_off(now)
     yield _ksmd_starved(hosts, merges=any(process.enabled_by for process in now.processes))
     yield _ksmd_busy(hosts, config.ksmd_busy_share)
@@ -38,7 +38,8 @@ def conditions(states: Sequence[WatchState], config: Config) -> Iterator[Conditi
     yield _comes_back(hosts)
 
 
-def _of_process(process: Watched, host: HostState, config: Config) -> Iterator[Condition]:
+def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[Condition]:
+    host = now.host
     if process.maps is not None and host.max_map_count:
         yield _map_headroom(process, process.maps, host.max_map_count, config)
     subject = name(process)
@@ -54,7 +55,8 @@ def _of_process(process: Watched, host: HostState, config: Config) -> Iterator[C
         f"{process.identity.pid}` tells more",
         facts={"pid": str(process.identity.pid)},
     )
-    yield _costs_more(process, host)
+    # In a boost passes are short, and what it is to merge with may only just be starting.
+    yield _costs_more(process, host, judges=not now.boosts)
 
 
 def _map_headroom(process: Watched, count: MapCount, limit: int, config: Config) -> Condition:
@@ -86,7 +88,7 @@ def _map_headroom(process: Watched, count: MapCount, limit: int, config: Config)
     )
 
 
-def _costs_more(process: Watched, host: HostState) -> Condition:
+def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition:
     profit, since, scans = process.profit_bytes, process.since_full_scans, host.full_scans
     looked_at = since is not None and scans is not None and scans >= since + FULL_SCANS
     loss = -profit if profit is not None else 0
@@ -95,7 +97,7 @@ def _costs_more(process: Watched, host: HostState) -> Condition:
         "costs-more",
         key(process),
         subject,
-        is_bad=looked_at and process.enabled_by is not None and loss >= LOSS_BYTES_MIN,
+        is_bad=judges and looked_at and process.enabled_by is not None and loss >= LOSS_BYTES_MIN,
         is_clear=loss < LOSS_BYTES_MIN * CLEAR_SHARE,
         what=f"{subject} merged little in {FULL_SCANS} full scans: ksmd's records of it take "
         f"{loss / MIB:.1f} MiB more than it saves",

@@ -167,6 +167,8 @@ def test_costs_more() -> None:
     new = of_process(profit_bytes=-2 * MIB, since_full_scans=48)
     assert kinds(series(HOST, process=new)) == [], "not looked at in full yet"
     assert kinds(series(HOST, process=of_process(profit_bytes=-1000))) == []
+    boosts = [dataclasses.replace(state, boosts=True) for state in series(HOST, process=loses)]
+    assert kinds(boosts) == [], "ksmd has only just begun"
 
 
 def test_cow_surge() -> None:
