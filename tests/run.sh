@@ -16,7 +16,7 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build python3-dev
     clang-format shellcheck libcmocka-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
     util-linux mount strace valgrind user-mode-linux
     qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server openttd openttd-opengfx wordnet-base iso-codes
-    python3 perl stress-ng bubblewrap redis-tools libpython3.11-testsuite libjemalloc2 libfaketime fakeroot
+    python3 perl stress-ng bubblewrap redis-tools redis-server libpython3.11-testsuite libjemalloc2 libfaketime fakeroot
     linux-perf procps sudo podman runc conmon lua5.2 lua5.3 lua5.4 luajit liblua5.2-0 liblua5.3-0 liblua5.4-0
     libluajit-5.1-2 ruby openssl uuid-runtime"
 # For examples/game-fleet.

@@ -75,7 +75,7 @@ def estimate(
     Hashes the private pages that are in memory. The processes are not stopped, nothing is swapped
     in, and what they share by fork or KSM stays shared. Exit code 1 where none can be read.
     """
-    chosen = _selected(pids or [], match, unit or [], container or [], tree=tree)
+    chosen = selected(pids or [], match, unit or [], container or [], tree=tree)
     look = functools.partial(
         look_at_pages,
         layout=layout,
@@ -104,9 +104,10 @@ def estimate(
         raise typer.Exit(EXIT_FAILURE)
 
 
-def _selected(
+def selected(
     pids: Sequence[int], match: str | None, units: list[str], containers: list[str], *, tree: bool
 ) -> tuple[int, ...]:
+    """The processes that options name. Raises KsmrunError where they name none."""
     found = set(pids)
     asked = bool(pids)
     for name, chosen in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -11,7 +12,7 @@ from ksmrun.facts.maps import most_maps_in_use
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import read_text
-from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model import HostFacts, KsmFacts, KsmrunError
 from ksmrun.model.watch import GroupState
 
 MIB = 1 << 20
@@ -41,8 +42,19 @@ def check_unmerge_fits(root: Path) -> None:
     """
     host = read_host(root)
     needed = unmerge_bytes(host.ksm)
-    if needed == 0:
-        return
+    if needed:
+        _check(host, needed, _groups(_merged_pages(), root, host.ksm.page_bytes))
+
+
+def check_fits(merged_pages: Mapping[int, int], root: Path) -> None:
+    """The same for these processes: by PID, pages that are merged. Raises KsmrunError."""
+    host = read_host(root)
+    needed = sum(merged_pages.values()) * host.ksm.page_bytes
+    if needed:
+        _check(host, needed, _groups(merged_pages, root, host.ksm.page_bytes))
+
+
+def _check(host: HostFacts, needed: int, groups: Sequence[GroupState]) -> None:
     available, swap = host.mem_available_bytes, host.swap_free_bytes or 0
     if available is None or needed > available + swap:
         shown = "unknown" if available is None else f"{available / MIB:.0f} MiB"
@@ -51,7 +63,7 @@ def check_unmerge_fits(root: Path) -> None:
             f"{swap / MIB:.0f} MiB of swap are free: the host would run out of memory",
             "stop some of the merged programs first, or add --force to do it all the same",
         )
-    for group in merged_groups(root, host.ksm.page_bytes):
+    for group in groups:
         if group.merged_bytes > group.free_bytes:
             raise KsmrunError(
                 f"unmerging would bring back up to {group.merged_bytes / MIB:.0f} MiB in "
@@ -61,17 +73,23 @@ def check_unmerge_fits(root: Path) -> None:
             )
 
 
-def merged_groups(root: Path, page_bytes: int) -> tuple[GroupState, ...]:
-    """Each cgroup with a limit, and what its processes have merged."""
-    merged: dict[str, int] = {}
+def _merged_pages() -> dict[int, int]:
+    """By PID."""
+    found = {}
     for pid in psutil.pids():
-        folder = root / "proc" / str(pid)
         try:
-            ksm_stat = read_ksm_stat(folder)
+            ksm_stat = read_ksm_stat(Path(f"/proc/{pid}"))
         except OSError:
             continue
-        pages = (ksm_stat.merging_pages or 0) + (ksm_stat.zero_pages or 0)
+        found[pid] = (ksm_stat.merging_pages or 0) + (ksm_stat.zero_pages or 0)
+    return found
+
+
+def _groups(merged_pages: Mapping[int, int], root: Path, page_bytes: int) -> tuple[GroupState, ...]:
+    """Each cgroup with a limit, and what of it they have merged."""
+    merged: dict[str, int] = {}
+    for pid, pages in merged_pages.items():
         if pages:
-            path = memory_path(read_text(folder / "cgroup") or "")
+            path = memory_path(read_text(root / f"proc/{pid}/cgroup") or "")
             merged[path] = merged.get(path, 0) + pages * page_bytes
     return memory_groups(merged, root)

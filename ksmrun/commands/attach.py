@@ -1,0 +1,137 @@
+"""`ksmrun attach` and `detach`: running programs begin or cease to merge, without a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Annotated
+
+import typer
+
+from ksmrun.commands.estimate import selected
+from ksmrun.commands.output import print_json, print_table, say
+from ksmrun.facts.host import read_host
+from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.launcher import cached_probe
+from ksmrun.host.fits import check_fits
+from ksmrun.launch.attach import carry_out, look
+from ksmrun.model import EXIT_FAILURE, KsmrunError
+from ksmrun.model.attach import Attached, Candidate
+from ksmrun.plan.attach import deed, refusal
+
+SCHEMA = "ksmrun-attach-1"
+ATTACH_EPILOG = "Example: sudo ksmrun attach --unit game.service"
+DETACH_EPILOG = "Example: sudo ksmrun detach --unit game.service"
+
+Pids = Annotated[list[int] | None, typer.Argument(metavar="[PID]...")]
+Match = Annotated[
+    str | None, typer.Option(metavar="REGEX", help="Processes with this in the command line.")
+]
+Unit = Annotated[
+    list[str] | None, typer.Option(metavar="UNIT", help="Those of a systemd unit; again.")
+]
+Container = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Those of a container; again.")
+]
+Tree = Annotated[bool, typer.Option("--tree", help="With all their children.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds both commands."""
+    app.command("attach", epilog=ATTACH_EPILOG)(attach)
+    app.command("detach", epilog=DETACH_EPILOG)(detach)
+
+
+def attach(
+    pids: Pids = None,
+    match: Match = None,
+    unit: Unit = None,
+    container: Container = None,
+    tree: Tree = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Have running programs merge. Without a restart.
+
+    One thread of each is stopped for well under a millisecond, and made to set its own flag
+    (PR_SET_MEMORY_MERGE; before Linux 6.4 to mark its memory). Exit code 1 where one is left alone.
+    """
+    _do(selected(pids or [], match, unit or [], container or [], tree=tree), True, dry_run, as_json)
+
+
+def detach(
+    pids: Pids = None,
+    match: Match = None,
+    unit: Unit = None,
+    container: Container = None,
+    tree: Tree = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if the memory does not fit.")
+    ] = False,
+) -> None:
+    """Have running programs merge no longer. Their memory comes back at once.
+
+    Refused where it would not fit, in the host or in a cgroup's limit.
+    """
+    chosen = selected(pids or [], match, unit or [], container or [], tree=tree)
+    _do(chosen, False, dry_run, as_json, force=force)
+
+
+def _do(
+    pids: Sequence[int], merges: bool, dry_run: bool, as_json: bool, *, force: bool = False
+) -> None:
+    wanted = deed(merges=merges, has_flag=bool(cached_probe().prctl_supported))
+    limit = read_host(ROOT).max_map_count
+    results: list[Attached] = []
+    is_whole = True
+    todo: list[Candidate] = []
+    for pid in pids:
+        try:
+            candidate = look(pid)
+        except KsmrunError as error:
+            say(str(error))
+            is_whole = False
+            continue
+        refused = refusal(candidate, limit, wanted)
+        if refused is not None:
+            results.append(Attached(candidate, False, *refused))
+        elif candidate.merges == merges:
+            results.append(Attached(candidate, True, "it is so already"))
+        else:
+            todo.append(candidate)
+    if not merges and not force:
+        check_fits({each.identity.pid: each.merged_pages for each in todo}, ROOT)
+    if dry_run:
+        results += [Attached(each, True, "would be done") for each in todo]
+    elif todo:
+        results += carry_out(todo, wanted)
+    results.sort(key=lambda each: each.candidate.identity.pid)
+    if as_json:
+        print_json(SCHEMA, deed=wanted, results=[asdict(each) for each in results])
+    else:
+        _print(results, "attached" if merges else "detached")
+    if not is_whole or not all(each.done for each in results):
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _print(results: Sequence[Attached], verb: str) -> None:
+    rows = []
+    for each in results:
+        who = each.candidate.identity
+        text = f"{each.why}; {each.todo}" if each.todo else each.why or verb
+        stopped = "-" if each.stopped_ns is None else f"{each.stopped_ns / 1000:.0f}"
+        rows.append([str(who.pid), who.name, stopped, text])
+    if rows:
+        columns = {"PID": "right", "name": "left", "stopped, µs": "right", "result": "fold"}
+        print_table(columns, rows)
+    stops = [each.stopped_ns for each in results if each.done and each.stopped_ns is not None]
+    if stops:
+        print(
+            f"{len(stops)} {verb}; stopped for {median(stops) / 1000:.0f} µs in the median, "
+            f"{max(stops) / 1000:.0f} µs at most"
+        )

@@ -1,0 +1,110 @@
+"""Has running processes set or clear their own merge flag, by native/attach/."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ksmrun.facts.identity import read_identity, read_stat
+from ksmrun.facts.launcher import LAUNCHER
+from ksmrun.facts.maps import count_maps
+from ksmrun.facts.process import read_ksm_stat
+from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.model import KsmrunError
+from ksmrun.model.attach import Attached, Candidate, Deed
+from ksmrun.plan.attach import outcome
+
+HELPER = LAUNCHER.with_name("ksmrun-attach")
+# So many a helper, whose line would be too long else.
+PIDS_MAX = 1000
+
+
+@dataclass(frozen=True)
+class _Line:
+    outcome: str
+    error: int
+    stopped_ns: int
+
+
+def look(pid: int) -> Candidate:
+    """Raises KsmrunError where there is none, or it may not be looked at."""
+    folder = Path(f"/proc/{pid}")
+    try:
+        stat = read_stat(folder)
+        status = parse_fields(read_text(folder / "status") or "")
+        ksm_stat = None if stat.is_kernel_thread or stat.state == "Z" else read_ksm_stat(folder)
+        return Candidate(
+            identity=read_identity(folder, pid),
+            state=stat.state,
+            is_kernel_thread=stat.is_kernel_thread,
+            tracer=parse_int(status.get("TracerPid", "")) or 0,
+            merges=None if ksm_stat is None else ksm_stat.merge_any,
+            merged_pages=0 if ksm_stat is None else ksm_stat.merging_pages or 0,
+            maps=None if ksm_stat is None else count_maps(folder),
+        )
+    except PermissionError as error:
+        raise KsmrunError(f"PID {pid} is another user's", "be root, or its user") from error
+    except OSError as error:
+        raise KsmrunError(f"there is no process {pid}", "`ksmrun ps` lists what merges") from error
+
+
+def carry_out(candidates: Sequence[Candidate], deed: Deed) -> list[Attached]:
+    """Does it to each, and looks whether it was done. Raises KsmrunError."""
+    found: dict[int, _Line] = {}
+    pids = [each.identity.pid for each in candidates]
+    for start in range(0, len(pids), PIDS_MAX):
+        found |= _run(deed, pids[start : start + PIDS_MAX])
+    return [_judged(each, found.get(each.identity.pid), deed) for each in candidates]
+
+
+def _run(deed: Deed, pids: Sequence[int]) -> dict[int, _Line]:
+    try:
+        # In a session of its own: a Ctrl-C for us must not come between two of its steps.
+        done = subprocess.run(
+            [HELPER, deed, *map(str, pids)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise KsmrunError(f"{HELPER}: {error.strerror}", "install ksmrun again") from error
+    if done.returncode != 0:
+        raise KsmrunError(
+            f"{HELPER} ended with {done.returncode}: {done.stderr.strip()}", "run it by hand"
+        )
+    lines = {}
+    for line in done.stdout.splitlines():
+        pid, name, error_number, _, stopped, _, _ = line.split()
+        lines[int(pid)] = _Line(name, int(error_number), int(stopped))
+    return lines
+
+
+def _judged(candidate: Candidate, line: _Line | None, deed: Deed) -> Attached:
+    name = "gone" if line is None else line.outcome
+    stopped_ns = None if line is None or not line.stopped_ns else line.stopped_ns
+    if line is not None and name == "done":
+        try:
+            seen = read_ksm_stat(Path(f"/proc/{candidate.identity.pid}")).merge_any
+        except OSError:
+            seen = None
+        # Before 6.14 it is not shown; the call has answered.
+        if seen is None or seen == deed.merges or deed in (Deed.MARK, Deed.UNMARK):
+            return Attached(candidate, True, stopped_ns=stopped_ns)
+        name = "lost"
+    why, todo = outcome(name, 0 if line is None else line.error)
+    if name == "not-permitted":
+        why += _tracing_rule()
+    return Attached(candidate, False, why, todo, stopped_ns)
+
+
+def _tracing_rule() -> str:
+    """Which rule it may be (ptrace(2), yama)."""
+    scope = (read_text(Path("/proc/sys/kernel/yama/ptrace_scope")) or "").strip()
+    if os.geteuid() != 0:
+        return f" (kernel.yama.ptrace_scope={scope})" if scope not in ("", "0") else ""
+    return ""

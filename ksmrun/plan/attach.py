@@ -1,0 +1,68 @@
+"""Which running processes may be made to merge, and what an outcome means. Pure."""
+
+from __future__ import annotations
+
+from ksmrun.model.attach import Candidate, Deed
+
+# Of vm.max_map_count, that is to stay free.
+MAP_RESERVE = 0.2
+OUTCOMES = {
+    "gone": ("it ended meanwhile", "look for the one that came for it"),
+    "not-permitted": (
+        "this user may not trace it",
+        "be root or its user; kernel.yama.ptrace_scope and a debugger at work forbid it too",
+    ),
+    "no-stop": ("it sleeps uninterruptibly, and did not stop", "try again"),
+    "stopped": ("it is stopped (SIGSTOP)", "continue it: kill -CONT"),
+    "shared": ("its memory is its parent's until it execs (vfork)", "try again"),
+    "other-bits": ("it is a 32-bit program", "start it anew with `ksmrun run`"),
+    "dispatched": (
+        "it catches its own system calls (PR_SET_SYSCALL_USER_DISPATCH)",
+        "start it anew with `ksmrun run`",
+    ),
+    "filtered": (
+        "its seccomp filter does not let the call through, or is not shown to this user",
+        "be root; or start it anew with `ksmrun run`, or its service with `ksmrun wrap unit`",
+    ),
+    "no-instruction": ("it has no code to make a system call with", "start it anew"),
+    "lost": ("it did not do what was asked", "see whether it still works; and report this"),
+}
+
+
+def deed(*, merges: bool, has_flag: bool) -> Deed:
+    """has_flag: whether this kernel has PR_SET_MEMORY_MERGE (6.4)."""
+    if has_flag:
+        return Deed.ON if merges else Deed.OFF
+    return Deed.MARK if merges else Deed.UNMARK
+
+
+def refusal(found: Candidate, max_map_count: int | None, wanted: Deed) -> tuple[str, str] | None:
+    """Why it is left alone, and what to do; None where it may be tried."""
+    if found.is_kernel_thread:
+        return "it is the kernel's, and has no memory of its own", "name another"
+    if found.state in ("Z", "X"):
+        return "it has ended", "name another"
+    if found.tracer:
+        return (
+            f"PID {found.tracer} traces it",
+            "end the debugger (gdb, strace) first",
+        )
+    if found.state in ("T", "t"):
+        return OUTCOMES["stopped"]
+    if found.state == "D":
+        return OUTCOMES["no-stop"]
+    if wanted.merges and found.maps is not None and max_map_count is not None:
+        most = int(max_map_count * (1 - MAP_RESERVE))
+        if found.maps > most:
+            return (
+                f"it has {found.maps} maps of {max_map_count}, too near the limit",
+                "sudo ksmrun host max-map-count N first",
+            )
+    return None
+
+
+def outcome(name: str, error: int) -> tuple[str, str]:
+    """What ksmrun-attach says, for people."""
+    if name == "refused":
+        return f"the kernel refused the call (errno {error})", "see `ksmrun check`"
+    return OUTCOMES.get(name, (f"ksmrun-attach says {name!r}", "install ksmrun again"))

@@ -1,0 +1,48 @@
+/* A process that runs is made to call prctl(PR_SET_MEMORY_MERGE) or madvise(2) on itself. */
+#ifndef KSMRUN_ATTACH_H
+#define KSMRUN_ATTACH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What came of it. The words for people are Python's. */
+enum outcome {
+    ATTACH_DONE,
+    ATTACH_GONE,           /* no such process, or it ended meanwhile */
+    ATTACH_NOT_PERMITTED,  /* by ptrace(2), or it is traced already */
+    ATTACH_NO_STOP,        /* in an uninterruptible sleep, or no thread that could be stopped */
+    ATTACH_STOPPED,        /* by a signal such as SIGSTOP */
+    ATTACH_SHARED,         /* its memory is its parent's (vfork) */
+    ATTACH_OTHER_BITS,     /* a 32-bit program */
+    ATTACH_DISPATCHED,     /* it catches its own system calls (PR_SET_SYSCALL_USER_DISPATCH) */
+    ATTACH_FILTERED,       /* a seccomp filter would not let the call through, or is not shown */
+    ATTACH_NO_INSTRUCTION, /* none to make a system call with */
+    ATTACH_REFUSED,        /* the call itself failed: error */
+    ATTACH_LOST,           /* it did something else than the call */
+    OUTCOMES
+};
+
+struct range {
+    uint64_t start, end;
+};
+
+struct work {
+    bool on;
+    /* Ranges to be advised, several a stop; none: the flag, by prctl. */
+    const struct range *ranges;
+    unsigned count;
+};
+
+struct report {
+    enum outcome outcome;
+    int error;               /* of the call, 0 or an errno */
+    unsigned stops;          /* how often it was stopped */
+    unsigned ranges_refused; /* gone meanwhile, or not to be merged */
+    int64_t stopped_ns_max;  /* the longest */
+};
+
+/* Does it, and leaves the process as it was but for that. */
+struct report attach(pid_t pid, const struct work *work);
+
+#endif

@@ -1,0 +1,154 @@
+#include "stop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "../exec/procfile.h"
+
+/* include/uapi/linux/ptrace.h; libc's headers may lack it. */
+#define GET_RSEQ_CONFIGURATION 0x420f
+struct rseq_configuration {
+    uint64_t address;
+    uint32_t size, signature, flags, padding;
+};
+/* include/uapi/linux/rseq.h */
+enum { RSEQ_CS_OFFSET = 8 };
+struct rseq_section {
+    uint32_t version, flags;
+    uint64_t start, length, abort;
+};
+
+/* A thread in an uninterruptible sleep does not stop; others do at once. */
+enum { WAIT_NS = 20 * 1000, WAITS_MAX = 10 * 1000 };
+
+/* The next stop of the thread; 0 where it is gone, -1 where none comes. */
+static int next_stop(pid_t tid) {
+    for (int i = 0; i < WAITS_MAX; i++) {
+        int status;
+        pid_t found = waitpid(tid, &status, __WALL | WNOHANG);
+        if (found < 0 && errno != EINTR)
+            return 0;
+        if (found == tid)
+            return WIFSTOPPED(status) ? status : 0;
+        struct timespec pause = {0, WAIT_NS};
+        nanosleep(&pause, NULL);
+    }
+    return -1;
+}
+
+static bool is_event_stop(int status) {
+    return status >> 16 == PTRACE_EVENT_STOP;
+}
+
+/* Until the stop that PTRACE_INTERRUPT asks for, from another stop or from running. Signals that
+ * come before it are handed on. */
+static enum outcome interrupted(pid_t tid, bool is_stopped) {
+    enum { STOPS_MAX = 1000 };
+    if (ptrace(PTRACE_INTERRUPT, tid, 0L, 0L) != 0 ||
+        (is_stopped && ptrace(PTRACE_CONT, tid, 0L, 0L) != 0))
+        return ATTACH_GONE;
+    for (int stops = 0; stops < STOPS_MAX; stops++) {
+        int status = next_stop(tid);
+        if (status <= 0)
+            return status == 0 ? ATTACH_GONE : ATTACH_NO_STOP;
+        if (is_event_stop(status))
+            return WSTOPSIG(status) == SIGTRAP ? ATTACH_DONE : ATTACH_STOPPED;
+        long signal_to_give = status >> 16 == 0 ? WSTOPSIG(status) : 0;
+        if (ptrace(PTRACE_CONT, tid, 0L, signal_to_give) != 0)
+            return ATTACH_GONE;
+    }
+    return ATTACH_NO_STOP;
+}
+
+enum outcome stop_thread(pid_t tid) {
+    if (ptrace(PTRACE_SEIZE, tid, 0L, (long)PTRACE_O_TRACESYSGOOD) != 0)
+        return errno == ESRCH ? ATTACH_GONE : ATTACH_NOT_PERMITTED;
+    enum outcome outcome = interrupted(tid, false);
+    /* A group stop is kept (ptrace(2)); without a stop the end of this process lets it go. */
+    if (outcome == ATTACH_STOPPED)
+        ptrace(PTRACE_DETACH, tid, 0L, 0L);
+    return outcome;
+}
+
+bool let_go(pid_t tid, struct injection *restored) {
+    if (restored != NULL) {
+        if (injection_end(restored) != 0)
+            return false;
+        /* From the exit of an injected call the kernel would go back to the program with
+         * -ERESTARTSYS for an answer. What makes a call again is the way out of a stop for signals
+         * (arch_do_signal_or_restart), so into one it goes. */
+        enum outcome outcome = interrupted(tid, true);
+        if (outcome != ATTACH_DONE && outcome != ATTACH_STOPPED)
+            return false;
+    }
+    return ptrace(PTRACE_DETACH, tid, 0L, 0L) == 0;
+}
+
+/* kernel/rseq.c: rseq_ip_fixup(). */
+void leave_restartable_sequence(struct injection *injection) {
+    struct rseq_configuration configuration = {0};
+    uint64_t address;
+    struct rseq_section section;
+    if (ptrace(GET_RSEQ_CONFIGURATION, injection->pid, sizeof configuration, &configuration) <= 0 ||
+        configuration.address == 0 ||
+        !injection_read(injection, configuration.address + RSEQ_CS_OFFSET, &address,
+                        sizeof address) ||
+        address == 0 || !injection_read(injection, address, &section, sizeof section))
+        return;
+    uint64_t at = PROGRAM_COUNTER(injection->registers);
+    if (at - section.start < section.length)
+        PROGRAM_COUNTER(injection->registers) = section.abort;
+}
+
+#if defined(__x86_64__)
+/* They have done nothing yet when they answer EINTR, so once more is the same: but for a time
+ * limit, which begins anew. */
+static const long waiting_calls[] = {
+    SYS_epoll_wait,   SYS_epoll_pwait,    SYS_epoll_pwait2, SYS_semop,
+    SYS_semtimedop,   SYS_msgrcv,         SYS_msgsnd,       SYS_rt_sigtimedwait,
+    SYS_io_getevents, SYS_io_uring_enter, SYS_accept,       SYS_accept4,
+    SYS_read,         SYS_recvfrom,       SYS_recvmsg,      SYS_recvmmsg,
+};
+enum { INSTRUCTION_BYTES = 2 };
+
+static uint64_t mask_of(const char *status, const char *name) {
+    const char *found = strstr(status, name);
+    return found == NULL ? 0 : strtoull(found + strlen(name), NULL, 16);
+}
+
+/* One that is waiting for the thread made the call fail, and is to be seen by it. */
+static bool has_signal(const struct injection *injection) {
+    char path[32], status[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", injection->pid);
+    if (procfile_read(path, status, sizeof status) < 0)
+        return true;
+    uint64_t pending = mask_of(status, "\nSigPnd:\t") | mask_of(status, "\nShdPnd:\t");
+    return (pending & ~injection->signal_mask) != 0;
+}
+
+void keep_waiting(struct injection *injection) {
+    struct user_regs_struct *registers = &injection->registers;
+    if ((int64_t)registers->rax != -EINTR || has_signal(injection))
+        return;
+    for (size_t i = 0; i < sizeof waiting_calls / sizeof *waiting_calls; i++) {
+        if ((long)registers->orig_rax == waiting_calls[i]) {
+            registers->rax = registers->orig_rax;
+            registers->rip -= INSTRUCTION_BYTES;
+            registers->orig_rax = (unsigned long long)-1;
+            return;
+        }
+    }
+}
+#else
+/* The first argument is gone from the registers, and the kernel does not show where it keeps it. */
+void keep_waiting(struct injection *injection) {
+    (void)injection;
+}
+#endif

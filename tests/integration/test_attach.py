@@ -1,0 +1,320 @@
+"""`ksmrun attach` and `detach`: programs that run merge, and do not notice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from ksmrun.launch.attach import HELPER
+
+from .conftest import SOURCES, Group, Programs, Run, start_equal_programs, stop, value, wait_until
+
+# Every call that a program may wait in.
+CALLS = (
+    *("read", "accept", "epoll_wait", "epoll_wait_timed", "epoll_pwait", "futex", "futex_timed"),
+    *("nanosleep", "clock_nanosleep", "poll", "poll_timed", "ppoll", "select", "pselect"),
+    *("recvmmsg", "recv_timed", "semop", "semtimedop", "msgrcv", "waitid", "pause", "sigsuspend"),
+    *("sigtimedwait", "io_uring_enter"),
+)
+WAIT_MS = 400
+PLAIN = ("sh", "-c", 'exec "$@"', "sh")
+DENIES_PRCTL = """
+import ctypes, struct, time
+# ld [0]; jeq 157 (prctl): errno EPERM, else allow.
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, 157), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)]
+filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in code))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(filters)))
+libc = ctypes.CDLL(None)
+libc.prctl(38, 1, 0, 0, 0)
+assert libc.prctl(22, 2, program, 0, 0) == 0
+print("ready", flush=True)
+time.sleep(1000)
+"""
+ALLOWS_PRCTL = DENIES_PRCTL.replace("jeq 157", "jeq 101").replace("1, 157", "1, 101")
+
+
+@pytest.fixture(scope="module")
+def sources(programs: Programs) -> Programs:
+    for name, options in (("blocked", ["-pthread"]), ("steady", ["-O2"])):
+        source, target = str(SOURCES / f"{name}.c"), str(programs.folder / name)
+        command = ["gcc", "-g", "-w", source, "-o", target, *options]
+        subprocess.run(command, check=True)
+    for name in ("steady",):
+        source, target = str(SOURCES / f"{name}.c"), str(programs.folder / f"{name}_static")
+        subprocess.run(["gcc", "-O2", "-w", "-static", source, "-o", target], check=True)
+    return programs
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a program that says so when it is ready, and ends it."""
+    running = []
+
+    def started(*command: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    yield started
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+Begin = Callable[..., subprocess.Popen[str]]
+
+
+def merges(pid: int) -> bool:
+    return "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
+
+
+def deed(word: str, *pids: int) -> list[str]:
+    """What ksmrun-attach says of each."""
+    line = [str(HELPER), word, *map(str, pids)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    return [each.split()[1] for each in done.stdout.splitlines()]
+
+
+def again_and_again(process: subprocess.Popen[str]) -> int:
+    """Until it ends; how often."""
+    times = 0
+    while process.poll() is None:
+        outcomes = deed("off" if times % 2 else "on", process.pid)
+        assert outcomes in (["done"], ["gone"], ["no-stop"]), outcomes
+        times += 1
+    return times
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_waiting_calls_go_on_waiting(sources: Programs, begin: Begin, call: str) -> None:
+    """What comes is the answer, and in time, as if nobody had been there."""
+    alone = subprocess.run(
+        [sources.blocked, call, str(WAIT_MS)], capture_output=True, text=True, check=True
+    )
+    process = begin(sources.blocked, call, str(WAIT_MS))
+    assert again_and_again(process) > 10
+    assert process.stdout is not None
+    assert process.stdout.read() == alone.stdout.removeprefix("waits\n")
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["steady", "steady_static"])
+def test_registers_and_signals(sources: Programs, begin: Begin, kind: str) -> None:
+    """Sums in vector and other registers, under a storm of signals of which none is lost."""
+    process = begin(getattr(sources, kind), "2")
+    assert again_and_again(process) > 10
+    assert process.stdout is not None
+    assert process.stdout.read() == "wrong 0 lost 0 alarms come\n"
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_programs_begin_and_cease_to_merge(run: Run) -> None:
+    programs = start_equal_programs("", 2, command=PLAIN)
+    pids = [program.pid for program in programs]
+    words = list(map(str, pids))
+    try:
+        planned = run("attach", "--dry-run", *words)
+        assert planned.stdout.count("would be done") == 2
+        assert not any(map(merges, pids))
+        done = run("attach", *words)
+        assert done.returncode == 0, done.stderr
+        assert re.search(
+            r"2 attached; stopped for \d+ µs in the median, \d+ µs at most", done.stdout
+        )
+        assert all(map(merges, pids))
+        wait_until(lambda: int(value("pages_sharing")) > 2000)
+        assert run("attach", *words).stdout.count("it is so already") == 2
+        found = json.loads(run("detach", "--json", *words).stdout)
+        assert [each["done"] for each in found["results"]] == [True, True]
+        assert not any(map(merges, pids))
+        # Unmerged at once, by the call itself.
+        assert int(value("pages_sharing")) < 100
+    finally:
+        stop(programs)
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_memory_that_does_not_fit(run: Run, group: Group, launcher: str) -> None:
+    programs = start_equal_programs(launcher, 2, mib=32)
+    words = [str(program.pid) for program in programs]
+    try:
+        for program in programs:
+            group.take(program.pid)
+        wait_until(lambda: int(value("pages_sharing")) > 8000)
+        group.limit(16 << 20)
+        done = run("detach", *words)
+        assert done.returncode == 1
+        assert group.folder.name in done.stderr
+        assert all(merges(program.pid) for program in programs)
+        group.limit(1 << 30)
+        assert run("detach", *words).returncode == 0
+    finally:
+        stop(programs)
+
+
+def test_selected(run: Run, begin: Begin) -> None:
+    """By a mark in the command line, and with what it started."""
+    mark = f"mark-{os.getpid()}-{time.monotonic_ns()}"
+    child = "import subprocess, sys; print('ready', flush=True); subprocess.run(['sleep', '1000'])"
+    process = begin(sys.executable, "-c", child, mark)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(lambda: bool(children.read_text()))
+    below = int(children.read_text())
+    try:
+        assert run("attach", "--match", mark).returncode == 0
+        assert (merges(process.pid), merges(below)) == (True, False)
+        assert run("attach", "--match", mark, "--tree").returncode == 0
+        assert merges(below)
+    finally:
+        os.kill(below, signal.SIGKILL)
+
+
+def test_traced_stopped_ended_or_the_kernels(run: Run, begin: Begin) -> None:
+    process = begin("sh", "-c", "echo ready; exec sleep 1000")
+    process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: "T (stopped)" in Path(f"/proc/{process.pid}/status").read_text())
+    done = run("attach", str(process.pid))
+    assert done.returncode == 1
+    assert "it is stopped (SIGSTOP); continue it: kill -CONT" in done.stdout
+    assert deed("on", process.pid) == ["no-stop"]
+    process.send_signal(signal.SIGCONT)
+    tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", str(process.pid)])
+    try:
+        wait_until(lambda: "TracerPid:\t0" not in Path(f"/proc/{process.pid}/status").read_text())
+        done = run("attach", str(process.pid))
+        assert f"PID {tracer.pid} traces it; end the debugger" in done.stdout
+        assert deed("on", process.pid) == ["not-permitted"]
+    finally:
+        tracer.terminate()
+        tracer.wait()
+    assert run("attach", str(process.pid)).returncode == 0
+    process.kill()
+    wait_until(lambda: "Z (zombie)" in Path(f"/proc/{process.pid}/status").read_text())
+    assert "it has ended" in run("attach", str(process.pid)).stdout
+    assert "it is the kernel's" in run("attach", "2").stdout
+    done = run("attach", "4194303")
+    assert (done.returncode, "there is no process 4194303" in done.stderr) == (1, True)
+
+
+def test_filters(run: Run, begin: Begin) -> None:
+    """What denies the call is found out without trying."""
+    denied = begin(sys.executable, "-c", DENIES_PRCTL)
+    done = run("attach", str(denied.pid))
+    assert done.returncode == 1
+    assert "its seccomp filter does not let the call through" in re.sub(r"\s+", " ", done.stdout)
+    assert not merges(denied.pid)
+    allowed = begin(sys.executable, "-c", ALLOWS_PRCTL)
+    assert run("attach", str(allowed.pid)).returncode == 0
+    assert merges(allowed.pid)
+
+
+def test_a_child_of_vfork(begin: Begin) -> None:
+    """Its memory is its parent's."""
+    code = (
+        "import ctypes, os, time\nlibc = ctypes.CDLL(None)\nprint('ready', flush=True)\n"
+        # clone(CLONE_VM | SIGCHLD) as vfork, but both go on: enough to share memory.
+        "import threading\n"
+        "pid = libc.syscall(56, 0x4111, 0, 0, 0, 0)\n"
+        "if pid == 0: libc.pause()\nlibc.pause()\n"
+    )
+    process = begin(sys.executable, "-c", code)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(lambda: bool(children.read_text()))
+    child = int(children.read_text())
+    try:
+        assert deed("on", child) == ["shared"]
+        assert not merges(process.pid)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_another_user(begin: Begin) -> None:
+    process = begin("sh", "-c", "echo ready; exec sleep 1000")
+    helper = Path("/tmp") / f"ksmrun-attach-{os.getpid()}"
+    helper.write_bytes(HELPER.read_bytes())
+    helper.chmod(0o755)
+    try:
+        as_nobody = ["setpriv", "--reuid=65534", "--clear-groups", str(helper)]
+        done = subprocess.run(
+            [*as_nobody, "on", str(process.pid)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split()[1] == "not-permitted"
+    finally:
+        helper.unlink()
+
+
+def test_32_bit(sources: Programs, begin: Begin) -> None:
+    source, target = str(SOURCES / "steady.c"), str(sources.folder / "steady_32")
+    options = ["-m32", "-mno-avx", "-idirafter", "/usr/include/x86_64-linux-gnu"]
+    subprocess.run(["gcc-12", "-O1", "-w", source, "-o", target, *options], check=True)
+    process = begin(target, "1")
+    assert deed("on", process.pid) == ["other-bits"]
+    assert process.stdout is not None
+    assert process.stdout.read() == "wrong 0 lost 0 alarms come\n"
+
+
+def test_redis_under_load(tmp_path: Path) -> None:
+    """No request fails, whatever number of times it is attached to and detached from."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        ["redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1"],
+        stdout=subprocess.DEVNULL,
+        cwd=tmp_path,
+    )
+    try:
+        wait_until(lambda: answers(port))
+        load = subprocess.Popen(
+            ["redis-benchmark", "-p", str(port), "-n", "200000", "-c", "20", "-q", "-t", "get,set"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        times = 0
+        while load.poll() is None:
+            assert deed("off" if times % 2 else "on", server.pid) == ["done"]
+            times += 1
+        assert load.stdout is not None
+        said = load.stdout.read()
+        assert load.returncode == 0, said
+        assert "requests per second" in said
+        assert "rror" not in said
+        assert times > 20
+        assert answers(port)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def answers(port: int) -> bool:
+    command = ["redis-cli", "-p", str(port), "ping"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "PONG\n"
+
+
+def test_ksmrun_killed(ksmrun: str, begin: Begin, sources: Programs) -> None:
+    """What it began its helper ends, in a session of its own."""
+    process = begin(sources.steady, "3")
+    for number in range(8):
+        word = "detach" if number % 2 else "attach"
+        line: Sequence[str] = [ksmrun, word, str(process.pid)]
+        attaching = subprocess.Popen(line, stdout=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(0.1 + 0.03 * number)
+        os.killpg(attaching.pid, signal.SIGKILL)
+        attaching.wait()
+    assert process.stdout is not None
+    assert process.stdout.read() == "wrong 0 lost 0 alarms come\n"
