@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.attach.running import carry_out, look
 from ksmrun.commands.estimate import selected
 from ksmrun.commands.output import print_json, print_table, say
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.launcher import cached_probe
 from ksmrun.host.fits import check_fits
-from ksmrun.launch.attach import carry_out, look
 from ksmrun.model import EXIT_FAILURE, KsmrunError
 from ksmrun.model.attach import Attached, Candidate
 from ksmrun.plan.attach import deed, refusal

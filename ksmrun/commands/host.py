@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
 
+from ksmrun.attach.gradually import detach_all
 from ksmrun.commands.host_install import install
 from ksmrun.commands.host_show import show
 from ksmrun.commands.host_tune import tune
@@ -78,9 +79,21 @@ def unmerge(
     force: Annotated[
         bool, typer.Option("--force", help="Even if the memory does not fit.")
     ] = False,
+    gradually: Annotated[
+        bool,
+        typer.Option(
+            "--gradually",
+            help="Process by process, each made to clear its flag (as `ksmrun detach`), as far as "
+            "the memory fits; the rest at once.",
+        ),
+    ] = False,
 ) -> None:
     """Unmerge everything (run=2). Refused where the pages do not fit into free memory."""
-    _apply({"run": "2"}, ["host", "unmerge", *(["--force"] if force else [])], force=force)
+    options = [*(["--force"] if force else []), *(["--gradually"] if gradually else [])]
+    arguments = ["host", "unmerge", *options]
+    if gradually:
+        _print_lines(arguments, lambda: detach_all(force=force))
+    _apply({"run": "2"}, arguments, force=force)
 
 
 def set_(
@@ -165,7 +178,7 @@ def _apply(
     _print_lines(arguments, write)
 
 
-def _print_lines(arguments: list[str], work: Callable[[], list[str]]) -> None:
+def _print_lines(arguments: list[str], work: Callable[[], Iterable[str]]) -> None:
     """Prints what the work reports; tells who is not root the line to type."""
     if os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
         raise KsmrunError("tuning KSM needs root", f"run: {sudo_line(arguments)}")

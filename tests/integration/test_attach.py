@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.launch.attach import HELPER
+from ksmrun.attach.running import HELPER
 
 from .conftest import SOURCES, Group, Programs, Run, start_equal_programs, stop, value, wait_until
 

@@ -205,6 +205,25 @@ def test_unmerging_that_a_cgroup_has_no_room_for(run: Run, launcher: str, group:
         run("host", "restore")
 
 
+@pytest.mark.usefixtures("ksm_on")
+def test_unmerging_process_by_process(run: Run, launcher: str) -> None:
+    programs = start_equal_programs(launcher, 3)
+    try:
+        wait_until(lambda: int(value("pages_sharing")) > 4000)
+        done = run("host", "unmerge", "--gradually")
+        assert done.returncode == 0, done.stderr
+        for program in programs:
+            assert re.search(
+                rf"PID {program.pid} \(\S+\): \d+ MiB back, \d+ MiB available now", done.stdout
+            )
+            stat = Path(f"/proc/{program.pid}/ksm_stat").read_text()
+            assert "ksm_merge_any: no" in stat
+        assert (value("run"), value("pages_sharing")) == ("2", "0")
+        run("host", "restore")
+    finally:
+        stop(programs)
+
+
 @pytest.mark.usefixtures("run")
 def test_not_root() -> None:
     """The line to type, and a plan all the same."""

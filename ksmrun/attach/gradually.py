@@ -1,0 +1,55 @@
+"""Unmerges process by process, so that the memory comes back in parts that can be watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from ksmrun.attach.running import carry_out, look
+from ksmrun.facts.host import read_host
+from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.process import read_ksm_stat
+from ksmrun.host.fits import check_fits
+from ksmrun.model import KsmrunError
+from ksmrun.model.attach import Deed
+from ksmrun.plan.attach import refusal
+
+MIB = 1 << 20
+PAGE_BYTES = 4096
+
+
+def detach_all(*, force: bool) -> Iterator[str]:
+    """A line for each process that merges, the least first; before 6.14, which do not show who
+    does, none. Raises KsmrunError as soon as one does not fit.
+    """
+    for pages, pid in sorted(_merging()):
+        if not force:
+            check_fits({pid: pages}, ROOT)
+        try:
+            candidate = look(pid)
+        except KsmrunError:
+            continue
+        name = f"PID {pid} ({candidate.identity.name})"
+        refused = refusal(candidate, None, Deed.OFF)
+        if refused is not None:
+            yield f"{name}: left for the end: {refused[0]}"
+            continue
+        (done,) = carry_out([candidate], Deed.OFF)
+        available = (read_host(ROOT).mem_available_bytes or 0) / MIB
+        yield (
+            f"{name}: {pages * PAGE_BYTES / MIB:.0f} MiB back, {available:.0f} MiB available now"
+            if done.done
+            else f"{name}: left for the end: {done.why}"
+        )
+
+
+def _merging() -> Iterator[tuple[int, int]]:
+    for pid in psutil.pids():
+        try:
+            ksm_stat = read_ksm_stat(Path(f"/proc/{pid}"))
+        except OSError:
+            continue
+        if ksm_stat.merge_any:
+            yield ksm_stat.merging_pages or 0, pid
