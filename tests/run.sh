@@ -171,6 +171,13 @@ if [ -n "$full" ]; then
     ../.venv/bin/python bench/monitor.py 2>/dev/null
     ../.venv/bin/python bench/look.py 2>/dev/null
 
+    step "what attaching costs a server"
+    ../.venv/bin/python bench/attach.py
+
+    step "what keeps a fleet short of its ideal, and the ways to tune"
+    ../.venv/bin/python bench/ideal.py
+    ../.venv/bin/python bench/tuning.py --processes 16 --rest 60 --churn 80 2>/dev/null
+
     step "runtimes and servers with one layout, and their chart"
     rm -f ../build/runtimes.json
     ../.venv/bin/python bench/runtimes.py --copies 3 --json ../build/runtimes.json

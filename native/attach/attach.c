@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,9 +56,10 @@ static const char *field(const char *status, const char *name) {
     return found == NULL ? "" : found + strlen(name);
 }
 
-/* A thread that can be stopped: the first unless it has ended or sleeps uninterruptibly. 0: none.
+/* A thread that can be stopped now: the first unless it has ended or sleeps uninterruptibly. 0:
+ * none.
  */
-static pid_t thread_of(pid_t pid) {
+static pid_t thread_now(pid_t pid) {
     char path[64], status[4096];
     snprintf(path, sizeof path, "/proc/%d/task", pid);
     DIR *tasks = opendir(path);
@@ -80,6 +80,19 @@ static pid_t thread_of(pid_t pid) {
     }
     closedir(tasks);
     return found;
+}
+
+/* Most uninterruptible sleeps are short: those for a disk. */
+static pid_t thread_of(pid_t pid) {
+    enum { TRIES = 100, PAUSE_NS = 1000 * 1000 };
+    pid_t tid = 0;
+    for (int i = 0; i < TRIES && tid == 0 && !has_ended(pid); i++) {
+        struct timespec pause = {0, PAUSE_NS};
+        tid = thread_now(pid);
+        if (tid == 0)
+            nanosleep(&pause, NULL);
+    }
+    return tid;
 }
 
 static bool shares_its_parents_memory(pid_t pid) {
@@ -234,9 +247,9 @@ struct report attach(pid_t pid, const struct work *work) {
     }
     do {
         pid_t tid = thread_of(pid);
-        report.outcome = tid != 0                              ? one_stop(tid, work, &next, &report)
-                         : kill(pid, 0) == 0 || errno == EPERM ? ATTACH_NO_STOP
-                                                               : ATTACH_GONE;
+        report.outcome = tid != 0         ? one_stop(tid, work, &next, &report)
+                         : has_ended(pid) ? ATTACH_GONE
+                                          : ATTACH_NO_STOP;
     } while (report.outcome == ATTACH_DONE && next < work->count);
     return report;
 }

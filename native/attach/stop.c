@@ -26,21 +26,25 @@ struct rseq_section {
 };
 
 /* A thread in an uninterruptible sleep does not stop; others do at once. */
-enum { WAIT_NS = 20 * 1000, WAITS_MAX = 10 * 1000 };
+enum { WAIT_NS = 100 * 1000 * 1000 };
 
-/* The next stop of the thread; 0 where it is gone, -1 where none comes. */
+/* The next stop of the thread; 0 where it is gone, -1 where none comes. SIGCHLD is blocked, so it
+ * is kept for us; to look again and again instead would keep the thread itself from a lone CPU. */
 static int next_stop(pid_t tid) {
-    for (int i = 0; i < WAITS_MAX; i++) {
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    for (;;) {
         int status;
         pid_t found = waitpid(tid, &status, __WALL | WNOHANG);
         if (found < 0 && errno != EINTR)
             return 0;
         if (found == tid)
             return WIFSTOPPED(status) ? status : 0;
-        struct timespec pause = {0, WAIT_NS};
-        nanosleep(&pause, NULL);
+        struct timespec limit = {0, WAIT_NS};
+        if (sigtimedwait(&child, NULL, &limit) < 0 && errno == EAGAIN)
+            return -1;
     }
-    return -1;
 }
 
 static bool is_event_stop(int status) {
@@ -67,9 +71,19 @@ static enum outcome interrupted(pid_t tid, bool is_stopped) {
     return ATTACH_NO_STOP;
 }
 
+bool has_ended(pid_t tid) {
+    char path[32], stat[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", tid);
+    if (procfile_read(path, stat, sizeof stat) < 0)
+        return true;
+    const char *name_end = strrchr(stat, ')');
+    return name_end == NULL || strchr("ZX", name_end[2]) != NULL;
+}
+
 enum outcome stop_thread(pid_t tid) {
     if (ptrace(PTRACE_SEIZE, tid, 0L, (long)PTRACE_O_TRACESYSGOOD) != 0)
-        return errno == ESRCH ? ATTACH_GONE : ATTACH_NOT_PERMITTED;
+        /* EPERM is the answer for a zombie too (kernel/ptrace.c: ptrace_attach()). */
+        return errno == ESRCH || has_ended(tid) ? ATTACH_GONE : ATTACH_NOT_PERMITTED;
     enum outcome outcome = interrupted(tid, false);
     /* A group stop is kept (ptrace(2)); without a stop the end of this process lets it go. */
     if (outcome == ATTACH_STOPPED)
@@ -130,7 +144,8 @@ static bool has_signal(const struct injection *injection) {
     if (procfile_read(path, status, sizeof status) < 0)
         return true;
     uint64_t pending = mask_of(status, "\nSigPnd:\t") | mask_of(status, "\nShdPnd:\t");
-    return (pending & ~injection->signal_mask) != 0;
+    /* One that is ignored only waits because all are blocked now. */
+    return (pending & mask_of(status, "\nSigCgt:\t") & ~injection->signal_mask) != 0;
 }
 
 void keep_waiting(struct injection *injection) {

@@ -5,6 +5,10 @@
 #include "../inject/inject.h"
 #include "attach.h"
 
+/* Whether there is no such process or thread, or only what its parent has not taken notice of yet.
+ */
+bool has_ended(pid_t tid);
+
 /* Stops the thread between two instructions of its own, or in a system call that its signals
  * interrupt. ATTACH_DONE, or why not: it runs on then. */
 enum outcome stop_thread(pid_t tid);
