@@ -51,7 +51,6 @@ def draw(results: Sequence[Result]) -> Figure:
         axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=GREY)
-    cpu.set_ylim(top=120)
     handles, labels = merged.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False)
     return figure
