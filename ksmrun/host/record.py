@@ -22,6 +22,8 @@ SCHEMA = "ksmrun-record-1"
 # In Change.written: whatever stands there now was caused by us, as the kernel resets pages_to_scan
 # when advisor_mode changes (mm/ksm.c: set_advisor_defaults).
 ANY_VALUE = "*"
+# A rate that is set again and again: what stands there now is one of the last.
+WRITTEN_MAX = 32
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,16 @@ class Record:
         """The record after value is written: the first `before` of a file stays."""
         for index, change in enumerate(self.changes):
             if change.path == path:
-                known = change.written
-                written = known if value in known else (*known, value)
-                changed = Change(path, change.before, written)
+                changed = Change(path, change.before, _added(change.written, value))
                 rest = self.changes
                 return Record(self.boot_id, (*rest[:index], changed, *rest[index + 1 :]))
         return Record(self.boot_id, (*self.changes, Change(path, before, (value,))))
+
+
+def _added(known: tuple[str, ...], value: str) -> tuple[str, ...]:
+    if ANY_VALUE in known:
+        return known
+    return (*(each for each in known if each != value), value)[-WRITTEN_MAX:]
 
 
 def state_folder() -> Path:

@@ -105,8 +105,8 @@ class AutoTuner:
             return
         self._state, said = step(self._state, look, self.cap_share)
         wanted = {"pages_to_scan": str(self._state.rate)}
-        if said and ksm.number("smart_scan") is not None:
-            # An old page is looked at in every ninth pass, and so may never meet a new one.
+        # An old page is looked at in every ninth pass, and so may never meet a new one.
+        if said and (ksm.number("smart_scan") == 1 or "smart_scan" in self._written):
             wanted["smart_scan"] = "0" if self.boosts else "1"
         self._set(wanted)
         if said:

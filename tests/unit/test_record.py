@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ksmrun.host import boot, tunables
-from ksmrun.host.record import load
+from ksmrun.host.record import Record, load
 from ksmrun.host.tunables import restore, set_tunables
 from ksmrun.model import KsmrunError
 
@@ -214,3 +214,14 @@ def test_boot_file(tmp_path: Path) -> None:
         with pytest.raises(KsmrunError, match="not ours"):
             change(tmp_path)
     assert file.exists()
+
+
+def test_a_rate_that_is_set_again_and_again() -> None:
+    """The record stays small, and knows what stands there now."""
+    found = Record("boot")
+    for number in range(1000):
+        found = found.with_written("rate", "100", str(number % 700))
+    (change,) = found.changes
+    assert change.before == "100"
+    assert len(change.written) <= 32
+    assert change.written[-1] == "299"
