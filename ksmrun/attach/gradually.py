@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from ksmrun.attach.running import carry_out, look
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
-from ksmrun.facts.process import read_ksm_stat
+from ksmrun.facts.process import all_pids, read_ksm_stat
 from ksmrun.host.fits import check_fits
 from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Deed
@@ -46,7 +44,7 @@ def detach_all(*, force: bool) -> Iterator[str]:
 
 
 def _merging() -> Iterator[tuple[int, int]]:
-    for pid in psutil.pids():
+    for pid in all_pids():
         try:
             ksm_stat = read_ksm_stat(Path(f"/proc/{pid}"))
         except OSError:

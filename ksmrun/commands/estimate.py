@@ -15,7 +15,7 @@ from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.select import in_container, in_unit, matching, programs
 from ksmrun.facts.target import look_at
-from ksmrun.model import EXIT_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.model import EXIT_FAILURE, KsmrunError
 from ksmrun.model.estimate import Estimate, Frames, Prediction
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.predict import predict, predict_all
@@ -129,9 +129,9 @@ def selected(
 
 
 def _share(text: str) -> float:
-    share = parse_share("--sample", text)
+    share = parse_share("--sample", text, exit_code=EXIT_FAILURE)
     if share == 0:
-        raise KsmrunError("--sample=0% looks at nothing", "for example --sample=5%", EXIT_USAGE)
+        raise KsmrunError("--sample=0% looks at nothing", "for example --sample=5%")
     try:
         import scipy.stats  # noqa: F401
     except ImportError as error:

@@ -45,7 +45,7 @@ def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     widths = [
-        max(len(name), *(len(row[index]) for row in rows)) if kind in ("left", "right") else None
+        max([len(name), *(len(row[index]) for row in rows)]) if kind in ("left", "right") else None
         for index, (name, kind) in enumerate(columns.items())
     ]
     # rich takes from all columns alike where none may wrap: what is left is worked out here.

@@ -8,6 +8,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int
 from ksmrun.model.process import Sweeper
 
@@ -60,6 +62,14 @@ class Memory:
     uss_bytes: int | None = None
     swap_bytes: int | None = None
     huge_bytes: int | None = None
+
+
+def all_pids() -> list[int]:
+    """None where /proc is not there, which psutil does not reckon with."""
+    try:
+        return psutil.pids()
+    except (OSError, IndexError):
+        return []
 
 
 def read_ksm_stat(folder: Path) -> KsmStat:

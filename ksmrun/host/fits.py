@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
 from ksmrun.facts.host import read_host
 from ksmrun.facts.maps import most_maps_in_use
 from ksmrun.facts.memory_groups import memory_groups, memory_path
-from ksmrun.facts.process import read_ksm_stat
+from ksmrun.facts.process import all_pids, read_ksm_stat
 from ksmrun.facts.text import read_text
 from ksmrun.model import HostFacts, KsmFacts, KsmrunError
 from ksmrun.model.watch import GroupState
@@ -76,7 +74,7 @@ def _check(host: HostFacts, needed: int, groups: Sequence[GroupState]) -> None:
 def _merged_pages() -> dict[int, int]:
     """By PID."""
     found = {}
-    for pid in psutil.pids():
+    for pid in all_pids():
         try:
             ksm_stat = read_ksm_stat(Path(f"/proc/{pid}"))
         except OSError:

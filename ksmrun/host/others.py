@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.ksm import FOLDER, ROOT, read_ksm
+from ksmrun.facts.process import all_pids
 from ksmrun.facts.text import read_text
 from ksmrun.model.wrap import HEADER_MARK
 
@@ -56,7 +57,7 @@ def boot_files(root: Path = ROOT) -> list[OtherTuner]:
 
 
 def _running() -> Iterator[OtherTuner]:
-    for process in psutil.process_iter(["name", "cmdline", "ppid"]):
+    for process in psutil.process_iter(["name", "cmdline"]) if all_pids() else ():
         words = process.info["cmdline"] or ()
         # A script's name is that of its interpreter until it sets it: ksmtuned is one of bash.
         names = [process.info["name"], *(Path(word).name for word in words[:2])]

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.facts.process import read_memory
+from ksmrun.facts.process import all_pids, read_memory
 from ksmrun.model import Sample
 
 
@@ -79,8 +79,8 @@ def ksmd_cpu_seconds() -> float | None:
 
 
 def find_ksmd() -> psutil.Process | None:
-    """Looks at every process."""
-    for process in psutil.process_iter(["name", "ppid"]):
+    """Looks at every process; None also where /proc is not there."""
+    for process in psutil.process_iter(["name", "ppid"]) if all_pids() else ():
         # Kernel threads are children of kthreadd, PID 2: no user program can pose as ksmd.
         if process.info["name"] == "ksmd" and process.info["ppid"] == 2:
             return process

@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import psutil
-
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.facts.process import read_anonymous, read_ksm_stat
+from ksmrun.facts.process import all_pids, read_anonymous, read_ksm_stat
 from ksmrun.model import KsmrunError
 from ksmrun.model.tuning import Memory, ScanCost, ScanRate
 from ksmrun.observe.estimate import look_at_pages
@@ -55,7 +53,7 @@ def ksmd_counters() -> tuple[float, float, int | None] | None:
 def mergeable_memory(*, looks: bool) -> Memory:
     """What ksmd has to scan. looks: also into some of it, for pages of zeros."""
     processes: list[tuple[int, int]] = []
-    for pid in psutil.pids():
+    for pid in all_pids():
         folder = Path(f"/proc/{pid}")
         try:
             ksm_stat = read_ksm_stat(folder)
