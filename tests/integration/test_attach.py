@@ -284,7 +284,7 @@ def test_redis_under_load(tmp_path: Path) -> None:
     try:
         wait_until(lambda: answers(port))
         load = subprocess.Popen(
-            ["redis-benchmark", "-p", str(port), "-n", "200000", "-c", "20", "-q", "-t", "get,set"],
+            ["redis-benchmark", "-p", str(port), "-n", "80000", "-c", "20", "-q", "-t", "get,set"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
