@@ -88,10 +88,14 @@ def _judged(candidate: Candidate, line: _Line | None, deed: Deed) -> Attached:
     name = "gone" if line is None else line.outcome
     stopped_ns = None if line is None or not line.stopped_ns else line.stopped_ns
     if line is not None and name == "done":
+        folder = Path(f"/proc/{candidate.identity.pid}")
         try:
-            seen = read_ksm_stat(Path(f"/proc/{candidate.identity.pid}")).merge_any
+            seen = read_ksm_stat(folder).merge_any
+            is_same = read_stat(folder).start_ticks == candidate.identity.start_ticks
         except OSError:
-            seen = None
+            seen, is_same = None, False
+        if not is_same:
+            return Attached(candidate, False, *outcome("gone", 0))
         # Before 6.14 it is not shown; the call has answered.
         if seen is None or seen == deed.merges or deed in (Deed.MARK, Deed.UNMARK):
             return Attached(candidate, True, stopped_ns=stopped_ns)

@@ -153,29 +153,37 @@ static bool seccomp_allows(pid_t tid, const struct call *call) {
     return mode == '0' || mode == '\0' || (mode == '2' && filters_allow(tid, call));
 }
 
-/* In the vDSO, which has one for what it cannot do itself, or in any other code. */
-static bool find_instruction(struct injection *injection) {
+/* In the vDSO, which has one for what it cannot do itself, or in any other code. 0: none. It is
+ * looked for before the process is stopped. */
+static uint64_t find_instruction(pid_t pid) {
     char path[32], line[512];
-    snprintf(path, sizeof path, "/proc/%d/maps", injection->pid);
-    for (int pass = 0; pass < 2; pass++) {
+    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    struct injection look = {.pid = pid, .memory = open(path, O_RDONLY | O_CLOEXEC)};
+    if (look.memory < 0)
+        return 0;
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    for (int pass = 0; pass < 2 && look.instruction == 0; pass++) {
         FILE *maps = fopen(path, "re");
-        if (maps == NULL)
-            return false;
-        bool found = false;
-        while (!found && fgets(line, sizeof line, maps) != NULL) {
+        while (maps != NULL && look.instruction == 0 && fgets(line, sizeof line, maps) != NULL) {
             uint64_t start, end;
             char rights[5];
-            if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, rights) != 3 ||
-                rights[0] != 'r' || rights[2] != 'x' || strstr(line, "[vsyscall]") != NULL ||
-                (pass == 0 && strstr(line, "[vdso]") == NULL))
-                continue;
-            found = injection_find_instruction(injection, start, end);
+            if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, rights) == 3 &&
+                rights[0] == 'r' && rights[2] == 'x' && strstr(line, "[vsyscall]") == NULL &&
+                (pass == 1 || strstr(line, "[vdso]") != NULL))
+                injection_find_instruction(&look, start, end);
         }
-        fclose(maps);
-        if (found)
-            return true;
+        if (maps != NULL)
+            fclose(maps);
     }
-    return false;
+    close(look.memory);
+    return look.instruction;
+}
+
+/* It goes some time before the process is a zombie (kernel/exit.c: do_exit()). */
+static bool has_memory(pid_t pid) {
+    char path[32], line[512];
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    return procfile_read(path, line, sizeof line) != 0;
 }
 
 static struct call call_of(const struct work *work, unsigned index) {
@@ -187,23 +195,24 @@ static struct call call_of(const struct work *work, unsigned index) {
                           work->on ? MADV_MERGEABLE : MADV_UNMERGEABLE, 0, 0, 0}};
 }
 
-/* The calls of one stop, of a thread that is stopped. */
+/* What is to be known of a stopped thread before anything of it is touched. */
+static enum outcome judge(pid_t tid, const struct work *work, unsigned next) {
+    struct call call = call_of(work, next);
+    if (catches_its_calls(tid))
+        return ATTACH_DISPATCHED;
+    return seccomp_allows(tid, &call) ? ATTACH_DONE : ATTACH_FILTERED;
+}
+
+/* The calls of one stop. From here to let_go() the thread is not itself. */
 static enum outcome make_calls(struct injection *injection, const struct work *work, unsigned *next,
                                struct report *report) {
-    struct call call = call_of(work, *next);
     if (!is_64_bit(injection))
         return ATTACH_OTHER_BITS;
-    if (catches_its_calls(injection->pid))
-        return ATTACH_DISPATCHED;
-    if (!seccomp_allows(injection->pid, &call))
-        return ATTACH_FILTERED;
-    if (!find_instruction(injection))
-        return ATTACH_NO_INSTRUCTION;
     leave_restartable_sequence(injection);
     keep_waiting(injection);
     unsigned end = *next + RANGES_A_STOP < work->count ? *next + RANGES_A_STOP : work->count;
     do {
-        call = call_of(work, *next);
+        struct call call = call_of(work, *next);
         int64_t result = inject(injection, call.number, call.arguments);
         if (result == INJECT_LOST)
             return ATTACH_LOST;
@@ -220,15 +229,24 @@ static enum outcome make_calls(struct injection *injection, const struct work *w
 static enum outcome one_stop(pid_t tid, const struct work *work, unsigned *next,
                              struct report *report) {
     struct injection injection;
+    errno = 0;
+    uint64_t instruction = find_instruction(tid);
+    bool not_permitted = errno == EACCES || errno == EPERM;
+    if (instruction == 0)
+        return has_ended(tid) || !has_memory(tid) ? ATTACH_GONE
+               : not_permitted                    ? ATTACH_NOT_PERMITTED
+                                                  : ATTACH_NO_INSTRUCTION;
     enum outcome outcome = stop_thread(tid);
     if (outcome != ATTACH_DONE)
         return outcome;
     int64_t since = now_ns();
     report->stops++;
-    if (injection_begin(&injection, tid) != 0) {
+    outcome = judge(tid, work, *next);
+    if (outcome != ATTACH_DONE || injection_begin(&injection, tid) != 0) {
         let_go(tid, NULL);
-        return ATTACH_NOT_PERMITTED;
+        return outcome != ATTACH_DONE ? outcome : ATTACH_NOT_PERMITTED;
     }
+    injection.instruction = instruction;
     outcome = make_calls(&injection, work, next, report);
     if (!let_go(tid, &injection) && outcome == ATTACH_DONE)
         outcome = ATTACH_LOST;

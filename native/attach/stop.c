@@ -128,7 +128,9 @@ static const long waiting_calls[] = {
     SYS_epoll_wait,   SYS_epoll_pwait,    SYS_epoll_pwait2, SYS_semop,
     SYS_semtimedop,   SYS_msgrcv,         SYS_msgsnd,       SYS_rt_sigtimedwait,
     SYS_io_getevents, SYS_io_uring_enter, SYS_accept,       SYS_accept4,
-    SYS_read,         SYS_recvfrom,       SYS_recvmsg,      SYS_recvmmsg,
+    SYS_read,         SYS_readv,          SYS_recvfrom,     SYS_recvmsg,
+    SYS_recvmmsg,     SYS_write,          SYS_writev,       SYS_sendto,
+    SYS_sendmsg,      SYS_sendmmsg,
 };
 enum { INSTRUCTION_BYTES = 2 };
 

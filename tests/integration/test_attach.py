@@ -24,7 +24,7 @@ CALLS = (
     *("read", "accept", "epoll_wait", "epoll_wait_timed", "epoll_pwait", "futex", "futex_timed"),
     *("nanosleep", "clock_nanosleep", "poll", "poll_timed", "ppoll", "select", "pselect"),
     *("recvmmsg", "recv_timed", "semop", "semtimedop", "msgrcv", "waitid", "pause", "sigsuspend"),
-    *("sigtimedwait", "io_uring_enter"),
+    *("sigtimedwait", "io_uring_enter", "readv_timed", "write_timed"),
 )
 WAIT_MS = 400
 PLAIN = ("sh", "-c", 'exec "$@"', "sh")

@@ -19,12 +19,13 @@
 #include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 static long wait_ms = 1000;
-static int pipes[2], sockets[2], semaphores, messages, listener;
+static int pipes[2], sockets[2], full[2], semaphores, messages, listener;
 static uint32_t word;
 static pid_t child;
 static struct sockaddr_in address;
@@ -55,6 +56,9 @@ static void *come(void *main_thread) {
     }
     if (write(pipes[1], "x", 1) != 1 || write(sockets[1], "yz", 2) != 2)
         perror("write");
+    char taken[65536];
+    while (is("write_timed") && recv(full[1], taken, sizeof taken, MSG_DONTWAIT) > 0)
+        ;
     __atomic_store_n(&word, 1, __ATOMIC_SEQ_CST);
     syscall(SYS_futex, &word, FUTEX_WAKE, 1, NULL, NULL, 0);
     struct sembuf up = {0, 1, 0};
@@ -142,6 +146,17 @@ static long wait_for_it(void) {
         setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
         return recv(sockets[0], buffer, sizeof buffer, 0);
     }
+    if (is("readv_timed")) {
+        struct timeval limit = {100, 0};
+        struct iovec vector = {buffer, sizeof buffer};
+        setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        return readv(sockets[0], &vector, 1);
+    }
+    if (is("write_timed")) {
+        struct timeval limit = {100, 0};
+        setsockopt(full[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+        return write(full[0], buffer, sizeof buffer);
+    }
     if (is("semop"))
         return semop(semaphores, &down, 1);
     if (is("semtimedop"))
@@ -187,6 +202,11 @@ int main(int argc, char **argv) {
         getsockname(listener, (struct sockaddr *)&address, &length) != 0 || pipe(pipes) != 0 ||
         socketpair(AF_UNIX, SOCK_DGRAM, 0, sockets) != 0 || semaphores < 0 || messages < 0)
         return 1;
+    char some[4096] = {0};
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, full) != 0)
+        return 1;
+    while (is("write_timed") && send(full[0], some, sizeof some, MSG_DONTWAIT) > 0)
+        ;
     /* Only what is to be interrupted by it sees the signal. */
     int signalled = is("pause") || is("sigsuspend") || is("sigtimedwait");
     struct sigaction action = {.sa_handler = signalled ? nothing : SIG_IGN};
