@@ -56,7 +56,7 @@ def attach(
 ) -> None:
     """Have running programs merge. Without a restart.
 
-    One thread of each is stopped for well under a millisecond, and made to set its own flag
+    One thread of each is stopped for a millisecond or less, and made to set its own flag
     (PR_SET_MEMORY_MERGE; before Linux 6.4 to mark its memory). Exit code 1 where one is left alone.
     """
     _do(selected(pids or [], match, unit or [], container or [], tree=tree), True, dry_run, as_json)
