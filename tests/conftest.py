@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pluggy
 import pytest
+from ksm_at_boot import ksm_at_boot
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -35,3 +36,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("long_run")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ksm_guardian() -> Iterator[None]:
+    with ksm_at_boot():
+        yield

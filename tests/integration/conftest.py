@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ksm_at_boot import KSM, tunables
 
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.host.borrow import borrowed
@@ -23,7 +23,6 @@ from ksmrun.host.borrow import borrowed
 See = Callable[..., dict[str, Any]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[bytes]]
-KSM = Path("/sys/kernel/mm/ksm")
 SOURCES = Path(__file__).parent / "programs"
 # With smart_scan two equal copies may never be looked at in the same pass.
 FASTEST = {"run": "1", "sleep_millisecs": "0", "pages_to_scan": "1000000", "smart_scan": "0"}
@@ -105,40 +104,6 @@ sys.exit(run_app(["ps"]))
 def ps_of_nobody(nobody: tuple[str, ...]) -> tuple[str, ...]:
     """`ksmrun ps` by a user who may look at nothing but his own processes."""
     return (*nobody, sys.executable, "-c", PS)
-
-
-def tunables() -> dict[str, str]:
-    """What KSM is set to, read without the product's help."""
-    files = [file for file in sorted(KSM.iterdir()) if file.stat().st_mode & stat.S_IWUSR]
-    texts = {file.name: file.read_text().strip() for file in files}
-    return {name: text.partition("[")[2].partition("]")[0] or text for name, text in texts.items()}
-
-
-# advisor_mode goes first: it resets pages_to_scan.
-RESTORE = """
-read -r end
-for setting in "$@"; do
-    [ "$(cat "${setting%%=*}")" = "${setting#*=}" ] ||
-        echo "${setting#*=}" >"${setting%%=*}"
-done 2>/dev/null
-"""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def ksm_guardian() -> Iterator[None]:
-    """Puts KSM back as it was before the tests, when they end and when they are killed."""
-    names = sorted(tunables().items(), key=lambda pair: pair[0] != "advisor_mode")
-    settings = [f"{name}={value}" for name, value in names]
-    guardian = subprocess.Popen(
-        ["sh", "-c", RESTORE, "guardian", *settings],
-        stdin=subprocess.PIPE,
-        cwd=KSM,
-        start_new_session=True,
-    )
-    yield
-    assert guardian.stdin is not None
-    guardian.stdin.close()
-    guardian.wait()
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ksm_at_boot import tunables
 
-from .conftest import tunables, value, wait_until
+from .conftest import value, wait_until
 from .experiments import EQUAL, READY, Ab, ab, command, folder, marked, python
 
 __all__ = ["ab", "command", "folder"]

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ksm_at_boot import KSM, tunables
 
 from ksmrun.host.borrow import borrowed
 
-from .conftest import KSM, start_equal_programs, stop, tunables, value, wait_until
+from .conftest import start_equal_programs, stop, value, wait_until
 
 Begin = Callable[..., subprocess.Popen[bytes]]
 MIB = 64

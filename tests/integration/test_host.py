@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
+from ksm_at_boot import KSM
 
-from .conftest import KSM, Run, start_equal_programs, stop, value, wait_until
+from .conftest import Run, start_equal_programs, stop, value, wait_until
 
 
 def test_on_off_and_restore(run: Run) -> None:

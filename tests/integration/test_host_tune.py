@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from ksm_at_boot import tunables
 
-from .conftest import Group, Run, start_equal_programs, stop, tunables, value, wait_until
+from .conftest import Group, Run, start_equal_programs, stop, value, wait_until
 
 # Python's own files are another user's here: once before, so that all is imported.
 AS_NOBODY = """

@@ -1,0 +1,58 @@
+"""KSM as the kernel boots with it while tests run, and as it was before when they end."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+KSM = Path("/sys/kernel/mm/ksm")
+# mm/ksm.c. A run that was killed together with its guardian may have left others.
+AT_BOOT = {
+    "advisor_mode": "none",
+    "run": "0",
+    "pages_to_scan": "100",
+    "sleep_millisecs": "20",
+    "smart_scan": "1",
+    "use_zero_pages": "0",
+}
+# advisor_mode goes first: it resets pages_to_scan.
+RESTORE = """
+read -r end
+for setting in "$@"; do
+    [ "$(cat "${setting%%=*}")" = "${setting#*=}" ] ||
+        echo "${setting#*=}" >"${setting%%=*}"
+done 2>/dev/null
+"""
+
+
+def tunables() -> dict[str, str]:
+    """What KSM is set to, read without the product's help."""
+    files = [file for file in sorted(KSM.iterdir()) if file.stat().st_mode & stat.S_IWUSR]
+    texts = {file.name: file.read_text().strip() for file in files}
+    return {name: text.partition("[")[2].partition("]")[0] or text for name, text in texts.items()}
+
+
+@contextmanager
+def ksm_at_boot() -> Iterator[None]:
+    """The host's own settings come back when the tests end and when they are killed."""
+    found = tunables() if KSM.is_dir() else {}
+    names = sorted(found.items(), key=lambda pair: pair[0] != "advisor_mode")
+    settings = [f"{name}={value}" for name, value in names]
+    guardian = subprocess.Popen(
+        ["sh", "-c", RESTORE, "guardian", *settings],
+        stdin=subprocess.PIPE,
+        cwd=KSM if found else None,
+        start_new_session=True,
+    )
+    try:
+        for name, value in AT_BOOT.items():
+            if found.get(name, value) != value:
+                (KSM / name).write_text(value)
+        yield
+    finally:
+        assert guardian.stdin is not None
+        guardian.stdin.close()
+        guardian.wait()
