@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from ksmrun.attach.running import carry_out, look
-from ksmrun.commands.estimate import selected
 from ksmrun.commands.output import print_json, print_table, say
+from ksmrun.commands.selection import Container, Match, Pids, Tree, Unit, selected
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.launcher import cached_probe
@@ -24,17 +24,6 @@ SCHEMA = "ksmrun-attach-1"
 ATTACH_EPILOG = "Example: sudo ksmrun attach --unit game.service"
 DETACH_EPILOG = "Example: sudo ksmrun detach --unit game.service"
 
-Pids = Annotated[list[int] | None, typer.Argument(metavar="[PID]...")]
-Match = Annotated[
-    str | None, typer.Option(metavar="REGEX", help="Processes with this in the command line.")
-]
-Unit = Annotated[
-    list[str] | None, typer.Option(metavar="UNIT", help="Those of a systemd unit; again.")
-]
-Container = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="Those of a container; again.")
-]
-Tree = Annotated[bool, typer.Option("--tree", help="With all their children.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -59,7 +48,7 @@ def attach(
     One thread of each is stopped for a millisecond or less, and made to set its own flag
     (PR_SET_MEMORY_MERGE; before Linux 6.4 to mark its memory). Exit code 1 where one is left alone.
     """
-    _do(selected(pids or [], match, unit or [], container or [], tree=tree), True, dry_run, as_json)
+    _do(selected(pids, match, unit, container, tree=tree), True, dry_run, as_json)
 
 
 def detach(
@@ -78,7 +67,7 @@ def detach(
 
     Refused where it would not fit, in the host or in a cgroup's limit.
     """
-    chosen = selected(pids or [], match, unit or [], container or [], tree=tree)
+    chosen = selected(pids, match, unit, container, tree=tree)
     _do(chosen, False, dry_run, as_json, force=force)
 
 

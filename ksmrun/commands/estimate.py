@@ -11,15 +11,15 @@ from typing import Annotated
 import typer
 
 from ksmrun.commands.output import mib, parse_share, print_json, print_table, say, sudo_line
+from ksmrun.commands.selection import Container, Match, Pids, Tree, Unit, selected
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.runtime import find_runtime
-from ksmrun.facts.select import in_container, in_unit, matching, programs
+from ksmrun.facts.select import programs
 from ksmrun.facts.target import look_at
 from ksmrun.model import EXIT_FAILURE, KsmrunError
 from ksmrun.model.estimate import Estimate, Frames, Prediction
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.predict import predict, predict_all
-from ksmrun.observe.sampler import with_children
 from ksmrun.plan.runtimes import gains_of
 
 SCHEMA = "ksmrun-estimate-1"
@@ -36,17 +36,11 @@ def register(app: typer.Typer) -> None:
 
 
 def estimate(
-    pids: Annotated[list[int] | None, typer.Argument(metavar="[PID]...")] = None,
-    match: Annotated[
-        str | None, typer.Option(metavar="REGEX", help="Processes with this in the command line.")
-    ] = None,
-    unit: Annotated[
-        list[str] | None, typer.Option(metavar="UNIT", help="Those of a systemd unit; again.")
-    ] = None,
-    container: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Those of a container; again.")
-    ] = None,
-    tree: Annotated[bool, typer.Option("--tree", help="With all their children.")] = False,
+    pids: Pids = None,
+    match: Match = None,
+    unit: Unit = None,
+    container: Container = None,
+    tree: Tree = False,
     sample: Annotated[
         str | None,
         typer.Option(
@@ -75,7 +69,7 @@ def estimate(
     Hashes the private pages that are in memory. The processes are not stopped, nothing is swapped
     in, and what they share by fork or KSM stays shared. Exit code 1 where none can be read.
     """
-    chosen = selected(pids or [], match, unit or [], container or [], tree=tree)
+    chosen = selected(pids, match, unit, container, tree=tree)
     look = functools.partial(
         look_at_pages,
         layout=layout,
@@ -102,30 +96,6 @@ def estimate(
         print(line)
     if not any(each.processes for each in looks):
         raise typer.Exit(EXIT_FAILURE)
-
-
-def selected(
-    pids: Sequence[int], match: str | None, units: list[str], containers: list[str], *, tree: bool
-) -> tuple[int, ...]:
-    """The processes that options name. Raises KsmrunError where they name none."""
-    found = set(pids)
-    asked = bool(pids)
-    for name, chosen in (
-        *(((f"--match {match}"), matching(match)) for _ in range(match is not None) if match),
-        *((f"--unit {unit}", in_unit(unit)) for unit in units),
-        *((f"--container {name}", in_container(name)) for name in containers),
-    ):
-        if not chosen:
-            raise KsmrunError(
-                f"no process found by {name}", "look at `systemd-cgls`, and at the name"
-            )
-        found |= set(chosen)
-        asked = True
-    if not asked:
-        raise KsmrunError(
-            "no process is named", "give PIDs, --match REGEX, --unit UNIT or --container NAME"
-        )
-    return tuple(sorted(set(with_children(tuple(found))) | found if tree else found))
 
 
 def _share(text: str) -> float:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from ksmrun.experiment import match
 from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.placeholders import Instance, expand
+from ksmrun.facts import match
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import Metric
 
@@ -115,7 +115,7 @@ def check_metric(metric: Metric, first: Instance, port: int | None) -> None:
         refuse_no_command(f"--metric-cmd {metric.name}", metric.value)
         expand(metric.value, first, port)
         return
-    if match.refuse_bad(_option(metric), metric.value) < 1:
+    if match.compiled(_option(metric), metric.value).groups < 1:
         raise KsmrunError(
             f"--metric {metric.name}: {metric.value!r} has no group",
             "put the number in parentheses, as in 'p99: ([0-9.]+)'",

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 
-from ksmrun.experiment import match
 from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.placeholders import PATTERN as PLACEHOLDER
 from ksmrun.experiment.placeholders import PORT_MAX, Instance, expand
+from ksmrun.facts import match
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import Ready
 from ksmrun.observe.sampler import with_children
@@ -76,7 +76,7 @@ def _refuse_bad(ready: Ready) -> None:
     if ready.kind == "cmd":
         refuse_no_command("--ready-cmd", ready.value)
     if ready.kind == "stdout":
-        match.refuse_bad("--ready-stdout", ready.value)
+        match.compiled("--ready-stdout", ready.value)
 
 
 def _stdout(value: str, started: Started) -> bool:

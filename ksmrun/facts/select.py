@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.containers import container_name
+from ksmrun.facts.match import those_with
 from ksmrun.facts.placement import placement
 from ksmrun.facts.text import read_text
-from ksmrun.model import KsmrunError
 
 # Of a container's ID; engines show 12.
 ID_DIGITS_MIN = 4
@@ -22,19 +22,14 @@ def matching(pattern: str) -> tuple[int, ...]:
     """Processes whose command line, words parted by blanks, holds the pattern; not this one, nor
     those that started it (sudo, a shell with the pattern in its line). Raises KsmrunError.
     """
-    try:
-        regex = re.compile(pattern)
-    except re.error as error:
-        raise KsmrunError(
-            f"{pattern!r} is no regular expression: {error}", "look at it; a dot is \\."
-        ) from error
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if line and process.pid not in own and regex.search(line):
-            found.append(process.pid)
-    return tuple(found)
+    lines = [
+        (process.pid, " ".join(process.info["cmdline"] or ()))
+        for process in psutil.process_iter(["cmdline"])
+    ]
+    return those_with(
+        "--match", pattern, ((pid, line) for pid, line in lines if line and pid not in own)
+    )
 
 
 def in_unit(unit: str, root: Path = Path("/")) -> tuple[int, ...]:

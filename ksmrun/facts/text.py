@@ -51,3 +51,9 @@ def bracketed(text: str | None) -> str | None:
     if text is None or "[" not in text or "]" not in text:
         return None
     return text[text.index("[") + 1 : text.index("]")]
+
+
+def printable(text: str) -> str:
+    """One line, without what would steer a terminal, and encodable."""
+    clean = "".join(c if c.isprintable() else "?" for c in text)
+    return clean.encode("utf-8", "replace").decode("utf-8")

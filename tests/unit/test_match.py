@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
-from ksmrun.experiment.match import found, refuse_bad
+from ksmrun.facts.match import compiled, found
 from ksmrun.model import KsmrunError
 
 
@@ -15,10 +17,26 @@ def test_groups_of_all_lines() -> None:
         ("2.5", " ms"),
     ]
     assert found("--ready-stdout", "ready", text) == []
-    assert refuse_bad("--metric=p99", r"(a)(b)") == 2
+    assert compiled("--metric=p99", r"(a)(b)").groups == 2
 
 
 def test_one_that_never_ends() -> None:
-    """Python's own re would neither end nor let a signal through."""
+    before = signal.getsignal(signal.SIGVTALRM)
     with pytest.raises(KsmrunError, match=r"--ready-stdout='\(a\|aa\)\+\$' takes more than 2 s"):
         found("--ready-stdout", "(a|aa)+$", "a" * 60 + "b")
+    assert signal.getsignal(signal.SIGVTALRM) == before
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("(", "is no regular expression"),
+        ("a{99999999999999999999}", "is no regular expression"),
+        ("(" * 5000 + ")" * 5000, "is no regular expression"),
+        ("(?i)" + "[b-\U0010ffff]" * 99, "takes more than 2 s"),
+    ],
+)
+def test_one_that_cannot_be_compiled(pattern: str, said: str) -> None:
+    with pytest.raises(KsmrunError, match=said):
+        compiled("--match", pattern)

@@ -1,0 +1,63 @@
+"""Regular expressions of the user's, none of which may hang a command."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from ksmrun.model import KsmrunError
+
+# Of CPU time, for one look.
+MATCH_SECONDS = 2.0
+
+
+def compiled(option: str, pattern: str) -> re.Pattern[str]:
+    """In which ^ and $ are of lines. Raises KsmrunError."""
+    try:
+        with _limited(option, pattern):
+            return re.compile(pattern, re.MULTILINE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise KsmrunError(
+            f"{option}={pattern!r} is no regular expression: {error}", "mend it; a dot is \\."
+        ) from error
+
+
+def found(option: str, pattern: str, text: str) -> list[tuple[str | None, ...]]:
+    """All matches, each with its groups. Raises KsmrunError, also where that takes too long."""
+    regex = compiled(option, pattern)
+    with _limited(option, pattern):
+        return [match.groups() for match in regex.finditer(text)]
+
+
+def those_with(option: str, pattern: str, texts: Iterable[tuple[int, str]]) -> tuple[int, ...]:
+    """The numbers of the texts that hold it. Raises KsmrunError."""
+    regex = compiled(option, pattern)
+    with _limited(option, pattern):
+        return tuple(number for number, text in texts if regex.search(text))
+
+
+@contextmanager
+def _limited(option: str, pattern: str) -> Iterator[None]:
+    """re looks for signals while it compiles and while it matches (Modules/_sre/sre_lib.h:
+    MAYBE_CHECK_SIGNALS); a handler that raises ends it. For the main thread.
+    """
+
+    def end(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, MATCH_SECONDS)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    except TimeoutError as error:
+        raise KsmrunError(
+            f"{option}={pattern!r} takes more than {MATCH_SECONDS:.0f} s",
+            "write it without a repeat of what matches in several ways, as in (a|aa)+",
+        ) from error
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
