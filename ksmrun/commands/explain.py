@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import mib, print_json, print_table, printable
+from ksmrun.commands.output import mib, print_json, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.target import look_at
+from ksmrun.facts.text import printable
 from ksmrun.model import Request
 from ksmrun.model.explain import Cause, ProcessLook
 from ksmrun.observe.explain import look_at_process

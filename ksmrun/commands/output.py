@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ksmrun.facts.text import printable
 from ksmrun.model import EXIT_USAGE, KsmrunError
 
 MIB = 1 << 20
@@ -103,9 +104,3 @@ def own_program() -> str:
 def sudo_line(arguments: list[str]) -> str:
     """This command for root: with its whole path, as sudo's own PATH lacks virtual environments."""
     return shlex.join(["sudo", own_program(), *arguments])
-
-
-def printable(text: str) -> str:
-    """One line, without what would steer a terminal, and encodable."""
-    clean = "".join(c if c.isprintable() else "?" for c in text)
-    return clean.encode("utf-8", "replace").decode("utf-8")

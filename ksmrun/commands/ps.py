@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ksmrun.commands.output import count, mib, print_json, print_table, printable, sudo_line
+from ksmrun.commands.output import count, mib, print_json, print_table, sudo_line
 from ksmrun.facts.host import read_host
+from ksmrun.facts.text import printable
 from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
 from ksmrun.observe.groups import By, Group, Sort, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from ksmrun.commands.output import mib, printable
+from ksmrun.commands.output import mib
 from ksmrun.commands.ps import figures_of
+from ksmrun.facts.text import printable
 from ksmrun.model.process import ProcessList
 from ksmrun.observe.groups import By, Group, Sort, group, matching, sort_groups
 from ksmrun.observe.live import HostLook, HostWatch

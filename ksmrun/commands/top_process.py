@@ -12,10 +12,11 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Static
 
-from ksmrun.commands.output import mib, printable
+from ksmrun.commands.output import mib
 from ksmrun.commands.top_frame import spark
 from ksmrun.facts.identity import pinned, read_stat
 from ksmrun.facts.smaps import by_kind, read_vmas
+from ksmrun.facts.text import printable
 from ksmrun.model.explain import MemoryKind
 from ksmrun.model.process import Identity, ProcessKsm, ProcessList
 from ksmrun.observe.groups import container_label

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ksmrun.host.record import state_folder
@@ -34,11 +35,34 @@ def remembered(file: Path, key: str) -> MapPeak | None:
 
 def remember(file: Path, key: str, peak: MapPeak) -> None:
     """Keeps the peak if it is the highest. Best effort: a launch does not hang on it."""
-    remember_all(file, {key: peak})
+    with contextlib.suppress(OSError):
+        remember_all(file, {key: peak})
 
 
 def remember_all(file: Path, peaks: Mapping[str, MapPeak]) -> None:
-    """The same for several; the oldest entries go where there are more than PROGRAMS_MAX."""
+    """The same for several; the oldest entries go where there are more than PROGRAMS_MAX. Nothing
+    is kept while another process does so. Raises OSError.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(file.parent) as is_locked:
+        if is_locked:
+            _add(file, peaks)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Whether nobody else had it: a launch does not wait."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def _add(file: Path, peaks: Mapping[str, MapPeak]) -> None:
     before = _load(file)
     known = dict(before)
     for key, peak in peaks.items():
@@ -50,14 +74,14 @@ def remember_all(file: Path, peaks: Mapping[str, MapPeak]) -> None:
     if known == before:
         return
     kept = dict(list(known.items())[-PROGRAMS_MAX:])
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(json.dumps({"schema": SCHEMA, "peaks": kept}), encoding="utf-8")
-            temporary.replace(file)
-        except OSError:
-            temporary.unlink(missing_ok=True)
+    # One name, so that what a kill leaves is written over by the next one.
+    temporary = file.with_name(f".{file.name}.new")
+    try:
+        temporary.write_text(json.dumps({"schema": SCHEMA, "peaks": kept}), encoding="utf-8")
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _load(file: Path) -> dict[str, tuple[int, int]]:
@@ -66,5 +90,8 @@ def _load(file: Path) -> dict[str, tuple[int, int]]:
         if data["schema"] != SCHEMA:
             return {}
         return {str(key): (int(maps), int(size)) for key, (maps, size) in data["peaks"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    # Infinity, and lists in lists.
+    except (OverflowError, RecursionError):
         return {}

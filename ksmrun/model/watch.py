@@ -41,6 +41,7 @@ class HostState:
     mem_available_bytes: int | None
     swap_free_bytes: int | None
     max_map_count: int | None
+    sleep_millisecs: int | None = None
 
     @property
     def merged_bytes(self) -> int:

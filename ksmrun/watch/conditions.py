@@ -14,6 +14,8 @@ MIB = 1 << 20
 CLEAR_SHARE = 0.9
 # Samples in a row that show the same of ksmd.
 IN_A_ROW = 4
+# A speed of samples closer together (at SIGHUP, with --auto) says nothing.
+APART_SECONDS_MIN = 1.0
 # A process has been looked at in full by then (a page merges in the second pass it is seen in).
 FULL_SCANS = 3
 # Less is noise.
@@ -69,8 +71,9 @@ def _map_headroom(process: Watched, count: MapCount, limit: int, config: Config)
     )
     when = f", and reaches it in {duration(left_seconds)} if it goes on so" if soon else ""
     subject = name(process)
-    # The least power of two that leaves the reserve, and another with the trend.
-    wanted = 1 << int(count.maps / (1 - config.map_reserve) * (2 if soon else 1)).bit_length()
+    # The least power of two with which the alert ends, and another with the trend.
+    enough = count.maps / (1 - config.map_reserve) / CLEAR_SHARE
+    wanted = 1 << int(enough * (2 if soon else 1)).bit_length()
     return Condition(
         "map-headroom",
         key(process),
@@ -141,6 +144,9 @@ def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
         and len(set(work)) == 1
     )
     waited = recent[-1].seconds - recent[0].seconds
+    sleeps_seconds = (recent[-1].sleep_millisecs or 0) / 1e3
+    # Set to sleep for so long, it does what it was told to.
+    stands = stands and waited > max(2 * sleeps_seconds, APART_SECONDS_MIN)
     return Condition(
         "ksmd-starved",
         "",
@@ -175,10 +181,11 @@ def _ksmd_busy(hosts: Sequence[HostState], busy_share: float) -> Condition:
 
 
 def _cow_surge(hosts: Sequence[HostState], surge: float) -> Condition:
-    last, before = hosts[-1], hosts[-2] if len(hosts) > 1 else hosts[-1]
-    speed = 0.0
-    if last.cow_breaks is not None and before.cow_breaks is not None:
-        speed = (last.cow_breaks - before.cow_breaks) / max(last.seconds - before.seconds, 1e-3)
+    last, speed = hosts[-1], 0.0
+    apart = [host for host in hosts if last.seconds - host.seconds >= APART_SECONDS_MIN]
+    before = apart[-1] if apart else last
+    if last.cow_breaks is not None and before.cow_breaks is not None and before is not last:
+        speed = (last.cow_breaks - before.cow_breaks) / (last.seconds - before.seconds)
     return Condition(
         "cow-surge",
         "",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ksmrun.facts.text import parse_int
 from ksmrun.model import EXIT_USAGE, KsmrunError
 
 DEFAULT_FILE = Path("/etc/ksmrun/config.toml")
@@ -44,11 +46,27 @@ class Config:
             return None
         host, _, port = self.listen.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isdigit() or int(port) > 65535:
+        number = parse_int(port)
+        if not host or number is None or not 0 <= number <= 65535:
             raise KsmrunError(
                 f"listen = {self.listen!r} is no address", "for example 127.0.0.1:9739", EXIT_USAGE
             )
-        return host, int(port)
+        return host, number
+
+    @property
+    def command(self) -> list[str]:
+        """The words of on_alert; empty for none. Raises KsmrunError."""
+        if self.on_alert is None:
+            return []
+        try:
+            words = shlex.split(self.on_alert)
+        except ValueError as error:
+            raise KsmrunError(
+                f"on_alert = {self.on_alert!r}: {error}", "close the quotation", EXIT_USAGE
+            ) from error
+        if not words:
+            raise KsmrunError("on_alert names no command", "leave it out for none", EXIT_USAGE)
+        return words
 
 
 # Name: least, most.
@@ -80,7 +98,7 @@ def load(file: Path | None, options: Mapping[str, Any]) -> Config:
             )
     if config.log not in ("plain", "json"):
         raise KsmrunError(f"log = {config.log!r} is unknown", "plain or json", EXIT_USAGE)
-    _ = config.address
+    _ = config.address, config.command
     return config
 
 

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ksmrun import __version__
+from ksmrun.facts.text import printable
 from ksmrun.model.watch import ALERT_KINDS, Condition, HostState, Watched, WatchState
 
 # Of the processes of a group; None: not known.
@@ -49,7 +50,9 @@ class WatchCollector(Collector):
         groups: dict[tuple[str, ...], list[Watched]] = {}
         for process in state.processes:
             who = process.identity
-            key = (who.unit or "", who.container or "", who.name)
+            names = (who.unit or "", who.container or "", who.name)
+            # The kernel takes any byte in them, Prometheus only UTF-8.
+            key = tuple(map(printable, names))
             groups.setdefault((*key, str(who.pid)) if self.by_pid else key, []).append(process)
         page, limit = state.host.page_bytes, state.host.max_map_count
 

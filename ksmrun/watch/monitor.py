@@ -17,6 +17,7 @@ from ksmrun.watch.autotune import TICK_SECONDS, AutoTuner
 from ksmrun.watch.book import AlertBook
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
+from ksmrun.watch.log import Log
 from ksmrun.watch.notify import notify, reloading, watchdog_seconds
 from ksmrun.watch.scan import Scanner
 from ksmrun.watch.show import Show
@@ -53,11 +54,13 @@ class _Monitor:
         self._show = Show()
         self._show.set_up(config)
         self._scanner = Scanner(config)
-        self._actor = Actor(config)
+        self._log = Log()
+        self._log.form = config.log
+        self._actor = Actor(config, self._log)
         self._book = AlertBook()
         self._states: deque[WatchState] = deque()
         self._next_peaks = 0.0
-        self._wrong = ""
+        self._wrong: dict[str, str] = {}
         self._tuner: AutoTuner | None = None
         self._tune(config)
         self._pause_seconds = min(PAUSE_SECONDS_MAX, watchdog_seconds() / 3)
@@ -73,10 +76,10 @@ class _Monitor:
         while state.host.seconds - self._states[0].host.seconds > HISTORY_SECONDS:
             self._states.popleft()
         events = self._book.update(conditions(self._states, self._config))
-        self._actor.act(events)
-        self._say_once(self._show.show(state, self._book))
+        self._actor.act(events, self._book.standing)
+        self._say_once("metrics", self._show.show(state, self._book))
         if state.host.seconds >= self._next_peaks:
-            _remember_peaks(state)
+            self._say_once("peaks", _remember_peaks(state))
             self._next_peaks = state.host.seconds + PEAKS_INTERVAL_SECONDS
         # Ready is who has something to show.
         notify(f"READY=1\nWATCHDOG=1\nSTATUS={_status(state, self._book)}")
@@ -89,11 +92,15 @@ class _Monitor:
             config = load()
             self._show.set_up(config)
         except KsmrunError as error:
-            self._actor.say("error", f"not reloaded: {error}")
-        else:
-            self._config = self._scanner.config = self._actor.config = config
+            self._log.say("error", f"not reloaded: {error}")
+            return
+        self._config = self._scanner.config = self._actor.config = config
+        self._log.form = config.log
+        try:
             self._tune(config)
-            self._actor.say("info", "reloaded")
+        except KsmrunError as error:
+            self._log.say("error", f"not tuning: {error}")
+        self._log.say("info", "reloaded")
 
     def close(self) -> None:
         if self._tuner is not None:
@@ -101,12 +108,13 @@ class _Monitor:
         self._show.close()
         self._scanner.close()
 
-    def _say_once(self, wrong: str) -> None:
-        if wrong and wrong != self._wrong:
-            self._actor.say("error", wrong)
-        elif self._wrong and not wrong:
-            self._actor.say("info", "metrics are written again")
-        self._wrong = wrong
+    def _say_once(self, of: str, wrong: str) -> None:
+        before = self._wrong.get(of, "")
+        if wrong and wrong != before:
+            self._log.say("error", wrong)
+        elif before and not wrong:
+            self._log.say("info", f"{of} are written again")
+        self._wrong[of] = wrong
 
     def _tune(self, config: Config) -> None:
         if self._tuner is not None and not config.auto:
@@ -115,7 +123,7 @@ class _Monitor:
         elif self._tuner is not None:
             self._tuner.cap_share = config.auto_max_cpu
         elif config.auto:
-            self._tuner = AutoTuner(config.auto_max_cpu, self._actor.say)
+            self._tuner = AutoTuner(config.auto_max_cpu, self._log.say)
 
     def _wait(self) -> int:
         """On a grid of the monotonic clock; what was missed (a suspend) is not made up for."""
@@ -144,8 +152,8 @@ def _status(state: WatchState, book: AlertBook) -> str:
     return f"{len(state.processes)} processes, {saved} MiB merged, {len(book.standing)} alerts"
 
 
-def _remember_peaks(state: WatchState) -> None:
-    """By program, for the guard of later launches."""
+def _remember_peaks(state: WatchState) -> str:
+    """By program, for the guard of later launches. Returns what is wrong, empty for nothing."""
     peaks: dict[str, MapPeak] = {}
     for process in state.processes:
         program, count = process.program, process.maps
@@ -155,5 +163,9 @@ def _remember_peaks(state: WatchState) -> None:
         if best is None or best.maps < count.maps:
             peaks[program] = MapPeak("the monitor", count.maps, None)
     file: Path | None = peaks_file()
-    if file is not None and peaks:
-        remember_all(file, peaks)
+    try:
+        if file is not None and peaks:
+            remember_all(file, peaks)
+    except OSError as error:
+        return f"cannot write {file}: {error.strerror}; later launches do not know these peaks"
+    return ""

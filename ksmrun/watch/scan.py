@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import time
@@ -102,6 +103,7 @@ class Scanner:
             mem_available_bytes=host.mem_available_bytes,
             swap_free_bytes=host.swap_free_bytes,
             max_map_count=host.max_map_count,
+            sleep_millisecs=ksm.number("sleep_millisecs"),
         )
 
     def _find(self, host: HostState) -> None:
@@ -115,11 +117,12 @@ class Scanner:
                 continue
             try:
                 found = self._open(pid, host)
-            except PermissionError:
+            except OSError as error:
+                # Not to be seen, or more processes than this one may have descriptors.
+                if error.errno not in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE):
+                    continue
                 self._unreadable.add(pid)
                 found = None
-            except OSError:
-                continue
             else:
                 self._unreadable.discard(pid)
             if found is None:
@@ -173,6 +176,8 @@ class Scanner:
 
     def _look_at(self, known: _Known, host: HostState) -> None:
         ksm_stat = read_ksm_stat(known.folder)
+        if ksm_stat.rmap_items is None:
+            raise ProcessLookupError("a zombie has no memory, and an empty ksm_stat")
         watched = replace(
             known.watched,
             # Before 6.14 no flag is shown, and a process without scanned pages may get some.

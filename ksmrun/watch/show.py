@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import time
 from pathlib import Path
 from threading import Thread
@@ -28,25 +30,34 @@ class Show:
 
     def __init__(self) -> None:
         self._file: Path | None = None
+        # Held open, and so locked.
+        self._folder: int | None = None
         self._server: tuple[WSGIServer, Thread] | None = None
         self._address: tuple[str, int] | None = None
         self._metrics: tuple[CollectorRegistry, WatchCollector] | None = None
 
     def set_up(self, config: Config) -> None:
         """From now on there. Raises KsmrunError, and all stays as it was: where prometheus-client
-        is missing, the address is taken, or the folder cannot be written.
+        is missing, the address or the folder is another monitor's, or cannot be had.
         """
         metrics = self._metrics
         if metrics is None and (config.listen or config.textfile):
             metrics = _registry()
-        file = None if config.textfile is None else _checked(Path(config.textfile)) / FILE_NAME
+        file = None if config.textfile is None else Path(config.textfile) / FILE_NAME
+        moves = file != self._file
+        folder = _locked(file.parent) if moves and file is not None else None
         address, server = config.address, self._server
         if address != self._address:
-            server = None if address is None or metrics is None else _serve(address, metrics[0])
+            try:
+                server = None if address is None or metrics is None else _serve(address, metrics[0])
+            except KsmrunError:
+                _unlock(folder)
+                raise
             self._stop()
-        if self._file is not None and file != self._file:
-            self._file.unlink(missing_ok=True)
-        self._metrics, self._file = metrics, file
+        if moves:
+            self._forget()
+            self._file, self._folder = file, folder
+        self._metrics = metrics
         self._address, self._server = address, server
         if metrics is not None:
             metrics[1].by_pid = config.by_pid
@@ -66,8 +77,15 @@ class Show:
     def close(self) -> None:
         """The file goes: an old one would look like a monitor at work."""
         self._stop()
+        self._forget()
+
+    def _forget(self) -> None:
+        """A folder that has become read-only keeps its file; nothing more can be done."""
         if self._file is not None:
-            self._file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._file.unlink(missing_ok=True)
+        _unlock(self._folder)
+        self._file = self._folder = None
 
     def _stop(self) -> None:
         if self._server is not None:
@@ -106,7 +124,26 @@ def _serve(address: tuple[str, int], registry: CollectorRegistry) -> tuple[WSGIS
         ) from error
 
 
-def _checked(folder: Path) -> Path:
+def _locked(folder: Path) -> int:
+    """Its descriptor, which keeps another monitor from the same file. Raises KsmrunError."""
+    _check(folder)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise KsmrunError(
+            f"another monitor writes to {folder}", "one for the host is enough; end that one"
+        ) from error
+    return descriptor
+
+
+def _unlock(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _check(folder: Path) -> None:
     probe = folder / f".{FILE_NAME}.probe"
     try:
         probe.write_bytes(b"")
@@ -116,7 +153,6 @@ def _checked(folder: Path) -> Path:
             f"cannot write to {folder}: {error.strerror}",
             "name the folder of node_exporter's --collector.textfile.directory in --textfile",
         ) from error
-    return folder
 
 
 def _write(file: Path, registry: CollectorRegistry) -> str:

@@ -34,7 +34,7 @@ def test_one_that_never_ends() -> None:
         ("(", "is no regular expression"),
         ("a{99999999999999999999}", "is no regular expression"),
         ("(" * 5000 + ")" * 5000, "is no regular expression"),
-        ("(?i)" + "[b-\U0010ffff]" * 99, "takes more than 2 s"),
+        ("(?i)" + "[b-\uffff]" * 9000, "takes more than 2 s"),
     ],
 )
 def test_one_that_cannot_be_compiled(pattern: str, said: str) -> None:

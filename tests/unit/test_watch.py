@@ -113,6 +113,18 @@ def test_map_headroom(count: MapCount, said: str) -> None:
     assert int(found.facts["wanted"]) > count.maps / 0.8
 
 
+@given(st.integers(52_425, 1 << 24), st.sampled_from([0.0, 0.2, 0.5, 0.9]))
+def test_the_limit_that_is_wanted_ends_the_alert(maps: int, reserve: float) -> None:
+    def headroom(limit: int) -> Condition:
+        states = series(of_host(max_map_count=limit), process=process)
+        found = conditions(states, Config(map_reserve=reserve))
+        return next(each for each in found if each.kind == "map-headroom")
+
+    process = of_process(maps=MapCount(maps, 0.0, 0.0))
+    enough = int(headroom(LIMIT).facts["wanted"])
+    assert headroom(enough).is_clear and not headroom(enough).is_bad
+
+
 @pytest.mark.parametrize(
     "count",
     [
@@ -325,3 +337,36 @@ def test_wrong_configuration(write: Any, text: str, said: str) -> None:
     with pytest.raises(KsmrunError) as caught:
         load(write(text), {})
     assert said in str(caught.value)
+
+
+def test_speeds_of_samples_that_lie_close_together() -> None:
+    """As after SIGHUP: 100 pages copied back in 5 ms are no surge, and ksmd at rest no starving."""
+
+    def at(seconds: float, **changes: Any) -> WatchState:
+        return WatchState(of_host(seconds=seconds, **changes), (PROCESS,))
+
+    close = [at(1000 + number * 0.005, cow_breaks=100 * number) for number in range(5)]
+    assert kinds(close) == []
+    assert "cow-surge" in kinds([at(990.0, cow_breaks=0), at(1000.0, cow_breaks=60_000)])
+
+
+@pytest.mark.parametrize(("sleep_millisecs", "is_starved"), [(20, True), (60_000, False)])
+def test_ksmd_that_is_told_to_sleep(sleep_millisecs: int, is_starved: bool) -> None:
+    host = of_host(pages_scanned=7, sleep_millisecs=sleep_millisecs)
+    assert ("ksmd-starved" in kinds(series(*[host] * 6))) == is_starved
+
+
+@pytest.mark.parametrize("text", ["Infinity", "1e999", "[" * 100_000, "NaN"])
+def test_peaks_that_are_damaged(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "peaks.json"
+    file.write_text(f'{{"schema": "ksmrun-peaks-1", "peaks": {{"a": [{text}, 1]}}}}')
+    assert remembered(file, "a") is None
+    remember_all(file, {"a": MapPeak("here", 5, 1)})
+    peak = remembered(file, "a")
+    assert peak is not None and peak.maps == 5
+
+
+def test_peaks_where_a_kill_left_half_a_file(tmp_path: Path) -> None:
+    (tmp_path / ".peaks.json.new").write_text('{"schema')
+    remember_all(tmp_path / "peaks.json", {"a": MapPeak("here", 5, 1)})
+    assert [each.name for each in tmp_path.iterdir()] == ["peaks.json"]

@@ -1,0 +1,56 @@
+"""The monitor's log: one line on stdout for each thing said."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+from datetime import UTC, datetime
+
+from ksmrun.facts.text import printable
+
+# Of one line. A pipe that is ready takes so much without blocking (pipe(7): PIPE_BUF).
+LINE_BYTES_MAX = select.PIPE_BUF
+# What a reader may need for a line, once: SIGTERM is to end the monitor within a second.
+WAIT_SECONDS = 0.2
+TEXT_MAX = 500
+
+
+class Log:
+    """A reader that is slow or gone, or a full disk, must not hold up or end the watch: such lines
+    are lost, and counted in the first that can be written again.
+    """
+
+    def __init__(self) -> None:
+        self.form = "plain"
+        self._descriptor = None if sys.stdout is None else sys.stdout.fileno()
+        self._lost = 0
+
+    def say(self, level: str, text: str, **facts: str) -> None:
+        """level: info, warning or error. facts: only in the JSON form."""
+        if self._lost and self._write("warning", f"{self._lost} lines could not be written", {}):
+            self._lost = 0
+        if self._lost or not self._write(level, text, facts):
+            self._lost += 1
+
+    def _write(self, level: str, text: str, facts: dict[str, str]) -> bool:
+        data = self._line(level, printable(text), facts)
+        if len(data) > LINE_BYTES_MAX:
+            data = self._line(level, printable(text)[:TEXT_MAX] + " ...", {})
+        if self._descriptor is None:
+            return False
+        try:
+            wait_seconds = 0.0 if self._lost else WAIT_SECONDS
+            _, ready, _ = select.select([], [self._descriptor], [], wait_seconds)
+            return bool(ready) and os.write(self._descriptor, data) == len(data)
+        except OSError:
+            return False
+
+    def _line(self, level: str, text: str, facts: dict[str, str]) -> bytes:
+        if self.form == "plain":
+            return f"{level}: {text}\n".encode()
+        when = datetime.now(UTC).isoformat(timespec="milliseconds")
+        words = {name: printable(value) for name, value in facts.items()}
+        line = json.dumps({"time": when, "level": level, "message": text, **words})
+        return f"{line}\n".encode()

@@ -1,0 +1,146 @@
+"""A running monitor, and programs for it to watch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import wait_until
+
+SECONDS = 20.0
+# Half of the limit is enough to be near it when the reserve is that large.
+MANY_MAPS = """
+import ctypes, mmap, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+pages = int(sys.argv[1])
+memory = mmap.mmap(-1, pages * 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+for page in range(0, pages, 2):
+    assert libc.mprotect(ctypes.c_void_p(start + page * 4096), 4096, 1) == 0
+print("ready", flush=True)
+time.sleep(1000)
+"""
+EQUAL = """
+import mmap, os, sys, time
+size = int(sys.argv[1]) << 20
+memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.madvise(mmap.MADV_NOHUGEPAGE)
+block = (b"equal" * 1000)[:4096] if sys.argv[2] == "equal" else None
+for at in range(0, size, 4096):
+    memory[at:at + 4096] = block or os.urandom(4096)
+print("ready", flush=True)
+if sys.stdin.readline():
+    while True:
+        for at in range(0, size, 4096):
+            memory[at] = (memory[at] + 1) % 256
+time.sleep(1000)
+"""
+
+
+class Monitor:
+    """A running monitor whose log lines are kept as they come."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process, self.log = process, log
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [
+            json.loads(line)
+            for line in self.log.read_text().splitlines(keepends=True)
+            if line.endswith("\n") and line.startswith("{")
+        ]
+
+    def seen(self, **facts: str) -> dict[str, Any] | None:
+        return next((line for line in self.lines() if facts.items() <= line.items()), None)
+
+    def wait_for(self, **facts: str) -> dict[str, Any]:
+        wait_until(lambda: self.seen(**facts) is not None, SECONDS)
+        found = self.seen(**facts)
+        assert found is not None
+        return found
+
+
+Begin = Callable[..., Monitor]
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def monitor(ksmrun: str, tmp_path: Path) -> Iterator[Begin]:
+    running: list[Monitor] = []
+
+    def begin(*options: str, **environment: str) -> Monitor:
+        log = tmp_path / f"monitor-{len(running)}.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [ksmrun, "monitor", "--interval=0.3", "--log=json", *options],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                text=True,
+            )
+        running.append(Monitor(process, log))
+        return running[-1]
+
+    yield begin
+    for each in running:
+        each.process.send_signal(signal.SIGTERM)
+        assert each.process.wait(timeout=10) == 0, each.log.read_text()
+
+
+@pytest.fixture
+def start(launcher: str) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """A Python program that merges."""
+    running = []
+
+    def begin(code: str, *arguments: object) -> subprocess.Popen[bytes]:
+        line = [launcher, "--", sys.executable, "-c", code, *map(str, arguments)]
+        process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        running.append(process)
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        return process
+
+    yield begin
+    for each in running:
+        each.kill()
+        each.communicate()
+
+
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def scrape(number: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{number}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def scrape_file(folder: Path) -> str:
+    """What --textfile wrote; empty before."""
+    file = folder / "ksmrun.prom"
+    return file.read_text() if file.exists() else ""
+
+
+def shows(number: int, line: str) -> bool:
+    try:
+        return line in scrape(number)
+    except OSError:
+        return False
+
+
+def refused(ksmrun: str, *options: str) -> str:
+    done = subprocess.run([ksmrun, "monitor", *options], capture_output=True, text=True, timeout=60)
+    assert done.returncode in (1, 2) and "Traceback" not in done.stderr, done.stderr
+    assert "; " in done.stderr
+    return done.stderr

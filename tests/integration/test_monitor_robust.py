@@ -1,0 +1,218 @@
+"""What may not end, block or mislead the monitor: names, readers, disks, clocks, crowds."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import wait_until
+from .monitors import MANY_MAPS, SECONDS, Begin, Start, monitor, refused, scrape_file, start
+
+__all__ = ["monitor", "start"]
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+# PR_SET_NAME, and PR_SET_MEMORY_MERGE off once its stdin is closed.
+ODD_NAME = """
+import ctypes, sys, time
+libc = ctypes.CDLL(None)
+assert libc.prctl(15, b"a\\xff\\n\\x1b[31m\\"", 0, 0, 0) == 0
+print("ready", flush=True)
+sys.stdin.read()
+assert libc.prctl(67, 0, 0, 0, 0) == 0
+time.sleep(1000)
+"""
+ENDS = "import sys; print('ready', flush=True); sys.stdin.read()"
+
+
+@pytest.mark.parametrize("form", ["plain", "json"])
+def test_a_name_of_any_bytes(monitor: Begin, start: Start, tmp_path: Path, form: str) -> None:
+    process = start(ODD_NAME)
+    begun = monitor(f"--textfile={tmp_path}", "--by-pid", f"--log={form}")
+    shown = f'command="a???[31m\\"",container="",pid="{process.pid}"'
+    wait_until(lambda: shown in scrape_file(tmp_path), SECONDS)
+    assert process.stdin is not None
+    process.stdin.close()
+    wait_until(lambda: "flag-lost" in begun.log.read_text(), SECONDS)
+    (line,) = [line for line in begun.log.read_bytes().splitlines() if b"flag-lost" in line]
+    assert b"(a???[31m" in line and b"\x1b" not in line
+
+
+def test_a_zombie_waits_for_nothing(monitor: Begin, start: Start) -> None:
+    process = start(ENDS)
+    begun = monitor()
+    begun.wait_for(kind="ksmd-off", state="raised")
+    assert process.stdin is not None
+    process.stdin.close()
+    begun.wait_for(kind="ksmd-off", state="cleared")
+    state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    assert state == "Z"
+
+
+def test_the_limit_follows_what_stands(
+    monitor: Begin, start: Start, tmp_path: Path, ksmrun: str
+) -> None:
+    """An alert that stands on is no new one, and may need more all the same."""
+    start(MANY_MAPS, 36_000)
+    limit, config = Path("/proc/sys/vm/max_map_count"), tmp_path / "config.toml"
+    before = limit.read_text()
+    told = '[monitor]\nmap_reserve = 0.5\ninterval_seconds = 0.3\nlog = "json"\n'
+    config.write_text(f"{told}raise_map_count_to = 70000\n")
+    state = tmp_path / "state"
+    begun = monitor(f"--config={config}", KSMRUN_STATE_DIR=str(state))
+    try:
+        begun.wait_for(kind="map-headroom", state="raised")
+        wait_until(lambda: limit.read_text() == "70000\n", SECONDS)
+        begun.wait_for(level="error")
+        config.write_text(f"{told}raise_map_count_to = 200000\n")
+        begun.process.send_signal(signal.SIGHUP)
+        begun.wait_for(kind="map-headroom", state="cleared")
+        assert limit.read_text() == "131072\n"
+        assert sum(line["level"] == "error" for line in begun.lines()) == 1
+    finally:
+        environment = {**os.environ, "KSMRUN_STATE_DIR": str(state)}
+        subprocess.run([ksmrun, "host", "restore", "--force"], env=environment, check=True)
+    assert limit.read_text() == before
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_log_on_a_full_disk(ksmrun: str, small_disk: Path) -> None:
+    """Its lines are lost while it is full, and written again afterwards."""
+    log, fill = small_disk / "log", small_disk / "fill"
+    with log.open("ab") as output:
+        process = subprocess.Popen([ksmrun, "monitor", "--interval=0.3"], stdout=output)
+    try:
+        # Until it can take SIGHUP, that would end it.
+        time.sleep(2)
+        fill.write_bytes(bytes(64 << 10 if log.stat().st_size == 0 else 60 << 10))
+        log_room = (-log.stat().st_size) % 4096
+        with log.open("ab") as padding:
+            padding.write(b"\n" * log_room)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert b"reloaded" not in log.read_bytes()
+        fill.unlink()
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: b"info: reloaded\n" in log.read_bytes(), SECONDS)
+        assert b"warning: 1 lines could not be written\n" in log.read_bytes()
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_a_reader_that_does_not_read(ksmrun: str) -> None:
+    """A full pipe holds up neither the watch nor its end."""
+    process = subprocess.Popen([ksmrun, "monitor", "--interval=0.1"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    time.sleep(2)
+    for _ in range(400):
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.01)
+    begun = time.monotonic()
+    process.terminate()
+    assert process.wait(10) == 0
+    assert time.monotonic() - begun < 5
+    assert len(process.communicate()[0]) <= 4096
+
+
+def test_two_monitors(monitor: Begin, ksmrun: str, tmp_path: Path) -> None:
+    begun = monitor(f"--textfile={tmp_path}")
+    wait_until(lambda: scrape_file(tmp_path) != "", SECONDS)
+    assert "another monitor writes to" in refused(ksmrun, f"--textfile={tmp_path}")
+    assert scrape_file(tmp_path) != ""
+    begun.process.kill()
+    begun.process.wait()
+    after = monitor(f"--textfile={tmp_path}")
+    wait_until(lambda: "ksmrun_alerts" in scrape_file(tmp_path), SECONDS)
+    assert after.process.poll() is None
+
+
+def test_peaks_that_cannot_be_kept(monitor: Begin, start: Start) -> None:
+    start(ENDS)
+    begun = monitor(KSMRUN_STATE_DIR="/proc/none")
+    said = begun.wait_for(level="error")["message"]
+    assert said.startswith("cannot write /proc/none/peaks.json: ")
+
+
+def test_thousands_of_short_processes(
+    monitor: Begin, start: Start, launcher: str, tmp_path: Path
+) -> None:
+    """None ends it, none is kept, and one that stays is seen among them."""
+    begun = monitor("--interval=0.1", f"--textfile={tmp_path}", "--by-pid")
+    line = f"i=0; while [ $i -lt 1000 ]; do {launcher} --quiet -- true; i=$((i+1)); done"
+    crowd = [subprocess.Popen(["sh", "-c", line]) for _ in range(3)]
+    stays = start(ENDS)
+    for each in crowd:
+        assert each.wait(120) == 0
+    wait_until(lambda: f'pid="{stays.pid}"' in scrape_file(tmp_path), SECONDS)
+    wait_until(lambda: scrape_file(tmp_path).count("ksmrun_processes{") == 1, SECONDS)
+    assert len(list(Path(f"/proc/{begun.process.pid}/fd").iterdir())) < 32
+
+
+def test_a_clock_that_jumps(monitor: Begin, start: Start, tmp_path: Path) -> None:
+    """Only the wall clock does; the watch goes by the monotonic one."""
+    start(ENDS)
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    begun = monitor(
+        f"--textfile={tmp_path}",
+        LD_PRELOAD=FAKETIME,
+        FAKETIME_TIMESTAMP_FILE=str(clock),
+        FAKETIME_NO_CACHE="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+    )
+    for jump_seconds in (0, 86_400, -86_400):
+        clock.write_text(f"{jump_seconds:+d}")
+
+        def follows(wanted: float = jump_seconds) -> bool:
+            lines = scrape_file(tmp_path).splitlines()
+            key = "ksmrun_last_sample_timestamp_seconds "
+            stamps = [float(line.removeprefix(key)) for line in lines if line.startswith(key)]
+            return bool(stamps) and abs(stamps[0] - time.time() - wanted) < 60
+
+        wait_until(follows, SECONDS)
+    assert begun.process.poll() is None
+    assert {line["kind"] for line in begun.lines() if "kind" in line} == {"ksmd-off"}
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--on-alert=", "names no command"),
+        ("--on-alert=mail 'root", "No closing quotation"),
+        ("--listen=127.0.0.1:\u00b2", "is no address"),
+        ("--listen=127.0.0.1:" + "9" * 5000, "is no address"),
+        ("--listen=127.0.0.1:-1", "is no address"),
+    ],
+)
+def test_bad_input(ksmrun: str, option: str, said: str) -> None:
+    assert said in refused(ksmrun, option)
+
+
+def test_nothing_is_left_open_without_stdout(ksmrun: str) -> None:
+    """Its first file would take stdout's number, and get the log."""
+    code = "import os, sys; os.close(1); os.execv(sys.argv[1], sys.argv[1:])"
+    line = [sys.executable, "-c", code, ksmrun, "monitor", "--interval=0.2"]
+    process = subprocess.Popen(line, stderr=subprocess.PIPE)
+    time.sleep(2)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    process.terminate()
+    assert process.wait(10) == 0
+    assert process.communicate()[1] == b""

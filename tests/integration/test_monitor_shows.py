@@ -1,0 +1,129 @@
+"""Where the monitor shows what it sees, and what it refuses to start with."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from .conftest import wait_until
+from .monitors import EQUAL, SECONDS, Begin, Start, monitor, port, refused, scrape, shows, start
+
+__all__ = ["monitor", "start"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_full_disk(monitor: Begin, small_disk: Path) -> None:
+    """Said once; the last figures stay, and are written again as soon as there is room."""
+    begun = monitor(f"--textfile={small_disk}", KSMRUN_STATE_DIR=str(small_disk / "state"))
+    metrics = small_disk / "ksmrun.prom"
+    wait_until(metrics.exists)
+    fill = small_disk / "fill"
+    with suppress(OSError), fill.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    begun.wait_for(level="error")
+    (said,) = [line["message"] for line in begun.lines() if line["level"] == "error"]
+    assert said.startswith(f"cannot write {metrics}: No space left on device")
+    before = metrics.read_text()
+    time.sleep(1)
+    assert metrics.read_text() == before
+    fill.unlink()
+    begun.wait_for(message="metrics are written again")
+    assert sum(line["level"] == "error" for line in begun.lines()) == 1
+    begun.process.terminate()
+    assert begun.process.wait(timeout=10) == 0
+    assert [each.name for each in small_disk.iterdir() if each.name != "state"] == []
+
+
+def test_metrics(monitor: Begin, start: Start, tmp_path: Path) -> None:
+    process = start(EQUAL, 1, "equal")
+    number, folder = port(), tmp_path / "textfile"
+    folder.mkdir()
+    begun = monitor(f"--listen=127.0.0.1:{number}", f"--textfile={folder}", "--by-pid")
+    wait_until(lambda: shows(number, f'pid="{process.pid}"'), SECONDS)
+    text = scrape(number)
+    assert "ksmrun_alerts_raised_total{kind=" in text and "ksmrun_maps_limit 65530.0" in text
+    wait_until(lambda: (folder / "ksmrun.prom").exists(), SECONDS)
+    assert f'pid="{process.pid}"' in (folder / "ksmrun.prom").read_text()
+    begun.process.terminate()
+    assert begun.process.wait(10) == 0
+    assert list(folder.iterdir()) == [], "an old file would look like a monitor at work"
+
+
+def test_reload(monitor: Begin, start: Start, tmp_path: Path) -> None:
+    process = start(EQUAL, 1, "equal")
+    first, second, config = port(), port(), tmp_path / "config.toml"
+    config.write_text(f'[monitor]\nlisten = "127.0.0.1:{first}"\n')
+    begun = monitor(f"--config={config}")
+    wait_until(lambda: shows(first, "ksmrun_processes"), SECONDS)
+    config.write_text("[monitor]\nlisten = 5\n")
+    begun.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "not reloaded" in begun.log.read_text(), SECONDS)
+    assert shows(first, "ksmrun_processes")
+    config.write_text(f'[monitor]\nlisten = "127.0.0.1:{second}"\nby_pid = true\n')
+    begun.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: shows(second, f'pid="{process.pid}"'), SECONDS)
+    assert not shows(first, "ksmrun_processes")
+
+
+def test_a_port_that_is_taken_at_reload(monitor: Begin, tmp_path: Path) -> None:
+    """What is shown stays shown."""
+    first, config = port(), tmp_path / "config.toml"
+    config.write_text(f'[monitor]\nlisten = "127.0.0.1:{first}"\n')
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        begun = monitor(f"--config={config}")
+        wait_until(lambda: shows(first, "ksmrun_alerts"), SECONDS)
+        config.write_text(f'[monitor]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n')
+        begun.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "not reloaded: cannot listen" in begun.log.read_text(), SECONDS)
+        assert shows(first, "ksmrun_alerts")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--map-reserve=-5%"], "from 0% to below 100%"),
+        (["--map-reserve=100%"], "from 0% to below 100%"),
+        (["--interval=0"], "out of range"),
+        (["--listen=9739"], "is no address"),
+        (["--textfile=/proc"], "cannot write to /proc"),
+        (["--textfile=/no/such/folder"], "cannot write to /no/such/folder"),
+        (["--config=/no/such/file"], "is not there"),
+        (["--log=xml"], "plain or json"),
+        (["--raise-map-count-to=10"], "out of range"),
+    ],
+)
+def test_bad_input(ksmrun: str, options: Sequence[str], said: str) -> None:
+    assert said in refused(ksmrun, *options)
+
+
+def test_a_port_that_is_taken(ksmrun: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        assert "cannot listen on 127.0.0.1" in refused(ksmrun, f"--listen=127.0.0.1:{number}")
+
+
+def test_the_unit(ksmrun: str) -> None:
+    text = subprocess.run(
+        [ksmrun, "monitor", "--print-unit"], capture_output=True, text=True, check=True
+    ).stdout
+    assert f"ExecStart={ksmrun} monitor" in text and "CapabilityBoundingSet=" in text
