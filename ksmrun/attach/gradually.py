@@ -8,6 +8,7 @@ from pathlib import Path
 from ksmrun.attach.running import carry_out, look
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.process import all_pids, read_ksm_stat
 from ksmrun.host.fits import check_fits
 from ksmrun.model import KsmrunError
@@ -15,7 +16,6 @@ from ksmrun.model.attach import Deed
 from ksmrun.plan.attach import refusal
 
 MIB = 1 << 20
-PAGE_BYTES = 4096
 
 
 def detach_all(*, force: bool) -> Iterator[str]:

@@ -9,7 +9,7 @@ import typer
 
 from ksmrun.commands.output import mib, print_json, print_table
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.host.others import boot_files, other_tuners
+from ksmrun.host.others import advisor, boot_files, running_tuners
 from ksmrun.host.tunables import tunable_names
 from ksmrun.model import KsmFacts, KsmrunError
 from ksmrun.model.tuning import ScanRate
@@ -107,7 +107,7 @@ def show(
             "see `ksmrun check`",
         )
     tunables = tunable_names(ROOT)
-    others = [*other_tuners(ROOT), *boot_files(ROOT)]
+    others = [*running_tuners(), *advisor(ROOT), *boot_files(ROOT)]
     if as_json:
         print_json(
             SCHEMA,
@@ -172,11 +172,8 @@ def _pass_seconds(rate: ScanRate) -> float | None:
 
 def _saved_bytes(ksm: KsmFacts) -> int | None:
     """Memory not used thanks to merging, before its metadata: a page for each place sharing one."""
-    sharing = ksm.number("pages_sharing")
-    if sharing is None:
-        return None
-    # 6.18 can lose count of zero pages, and go below none.
-    return (sharing + max(0, ksm.number("ksm_zero_pages") or 0)) * ksm.page_bytes
+    pages = ksm.merged_pages
+    return None if pages is None else pages * ksm.page_bytes
 
 
 def _shown(ksm: KsmFacts, name: str) -> str:

@@ -13,7 +13,8 @@ from ksmrun.commands.output import parse_share, print_json, print_table, sudo_li
 from ksmrun.experiment.scan_cost import cost_by_trial
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.host.others import boot_files, other_tuners
+from ksmrun.facts.pages import PAGE_BYTES
+from ksmrun.host.others import boot_files, running_tuners
 from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import set_tunables
 from ksmrun.model import EXIT_USAGE, KsmrunError
@@ -26,7 +27,7 @@ from ksmrun.observe.scanning import (
 from ksmrun.plan.tuning import ASSUMED, PROFILES, tuned
 
 SCHEMA = "ksmrun-tune-1"
-GIB = 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
 MEASURE_SECONDS = 2.0
 UNITS_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
@@ -75,7 +76,7 @@ def tune(
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
         )
     # The advisor is a means here: what it sets is what is changed.
-    running = [other for other in other_tuners(ROOT) if "advisor" not in other.what]
+    running = running_tuners()
     if running and not (dry_run or force):
         raise KsmrunError(running[0].what, f"{running[0].todo}; or --force, to set it beside")
     plan, memory, cost = made_plan(intent, may_try=not dry_run)
@@ -95,7 +96,7 @@ def tune(
     rate = scan_rate(MEASURE_SECONDS)
     if rate is not None:
         scanned = rate.pages_per_second
-        speed = "" if scanned is None else f", {scanned * 4096 / (1 << 20):.0f} MiB/s scanned"
+        speed = "" if scanned is None else f", {scanned * PAGE_BYTES / MIB:.0f} MiB/s scanned"
         print(f"now: ksmd takes {rate.cpu_share:.1%} of a core{speed}")
     print("undo: ksmrun host restore")
 
@@ -156,7 +157,7 @@ def _print(plan: TunePlan, memory: Memory, cost: ScanCost) -> None:
         print_table(columns, rows)
     else:
         print("all is set so already")
-    size = memory.mergeable_pages * 4096 / GIB
+    size = memory.mergeable_pages * PAGE_BYTES / GIB
     print(
         f"expected: a pass over {size:.1f} GiB of {memory.processes} processes in "
         f"{plan.pass_seconds:.0f} s, {plan.cpu_share:.1%} of a core; "

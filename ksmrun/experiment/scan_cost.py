@@ -41,9 +41,10 @@ def cost_by_trial() -> ScanCost | None:
     finally:
         for trial in trials:
             trial.communicate(b"\n")
-    if before is None or after is None or before[2] is None or after[2] is None:
+    if before is None or after is None:
         return None
-    pages = after[2] - before[2]
+    pages = after.pages_since(before)
     if not pages:
         return None
-    return ScanCost((after[1] - before[1]) / pages, f"measured over {pages} pages of a trial")
+    used = after.cpu_seconds - before.cpu_seconds
+    return ScanCost(used / pages, f"measured over {pages} pages of a trial")

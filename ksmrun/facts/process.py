@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psutil
 
+from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int
 from ksmrun.model.process import Sweeper
 
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
 # The name of the shim's thread and of its status file (native/preload/).
@@ -65,7 +65,7 @@ class Memory:
 
 
 def all_pids() -> list[int]:
-    """None where /proc is not there, which psutil does not reckon with."""
+    """Empty where /proc is not there, which psutil does not reckon with."""
     try:
         return psutil.pids()
     except (OSError, IndexError):

@@ -29,9 +29,7 @@ def check_maps_fit(limit: int) -> None:
 
 def unmerge_bytes(ksm: KsmFacts) -> int:
     """What comes back when everything is unmerged: a page for each place that shares one now."""
-    # The kernel's count of zero pages was seen to end below zero.
-    pages = (ksm.number("pages_sharing") or 0) + max(ksm.number("ksm_zero_pages") or 0, 0)
-    return pages * ksm.page_bytes
+    return (ksm.merged_pages or 0) * ksm.page_bytes
 
 
 def check_unmerge_fits(root: Path) -> None:

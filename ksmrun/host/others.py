@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,11 @@ from ksmrun.model.wrap import HEADER_MARK
 # Programs that set the rate again and again, and what ends that.
 PROGRAMS = {
     "ksmtuned": "sudo systemctl disable --now ksmtuned",
-    "ksmtuned-ng": "sudo systemctl disable --now ksmtuned-ng",
     "virt-handler": "set spec.configuration.ksmConfiguration of KubeVirt so that it leaves this "
     "node alone",
     "uksmd": "sudo systemctl disable --now uksmd",
-    "ksmd-tuner": "stop it",
 }
+INTERPRETERS = ("sh", "bash", "dash")
 # What is read at boot.
 FOLDERS = (
     *("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"),
@@ -33,50 +32,50 @@ SUFFIXES = ("", ".service", ".conf", ".rules")
 
 @dataclass(frozen=True)
 class OtherTuner:
-    """what: who it is; todo: how to have it leave KSM alone. is_running: it sets values again and
-    again, where the others do it at boot only.
-    """
+    """what: who it is; todo: how to have it leave KSM alone."""
 
     what: str
     todo: str
-    is_running: bool
 
 
-def other_tuners(root: Path = ROOT) -> list[OtherTuner]:
-    """Those that work now: whoever tunes beside them undoes their work and they his."""
-    return [*_running(), *_advisor(root)]
+def running_tuners() -> list[OtherTuner]:
+    """Programs that set it again and again: whoever tunes beside them undoes their work."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline"]) if all_pids() else ():
+        words = process.info["cmdline"]
+        # A kernel thread has no command line, and its name is its own affair.
+        known = tuner_name(process.info["name"], words) if words else None
+        if known is not None:
+            what = f"{known} (PID {process.pid}) sets KSM's rate on this host"
+            found.append(OtherTuner(what, PROGRAMS[known]))
+    return found
+
+
+def tuner_name(name: str, words: Sequence[str]) -> str | None:
+    """Which of PROGRAMS a process of this name and command line is; None for another."""
+    # A script's name is that of its interpreter until it sets it: ksmtuned is one of bash.
+    program, *arguments = [Path(word).name for word in words]
+    script = arguments[:1] if program in INTERPRETERS else []
+    return next((each for each in (name, program, *script) if each in PROGRAMS), None)
+
+
+def advisor(root: Path = ROOT) -> list[OtherTuner]:
+    """The kernel's own, where it is on."""
+    mode = read_ksm(root).values.get("advisor_mode", "none")
+    if mode == "none":
+        return []
+    what = f"the kernel's {mode} advisor sets pages_to_scan"
+    todo = "sudo ksmrun host set advisor_mode=none, or leave it to the advisor"
+    return [OtherTuner(what, todo)]
 
 
 def boot_files(root: Path = ROOT) -> list[OtherTuner]:
     """Files of others that set KSM at boot."""
     return [
-        OtherTuner(f"/{file.relative_to(root)} sets KSM at boot", "see what it sets", False)
+        OtherTuner(f"/{file.relative_to(root)} sets KSM at boot", "see what it sets")
         for file in _candidates(root)
         if _names_ksm(file)
     ]
-
-
-def _running() -> Iterator[OtherTuner]:
-    for process in psutil.process_iter(["name", "cmdline"]) if all_pids() else ():
-        words = process.info["cmdline"] or ()
-        # A script's name is that of its interpreter until it sets it: ksmtuned is one of bash.
-        names = [process.info["name"], *(Path(word).name for word in words[:2])]
-        known = next((name for name in names if name in PROGRAMS), None)
-        # A kernel thread has no command line, and its name is its own affair.
-        if known is not None and words:
-            yield OtherTuner(
-                f"{known} (PID {process.pid}) sets KSM's rate on this host", PROGRAMS[known], True
-            )
-
-
-def _advisor(root: Path) -> Iterator[OtherTuner]:
-    mode = read_ksm(root).values.get("advisor_mode", "none")
-    if mode != "none":
-        yield OtherTuner(
-            f"the kernel's {mode} advisor sets pages_to_scan",
-            "sudo ksmrun host set advisor_mode=none, or leave it to the advisor",
-            True,
-        )
 
 
 def _candidates(root: Path) -> Iterator[Path]:

@@ -190,6 +190,13 @@ class KsmFacts:
         value = self.values.get(name)
         return value if isinstance(value, int) else None
 
+    @property
+    def merged_pages(self) -> int | None:
+        """Pages that need no memory of their own; None where that is not known."""
+        sharing = self.number("pages_sharing")
+        # 6.18 can lose count of zero pages, and go below none.
+        return None if sharing is None else sharing + max(self.number("ksm_zero_pages") or 0, 0)
+
 
 @dataclass(frozen=True)
 class HostFacts:

@@ -6,6 +6,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class KsmdCounters:
+    """At a moment of the monotonic clock: since boot. pages_scanned: None before 6.7."""
+
+    seconds: float
+    cpu_seconds: float
+    pages_scanned: int | None
+
+    def pages_since(self, before: KsmdCounters) -> int | None:
+        """Scanned in between; None where that is not counted."""
+        if self.pages_scanned is None or before.pages_scanned is None:
+            return None
+        return self.pages_scanned - before.pages_scanned
+
+
+@dataclass(frozen=True)
 class ScanCost:
     """ksmd's CPU time for a page. source: how that is known, for people."""
 

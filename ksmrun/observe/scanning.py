@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.process import all_pids, read_anonymous, read_ksm_stat
 from ksmrun.model import KsmrunError
-from ksmrun.model.tuning import Memory, ScanCost, ScanRate
+from ksmrun.model.tuning import KsmdCounters, Memory, ScanCost, ScanRate
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.live import known_pages
 from ksmrun.observe.sampler import ksmd_cpu_seconds
 
-PAGE_BYTES = 4096
 # Fewer pages tell too little of the cost of one.
 PAGES_MIN = 200_000
 # Looked at for pages of zeros: so much costs a third of a second.
@@ -27,27 +27,26 @@ def scan_rate(seconds: float) -> ScanRate | None:
     after = ksmd_counters()
     if before is None or after is None:
         return None
-    passed = after[0] - before[0]
-    scanned = None if before[2] is None or after[2] is None else after[2] - before[2]
-    return ScanRate(
-        passed, (after[1] - before[1]) / passed, None if scanned is None else scanned / passed
-    )
+    passed, pages = after.seconds - before.seconds, after.pages_since(before)
+    used = after.cpu_seconds - before.cpu_seconds
+    return ScanRate(passed, used / passed, None if pages is None else pages / passed)
 
 
 def cost_since_boot() -> ScanCost | None:
     """Of all that ksmd has scanned; None where that is too little, or not counted (before 6.7)."""
     counters = ksmd_counters()
-    if counters is None or counters[2] is None or counters[2] < PAGES_MIN:
+    pages = None if counters is None else counters.pages_scanned
+    if counters is None or pages is None or pages < PAGES_MIN:
         return None
-    return ScanCost(counters[1] / counters[2], f"measured over {counters[2]} pages since boot")
+    return ScanCost(counters.cpu_seconds / pages, f"measured over {pages} pages since boot")
 
 
-def ksmd_counters() -> tuple[float, float, int | None] | None:
-    """When, ksmd's CPU seconds, and the pages it has scanned."""
+def ksmd_counters() -> KsmdCounters | None:
+    """As they are now; None where ksmd is not to be seen."""
     cpu_seconds = ksmd_cpu_seconds()
     if cpu_seconds is None:
         return None
-    return time.monotonic(), cpu_seconds, read_ksm(ROOT).number("pages_scanned")
+    return KsmdCounters(time.monotonic(), cpu_seconds, read_ksm(ROOT).number("pages_scanned"))
 
 
 def mergeable_memory(*, looks: bool) -> Memory:

@@ -12,7 +12,7 @@ import psutil
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.host.borrow import borrowed, record_of, restore_abandoned
-from ksmrun.host.others import other_tuners
+from ksmrun.host.others import advisor, running_tuners
 from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import set_tunables
 from ksmrun.model import KsmFacts, KsmrunError
@@ -123,9 +123,7 @@ class AutoTuner:
             sleep_seconds=SLEEP_MILLISECS / 1e3,
             page_bytes=ksm.page_bytes,
             full_scans=ksm.number("full_scans") or 0,
-            # The kernel's count of zero pages was seen to end below zero.
-            merged_pages=(ksm.number("pages_sharing") or 0)
-            + max(ksm.number("ksm_zero_pages") or 0, 0),
+            merged_pages=ksm.merged_pages or 0,
             known_pages=known_pages(ksm),
             ksmd_cpu_seconds=cpu_seconds(self._ksmd),
             pressure_seconds=pressure_seconds("cpu"),
@@ -157,7 +155,7 @@ class AutoTuner:
         if self._ksmd is None:
             self._say("error", "not tuning: ksmd is not to be seen here; run it on the host itself")
             return False
-        others = other_tuners(ROOT)
+        others = [*running_tuners(), *advisor(ROOT)]
         if not others:
             return True
         for other in others:

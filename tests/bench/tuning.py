@@ -206,7 +206,7 @@ def measure(arguments: argparse.Namespace, way: str, data: Path, folder: Path) -
 
         def point() -> Point:
             ksm = read_ksm(ROOT)
-            pages = (ksm.number("pages_sharing") or 0) + max(ksm.number("ksm_zero_pages") or 0, 0)
+            pages = ksm.merged_pages or 0
             return Point(
                 seconds=time.monotonic() - ready,
                 merged_bytes=pages * ksm.page_bytes,

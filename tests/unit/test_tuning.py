@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.host.others import boot_files
+from ksmrun.host.others import boot_files, tuner_name
 from ksmrun.model import KsmFacts, KsmrunError
 from ksmrun.model.tuning import Intent, Memory, ScanCost, TunePlan
 from ksmrun.plan.tuning import RATE_MAX, tuned
@@ -166,3 +166,20 @@ def test_files_that_set_ksm_at_boot(tmp_path: Path) -> None:
     (tmp_path / "etc/systemd/system/folder.service").mkdir()
     found = [each.what.split()[0] for each in boot_files(tmp_path)]
     assert found == ["/etc/systemd/system/fast.service", "/etc/tmpfiles.d/ksm.conf"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "found"),
+    [
+        ("bash", ["/bin/bash", "/usr/sbin/ksmtuned"], "ksmtuned"),
+        ("ksmtuned", ["/bin/bash", "/usr/sbin/ksmtuned"], "ksmtuned"),
+        ("virt-handler", ["/usr/bin/virt-handler", "--port"], "virt-handler"),
+        ("uksmd", ["uksmd"], "uksmd"),
+        ("vim", ["vim", "/usr/sbin/ksmtuned"], None),
+        ("grep", ["grep", "ksmtuned"], None),
+        ("bash", ["-bash"], None),
+        ("bash", ["bash", "-c", "ksmtuned"], None),
+    ],
+)
+def test_who_else_tunes(name: str, words: list[str], found: str | None) -> None:
+    assert tuner_name(name, words) == found
