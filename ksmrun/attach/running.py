@@ -79,7 +79,7 @@ def _run(deed: Deed, pids: Sequence[int]) -> dict[int, _Line]:
         )
     lines = {}
     for line in done.stdout.splitlines():
-        pid, name, error_number, _, stopped, _, _ = line.split()
+        pid, name, error_number, stopped = line.split()
         lines[int(pid)] = _Line(name, int(error_number), int(stopped))
     return lines
 

@@ -56,11 +56,18 @@ static const char *field(const char *status, const char *name) {
     return found == NULL ? "" : found + strlen(name);
 }
 
+/* By /proc/PID/status; 0 where it is gone. */
+static char state_of(pid_t tid) {
+    char path[32], status[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", tid);
+    return procfile_read(path, status, sizeof status) < 0 ? 0 : *field(status, "\nState:\t");
+}
+
 /* A thread that can be stopped now: the first unless it has ended or sleeps uninterruptibly. 0:
  * none.
  */
 static pid_t thread_now(pid_t pid) {
-    char path[64], status[4096];
+    char path[32];
     snprintf(path, sizeof path, "/proc/%d/task", pid);
     DIR *tasks = opendir(path);
     if (tasks == NULL)
@@ -69,12 +76,7 @@ static pid_t thread_now(pid_t pid) {
     struct dirent *entry;
     while (found == 0 && (entry = readdir(tasks)) != NULL) {
         pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (tid <= 0)
-            continue;
-        snprintf(path, sizeof path, "/proc/%d/task/%d/status", pid, tid);
-        if (procfile_read(path, status, sizeof status) < 0)
-            continue;
-        char state = *field(status, "\nState:\t");
+        char state = tid > 0 ? state_of(tid) : 0;
         if (state == 'R' || state == 'S')
             found = tid;
     }
@@ -86,7 +88,7 @@ static pid_t thread_now(pid_t pid) {
 static pid_t thread_of(pid_t pid) {
     enum { TRIES = 100, PAUSE_NS = 1000 * 1000 };
     pid_t tid = 0;
-    for (int i = 0; i < TRIES && tid == 0 && !has_ended(pid); i++) {
+    for (int i = 0; i < TRIES && tid == 0 && !has_ended(pid) && state_of(pid) != 'T'; i++) {
         struct timespec pause = {0, PAUSE_NS};
         tid = thread_now(pid);
         if (tid == 0)
@@ -205,7 +207,7 @@ static enum outcome judge(pid_t tid, const struct work *work, unsigned next) {
 
 /* The calls of one stop. From here to let_go() the thread is not itself. */
 static enum outcome make_calls(struct injection *injection, const struct work *work, unsigned *next,
-                               struct report *report) {
+                               bool *is_done, struct report *report) {
     if (!is_64_bit(injection))
         return ATTACH_OTHER_BITS;
     leave_restartable_sequence(injection);
@@ -216,17 +218,17 @@ static enum outcome make_calls(struct injection *injection, const struct work *w
         int64_t result = inject(injection, call.number, call.arguments);
         if (result == INJECT_LOST)
             return ATTACH_LOST;
-        if (result < 0 && work->count == 0) {
+        /* A range may be gone meanwhile, or not to be merged (VM_IO and others). */
+        if (result < 0)
             report->error = (int)-result;
-            return ATTACH_REFUSED;
-        }
-        report->ranges_refused += result < 0;
+        else
+            *is_done = true;
         (*next)++;
     } while (*next < end);
     return ATTACH_DONE;
 }
 
-static enum outcome one_stop(pid_t tid, const struct work *work, unsigned *next,
+static enum outcome one_stop(pid_t tid, const struct work *work, unsigned *next, bool *is_done,
                              struct report *report) {
     struct injection injection;
     errno = 0;
@@ -240,14 +242,13 @@ static enum outcome one_stop(pid_t tid, const struct work *work, unsigned *next,
     if (outcome != ATTACH_DONE)
         return outcome;
     int64_t since = now_ns();
-    report->stops++;
     outcome = judge(tid, work, *next);
     if (outcome != ATTACH_DONE || injection_begin(&injection, tid) != 0) {
         let_go(tid, NULL);
         return outcome != ATTACH_DONE ? outcome : ATTACH_NOT_PERMITTED;
     }
     injection.instruction = instruction;
-    outcome = make_calls(&injection, work, next, report);
+    outcome = make_calls(&injection, work, next, is_done, report);
     if (!let_go(tid, &injection) && outcome == ATTACH_DONE)
         outcome = ATTACH_LOST;
     int64_t passed = now_ns() - since;
@@ -259,15 +260,19 @@ static enum outcome one_stop(pid_t tid, const struct work *work, unsigned *next,
 struct report attach(pid_t pid, const struct work *work) {
     struct report report = {0};
     unsigned next = 0;
+    bool is_done = false;
     if (shares_its_parents_memory(pid)) {
         report.outcome = ATTACH_SHARED;
         return report;
     }
     do {
         pid_t tid = thread_of(pid);
-        report.outcome = tid != 0         ? one_stop(tid, work, &next, &report)
-                         : has_ended(pid) ? ATTACH_GONE
-                                          : ATTACH_NO_STOP;
+        report.outcome = tid != 0               ? one_stop(tid, work, &next, &is_done, &report)
+                         : has_ended(pid)       ? ATTACH_GONE
+                         : state_of(pid) == 'T' ? ATTACH_STOPPED
+                                                : ATTACH_NO_STOP;
     } while (report.outcome == ATTACH_DONE && next < work->count);
+    if (report.outcome == ATTACH_DONE && !is_done)
+        report.outcome = ATTACH_REFUSED;
     return report;
 }

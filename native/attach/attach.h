@@ -36,10 +36,8 @@ struct work {
 
 struct report {
     enum outcome outcome;
-    int error;               /* of the call, 0 or an errno */
-    unsigned stops;          /* how often it was stopped */
-    unsigned ranges_refused; /* gone meanwhile, or not to be merged */
-    int64_t stopped_ns_max;  /* the longest */
+    int error;              /* of the last call that failed, 0 or an errno */
+    int64_t stopped_ns_max; /* the longest */
 };
 
 /* Does it, and leaves the process as it was but for that. */

@@ -1,6 +1,6 @@
 /* ksmrun-attach on|off PID...: each process is made to set or clear its own merge flag.
  * ksmrun-attach mark|unmark PID: it is made to mark its private writable memory instead (before
- * Linux 6.4). A line for each: PID OUTCOME ERRNO STOPS NANOSECONDS-OF-THE-LONGEST RANGES REFUSED.
+ * Linux 6.4). A line for each: PID OUTCOME ERRNO NANOSECONDS-OF-THE-LONGEST-STOP.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -44,9 +44,9 @@ static unsigned read_ranges(pid_t pid) {
     return count;
 }
 
-static void say(pid_t pid, const struct report *report, unsigned count) {
-    printf("%d %s %d %u %" PRId64 " %u %u\n", pid, names[report->outcome], report->error,
-           report->stops, report->stopped_ns_max, count, report->ranges_refused);
+static void say(pid_t pid, const struct report *report) {
+    printf("%d %s %d %" PRId64 "\n", pid, names[report->outcome], report->error,
+           report->stopped_ns_max);
 }
 
 /* In a child of its own: its end lets go of what did not stop in time. */
@@ -54,16 +54,15 @@ static void work_on(pid_t pid, bool on, bool marks) {
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        /* While the process stands still nobody else is to come first. Without the right to it: */
+        /* While the process stands still nobody else is to come first; without the right to it the
+         * stop is longer. By number, as musl has a function of this name that does nothing. */
         struct sched_param first = {.sched_priority = 1};
-        /* musl has a function of this name that does nothing. */
-        if (syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first) != 0)
-            errno = 0;
+        (void)syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first);
         struct work work = {.on = on, .ranges = ranges, .count = marks ? read_ranges(pid) : 0};
         struct report report = {.outcome = ATTACH_GONE};
         if (!marks || work.count > 0)
             report = attach(pid, &work);
-        say(pid, &report, work.count);
+        say(pid, &report);
         exit(fflush(stdout) == 0 ? 0 : 1);
     }
     int status;
@@ -71,7 +70,7 @@ static void work_on(pid_t pid, bool on, bool marks) {
         ;
     if (child < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         struct report report = {.outcome = ATTACH_LOST};
-        say(pid, &report, 0);
+        say(pid, &report);
     }
 }
 

@@ -28,7 +28,7 @@ def stopped_us(pid: int, number: int) -> float:
     """Attaches or detaches once."""
     line = [str(HELPER), "off" if number % 2 else "on", str(pid)]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
-    _, outcome, _, _, stopped_ns, _, _ = done.stdout.split()
+    _, outcome, _, stopped_ns = done.stdout.split()
     assert outcome == "done", done.stdout
     return int(stopped_ns) / 1000
 

@@ -10,23 +10,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ksmrun.attach.running import HELPER
 
-from .conftest import SOURCES, Group, Programs, Run, start_equal_programs, stop, value, wait_until
+from .attaching import Begin, begin, deed, merges, sources
+from .conftest import Group, Programs, Run, start_equal_programs, stop, value, wait_until
 
-# Every call that a program may wait in.
-CALLS = (
-    *("read", "accept", "epoll_wait", "epoll_wait_timed", "epoll_pwait", "futex", "futex_timed"),
-    *("nanosleep", "clock_nanosleep", "poll", "poll_timed", "ppoll", "select", "pselect"),
-    *("recvmmsg", "recv_timed", "semop", "semtimedop", "msgrcv", "waitid", "pause", "sigsuspend"),
-    *("sigtimedwait", "io_uring_enter", "readv_timed", "write_timed"),
-)
-WAIT_MS = 400
+__all__ = ["begin", "sources"]
+
 PLAIN = ("sh", "-c", 'exec "$@"', "sh")
 DENIES_PRCTL = """
 import ctypes, struct, time
@@ -40,89 +35,15 @@ assert libc.prctl(22, 2, program, 0, 0) == 0
 print("ready", flush=True)
 time.sleep(1000)
 """
+# PR_SET_SYSCALL_USER_DISPATCH, with a selector that lets all calls through.
+CATCHES_CALLS = """
+import ctypes, time
+selector = ctypes.create_string_buffer(1)
+assert ctypes.CDLL(None).prctl(59, 1, 0, 0, selector) == 0
+print("ready", flush=True)
+time.sleep(1000)
+"""
 ALLOWS_PRCTL = DENIES_PRCTL.replace("jeq 157", "jeq 101").replace("1, 157", "1, 101")
-
-
-@pytest.fixture(scope="module")
-def sources(programs: Programs) -> Programs:
-    for name, options in (("blocked", ["-pthread"]), ("steady", ["-O2"])):
-        source, target = str(SOURCES / f"{name}.c"), str(programs.folder / name)
-        command = ["gcc", "-g", "-w", source, "-o", target, *options]
-        subprocess.run(command, check=True)
-    for name in ("steady",):
-        source, target = str(SOURCES / f"{name}.c"), str(programs.folder / f"{name}_static")
-        subprocess.run(["gcc", "-O2", "-w", "-static", source, "-o", target], check=True)
-    return programs
-
-
-@pytest.fixture
-def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a program that says so when it is ready, and ends it."""
-    running = []
-
-    def started(*command: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-        )
-        running.append(process)
-        assert process.stdout is not None
-        process.stdout.readline()
-        return process
-
-    yield started
-    for process in running:
-        process.kill()
-        process.wait()
-
-
-Begin = Callable[..., subprocess.Popen[str]]
-
-
-def merges(pid: int) -> bool:
-    return "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
-
-
-def deed(word: str, *pids: int) -> list[str]:
-    """What ksmrun-attach says of each."""
-    line = [str(HELPER), word, *map(str, pids)]
-    done = subprocess.run(line, capture_output=True, text=True, check=True)
-    return [each.split()[1] for each in done.stdout.splitlines()]
-
-
-def again_and_again(process: subprocess.Popen[str]) -> int:
-    """Until it ends; how often."""
-    times = 0
-    while process.poll() is None:
-        outcomes = deed("off" if times % 2 else "on", process.pid)
-        assert outcomes in (["done"], ["gone"], ["no-stop"]), outcomes
-        times += 1
-    return times
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_waiting_calls_go_on_waiting(sources: Programs, begin: Begin, call: str) -> None:
-    """What comes is the answer, and in time, as if nobody had been there."""
-    alone = subprocess.run(
-        [sources.blocked, call, str(WAIT_MS)], capture_output=True, text=True, check=True
-    )
-    process = begin(sources.blocked, call, str(WAIT_MS))
-    assert again_and_again(process) > 3
-    assert process.stdout is not None
-    expected = [alone.stdout.removeprefix("waits\n")]
-    if call == "futex":
-        # Made again after the word has changed, as after any stop (futex(2)).
-        expected.append("-1 EAGAIN in time\n")
-    assert process.stdout.read() in expected
-    assert process.returncode == 0
-
-
-@pytest.mark.parametrize("kind", ["steady", "steady_static"])
-def test_registers_and_signals(sources: Programs, begin: Begin, kind: str) -> None:
-    """Sums in vector and other registers, under a storm of signals of which none is lost."""
-    process = begin(getattr(sources, kind), "2")
-    assert again_and_again(process) > 5
-    assert process.stdout is not None
-    assert process.stdout.read() == "wrong 0 lost 0 alarms come\n"
 
 
 @pytest.mark.usefixtures("ksm_on")
@@ -194,7 +115,7 @@ def test_traced_stopped_ended_or_the_kernels(run: Run, begin: Begin) -> None:
     done = run("attach", str(process.pid))
     assert done.returncode == 1
     assert "it is stopped (SIGSTOP); continue it: kill -CONT" in done.stdout
-    assert deed("on", process.pid) == ["no-stop"]
+    assert deed("on", process.pid) == ["stopped"]
     process.send_signal(signal.SIGCONT)
     tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", str(process.pid)])
     try:
@@ -226,24 +147,12 @@ def test_filters(run: Run, begin: Begin) -> None:
     assert merges(allowed.pid)
 
 
-def test_a_child_of_vfork(begin: Begin) -> None:
-    """Its memory is its parent's."""
-    code = (
-        "import ctypes, os, time\nlibc = ctypes.CDLL(None)\nprint('ready', flush=True)\n"
-        # clone(CLONE_VM | SIGCHLD) as vfork, but both go on: enough to share memory.
-        "import threading\n"
-        "pid = libc.syscall(56, 0x4111, 0, 0, 0, 0)\n"
-        "if pid == 0: libc.pause()\nlibc.pause()\n"
-    )
-    process = begin(sys.executable, "-c", code)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    wait_until(lambda: bool(children.read_text()))
-    child = int(children.read_text())
-    try:
-        assert deed("on", child) == ["shared"]
-        assert not merges(process.pid)
-    finally:
-        os.kill(child, signal.SIGKILL)
+def test_one_that_catches_its_calls(run: Run, begin: Begin) -> None:
+    process = begin(sys.executable, "-c", CATCHES_CALLS)
+    done = run("attach", str(process.pid))
+    assert done.returncode == 1
+    assert "it catches its own system calls" in re.sub(r"\s+", " ", done.stdout)
+    assert not merges(process.pid)
 
 
 def test_another_user(begin: Begin) -> None:
@@ -259,16 +168,6 @@ def test_another_user(begin: Begin) -> None:
         assert done.stdout.split()[1] == "not-permitted"
     finally:
         helper.unlink()
-
-
-def test_32_bit(sources: Programs, begin: Begin) -> None:
-    source, target = str(SOURCES / "steady.c"), str(sources.folder / "steady_32")
-    options = ["-m32", "-mno-avx", "-idirafter", "/usr/include/x86_64-linux-gnu"]
-    subprocess.run(["gcc-12", "-O1", "-w", source, "-o", target, *options], check=True)
-    process = begin(target, "1")
-    assert deed("on", process.pid) == ["other-bits"]
-    assert process.stdout is not None
-    assert process.stdout.read() == "wrong 0 lost 0 alarms come\n"
 
 
 def test_redis_under_load(tmp_path: Path) -> None:
@@ -312,13 +211,18 @@ def answers(port: int) -> bool:
 
 def test_ksmrun_killed(ksmrun: str, begin: Begin, sources: Programs) -> None:
     """What it began its helper ends, in a session of its own."""
-    process = begin(sources.steady, "3")
+    process = begin(sources.steady, "5")
     for number in range(8):
         word = "detach" if number % 2 else "attach"
         line: Sequence[str] = [ksmrun, word, str(process.pid)]
         attaching = subprocess.Popen(line, stdout=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(0.1 + 0.03 * number)
+        children = Path(f"/proc/{attaching.pid}/task/{attaching.pid}/children")
+        while not (helpers := children.read_text().split()):
+            assert attaching.poll() is None
         os.killpg(attaching.pid, signal.SIGKILL)
         attaching.wait()
+        helper = Path(f"/proc/{helpers[0]}")
+        wait_until(lambda helper=helper: not helper.exists())  # type: ignore[misc]
+        assert merges(process.pid) == (word == "attach")
     assert process.stdout is not None
     assert process.stdout.read() == "wrong 0 lost 0 alarms come\n"

@@ -1,0 +1,58 @@
+"""Programs to be attached to, and the helper that does it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ksmrun.attach.running import HELPER
+
+from .conftest import SOURCES, Programs
+
+
+@pytest.fixture(scope="module")
+def sources(programs: Programs) -> Programs:
+    for name, options in (("blocked", []), ("steady", ["-O2"]), ("sequence", [])):
+        source, target = str(SOURCES / f"{name}.c"), str(programs.folder / name)
+        command = ["gcc", "-g", "-w", "-pthread", source, "-o", target, *options]
+        subprocess.run(command, check=True)
+    for name in ("steady",):
+        source, target = str(SOURCES / f"{name}.c"), str(programs.folder / f"{name}_static")
+        subprocess.run(["gcc", "-O2", "-w", "-static", source, "-o", target], check=True)
+    return programs
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a program that says so when it is ready, and ends it."""
+    running = []
+
+    def started(*command: str) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        running.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    yield started
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+Begin = Callable[..., subprocess.Popen[str]]
+
+
+def merges(pid: int) -> bool:
+    return "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
+
+
+def deed(word: str, *pids: int) -> list[str]:
+    """What ksmrun-attach says of each."""
+    line = [str(HELPER), word, *map(str, pids)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    return [each.split()[1] for each in done.stdout.splitlines()]

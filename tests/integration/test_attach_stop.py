@@ -1,0 +1,107 @@
+"""Programs that are stopped to be attached to do not notice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .attaching import Begin, begin, deed, merges, sources
+from .conftest import SOURCES, Programs, wait_until
+
+__all__ = ["begin", "sources"]
+
+# Every call that a program may wait in.
+CALLS = (
+    *("read", "accept", "epoll_wait", "epoll_wait_timed", "epoll_pwait", "futex", "futex_timed"),
+    *("nanosleep", "clock_nanosleep", "poll", "poll_timed", "ppoll", "select", "pselect"),
+    *("recvmmsg", "recv_timed", "semop", "semtimedop", "msgrcv", "waitid", "pause", "sigsuspend"),
+    *("sigtimedwait", "io_uring_enter", "readv_timed", "write_timed"),
+)
+WAIT_MS = 400
+
+
+def again_and_again(process: subprocess.Popen[str]) -> int:
+    """Until it ends; how often."""
+    times = 0
+    while process.poll() is None:
+        outcomes = deed("off" if times % 2 else "on", process.pid)
+        assert outcomes in (["done"], ["gone"], ["no-stop"]), outcomes
+        times += 1
+    return times
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_waiting_calls_go_on_waiting(sources: Programs, begin: Begin, call: str) -> None:
+    """What comes is the answer, and in time, as if nobody had been there."""
+    alone = subprocess.run(
+        [sources.blocked, call, str(WAIT_MS)], capture_output=True, text=True, check=True
+    )
+    process = begin(sources.blocked, call, str(WAIT_MS))
+    assert again_and_again(process) > 3
+    assert process.stdout is not None
+    expected = [alone.stdout.removeprefix("waits\n")]
+    if call == "futex":
+        # Made again after the word has changed, as after any stop (futex(2)).
+        expected.append("-1 EAGAIN in time\n")
+    assert process.stdout.read() in expected
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["steady", "steady_static"])
+def test_registers_and_signals(sources: Programs, begin: Begin, kind: str) -> None:
+    """Sums in vector and other registers, under a storm of signals of which none is lost."""
+    process = begin(getattr(sources, kind), "2")
+    assert again_and_again(process) > 5
+    assert process.stdout is not None
+    assert process.stdout.read() == "wrong 0 lost 0 alarms come\n"
+
+
+def test_a_restartable_sequence(sources: Programs, begin: Begin) -> None:
+    """It goes on being aborted: the kernel forgets the one that a call is made in."""
+    process = begin(sources.sequence)
+
+    def aborts() -> int:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("?\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+    for number in range(100):
+        assert deed("off" if number % 2 else "on", process.pid) == ["done"]
+    before = aborts()
+    wait_until(lambda: aborts() > before)
+
+
+def test_a_child_of_vfork(begin: Begin) -> None:
+    """Its memory is its parent's."""
+    code = (
+        "import ctypes, os, time\nlibc = ctypes.CDLL(None)\nprint('ready', flush=True)\n"
+        # clone(CLONE_VM | SIGCHLD) as vfork, but both go on: enough to share memory.
+        "import threading\n"
+        "pid = libc.syscall(56, 0x4111, 0, 0, 0, 0)\n"
+        "if pid == 0: libc.pause()\nlibc.pause()\n"
+    )
+    process = begin(sys.executable, "-c", code)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(lambda: bool(children.read_text()))
+    child = int(children.read_text())
+    try:
+        assert deed("on", child) == ["shared"]
+        assert not merges(process.pid)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_32_bit(sources: Programs, begin: Begin) -> None:
+    source, target = str(SOURCES / "steady.c"), str(sources.folder / "steady_32")
+    options = ["-m32", "-mno-avx", "-idirafter", "/usr/include/x86_64-linux-gnu"]
+    subprocess.run(["gcc-12", "-O1", "-w", source, "-o", target, *options], check=True)
+    process = begin(target, "1")
+    assert deed("on", process.pid) == ["other-bits"]
+    assert process.stdout is not None
+    assert process.stdout.read() == "wrong 0 lost 0 alarms come\n"
