@@ -163,6 +163,6 @@ def _print(plan: TunePlan, memory: Memory, cost: ScanCost) -> None:
         f"{plan.pass_seconds:.0f} s, {plan.cpu_share:.1%} of a core; "
         f"{cost.seconds_per_page * 1e6:.1f} µs a page, {cost.source}"
     )
-    print("more while new memory merges, where a page takes two to four times as long")
+    print("more while new memory merges, where a page takes several times as long")
     for what, todo in plan.advice:
         print(f"note: {what}; to do: {todo}")

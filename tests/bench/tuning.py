@@ -261,7 +261,8 @@ def rate(points: Sequence[Point], name: str) -> float:
 def table(results: Sequence[Result]) -> Iterator[str]:
     ideal = max(each.points["merging"][-1].merged_bytes for each in results)
     yield f"achievable: {ideal / MIB:.0f} MiB of {results[0].processes} processes"
-    head = ("way", "50 %, s", "90 %, s", "CPU to 90 %, s", "CPU at rest", "kept", "neighbour/s")
+    head = [*("way", "50 %, s", "90 %, s", "CPU to 90 %, s", "CPU at rest", "kept", "neighbour/s")]
+    head += ["a page to 90 %, µs", "at rest, µs"]
     yield "| " + " | ".join(head) + " |"
     yield "|---" * len(head) + "|"
     for result in results:
@@ -275,8 +276,15 @@ def table(results: Sequence[Result]) -> Iterator[str]:
             f"| {most.seconds if most else float('nan'):.0f} "
             f"| {most.ksmd_cpu_seconds if most else float('nan'):.1f} "
             f"| {rate(result.points['rest'], 'ksmd_cpu_seconds'):.2%} | {kept:.0%} "
-            f"| {rate(upto, 'neighbour'):.0f} of {rate(result.points['rest'], 'neighbour'):.0f} |"
+            f"| {rate(upto, 'neighbour'):.0f} of {rate(result.points['rest'], 'neighbour'):.0f} "
+            f"| {page_us(upto):.1f} | {page_us(result.points['rest']):.1f} |"
         )
+
+
+def page_us(points: Sequence[Point]) -> float:
+    """What a scanned page cost ksmd."""
+    pages = rate(points, "scanned_pages")
+    return rate(points, "ksmd_cpu_seconds") / pages * 1e6 if pages else float("nan")
 
 
 def equal_data(file: Path, size_mib: int) -> None:
