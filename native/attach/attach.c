@@ -25,8 +25,8 @@
 #define MADV_MERGEABLE 12
 #define MADV_UNMERGEABLE 13
 #endif
-/* include/uapi/linux/ptrace.h, Linux 6.4 */
-#define GET_SYSCALL_USER_DISPATCH_CONFIG 0x4210
+/* include/uapi/linux/ptrace.h, Linux 6.4; 0x4210 sets it. */
+#define GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
 struct dispatch_configuration {
     uint64_t mode, selector, offset, length;
 };

@@ -94,7 +94,8 @@ def monitor(ksmrun: str, tmp_path: Path) -> Iterator[Begin]:
     yield begin
     for each in running:
         each.process.send_signal(signal.SIGTERM)
-        assert each.process.wait(timeout=10) == 0, each.log.read_text()
+        # Unless the test killed it.
+        assert each.process.wait(timeout=10) in (0, -signal.SIGKILL), each.log.read_text()
 
 
 @pytest.fixture
@@ -111,8 +112,8 @@ def start(launcher: str) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     yield begin
     for each in running:
-        each.kill()
-        each.communicate()
+        with each:
+            each.kill()
 
 
 def port() -> int:

@@ -138,8 +138,9 @@ def test_two_monitors(monitor: Begin, ksmrun: str, tmp_path: Path) -> None:
     assert scrape_file(tmp_path) != ""
     begun.process.kill()
     begun.process.wait()
+    left = scrape_file(tmp_path)
     after = monitor(f"--textfile={tmp_path}")
-    wait_until(lambda: "ksmrun_alerts" in scrape_file(tmp_path), SECONDS)
+    wait_until(lambda: scrape_file(tmp_path) != left, SECONDS)
     assert after.process.poll() is None
 
 
