@@ -219,22 +219,22 @@ def answers(port: int) -> bool:
 
 def test_ksmrun_killed(ksmrun: str, begin: Begin, sources: Programs) -> None:
     """What it began its helper ends, in a session of its own."""
-    process = begin(sources.steady, "6")
+    process = begin(sources.steady, "8")
     kills = 0
-    while kills < 5:
+    while kills < 4:
         word = "detach" if merges(process.pid) else "attach"
         line: Sequence[str] = [ksmrun, word, str(process.pid)]
         attaching = subprocess.Popen(line, stdout=subprocess.DEVNULL, start_new_session=True)
         children = Path(f"/proc/{attaching.pid}/task/{attaching.pid}/children")
         # It lives for a few ms, and may have come and gone unseen.
         while not (helpers := children.read_text().split()) and attaching.poll() is None:
-            pass
+            time.sleep(1e-4)
         for pid in helpers:
             helper = Path(f"/proc/{pid}")
             # From its exec on: before that it is of the group that is killed.
             with suppress(OSError):
                 while (helper / "comm").read_text() != "ksmrun-attach\n":
-                    pass
+                    time.sleep(1e-4)
                 os.killpg(attaching.pid, signal.SIGKILL)
                 kills += 1
             wait_until(lambda helper=helper: not helper.exists())  # type: ignore[misc]
