@@ -188,6 +188,16 @@ static bool has_memory(pid_t pid) {
     return procfile_read(path, line, sizeof line) != 0;
 }
 
+/* A thread that another one's exit_group() or exec ended under our hands. */
+static bool ends(pid_t tid, int within_ms) {
+    enum { PAUSE_NS = 1000 * 1000 };
+    for (int i = 0; i < within_ms && !has_ended(tid) && has_memory(tid); i++) {
+        struct timespec pause = {0, PAUSE_NS};
+        nanosleep(&pause, NULL);
+    }
+    return has_ended(tid) || !has_memory(tid);
+}
+
 static struct call call_of(const struct work *work, unsigned index) {
     if (work->count == 0)
         return (struct call){SYS_prctl, {PR_SET_MEMORY_MERGE, work->on, 0, 0, 0, 0}};
@@ -271,6 +281,10 @@ struct report attach(pid_t pid, const struct work *work) {
                          : has_ended(pid)       ? ATTACH_GONE
                          : state_of(pid) == 'T' ? ATTACH_STOPPED
                                                 : ATTACH_NO_STOP;
+        /* Nobody may trace a thread that exits (kernel/ptrace.c: ptrace_attach()). */
+        if ((report.outcome == ATTACH_LOST && ends(tid, 100)) ||
+            (report.outcome == ATTACH_NOT_PERMITTED && ends(tid, 10)))
+            report.outcome = ATTACH_GONE;
     } while (report.outcome == ATTACH_DONE && next < work->count);
     if (report.outcome == ATTACH_DONE && !is_done)
         report.outcome = ATTACH_REFUSED;

@@ -77,6 +77,15 @@ def test_a_restartable_sequence(sources: Programs, begin: Begin) -> None:
     wait_until(lambda: aborts() > before)
 
 
+def test_ended_by_another_thread_meanwhile(sources: Programs, begin: Begin) -> None:
+    """That is no harm done."""
+    for _ in range(100):
+        process = begin(sources.ends, "20")
+        while process.poll() is None:
+            assert deed("on", process.pid) in (["done"], ["gone"])
+            assert deed("off", process.pid) in (["done"], ["gone"])
+
+
 def test_a_child_of_vfork(begin: Begin) -> None:
     """Its memory is its parent's."""
     code = (
