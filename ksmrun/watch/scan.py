@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import resource
 import time
@@ -27,6 +26,8 @@ from ksmrun.watch.schedule import counted, next_count_seconds
 LOOK_AGAIN_SECONDS = 60.0
 # Of one core, for the costly looks.
 MAPS_SHARE_MAX, PSS_SHARE_MAX = 0.002, 0.004
+# Descriptors for all else than the processes.
+DESCRIPTORS_KEPT = 32
 # What was not spent is kept for so long.
 SAVED_SECONDS_MAX = 60.0
 
@@ -59,6 +60,7 @@ class Scanner:
         # One descriptor a process that merges.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        self._known_max = max(most - DESCRIPTORS_KEPT, 1)
 
     def sample(self) -> WatchState:
         """Everything as it is now."""
@@ -117,14 +119,17 @@ class Scanner:
                 continue
             try:
                 found = self._open(pid, host)
-            except OSError as error:
-                # Not to be seen, or more processes than this one may have descriptors.
-                if error.errno not in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE):
-                    continue
+            except PermissionError:
                 self._unreadable.add(pid)
                 found = None
+            except OSError:
+                continue
             else:
                 self._unreadable.discard(pid)
+            if found is not None and len(self._known) >= self._known_max:
+                os.close(found.descriptor)
+                self._unreadable.add(pid)
+                found = None
             if found is None:
                 self._others[pid] = host.seconds + LOOK_AGAIN_SECONDS
             else:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -296,6 +297,18 @@ def test_ended_from_outside(running: tuple[psutil.Process, str], number: signal.
     keeper, mark = running
     # A terminal sends its signals to the whole group.
     os.killpg(keeper.pid, number)
+    assert keeper.wait(60) is not None
+    assert not marked(mark)
+    assert value("run") == "0"
+
+
+def test_ctrl_c_again_and_again(running: tuple[psutil.Process, str]) -> None:
+    """An impatient user ends nothing halfway."""
+    keeper, mark = running
+    with suppress(ProcessLookupError):
+        for _ in range(8):
+            os.killpg(keeper.pid, signal.SIGINT)
+            time.sleep(0.15)
     assert keeper.wait(60) is not None
     assert not marked(mark)
     assert value("run") == "0"

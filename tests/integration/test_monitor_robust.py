@@ -166,6 +166,20 @@ def test_thousands_of_short_processes(
     assert len(list(Path(f"/proc/{begun.process.pid}/fd").iterdir())) < 32
 
 
+def test_more_processes_than_descriptors(ksmrun: str, start: Start, tmp_path: Path) -> None:
+    """Those that fit are watched, the others are counted."""
+    for _ in range(6):
+        start(ENDS)
+    line = ["prlimit", "--nofile=35", ksmrun, "monitor", "--interval=0.3"]
+    process = subprocess.Popen([*line, f"--textfile={tmp_path}"], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: "ksmrun_unreadable_processes 3.0\n" in scrape_file(tmp_path), SECONDS)
+        assert 'command="python' in scrape_file(tmp_path)
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
 def test_a_clock_that_jumps(monitor: Begin, start: Start, tmp_path: Path) -> None:
     """Only the wall clock does; the watch goes by the monotonic one."""
     start(ENDS)

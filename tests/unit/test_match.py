@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -40,3 +44,15 @@ def test_one_that_never_ends() -> None:
 def test_one_that_cannot_be_compiled(pattern: str, said: str) -> None:
     with pytest.raises(KsmrunError, match=said):
         compiled("--match", pattern)
+
+
+def test_matching_leaves_out_those_who_ask() -> None:
+    """Not itself, nor the shell or sudo that has the pattern in its line."""
+    mark = f"sleep-{os.getpid()}"
+    code = f"from ksmrun.facts.select import matching; print(*matching({mark!r}))"
+    line = f"{sys.executable} -c {shlex.quote(code)}; true {mark}"
+    with subprocess.Popen(["sh", "-c", "read end; : $0", mark], stdin=subprocess.PIPE) as meant:
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [str(meant.pid)]
+        assert meant.stdin is not None
+        meant.stdin.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.commands.output import mib, print_table
+from ksmrun.commands.output import mib, parse_share, print_table
+from ksmrun.model import KsmrunError
 
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12)
 
@@ -30,3 +32,21 @@ def test_no_minus_before_zero() -> None:
     assert mib(-12288) == mib(0) == "0.0"
     assert mib(-(1 << 20)) == "-1.0"
     assert mib(None) == "-"
+
+
+@given(st.floats(0, 100))
+def test_shares(percent: float) -> None:
+    assert parse_share("--x", f"{percent}%") == pytest.approx(percent / 100)
+    assert parse_share("--x", str(percent / 100)) == pytest.approx(percent / 100)
+
+
+@pytest.mark.parametrize("text", ["", "%", "-1%", "101%", "1.01", "nan", "inf", "five", "5%%"])
+def test_what_is_no_share(text: str) -> None:
+    with pytest.raises(KsmrunError, match="--x is a share from 0% to 100%"):
+        parse_share("--x", text)
+
+
+def test_all_may_be_too_much() -> None:
+    assert parse_share("--x", "100%") == 1
+    with pytest.raises(KsmrunError, match="from 0% to below 100%"):
+        parse_share("--x", "100%", below_all=True)

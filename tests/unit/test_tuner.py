@@ -204,3 +204,14 @@ def test_what_never_settles() -> None:
         if state.mode is Mode.REST:
             break
     assert "passes did not settle it" in said
+
+
+def test_a_small_program_that_starts_is_worth_a_boost() -> None:
+    """Or its pages would wait for a pass of the resting rate."""
+    ksmd = Ksmd(1e-6)
+    ksmd.grow(4 * GIB)
+    state, _ = run(ksmd, State(START), 120)
+    assert state.mode is Mode.REST
+    ksmd.grow(1 << 20)
+    _, said = run(ksmd, state, 5)
+    assert said[0].startswith("boost: 1 new to merge, 1 MiB more")
