@@ -80,7 +80,8 @@ def run(
         typer.Option(
             envvar="KSMRUN_MECHANISM",
             help="How memory comes to merge: by what this kernel needs, by the flag set before the "
-            "exec, by the flag set from inside by a preloaded shim, or marked by the shim.",
+            "exec, by the flag set from inside by a preloaded shim, marked by the shim, or by the "
+            "flag that a helper has the program set right after its exec.",
         ),
     ] = Mechanism.AUTO,
     mark_min: Annotated[

@@ -44,13 +44,15 @@ class Mechanism(StrEnum):
     PRCTL: the flag, set before the exec, which keeps it. PRELOAD: the flag with the help of a shim,
     which sets it from inside where the exec loses it, and joins VMAs where it keeps them apart.
     MARK: no flag, but memory marked by the shim with madvise, where there is no flag. The shim
-    needs a dynamically linked program.
+    needs a dynamically linked program. INJECT: the flag, which a helper has the program set right
+    after its exec: for static programs where the exec loses it.
     """
 
     AUTO = "auto"
     PRCTL = "prctl"
     PRELOAD = "preload"
     MARK = "mark"
+    INJECT = "inject"
 
 
 class GuardMode(StrEnum):

@@ -65,6 +65,11 @@ def plan_launch(
             guarded = (f"{judgement.message}; to do: {judgement.todo}",)
     choice = choose(request, probe, target, shim)
     # Whether the prctl works for this very process, the launcher finds out by making it.
+    if request.require and choice.mechanism is Mechanism.INJECT:
+        return Refusal(
+            "--mechanism inject makes a program merge that runs already, so --require cannot hold",
+            "leave one of them out",
+        )
     if request.require and choice.obstacle == LOST_AT_EXEC:
         return Refusal(f"memory will not merge: {choice.obstacle[0]}", choice.obstacle[1])
     merging = choice.mechanism is not None
@@ -102,6 +107,8 @@ def _options(
         # An inherited flag would do what marking is to avoid.
         merge = MergeMode.OFF
     options = [b"--merge=" + merge.value.encode()]
+    if mechanism is Mechanism.INJECT:
+        options.append(b"--inject")
     merges_by_shim = mechanism in (Mechanism.PRELOAD, Mechanism.MARK)
     if shim is not None and (merges_by_shim or _shares_seeds(request)):
         options.append(b"--preload=" + shim)

@@ -10,6 +10,7 @@ LOST_AT_EXEC = (
     "this kernel loses the merge flag at exec, as 6.4 to 6.6 do",
     "boot a kernel of 6.12 or later",
 )
+INJECTS = "a helper has the program set the merge flag right after its exec"
 
 
 # Nothing that the prctl met stands in the way of madvise then. An emulator passes neither on, and
@@ -58,15 +59,30 @@ def choose(
         obstacle = obstacle_to_merging(probe)
     if obstacle is not None:
         return Choice(Mechanism.PRCTL, f"prctl is tried, though {obstacle[0]}", obstacle)
+    if wanted is Mechanism.INJECT:
+        return Choice(wanted, reason)
     if wanted is not Mechanism.PRCTL:
         unreachable = not_preloadable(target, shim)
         if unreachable is None:
             return Choice(wanted, reason)
+        if _helps_to_inject(request, probe, target):
+            return Choice(Mechanism.INJECT, f"{INJECTS}, as the shim cannot be used: {unreachable}")
         reason = f"prctl before exec; the shim cannot be used: {unreachable}"
     if probe is not None:
         lost = LOST_AT_EXEC if probe.kept_over_exec is False else None
         obstacle = obstacle_to_merging(probe) or lost
     return Choice(Mechanism.PRCTL, reason, obstacle)
+
+
+def _helps_to_inject(request: Request, probe: Probe | None, target: TargetFacts) -> bool:
+    """Where the exec ends what was set before it. Not if merging is required, as the program runs
+    already then, nor where the program gains privileges, and is not traced.
+    """
+    gains = target.setuid or target.setgid or target.capabilities
+    is_auto = request.mechanism is Mechanism.AUTO
+    if probe is None or gains or request.require or not is_auto:
+        return False
+    return probe.kept_over_exec is False or is_never_scanned(probe)
 
 
 def is_never_scanned(probe: Probe) -> bool:
@@ -78,7 +94,7 @@ def adds_vmas(probe: Probe | None, choice: Choice) -> bool:
     """Whether the program will have more VMAs than without merging: the flag keeps them apart, and
     no shim joins them.
     """
-    by_launcher = choice.mechanism is Mechanism.PRCTL
+    by_launcher = choice.mechanism in (Mechanism.PRCTL, Mechanism.INJECT)
     return by_launcher and probe is not None and probe.vmas_merge is False
 
 
@@ -87,7 +103,11 @@ def _wanted(asked: Mechanism, probe: Probe | None) -> tuple[Mechanism, str]:
     inside = "the shim sets the merge flag from inside the program"
     marks = "the shim marks memory with madvise"
     if asked is not Mechanism.AUTO:
-        reasons = {Mechanism.PRELOAD: inside, Mechanism.MARK: f"{marks}, as asked"}
+        reasons = {
+            Mechanism.PRELOAD: inside,
+            Mechanism.MARK: f"{marks}, as asked",
+            Mechanism.INJECT: f"{INJECTS}, as asked",
+        }
         return asked, reasons.get(asked, "prctl before exec, as asked")
     if probe is None:
         return Mechanism.PRCTL, "prctl before exec: the kernel could not be asked"

@@ -69,6 +69,13 @@ static bool apply_merge(const struct options *options) {
         return true;
     bool on = options->merge == MERGE_ON;
     int error;
+    if (options->inject) {
+        /* Set already, it would be no news to a kernel that has lost sight of it over the exec
+         * (6.7 to 6.9). */
+        merge_set(false, &error);
+        warn_if_ksmd_is_off(options);
+        return true;
+    }
     enum merge_obstacle obstacle = merge_set(on, &error);
     if (obstacle == OBSTACLE_NONE) {
         if (!on)
@@ -189,15 +196,23 @@ static bool extend_environment(const struct options *options, const struct addit
 }
 
 /* Where the flag could not be set, the reason has been said already. */
-static int verify(const struct options *options, const char *command) {
+static int start_observer(const struct options *options, const char *command) {
     /* A preloaded shim sets the flag after the exec, where this process cannot see it yet. */
     bool by_shim = options->preload != NULL && !keeps_flag(options);
-    if (merge_get() == 1 || by_shim) {
-        enum expected expected = !by_shim         ? EXPECTED_FLAG
-                                 : marks(options) ? EXPECTED_MARKS
-                                                  : EXPECTED_FLAG_LATE;
-        return verify_start(command, expected, options->quiet);
+    if (options->inject || (options->verify && (merge_get() == 1 || by_shim))) {
+        const struct observation observation = {
+            .command = command,
+            .injects = options->inject,
+            .verifies = options->verify,
+            .expected = !by_shim         ? EXPECTED_FLAG
+                        : marks(options) ? EXPECTED_MARKS
+                                         : EXPECTED_FLAG_LATE,
+            .quiet = options->quiet,
+        };
+        return verify_start(&observation);
     }
+    if (!options->verify)
+        return -1;
     if (options->merge != MERGE_ON && !options->quiet)
         message("nothing to verify: the merge flag is not set; start it with --merge=on");
     return -1;
@@ -238,7 +253,7 @@ static int run(const struct options *options) {
     const char *command = options->command[0];
     if (options->argv0 != NULL)
         options->command[0] = (char *)options->argv0;
-    int observer = options->verify ? verify(options, command) : -1;
+    int observer = start_observer(options, command);
     if (!apply_layout(options, command, &additions) ||
         !extend_environment(options, &additions, &envp)) {
         verify_cancel(observer);

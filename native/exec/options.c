@@ -15,6 +15,9 @@ const char options_help[] =
     "\n"
     "  --merge=on|off|keep  set the merge flag (default), clear an inherited one, leave it alone\n"
     "  --thp=keep|off       off: no transparent huge pages for COMMAND and its children\n"
+    "  --inject             set the flag after the exec, by a helper that stops COMMAND for a "
+    "moment\n"
+    "                       (ptrace): for static programs where the exec loses it\n"
     "  --preload=FILE       put FILE last in LD_PRELOAD\n"
     "  --shim=WORD[,WORD]   what the preloaded shim does: mark (mark memory, do not set the "
     "flag),\n"
@@ -45,6 +48,7 @@ const char options_help[] =
 enum option_id {
     OPTION_MERGE = 256,
     OPTION_THP,
+    OPTION_INJECT,
     OPTION_PRELOAD,
     OPTION_SHIM,
     OPTION_LAYOUT,
@@ -66,6 +70,7 @@ enum option_id {
 static const struct option long_options[] = {
     {"merge", required_argument, NULL, OPTION_MERGE},
     {"thp", required_argument, NULL, OPTION_THP},
+    {"inject", no_argument, NULL, OPTION_INJECT},
     {"preload", required_argument, NULL, OPTION_PRELOAD},
     {"shim", required_argument, NULL, OPTION_SHIM},
     {"layout", required_argument, NULL, OPTION_LAYOUT},
@@ -170,6 +175,9 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
                 return false;
             }
             break;
+        case OPTION_INJECT:
+            options->inject = true;
+            break;
         case OPTION_PRELOAD:
             if (!can_be_preloaded(optarg)) {
                 snprintf(error, error_size,
@@ -258,6 +266,12 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
     }
     if (options->shim != NULL && options->preload == NULL) {
         snprintf(error, error_size, "--shim needs --preload=FILE, the shim it is for");
+        return false;
+    }
+    if (options->inject && (options->merge != MERGE_ON || options->require)) {
+        snprintf(error, error_size,
+                 "--inject sets the flag of a program that runs already: neither without merging "
+                 "nor with --require");
         return false;
     }
     if (options->layout_shared && options->layout_key == NULL) {

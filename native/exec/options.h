@@ -11,6 +11,7 @@ enum merge_mode { MERGE_ON, MERGE_OFF, MERGE_KEEP };
 struct options {
     enum action action;
     enum merge_mode merge;
+    bool inject; /* the flag is set after the exec */
     bool thp_off;
     const char *preload; /* NULL: none */
     const char *shim;    /* NULL: it only sets the merge flag */

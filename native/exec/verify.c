@@ -11,9 +11,14 @@
 
 #include "child.h"
 #include "descriptors.h"
+#include "inject_flag.h"
 #include "merge.h"
 #include "message.h"
 #include "procfile.h"
+
+#ifndef PR_SET_PTRACER
+#define PR_SET_PTRACER 0x59616d61
+#endif
 
 enum flag { FLAG_SET, FLAG_LOST, FLAG_UNREADABLE, FLAG_GONE };
 
@@ -145,8 +150,8 @@ static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
     }
 }
 
-_Noreturn static void observe(int process, int exec_pipe, pid_t pid, const char *command,
-                              enum expected expected, bool quiet) {
+_Noreturn static void observe(int process, int exec_pipe, pid_t pid,
+                              const struct observation *observation) {
     setsid();
     descriptors_close_all_but(process, exec_pipe);
     char byte;
@@ -158,12 +163,26 @@ _Noreturn static void observe(int process, int exec_pipe, pid_t pid, const char 
      * already in place (fs/exec.c: exec_mmap comes before do_close_on_exec). */
     if (length != 0)
         _exit(0);
+    if (observation->injects &&
+        !inject_flag(process, pid, observation->command, observation->quiet))
+        _exit(0);
+    if (!observation->verifies)
+        _exit(0);
+    enum expected expected = observation->expected;
     enum flag flag = await(process, expected);
     if (expected == EXPECTED_MARKS && (flag == FLAG_SET || flag == FLAG_LOST))
-        report_marks(flag, pid, command, quiet);
+        report_marks(flag, pid, observation->command, observation->quiet);
     else
-        report(flag, pid, command, quiet);
+        report(flag, pid, observation->command, observation->quiet);
     _exit(0);
+}
+
+/* Yama lets only whom the program names (and who comes from there) trace it; it stays so over an
+ * exec (security/yama/yama_lsm.c). */
+static void allow_tracing(int told) {
+    pid_t observer;
+    if (read(told, &observer, sizeof observer) == sizeof observer)
+        prctl(PR_SET_PTRACER, (unsigned long)observer, 0L, 0L, 0L);
 }
 
 /* An orphan of ours would become the program's own child here. */
@@ -173,53 +192,63 @@ static bool would_adopt(void) {
            (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
 }
 
-int verify_start(const char *command, enum expected expected, bool quiet) {
+int verify_start(const struct observation *observation) {
+    const char *verb = observation->injects ? "inject" : "verify";
     if (would_adopt()) {
-        if (!quiet)
-            message(
-                "cannot verify from here: as PID 1 or a subreaper this process would become the "
-                "parent of its observer; look with `sudo ksmrun ps` on the host");
+        if (!observation->quiet)
+            message("cannot %s from here: as PID 1 or a subreaper this process would become the "
+                    "parent of its observer; look with `sudo ksmrun ps` on the host",
+                    verb);
         return -1;
     }
     if (child_would_be_init()) {
-        message("cannot verify from here: an observer would be the first process of the new PID "
-                "namespace and end it; use `unshare --fork`, or look with `sudo ksmrun ps`");
+        message("cannot %s from here: an observer would be the first process of the new PID "
+                "namespace and end it; use `unshare --fork`, or look with `sudo ksmrun ps`",
+                verb);
         return -1;
     }
-    int ends[2];
+    int ends[2], told[2];
     /* Held by descriptor, so a reused PID cannot be mistaken for ours. */
     int process = descriptor_above_stdio(open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (process < 0) {
-        message("cannot verify: /proc/self: %s; %s", strerror(-process),
+        message("cannot %s: /proc/self: %s; %s", verb, strerror(-process),
                 process == -EMFILE ? "raise the limit of open files (ulimit -n)"
                                    : "mount /proc here, or look from the host");
         return -1;
     }
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        message("cannot verify: pipe: %s; raise the limit of open files", strerror(errno));
+        message("cannot %s: pipe: %s; raise the limit of open files", verb, strerror(errno));
         close(process);
         return -1;
     }
     int reader = descriptor_above_stdio(ends[0]);
     int writer = descriptor_above_stdio(ends[1]);
+    bool tells = observation->injects && pipe2(told, O_CLOEXEC) == 0;
     pid_t pid = getpid();
     pid_t middle = reader < 0 || writer < 0 ? -1 : child_fork();
     if (middle == 0) {
         close(writer);
         pid_t observer = child_fork();
         if (observer == 0)
-            observe(process, reader, pid, command, expected, quiet);
-        _exit(observer < 0 ? 1 : 0);
+            observe(process, reader, pid, observation);
+        bool is_told = !tells || write(told[1], &observer, sizeof observer) == sizeof observer;
+        _exit(observer < 0 || !is_told ? 1 : 0);
     }
     bool is_started = middle > 0 && child_wait(middle) == 0;
+    if (tells) {
+        close(told[1]);
+        if (is_started)
+            allow_tracing(told[0]);
+        close(told[0]);
+    }
     close(process);
     /* The reader stays open here until the exec closes it: a write after the observer was killed
      * then raises no SIGPIPE. */
     if (is_started)
         return writer;
-    message(
-        "cannot verify: no observer could be started; raise the limit of processes (ulimit -u) or "
-        "of open files (ulimit -n)");
+    message("cannot %s: no observer could be started; raise the limit of processes (ulimit -u) or "
+            "of open files (ulimit -n)",
+            verb);
     if (reader >= 0)
         close(reader);
     if (writer >= 0)

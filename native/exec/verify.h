@@ -1,4 +1,5 @@
-/* --verify: proof, from outside the program, that it merges. */
+/* What is done from outside the program once its exec is over: --inject, that it merges; --verify,
+ * proof that it does. */
 #ifndef KSMRUN_VERIFY_H
 #define KSMRUN_VERIFY_H
 
@@ -8,10 +9,18 @@
  * or marked memory when its sweeper has made its first round. */
 enum expected { EXPECTED_FLAG, EXPECTED_FLAG_LATE, EXPECTED_MARKS };
 
+struct observation {
+    const char *command;
+    bool injects, verifies;
+    enum expected expected;
+    bool quiet;
+};
+
 /* Starts the observer: a process that is not the program's child, holds none of its descriptors but
- * stderr, waits for the exec, prints one line and ends. Returns the descriptor that tells it of a
- * failed exec (close-on-exec), or -1 where no observer runs; why has then been said. */
-int verify_start(const char *command, enum expected expected, bool quiet);
+ * stderr, waits for the exec, does what is asked, prints one line and ends. Returns the descriptor
+ * that tells it of a failed exec (close-on-exec), or -1 where no observer runs; why has then been
+ * said. */
+int verify_start(const struct observation *observation);
 
 /* Tells the observer that no exec will come. */
 void verify_cancel(int observer);

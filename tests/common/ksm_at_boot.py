@@ -18,13 +18,17 @@ AT_BOOT = {
     "smart_scan": "1",
     "use_zero_pages": "0",
 }
-# advisor_mode goes first: it resets pages_to_scan.
+# advisor_mode goes first: it resets pages_to_scan. In the background, so that tests which wait for
+# any child of theirs do not wait for this one.
 RESTORE = """
-read -r end
-for setting in "$@"; do
-    [ "$(cat "${setting%%=*}")" = "${setting#*=}" ] ||
-        echo "${setting#*=}" >"${setting%%=*}"
-done 2>/dev/null
+exec 3<&0
+{
+    read -r end
+    for setting in "$@"; do
+        [ "$(cat "${setting%%=*}")" = "${setting#*=}" ] ||
+            echo "${setting#*=}" >"${setting%%=*}"
+    done
+} <&3 3<&- 2>/dev/null &
 """
 
 
@@ -44,15 +48,18 @@ def ksm_at_boot() -> Iterator[None]:
     guardian = subprocess.Popen(
         ["sh", "-c", RESTORE, "guardian", *settings],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         cwd=KSM if found else None,
         start_new_session=True,
     )
+    guardian.wait()
     try:
         for name, value in AT_BOOT.items():
             if found.get(name, value) != value:
                 (KSM / name).write_text(value)
         yield
     finally:
-        assert guardian.stdin is not None
+        assert guardian.stdin is not None and guardian.stdout is not None
         guardian.stdin.close()
-        guardian.wait()
+        # It ends with the last process that has it open.
+        guardian.stdout.read()

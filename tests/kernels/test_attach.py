@@ -31,6 +31,9 @@ echo "marked=$(grep -c ' mg' /proc/$!/smaps)"
 /libexec/ksmrun-attach unmark $! >/dev/null
 echo "off=$(/libexec/ksmrun-attach off $!)"
 echo "unmarked=$(grep -c ' mg' /proc/$!/smaps)"
+/libexec/ksmrun-exec --quiet --inject -- sleep 1000 &
+sleep 1
+echo "injected=$(grep -c ' mg' /proc/$!/smaps)"
 for call in {calls}; do
     /bin/blocked $call 2000 >/said &
     i=0
@@ -76,6 +79,8 @@ def test_attach(initrd: Path, version: str) -> None:
     assert values["mark"].split()[1] == "done"
     assert int(values["marked"]) > 0
     assert int(values["unmarked"]) == 0
+    # The kernel's that lose the flag at exec too.
+    assert (int(values["injected"]) > 0) == has_flag
     expected = {"nanosleep": "0", "epoll_wait": "1", "futex": "0", "read": "1", "semop": "0"}
     for call in CALLS:
         answer = "-1 EINTR" if call == "sigsuspend" else f"{expected[call]} -"

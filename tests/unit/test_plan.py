@@ -115,10 +115,11 @@ STATIC = replace(TARGET, dynamic=False)
         (NO_KSM, DYNAMIC, Mechanism.PRCTL, False),
         (LOSES, DYNAMIC, Mechanism.PRELOAD, True),
         (LOSES, TARGET, Mechanism.PRELOAD, True),
-        (LOSES, STATIC, Mechanism.PRCTL, False),
+        (LOSES, STATIC, Mechanism.INJECT, True),
         (LOSES, replace(DYNAMIC, setuid=True), Mechanism.PRCTL, False),
         (NEVER_SCANS, DYNAMIC, Mechanism.PRELOAD, True),
-        (NEVER_SCANS, STATIC, Mechanism.PRCTL, True),
+        (NEVER_SCANS, STATIC, Mechanism.INJECT, True),
+        (NEVER_SCANS, replace(STATIC, capabilities=True), Mechanism.PRCTL, True),
         (replace(NEVER_SCANS, scanned_after_exec="yes"), DYNAMIC, Mechanism.PRCTL, True),
     ],
 )
@@ -143,6 +144,21 @@ def test_a_mechanism_that_is_asked_for() -> None:
     assert choose(mark, OLD, STATIC, SHIM).obstacle is not None
     off = replace(preload, merge=MergeMode.OFF)
     assert choose(off, GOOD, DYNAMIC, SHIM).mechanism is None
+
+
+def test_injection() -> None:
+    """It comes after the exec, so it can be no condition for it."""
+    planned = plan_launch(REQUEST, b"/x/ksmrun-exec", LOSES, STATIC, None, SHIM)
+    assert isinstance(planned, Plan)
+    assert planned.argv[1:3] == (b"--merge=on", b"--inject")
+    asked = replace(REQUEST, mechanism=Mechanism.INJECT)
+    assert choose(asked, GOOD, STATIC, SHIM).mechanism is Mechanism.INJECT
+    assert choose(asked, OLD, STATIC, SHIM).obstacle is not None
+    required = replace(REQUEST, require=True)
+    assert choose(required, LOSES, STATIC, SHIM).mechanism is Mechanism.PRCTL
+    for each in (required, replace(asked, require=True)):
+        refused = plan_launch(each, b"/x/ksmrun-exec", LOSES, STATIC, None, SHIM)
+        assert isinstance(refused, Refusal)
 
 
 def test_the_command_line_with_the_shim() -> None:
@@ -181,8 +197,9 @@ def test_warnings_name_kernel_and_remedy() -> None:
     assert plan().warnings == ()
     for probe in (OLD, LOSES):
         assert plan(probe=probe).warnings == (), "the launcher says these"
+    prctl = replace(REQUEST, mechanism=Mechanism.PRCTL)
     for probe, words in ((NEVER_SCANS, "never scan"), (SPLITS, "max_map_count")):
-        (warning,) = plan(probe=probe).warnings
+        (warning,) = plan(prctl, probe).warnings
         assert words in warning
         assert "to do:" in warning
         assert plan(replace(REQUEST, merge=MergeMode.OFF), probe).warnings == ()

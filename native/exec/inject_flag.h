@@ -1,0 +1,12 @@
+/* --inject: ksmrun-attach, which lies beside this program, makes another set its merge flag. */
+#ifndef KSMRUN_INJECT_FLAG_H
+#define KSMRUN_INJECT_FLAG_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* process: a descriptor of its folder in /proc. Says why where it could not be done, unless quiet;
+ * not where the program has ended already. Returns whether it was done. */
+bool inject_flag(int process, pid_t pid, const char *command, bool quiet);
+
+#endif
