@@ -54,12 +54,21 @@ def _locked(folder: Path) -> Iterator[bool]:
     """Whether nobody else had it: a launch does not wait."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
+        # A file system without locks (NFS has none for what is open for reading) raises another.
+        is_taken = False
+        with contextlib.suppress(OSError):
+            is_taken = not _try_lock(descriptor)
+        yield not is_taken
     finally:
         os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _add(file: Path, peaks: Mapping[str, MapPeak]) -> None:

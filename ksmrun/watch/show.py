@@ -130,11 +130,14 @@ def _locked(folder: Path) -> int:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(descriptor)
         raise KsmrunError(
             f"another monitor writes to {folder}", "one for the host is enough; end that one"
         ) from error
+    except OSError:
+        # A file system without locks (NFS has none for what is open for reading): none is kept.
+        pass
     return descriptor
 
 

@@ -72,7 +72,7 @@ static bool apply_merge(const struct options *options) {
     if (options->inject) {
         /* Set already, it would be no news to a kernel that has lost sight of it over the exec
          * (6.7 to 6.9). */
-        merge_set(false, &error);
+        (void)merge_set(false, &error);
         warn_if_ksmd_is_off(options);
         return true;
     }

@@ -43,21 +43,27 @@ def build_initrd(folder: Path) -> Path:
 
 def build_arm64_initrd(folder: Path) -> Path:
     """The same, cross-built from the source tree."""
-    root, build = folder / "root", folder / "build"
-    unpack("busybox-static:arm64", folder)
-    compiler = "aarch64-linux-gnu-gcc"
-    configure = ["cmake", "-S", str(HERE.parents[1] / "native"), "-B", str(build)]
-    options = ["-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64"]
-    options += [f"-DCMAKE_C_COMPILER={compiler}"]
-    subprocess.run([*configure, *options], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", build], check=True, stdout=subprocess.DEVNULL)
-    add_base(root, next(folder.rglob("bin/busybox")), build / "ksmrun-exec")
+    root, compiler = folder / "root", "aarch64-linux-gnu-gcc"
+    busybox, build = arm64_parts(folder)
+    add_base(root, busybox, build / "ksmrun-exec")
     add_glibc_programs(root, compiler, build / "shim" / SHIM)
     add_programs(root, "musl", arm64_musl(folder / "musl", compiler), build / "shim" / SHIM)
     libraries = ("/lib/ld-linux-aarch64.so.1", "/lib/libc.so.6", "/lib/libgcc_s.so.1")
     add_libraries(root, *libraries, prefix="/usr/aarch64-linux-gnu")
     add_libraries(root, "/lib/ld-musl-aarch64.so.1", prefix=f"{folder}/musl/usr")
     return pack(root, folder / "initrd")
+
+
+def arm64_parts(folder: Path) -> tuple[Path, Path]:
+    """busybox, and the folder that the product was cross-built in."""
+    unpack("busybox-static:arm64", folder)
+    build = folder / "build"
+    configure = ["cmake", "-S", str(HERE.parents[1] / "native"), "-B", str(build)]
+    options = ["-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64"]
+    options += ["-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc"]
+    subprocess.run([*configure, *options], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", build], check=True, stdout=subprocess.DEVNULL)
+    return next(folder.rglob("bin/busybox")), build
 
 
 def arm64_musl(folder: Path, compiler: str) -> list[str]:

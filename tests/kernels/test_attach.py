@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from ksmrun.facts.launcher import LAUNCHER
 
-from .initrd import pack
-from .kernels import CLOUD_AMD64
-from .matrix import ALL, boot
+from .initrd import arm64_parts, pack
+from .kernels import ARM64_16K, CLOUD_AMD64
+from .matrix import ALL, PATCHED, boot
 
 PROGRAM = Path(__file__).parents[1] / "integration/programs/blocked.c"
 CALLS = ("nanosleep", "epoll_wait", "futex", "read", "sigsuspend", "semop")
@@ -34,6 +36,14 @@ echo "unmarked=$(grep -c ' mg' /proc/$!/smaps)"
 /libexec/ksmrun-exec --quiet --inject -- sleep 1000 &
 sleep 1
 echo "injected=$(grep -c ' mg' /proc/$!/smaps)"
+# Yama lets a user trace only what comes from him, or names who may.
+echo 1 >/proc/sys/kernel/yama/ptrace_scope
+echo "yama=$(cat /proc/sys/kernel/yama/ptrace_scope)"
+su nobody -c "exec /libexec/ksmrun-exec --quiet --inject -- sleep 1000" &
+sleep 1
+echo "named=$(grep -c ' mg' /proc/$!/smaps)"
+echo "stranger=$(su nobody -c "/libexec/ksmrun-attach off $!")"
+echo 0 >/proc/sys/kernel/yama/ptrace_scope
 for call in {calls}; do
     /bin/blocked $call 2000 >/said &
     i=0
@@ -49,29 +59,48 @@ poweroff -f
 """
 # The oldest, the one without the flag that is in use, and a new one; the rest in the long run.
 FEW = ("5.10", "6.1", "6.12")
-VERSIONS = sorted({version for version, flavour in ALL if flavour == CLOUD_AMD64})
+KERNELS = [kernel for kernel in ALL if kernel[1] in (CLOUD_AMD64, PATCHED, ARM64_16K)]
 if os.environ.get("KSMRUN_KERNELS") != "all":
-    VERSIONS = [version for version in VERSIONS if version in FEW]
+    KERNELS = [(version, CLOUD_AMD64) for version in FEW] + [("6.12", ARM64_16K)]
+
+
+# signal(7): these fail with EINTR after any stop, and on aarch64 what would make them again is not
+# to be seen by others (the first argument is gone from the registers).
+FAIL_AFTER_STOPS = ("epoll_wait", "semop")
 
 
 @pytest.fixture(scope="module")
-def initrd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("attach")
+def initrd(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    @cache
+    def made(flavour: str) -> Path:
+        folder = tmp_path_factory.mktemp("attach")
+        if flavour == CLOUD_AMD64:
+            return _initrd(folder, Path("/bin/busybox"), LAUNCHER.parent, "gcc")
+        busybox, build = arm64_parts(folder)
+        return _initrd(folder, busybox, build, "aarch64-linux-gnu-gcc")
+
+    return made
+
+
+def _initrd(folder: Path, busybox: Path, libexec: Path, compiler: str) -> Path:
     root = folder / "root"
-    for name in ("bin", "dev", "proc", "sys"):
+    for name in ("bin", "dev", "proc", "sys", "libexec"):
         (root / name).mkdir(parents=True)
-    shutil.copy("/bin/busybox", root / "bin")
-    shutil.copytree(LAUNCHER.parent, root / "libexec")
-    command = ["gcc", "-w", "-static", "-pthread", str(PROGRAM), "-o", str(root / "bin/blocked")]
+    shutil.copy(busybox, root / "bin")
+    for name in ("ksmrun-exec", "ksmrun-attach"):
+        shutil.copy(libexec / name, root / "libexec")
+    command = [compiler, "-w", "-static", "-pthread", str(PROGRAM), "-o", str(root / "bin/blocked")]
     subprocess.run(command, check=True)
+    (root / "etc").mkdir()
+    (root / "etc/passwd").write_text("nobody:x:65534:65534::/:/bin/sh\n")
     (root / "init").write_text(INIT.replace("{calls}", " ".join(CALLS)))
     (root / "init").chmod(0o755)
     return pack(root, folder / "initrd")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_attach(initrd: Path, version: str) -> None:
-    values = boot((version, CLOUD_AMD64), initrd).values
+@pytest.mark.parametrize(("version", "flavour"), KERNELS)
+def test_attach(initrd: Callable[[str], Path], version: str, flavour: str) -> None:
+    values = boot((version, flavour), initrd(flavour)).values
     has_flag = tuple(map(int, version.split("."))) >= (6, 4)
     # EINVAL: the kernel does not know it.
     _, outcome, error, *_ = values["on"].split()
@@ -81,7 +110,14 @@ def test_attach(initrd: Path, version: str) -> None:
     assert int(values["unmarked"]) == 0
     # The kernel's that lose the flag at exec too.
     assert (int(values["injected"]) > 0) == has_flag
+    assert (int(values["named"]) > 0) == has_flag
+    if values["yama"] == "1":
+        assert values["stranger"].split()[1] == "not-permitted"
     expected = {"nanosleep": "0", "epoll_wait": "1", "futex": "0", "read": "1", "semop": "0"}
     for call in CALLS:
-        answer = "-1 EINTR" if call == "sigsuspend" else f"{expected[call]} -"
-        assert values[call] == f"{answer} in time", call
+        said = values[call].split()
+        fails = call == "sigsuspend" or (flavour != CLOUD_AMD64 and call in FAIL_AFTER_STOPS)
+        assert said[:2] == (["-1", "EINTR"] if fails else [expected[call], "-"]), (call, said)
+        # Times begin anew there.
+        if flavour == CLOUD_AMD64:
+            assert said[2:] == ["in", "time"], call
