@@ -93,9 +93,8 @@ def _refuse_bad_times(plan: ExperimentPlan) -> None:
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
     """Found out at the end, it would have been for nothing."""
-    for name in ("scipy", "regex"):
-        if find_spec(name) is None:
-            raise KsmrunError(f"experiments need {name}", "pip install 'ksmrun[ab]'")
+    if find_spec("scipy") is None:
+        raise KsmrunError("experiments need SciPy", "pip install 'ksmrun[ab]'")
     known = {*HOLD_METRICS, *(metric.name for metric in plan.metrics)}
     if plan.primary not in known:
         raise KsmrunError(
