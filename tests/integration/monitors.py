@@ -146,3 +146,9 @@ def refused(ksmrun: str, *options: str) -> str:
     assert done.returncode in (1, 2) and "Traceback" not in done.stderr, done.stderr
     assert "; " in done.stderr
     return done.stderr
+
+
+def waits_for_signals(pid: int) -> bool:
+    """Before, SIGHUP would end it."""
+    blocked = Path(f"/proc/{pid}/status").read_text().split("SigBlk:")[1].split()[0]
+    return bool(int(blocked, 16) >> (signal.SIGHUP - 1) & 1)
