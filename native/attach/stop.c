@@ -132,36 +132,17 @@ static const long waiting_calls[] = {
     SYS_recvmmsg,     SYS_write,          SYS_writev,       SYS_sendto,
     SYS_sendmsg,      SYS_sendmmsg,
 };
-enum { INSTRUCTION_BYTES = 2 };
-
-static uint64_t mask_of(const char *status, const char *name) {
-    const char *found = strstr(status, name);
-    return found == NULL ? 0 : strtoull(found + strlen(name), NULL, 16);
-}
-
-/* One that is waiting for the thread made the call fail, and is to be seen by it. */
-static bool has_signal(const struct injection *injection) {
-    char path[32], status[4096];
-    snprintf(path, sizeof path, "/proc/%d/status", injection->pid);
-    if (procfile_read(path, status, sizeof status) < 0)
-        return true;
-    uint64_t pending = mask_of(status, "\nSigPnd:\t") | mask_of(status, "\nShdPnd:\t");
-    /* One that is ignored only waits because all are blocked now. */
-    return (pending & mask_of(status, "\nSigCgt:\t") & ~injection->signal_mask) != 0;
-}
+/* include/linux/errno.h: made again, but EINTR where a handler is to run. The kernel decides when
+ * the thread leaves its stop (arch_do_signal_or_restart), with all signals that came meanwhile. */
+enum { RESTART_UNLESS_HANDLED = 514 };
 
 void keep_waiting(struct injection *injection) {
     struct user_regs_struct *registers = &injection->registers;
-    if ((int64_t)registers->rax != -EINTR || has_signal(injection))
+    if ((int64_t)registers->rax != -EINTR)
         return;
-    for (size_t i = 0; i < sizeof waiting_calls / sizeof *waiting_calls; i++) {
-        if ((long)registers->orig_rax == waiting_calls[i]) {
-            registers->rax = registers->orig_rax;
-            registers->rip -= INSTRUCTION_BYTES;
-            registers->orig_rax = (unsigned long long)-1;
-            return;
-        }
-    }
+    for (size_t i = 0; i < sizeof waiting_calls / sizeof *waiting_calls; i++)
+        if ((long)registers->orig_rax == waiting_calls[i])
+            registers->rax = (unsigned long long)-RESTART_UNLESS_HANDLED;
 }
 #else
 /* The first argument is gone from the registers, and the kernel does not show where it keeps it. */

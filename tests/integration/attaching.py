@@ -15,7 +15,13 @@ from .conftest import SOURCES, Programs
 
 @pytest.fixture(scope="module")
 def sources(programs: Programs) -> Programs:
-    for name, options in (("blocked", []), ("steady", ["-O2"]), ("sequence", []), ("ends", [])):
+    for name, options in (
+        ("blocked", []),
+        ("steady", ["-O2"]),
+        ("sequence", []),
+        ("ends", []),
+        ("interrupted", []),
+    ):
         source, target = str(SOURCES / f"{name}.c"), str(programs.folder / name)
         command = ["gcc", "-g", "-w", "-pthread", source, "-o", target, *options]
         subprocess.run(command, check=True)

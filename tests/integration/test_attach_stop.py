@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
+import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from ksmrun.attach.running import HELPER
 
 from .attaching import Begin, begin, deed, merges, sources
 from .conftest import SOURCES, Programs, wait_until
@@ -23,6 +28,8 @@ CALLS = (
     *("sigtimedwait", "io_uring_enter", "readv_timed", "write_timed"),
 )
 WAIT_MS = 400
+# arch/x86/entry/syscalls/syscall_64.tbl
+EPOLL_WAIT = 232
 
 
 def again_and_again(process: subprocess.Popen[str]) -> int:
@@ -75,6 +82,26 @@ def test_a_restartable_sequence(sources: Programs, begin: Begin) -> None:
         assert deed("off" if number % 2 else "on", process.pid) == ["done"]
     before = aborts()
     wait_until(lambda: aborts() > before)
+
+
+def test_a_signal_while_it_is_stopped(sources: Programs, begin: Begin) -> None:
+    """Its handler runs, and the call that waited fails with EINTR as without the stop."""
+    process = begin(sources.interrupted)
+    assert process.stdout is not None
+    again = f"while :; do {HELPER} on {process.pid}; {HELPER} off {process.pid}; done"
+    line = ["sh", "-c", again]
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, start_new_session=True) as attaching:
+        try:
+            for number in range(1, 101):
+                call = Path(f"/proc/{process.pid}/syscall")
+                wait_until(lambda call=call: call.read_text().startswith(f"{EPOLL_WAIT} "))  # type: ignore[misc]
+                time.sleep(random.uniform(0, 0.004))
+                process.send_signal(signal.SIGUSR1)
+                ready, _, _ = select.select([process.stdout], [], [], 5)
+                assert ready, "the signal did not end the call"
+                assert process.stdout.readline() == f"{number}\n"
+        finally:
+            os.killpg(attaching.pid, signal.SIGKILL)
 
 
 def test_ended_by_another_thread_meanwhile(sources: Programs, begin: Begin) -> None:
