@@ -23,7 +23,7 @@ def sources(programs: Programs) -> Programs:
         ("interrupted", []),
     ):
         source, target = str(SOURCES / f"{name}.c"), str(programs.folder / name)
-        command = ["gcc", "-g", "-w", "-pthread", source, "-o", target, *options]
+        command = ["gcc", "-O2", "-w", "-pthread", source, "-o", target]
         subprocess.run(command, check=True)
     for name in ("steady",):
         source, target = str(SOURCES / f"{name}.c"), str(programs.folder / f"{name}_static")
