@@ -15,13 +15,7 @@ from .conftest import SOURCES, Programs
 
 @pytest.fixture(scope="module")
 def sources(programs: Programs) -> Programs:
-    for name, options in (
-        ("blocked", []),
-        ("steady", ["-O2"]),
-        ("sequence", []),
-        ("ends", []),
-        ("interrupted", []),
-    ):
+    for name in ("blocked", "steady", "sequence", "ends", "interrupted"):
         source, target = str(SOURCES / f"{name}.c"), str(programs.folder / name)
         command = ["gcc", "-O2", "-w", "-pthread", source, "-o", target]
         subprocess.run(command, check=True)
