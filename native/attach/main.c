@@ -1,8 +1,11 @@
 /* ksmrun-attach on|off PID...: each process is made to set or clear its own merge flag.
  * ksmrun-attach mark|unmark PID: it is made to mark its private writable memory instead (before
  * Linux 6.4). A line for each: PID OUTCOME ERRNO NANOSECONDS-OF-THE-LONGEST-STOP.
- */
+ * ksmrun-attach launched PID COMMAND [quiet]: it has begun its exec, and is to set its flag
+ * (ksmrun-exec
+ * --inject). Says why where it does not. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,6 +14,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attach.h"
@@ -50,7 +54,7 @@ static void say(pid_t pid, const struct report *report) {
 }
 
 /* In a child of its own: its end lets go of what did not stop in time. */
-static void work_on(pid_t pid, bool on, bool marks) {
+static enum outcome work_on(pid_t pid, bool on, bool marks, bool says) {
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
@@ -62,23 +66,68 @@ static void work_on(pid_t pid, bool on, bool marks) {
         struct report report = {.outcome = ATTACH_GONE};
         if (!marks || work.count > 0)
             report = attach(pid, &work);
-        say(pid, &report);
-        exit(fflush(stdout) == 0 ? 0 : 1);
+        if (says)
+            say(pid, &report);
+        exit(fflush(stdout) == 0 ? (int)report.outcome : OUTCOMES);
     }
     int status;
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    if (child < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        struct report report = {.outcome = ATTACH_LOST};
+    if (child > 0 && WIFEXITED(status) && WEXITSTATUS(status) < OUTCOMES)
+        return (enum outcome)WEXITSTATUS(status);
+    struct report report = {.outcome = ATTACH_LOST};
+    if (says)
         say(pid, &report);
+    return ATTACH_LOST;
+}
+
+/* The exec goes on after it has closed its descriptors: its code is not mapped yet, and with a
+ * shared layout the program is still being moved, by a tracer of its own. */
+static bool may_pass(enum outcome outcome) {
+    return outcome == ATTACH_NO_INSTRUCTION || outcome == ATTACH_NOT_PERMITTED ||
+           outcome == ATTACH_NO_STOP;
+}
+
+static int serve_launch(pid_t pid, const char *command, bool quiet) {
+    enum { TRIES_MAX = 100, PAUSE_NS = 2 * 1000 * 1000 };
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d", pid);
+    /* Held: another process may have the number later. */
+    int process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum outcome outcome = ATTACH_GONE;
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        if (process < 0 || faccessat(process, "stat", F_OK, 0) != 0)
+            return 1;
+        outcome = work_on(pid, true, false, false);
+        if (!may_pass(outcome))
+            break;
+        struct timespec pause = {0, PAUSE_NS};
+        nanosleep(&pause, NULL);
     }
+    if (!quiet && outcome != ATTACH_DONE && outcome != ATTACH_GONE)
+        fprintf(stderr,
+                "ksmrun-exec: PID %d (%s) runs, but does not merge: %s; `ksmrun attach %d` tells "
+                "why\n",
+                pid, command, names[outcome], pid);
+    return outcome == ATTACH_DONE ? 0 : 1;
+}
+
+static bool parse_pid(const char *text, pid_t *pid) {
+    char *end;
+    long number = strtol(text, &end, 10);
+    *pid = (pid_t)number;
+    if (*end == '\0' && number > 0 && number <= 1 << 22)
+        return true;
+    fprintf(stderr, "ksmrun-attach: %s is no PID\n", text);
+    return false;
 }
 
 int main(int argc, char **argv) {
     const char *verb = argc > 2 ? argv[1] : "";
     bool on = strcmp(verb, "on") == 0 || strcmp(verb, "mark") == 0;
     bool marks = strcmp(verb, "mark") == 0 || strcmp(verb, "unmark") == 0;
-    if (!on && !marks && strcmp(verb, "off") != 0) {
+    bool launched = strcmp(verb, "launched") == 0 && argc > 3;
+    if (!on && !marks && !launched && strcmp(verb, "off") != 0) {
         fputs("usage: ksmrun-attach on|off|mark|unmark PID...\n", stderr);
         return EXIT_USAGE;
     }
@@ -88,14 +137,13 @@ int main(int argc, char **argv) {
     sigfillset(&all);
     if (sigprocmask(SIG_BLOCK, &all, NULL) != 0 || (setsid() < 0 && errno != EPERM))
         return 1;
+    pid_t pid;
+    if (launched)
+        return parse_pid(argv[2], &pid) ? serve_launch(pid, argv[3], argc > 4) : EXIT_USAGE;
     for (int i = 2; i < argc; i++) {
-        char *end;
-        long pid = strtol(argv[i], &end, 10);
-        if (*end != '\0' || pid <= 0 || pid > 1 << 22) {
-            fprintf(stderr, "ksmrun-attach: %s is no PID\n", argv[i]);
+        if (!parse_pid(argv[i], &pid))
             return EXIT_USAGE;
-        }
-        work_on((pid_t)pid, on, marks);
+        work_on(pid, on, marks, true);
     }
     return 0;
 }

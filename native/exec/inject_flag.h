@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* process: a descriptor of its folder in /proc. Says why where it could not be done, unless quiet;
- * not where the program has ended already. Returns whether it was done. */
-bool inject_flag(int process, pid_t pid, const char *command, bool quiet);
+/* Says why where it could not be done, unless quiet; not where the program has ended already.
+ * Returns whether it was done. */
+bool inject_flag(pid_t pid, const char *command, bool quiet);
 
 #endif

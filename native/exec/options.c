@@ -15,9 +15,7 @@ const char options_help[] =
     "\n"
     "  --merge=on|off|keep  set the merge flag (default), clear an inherited one, leave it alone\n"
     "  --thp=keep|off       off: no transparent huge pages for COMMAND and its children\n"
-    "  --inject             set the flag after the exec, by a helper that stops COMMAND for a "
-    "moment\n"
-    "                       (ptrace): for static programs where the exec loses it\n"
+    "  --inject             have COMMAND set it after the exec (ptrace), where that loses it\n"
     "  --preload=FILE       put FILE last in LD_PRELOAD\n"
     "  --shim=WORD[,WORD]   what the preloaded shim does: mark (mark memory, do not set the "
     "flag),\n"
@@ -270,8 +268,7 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
     }
     if (options->inject && (options->merge != MERGE_ON || options->require)) {
         snprintf(error, error_size,
-                 "--inject sets the flag of a program that runs already: neither without merging "
-                 "nor with --require");
+                 "--inject comes after the start: not with --merge=off or keep, nor --require");
         return false;
     }
     if (options->layout_shared && options->layout_key == NULL) {

@@ -86,7 +86,7 @@ def test_as_if_nobody_had_been_there(see: See, launcher: str) -> None:
 def test_exit_codes(launcher: str, command: Sequence[str], code: int) -> None:
     done = subprocess.run([launcher, "--inject", "--", *command], capture_output=True, check=False)
     assert done.returncode == code
-    assert b"was not made" not in done.stderr, "a program that ends soon is no failure"
+    assert b"does not merge" not in done.stderr, "a program that ends soon is no failure"
 
 
 def test_without_its_helper(launcher: str, waits: str, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_where_it_may_not(launcher: str, waits: str) -> None:
     process = started(*as_nobody, str(folder / Path(launcher).name), "--inject", "--", str(setuid))
     time.sleep(3)
     assert process.poll() is None and not merges(process.pid)
-    assert "was not made to merge (not-permitted); `ksmrun attach" in end(process)
+    assert "does not merge: not-permitted; `ksmrun attach" in end(process)
     mine = started(*as_nobody, str(folder / Path(launcher).name), "--inject", "--", waits)
     wait_until(lambda: merges(mine.pid))
     end(mine)

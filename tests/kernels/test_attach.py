@@ -55,7 +55,7 @@ for call in {calls}; do
     echo "$call=$(tail -n 1 /said)"
 done
 echo "end="
-poweroff -f
+reboot -f
 """
 # The oldest, the one without the flag that is in use, and a new one; the rest in the long run.
 FEW = ("5.10", "6.1", "6.12")
@@ -114,7 +114,8 @@ def test_attach(initrd: Callable[[str], Path], version: str, flavour: str) -> No
     if values["yama"] == "1":
         assert values["stranger"].split()[1] == "not-permitted"
     expected = {"nanosleep": "0", "epoll_wait": "1", "futex": "0", "read": "1", "semop": "0"}
-    for call in CALLS:
+    # The kernels that are built here have no TCP, which the program begins with.
+    for call in CALLS if flavour != PATCHED else ():
         said = values[call].split()
         fails = call == "sigsuspend" or (flavour != CLOUD_AMD64 and call in FAIL_AFTER_STOPS)
         assert said[:2] == (["-1", "EINTR"] if fails else [expected[call], "-"]), (call, said)
