@@ -219,9 +219,9 @@ def answers(port: int) -> bool:
 
 def test_ksmrun_killed(ksmrun: str, begin: Begin, sources: Programs) -> None:
     """What it began its helper ends, in a session of its own."""
-    process = begin(sources.steady, "8")
+    process = begin(sources.steady, "6")
     kills = 0
-    while kills < 4:
+    while process.poll() is None:
         word = "detach" if merges(process.pid) else "attach"
         line: Sequence[str] = [ksmrun, word, str(process.pid)]
         attaching = subprocess.Popen(line, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -239,6 +239,9 @@ def test_ksmrun_killed(ksmrun: str, begin: Begin, sources: Programs) -> None:
                 kills += 1
             wait_until(lambda helper=helper: not helper.exists())  # type: ignore[misc]
         attaching.wait()
-        assert merges(process.pid) == (word == "attach")
+        seen = merges(process.pid)
+        # At its end it has nothing to merge any more.
+        assert process.poll() is not None or seen == (word == "attach")
+    assert kills > 0
     assert process.stdout is not None
     assert process.stdout.read() == "wrong 0 lost 0 alarms come\n"
