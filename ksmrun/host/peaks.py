@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+from ksmrun.host.lock import lock_folder
 from ksmrun.host.record import state_folder
 from ksmrun.model import MapPeak
 
 SCHEMA = "ksmrun-peaks-1"
 PROGRAMS_MAX = 1000
+# What reading a file raises that is absent, garbled, or has Infinity or lists in lists.
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def peaks_file() -> Path | None:
@@ -41,34 +43,16 @@ def remember(file: Path, key: str, peak: MapPeak) -> None:
 
 def remember_all(file: Path, peaks: Mapping[str, MapPeak]) -> None:
     """The same for several; the oldest entries go where there are more than PROGRAMS_MAX. Nothing
-    is kept while another process does so. Raises OSError.
+    is kept while another process does so: a launch does not wait. Raises OSError.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(file.parent) as is_locked:
-        if is_locked:
-            _add(file, peaks)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Whether nobody else had it: a launch does not wait."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = lock_folder(file.parent)
+    if descriptor is None:
+        return
     try:
-        # A file system without locks (NFS has none for what is open for reading) raises another.
-        is_taken = False
-        with contextlib.suppress(OSError):
-            is_taken = not _try_lock(descriptor)
-        yield not is_taken
+        _add(file, peaks)
     finally:
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _add(file: Path, peaks: Mapping[str, MapPeak]) -> None:
@@ -99,8 +83,5 @@ def _load(file: Path) -> dict[str, tuple[int, int]]:
         if data["schema"] != SCHEMA:
             return {}
         return {str(key): (int(maps), int(size)) for key, (maps, size) in data["peaks"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-    # Infinity, and lists in lists.
-    except (OverflowError, RecursionError):
+    except DAMAGED:
         return {}

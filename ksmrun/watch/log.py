@@ -14,7 +14,8 @@ from ksmrun.facts.text import printable
 LINE_BYTES_MAX = select.PIPE_BUF
 # What a reader may need for a line, once: SIGTERM is to end the monitor within a second.
 WAIT_SECONDS = 0.2
-TEXT_MAX = 500
+# Of characters, which JSON may write as twelve bytes each.
+TEXT_MAX = 300
 
 
 class Log:
@@ -22,8 +23,8 @@ class Log:
     are lost, and counted in the first that can be written again.
     """
 
-    def __init__(self) -> None:
-        self.form = "plain"
+    def __init__(self, form: str) -> None:
+        self.form = form
         self._descriptor = None if sys.stdout is None else sys.stdout.fileno()
         self._lost = 0
 

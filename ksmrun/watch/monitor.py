@@ -54,8 +54,7 @@ class _Monitor:
         self._show = Show()
         self._show.set_up(config)
         self._scanner = Scanner(config)
-        self._log = Log()
-        self._log.form = config.log
+        self._log = Log(config.log)
         self._actor = Actor(config, self._log)
         self._book = AlertBook()
         self._states: deque[WatchState] = deque()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
+from ksmrun.host.lock import lock_folder
 from ksmrun.model import KsmrunError
 from ksmrun.model.watch import WatchState
 from ksmrun.watch.book import AlertBook
@@ -127,17 +127,11 @@ def _serve(address: tuple[str, int], registry: CollectorRegistry) -> tuple[WSGIS
 def _locked(folder: Path) -> int:
     """Its descriptor, which keeps another monitor from the same file. Raises KsmrunError."""
     _check(folder)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
+    descriptor = lock_folder(folder)
+    if descriptor is None:
         raise KsmrunError(
             f"another monitor writes to {folder}", "one for the host is enough; end that one"
-        ) from error
-    except OSError:
-        # A file system without locks (NFS has none for what is open for reading): none is kept.
-        pass
+        )
     return descriptor
 
 

@@ -1,9 +1,9 @@
 /* ksmrun-attach on|off PID...: each process is made to set or clear its own merge flag.
  * ksmrun-attach mark|unmark PID: it is made to mark its private writable memory instead (before
  * Linux 6.4). A line for each: PID OUTCOME ERRNO NANOSECONDS-OF-THE-LONGEST-STOP.
- * ksmrun-attach launched PID COMMAND [quiet]: it has begun its exec, and is to set its flag
- * (ksmrun-exec
- * --inject). Says why where it does not. */
+ * ksmrun-attach launched PID COMMAND [quiet]: for ksmrun-exec --inject; it has begun its exec, and
+ * is to set its flag. Says why where it does not.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -19,9 +19,8 @@ def sources(programs: Programs) -> Programs:
         source, target = str(SOURCES / f"{name}.c"), str(programs.folder / name)
         command = ["gcc", "-O2", "-w", "-pthread", source, "-o", target]
         subprocess.run(command, check=True)
-    for name in ("steady",):
-        source, target = str(SOURCES / f"{name}.c"), str(programs.folder / f"{name}_static")
-        subprocess.run(["gcc", "-O2", "-w", "-static", source, "-o", target], check=True)
+    static = ["gcc", "-O2", "-w", "-static", str(SOURCES / "steady.c")]
+    subprocess.run([*static, "-o", str(programs.folder / "steady_static")], check=True)
     return programs
 
 

@@ -117,6 +117,15 @@ def start(launcher: str) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
             each.kill()
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
 def port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

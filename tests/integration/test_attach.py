@@ -140,13 +140,17 @@ def test_traced_stopped_ended_or_the_kernels(run: Run, begin: Begin) -> None:
     assert (done.returncode, "there is no process 4194303" in done.stderr) == (1, True)
 
 
+def left_alone(run: Run, pid: int) -> str:
+    """What is said of one that is not attached to."""
+    done = run("attach", str(pid))
+    assert done.returncode == 1 and not merges(pid)
+    return re.sub(r"\s+", " ", done.stdout)
+
+
 def test_filters(run: Run, begin: Begin) -> None:
     """What denies the call is found out without trying."""
     denied = begin(sys.executable, "-c", DENIES_PRCTL)
-    done = run("attach", str(denied.pid))
-    assert done.returncode == 1
-    assert "its seccomp filter does not let the call through" in re.sub(r"\s+", " ", done.stdout)
-    assert not merges(denied.pid)
+    assert "its seccomp filter does not let the call through" in left_alone(run, denied.pid)
     allowed = begin(sys.executable, "-c", ALLOWS_PRCTL)
     assert run("attach", str(allowed.pid)).returncode == 0
     assert merges(allowed.pid)
@@ -154,10 +158,7 @@ def test_filters(run: Run, begin: Begin) -> None:
 
 def test_one_that_catches_its_calls(run: Run, begin: Begin) -> None:
     process = begin(sys.executable, "-c", CATCHES_CALLS)
-    done = run("attach", str(process.pid))
-    assert done.returncode == 1
-    assert "it catches its own system calls" in re.sub(r"\s+", " ", done.stdout)
-    assert not merges(process.pid)
+    assert "it catches its own system calls" in left_alone(run, process.pid)
     # It catches them still, and has no handler for that.
     process.communicate("go\n")
     assert process.returncode == -signal.SIGSYS

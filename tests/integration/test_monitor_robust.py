@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,11 +22,12 @@ from .monitors import (
     monitor,
     refused,
     scrape_file,
+    small_disk,
     start,
     waits_for_signals,
 )
 
-__all__ = ["monitor", "start"]
+__all__ = ["monitor", "small_disk", "start"]
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 # PR_SET_NAME, and PR_SET_MEMORY_MERGE off once its stdin is closed.
@@ -91,15 +91,6 @@ def test_the_limit_follows_what_stands(
         environment = {**os.environ, "KSMRUN_STATE_DIR": str(state)}
         subprocess.run([ksmrun, "host", "restore", "--force"], env=environment, check=True)
     assert limit.read_text() == before
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def test_a_log_on_a_full_disk(ksmrun: str, small_disk: Path) -> None:

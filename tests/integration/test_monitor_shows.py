@@ -6,25 +6,28 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from .conftest import wait_until
-from .monitors import EQUAL, SECONDS, Begin, Start, monitor, port, refused, scrape, shows, start
+from .monitors import (
+    EQUAL,
+    SECONDS,
+    Begin,
+    Start,
+    monitor,
+    port,
+    refused,
+    scrape,
+    shows,
+    small_disk,
+    start,
+)
 
-__all__ = ["monitor", "start"]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+__all__ = ["monitor", "small_disk", "start"]
 
 
 def test_full_disk(monitor: Begin, small_disk: Path) -> None:

@@ -74,7 +74,7 @@ def initrd(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     @cache
     def made(flavour: str) -> Path:
         folder = tmp_path_factory.mktemp("attach")
-        if flavour == CLOUD_AMD64:
+        if flavour != ARM64_16K:
             return _initrd(folder, Path("/bin/busybox"), LAUNCHER.parent, "gcc")
         busybox, build = arm64_parts(folder)
         return _initrd(folder, busybox, build, "aarch64-linux-gnu-gcc")
@@ -108,7 +108,7 @@ def test_attach(initrd: Callable[[str], Path], version: str, flavour: str) -> No
     assert values["mark"].split()[1] == "done"
     assert int(values["marked"]) > 0
     assert int(values["unmarked"]) == 0
-    # The kernel's that lose the flag at exec too.
+    # By kernels that lose the flag at exec too.
     assert (int(values["injected"]) > 0) == has_flag
     assert (int(values["named"]) > 0) == has_flag
     if values["yama"] == "1":
