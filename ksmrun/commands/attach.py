@@ -15,9 +15,10 @@ from ksmrun.commands.selection import Container, Match, Pids, Tree, Unit, select
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.launcher import cached_probe
+from ksmrun.host.attached import attached_file, remember
 from ksmrun.host.fits import check_fits
 from ksmrun.model import EXIT_FAILURE, KsmrunError
-from ksmrun.model.attach import Attached, Candidate
+from ksmrun.model.attach import Attached, Candidate, Deed
 from ksmrun.plan.attach import deed, refusal
 
 SCHEMA = "ksmrun-attach-1"
@@ -46,7 +47,8 @@ def attach(
     """Have running programs merge. Without a restart.
 
     One thread of each is stopped for a millisecond or less, and made to set its own flag
-    (PR_SET_MEMORY_MERGE; before Linux 6.4 to mark its memory). Exit code 1 where one is left alone.
+    (PR_SET_MEMORY_MERGE). Before Linux 6.4 it marks the memory it has; for what it maps later run
+    `ksmrun monitor --follow`. Exit code 1 where one is left alone.
     """
     _do(selected(pids, match, unit, container, tree=tree), True, dry_run, as_json)
 
@@ -98,7 +100,10 @@ def _do(
     if dry_run:
         results += [Attached(each, True, "would be done") for each in todo]
     elif todo:
-        results += carry_out(todo, wanted)
+        done = carry_out(todo, wanted)
+        results += done
+        if wanted in (Deed.MARK, Deed.UNMARK):
+            _remember(done, attach=merges)
     results.sort(key=lambda each: each.candidate.identity.pid)
     if as_json:
         print_json(SCHEMA, deed=wanted, results=[asdict(each) for each in results])
@@ -106,6 +111,15 @@ def _do(
         _print(results, "attached" if merges else "detached")
     if not is_whole or not all(each.done for each in results):
         raise typer.Exit(EXIT_FAILURE)
+
+
+def _remember(results: Sequence[Attached], *, attach: bool) -> None:
+    """For `ksmrun monitor --follow`."""
+    file = attached_file()
+    them = [each.candidate.identity for each in results if each.done]
+    processes = {who.pid: who.start_ticks for who in them if who.start_ticks is not None}
+    if file is not None and processes:
+        remember(file, processes, attach=attach)
 
 
 def _print(results: Sequence[Attached], verb: str) -> None:

@@ -85,6 +85,12 @@ def monitor(
         str | None,
         typer.Option(metavar="SHARE", help="With --auto: of one core, for ksmd. Default: 70%."),
     ] = None,
+    follow: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow", help="Before 6.4: mark also what attached programs have mapped since."
+        ),
+    ] = None,
     log: Annotated[
         str | None, typer.Option(metavar="plain|json", help="The form of log lines.")
     ] = None,
@@ -124,6 +130,7 @@ def monitor(
         "deep": deep,
         "auto": auto,
         "auto_max_cpu": None if max_cpu is None else parse_share("--max-cpu", max_cpu),
+        "follow": follow,
         "log": log,
     }
     if not read_ksm(ROOT).present:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ksmrun.host.lock import lock_folder
-from ksmrun.host.record import state_folder
+from ksmrun.host.record import own_state_folder
 from ksmrun.model import MapPeak
 
 SCHEMA = "ksmrun-peaks-1"
@@ -19,14 +19,9 @@ DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowErr
 
 
 def peaks_file() -> Path | None:
-    """Root's beside the records, others' in their own state folder."""
-    if os.geteuid() == 0 or os.environ.get("KSMRUN_STATE_DIR"):
-        return state_folder() / "peaks.json"
-    for variable, below in (("XDG_STATE_HOME", ""), ("HOME", ".local/state")):
-        base = os.environ.get(variable)
-        if base and Path(base).is_absolute():
-            return Path(base) / below / "ksmrun" / "peaks.json"
-    return None
+    """Beside the records; None for a user without a home."""
+    folder = own_state_folder()
+    return None if folder is None else folder / "peaks.json"
 
 
 def remembered(file: Path, key: str) -> MapPeak | None:

@@ -63,6 +63,17 @@ def state_folder() -> Path:
     return Path(os.environ.get("KSMRUN_STATE_DIR") or "/var/lib/ksmrun")
 
 
+def own_state_folder() -> Path | None:
+    """Root's is that of the records; others have one of their own, if they have a home."""
+    if os.geteuid() == 0 or os.environ.get("KSMRUN_STATE_DIR"):
+        return state_folder()
+    for variable, below in (("XDG_STATE_HOME", ""), ("HOME", ".local/state")):
+        base = os.environ.get(variable)
+        if base and Path(base).is_absolute():
+            return Path(base) / below / "ksmrun"
+    return None
+
+
 def current_boot_id(root: Path) -> str:
     """Of this boot; empty where /proc does not tell."""
     return (read_text(root / "proc/sys/kernel/random/boot_id") or "").strip()

@@ -94,9 +94,20 @@ class GroupState:
 
 
 @dataclass(frozen=True)
+class Followed:
+    """Programs whose new memory the monitor marks. cpu_seconds: what that has cost so far.
+    stopped_ns_max: for how long one of them stood still at the longest.
+    """
+
+    processes: int
+    cpu_seconds: float
+    stopped_ns_max: int
+
+
+@dataclass(frozen=True)
 class WatchState:
     """All that one sample saw. boosts: whether ksmd is made to work fast now; None where the
-    monitor does not set its rate.
+    monitor does not set its rate. followed: None where it follows nothing.
     """
 
     host: HostState
@@ -104,6 +115,7 @@ class WatchState:
     groups: tuple[GroupState, ...] = ()
     unreadable: int = 0
     boosts: bool | None = None
+    followed: Followed | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ TABLE = "monitor"
 class Config:
     """Times in seconds, shares from 0 to 1. deep: also find, by smaps, processes that ksmd has not
     reached yet on kernels before 6.14. auto: set ksmd's rate, up to auto_max_cpu of a core.
+    follow: before 6.4 mark what attached programs map later.
     """
 
     interval_seconds: float = 15.0
@@ -33,6 +34,7 @@ class Config:
     by_pid: bool = False
     auto: bool = False
     auto_max_cpu: float = 0.7
+    follow: bool = False
     listen: str | None = None
     textfile: str | None = None
     on_alert: str | None = None

@@ -11,7 +11,14 @@ from prometheus_client.registry import Collector
 
 from ksmrun import __version__
 from ksmrun.facts.text import printable
-from ksmrun.model.watch import ALERT_KINDS, Condition, HostState, Watched, WatchState
+from ksmrun.model.watch import (
+    ALERT_KINDS,
+    Condition,
+    Followed,
+    HostState,
+    Watched,
+    WatchState,
+)
 
 # Of the processes of a group; None: not known.
 Value = Callable[[list[Watched]], float | None]
@@ -44,6 +51,8 @@ class WatchCollector(Collector):
         yield from self._of_groups(shown.state)
         yield from _of_alerts(shown)
         yield from _of_monitor(shown)
+        if shown.state.followed is not None:
+            yield from _of_followed(shown.state.followed)
 
     def _of_groups(self, state: WatchState) -> Iterator[Metric]:
         labels = (*GROUP_LABELS, "pid") if self.by_pid else GROUP_LABELS
@@ -183,3 +192,19 @@ def _of_monitor(shown: Shown) -> Iterator[Metric]:
     if shown.state.boosts is not None:
         text = "Whether ksmd is made to work fast now (--auto)."
         yield GaugeMetricFamily("ksmrun_ksmd_boosted", text, value=shown.state.boosts)
+
+
+def _of_followed(followed: Followed) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "ksmrun_followed_processes",
+        "Attached programs whose new memory is marked (--follow).",
+        value=followed.processes,
+    )
+    yield CounterMetricFamily(
+        "ksmrun_follow_cpu_seconds", "CPU time of that.", value=followed.cpu_seconds
+    )
+    yield GaugeMetricFamily(
+        "ksmrun_follow_stop_seconds_max",
+        "How long one of them stood still for it at the longest.",
+        value=followed.stopped_ns_max / 1e9,
+    )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ksmrun.facts.launcher import cached_probe
 from ksmrun.host.peaks import peaks_file, remember_all
 from ksmrun.model import KsmrunError, MapPeak
 from ksmrun.model.watch import WatchState
@@ -17,6 +18,7 @@ from ksmrun.watch.autotune import TICK_SECONDS, AutoTuner
 from ksmrun.watch.book import AlertBook
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
+from ksmrun.watch.follow import Follower
 from ksmrun.watch.log import Log
 from ksmrun.watch.notify import notify, reloading, watchdog_seconds
 from ksmrun.watch.scan import Scanner
@@ -62,6 +64,8 @@ class _Monitor:
         self._wrong: dict[str, str] = {}
         self._tuner: AutoTuner | None = None
         self._tune(config)
+        self._follower: Follower | None = None
+        self._follow(config)
         self._pause_seconds = min(PAUSE_SECONDS_MAX, watchdog_seconds() / 3)
         self._due = time.monotonic()
 
@@ -71,6 +75,8 @@ class _Monitor:
         if self._tuner is not None:
             self._tuner.learn(state)
             state = replace(state, boosts=self._tuner.boosts)
+        if self._follower is not None:
+            state = replace(state, followed=self._follower.follow())
         self._states.append(state)
         while state.host.seconds - self._states[0].host.seconds > HISTORY_SECONDS:
             self._states.popleft()
@@ -99,6 +105,7 @@ class _Monitor:
             self._tune(config)
         except KsmrunError as error:
             self._log.say("error", f"not tuning: {error}")
+        self._follow(config)
         self._log.say("info", "reloaded")
 
     def close(self) -> None:
@@ -124,6 +131,14 @@ class _Monitor:
         elif config.auto:
             self._tuner = AutoTuner(config.auto_max_cpu, self._log.say)
 
+    def _follow(self, config: Config) -> None:
+        if not config.follow:
+            self._follower = None
+        elif self._follower is None and cached_probe().prctl_supported:
+            self._log.say("info", "nothing to follow: here what a program maps later merges too")
+        elif self._follower is None:
+            self._follower = Follower(self._log.say)
+
     def _wait(self) -> int:
         """On a grid of the monotonic clock; what was missed (a suspend) is not made up for."""
         interval = self._config.interval_seconds
@@ -148,7 +163,11 @@ class _Monitor:
 
 def _status(state: WatchState, book: AlertBook) -> str:
     saved = state.host.merged_bytes >> 20
-    return f"{len(state.processes)} processes, {saved} MiB merged, {len(book.standing)} alerts"
+    text = f"{len(state.processes)} processes, {saved} MiB merged, {len(book.standing)} alerts"
+    followed = state.followed
+    if followed is not None:
+        text += f", {followed.processes} followed for {followed.cpu_seconds:.1f} s of CPU time"
+    return text
 
 
 def _remember_peaks(state: WatchState) -> str:

@@ -19,6 +19,7 @@ from ksmrun.facts.process import has_marked_memory, read_anonymous, read_ksm_sta
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model.watch import GroupState, HostState, Watched, WatchState
 from ksmrun.observe.sampler import cpu_seconds, find_ksmd
+from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import counted, next_count_seconds
 
@@ -28,8 +29,6 @@ LOOK_AGAIN_SECONDS = 60.0
 MAPS_SHARE_MAX, PSS_SHARE_MAX = 0.002, 0.004
 # Descriptors for all else than the processes.
 DESCRIPTORS_KEPT = 32
-# What was not spent is kept for so long.
-SAVED_SECONDS_MAX = 60.0
 
 
 @dataclass
@@ -56,7 +55,7 @@ class Scanner:
         self._others: dict[int, float] = {}
         self._unreadable: set[int] = set()
         self._ksmd = find_ksmd()
-        self._maps_budget, self._pss_budget = _Budget(MAPS_SHARE_MAX), _Budget(PSS_SHARE_MAX)
+        self._maps_budget, self._pss_budget = Budget(MAPS_SHARE_MAX), Budget(PSS_SHARE_MAX)
         # One descriptor a process that merges.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -224,26 +223,3 @@ class Scanner:
             path = known.memory_path
             merged[path] = merged.get(path, 0) + pages * page_bytes
         return memory_groups(merged)
-
-
-class _Budget:
-    """CPU time for a costly look: what is spent has to be earned again."""
-
-    def __init__(self, share: float) -> None:
-        self._share = share
-        self._seconds = 0.0
-        self._earned_at = time.monotonic()
-        self._started = 0.0
-
-    def has(self) -> bool:
-        now = time.monotonic()
-        earned = self._share * (now - self._earned_at)
-        self._seconds = min(self._seconds + earned, self._share * SAVED_SECONDS_MAX)
-        self._earned_at = now
-        return self._seconds >= 0
-
-    def __enter__(self) -> None:
-        self._started = time.thread_time()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds -= time.thread_time() - self._started

@@ -28,24 +28,54 @@ static const char *const names[OUTCOMES] = {
 
 static struct range ranges[RANGES_MAX];
 
-/* Whole VMAs: marking a part would split one. */
-static unsigned read_ranges(pid_t pid) {
+/* The flags of a VMA in smaps, each two letters behind a space (proc_pid_smaps(5)). */
+static bool has_flag(const char *flags, const char *name) {
+    const char *found = strstr(flags, name);
+    return found != NULL && (found[3] == ' ' || found[3] == '\n');
+}
+
+/* Those whose mark is not as wanted: to mark, what is private and writable and not of a kind that
+ * ksmd leaves alone (mm/ksm.c: vma_ksm_compatible()), where the call would be for nothing each
+ * time.
+ */
+static bool is_wanted(const char *flags, bool on) {
+    static const char *const excluded[] = {" sh", " ms", " io", " pf", " de", " mm", " ht", " dp"};
+    bool is_marked = has_flag(flags, " mg");
+    if (!on || is_marked || !has_flag(flags, " wr"))
+        return !on && is_marked;
+    for (size_t i = 0; i < sizeof excluded / sizeof *excluded; i++)
+        if (has_flag(flags, excluded[i]))
+            return false;
+    return true;
+}
+
+/* Whole VMAs: marking a part would split one. Not by maps: each stop is the program's, and what is
+ * marked already needs none. False where there is nothing to read. */
+static bool read_ranges(pid_t pid, bool on, unsigned *count) {
     char path[32], line[512];
-    unsigned count = 0;
-    snprintf(path, sizeof path, "/proc/%d/maps", pid);
-    FILE *maps = fopen(path, "re");
-    while (maps != NULL && count < RANGES_MAX && fgets(line, sizeof line, maps) != NULL) {
-        char rights[5];
-        struct range *range = &ranges[count];
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &range->start, &range->end, rights) == 3)
-            count += rights[1] == 'w' && rights[3] == 'p';
+    struct range range = {0};
+    bool is_read = false;
+    *count = 0;
+    snprintf(path, sizeof path, "/proc/%d/smaps", pid);
+    FILE *smaps = fopen(path, "re");
+    if (smaps == NULL)
+        return false;
+    while (*count < RANGES_MAX && fgets(line, sizeof line, smaps) != NULL) {
+        struct range next;
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &next.start, &next.end) == 2) {
+            range = next;
+            is_read = true;
+        } else if (strncmp(line, "VmFlags:", 8) == 0 && is_wanted(line + 8, on)) {
+            ranges[(*count)++] = range;
+        }
         /* The rest of a long name. */
-        while (strchr(line, '\n') == NULL && fgets(line, sizeof line, maps) != NULL)
+        while (strchr(line, '\n') == NULL && fgets(line, sizeof line, smaps) != NULL)
             ;
     }
-    if (maps != NULL)
-        fclose(maps);
-    return count;
+    fclose(smaps);
+    if (!is_read)
+        errno = ESRCH;
+    return is_read;
 }
 
 static void say(pid_t pid, const struct report *report) {
@@ -53,19 +83,26 @@ static void say(pid_t pid, const struct report *report) {
            report->stopped_ns_max);
 }
 
+/* While the process stands still nobody else is to run before us; without the right to it the stop
+ * is longer. By number, as musl has a function of this name that does nothing. */
+static void come_first(void) {
+    struct sched_param first = {.sched_priority = 1};
+    (void)syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first);
+}
+
 /* In a child of its own: its end lets go of what did not stop in time. */
 static enum outcome work_on(pid_t pid, bool on, bool marks, bool says) {
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        /* While the process stands still nobody else is to come first; without the right to it the
-         * stop is longer. By number, as musl has a function of this name that does nothing. */
-        struct sched_param first = {.sched_priority = 1};
-        (void)syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first);
-        struct work work = {.on = on, .ranges = ranges, .count = marks ? read_ranges(pid) : 0};
-        struct report report = {.outcome = ATTACH_GONE};
-        if (!marks || work.count > 0)
+        struct work work = {.on = on, .ranges = ranges};
+        struct report report = {.outcome = ATTACH_DONE};
+        if (marks && !read_ranges(pid, on, &work.count)) {
+            report.outcome = errno == EACCES || errno == EPERM ? ATTACH_NOT_PERMITTED : ATTACH_GONE;
+        } else if (!marks || work.count > 0) {
+            come_first();
             report = attach(pid, &work);
+        }
         if (says)
             say(pid, &report);
         exit(fflush(stdout) == 0 ? (int)report.outcome : OUTCOMES);

@@ -18,12 +18,12 @@
 #include "experiment.h"
 #include "merge.h"
 #include "message.h"
+#include "observer.h"
 #include "options.h"
 #include "preload.h"
 #include "probe.h"
 #include "procfile.h"
 #include "search.h"
-#include "verify.h"
 
 /* As env(1), nohup(1) and timeout(1) have them. */
 enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
@@ -209,7 +209,7 @@ static int start_observer(const struct options *options, const char *command) {
                                          : EXPECTED_FLAG_LATE,
             .quiet = options->quiet,
         };
-        return verify_start(&observation);
+        return observer_start(&observation);
     }
     if (!options->verify)
         return -1;
@@ -256,14 +256,14 @@ static int run(const struct options *options) {
     int observer = start_observer(options, command);
     if (!apply_layout(options, command, &additions) ||
         !extend_environment(options, &additions, &envp)) {
-        verify_cancel(observer);
+        observer_cancel(observer);
         return EXIT_OWN_FAILURE;
     }
     struct exec_failure failure;
     search_and_exec(command, options->command, envp, &failure);
 
     /* Reached only where no program was started. */
-    verify_cancel(observer);
+    observer_cancel(observer);
     char text[512];
     failure_describe(&failure, text, sizeof text);
     message("cannot run '%s': %s", failure.path, text);

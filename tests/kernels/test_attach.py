@@ -47,8 +47,9 @@ echo 0 >/proc/sys/kernel/yama/ptrace_scope
 for call in {calls}; do
     /bin/blocked $call 2000 >/said &
     i=0
-    while [ $i -lt 20 ]; do
+    while [ $i -lt 10 ]; do
         /libexec/ksmrun-attach mark $! >/dev/null
+        /libexec/ksmrun-attach unmark $! >/dev/null
         i=$((i + 1))
     done
     wait $!

@@ -128,7 +128,8 @@ def test_stopped_and_continued(shell: Terminal, launch: list[str], build: Build,
         # A key that comes too early is the shell's, who ignores it.
         shell.wait_until(lambda: is_stopped(child_of(bash)) and shell.is_in_front(bash), b"\x1a")
         child = child_of(bash)
-        shell.press(b"fg\n")
+        # By number: bash has no current job where one stopped before it had it (stop_pipeline).
+        shell.press(b"fg %1\n")
         shell.wait_until(lambda child=child: shell.is_in_front(child))  # type: ignore[misc]
         # The shell's lines may come between the program's.
         shown = b"{" + shell.expect(END).partition(b"{")[2] + END

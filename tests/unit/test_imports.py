@@ -37,7 +37,7 @@ ALLOWED = {
     "wrap": {"model", "plan"},
     "experiment": {"model", "facts", "plan", "launch", "observe", "host"},
     "report": {"model"},
-    "watch": {"model", "facts", "observe", "host"},
+    "watch": {"model", "facts", "plan", "observe", "host", "attach"},
     "commands": ALL - {"commands"},
     "cli": {"model", "commands"},
 }

@@ -1,4 +1,4 @@
-#include "verify.h"
+#include "observer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -191,7 +191,7 @@ static bool would_adopt(void) {
            (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
 }
 
-int verify_start(const struct observation *observation) {
+int observer_start(const struct observation *observation) {
     const char *verb = observation->injects ? "inject" : "verify";
     if (would_adopt()) {
         if (!observation->quiet)
@@ -255,7 +255,7 @@ int verify_start(const struct observation *observation) {
     return -1;
 }
 
-void verify_cancel(int observer) {
+void observer_cancel(int observer) {
     if (observer < 0)
         return;
     ssize_t ignored = write(observer, "x", 1);

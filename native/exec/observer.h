@@ -1,7 +1,7 @@
 /* What is done from outside the program once its exec is over: --inject, that it merges; --verify,
  * proof that it does. */
-#ifndef KSMRUN_VERIFY_H
-#define KSMRUN_VERIFY_H
+#ifndef KSMRUN_OBSERVER_H
+#define KSMRUN_OBSERVER_H
 
 #include <stdbool.h>
 
@@ -20,9 +20,9 @@ struct observation {
  * stderr, waits for the exec, does what is asked, prints one line and ends. Returns the descriptor
  * that tells it of a failed exec (close-on-exec), or -1 where no observer runs; why has then been
  * said. */
-int verify_start(const struct observation *observation);
+int observer_start(const struct observation *observation);
 
 /* Tells the observer that no exec will come. */
-void verify_cancel(int observer);
+void observer_cancel(int observer);
 
 #endif

@@ -1,0 +1,66 @@
+"""Which processes were attached to where the kernel has no flag (before 6.4): what they map later
+carries no mark, unless `ksmrun monitor --follow` goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ksmrun.facts.identity import read_stat
+from ksmrun.facts.ksm import ROOT
+from ksmrun.host.ours import replace_file
+from ksmrun.host.record import current_boot_id, locked, own_state_folder
+from ksmrun.model import KsmrunError
+
+SCHEMA = "ksmrun-attached-1"
+# What reading a file raises that is absent, or garbled.
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
+def attached_file() -> Path | None:
+    """Beside the records; None for a user without a home."""
+    folder = own_state_folder()
+    return None if folder is None else folder / "attached.json"
+
+
+def attached(file: Path) -> dict[int, int]:
+    """PIDs and start times in ticks, of this boot; none where the file is damaged. Those that have
+    ended since may be among them.
+    """
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA or data["boot_id"] != current_boot_id(ROOT):
+            return {}
+        return {int(pid): int(ticks) for pid, ticks in data["processes"].items()}
+    except DAMAGED:
+        return {}
+
+
+def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
+    """Adds these, or takes them out. Raises KsmrunError where that cannot be written."""
+    with locked(file):
+        known = {pid: ticks for pid, ticks in attached(file).items() if is_running(pid, ticks)}
+        if attach:
+            known |= processes
+        else:
+            known = {pid: ticks for pid, ticks in known.items() if processes.get(pid) != ticks}
+        data = {"schema": SCHEMA, "boot_id": current_boot_id(ROOT), "processes": known}
+        try:
+            replace_file(file, json.dumps(data).encode(), 0o644)
+        except OSError as error:
+            raise KsmrunError(
+                f"cannot write {file}: {error.strerror}; `ksmrun monitor --follow` does not know "
+                "these processes",
+                "make its folder writable, or name another in KSMRUN_STATE_DIR",
+            ) from error
+
+
+def is_running(pid: int, start_ticks: int) -> bool:
+    """Whether it is still this very process."""
+    try:
+        stat = read_stat(Path(f"/proc/{pid}"))
+    except OSError:
+        return False
+    return stat.start_ticks == start_ticks and stat.state not in ("Z", "X")

@@ -1,0 +1,107 @@
+"""Marks what attached programs have mapped since, on kernels whose marks do not come by themselves
+(before 6.4).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ksmrun.attach.running import carry_out, look
+from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.text import read_int
+from ksmrun.host.attached import attached, attached_file, is_running
+from ksmrun.host.tunables import MAX_MAP_COUNT
+from ksmrun.model import KsmrunError
+from ksmrun.model.attach import Deed
+from ksmrun.model.watch import Followed
+from ksmrun.plan.attach import refusal
+from ksmrun.watch.budget import Budget
+
+# Of one core; a look at all maps of a process takes about 9 ms for each GiB of it.
+SHARE_MAX = 0.01
+# A program whose memory has the same size may still have let go of some, and mapped other.
+LOOK_AGAIN_SECONDS = 300.0
+Say = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class _Marked:
+    """When it was marked last, and the size of its private memory then, in pages."""
+
+    seconds: float
+    data_pages: int
+    wrong: str = ""
+
+    def is_due(self, now: float, data_pages: int) -> bool:
+        return data_pages != self.data_pages or now - self.seconds >= LOOK_AGAIN_SECONDS
+
+
+class Follower:
+    """follow() is to be called with each sample."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._marked: dict[tuple[int, int], _Marked] = {}
+        self._budget = Budget(SHARE_MAX, _cpu_seconds)
+        self._stopped_ns_max = 0
+
+    def follow(self) -> Followed:
+        """Marks what has grown, as far as the CPU time for it goes; the rest waits."""
+        file = attached_file()
+        known = [] if file is None else attached(file).items()
+        running = [key for key in known if is_running(*key)]
+        self._marked = {key: each for key, each in self._marked.items() if key in running}
+        # Who was marked longest ago comes first.
+        for key in sorted(running, key=self._marked_at):
+            if not self._budget.has():
+                break
+            with self._budget:
+                self._mark(*key)
+        return Followed(len(running), self._budget.spent_seconds, self._stopped_ns_max)
+
+    def _marked_at(self, key: tuple[int, int]) -> float:
+        return self._marked[key].seconds if key in self._marked else 0.0
+
+    def _mark(self, pid: int, start_ticks: int) -> None:
+        try:
+            data_pages = _data_pages(pid)
+        except OSError:
+            return
+        now = time.monotonic()
+        before = self._marked.get((pid, start_ticks))
+        if before is not None and not before.is_due(now, data_pages):
+            return
+        wrong = self._attach(pid, start_ticks)
+        if wrong and (before is None or wrong != before.wrong):
+            self._say("warning", f"not followed: PID {pid}: {wrong}")
+        self._marked[pid, start_ticks] = _Marked(now, data_pages, wrong)
+
+    def _attach(self, pid: int, start_ticks: int) -> str:
+        """Returns why it was left alone; empty where it was not."""
+        try:
+            candidate = look(pid)
+            if candidate.identity.start_ticks != start_ticks:
+                return "it has ended"
+            refused = refusal(candidate, read_int(ROOT / MAX_MAP_COUNT), Deed.MARK)
+            if refused is not None:
+                return "; ".join(refused)
+            (done,) = carry_out([candidate], Deed.MARK)
+        except KsmrunError as error:
+            return str(error)
+        self._stopped_ns_max = max(self._stopped_ns_max, done.stopped_ns or 0)
+        return "" if done.done else f"{done.why}; {done.todo}"
+
+
+def _data_pages(pid: int) -> int:
+    """Of private writable memory (proc_pid_statm(5)). Raises OSError."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[5])
+
+
+def _cpu_seconds() -> float:
+    """Of this thread and of the helpers that have ended."""
+    times = os.times()
+    return time.thread_time() + times.children_user + times.children_system

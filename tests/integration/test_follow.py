@@ -1,0 +1,229 @@
+"""What attached programs map later is marked too. Here by the calls that kernels before 6.4 need;
+kernels/test_follow.py has the whole commands on such a kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from ksmrun.attach import running
+from ksmrun.facts.identity import read_stat
+from ksmrun.host.attached import attached, attached_file, is_running, remember
+from ksmrun.model import KsmrunError
+from ksmrun.model.attach import Deed
+from ksmrun.watch import follow
+from ksmrun.watch.budget import Budget
+from ksmrun.watch.follow import Follower
+
+from .attaching import Begin, begin
+from .conftest import wait_until
+
+__all__ = ["begin"]
+
+GROWN_BYTES = 8 << 20
+GROWS = f"""
+import mmap, sys
+kept = []
+print("ready", flush=True)
+for line in sys.stdin:
+    if line == "less\\n":
+        kept.pop()
+    else:
+        kept.append(mmap.mmap(-1, {GROWN_BYTES}, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        kept[-1].write(bytes({GROWN_BYTES}))
+    print("done", flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def follower(said: list[str], monkeypatch: pytest.MonkeyPatch) -> Follower:
+    # What a look takes is earned at once.
+    monkeypatch.setattr(follow, "SHARE_MAX", 1000.0)
+    return Follower(lambda level, text: said.append(f"{level}: {text}"))
+
+
+@pytest.fixture
+def program(begin: Begin) -> Grower:
+    return Grower(begin)
+
+
+class Grower:
+    """A program that maps more when it is told to."""
+
+    def __init__(self, begin: Begin) -> None:
+        self.process = begin(sys.executable, "-c", GROWS)
+        self.pid = self.process.pid
+
+    def tell(self, word: str) -> None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def attach(self) -> None:
+        (done,) = running.carry_out([running.look(self.pid)], Deed.MARK)
+        assert done.done
+        remember(here(), {self.pid: ticks(self.pid)}, attach=True)
+
+
+def here() -> Path:
+    file = attached_file()
+    assert file is not None
+    return file
+
+
+def ticks(pid: int) -> int:
+    return read_stat(Path(f"/proc/{pid}")).start_ticks
+
+
+def unmarked(pid: int) -> int:
+    """Bytes that are private and writable, and carry no mark."""
+    found, size, wanted = 0, 0, False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        words = line.split()
+        if "-" in words[0] and len(words) > 4:
+            wanted = words[1] == "rw-p"
+        elif words[0] == "Size:":
+            size = int(words[1]) << 10
+        elif words[0] == "VmFlags:" and wanted and "mg" not in words:
+            found += size
+    return found
+
+
+def test_what_is_mapped_later_is_marked(program: Grower, follower: Follower) -> None:
+    program.attach()
+    assert unmarked(program.pid) == 0
+    for _ in range(3):
+        program.tell("more")
+        assert unmarked(program.pid) >= GROWN_BYTES
+        seen = follower.follow()
+        assert unmarked(program.pid) == 0
+    assert seen.processes == 1
+    assert 0 < seen.cpu_seconds < 5
+    assert 0 < seen.stopped_ns_max < 1e9
+
+
+def test_what_is_as_it_was_is_left_alone(
+    program: Grower, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.attach()
+    follower.follow()
+    calls: list[object] = []
+    monkeypatch.setattr(follow, "carry_out", lambda *args: calls.append(args))
+    for _ in range(3):
+        follower.follow()
+    assert not calls
+    # Looked at again after a while, as memory of the same size may be another.
+    monkeypatch.setattr(follow, "LOOK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(follow, "carry_out", running.carry_out)
+    program.tell("more")
+    follower.follow()
+    program.tell("less")
+    program.tell("more")
+    follower.follow()
+    assert unmarked(program.pid) == 0
+
+
+def test_marked_memory_needs_no_stop(program: Grower) -> None:
+    program.attach()
+    (again,) = running.carry_out([running.look(program.pid)], Deed.MARK)
+    assert (again.done, again.stopped_ns) == (True, None)
+    (undone,) = running.carry_out([running.look(program.pid)], Deed.UNMARK)
+    assert undone.done
+    assert unmarked(program.pid) > 0
+    assert " mg" not in Path(f"/proc/{program.pid}/smaps").read_text()
+
+
+def test_detached_ones_are_forgotten(program: Grower, follower: Follower) -> None:
+    program.attach()
+    remember(here(), {program.pid: ticks(program.pid)}, attach=False)
+    program.tell("more")
+    assert follower.follow().processes == 0
+    assert unmarked(program.pid) >= GROWN_BYTES
+
+
+def test_ended_ones_and_reused_pids(program: Grower, follower: Follower, begin: Begin) -> None:
+    other = Grower(begin)
+    program.attach()
+    # As if its number had been another's.
+    remember(here(), {other.pid: ticks(other.pid) - 1}, attach=True)
+    assert follower.follow().processes == 1
+    assert unmarked(other.pid) > 0
+    program.process.kill()
+    program.process.wait()
+    assert follower.follow().processes == 0
+    other.attach()
+    assert attached(here()) == {other.pid: ticks(other.pid)}
+
+
+def test_one_that_is_left_alone_is_told_once(
+    program: Grower, follower: Follower, said: list[str]
+) -> None:
+    program.attach()
+    program.process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: read_stat(Path(f"/proc/{program.pid}")).state == "T")
+    try:
+        for word in range(3):
+            assert follower.follow().processes == 1, word
+    finally:
+        program.process.send_signal(signal.SIGCONT)
+    (line,) = said
+    assert f"PID {program.pid}" in line and "SIGSTOP" in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"schema": "ksmrun-attached-1"}', '{"schema": 1e999}', "[" * 9999],
+)
+def test_damaged_files(folder: Path, follower: Follower, text: str) -> None:
+    (folder / "attached.json").write_text(text)
+    assert follower.follow().processes == 0
+    remember(here(), {os.getpid(): ticks(os.getpid())}, attach=True)
+    assert attached(here()) == {os.getpid(): ticks(os.getpid())}
+
+
+def test_of_another_boot() -> None:
+    remember(here(), {os.getpid(): ticks(os.getpid())}, attach=True)
+    data = json.loads(here().read_text())
+    here().write_text(json.dumps({**data, "boot_id": "another"}))
+    assert attached(here()) == {}
+
+
+def test_a_folder_that_cannot_be_written(folder: Path) -> None:
+    (folder / "attached.json").mkdir()
+    with pytest.raises(KsmrunError, match="cannot write"):
+        remember(here(), {os.getpid(): ticks(os.getpid())}, attach=True)
+
+
+def test_what_it_may_cost(program: Grower, follower: Follower) -> None:
+    """A look that took long has to be earned: the next one waits."""
+    program.attach()
+    clock = iter(float(second) for second in range(1000))
+    follower._budget = Budget(0.01, lambda: next(clock))
+    assert follower.follow().cpu_seconds == 1.0
+    program.tell("more")
+    assert follower.follow().cpu_seconds == 1.0
+    assert unmarked(program.pid) >= GROWN_BYTES
+
+
+def test_running_is_who_it_was() -> None:
+    assert is_running(os.getpid(), ticks(os.getpid()))
+    assert not is_running(os.getpid(), ticks(os.getpid()) + 1)
+    assert not is_running(1 << 22, 0)
