@@ -38,10 +38,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
 
 
+def _sets_ksm(item: pytest.Item) -> bool:
+    folder = item.path.parent.name
+    if folder == "systemd":
+        return item.get_closest_marker("host_ksm") is not None
+    return folder not in ("unit", "kernels")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ksm_guardian(request: pytest.FixtureRequest) -> Iterator[None]:
     """Not for those that leave the host's KSM alone, and may run beside others."""
-    if all(item.path.parent.name in ("unit", "kernels") for item in request.session.items):
+    if not any(_sets_ksm(item) for item in request.session.items):
         yield
         return
     with ksm_at_boot():

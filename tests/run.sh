@@ -86,13 +86,33 @@ done
 # Run from tests/, so that the source tree cannot be imported instead of the wheel.
 cd tests
 
-# Emulated machines have a KSM of their own, and the tests of this one's wait more than they compute.
-step "the kernel matrix begins, with what the others leave of the CPUs"
-KSMRUN_KERNELS=${full:+all} setsid chrt --idle 0 \
-    ../.venv/bin/pytest -q kernels --basetemp=../build/kernels >../build/kernels.log 2>&1 &
-kernels=$!
-trap 'kill -- "-$kernels" 2>/dev/null || :' EXIT
+# Tests that leave the KSM of this machine alone run beside those of it, which wait more than they
+# compute. beside NAME COMMAND...: started is its PID; ended PID NAME: what it said, and how it ended.
+beside() {
+    log=../build/$1.log
+    shift
+    setsid "$@" >"$log" 2>&1 &
+    started=$!
+}
+ended() {
+    code=0
+    wait "$1" || code=$?
+    cat "../build/$2.log"
+    [ "$code" = 0 ]
+}
+end_both() {
+    for started in $kernels $systemd; do
+        kill -- "-$started" 2>/dev/null || :
+    done
+}
+kernels='' systemd=''
+trap end_both EXIT
 trap 'exit 1' HUP INT TERM
+
+step "the kernel matrix begins, with what the others leave of the CPUs"
+beside kernels chrt --idle 0 env KSMRUN_KERNELS=${full:+all} \
+    ../.venv/bin/pytest -q kernels --basetemp=../build/kernels
+kernels=$started
 
 step "Python tests: units, then real programs on the real KSM"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q unit integration
@@ -102,6 +122,10 @@ step "the launcher built with ASan and UBSan, on the same real programs"
 KSMRUN_TEST_LAUNCHER="$PWD/../build/address,undefined/ksmrun-exec" ASAN_OPTIONS=detect_leaks=0 \
     ../.venv/bin/pytest -q integration/test_launch.py integration/test_fail_open.py \
     integration/test_verify.py -k "ksmrun-exec or verify or seccomp or preload"
+
+step "services in booted systemd begin, beside what follows"
+beside systemd env KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q systemd -m "not host_ksm"
+systemd=$started
 
 step "programs that are moved to a shared layout"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q layout
@@ -122,15 +146,12 @@ KSMRUN_TEST_OCI="$PWD/../build/address,undefined/ksmrun-oci" ASAN_OPTIONS=detect
 step "other people's programs and suites, direct and through ksmrun"
 KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q suites
 
-step "services in booted systemd 252, 254, 257 and 262"
-KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q systemd
+step "services in booted systemd 252, 254, 257 and 262, which ran beside these"
+ended "$systemd" systemd
+KSMRUN_SUITES=${full:+all} ../.venv/bin/pytest -q systemd -m host_ksm
 
 step "the kernel matrix, which ran beside these"
-code=0
-wait "$kernels" || code=$?
-trap - EXIT
-cat ../build/kernels.log
-[ "$code" = 0 ]
+ended "$kernels" kernels
 
 if [ -n "$full" ]; then
     step "the launcher under valgrind"

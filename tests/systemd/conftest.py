@@ -68,6 +68,7 @@ def guest(request: pytest.FixtureRequest, guests: Callable[[int], Guest]) -> Gue
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_version: of systemd, also without KSMRUN_SUITES=all")
+    config.addinivalue_line("markers", "host_ksm: sets or reads the host's KSM or map limit")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

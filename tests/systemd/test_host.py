@@ -15,6 +15,7 @@ from .look import wait_until
 from .test_monitor import UNIT, journal, monitored
 from .units import show
 
+pytestmark = pytest.mark.host_ksm
 KSM = Path("/sys/kernel/mm/ksm")
 FILE = "etc/systemd/system/ksmrun-host.service"
 

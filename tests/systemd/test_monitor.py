@@ -14,6 +14,7 @@ from .conftest import USER, USUAL
 from .look import wait_until
 from .units import installed, show
 
+pytestmark = pytest.mark.host_ksm
 UNIT = "ksmrun-monitor.service"
 READ = """
 import urllib.request
@@ -29,6 +30,7 @@ ExecStart=/usr/local/libexec/ksmrun/ksmrun-exec -- python3 -c "import mmap, subp
     maps = [mmap.mmap(-1, 4096) for _ in range({MAPS})]; \\
     subprocess.run(['systemd-notify', '--ready']); time.sleep(1000)"
 """
+HELPER = "/opt/ksmrun/ksmrun/libexec/ksmrun-attach"
 LIMIT = Path("/proc/sys/vm/max_map_count")
 
 
@@ -178,3 +180,17 @@ def test_what_is_documented_lets_it_write(host: Guest, limit: int) -> None:
         assert 'ksmrun_alerts{kind="map-headroom"} 1.0' in shown
     assert not list((host.root / "var/lib/textfile").iterdir())
     record.unlink()
+
+
+@pytest.mark.parametrize(("service", "may"), [("SystemCallFilter=ptrace kcmp", True), ("", False)])
+def test_what_is_documented_lets_it_follow(host: Guest, service: str, may: bool) -> None:
+    """In the unit's sandbox, by the helper itself: here programs need not be followed."""
+    plain = "[Service]\nExecStart=sleep 1000\n"
+    with installed(host, {"plain.service": plain}):
+        host.run("systemctl", "start", "plain")
+        pid = show(host, "plain.service", "MainPID")
+        start = f"Type=oneshot\nExecStart=\nExecStart={HELPER} mark {pid}\n"
+        with monitored(host, "", f"{start}{service}\n"):
+            host.run("systemctl", "start", UNIT, check=False)
+            assert (f"{pid} done " in journal(host)) is may
+        assert (" mg" in host.run("cat", f"/proc/{pid}/smaps").stdout) is may
