@@ -103,23 +103,31 @@ def _do(
         done = carry_out(todo, wanted)
         results += done
         if wanted in (Deed.MARK, Deed.UNMARK):
-            _remember(done, attach=merges)
+            is_whole = _is_remembered(done, attach=merges) and is_whole
     results.sort(key=lambda each: each.candidate.identity.pid)
     if as_json:
         print_json(SCHEMA, deed=wanted, results=[asdict(each) for each in results])
     else:
         _print(results, "attached" if merges else "detached")
+        if wanted is Deed.MARK and any(each.done for each in results) and not dry_run:
+            print("What they map later carries no mark; to do: sudo ksmrun monitor --follow")
     if not is_whole or not all(each.done for each in results):
         raise typer.Exit(EXIT_FAILURE)
 
 
-def _remember(results: Sequence[Attached], *, attach: bool) -> None:
-    """For `ksmrun monitor --follow`."""
+def _is_remembered(results: Sequence[Attached], *, attach: bool) -> bool:
+    """For `ksmrun monitor --follow`. Says why where it is not."""
     file = attached_file()
     them = [each.candidate.identity for each in results if each.done]
     processes = {who.pid: who.start_ticks for who in them if who.start_ticks is not None}
-    if file is not None and processes:
+    if file is None or not processes:
+        return True
+    try:
         remember(file, processes, attach=attach)
+    except KsmrunError as error:
+        say(str(error))
+        return False
+    return True
 
 
 def _print(results: Sequence[Attached], verb: str) -> None:

@@ -103,9 +103,9 @@ class _Monitor:
         self._log.form = config.log
         try:
             self._tune(config)
+            self._follow(config)
         except KsmrunError as error:
-            self._log.say("error", f"not tuning: {error}")
-        self._follow(config)
+            self._log.say("error", f"not as configured: {error}")
         self._log.say("info", "reloaded")
 
     def close(self) -> None:

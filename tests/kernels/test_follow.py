@@ -53,8 +53,9 @@ exec 3>/words
 grown
 echo
 echo "before=$(unmarked)"
-{python} -m ksmrun attach $program
+{python} -m ksmrun attach $program >/said
 echo "attach=$?"
+echo "hints=$(grep -c 'monitor --follow' /said)"
 echo "attached=$(unmarked)"
 {python} -m ksmrun monitor --follow --interval 0.5 >/log 2>&1 &
 monitor=$!
@@ -89,7 +90,7 @@ def test_follow(tmp_path: Path) -> None:
     (root / "init").chmod(0o755)
     values = boot(("6.1", CLOUD_AMD64), pack(root, tmp_path / "initrd")).values
     assert int(values["before"]) > 8192
-    assert (values["attach"], values["attached"]) == ("0", "0")
+    assert (values["attach"], values["attached"], values["hints"]) == ("0", "0", "1")
     assert values["followed"] == "0"
     # It is let go of, whatever it maps later.
     assert (values["detach"], values["marked"], values["after"]) == ("0", "0", "0")
