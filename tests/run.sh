@@ -207,6 +207,8 @@ if [ -n "$full" ]; then
 
     step "what attaching costs a server"
     ../.venv/bin/python bench/attach.py
+    ../.venv/bin/python bench/attach_latency.py --rounds 3 --seconds 4
+    ../.venv/bin/python bench/follow.py
 
     step "what keeps a fleet short of its ideal, and the ways to tune"
     ../.venv/bin/python bench/ideal.py
