@@ -11,12 +11,10 @@ from pathlib import Path
 from ksmrun.facts.identity import read_stat
 from ksmrun.facts.ksm import ROOT
 from ksmrun.host.ours import replace_file
-from ksmrun.host.record import current_boot_id, locked, own_state_folder
+from ksmrun.host.record import DAMAGED, current_boot_id, locked, own_state_folder
 from ksmrun.model import KsmrunError
 
 SCHEMA = "ksmrun-attached-1"
-# What reading a file raises that is absent, or garbled.
-DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def attached_file() -> Path | None:

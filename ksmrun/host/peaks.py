@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ksmrun.host.lock import lock_folder
-from ksmrun.host.record import own_state_folder
+from ksmrun.host.record import DAMAGED, own_state_folder
 from ksmrun.model import MapPeak
 
 SCHEMA = "ksmrun-peaks-1"
 PROGRAMS_MAX = 1000
-# What reading a file raises that is absent, garbled, or has Infinity or lists in lists.
-DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def peaks_file() -> Path | None:

@@ -19,6 +19,8 @@ from ksmrun.host.ours import replace_file
 from ksmrun.model import KsmrunError
 
 SCHEMA = "ksmrun-record-1"
+# What reading JSON raises from a file that is absent, garbled, or has Infinity or lists in lists.
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 # In Change.written: whatever stands there now was caused by us, as the kernel resets pages_to_scan
 # when advisor_mode changes (mm/ksm.c: set_advisor_defaults).
 ANY_VALUE = "*"

@@ -21,7 +21,7 @@ from ksmrun.model.watch import Followed
 from ksmrun.plan.attach import refusal
 from ksmrun.watch.budget import Budget
 
-# Of one core; a look at all maps of a process takes about 9 ms for each GiB of it.
+# Of one core; a look at all maps of a process takes 21 ms for 1 GiB (tests/bench/follow.py).
 SHARE_MAX = 0.01
 # A program whose memory has the same size may still have let go of some, and mapped other.
 LOOK_AGAIN_SECONDS = 300.0

@@ -1,4 +1,4 @@
-"""KSM as the kernel boots with it while tests run, and as it was before when they end."""
+"""KSM and the map limit as the kernel boots with them while tests run; as before when they end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 KSM = Path("/sys/kernel/mm/ksm")
-# mm/ksm.c. A run that was killed together with its guardian may have left others.
+MAX_MAP_COUNT = "/proc/sys/vm/max_map_count"
+# mm/ksm.c and include/linux/mm.h. What was killed together with its guardian may have left
+# others.
 AT_BOOT = {
     "advisor_mode": "none",
     "run": "0",
@@ -17,6 +19,7 @@ AT_BOOT = {
     "sleep_millisecs": "20",
     "smart_scan": "1",
     "use_zero_pages": "0",
+    MAX_MAP_COUNT: "65530",
 }
 # advisor_mode goes first: it resets pages_to_scan. In the background, so that tests which wait for
 # any child of theirs do not wait for this one.
@@ -43,13 +46,14 @@ def tunables() -> dict[str, str]:
 def ksm_at_boot() -> Iterator[None]:
     """The host's own settings come back when the tests end and when they are killed."""
     found = tunables() if KSM.is_dir() else {}
+    found[MAX_MAP_COUNT] = Path(MAX_MAP_COUNT).read_text().strip()
     names = sorted(found.items(), key=lambda pair: pair[0] != "advisor_mode")
     settings = [f"{name}={value}" for name, value in names]
     guardian = subprocess.Popen(
         ["sh", "-c", RESTORE, "guardian", *settings],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=KSM if found else None,
+        cwd=KSM if KSM.is_dir() else None,
         start_new_session=True,
     )
     guardian.wait()

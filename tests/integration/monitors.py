@@ -118,6 +118,21 @@ def start(launcher: str) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 
 @pytest.fixture
+def limit_put_back(ksmrun: str, tmp_path: Path) -> Iterator[None]:
+    """When the monitor of the test has ended, which would raise it again."""
+    before = Path("/proc/sys/vm/max_map_count").read_text()
+    yield
+    if (tmp_path / "state/host.json").exists():
+        subprocess.run(
+            [ksmrun, "host", "restore", "--force"],
+            env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    assert Path("/proc/sys/vm/max_map_count").read_text() == before
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()

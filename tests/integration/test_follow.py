@@ -8,28 +8,40 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from ksmrun.attach import running
+from ksmrun.commands.attach import _is_remembered
 from ksmrun.facts.identity import read_stat
 from ksmrun.host.attached import attached, attached_file, is_running, remember
 from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Deed
+from ksmrun.model.watch import ALERT_KINDS
 from ksmrun.watch import follow
 from ksmrun.watch.budget import Budget
+from ksmrun.watch.config import Config
 from ksmrun.watch.follow import Follower
+from ksmrun.watch.metrics import Shown, WatchCollector
+from ksmrun.watch.scan import Scanner
 
 from .attaching import Begin, begin
 from .conftest import wait_until
+from .monitors import Begin as Monitors
+from .monitors import monitor
+from .test_monitoring_example import is_fine
 
-__all__ = ["begin"]
+__all__ = ["begin", "monitor"]
 
 GROWN_BYTES = 8 << 20
 GROWS = f"""
 import mmap, sys
 kept = []
+# Shared memory never merges, and so is never marked.
+shared = mmap.mmap(-1, 1 << 20)
 print("ready", flush=True)
 for line in sys.stdin:
     if line == "less\\n":
@@ -221,6 +233,40 @@ def test_what_it_may_cost(program: Grower, follower: Follower) -> None:
     program.tell("more")
     assert follower.follow().cpu_seconds == 1.0
     assert unmarked(program.pid) >= GROWN_BYTES
+
+
+def test_what_it_takes_is_shown(program: Grower, follower: Follower) -> None:
+    program.attach()
+    state = replace(Scanner(Config()).sample(), followed=follower.follow())
+    collector = WatchCollector()
+    collector.shown = Shown(state, (), dict.fromkeys(ALERT_KINDS, 0), 1.0)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    text = generate_latest(registry).decode()
+    is_fine(text)
+    values = dict(line.split() for line in text.splitlines() if line.startswith("ksmrun_follow"))
+    assert float(values["ksmrun_followed_processes"]) == 1
+    assert 0 < float(values["ksmrun_follow_cpu_seconds_total"]) < 5
+    # Marked before, so nothing had to stop.
+    assert float(values["ksmrun_follow_stop_seconds_max"]) == 0
+    program.tell("more")
+    assert 0 < follower.follow().stopped_ns_max < 1e9
+
+
+def test_where_the_flag_is_nothing_is_followed(monitor: Monitors) -> None:
+    watching = monitor("--follow")
+    watching.wait_for(message="nothing to follow: here what a program maps later merges too")
+    assert watching.process.poll() is None
+
+
+def test_attached_but_not_written_down(
+    program: Grower, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "attached.json").mkdir()
+    done = running.carry_out([running.look(program.pid)], Deed.MARK)
+    assert not _is_remembered(done, attach=True)
+    said = capsys.readouterr().err
+    assert "does not know these processes; make its folder writable" in " ".join(said.split())
 
 
 def test_running_is_who_it_was() -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,11 +18,12 @@ from ksmrun.host.borrow import borrowed
 from ksmrun.host.peaks import remembered
 
 from .conftest import FASTEST, Group, wait_until
-from .monitors import EQUAL, MANY_MAPS, SECONDS, Begin, Start, monitor, start
+from .monitors import EQUAL, MANY_MAPS, SECONDS, Begin, Start, limit_put_back, monitor, start
 
-__all__ = ["monitor", "start"]
+__all__ = ["limit_put_back", "monitor", "start"]
 
 
+@pytest.mark.usefixtures("limit_put_back")
 def test_near_the_map_limit(monitor: Begin, start: Start, tmp_path: Path) -> None:
     """It is told of, the limit is raised as far as allowed, that ends it, and restore undoes it."""
     process = start(MANY_MAPS, 36_000)
@@ -44,20 +44,7 @@ def test_near_the_map_limit(monitor: Begin, start: Start, tmp_path: Path) -> Non
     assert "KSMRUN_ALERT_KIND=map-headroom\n" in facts and "KSMRUN_ALERT_STATE=raised\n" in facts
 
 
-@pytest.fixture(autouse=True)
-def limit_put_back(ksmrun: str, tmp_path: Path) -> Iterator[None]:
-    before = Path("/proc/sys/vm/max_map_count").read_text()
-    yield
-    if (tmp_path / "state/host.json").exists():
-        subprocess.run(
-            [ksmrun, "host", "restore", "--force"],
-            env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-    assert Path("/proc/sys/vm/max_map_count").read_text() == before
-
-
+@pytest.mark.usefixtures("limit_put_back")
 def test_no_higher_than_allowed(monitor: Begin, start: Start, tmp_path: Path) -> None:
     process = start(MANY_MAPS, 36_000)
     begun = monitor(

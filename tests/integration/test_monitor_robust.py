@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from .monitors import (
     SECONDS,
     Begin,
     Start,
+    limit_put_back,
     monitor,
     refused,
     scrape_file,
@@ -27,7 +27,7 @@ from .monitors import (
     waits_for_signals,
 )
 
-__all__ = ["monitor", "small_disk", "start"]
+__all__ = ["limit_put_back", "monitor", "small_disk", "start"]
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 # PR_SET_NAME, and PR_SET_MEMORY_MERGE off once its stdin is closed.
@@ -67,30 +67,22 @@ def test_a_zombie_waits_for_nothing(monitor: Begin, start: Start) -> None:
     assert state == "Z"
 
 
-def test_the_limit_follows_what_stands(
-    monitor: Begin, start: Start, tmp_path: Path, ksmrun: str
-) -> None:
+@pytest.mark.usefixtures("limit_put_back")
+def test_the_limit_follows_what_stands(monitor: Begin, start: Start, tmp_path: Path) -> None:
     """An alert that stands on is no new one, and may need more all the same."""
     start(MANY_MAPS, 36_000)
     limit, config = Path("/proc/sys/vm/max_map_count"), tmp_path / "config.toml"
-    before = limit.read_text()
     told = '[monitor]\nmap_reserve = 0.5\ninterval_seconds = 0.3\nlog = "json"\n'
     config.write_text(f"{told}raise_map_count_to = 70000\n")
-    state = tmp_path / "state"
-    begun = monitor(f"--config={config}", KSMRUN_STATE_DIR=str(state))
-    try:
-        begun.wait_for(kind="map-headroom", state="raised")
-        wait_until(lambda: limit.read_text() == "70000\n", SECONDS)
-        begun.wait_for(level="error")
-        config.write_text(f"{told}raise_map_count_to = 200000\n")
-        begun.process.send_signal(signal.SIGHUP)
-        begun.wait_for(kind="map-headroom", state="cleared")
-        assert limit.read_text() == "131072\n"
-        assert sum(line["level"] == "error" for line in begun.lines()) == 1
-    finally:
-        environment = {**os.environ, "KSMRUN_STATE_DIR": str(state)}
-        subprocess.run([ksmrun, "host", "restore", "--force"], env=environment, check=True)
-    assert limit.read_text() == before
+    begun = monitor(f"--config={config}", KSMRUN_STATE_DIR=str(tmp_path / "state"))
+    begun.wait_for(kind="map-headroom", state="raised")
+    wait_until(lambda: limit.read_text() == "70000\n", SECONDS)
+    begun.wait_for(level="error")
+    config.write_text(f"{told}raise_map_count_to = 200000\n")
+    begun.process.send_signal(signal.SIGHUP)
+    begun.wait_for(kind="map-headroom", state="cleared")
+    assert limit.read_text() == "131072\n"
+    assert sum(line["level"] == "error" for line in begun.lines()) == 1
 
 
 def test_a_log_on_a_full_disk(ksmrun: str, small_disk: Path) -> None:
