@@ -32,6 +32,9 @@ struct walk {
     uintptr_t end; /* of the VMA before */
     size_t vmas;
     bool is_seen[EXCLUDED_MAX];
+    /* What the walk before found. */
+    uintptr_t growing[SWEEP_GROWING_MAX];
+    size_t growing_count;
 };
 
 static bool is_writable(const struct vma *vma) {
@@ -98,6 +101,18 @@ static void undo_excluded(const struct excluded *excluded, uintptr_t start, uint
     }
 }
 
+/* Whether an area with room below starts elsewhere than in the walk before. */
+static bool has_grown_down(struct walk *walk, uintptr_t start) {
+    struct sweep *sweep = walk->sweep;
+    if (sweep->growing_count == SWEEP_GROWING_MAX)
+        return false;
+    sweep->growing[sweep->growing_count++] = start;
+    for (size_t i = 0; i < walk->growing_count; i++)
+        if (walk->growing[i] == start)
+            return false;
+    return true;
+}
+
 /* Memory that is added to an area and used before the next sweep never joins what is marked
  * already: while their flags differ they get different anon_vmas (mm/vma.c: anon_vma_compatible).
  *
@@ -112,13 +127,12 @@ static void mark(struct walk *walk, const struct run *run) {
         return;
     uintptr_t start = run->start, end = run->end - (run->grows_up ? sweep->page_bytes : 0);
     if (run->grows_down) {
-        bool has_grown = run->start != sweep->lowest_start;
+        bool has_grown = has_grown_down(walk, run->start);
         size_t marked_bytes = run->end - run->first_end;
         if (has_grown && (run->first_end - run->start) / GROWTH_FACTOR < marked_bytes) {
             start = run->first_end;
             sweep->has_postponed = true;
         }
-        sweep->lowest_start = run->start;
     }
     if (start >= end)
         return;
@@ -181,6 +195,10 @@ bool sweep_once(struct sweep *sweep) {
     sweep->marked_bytes = 0;
     sweep->has_sparse = false;
     sweep->has_postponed = false;
+    for (size_t i = 0; i < sweep->growing_count; i++)
+        walk.growing[i] = sweep->growing[i];
+    walk.growing_count = sweep->growing_count;
+    sweep->growing_count = 0;
     unsigned long long offset = 0;
     for (;;) {
         long length = pread_at(sweep->maps, sweep->buffer, sweep->buffer_bytes, offset);

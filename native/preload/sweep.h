@@ -21,6 +21,9 @@ enum sweep_state {
     SWEEP_NO_KSM,               /* a kernel without CONFIG_KSM, or a filter that denies madvise */
 };
 
+/* Of more areas that could grow down all are marked at once. */
+enum { SWEEP_GROWING_MAX = 16 };
+
 struct sweep {
     /* Given. */
     enum sweep_work work;
@@ -39,9 +42,10 @@ struct sweep {
     size_t vmas;
     size_t marked_bytes; /* writable ones */
     bool has_sparse;
-    /* The lowest mapping below which there is much room, where new ones go; and whether it waits
-     * for being marked until it has stopped growing. */
-    uintptr_t lowest_start;
+    /* Where the mappings start below which there is much room, as new ones go there; and whether
+     * one of them waits for being marked until it has stopped growing. */
+    uintptr_t growing[SWEEP_GROWING_MAX];
+    size_t growing_count;
     bool has_postponed;
 };
 

@@ -11,7 +11,7 @@
 
 #include "sweep.h"
 
-enum { KIB = 1024, ROUNDS = 200 };
+enum { KIB = 1024, MIB = 1024 * KIB, ROUNDS = 200 };
 static struct excluded excluded;
 static _Atomic int is_told;
 
@@ -90,6 +90,33 @@ static void test_marks_whole_neighbours(void **state) {
     assert_true(sweep.vmas > 10 && sweep.marked_bytes >= 336 * KIB);
     int on_the_stack = 0;
     assert_false(is_marked(&on_the_stack));
+    close(sweep.maps);
+}
+
+/* Several areas have room below, as malloc's arenas do: each that has stopped growing is marked. */
+static void test_marks_all_that_could_grow_down(void **state) {
+    (void)state;
+    enum { AREAS = 3, GAP = 128 * KIB * KIB };
+    char *reserved =
+        mmap(NULL, (size_t)AREAS * 2 * GAP, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(reserved != MAP_FAILED);
+    char *areas[AREAS];
+    for (int i = 0; i < AREAS; i++) {
+        char *room = reserved + (size_t)i * 2 * GAP + 4 * KIB;
+        assert_int_equal(munmap(room, GAP), 0);
+        areas[i] = room + GAP;
+        /* The first mapping of each is small beside its neighbours, as one that begins to grow. */
+        int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+        assert_true(mmap(areas[i], MIB, PROT_NONE, flags, -1, 0) == areas[i]);
+        assert_int_equal(mprotect(areas[i], 256 * KIB, PROT_READ | PROT_WRITE), 0);
+    }
+    struct sweep sweep = prepare();
+    assert_true(sweep_once(&sweep));
+    assert_true(sweep_once(&sweep));
+    assert_false(sweep.has_postponed);
+    for (int i = 0; i < AREAS; i++)
+        assert_true(is_marked(areas[i]));
+    munmap(reserved, (size_t)AREAS * 2 * GAP);
     close(sweep.maps);
 }
 
@@ -232,6 +259,7 @@ static void test_beside_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marks_whole_neighbours),
+        cmocka_unit_test(test_marks_all_that_could_grow_down),
         cmocka_unit_test(test_growth_joins),
         cmocka_unit_test(test_leaves_alone_what_the_program_excludes),
         cmocka_unit_test(test_stops_at_the_limit_and_goes_on),
