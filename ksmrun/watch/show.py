@@ -13,6 +13,7 @@ from wsgiref.simple_server import WSGIServer
 from ksmrun.host.lock import lock_folder
 from ksmrun.model import KsmrunError
 from ksmrun.model.watch import WatchState
+from ksmrun.support.safefile import create_file, replace_in, temporary_name
 from ksmrun.watch.book import AlertBook
 from ksmrun.watch.config import Config
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ksmrun.watch.metrics import WatchCollector
 
 FILE_NAME = "ksmrun.prom"
+# node_exporter runs as a user of its own, and root's umask may be 077.
+MODE = 0o644
 SERVER_STOP_SECONDS = 1.0
 
 
@@ -72,7 +75,9 @@ class Show:
 
         registry, collector = self._metrics
         collector.shown = Shown(state, book.standing, dict(book.raised_total), time.time())
-        return "" if self._file is None else _write(self._file, registry)
+        if self._file is None or self._folder is None:
+            return ""
+        return _write(self._file, self._folder, registry)
 
     def close(self) -> None:
         """The file goes: an old one would look like a monitor at work."""
@@ -81,9 +86,9 @@ class Show:
 
     def _forget(self) -> None:
         """A folder that has become read-only keeps its file; nothing more can be done."""
-        if self._file is not None:
+        if self._file is not None and self._folder is not None:
             with contextlib.suppress(OSError):
-                self._file.unlink(missing_ok=True)
+                os.unlink(self._file.name, dir_fd=self._folder)
         _unlock(self._folder)
         self._file = self._folder = None
 
@@ -141,9 +146,9 @@ def _unlock(descriptor: int | None) -> None:
 
 
 def _check(folder: Path) -> None:
-    probe = folder / f".{FILE_NAME}.probe"
+    probe = folder / temporary_name(FILE_NAME)
     try:
-        probe.write_bytes(b"")
+        create_file(probe, b"", 0o600)
         probe.unlink()
     except OSError as error:
         raise KsmrunError(
@@ -152,15 +157,12 @@ def _check(folder: Path) -> None:
         ) from error
 
 
-def _write(file: Path, registry: CollectorRegistry) -> str:
+def _write(file: Path, folder: int, registry: CollectorRegistry) -> str:
+    """The folder may be of another user, who must not lead this elsewhere."""
     from prometheus_client import generate_latest
 
-    temporary = file.with_name(f".{file.name}.new")
     try:
-        temporary.write_bytes(generate_latest(registry))
-        temporary.replace(file)
+        replace_in(folder, file.name, generate_latest(registry), MODE)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         return f"cannot write {file}: {error.strerror}; its figures are old until then"
     return ""
