@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -79,7 +78,7 @@ def open_lock(file: Path, mode: int = 0o600) -> int:
 
 def temporary_name(name: str) -> str:
     """Return a name that nobody can guess; it ends in no suffix that anybody reads."""
-    return f".{name}.{secrets.token_hex(8)}.new"
+    return f".{name}.{os.urandom(8).hex()}.new"
 
 
 def is_temporary_of(name: str, found: str) -> bool:
