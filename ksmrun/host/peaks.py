@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ksmrun.host.lock import lock_folder
+from ksmrun.host.lock import held
 from ksmrun.host.record import own_state_folder
 from ksmrun.model import KsmrunError, MapPeak
 from ksmrun.support.safefile import replace_file
@@ -44,14 +43,13 @@ def remember_all(file: Path, peaks: Mapping[str, MapPeak]) -> None:
     is kept while another process does so: a launch does not wait. Raises OSError, and KsmrunError
     where what was there was damaged, and is begun anew.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = lock_folder(file.parent)
-    if descriptor is None:
-        return
     try:
-        _add(file, peaks)
-    finally:
-        os.close(descriptor)
+        with held(file.with_name(f"{file.name}.lock")) as is_held:
+            if is_held:
+                _add(file, peaks)
+    except OSError as error:
+        error.filename = str(file)
+        raise
 
 
 def _add(file: Path, peaks: Mapping[str, MapPeak]) -> None:

@@ -257,3 +257,59 @@ def test_metrics_in_a_folder_of_another_user(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert "ksmrun_build_info" in text and victim.read_text() == "mine"
+
+
+def test_locks_that_another_user_holds(tmp_path: Path) -> None:
+    """Whoever may read a folder or a file can lock it; two monitors are told apart all the same."""
+    folder, state = tmp_path / "metrics", tmp_path / "state"
+    tmp_path.chmod(0o755)
+    for each in tmp_path.parents[:2]:
+        each.chmod(0o755)
+    for each in (folder, state):
+        each.mkdir()
+    command = "for each; do flock --nonblock $each sleep 1000 & done; echo ready; wait"
+    line = [*NOBODY, "sh", "-c", command, "sh", str(folder), str(state)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, start_new_session=True) as holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == b"ready\n"
+            assert "ksmrun_build_info" in watched(tmp_path)
+        finally:
+            os.killpg(holder.pid, signal.SIGKILL)
+
+
+INSIDE = """
+mount --make-rprivate / && mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/memory &&
+{ mount -t cgroup -o memory none /sys/fs/cgroup/memory 2>/dev/null ||
+  { rmdir /sys/fs/cgroup/memory && mount -t cgroup2 none /sys/fs/cgroup; }; } || exit 77
+exec "$@"
+"""
+
+
+def test_the_limit_of_the_container_that_this_runs_in(tmp_path: Path) -> None:
+    """As in a container with a cgroup namespace, where its own group is the topmost."""
+    is_v1 = Path("/sys/fs/cgroup/memory").is_dir()
+    folder = Path("/sys/fs/cgroup", "memory" if is_v1 else "", f"ksmrun-limit-{os.getpid()}")
+    folder.mkdir()
+    try:
+        limit = "memory.limit_in_bytes" if is_v1 else "memory.max"
+        if not (folder / limit).exists():
+            pytest.skip("the memory controller is not handed on here")
+        (folder / limit).write_text(str(256 << 20))
+        enter = (
+            f"echo $$ >{folder}/cgroup.procs && exec unshare --cgroup --mount sh -c '{INSIDE}' sh"
+        )
+        code = "import os, sys, pathlib; from ksmrun.host.fits import check_fits\n"
+        code += "check_fits({os.getpid(): 1 << 18}, pathlib.Path('/'))"
+        done = subprocess.run(
+            ["sh", "-c", f'{enter} "$@"', "sh", sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            cwd=tmp_path,
+        )
+    finally:
+        folder.rmdir()
+    if done.returncode == 77:
+        pytest.skip("no memory controller can be mounted here")
+    assert "1024 MiB in this container, where" in done.stderr, done.stderr
