@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 READ_BYTES_MAX = 4 << 20
+# Of one read: for 4 MiB at once sysctls have no memory (fs/proc/proc_sysctl.c: KMALLOC_MAX_SIZE).
+CHUNK_BYTES = 1 << 16
 FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
@@ -69,7 +71,10 @@ def drain(descriptor: int, limit: int) -> bytes:
     """Return up to limit bytes, and close the descriptor. The kernel hands out a page a read."""
     try:
         data = bytearray()
-        while len(data) < limit and (part := os.read(descriptor, limit - len(data))):
+        while left := limit - len(data):
+            part = os.read(descriptor, min(left, CHUNK_BYTES))
+            if not part:
+                break
             data += part
         return bytes(data)
     finally:

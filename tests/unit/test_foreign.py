@@ -14,7 +14,8 @@ from ksmrun.facts.maps import running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.placement import placement
 from ksmrun.facts.process import has_marked_memory
-from ksmrun.facts.text import parse_fields
+from ksmrun.facts.text import parse_fields, read_int
+from ksmrun.facts.text import read_text as read_kernel_text
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.model.process import Container
 from ksmrun.model.watch import GroupState
@@ -78,6 +79,13 @@ def test_without_proc_the_same_file_or_none(
 
     monkeypatch.setattr(os, "open", no_proc)
     assert read_text(file) == "here"
+
+
+def test_files_of_the_kernel() -> None:
+    """Of which some refuse a large read."""
+    assert read_int(Path("/proc/sys/vm/max_map_count"))
+    assert read_kernel_text(Path("/proc/self/status"))
+    assert read_text(Path("/proc/sys/kernel/random/boot_id"))
 
 
 def test_a_script_that_is_a_fifo_by_now(tmp_path: Path) -> None:
