@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ksmrun.commands.guarding import judge_target
-from ksmrun.commands.output import print_json, print_table
+from ksmrun.commands.output import print_json, print_line, print_table
 from ksmrun.facts.host import read_host
 from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
 from ksmrun.facts.lua import find_lua
@@ -90,8 +90,8 @@ def check(
         columns = {"": "left", "item": "left", "found": "fold", "to do": "fold"}
         print_table(columns, [[row.status, row.item, row.found, row.todo] for row in rows])
         if plan is not None:
-            print(f"command line: {_command_line(plan)}")
-        print(_verdict(rows, merges))
+            print_line(f"command line: {_command_line(plan)}")
+        print_line(_verdict(rows, merges))
     raise typer.Exit(0 if merges else 1)
 
 

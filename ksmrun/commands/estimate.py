@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import mib, parse_share, print_json, print_table, say, sudo_line
+from ksmrun.commands.output import (
+    mib,
+    parse_share,
+    print_json,
+    print_line,
+    print_table,
+    say,
+    sudo_line,
+)
 from ksmrun.commands.selection import Container, Match, Pids, Tree, Unit, selected
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.runtime import find_runtime
@@ -93,7 +101,7 @@ def estimate(
         _print(predictions, looks)
     _say_unread(looks)
     for line in () if as_json else _notes(predictions, looks, chosen):
-        print(line)
+        print_line(line)
     if not any(each.processes for each in looks):
         raise typer.Exit(EXIT_FAILURE)
 
@@ -114,16 +122,16 @@ def _print(predictions: list[Prediction], looks: list[Estimate]) -> None:
         if not found.processes:
             continue
         if prediction.program:
-            print(f"{prediction.program}")
+            print_line(f"{prediction.program}")
         if prediction.looked_at == prediction.processes:
             _print_kinds(found)
         for line in _verdict(prediction, found):
-            print(line)
+            print_line(line)
     if len(predictions) > 1:
         now = sum(each.now_bytes for each in predictions)
         kept = sum(each.kept_bytes for each in predictions)
         width = sum(each.kept_half_width_bytes**2 for each in predictions) ** 0.5
-        print(f"All together: {_saving(now, kept, width)}.")
+        print_line(f"All together: {_saving(now, kept, width)}.")
 
 
 def _print_kinds(found: Estimate) -> None:

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import mib, print_json, print_table
+from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.target import look_at
-from ksmrun.facts.text import printable
 from ksmrun.model import Request
 from ksmrun.model.explain import Cause, ProcessLook
 from ksmrun.observe.explain import look_at_process
@@ -52,7 +51,7 @@ def explain(
         print_json(SCHEMA, process=asdict(look), causes=[asdict(cause) for cause in causes])
         return
     for line in _describe(look):
-        print(line)
+        print_line(line)
     _print_causes(causes)
 
 
@@ -75,7 +74,7 @@ def _describe(look: ProcessLook) -> list[str]:
     where = [f"user {who.user}", f"up {duration(look.age_seconds)}"]
     where += [f"unit {who.unit}"] if who.unit else []
     where += [f"container {container_label(who)}"] if who.container else []
-    lines = [printable(f"PID {who.pid} ({who.command}): {', '.join(where)}")]
+    lines = [f"PID {who.pid} ({who.command}): {', '.join(where)}"]
     if after is None:
         return lines
     page_bytes, total = after.ksm.page_bytes, look.total
@@ -104,9 +103,9 @@ def _maps(look: ProcessLook) -> str:
 
 def _print_causes(causes: tuple[Cause, ...]) -> None:
     if not causes:
-        print("nothing keeps a notable part of it from merging")
+        print_line("nothing keeps a notable part of it from merging")
         return
-    print()
+    print_line()
     columns = {"why not more": "left", "MiB": "right", "found": "fold", "to do": "fold"}
     rows = [
         [cause.name, "" if cause.size_bytes is None else mib(cause.size_bytes), *texts]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ksmrun.commands.output import say
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import program_key, running_peak
 from ksmrun.facts.text import read_int
 from ksmrun.host.peaks import peaks_file, remember, remembered
-from ksmrun.model import MapPeak, Request, TargetFacts
+from ksmrun.model import KsmrunError, MapPeak, Request, TargetFacts
 from ksmrun.plan.guard import Judgement, judge
 
 
@@ -26,8 +27,12 @@ def known_peaks(target: TargetFacts) -> list[MapPeak]:
     key, file = program_key(target), peaks_file()
     if key is None:
         return []
-    running = running_peak(target)
-    before = remembered(file, key) if file is not None else None
+    running, before = running_peak(target), None
+    try:
+        before = remembered(file, key) if file is not None else None
+    except KsmrunError as error:
+        # A launch does not hang on it.
+        say(str(error))
     if running is not None and file is not None:
         remember(file, key, running)
     return [peak for peak in (running, before) if peak is not None]

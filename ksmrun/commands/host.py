@@ -13,7 +13,7 @@ from ksmrun.attach.gradually import detach_all
 from ksmrun.commands.host_install import install
 from ksmrun.commands.host_show import show
 from ksmrun.commands.host_tune import tune
-from ksmrun.commands.output import sudo_line
+from ksmrun.commands.output import print_line, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host import boot, service
@@ -63,7 +63,7 @@ def on(
     """Start merging (run=1)."""
     _apply({"run": "1"}, ["host", "on", *(["--boot"] if at_boot else [])])
     if at_boot:
-        print(boot.enable(ROOT))
+        print_line(boot.enable(ROOT))
 
 
 def off(
@@ -72,7 +72,7 @@ def off(
     """Stop merging (run=0). What is merged stays merged until it is written to."""
     _apply({"run": "0"}, ["host", "off", *(["--boot"] if at_boot else [])])
     if at_boot:
-        print(boot.disable(ROOT))
+        print_line(boot.disable(ROOT))
 
 
 def unmerge(
@@ -183,4 +183,4 @@ def _print_lines(arguments: list[str], work: Callable[[], Iterable[str]]) -> Non
     if os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
         raise KsmrunError("tuning KSM needs root", f"run: {sudo_line(arguments)}")
     for line in work():
-        print(line)
+        print_line(line)

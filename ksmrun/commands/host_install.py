@@ -15,7 +15,7 @@ from ksmrun.commands.host_tune import (
     made_plan,
     parse_intent,
 )
-from ksmrun.commands.output import own_program, sudo_line
+from ksmrun.commands.output import own_program, print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host import service
@@ -42,14 +42,16 @@ def install(
     if not print_ and os.geteuid() != 0:
         raise KsmrunError("a unit for the host needs root", f"run: {sudo_line(words)}")
     if remove:
-        print("\n".join(service.remove(ROOT, Systemd())))
+        for line in service.remove(ROOT, Systemd()):
+            print_line(line)
         return
     intent = parse_intent(pass_time, max_cpu, profile)
     plan, _, _ = made_plan(intent, may_try=not print_)
     settings = {knob.name: knob.then for knob in plan.knobs}
     text = service.unit_text(own_program(), settings, f"ksmrun host tune {' '.join(options)}")
     if print_:
-        print(text, end="")
+        print_file(text)
         return
-    print("\n".join(service.install(ROOT, text, Systemd())))
-    print("undo: ksmrun host install --remove")
+    for line in service.install(ROOT, text, Systemd()):
+        print_line(line)
+    print_line("undo: ksmrun host install --remove")

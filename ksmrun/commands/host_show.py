@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import mib, print_json, print_table
+from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.host.others import advisor, boot_files, running_tuners
 from ksmrun.host.tunables import tunable_names
@@ -125,21 +125,21 @@ def show(
     rows = [[name, _shown(ksm, name), _default(ksm, name), _purpose(name)] for name in tunables]
     columns = {"tunable": "left", "value": "left", "default": "left", "what it is for": "cut"}
     print_table(columns, rows)
-    print()
+    print_line()
     counters = [name for name in ksm.values if name not in tunables]
     rows = [[name, _shown(ksm, name), _purpose(name)] for name in counters]
     print_table({"counter": "left", "value": "left", "what it counts": "cut"}, rows)
-    print()
+    print_line()
     factor = dedup(ksm)
-    print(
+    print_line(
         f"saved: {mib(_saved_bytes(ksm))} MiB"
         f"; dedup factor: {'-' if factor is None else f'{factor:.1f}'}"
         f"; profit, metadata subtracted: {mib(ksm.number('general_profit'))} MiB"
     )
     if rate is not None:
-        print(_work(ksm, rate))
+        print_line(_work(ksm, rate))
     for other in others:
-        print(f"note: {other.what}; {other.todo}")
+        print_line(f"note: {other.what}; {other.todo}")
 
 
 def _purpose(name: str) -> str:

@@ -9,7 +9,13 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import parse_share, print_json, print_table, sudo_line
+from ksmrun.commands.output import (
+    parse_share,
+    print_json,
+    print_line,
+    print_table,
+    sudo_line,
+)
 from ksmrun.experiment.scan_cost import cost_by_trial
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT, read_ksm
@@ -85,20 +91,21 @@ def tune(
     else:
         _print(plan, memory, cost)
         for other in (*running, *boot_files(ROOT)):
-            print(f"note: {other.what}; {other.todo}")
+            print_line(f"note: {other.what}; {other.todo}")
     if dry_run or not plan.changes:
         return
     settings = {knob.name: knob.then for knob in plan.changes}
     lines = set_tunables(settings, state_folder() / "host.json", ROOT)
     if as_json:
         return
-    print("\n".join(lines))
+    for line in lines:
+        print_line(line)
     rate = scan_rate(MEASURE_SECONDS)
     if rate is not None:
         scanned = rate.pages_per_second
         speed = "" if scanned is None else f", {scanned * PAGE_BYTES / MIB:.0f} MiB/s scanned"
-        print(f"now: ksmd takes {rate.cpu_share:.1%} of a core{speed}")
-    print("undo: ksmrun host restore")
+        print_line(f"now: ksmd takes {rate.cpu_share:.1%} of a core{speed}")
+    print_line("undo: ksmrun host restore")
 
 
 def made_plan(intent: Intent, *, may_try: bool) -> tuple[TunePlan, Memory, ScanCost]:
@@ -156,13 +163,13 @@ def _print(plan: TunePlan, memory: Memory, cost: ScanCost) -> None:
     if rows:
         print_table(columns, rows)
     else:
-        print("all is set so already")
+        print_line("all is set so already")
     size = memory.mergeable_pages * PAGE_BYTES / GIB
-    print(
+    print_line(
         f"expected: a pass over {size:.1f} GiB of {memory.processes} processes in "
         f"{plan.pass_seconds:.0f} s, {plan.cpu_share:.1%} of a core; "
         f"{cost.seconds_per_page * 1e6:.1f} µs a page, {cost.source}"
     )
-    print("more while new memory merges, where a page takes several times as long")
+    print_line("more while new memory merges, where a page takes several times as long")
     for what, todo in plan.advice:
-        print(f"note: {what}; to do: {todo}")
+        print_line(f"note: {what}; to do: {todo}")

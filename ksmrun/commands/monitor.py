@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import own_program, parse_share, say, sudo_line
+from ksmrun.commands.output import own_program, parse_share, print_file, say, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.model import KsmrunError
 from ksmrun.watch.config import DEFAULT_FILE, load
@@ -112,7 +112,7 @@ def monitor(
     """
     if print_unit:
         text = resources.files("ksmrun.watch").joinpath(UNIT).read_text(encoding="utf-8")
-        print(text.replace("@KSMRUN@", own_program()), end="")
+        print_file(text.replace("@KSMRUN@", own_program()))
         return
     options = {
         "listen": listen,

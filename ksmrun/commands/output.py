@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ksmrun.facts.text import printable
 from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.support.words import for_json, printable
 
 MIB = 1 << 20
 # Between two columns of a table.
@@ -20,8 +20,25 @@ GAP_COLUMNS = 3
 
 
 def print_json(schema: str, **fields: Any) -> None:
-    """One object on stdout; undecodable bytes of names come out escaped."""
-    print(json.dumps({"schema": schema, **fields}, indent=1))
+    """One object on stdout; see support/words.py for bytes of names that are no UTF-8."""
+    print(json.dumps(for_json({"schema": schema, **fields}), indent=1))
+
+
+def print_json_line(schema: str, **fields: Any) -> None:
+    """The same as one line."""
+    print(json.dumps(for_json({"schema": schema, **fields})))
+
+
+def print_line(line: str = "") -> None:
+    """A line on stdout, which is one and steers no terminal, whatever names are in it."""
+    print(printable(line))
+
+
+def print_file(text: str) -> None:
+    """The text of a file that may be piped into one: as it is, but for a terminal."""
+    if sys.stdout.isatty():
+        text = "\n".join(map(printable, text.split("\n")))
+    print(text, end="")
 
 
 def say(line: str) -> None:
@@ -29,7 +46,7 @@ def say(line: str) -> None:
     numbers = (signal.SIGPIPE, signal.SIGXFSZ)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     with contextlib.suppress(OSError):
-        print(f"ksmrun: {line}", file=sys.stderr, flush=True)
+        print(f"ksmrun: {printable(line)}", file=sys.stderr, flush=True)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -10,9 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from ksmrun.commands.output import count, mib, print_json, print_table, sudo_line
+from ksmrun.commands.output import (
+    count,
+    mib,
+    print_json,
+    print_json_line,
+    print_line,
+    print_table,
+    sudo_line,
+)
 from ksmrun.facts.host import read_host
-from ksmrun.facts.text import printable
 from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
 from ksmrun.observe.groups import By, Group, Sort, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
@@ -80,7 +86,7 @@ def _print_json(found: ProcessList, by: By, sort: Sort, *, one_line: bool) -> No
         "hidepid": found.hidepid,
     }
     if one_line:
-        print(json.dumps({"schema": SCHEMA, **fields}))
+        print_json_line(SCHEMA, **fields)
     else:
         print_json(SCHEMA, **fields)
 
@@ -123,9 +129,9 @@ def _print_table(found: ProcessList, by: By, sort: Sort) -> None:
     ]
     if rows:
         print_table(columns, rows)
-    print(total_line(found))
+    print_line(total_line(found))
     for line in (*_stopped(found), *unseen(found)):
-        print(line)
+        print_line(line)
 
 
 def figures_of(row: Group, found: ProcessList) -> list[str]:
@@ -160,7 +166,7 @@ def _stopped(found: ProcessList) -> list[str]:
         sweeper = process.sweeper
         if sweeper is None or sweeper.state in ("starting", "at-work"):
             continue
-        name = f"PID {process.pid} ({printable(process.command)})"
+        name = f"PID {process.pid} ({process.command})"
         limit = fitting_limit(sweeper, found.max_map_count)
         if sweeper.state == "stopped-at-map-limit" and limit is not None:
             lines.append(

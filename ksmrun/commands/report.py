@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import print_json, print_table, say
+from ksmrun.commands.output import print_json, print_line, print_table, say
 from ksmrun.model import KsmrunError
 from ksmrun.report.load import Saved, load
 from ksmrun.report.pool import differing, pooled
@@ -95,17 +95,17 @@ def _print(saved: Saved, *, as_json: bool) -> None:
         )
         return
     for verdict in verdicts:
-        print(verdict.sentence)
+        print_line(verdict.sentence)
     for verdict in verdicts:
-        print()
+        print_line()
         print_table(_columns(verdict), [_row(each) for each in verdict.differences])
-    print()
+    print_line()
     for name, value in facts(saved):
         if name in TOLD:
-            print(f"{name}: {value}")
-    print(f"maps of a process: {', '.join(each.text for each in maps(saved)) or '-'}")
+            print_line(f"{name}: {value}")
+    print_line(f"maps of a process: {', '.join(each.text for each in maps(saved)) or '-'}")
     for what, todo in notes:
-        print(f"{what}; to do: {todo}")
+        print_line(f"{what}; to do: {todo}")
 
 
 def _columns(verdict: ArmVerdict) -> dict[str, str]:

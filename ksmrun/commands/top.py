@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import own_program, print_json
+from ksmrun.commands.output import own_program, print_json, print_line
 from ksmrun.commands.ps import process_fields, unseen
 from ksmrun.commands.top_frame import View, header, lines, status
 from ksmrun.facts.host import read_host
@@ -90,9 +90,9 @@ def _once(view: View, *, as_json: bool) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     frame = [*header(watch, host, found), status(view, [], found), "", *lines(view, found)]
     for line in frame:
-        print(line[:width])
+        print_line(line[:width])
     for line in unseen(found):
-        print(line)
+        print_line(line)
 
 
 def _pip() -> str:

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from ksmrun.commands.output import mib
 from ksmrun.commands.ps import figures_of
-from ksmrun.facts.text import printable
 from ksmrun.model.process import ProcessList
 from ksmrun.observe.groups import By, Group, Sort, group, matching, sort_groups
 from ksmrun.observe.live import HostLook, HostWatch
+from ksmrun.support.words import printable
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16

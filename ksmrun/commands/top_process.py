@@ -16,11 +16,11 @@ from ksmrun.commands.output import mib
 from ksmrun.commands.top_frame import spark
 from ksmrun.facts.identity import pinned, read_stat
 from ksmrun.facts.smaps import by_kind, read_vmas
-from ksmrun.facts.text import printable
 from ksmrun.model.explain import MemoryKind
 from ksmrun.model.process import Identity, ProcessKsm, ProcessList
 from ksmrun.observe.groups import container_label
 from ksmrun.observe.processes import CPU_SHARE_MAX
+from ksmrun.support.words import printable
 
 if TYPE_CHECKING:
     from ksmrun.commands.top_screen import Top
@@ -69,7 +69,8 @@ class ProcessScreen(Screen[None]):
         app = cast("Top", self.app)
         assert app.found is not None
         maps = app.maps.get((self.who.pid, self.who.start_ticks), deque())
-        field.update("\n".join(describe(self.who, kinds, app.found, maps)))
+        lines = describe(self.who, kinds, app.found, maps)
+        field.update("\n".join(map(printable, lines)))
         pause_seconds = max(PERIOD_SECONDS_MIN, 2 * cost_seconds / CPU_SHARE_MAX)
         self.set_timer(pause_seconds, self._look)
 
@@ -82,7 +83,7 @@ def describe(
     limit = found.max_map_count
     lines = [
         f"PID {who.pid}, user {who.user}, unit {who.unit or '-'}, {container_label(who)}",
-        printable(who.command),
+        who.command,
         "",
         _merged(process, kinds, found.page_bytes),
         f"maps    {maps[-1] if maps else '-'} of {limit}  {spark(maps)}",

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from ksmrun.commands.unit_check import UnitCheck
 from ksmrun.facts.systemd import Systemd
-from ksmrun.facts.text import read_text
 from ksmrun.host.keys import keys_folder
 from ksmrun.host.ours import is_foreign, remove_ours, write_ours
 from ksmrun.host.services import reload_manager, restart
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import DROP_IN
+from ksmrun.support.foreign import read_text
 from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace
 
 # Below each: NAME.service.d and NAME.container.d.
@@ -123,7 +123,7 @@ def instances(systemd: Systemd, name: str) -> list[str]:
     options = ("--plain", "--no-legend", "--state=active")
     pattern = name.replace("@.", "@*.")
     text = systemd.succeed("systemctl", "list-units", *options, "--", pattern)
-    return [line.split()[0] for line in text.splitlines()]
+    return [words[0] for line in text.split("\n") if (words := line.split())]
 
 
 def later(systemd: Systemd, name: str) -> str:

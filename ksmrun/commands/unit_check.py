@@ -8,15 +8,15 @@ from typing import Any
 
 import typer
 
-from ksmrun.commands.output import mib, print_json
+from ksmrun.commands.output import mib, print_json, print_line
 from ksmrun.commands.unit_plan import exec_values_of
 from ksmrun.facts.cgroup import members, payload
 from ksmrun.facts.host import read_host
 from ksmrun.facts.systemd import Systemd
-from ksmrun.facts.text import read_text
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, OCI_RUNTIME, UnitFacts
 from ksmrun.observe.processes import read_process
+from ksmrun.support.foreign import read_text
 from ksmrun.wrap.dropin import fingerprint, written_fingerprint
 
 SCHEMA = "ksmrun-wrap-unit-1"
@@ -98,7 +98,7 @@ def show_check(systemd: Systemd, name: str, *, as_json: bool) -> None:
         print_json(SCHEMA, **found.fields())
     else:
         for line in describe(found):
-            print(line)
+            print_line(line)
     if not found.merges:
         raise typer.Exit(1)
 
@@ -156,7 +156,7 @@ def _problems(
 
 def _written(unit: UnitFacts) -> str | None:
     """The fingerprint in our drop-in, if there is one."""
-    for path in unit.properties.get("DropInPaths", "").split():
+    for path in unit.properties.get("DropInPaths", "").split(" "):
         if Path(path).name == DROP_IN:
             return written_fingerprint(read_text(Path(path)) or "")
     return None

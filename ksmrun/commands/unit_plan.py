@@ -15,7 +15,6 @@ from ksmrun.facts.domain import selinux_enabled
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.target import look_at
-from ksmrun.facts.text import read_text
 from ksmrun.host.keys import group_label, keys_folder
 from ksmrun.host.libexec import refuse_unsafe
 from ksmrun.model import (
@@ -34,6 +33,7 @@ from ksmrun.model import (
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.plan.launch import needs_judgement, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
+from ksmrun.support.foreign import read_text
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
 from ksmrun.wrap.method import (

@@ -24,7 +24,7 @@ from ksmrun.commands.container_options import (
     plan_launcher,
     refuse_foreign,
 )
-from ksmrun.commands.output import say
+from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.compose import read_project
 from ksmrun.facts.image import read_image
 from ksmrun.host.ours import remove_ours, write_ours
@@ -80,7 +80,7 @@ def compose(
     if remove:
         if not remove_ours(Path(file)):
             raise KsmrunError(f"{file} is not there", "name the file that --output wrote")
-        print(f"{file} deleted")
+        print_line(f"{file} deleted")
         return
     options = Options(
         libc=libc,
@@ -113,7 +113,7 @@ def compose(
     text += f"# Use it with: docker compose -f {file} -f {target} up\n"
     text += "".join(f"# {line}\n" for line in key_lines(launcher))
     text += render(overrides, project.version, launcher.key)
-    print(text, end="")
+    print_file(text)
     if output is not None:
         write_ours(output, text)
         say(f"{output} written")

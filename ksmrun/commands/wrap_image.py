@@ -24,7 +24,7 @@ from ksmrun.commands.container_options import (
     plan_launcher,
     refuse_foreign,
 )
-from ksmrun.commands.output import print_json, say
+from ksmrun.commands.output import print_file, print_json, say
 from ksmrun.facts.image import parse_image, read_image
 from ksmrun.model import KsmrunError, LayoutMode, LayoutScope, Mechanism, SeedMode, ThpMode
 from ksmrun.model.container import Engine
@@ -91,4 +91,4 @@ def image(
         argv = (*launcher.words, *composed(found, None, ()))
         print_json(SCHEMA, image=asdict(found), dockerfile=text, argv=argv)
     else:
-        print(text, end="")
+        print_file(text)

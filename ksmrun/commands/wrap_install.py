@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.output import print_line
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.host.libexec import install, uninstall
@@ -40,4 +41,4 @@ def install_launcher(
             )
         lines = uninstall()
     for line in lines:
-        print(line)
+        print_line(line)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import print_json, print_table
+from ksmrun.commands.output import print_json, print_line, print_table
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.model.wrap import LAUNCHER
 
@@ -46,8 +46,10 @@ def list_wraps(
             ],
         )
     else:
-        print("nothing is wrapped; see `ksmrun wrap unit --help`")
+        print_line("nothing is wrapped; see `ksmrun wrap unit --help`")
     if is_missing:
         if not as_json:
-            print(f"{LAUNCHER} is missing: these will not start; to do: sudo ksmrun wrap install")
+            print_line(
+                f"{LAUNCHER} is missing: these will not start; to do: sudo ksmrun wrap install"
+            )
         raise typer.Exit(1)

@@ -27,7 +27,7 @@ from ksmrun.commands.container_options import (
     plan_launcher,
     refuse_foreign,
 )
-from ksmrun.commands.output import say
+from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.image import read_image
 from ksmrun.facts.text import read_text
 from ksmrun.facts.yaml import require_yaml
@@ -132,8 +132,8 @@ def pod(
     )
     manifests, names = rewrite(text, request, look)
     for line in _notes(source, launcher_image, launcher, names):
-        print(f"# {line}")
-    print(manifests, end="")
+        print_line(f"# {line}")
+    print_file(manifests)
     say(f"merged: {', '.join(names)}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import own_program
+from ksmrun.commands.output import own_program, print_file, print_line
 from ksmrun.commands.unit_apply import (
     apply,
     journal,
@@ -91,7 +91,7 @@ def quadlet(
     if key is not None:
         files.insert(0, (unit_folder(user=user) / KEY_UNIT, key_unit(own_program(), key)))
     for path, content in files:
-        print(f"# {path}\n{content}", end="")
+        print_file(f"# {path}\n{content}")
     if not show:
         _write(systemd, service, files, now=now)
 
@@ -119,11 +119,11 @@ def _write(systemd: Systemd, service: str, files: list[tuple[Path, str]], *, now
         found = check_unit(systemd, name)
         refuse_failed(systemd, found)
         for line in describe(found):
-            print(line)
+            print_line(line)
 
     apply(systemd, files, compare=compare, services=[service] if now else [], judge=judge)
     if not now:
-        print(later(systemd, service))
+        print_line(later(systemd, service))
 
 
 def _remove(systemd: Systemd, drop_in: Path, service: str, *, now: bool) -> None:
@@ -131,8 +131,8 @@ def _remove(systemd: Systemd, drop_in: Path, service: str, *, now: bool) -> None
     if not removed:
         raise KsmrunError(f"{drop_in} is not there", "see `ksmrun wrap list`")
     for path in removed:
-        print(f"{path} deleted")
+        print_line(f"{path} deleted")
     if not now:
-        print(later(systemd, service))
+        print_line(later(systemd, service))
     elif not restart(systemd, service):
         raise KsmrunError(f"{service} does not start", journal(systemd, service))

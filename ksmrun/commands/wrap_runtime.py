@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.output import say
 from ksmrun.wrap.runtime import Engine, render
 
 
@@ -32,4 +33,4 @@ def print_runtime(
     sys.stdout.write(lines.text)
     sys.stdout.flush()
     for note in ("first: sudo ksmrun wrap install", *lines.notes):
-        print(f"ksmrun: {note}", file=sys.stderr)
+        say(note)

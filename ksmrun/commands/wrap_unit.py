@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import say
+from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.commands.unit_apply import (
     apply,
     instances,
@@ -105,7 +105,7 @@ def unit(
         for line in plan.notes:
             say(line)
         for file, text in files_of(plan):
-            print(f"# {file}\n{text}", end="")
+            print_file(f"# {file}\n{text}")
         if not show:
             _write(systemd, plan, now=now)
 
@@ -131,7 +131,7 @@ def _write(systemd: Systemd, plan: UnitPlan, *, now: bool) -> None:
         judge=lambda service: _judge(systemd, plan, service, domains[service]),
     )
     if not now:
-        print(later(systemd, name))
+        print_line(later(systemd, name))
 
 
 def _domain(systemd: Systemd, name: str) -> str | None:
@@ -165,7 +165,7 @@ def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> N
             "use --method memory-ksm (systemd 256 or later)",
         )
     for line in describe(found):
-        print(line)
+        print_line(line)
 
 
 def _remove(systemd: Systemd, name: str, *, now: bool) -> None:
@@ -177,9 +177,9 @@ def _remove(systemd: Systemd, name: str, *, now: bool) -> None:
     if not removed:
         raise KsmrunError(f"{name} is not wrapped by ksmrun", "see `ksmrun wrap list`")
     for path in removed:
-        print(f"{path} deleted")
+        print_line(f"{path} deleted")
     for service in instances(systemd, canonical) if now else []:
         if not restart(systemd, service):
             raise KsmrunError(f"{service} does not start", journal(systemd, service))
     if not now:
-        print(later(systemd, canonical))
+        print_line(later(systemd, canonical))

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from ksmrun.host.ours import replace_file
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import (
     SCHEMA,
@@ -20,6 +19,10 @@ from ksmrun.model.experiment import (
     Metric,
     Ready,
 )
+from ksmrun.model.saved import HOST
+from ksmrun.model.saved import PLAN as PLAN_SHAPE
+from ksmrun.support.safefile import replace_file
+from ksmrun.support.state import read_state
 
 PLAN = "experiment.json"
 
@@ -49,8 +52,8 @@ def load_plan(folder: Path) -> ExperimentPlan:
             for arm in plan["arms"]
         )
         found = ExperimentPlan(**plan)
-        _refuse_wrong_kinds(found)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    # A field of another version.
+    except TypeError as error:
         raise KsmrunError(
             f"{folder / PLAN} is not a plan of this version ({error})", "start a new experiment"
         ) from error
@@ -59,30 +62,8 @@ def load_plan(folder: Path) -> ExperimentPlan:
 
 def load_ksm(folder: Path) -> dict[str, Any]:
     """How KSM was set when it began. Raises KsmrunError."""
-    host = _read(folder / PLAN).get("host")
-    ksm = host.get("ksm") if isinstance(host, dict) else None
-    return ksm if isinstance(ksm, dict) else {}
-
-
-def _refuse_wrong_kinds(plan: ExperimentPlan) -> None:
-    """Raises TypeError."""
-    options = [option for arm in plan.arms for option in (*arm.options, *arm.launcher_options)]
-    parts = [text for metric in plan.metrics for text in (metric.name, metric.kind, metric.value)]
-    texts = [*plan.command, *(arm.name for arm in plan.arms), *options, *parts]
-    texts += [plan.primary, plan.ready.kind, plan.ready.value]
-    texts += [text for text in (plan.load, plan.fleet_load) if text is not None]
-    for settings in (plan.tunables, plan.hold_tunables):
-        texts += [text for pair in settings.items() for text in pair]
-    seconds = (plan.stagger_seconds, plan.warm_up_seconds, plan.settle_seconds_max)
-    numbers = (*seconds, plan.hold_seconds, plan.ready.timeout_seconds)
-    if (
-        not all(isinstance(text, str) for text in texts)
-        or not all(isinstance(number, int | float) for number in numbers)
-        or not all(isinstance(number, int) for number in (plan.copies, plan.rounds))
-        or not plan.command
-        or not plan.arms
-    ):
-        raise TypeError("a text, a number, the command or the arms")
+    ksm: dict[str, Any] = _read(folder / PLAN)["host"].get("ksm", {})
+    return ksm
 
 
 def is_done(folder: Path, number: int, arm: str) -> bool:
@@ -109,7 +90,9 @@ def sample_stream(folder: Path, number: int, arm: str) -> Iterator[TextIO]:
     """Lines of JSON, on their way to disk at once."""
     file = result_file(folder, number, arm).with_suffix(".samples.jsonl")
     try:
-        stream = file.open("w", encoding="utf-8", buffering=1)
+        # What an interrupted turn has left.
+        file.unlink(missing_ok=True)
+        stream = file.open("x", encoding="utf-8", buffering=1)
     except OSError as error:
         raise _cannot(file, error) from error
     with stream:
@@ -126,16 +109,17 @@ def _write(file: Path, data: dict[str, Any]) -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
+    """What it names is started, so it has to be this user's own or root's."""
+    todo = "start a new experiment"
+    data = read_state(file, SCHEMA, {"plan": PLAN_SHAPE, "host": {"ksm?": HOST["ksm"]}}, todo)
+    if data is None:
         raise KsmrunError(
-            f"{file}: {error.strerror}", "name the folder that `ksmrun ab --output` was given"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise KsmrunError(f"{file} is damaged ({error})", "start a new experiment") from error
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise KsmrunError(f"{file} is of another version", "use the ksmrun that wrote it")
+            f"{file}: No such file or directory",
+            "name the folder that `ksmrun ab --output` was given",
+        )
+    plan = data["plan"]
+    if not plan["command"] or not plan["arms"] or plan["copies"] < 1 or plan["rounds"] < 1:
+        raise KsmrunError(f"{file} is damaged (missing or odd: command, arms or numbers)", todo)
     return data
 
 

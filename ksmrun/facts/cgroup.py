@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ksmrun.facts.text import read_text
 
 # With --cgroups=split, which Quadlet uses.
 PAYLOAD = "/libpod-payload-"
+
+
+def hierarchies(text: str) -> Iterator[tuple[list[str], str]]:
+    """The controllers and the path of each line of a /proc/PID/cgroup (cgroups(7)).
+
+    Whoever may make a cgroup names it, by any bytes but a line feed and a slash.
+    """
+    for line in text.split("\n"):
+        parts = line.split(":", 2)
+        if len(parts) == 3:
+            yield parts[1].split(","), parts[2]
 
 
 def members(group: str, root: Path = Path("/")) -> tuple[int, ...]:
@@ -30,8 +41,7 @@ def payload(pids: Iterable[int], root: Path = Path("/")) -> tuple[int, ...]:
 
 
 def _is_in(text: str, group: str) -> bool:
-    for line in text.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers in ("", "name=systemd") and f"{path}/".startswith(f"{group}/"):
-            return True
-    return False
+    return any(
+        controllers in ([""], ["name=systemd"]) and f"{path}/".startswith(f"{group}/")
+        for controllers, path in hierarchies(text)
+    )

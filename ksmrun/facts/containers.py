@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import stat
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ksmrun.facts.maps import COMMAND_BYTES_MAX
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model.process import Container
+from ksmrun.support.foreign import read_bytes
 
 SHORT_DIGITS = 12
 # Annotations of containerd's CRI plugin (pod, container), and of nerdctl.
@@ -24,14 +25,19 @@ CRI_NAMESPACE = "io.kubernetes.cri.sandbox-namespace"
 CRI_CONTAINER = "io.kubernetes.cri.container-name"
 NERDCTL = "nerdctl/name"
 JSON_BYTES_MAX = 4 << 20
+NAME_MAX = 255
+ANCESTORS_MAX = 100
+# What engines draw; anything else is the user's own name, and no part of a path.
+DRAWN_ID = re.compile(r"[0-9a-f]{64}")
 
 
 def container_name(container: Container, pid: int, root: Path = Path("/")) -> str:
     """Of a container and one of its processes. A pod's is NAMESPACE/POD/CONTAINER."""
-    if len(container.id) < 64:
-        return container.id
+    if DRAWN_ID.fullmatch(container.id) is None:
+        return container.id[:NAME_MAX]
     name = _name_in_logs(container.id, root) if container.pod else None
-    return name or _name_by_keeper(container.id, pid, root) or container.id[:SHORT_DIGITS]
+    name = name or _name_by_keeper(container.id, pid, root) or container.id[:SHORT_DIGITS]
+    return name[:NAME_MAX]
 
 
 def _name_in_logs(container_id: str, root: Path) -> str | None:
@@ -42,8 +48,9 @@ def _name_in_logs(container_id: str, root: Path) -> str | None:
 
 
 def _name_by_keeper(container_id: str, pid: int, root: Path) -> str | None:
-    for ancestor in _ancestors(pid, root):
-        words = (read_text(root / f"proc/{ancestor}/cmdline") or "").split("\0")
+    for ancestor in itertools.islice(_ancestors(pid, root), ANCESTORS_MAX):
+        line = root / f"proc/{ancestor}/cmdline"
+        words = (read_text(line, COMMAND_BYTES_MAX) or "").split("\0")
         program = Path(words[0]).name
         if program == "conmon" and container_id in words:
             return _named_by_cri_o(_after(words, "-n"))
@@ -90,7 +97,7 @@ def _name_in_bundle(container_id: str, shim_folder: Path) -> str | None:
     # Docker's name is in its own folder of the container, from which it mounts files.
     for mount in mounts if isinstance(mounts, list) else ():
         source = Path(str(mount.get("source", ""))) if isinstance(mount, dict) else Path()
-        if source.parent.name == container_id:
+        if source.is_absolute() and source.parent.name == container_id:
             name = _json(source.with_name("config.v2.json")).get("Name", "")
             return str(name).removeprefix("/") or None
     return None
@@ -99,10 +106,7 @@ def _name_in_bundle(container_id: str, shim_folder: Path) -> str | None:
 def _json(file: Path) -> dict[str, Any]:
     """Empty where it cannot be read, or is no such file: the keeper may be anybody's."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            found = json.loads(stream.read(JSON_BYTES_MAX)) if is_file else {}
+        found = json.loads(read_bytes(file, JSON_BYTES_MAX))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -81,7 +81,7 @@ def _hidepid(root: Path) -> bool | None:
     if mounts is None:
         return None
     # The last mount on /proc covers the earlier ones.
-    for line in reversed(mounts.splitlines()):
+    for line in reversed(mounts.split("\n")):
         before, _, after = line.partition(" - ")
         if before.split()[4:5] == ["/proc"] and after.split()[:1] == ["proc"]:
             options = after.split()[-1].split(",")

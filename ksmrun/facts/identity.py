@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import shlex
@@ -12,13 +13,16 @@ from functools import cache
 from pathlib import Path
 
 from ksmrun.facts.containers import container_name
+from ksmrun.facts.maps import COMMAND_BYTES_MAX
 from ksmrun.facts.placement import placement
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model.process import Identity
+from ksmrun.support.foreign import FLAGS, drain
 
 # include/linux/sched.h; kernel threads have no memory of their own.
 PF_KTHREAD = 0x00200000
-COMMAND_BYTES_MAX = 4096
+SHOWN_BYTES_MAX = 4096
+STAT_BYTES_MAX = 4096
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,10 @@ def pinned(pid: int, proc: Path = Path("/proc")) -> Iterator[Path]:
 
 def read_stat(folder: Path) -> Stat:
     """Raises OSError: it ended."""
-    text = (folder / "stat").read_bytes().decode("utf-8", "surrogateescape")
+    data = drain(os.open(folder / "stat", FLAGS), STAT_BYTES_MAX)
+    text = data.decode("utf-8", "surrogateescape")
+    if ")" not in text:
+        raise ProcessLookupError(errno.ESRCH, "it has ended", str(folder))
     # The name is in parentheses and may hold anything, parentheses too.
     fields = text[text.rindex(")") + 2 :].split()
     return Stat(
@@ -96,12 +103,17 @@ def _effective_uid(status: str) -> int | None:
 
 
 def _command(folder: Path) -> str:
-    """Its words, the first COMMAND_BYTES_MAX bytes: a command line may be megabytes long."""
-    with (folder / "cmdline").open("rb", buffering=0) as file:
-        text = file.read(COMMAND_BYTES_MAX).decode("utf-8", "surrogateescape")
+    """Its words, as far as they are shown: a command line may be megabytes long."""
+    return shlex.join(command_words(folder, SHOWN_BYTES_MAX))
+
+
+def command_words(folder: Path, limit: int = COMMAND_BYTES_MAX) -> list[str]:
+    """The command line of the process whose folder this is; empty of the kernel's own threads and
+    of one that has ended.
+    """
     # A program that writes over its arguments leaves many zeros behind.
-    words = text.rstrip("\0").split("\0")
-    return shlex.join(words) if words != [""] else ""
+    text = (read_text(folder / "cmdline", limit) or "").rstrip("\0")
+    return text.split("\0") if text else []
 
 
 def _executable(folder: Path) -> str | None:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +13,16 @@ from typing import Any
 
 from ksmrun.facts.text import parse_fields, read_text
 from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError, Probe, TargetFacts
+from ksmrun.support.foreign import drain, open_regular
+from ksmrun.support.safefile import replace_file
+from ksmrun.support.state import distrust
 
 LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
 # Some milliseconds, and half a second more where ksmd runs; a machine under load may take longer.
 PROBE_TIMEOUT_SECONDS = 30.0
 # Of "probe-" and a boot ID, which is a UUID.
 BOOT_PREFIX_LENGTH = 6 + 36
+PROBE_BYTES_MAX = 1 << 16
 
 
 def launcher_path() -> Path:
@@ -185,23 +188,20 @@ def _cache_folder() -> Path | None:
 def _read_trusted(cache: Path) -> str | None:
     """The file's text, if only this user can have written it."""
     try:
-        with cache.open(encoding="utf-8") as file:
-            status = os.fstat(file.fileno())
-            if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                return None
-            return file.read()
+        descriptor = open_regular(cache, follow=False)
+        if distrust(descriptor):
+            os.close(descriptor)
+            return None
+        return drain(descriptor, PROBE_BYTES_MAX).decode()
     except (OSError, UnicodeDecodeError):
         return None
 
 
 def _write(cache: Path, text: str) -> None:
     """Best effort: without a writable folder the next launch just asks again."""
-    temporary = cache.with_name(f".{cache.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         cache.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(0o644)
-        temporary.replace(cache)
+        replace_file(cache, text.encode(), 0o644)
         for old in cache.parent.glob("probe-*.json"):
             if old.name[:BOOT_PREFIX_LENGTH] != cache.name[:BOOT_PREFIX_LENGTH]:
                 old.unlink()

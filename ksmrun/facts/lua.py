@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ksmrun.facts.elf import UnreadableElfError, elf_file
+
 # lapi.c: lua_ident, since 5.2, the first version with a seed; luajit.h: LUAJIT_VERSION.
 IDENTS = {b"$LuaVersion: " + name.encode(): name for name in ("Lua 5.2", "Lua 5.3", "Lua 5.4")}
 IDENTS[b"LuaJIT 2.1"] = "LuaJIT 2.1"
@@ -30,18 +32,13 @@ def find_lua(path: Path) -> LuaFacts | None:
     """The Lua in an ELF file, or in a library that it needs; None where there is none, or the file
     cannot be read. What it loads while it runs is not seen.
     """
-    # Not at the top: pyelftools takes longer to import than all of ksmrun.
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
     try:
-        with path.open("rb") as file:
-            elf = ELFFile(file)
+        with elf_file(path) as elf:
             dynamic: Any = elf.get_section_by_name(".dynamic")
             for tag in () if dynamic is None else dynamic.iter_tags("DT_NEEDED"):
                 if match := LIBRARY.match(tag.needed):
                     return LuaFacts(match[0], is_named=True)
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            with mmap.mmap(elf.stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 name = next((IDENTS[ident] for ident in IDENTS if content.find(ident) >= 0), None)
             if name is None:
                 return None
@@ -49,6 +46,5 @@ def find_lua(path: Path) -> LuaFacts | None:
             symbol = None if symbols is None else symbols.get_symbol(SEEDING_FUNCTION)
             is_named = symbol is not None and symbol.entry.st_shndx != "SHN_UNDEF"
             return LuaFacts(name, is_named)
-    # pyelftools lets struct, construct and decoding errors of a damaged file through.
-    except (ELFError, OSError, ValueError, KeyError, AttributeError, TypeError, LookupError):
+    except UnreadableElfError:
         return None

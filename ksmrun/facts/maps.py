@@ -9,8 +9,11 @@ import psutil
 
 from ksmrun.facts.text import kib_fields, read_text
 from ksmrun.model import MapPeak, TargetFacts
+from ksmrun.support.foreign import read_bytes, resolved
 
 CHUNK_BYTES = 1 << 20
+# A program can make its command line gigabytes long (prctl(2): PR_SET_MM_MAP).
+COMMAND_BYTES_MAX = 1 << 17
 
 
 def count_maps(folder: Path) -> int:
@@ -40,29 +43,23 @@ def program_key(target: TargetFacts) -> str | None:
     """What tells this program from others: its file, and its script where that is interpreted."""
     if target.path is None:
         return None
-    return "\0".join((str(Path(target.path).resolve()), *map(_resolved, target.interpreters[:1])))
+    return "\0".join((resolved(target.path), *map(resolved, target.interpreters[:1])))
 
 
 def running_key(folder: Path, executable: str) -> str:
     """The same of a running process, as the kernel puts a script behind its interpreter and the
     words of the first line, which it takes as one (execve(2)).
     """
-    words = (read_text(folder / "cmdline") or "").split("\0")[1:3]
+    words = (read_text(folder / "cmdline", COMMAND_BYTES_MAX) or "").split("\0")[1:3]
     for word in words:
         script = folder / "cwd" / word
         try:
-            is_script = bool(word) and script.is_file() and _begins(script, b"#!")
-            if is_script:
+            if word and read_bytes(script, 2) == b"#!":
                 where = (folder / "cwd").readlink() / word
-                return "\0".join((executable, _resolved(str(where))))
+                return "\0".join((executable, resolved(where)))
         except OSError:
             continue
     return executable
-
-
-def _begins(file: Path, mark: bytes) -> bool:
-    with file.open("rb", buffering=0) as stream:
-        return stream.read(len(mark)) == mark
 
 
 def running_peak(target: TargetFacts) -> MapPeak | None:
@@ -93,9 +90,5 @@ def _runs(folder: Path, script: str) -> bool:
     """Whether a process of an interpreter runs this script (any, where it is empty)."""
     if not script:
         return True
-    words = (read_text(folder / "cmdline") or "").split("\0")[1:]
-    return any(word.startswith("/") and _resolved(word) == script for word in words)
-
-
-def _resolved(path: str) -> str:
-    return str(Path(path).resolve())
+    words = (read_text(folder / "cmdline", COMMAND_BYTES_MAX) or "").split("\0")[1:]
+    return any(word.startswith("/") and resolved(word) == script for word in words)

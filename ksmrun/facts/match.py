@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ksmrun.model import KsmrunError
+from ksmrun.support.limit import cpu_limit
 
 # Of CPU time, for one look.
 MATCH_SECONDS = 2.0
@@ -41,23 +41,13 @@ def those_with(option: str, pattern: str, texts: Iterable[tuple[int, str]]) -> t
 @contextmanager
 def _limited(option: str, pattern: str) -> Iterator[None]:
     """re looks for signals while it compiles and while it matches (Modules/_sre/sre_lib.h:
-    MAYBE_CHECK_SIGNALS); a handler that raises ends it. For the main thread.
+    MAYBE_CHECK_SIGNALS); a handler that raises ends it.
     """
-
-    def end(*_: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGVTALRM, end)
     try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, MATCH_SECONDS)
-        try:
+        with cpu_limit(MATCH_SECONDS):
             yield
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     except TimeoutError as error:
         raise KsmrunError(
             f"{option}={pattern!r} takes more than {MATCH_SECONDS:.0f} s",
             "write it without a repeat of what matches in several ways, as in (a|aa)+",
         ) from error
-    finally:
-        signal.signal(signal.SIGVTALRM, before)

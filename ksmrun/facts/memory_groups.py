@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.text import parse_fields, parse_int, read_int, read_text
 from ksmrun.model.watch import GroupState
@@ -31,21 +32,26 @@ VERSION_1 = _Files(
 def memory_path(cgroup: str) -> str:
     """Where a process's memory is charged to, from the text of its /proc/PID/cgroup."""
     found = "/"
-    for line in cgroup.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if "memory" in controllers.split(","):
+    for controllers, path in hierarchies(cgroup):
+        if "memory" in controllers:
             return path
-        if controllers == "":
+        if controllers == [""]:
             found = path
     return found
 
 
 def memory_groups(merged_bytes: Mapping[str, int], root: Path = ROOT) -> tuple[GroupState, ...]:
-    """Each limited cgroup at or above these paths, with the sum of what is merged below it."""
+    """Each limited cgroup at or above these paths, with the sum of what is merged below it.
+
+    The topmost has no limit on a host; in a cgroup namespace it is the container's own.
+    """
     sums: dict[str, int] = {}
     for path, size in merged_bytes.items():
         parts = [part for part in path.split("/") if part]
-        for depth in range(1, len(parts) + 1):
+        # Outside of this cgroup namespace (cgroup_namespaces(7)) nothing can be read.
+        if ".." in parts:
+            continue
+        for depth in range(len(parts) + 1):
             above = "/" + "/".join(parts[:depth])
             sums[above] = sums.get(above, 0) + size
     files = VERSION_1 if (root / VERSION_1.mount).is_dir() else VERSION_2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ksmrun.facts.cgroup import hierarchies
 from ksmrun.model.process import Container, Placement
 
 # By what the engine puts before the id; what runs beside the container (conmon) is not in it.
@@ -34,10 +35,10 @@ ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 
 def placement(cgroup: str) -> Placement:
     """From the text of /proc/PID/cgroup (cgroups(7))."""
-    paths = [line.split(":", 2) for line in cgroup.split("\n") if line.count(":") >= 2]
+    paths = list(hierarchies(cgroup))
     # Of v1's hierarchies systemd has one of its own; v2 has but one.
-    own = [path for _, names, path in paths if names in ("name=systemd", "")]
-    found = (container_of(path) for _, _, path in paths)
+    own = [path for names, path in paths if names in (["name=systemd"], [""])]
+    found = (container_of(path) for _, path in paths)
     return Placement(
         unit=next((unit for unit in map(unit_of, own) if unit is not None), None),
         container=next((container for container in found if container is not None), None),

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import psutil
 
 from ksmrun.facts.pages import PAGE_BYTES
-from ksmrun.facts.text import kib_fields, parse_fields, parse_int
+from ksmrun.facts.text import kib_fields, parse_fields, parse_int, read_text
 from ksmrun.model.process import Sweeper
+from ksmrun.support.foreign import FLAGS
 
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
 # The name of the shim's thread and of its status file (native/preload/).
 SWEEPER = "ksmrun-sweep"
 STATUS_BYTES = 160
+# The shim starts its thread first, which has a few descriptors.
+TASKS_MAX, DESCRIPTORS_MAX = 1000, 100
 STATUS = re.compile(
     r"work=(mark|join) state=(at-work|stopped-at-map-limit|stopped-too-many-unmergeable"
     r"|ended-madvise-fails) sweeps=(\d{1,18}) vmas=(\d{1,9}) vmas_max=(\d{1,9})"
@@ -99,7 +103,7 @@ def has_marked_memory(folder: Path) -> bool:
         head = b""
         while len(head) < SMAPS_HEAD_BYTES and (part := smaps.read(SMAPS_HEAD_BYTES)):
             head += part
-    flags = (line.split()[1:] for line in head.splitlines() if line.startswith(b"VmFlags:"))
+    flags = (line.split()[1:] for line in head.split(b"\n") if line.startswith(b"VmFlags:"))
     return any(b"mg" in words for words in flags)
 
 
@@ -108,10 +112,10 @@ def read_sweeper(folder: Path) -> Sweeper | None:
 
     Any process may call a thread so: what it says is believed only where it has the form.
     """
-    for task in (folder / "task").iterdir():
-        if (task / "comm").read_text(errors="replace").strip() != SWEEPER:
+    for task in islice((folder / "task").iterdir(), TASKS_MAX):
+        if (read_text(task / "comm", STATUS_BYTES) or "").strip() != SWEEPER:
             continue
-        for file in (task / "fd").iterdir():
+        for file in islice((task / "fd").iterdir(), DESCRIPTORS_MAX):
             if str(file.readlink()).startswith(f"/memfd:{SWEEPER}"):
                 return _parse_status(_read_status(file))
         return _parse_status("")
@@ -119,13 +123,37 @@ def read_sweeper(folder: Path) -> Sweeper | None:
 
 
 def _read_status(file: Path) -> str:
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    """What a memfd says; "" of anything else, which may only be called like one.
+
+    All memfds lie on one mount of the kernel's (mm/shmem.c: shm_mnt). Which mount it is, is told
+    without asking a file system or a driver, and no other file is opened.
+    """
+    place = os.open(file, os.O_PATH | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if (mount := _mount_of(place)) is None or mount != _mount_of_memfds():
             return ""
+        descriptor = os.open(f"/proc/self/fd/{place}", FLAGS)
+    finally:
+        os.close(place)
+    try:
         return os.read(descriptor, STATUS_BYTES).decode("ascii", "replace")
     finally:
         os.close(descriptor)
+
+
+@cache
+def _mount_of_memfds() -> str | None:
+    descriptor = os.memfd_create("ksmrun", os.MFD_CLOEXEC)
+    try:
+        return _mount_of(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _mount_of(descriptor: int) -> str | None:
+    """proc_pid_fdinfo(5): mnt_id."""
+    text = read_text(Path(f"/proc/self/fdinfo/{descriptor}")) or ""
+    return parse_fields(text).get("mnt_id")
 
 
 def _parse_status(text: str) -> Sweeper:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ksmrun.facts.elf import UnreadableElfError, elf_file
 from ksmrun.model import TargetFacts
+from ksmrun.support.foreign import resolved
 
 # What its library is called (DT_NEEDED begins so), and a function that its programs export where
 # they have it in them. Where several are in one program, the first counts: who has LuaJIT has Lua's
@@ -41,22 +43,16 @@ def find_runtime(target: TargetFacts) -> Runtime | None:
     if target.path is None or target.elf_class_bits is None:
         return None
     # A link's name says less: /bin/sh may be dash, and busybox anything.
-    path = Path(target.path).resolve()
+    path = Path(resolved(target.path))
     if path.name in SHELLS:
         return Runtime(SHELL, f"{path} is a shell")
-    # Not at the top: pyelftools takes longer to import than all of ksmrun.
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
     try:
-        with path.open("rb") as file:
-            elf = ELFFile(file)
+        with elf_file(path) as elf:
             needed = _needed(elf)
             if elf.get_section_by_name(".go.buildinfo") is not None:
                 return Runtime("Go", "section .go.buildinfo")
             return decide(needed, _exports(elf))
-    # As facts/target.py has it: pyelftools lets errors of a damaged file through.
-    except (ELFError, OSError, ValueError, KeyError, AttributeError, TypeError, LookupError):
+    except UnreadableElfError:
         return None
 
 

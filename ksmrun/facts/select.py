@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.containers import container_name
+from ksmrun.facts.identity import command_words
 from ksmrun.facts.match import those_with
 from ksmrun.facts.placement import placement
 from ksmrun.facts.text import read_text
@@ -23,10 +24,7 @@ def matching(pattern: str) -> tuple[int, ...]:
     those that started it (sudo, a shell with the pattern in its line). Raises KsmrunError.
     """
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    lines = [
-        (process.pid, " ".join(process.info["cmdline"] or ()))
-        for process in psutil.process_iter(["cmdline"])
-    ]
+    lines = [(pid, " ".join(command_words(Path(f"/proc/{pid}")))) for pid in psutil.pids()]
     return those_with(
         "--match", pattern, ((pid, line) for pid, line in lines if line and pid not in own)
     )

@@ -85,7 +85,7 @@ class Systemd:
     def show(self, name: str) -> dict[str, str]:
         """PROPERTIES of a unit; those that this version does not have are left out."""
         text = self.succeed("systemctl", "show", "-p", ",".join(PROPERTIES), "--", name)
-        pairs = (line.partition("=") for line in text.splitlines())
+        pairs = (line.partition("=") for line in text.split("\n"))
         return {key: value for key, mark, value in pairs if mark}
 
     def unit(self, name: str, ours: str) -> UnitFacts:
@@ -95,7 +95,7 @@ class Systemd:
         properties = self.show(f"{prefix}@ksmrun.service" if is_template else name)
         named = properties.get("Id", name)
         files = [Path(properties["FragmentPath"])] if properties.get("FragmentPath") else []
-        files += [Path(path) for path in properties.get("DropInPaths", "").split()]
+        files += [Path(path) for path in properties.get("DropInPaths", "").split(" ") if path]
         loaded = properties.get("LoadState") == "loaded" and named.endswith(".service")
         return UnitFacts(
             name=name if is_template else named,
@@ -141,7 +141,7 @@ class Systemd:
 
 
 def _normal(text: str) -> str:
-    return "\n".join(": ".join(line.replace(":", " ").split()) for line in text.splitlines())
+    return "\n".join(": ".join(line.replace(":", " ").split()) for line in text.split("\n"))
 
 
 def _shown_command(text: str) -> ExecCommand:

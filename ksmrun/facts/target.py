@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from ksmrun.facts.elf import UnreadableElfError, elf_file
 from ksmrun.model import TargetFacts
+from ksmrun.support.foreign import read_bytes
 
 # The kernel follows an interpreter of an interpreter five deep (fs/exec.c: exec_binprm), and reads
 # 256 bytes of the first line (include/uapi/linux/binfmts.h: BINPRM_BUF_SIZE).
@@ -31,8 +33,7 @@ def look_at(command: bytes, environment: Mapping[bytes, bytes]) -> TargetFacts:
             return TargetFacts(path=None, interpreters=tuple(interpreters), note=note)
         try:
             status = path.stat()
-            with path.open("rb") as file:
-                head = file.read(SCRIPT_LINE_BYTES)
+            head = read_bytes(path, SCRIPT_LINE_BYTES)
         except OSError as error:
             note = f"{path}: {error.strerror}"
             return TargetFacts(str(path), tuple(interpreters), note=note)
@@ -80,10 +81,6 @@ def _interpreter(head: bytes) -> bytes | None:
 
 
 def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
-    # Not at the top: pyelftools takes longer to import than all of ksmrun.
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
     facts = TargetFacts(
         path=str(path),
         setuid=bool(status.st_mode & stat.S_ISUID),
@@ -92,8 +89,7 @@ def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
         capabilities=_has_capabilities(path),
     )
     try:
-        with path.open("rb") as file:
-            elf = ELFFile(file)
+        with elf_file(path) as elf:
             loader = _loader(elf)
             kinds = {segment["p_type"] for segment in elf.iter_segments()}
             return replace(
@@ -107,16 +103,7 @@ def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
                 loader=loader,
                 libc=None if loader is None else _libc(loader),
             )
-    # pyelftools lets struct, construct and decoding errors of a damaged file through.
-    except (
-        ELFError,
-        OSError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        LookupError,
-    ) as error:
+    except UnreadableElfError as error:
         return replace(facts, note=f"{path} is not a readable ELF file ({error})")
 
 

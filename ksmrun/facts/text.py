@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from ksmrun.support.foreign import READ_BYTES_MAX, drain
 
-def read_text(path: Path) -> str | None:
-    """The file's text, undecodable bytes escaped; None where it cannot be read."""
+
+def read_text(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
+    """The text of a file of the kernel's, or of one that the user named, up to so many bytes;
+    undecodable bytes escaped; None where it cannot be read. What others name is read by
+    support/foreign.py.
+    """
     try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
-    except OSError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        return drain(descriptor, limit).decode("utf-8", "surrogateescape")
+    except (OSError, ValueError):
         return None
 
 
@@ -30,7 +37,8 @@ def parse_int(text: str) -> int | None:
 def parse_fields(text: str) -> dict[str, str]:
     """Lines "name value" or "name: value [unit]", as in ksm_stat, status and meminfo."""
     fields = {}
-    for line in text.splitlines():
+    # Not splitlines(), which takes a name with U+2028 or \x1c for several lines.
+    for line in text.split("\n"):
         name, _, value = line.partition(":") if ":" in line else line.partition(" ")
         fields[name.strip()] = value.strip()
     return fields
@@ -51,9 +59,3 @@ def bracketed(text: str | None) -> str | None:
     if text is None or "[" not in text or "]" not in text:
         return None
     return text[text.index("[") + 1 : text.index("]")]
-
-
-def printable(text: str) -> str:
-    """One line, without what would steer a terminal, and encodable."""
-    clean = "".join(c if c.isprintable() else "?" for c in text)
-    return clean.encode("utf-8", "replace").decode("utf-8")

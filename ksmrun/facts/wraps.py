@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ksmrun.facts.text import read_text
 from ksmrun.model.wrap import DROP_IN, HEADER_MARK, LIBEXEC, Wrap
+from ksmrun.support.foreign import read_text, resolved
 
 SYSTEM_FOLDERS = (
     *("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system"),
@@ -26,17 +27,19 @@ OTHERS = (
 OTHER_FOLDERS = ("etc/containers/containers.conf.d", "etc/crio/crio.conf.d", "etc/init.d")
 HOME_OTHERS = (".config/docker/daemon.json", ".config/containers/containers.conf")
 FILE_BYTES_MAX = 1 << 20
+# A folder of a home may be as large as its owner likes, or a link to anywhere.
+FILES_MAX = 5000
 REMOVE = re.compile(r"^# To remove it: (.*)$", re.MULTILINE)
 
 
 def find_wraps(root: Path = Path("/")) -> tuple[Wrap, ...]:
     """Those that this user may read, in the order of their paths."""
-    found: dict[Path, Wrap] = {}
+    found: dict[str, Wrap] = {}
     for file in _files(root):
         wrap = _look_at(file)
         # /lib is /usr/lib, and a folder may be reached twice.
         if wrap is not None:
-            found.setdefault(file.resolve(), wrap)
+            found.setdefault(resolved(file), wrap)
     return tuple(sorted(found.values(), key=lambda wrap: wrap.path))
 
 
@@ -51,17 +54,18 @@ def _files(root: Path) -> Iterator[Path]:
     yield from singles
     for place in places:
         # What may not be read is left out: another user sees it.
-        for folder, _, names in os.walk(place):
-            yield from (Path(folder) / name for name in names)
+        yield from itertools.islice(_below(place), FILES_MAX)
+
+
+def _below(place: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(place):
+        yield from (Path(folder) / name for name in names)
+        # So that many empty folders end too.
+        yield Path(folder)
 
 
 def _look_at(file: Path) -> Wrap | None:
-    try:
-        if not file.is_file() or file.stat().st_size > FILE_BYTES_MAX:
-            return None
-    except OSError:
-        return None
-    text = read_text(file) or ""
+    text = read_text(file, FILE_BYTES_MAX) or ""
     ours = text.startswith(HEADER_MARK)
     uses = str(LIBEXEC) in text
     if not ours and not uses:

@@ -1,43 +1,76 @@
-"""One experiment at a time on a host, whoever runs it."""
+"""One experiment at a time on a host: of a user's, and none beside one of root's.
+
+The lock is a file that no other user can open, so that nobody keeps others from measuring. Root's
+name is told in a second file, which all can read.
+"""
 
 from __future__ import annotations
 
-import errno
-import socket
-import struct
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from ksmrun.facts.identity import read_stat
+from ksmrun.facts.text import parse_int
+from ksmrun.host.attached import is_running
+from ksmrun.host.record import own_state_folder
 from ksmrun.model import KsmrunError
+from ksmrun.support.foreign import drain, open_regular
+from ksmrun.support.safefile import open_lock, replace_file
+from ksmrun.support.state import distrust
 
-# An abstract address (unix(7)): there is no file to be left, and no folder that all may write.
-ADDRESS = b"\0ksmrun-ab"
-# struct ucred: pid, uid, gid.
-CREDENTIALS = struct.Struct("iII")
+ROOTS_FOLDER = Path("/run/ksmrun")
+LOCK, HOLDER = "ab.lock", "ab.pid"
+HOLDER_BYTES_MAX = 64
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
     """Raises KsmrunError with the other's PID. The kernel ends it with this process."""
-    with socket.socket(socket.AF_UNIX) as held:
-        try:
-            held.bind(ADDRESS)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            raise KsmrunError(
-                f"another experiment runs on this host, as PID {_owner()}", "wait for its end"
-            ) from error
-        held.listen()
-        yield
-
-
-def _owner() -> str:
+    if (pid := _holder(roots)) is not None:
+        raise _busy(str(pid))
+    folder = roots if os.geteuid() == 0 else own_state_folder()
+    if folder is None:
+        raise KsmrunError("this user has no home to lock an experiment in", "set HOME")
     try:
-        with socket.socket(socket.AF_UNIX) as asking:
-            asking.connect(ADDRESS)
-            # Of the one that called listen().
-            data = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        lock = open_lock(folder / LOCK)
+    except OSError as error:
+        raise KsmrunError(
+            f"cannot lock {folder / LOCK}: {error.strerror}", "make its folder writable"
+        ) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _busy(str(_holder(folder) or "?")) from error
+        ticks = read_stat(Path("/proc/self")).start_ticks
+        replace_file(folder / HOLDER, f"{os.getpid()} {ticks}\n".encode(), 0o644)
+        try:
+            yield
+        finally:
+            (folder / HOLDER).unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+
+
+def _busy(pid: str) -> KsmrunError:
+    return KsmrunError(f"another experiment runs on this host, as PID {pid}", "wait for its end")
+
+
+def _holder(folder: Path) -> int | None:
+    """The PID of the experiment of this folder's owner; None where none runs."""
+    try:
+        descriptor = open_regular(folder / HOLDER, follow=False)
+        if distrust(descriptor):
+            os.close(descriptor)
+            return None
+        words = drain(descriptor, HOLDER_BYTES_MAX).decode("ascii", "replace").split()
     except OSError:
-        return "?"
-    return str(CREDENTIALS.unpack(data)[0])
+        return None
+    pid, ticks = [*map(parse_int, words), None, None][:2]
+    if pid is None or ticks is None or pid == os.getpid() or not is_running(pid, ticks):
+        return None
+    return pid

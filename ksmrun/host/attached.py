@@ -10,11 +10,14 @@ from pathlib import Path
 
 from ksmrun.facts.identity import read_stat
 from ksmrun.facts.ksm import ROOT
-from ksmrun.host.ours import replace_file
-from ksmrun.host.record import DAMAGED, current_boot_id, locked, own_state_folder
+from ksmrun.facts.text import parse_int
+from ksmrun.host.record import current_boot_id, locked, own_state_folder
 from ksmrun.model import KsmrunError
+from ksmrun.support.safefile import replace_file
+from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-attached-1"
+SHAPE = {"boot_id": str, "processes": {str: int}}
 
 
 def attached_file() -> Path | None:
@@ -24,16 +27,14 @@ def attached_file() -> Path | None:
 
 
 def attached(file: Path) -> dict[int, int]:
-    """PIDs and start times in ticks, of this boot; none where the file is damaged. Those that have
-    ended since may be among them.
+    """PIDs and start times in ticks, of this boot. Those that have ended since may be among them.
+    Raises KsmrunError where the file is damaged, or not ours.
     """
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA or data["boot_id"] != current_boot_id(ROOT):
-            return {}
-        return {int(pid): int(ticks) for pid, ticks in data["processes"].items()}
-    except DAMAGED:
+    data = read_state(file, SCHEMA, SHAPE, f"delete {file}, and attach to the programs again")
+    if data is None or data["boot_id"] != current_boot_id(ROOT):
         return {}
+    numbers = {parse_int(pid): ticks for pid, ticks in data["processes"].items()}
+    return {pid: ticks for pid, ticks in numbers.items() if pid is not None and pid > 0}
 
 
 def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:

@@ -18,6 +18,7 @@ from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.host.record import locked, state_folder
 from ksmrun.host.tunables import restore, set_tunables
 from ksmrun.model import KsmrunError
+from ksmrun.support.words import printable
 
 PREFIX = "borrowed-"
 
@@ -114,7 +115,7 @@ def _guard(record_file: Path) -> int:
             restore(record_file, ROOT)
             _drop_locks(record_file)
     except KsmrunError as error:
-        print(f"ksmrun: {error}", file=sys.stderr)
+        print(f"ksmrun: {printable(str(error))}", file=sys.stderr)
         return 1
     return 0
 

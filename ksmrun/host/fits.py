@@ -61,9 +61,11 @@ def _check(host: HostFacts, needed: int, groups: Sequence[GroupState]) -> None:
         )
     for group in groups:
         if group.merged_bytes > group.free_bytes:
+            # In a cgroup namespace the topmost one is the container's own.
+            where = "this container" if group.path == "/" else group.path
             raise KsmrunError(
                 f"unmerging would bring back up to {group.merged_bytes / MIB:.0f} MiB in "
-                f"{group.path}, where {group.free_bytes / MIB:.0f} of "
+                f"{where}, where {group.free_bytes / MIB:.0f} of "
                 f"{group.limit_bytes / MIB:.0f} MiB are free: its programs would be killed",
                 "raise its memory.max (systemd: MemoryMax=) first, or add --force",
             )

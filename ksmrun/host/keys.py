@@ -14,9 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.support.foreign import drain, open_regular
+from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
+from ksmrun.support.state import read_state
 
 KEY_BYTES = 32
 SCHEMA = "ksmrun-layout-1"
+SHAPE = {"generations": {str: int}}
 GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -41,8 +45,8 @@ def master_key(folder: Path) -> Path:
     if not file.exists():
         with _explained(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = folder / f".master.key.{secrets.token_hex(8)}"
-            _write_secret(temporary, secrets.token_bytes(KEY_BYTES), 0o600)
+            temporary = folder / temporary_name(file.name)
+            create_file(temporary, secrets.token_bytes(KEY_BYTES), 0o600)
             try:
                 with contextlib.suppress(FileExistsError):
                     file.hardlink_to(temporary)
@@ -66,8 +70,9 @@ def group_key(folder: Path, group: str) -> bytes:
     """HMAC-SHA256 of the label, as ksmrun-exec derives it too."""
     with _explained(folder):
         file = master_key(folder)
-        status = file.stat()
-        master = file.read_bytes()
+        descriptor = open_regular(file, follow=False)
+        status = os.fstat(descriptor)
+        master = drain(descriptor, KEY_BYTES + 1)
     # As ksmrun-exec has it: what others could read or plant is no key.
     if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()) or len(master) != KEY_BYTES:
         raise KsmrunError(
@@ -82,7 +87,7 @@ def write_group_key(folder: Path, group: str, output: Path) -> None:
     key = group_key(folder, group)
     with _explained(output):
         output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_secret(output, key, 0o400)
+        create_file(output, key, 0o400)
 
 
 def rotate(folder: Path, group: str | None) -> None:
@@ -95,44 +100,32 @@ def rotate(folder: Path, group: str | None) -> None:
             return
         group_label(folder, group)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
+        lock = open_lock(folder / "lock")
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             generations = _generations(folder)
             generations[group] = generations.get(group, 0) + 1
-            temporary = folder / f".generations.{secrets.token_hex(8)}"
-            temporary.write_text(json.dumps({"schema": SCHEMA, "generations": generations}))
-            temporary.replace(folder / "generations.json")
+            text = json.dumps({"schema": SCHEMA, "generations": generations})
+            replace_file(folder / "generations.json", text.encode(), 0o600)
+        finally:
+            os.close(lock)
         _renew_units(folder)
 
 
 def _renew_units(folder: Path) -> None:
     """The keys that wrapped services get at their next start (see ksmrun/wrap/dropin.py)."""
     for file in (folder / "units").glob("*.key"):
-        temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-        _write_secret(temporary, group_key(folder, file.stem), 0o400)
-        temporary.replace(file)
+        replace_file(file, group_key(folder, file.stem), 0o400)
 
 
 def _generations(folder: Path) -> dict[str, int]:
-    file = folder / "generations.json"
+    todo = "remove it: all groups then start again with another layout"
     try:
-        data = json.loads(file.read_text())
-        return {str(name): int(count) for name, count in data["generations"].items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise KsmrunError(
-            f"{file} is not readable ({error})",
-            "remove it: all groups then start again with another layout",
-            EXIT_OWN_FAILURE,
-        ) from error
-
-
-def _write_secret(file: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as output:
-        os.fchmod(descriptor, mode)
-        output.write(data)
+        data = read_state(folder / "generations.json", SCHEMA, SHAPE, todo)
+    except KsmrunError as error:
+        raise KsmrunError(error.what, error.todo, EXIT_OWN_FAILURE) from error
+    counts: dict[str, int] = {} if data is None else data["generations"]
+    return counts
 
 
 @contextlib.contextmanager

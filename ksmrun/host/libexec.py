@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 
 from ksmrun.facts.text import read_text
-from ksmrun.host.ours import replace_file
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import LIBEXEC, OCI_RUNTIME
+from ksmrun.support.safefile import replace_file, temporary_name
 
 # Other names of ksmrun-oci, by which it does other things: Podman knows runtimes by name.
 LINKS = ("ksmrun-oci-by-request", "ksmrun-oci-crun")
@@ -99,8 +99,7 @@ def _make_folders(folder: Path, top: Path) -> None:
 
 
 def _link(link: Path, target: str) -> None:
-    temporary = link.with_name(f".{link.name}.new")
-    temporary.unlink(missing_ok=True)
+    temporary = link.with_name(temporary_name(link.name))
     temporary.symlink_to(target)
     temporary.replace(link)
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
+from ksmrun.facts.identity import command_words
 from ksmrun.facts.ksm import FOLDER, ROOT, read_ksm
 from ksmrun.facts.process import all_pids
 from ksmrun.facts.text import read_text
 from ksmrun.model.wrap import HEADER_MARK
+from ksmrun.support import foreign
 
 # Programs that set the rate again and again, and what ends that.
 PROGRAMS = {
@@ -41,12 +41,14 @@ class OtherTuner:
 def running_tuners() -> list[OtherTuner]:
     """Programs that set it again and again: whoever tunes beside them undoes their work."""
     found = []
-    for process in psutil.process_iter(["name", "cmdline"]) if all_pids() else ():
-        words = process.info["cmdline"]
+    for pid in all_pids():
+        folder = Path(f"/proc/{pid}")
+        words = command_words(folder)
+        name = (read_text(folder / "comm") or "").rstrip("\n")
         # A kernel thread has no command line, and its name is its own affair.
-        known = tuner_name(process.info["name"], words) if words else None
+        known = tuner_name(name, words) if words else None
         if known is not None:
-            what = f"{known} (PID {process.pid}) sets KSM's rate on this host"
+            what = f"{known} (PID {pid}) sets KSM's rate on this host"
             found.append(OtherTuner(what, PROGRAMS[known]))
     return found
 
@@ -89,7 +91,5 @@ def _candidates(root: Path) -> Iterator[Path]:
 
 
 def _names_ksm(file: Path) -> bool:
-    if not file.is_file():
-        return False
-    text = read_text(file) or ""
+    text = foreign.read_text(file) or ""
     return f"/{FOLDER}" in text and not text.startswith(HEADER_MARK)

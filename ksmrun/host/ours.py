@@ -6,9 +6,10 @@ import contextlib
 import os
 from pathlib import Path
 
-from ksmrun.facts.text import read_text
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import HEADER_MARK
+from ksmrun.support.foreign import read_text
+from ksmrun.support.safefile import is_temporary_of, replace_file
 
 # Those of one unit; others, as tmpfiles.d, are there for all.
 UNIT_FOLDERS = (".service.d", ".container.d")
@@ -16,8 +17,10 @@ UNIT_FOLDERS = (".service.d", ".container.d")
 
 def is_foreign(file: Path) -> bool:
     """Whether there is a file that ksmrun did not write."""
-    text = read_text(file)
-    return file.is_symlink() or (text is not None and not text.startswith(HEADER_MARK))
+    if not os.path.lexists(file):
+        return False
+    text = read_text(file, len(HEADER_MARK))
+    return file.is_symlink() or text != HEADER_MARK
 
 
 def write_ours(file: Path, text: str) -> None:
@@ -35,7 +38,9 @@ def remove_ours(file: Path) -> bool:
     """Deletes it, and its unit's folder if nothing else is in it. False where there was none."""
     # Of a write that was killed.
     with contextlib.suppress(OSError):
-        _temporary(file).unlink(missing_ok=True)
+        for each in file.parent.iterdir():
+            if is_temporary_of(file.name, each.name):
+                each.unlink(missing_ok=True)
     if not file.exists() and not file.is_symlink():
         return False
     if is_foreign(file):
@@ -48,28 +53,6 @@ def remove_ours(file: Path) -> bool:
         with contextlib.suppress(OSError):
             file.parent.rmdir()
     return True
-
-
-def replace_file(file: Path, data: bytes, mode: int) -> None:
-    """Another content at once: whoever opens it sees the old or the new one. Raises OSError."""
-    temporary = _temporary(file)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as output:
-        output.write(data)
-        output.flush()
-        os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-    temporary.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _temporary(file: Path) -> Path:
-    """Ends in no suffix that anybody reads."""
-    return file.with_name(f".{file.name}.new")
 
 
 def _todo(error: OSError) -> str:

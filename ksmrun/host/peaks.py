@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ksmrun.host.lock import lock_folder
-from ksmrun.host.record import DAMAGED, own_state_folder
-from ksmrun.model import MapPeak
+from ksmrun.host.lock import held
+from ksmrun.host.record import own_state_folder
+from ksmrun.model import KsmrunError, MapPeak
+from ksmrun.support.safefile import replace_file
+from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-peaks-1"
 PROGRAMS_MAX = 1000
+SHAPE = {"peaks": {str: [int, int]}}
 
 
 def peaks_file() -> Path | None:
@@ -23,33 +25,39 @@ def peaks_file() -> Path | None:
 
 
 def remembered(file: Path, key: str) -> MapPeak | None:
-    """What was seen before of this program; None for nothing, and for a file that is damaged."""
+    """What was seen before of this program; None for nothing. Raises KsmrunError: it is damaged,
+    and begun anew by the next remember().
+    """
     peak = _load(file).get(key)
     return None if peak is None else MapPeak("seen before", peak[0], peak[1])
 
 
 def remember(file: Path, key: str, peak: MapPeak) -> None:
     """Keeps the peak if it is the highest. Best effort: a launch does not hang on it."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, KsmrunError):
         remember_all(file, {key: peak})
 
 
 def remember_all(file: Path, peaks: Mapping[str, MapPeak]) -> None:
     """The same for several; the oldest entries go where there are more than PROGRAMS_MAX. Nothing
-    is kept while another process does so: a launch does not wait. Raises OSError.
+    is kept while another process does so: a launch does not wait. Raises OSError, and KsmrunError
+    where what was there was damaged, and is begun anew.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = lock_folder(file.parent)
-    if descriptor is None:
-        return
     try:
-        _add(file, peaks)
-    finally:
-        os.close(descriptor)
+        with held(file.with_name(f"{file.name}.lock")) as is_held:
+            if is_held:
+                _add(file, peaks)
+    except OSError as error:
+        error.filename = str(file)
+        raise
 
 
 def _add(file: Path, peaks: Mapping[str, MapPeak]) -> None:
-    before = _load(file)
+    wrong: KsmrunError | None = None
+    try:
+        before = _load(file)
+    except KsmrunError as error:
+        before, wrong = {}, error
     known = dict(before)
     for key, peak in peaks.items():
         maps, size = before.get(key, (0, 0))
@@ -60,21 +68,11 @@ def _add(file: Path, peaks: Mapping[str, MapPeak]) -> None:
     if known == before:
         return
     kept = dict(list(known.items())[-PROGRAMS_MAX:])
-    # One name, so that what a kill leaves is written over by the next one.
-    temporary = file.with_name(f".{file.name}.new")
-    try:
-        temporary.write_text(json.dumps({"schema": SCHEMA, "peaks": kept}), encoding="utf-8")
-        temporary.replace(file)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    replace_file(file, json.dumps({"schema": SCHEMA, "peaks": kept}).encode(), 0o644)
+    if wrong is not None:
+        raise wrong
 
 
 def _load(file: Path) -> dict[str, tuple[int, int]]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA:
-            return {}
-        return {str(key): (int(maps), int(size)) for key, (maps, size) in data["peaks"].items()}
-    except DAMAGED:
-        return {}
+    data = read_state(file, SCHEMA, SHAPE, "nothing; it is begun anew") or {"peaks": {}}
+    return {key: (maps, size) for key, (maps, size) in data["peaks"].items()}

@@ -9,23 +9,38 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ksmrun.facts.text import read_text
-from ksmrun.host.ours import replace_file
+from ksmrun.facts.text import parse_int, read_text
 from ksmrun.model import KsmrunError
+from ksmrun.support.safefile import open_lock, replace_file
+from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-record-1"
-# What reading JSON raises from a file that is absent, garbled, or has Infinity or lists in lists.
-DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 # In Change.written: whatever stands there now was caused by us, as the kernel resets pages_to_scan
 # when advisor_mode changes (mm/ksm.c: set_advisor_defaults).
 ANY_VALUE = "*"
 # A rate that is set again and again: what stands there now is one of the last.
 WRITTEN_MAX = 32
+# What may be put back: root writes it, so no record can name other files or kinds of values.
+PATH = re.compile(
+    r"sys/kernel/mm/ksm/[a-z][a-z0-9_]{0,63}"
+    r"|sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_(none|shared|swap)"
+    r"|proc/sys/vm/max_map_count"
+)
+VALUE = re.compile(r"-?[0-9]{1,20}|[a-z][a-z0-9_-]{0,63}")
+WORDS = ("sys/kernel/mm/ksm/advisor_mode",)
+SHAPE = {
+    "boot_id": re.compile(r"[A-Za-z0-9-]{0,64}"),
+    "changes": [
+        {"path": PATH, "before": VALUE, "written": [(VALUE, re.compile(r"\*"))]},
+    ],
+}
+TODO = "set the KSM values by hand as you want them, then delete that file"
 
 
 @dataclass(frozen=True)
@@ -83,26 +98,16 @@ def current_boot_id(root: Path) -> str:
 
 def load(file: Path) -> Record | None:
     """The record, None where there is none. Raises KsmrunError for a damaged one."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    data = read_state(file, SCHEMA, SHAPE, TODO)
+    if data is None:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise KsmrunError(f"cannot read {file}: {error}", "look at that file as root") from error
-    try:
-        data = json.loads(text)
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"schema {data['schema']}")
-        changes = tuple(
-            Change(str(c["path"]), str(c["before"]), tuple(map(str, c["written"])))
-            for c in data["changes"]
-        )
-        return Record(str(data["boot_id"]), changes)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise KsmrunError(
-            f"{file} is damaged ({error})",
-            "set the KSM values by hand as you want them, then delete that file",
-        ) from error
+    changes = tuple(Change(c["path"], c["before"], tuple(c["written"])) for c in data["changes"])
+    for change in changes:
+        if change.path not in WORDS and parse_int(change.before) is None:
+            raise KsmrunError(
+                f"{file} is damaged (missing or odd: {change.before} of /{change.path})", TODO
+            )
+    return Record(data["boot_id"], changes)
 
 
 def save(file: Path, record: Record) -> None:
@@ -129,7 +134,7 @@ def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
     lock_file = file.with_name(f"{file.name}.lock")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_lock(lock_file)
     except OSError as error:
         raise KsmrunError(
             f"cannot open {lock_file}: {error.strerror}",

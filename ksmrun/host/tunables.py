@@ -21,6 +21,7 @@ from ksmrun.host.record import (
     save,
 )
 from ksmrun.model import EXIT_USAGE, KsmFacts, KsmrunError
+from ksmrun.support.safefile import overwrite
 
 RUN = str(FOLDER / "run")
 # Its own tunables undo merging where huge pages are on: named with this before.
@@ -231,9 +232,8 @@ def _current(root: Path, path: str) -> str:
 
 def _write(root: Path, path: str, value: str) -> None:
     try:
-        # Unbuffered, one write(2): the kernel takes each write as one whole value.
-        with (root / path).open("wb", buffering=0) as file:
-            file.write(value.encode())
+        # The kernel takes each write as one whole value.
+        overwrite(root / path, value.encode())
     except OSError as error:
         what, todo = _explain(path, value, error.errno or 0, root)
         raise KsmrunError(what, todo) from error

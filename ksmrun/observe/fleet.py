@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import read_memory
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model.experiment import FleetSample
@@ -106,7 +107,7 @@ def _with_costly(sample: FleetSample, processes: Sequence[int]) -> FleetSample:
         folder = Path(f"/proc/{pid}")
         try:
             memory = read_memory(folder)
-            maps_max = max(maps_max, (folder / "maps").read_bytes().count(b"\n"))
+            maps_max = max(maps_max, count_maps(folder))
         except OSError:
             continue
         values = (
@@ -128,7 +129,7 @@ def _with_costly(sample: FleetSample, processes: Sequence[int]) -> FleetSample:
 
 def pressure_seconds(kind: str) -> float | None:
     """Seconds in which some task waited (Documentation/accounting/psi.rst); None without PSI."""
-    for line in (read_text(ROOT / f"proc/pressure/{kind}") or "").splitlines():
+    for line in (read_text(ROOT / f"proc/pressure/{kind}") or "").split("\n"):
         if line.startswith("some "):
             return int(line.rpartition("total=")[2]) / 1e6
     return None

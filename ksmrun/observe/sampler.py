@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from ksmrun.facts.identity import read_stat
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.process import all_pids, read_memory
 from ksmrun.model import Sample
@@ -80,10 +82,12 @@ def ksmd_cpu_seconds() -> float | None:
 
 def find_ksmd() -> psutil.Process | None:
     """Looks at every process; None also where /proc is not there."""
-    for process in psutil.process_iter(["name", "ppid"]) if all_pids() else ():
-        # Kernel threads are children of kthreadd, PID 2: no user program can pose as ksmd.
-        if process.info["name"] == "ksmd" and process.info["ppid"] == 2:
-            return process
+    for pid in all_pids():
+        with suppress(OSError, psutil.Error):
+            found = read_stat(Path(f"/proc/{pid}"))
+            # Kernel threads are children of kthreadd, PID 2: no user program can pose as ksmd.
+            if found.is_kernel_thread and (found.name, found.parent) == ("ksmd", 2):
+                return psutil.Process(pid)
     return None
 
 

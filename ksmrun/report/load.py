@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import SCHEMA
+from ksmrun.model.saved import EXPERIMENT, RESULT, SAMPLE
+from ksmrun.support.foreign import read_bytes
+from ksmrun.support.shape import misfit
+from ksmrun.support.state import read_state
+
+SAMPLES_BYTES_MAX = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -45,23 +50,20 @@ class Saved:
 
 def load(folder: Path) -> Saved:
     """Raises KsmrunError where there is no whole round."""
-    experiment = _read(folder / "experiment.json")
-    try:
-        plan, host = experiment["plan"], experiment["host"]
-        _refuse_missing(plan, host)
-        arms = tuple(arm["name"] for arm in plan["arms"])
-        files = sorted((folder / "rounds").glob("*.json"))
-        results = tuple(_result(_read(file)) for file in files)
-        by_arm = {
-            arm: {each["round"]: each["metrics"] for each in results if each["arm"] == arm}
-            for arm in arms
-        }
-        whole = sorted(set.intersection(*(set(found) for found in by_arm.values())))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    experiment = _read(folder / "experiment.json", EXPERIMENT)
+    plan, host = experiment["plan"], experiment["host"]
+    arms = tuple(arm["name"] for arm in plan["arms"])
+    if not arms:
         raise KsmrunError(
-            f"{folder} holds files of another version (missing or odd: {error})",
-            "use the ksmrun that wrote them",
-        ) from error
+            f"{folder} is damaged (missing or odd: it has no arms)", "start a new experiment"
+        )
+    files = sorted((folder / "rounds").glob("*.json"))
+    results = tuple(_read(file, RESULT) for file in files)
+    by_arm = {
+        arm: {each["round"]: each["metrics"] for each in results if each["arm"] == arm}
+        for arm in arms
+    }
+    whole = sorted(set.intersection(*(set(found) for found in by_arm.values())))
     if not whole:
         raise KsmrunError(
             f"{folder} has no whole round yet", f"go on with: ksmrun ab --resume {folder}"
@@ -84,56 +86,21 @@ def samples_of(saved: Saved, arm: str) -> list[list[dict[str, Any]]]:
 def _lines(file: Path) -> list[dict[str, Any]]:
     samples = []
     try:
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in read_bytes(file, SAMPLES_BYTES_MAX).split(b"\n"):
             sample = json.loads(line)
-            if isinstance(sample, dict):
+            if not misfit(sample, SAMPLE):
                 samples.append(sample)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return samples
     return samples
 
 
-PLAN_NAMES = (
-    *("command", "copies", "rounds", "arms", "ready", "primary", "load", "fleet_load", "metrics"),
-    *("tunables", "stagger_seconds", "warm_up_seconds", "settle_seconds_max", "hold_seconds"),
-    "drops_caches",
-)
-HOST_NAMES = (
-    *("ksmrun", "kernel", "cpus", "mem_total_bytes", "swap_total_bytes", "thp_enabled"),
-    *("max_map_count", "page_bytes", "ksm", "started"),
-)
-
-
-def _refuse_missing(plan: dict[str, Any], host: dict[str, Any]) -> None:
-    """Raises KeyError, TypeError."""
-    for name in PLAN_NAMES:
-        plan[name]
-    for name in HOST_NAMES:
-        host[name]
-    if not plan["arms"]:
-        raise KeyError("arms")
-
-
-def _result(result: dict[str, Any]) -> dict[str, Any]:
-    """Raises KeyError, TypeError, ValueError where it is none."""
-    result["arm"], int(result["round"])
-    for name, value in result["metrics"].items():
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{name} is no number")
-    for _what, _todo in result["warnings"]:
-        pass
-    return result
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
+def _read(file: Path, shape: dict[str, Any]) -> dict[str, Any]:
+    todo = "use the ksmrun that wrote it, or move it away"
+    data = read_state(file, SCHEMA, shape, todo, ours=False)
+    if data is None:
         raise KsmrunError(
-            f"{file}: {error.strerror}", "name the folder that `ksmrun ab --output` was given"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise KsmrunError(f"{file} is damaged ({error})", "move it away") from error
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise KsmrunError(f"{file} is of another version", "use the ksmrun that wrote it")
+            f"{file}: No such file or directory",
+            "name the folder that `ksmrun ab --output` was given",
+        )
     return data

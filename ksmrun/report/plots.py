@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ksmrun.model import KsmrunError
 from ksmrun.report.load import Saved, samples_of
+from ksmrun.support.words import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +102,7 @@ def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
     if unit:
         # Sizes are compared by their heights.
         axes.set_ylim(bottom=0)
-    axes.set_ylabel(f"{metric.removesuffix('_bytes')}{unit}")
+    axes.set_ylabel(_plain(f"{metric.removesuffix('_bytes')}{unit}"))
     _finish(axes)
 
 
@@ -111,7 +112,7 @@ def draw_distribution(axes: Axes, saved: Saved, name: str) -> None:
         numbers = own_numbers(saved, arm, name)
         if numbers:
             axes.ecdf(numbers, color=colour, linewidth=1.6, label=f"{arm} ({len(numbers)})")
-    axes.set_xlabel(name)
+    axes.set_xlabel(_plain(name))
     axes.set_ylabel("share at or below")
     _finish(axes)
 
@@ -134,6 +135,11 @@ def colour_of(saved: Saved, arm: str) -> str:
 
 def _colours(count: int) -> Sequence[str]:
     return [COLOURS[index % len(COLOURS)] for index in range(count)]
+
+
+def _plain(name: str) -> str:
+    """Not a formula, which matplotlib has between dollar signs."""
+    return printable(name).replace("$", r"\$")
 
 
 def _finish(axes: Axes) -> None:

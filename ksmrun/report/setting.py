@@ -43,7 +43,9 @@ def scan_bytes_per_second(host: Mapping[str, Any]) -> float | None:
     """At most: the time that the scan itself takes comes on top. None where nothing limits it."""
     ksm = host.get("ksm") or {}
     pages, sleep = ksm.get("pages_to_scan"), ksm.get("sleep_millisecs")
-    if ksm.get("advisor_mode", "none") != "none" or not isinstance(pages, int) or not sleep:
+    if ksm.get("advisor_mode", "none") != "none" or not isinstance(pages, int):
+        return None
+    if not isinstance(sleep, int) or sleep == 0:
         return None
     return float(pages * host["page_bytes"] * 1000 / sleep)
 

@@ -96,7 +96,7 @@ def _share_of_ideal(saved: Saved, arm: str) -> float | None:
     rounds = [each for each in saved.rounds[arm] if each.get("mergeable_bytes", 0) > 0]
     if not rounds:
         return None
-    return fmean([each["merged_bytes"] / each["mergeable_bytes"] for each in rounds])
+    return fmean([each.get("merged_bytes", 0.0) / each["mergeable_bytes"] for each in rounds])
 
 
 def _own_names(saved: Saved) -> set[str]:

@@ -14,12 +14,15 @@ from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import MAX_MAP_COUNT, set_max_map_count
 from ksmrun.model import KsmrunError
 from ksmrun.model.watch import Condition, Event
+from ksmrun.support.words import printable
 from ksmrun.watch.config import Config
 from ksmrun.watch.log import Log
 
 # Of commands that hang, no more are started, and after so long they are ended.
 COMMANDS_MAX = 8
 COMMAND_SECONDS = 60.0
+# Of characters: execve(2) takes no more than 128 KiB of each.
+WORD_MAX = 1000
 
 
 class Actor:
@@ -68,7 +71,10 @@ class Actor:
             "TODO": condition.todo,
             **{key.upper(): value for key, value in condition.facts.items()},
         }
-        environment = {f"KSMRUN_ALERT_{key}": value for key, value in words.items()}
+        # A line feed in a name would be another header of a mail.
+        environment = {
+            f"KSMRUN_ALERT_{key}": printable(value)[:WORD_MAX] for key, value in words.items()
+        }
         try:
             process = subprocess.Popen(
                 self.config.command,

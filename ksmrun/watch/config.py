@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -12,9 +13,12 @@ from typing import Any
 
 from ksmrun.facts.text import parse_int
 from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.support.foreign import drain, open_regular
+from ksmrun.support.state import distrust
 
 DEFAULT_FILE = Path("/etc/ksmrun/config.toml")
 TABLE = "monitor"
+FILE_BYTES_MAX = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,11 @@ def load(file: Path | None, options: Mapping[str, Any]) -> Config:
 
 def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        descriptor = open_regular(file)
+        if wrong := distrust(descriptor, may_group_write=True):
+            os.close(descriptor)
+            raise KsmrunError(f"{file} {wrong}, and names commands", "chown it, chmod o-w it")
+        found = tomllib.loads(drain(descriptor, FILE_BYTES_MAX).decode())
     except FileNotFoundError as error:
         if not must_exist:
             return {}

@@ -48,12 +48,11 @@ class Follower:
         self._marked: dict[tuple[int, int], _Marked] = {}
         self._budget = Budget(SHARE_MAX, _cpu_seconds)
         self._stopped_ns_max = 0
+        self._wrong = ""
 
     def follow(self) -> Followed:
         """Marks what has grown, as far as the CPU time for it goes; the rest waits."""
-        file = attached_file()
-        known = [] if file is None else attached(file).items()
-        running = [key for key in known if is_running(*key)]
+        running = [key for key in self._known() if is_running(*key)]
         self._marked = {key: each for key, each in self._marked.items() if key in running}
         # Who was marked longest ago comes first.
         for key in sorted(running, key=self._marked_at):
@@ -62,6 +61,18 @@ class Follower:
             with self._budget:
                 self._mark(*key)
         return Followed(len(running), self._budget.spent_seconds, self._stopped_ns_max)
+
+    def _known(self) -> list[tuple[int, int]]:
+        file = attached_file()
+        found, wrong = dict[int, int](), ""
+        try:
+            found = {} if file is None else attached(file)
+        except KsmrunError as error:
+            wrong = str(error)
+        if wrong and wrong != self._wrong:
+            self._say("error", wrong)
+        self._wrong = wrong
+        return list(found.items())
 
     def _marked_at(self, key: tuple[int, int]) -> float:
         return self._marked[key].seconds if key in self._marked else 0.0

@@ -8,7 +8,7 @@ import select
 import sys
 from datetime import UTC, datetime
 
-from ksmrun.facts.text import printable
+from ksmrun.support.words import printable
 
 # Of one line. A pipe that is ready takes so much without blocking (pipe(7): PIPE_BUF).
 LINE_BYTES_MAX = select.PIPE_BUF

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from threading import Lock
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ksmrun import __version__
-from ksmrun.facts.text import printable
 from ksmrun.model.watch import (
     ALERT_KINDS,
     Condition,
@@ -19,6 +19,7 @@ from ksmrun.model.watch import (
     Watched,
     WatchState,
 )
+from ksmrun.watch.labels import LabelBook
 
 # Of the processes of a group; None: not known.
 Value = Callable[[list[Watched]], float | None]
@@ -41,6 +42,8 @@ class WatchCollector(Collector):
     def __init__(self) -> None:
         self.by_pid = False
         self.shown: Shown | None = None
+        # Several may ask at once.
+        self._book, self._lock = LabelBook(), Lock()
 
     def collect(self) -> Iterator[Metric]:
         """All families, of one sample."""
@@ -56,13 +59,8 @@ class WatchCollector(Collector):
 
     def _of_groups(self, state: WatchState) -> Iterator[Metric]:
         labels = (*GROUP_LABELS, "pid") if self.by_pid else GROUP_LABELS
-        groups: dict[tuple[str, ...], list[Watched]] = {}
-        for process in state.processes:
-            who = process.identity
-            names = (who.unit or "", who.container or "", who.name)
-            # The kernel takes any byte in them, Prometheus only UTF-8.
-            key = tuple(map(printable, names))
-            groups.setdefault((*key, str(who.pid)) if self.by_pid else key, []).append(process)
+        with self._lock:
+            groups = self._book.group(state.processes, state.host.seconds, by_pid=self.by_pid)
         page, limit = state.host.page_bytes, state.host.max_map_count
 
         def family(name: str, text: str, value: Value) -> Metric:

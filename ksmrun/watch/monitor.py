@@ -186,4 +186,6 @@ def _remember_peaks(state: WatchState) -> str:
             remember_all(file, peaks)
     except OSError as error:
         return f"cannot write {file}: {error.strerror}; later launches do not know these peaks"
+    except KsmrunError as error:
+        return str(error)
     return ""

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
-from ksmrun.host.lock import lock_folder
 from ksmrun.model import KsmrunError
 from ksmrun.model.watch import WatchState
 from ksmrun.watch.book import AlertBook
 from ksmrun.watch.config import Config
+from ksmrun.watch.textfile import Textfile
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from ksmrun.watch.metrics import WatchCollector
 
-FILE_NAME = "ksmrun.prom"
 SERVER_STOP_SECONDS = 1.0
 
 
@@ -29,9 +26,8 @@ class Show:
     """Shows nothing until it is told where."""
 
     def __init__(self) -> None:
-        self._file: Path | None = None
-        # Held open, and so locked.
-        self._folder: int | None = None
+        self._file: Textfile | None = None
+        self._textfile: str | None = None
         self._server: tuple[WSGIServer, Thread] | None = None
         self._address: tuple[str, int] | None = None
         self._metrics: tuple[CollectorRegistry, WatchCollector] | None = None
@@ -43,20 +39,22 @@ class Show:
         metrics = self._metrics
         if metrics is None and (config.listen or config.textfile):
             metrics = _registry()
-        file = None if config.textfile is None else Path(config.textfile) / FILE_NAME
-        moves = file != self._file
-        folder = _locked(file.parent) if moves and file is not None else None
+        folder, file = config.textfile, self._file
+        moves = folder != self._textfile
+        if moves:
+            file = None if folder is None else Textfile(Path(folder))
         address, server = config.address, self._server
         if address != self._address:
             try:
                 server = None if address is None or metrics is None else _serve(address, metrics[0])
             except KsmrunError:
-                _unlock(folder)
+                if moves and file is not None:
+                    file.close()
                 raise
             self._stop()
         if moves:
             self._forget()
-            self._file, self._folder = file, folder
+            self._file, self._textfile = file, folder
         self._metrics = metrics
         self._address, self._server = address, server
         if metrics is not None:
@@ -72,7 +70,11 @@ class Show:
 
         registry, collector = self._metrics
         collector.shown = Shown(state, book.standing, dict(book.raised_total), time.time())
-        return "" if self._file is None else _write(self._file, registry)
+        if self._file is None:
+            return ""
+        from prometheus_client import generate_latest
+
+        return self._file.write(generate_latest(registry))
 
     def close(self) -> None:
         """The file goes: an old one would look like a monitor at work."""
@@ -80,12 +82,9 @@ class Show:
         self._forget()
 
     def _forget(self) -> None:
-        """A folder that has become read-only keeps its file; nothing more can be done."""
         if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.unlink(missing_ok=True)
-        _unlock(self._folder)
-        self._file = self._folder = None
+            self._file.close()
+        self._file = None
 
     def _stop(self) -> None:
         if self._server is not None:
@@ -122,45 +121,3 @@ def _serve(address: tuple[str, int], registry: CollectorRegistry) -> tuple[WSGIS
             "another program has it (`ss -ltnp`), or it is no address of this host; choose another "
             "with --listen",
         ) from error
-
-
-def _locked(folder: Path) -> int:
-    """Its descriptor, which keeps another monitor from the same file. Raises KsmrunError."""
-    _check(folder)
-    descriptor = lock_folder(folder)
-    if descriptor is None:
-        raise KsmrunError(
-            f"another monitor writes to {folder}", "one for the host is enough; end that one"
-        )
-    return descriptor
-
-
-def _unlock(descriptor: int | None) -> None:
-    if descriptor is not None:
-        os.close(descriptor)
-
-
-def _check(folder: Path) -> None:
-    probe = folder / f".{FILE_NAME}.probe"
-    try:
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise KsmrunError(
-            f"cannot write to {folder}: {error.strerror}",
-            "name the folder of node_exporter's --collector.textfile.directory in --textfile",
-        ) from error
-
-
-def _write(file: Path, registry: CollectorRegistry) -> str:
-    from prometheus_client import generate_latest
-
-    temporary = file.with_name(f".{file.name}.new")
-    try:
-        temporary.write_bytes(generate_latest(registry))
-        temporary.replace(file)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        return f"cannot write {file}: {error.strerror}; its figures are old until then"
-    return ""

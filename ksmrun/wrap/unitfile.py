@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+
+# As systemd has it (src/basic/fileio.c: categorize_eol), not U+2028 and its like.
+END_OF_LINE = re.compile(r"[\n\r\0]")
 
 
 def values(texts: Iterable[str], section: str, key: str) -> tuple[str, ...]:
@@ -29,7 +33,7 @@ def assignments(text: str) -> Iterator[tuple[str, str, str]]:
 def _logical_lines(text: str) -> Iterator[str]:
     """A backslash at the end goes on with the next line, comments between them left out."""
     joined = ""
-    for raw in text.removeprefix("\ufeff").splitlines():
+    for raw in END_OF_LINE.split(text.removeprefix("\ufeff")):
         line = raw.lstrip(" \t\n\r")
         if line.startswith(("#", ";")):
             continue

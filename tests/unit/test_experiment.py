@@ -99,5 +99,5 @@ def test_plans_that_are_odd(tmp_path: Path, change: dict[str, Any]) -> None:
     file = tmp_path / "experiment.json"
     data = json.loads(file.read_text())
     file.write_text(json.dumps({**data, "plan": {**data["plan"], **change}}))
-    with pytest.raises(KsmrunError, match="is not a plan of this version"):
+    with pytest.raises(KsmrunError, match=r"missing or odd|is not a plan of this version"):
         load_plan(tmp_path)

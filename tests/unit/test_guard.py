@@ -14,6 +14,7 @@ from ksmrun.commands.check import _plan_row
 from ksmrun.host.peaks import PROGRAMS_MAX, remember, remembered
 from ksmrun.model import (
     GuardMode,
+    KsmrunError,
     MapPeak,
     Mechanism,
     MergeMode,
@@ -159,6 +160,7 @@ def test_peaks_are_remembered(tmp_path: Path) -> None:
     assert len(json.loads(file.read_text())["peaks"]) == PROGRAMS_MAX
     for text in ("", "{", "[]", '{"schema": "ksmrun-peaks-1", "peaks": {"a": 1}}'):
         file.write_text(text)
-        assert remembered(file, "a") is None
+        with pytest.raises(KsmrunError, match=r"damaged|another version"):
+            remembered(file, "a")
         remember(file, "a", MapPeak("x", 7, None))
         assert remembered(file, "a") == MapPeak("seen before", 7, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,9 @@ def test_limited_cgroups(tmp_path: Path) -> None:
     assert memory_path("4:memory:/docker/x\n2:cpu:/y\n0::/\n") == "/docker/x"
 
 
+PEAK = MapPeak("here", 5, 1)
+
+
 def test_peaks_are_kept_and_bounded(tmp_path: Path) -> None:
     file = tmp_path / "peaks.json"
     remember_all(file, {f"/bin/{number}": MapPeak("", number, None) for number in range(1200)})
@@ -360,13 +364,18 @@ def test_ksmd_that_is_told_to_sleep(sleep_millisecs: int, is_starved: bool) -> N
 def test_peaks_that_are_damaged(tmp_path: Path, text: str) -> None:
     file = tmp_path / "peaks.json"
     file.write_text(f'{{"schema": "ksmrun-peaks-1", "peaks": {{"a": [{text}, 1]}}}}')
-    assert remembered(file, "a") is None
-    remember_all(file, {"a": MapPeak("here", 5, 1)})
+    with pytest.raises(KsmrunError, match=r"peaks\.json is damaged"):
+        remembered(file, "a")
+    with pytest.raises(KsmrunError, match=r"peaks\.json is damaged.*begun anew"):
+        remember_all(file, {"a": PEAK})
     peak = remembered(file, "a")
     assert peak is not None and peak.maps == 5
 
 
 def test_peaks_where_a_kill_left_half_a_file(tmp_path: Path) -> None:
-    (tmp_path / ".peaks.json.new").write_text('{"schema')
-    remember_all(tmp_path / "peaks.json", {"a": MapPeak("here", 5, 1)})
-    assert [each.name for each in tmp_path.iterdir()] == ["peaks.json"]
+    left, young = (tmp_path / f".peaks.json.{number}.new" for number in "12")
+    left.write_text('{"schema')
+    os.utime(left, (1, 1))
+    young.write_text("of another process, which still writes")
+    remember_all(tmp_path / "peaks.json", {"a": PEAK})
+    assert sorted(each.name for each in tmp_path.iterdir()) == [young.name, "peaks.json"]

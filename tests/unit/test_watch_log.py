@@ -10,6 +10,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ksmrun.model.watch import Condition, Event
+from ksmrun.watch.act import WORD_MAX, Actor
+from ksmrun.watch.config import Config
 from ksmrun.watch.log import LINE_BYTES_MAX, Log
 
 
@@ -29,3 +32,23 @@ def test_one_line_that_a_pipe_takes(
     assert line.endswith(b"\n") and len(line) <= LINE_BYTES_MAX
     if form == "json":
         assert json.loads(line)["level"] == "warning"
+
+
+def test_what_a_command_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line feed in a name would be another header of the mail that it sends."""
+    odd = "x\nBcc: all@example.org\x1b\u2028\udcff" + "y" * 5000
+    condition = Condition(
+        "flag-lost", "1", odd, is_bad=True, is_clear=False, what=odd, todo=odd, facts={"value": odd}
+    )
+    output = tmp_path / "env"
+    config = Config(on_alert=f"sh -c 'env -0 | grep -z ^KSMRUN_ALERT_ >{output}'")
+    with (tmp_path / "log").open("w") as log, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", log)
+        actor = Actor(config, Log("plain"))
+        actor.act([Event(True, condition)], [])
+        while actor._commands:
+            actor.reap()
+    words = dict(each.split("=", 1) for each in output.read_text().split("\0") if each)
+    assert words["KSMRUN_ALERT_SUBJECT"].startswith(r"x\x0aBcc: all@example.org\x1b\u2028\xffy")
+    assert all(each.isprintable() and len(each) <= WORD_MAX for each in words.values())
+    assert len((tmp_path / "log").read_text().splitlines()) == 1

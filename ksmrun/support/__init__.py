@@ -1,0 +1,1 @@
+"""What every room opens, writes and shows by: nothing of somebody else's is believed here."""

@@ -1,0 +1,123 @@
+"""Writing files: whoever opens one sees the old or the new content, and no link leads elsewhere."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+
+from ksmrun.support.foreign import refuse_irregular, reopen
+
+# O_EXCL follows no link either (open(2)).
+LEFTOVER_SECONDS, LOOKED_AT_MAX = 600.0, 1000
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
+
+
+def replace_file(file: Path, data: bytes, mode: int) -> None:
+    """Put another content there at once, on disk before this returns. Raises OSError.
+
+    mode: of the file, whatever the umask is. A link of that name is replaced, not followed; what is
+    half written, as on a full disk, goes.
+    """
+    with _folder(file) as folder:
+        replace_in(folder, file.name, data, mode)
+
+
+def replace_in(folder: int, name: str, data: bytes, mode: int) -> None:
+    """Do the same in a folder that is held open, wherever its name leads by now."""
+    temporary = temporary_name(name)
+    _fill(folder, temporary, data, mode)
+    try:
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        _remove(folder, temporary)
+        raise
+    os.fsync(folder)
+    _remove_leftovers(folder, name)
+
+
+def create_file(file: Path, data: bytes, mode: int) -> None:
+    """Write a file that is not there yet. Raises OSError (FileExistsError)."""
+    with _folder(file) as folder:
+        _fill(folder, file.name, data, mode)
+        os.fsync(folder)
+
+
+def overwrite(file: Path, data: bytes) -> None:
+    """Write to a file of sysfs or of /proc/sys by one write(2). Raises OSError.
+
+    It is never made, and a link is not followed.
+    """
+    flags = os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    place = os.open(file, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        refuse_irregular(place, file)
+        descriptor = reopen(place, file, flags)
+    finally:
+        os.close(place)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def open_lock(file: Path, mode: int = 0o600) -> int:
+    """Return the descriptor of a file that is there to be locked, made if need be. OSError."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    descriptor = os.open(file, flags, mode)
+    try:
+        refuse_irregular(descriptor, file)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def temporary_name(name: str) -> str:
+    """Return a name that nobody can guess; it ends in no suffix that anybody reads."""
+    return f".{name}.{os.urandom(8).hex()}.new"
+
+
+def is_temporary_of(name: str, found: str) -> bool:
+    """Tell whether a write of this name that was killed has left that."""
+    return found.startswith(f".{name}.") and found.endswith(".new")
+
+
+@contextmanager
+def _folder(file: Path) -> Iterator[int]:
+    descriptor = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _fill(folder: int, name: str, data: bytes, mode: int) -> None:
+    descriptor = os.open(name, NEW, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            output.write(data)
+            output.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+    except OSError:
+        _remove(folder, name)
+        raise
+
+
+def _remove_leftovers(folder: int, name: str) -> None:
+    """Of writes that were killed; young ones may be another process's that still writes."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for each in islice(entries, LOOKED_AT_MAX):
+            if is_temporary_of(name, each.name):
+                age_seconds = time.time() - each.stat(follow_symlinks=False).st_mtime
+                if age_seconds > LEFTOVER_SECONDS:
+                    _remove(folder, each.name)
+
+
+def _remove(folder: int, name: str) -> None:
+    with suppress(OSError):
+        os.unlink(name, dir_fd=folder)

@@ -1,0 +1,84 @@
+"""What JSON has to look like, written as plain values; the first thing that does not fit is named.
+
+int, float, str, bool, None, object   of that kind (a float may be whole; object: anything)
+re.compile(...)                       a text that matches as a whole
+[shape]                               a list of these
+[shape, shape]                        exactly so many
+{str: shape}                          an object with any names
+{"name": shape, "other?": shape}      one with these; those with ? may be left out
+(shape, shape)                        either
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+INT_MAX = 1 << 63
+# Sums and squares of such numbers stay finite.
+FLOAT_MAX = 1e18
+
+
+def misfit(value: Any, shape: Any, where: str = "") -> str:
+    """Return what is wrong, as "plan.copies is no int"; empty where all is as it should be."""
+    if isinstance(shape, tuple):
+        wrong = [misfit(value, each, where) for each in shape]
+        return "" if "" in wrong else wrong[0]
+    if isinstance(shape, list):
+        return _list_misfit(value, shape, where)
+    if isinstance(shape, dict):
+        return _object_misfit(value, shape, where)
+    if isinstance(shape, re.Pattern):
+        fits = isinstance(value, str) and shape.fullmatch(value) is not None
+        return "" if fits else f"{where or 'it'} is not of the form {shape.pattern}"
+    return "" if _is_kind(value, shape) else f"{where or 'it'} is no {_kind_name(shape)}"
+
+
+def _is_kind(value: Any, kind: Any) -> bool:
+    if kind is object or kind is None:
+        return kind is object or value is None
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        is_number = isinstance(value, int | float)
+        return is_number and abs(value) <= FLOAT_MAX and math.isfinite(value)
+    if kind is int:
+        return isinstance(value, int) and abs(value) <= INT_MAX
+    return isinstance(value, kind)
+
+
+def _kind_name(kind: Any) -> str:
+    return "null" if kind is None else str(kind.__name__)
+
+
+def _list_misfit(value: Any, shape: list[Any], where: str) -> str:
+    if not isinstance(value, list):
+        return f"{where or 'it'} is no list"
+    shapes = shape if len(shape) > 1 else shape * len(value)
+    if len(shapes) != len(value):
+        return f"{where or 'it'} has not {len(shapes)} members"
+    pairs = enumerate(zip(value, shapes, strict=True))
+    wrong = (misfit(each, of, f"{where}[{i}]") for i, (each, of) in pairs)
+    return next(filter(None, wrong), "")
+
+
+def _object_misfit(value: Any, shape: dict[Any, Any], where: str) -> str:
+    if not isinstance(value, dict):
+        return f"{where or 'it'} is no object"
+    if str in shape:
+        wrong = (misfit(each, shape[str], _below(where, name)) for name, each in value.items())
+        return next(filter(None, wrong), "")
+    for name, of in shape.items():
+        key = name.removesuffix("?")
+        if key not in value:
+            if key == name:
+                return f"{_below(where, name)} is not there"
+            continue
+        if found := misfit(value[key], of, _below(where, key)):
+            return found
+    return ""
+
+
+def _below(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name

@@ -1,0 +1,63 @@
+"""Reading back what ksmrun saved as JSON: whose it is and what is in it is checked before."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ksmrun.model import KsmrunError
+from ksmrun.support.foreign import drain, open_regular
+from ksmrun.support.shape import misfit
+
+STATE_BYTES_MAX = 32 << 20
+
+
+def read_state(
+    file: Path, schema: str, shape: dict[str, Any], todo: str, *, ours: bool = True
+) -> dict[str, Any] | None:
+    """Return the object of a file, None where there is none. Raises KsmrunError with this todo.
+
+    shape: see support/shape.py; what else is in it is left alone. ours: it has to be root's or this
+    user's own, writable by nobody else, and no link: root acts by it.
+    """
+    try:
+        descriptor = open_regular(file, follow=not ours)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise KsmrunError(f"cannot read {file}: {error.strerror}", todo) from error
+    if ours and (wrong := distrust(descriptor)):
+        os.close(descriptor)
+        raise KsmrunError(f"{file} {wrong}, so it is not believed", todo)
+    try:
+        text = drain(descriptor, STATE_BYTES_MAX).decode()
+        data = json.loads(text, parse_constant=_refuse_constant)
+    except OSError as error:
+        raise KsmrunError(f"cannot read {file}: {error.strerror}", todo) from error
+    except (ValueError, RecursionError) as error:
+        raise KsmrunError(f"{file} is damaged ({error})", todo) from error
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != schema:
+        raise KsmrunError(f"{file} is of another version (its schema is not {schema})", todo)
+    if wrong := misfit(data, shape):
+        raise KsmrunError(f"{file} is damaged (missing or odd: {wrong})", todo)
+    assert isinstance(data, dict)
+    return data
+
+
+def distrust(descriptor: int, *, may_group_write: bool = False) -> str:
+    """Return why others may have written this file; empty where they cannot have."""
+    status = os.fstat(descriptor)
+    if status.st_uid not in (0, os.geteuid()):
+        return f"belongs to UID {status.st_uid}"
+    others = stat.S_IWOTH | (0 if may_group_write else stat.S_IWGRP)
+    if status.st_mode & others:
+        return f"can be written by others (mode {stat.S_IMODE(status.st_mode):o})"
+    return ""
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number of JSON")

@@ -1,0 +1,77 @@
+"""The file of metrics for node_exporter, in a folder that may be another user's."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ksmrun.host.lock import lock_file, unlock
+from ksmrun.host.record import own_state_folder
+from ksmrun.model import KsmrunError
+from ksmrun.support.safefile import create_file, replace_in, temporary_name
+
+FILE_NAME = "ksmrun.prom"
+# node_exporter runs as a user of its own, and root's umask may be 077.
+MODE = 0o644
+
+
+class Textfile:
+    """Holds the folder open, which its owner may move: nothing is written elsewhere. Raises
+    KsmrunError where that cannot be written to, or another monitor does.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / FILE_NAME
+        _check(folder)
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._lock = _lock_of(self._folder)
+        self._held: int | None = None
+        try:
+            self._held = None if self._lock is None else lock_file(self._lock)
+        except BlockingIOError as error:
+            os.close(self._folder)
+            raise KsmrunError(
+                f"another monitor writes to {folder}", "one for the host is enough; end that one"
+            ) from error
+        except OSError:
+            # Without a state folder of one's own nobody is kept away.
+            self._lock = None
+
+    def write(self, data: bytes) -> str:
+        """Replaces it. A full disk leaves the last one; returns what is wrong, or nothing."""
+        try:
+            replace_in(self._folder, FILE_NAME, data, MODE)
+        except OSError as error:
+            return f"cannot write {self.file}: {error.strerror}; its figures are old until then"
+        return ""
+
+    def close(self) -> None:
+        """The file goes: an old one would look like a monitor at work. A folder that has become
+        read-only keeps it.
+        """
+        with suppress(OSError):
+            os.unlink(FILE_NAME, dir_fd=self._folder)
+        os.close(self._folder)
+        if self._lock is not None and self._held is not None:
+            unlock(self._held, self._lock)
+
+
+def _lock_of(folder: int) -> Path | None:
+    """Not the folder itself, which whoever may read it can lock (flock(2))."""
+    state = own_state_folder()
+    status = os.fstat(folder)
+    name = f"textfile-{status.st_dev:x}-{status.st_ino:x}.lock"
+    return None if state is None else state / name
+
+
+def _check(folder: Path) -> None:
+    probe = folder / temporary_name(FILE_NAME)
+    try:
+        create_file(probe, b"", 0o600)
+        probe.unlink()
+    except OSError as error:
+        raise KsmrunError(
+            f"cannot write to {folder}: {error.strerror}",
+            "name the folder of node_exporter's --collector.textfile.directory in --textfile",
+        ) from error

@@ -1,0 +1,315 @@
+"""Root's commands beside programs of a user who wants them to hang, to open or to say something.
+
+Nothing here needs KSM to be on, or changes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).parent / "programs"
+KSMRUN = str(Path(sys.executable).with_name("ksmrun"))
+# A hang lasts for ever; a command takes a second, on a busy machine some.
+SECONDS = 40.0
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+ODD_NAME = "x\n\x1b]0;\x07\x9b\u202e"
+LOOKS = (
+    ["ps"],
+    ["ps", "--json"],
+    ["top", "--once"],
+    ["top", "--json"],
+    ["explain", "--seconds=0.1", "PID"],
+    ["explain", "--seconds=0.1", "--json", "PID"],
+    ["estimate", "PID"],
+    ["estimate", "--match", "hostile", "--json"],
+)
+# What `host unmerge`, `detach` and `wrap unit --check` look at, without the change that follows.
+FITS = """
+from pathlib import Path
+from ksmrun.facts.cgroup import members
+from ksmrun.host.fits import check_fits, check_unmerge_fits
+from ksmrun.host.others import running_tuners
+import sys
+members("/a.service"), check_unmerge_fits(Path("/")), running_tuners()
+check_fits({int(sys.argv[1]): 1}, Path("/"))
+"""
+KEYS = """
+import sys
+from pathlib import Path
+from ksmrun.facts.maps import running_key
+for _ in range(3000):
+    running_key(Path("/proc") / sys.argv[1], "/x")
+"""
+
+Begin = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hostile")
+    for each in (folder, *folder.parents[:2]):
+        each.chmod(0o755)
+    for source in SOURCES.glob("hostile_*.c"):
+        target = str(folder / source.stem)
+        line = ["gcc", "-O1", "-pthread", "-o", target, str(source)]
+        subprocess.run(line, check=True)
+    return folder
+
+
+@pytest.fixture
+def begin(built: Path, tmp_path: Path) -> Iterator[Begin]:
+    """Starts one of them as nobody, in a folder of its own; reads "ready" and whatever follows."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str, *words: str) -> subprocess.Popen[bytes]:
+        folder = Path(f"/tmp/{tmp_path.name}-{os.getpid()}-{len(running)}")
+        folder.mkdir(mode=0o777)
+        folder.chmod(0o777)
+        folders.append(folder)
+        line = [*NOBODY, str(built / name), *(word.replace("HERE", str(folder)) for word in words)]
+        process = subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE)
+        running.append(process)
+        assert process.stdout is not None
+        if process.stdout.readline() != b"ready\n":
+            pytest.skip(f"{name}: this kernel lets no user do that")
+        return process
+
+    folders: list[Path] = []
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+def said(process: subprocess.Popen[bytes]) -> bytes:
+    """What it has printed up to now."""
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    return process.stdout.read() or b""
+
+
+def look(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs a command of root's. A terminal that it opened would become the controlling one."""
+    done = subprocess.run(
+        [*words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+        start_new_session=True,
+        env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},
+    )
+    assert b"Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def watched(tmp_path: Path, samples: int = 4) -> str:
+    """A monitor that takes so many samples and ends as it should; returns its log."""
+    folder, log = tmp_path / "metrics", tmp_path / "log"
+    folder.mkdir(exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [KSMRUN, "monitor", "--interval=0.2", f"--textfile={folder}"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},
+        )
+    try:
+        written: set[int] = set()
+        deadline = time.monotonic() + SECONDS
+        while len(written) < samples:
+            assert time.monotonic() < deadline and process.poll() is None, log.read_text()
+            file = folder / "ksmrun.prom"
+            written |= {file.stat().st_mtime_ns} if file.exists() else set()
+            time.sleep(0.02)
+        text = file.read_text()
+        assert file.stat().st_mode & 0o777 == 0o644, "node_exporter is another user"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=SECONDS) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in log.read_text()
+    return text
+
+
+def look_at_all(tmp_path: Path, pid: int) -> list[subprocess.CompletedProcess[bytes]]:
+    found = []
+    for words in LOOKS:
+        line = [str(pid) if word == "PID" else word for word in words]
+        found.append(look(tmp_path, KSMRUN, *line))
+        if "--json" in words and found[-1].stdout:
+            json.loads(found[-1].stdout.decode())
+    found.append(look(tmp_path, sys.executable, "-c", FITS, str(pid)))
+    assert found[-1].returncode == 0, found[-1].stderr
+    watched(tmp_path)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["fifo", "terminal", "/dev/zero", "/dev/ptmx"])
+def test_what_poses_as_the_status_of_the_shim(begin: Begin, tmp_path: Path, kind: str) -> None:
+    program = begin("hostile_sweep", kind, "HERE")
+    look_at_all(tmp_path, program.pid)
+    assert said(program) == b"", "nobody opened it"
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize("kind", ["/dev/zero", "terminal"])
+def test_what_is_opened(begin: Begin, tmp_path: Path, kind: str) -> None:
+    program = begin("hostile_sweep", kind, "HERE")
+    log = tmp_path / "strace"
+    trace = ["strace", "-f", "-y", "-e", "trace=open,openat,openat2", "-o", str(log)]
+    for words in (["ps"], ["explain", "--seconds=0.1", str(program.pid)], ["top", "--once"]):
+        look(tmp_path, *trace, KSMRUN, *words)
+        opened = [line for line in log.read_text().splitlines() if "memfd:ksmrun-sweep" in line]
+        assert opened, "it was found"
+        assert all("O_PATH" in line for line in opened), opened
+
+
+def test_a_script_that_is_a_fifo_now_and_then(begin: Begin, tmp_path: Path) -> None:
+    program = begin("hostile_script", "script")
+    assert look(tmp_path, sys.executable, "-c", KEYS, str(program.pid)).returncode == 0
+    look_at_all(tmp_path, program.pid)
+    assert said(program) == b"", "nobody opened the FIFO"
+
+
+def test_a_command_line_without_end(begin: Begin, tmp_path: Path) -> None:
+    program = begin("hostile_line")
+    look_at_all(tmp_path, program.pid)
+    done = look(tmp_path, KSMRUN, "estimate", "--match", "^long")
+    assert b"1 processes: merging would save" in done.stdout, done
+
+
+@pytest.mark.parametrize("name", [ODD_NAME, "\udcff\udcfe", "a) R 1 (b", "\x1cPPid:\x1c1"])
+def test_names_of_any_bytes(begin: Begin, tmp_path: Path, name: str) -> None:
+    program = begin("hostile_name", name, "3000")
+    for done in look_at_all(tmp_path, program.pid):
+        for text in (done.stdout.decode(), done.stderr.decode()):
+            assert all(each.isprintable() or each == "\n" for each in text), text
+    found = json.loads(look(tmp_path, KSMRUN, "ps", "--json").stdout)
+    (one,) = [each for each in found["processes"] if each["pid"] == program.pid]
+    assert "3000" in one["command"]
+
+
+@pytest.fixture
+def odd_group() -> Iterator[Path]:
+    """A cgroup whose name str.splitlines() takes for several lines."""
+    mounts = [line.split(" ") for line in Path("/proc/mounts").read_text().split("\n") if line]
+    place = next(Path(words[1]) for words in mounts if words[2] in ("cgroup2", "cgroup"))
+    folder = place / f"ksmrun-{os.getpid()}\u2028a\x85b\x1cc"
+    folder.mkdir()
+    yield folder
+    folder.rmdir()
+
+
+def test_a_cgroup_of_any_name(odd_group: Path, begin: Begin, tmp_path: Path) -> None:
+    program = begin("hostile_name", "x", "0")
+    before = Path(f"/proc/{program.pid}/cgroup").read_bytes()
+    (odd_group / "cgroup.procs").write_text(str(program.pid))
+    assert Path(f"/proc/{program.pid}/cgroup").read_bytes() != before
+    try:
+        look_at_all(tmp_path, program.pid)
+    finally:
+        (odd_group.parent / "cgroup.procs").write_text(str(program.pid))
+
+
+def test_a_program_whose_sections_are_without_end(tmp_path: Path) -> None:
+    """The kernel does not look at them, so it runs; who reads its file counts them."""
+    file = tmp_path / "program"
+    data = bytearray(Path("/bin/sleep").read_bytes())
+    # elf(5): e_shnum of 0 says that the first section's sh_size has the number.
+    sections = int.from_bytes(data[40:48], "little")
+    data[60:62] = bytes(2)
+    data[sections + 32 : sections + 40] = (1 << 60).to_bytes(8, "little")
+    file.write_bytes(data)
+    file.chmod(0o755)
+    # It does not merge, so `explain` tells why not by its file.
+    with subprocess.Popen([file, "1000"]) as other:
+        for words in (["explain", "--seconds=0.1", str(other.pid)], ["check", "--", str(file)]):
+            look(tmp_path, KSMRUN, *words)
+        other.kill()
+
+
+def test_metrics_in_a_folder_of_another_user(tmp_path: Path) -> None:
+    """With root's umask of a hardened host; the owner of the folder leads nothing elsewhere."""
+    folder, victim = tmp_path / "metrics", tmp_path / "victim"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    victim.write_text("mine")
+    for name in ("ksmrun.prom", ".ksmrun.prom.new", ".ksmrun.prom.probe"):
+        (folder / name).symlink_to(victim)
+    before = os.umask(0o077)
+    try:
+        text = watched(tmp_path)
+    finally:
+        os.umask(before)
+    assert "ksmrun_build_info" in text and victim.read_text() == "mine"
+
+
+def test_locks_that_another_user_holds(tmp_path: Path) -> None:
+    """Whoever may read a folder or a file can lock it; two monitors are told apart all the same."""
+    folder, state = tmp_path / "metrics", tmp_path / "state"
+    tmp_path.chmod(0o755)
+    for each in tmp_path.parents[:2]:
+        each.chmod(0o755)
+    for each in (folder, state):
+        each.mkdir()
+    command = "for each; do flock --nonblock $each sleep 1000 & done; echo ready; wait"
+    line = [*NOBODY, "sh", "-c", command, "sh", str(folder), str(state)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, start_new_session=True) as holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == b"ready\n"
+            assert "ksmrun_build_info" in watched(tmp_path)
+        finally:
+            os.killpg(holder.pid, signal.SIGKILL)
+
+
+INSIDE = """
+mount --make-rprivate / && mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/memory &&
+{ mount -t cgroup -o memory none /sys/fs/cgroup/memory 2>/dev/null ||
+  { rmdir /sys/fs/cgroup/memory && mount -t cgroup2 none /sys/fs/cgroup; }; } || exit 77
+exec "$@"
+"""
+
+
+def test_the_limit_of_the_container_that_this_runs_in(tmp_path: Path) -> None:
+    """As in a container with a cgroup namespace, where its own group is the topmost."""
+    is_v1 = Path("/sys/fs/cgroup/memory").is_dir()
+    folder = Path("/sys/fs/cgroup", "memory" if is_v1 else "", f"ksmrun-limit-{os.getpid()}")
+    folder.mkdir()
+    try:
+        limit = "memory.limit_in_bytes" if is_v1 else "memory.max"
+        if not (folder / limit).exists():
+            pytest.skip("the memory controller is not handed on here")
+        (folder / limit).write_text(str(256 << 20))
+        enter = (
+            f"echo $$ >{folder}/cgroup.procs && exec unshare --cgroup --mount sh -c '{INSIDE}' sh"
+        )
+        code = "import os, sys, pathlib; from ksmrun.host.fits import check_fits\n"
+        code += "check_fits({os.getpid(): 1 << 18}, pathlib.Path('/'))"
+        done = subprocess.run(
+            ["sh", "-c", f'{enter} "$@"', "sh", sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            cwd=tmp_path,
+        )
+    finally:
+        folder.rmdir()
+    if done.returncode == 77:
+        pytest.skip("no memory controller can be mounted here")
+    assert "1024 MiB in this container, where" in done.stderr, done.stderr

@@ -1,0 +1,51 @@
+"""Labels of metrics are bounded, whatever programs call themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ksmrun.model.watch import Watched
+from ksmrun.watch import labels
+from ksmrun.watch.labels import OTHERS, LabelBook
+
+from .test_watch import PROCESS
+
+
+def process(number: int, name: str, uid: int) -> Watched:
+    who = replace(PROCESS.identity, pid=number, start_ticks=number, name=name, uid=uid)
+    return replace(PROCESS, identity=replace(who, unit=None, container=None))
+
+
+def test_one_user_takes_no_labels_from_others() -> None:
+    book = LabelBook()
+    many = [process(number, f"n{number}", 1000) for number in range(500)]
+    found = book.group(
+        [*many, process(900, "good", 1001), process(901, "init", 0)], 0, by_pid=False
+    )
+    assert {("", "", "good"), ("", "", "init")} <= found.keys()
+    assert len(found) == labels.OF_USER_MAX + 3
+    assert len(found["", "", OTHERS]) == 500 - labels.OF_USER_MAX
+    assert sum(map(len, found.values())) == 502, "every process is counted once"
+
+
+def test_new_names_come_at_a_bounded_rate() -> None:
+    book, seen = LabelBook(), set[tuple[str, ...]]()
+    for second in range(0, 3000, 15):
+        seen |= book.group([process(second, f"n{second}", 1000)], second, by_pid=False).keys()
+    assert len(seen) == labels.OF_USER_MAX + 1
+    found = book.group([process(1, "later", 1000)], 3000 + labels.KEPT_SECONDS, by_pid=False)
+    assert ("", "", "later") in found
+
+
+def test_all_users_together() -> None:
+    """As from a user namespace, which has 65,536 of them."""
+    book = LabelBook()
+    many = [process(number, f"n{number}", 100_000 + number) for number in range(5000)]
+    found = book.group([*many, process(9000, "init", 0)], 0, by_pid=True)
+    assert len(found) == labels.OF_USERS_MAX + 2
+    assert ("", "", OTHERS, "") in found and ("", "", "init", "9000") in found
+
+
+def test_what_is_in_a_label() -> None:
+    (key,) = LabelBook().group([process(1, "a\n\udcff" + "x" * 500, 0)], 0, by_pid=False)
+    assert key[2].startswith(r"a\x0a\xffx") and len(key[2]) == labels.NAME_MAX
