@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,6 +191,80 @@ def test_configs_that_cannot_be_read(start: Start, bundle: Path, tmp_path: Path)
     log.unlink()
     (bundle / "config.json").mkdir()
     assert_passed_through(start(*words), log, "cannot be read")
+
+
+def hostile_configs(config: Config) -> dict[str, tuple[bytes, str]]:
+    """What one reader takes otherwise than another, or what takes long; and what is said of it."""
+
+    def changed(text: str, by: str) -> bytes:
+        plain = json.dumps(config)
+        assert text in plain
+        return plain.replace(text, by, 1).encode()
+
+    mounts = [{"destination": f"/dev/{i}", "type": "tmpfs", "source": "x"} for i in range(40_000)]
+    return {
+        "args twice": (changed('"args"', '"args": ["other"], "args"'), '"args" twice'),
+        "process in two cases": (changed('"process"', '"Process": {}, "process"'), "twice"),
+        "a version with a NUL": (changed('"ociVersion": "', '"ociVersion": "1.0\\u0000'), "1.x"),
+        "many mounts": (json.dumps({**config, "mounts": mounts}).encode(), "10000 mounts"),
+        "huge": (json.dumps({**config, "x": " " * (9 << 20)}).encode(), "too large"),
+    }
+
+
+@pytest.mark.parametrize("name", hostile_configs({"args": 1, "process": 1, "ociVersion": "1"}))
+def test_hostile_configs(start: Start, bundle: Path, tmp_path: Path, name: str) -> None:
+    file, log = bundle / "config.json", tmp_path / "log"
+    data, why = hostile_configs(json.loads(file.read_text()))[name]
+    file.write_bytes(data)
+    words = ["--log", str(log), "--log-format=json", "run", "--bundle", str(bundle), "id"]
+    assert_passed_through(start(*words, timeout=20), log, why)
+    assert file.read_bytes() == data
+
+
+def test_what_is_deep_is_no_deeper(start: Start, bundle: Path) -> None:
+    """Nothing of it is recursive."""
+    file = bundle / "config.json"
+    config = json.loads(file.read_text())
+    deep = "[" * 1_000_000 + "]" * 1_000_000
+    file.write_text(json.dumps({**config, "x": 1}).replace('"x": 1', f'"x": {deep}'))
+    assert start("run", "-b", str(bundle), "id", timeout=20).returncode == 42
+    assert b'"/dev/ksmrun/ksmrun-exec"' in file.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "another's link"])
+def test_what_is_no_file_of_one_s_own(
+    start: Start, bundle: Path, tmp_path: Path, kind: str
+) -> None:
+    """Nothing is waited for, and no link of another user's leads to another bundle."""
+    file, log, other = bundle / "config.json", tmp_path / "log", tmp_path / "other.json"
+    before = file.read_bytes()
+    file.rename(other)
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        os.mknod(file, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    else:
+        file.symlink_to(other)
+        os.chown(file, 65534, 65534, follow_symlinks=False)
+    words = ["--log", str(log), "--log-format=json", "run", "--bundle", str(bundle), "id"]
+    assert_passed_through(start(*words, timeout=20), log, "cannot be read")
+    assert other.read_bytes() == before
+
+
+@pytest.mark.usefixtures("start")
+def test_no_room_for_what_is_new(bundle: Path, tmp_path: Path, oci: Path) -> None:
+    """It stays as it was, and nothing is left beside it."""
+    log, config = tmp_path / "log", bundle / "config.json"
+    room = (config.stat().st_size + 4095) // 4096 * 4096
+    script = """
+    cp "$1/config.json" "$2" && mount -t tmpfs -o size=$3 tmpfs "$1" && cp "$2" "$1/config.json" &&
+        "$4" --log "$5" --log-format json create -b "$1" id; cmp "$1/config.json" "$2"; ls -A "$1"
+    """
+    copy = tmp_path / "copy"
+    words = [bundle, copy, str(room), oci, log]
+    done = run("unshare", "-m", "sh", "-c", script, "x", *words)
+    assert done.stdout == "out\nconfig.json\n", done
+    assert "No space left" in json.loads(log.read_text())["msg"]
 
 
 def wrapped(bundle: Path) -> bool:

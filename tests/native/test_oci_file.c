@@ -155,6 +155,20 @@ static void test_log_lines(void **state) {
     assert_string_equal(yyjson_get_str(yyjson_obj_get(root, "msg")), "ksmrun-oci: a \"b\" \\ ?? c");
     yyjson_doc_free(line);
     free(bytes);
+    /* An umlaut stays; half of one, a control character of 8 bits, the end of a line, a surrogate
+     * and a byte that UTF-8 has not are shown. */
+    unlink("log");
+    log_line(&arguments, LEVEL_WARNING, "%s",
+             "\xc3\xa4 \xc3 \xc2\x9b \xe2\x80\xa8 \xed\xa0\x80 \xff\xf0");
+    assert_int_equal(file_read("log", &bytes, &length), 0);
+    line = yyjson_read(bytes, length, YYJSON_READ_NOFLAG);
+    assert_non_null(line);
+    assert_string_equal(yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(line), "msg")),
+                        "ksmrun-oci: \xc3\xa4 ? ?? ??? ??? ??");
+    yyjson_doc_free(line);
+    free(bytes);
+    unlink("log");
+    log_line(&arguments, LEVEL_WARNING, "x");
     /* One that is longer than there is room for stays a line. */
     static char text[32768];
     memset(text, '"', sizeof text - 1);
