@@ -317,7 +317,7 @@ def asks_for(group: str, **others: str) -> dict[str, str]:
 
 
 KEY = "/dev/ksmrun/layout.key"
-OWNERS = {
+OWNERS: dict[Callable[[Config], None], int] = {
     plain: 0,
     root_without_capabilities: 0,
     hardened: 1000,
@@ -422,8 +422,8 @@ def test_groups_that_the_host_opens(make: Make, group: str, tmp_path: Path) -> N
         assert f"group {group} is not open for this container" in text
     # The runtime's entry is the operator's, and has the last word.
     entry = f"--ksmrun-request=layout=shared,layout-group={group}"
-    for annotations in ({}, {"ksmrun.layout": "random", "ksmrun.layout-group": "other"}):
-        code, text = starts({}, entry, **annotations)
+    for others in ({}, {"ksmrun.layout": "random", "ksmrun.layout-group": "other"}):
+        code, text = starts({}, entry, **others)
         assert (code, "layout.key" in text) == (0, True), text
 
 

@@ -261,7 +261,7 @@ def test_no_room_for_what_is_new(bundle: Path, tmp_path: Path, oci: Path) -> Non
         "$4" --log "$5" --log-format json create -b "$1" id; cmp "$1/config.json" "$2"; ls -A "$1"
     """
     copy = tmp_path / "copy"
-    words = [bundle, copy, str(room), oci, log]
+    words: list[str | Path] = [bundle, copy, str(room), oci, log]
     done = run("unshare", "-m", "sh", "-c", script, "x", *words)
     assert done.stdout == "out\nconfig.json\n", done
     assert "No space left" in json.loads(log.read_text())["msg"]
