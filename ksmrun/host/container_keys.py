@@ -61,7 +61,7 @@ def renew_container_keys(folder: Path) -> None:
 def _written(folder: Path) -> Iterator[ContainerKey]:
     for file in (folder / "containers").rglob("*.key"):
         group, _, user = file.stem.rpartition(".")
-        namespace = None if file.parent.name == "host" else file.parent.name
+        namespace = file.parent.name if file.parent.parent.name == "namespaces" else None
         with contextlib.suppress(ValueError):
             key = ContainerKey(group, namespace, int(user))
             if folder / key.relative_path == file:
