@@ -57,10 +57,11 @@ def find_process(word: str) -> int:
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                name = (folder / "comm").read_text().strip()
+                # Of others it may be no text at all.
+                name = (folder / "comm").read_bytes().strip()
             except OSError:
                 continue
-            if words[-2:-1] == [word.encode()] and name == "sleep":
+            if words[-2:-1] == [word.encode()] and name == b"sleep":
                 found.append(int(folder.name))
         return bool(found)
 
