@@ -90,7 +90,8 @@ static bool change(const struct arguments *arguments, const char *path, const ch
     }
     if (is_changed && !document_save(path, document, obstacle))
         is_whole = false;
-    if (was_wrapped && (!wishes.request.merge || !is_whole || !wishes.request.layout_shared))
+    bool has_key = wishes.request.merge && wishes.request.layout_shared && is_whole;
+    if (!has_key && (was_wrapped || wishes.request.layout_shared))
         key_remove(bundle);
     if (!is_whole)
         starts = fail_open(arguments, wishes.request.require, path, obstacle);

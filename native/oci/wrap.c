@@ -102,7 +102,13 @@ void wishes_read(const struct arguments *arguments, const char *bundle, yyjson_m
     if (wishes->request.wrong[0] != '\0')
         log_line(arguments, LEVEL_WARNING, "%s: ksmrun.%s is not understood; see --ksmrun-help",
                  bundle, wishes->request.wrong);
-    if (wishes->request.refused[0] != '\0')
+    if (wishes->request.refused[0] != '\0' && wishes->image.is_unknown)
+        log_line(arguments, LEVEL_WARNING,
+                 "%s: its image is not found in Podman's storage beside it, so each annotation "
+                 "counts as the image's own; ask by --ksmrun-request or in the host's "
+                 "configuration (--ksmrun-help)",
+                 bundle);
+    else if (wishes->request.refused[0] != '\0')
         log_line(arguments, LEVEL_WARNING, "%s: %s", bundle, wishes->request.refused);
 }
 
