@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from ksmrun.model import (
     ThpMode,
 )
 from ksmrun.model.container import Engine, ImageConfig, Libc
-from ksmrun.model.wrap import LAUNCHER, LIBEXEC
+from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.plan.launch import plan_launch
 from ksmrun.plan.mechanism import choose
 from ksmrun.wrap.container import KEY_FILE
@@ -55,6 +56,14 @@ THP = Annotated[ThpMode, typer.Option(help="As for `ksmrun run`.")]
 LAYOUT = Annotated[LayoutMode, typer.Option(help="As for `ksmrun run`.")]
 LAYOUT_GROUP = Annotated[str, typer.Option(metavar="NAME", help="As for `ksmrun run`.")]
 LAYOUT_SCOPE = Annotated[LayoutScope, typer.Option(help="As for `ksmrun run`.")]
+LAYOUT_USER = Annotated[
+    int,
+    typer.Option(
+        metavar="UID",
+        min=0,
+        help="The host's number of the container's user, who alone reads the layout's key.",
+    ),
+]
 SEEDS = Annotated[SeedMode, typer.Option(help="As for `ksmrun run`.")]
 
 
@@ -71,24 +80,24 @@ class Options:
     layout_group: str
     layout_scope: LayoutScope
     seeds: SeedMode
+    layout_user: int = 0
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """words: the launcher, its options and "--". key: on the host, for a layout."""
+    """words: the launcher, its options and "--". key: of the host's containers, for a layout."""
 
     words: tuple[str, ...]
     uses_shim: bool
-    key: str | None
-    group: str
+    key: ContainerKey | None
 
 
 def plan_launcher(options: Options) -> Launcher:
     """The launcher's words by what this host's kernel needs. Says on stderr what to know of it."""
-    layout = key = None
+    layout, key = None, None
     if options.layout is LayoutMode.SHARED:
         group_label(keys_folder(), options.layout_group)
-        key = f"/run/ksmrun/layout/units/{options.layout_group}.key"
+        key = ContainerKey(options.layout_group, None, options.layout_user)
         layout = SharedLayout(os.fsencode(KEY_FILE), None, options.seeds, options.layout_scope)
     request = Request(
         # What it is, the image tells later: the plan does not hang on it.
@@ -116,7 +125,7 @@ def plan_launcher(options: Options) -> Launcher:
     if not LAUNCHER.exists():
         say(f"{LAUNCHER} is not there; to do: sudo ksmrun wrap install")
     uses_shim = any(word.startswith("--preload=") for word in words)
-    return Launcher((*words, "--"), uses_shim, key, options.layout_group)
+    return Launcher((*words, "--"), uses_shim, key)
 
 
 def refuse_foreign(image: ImageConfig) -> None:
@@ -132,12 +141,13 @@ def refuse_foreign(image: ImageConfig) -> None:
         )
 
 
-def key_lines(launcher: Launcher) -> list[str]:
-    """How the key of a layout comes to where the container gets it from."""
-    if launcher.key is None:
-        return []
+def key_lines(keys: Iterable[ContainerKey]) -> list[str]:
+    """Tell how keys come to where containers get them from."""
     return [
-        f"The key, new at each boot: sudo ksmrun layout key {launcher.group} "
-        f"--output {launcher.key}",
-        "Only root reads it: programs of other users keep the kernel's layout.",
+        line
+        for key in keys
+        for line in (
+            f"The key, new at each boot: {key.command}",
+            f"Only user {key.user} reads it: programs of others keep the kernel's layout.",
+        )
     ]

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.host.container_keys import renew_container_keys, write_container_key
 from ksmrun.host.keys import group_key, keys_folder, rotate, write_group_key
 from ksmrun.model import KsmrunError
+from ksmrun.model.wrap import ContainerKey
 
 GROUP = Annotated[str, typer.Argument(metavar="GROUP", help="The name given to --layout-group.")]
 
@@ -34,11 +36,31 @@ def key(
         Path | None,
         typer.Option(metavar="FILE", help="A new file, mode 0400; else to stdout, as bytes."),
     ] = None,
+    containers: Annotated[
+        bool,
+        typer.Option(
+            "--containers",
+            help="The key that containers get instead: it tells nothing of the group's own. "
+            "Written below /run/ksmrun/layout/containers unless --output says where.",
+        ),
+    ] = False,
+    namespace: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --containers: of this namespace of Kubernetes."),
+    ] = None,
+    user: Annotated[
+        int, typer.Option(metavar="UID", help="With --containers: who alone reads it. Default 0.")
+    ] = 0,
 ) -> None:
     """Hand out a group's key. For `ksmrun-exec --layout-key` where the master is not at hand.
 
     Who has it knows every address of the group's programs.
     """
+    if containers:
+        print(write_container_key(keys_folder(), ContainerKey(group, namespace, user), output))
+        return
+    if namespace is not None or user:
+        raise KsmrunError("--namespace and --user are of containers", "add --containers")
     if output is not None:
         write_group_key(keys_folder(), group, output)
         return
@@ -59,3 +81,4 @@ def rotate_layout(
     Do it when a program of the group crashes again and again: somebody may be guessing.
     """
     rotate(keys_folder(), group)
+    renew_container_keys(keys_folder())

@@ -13,6 +13,7 @@ from ksmrun.commands.container_options import (
     LAYOUT,
     LAYOUT_GROUP,
     LAYOUT_SCOPE,
+    LAYOUT_USER,
     LIBC,
     MAP_COUNT,
     MECHANISM,
@@ -70,6 +71,7 @@ def compose(
     layout: LAYOUT = LayoutMode.RANDOM,
     layout_group: LAYOUT_GROUP = "default",
     layout_scope: LAYOUT_SCOPE = LayoutScope.PROGRAM,
+    layout_user: LAYOUT_USER = 0,
     seeds: SEEDS = SeedMode.SHARED,
 ) -> None:
     """Show the file that goes on top of a Compose file, so that its services start merged.
@@ -92,6 +94,7 @@ def compose(
         layout_group=layout_group,
         layout_scope=layout_scope,
         seeds=seeds,
+        layout_user=layout_user,
     )
     project, how = read_project(file)
     say(f"read by {how}")
@@ -104,6 +107,7 @@ def compose(
         if config is not None and not (each.entrypoint or each.command or _starts(config)):
             raise KsmrunError(f"{each.name} has no command at all", "set its command: in the file")
         overrides.append(override(each, config, launcher.words))
+    keys = [] if launcher.key is None else [launcher.key]
     target = "compose.ksmrun.yaml" if output is None else str(output)
     text = header(
         f"wrap compose {file}",
@@ -111,8 +115,8 @@ def compose(
         f"ksmrun wrap compose --remove {shlex.quote(target)}",
     )
     text += f"# Use it with: docker compose -f {file} -f {target} up\n"
-    text += "".join(f"# {line}\n" for line in key_lines(launcher))
-    text += render(overrides, project.version, launcher.key)
+    text += "".join(f"# {line}\n" for line in key_lines(keys))
+    text += render(overrides, project.version, keys[0].path if keys else None)
     print_file(text)
     if output is not None:
         write_ours(output, text)

@@ -13,6 +13,7 @@ from ksmrun.commands.container_options import (
     LAYOUT,
     LAYOUT_GROUP,
     LAYOUT_SCOPE,
+    LAYOUT_USER,
     LIBC,
     MAP_COUNT,
     MECHANISM,
@@ -57,6 +58,7 @@ def image(
     layout: LAYOUT = LayoutMode.RANDOM,
     layout_group: LAYOUT_GROUP = "default",
     layout_scope: LAYOUT_SCOPE = LayoutScope.PROGRAM,
+    layout_user: LAYOUT_USER = 0,
     seeds: SEEDS = SeedMode.SHARED,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -74,6 +76,7 @@ def image(
         layout_group=layout_group,
         layout_scope=layout_scope,
         seeds=seeds,
+        layout_user=layout_user,
     )
     found = parse_image(sys.stdin.read(), "stdin") if name == "-" else read_image(name, engine)
     refuse_foreign(found)
@@ -82,9 +85,10 @@ def image(
     launcher = plan_launcher(options)
     if not composed(found, None, ()):
         say(f"{found.name} has no entrypoint and no command: `docker run` has to name one")
-    lines = key_lines(launcher)
+    lines = []
     if launcher.key is not None:
-        lines.append(f"Start it with: --volume {launcher.key}:{KEY_FILE}:ro")
+        lines = key_lines([launcher.key])
+        lines.append(f"Start it with: --volume {launcher.key.path}:{KEY_FILE}:ro")
     text = "".join(f"# {line}\n" for line in lines)
     text += dockerfile(found, launcher.words, with_shims=launcher.uses_shim)
     if as_json:

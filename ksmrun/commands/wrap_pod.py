@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,13 +16,13 @@ from ksmrun.commands.container_options import (
     LAYOUT,
     LAYOUT_GROUP,
     LAYOUT_SCOPE,
+    LAYOUT_USER,
     LIBC,
     MAP_COUNT,
     MECHANISM,
     REQUIRE,
     SEEDS,
     THP,
-    Launcher,
     Options,
     key_lines,
     plan_launcher,
@@ -34,6 +35,9 @@ from ksmrun.facts.yaml import require_yaml
 from ksmrun.model import KsmrunError, LayoutMode, LayoutScope, Mechanism, SeedMode, ThpMode
 from ksmrun.model.container import Engine, ImageConfig
 from ksmrun.model.wrap import LIBEXEC
+
+if TYPE_CHECKING:
+    from ksmrun.wrap.pod import Rewritten
 
 LAUNCHER_IMAGE = "ksmrun-launcher"
 
@@ -84,6 +88,13 @@ def pod(
     layout: LAYOUT = LayoutMode.RANDOM,
     layout_group: LAYOUT_GROUP = "default",
     layout_scope: LAYOUT_SCOPE = LayoutScope.PROGRAM,
+    layout_user: LAYOUT_USER = 0,
+    namespace: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Of pods whose manifest names none: a layout is of one namespace."
+        ),
+    ] = "default",
     seeds: SEEDS = SeedMode.SHARED,
 ) -> None:
     """Print manifests whose containers start merged: pods, and what makes pods.
@@ -104,6 +115,7 @@ def pod(
         layout_group=layout_group,
         layout_scope=layout_scope,
         seeds=seeds,
+        layout_user=layout_user,
     )
     text = sys.stdin.read() if file == "-" else read_text(Path(file))
     if text is None:
@@ -128,25 +140,26 @@ def pod(
         launcher=launcher.words,
         image=launcher_image if source is Source.IMAGE else None,
         containers=tuple(container or ()),
-        key=launcher.key,
+        key=None if launcher.key is None else replace(launcher.key, namespace=namespace),
     )
-    manifests, names = rewrite(text, request, look)
-    for line in _notes(source, launcher_image, launcher, names):
+    found = rewrite(text, request, look)
+    for line in _notes(source, launcher_image, found):
         print_line(f"# {line}")
-    print_file(manifests)
-    say(f"merged: {', '.join(names)}")
+    print_file(found.text)
+    say(f"merged: {', '.join(found.names)}")
 
 
-def _notes(source: Source, image: str, launcher: Launcher, names: tuple[str, ...]) -> list[str]:
-    lines = [f"Rewritten by `ksmrun wrap pod`: {', '.join(names)} start with their memory merged."]
+def _notes(source: Source, image: str, found: Rewritten) -> list[str]:
+    names = ", ".join(found.names)
+    lines = [f"Rewritten by `ksmrun wrap pod`: {names} start with their memory merged."]
     lines.append("To remove it: apply the original manifest.")
     if source is Source.HOST:
         lines.append("On each node beforehand: sudo ksmrun wrap install")
     else:
         lines.append(f"The image {image}, which has cp too, is made beside a copy of {LIBEXEC} by:")
         lines += ["    FROM busybox", f"    COPY {LIBEXEC.name} {LIBEXEC}"]
-    if launcher.key is not None:
-        lines += ["On each node:", *key_lines(launcher)]
+    if found.keys:
+        lines += ["On each node:", *key_lines(found.keys)]
     return lines
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from ksmrun.commands.output import say
+from ksmrun.host.keys import group_label, keys_folder
+from ksmrun.model import KsmrunError
 from ksmrun.wrap.runtime import Engine, render
 
 
@@ -22,14 +24,37 @@ def print_runtime(
         bool,
         typer.Option("--default", help="Also for containers that name no runtime, by request."),
     ] = False,
+    environment: Annotated[
+        bool,
+        typer.Option(
+            "--environment",
+            help="By request KSMRUN_OCI in a container's environment counts too, which its image "
+            "may set: for merging alone.",
+        ),
+    ] = False,
+    layout_group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Docker: one more runtime, ksmrun-NAME, whose containers share the group's "
+            "address layout.",
+        ),
+    ] = None,
 ) -> None:
     """Print the lines that make ksmrun-oci a runtime of a container engine.
 
     Containers started with the runtime `ksmrun` merge without a change of their image; with
-    `ksmrun-by-request` those that ask by an annotation or KSMRUN_OCI. The lines go to stdout, what
+    `ksmrun-by-request` those that ask by an annotation. The lines go to stdout, what
     to do with them to stderr; nothing is written.
     """
-    lines = render(engine, default)
+    if layout_group is not None:
+        if engine is not Engine.DOCKER:
+            raise KsmrunError(
+                f"--layout-group is for docker, and {engine} passes annotations on",
+                f"start containers with the annotation ksmrun.layout-group={layout_group}",
+            )
+        group_label(keys_folder(), layout_group)
+    lines = render(engine, default, environment=environment, group=layout_group)
     sys.stdout.write(lines.text)
     sys.stdout.flush()
     for note in ("first: sudo ksmrun wrap install", *lines.notes):

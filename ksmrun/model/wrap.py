@@ -69,3 +69,43 @@ class Wrap:
     ours: bool
     uses_launcher: bool
     remove: str | None = None
+
+
+@dataclass(frozen=True)
+class ContainerKey:
+    """The key that containers of a group get: it follows from the group's, which none gets to see.
+
+    namespace: of Kubernetes; None: containers of the host. user: the host's number of who reads it.
+    """
+
+    group: str
+    namespace: str | None = None
+    user: int = 0
+
+    @property
+    def scope(self) -> str:
+        """Return the words by which it follows from the group's (native/oci/tenant.c)."""
+        if self.namespace is None:
+            return "containers of the host"
+        return f"containers of Kubernetes/{self.namespace}"
+
+    @property
+    def relative_path(self) -> Path:
+        """Return its file below the folder of keys."""
+        folder = Path("containers/host")
+        if self.namespace is not None:
+            folder = Path("containers/namespaces") / self.namespace
+        return folder / f"{self.group}.{self.user}.key"
+
+    @property
+    def path(self) -> str:
+        """Return its file on a host; /run, as it is new at each boot."""
+        return f"/run/ksmrun/layout/{self.relative_path}"
+
+    @property
+    def command(self) -> str:
+        """Return the command that makes it on a host."""
+        words = f"sudo ksmrun layout key {self.group} --containers"
+        if self.namespace is not None:
+            words += f" --namespace {self.namespace}"
+        return f"{words} --user {self.user}" if self.user else words

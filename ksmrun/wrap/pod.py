@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ksmrun.model import KsmrunError
 from ksmrun.model.container import ImageConfig
-from ksmrun.model.wrap import LAUNCHER, LIBEXEC
+from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.wrap.container import KEY_FILE
 
 VOLUME = "ksmrun"
@@ -36,20 +36,36 @@ POD_PATHS = {
 class PodRequest:
     """launcher: its words, with "--" at the end. image: with the launcher; None: from the host.
 
-    containers: their names, all where empty. key: on the node, for a layout.
+    containers: their names, all where empty. key: for a layout; its namespace and user are for
+    what the manifest tells nothing of.
     """
 
     launcher: tuple[str, ...]
     image: str | None
     containers: tuple[str, ...] = ()
-    key: str | None = None
+    key: ContainerKey | None = None
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """names: of the containers that start merged. keys: that the nodes need."""
+
+    text: str
+    names: tuple[str, ...]
+    keys: tuple[ContainerKey, ...]
+
+
+@dataclass(frozen=True)
+class _Pod:
+    spec: MappingNode
+    namespace: str
 
 
 Look = Callable[[str, str], ImageConfig]
 
 
-def rewrite(text: str, request: PodRequest, look: Look) -> tuple[str, tuple[str, ...]]:
-    """The manifests and the names of the containers that start merged. Raises KsmrunError.
+def rewrite(text: str, request: PodRequest, look: Look) -> Rewritten:
+    """Rewrite the manifests. Raises KsmrunError.
 
     look: gives what an image starts, by container and image; asked where a container names no
     command.
@@ -61,8 +77,9 @@ def rewrite(text: str, request: PodRequest, look: Look) -> tuple[str, tuple[str,
             f"the manifest is no YAML: {' '.join(str(error).split())}", "mend it there"
         ) from error
     wrapped: list[str] = []
+    keys: list[ContainerKey] = []
     for pod in _pods(documents):
-        wrapped += _wrap_pod(pod, request, look)
+        wrapped += _wrap_pod(pod, request, look, keys)
     if missing := set(request.containers) - set(wrapped):
         raise KsmrunError(
             f"no container is called {', '.join(sorted(missing))}", "look at the manifest"
@@ -72,10 +89,10 @@ def rewrite(text: str, request: PodRequest, look: Look) -> tuple[str, tuple[str,
     rendered: str = yaml.serialize_all(
         documents, None, yaml.SafeDumper, explicit_start=True, width=1 << 30, allow_unicode=True
     )
-    return rendered.removeprefix("---\n"), tuple(wrapped)
+    return Rewritten(rendered.removeprefix("---\n"), tuple(wrapped), tuple(dict.fromkeys(keys)))
 
 
-def _pods(documents: Sequence[Node]) -> Iterator[MappingNode]:
+def _pods(documents: Sequence[Node]) -> Iterator[_Pod]:
     for document in documents:
         kind = _text(_get(document, "kind"))
         if kind == "List":
@@ -88,10 +105,11 @@ def _pods(documents: Sequence[Node]) -> Iterator[MappingNode]:
         if kind in POD_PATHS:
             if not isinstance(node, MappingNode):
                 raise KsmrunError(f"a {kind} has no {'.'.join(POD_PATHS[kind])}", "mend it there")
-            yield node
+            yield _Pod(node, _text(_get(_get(document, "metadata"), "namespace")))
 
 
-def _wrap_pod(pod: MappingNode, request: PodRequest, look: Look) -> list[str]:
+def _wrap_pod(found: _Pod, request: PodRequest, look: Look, keys: list[ContainerKey]) -> list[str]:
+    pod = found.spec
     if _text(_get(_get(pod, "os"), "name")) == "windows":
         raise KsmrunError("a pod is for Windows", "there is no KSM in it")
     containers = _get(pod, "containers")
@@ -100,14 +118,33 @@ def _wrap_pod(pod: MappingNode, request: PodRequest, look: Look) -> list[str]:
         for node in (containers.value if isinstance(containers, SequenceNode) else ())
         if not request.containers or _text(_get(node, "name")) in request.containers
     ]
+    own: list[ContainerKey] = []
     for container in chosen:
-        _wrap_container(container, request, look)
+        key = None if request.key is None else _key(found, container, request.key)
+        _wrap_container(container, request, look, key)
+        own += [] if key is None else [key]
     if chosen:
-        _add_volumes(pod, request)
+        _add_volumes(pod, request, list(dict.fromkeys(own)))
+    keys += own
     return [_text(_get(node, "name")) for node in chosen]
 
 
-def _wrap_container(container: MappingNode, request: PodRequest, look: Look) -> None:
+def _key(pod: _Pod, container: MappingNode, default: ContainerKey) -> ContainerKey:
+    """Return what the container reads: of its pod's namespace, for the user that it runs as."""
+    user = default.user
+    for node in (pod.spec, container):
+        told = _text(_get(_get(node, "securityContext"), "runAsUser"))
+        user = int(told) if told.isascii() and told.isdigit() else user
+    return replace(default, namespace=pod.namespace or default.namespace, user=user)
+
+
+def _volume(key: ContainerKey) -> str:
+    return f"{KEY_VOLUME}-{key.user}"
+
+
+def _wrap_container(
+    container: MappingNode, request: PodRequest, look: Look, key: ContainerKey | None
+) -> None:
     name = _text(_get(container, "name"))
     command = _words(_get(container, "command"), f"command of {name}")
     args = _get(container, "args")
@@ -124,24 +161,27 @@ def _wrap_container(container: MappingNode, request: PodRequest, look: Look) -> 
     launcher = [_scalar(_escaped(word)) for word in request.launcher]
     _set(container, "command", _sequence([*launcher, *command], flow=True))
     mounts = [_mount(VOLUME, str(LIBEXEC))]
-    if request.key is not None:
-        mounts.append(_mount(KEY_VOLUME, KEY_FILE))
+    if key is not None:
+        mounts.append(_mount(_volume(key), KEY_FILE))
     _append(container, "volumeMounts", mounts)
 
 
-def _add_volumes(pod: MappingNode, request: PodRequest) -> None:
+def _add_volumes(pod: MappingNode, request: PodRequest, keys: Sequence[ContainerKey]) -> None:
+    own = (VOLUME, *(_volume(key) for key in keys))
     volumes = _get(pod, "volumes")
     for volume in volumes.value if isinstance(volumes, SequenceNode) else ():
-        if _text(_get(volume, "name")) in (VOLUME, KEY_VOLUME):
-            raise KsmrunError(f"the pod has a volume {VOLUME} already", "rename it")
+        if _text(_get(volume, "name")) in own:
+            raise KsmrunError(
+                f"the pod has a volume {_text(_get(volume, 'name'))} already", "rename it"
+            )
     if request.image is None:
         added = [{"name": VOLUME, "hostPath": {"path": str(LIBEXEC), "type": "Directory"}}]
     else:
         added = [{"name": VOLUME, "emptyDir": {}}]
         # The first: others may be wrapped by hand.
         _append(pod, "initContainers", [_node(_bringer(request.image))], first=True)
-    if request.key is not None:
-        added.append({"name": KEY_VOLUME, "hostPath": {"path": request.key, "type": "File"}})
+    for key in keys:
+        added.append({"name": _volume(key), "hostPath": {"path": key.path, "type": "File"}})
     _append(pod, "volumes", [_node(volume) for volume in added])
 
 

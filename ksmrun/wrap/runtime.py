@@ -38,14 +38,34 @@ CLASS_NOTE = (
 )
 
 
-def render(engine: Engine, default: bool) -> Lines:
-    """default: also for what names no runtime, by request only."""
-    return {
+# What only the host's operator may open; `ksmrun-oci --ksmrun-help` has all of it.
+HOST_FILE = "/etc/ksmrun/oci.json"
+GROUP_NOTE = (
+    "--layout=shared: by the annotations ksmrun.layout=shared and ksmrun.layout-group=NAME, with "
+    "the key of `sudo ksmrun layout key NAME --output /run/ksmrun/layout/units/NAME.key`; "
+    f'"groups" in {HOST_FILE} says who may'
+)
+ENVIRONMENT_NOTE = f'for KSMRUN_OCI to count by request: {{"environment": true}} in {HOST_FILE}'
+
+
+def render(
+    engine: Engine, default: bool, *, environment: bool = False, group: str | None = None
+) -> Lines:
+    """Render the lines of an engine.
+
+    default: also for what names no runtime, by request only. environment: by request KSMRUN_OCI
+    counts, which an image may set. group: one more runtime, whose containers share its layout;
+    Docker's alone, as the others pass annotations on.
+    """
+    if engine is Engine.DOCKER:
+        return _docker(default, environment, group)
+    lines = {
         Engine.PODMAN: _podman,
-        Engine.DOCKER: _docker,
         Engine.CONTAINERD: _containerd,
         Engine.CRI_O: _cri_o,
     }[engine](default)
+    notes = (*lines.notes, GROUP_NOTE, *((ENVIRONMENT_NOTE,) if environment else ()))
+    return Lines(lines.text, notes)
 
 
 def _podman(default: bool) -> Lines:
@@ -68,22 +88,34 @@ def _podman(default: bool) -> Lines:
     )
 
 
-def _docker(default: bool) -> Lines:
-    by_request = {"path": str(OCI_RUNTIME), "runtimeArgs": ["--ksmrun-by-request"]}
-    settings: dict[str, object] = {
-        "runtimes": {ALL: {"path": str(OCI_RUNTIME)}, BY_REQUEST: by_request}
+def _docker(default: bool, environment: bool, group: str | None) -> Lines:
+    words = ["--ksmrun-by-request", *(["--ksmrun-environment"] if environment else [])]
+    runtimes: dict[str, object] = {
+        ALL: {"path": str(OCI_RUNTIME)},
+        BY_REQUEST: {"path": str(OCI_RUNTIME), "runtimeArgs": words},
     }
+    if group is not None:
+        request = f"--ksmrun-request=layout=shared,layout-group={group}"
+        runtimes[f"{ALL}-{group}"] = {"path": str(OCI_RUNTIME), "runtimeArgs": [request]}
+    settings: dict[str, object] = {"runtimes": runtimes}
     if default:
         settings["default-runtime"] = BY_REQUEST
-    return Lines(
-        json.dumps(settings, indent=2) + "\n",
-        (
-            "add it to /etc/docker/daemon.json, then: sudo systemctl reload docker",
-            f"docker run --runtime={ALL} ...; in Compose: runtime: {ALL}",
-            f"docker run --runtime={BY_REQUEST} --env=KSMRUN_OCI=merge=on ...",
-            "Docker passes --annotation from 24 on, and labels never",
-        ),
-    )
+    notes = [
+        "add it to /etc/docker/daemon.json, then: sudo systemctl reload docker",
+        f"docker run --runtime={ALL} ...; in Compose: runtime: {ALL}",
+        f"docker run --runtime={BY_REQUEST} --annotation=ksmrun.merge=on ..., from Docker 24 on",
+        GROUP_NOTE,
+    ]
+    if environment:
+        notes[2] = f"docker run --runtime={BY_REQUEST} --env=KSMRUN_OCI=merge=on ..."
+    else:
+        notes.append("before Docker 24: --environment, and KSMRUN_OCI in a container's environment")
+    if group is not None:
+        notes.append(
+            f"docker run --runtime={ALL}-{group} ...: one layout, by the key of `sudo ksmrun "
+            f"layout key {group} --output /run/ksmrun/layout/units/{group}.key`"
+        )
+    return Lines(json.dumps(settings, indent=2) + "\n", tuple(notes))
 
 
 def _containerd(default: bool) -> Lines:

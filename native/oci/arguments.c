@@ -4,7 +4,7 @@
 #include <string.h>
 
 const char arguments_help[] =
-    "Usage: ksmrun-oci [--ksmrun-by-request] [--ksmrun-runtime=FILE] WORD...\n"
+    "Usage: ksmrun-oci [--ksmrun-OPTION...] WORD...\n"
     "\n"
     "An OCI runtime for podman --runtime, dockerd --add-runtime, containerd's BinaryName and\n"
     "CRI-O: hands the words to runc or crun, but for create, run and exec first puts ksmrun-exec\n"
@@ -14,20 +14,40 @@ const char arguments_help[] =
     "  --ksmrun-by-request    only for containers that ask; the same under a name that ends with\n"
     "                         -by-request, for engines that give no options; else for all but\n"
     "                         those with merge=off\n"
+    "  --ksmrun-environment   by request, too, the environment and an image's annotations count\n"
+    "  --ksmrun-request=WORDS what all its containers have, as KSMRUN_OCI says it\n"
+    "  --ksmrun-config=FILE   the host's configuration; else $KSMRUN_OCI_CONFIG; else\n"
+    "                         /etc/ksmrun/oci.json; only root may be able to change it\n"
     "  --ksmrun-runtime=FILE  the runtime; else $KSMRUN_OCI_RUNTIME; else the first that is there\n"
     "                         of runc, then crun, in /usr/local/sbin, /usr/local/bin, /usr/sbin,\n"
     "                         /usr/bin, /sbin, /bin; under a name with -crun in it only crun\n"
     "  --ksmrun-help          this text\n"
     "\n"
-    "A container asks by annotations, or by KSMRUN_OCI=merge=on,layout=shared,... in its\n"
-    "environment, which an image may have set too: annotations have the last word.\n"
+    "A container asks, each with the last word over those before it:\n"
+    "  1. by KSMRUN_OCI=merge=on,... in its environment, or by an annotation of its image, as\n"
+    "     Podman copies them: for merge, mechanism and require alone; by request not even that\n"
+    "  2. by annotations of who starts it\n"
+    "  3. by --ksmrun-request\n"
+    "  4. by \"request\" in the host's configuration\n"
     "  ksmrun.merge=on|off           wrap it, or not\n"
-    "  ksmrun.layout=shared|random   shared: one address layout for the containers of a group\n"
-    "  ksmrun.layout-group=NAME      that group (default: default); its key is\n"
-    "                                /run/ksmrun/layout/units/NAME.key\n"
     "  ksmrun.mechanism=auto|prctl|preload  preload: with the shim, which joins VMAs before 6.17;\n"
     "                                auto: where this kernel needs it\n"
     "  ksmrun.require=true|false     true: do not start where merging cannot be had\n"
+    "  ksmrun.layout=shared|random   shared: one address layout for the containers of a group, of\n"
+    "                                one Kubernetes namespace or of the host\n"
+    "  ksmrun.layout-group=NAME      that group (default: default); what the container gets "
+    "follows\n"
+    "                                from /run/ksmrun/layout/units/NAME.key\n"
+    "  ksmrun.layout-scope=program|tree  as for ksmrun-exec\n"
+    "\n"
+    "The host's configuration, of which each part can be left out:\n"
+    "  {\"environment\": true, \"request\": \"layout-scope=program\",\n"
+    "   \"groups\": {\"games\": {}, \"web\": {\"namespaces\": [\"shop\"], \"images\": "
+    "[\"*/web:*\"],\n"
+    "                                 \"users\": [100000]}}}\n"
+    "  environment  as --ksmrun-environment\n"
+    "  groups       those that annotations may name, for all or for who matches one of each list\n"
+    "               (users: the host's number of the process's); else all that have a key there\n"
     "\n"
     "What cannot be wrapped starts as it is, with one line in the runtime's --log or on stderr.\n";
 
@@ -67,8 +87,8 @@ static const struct known exec_options[] = {
     {"cwd", VALUE},
     {"env", VALUE},
     {"e", VALUE},
-    {"user", VALUE},
-    {"u", VALUE},
+    {"user", KEPT(user)},
+    {"u", KEPT(user)},
     {"additional-gids", VALUE},
     {"g", VALUE},
     {"pid-file", VALUE},
@@ -182,11 +202,26 @@ static void parse_exec(char **argv, int index, struct arguments *arguments) {
 
 /* Whether the word is one of ours. */
 static bool parse_own(const char *word, struct arguments *arguments) {
-    static const char runtime[] = "--ksmrun-runtime=";
-    if (strncmp(word, runtime, sizeof runtime - 1) == 0)
-        arguments->runtime = word + sizeof runtime - 1;
-    else if (strcmp(word, "--ksmrun-by-request") == 0)
+    static const struct {
+        const char *name;
+        size_t field;
+    } options[] = {
+        {"--ksmrun-runtime=", offsetof(struct arguments, runtime)},
+        {"--ksmrun-request=", offsetof(struct arguments, request)},
+        {"--ksmrun-config=", offsetof(struct arguments, policy)},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        size_t length = strlen(options[i].name);
+        if (strncmp(word, options[i].name, length) == 0) {
+            const char *value = word + length;
+            memcpy((char *)arguments + options[i].field, &value, sizeof value);
+            return true;
+        }
+    }
+    if (strcmp(word, "--ksmrun-by-request") == 0)
         arguments->by_request = true;
+    else if (strcmp(word, "--ksmrun-environment") == 0)
+        arguments->heeds_image = true;
     else if (strcmp(word, "--ksmrun-help") == 0)
         arguments->help = true;
     else

@@ -10,6 +10,9 @@ struct arguments {
     /* Ours, which stand in front of all others. */
     const char *runtime; /* NULL: to be found */
     bool by_request;     /* only containers that ask; else all but those that ask not to */
+    bool heeds_image;    /* by request, too, what an image may have set counts */
+    const char *request; /* what all containers have; NULL: nothing is said */
+    const char *policy;  /* the host's configuration; NULL: where it always is */
     bool only_crun;      /* where the runtime is to be found */
     bool help;
     int first; /* index of the first word that is the runtime's */
@@ -18,7 +21,7 @@ struct arguments {
     const char *unknown;  /* a word that makes the rest uncertain; NULL: all is understood */
     /* The runtime's; NULL where not given. */
     const char *log, *log_format, *root;
-    const char *bundle, *config, *process;
+    const char *bundle, *config, *process, *user;
     const char *id;
     int exec_words; /* index of the first word of exec's command; 0: none */
 };

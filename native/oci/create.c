@@ -1,42 +1,39 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
+#include "key.h"
 #include "launcher.h"
 #include "log.h"
 #include "shim.h"
 #include "wrap.h"
 
-/* The key's file on the host: root's, else the user's own, as podman without root is root in a user
- * namespace. */
-static bool find_key(yyjson_mut_val *config, const char *group, char path[PATH_MAX],
-                     char obstacle[OBSTACLE_BYTES]) {
-    const char *base = getenv("XDG_RUNTIME_DIR");
-    struct stat status;
-    snprintf(path, PATH_MAX, "/run/ksmrun/layout/units/%s.key", group);
-    if (access(path, R_OK) != 0 && base != NULL)
-        snprintf(path, PATH_MAX, "%s/ksmrun/layout/units/%s.key", base, group);
-    if (access(path, R_OK) != 0 || stat(path, &status) != 0)
+/* The key of the container's layout, where its group is open for it. Returns false with the
+ * obstacle. */
+static bool make_key(const struct wishes *wishes, yyjson_mut_val *config, const char *bundle,
+                     char path[PATH_MAX], char obstacle[OBSTACLE_BYTES]) {
+    const char *group = wishes->request.group;
+    struct tenant tenant;
+    if (!tenant_read(config, &wishes->image, &tenant, obstacle))
+        return false;
+    if (!wishes->request.is_group_operators &&
+        !policy_opens(&wishes->policy, group, &tenant, &wishes->image)) {
         snprintf(obstacle, OBSTACLE_BYTES,
-                 "the layout is the kernel's own: group %s has no key; `sudo ksmrun layout key %s "
-                 "--output /run/ksmrun/layout/units/%s.key`",
-                 group, group, group);
-    else if (!S_ISREG(status.st_mode) || !spec_maps_user(config, status.st_uid))
-        snprintf(obstacle, OBSTACLE_BYTES,
-                 "the layout is the kernel's own: no user of the container's user namespace owns "
-                 "group %s's key; chown it to the first of uidMappings",
-                 group);
-    else
-        return true;
-    return false;
+                 "the layout is the kernel's own: group %s is not open for this container (user "
+                 "%u, namespace \"%.64s\"); see \"groups\" in --ksmrun-help",
+                 group, tenant.user, tenant.namespace);
+        return false;
+    }
+    return key_make(bundle, group, &tenant, path, obstacle);
 }
 
 /* Everything is looked at before anything is changed. Returns false with the obstacle. */
-static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document,
-                 struct request *request, char obstacle[OBSTACLE_BYTES]) {
+static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, const char *bundle,
+                 struct wishes *wishes, char obstacle[OBSTACLE_BYTES]) {
     yyjson_mut_val *root = yyjson_mut_doc_get_root(document);
     yyjson_mut_val *args = yyjson_mut_obj_get(yyjson_mut_obj_get(root, "process"), "args");
+    struct request *request = &wishes->request;
     char launcher[PATH_MAX], key[PATH_MAX];
     struct places places;
     struct words words;
@@ -47,7 +44,7 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document,
                  "it has no tmpfs, on /dev or elsewhere, where the launcher leaves no trace");
         return false;
     }
-    if (request->layout_shared && !find_key(root, request->group, key, obstacle)) {
+    if (request->layout_shared && !make_key(wishes, root, bundle, key, obstacle)) {
         if (request->require)
             return false;
         log_line(arguments, LEVEL_WARNING, "%s", obstacle);
@@ -57,10 +54,12 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document,
     if (!has_shim)
         places.shim[0] = '\0';
     words_make(request, &places, false, &words);
+    /* An image that brings a launcher has decided; exec is still ours. */
+    size_t count = args_are_wrapped(args) ? 0 : words.count;
     bool is_wrapped = spec_bind(document, launcher, places.launcher) &&
+                      spec_mark_words(document, count) &&
                       (!request->layout_shared || spec_bind(document, key, places.key)) &&
-                      /* An image that brings a launcher has decided; exec is still ours. */
-                      (args_are_wrapped(args) || args_wrap(document, args, words.list));
+                      (count == 0 || args_wrap(document, args, words.list));
     if (!is_wrapped)
         snprintf(obstacle, OBSTACLE_BYTES, "no memory");
     return is_wrapped;
@@ -75,30 +74,44 @@ static void config_path(const struct arguments *arguments, char path[PATH_MAX]) 
         snprintf(path, PATH_MAX, "%s/%s", folder, name);
 }
 
-bool wrap_create(const struct arguments *arguments) {
-    char path[PATH_MAX], obstacle[OBSTACLE_BYTES];
-    config_path(arguments, path);
-    yyjson_mut_doc *document = document_load(path, obstacle);
-    if (document == NULL)
-        return fail_open(arguments, false, path, obstacle);
-
+/* Changes the document, and saves it where it has changed. */
+static bool change(const struct arguments *arguments, const char *path, const char *bundle,
+                   yyjson_mut_doc *document) {
     yyjson_mut_val *root = yyjson_mut_doc_get_root(document);
-    struct request request;
-    request_of(arguments, root, yyjson_mut_obj_get(root, "process"), &request);
-    if (request.wrong[0] != '\0')
-        log_line(arguments, LEVEL_WARNING, "%s: ksmrun.%s is not understood; see --ksmrun-help",
-                 path, request.wrong);
+    char obstacle[OBSTACLE_BYTES];
+    struct wishes wishes;
+    wishes_read(arguments, bundle, root, yyjson_mut_obj_get(root, "process"), false, &wishes);
     /* A bundle that is started again may ask for something else now. */
-    bool is_changed = spec_unwrap(document);
-    bool starts = true, is_whole = true;
-    if (request.merge) {
-        is_whole = wrap(arguments, document, &request, obstacle);
+    bool was_wrapped = spec_unwrap(document);
+    bool is_whole = true, is_changed = was_wrapped, starts = true;
+    if (wishes.request.merge) {
+        is_whole = wrap(arguments, document, bundle, &wishes, obstacle);
         is_changed = is_changed || is_whole;
     }
     if (is_changed && !document_save(path, document, obstacle))
         is_whole = false;
+    bool has_key = wishes.request.merge && wishes.request.layout_shared && is_whole;
+    if (!has_key && (was_wrapped || wishes.request.layout_shared))
+        key_remove(bundle);
     if (!is_whole)
-        starts = fail_open(arguments, request.require, path, obstacle);
+        starts = fail_open(arguments, wishes.request.require, path, obstacle);
+    wishes_free(&wishes);
+    return starts;
+}
+
+bool wrap_create(const struct arguments *arguments) {
+    char path[PATH_MAX], bundle[PATH_MAX], obstacle[OBSTACLE_BYTES];
+    config_path(arguments, path);
+    yyjson_mut_doc *document = document_load(path, obstacle);
+    /* Mounts and the engine's storage are named by whole paths. */
+    if (document == NULL ||
+        realpath(arguments->bundle != NULL ? arguments->bundle : ".", bundle) == NULL) {
+        if (document != NULL)
+            snprintf(obstacle, sizeof obstacle, "its folder is not there: %s", strerror(errno));
+        yyjson_mut_doc_free(document);
+        return fail_open(arguments, false, path, obstacle);
+    }
+    bool starts = change(arguments, path, bundle, document);
     yyjson_mut_doc_free(document);
     return starts;
 }

@@ -31,46 +31,60 @@ static bool is_fit(const struct arguments *arguments, yyjson_mut_val *args, char
     return !word_is_launcher(argv[arguments->exec_words]);
 }
 
+/* Whether the process has the user that the key is for: to another it would only be said, each
+ * time, that he cannot read it. runc's and crun's --user is UID[:GID]. */
+static bool is_same_user(const struct arguments *arguments, yyjson_mut_val *config,
+                         yyjson_mut_val *process) {
+    yyjson_mut_val *first = yyjson_mut_obj_get(yyjson_mut_obj_get(config, "process"), "user");
+    yyjson_mut_val *user = yyjson_mut_obj_get(process, "user");
+    const char *of_first = yyjson_mut_get_raw(yyjson_mut_obj_get(first, "uid"));
+    const char *own = yyjson_mut_get_raw(yyjson_mut_obj_get(user, "uid"));
+    if (arguments->process == NULL && arguments->user != NULL)
+        own = arguments->user;
+    return strtoull(of_first != NULL ? of_first : "0", NULL, 10) ==
+           strtoull(own != NULL ? own : "0", NULL, 10);
+}
+
 /* With the launcher that create has bound, in front of the process or the words. */
 static char **wrap(const struct arguments *arguments, yyjson_mut_val *config,
-                   yyjson_mut_doc *document, char **argv) {
+                   yyjson_mut_doc *document, struct request *request, char **argv) {
     char **unchanged = argv + arguments->first, **changed = unchanged;
     char obstacle[OBSTACLE_BYTES] = "no memory";
     yyjson_mut_val *process = document != NULL ? yyjson_mut_doc_get_root(document)
                                                : yyjson_mut_obj_get(config, "process");
     yyjson_mut_val *args = yyjson_mut_obj_get(process, "args");
-    struct request request;
     struct places places;
     struct words words;
-    request_of(arguments, config, process, &request);
     spec_find_places(config, &places);
-    if (!request.merge || !is_fit(arguments, args, argv))
+    if (!request->merge || !is_fit(arguments, args, argv))
         return unchanged;
     if (places.launcher[0] == '\0') {
         /* Else create has said so. */
-        bool starts = !request.require || fail_open(arguments, true, arguments->id,
-                                                    "it was started without the launcher");
+        bool starts = !request->require || fail_open(arguments, true, arguments->id,
+                                                     "it was started without the launcher");
         return starts ? unchanged : NULL;
     }
+    if (!is_same_user(arguments, config, process))
+        request->layout_shared = false;
     /* Why it does not merge, the container's own start has said; again it would be in the output of
      * a command. */
-    words_make(&request, &places, true, &words);
+    words_make(request, &places, true, &words);
     if (document == NULL)
         changed = wrap_words(arguments, argv, &words);
     else if (!args_wrap(document, args, words.list) ||
              !document_save(arguments->process, document, obstacle))
         changed = NULL;
-    if (changed == NULL && fail_open(arguments, request.require, arguments->id, obstacle))
+    if (changed == NULL && fail_open(arguments, request->require, arguments->id, obstacle))
         return unchanged;
     return changed;
 }
 
 char **wrap_exec(const struct arguments *arguments, const char *runtime, char **argv) {
     char **unchanged = argv + arguments->first;
-    char path[PATH_MAX], obstacle[OBSTACLE_BYTES];
+    char path[PATH_MAX], bundle[PATH_MAX], obstacle[OBSTACLE_BYTES];
     bool is_told = arguments->process != NULL || arguments->exec_words != 0;
     /* A container that is not there is the runtime's to speak of. */
-    if (!is_told || !runtime_find_config(arguments, runtime, path))
+    if (!is_told || !runtime_find_config(arguments, runtime, path, bundle))
         return unchanged;
     yyjson_mut_doc *config = document_load(path, obstacle);
     if (config == NULL) {
@@ -82,8 +96,16 @@ char **wrap_exec(const struct arguments *arguments, const char *runtime, char **
     if (arguments->process != NULL &&
         (process = document_load(arguments->process, obstacle)) == NULL)
         fail_open(arguments, false, arguments->process, obstacle);
-    else
-        words = wrap(arguments, yyjson_mut_doc_get_root(config), process, argv);
+    else {
+        yyjson_mut_val *root = yyjson_mut_doc_get_root(config);
+        struct wishes wishes;
+        wishes_read(arguments, bundle, root,
+                    process != NULL ? yyjson_mut_doc_get_root(process)
+                                    : yyjson_mut_obj_get(root, "process"),
+                    true, &wishes);
+        words = wrap(arguments, root, process, &wishes.request, argv);
+        wishes_free(&wishes);
+    }
     yyjson_mut_doc_free(process);
     yyjson_mut_doc_free(config);
     return words;

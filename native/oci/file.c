@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Real ones have some 10 KiB. */
-enum { FILE_BYTES_MAX = 64 << 20 };
 
 static int read_all(int descriptor, char *bytes, size_t length) {
     for (size_t used = 0; used < length;) {
@@ -36,20 +36,43 @@ static int write_all(int descriptor, const char *bytes, size_t length) {
     return 0;
 }
 
-int file_read(const char *path, char **bytes, size_t *length) {
-    struct stat status;
-    if (stat(path, &status) != 0)
+/* Where a path leads to. The owner of a bundle's folder could point a link at another's bundle, so
+ * only links of root's and of this user's count. */
+static int resolve(const char *path, char target[PATH_MAX], struct stat *status) {
+    struct stat link;
+    if (lstat(path, &link) != 0 || stat(path, status) != 0)
         return -errno;
-    if (!S_ISREG(status.st_mode))
+    if (!S_ISREG(status->st_mode))
         return -EINVAL;
-    if (status.st_size > FILE_BYTES_MAX)
-        return -EFBIG;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (!S_ISLNK(link.st_mode))
+        return snprintf(target, PATH_MAX, "%s", path) < PATH_MAX ? 0 : -ENAMETOOLONG;
+    if (link.st_uid != 0 && link.st_uid != geteuid())
+        return -ELOOP;
+    return realpath(path, target) != NULL ? 0 : -errno;
+}
+
+int file_read(const char *path, char **bytes, size_t *length) {
+    char target[PATH_MAX];
+    struct stat status;
+    *bytes = NULL;
+    int result = resolve(path, target, &status);
+    if (result != 0)
+        return result;
+    /* What may have been put in its place since then is neither followed nor waited for. */
+    int descriptor = open(target, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
     if (descriptor < 0)
         return -errno;
-    *length = (size_t)status.st_size;
-    *bytes = malloc(*length + 1);
-    int result = *bytes == NULL ? -ENOMEM : read_all(descriptor, *bytes, *length);
+    if (fstat(descriptor, &status) != 0)
+        result = -errno;
+    else if (!S_ISREG(status.st_mode))
+        result = -EINVAL;
+    else if (status.st_size > FILE_BYTES_MAX)
+        result = -EFBIG;
+    if (result == 0) {
+        *length = (size_t)status.st_size;
+        *bytes = malloc(*length + 1);
+        result = *bytes == NULL ? -ENOMEM : read_all(descriptor, *bytes, *length);
+    }
     close(descriptor);
     if (result != 0) {
         free(*bytes);
@@ -69,24 +92,64 @@ static int fill(int descriptor, const struct stat *model, const char *bytes, siz
     if ((status.st_uid != model->st_uid || status.st_gid != model->st_gid) &&
         fchown(descriptor, model->st_uid, model->st_gid) != 0)
         return -errno;
-    return fchmod(descriptor, model->st_mode & 07777) == 0 ? 0 : -errno;
+    /* What is new is whole on the disk before it takes the place of the old. */
+    return fchmod(descriptor, model->st_mode & 0777) == 0 && fsync(descriptor) == 0 ? 0 : -errno;
+}
+
+/* In the open folder: its path may lead elsewhere by now. */
+static int put(int folder, const char *name, const struct stat *model, const char *bytes,
+               size_t length) {
+    char temporary[NAME_MAX + 1];
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        return -errno;
+    snprintf(temporary, sizeof temporary, ".ksmrun-%016llx", (unsigned long long)random);
+    int descriptor =
+        openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (descriptor < 0)
+        return -errno;
+    int result = fill(descriptor, model, bytes, length);
+    if (close(descriptor) != 0 && result == 0)
+        result = -errno;
+    if (result == 0 && renameat(folder, temporary, folder, name) != 0)
+        result = -errno;
+    if (result != 0)
+        unlinkat(folder, temporary, 0);
+    return result;
 }
 
 int file_replace(const char *path, const char *bytes, size_t length) {
-    char target[PATH_MAX], temporary[PATH_MAX + sizeof ".ksmrun-XXXXXX"];
+    char target[PATH_MAX];
     struct stat model;
-    if (realpath(path, target) == NULL || stat(target, &model) != 0)
-        return -errno;
-    snprintf(temporary, sizeof temporary, "%s.ksmrun-XXXXXX", target);
-    int descriptor = mkostemp(temporary, O_CLOEXEC);
-    if (descriptor < 0)
-        return -errno;
-    int result = fill(descriptor, &model, bytes, length);
-    if (close(descriptor) != 0 && result == 0)
-        result = -errno;
-    if (result == 0 && rename(temporary, target) != 0)
-        result = -errno;
+    int result = resolve(path, target, &model);
     if (result != 0)
-        unlink(temporary);
+        return result;
+    char *slash = strrchr(target, '/');
+    const char *name = slash != NULL ? slash + 1 : target;
+    if (slash != NULL)
+        *slash = '\0';
+    int folder = open(slash == NULL     ? "."
+                      : slash == target ? "/"
+                                        : target,
+                      O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return -errno;
+    if (fstatat(folder, name, &model, AT_SYMLINK_NOFOLLOW) != 0)
+        result = -errno;
+    else
+        result = S_ISREG(model.st_mode) ? put(folder, name, &model, bytes, length) : -EINVAL;
+    close(folder);
+    return result;
+}
+
+int file_put_secret(const char *path, const char *name, const void *bytes, size_t length,
+                    uid_t owner) {
+    struct stat model;
+    int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return -errno;
+    model = (struct stat){.st_mode = 0400, .st_uid = owner, .st_gid = getegid()};
+    int result = put(folder, name, &model, bytes, length);
+    close(folder);
     return result;
 }

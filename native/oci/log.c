@@ -14,12 +14,36 @@ enum { MESSAGE_BYTES = 9216 };
 
 static const char *const level_names[] = {"warning", "error"};
 
-/* What JSON and logrus' text have to escape; control characters are shown as "?". */
+/* The length of the character (RFC 3629), or 0 where the bytes are none, or one that controls. */
+static int character_bytes(const unsigned char *at) {
+    int length = at[0] < 0x80 ? 1 : at[0] >> 5 == 6 ? 2 : at[0] >> 4 == 14 ? 3 : 4;
+    if (at[0] < 0x20 || at[0] == 0x7f || (length == 4 && (at[0] < 0xf0 || at[0] > 0xf4)))
+        return 0;
+    for (int i = 1; i < length; i++)
+        if (at[i] >> 6 != 2)
+            return 0;
+    bool is_overlong = at[0] == 0xc0 || at[0] == 0xc1 || (at[0] == 0xe0 && at[1] < 0xa0) ||
+                       (at[0] == 0xf0 && at[1] < 0x90);
+    bool is_beyond = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f);
+    bool is_control = at[0] == 0xc2 && at[1] < 0xa0;
+    /* The ends of lines and paragraphs, U+2028 and U+2029. */
+    bool is_end = at[0] == 0xe2 && at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9);
+    return is_overlong || is_beyond || is_control || is_end ? 0 : length;
+}
+
+/* What JSON and logrus' text have to escape; what controls a terminal or is no UTF-8 is shown as
+ * "?". */
 static void escape(const char *text, char *escaped) {
-    for (; *text != '\0'; text++) {
+    while (*text != '\0') {
+        int length = character_bytes((const unsigned char *)text);
         if (*text == '"' || *text == '\\')
             *escaped++ = '\\';
-        *escaped++ = (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text;
+        if (length == 0)
+            *escaped++ = '?';
+        else
+            memcpy(escaped, text, (size_t)length);
+        escaped += length;
+        text += length == 0 ? 1 : length;
     }
     *escaped = '\0';
 }

@@ -6,9 +6,19 @@
 static const char annotation_prefix[] = "ksmrun.";
 static const char variable[] = "KSMRUN_OCI=";
 
+enum source { SOURCE_IMAGE, SOURCE_ANNOTATION, SOURCE_OPERATOR };
+
 struct word {
     const char *key, *value;
     int key_length, value_length;
+};
+
+/* What is read so far. */
+struct reading {
+    struct request *request;
+    enum source source;
+    bool is_heeded, is_merge_said;
+    bool is_group_said, is_group_operators, is_layout_operators;
 };
 
 static bool is(const char *text, int length, const char *expected) {
@@ -43,73 +53,134 @@ static bool set_mechanism(const struct word *word, enum mechanism *mechanism) {
     return false;
 }
 
-static void set(const struct word *word, struct request *request, bool *is_merge_said) {
+static bool set_layout(const struct word *word, struct reading *reading) {
+    struct request *request = reading->request;
     bool is_known = false;
-    if (is(word->key, word->key_length, "merge")) {
-        is_known = set_switch(word, "on", "off", &request->merge);
-        *is_merge_said = *is_merge_said || is_known;
-    } else if (is(word->key, word->key_length, "layout")) {
+    if (is(word->key, word->key_length, "layout")) {
         is_known = set_switch(word, "shared", "random", &request->layout_shared);
+        if (is_known)
+            reading->is_layout_operators = reading->source == SOURCE_OPERATOR;
     } else if (is(word->key, word->key_length, "layout-group")) {
         is_known = set_group(word, request->group);
+        if (is_known) {
+            reading->is_group_said = true;
+            reading->is_group_operators = reading->source == SOURCE_OPERATOR;
+        }
+    } else if (is(word->key, word->key_length, "layout-scope")) {
+        is_known = set_switch(word, "tree", "program", &request->layout_tree);
+    }
+    return is_known;
+}
+
+static bool is_layout(const struct word *word) {
+    return word->key_length >= 6 && memcmp(word->key, "layout", 6) == 0;
+}
+
+static void note(char *text, size_t size, const struct word *word, const char *rest) {
+    if (text[0] == '\0')
+        snprintf(text, size, "%.*s=%.*s%s", word->key_length < 32 ? word->key_length : 32,
+                 word->key, word->value_length < 64 ? word->value_length : 64, word->value, rest);
+}
+
+static void set(const struct word *word, struct reading *reading) {
+    struct request *request = reading->request;
+    bool is_known = false;
+    if (!reading->is_heeded) {
+        note(request->refused, sizeof request->refused, word,
+             " is not heeded, as an image may have set it; ask by --annotation, or see "
+             "\"environment\" in --ksmrun-help");
+        return;
+    }
+    /* A group's layout is a secret of its programs: an image can only ask for merging. */
+    if (is_layout(word) && reading->source == SOURCE_IMAGE) {
+        note(request->refused, sizeof request->refused, word,
+             " is not an image's or its environment's to ask for; give it by --annotation, or in "
+             "the host's configuration (--ksmrun-help)");
+        return;
+    }
+    if (is(word->key, word->key_length, "merge")) {
+        is_known = set_switch(word, "on", "off", &request->merge);
+        reading->is_merge_said = reading->is_merge_said || is_known;
     } else if (is(word->key, word->key_length, "mechanism")) {
         is_known = set_mechanism(word, &request->mechanism);
     } else if (is(word->key, word->key_length, "require")) {
         is_known = set_switch(word, "true", "false", &request->require);
+    } else {
+        is_known = set_layout(word, reading);
     }
-    if (!is_known && request->wrong[0] == '\0')
-        snprintf(request->wrong, sizeof request->wrong, "%.*s=%.*s", word->key_length, word->key,
-                 word->value_length, word->value);
+    if (!is_known)
+        note(request->wrong, sizeof request->wrong, word, "");
 }
 
 /* "merge=on,layout=shared" */
-static void read_variable(const char *text, struct request *request, bool *is_merge_said) {
+static void read_words(const char *text, struct reading *reading) {
     while (*text != '\0') {
         int length = (int)strcspn(text, ",");
         int key_length = (int)strcspn(text, ",=");
         int value = key_length < length ? key_length + 1 : length;
         const struct word word = {text, text + value, key_length, length - value};
         if (length > 0)
-            set(&word, request, is_merge_said);
+            set(&word, reading);
         text += text[length] == ',' ? length + 1 : length;
     }
 }
 
-static void read_env(yyjson_mut_val *env, struct request *request, bool *is_merge_said) {
+/* NULL where it is no string, or one with a NUL, which each reader would end elsewhere. */
+static const char *text_of(yyjson_mut_val *value) {
+    const char *text = yyjson_mut_get_str(value);
+    return text != NULL && strlen(text) == yyjson_mut_get_len(value) ? text : NULL;
+}
+
+static void read_env(yyjson_mut_val *env, struct reading *reading) {
     size_t index, count;
     yyjson_mut_val *entry;
     const char *last = NULL;
     /* Of several the last counts, as the kernel's list becomes a program's. */
     yyjson_mut_arr_foreach(env, index, count, entry) {
-        const char *text = yyjson_mut_get_str(entry);
+        const char *text = text_of(entry);
         if (text != NULL && strncmp(text, variable, sizeof variable - 1) == 0)
             last = text + sizeof variable - 1;
     }
     if (last != NULL)
-        read_variable(last, request, is_merge_said);
+        read_words(last, reading);
 }
 
-static void read_annotations(yyjson_mut_val *annotations, struct request *request,
-                             bool *is_merge_said) {
+/* Those of the image, or the others. */
+static void read_annotations(const struct asked *asked, bool of_image, struct reading *reading) {
     size_t index, count;
     yyjson_mut_val *key, *value;
-    yyjson_mut_obj_foreach(annotations, index, count, key, value) {
-        const char *name = yyjson_mut_get_str(key), *text = yyjson_mut_get_str(value);
-        if (text == NULL || strncmp(name, annotation_prefix, sizeof annotation_prefix - 1) != 0)
+    yyjson_mut_obj_foreach(asked->annotations, index, count, key, value) {
+        const char *name = text_of(key), *text = text_of(value);
+        if (name == NULL || text == NULL ||
+            strncmp(name, annotation_prefix, sizeof annotation_prefix - 1) != 0)
+            continue;
+        bool is_of_image =
+            asked->is_of_image != NULL && asked->is_of_image(asked->image, name, text);
+        if (is_of_image != of_image)
             continue;
         name += sizeof annotation_prefix - 1;
         const struct word word = {name, text, (int)strlen(name), (int)strlen(text)};
-        set(&word, request, is_merge_said);
+        set(&word, reading);
     }
 }
 
-void request_read(bool by_request, yyjson_mut_val *annotations, yyjson_mut_val *env,
-                  struct request *request) {
-    bool is_merge_said = false;
+void request_read(const struct asked *asked, struct request *request) {
+    struct reading reading = {.request = request,
+                              .source = SOURCE_IMAGE,
+                              .is_heeded = !asked->by_request || asked->heeds_image};
     *request = (struct request){.merge = false, .group = "default"};
-    read_env(env, request, &is_merge_said);
-    /* The operator's, so they come after what may be the image's. */
-    read_annotations(annotations, request, &is_merge_said);
-    if (!is_merge_said)
-        request->merge = !by_request || request->layout_shared || request->require;
+    read_env(asked->env, &reading);
+    read_annotations(asked, true, &reading);
+    reading.is_heeded = true;
+    reading.source = SOURCE_ANNOTATION;
+    read_annotations(asked, false, &reading);
+    reading.source = SOURCE_OPERATOR;
+    if (asked->entry != NULL)
+        read_words(asked->entry, &reading);
+    if (asked->host != NULL)
+        read_words(asked->host, &reading);
+    request->is_group_operators =
+        reading.is_group_said ? reading.is_group_operators : reading.is_layout_operators;
+    if (!reading.is_merge_said)
+        request->merge = !asked->by_request || request->layout_shared || request->require;
 }

@@ -47,60 +47,77 @@ bool runtime_find(const struct arguments *arguments, char path[PATH_MAX]) {
 }
 
 /* "bundle" as `state` and youki have it; runc's state.json has it among the labels of its own
- * configuration (libcontainer/specconv/spec_linux.go). */
+ * configuration, behind those that it makes of the annotations, of which one may have that name
+ * (libcontainer/specconv/spec_linux.go). */
 static const char *bundle_of(yyjson_val *state) {
     static const char label[] = "bundle=";
     size_t index, count;
     yyjson_val *entry;
-    const char *bundle = yyjson_get_str(yyjson_obj_get(state, "bundle"));
+    const char *bundle = yyjson_get_str(yyjson_obj_get(state, "bundle")), *last = NULL;
     if (bundle != NULL)
         return bundle;
     yyjson_arr_foreach(yyjson_obj_get(yyjson_obj_get(state, "config"), "labels"), index, count,
                        entry) {
         const char *text = yyjson_get_str(entry);
         if (text != NULL && strncmp(text, label, sizeof label - 1) == 0)
-            return text + sizeof label - 1;
+            last = text + sizeof label - 1;
     }
-    return NULL;
+    return last;
 }
 
-static bool config_in_bundle(const char *json, size_t length, char path[PATH_MAX]) {
+/* The bundle that the text names. */
+static bool read_bundle(const char *json, size_t length, char bundle[PATH_MAX]) {
     yyjson_doc *state = yyjson_read(json, length, YYJSON_READ_NUMBER_AS_RAW);
-    const char *bundle = bundle_of(yyjson_doc_get_root(state));
-    bool is_known = bundle != NULL &&
-                    snprintf(path, PATH_MAX, "%s/config.json", bundle) < PATH_MAX &&
-                    access(path, F_OK) == 0;
+    const char *found = bundle_of(yyjson_doc_get_root(state));
+    bool is_known = found != NULL && snprintf(bundle, PATH_MAX, "%s", found) < PATH_MAX;
     yyjson_doc_free(state);
+    if (!is_known)
+        bundle[0] = '\0';
     return is_known;
 }
 
-/* crun keeps a copy of the config.json in the container's folder, runc a state.json. */
-static bool config_by_folder(const char *root, const char *id, char path[PATH_MAX]) {
+static bool read_bundle_of_file(const char *path, char bundle[PATH_MAX]) {
     char *json;
     size_t length;
-    if (snprintf(path, PATH_MAX, "%s/%s/config.json", root, id) >= PATH_MAX)
+    bundle[0] = '\0';
+    if (file_read(path, &json, &length) != 0)
         return false;
-    if (access(path, F_OK) == 0)
-        return true;
-    if (snprintf(path, PATH_MAX, "%s/%s/state.json", root, id) >= PATH_MAX ||
-        file_read(path, &json, &length) != 0)
-        return false;
-    bool is_known = config_in_bundle(json, length, path);
+    bool is_known = read_bundle(json, length, bundle);
     free(json);
     return is_known;
 }
 
+static bool config_in_bundle(const char *bundle, char path[PATH_MAX]) {
+    return snprintf(path, PATH_MAX, "%s/config.json", bundle) < PATH_MAX && access(path, F_OK) == 0;
+}
+
+/* crun keeps a copy of the config.json in the container's folder, and the bundle in a file
+ * `status`; runc has a state.json. */
+static bool config_by_folder(const char *root, const char *id, char path[PATH_MAX],
+                             char bundle[PATH_MAX]) {
+    char state[PATH_MAX];
+    if (snprintf(path, PATH_MAX, "%s/%s/config.json", root, id) >= PATH_MAX)
+        return false;
+    bool is_copied = access(path, F_OK) == 0;
+    if (snprintf(state, sizeof state, "%s/%s/%s", root, id, is_copied ? "status" : "state.json") >=
+        PATH_MAX)
+        return false;
+    bool is_told = read_bundle_of_file(state, bundle);
+    return is_copied || (is_told && config_in_bundle(bundle, path));
+}
+
 /* Where no --root is given: runc takes /run/runc for root, crun and users without root
  * $XDG_RUNTIME_DIR (runc main.go, crun src/libcrun/status.c). */
-static bool config_by_default(const char *runtime, const char *id, char path[PATH_MAX]) {
+static bool config_by_default(const char *runtime, const char *id, char path[PATH_MAX],
+                              char bundle[PATH_MAX]) {
     const char *slash = strrchr(runtime, '/'), *base = getenv("XDG_RUNTIME_DIR");
     const char *name = slash != NULL ? slash + 1 : runtime;
     char root[PATH_MAX];
     snprintf(root, sizeof root, "/run/%s", name);
-    if (config_by_folder(root, id, path))
+    if (config_by_folder(root, id, path, bundle))
         return true;
     return base != NULL && snprintf(root, sizeof root, "%s/%s", base, name) < PATH_MAX &&
-           config_by_folder(root, id, path);
+           config_by_folder(root, id, path, bundle);
 }
 
 static size_t read_pipe(int descriptor, char *text, size_t size) {
@@ -133,7 +150,7 @@ static pid_t spawn_quiet(char **words, int output) {
 /* Any other runtime is asked by the one command that the specification has for it. It costs a start
  * of the runtime. */
 static bool config_by_state(const struct arguments *arguments, const char *runtime,
-                            char path[PATH_MAX]) {
+                            char path[PATH_MAX], char bundle[PATH_MAX]) {
     char *words[] = {(char *)runtime, (char *)"--root",      (char *)arguments->root,
                      (char *)"state", (char *)arguments->id, NULL};
     if (arguments->root == NULL) {
@@ -152,15 +169,15 @@ static bool config_by_state(const struct arguments *arguments, const char *runti
     if (child > 0)
         while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
             continue;
-    return config_in_bundle(json, length, path);
+    return read_bundle(json, length, bundle) && config_in_bundle(bundle, path);
 }
 
 bool runtime_find_config(const struct arguments *arguments, const char *runtime,
-                         char path[PATH_MAX]) {
+                         char path[PATH_MAX], char bundle[PATH_MAX]) {
     const char *id = arguments->id;
     if (id == NULL || strchr(id, '/') != NULL || id[0] == '\0' || id[0] == '.')
         return false;
-    bool is_found = arguments->root != NULL ? config_by_folder(arguments->root, id, path)
-                                            : config_by_default(runtime, id, path);
-    return is_found || config_by_state(arguments, runtime, path);
+    bool is_found = arguments->root != NULL ? config_by_folder(arguments->root, id, path, bundle)
+                                            : config_by_default(runtime, id, path, bundle);
+    return is_found || config_by_state(arguments, runtime, path, bundle);
 }

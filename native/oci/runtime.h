@@ -10,8 +10,9 @@
 /* By the rule of --ksmrun-help. Returns false where there is none but this program. */
 bool runtime_find(const struct arguments *arguments, char path[PATH_MAX]);
 
-/* The config.json that the container was made with. Returns false where it is not known. */
+/* The config.json that the container was made with, and the folder of its bundle; "" where that is
+ * not told. Returns false where it is not known. */
 bool runtime_find_config(const struct arguments *arguments, const char *runtime,
-                         char path[PATH_MAX]);
+                         char path[PATH_MAX], char bundle[PATH_MAX]);
 
 #endif

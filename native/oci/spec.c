@@ -3,12 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char launcher_end[] = "/ksmrun/ksmrun-exec";
 static const char key_end[] = "/ksmrun/layout.key";
 static const char shim_end[] = "/ksmrun/$LIB";
-static const char *const ends[] = {launcher_end,  key_end,         shim_end,
-                                   "/ksmrun/lib", "/ksmrun/lib32", "/ksmrun/lib64"};
+/* A mount's member that is none of the specification's, so runtimes leave it out, and engines,
+ * which write what they know, hand it on from nobody ("Extensibility" in the specification's
+ * config.md). Its value is the number of words in front of the process's own. */
+static const char mark[] = "ksmrun.wrapped";
+/* Each is looked at from each other. */
+enum { MOUNTS_MAX = 10000 };
 
 static bool ends_with(const char *text, const char *end) {
     size_t length = strlen(text), end_length = strlen(end);
@@ -16,8 +21,42 @@ static bool ends_with(const char *text, const char *end) {
 }
 
 static const char *text_of(yyjson_mut_val *object, const char *key) {
-    const char *text = yyjson_mut_get_str(yyjson_mut_obj_get(object, key));
-    return text != NULL ? text : "";
+    yyjson_mut_val *value = yyjson_mut_obj_get(object, key);
+    const char *text = yyjson_mut_get_str(value);
+    /* One with a NUL would end elsewhere for each reader. */
+    return text != NULL && strlen(text) == yyjson_mut_get_len(value) ? text : "";
+}
+
+/* Of two members with one name, one reader takes the first and another the last; Go's takes names
+ * in other letters too (encoding/json). */
+static bool has_twice(yyjson_mut_val *object, const char *name) {
+    size_t index, count, seen = 0;
+    yyjson_mut_val *key, *value;
+    yyjson_mut_obj_foreach(object, index, count, key, value) {
+        seen += strcasecmp(yyjson_mut_get_str(key), name) == 0;
+    }
+    return seen > 1;
+}
+
+static const char *find_twice(yyjson_mut_val *config) {
+    static const char *const of_root[] = {"ociVersion", "process",     "mounts",
+                                          "linux",      "annotations", "root"};
+    static const char *const of_process[] = {"args", "env", "user"};
+    static const char *const of_linux[] = {"uidMappings", "namespaces"};
+    const struct {
+        yyjson_mut_val *object;
+        const char *const *names;
+        size_t count;
+    } all[] = {
+        {config, of_root, sizeof of_root / sizeof *of_root},
+        {yyjson_mut_obj_get(config, "process"), of_process, sizeof of_process / sizeof *of_process},
+        {yyjson_mut_obj_get(config, "linux"), of_linux, sizeof of_linux / sizeof *of_linux},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        for (size_t name = 0; name < all[i].count; name++)
+            if (has_twice(all[i].object, all[i].names[name]))
+                return all[i].names[name];
+    return NULL;
 }
 
 bool args_are_valid(yyjson_mut_val *args) {
@@ -46,6 +85,7 @@ static const char *foreign(yyjson_mut_val *config) {
 
 bool spec_is_fit(yyjson_mut_val *config, char obstacle[OBSTACLE_BYTES]) {
     const char *version = text_of(config, "ociVersion"), *other = foreign(config);
+    const char *twice = find_twice(config);
     yyjson_mut_val *process = yyjson_mut_obj_get(config, "process");
     obstacle[0] = '\0';
     if (!yyjson_mut_is_obj(config))
@@ -56,6 +96,10 @@ bool spec_is_fit(yyjson_mut_val *config, char obstacle[OBSTACLE_BYTES]) {
     else if (other != NULL)
         snprintf(obstacle, OBSTACLE_BYTES, "it has \"%s\", so it is no plain Linux container",
                  other);
+    else if (twice != NULL)
+        snprintf(obstacle, OBSTACLE_BYTES, "it has \"%s\" twice", twice);
+    else if (yyjson_mut_arr_size(yyjson_mut_obj_get(config, "mounts")) > MOUNTS_MAX)
+        snprintf(obstacle, OBSTACLE_BYTES, "it has more than %d mounts", MOUNTS_MAX);
     else if (!args_are_valid(yyjson_mut_obj_get(process, "args")))
         snprintf(obstacle, OBSTACLE_BYTES, "it has no process.args");
     return obstacle[0] == '\0';
@@ -114,16 +158,12 @@ bool spec_choose_places(yyjson_mut_val *config, struct places *places) {
     return true;
 }
 
-static bool is_at(yyjson_mut_val *mount, const char *end) {
-    return strcmp(text_of(mount, "type"), "bind") == 0 &&
-           ends_with(text_of(mount, "destination"), end);
+static bool is_own(yyjson_mut_val *mount) {
+    return yyjson_mut_obj_get(mount, mark) != NULL;
 }
 
-static bool is_own(yyjson_mut_val *mount) {
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (is_at(mount, ends[i]))
-            return true;
-    return false;
+static bool is_at(yyjson_mut_val *mount, const char *end) {
+    return is_own(mount) && ends_with(text_of(mount, "destination"), end);
 }
 
 void spec_find_places(yyjson_mut_val *config, struct places *places) {
@@ -154,31 +194,48 @@ bool spec_bind(yyjson_mut_doc *document, const char *source, const char *place) 
            yyjson_mut_obj_add_str(document, mount, "type", "bind") &&
            yyjson_mut_obj_add_strcpy(document, mount, "source", source) &&
            yyjson_mut_obj_add_val(document, mount, "options", list) &&
+           yyjson_mut_obj_add_uint(document, mount, mark, 0) &&
            yyjson_mut_arr_append(yyjson_mut_obj_get(root, "mounts"), mount);
 }
 
-/* The number of our words in front, with the "--" that ends them. */
-static size_t own_words(yyjson_mut_val *args, const char *launcher) {
+static yyjson_mut_val *find_launcher(yyjson_mut_val *mounts) {
     size_t index, count;
-    yyjson_mut_val *word;
-    if (launcher[0] == '\0' || !yyjson_mut_equals_str(yyjson_mut_arr_get_first(args), launcher))
-        return 0;
-    yyjson_mut_arr_foreach(args, index, count, word) {
-        if (yyjson_mut_equals_str(word, "--"))
-            return index + 1;
+    yyjson_mut_val *mount;
+    yyjson_mut_arr_foreach(mounts, index, count, mount) {
+        if (is_at(mount, launcher_end))
+            return mount;
     }
-    return 0;
+    return NULL;
+}
+
+bool spec_mark_words(yyjson_mut_doc *document, size_t count) {
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(document);
+    yyjson_mut_val *mount = find_launcher(yyjson_mut_obj_get(root, "mounts"));
+    yyjson_mut_val *value = yyjson_mut_obj_get(mount, mark);
+    return value != NULL && yyjson_mut_set_uint(value, count);
+}
+
+/* The number of our words in front, with the "--" that ends them; 0 where others stand there now.
+ */
+static size_t own_words(yyjson_mut_val *args, yyjson_mut_val *launcher) {
+    /* Numbers are kept as they are written. */
+    const char *text = yyjson_mut_get_raw(yyjson_mut_obj_get(launcher, mark));
+    size_t count = text != NULL ? (size_t)strtoul(text, NULL, 10) : 0;
+    if (count == 0 || count > yyjson_mut_arr_size(args) ||
+        !yyjson_mut_equals_str(yyjson_mut_arr_get_first(args), text_of(launcher, "destination")) ||
+        !yyjson_mut_equals_str(yyjson_mut_arr_get(args, count - 1), "--"))
+        return 0;
+    return count;
 }
 
 bool spec_unwrap(yyjson_mut_doc *document) {
-    struct places places;
     yyjson_mut_val *root = yyjson_mut_doc_get_root(document);
     yyjson_mut_val *args = yyjson_mut_obj_get(yyjson_mut_obj_get(root, "process"), "args");
     yyjson_mut_val *mounts = yyjson_mut_obj_get(root, "mounts");
-    spec_find_places(root, &places);
-    if (places.launcher[0] == '\0')
+    yyjson_mut_val *launcher = find_launcher(mounts);
+    if (launcher == NULL || yyjson_mut_arr_size(mounts) > MOUNTS_MAX)
         return false;
-    yyjson_mut_arr_remove_range(args, 0, own_words(args, places.launcher));
+    yyjson_mut_arr_remove_range(args, 0, own_words(args, launcher));
     for (size_t i = yyjson_mut_arr_size(mounts); i-- > 0;) {
         if (is_own(yyjson_mut_arr_get(mounts, i)))
             yyjson_mut_arr_remove(mounts, i);
@@ -202,22 +259,4 @@ bool args_wrap(yyjson_mut_doc *document, yyjson_mut_val *args, const char *const
             return false;
     }
     return true;
-}
-
-/* Numbers are kept as they are written. */
-static unsigned long long number_of(yyjson_mut_val *object, const char *key) {
-    const char *text = yyjson_mut_get_raw(yyjson_mut_obj_get(object, key));
-    return text == NULL ? 0 : strtoull(text, NULL, 10);
-}
-
-bool spec_maps_user(yyjson_mut_val *config, unsigned user) {
-    yyjson_mut_val *linux_part = yyjson_mut_obj_get(config, "linux");
-    yyjson_mut_val *mappings = yyjson_mut_obj_get(linux_part, "uidMappings"), *mapping;
-    size_t index, count;
-    yyjson_mut_arr_foreach(mappings, index, count, mapping) {
-        unsigned long long first = number_of(mapping, "hostID");
-        if (user >= first && user - first < number_of(mapping, "size"))
-            return true;
-    }
-    return yyjson_mut_arr_size(mappings) == 0;
 }

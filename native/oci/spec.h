@@ -27,8 +27,12 @@ bool spec_choose_places(yyjson_mut_val *config, struct places *places);
 /* The places that an earlier create has mounted at; "" where there is none. */
 void spec_find_places(yyjson_mut_val *config, struct places *places);
 
-/* Binds the file of the host read-only. Returns false for want of memory. */
+/* Binds the file of the host read-only, and marks the mount as ours. Returns false for want of
+ * memory. */
 bool spec_bind(yyjson_mut_doc *document, const char *source, const char *place);
+
+/* Notes at the launcher's mount how many words of args are ours. */
+bool spec_mark_words(yyjson_mut_doc *document, size_t count);
 
 /* Takes an earlier wrapping away. Returns whether there was one. */
 bool spec_unwrap(yyjson_mut_doc *document);
@@ -42,9 +46,5 @@ bool args_wrap(yyjson_mut_doc *document, yyjson_mut_val *args, const char *const
 
 /* Whether it is a list of strings with at least one. */
 bool args_are_valid(yyjson_mut_val *args);
-
-/* Whether root of the container's user namespace, or another user in it, can own what this user
- * owns on the host. */
-bool spec_maps_user(yyjson_mut_val *config, unsigned user);
 
 #endif

@@ -53,6 +53,8 @@ void words_make(const struct request *request, const struct places *places, bool
         snprintf(words->key_option, sizeof words->key_option, "--layout-key=%s", places->key);
         words->list[count++] = "--layout=shared";
         words->list[count++] = words->key_option;
+        if (request->layout_tree)
+            words->list[count++] = "--layout-scope=tree";
     }
     if (places->shim[0] != '\0') {
         snprintf(words->shim_option, sizeof words->shim_option, "--preload=%s/libksmrun-preload.so",
@@ -62,6 +64,7 @@ void words_make(const struct request *request, const struct places *places, bool
     }
     words->list[count++] = "--";
     words->list[count] = NULL;
+    words->count = (size_t)count;
 }
 
 bool fail_open(const struct arguments *arguments, bool require, const char *what,
@@ -71,8 +74,45 @@ bool fail_open(const struct arguments *arguments, bool require, const char *what
     return !require;
 }
 
-void request_of(const struct arguments *arguments, yyjson_mut_val *config, yyjson_mut_val *process,
-                struct request *request) {
-    request_read(arguments->by_request, yyjson_mut_obj_get(config, "annotations"),
-                 yyjson_mut_obj_get(process, "env"), request);
+void wishes_read(const struct arguments *arguments, const char *bundle, yyjson_mut_val *config,
+                 yyjson_mut_val *process, bool quiet, struct wishes *wishes) {
+    char obstacle[OBSTACLE_BYTES];
+    const char *file = getenv("KSMRUN_OCI_CONFIG");
+    if (arguments->policy != NULL)
+        file = arguments->policy;
+    if (file == NULL || *file == '\0')
+        file = policy_file;
+    if (!policy_load(file, &wishes->policy, obstacle) && !quiet)
+        log_line(arguments, LEVEL_WARNING, "%s: %s", file, obstacle);
+    yyjson_mut_val *annotations = yyjson_mut_obj_get(config, "annotations");
+    image_read(bundle, annotations, &wishes->image);
+    const struct asked asked = {
+        .by_request = arguments->by_request,
+        .heeds_image = arguments->heeds_image || wishes->policy.heeds_image,
+        .env = yyjson_mut_obj_get(process, "env"),
+        .annotations = annotations,
+        .is_of_image = image_has,
+        .image = &wishes->image,
+        .entry = arguments->request,
+        .host = wishes->policy.request,
+    };
+    request_read(&asked, &wishes->request);
+    if (quiet)
+        return;
+    if (wishes->request.wrong[0] != '\0')
+        log_line(arguments, LEVEL_WARNING, "%s: ksmrun.%s is not understood; see --ksmrun-help",
+                 bundle, wishes->request.wrong);
+    if (wishes->request.refused[0] != '\0' && wishes->image.is_unknown)
+        log_line(arguments, LEVEL_WARNING,
+                 "%s: its image is not found in Podman's storage beside it, so each annotation "
+                 "counts as the image's own; ask by --ksmrun-request or in the host's "
+                 "configuration (--ksmrun-help)",
+                 bundle);
+    else if (wishes->request.refused[0] != '\0')
+        log_line(arguments, LEVEL_WARNING, "%s: %s", bundle, wishes->request.refused);
+}
+
+void wishes_free(struct wishes *wishes) {
+    policy_free(&wishes->policy);
+    image_free(&wishes->image);
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 
 #include "arguments.h"
+#include "image.h"
+#include "policy.h"
 #include "request.h"
 #include "spec.h"
 
@@ -23,6 +25,7 @@ enum { WORDS_MAX = 12, OPTION_BYTES = PATH_MAX + 64 };
 /* The launcher's part of a command line, ended by NULL. */
 struct words {
     const char *list[WORDS_MAX];
+    size_t count;
     char key_option[OPTION_BYTES], shim_option[OPTION_BYTES];
 };
 
@@ -30,8 +33,16 @@ struct words {
 void words_make(const struct request *request, const struct places *places, bool quiet,
                 struct words *words);
 
-void request_of(const struct arguments *arguments, yyjson_mut_val *config, yyjson_mut_val *process,
-                struct request *request);
+/* What is asked for in all places. bundle: of which the image is looked at. Says what is not heeded
+ * unless it is quiet. */
+struct wishes {
+    struct request request;
+    struct policy policy;
+    struct image image;
+};
+void wishes_read(const struct arguments *arguments, const char *bundle, yyjson_mut_val *config,
+                 yyjson_mut_val *process, bool quiet, struct wishes *wishes);
+void wishes_free(struct wishes *wishes);
 
 /* A JSON file, numbers as they are written. Returns NULL with the obstacle. */
 yyjson_mut_doc *document_load(const char *path, char obstacle[OBSTACLE_BYTES]);

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,11 @@ def find_process(word: str) -> int:
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                name = (folder / "comm").read_text().strip()
+                # Of others it may be no text at all.
+                name = (folder / "comm").read_bytes().strip()
             except OSError:
                 continue
-            if words[-2:-1] == [word.encode()] and name == "sleep":
+            if words[-2:-1] == [word.encode()] and name == b"sleep":
                 found.append(int(folder.name))
         return bool(found)
 
@@ -145,8 +146,8 @@ def tree(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-@pytest.fixture
-def group() -> Iterator[str]:
+@contextmanager
+def group_with_key() -> Iterator[str]:
     """A group of the shared layout with its key at the place that services use too."""
     name = f"ksmrun-test-{uuid.uuid4().hex[:8]}"
     units = Path("/run/ksmrun/layout/units")
@@ -155,10 +156,20 @@ def group() -> Iterator[str]:
     key = units / f"{name}.key"
     key.write_bytes(os.urandom(32))
     key.chmod(0o400)
-    yield name
-    key.unlink()
-    for place in made:
-        place.rmdir()
+    try:
+        yield name
+    finally:
+        key.unlink()
+        for place in made:
+            # Another test's may lie there by now.
+            with suppress(OSError):
+                place.rmdir()
+
+
+@pytest.fixture
+def group() -> Iterator[str]:
+    with group_with_key() as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hmac
 import json
 import os
 import pty
@@ -227,8 +228,25 @@ def test_asking_by_annotation_and_by_environment(make: Make) -> None:
     bundle.config["annotations"] = {"ksmrun.merge": "on"}
     assert bundle.run(*look).stdout == "ksm_merge_any: yes\n"
     bundle.config["annotations"] = {}
+    # An image may have set it, so it counts where the operator says so.
     bundle.config["process"]["env"].append("KSMRUN_OCI=merge=on")
+    done = bundle.run(*look)
+    assert done.stdout == "ksm_merge_any: no\n"
+    assert "merge=on is not heeded" in done.stderr
+    root_words = bundle.runtime
+    at = next(i for i, word in enumerate(root_words) if word.endswith("ksmrun-oci-by-request"))
+    bundle.runtime = [*root_words[: at + 1], "--ksmrun-environment", *root_words[at + 1 :]]
     assert bundle.run(*look).stdout == "ksm_merge_any: yes\n"
+    bundle.runtime = root_words
+    file = bundle.path / "oci.json"
+    file.write_text('{"environment": true}')
+    option = f"--ksmrun-config={file}"
+    bundle.runtime = [*root_words[: at + 1], option, *root_words[at + 1 :]]
+    assert bundle.run(*look).stdout == "ksm_merge_any: yes\n"
+    file.chmod(0o666)
+    done = bundle.run(*look)
+    assert done.stdout == "ksm_merge_any: no\n"
+    assert "others than root can change it" in done.stderr
     other = make()
     other.config["process"]["env"].append("KSMRUN_OCI=merge=off")
     assert other.run(*look).stdout == "ksm_merge_any: no\n"
@@ -283,30 +301,138 @@ def test_the_shim_where_it_is_needed(make: Make, tmp_path: Path, libc: str) -> N
     assert tree(root) == before
 
 
-@pytest.mark.parametrize("harden", [False, True])
-def test_shared_layout(make: Make, group: str, harden: bool) -> None:
-    """All containers of the group lie at the same addresses, and what is executed in them too."""
+def root_without_capabilities(config: Config) -> None:
+    hardened(config)
+    config["process"]["user"] = {"uid": 0, "gid": 0}
+
+
+def user_in_a_user_namespace(config: Config) -> None:
+    with_user_namespace(config)
+    config["process"]["user"] = {"uid": 1000, "gid": 1000}
+
+
+def asks_for(group: str, **others: str) -> dict[str, str]:
+    asks = {"layout": "shared", "layout-group": group, "require": "true", **others}
+    return {f"ksmrun.{name}": value for name, value in asks.items()}
+
+
+KEY = "/dev/ksmrun/layout.key"
+OWNERS: dict[Callable[[Config], None], int] = {
+    plain: 0,
+    root_without_capabilities: 0,
+    hardened: 1000,
+    with_user_namespace: 100000,
+    user_in_a_user_namespace: 101000,
+}
+
+
+@pytest.mark.parametrize("change", OWNERS)
+def test_shared_layout(make: Make, group: str, change: Callable[[Config], None]) -> None:
+    """All containers of the group lie at the same addresses, whoever runs in them, and what is
+    executed in them too. The key is the user's, and not the group's.
+    """
     seen = set()
-    for _ in range(2):
+    for changes in (plain, change):
         bundle = make()
-        if harden:
-            # Root without capabilities: the key is its own file.
-            hardened(bundle.config)
-            bundle.config["process"]["user"] = {"uid": 0, "gid": 0}
-        bundle.config["annotations"] = {
-            "ksmrun.layout": "shared", "ksmrun.layout-group": group, "ksmrun.require": "true"
-        }  # fmt: skip
+        changes(bundle.config)
+        bundle.config["annotations"] = asks_for(group)
         done = bundle.run("where")
         assert done.returncode == 0, done.stderr
         seen.add(parts(done.stdout))
     assert len(seen) == 1
-    bundle = make()
-    bundle.config["process"]["env"].append(f"KSMRUN_OCI=layout=shared,layout-group={group}")
+    key = bundle.path / "ksmrun-layout.key"
+    status = key.stat()
+    assert (status.st_uid, status.st_mode & 0o7777) == (OWNERS[change], 0o400)
+    of_group = Path(f"/run/ksmrun/layout/units/{group}.key").read_bytes()
+    scope = b"containers of the host"
+    assert key.read_bytes() == hmac.digest(of_group, scope, "sha256")
     bundle.start("sleep", "300")
     for _ in range(2):
-        done = bundle.call("exec", bundle.name, "where")
+        user = bundle.config["process"]["user"]["uid"]
+        done = bundle.call("exec", f"--user={user}", bundle.name, "where")
         assert done.returncode == 0, done.stderr
         assert parts(done.stdout) == next(iter(seen))
+    # To another user the key says nothing, and nothing is said of it.
+    done = bundle.call("exec", "--user=77", bundle.name, "where")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert parts(done.stdout) not in seen
+    # It goes with the wish.
+    bundle.delete()
+    bundle.config = bundle.saved()
+    del bundle.config["annotations"]["ksmrun.layout"]
+    bundle.run("true")
+    assert not key.exists()
+
+
+def test_an_image_takes_no_group_s_key(make: Make, group: str) -> None:
+    """What an image's environment says, under each name of the runtime."""
+    for name in ("ksmrun-oci", "ksmrun-oci-by-request"):
+        bundle = make(name=name)
+        bundle.config["process"]["env"].append(f"KSMRUN_OCI=layout=shared,layout-group={group}")
+        done = bundle.run("ls", "/dev/ksmrun")
+        assert "layout.key" not in done.stdout
+        assert "layout=shared is not" in done.stderr
+        assert not (bundle.path / "ksmrun-layout.key").exists()
+
+
+def test_namespaces_have_layouts_of_their_own(make: Make, group: str) -> None:
+    def where(**annotations: str) -> tuple[int, ...]:
+        bundle = make()
+        bundle.config["annotations"] = {**asks_for(group), **annotations}
+        done = bundle.run("where")
+        assert done.returncode == 0, done.stderr
+        return parts(done.stdout)
+
+    def pod(namespace: str) -> dict[str, str]:
+        return {"io.kubernetes.cri.sandbox-namespace": namespace}
+
+    places = [where(), where(**pod("a")), where(**pod("b"))]
+    assert len(set(places)) == 3
+    assert where(**pod("a")) == places[1]
+    bundle = make()
+    bundle.config["annotations"] = {
+        **asks_for(group),
+        **pod("a"),
+        "io.kubernetes.cri-o.Namespace": "b",
+    }
+    done = bundle.run("true")
+    assert done.returncode == 125
+    assert "namespace is not told" in done.stderr
+
+
+def test_groups_that_the_host_opens(make: Make, group: str, tmp_path: Path) -> None:
+    config = tmp_path / "oci.json"
+
+    def starts(groups: object, *options: str, **annotations: str) -> tuple[int, str]:
+        config.write_text(json.dumps({"groups": groups}))
+        bundle = make()
+        at = next(i for i, word in enumerate(bundle.runtime) if word.endswith("ksmrun-oci"))
+        added = [f"--ksmrun-config={config}", *options]
+        bundle.runtime[at + 1 : at + 1] = added
+        bundle.config["annotations"] = annotations
+        done = bundle.run("ls", "/dev/ksmrun")
+        return done.returncode, done.stdout + done.stderr
+
+    asks = asks_for(group)
+    assert starts({group: {}}, **asks)[0] == 0
+    assert starts({group: {"users": [0]}}, **asks)[0] == 0
+    for groups in ({}, {group: {"users": [1]}}, {group: {"namespaces": ["shop"]}}):
+        code, text = starts(groups, **asks)
+        assert code == 125
+        assert f"group {group} is not open for this container" in text
+    # The runtime's entry is the operator's, and has the last word.
+    entry = f"--ksmrun-request=layout=shared,layout-group={group}"
+    for others in ({}, {"ksmrun.layout": "random", "ksmrun.layout-group": "other"}):
+        code, text = starts({}, entry, **others)
+        assert (code, "layout.key" in text) == (0, True), text
+
+
+def test_the_layout_s_scope(make: Make, group: str) -> None:
+    bundle = make()
+    bundle.config["annotations"] = asks_for(group, **{"layout-scope": "tree"})
+    done = bundle.run("sh", "-c", "where; true")
+    assert done.returncode == 0, done.stderr
+    assert "--layout-scope=tree" in bundle.saved()["process"]["args"]
 
 
 def test_a_layout_that_cannot_be_had(make: Make, group: str) -> None:
@@ -319,12 +445,44 @@ def test_a_layout_that_cannot_be_had(make: Make, group: str) -> None:
     bundle.config["annotations"] = {**ask, "ksmrun.require": "true"}
     done = bundle.run("true")
     assert done.returncode == 125
-    # In a user namespace that has no name for the key's owner.
-    bundle.config["annotations"] = {**ask, "ksmrun.layout-group": group}
+    # A user that the host has no number for.
+    bundle.config["annotations"] = asks_for(group)
     with_user_namespace(bundle.config)
-    done = bundle.run("grep", "any", "/proc/1/ksm_stat")
-    assert (done.returncode, done.stdout) == (0, "ksm_merge_any: yes\n"), done.stderr
+    bundle.config["process"]["user"] = {"uid": 70000, "gid": 0}
+    done = bundle.run("true")
+    assert done.returncode == 125
     assert "uidMappings" in done.stderr
+
+
+def test_an_annotation_named_bundle(make: Make, seconds: str, tmp_path: Path) -> None:
+    """runc keeps annotations among its labels, in front of its own."""
+    bundle, other = make(), tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text(json.dumps(bundle.config))
+    bundle.config["annotations"] = {"bundle": str(other)}
+    bundle.start("sleep", seconds + "1")
+    bundle.detach("exec", "--detach", bundle.name, "sleep", seconds)
+    assert merges(find_process(seconds))
+
+
+def test_a_user_s_own_launcher_is_left(make: Make, oci: Path) -> None:
+    """Mounted and named by hand, at the place that ours would have."""
+    bundle = make()
+    own = {
+        "destination": "/dev/ksmrun/ksmrun-exec",
+        "type": "bind",
+        "source": str(oci.with_name("ksmrun-exec")),
+        "options": ["bind", "ro"],
+    }
+    bundle.config["mounts"].append(own)
+    command = ("/dev/ksmrun/ksmrun-exec", "--quiet", "--", "grep", "any", "/proc/1/ksm_stat")
+    for _ in range(2):
+        done = bundle.run(*command)
+        assert done.stdout == "ksm_merge_any: yes\n"
+        saved = bundle.saved()
+        assert saved["process"]["args"] == list(command)
+        assert own in saved["mounts"]
+        bundle.config = saved
 
 
 def test_the_host_s_dev_is_left_alone(make: Make, root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -13,7 +14,17 @@ import pytest
 
 from ksmrun.wrap.runtime import Engine
 
-from .conftest import Done, daemon, find_process, merges, parts, printed, run, seen_by_ps
+from .conftest import (
+    Done,
+    daemon,
+    find_process,
+    group_with_key,
+    merges,
+    parts,
+    printed,
+    run,
+    seen_by_ps,
+)
 
 LOOK = ("grep", "any", "/proc/self/ksm_stat")
 SAY = """
@@ -27,6 +38,8 @@ class Docker:
     """The client of a daemon of the test's own, and an image with a shell."""
 
     image = "box"
+    # Runtimes of a group that has a key, and of one that has none.
+    shared, without_key = "", "ksmrun-no-such-group"
 
     def __init__(self, socket: Path) -> None:
         # The distribution's, as the daemon is: another's client may speak another version.
@@ -52,12 +65,31 @@ class Docker:
 def docker(folder: Path, oci: Path, root: Path) -> Iterator[Docker]:
     place = folder / "d"
     place.mkdir()
-    (place / "daemon.json").write_text(printed(Engine.DOCKER, oci))
+    with group_with_key() as group:
+        yield from started(place, oci, root, group)
+
+
+def settings(oci: Path, group: str) -> str:
+    """What is printed, with a runtime more of each kind."""
+    found = json.loads(printed(Engine.DOCKER, oci))
+    opened = json.loads(printed(Engine.DOCKER, oci, "--environment", "--layout-group", group))
+    without = json.loads(printed(Engine.DOCKER, oci, "--layout-group", "no-such-group"))
+    found["runtimes"] |= {
+        "ksmrun-environment": opened["runtimes"].pop("ksmrun-by-request"),
+        **{name: entry for name, entry in opened["runtimes"].items() if name != "ksmrun"},
+        "ksmrun-no-such-group": without["runtimes"]["ksmrun-no-such-group"],
+    }
+    return json.dumps(found)
+
+
+def started(place: Path, oci: Path, root: Path, group: str) -> Iterator[Docker]:
+    (place / "daemon.json").write_text(settings(oci, group))
     command: list[str | Path] = ["dockerd", f"--config-file={place}/daemon.json"]
     command += [f"--data-root={place}/data", f"--exec-root={place}/exec", f"--pidfile={place}/pid"]
     command += [f"--host=unix://{place}/s", "--storage-driver=vfs", "--bridge=none"]
     command += ["--iptables=false", "--ip6tables=false"]
     made = Docker(place / "s")
+    made.shared = f"ksmrun-{group}"
     with daemon(command, place / "log", lambda: made.call("info").returncode == 0):
         tar = place / "box.tar"
         subprocess.run(["tar", "-C", root, "-cf", tar, "bin", "etc", "tmp"], check=True)
@@ -146,7 +178,10 @@ def test_asking(docker: Docker) -> None:
         return docker.run(options, *LOOK, runtime=runtime).stdout
 
     assert looks([], "ksmrun-by-request") == "ksm_merge_any: no\n"
-    assert looks(["--env=KSMRUN_OCI=merge=on"], "ksmrun-by-request") == "ksm_merge_any: yes\n"
+    # An image may have set it, so Docker's operator says whether it counts.
+    asks = ["--env=KSMRUN_OCI=merge=on"]
+    assert looks(asks, "ksmrun-by-request") == "ksm_merge_any: no\n"
+    assert looks(asks, "ksmrun-environment") == "ksm_merge_any: yes\n"
     assert looks(["--env=KSMRUN_OCI=merge=off"], "ksmrun") == "ksm_merge_any: no\n"
     # Labels never reach a runtime.
     assert looks(["--label=ksmrun.merge=on"], "ksmrun-by-request") == "ksm_merge_any: no\n"
@@ -179,14 +214,23 @@ def test_required_and_denied(docker: Docker, folder: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "ksm_merge_any: no\n")
     assert docker.run([deny, "--env=KSMRUN_OCI=require=true"], *LOOK).returncode == 125
     # What the wrapper itself refuses, Docker's user sees.
-    asks = "--env=KSMRUN_OCI=require=true,layout=shared,layout-group=no-such-group"
-    done = docker.run([asks], *LOOK)
+    done = docker.run(["--env=KSMRUN_OCI=require=true"], *LOOK, runtime=docker.without_key)
     assert done.returncode != 0
     assert "ksmrun layout key no-such-group" in done.stderr
 
 
-def test_one_layout_for_a_group(docker: Docker, group: str) -> None:
-    asks = [f"--env=KSMRUN_OCI=layout=shared,layout-group={group},require=true"]
-    done = [docker.run(asks, "where"), docker.run([*asks, "--read-only"], "where", "x")]
-    assert [one.returncode for one in done] == [0, 0], done
-    assert parts(done[0].stdout) == parts(done[1].stdout)
+def test_one_layout_for_a_group(docker: Docker) -> None:
+    asks = ["--env=KSMRUN_OCI=require=true"]
+    seen = set()
+    for options in (asks, [*asks, "--read-only"], [*asks, "--user=1000", "--cap-drop=all"]):
+        done = docker.run(options, "where", runtime=docker.shared)
+        assert done.returncode == 0, done.stderr
+        seen.add(parts(done.stdout))
+    assert len(seen) == 1
+
+
+def test_an_image_takes_no_group_s_key(docker: Docker) -> None:
+    group = docker.shared.removeprefix("ksmrun-")
+    asks = f"--env=KSMRUN_OCI=merge=on,layout=shared,layout-group={group}"
+    for runtime in ("ksmrun", "ksmrun-environment"):
+        assert docker.run([asks], "ls", "/dev/ksmrun", runtime=runtime).stdout == "ksmrun-exec\n"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +193,80 @@ def test_configs_that_cannot_be_read(start: Start, bundle: Path, tmp_path: Path)
     assert_passed_through(start(*words), log, "cannot be read")
 
 
+def hostile_configs(config: Config) -> dict[str, tuple[bytes, str]]:
+    """What one reader takes otherwise than another, or what takes long; and what is said of it."""
+
+    def changed(text: str, by: str) -> bytes:
+        plain = json.dumps(config)
+        assert text in plain
+        return plain.replace(text, by, 1).encode()
+
+    mounts = [{"destination": f"/dev/{i}", "type": "tmpfs", "source": "x"} for i in range(40_000)]
+    return {
+        "args twice": (changed('"args"', '"args": ["other"], "args"'), '"args" twice'),
+        "process in two cases": (changed('"process"', '"Process": {}, "process"'), "twice"),
+        "a version with a NUL": (changed('"ociVersion": "', '"ociVersion": "1.0\\u0000'), "1.x"),
+        "many mounts": (json.dumps({**config, "mounts": mounts}).encode(), "10000 mounts"),
+        "huge": (json.dumps({**config, "x": " " * (9 << 20)}).encode(), "too large"),
+    }
+
+
+@pytest.mark.parametrize("name", hostile_configs({"args": 1, "process": 1, "ociVersion": "1"}))
+def test_hostile_configs(start: Start, bundle: Path, tmp_path: Path, name: str) -> None:
+    file, log = bundle / "config.json", tmp_path / "log"
+    data, why = hostile_configs(json.loads(file.read_text()))[name]
+    file.write_bytes(data)
+    words = ["--log", str(log), "--log-format=json", "run", "--bundle", str(bundle), "id"]
+    assert_passed_through(start(*words, timeout=20), log, why)
+    assert file.read_bytes() == data
+
+
+def test_what_is_deep_is_no_deeper(start: Start, bundle: Path) -> None:
+    """Nothing of it is recursive."""
+    file = bundle / "config.json"
+    config = json.loads(file.read_text())
+    deep = "[" * 1_000_000 + "]" * 1_000_000
+    file.write_text(json.dumps({**config, "x": 1}).replace('"x": 1', f'"x": {deep}'))
+    assert start("run", "-b", str(bundle), "id", timeout=20).returncode == 42
+    assert b'"/dev/ksmrun/ksmrun-exec"' in file.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "another's link"])
+def test_what_is_no_file_of_one_s_own(
+    start: Start, bundle: Path, tmp_path: Path, kind: str
+) -> None:
+    """Nothing is waited for, and no link of another user's leads to another bundle."""
+    file, log, other = bundle / "config.json", tmp_path / "log", tmp_path / "other.json"
+    before = file.read_bytes()
+    file.rename(other)
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        os.mknod(file, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    else:
+        file.symlink_to(other)
+        os.chown(file, 65534, 65534, follow_symlinks=False)
+    words = ["--log", str(log), "--log-format=json", "run", "--bundle", str(bundle), "id"]
+    assert_passed_through(start(*words, timeout=20), log, "cannot be read")
+    assert other.read_bytes() == before
+
+
+@pytest.mark.usefixtures("start")
+def test_no_room_for_what_is_new(bundle: Path, tmp_path: Path, oci: Path) -> None:
+    """It stays as it was, and nothing is left beside it."""
+    log, config = tmp_path / "log", bundle / "config.json"
+    room = (config.stat().st_size + 4095) // 4096 * 4096
+    script = """
+    cp "$1/config.json" "$2" && mount -t tmpfs -o size=$3 tmpfs "$1" && cp "$2" "$1/config.json" &&
+        "$4" --log "$5" --log-format json create -b "$1" id; cmp "$1/config.json" "$2"; ls -A "$1"
+    """
+    copy = tmp_path / "copy"
+    words: list[str | Path] = [bundle, copy, str(room), oci, log]
+    done = run("unshare", "-m", "sh", "-c", script, "x", *words)
+    assert done.stdout == "out\nconfig.json\n", done
+    assert "No space left" in json.loads(log.read_text())["msg"]
+
+
 def wrapped(bundle: Path) -> bool:
     config = json.loads((bundle / "config.json").read_text())
     return bool(config["process"]["args"][0] == "/dev/ksmrun/ksmrun-exec")
@@ -267,6 +343,72 @@ def test_an_image_that_brings_a_launcher(start: Start, bundle: Path) -> None:
     assert after["process"]["args"] == ["/ksmrun-exec", "--", "sh"]
     # For exec.
     assert after["mounts"][-1]["destination"] == "/dev/ksmrun/ksmrun-exec"
+
+
+def store(tmp_path: Path, bundle: Path, manifest: Any) -> Path:
+    """The bundle where Podman would have it; manifest: of the image. None: of no image."""
+    place = tmp_path / "vfs-containers/id/userdata"
+    place.parent.mkdir(parents=True)
+    bundle.rename(place)
+    entry = {"id": "id", "image": "" if manifest is None else "i"}
+    (tmp_path / "vfs-containers/containers.json").write_text(json.dumps([entry]))
+    if manifest is not None:
+        image = tmp_path / "vfs-images/i"
+        image.mkdir(parents=True)
+        (image / "manifest").write_text(json.dumps(manifest))
+    return place
+
+
+ASKS = {"ksmrun.layout": "shared", "ksmrun.layout-group": "no-such-group"}
+IMAGES: dict[str, tuple[Any, bool]] = {
+    "a root without an image": (None, True),
+    "an image without any": ({}, True),
+    "one with others": ({"annotations": {"a": "b", "ksmrun.layout": "random"}}, True),
+    "one that carries it": ({"annotations": ASKS}, False),
+    "no object": ({"annotations": ["x"]}, True),
+}
+
+
+@pytest.mark.parametrize("name", [*IMAGES, "no storage", "damaged", "a pipe"])
+def test_annotations_of_podman_s_images(
+    start: Start, bundle: Path, tmp_path: Path, name: str
+) -> None:
+    """What an image carries is not believed as its starter's, nor what may be the image's."""
+    file = bundle / "config.json"
+    config = json.loads(file.read_text())
+    config["annotations"] = {"io.container.manager": "libpod", **ASKS}
+    file.write_text(json.dumps(config))
+    manifest, is_believed = IMAGES.get(name, ({}, False))
+    place = store(tmp_path, bundle, manifest)
+    if name == "no storage":
+        (tmp_path / "vfs-containers/containers.json").unlink()
+    elif name == "damaged":
+        (tmp_path / "vfs-images/i/manifest").write_text("{")
+    elif name == "a pipe":
+        (tmp_path / "vfs-images/i/manifest").unlink()
+        os.mkfifo(tmp_path / "vfs-images/i/manifest")
+    done = start("run", "-b", str(place), "id", timeout=20)
+    assert done.returncode == 42
+    # It is asked for, and there is no key.
+    assert ("group no-such-group has no key" in done.stderr) is is_believed
+    assert ("counts as the image's own" in done.stderr) is (name not in IMAGES)
+    assert ("layout=shared is not an image's" in done.stderr) is (name == "one that carries it")
+    assert wrapped(place)
+
+
+def test_groups_for_an_image_s_name(start: Start, bundle: Path, tmp_path: Path) -> None:
+    file, host = bundle / "config.json", tmp_path / "oci.json"
+    config = json.loads(file.read_text())
+    config["annotations"] = {"io.container.manager": "libpod", **ASKS}
+    file.write_text(json.dumps(config))
+    place = store(tmp_path, bundle, {})
+    names = [{"id": "other", "names": ["r/y:1"]}, {"id": "i", "names": ["r/x:1", "r/x:2"]}]
+    (tmp_path / "vfs-images/images.json").write_text(json.dumps(names))
+    for pattern, is_open in (("r/x:2", True), ("r/x:*", True), ("r/y:1", False), ("*/z*", False)):
+        host.write_text(json.dumps({"groups": {"no-such-group": {"images": [pattern]}}}))
+        done = start(f"--ksmrun-config={host}", "run", "-b", str(place), "id")
+        assert ("group no-such-group has no key" in done.stderr) is is_open, pattern
+        assert ("is not open for this container" in done.stderr) is not is_open
 
 
 def patch_machine(launcher: Path) -> None:

@@ -125,16 +125,18 @@ def test_what_is_said_where_the_host_does_not_merge(engine: Engine, image: str) 
 
 @PODMAN
 def test_one_layout(engine: Engine, base: str, place: Place) -> None:
-    """The group's key reaches the container by the bind mount that is printed."""
+    """The containers' key reaches the container by the bind mount that is printed."""
     layout = ("--layout", "shared", "--require")
     image = engine.build("layout", f'FROM {base}\nENTRYPOINT ["report"]\n')
     lines = place.ksmrun("wrap", "image", *layout, image).splitlines()
     volume = next(line for line in lines if "--volume" in line).split("--volume ")[1]
     key = place.folder / "group.key"
     environment = {"KSMRUN_LAYOUT_DIR": str(place.folder / "keys")}
-    place.ksmrun("layout", "key", "default", "--output", key, environment=environment)
+    make = ("layout", "key", "default", "--containers", "--output", key)
+    place.ksmrun(*make, environment=environment)
     source, _, rest = volume.partition(":")
-    assert source == "/run/ksmrun/layout/units/default.key"
+    assert source == "/run/ksmrun/layout/containers/host/default.0.key"
+    assert f"sudo ksmrun {' '.join(make[:4])}" in "\n".join(lines)
     new = wrapped(engine, image, *layout)
     reports = [
         engine.run_report("--env", "ADDRESS=1", "--volume", f"{key}:{rest}", new) for _ in range(2)

@@ -129,5 +129,49 @@ def test_a_key_for_one_layout(place: Place) -> None:
     text = "kind: Pod\nspec: {containers: [{name: a, command: [b]}]}"
     shown = place.ksmrun("wrap", "pod", "-", "--layout", "shared", input=text)
     assert "--layout-key=/run/ksmrun-layout.key" in shown
-    assert "{path: /run/ksmrun/layout/units/default.key, type: File}" in shown
-    assert "sudo ksmrun layout key default --output /run/ksmrun/layout/units/default.key" in shown
+    path = "/run/ksmrun/layout/containers/namespaces/default/default.0.key"
+    assert f"{{path: {path}, type: File}}" in shown
+    assert "sudo ksmrun layout key default --containers --namespace default" in shown
+
+
+SHARED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  hostNetwork: true
+  containers:
+  - name: whole
+    image: localhost/app
+    imagePullPolicy: Never
+    env: [{name: WAIT, value: "1"}, {name: ADDRESS, value: "1"}]
+  - name: args
+    image: localhost/app
+    imagePullPolicy: Never
+    env: [{name: WAIT, value: "1"}, {name: ADDRESS, value: "1"}]
+    securityContext: {runAsUser: 1000}
+"""
+
+
+@pytest.mark.usefixtures("app")
+def test_containers_of_other_users_have_one_layout(podman: Engine, tmp_path: Path) -> None:
+    """By the keys that the printed commands make, of which each user reads his own."""
+    options = ("--engine", "podman", "--from", "host", "--layout", "shared", "--require")
+    changed = podman.place.ksmrun("wrap", "pod", *options, "-", input=SHARED)
+    environment = {"KSMRUN_LAYOUT_DIR": str(tmp_path / "keys")}
+    commands = [line.split("sudo ksmrun ")[1] for line in changed.splitlines() if "sudo" in line]
+    made = {}
+    for command in commands:
+        words = command.split()
+        if words[0] == "layout":
+            made[podman.place.ksmrun(*words, environment=environment).strip()] = words
+        else:
+            podman.place.ksmrun(*words)
+    assert len(made) == 2
+    for path in made:
+        name = path.removeprefix(f"{tmp_path}/keys")
+        assert f"/run/ksmrun/layout{name}" in changed
+        changed = changed.replace(f"/run/ksmrun/layout{name}", path)
+    found = played(podman, changed, tmp_path)
+    assert {name: seen for name, (_, seen) in found.items()} == {"whole": True, "args": True}
+    assert found["whole"][0]["main"] == found["args"][0]["main"]

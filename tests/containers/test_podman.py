@@ -149,7 +149,9 @@ def test_asking(podman: Podman) -> None:
     assert looks(["--annotation=ksmrun.merge=off"], "ksmrun") == "ksm_merge_any: no\n"
     assert looks([], "ksmrun-by-request") == "ksm_merge_any: no\n"
     assert looks(["--annotation=ksmrun.merge=on"], "ksmrun-by-request") == "ksm_merge_any: yes\n"
-    assert looks(["--env=KSMRUN_OCI=merge=on"], "ksmrun-by-request") == "ksm_merge_any: yes\n"
+    # An image may have set it.
+    assert looks(["--env=KSMRUN_OCI=merge=on"], "ksmrun-by-request") == "ksm_merge_any: no\n"
+    assert looks(["--env=KSMRUN_OCI=merge=off"], "ksmrun") == "ksm_merge_any: no\n"
 
 
 def test_exec_asks_for_itself(podman: Podman) -> None:
@@ -193,17 +195,89 @@ def test_required_and_denied(podman: Podman, folder: Path) -> None:
     assert podman.run([deny, "--annotation=ksmrun.require=true"], *LOOK).returncode == 125
 
 
-def test_one_layout_for_a_group(podman: Podman, group: str) -> None:
-    asks = ["--annotation=ksmrun.layout=shared", f"--annotation=ksmrun.layout-group={group}"]
-    asks.append("--annotation=ksmrun.require=true")
-    done = [podman.run(asks, "where"), podman.run([*asks, "--read-only"], "where", "x")]
-    assert [one.returncode for one in done] == [0, 0], done
-    assert parts(done[0].stdout) == parts(done[1].stdout)
-    # Who cannot read the key starts with the kernel's own layout.
-    other = podman.run([*asks[:2], "--user=1000"], "where")
-    assert other.returncode == 0
-    assert "layout" in other.stderr
-    assert podman.run([*asks, "--user=1000"], "where").returncode == 125
+USERS: dict[str, list[str]] = {
+    "root": [],
+    "read-only": ["--read-only"],
+    "user": ["--user=1000"],
+    "all dropped": ["--user=1000:1000", "--cap-drop=all", "--security-opt=no-new-privileges"],
+    "user namespace": ["--uidmap=0:100000:65536"],
+    "user in a user namespace": ["--uidmap=0:100000:65536", "--user=1000"],
+}
+
+
+def asks_for(group: str) -> list[str]:
+    words = {"layout": "shared", "layout-group": group, "require": "true"}
+    return [f"--annotation=ksmrun.{name}={value}" for name, value in words.items()]
+
+
+@pytest.mark.parametrize("who", USERS)
+def test_one_layout_for_a_group(podman: Podman, group: str, who: str) -> None:
+    first = podman.run(asks_for(group), "where")
+    done = podman.run([*asks_for(group), *USERS[who]], "where", "x")
+    assert (first.returncode, done.returncode) == (0, 0), done
+    assert parts(done.stdout) == parts(first.stdout)
+    assert done.stderr.count("layout") == 0
+
+
+def test_exec_has_the_layout_too(podman: Podman, group: str) -> None:
+    where = parts(podman.run(asks_for(group), "where").stdout)
+    name = podman.start([*asks_for(group), "--user=1000"], "sleep", "300")
+    done = podman.call("exec", name, "where", runtime=None)
+    assert (done.returncode, parts(done.stdout)) == (0, where), done.stderr
+    # root reads no key of another's.
+    done = podman.call("exec", "--user=0", name, "where", runtime=None)
+    assert done.returncode == 0, done.stderr
+    assert parts(done.stdout) != where
+
+
+def build(podman: Podman, folder: Path, environment: str, annotations: list[str]) -> str:
+    """An image that lists the launcher's folder, says whether it merges, and where it lies."""
+    say = "ls /dev/ksmrun; grep any /proc/1/ksm_stat; exec where"
+    lines = ["FROM scratch", "COPY root /", f"ENV {environment}", f'CMD ["sh", "-c", "{say}"]']
+    (folder / "Dockerfile").write_text("\n".join(lines) + "\n")
+    image = f"localhost/ko{uuid.uuid4().hex[:8]}"
+    # Of layers that are in the cache it would take the annotations too.
+    words = [
+        "build",
+        "--no-cache",
+        "--isolation=chroot",
+        "--format=oci",
+        *annotations,
+        f"--tag={image}",
+    ]
+    done = podman.call(*words, str(folder), runtime=None)
+    assert done.returncode == 0, done.stderr
+    return image
+
+
+def test_an_image_takes_no_group_s_key(
+    podman: Podman, programs: Path, tmp_path: Path, group: str
+) -> None:
+    """By its environment, or by annotations, which Podman copies into the bundle."""
+    make_root(tmp_path / "root", programs)
+    words = f"layout=shared,layout-group={group}"
+    asks = [f"--annotation=ksmrun.{word}" for word in (*words.split(","), "merge=on")]
+    hostile = build(podman, tmp_path, f"KSMRUN_OCI=merge=on,{words}", asks)
+    plain = build(podman, tmp_path, "A=B", [])
+
+    def say(image: str, *options: str, runtime: str = "ksmrun") -> str:
+        run_it = ("run", "--rm", "--network=none", *options, image)
+        done = podman.call(*run_it, runtime=runtime)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    try:
+        assert "layout.key" in say(plain, *asks)
+        assert say(plain, *asks).splitlines()[-1] == say(plain, *asks).splitlines()[-1]
+        for runtime, merges_any in (("ksmrun", "yes"), ("ksmrun-by-request", "no")):
+            text = say(hostile, runtime=runtime)
+            assert f"ksm_merge_any: {merges_any}" in text
+            assert "layout.key" not in text
+        # Who starts it may name another group than the image does.
+        other = say(hostile, "--annotation=ksmrun.layout-group=no-such-group")
+        assert "layout.key" not in other
+    finally:
+        podman.call("rmi", "--force", hostile, plain, runtime=None)
 
 
 def test_an_image_of_one_file(podman: Podman, programs: Path, tmp_path: Path) -> None:
@@ -240,10 +314,24 @@ def test_a_user_without_root(programs: Path, folder: Path, oci: Path, tmp_path: 
     run("chown", "--recursive", "nobody", short)
     words += ["podman", f"--root={short}/s", f"--runroot={short}/r", "--storage-driver=vfs"]
     words += ["--runtime=ksmrun"]
-    options = ["--rm", "--network=none", "--rootfs", str(root)]
-    done = run(*words, "run", *options, "sh", "-c", "id -u; grep any /proc/1/ksm_stat; exit 6")
+    options = ["run", "--rm", "--network=none"]
+    done = run(
+        *words, *options, "--rootfs", str(root), "sh", "-c",
+        "id -u; grep any /proc/1/ksm_stat; exit 6",
+    )  # fmt: skip
+    # The user's own groups have their keys in the user's own folder.
+    key = home / "ksmrun/layout/units/own.key"
+    key.parent.mkdir(parents=True)
+    key.write_bytes(os.urandom(32))
+    key.chmod(0o400)
+    run("chown", "--recursive", "nobody", home / "ksmrun")
+    shared = [
+        run(*words, *options, *asks_for("own"), "--rootfs", str(root), "where") for _ in range(2)
+    ]
     # It holds the user's namespaces for later commands, and outlives the last.
     pause = home / "libpod/tmp/pause.pid"
     if pause.exists():
         os.kill(int(pause.read_text()), signal.SIGKILL)
     assert (done.returncode, done.stdout) == (6, "0\nksm_merge_any: yes\n"), done.stderr
+    assert [each.returncode for each in shared] == [0, 0], shared
+    assert parts(shared[0].stdout) == parts(shared[1].stdout)

@@ -92,6 +92,15 @@ static void test_own_options_come_first(void **state) {
     assert_false(a.only_crun || a.by_request);
     a = parse((const char *const[]){"ksmrun-oci-crun-by-request", "run", "id", NULL});
     assert_true(a.only_crun && a.by_request);
+    a = PARSE("--ksmrun-request=layout=shared", "--ksmrun-config=/c", "--ksmrun-environment",
+              "run");
+    assert_string_equal(a.request, "layout=shared");
+    assert_string_equal(a.policy, "/c");
+    assert_true(a.heeds_image);
+    assert_int_equal(a.first, 4);
+    a = PARSE("exec", "--user", "5:6", "id", "sh", "--ksmrun-request=merge=off");
+    assert_string_equal(a.user, "5:6");
+    assert_null(a.request);
     assert_true(PARSE("--ksmrun-help").help);
     assert_false(PARSE("--help").help);
 }

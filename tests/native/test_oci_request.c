@@ -5,8 +5,14 @@
 
 #include "request.h"
 
+/* An annotation with this value is the image's. */
+static bool is_of_image(const void *image, const char *key, const char *value) {
+    (void)key;
+    return image != NULL && strcmp(value, image) == 0;
+}
+
 /* annotations and env as JSON with ' for ". */
-static struct request ask(bool by_request, const char *annotations, const char *env) {
+static struct request ask_all(struct asked asked, const char *annotations, const char *env) {
     char json[1024];
     snprintf(json, sizeof json, "{'a':%s,'e':%s}", annotations, env);
     for (char *c = json; *c != '\0'; c++)
@@ -16,11 +22,17 @@ static struct request ask(bool by_request, const char *annotations, const char *
     yyjson_mut_doc *copy = yyjson_doc_mut_copy(document, NULL);
     yyjson_mut_val *root = yyjson_mut_doc_get_root(copy);
     struct request request;
-    request_read(by_request, yyjson_mut_obj_get(root, "a"), yyjson_mut_obj_get(root, "e"),
-                 &request);
+    asked.annotations = yyjson_mut_obj_get(root, "a");
+    asked.env = yyjson_mut_obj_get(root, "e");
+    asked.is_of_image = is_of_image;
+    request_read(&asked, &request);
     yyjson_mut_doc_free(copy);
     yyjson_doc_free(document);
     return request;
+}
+
+static struct request ask(bool by_request, const char *annotations, const char *env) {
+    return ask_all((struct asked){.by_request = by_request, .heeds_image = true}, annotations, env);
 }
 
 static void test_selected_or_asked(void **state) {
@@ -40,8 +52,11 @@ static void test_selected_or_asked(void **state) {
 static void test_all_words(void **state) {
     (void)state;
     struct request r =
-        ask(true, "{}", "['KSMRUN_OCI=merge=on,layout=shared,layout-group=g.1_-,require=true']");
-    assert_true(r.merge && r.layout_shared && r.require);
+        ask(true,
+            "{'ksmrun.layout':'shared','ksmrun.layout-group':'g.1_-','ksmrun.layout-scope':"
+            "'tree'}",
+            "['KSMRUN_OCI=merge=on,require=true']");
+    assert_true(r.merge && r.layout_shared && r.require && r.layout_tree);
     assert_string_equal(r.group, "g.1_-");
     assert_string_equal(r.wrong, "");
     assert_int_equal(r.mechanism, MECHANISM_AUTO);
@@ -51,27 +66,104 @@ static void test_all_words(void **state) {
     assert_string_equal(ask(true, "{}", "[]").group, "default");
 }
 
-static void test_annotations_have_the_last_word(void **state) {
+/* Each of environment, annotation, runtime's entry and host's configuration against each that has
+ * less to say. */
+static void test_who_has_the_last_word(void **state) {
     (void)state;
-    struct request r = ask(false, "{'ksmrun.merge':'off','ksmrun.layout-group':'a'}",
-                           "['KSMRUN_OCI=merge=on,layout-group=b']");
-    assert_false(r.merge);
-    assert_string_equal(r.group, "a");
+    enum { ENVIRONMENT, ANNOTATION, ENTRY, HOST, SOURCES };
+    for (int strong = 0; strong < SOURCES; strong++)
+        for (int weak = 0; weak < strong; weak++)
+            for (int is_on = 0; is_on < 2; is_on++) {
+                const char *words[SOURCES] = {NULL};
+                words[strong] = is_on ? "on" : "off";
+                words[weak] = is_on ? "off" : "on";
+                char env[64] = "[]", annotations[64] = "{}", entry[32], host[32];
+                struct asked asked = {.by_request = true, .heeds_image = true};
+                if (words[ENVIRONMENT] != NULL)
+                    snprintf(env, sizeof env, "['KSMRUN_OCI=merge=%s']", words[ENVIRONMENT]);
+                if (words[ANNOTATION] != NULL)
+                    snprintf(annotations, sizeof annotations, "{'ksmrun.merge':'%s'}",
+                             words[ANNOTATION]);
+                if (words[ENTRY] != NULL) {
+                    snprintf(entry, sizeof entry, "merge=%s", words[ENTRY]);
+                    asked.entry = entry;
+                }
+                if (words[HOST] != NULL) {
+                    snprintf(host, sizeof host, "merge=%s", words[HOST]);
+                    asked.host = host;
+                }
+                assert_int_equal(ask_all(asked, annotations, env).merge, is_on);
+            }
+    struct asked both = {.entry = "layout-group=b,layout-scope=tree", .host = "layout=random"};
+    struct request r = ask_all(both, "{'ksmrun.layout':'shared','ksmrun.layout-group':'a'}", "[]");
+    assert_false(r.layout_shared);
+    assert_string_equal(r.group, "b");
+    assert_true(r.layout_tree);
     assert_false(ask(false, "{}", "['KSMRUN_OCI=merge=on','KSMRUN_OCI=merge=off']").merge);
+}
+
+/* Who may name a group; an image may not even ask for a layout. */
+static void test_an_image_asks_for_merging_alone(void **state) {
+    (void)state;
+    static const char layout[] = "['KSMRUN_OCI=merge=on,layout=shared,layout-group=prod']";
+    static const char annotations[] = "{'ksmrun.layout':'shared','ksmrun.layout-group':'prod'}";
+    struct request r = ask(true, "{}", layout);
+    assert_true(r.merge);
+    assert_false(r.layout_shared);
+    assert_string_equal(r.group, "default");
+    assert_non_null(strstr(r.refused, "layout=shared is not an image's"));
+    /* A podman --annotation is not, one that the image has too is. */
+    struct asked asked = {.heeds_image = true, .image = "shared"};
+    r = ask_all(asked, annotations, "[]");
+    assert_false(r.layout_shared);
+    assert_string_equal(r.group, "prod");
+    asked.image = "prod";
+    r = ask_all(asked, annotations, "[]");
+    assert_true(r.layout_shared && !r.is_group_operators);
+    assert_string_equal(r.group, "default");
+    /* By request nothing of an image's counts. */
+    asked = (struct asked){.by_request = true, .image = "on"};
+    r = ask_all(asked, "{'ksmrun.merge':'on'}", "['KSMRUN_OCI=merge=on,require=true']");
+    assert_false(r.merge || r.require);
+    assert_non_null(strstr(r.refused, "is not heeded"));
+    asked.image = NULL;
+    assert_true(ask_all(asked, "{'ksmrun.merge':'on'}", "[]").merge);
+}
+
+static void test_who_chose_the_group(void **state) {
+    (void)state;
+    static const char annotations[] = "{'ksmrun.layout':'shared','ksmrun.layout-group':'a'}";
+    assert_false(ask(false, annotations, "[]").is_group_operators);
+    assert_false(ask(false, "{'ksmrun.layout':'shared'}", "[]").is_group_operators);
+    struct asked asked = {.entry = "layout=shared"};
+    assert_true(ask_all(asked, "{}", "[]").is_group_operators);
+    assert_false(ask_all(asked, annotations, "[]").is_group_operators);
+    asked.host = "layout-group=b";
+    assert_true(ask_all(asked, annotations, "[]").is_group_operators);
+    assert_string_equal(ask_all(asked, annotations, "[]").group, "b");
 }
 
 static void test_what_is_not_understood_changes_nothing(void **state) {
     (void)state;
     static const char *const values[] = {
-        "merge",          "merge=",    "merge=ON",
-        "merge=on ",      "merg=on",   "layout-group=a/b",
-        "layout-group=",  "require=1", "mechanism=mark",
-        "layout=shared.", "=",         "layout-group=a\\nb",
+        "merge",
+        "merge=",
+        "merge=ON",
+        "merge=on ",
+        "merg=on",
+        "layout-group=a/b",
+        "layout-group=",
+        "require=1",
+        "mechanism=mark",
+        "layout-scope=all",
+        "layout=shared.",
+        "=",
+        "layout-group=a\nb",
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-        char env[256];
-        snprintf(env, sizeof env, "['KSMRUN_OCI=,%s,']", values[i]);
-        struct request r = ask(true, "{}", env);
+        char words[64];
+        snprintf(words, sizeof words, ",%s,", values[i]);
+        struct request r = ask_all((struct asked){.by_request = true, .host = words}, "{}", "[]");
         assert_false(r.merge || r.layout_shared || r.require);
         assert_string_equal(r.group, "default");
         assert_string_not_equal(r.wrong, "");
@@ -83,6 +175,9 @@ static void test_what_is_not_understood_changes_nothing(void **state) {
     /* What is none of ours, or no string. */
     assert_string_equal(ask(true, "{'a':'b','ksmrunx':'y','ksmrun.merge':1}", "[1,null]").wrong,
                         "");
+    /* Each reader would end it elsewhere. */
+    assert_false(
+        ask(true, "{'ksmrun.merge':'on\\u0000off'}", "['KSMRUN_OCI=merge=on\\u0000']").merge);
     assert_false(ask(true, "['ksmrun.merge','on']", "{'KSMRUN_OCI=merge=on':'x'}").merge);
 }
 
@@ -90,7 +185,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_selected_or_asked),
         cmocka_unit_test(test_all_words),
-        cmocka_unit_test(test_annotations_have_the_last_word),
+        cmocka_unit_test(test_who_has_the_last_word),
+        cmocka_unit_test(test_an_image_asks_for_merging_alone),
+        cmocka_unit_test(test_who_chose_the_group),
         cmocka_unit_test(test_what_is_not_understood_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

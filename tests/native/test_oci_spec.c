@@ -49,11 +49,13 @@ static bool wraps_and_unwraps(yyjson_mut_doc *document) {
         return false;
     char *before = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, NULL);
     const char *const words[] = {places.launcher, "--require", "--", NULL};
+    /* What looks like ours and is not marked so is another's. */
     bool was_wrapped = args_are_wrapped(args_of(document));
     assert_true(spec_bind(document, "/host/launcher", places.launcher));
     assert_true(spec_bind(document, "/host/key", places.key));
     assert_true(spec_bind(document, "/host/lib/x", places.shim));
     assert_true(args_wrap(document, args_of(document), words));
+    assert_true(spec_mark_words(document, 3));
     assert_true(args_are_wrapped(args_of(document)));
     assert_true(spec_is_fit(root, obstacle));
     spec_find_places(root, &found);
@@ -188,25 +190,50 @@ static void test_places_leave_no_trace(void **state) {
     assert_string_equal(place("[1,'a',{'type':'tmpfs'},{'destination':5,'type':'tmpfs'}]"), "");
 }
 
-static bool maps(const char *mappings, unsigned user) {
-    char json[256];
-    snprintf(json, sizeof json, "{\"linux\":{\"uidMappings\":%s}}", mappings);
-    yyjson_mut_doc *document = read_text(json, strlen(json));
-    bool result = spec_maps_user(yyjson_mut_doc_get_root(document), user);
+/* A user's own launcher, mounted where ours would be. */
+static void test_what_is_not_marked_is_left(void **state) {
+    (void)state;
+    static const char text[] =
+        "{\"process\":{\"args\":[\"/dev/ksmrun/ksmrun-exec\",\"--require\",\"--\",\"sh\"]},"
+        "\"mounts\":[{\"destination\":\"/dev\",\"type\":\"tmpfs\"},{\"type\":\"bind\","
+        "\"destination\":\"/dev/ksmrun/ksmrun-exec\",\"source\":\"/x\"},{\"type\":\"bind\","
+        "\"destination\":\"/dev/ksmrun/layout.key\",\"source\":\"/y\"}]}";
+    yyjson_mut_doc *document = read_text(text, strlen(text));
+    struct places places;
+    assert_false(spec_unwrap(document));
+    spec_find_places(yyjson_mut_doc_get_root(document), &places);
+    assert_string_equal(places.launcher, "");
+    assert_string_equal(places.key, "");
+    /* With ours beside it, and the user's words in front: those stay. */
+    assert_true(spec_bind(document, "/host/launcher", "/dev/ksmrun/ksmrun-exec"));
+    assert_true(spec_mark_words(document, 0));
+    char *wrapped = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, NULL);
+    yyjson_mut_doc *again = read_text(wrapped, strlen(wrapped));
+    assert_true(spec_unwrap(again));
+    char *after = yyjson_mut_write(again, YYJSON_WRITE_NOFLAG, NULL);
+    assert_string_equal(after, text);
+    free(after);
+    free(wrapped);
+    yyjson_mut_doc_free(again);
     yyjson_mut_doc_free(document);
-    return result;
 }
 
-static void test_users_of_a_user_namespace(void **state) {
+static void test_what_readers_take_differently(void **state) {
     (void)state;
-    static const char mappings[] = "[{\"containerID\":0,\"hostID\":1000,\"size\":1},"
-                                   "{\"containerID\":1,\"hostID\":100000,\"size\":65536}]";
-    assert_true(maps("[]", 0));
-    assert_false(maps(mappings, 0));
-    assert_true(maps(mappings, 1000));
-    assert_false(maps(mappings, 1001));
-    assert_true(maps(mappings, 165535));
-    assert_false(maps(mappings, 165536));
+    static const char *const texts[] = {
+        "{\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"]},\"Process\":{\"args\":[\"b\"]}}",
+        "{\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"],\"args\":[\"b\"]}}",
+        "{\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"]},\"mounts\":[],\"mounts\":[]}",
+        "{\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"]},\"linux\":{\"namespaces\":[],"
+        "\"namespaces\":[]}}",
+        "{\"ociVersion\":\"1.0\\u0000\",\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"]}}",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char obstacle[OBSTACLE_BYTES];
+        yyjson_mut_doc *document = read_text(texts[i], strlen(texts[i]));
+        assert_false(spec_is_fit(yyjson_mut_doc_get_root(document), obstacle));
+        yyjson_mut_doc_free(document);
+    }
 }
 
 int main(void) {
@@ -215,7 +242,8 @@ int main(void) {
         cmocka_unit_test(test_damaged_configs),
         cmocka_unit_test(test_what_is_not_wrapped),
         cmocka_unit_test(test_places_leave_no_trace),
-        cmocka_unit_test(test_users_of_a_user_namespace),
+        cmocka_unit_test(test_what_is_not_marked_is_left),
+        cmocka_unit_test(test_what_readers_take_differently),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ from ksmrun.facts.compose import parse_project
 from ksmrun.facts.image import parse_image
 from ksmrun.model import KsmrunError
 from ksmrun.model.container import ImageConfig
-from ksmrun.model.wrap import LAUNCHER
+from ksmrun.model.wrap import LAUNCHER, ContainerKey
 from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.container import composed, dockerfile, quoted
 from ksmrun.wrap.pod import PodRequest, rewrite
@@ -118,9 +118,9 @@ def test_a_pod(image: ImageConfig, command: Any, args: Any) -> None:
     container = {"name": "c", "image": "i", "command": command, "args": args}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}
     text = yaml.safe_dump({**pod, "spec": {"containers": [container]}})
-    changed, names = rewrite(text, PodRequest(WORDS, None), lambda _, __: image)
-    assert names == ("c",)
-    new = yaml.safe_load(changed)["spec"]["containers"][0]
+    found = rewrite(text, PodRequest(WORDS, None), lambda _, __: image)
+    assert found.names == ("c",)
+    new = yaml.safe_load(found.text)["spec"]["containers"][0]
     assert kubernetes_argv(new, image) == [*WORDS, *kubernetes_argv(container, image)]
 
 
@@ -171,10 +171,11 @@ IMAGE = ImageConfig("i", ("/entry",), ("cmd",), "amd64", "linux")
 @pytest.mark.parametrize("source", ["launcher-image", None])
 def test_all_kinds_are_valid_for_kubernetes(source: str | None) -> None:
     text = yaml.safe_dump_all([manifest(kind) for kind in KINDS])
-    request = PodRequest(WORDS, source, key="/run/key")
-    changed, names = rewrite(text, request, lambda _, __: IMAGE)
-    assert names == ("a", "b") * len(KINDS)
-    for document in yaml.safe_load_all(changed):
+    request = PodRequest(WORDS, source, key=ContainerKey("g", "shop"))
+    found = rewrite(text, request, lambda _, __: IMAGE)
+    assert found.names == ("a", "b") * len(KINDS)
+    assert found.keys == (ContainerKey("g", "shop"),)
+    for document in yaml.safe_load_all(found.text):
         kubernetes_validate.validate(document, "1.30", strict=True)
         assert json.dumps(document).count('"/entry"') == 1
         assert json.dumps(document).count('"first"') == 1
@@ -182,12 +183,38 @@ def test_all_kinds_are_valid_for_kubernetes(source: str | None) -> None:
 
 def test_what_is_not_touched_stays_as_it_is_written() -> None:
     text = f"kind: Pod\nspec:\n{POD_SPEC}---\nkind: Other\ny: 'yes'\nz: 0777\n"
-    changed, names = rewrite(text, PodRequest(WORDS, "l", ("a",)), lambda _, __: IMAGE)
-    assert names == ("a",)
+    found = rewrite(text, PodRequest(WORDS, "l", ("a",)), lambda _, __: IMAGE)
+    changed = found.text
+    assert found.names == ("a",)
     assert 'value: "0o17"' in changed
     assert '"--", run, "1e3"]' in changed
     assert "y: 'yes'\nz: 0777\n" in changed
     assert changed.index("name: ksmrun") < changed.index("name: first")
+
+
+def test_each_user_of_a_pod_has_a_key() -> None:
+    text = """
+    kind: Pod
+    metadata: {namespace: shop}
+    spec:
+      securityContext: {runAsUser: 1000}
+      containers:
+      - {name: a, image: i}
+      - {name: b, image: i, securityContext: {runAsUser: 0}}
+      - {name: c, image: i, securityContext: {runAsUser: "x"}}
+    """
+    request = PodRequest(WORDS, None, key=ContainerKey("g", "default", 7))
+    found = rewrite(text, request, lambda _, __: IMAGE)
+    user, root = ContainerKey("g", "shop", 1000), ContainerKey("g", "shop", 0)
+    assert found.keys == (user, root)
+    pod = yaml.safe_load(found.text)["spec"]
+    paths = {each["name"]: each["hostPath"]["path"] for each in pod["volumes"]}
+    mounted = [paths[each["volumeMounts"][1]["name"]] for each in pod["containers"]]
+    assert mounted == [user.path, root.path, user.path]
+    assert user.path == "/run/ksmrun/layout/containers/namespaces/shop/g.1000.key"
+    # Without any of these it is what was said.
+    bare = "kind: Pod\nspec: {containers: [{name: a, image: i}]}"
+    assert rewrite(bare, request, lambda _, __: IMAGE).keys == (request.key,)
 
 
 @pytest.mark.parametrize(

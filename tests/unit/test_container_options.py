@@ -19,7 +19,7 @@ from ksmrun.model import (
     ThpMode,
 )
 from ksmrun.model.container import ImageConfig, Libc
-from ksmrun.model.wrap import LAUNCHER
+from ksmrun.model.wrap import LAUNCHER, ContainerKey
 
 NEW = Probe(
     kernel="6.18.0",
@@ -102,7 +102,8 @@ def test_all_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         *("--layout-scope=tree", "--seeds=own", "--thp=off", "--require"),
         *("--require-max-map-count=262144", "--"),
     )
-    assert launcher.key == "/run/ksmrun/layout/units/games.key"
+    assert launcher.key == ContainerKey("games")
+    assert launcher.key.path == "/run/ksmrun/layout/containers/host/games.0.key"
     with pytest.raises(KsmrunError, match="a group's name"):
         planned(monkeypatch, NEW, layout=LayoutMode.SHARED, layout_group="../x")
 

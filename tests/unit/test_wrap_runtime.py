@@ -19,6 +19,22 @@ def test_docker() -> None:
     assert json.loads(render(Engine.DOCKER, default=True).text)["default-runtime"] == BY_REQUEST
 
 
+def test_docker_s_operator_opens() -> None:
+    lines = render(Engine.DOCKER, default=False, environment=True, group="games")
+    runtimes = json.loads(lines.text)["runtimes"]
+    assert runtimes[BY_REQUEST]["runtimeArgs"] == ["--ksmrun-by-request", "--ksmrun-environment"]
+    asks = "--ksmrun-request=layout=shared,layout-group=games"
+    assert runtimes["ksmrun-games"] == {"path": str(OCI_RUNTIME), "runtimeArgs": [asks]}
+    assert any("layout key games" in note for note in lines.notes)
+
+
+@pytest.mark.parametrize("engine", set(Engine) - {Engine.DOCKER})
+def test_the_others_have_no_options(engine: Engine) -> None:
+    plain, opened = render(engine, default=False), render(engine, default=False, environment=True)
+    assert plain.text == opened.text
+    assert '"environment": true' in " ".join(set(opened.notes) - set(plain.notes))
+
+
 def test_podman() -> None:
     settings = tomllib.loads(render(Engine.PODMAN, default=True).text)["engine"]
     assert settings["runtimes"] == {"ksmrun": [str(OCI_RUNTIME)], BY_REQUEST: [str(LINK)]}

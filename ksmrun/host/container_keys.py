@@ -1,0 +1,82 @@
+"""The keys that containers get: each follows from its group's, and one user reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from ksmrun.host.keys import group_key
+from ksmrun.model import KsmrunError
+from ksmrun.model.wrap import ContainerKey
+
+# RFC 1123, as Kubernetes has it.
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+USER_MAX = (1 << 32) - 2
+
+
+def derived_key(folder: Path, key: ContainerKey) -> bytes:
+    """Derive it from the group's, as ksmrun-oci does."""
+    if key.namespace is not None and NAMESPACE.fullmatch(key.namespace) is None:
+        raise KsmrunError(
+            f"{key.namespace!r} is no name of a namespace", "give it as Kubernetes has it"
+        )
+    if not 0 <= key.user <= USER_MAX:
+        raise KsmrunError(f"{key.user} is no number of a user", "give the host's, as `id -u` does")
+    return hmac.digest(group_key(folder, key.group), key.scope.encode(), hashlib.sha256)
+
+
+def write_container_key(folder: Path, key: ContainerKey, output: Path | None) -> Path:
+    """Write it so that its user alone reads it. Raise KsmrunError where the file exists."""
+    data = derived_key(folder, key)
+    file = folder / key.relative_path if output is None else output
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _create(file, data, key.user)
+    except OSError as error:
+        raise KsmrunError(
+            f"{file}: {error.strerror}", "look at its folder; `layout rotate` renews what is there"
+        ) from error
+    return file
+
+
+def renew_container_keys(folder: Path) -> None:
+    """Write those in their usual places anew. Who runs keeps the one that he has."""
+    for key in _written(folder):
+        file = folder / key.relative_path
+        temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+        try:
+            _create(temporary, derived_key(folder, key), key.user)
+            temporary.replace(file)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise KsmrunError(f"{file}: {error.strerror}", "look at its folder") from error
+
+
+def _written(folder: Path) -> Iterator[ContainerKey]:
+    for file in (folder / "containers").rglob("*.key"):
+        group, _, user = file.stem.rpartition(".")
+        namespace = file.parent.name if file.parent.parent.name == "namespaces" else None
+        with contextlib.suppress(ValueError):
+            key = ContainerKey(group, namespace, int(user))
+            if folder / key.relative_path == file:
+                yield key
+
+
+def _create(file: Path, data: bytes, user: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(file, flags, 0o400)
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            os.fchmod(descriptor, 0o400)
+            if user != os.geteuid():
+                os.fchown(descriptor, user, -1)
+            output.write(data)
+    except OSError:
+        file.unlink(missing_ok=True)
+        raise
