@@ -60,18 +60,22 @@ static void come_first(bool first) {
     (void)syscall(SYS_sched_setscheduler, 0, first ? SCHED_FIFO : SCHED_OTHER, &parameter);
 }
 
-/* Most uninterruptible sleeps are short: those for a disk. */
-static pid_t thread_of(const struct process *process) {
+/* Most uninterruptible sleeps are short: those for a disk. ATTACH_DONE: tid is one that can be
+ * stopped. */
+static enum outcome find_thread(const struct process *process, pid_t *tid) {
     enum { TRIES = 100 };
-    pid_t tid = 0;
-    for (int i = 0; i < TRIES && !process_has_ended(process) && process_state(process) != 'T';
-         i++) {
-        tid = process_thread(process);
-        if (tid != 0)
-            break;
+    for (int i = 0; i < TRIES; i++) {
+        char state = process_state(process);
+        if (state == 0 || state == 'Z' || state == 'X')
+            return ATTACH_GONE;
+        if (state == 'T')
+            return ATTACH_STOPPED;
+        *tid = process_thread(process);
+        if (*tid != 0)
+            return ATTACH_DONE;
         pause_ms();
     }
-    return tid;
+    return ATTACH_NO_STOP;
 }
 
 static bool shares_its_parents_memory(const struct process *process) {
@@ -187,9 +191,9 @@ static enum outcome use_stop(struct deed *deed, uint64_t instruction) {
     injection.limit_ns = LATE_NS;
     injection.late = on_late;
     injection.state = deed;
-    outcome = make_calls(deed, &injection);
+    outcome = injection_is_possible(&injection) ? make_calls(deed, &injection) : ATTACH_GONE;
     enum outcome gone = let_go(deed->tid, &injection);
-    return outcome == ATTACH_DONE || gone == ATTACH_GONE ? gone : outcome;
+    return outcome == ATTACH_DONE || gone != ATTACH_DONE ? gone : outcome;
 }
 
 static enum outcome one_stop(struct deed *deed) {
@@ -215,12 +219,9 @@ static enum outcome one_stop(struct deed *deed) {
 }
 
 static enum outcome next_stop(struct deed *deed) {
-    const struct process *process = deed->process;
-    deed->tid = thread_of(process);
-    enum outcome outcome = deed->tid != 0                  ? one_stop(deed)
-                           : process_has_ended(process)    ? ATTACH_GONE
-                           : process_state(process) == 'T' ? ATTACH_STOPPED
-                                                           : ATTACH_NO_STOP;
+    enum outcome outcome = find_thread(deed->process, &deed->tid);
+    if (outcome == ATTACH_DONE)
+        outcome = one_stop(deed);
     /* Nobody may trace a thread that exits (kernel/ptrace.c: ptrace_attach()). */
     if ((outcome == ATTACH_LOST && ends(deed, 100)) ||
         (outcome == ATTACH_NOT_PERMITTED && ends(deed, 10)))
@@ -228,8 +229,16 @@ static enum outcome next_stop(struct deed *deed) {
     return outcome;
 }
 
+/* The thread was one of many, or the process executes another program, whose code is not there yet.
+ */
+static bool may_come(const struct deed *deed, enum outcome outcome, int tries) {
+    enum { THREADS_MAX = 50, EXEC_MS_MAX = 10 };
+    return (outcome == ATTACH_GONE && !process_has_ended(deed->process) && tries < THREADS_MAX &&
+            process_has_memory(deed->process)) ||
+           (outcome == ATTACH_NO_INSTRUCTION && tries < EXEC_MS_MAX);
+}
+
 void attach(const struct process *process, const struct work *work, struct report *report) {
-    enum { TRIES_MAX = 50 };
     struct deed deed = {.process = process, .work = work, .report = report};
     int64_t until = wait_clock_ns() + TOTAL_NS + TOTAL_NS_A_STOP * (work->count / RANGES_A_STOP);
     if (shares_its_parents_memory(process)) {
@@ -238,9 +247,7 @@ void attach(const struct process *process, const struct work *work, struct repor
     }
     for (int tries = 0;;) {
         report->outcome = next_stop(&deed);
-        /* The thread was one of many, or the process has executed another program. */
-        bool is_again = report->outcome == ATTACH_GONE && !process_has_ended(process) &&
-                        process_has_memory(process) && ++tries < TRIES_MAX;
+        bool is_again = may_come(&deed, report->outcome, tries);
         if (!is_again && (report->outcome != ATTACH_DONE || deed.next >= work->count))
             break;
         if (wait_clock_ns() > until) {
@@ -248,6 +255,8 @@ void attach(const struct process *process, const struct work *work, struct repor
             break;
         }
         worker_beat();
+        if (is_again && tries++ > 0)
+            pause_ms();
     }
     if (report->outcome == ATTACH_DONE && !deed.is_done)
         report->outcome = ATTACH_REFUSED;

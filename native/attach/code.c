@@ -24,7 +24,7 @@ enum { READABLE_CODE = 1 | 4 };
 static const char vdso_name[] = "[vdso]";
 enum { VDSO_BYTES_MAX = 64 * 1024 };
 /* What is read of other code, and how many pages are asked after for it. */
-enum { PAGES_MAX = 512, ENTRIES_MAX = 1 << 16, ENTRIES = 512 };
+enum { PAGES_MAX = 512, ENTRIES = 512, ENTRIES_MAX = 1 << 16, ENTRIES_A_MAPPING = 1 << 11 };
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
 
@@ -114,8 +114,10 @@ static bool find_in_vdso(struct code *code, const struct mapping *mapping) {
  * whoever serves a file. */
 static bool find_in_present(struct code *code, const struct mapping *mapping) {
     uint64_t entries[ENTRIES], size = code->page_bytes;
-    for (uint64_t at = mapping->start; at < mapping->end && code->entries_left > 0;) {
-        uint64_t pages = (mapping->end - at) / size;
+    uint64_t first = mapping->start, most = ENTRIES_A_MAPPING * size;
+    uint64_t end = mapping->end - first < most ? mapping->end : first + most;
+    for (uint64_t at = first; at < end && code->entries_left > 0;) {
+        uint64_t pages = (end - at) / size;
         pages = pages < ENTRIES ? pages : ENTRIES;
         pages = pages < code->entries_left ? pages : code->entries_left;
         ssize_t bytes = pread(code->pagemap, entries, pages * sizeof *entries,

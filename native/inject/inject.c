@@ -144,18 +144,20 @@ static int wait_patiently(struct injection *injection) {
     if (injection->limit_ns == 0)
         return wait_for_stop(injection->pid, INT64_MAX);
     for (;;) {
+        if (wait_clock_ns() >= injection->until_ns) {
+            injection->until_ns += injection->limit_ns;
+            injection->late(injection, ++injection->late_times);
+        }
         int status = wait_for_stop(injection->pid, injection->until_ns);
         if (status != WAIT_LATE)
             return status;
-        injection->until_ns += injection->limit_ns;
-        injection->late(injection, ++injection->late_times);
     }
 }
 
 static enum stop go_on(struct injection *injection) {
     enum { STOPS_MAX = 1000 };
     long signal_to_give = 0;
-    for (int stops = 0; stops < STOPS_MAX; stops++) {
+    for (int stops = 0; stops < STOPS_MAX || injection->limit_ns != 0; stops++) {
         if (ptrace(PTRACE_SYSCALL, injection->pid, 0L, signal_to_give) != 0)
             return STOP_GONE;
         int status = wait_patiently(injection);
@@ -177,6 +179,12 @@ static enum stop go_on(struct injection *injection) {
         signal_to_give = event == 0 && signal == SIGSTOP ? SIGSTOP : 0;
     }
     return STOP_FAULT;
+}
+
+bool injection_is_possible(const struct injection *injection) {
+    unsigned char found[sizeof instruction];
+    return injection_read(injection, injection->instruction, found, sizeof found) &&
+           memcmp(found, instruction, sizeof instruction) == 0;
 }
 
 bool inject_go_on(pid_t pid) {

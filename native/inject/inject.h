@@ -51,6 +51,9 @@ int injection_begin(struct injection *injection, pid_t pid);
 /* Finds the instruction in the tracee's memory from start to end. */
 bool injection_find_instruction(struct injection *injection, uint64_t start, uint64_t end);
 
+/* Whether the instruction is where it was found: the tracee may have executed another program. */
+bool injection_is_possible(const struct injection *injection);
+
 /* LOST: the tracee is gone, or its code is not what it was looked at as: another thread of it may
  * write there. LATE: it was taken back. */
 enum { INJECT_LATE = -4097, INJECT_LOST = -4096 };
