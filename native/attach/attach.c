@@ -44,7 +44,7 @@ struct deed {
     unsigned next; /* range */
     bool is_done;
     bool is_frozen;
-    uint64_t merging_pages;  /* when last looked at */
+    uint64_t faults;         /* when last looked at */
     unsigned progress_times; /* how late it was then */
 };
 
@@ -116,12 +116,13 @@ static struct call call_of(const struct work *work, unsigned index) {
                           work->on ? MADV_MERGEABLE : MADV_UNMERGEABLE, 0, 0, 0}};
 }
 
-/* To unmerge takes its time, and is worth waiting for while pages come back. */
+/* To unmerge takes its time, and is worth waiting for while pages come back. ksm_merging_pages does
+ * not tell: ksmd brings it up to date when it comes by. */
 static bool is_getting_on(struct deed *deed) {
-    uint64_t pages = process_merging_pages(deed->process);
-    bool is_less = pages < deed->merging_pages;
-    deed->merging_pages = pages;
-    return is_less;
+    uint64_t faults = thread_faults(deed->process, deed->tid);
+    bool is_more = faults > deed->faults;
+    deed->faults = faults;
+    return is_more;
 }
 
 /* The call has not begun where the process is frozen or has no CPU, or where other threads of it
@@ -138,7 +139,7 @@ static void on_late(struct injection *injection, unsigned times) {
     if (!injection->is_taken_back && waited >= patience) {
         /* One that is on its way in its own code sleeps for nothing else. */
         char state = thread_state(deed->process, deed->tid);
-        deed->is_frozen = !injection->is_in_call && (state == 'S' || state == 'D');
+        deed->is_frozen = !injection->is_in_call && state == 'S';
         inject_take_back(injection);
     } else if (waited > patience) {
         come_first(false);
@@ -159,7 +160,7 @@ static enum outcome make_calls(struct deed *deed, struct injection *injection) {
     do {
         struct call call = call_of(work, deed->next);
         deed->progress_times = 0;
-        deed->merging_pages = 0;
+        deed->faults = 0;
         int64_t result = inject(injection, call.number, call.arguments);
         if (result == INJECT_LATE)
             return deed->is_frozen ? ATTACH_FROZEN : ATTACH_LATE;

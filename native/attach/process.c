@@ -18,11 +18,11 @@ static const char *read_stat(int folder, const char *name, char *text, size_t si
     return end == NULL || end[1] != ' ' ? NULL : end + 2;
 }
 
-static uint64_t start_of(int folder) {
-    enum { FIELDS_BEFORE = 19 };
+/* By the number of fields between it and the name. */
+static uint64_t number_in(int folder, const char *name, int fields_before) {
     char text[1024];
-    const char *at = read_stat(folder, "stat", text, sizeof text);
-    for (int i = 0; at != NULL && i < FIELDS_BEFORE; i++) {
+    const char *at = read_stat(folder, name, text, sizeof text);
+    for (int i = 0; at != NULL && i < fields_before; i++) {
         at = strchr(at, ' ');
         at = at == NULL ? NULL : at + 1;
     }
@@ -32,11 +32,12 @@ static uint64_t start_of(int folder) {
 bool process_open(struct process *process, pid_t pid, uint64_t start_ticks) {
     char path[32];
     snprintf(path, sizeof path, "/proc/%d", pid);
+    enum { FIELDS_BEFORE_START = 19 };
     process->pid = pid;
     process->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process->folder < 0)
         return false;
-    if (start_ticks == 0 || start_of(process->folder) == start_ticks)
+    if (start_ticks == 0 || number_in(process->folder, "stat", FIELDS_BEFORE_START) == start_ticks)
         return true;
     close(process->folder);
     return false;
@@ -130,9 +131,9 @@ bool thread_field(const struct process *process, pid_t tid, const char *name, ch
     return is_found;
 }
 
-uint64_t process_merging_pages(const struct process *process) {
-    char text[32];
-    return procfile_read_at(process->folder, "ksm_merging_pages", text, sizeof text) <= 0
-               ? 0
-               : strtoull(text, NULL, 10);
+uint64_t thread_faults(const struct process *process, pid_t tid) {
+    enum { FIELDS_BEFORE = 7 };
+    char name[64];
+    snprintf(name, sizeof name, "task/%d/stat", tid);
+    return number_in(process->folder, name, FIELDS_BEFORE);
 }

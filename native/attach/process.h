@@ -39,7 +39,9 @@ pid_t process_thread(const struct process *process);
 bool thread_field(const struct process *process, pid_t tid, const char *name, char *value,
                   size_t size);
 
-/* How many of its pages are merged; 0 where that is not told (before 6.0). */
-uint64_t process_merging_pages(const struct process *process);
+/* The page faults that a thread has had; one for each page that it unmerges (mm/ksm.c:
+ * break_ksm()).
+ */
+uint64_t thread_faults(const struct process *process, pid_t tid);
 
 #endif

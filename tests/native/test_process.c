@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,12 +80,29 @@ static void test_who_it_is(void **state) {
     assert_false(process_open(&process, getpid(), 1));
 }
 
+static void test_faults(void **state) {
+    (void)state;
+    struct process process;
+    assert_true(process_open(&process, getpid(), 0));
+    uint64_t before = thread_faults(&process, getpid());
+    volatile char *pages =
+        mmap(NULL, 100 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    madvise((void *)(uintptr_t)pages, 100 * 4096, MADV_NOHUGEPAGE);
+    for (int i = 0; i < 100; i++)
+        pages[i * 4096] = 1;
+    assert_in_range(thread_faults(&process, getpid()) - before, 100, 1000);
+    munmap((void *)(uintptr_t)pages, 100 * 4096);
+    close(process.folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_field_behind_many_groups),
         cmocka_unit_test(test_a_field_is_at_the_start_of_its_line),
         cmocka_unit_test(test_none),
         cmocka_unit_test(test_who_it_is),
+        cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
