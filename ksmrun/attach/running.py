@@ -15,7 +15,7 @@ from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Attached, Candidate, Deed
-from ksmrun.plan.attach import outcome
+from ksmrun.plan.attach import outcome, who
 
 HELPER = LAUNCHER.with_name("ksmrun-attach")
 # So many a helper, whose line would be too long else.
@@ -54,17 +54,16 @@ def look(pid: int) -> Candidate:
 def carry_out(candidates: Sequence[Candidate], deed: Deed) -> list[Attached]:
     """Does it to each, and looks whether it was done. Raises KsmrunError."""
     found: dict[int, _Line] = {}
-    pids = [each.identity.pid for each in candidates]
-    for start in range(0, len(pids), PIDS_MAX):
-        found |= _run(deed, pids[start : start + PIDS_MAX])
+    for start in range(0, len(candidates), PIDS_MAX):
+        found |= _run(deed, [who(each) for each in candidates[start : start + PIDS_MAX]])
     return [_judged(each, found.get(each.identity.pid), deed) for each in candidates]
 
 
-def _run(deed: Deed, pids: Sequence[int]) -> dict[int, _Line]:
+def _run(deed: Deed, processes: Sequence[str]) -> dict[int, _Line]:
     try:
         # In a session of its own: a Ctrl-C for us must not come between two of its steps.
         done = subprocess.run(
-            [HELPER, deed, *map(str, pids)],
+            [HELPER, deed, *processes],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -19,7 +19,7 @@ from ksmrun.host.attached import attached_file, remember
 from ksmrun.host.fits import check_fits
 from ksmrun.model import EXIT_FAILURE, KsmrunError
 from ksmrun.model.attach import Attached, Candidate, Deed
-from ksmrun.plan.attach import deed, refusal
+from ksmrun.plan.attach import UNMERGEABLE_NOTE, deed, refusal
 
 SCHEMA = "ksmrun-attach-1"
 ATTACH_EPILOG = "Example: sudo ksmrun attach --unit game.service"
@@ -49,6 +49,10 @@ def attach(
     One thread of each is stopped for a millisecond or less, and made to set its own flag
     (PR_SET_MEMORY_MERGE). Before Linux 6.4 it marks the memory it has; for what it maps later run
     `ksmrun monitor --follow`. Exit code 1 where one is left alone.
+
+    What a program made MADV_UNMERGEABLE before, to keep secrets out, merges too then: the kernel
+    does not tell that memory from other. What it makes so afterwards stays out. Start such programs
+    with `ksmrun run` instead.
     """
     _do(selected(pids, match, unit, container, tree=tree), True, dry_run, as_json)
 
@@ -106,11 +110,14 @@ def _do(
             is_whole = _is_remembered(done, attach=merges) and is_whole
     results.sort(key=lambda each: each.candidate.identity.pid)
     if as_json:
-        print_json(SCHEMA, deed=wanted, results=[asdict(each) for each in results])
+        done_to = [asdict(each) for each in results]
+        print_json(SCHEMA, deed=wanted, results=done_to, marks_unmergeable=wanted.merges)
     else:
         _print(results, "attached" if merges else "detached")
         if wanted is Deed.MARK and any(each.done for each in results) and not dry_run:
             print("What they map later carries no mark; to do: sudo ksmrun monitor --follow")
+        if wanted.merges and any(each.stopped_ns is not None for each in results if each.done):
+            print(UNMERGEABLE_NOTE)
     if not is_whole or not all(each.done for each in results):
         raise typer.Exit(EXIT_FAILURE)
 

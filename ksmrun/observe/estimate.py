@@ -93,6 +93,13 @@ def _process(found: dict[str, Any]) -> ProcessPages:
     )
 
 
-def _reason(number: int) -> str:
+_REASONS = {
     # A zombie and a kernel thread have no memory; ESRCH stands for both, and for one that is gone.
-    return "gone, or without memory" if number == errno.ESRCH else os.strerror(number)
+    errno.ESRCH: "gone, or without memory",
+    errno.ETIME: "it could not be read in time",
+    errno.EFBIG: "far more pages to read than it has in memory",
+}
+
+
+def _reason(number: int) -> str:
+    return _REASONS.get(number) or os.strerror(number)

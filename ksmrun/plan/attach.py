@@ -6,14 +6,28 @@ from ksmrun.model.attach import Candidate, Deed
 
 # Of vm.max_map_count, that is to stay free.
 MAP_RESERVE = 0.2
+# MADV_UNMERGEABLE clears VM_MERGEABLE and leaves no other trace (mm/ksm.c: ksm_madvise), so that
+# smaps shows the same for such memory as for memory that was never marked (fs/proc/task_mmu.c:
+# show_smap_vma_flags has "mg" alone); and the flag marks all (mm/ksm.c: ksm_add_vmas).
+UNMERGEABLE_NOTE = (
+    "What they made MADV_UNMERGEABLE before merges too, as the kernel does not tell it from other "
+    "memory; for programs that keep secrets so: ksmrun detach, and start them with `ksmrun run`"
+)
 OUTCOMES = {
     "gone": ("it ended meanwhile", "look for the one that came for it"),
     "not-permitted": (
         "this user may not trace it",
         "be root or its user; kernel.yama.ptrace_scope and a debugger at work forbid it too",
     ),
-    "no-stop": ("it sleeps uninterruptibly, and did not stop", "try again"),
+    "no-stop": (
+        "it sleeps uninterruptibly, and did not stop",
+        "try again; thaw it first where its freezer cgroup (version 1) is frozen",
+    ),
     "stopped": ("it is stopped (SIGSTOP)", "continue it: kill -CONT"),
+    "frozen": (
+        "its cgroup is frozen",
+        "thaw it: podman unpause, systemctl thaw, or 0 in its cgroup.freeze",
+    ),
     "shared": ("its memory is its parent's until it execs (vfork)", "try again"),
     "other-bits": ("it is a 32-bit program", "start it anew with `ksmrun run`"),
     "dispatched": (
@@ -25,6 +39,18 @@ OUTCOMES = {
         "be root; or start it anew with `ksmrun run`, or its service with `ksmrun wrap unit`",
     ),
     "no-instruction": ("it has no code to make a system call with", "start it anew"),
+    "late": (
+        "it did not do it in time, or only a part, and was put back as it was",
+        "see whether it gets CPU time (cpu.max); and try again",
+    ),
+    "pending": (
+        "the call in it has not ended; a ksmrun-attach of its own waits for that, to put it back",
+        "see what holds it: /proc/PID/stack; do not end that ksmrun-attach",
+    ),
+    "unreadable": (
+        "its memory could not be looked at within a second",
+        "see what holds it: /proc/PID/stack",
+    ),
     "lost": ("it did not do what was asked", "see whether it still works; and report this"),
 }
 
@@ -59,6 +85,13 @@ def refusal(found: Candidate, max_map_count: int | None, wanted: Deed) -> tuple[
                 "sudo ksmrun host max-map-count N first",
             )
     return None
+
+
+def who(found: Candidate) -> str:
+    """Return the process as ksmrun-attach takes it: with its start time, as its PID may be another
+    process's by then.
+    """
+    return f"{found.identity.pid}:{found.identity.start_ticks}"
 
 
 def outcome(name: str, error: int) -> tuple[str, str]:

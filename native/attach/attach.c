@@ -1,22 +1,20 @@
 #include "attach.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "../exec/procfile.h"
-#include "../preload/filter.h"
+#include "../inject/wait.h"
+#include "code.h"
+#include "judge.h"
 #include "stop.h"
+#include "worker.h"
 
 #ifndef PR_SET_MEMORY_MERGE
 #define PR_SET_MEMORY_MERGE 67
@@ -25,85 +23,67 @@
 #define MADV_MERGEABLE 12
 #define MADV_UNMERGEABLE 13
 #endif
-/* include/uapi/linux/ptrace.h, Linux 6.4; 0x4210 sets it. */
-#define GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
-struct dispatch_configuration {
-    uint64_t mode, selector, offset, length;
-};
 /* include/uapi/linux/kcmp.h */
 enum { KCMP_VM = 1 };
-/* include/uapi/linux/seccomp.h */
-enum { ANSWER_ALLOW = 0x7fff0000, ANSWER_LOG = 0x7ffc0000 };
 
 /* One stop is to stay well under a millisecond. */
 enum { RANGES_A_STOP = 16 };
-enum { FILTER_LENGTH_MAX = 4096, FILTERS_MAX = 64 };
+/* A call that has not begun after so long is taken back, and one that gets nowhere at the second
+ * time. */
+enum { LATE_NS = 200 * 1000 * 1000 };
+/* Of all stops: some time, and some for each. */
+#define TOTAL_NS INT64_C(1000000000)
+#define TOTAL_NS_A_STOP INT64_C(1000000)
 
-struct call {
-    long number;
-    uint64_t arguments[6];
+/* What happens to one process. */
+struct deed {
+    const struct process *process;
+    const struct work *work;
+    struct report *report;
+    pid_t tid;
+    unsigned next; /* range */
+    bool is_done;
+    bool is_frozen;
+    uint64_t faults;         /* when last looked at */
+    unsigned progress_times; /* how late it was then */
 };
 
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+static void pause_ms(void) {
+    struct timespec pause = {0, 1000 * 1000};
+    nanosleep(&pause, NULL);
 }
 
-/* A line of /proc/PID/status. */
-static const char *field(const char *status, const char *name) {
-    const char *found = strstr(status, name);
-    return found == NULL ? "" : found + strlen(name);
+/* While the process stands still nobody else is to run before us; without the right to it the stop
+ * is longer. By number, as musl has a function of this name that does nothing. */
+static void come_first(bool first) {
+    struct sched_param parameter = {.sched_priority = first};
+    (void)syscall(SYS_sched_setscheduler, 0, first ? SCHED_FIFO : SCHED_OTHER, &parameter);
 }
 
-/* By /proc/PID/status; 0 where it is gone. */
-static char state_of(pid_t tid) {
-    char path[32], status[4096];
-    snprintf(path, sizeof path, "/proc/%d/status", tid);
-    return procfile_read(path, status, sizeof status) < 0 ? 0 : *field(status, "\nState:\t");
-}
-
-/* A thread that can be stopped now: the first unless it has ended or sleeps uninterruptibly. 0:
- * none.
- */
-static pid_t thread_now(pid_t pid) {
-    char path[32];
-    snprintf(path, sizeof path, "/proc/%d/task", pid);
-    DIR *tasks = opendir(path);
-    if (tasks == NULL)
-        return 0;
-    pid_t found = 0;
-    struct dirent *entry;
-    while (found == 0 && (entry = readdir(tasks)) != NULL) {
-        pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
-        char state = tid > 0 ? state_of(tid) : 0;
-        if (state == 'R' || state == 'S')
-            found = tid;
+/* Most uninterruptible sleeps are short: those for a disk. ATTACH_DONE: tid is one that can be
+ * stopped. */
+static enum outcome find_thread(const struct process *process, pid_t *tid) {
+    enum { TRIES = 100 };
+    for (int i = 0; i < TRIES; i++) {
+        char state = process_state(process);
+        if (state == 0 || state == 'Z' || state == 'X')
+            return ATTACH_GONE;
+        if (state == 'T')
+            return ATTACH_STOPPED;
+        *tid = process_thread(process);
+        if (*tid != 0)
+            return ATTACH_DONE;
+        pause_ms();
     }
-    closedir(tasks);
-    return found;
+    return ATTACH_NO_STOP;
 }
 
-/* Most uninterruptible sleeps are short: those for a disk. */
-static pid_t thread_of(pid_t pid) {
-    enum { TRIES = 100, PAUSE_NS = 1000 * 1000 };
-    pid_t tid = 0;
-    for (int i = 0; i < TRIES && tid == 0 && !has_ended(pid) && state_of(pid) != 'T'; i++) {
-        struct timespec pause = {0, PAUSE_NS};
-        tid = thread_now(pid);
-        if (tid == 0)
-            nanosleep(&pause, NULL);
-    }
-    return tid;
-}
-
-static bool shares_its_parents_memory(pid_t pid) {
-    char path[32], status[4096];
-    snprintf(path, sizeof path, "/proc/%d/status", pid);
-    if (procfile_read(path, status, sizeof status) < 0)
-        return false;
-    long parent = strtol(field(status, "\nPPid:\t"), NULL, 10);
-    return parent > 0 && syscall(SYS_kcmp, pid, (pid_t)parent, KCMP_VM, 0L, 0L) == 0;
+static bool shares_its_parents_memory(const struct process *process) {
+    char text[16];
+    long parent = thread_field(process, process->pid, "PPid:", text, sizeof text)
+                      ? strtol(text, NULL, 10)
+                      : 0;
+    return parent > 0 && syscall(SYS_kcmp, process->pid, (pid_t)parent, KCMP_VM, 0L, 0L) == 0;
 }
 
 static bool is_64_bit(const struct injection *injection) {
@@ -116,86 +96,15 @@ static bool is_64_bit(const struct injection *injection) {
 #endif
 }
 
-static bool catches_its_calls(pid_t tid) {
-    struct dispatch_configuration configuration = {0};
-    return ptrace(GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof configuration, &configuration) ==
-               0 &&
-           configuration.mode != 0;
-}
-
-/* All filters have to let it through (seccomp(2)). */
-static bool filters_allow(pid_t tid, const struct call *call) {
-    static struct sock_filter filter[FILTER_LENGTH_MAX];
-    long arguments[6];
-    for (int i = 0; i < 6; i++)
-        arguments[i] = (long)call->arguments[i];
-    for (long index = 0; index < FILTERS_MAX; index++) {
-        long length = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, index, NULL);
-        /* EINVAL: no filter at all. */
-        if (length < 0)
-            return errno == ENOENT || (index == 0 && errno == EINVAL);
-        if (length > FILTER_LENGTH_MAX ||
-            ptrace(PTRACE_SECCOMP_GET_FILTER, tid, index, filter) != length)
-            return false;
-        struct sock_fprog program = {(unsigned short)length, filter};
-        uint32_t answer = filter_answer(&program, call->number, arguments) & 0xffff0000u;
-        if (answer != ANSWER_ALLOW && answer != ANSWER_LOG)
-            return false;
-    }
-    return false;
-}
-
-/* Strict mode has no filter to show, and lets nothing through. */
-static bool seccomp_allows(pid_t tid, const struct call *call) {
-    char path[32], status[4096];
-    snprintf(path, sizeof path, "/proc/%d/status", tid);
-    if (procfile_read(path, status, sizeof status) < 0)
-        return false;
-    char mode = *field(status, "\nSeccomp:\t");
-    return mode == '0' || mode == '\0' || (mode == '2' && filters_allow(tid, call));
-}
-
-/* In the vDSO, which has one for what it cannot do itself, or in any other code. 0: none. It is
- * looked for before the process is stopped. */
-static uint64_t find_instruction(pid_t pid) {
-    char path[32], line[512];
-    snprintf(path, sizeof path, "/proc/%d/mem", pid);
-    struct injection look = {.pid = pid, .memory = open(path, O_RDONLY | O_CLOEXEC)};
-    if (look.memory < 0)
-        return 0;
-    snprintf(path, sizeof path, "/proc/%d/maps", pid);
-    for (int pass = 0; pass < 2 && look.instruction == 0; pass++) {
-        FILE *maps = fopen(path, "re");
-        while (maps != NULL && look.instruction == 0 && fgets(line, sizeof line, maps) != NULL) {
-            uint64_t start, end;
-            char rights[5];
-            if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, rights) == 3 &&
-                rights[0] == 'r' && rights[2] == 'x' && strstr(line, "[vsyscall]") == NULL &&
-                (pass == 1 || strstr(line, "[vdso]") != NULL))
-                injection_find_instruction(&look, start, end);
-        }
-        if (maps != NULL)
-            fclose(maps);
-    }
-    close(look.memory);
-    return look.instruction;
-}
-
-/* It goes some time before the process is a zombie (kernel/exit.c: do_exit()). */
-static bool has_memory(pid_t pid) {
-    char path[32], line[512];
-    snprintf(path, sizeof path, "/proc/%d/maps", pid);
-    return procfile_read(path, line, sizeof line) != 0;
-}
-
 /* A thread that another one's exit_group() or exec ended under our hands. */
-static bool ends(pid_t tid, int within_ms) {
-    enum { PAUSE_NS = 1000 * 1000 };
-    for (int i = 0; i < within_ms && !has_ended(tid) && has_memory(tid); i++) {
-        struct timespec pause = {0, PAUSE_NS};
-        nanosleep(&pause, NULL);
-    }
-    return has_ended(tid) || !has_memory(tid);
+static bool ends(const struct deed *deed, int within_ms) {
+    bool has_ended;
+    for (int i = 0; !(has_ended = thread_has_ended(deed->process, deed->tid) ||
+                                  !process_has_memory(deed->process)) &&
+                    i < within_ms;
+         i++)
+        pause_ms();
+    return has_ended;
 }
 
 static struct call call_of(const struct work *work, unsigned index) {
@@ -207,86 +116,149 @@ static struct call call_of(const struct work *work, unsigned index) {
                           work->on ? MADV_MERGEABLE : MADV_UNMERGEABLE, 0, 0, 0}};
 }
 
-/* What is to be known of a stopped thread before anything of it is touched. */
-static enum outcome judge(pid_t tid, const struct work *work, unsigned next) {
-    struct call call = call_of(work, next);
-    if (catches_its_calls(tid))
-        return ATTACH_DISPATCHED;
-    return seccomp_allows(tid, &call) ? ATTACH_DONE : ATTACH_FILTERED;
+/* To unmerge takes its time, and is worth waiting for while pages come back. ksm_merging_pages does
+ * not tell: ksmd brings it up to date when it comes by. */
+static bool is_getting_on(struct deed *deed) {
+    uint64_t faults = thread_faults(deed->process, deed->tid);
+    bool is_more = faults > deed->faults;
+    deed->faults = faults;
+    return is_more;
+}
+
+/* The call has not begun where the process is frozen or has no CPU, or where other threads of it
+ * have changed the code. In the call it may wait for a lock of its memory, which only its end ends:
+ * then this process stays for as long as that takes, alone. */
+static void on_late(struct injection *injection, unsigned times) {
+    struct deed *deed = injection->state;
+    if (injection->is_in_call && is_getting_on(deed)) {
+        worker_beat();
+        deed->progress_times = times;
+        return;
+    }
+    unsigned waited = times - deed->progress_times, patience = injection->is_in_call ? 2 : 1;
+    if (!injection->is_taken_back && waited >= patience) {
+        /* One that is on its way in its own code sleeps for nothing else. */
+        char state = thread_state(deed->process, deed->tid);
+        deed->is_frozen = !injection->is_in_call && state == 'S';
+        inject_take_back(injection);
+    } else if (waited > patience) {
+        come_first(false);
+        deed->report->outcome = ATTACH_PENDING;
+        worker_report(deed->report);
+    }
 }
 
 /* The calls of one stop. From here to let_go() the thread is not itself. */
-static enum outcome make_calls(struct injection *injection, const struct work *work, unsigned *next,
-                               bool *is_done, struct report *report) {
+static enum outcome make_calls(struct deed *deed, struct injection *injection) {
     if (!is_64_bit(injection))
         return ATTACH_OTHER_BITS;
     leave_restartable_sequence(injection);
     keep_waiting(injection);
-    unsigned end = *next + RANGES_A_STOP < work->count ? *next + RANGES_A_STOP : work->count;
+    const struct work *work = deed->work;
+    unsigned end =
+        deed->next + RANGES_A_STOP < work->count ? deed->next + RANGES_A_STOP : work->count;
     do {
-        struct call call = call_of(work, *next);
+        struct call call = call_of(work, deed->next);
+        deed->progress_times = 0;
+        deed->faults = 0;
         int64_t result = inject(injection, call.number, call.arguments);
+        if (result == INJECT_LATE)
+            return deed->is_frozen ? ATTACH_FROZEN : ATTACH_LATE;
         if (result == INJECT_LOST)
             return ATTACH_LOST;
         /* A range may be gone meanwhile, or not to be merged (VM_IO and others). */
         if (result < 0)
-            report->error = (int)-result;
+            deed->report->error = (int)-result;
         else
-            *is_done = true;
-        (*next)++;
-    } while (*next < end);
+            deed->is_done = true;
+        deed->next++;
+    } while (deed->next < end);
     return ATTACH_DONE;
 }
 
-static enum outcome one_stop(pid_t tid, const struct work *work, unsigned *next, bool *is_done,
-                             struct report *report) {
+/* In the stop. */
+static enum outcome use_stop(struct deed *deed, uint64_t instruction) {
     struct injection injection;
-    errno = 0;
-    uint64_t instruction = find_instruction(tid);
-    bool not_permitted = errno == EACCES || errno == EPERM;
-    if (instruction == 0)
-        return has_ended(tid) || !has_memory(tid) ? ATTACH_GONE
-               : not_permitted                    ? ATTACH_NOT_PERMITTED
-                                                  : ATTACH_NO_INSTRUCTION;
-    enum outcome outcome = stop_thread(tid);
-    if (outcome != ATTACH_DONE)
+    struct call call = call_of(deed->work, deed->next);
+    enum outcome outcome = judge(deed->process, deed->tid, &call);
+    worker_touch();
+    if (outcome == ATTACH_DONE && injection_begin(&injection, deed->tid) != 0)
+        outcome = ATTACH_NOT_PERMITTED;
+    if (outcome != ATTACH_DONE) {
+        let_go(deed->tid, NULL);
         return outcome;
-    int64_t since = now_ns();
-    outcome = judge(tid, work, *next);
-    if (outcome != ATTACH_DONE || injection_begin(&injection, tid) != 0) {
-        let_go(tid, NULL);
-        return outcome != ATTACH_DONE ? outcome : ATTACH_NOT_PERMITTED;
     }
     injection.instruction = instruction;
-    outcome = make_calls(&injection, work, next, is_done, report);
-    if (!let_go(tid, &injection) && outcome == ATTACH_DONE)
-        outcome = ATTACH_LOST;
-    int64_t passed = now_ns() - since;
-    if (passed > report->stopped_ns_max)
-        report->stopped_ns_max = passed;
+    injection.limit_ns = LATE_NS;
+    injection.late = on_late;
+    injection.state = deed;
+    outcome = injection_is_possible(&injection) ? make_calls(deed, &injection) : ATTACH_GONE;
+    enum outcome gone = let_go(deed->tid, &injection);
+    return outcome == ATTACH_DONE || gone != ATTACH_DONE ? gone : outcome;
+}
+
+static enum outcome one_stop(struct deed *deed) {
+    if (thread_is_frozen(deed->process, deed->tid))
+        return ATTACH_FROZEN;
+    uint64_t instruction = code_find(deed->process);
+    if (instruction == 0)
+        return errno == EACCES || errno == EPERM   ? ATTACH_NOT_PERMITTED
+               : process_has_memory(deed->process) ? ATTACH_NO_INSTRUCTION
+                                                   : ATTACH_GONE;
+    come_first(true);
+    enum outcome outcome = stop_thread(deed->process, deed->tid);
+    int64_t since = wait_clock_ns();
+    if (outcome == ATTACH_DONE) {
+        outcome = use_stop(deed, instruction);
+        worker_release();
+        int64_t passed = wait_clock_ns() - since;
+        if (passed > deed->report->stopped_ns_max)
+            deed->report->stopped_ns_max = passed;
+    }
+    come_first(false);
     return outcome;
 }
 
-struct report attach(pid_t pid, const struct work *work) {
-    struct report report = {0};
-    unsigned next = 0;
-    bool is_done = false;
-    if (shares_its_parents_memory(pid)) {
-        report.outcome = ATTACH_SHARED;
-        return report;
+static enum outcome next_stop(struct deed *deed) {
+    enum outcome outcome = find_thread(deed->process, &deed->tid);
+    if (outcome == ATTACH_DONE)
+        outcome = one_stop(deed);
+    /* Nobody may trace a thread that exits (kernel/ptrace.c: ptrace_attach()). */
+    if ((outcome == ATTACH_LOST && ends(deed, 100)) ||
+        (outcome == ATTACH_NOT_PERMITTED && ends(deed, 10)))
+        outcome = ATTACH_GONE;
+    return outcome;
+}
+
+/* The thread was one of many, or the process executes another program, whose code is not there yet.
+ */
+static bool may_come(const struct deed *deed, enum outcome outcome, int tries) {
+    enum { THREADS_MAX = 50, EXEC_MS_MAX = 10 };
+    return (outcome == ATTACH_GONE && !process_has_ended(deed->process) && tries < THREADS_MAX &&
+            process_has_memory(deed->process)) ||
+           (outcome == ATTACH_NO_INSTRUCTION && tries < EXEC_MS_MAX);
+}
+
+void attach(const struct process *process, const struct work *work, struct report *report) {
+    struct deed deed = {.process = process, .work = work, .report = report};
+    int64_t until = wait_clock_ns() + TOTAL_NS + TOTAL_NS_A_STOP * (work->count / RANGES_A_STOP);
+    if (shares_its_parents_memory(process)) {
+        report->outcome = ATTACH_SHARED;
+        return;
     }
-    do {
-        pid_t tid = thread_of(pid);
-        report.outcome = tid != 0               ? one_stop(tid, work, &next, &is_done, &report)
-                         : has_ended(pid)       ? ATTACH_GONE
-                         : state_of(pid) == 'T' ? ATTACH_STOPPED
-                                                : ATTACH_NO_STOP;
-        /* Nobody may trace a thread that exits (kernel/ptrace.c: ptrace_attach()). */
-        if ((report.outcome == ATTACH_LOST && ends(tid, 100)) ||
-            (report.outcome == ATTACH_NOT_PERMITTED && ends(tid, 10)))
-            report.outcome = ATTACH_GONE;
-    } while (report.outcome == ATTACH_DONE && next < work->count);
-    if (report.outcome == ATTACH_DONE && !is_done)
-        report.outcome = ATTACH_REFUSED;
-    return report;
+    for (int tries = 0;;) {
+        report->outcome = next_stop(&deed);
+        bool is_again = may_come(&deed, report->outcome, tries);
+        if (!is_again && (report->outcome != ATTACH_DONE || deed.next >= work->count))
+            break;
+        if (wait_clock_ns() > until) {
+            report->outcome = ATTACH_LATE;
+            break;
+        }
+        worker_beat();
+        if (is_again && tries++ > 0)
+            pause_ms();
+    }
+    if (report->outcome == ATTACH_DONE && !deed.is_done)
+        report->outcome = ATTACH_REFUSED;
 }

@@ -2,15 +2,11 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
-#include "../exec/procfile.h"
+#include "../inject/wait.h"
 
 /* include/uapi/linux/ptrace.h; libc's headers may lack it. */
 #define GET_RSEQ_CONFIGURATION 0x420f
@@ -28,81 +24,58 @@ struct rseq_section {
 /* A thread in an uninterruptible sleep does not stop; others do at once. */
 enum { WAIT_NS = 100 * 1000 * 1000 };
 
-/* The next stop of the thread; 0 where it is gone, -1 where none comes. SIGCHLD is blocked, so it
- * is kept for us; to look again and again instead would keep the thread itself from a lone CPU. */
-static int next_stop(pid_t tid) {
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    for (;;) {
-        int status;
-        pid_t found = waitpid(tid, &status, __WALL | WNOHANG);
-        if (found < 0 && errno != EINTR)
-            return 0;
-        if (found == tid)
-            return WIFSTOPPED(status) ? status : 0;
-        struct timespec limit = {0, WAIT_NS};
-        if (sigtimedwait(&child, NULL, &limit) < 0 && errno == EAGAIN)
-            return -1;
-    }
-}
-
 static bool is_event_stop(int status) {
     return status >> 16 == PTRACE_EVENT_STOP;
 }
 
 /* Until the stop that PTRACE_INTERRUPT asks for, from another stop or from running. Signals that
- * come before it are handed on. */
+ * come before it are handed on; however many, the time is one. */
 static enum outcome interrupted(pid_t tid, bool is_stopped) {
-    enum { STOPS_MAX = 1000 };
+    int64_t until = wait_clock_ns() + WAIT_NS;
     if (ptrace(PTRACE_INTERRUPT, tid, 0L, 0L) != 0 ||
         (is_stopped && ptrace(PTRACE_CONT, tid, 0L, 0L) != 0))
         return ATTACH_GONE;
-    for (int stops = 0; stops < STOPS_MAX; stops++) {
-        int status = next_stop(tid);
-        if (status <= 0)
-            return status == 0 ? ATTACH_GONE : ATTACH_NO_STOP;
+    for (;;) {
+        int status = wait_for_stop(tid, until);
+        if (status == WAIT_GONE || status == WAIT_LATE)
+            return status == WAIT_GONE ? ATTACH_GONE : ATTACH_NO_STOP;
         if (is_event_stop(status))
             return WSTOPSIG(status) == SIGTRAP ? ATTACH_DONE : ATTACH_STOPPED;
         long signal_to_give = status >> 16 == 0 ? WSTOPSIG(status) : 0;
         if (ptrace(PTRACE_CONT, tid, 0L, signal_to_give) != 0)
             return ATTACH_GONE;
     }
-    return ATTACH_NO_STOP;
 }
 
-bool has_ended(pid_t tid) {
-    char path[32], stat[512];
-    snprintf(path, sizeof path, "/proc/%d/stat", tid);
-    if (procfile_read(path, stat, sizeof stat) < 0)
-        return true;
-    const char *name_end = strrchr(stat, ')');
-    return name_end == NULL || strchr("ZX", name_end[2]) != NULL;
-}
-
-enum outcome stop_thread(pid_t tid) {
+enum outcome stop_thread(const struct process *process, pid_t tid) {
     if (ptrace(PTRACE_SEIZE, tid, 0L, (long)PTRACE_O_TRACESYSGOOD) != 0)
         /* EPERM is the answer for a zombie too (kernel/ptrace.c: ptrace_attach()). */
-        return errno == ESRCH || has_ended(tid) ? ATTACH_GONE : ATTACH_NOT_PERMITTED;
+        return errno == ESRCH || thread_has_ended(process, tid) ? ATTACH_GONE
+                                                                : ATTACH_NOT_PERMITTED;
     enum outcome outcome = interrupted(tid, false);
+    /* While it is traced nobody else gets its number; before that somebody may have. */
+    if (outcome == ATTACH_DONE && thread_has_ended(process, tid)) {
+        let_go(tid, NULL);
+        return ATTACH_GONE;
+    }
     /* A group stop is kept (ptrace(2)); without a stop the end of this process lets it go. */
     if (outcome == ATTACH_STOPPED)
-        ptrace(PTRACE_DETACH, tid, 0L, 0L);
+        let_go(tid, NULL);
     return outcome;
 }
 
-bool let_go(pid_t tid, struct injection *restored) {
+enum outcome let_go(pid_t tid, struct injection *restored) {
     if (restored != NULL) {
         if (injection_end(restored) != 0)
-            return false;
+            return ATTACH_GONE;
         /* From the exit of an injected call the kernel would go back to the program with
          * -ERESTARTSYS for an answer. What makes a call again is the way out of a stop for signals
          * (arch_do_signal_or_restart), so into one it goes. */
         enum outcome outcome = interrupted(tid, true);
         if (outcome != ATTACH_DONE && outcome != ATTACH_STOPPED)
-            return false;
+            return outcome;
     }
-    return ptrace(PTRACE_DETACH, tid, 0L, 0L) == 0;
+    return ptrace(PTRACE_DETACH, tid, 0L, 0L) == 0 ? ATTACH_DONE : ATTACH_GONE;
 }
 
 /* kernel/rseq.c: rseq_ip_fixup(). */

@@ -5,17 +5,14 @@
 #include "../inject/inject.h"
 #include "attach.h"
 
-/* Whether there is no such process or thread, or only what its parent has not taken notice of yet.
- */
-bool has_ended(pid_t tid);
+/* Stops a thread of this process between two instructions of its own, or in a system call that its
+ * signals interrupt. ATTACH_DONE, or why not: it runs on then. */
+enum outcome stop_thread(const struct process *process, pid_t tid);
 
-/* Stops the thread between two instructions of its own, or in a system call that its signals
- * interrupt. ATTACH_DONE, or why not: it runs on then. */
-enum outcome stop_thread(pid_t tid);
-
-/* Undoes stop_thread. restored: what the injection took; NULL where nothing was touched. Returns
- * false where the thread is gone. */
-bool let_go(pid_t tid, struct injection *restored);
+/* Undoes stop_thread. restored: what the injection took; NULL where nothing was touched.
+ * ATTACH_GONE: so is the thread; ATTACH_NO_STOP: it is as it was, and the end of this process lets
+ * it go. */
+enum outcome let_go(pid_t tid, struct injection *restored);
 
 /* Whether the stopped thread is in a restartable sequence (rseq(2)): moved elsewhere, it would not
  * be restarted as the kernel does after each stop. Then its program counter is set to where the

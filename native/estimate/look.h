@@ -10,6 +10,8 @@
 #include "records.h"
 #include "walk.h"
 
+enum { SECRET_BYTES = 192 };
+
 struct process {
     pid_t pid;
     int folder; /* a descriptor of /proc/PID: what is read belongs to this process, PID reused or
@@ -30,9 +32,11 @@ struct look {
     struct pointers pointers;
     uint64_t *named; /* a page with pointers replaced */
     uint64_t zero_content;
+    /* Of this run alone: pages with equal hashes could be made for one that is known. */
+    unsigned char secret[SECRET_BYTES];
 };
 
-/* Returns whether there was memory for it. */
+/* Returns whether there was memory for it, and randomness. */
 bool look_prepare(struct look *look);
 
 /* number: of the process among all. Its result tells what hindered. */

@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "reader.h"
+
 static enum kind kind_of(char privacy, const char *name) {
     if (strncmp(name, "[v", 2) == 0)
         return KIND_KERNELS;
@@ -81,8 +83,10 @@ int vmas_read(int process, struct vmas *vmas) {
     vmas->count = 0;
     bool is_whole = true;
     errno = 0;
-    while (is_whole && getline(&line, &size, maps) > 0)
+    while (is_whole && getline(&line, &size, maps) > 0) {
         is_whole = add(vmas, parse(line, program));
+        reader_tick();
+    }
     int error = is_whole && ferror(maps) == 0 ? 0 : errno != 0 ? errno : EIO;
     free(line);
     fclose(maps);

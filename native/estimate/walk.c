@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "reader.h"
+
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
 #define ENTRY_SWAPPED (UINT64_C(1) << 62)
@@ -27,6 +29,9 @@ struct scan {
 #define PAGEMAP_SCAN _IOWR('f', 16, struct scan)
 #define CATEGORY_PRESENT (UINT64_C(1) << 3)
 #define CATEGORY_SWAPPED (UINT64_C(1) << 4)
+#define CATEGORY_ZERO (UINT64_C(1) << 5)
+/* A call that looks at more could take longer than a sign of life. */
+#define SCAN_BYTES_MAX (UINT64_C(1) << 36)
 
 /* Without it, so much that nobody may touch is taken for a reservation: to read that nothing is
  * there takes a second for 0.7 TiB, and layouts and sanitizers reserve 20. */
@@ -36,6 +41,8 @@ enum { ENTRIES = 512, RUN_BYTES = 1 << 18, REGIONS = 256 };
 
 struct reader {
     int pagemap, memory;
+    uint64_t zero_frame;
+    uint64_t pages_max; /* to read: pages of zeros without end count as resident nowhere */
     unsigned char *bytes;
     visit_page *visit;
     void *state;
@@ -46,13 +53,15 @@ uint64_t page_bytes(void) {
     return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static bool is_wanted(uint64_t entry) {
-    return (entry & (ENTRY_PRESENT | ENTRY_FILE)) == ENTRY_PRESENT;
+static bool is_wanted(const struct reader *reader, uint64_t entry) {
+    return (entry & (ENTRY_PRESENT | ENTRY_FILE)) == ENTRY_PRESENT &&
+           (reader->zero_frame == 0 || (entry & ENTRY_FRAME) != reader->zero_frame);
 }
 
 /* How many bytes could be read. What went away between the two reads ends it sooner. */
 static size_t read_run(struct reader *reader, uint64_t address, size_t bytes) {
     size_t used = 0;
+    reader_tick();
     while (used < bytes) {
         ssize_t part =
             pread(reader->memory, reader->bytes + used, bytes - used, (off_t)(address + used));
@@ -92,14 +101,21 @@ static int walk_chunk(struct reader *reader, uint64_t first, size_t pages, enum 
         return -errno;
     size_t run_max = RUN_BYTES / page_bytes();
     pages = (size_t)bytes / sizeof *entries;
+    reader_tick();
     for (size_t i = 0; i < pages;) {
         size_t run = 0;
-        while (i + run < pages && run < run_max && is_wanted(entries[i + run]))
+        while (i + run < pages && run < run_max && is_wanted(reader, entries[i + run]))
             run++;
+        if (reader->walked->read_pages + run > reader->pages_max)
+            return -EFBIG;
         if (run > 0 && !visit_run(reader, entries + i, first + i, run, kind))
             return -ECANCELED;
-        if (run == 0)
-            reader->walked->swapped_pages += (entries[i++] & ENTRY_SWAPPED) != 0;
+        if (run == 0) {
+            uint64_t entry = entries[i++];
+            reader->walked->swapped_pages += (entry & ENTRY_SWAPPED) != 0;
+            reader->walked->untouched_pages +=
+                (entry & (ENTRY_PRESENT | ENTRY_FILE)) == ENTRY_PRESENT;
+        }
         i += run;
     }
     return 0;
@@ -120,20 +136,27 @@ static int walk_range(struct reader *reader, uint64_t start, uint64_t end, enum 
 static int walk_populated(struct reader *reader, const struct vma *vma) {
     struct region regions[REGIONS];
     for (uint64_t at = vma->start; at < vma->end;) {
+        uint64_t end = vma->end - at < SCAN_BYTES_MAX ? vma->end : at + SCAN_BYTES_MAX;
         struct scan scan = {
             .size = sizeof scan,
             .start = at,
-            .end = vma->end,
+            .end = end,
             .regions = (uint64_t)(uintptr_t)regions,
             .region_count = REGIONS,
             .category_any = CATEGORY_PRESENT | CATEGORY_SWAPPED,
-            .return_mask = CATEGORY_PRESENT,
+            .return_mask = CATEGORY_PRESENT | CATEGORY_ZERO,
         };
         /* The two libcs have different types for the request. */
         long found = syscall(SYS_ioctl, reader->pagemap, PAGEMAP_SCAN, &scan);
         if (found < 0)
             return -errno;
+        reader_tick();
         for (long i = 0; i < found; i++) {
+            if ((regions[i].categories & CATEGORY_ZERO) != 0) {
+                reader->walked->untouched_pages +=
+                    (regions[i].end - regions[i].start) / page_bytes();
+                continue;
+            }
             int result = walk_range(reader, regions[i].start, regions[i].end, vma->kind);
             if (result < 0)
                 return result;
@@ -160,9 +183,28 @@ static int walk_vmas(struct reader *reader, const struct vmas *vmas) {
     return 0;
 }
 
-int walk(int process, const struct vmas *vmas, visit_page *visit, void *state,
+uint64_t walk_resident_pages(int process) {
+    char text[128], *end;
+    int file = openat(process, "statm", O_RDONLY | O_CLOEXEC);
+    ssize_t bytes = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (file >= 0)
+        close(file);
+    text[bytes < 0 ? 0 : bytes] = '\0';
+    strtoull(text, &end, 10);
+    return strtoull(end, NULL, 10);
+}
+
+int walk(int process, const struct vmas *vmas, uint64_t zero_frame, visit_page *visit, void *state,
          struct walked *walked) {
-    struct reader reader = {.visit = visit, .state = state, .walked = walked};
+    /* It may grow meanwhile, and the kernel counts in batches (proc_pid_statm(5)). */
+    enum { PAGES_MORE = 1 << 16 };
+    struct reader reader = {
+        .visit = visit,
+        .state = state,
+        .walked = walked,
+        .zero_frame = zero_frame,
+        .pages_max = 2 * walk_resident_pages(process) + PAGES_MORE,
+    };
     reader.pagemap = openat(process, "pagemap", O_RDONLY | O_CLOEXEC);
     if (reader.pagemap < 0)
         return -errno;

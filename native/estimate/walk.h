@@ -23,15 +23,19 @@ struct page {
 
 struct walked {
     uint64_t read_pages, swapped_pages;
+    uint64_t untouched_pages; /* of the frame or huge page of zeros; not read where that is told */
 };
 
 /* Returns whether to go on. */
 typedef bool visit_page(void *state, const struct page *page);
 
-/* By rising address. process: a descriptor of /proc/PID. Returns 0, -errno, or -ECANCELED where the
- * visitor ended it. */
-int walk(int process, const struct vmas *vmas, visit_page *visit, void *state,
+/* By rising address. process: a descriptor of /proc/PID. Returns 0, -errno, -EFBIG where there is
+ * far more than is resident (proc_pid_statm(5)), or -ECANCELED where the visitor ended it. */
+int walk(int process, const struct vmas *vmas, uint64_t zero_frame, visit_page *visit, void *state,
          struct walked *walked);
+
+/* 0 where it cannot be read. */
+uint64_t walk_resident_pages(int process);
 
 uint64_t page_bytes(void);
 

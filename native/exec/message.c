@@ -1,5 +1,6 @@
 #include "message.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,8 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A path may be PATH_MAX long, and a line names two at most. */
-enum { LINE_BYTES = 9216 };
+/* A path may be PATH_MAX long, and a line names two at most; but more than PIPE_BUF may come into a
+ * pipe in parts, between others' lines, and wait for room where poll(2) has promised some
+ * (pipe(7)).
+ */
+enum { TEXT_BYTES = 9216, LINE_BYTES = PIPE_BUF, HEAD_BYTES = LINE_BYTES / 2 };
 
 /* A stderr that is closed, full or without reader must not stop the launch: SIGPIPE and SIGXFSZ are
  * held back during the write, and one that it raised is taken away again. */
@@ -30,25 +34,44 @@ static void write_to_stderr(const char *line, size_t size) {
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+/* The middle is left out: what happened stands in front, and what to do at the end. */
+static size_t shorten(char *text, size_t used) {
+    static const char gap[] = "...";
+    if (used <= LINE_BYTES - 1)
+        return used;
+    size_t tail = LINE_BYTES - 1 - HEAD_BYTES - (sizeof gap - 1);
+    memcpy(text + HEAD_BYTES, gap, sizeof gap - 1);
+    memmove(text + HEAD_BYTES + sizeof gap - 1, text + used - tail, tail);
+    return LINE_BYTES - 1;
+}
+
+/* Those of ASCII, and of Unicode in UTF-8 (U+0080 to U+009F), which some terminals obey too. */
+static void replace_controls(char *text, size_t used) {
+    for (size_t i = 0; i < used; i++) {
+        unsigned char byte = (unsigned char)text[i],
+                      next = i + 1 < used ? (unsigned char)text[i + 1] : 0;
+        if (byte < 0x20 || byte == 0x7f)
+            text[i] = '?';
+        else if (byte == 0xc2 && next >= 0x80 && next <= 0x9f)
+            text[i] = text[i + 1] = '?';
+    }
+}
+
 void message(const char *format, ...) {
     static const char prefix[] = "ksmrun-exec: ";
-    char line[LINE_BYTES];
+    char line[TEXT_BYTES];
     size_t used = sizeof prefix - 1;
     memcpy(line, prefix, sizeof prefix);
 
     va_list arguments;
     va_start(arguments, format);
-    int written = vsnprintf(line + used, sizeof line - used - 1, format, arguments);
+    int written = vsnprintf(line + used, sizeof line - used, format, arguments);
     va_end(arguments);
     if (written < 0)
         return;
-    used = used + (size_t)written < sizeof line - 1 ? used + (size_t)written : sizeof line - 2;
-
-    for (size_t i = 0; i < used; i++) {
-        unsigned char byte = (unsigned char)line[i];
-        if (byte < 0x20 || byte == 0x7f)
-            line[i] = '?';
-    }
+    used = used + (size_t)written < sizeof line ? used + (size_t)written : sizeof line - 1;
+    replace_controls(line, used);
+    used = shorten(line, used);
     line[used++] = '\n';
     write_to_stderr(line, used);
 }

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "wait.h"
+
 #if defined(__x86_64__)
 static const unsigned char instruction[] = {0x0f, 0x05};
 enum { INSTRUCTION_ALIGN = 1 };
@@ -33,6 +35,18 @@ static int64_t result_of(const struct user_regs_struct *registers) {
     return (int64_t)registers->rax;
 }
 
+static uint64_t number_of(const struct user_regs_struct *registers) {
+    return registers->orig_rax;
+}
+
+/* At the entry to a call, that the kernel leaves out then (arch/x86/entry/common.c: do_syscall_64).
+ */
+static int cancel_call(pid_t pid, struct user_regs_struct *registers) {
+    registers->orig_rax = (unsigned long long)-1;
+    struct iovec vector = {registers, sizeof *registers};
+    return ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &vector) == 0 ? 0 : -errno;
+}
+
 #elif defined(__aarch64__)
 static const unsigned char instruction[] = {0x01, 0x00, 0x00, 0xd4};
 enum { INSTRUCTION_ALIGN = 4, PSTATE_BTYPE = 3 << 10 };
@@ -49,6 +63,20 @@ static void set_call(struct user_regs_struct *registers, uint64_t at, long numbe
 
 static int64_t result_of(const struct user_regs_struct *registers) {
     return (int64_t)registers->regs[0];
+}
+
+static uint64_t number_of(const struct user_regs_struct *registers) {
+    return registers->regs[8];
+}
+
+/* At the entry to a call, that the kernel leaves out then (arch/arm64/kernel/ptrace.c:
+ * NT_ARM_SYSTEM_CALL; include/uapi/linux/elf.h). */
+static int cancel_call(pid_t pid, struct user_regs_struct *registers) {
+    enum { SYSTEM_CALL = 0x404 };
+    int none = -1;
+    struct iovec vector = {&none, sizeof none};
+    (void)registers;
+    return ptrace(PTRACE_SETREGSET, pid, SYSTEM_CALL, &vector) == 0 ? 0 : -errno;
 }
 
 #else
@@ -103,32 +131,65 @@ bool injection_find_instruction(struct injection *injection, uint64_t start, uin
     return false;
 }
 
-bool inject_go_on(pid_t pid) {
+void inject_take_back(struct injection *injection) {
+    injection->is_taken_back = ptrace(PTRACE_INTERRUPT, injection->pid, 0L, 0L) == 0;
+}
+
+/* STOP_CALL: at the entry to or exit from a system call. STOP_BACK: on its way, as asked for by
+ * inject_take_back. STOP_FAULT: its code is not the program's, or not what it was. */
+enum stop { STOP_CALL, STOP_BACK, STOP_FAULT, STOP_GONE };
+
+/* The limit is one for the whole call: each signal that comes makes a stop of its own. */
+static int wait_patiently(struct injection *injection) {
+    if (injection->limit_ns == 0)
+        return wait_for_stop(injection->pid, INT64_MAX);
+    for (;;) {
+        if (wait_clock_ns() >= injection->until_ns) {
+            injection->until_ns += injection->limit_ns;
+            injection->late(injection, ++injection->late_times);
+        }
+        int status = wait_for_stop(injection->pid, injection->until_ns);
+        if (status != WAIT_LATE)
+            return status;
+    }
+}
+
+static enum stop go_on(struct injection *injection) {
     enum { STOPS_MAX = 1000 };
     long signal_to_give = 0;
-    for (int stops = 0; stops < STOPS_MAX; stops++) {
-        int status;
-        if (ptrace(PTRACE_SYSCALL, pid, 0L, signal_to_give) != 0)
-            return false;
-        while (waitpid(pid, &status, __WALL) < 0)
-            if (errno != EINTR)
-                return false;
-        if (!WIFSTOPPED(status))
-            return false;
+    for (int stops = 0; stops < STOPS_MAX || injection->limit_ns != 0; stops++) {
+        if (ptrace(PTRACE_SYSCALL, injection->pid, 0L, signal_to_give) != 0)
+            return STOP_GONE;
+        int status = wait_patiently(injection);
+        if (status == WAIT_GONE)
+            return STOP_GONE;
         int signal = WSTOPSIG(status), event = status >> 16;
         /* PTRACE_O_TRACESYSGOOD */
         if (signal == (SIGTRAP | 0x80))
-            return true;
-        /* A fault in code that is not the program's: nothing that could be put off. */
+            return STOP_CALL;
+        if (event == PTRACE_EVENT_STOP && injection->is_taken_back)
+            return STOP_BACK;
+        /* Nothing that could be put off. */
         if (event == 0 && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL))
-            return false;
+            return STOP_FAULT;
         /* SIGSTOP cannot be blocked. The process counts as stopped then, but this goes on: whoever
          * sends SIGCONT may be a tracee that waits for us. PTRACE_DETACH and PTRACE_INTERRUPT put
          * the stop back in force, if no SIGCONT came (kernel/ptrace.c: __ptrace_unlink;
          * kernel/signal.c: do_jobctl_trap). */
         signal_to_give = event == 0 && signal == SIGSTOP ? SIGSTOP : 0;
     }
-    return false;
+    return STOP_FAULT;
+}
+
+bool injection_is_possible(const struct injection *injection) {
+    unsigned char found[sizeof instruction];
+    return injection_read(injection, injection->instruction, found, sizeof found) &&
+           memcmp(found, instruction, sizeof instruction) == 0;
+}
+
+bool inject_go_on(pid_t pid) {
+    struct injection injection = {.pid = pid};
+    return go_on(&injection) == STOP_CALL;
 }
 
 /* include/linux/errno.h: ERESTARTSYS and its kin. The kernel would make the call again after the
@@ -138,16 +199,50 @@ static bool is_to_be_restarted(int64_t result) {
     return result <= -512 && result >= -516;
 }
 
+/* The code may have been changed since it was looked at, by another thread of the tracee's. */
+static bool is_our_call(const struct injection *injection, long number,
+                        const struct user_regs_struct *registers) {
+    return PROGRAM_COUNTER(*registers) == injection->instruction + sizeof instruction &&
+           number_of(registers) == (uint64_t)number;
+}
+
+/* From one set of registers to the next. */
+static enum stop make_call(struct injection *injection, long number,
+                           struct user_regs_struct *registers) {
+    injection->is_in_call = false;
+    enum stop stop = go_on(injection);
+    if (stop != STOP_CALL)
+        return stop;
+    if (get_registers(injection->pid, registers) != 0)
+        return STOP_GONE;
+    bool is_ours = is_our_call(injection, number, registers);
+    if (!is_ours && cancel_call(injection->pid, registers) != 0)
+        return STOP_GONE;
+    injection->is_in_call = true;
+    stop = go_on(injection);
+    injection->is_in_call = false;
+    if (stop == STOP_CALL && get_registers(injection->pid, registers) != 0)
+        return STOP_GONE;
+    return stop == STOP_CALL && !is_ours ? STOP_FAULT : stop;
+}
+
 int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]) {
     enum { RESTARTS_MAX = 1000 };
     struct user_regs_struct registers;
     injection->result = -512;
+    injection->is_taken_back = false;
+    injection->late_times = 0;
+    injection->until_ns = wait_clock_ns() + injection->limit_ns;
     for (int i = 0; is_to_be_restarted(injection->result) && i < RESTARTS_MAX; i++) {
+        if (injection->is_taken_back)
+            return injection->result = INJECT_LATE;
         registers = injection->registers;
         set_call(&registers, injection->instruction, number, arguments);
-        if (set_registers(injection->pid, &registers) != 0 || !inject_go_on(injection->pid) ||
-            !inject_go_on(injection->pid) || get_registers(injection->pid, &registers) != 0)
+        if (set_registers(injection->pid, &registers) != 0)
             return injection->result = INJECT_LOST;
+        enum stop stop = make_call(injection, number, &registers);
+        if (stop != STOP_CALL)
+            return injection->result = stop == STOP_BACK ? INJECT_LATE : INJECT_LOST;
         injection->result = result_of(&registers);
     }
     return injection->result;

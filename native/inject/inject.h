@@ -28,6 +28,16 @@ struct injection {
     struct user_regs_struct registers; /* as they will be when the tracee goes on */
     uint64_t signal_mask;              /* the same */
     int64_t result;                    /* of the last call, as inject returned it */
+    /* After so long in inject() `late` is called, and again each time as much has passed. 0: a call
+     * is waited for without end, as the layout does for the program that it is moving. */
+    int64_t limit_ns;
+    /* May call inject_take_back. times: how often it has been called for this call. */
+    void (*late)(struct injection *injection, unsigned times);
+    void *state; /* of `late` */
+    int64_t until_ns;
+    unsigned late_times;
+    bool is_in_call;    /* whether the call has begun */
+    bool is_taken_back; /* by inject_take_back */
 };
 
 /* Lets the tracee run to the next entry to or exit from a system call; a stop signal is in
@@ -41,11 +51,19 @@ int injection_begin(struct injection *injection, pid_t pid);
 /* Finds the instruction in the tracee's memory from start to end. */
 bool injection_find_instruction(struct injection *injection, uint64_t start, uint64_t end);
 
-enum { INJECT_LOST = -4096 };
+/* Whether the instruction is where it was found: the tracee may have executed another program. */
+bool injection_is_possible(const struct injection *injection);
 
-/* Makes the call. Returns what the kernel answered: a value or -errno; INJECT_LOST where the tracee
- * is gone, or does something that only a kernel at odds with ptrace(2) would let it do. */
+/* LOST: the tracee is gone, or its code is not what it was looked at as: another thread of it may
+ * write there. LATE: it was taken back. */
+enum { INJECT_LATE = -4097, INJECT_LOST = -4096 };
+
+/* Makes the call. Returns what the kernel answered: a value or -errno; INJECT_LOST or INJECT_LATE.
+ * The tracee is stopped then, unless it is gone. */
 int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]);
+
+/* Has a call that is late end as soon as the tracee can be stopped, without another try. */
+void inject_take_back(struct injection *injection);
 
 /* Puts registers and signal mask back as injection has them. The tracee stays stopped. Returns 0 or
  * -errno. */

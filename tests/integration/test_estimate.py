@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -191,13 +192,60 @@ def test_terabytes_without_pages(tmp_path: Path) -> None:
     with subprocess.Popen(["python3", "-c", SPARSE], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-            line = ["strace", "-c", "-o", str(trace), str(HASHER), str(process.pid)]
+            line = ["strace", "-f", "-c", "-o", str(trace), str(HASHER), str(process.pid)]
             done = subprocess.run(line, stdout=subprocess.PIPE, check=True)
         finally:
             process.kill()
     assert json.loads(done.stdout)["kinds"]["anonymous"]["frames"] >= 128
     (calls,) = re.findall(r"(\d+)\s+pread64$", trace.read_text(), re.MULTILINE)
     assert int(calls) < 20_000
+
+
+@pytest.mark.parametrize("words", [[], ["huge"]])
+def test_gigabytes_of_zeros(tmp_path: Path, words: list[str]) -> None:
+    """Memory that was only ever read is none, and is not read: page tables are all it takes."""
+    thp = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if words and (not thp.exists() or "[never]" in thp.read_text()):
+        pytest.skip("no transparent huge pages here")
+    program = tmp_path / "zeros"
+    subprocess.run(["gcc", "-O1", "-o", program, SOURCES / "zeros.c"], check=True)
+    line = ["setpriv", f"--reuid={NOBODY}", "--clear-groups", str(program), *words]
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    with subprocess.Popen(line, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+            start = time.monotonic()
+            found = look_at_pages([process.pid])
+            assert time.monotonic() - start < 2
+        finally:
+            process.kill()
+    assert found.read_pages < 1000
+    assert found.untouched_pages >= 1 << 20
+    assert found.kinds["anonymous"].pages < 1000
+
+
+def test_one_that_is_not_read_in_time(tmp_path: Path, start: Start) -> None:
+    """The others are, and nobody waits for whoever reads it."""
+    first, second = start(1, 300, 0, 0, 0, 0), start(2, 300, 0, 0, 0, 0)
+    # Of the first child, before its first read of pages.
+    rule = "inject=pread64:delay_enter=60000000:when=1"
+    line = ["strace", "-f", "-qq", "-e", "trace=pread64", "-P", f"/proc/{first.pid}/mem"]
+    line += ["-e", rule, "-o", str(tmp_path / "trace"), str(HASHER)]
+    began = time.monotonic()
+    with subprocess.Popen(
+        [*line, str(first.pid), str(second.pid)], stdout=subprocess.PIPE, start_new_session=True
+    ) as tracing:
+        assert tracing.stdout is not None
+        found = json.loads(tracing.stdout.readline() or tracing.stdout.read())
+        seconds = time.monotonic() - began
+        os.killpg(tracing.pid, signal.SIGKILL)
+    by_pid = {each["pid"]: each for each in found["processes"]}
+    assert seconds < 4
+    assert by_pid[first.pid]["errno"] == errno.ETIME
+    assert by_pid[second.pid]["pages"] >= 300
+    assert found["kinds"]["anonymous"]["pages"] < 600
 
 
 def test_processes_that_come_and_go(pages: str) -> None:

@@ -1,0 +1,181 @@
+#include "code.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../inject/inject.h"
+
+/* Linux 6.11: include/uapi/linux/fs.h */
+struct query {
+    uint64_t size, flags, address, start, end, rights, page_bytes, offset, inode;
+    uint32_t major, minor, name_bytes, build_id_bytes;
+    uint64_t name, build_id;
+};
+#define PROCMAP_QUERY _IOWR('f', 17, struct query)
+enum { READABLE_CODE = 1 | 4 };
+
+static const char vdso_name[] = "[vdso]";
+enum { VDSO_BYTES_MAX = 64 * 1024 };
+/* What is read of other code, and how many pages are asked after for it. */
+enum { PAGES_MAX = 512, ENTRIES = 512, ENTRIES_MAX = 1 << 16, ENTRIES_A_MAPPING = 1 << 11 };
+/* Documentation/admin-guide/mm/pagemap.rst */
+#define ENTRY_PRESENT (UINT64_C(1) << 63)
+
+struct code {
+    struct injection look;
+    int pagemap;
+    uint64_t page_bytes;
+    size_t pages_left, entries_left;
+};
+
+struct mapping {
+    uint64_t start, end;
+    bool is_code, is_vdso;
+};
+
+/* What belongs to the kernel is of no device; a file's name cannot make it so. */
+static bool is_vdso(const char *name, unsigned major, unsigned minor, uint64_t inode) {
+    return major == 0 && minor == 0 && inode == 0 && strcmp(name, vdso_name) == 0;
+}
+
+/* "START-END rwxp OFFSET MAJOR:MINOR INODE   NAME\n" (proc_pid_maps(5)) */
+static bool parse(char *line, struct mapping *mapping) {
+    unsigned major, minor;
+    uint64_t inode;
+    char rights[5];
+    int name_at = 0;
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64 " %n", &mapping->start,
+               &mapping->end, rights, &major, &minor, &inode, &name_at) != 6 ||
+        mapping->end <= mapping->start)
+        return false;
+    char *name = line + name_at;
+    name[strcspn(name, "\n")] = '\0';
+    mapping->is_code = rights[0] == 'r' && rights[2] == 'x' && strcmp(name, "[vsyscall]") != 0;
+    mapping->is_vdso = mapping->is_code && is_vdso(name, major, minor, inode);
+    return true;
+}
+
+/* A whole line, or the first part of one whose name is long. */
+static bool next_line(FILE *maps, char *line, int size) {
+    if (fgets(line, size, maps) == NULL)
+        return false;
+    char rest[512];
+    for (const char *last = line; strchr(last, '\n') == NULL; last = rest)
+        if (fgets(rest, sizeof rest, maps) == NULL)
+            break;
+    return true;
+}
+
+/* By auxv, which a program may have set itself (prctl(2): PR_SET_MM_MAP). 0: it has none. */
+static uint64_t vdso_said(const struct process *process) {
+    uint64_t words[128];
+    int auxv = openat(process->folder, "auxv", O_RDONLY | O_CLOEXEC);
+    ssize_t bytes = auxv < 0 ? -1 : read(auxv, words, sizeof words);
+    if (auxv >= 0)
+        close(auxv);
+    for (ssize_t i = 0; (i + 2) * (ssize_t)sizeof *words <= bytes; i += 2)
+        if (words[i] == AT_SYSINFO_EHDR)
+            return words[i + 1];
+    return 0;
+}
+
+/* Verified, at the cost of one call. */
+static bool query_vdso(const struct process *process, int maps, struct mapping *mapping) {
+    char name[sizeof vdso_name + 1] = "";
+    struct query query = {
+        .size = sizeof query,
+        .address = vdso_said(process),
+        .name = (uint64_t)(uintptr_t)name,
+        .name_bytes = sizeof name,
+    };
+    /* The two libcs have different types for the request. */
+    if (query.address == 0 || syscall(SYS_ioctl, maps, PROCMAP_QUERY, &query) != 0 ||
+        (query.rights & READABLE_CODE) != READABLE_CODE ||
+        !is_vdso(name, query.major, query.minor, query.inode))
+        return false;
+    *mapping = (struct mapping){query.start, query.end, true, true};
+    return true;
+}
+
+static bool find_in_vdso(struct code *code, const struct mapping *mapping) {
+    uint64_t bytes = mapping->end - mapping->start;
+    uint64_t end = mapping->start + (bytes < VDSO_BYTES_MAX ? bytes : VDSO_BYTES_MAX);
+    return injection_find_instruction(&code->look, mapping->start, end);
+}
+
+/* Code that nobody has touched is not read: that could make page tables without end, or wait for
+ * whoever serves a file. */
+static bool find_in_present(struct code *code, const struct mapping *mapping) {
+    uint64_t entries[ENTRIES], size = code->page_bytes;
+    uint64_t first = mapping->start, most = ENTRIES_A_MAPPING * size;
+    uint64_t end = mapping->end - first < most ? mapping->end : first + most;
+    for (uint64_t at = first; at < end && code->entries_left > 0;) {
+        uint64_t pages = (end - at) / size;
+        pages = pages < ENTRIES ? pages : ENTRIES;
+        pages = pages < code->entries_left ? pages : code->entries_left;
+        ssize_t bytes = pread(code->pagemap, entries, pages * sizeof *entries,
+                              (off_t)(at / size * sizeof *entries));
+        if (bytes <= 0)
+            return false;
+        code->entries_left -= pages;
+        for (size_t i = 0; i < (size_t)bytes / sizeof *entries; i++, at += size) {
+            if ((entries[i] & ENTRY_PRESENT) == 0)
+                continue;
+            if (code->pages_left-- == 0)
+                return false;
+            if (injection_find_instruction(&code->look, at, at + size))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* From line to line. A program may have moved its vDSO (mremap(2)), or have none. */
+static bool find_by_lines(struct code *code, FILE *maps, bool in_vdso) {
+    char line[512];
+    struct mapping mapping;
+    rewind(maps);
+    while (code->entries_left > 0 && code->pages_left > 0 && next_line(maps, line, sizeof line)) {
+        if (!parse(line, &mapping) || !mapping.is_code || (in_vdso && !mapping.is_vdso))
+            continue;
+        if (in_vdso ? find_in_vdso(code, &mapping) : find_in_present(code, &mapping))
+            return true;
+    }
+    return false;
+}
+
+static bool find(struct code *code, const struct process *process, FILE *maps) {
+    struct mapping vdso;
+    return (query_vdso(process, fileno(maps), &vdso) && find_in_vdso(code, &vdso)) ||
+           find_by_lines(code, maps, true) || find_by_lines(code, maps, false);
+}
+
+uint64_t code_find(const struct process *process) {
+    struct code code = {
+        .look.memory = openat(process->folder, "mem", O_RDONLY | O_CLOEXEC),
+        .pagemap = openat(process->folder, "pagemap", O_RDONLY | O_CLOEXEC),
+        .page_bytes = (uint64_t)sysconf(_SC_PAGESIZE),
+        .pages_left = PAGES_MAX,
+        .entries_left = ENTRIES_MAX,
+    };
+    int file = openat(process->folder, "maps", O_RDONLY | O_CLOEXEC);
+    int error = errno;
+    FILE *maps = file < 0 ? NULL : fdopen(file, "r");
+    bool can_look = maps != NULL && code.look.memory >= 0 && code.pagemap >= 0;
+    bool is_found = can_look && find(&code, process, maps);
+    const int descriptors[] = {code.look.memory, code.pagemap, maps == NULL ? file : -1};
+    for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+    if (maps != NULL)
+        fclose(maps);
+    errno = can_look ? ENOENT : error;
+    return is_found ? code.look.instruction : 0;
+}

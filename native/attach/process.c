@@ -1,0 +1,139 @@
+#include "process.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../exec/procfile.h"
+
+/* The fields behind the name, which may hold anything. */
+static const char *read_stat(int folder, const char *name, char *text, size_t size) {
+    if (procfile_read_at(folder, name, text, size) < 0)
+        return NULL;
+    const char *end = strrchr(text, ')');
+    return end == NULL || end[1] != ' ' ? NULL : end + 2;
+}
+
+/* By the number of fields between it and the name. */
+static uint64_t number_in(int folder, const char *name, int fields_before) {
+    char text[1024];
+    const char *at = read_stat(folder, name, text, sizeof text);
+    for (int i = 0; at != NULL && i < fields_before; i++) {
+        at = strchr(at, ' ');
+        at = at == NULL ? NULL : at + 1;
+    }
+    return at == NULL ? 0 : strtoull(at, NULL, 10);
+}
+
+bool process_open(struct process *process, pid_t pid, uint64_t start_ticks) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d", pid);
+    enum { FIELDS_BEFORE_START = 19 };
+    process->pid = pid;
+    process->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (process->folder < 0)
+        return false;
+    if (start_ticks == 0 || number_in(process->folder, "stat", FIELDS_BEFORE_START) == start_ticks)
+        return true;
+    close(process->folder);
+    return false;
+}
+
+static char state_in(int folder, const char *name) {
+    char text[1024];
+    const char *state = read_stat(folder, name, text, sizeof text);
+    return state == NULL ? 0 : *state;
+}
+
+char process_state(const struct process *process) {
+    return state_in(process->folder, "stat");
+}
+
+char thread_state(const struct process *process, pid_t tid) {
+    char name[64];
+    snprintf(name, sizeof name, "task/%d/stat", tid);
+    return state_in(process->folder, name);
+}
+
+static bool is_end(char state) {
+    return state == 0 || state == 'Z' || state == 'X';
+}
+
+bool process_has_ended(const struct process *process) {
+    return is_end(process_state(process));
+}
+
+bool thread_has_ended(const struct process *process, pid_t tid) {
+    return is_end(thread_state(process, tid));
+}
+
+bool process_has_memory(const struct process *process) {
+    char line[128];
+    return procfile_read_at(process->folder, "statm", line, sizeof line) > 0 &&
+           strncmp(line, "0 ", 2) != 0;
+}
+
+/* kernel/signal.c: do_freezer_trap(), which compilers put into its caller. What else sleeps there
+ * is stopped or traced. Where wchan tells nothing, the call is found out not to begin. */
+bool thread_is_frozen(const struct process *process, pid_t tid) {
+    char name[64], text[64];
+    snprintf(name, sizeof name, "task/%d/wchan", tid);
+    return procfile_read_at(process->folder, name, text, sizeof text) > 0 &&
+           (strcmp(text, "do_freezer_trap") == 0 || strcmp(text, "get_signal") == 0) &&
+           thread_state(process, tid) == 'S';
+}
+
+pid_t process_thread(const struct process *process) {
+    int folder = openat(process->folder, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *tasks = folder < 0 ? NULL : fdopendir(folder);
+    if (tasks == NULL) {
+        if (folder >= 0)
+            close(folder);
+        return 0;
+    }
+    pid_t found = 0;
+    struct dirent *entry;
+    while (found == 0 && (entry = readdir(tasks)) != NULL) {
+        pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+        char state = tid > 0 ? thread_state(process, tid) : 0;
+        if (state == 'R' || state == 'S')
+            found = tid;
+    }
+    closedir(tasks);
+    return found;
+}
+
+bool thread_field(const struct process *process, pid_t tid, const char *name, char *value,
+                  size_t size) {
+    char path[64], line[256];
+    bool is_start = true, is_found = false;
+    snprintf(path, sizeof path, "task/%d/status", tid);
+    int status = openat(process->folder, path, O_RDONLY | O_CLOEXEC);
+    FILE *file = status < 0 ? NULL : fdopen(status, "r");
+    if (file == NULL) {
+        if (status >= 0)
+            close(status);
+        return false;
+    }
+    while (!is_found && fgets(line, sizeof line, file) != NULL) {
+        if (is_start && strncmp(line, name, strlen(name)) == 0) {
+            const char *start = line + strlen(name);
+            snprintf(value, size, "%s", start + strspn(start, " \t"));
+            is_found = true;
+        }
+        is_start = strchr(line, '\n') != NULL;
+    }
+    fclose(file);
+    return is_found;
+}
+
+uint64_t thread_faults(const struct process *process, pid_t tid) {
+    enum { FIELDS_BEFORE = 7 };
+    char name[64];
+    snprintf(name, sizeof name, "task/%d/stat", tid);
+    return number_in(process->folder, name, FIELDS_BEFORE);
+}

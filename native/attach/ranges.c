@@ -1,0 +1,59 @@
+#include "ranges.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The flags of a VMA in smaps, each two letters behind a space (proc_pid_smaps(5)). */
+static bool has_flag(const char *flags, const char *name) {
+    const char *found = strstr(flags, name);
+    return found != NULL && (found[3] == ' ' || found[3] == '\n');
+}
+
+/* Those whose mark is not as wanted: to mark, what is private and writable and not of a kind that
+ * ksmd leaves alone (mm/ksm.c: vma_ksm_compatible()), where the call would be for nothing each
+ * time.
+ */
+static bool is_wanted(const char *flags, bool on) {
+    static const char *const excluded[] = {" sh", " ms", " io", " pf", " de", " mm", " ht", " dp"};
+    bool is_marked = has_flag(flags, " mg");
+    if (!on || is_marked || !has_flag(flags, " wr"))
+        return !on && is_marked;
+    for (size_t i = 0; i < sizeof excluded / sizeof *excluded; i++)
+        if (has_flag(flags, excluded[i]))
+            return false;
+    return true;
+}
+
+/* Not by maps: each stop is the program's, and what is marked already needs none. */
+int ranges_read(const struct process *process, bool on, struct range ranges[RANGES_MAX],
+                void (*went_on)(void)) {
+    char line[512];
+    struct range range = {0}, next;
+    bool is_read = false;
+    int count = 0, file = openat(process->folder, "smaps", O_RDONLY | O_CLOEXEC);
+    FILE *smaps = file < 0 ? NULL : fdopen(file, "r");
+    if (smaps == NULL) {
+        int error = errno;
+        if (file >= 0)
+            close(file);
+        return -error;
+    }
+    while (count < RANGES_MAX && fgets(line, sizeof line, smaps) != NULL) {
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &next.start, &next.end) == 2) {
+            range = next;
+            is_read = true;
+            went_on();
+        } else if (strncmp(line, "VmFlags:", 8) == 0 && is_wanted(line + 8, on)) {
+            ranges[count++] = range;
+        }
+        /* The rest of a long name. */
+        while (strchr(line, '\n') == NULL && fgets(line, sizeof line, smaps) != NULL)
+            ;
+    }
+    fclose(smaps);
+    return is_read ? count : -ESRCH;
+}
