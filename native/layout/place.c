@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include "../exec/procfile.h"
+#include "check.h"
 #include "identity.h"
 #include "reap.h"
 #include "target.h"
 #include "tracee.h"
 
 static const char privileged[] = "it changes user, group or capabilities at exec";
-static const uint64_t loader_distance_max = (uint64_t)4 << 30;
 /* Above the mmap area and what relocate.c may put there. */
 enum { REAP_GAP = 16 << 20, EXIT_OWN_FAILURE = 125 };
 
@@ -40,7 +40,7 @@ static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_
     if (procfile_read(path, text, sizeof text) < 0 ||
         (strtoul(text, NULL, 16) & ADDR_NO_RANDOMIZE) == 0)
         return "the kernel took the personality away";
-    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > loader_distance_max))
+    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > RELOCATE_LOADER_BYTES))
         return "its loader is not where the stack limit should have put it";
     return NULL;
 }
@@ -117,7 +117,11 @@ struct placement place(const struct place_request *request) {
     const char *failed = examine(request, &injection, &image, &bases);
     if (failed != NULL)
         return leave(request, &injection, failed);
-    failed = relocate(&injection, &image, &bases, request->arranged);
+    const struct destination destination = destination_of(&image, request->machine, &bases);
+    failed =
+        relocate(&injection, request->machine, &image, &destination, &bases, request->arranged);
+    if (failed == NULL)
+        failed = check_moved(&injection, &bases, &destination, request->arranged);
     if (failed == NULL && request->is_waiting_first)
         failed = reap_first(&injection, getpid(), bases.mmap_top + REAP_GAP);
     if (injection_end(&injection) != 0 && failed == NULL)
