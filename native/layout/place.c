@@ -12,6 +12,7 @@
 #include "check.h"
 #include "identity.h"
 #include "reap.h"
+#include "sealed.h"
 #include "target.h"
 #include "tracee.h"
 
@@ -57,6 +58,9 @@ static const char *not_reservable(pid_t pid, const struct image *image, const st
             return "its mmap area lies lower than the kernel's default has it (setarch -L)";
     if (image->parts[PART_LOADER].end > bases->reserve_end)
         return "its mmap area lies higher than its stack limit lets it";
+    if (sealed_is(pid, image))
+        return "the kernel's own mappings are sealed (CONFIG_MSEAL_SYSTEM_MAPPINGS), and a "
+               "reservation wants them moved";
     return NULL;
 }
 

@@ -90,7 +90,11 @@ def with_loader(elf: bytes, loader: bytes) -> bytes:
 
 
 FAKES = {
-    "PR_SET_MM_MAP": (["0", str(PR_SET_MM), "1", str(PR_SET_MM_MAP)], PRCTL, "where the group has it"),
+    "PR_SET_MM_MAP": (
+        ["0", str(PR_SET_MM), "1", str(PR_SET_MM_MAP)],
+        PRCTL,
+        "where the group has it",
+    ),
     "personality": (["0", "0"], PERSONALITY, "put back"),
 }
 

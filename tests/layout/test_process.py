@@ -23,8 +23,8 @@ CHANGING_ROWS = (
     *("VmPeak:", "VmSize:", "VmStk:"),
     *("voluntary_ctxt", "nonvoluntary_ctxt", "SigQ:"),
 )
-# proc_pid_stat(5): minflt, majflt, utime, stime, starttime, vsize, rss, processor; and of the child that
-# the launcher waited for, cminflt, cmajflt, cutime, cstime.
+# proc_pid_stat(5): minflt, majflt, utime, stime, starttime, vsize, rss, processor; and of the child
+# that the launcher waited for, cminflt, cmajflt, cutime, cstime.
 CHANGING_FIELDS = {10, 12, 14, 15, 22, 23, 24, 39, 11, 13, 16, 17}
 # include/linux/sched.h: whether the kernel randomised this exec, which nothing looks at later.
 FLAGS_FIELD, PF_RANDOMIZE = 9, 0x00400000
