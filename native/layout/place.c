@@ -17,8 +17,8 @@
 #include "tracee.h"
 
 static const char privileged[] = "it changes user, group or capabilities at exec";
-/* Above the mmap area and what relocate.c may put there. */
-enum { REAP_GAP = 16 << 20, EXIT_OWN_FAILURE = 125 };
+/* REAP_GAP: above the mmap area and what relocate.c may put there. */
+enum { REAP_GAP = 16 << 20, CODE_BYTES_MAX = 16 << 20, EXIT_OWN_FAILURE = 125 };
 
 static bool find_instruction(struct injection *injection, const struct image *image) {
     for (int i = 0; i < image->vma_count; i++)
@@ -27,9 +27,12 @@ static bool find_instruction(struct injection *injection, const struct image *im
     /* Without a vdso, ld.so has some, or a static program itself; both begin before the end of
      * their VMA with other code. */
     uint64_t counter = PROGRAM_COUNTER(injection->registers);
-    for (int i = 0; i < image->vma_count; i++)
-        if (counter >= image->vmas[i].start && counter < image->vmas[i].end)
-            return injection_find_instruction(injection, image->vmas[i].start, image->vmas[i].end);
+    for (int i = 0; i < image->vma_count; i++) {
+        uint64_t start = image->vmas[i].start, end = image->vmas[i].end;
+        if (counter >= start && counter < end)
+            return injection_find_instruction(
+                injection, start, end - start < CODE_BYTES_MAX ? end : start + CODE_BYTES_MAX);
+    }
     return false;
 }
 
