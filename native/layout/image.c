@@ -10,7 +10,8 @@
 #include "../exec/procfile.h"
 #include "../preload/maps.h"
 
-enum { PHDRS_MAX = 128, AUXV_MAX = 64 };
+/* fs/binfmt_elf.c: load_elf_phdrs takes 64 KiB of them. */
+enum { PHDRS_MAX = 65536 / sizeof(Elf64_Phdr), AUXV_MAX = 64 };
 
 /* The initial stack is where the stack pointer is. vsyscall lies above all that can be moved. */
 static enum image_part part_of(const struct image *image, const struct vma *vma,
@@ -158,7 +159,7 @@ static const char *read_headers(Elf64_Ehdr *header, Elf64_Phdr phdrs[PHDRS_MAX],
 
 static const char *read_program(struct image *image, const struct auxv *auxv, pid_t pid) {
     Elf64_Ehdr header;
-    Elf64_Phdr phdrs[PHDRS_MAX];
+    static Elf64_Phdr phdrs[PHDRS_MAX];
     const char *failed = read_headers(&header, phdrs, pid);
     if (failed != NULL)
         return failed;
@@ -174,11 +175,14 @@ static const char *read_program(struct image *image, const struct auxv *auxv, pi
             return "the program's segments";
         low = part->p_vaddr < low ? part->p_vaddr : low;
         high = part->p_vaddr + part->p_memsz > high ? part->p_vaddr + part->p_memsz : high;
-        align = part->p_align > align ? part->p_align : align;
+        /* As maximum_alignment in fs/binfmt_elf.c has it. */
+        if ((part->p_align & (part->p_align - 1)) == 0)
+            align = part->p_align > align ? part->p_align : align;
     }
-    if (high == 0 || (align & (align - 1)) != 0 || high - low > IMAGE_PROGRAM_BYTES_MAX ||
-        align > IMAGE_ALIGN_MAX)
-        return "the program's segments";
+    if (high == 0 || high - low > IMAGE_PROGRAM_BYTES_MAX)
+        return "the program's segments, which lie too far apart";
+    if (align > IMAGE_ALIGN_MAX)
+        return "the program's segments, which leave too few places by their alignment";
     image->is_movable = header.e_type == ET_DYN;
     image->program_align = align;
     return find_parts(image, (bias + low) & ~(page_bytes - 1),
