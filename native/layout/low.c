@@ -61,7 +61,12 @@ bool ask_for_page(struct injection *injection, int flags, uint64_t *place) {
  * of the address space and by mlockall(2). */
 static bool close_by_gaps(struct injection *injection, const struct machine *machine,
                           uint64_t start, uint64_t end) {
+    enum { PAGES_MAX = 64 };
+    int pages = 0;
     for (uint64_t at = end; at > start;) {
+        /* Where the kernel's command line has hardly a gap. */
+        if (++pages > PAGES_MAX)
+            return false;
         uint64_t page = at - machine->page_bytes;
         if (map_nothing(injection, page, machine->page_bytes,
                         MAP_GROWSDOWN | MAP_FIXED_NOREPLACE) != (int64_t)page)
@@ -87,6 +92,5 @@ bool low_close(struct injection *injection, const struct machine *machine, const
     if (low->count == 0 ||
         (is_closed && ask_for_page(injection, MAP_32BIT, &place) && place == low->next))
         return true;
-    /* The kernel's command line may have a smaller gap (stack_guard_gap=). */
     return close_by_reservation(injection, low);
 }

@@ -2,6 +2,8 @@
 
 #include <sys/auxv.h>
 
+#include "gap.h"
+
 #if defined(__x86_64__)
 static const enum architecture own_architecture = X86_64;
 #elif defined(__aarch64__)
@@ -63,5 +65,8 @@ struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
 }
 
 struct machine machine_here(void) {
-    return machine_of(own_architecture, getauxval(AT_PAGESZ), getauxval(AT_RANDOM));
+    struct machine machine =
+        machine_of(own_architecture, getauxval(AT_PAGESZ), getauxval(AT_RANDOM));
+    machine.stack_guard_gap = gap_here(machine.page_bytes, machine.stack_guard_gap);
+    return machine;
 }
