@@ -17,7 +17,7 @@ static const char default_search_path[] = "/bin:/usr/bin";
 /* bash's test for "cannot execute binary file": a NUL in the first line, or an ELF header. */
 static bool is_binary(const char *path) {
     char head[128];
-    ssize_t length = procfile_read(path, head, sizeof head);
+    ssize_t length = procfile_read_regular(path, head, sizeof head);
     if (length <= 0)
         return false;
     if (length >= SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0)
@@ -178,7 +178,7 @@ static void describe_binary(const char *path, char *text, size_t size) {
 /* The first line after "#!", without blanks in front. Returns false where there is none. */
 static bool script_interpreter(const char *path, char *interpreter, size_t size) {
     char head[256];
-    ssize_t length = procfile_read(path, head, sizeof head);
+    ssize_t length = procfile_read_regular(path, head, sizeof head);
     if (length < 3 || head[0] != '#' || head[1] != '!')
         return false;
     const char *start = head + 2 + strspn(head + 2, " \t");

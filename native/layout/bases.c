@@ -58,9 +58,9 @@ static uint64_t number_of(const unsigned char key[KEY_BYTES], const char *part,
     return number;
 }
 
-/* A multiple of pages, less than bytes. */
+/* A multiple of pages, less than bytes; 0 of 0. */
 static uint64_t pages(const struct machine *machine, uint64_t number, uint64_t bytes) {
-    return number % (bytes / machine->page_bytes) * machine->page_bytes;
+    return bytes == 0 ? 0 : number % (bytes / machine->page_bytes) * machine->page_bytes;
 }
 
 struct bases bases_by_limit(const struct machine *machine, const unsigned char key[KEY_BYTES],
@@ -70,12 +70,14 @@ struct bases bases_by_limit(const struct machine *machine, const unsigned char k
     /* The mmap area is placed before the exec tells which program it is for. */
     uint64_t mmap = number_of(key, "mmap", "", 0);
     uint64_t program = number_of(key, "program", identity, identity_bytes);
+    uint64_t low = number_of(key, "low", identity, identity_bytes);
     uint64_t brk = number_of(key, "brk", identity, identity_bytes);
     return (struct bases){
         .mmap_top = windows.mmap + pages(machine, mmap, windows.mmap_bytes),
         .program = windows.program + pages(machine, program, windows.program_bytes),
         .brk_offset = pages(machine, brk, windows.brk_bytes) + machine->page_bytes,
         .brk_low_offset = pages(machine, brk, gib) + machine->page_bytes,
+        .low_bytes = pages(machine, low, machine->low_random_bytes),
         .stack_top = windows.stack + pages(machine, stack, windows.stack_bytes),
         /* The ABIs want it at 16 bytes. */
         .stack_offset = (stack >> 40 & 0xff) << 4,
@@ -116,6 +118,8 @@ struct bases bases_by_reservation(const struct machine *machine, const unsigned 
     struct bases bases = bases_by_limit(machine, key, identity, identity_bytes);
     uint64_t mmap = number_of(key, "reserved mmap", identity, identity_bytes);
     uint64_t stack = number_of(key, "reserved stack", identity, identity_bytes);
+    /* With all of what the kernel chooses from. */
+    bases.low_bytes += machine->low_random_bytes;
     bases.reserve_end = bases_mmap_highest(machine, stack_soft_bytes);
     uint64_t lowest = bases.reserve_end - machine->mmap_random_bytes - machine->stack_guard_gap;
     bases.mmap_top = lowest - pages(machine, mmap, windows_of(machine).mmap_bytes);

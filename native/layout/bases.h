@@ -21,6 +21,9 @@ struct bases {
     /* For programs at fixed low addresses, some of which keep pointers in 32 bits: a GiB, as the
      * kernel has it (arch/x86/kernel/process.c, mm/util.c: arch_randomize_brk). */
     uint64_t brk_low_offset;
+    /* To be closed at the start of the window of MAP_32BIT: 2^13 numbers, as many as the kernel's
+     * places there; more would take room that programs need. */
+    uint64_t low_bytes;
     uint64_t stack_top;
     uint64_t stack_offset; /* of the initial stack pointer below a boundary of 64 KiB */
 };

@@ -7,44 +7,54 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PHDRS_MAX = 128, AUXV_MAX = 64 };
+#include "../exec/procfile.h"
+#include "../preload/maps.h"
 
-/* proc_pid_maps(5), from the blank before the modes on: " r-xp OFFSET MAJOR:MINOR INODE PATH". */
-static bool is_mapped_code(const char *text, uint64_t *offset) {
-    static const char modes[] = " r-xp ";
-    char *at;
-    if (strncmp(text, modes, sizeof modes - 1) != 0)
-        return false;
-    *offset = strtoull(text + sizeof modes - 1, &at, 16);
-    at += strspn(at, " ");
-    return strtoull(at + strcspn(at, " "), NULL, 10) != 0;
+/* fs/binfmt_elf.c: load_elf_phdrs takes 64 KiB of them. */
+enum { PHDRS_MAX = 65536 / sizeof(Elf64_Phdr), AUXV_MAX = 64 };
+
+/* The initial stack is where the stack pointer is. vsyscall lies above all that can be moved. */
+static enum image_part part_of(const struct image *image, const struct vma *vma,
+                               uint64_t stack_pointer) {
+    bool is_vdso = image->vdso >= vma->start && image->vdso < vma->end;
+    if (stack_pointer >= vma->start && stack_pointer < vma->end)
+        return PART_STACK;
+    if (vma->is_kernels && vma->end >= (uint64_t)1 << 63)
+        return PART_FIXED;
+    return vma->is_kernels || (is_vdso && !vma->has_file) ? PART_KERNELS : PART_LOADER;
 }
 
-static const char *read_maps(struct image *image, pid_t pid) {
-    char path[32], line[512];
+static bool add_vma(struct image *image, const struct vma *vma, uint64_t stack_pointer) {
+    if (image->vma_count == IMAGE_VMAS_MAX)
+        return false;
+    image->vmas[image->vma_count++] = (struct image_vma){
+        .start = vma->start,
+        .end = vma->end,
+        .part = part_of(image, vma, stack_pointer),
+        .is_code = vma->has_file && memcmp(vma->perms, "r-xp", sizeof vma->perms) == 0,
+        .is_reserved = !vma->has_file && memcmp(vma->perms, "---p", sizeof vma->perms) == 0,
+        .offset = vma->offset,
+    };
+    return true;
+}
+
+/* PROCMAP_QUERY (6.11) would tell the same, with a call for each VMA; older kernels want the text
+ * all the same. */
+static const char *read_maps(struct image *image, pid_t pid, uint64_t stack_pointer) {
+    char path[32], text[4096];
+    struct maps_reader reader = {0};
+    struct vma vma;
     snprintf(path, sizeof path, "/proc/%d/maps", pid);
-    FILE *maps = fopen(path, "re");
-    if (maps == NULL)
-        return "/proc/PID/maps";
-    while (fgets(line, sizeof line, maps) != NULL && image->vma_count < IMAGE_VMAS_MAX) {
-        /* The rest of a line with a long path is no line. */
-        for (int byte = 0; strchr(line, '\n') == NULL && byte != '\n' && byte != EOF;)
-            byte = fgetc(maps);
-        char *end;
-        struct image_vma vma = {.start = strtoull(line, &end, 16)};
-        vma.end = strtoull(*end == '-' ? end + 1 : end, &end, 16);
-        vma.is_code = is_mapped_code(end, &vma.offset);
-        bool is_kernels = strstr(end, " [v") != NULL;
-        /* vsyscall lies above all that can be moved. */
-        vma.part = is_kernels && vma.end >= (uint64_t)1 << 63 ? PART_FIXED
-                   : is_kernels                               ? PART_KERNELS
-                   : strstr(end, " [stack]") != NULL          ? PART_STACK
-                                                              : PART_LOADER;
-        image->vmas[image->vma_count++] = vma;
-    }
-    bool is_whole = feof(maps) != 0;
-    fclose(maps);
-    return is_whole ? NULL : "/proc/PID/maps";
+    int maps = open(path, O_RDONLY | O_CLOEXEC);
+    bool has_room = maps >= 0;
+    ssize_t length = -1;
+    while (has_room && (length = read(maps, text, sizeof text)) > 0)
+        for (ssize_t i = 0; i < length; i++)
+            if (maps_read_byte(&reader, text[i], &vma))
+                has_room = has_room && add_vma(image, &vma, stack_pointer);
+    if (maps >= 0)
+        close(maps);
+    return has_room && length == 0 ? NULL : "/proc/PID/maps";
 }
 
 /* What is neither the program's nor the kernel's is the loader's, from its base on; but for a page
@@ -68,97 +78,127 @@ static const char *find_parts(struct image *image, uint64_t program_start, uint6
     return image->parts[PART_STACK].end != 0 ? NULL : "the stack in /proc/PID/maps";
 }
 
-/* proc_pid_stat(5): fields 26, 27, and 45 to 51, of which 47 is start_brk. */
-static const char *read_stat(struct image *image, pid_t pid) {
-    char path[32], text[2048];
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = file < 0 ? -1 : read(file, text, sizeof text - 1);
-    if (file >= 0)
-        close(file);
-    text[length < 0 ? 0 : length] = '\0';
-    char *at = strrchr(text, ')');
-    uint64_t fields[52] = {0};
-    int field = 3;
-    for (at = at == NULL ? text : at + 4; *at != '\0' && field + 1 < 52; at += strcspn(at, " ")) {
-        at += strspn(at, " ");
-        fields[++field] = strtoull(at, NULL, 10);
+/* proc_pid_stat(5): fields 26, 27, and 45 to 51. The name of the program, which may hold anything,
+ * is in brackets, and behind it are numbers alone. */
+bool image_parse_stat(struct image *image, const char *text) {
+    enum { FIELD_OF_STATE = 3, FIELDS = 52 };
+    uint64_t fields[FIELDS] = {0};
+    const char *at = strrchr(text, ')');
+    if (at == NULL || at[1] != ' ' || at[2] == '\0')
+        return false;
+    at += 3;
+    for (int field = FIELD_OF_STATE + 1; field < FIELDS; field++) {
+        char *end;
+        fields[field] = strtoull(at, &end, 10);
+        if (end == at)
+            return false;
+        at = end;
     }
-    if (field < 51 || fields[48] == 0)
-        return "the addresses in /proc/PID/stat";
     image->start_code = fields[26];
     image->end_code = fields[27];
     image->start_data = fields[45];
     image->end_data = fields[46];
+    image->start_brk = fields[47];
     image->arg_start = fields[48];
     image->arg_end = fields[49];
     image->env_start = fields[50];
     image->env_end = fields[51];
-    return NULL;
+    return image->arg_start != 0;
 }
 
-static uint64_t auxv_value(const Elf64_auxv_t *auxv, size_t count, uint64_t type) {
-    for (size_t i = 0; i < count && auxv[i].a_type != AT_NULL; i++)
-        if (auxv[i].a_type == type)
-            return auxv[i].a_un.a_val;
+static const char *read_stat(struct image *image, pid_t pid) {
+    char path[32], text[2048];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    return procfile_read(path, text, sizeof text) > 0 && image_parse_stat(image, text)
+               ? NULL
+               : "the addresses in /proc/PID/stat";
+}
+
+struct auxv {
+    Elf64_auxv_t entries[AUXV_MAX];
+    size_t count;
+};
+
+static uint64_t auxv_value(const struct auxv *auxv, uint64_t type) {
+    for (size_t i = 0; i < auxv->count && auxv->entries[i].a_type != AT_NULL; i++)
+        if (auxv->entries[i].a_type == type)
+            return auxv->entries[i].a_un.a_val;
     return 0;
 }
 
-static bool read_file(const char *path, void *to, size_t size, size_t *length) {
+static const char *read_auxv(struct auxv *auxv, pid_t pid) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/auxv", pid);
     int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t found = file < 0 ? -1 : read(file, to, size);
+    ssize_t length = file < 0 ? -1 : read(file, auxv->entries, sizeof auxv->entries);
     if (file >= 0)
         close(file);
-    *length = found < 0 ? 0 : (size_t)found;
-    return found > 0;
+    auxv->count = length < 0 ? 0 : (size_t)length / sizeof *auxv->entries;
+    return auxv->count != 0 ? NULL : "/proc/PID/auxv";
 }
 
-static const char *read_program(struct image *image, const struct injection *injection) {
+/* Headers are read from the file, as the kernel has read them: in memory, another segment may lie
+ * over them. Nobody can write to the file of a running program (execve(2): ETXTBSY). */
+static const char *read_headers(Elf64_Ehdr *header, Elf64_Phdr phdrs[PHDRS_MAX], pid_t pid) {
     char path[32];
-    Elf64_auxv_t auxv[AUXV_MAX];
+    const char *failed = NULL;
+    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0 || pread(file, header, sizeof *header, 0) != sizeof *header)
+        failed = "the program's ELF header";
+    else if (header->e_ident[EI_CLASS] != ELFCLASS64)
+        failed = "a 64-bit program: this one has 32 bits";
+    else if (header->e_phnum == 0 || header->e_phnum > PHDRS_MAX ||
+             pread(file, phdrs, header->e_phnum * sizeof *phdrs, (off_t)header->e_phoff) !=
+                 (ssize_t)(header->e_phnum * sizeof *phdrs))
+        failed = "the program's headers in its file";
+    if (file >= 0)
+        close(file);
+    return failed;
+}
+
+static const char *read_program(struct image *image, const struct auxv *auxv, pid_t pid) {
     Elf64_Ehdr header;
-    Elf64_Phdr phdrs[PHDRS_MAX];
-    size_t length;
-    snprintf(path, sizeof path, "/proc/%d/auxv", injection->pid);
-    if (!read_file(path, auxv, sizeof auxv, &length))
-        return "/proc/PID/auxv";
-    size_t count = length / sizeof *auxv;
-    image->vdso = auxv_value(auxv, count, AT_SYSINFO_EHDR);
-    image->is_privileged = auxv_value(auxv, count, AT_SECURE) != 0;
-    uint64_t phdr = auxv_value(auxv, count, AT_PHDR), number = auxv_value(auxv, count, AT_PHNUM);
-    snprintf(path, sizeof path, "/proc/%d/exe", injection->pid);
-    if (!read_file(path, &header, sizeof header, &length) || length != sizeof header)
-        return "the program's ELF header";
-    if (header.e_ident[EI_CLASS] != ELFCLASS64)
-        return "a 64-bit program: this one has 32 bits";
-    if (number == 0 || number > PHDRS_MAX ||
-        !injection_read(injection, phdr, phdrs, number * sizeof *phdrs))
-        return "the program's headers in its memory";
+    static Elf64_Phdr phdrs[PHDRS_MAX];
+    const char *failed = read_headers(&header, phdrs, pid);
+    if (failed != NULL)
+        return failed;
     const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t low = UINT64_MAX, high = 0, align = page_bytes, bias = 0;
-    for (size_t i = 0; i < number; i++) {
+    const uint64_t bias = auxv_value(auxv, AT_ENTRY) - header.e_entry;
+    uint64_t low = UINT64_MAX, high = 0, align = page_bytes;
+    for (int i = 0; i < header.e_phnum; i++) {
         const Elf64_Phdr *part = &phdrs[i];
         if (part->p_type != PT_LOAD)
             continue;
+        /* fs/binfmt_elf.c has no segment that goes over the end of the address space. */
+        if (part->p_vaddr + part->p_memsz < part->p_vaddr)
+            return "the program's segments";
         low = part->p_vaddr < low ? part->p_vaddr : low;
         high = part->p_vaddr + part->p_memsz > high ? part->p_vaddr + part->p_memsz : high;
-        align = part->p_align > align ? part->p_align : align;
-        if (header.e_phoff >= part->p_offset && header.e_phoff < part->p_offset + part->p_filesz)
-            bias = phdr - (part->p_vaddr + header.e_phoff - part->p_offset);
+        /* As maximum_alignment in fs/binfmt_elf.c has it. */
+        if ((part->p_align & (part->p_align - 1)) == 0)
+            align = part->p_align > align ? part->p_align : align;
     }
-    if (high == 0 || (align & (align - 1)) != 0)
-        return "the program's segments";
+    if (high == 0 || high - low > IMAGE_PROGRAM_BYTES_MAX)
+        return "the program's segments, which lie too far apart";
+    if (align > IMAGE_ALIGN_MAX)
+        return "the program's segments, which leave too few places by their alignment";
     image->is_movable = header.e_type == ET_DYN;
     image->program_align = align;
     return find_parts(image, (bias + low) & ~(page_bytes - 1),
                       (bias + high + page_bytes - 1) & ~(page_bytes - 1),
-                      auxv_value(auxv, count, AT_BASE));
+                      auxv_value(auxv, AT_BASE));
 }
 
 const char *image_read(struct image *image, const struct injection *injection) {
+    struct auxv auxv;
     *image = (struct image){0};
-    const char *missing = read_maps(image, injection->pid);
+    const char *missing = read_auxv(&auxv, injection->pid);
+    image->vdso = auxv_value(&auxv, AT_SYSINFO_EHDR);
+    image->is_privileged = auxv_value(&auxv, AT_SECURE) != 0;
+    if (missing == NULL)
+        missing = read_maps(image, injection->pid, STACK_POINTER(injection->registers));
     if (missing == NULL)
         missing = read_stat(image, injection->pid);
-    return missing != NULL ? missing : read_program(image, injection);
+    return missing != NULL ? missing : read_program(image, &auxv, injection->pid);
 }

@@ -10,6 +10,8 @@
 #include "../inject/inject.h"
 
 enum { IMAGE_VMAS_MAX = 512 };
+/* Of a program with larger ones the parts would not fit between each other (bases.c). */
+static const uint64_t IMAGE_PROGRAM_BYTES_MAX = (uint64_t)1 << 40, IMAGE_ALIGN_MAX = 1 << 30;
 
 /* In the order in which the part of an address is looked for: the kernel's may lie in holes between
  * segments of others. */
@@ -25,8 +27,9 @@ enum image_part {
 struct image_vma {
     uint64_t start, end;
     enum image_part part;
-    bool is_code;    /* of a file, and never written to */
-    uint64_t offset; /* in the file */
+    bool is_code;     /* of a file, and never written to */
+    bool is_reserved; /* PROT_NONE, and of no file */
+    uint64_t offset;  /* in the file */
 };
 
 struct image {
@@ -41,9 +44,12 @@ struct image {
     uint64_t vdso;      /* 0 where there is none */
     bool is_privileged; /* it gained something at the exec (getauxval(3): AT_SECURE) */
     /* /proc/PID/stat: what PR_SET_MM_MAP wants to hear again. */
-    uint64_t start_code, end_code, start_data, end_data;
+    uint64_t start_code, end_code, start_data, end_data, start_brk;
     uint64_t arg_start, arg_end, env_start, env_end;
 };
+
+/* The text of /proc/PID/stat. Pure. Returns whether all is there. */
+bool image_parse_stat(struct image *image, const char *text);
 
 /* Reads it all. Returns NULL, or what could not be read. */
 const char *image_read(struct image *image, const struct injection *injection);

@@ -41,11 +41,12 @@ int key_read(const char *file, const char *group, unsigned char key[KEY_BYTES],
              char reason[REASON_BYTES]) {
     struct stat status;
     unsigned char bytes[KEY_BYTES + 1];
-    int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    /* A FIFO in its place would be waited for. */
+    int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (descriptor < 0)
         return refuse(reason, "the layout key %s: %s; make one with `ksmrun layout key`", file,
                       strerror(errno));
-    bool is_known = fstat(descriptor, &status) == 0;
+    bool is_known = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
     ssize_t length = read(descriptor, bytes, sizeof bytes);
     bool is_secret = is_known && ((status.st_mode & 077) == 0 || acl_is_for_this_user(descriptor));
     close(descriptor);

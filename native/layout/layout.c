@@ -18,6 +18,7 @@
 #include "../exec/merge.h"
 #include "../exec/procfile.h"
 #include "mover.h"
+#include "reap.h"
 #include "relocate.h"
 #include "sha256.h"
 #include "target.h"
@@ -181,14 +182,16 @@ static int start_mover(struct mover *mover) {
  * gain anything. */
 static bool exec_keeps_privilege(void) {
     enum { CAP_SYS_PTRACE_BIT = 19 };
-    char status[4096];
+    char effective[32];
     if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1)
         return true;
-    const char *effective = procfile_read("/proc/self/status", status, sizeof status) < 0
-                                ? NULL
-                                : strstr(status, "\nCapEff:");
-    return effective != NULL &&
-           (strtoull(effective + strlen("\nCapEff:"), NULL, 16) >> CAP_SYS_PTRACE_BIT & 1) != 0;
+    return procfile_row("/proc/self/status", "CapEff", effective, sizeof effective) &&
+           (strtoull(effective, NULL, 16) >> CAP_SYS_PTRACE_BIT & 1) != 0;
+}
+
+/* A filter may end who tries; without one there may be another policy. */
+static bool may_wait_first(void) {
+    return merge_is_filtered() ? filter_lets(reap_is_possible) : reap_is_possible();
 }
 
 static int check_place(const struct layout_request *request, const struct machine *machine,
@@ -207,6 +210,11 @@ static int check_place(const struct layout_request *request, const struct machin
     if (!filter_lets(try_moving))
         return refuse(reason, "a seccomp filter denies a call that moves a program; allow madvise, "
                               "mmap, mremap, openat, prctl, prlimit64 and ptrace");
+    if (would_adopt() && !may_wait_first())
+        return refuse(reason,
+                      "as PID 1 or a subreaper the program would first have to wait for the "
+                      "helper that moves it, in code that nothing here may write; allow "
+                      "mprotect(PROT_EXEC), or boot without proc_mem.force_override=never");
     if (has_legacy_layout())
         return refuse(reason, "the legacy address layout is on, which nothing makes secret; set "
                               "vm.legacy_va_layout to 0, leave `setarch -L` out");

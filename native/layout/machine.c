@@ -2,6 +2,8 @@
 
 #include <sys/auxv.h>
 
+#include "gap.h"
+
 #if defined(__x86_64__)
 static const enum architecture own_architecture = X86_64;
 #elif defined(__aarch64__)
@@ -23,6 +25,10 @@ static const uint64_t STACK_RANDOM_BYTES_X86_64 = (uint64_t)0x3fffff << 12,
 static const uint64_t MMAP_RANDOM_BYTES_X86_64 = (uint64_t)1 << 44,
                       MMAP_RANDOM_BYTES_AARCH64 = (uint64_t)1 << 45;
 
+/* arch/x86/kernel/sys_x86_64.c: find_start_end. */
+static const uint64_t LOW_START_X86_64 = 0x40000000, LOW_END_X86_64 = 0x80000000,
+                      LOW_RANDOM_BYTES_X86_64 = 0x02000000;
+
 /* STACK_TOP is the end of the default map window, whatever the hardware could address beyond it:
  * - arch/x86/include/asm/page_64_types.h: 47 bits less a page, with 5-level paging too;
  * - arch/arm64/include/asm/processor.h and memory.h: VA_BITS_MIN bits, the configured 36, 39, 42,
@@ -42,6 +48,9 @@ struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
     if (architecture == X86_64) {
         machine.mmap_random_bytes = MMAP_RANDOM_BYTES_X86_64;
         machine.kernel_stack_bytes = STACK_RANDOM_BYTES_X86_64;
+        machine.low_start = LOW_START_X86_64;
+        machine.low_end = LOW_END_X86_64;
+        machine.low_random_bytes = LOW_RANDOM_BYTES_X86_64;
         machine.stack_top -= page_bytes;
         /* ELF_ET_DYN_BASE: ThreadSanitizer can live with nothing else. */
         machine.programs = machine.stack_top / 3 * 2;
@@ -56,5 +65,8 @@ struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
 }
 
 struct machine machine_here(void) {
-    return machine_of(own_architecture, getauxval(AT_PAGESZ), getauxval(AT_RANDOM));
+    struct machine machine =
+        machine_of(own_architecture, getauxval(AT_PAGESZ), getauxval(AT_RANDOM));
+    machine.stack_guard_gap = gap_here(machine.page_bytes, machine.stack_guard_gap);
+    return machine;
 }

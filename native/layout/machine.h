@@ -15,7 +15,10 @@ struct machine {
     uint64_t programs;  /* where we put programs, at least */
     uint64_t kernel_stack_bytes; /* by how much the kernel moves it down at random, at most */
     uint64_t mmap_random_bytes;  /* and the mmap area, at most */
-    uint64_t stack_guard_gap;    /* that the kernel keeps free below it, beside its limit */
+    /* What MAP_32BIT is given out from, and by how much its start is random at most; 0 where there
+     * is no such flag. */
+    uint64_t low_start, low_end, low_random_bytes;
+    uint64_t stack_guard_gap; /* that the kernel keeps free below it, beside its limit */
 };
 
 /* Pure. Any address in the initial stack tells the bits: the kernel randomises it by up to some GiB

@@ -9,15 +9,16 @@
 #include <unistd.h>
 
 #include "../exec/procfile.h"
+#include "check.h"
 #include "identity.h"
 #include "reap.h"
+#include "sealed.h"
 #include "target.h"
 #include "tracee.h"
 
 static const char privileged[] = "it changes user, group or capabilities at exec";
-static const uint64_t loader_distance_max = (uint64_t)4 << 30;
-/* Above the mmap area and what relocate.c may put there. */
-enum { REAP_GAP = 16 << 20, EXIT_OWN_FAILURE = 125 };
+/* REAP_GAP: above the mmap area and what relocate.c may put there. */
+enum { REAP_GAP = 16 << 20, CODE_BYTES_MAX = 16 << 20, EXIT_OWN_FAILURE = 125 };
 
 static bool find_instruction(struct injection *injection, const struct image *image) {
     for (int i = 0; i < image->vma_count; i++)
@@ -26,9 +27,12 @@ static bool find_instruction(struct injection *injection, const struct image *im
     /* Without a vdso, ld.so has some, or a static program itself; both begin before the end of
      * their VMA with other code. */
     uint64_t counter = PROGRAM_COUNTER(injection->registers);
-    for (int i = 0; i < image->vma_count; i++)
-        if (counter >= image->vmas[i].start && counter < image->vmas[i].end)
-            return injection_find_instruction(injection, image->vmas[i].start, image->vmas[i].end);
+    for (int i = 0; i < image->vma_count; i++) {
+        uint64_t start = image->vmas[i].start, end = image->vmas[i].end;
+        if (counter >= start && counter < end)
+            return injection_find_instruction(
+                injection, start, end - start < CODE_BYTES_MAX ? end : start + CODE_BYTES_MAX);
+    }
     return false;
 }
 
@@ -40,7 +44,7 @@ static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_
     if (procfile_read(path, text, sizeof text) < 0 ||
         (strtoul(text, NULL, 16) & ADDR_NO_RANDOMIZE) == 0)
         return "the kernel took the personality away";
-    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > loader_distance_max))
+    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > RELOCATE_LOADER_BYTES))
         return "its loader is not where the stack limit should have put it";
     return NULL;
 }
@@ -57,6 +61,9 @@ static const char *not_reservable(pid_t pid, const struct image *image, const st
             return "its mmap area lies lower than the kernel's default has it (setarch -L)";
     if (image->parts[PART_LOADER].end > bases->reserve_end)
         return "its mmap area lies higher than its stack limit lets it";
+    if (sealed_is(pid, image))
+        return "the kernel's own mappings are sealed (CONFIG_MSEAL_SYSTEM_MAPPINGS), and a "
+               "reservation wants them moved";
     return NULL;
 }
 
@@ -117,7 +124,11 @@ struct placement place(const struct place_request *request) {
     const char *failed = examine(request, &injection, &image, &bases);
     if (failed != NULL)
         return leave(request, &injection, failed);
-    failed = relocate(&injection, &image, &bases, request->arranged);
+    const struct destination destination = destination_of(&image, request->machine, &bases);
+    failed =
+        relocate(&injection, request->machine, &image, &destination, &bases, request->arranged);
+    if (failed == NULL)
+        failed = check_moved(&injection, &bases, &destination, request->arranged);
     if (failed == NULL && request->is_waiting_first)
         failed = reap_first(&injection, getpid(), bases.mmap_top + REAP_GAP);
     if (injection_end(&injection) != 0 && failed == NULL)

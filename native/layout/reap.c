@@ -1,11 +1,13 @@
 #include "reap.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "../exec/procfile.h"
 
@@ -103,20 +105,54 @@ static uint64_t bit(int signal) {
     return (uint64_t)1 << (signal - 1);
 }
 
+static uint64_t signals_in(const char *path, const char *row) {
+    char value[64];
+    return procfile_row(path, row, value, sizeof value) ? strtoull(value, NULL, 16) : 0;
+}
+
 /* Of the process or its thread; a SIGCHLD of the program's own is to stay. */
 static bool has_pending(pid_t pid, int signal) {
-    char path[32], status[4096];
+    char path[32];
     snprintf(path, sizeof path, "/proc/%d/status", pid);
-    if (procfile_read(path, status, sizeof status) < 0)
-        return true;
-    const char *thread = strstr(status, "SigPnd:"), *process = strstr(status, "ShdPnd:");
-    uint64_t pending = (thread == NULL ? 0 : strtoull(thread + 7, NULL, 16)) |
-                       (process == NULL ? 0 : strtoull(process + 7, NULL, 16));
-    return (pending & bit(signal)) != 0;
+    return ((signals_in(path, "SigPnd") | signals_in(path, "ShdPnd")) & bit(signal)) != 0;
+}
+
+enum { CODE_BYTES = 4096, CODE = PROT_READ | PROT_EXEC, DATA = PROT_READ | PROT_WRITE };
+
+bool reap_is_possible(void) {
+    static const unsigned char zero[1];
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    void *page = mmap(NULL, CODE_BYTES, CODE, flags, -1, 0);
+    if (page == MAP_FAILED)
+        return false;
+    int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+    bool is_written =
+        memory >= 0 && pwrite(memory, zero, sizeof zero, (off_t)(uintptr_t)page) == sizeof zero;
+    if (memory >= 0)
+        close(memory);
+    if (!is_written)
+        is_written = mprotect(page, CODE_BYTES, DATA) == 0 && mprotect(page, CODE_BYTES, CODE) == 0;
+    munmap(page, CODE_BYTES);
+    return is_written;
+}
+
+static bool protect(struct injection *injection, uint64_t address, uint64_t protection) {
+    const uint64_t arguments[6] = {address, CODE_BYTES, protection};
+    return inject(injection, SYS_mprotect, arguments) == 0;
+}
+
+/* /proc/PID/mem may write where the program may not (mem_rw in fs/proc/base.c), and sees to the
+ * instruction cache (copy_to_user_page in arch/arm64/mm/flush.c). Since 6.12 a kernel may not let
+ * it (proc_mem.force_override=never); other systems have no program change what is code (prctl(2):
+ * PR_SET_MDWE). */
+static bool write_code(struct injection *injection, uint64_t address, const unsigned char *page) {
+    return injection_write(injection, address, page, CODE_BYTES) ||
+           (protect(injection, address, DATA) &&
+            injection_write(injection, address, page, CODE_BYTES) &&
+            protect(injection, address, CODE));
 }
 
 const char *reap_first(struct injection *injection, pid_t child, uint64_t address) {
-    enum { CODE_BYTES = 4096 };
     unsigned char page[CODE_BYTES] = {0};
     uint64_t number = (uint64_t)child,
              set = has_pending(injection->pid, SIGCHLD) ? 0 : bit(SIGCHLD);
@@ -126,14 +162,12 @@ const char *reap_first(struct injection *injection, pid_t child, uint64_t addres
     memcpy(page + (reap_child - reap_code), &number, sizeof number);
     memcpy(page + (reap_set - reap_code), &set, sizeof set);
     uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | (address == 0 ? 0 : MAP_FIXED);
-    const uint64_t arguments[6] = {address, CODE_BYTES, PROT_READ | PROT_EXEC, flags, (uint64_t)-1};
+    const uint64_t arguments[6] = {address, CODE_BYTES, CODE, flags, (uint64_t)-1};
     int64_t mapped = inject(injection, SYS_mmap, arguments);
     if (mapped < 0 && mapped >= INJECT_LOST)
         return "mapping the page that waits for the helper";
     address = (uint64_t)mapped;
-    /* Through /proc/PID/mem, which may write where the program may not (mem_rw in fs/proc/base.c),
-     * and sees to the instruction cache (copy_to_user_page in arch/arm64/mm/flush.c). */
-    if (!injection_write(injection, address, page, sizeof page))
+    if (!write_code(injection, address, page))
         return "writing the page that waits for the helper";
     PROGRAM_COUNTER(injection->registers) = address;
     injection->signal_mask = ~(uint64_t)0;

@@ -4,10 +4,14 @@
 #ifndef KSMRUN_REAP_H
 #define KSMRUN_REAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "../inject/inject.h"
+
+/* Whether the page can be had in a program that this process becomes: code that was written. */
+bool reap_is_possible(void);
 
 /* Makes the tracee, once it goes on, wait for this child of its, with all signals blocked, and only
  * then go on as injection has it. The page is mapped at the address; 0: where the kernel likes.

@@ -22,12 +22,26 @@ struct relocation {
     uint64_t deltas[IMAGE_PARTS]; /* by how much each part moves; 0: it stays */
 };
 
-/* Congruent to where it was, by the largest alignment of its segments. */
-static uint64_t program_delta(const struct image *image, const struct bases *bases) {
-    if (!image->is_movable)
-        return 0;
-    uint64_t start = image->parts[PART_PROGRAM].start, mask = image->program_align - 1;
-    return (bases->program & ~mask) + (start & mask) - start;
+struct destination destination_of(const struct image *image, const struct machine *machine,
+                                  const struct bases *bases) {
+    uint64_t start = image->parts[PART_PROGRAM].start, end = image->parts[PART_PROGRAM].end;
+    if (image->is_movable) {
+        /* Congruent to where it was, by the largest alignment of its segments. */
+        uint64_t mask = image->program_align - 1;
+        uint64_t program = (bases->program & ~mask) + (start & mask);
+        return (struct destination){
+            .program = program,
+            .brk = program + (end - start) + bases->brk_offset,
+            .low = low_of(machine, bases->low_bytes, 0, 0),
+        };
+    }
+    struct destination destination = {.program = start};
+    /* Under a reservation the exec was randomised, and with it the window: nothing is in the way of
+     * a brk heap that begins in front of it. */
+    if (bases->reserve_end == 0)
+        destination.low = low_of(machine, bases->low_bytes, start, end);
+    destination.brk = low_brk_base(&destination.low, end) + bases->brk_low_offset;
+    return destination;
 }
 
 /* By limit the kernel has put them there, but for what it had above the stack before 6.13. By
@@ -96,21 +110,6 @@ static bool move_part(const struct relocation *relocation, enum image_part part)
            move_vmas(relocation->injection, image, part, -hop, delta);
 }
 
-/* What the kernel would still give out above the top of the mmap area. Not for KSM: before
- * f5548c318d65 (6.1.161, 6.12.59, 6.17.9, 6.18) ksmd looked at each page of it. */
-static bool reserve(struct injection *injection, const struct bases *bases) {
-    uint64_t start = bases->mmap_top, bytes = bases->reserve_end - start;
-    const uint64_t mapping[6] = {
-        start,        bytes,
-        PROT_NONE,    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-        (uint64_t)-1, 0};
-    const uint64_t advice[6] = {start, bytes, MADV_UNMERGEABLE};
-    if ((uint64_t)inject(injection, SYS_mmap, mapping) != start)
-        return false;
-    int64_t result = inject(injection, SYS_madvise, advice);
-    return result == 0 || result == -EINVAL; /* no CONFIG_KSM */
-}
-
 static const char *move_all(const struct relocation *relocation, const struct bases *bases) {
     /* Each to a place that those before it have left: aarch64 may have put a program where a
      * reservation puts the mmap area. */
@@ -118,7 +117,9 @@ static const char *move_all(const struct relocation *relocation, const struct ba
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         if (!move_part(relocation, order[i]))
             return "mremap";
-    if (bases->reserve_end != 0 && !reserve(relocation->injection, bases))
+    /* What the kernel would still give out there. */
+    if (bases->reserve_end != 0 &&
+        !reserve(relocation->injection, bases->mmap_top, bases->reserve_end, MAP_FIXED_NOREPLACE))
         return "reserving what lies above the mmap area";
     return NULL;
 }
@@ -235,10 +236,11 @@ static bool undo_arranged(const struct relocation *relocation, const struct arra
            prlimit(relocation->injection->pid, RLIMIT_STACK, &stack, NULL) == 0;
 }
 
-const char *relocate(struct injection *injection, const struct image *image,
+const char *relocate(struct injection *injection, const struct machine *machine,
+                     const struct image *image, const struct destination *destination,
                      const struct bases *bases, const struct arranged *arranged) {
     struct relocation relocation = {.injection = injection, .image = image};
-    relocation.deltas[PART_PROGRAM] = program_delta(image, bases);
+    relocation.deltas[PART_PROGRAM] = destination->program - image->parts[PART_PROGRAM].start;
     relocation.deltas[PART_STACK] = bases->stack_top - image->parts[PART_STACK].end;
     place_kernels_and_loader(&relocation, bases);
     struct block block = {0};
@@ -247,14 +249,15 @@ const char *relocate(struct injection *injection, const struct image *image,
         failed = "reading the arguments on the stack";
     else
         failed = move_all(&relocation, bases);
+    if (failed == NULL &&
+        !low_close(injection, machine, &destination->low, bases->reserve_end != 0))
+        failed = "closing the start of what MAP_32BIT is given from";
     if (failed == NULL) {
         uint64_t address = block_address(&relocation, &block, bases);
-        uint64_t brk = moved_end(&relocation, image->parts[PART_PROGRAM].end) +
-                       (image->is_movable ? bases->brk_offset : bases->brk_low_offset);
         move_pointers(&relocation, &block);
         if (!write_block(&relocation, &block, address))
             failed = "writing the arguments to the stack";
-        else if (!tell_kernel(&relocation, &block, address, brk))
+        else if (!tell_kernel(&relocation, &block, address, destination->brk))
             failed = "prctl(PR_SET_MM_MAP)";
         else if (!announce_code(injection, image, relocation.deltas[PART_PROGRAM],
                                 (address - SCRATCH_BYTES) & ~(uint64_t)63))

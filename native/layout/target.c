@@ -41,10 +41,8 @@ struct head {
 
 static struct head read_head(const char *path) {
     struct head head = {.length = 0};
-    struct stat status;
-    /* The open of a FIFO would wait for a writer, and that of a device may do things. */
-    if (stat(path, &status) == 0 && S_ISREG(status.st_mode))
-        head.length = procfile_read(path, (char *)head.bytes, sizeof head.bytes);
+    ssize_t length = procfile_read_regular(path, (char *)head.bytes, sizeof head.bytes);
+    head.length = length < 0 ? 0 : length;
     return head;
 }
 

@@ -57,16 +57,11 @@ bool tracee_applet(pid_t pid, char name[TRACEE_APPLET_BYTES]) {
 
 /* c818c03b661c (5.9) brought the count. */
 unsigned long tracee_filters(pid_t pid) {
-    static const char count[] = "Seccomp_filters:", mode[] = "Seccomp:";
-    char path[32], status[4096];
+    char path[32], value[32];
     snprintf(path, sizeof path, "/proc/%d/status", pid);
-    if (procfile_read(path, status, sizeof status) < 0)
-        return 0;
-    const char *row = strstr(status, count);
-    if (row != NULL)
-        return strtoul(row + sizeof count - 1, NULL, 10);
-    row = strstr(status, mode);
-    return row != NULL && strtoul(row + sizeof mode - 1, NULL, 10) != 0;
+    if (procfile_row(path, "Seccomp_filters", value, sizeof value))
+        return strtoul(value, NULL, 10);
+    return procfile_row(path, "Seccomp", value, sizeof value) && strtoul(value, NULL, 10) != 0;
 }
 
 bool tracee_limit(pid_t pid, const char *name, uint64_t *soft_bytes) {

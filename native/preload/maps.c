@@ -1,22 +1,35 @@
 #include "maps.h"
 
 static const char heap_name[] = "[heap]", stack_name[] = "[stack]", kernels_name[] = "[v";
-enum {
-    HEAP_NAME_LENGTH = sizeof heap_name - 1,
-    STACK_NAME_LENGTH = sizeof stack_name - 1,
-    KERNELS_NAME_LENGTH = sizeof kernels_name - 1,
-};
 
 static uintptr_t with_digit(uintptr_t number, char digit) {
     unsigned value = (unsigned char)digit;
     return number * 16 + (value <= '9' ? value - '0' : value - 'a' + 10);
 }
 
-/* How much of the name has been read at the end of the line so far. */
-static int matched(const char *name, int length, int so_far, char byte) {
-    if (so_far < length && byte == name[so_far])
-        return so_far + 1;
-    return byte == name[0];
+/* A file may be named as it likes: only what has none has its name from the kernel, or begins with
+ * "[anon" (prctl(2): PR_SET_VMA_ANON_NAME). */
+static bool begins(const struct maps_reader *reader, const char *name, int length) {
+    if (reader->vma.has_file || reader->name_length < length)
+        return false;
+    for (int i = 0; i < length; i++)
+        if (reader->name[i] != name[i])
+            return false;
+    return true;
+}
+
+static bool is_named(const struct maps_reader *reader, const char *name, int length) {
+    return reader->name_length == length && begins(reader, name, length);
+}
+
+/* Blanks in front of it are none of it. */
+static void read_name(struct maps_reader *reader, char byte) {
+    if (reader->name_length == 0 && byte == ' ')
+        return;
+    if (reader->name_length < MAPS_NAME_BYTES)
+        reader->name[reader->name_length] = byte;
+    /* Where it is longer, it is none that is looked for. */
+    reader->name_length += reader->name_length <= MAPS_NAME_BYTES;
 }
 
 static void read_field(struct maps_reader *reader, char byte) {
@@ -31,17 +44,14 @@ static void read_field(struct maps_reader *reader, char byte) {
         if (reader->perms_read < 4)
             reader->vma.perms[reader->perms_read++] = byte;
         break;
+    case FIELD_OFFSET:
+        reader->vma.offset = with_digit(reader->vma.offset, byte);
+        break;
     case FIELD_INODE:
         reader->vma.has_file |= byte != '0';
         break;
     case FIELD_NAME:
-        reader->heap_name_matched =
-            matched(heap_name, HEAP_NAME_LENGTH, reader->heap_name_matched, byte);
-        reader->stack_name_matched =
-            matched(stack_name, STACK_NAME_LENGTH, reader->stack_name_matched, byte);
-        if (reader->kernels_name_matched < KERNELS_NAME_LENGTH)
-            reader->kernels_name_matched =
-                matched(kernels_name, KERNELS_NAME_LENGTH, reader->kernels_name_matched, byte);
+        read_name(reader, byte);
         break;
     default:
         break;
@@ -51,9 +61,9 @@ static void read_field(struct maps_reader *reader, char byte) {
 bool maps_read_byte(struct maps_reader *reader, char byte, struct vma *vma) {
     if (byte == '\n') {
         *vma = reader->vma;
-        vma->is_heap = reader->heap_name_matched == HEAP_NAME_LENGTH;
-        vma->is_main_stack = reader->stack_name_matched == STACK_NAME_LENGTH;
-        vma->is_kernels = !vma->has_file && reader->kernels_name_matched == KERNELS_NAME_LENGTH;
+        vma->is_heap = is_named(reader, heap_name, sizeof heap_name - 1);
+        vma->is_main_stack = is_named(reader, stack_name, sizeof stack_name - 1);
+        vma->is_kernels = begins(reader, kernels_name, sizeof kernels_name - 1);
         *reader = (struct maps_reader){0};
         return true;
     }

@@ -7,11 +7,14 @@
 
 struct vma {
     uintptr_t start, end;
-    char perms[4]; /* rwxp */
+    char perms[4];    /* rwxp */
+    uintptr_t offset; /* in the file */
     bool has_file;
     bool is_heap, is_main_stack;
     bool is_kernels; /* [vvar], [vdso], [vsyscall] */
 };
+
+enum { MAPS_NAME_BYTES = 8 };
 
 struct maps_reader {
     enum {
@@ -24,7 +27,8 @@ struct maps_reader {
         FIELD_NAME,
     } field;
     int perms_read;
-    int heap_name_matched, stack_name_matched, kernels_name_matched;
+    char name[MAPS_NAME_BYTES]; /* its beginning */
+    int name_length;
     struct vma vma;
 };
 

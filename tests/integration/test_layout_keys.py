@@ -43,6 +43,10 @@ def test_keys_that_others_may_know(launcher: str, tmp_path: Path, key: str) -> N
     short.write_bytes(b"x" * 31)
     short.chmod(0o400)
     assert "32 bytes" in refused(*run, f"--layout-key={short}", "true")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo, 0o400)
+    for odd in (str(fifo), "/dev/zero"):
+        assert "32 bytes" in refused(*run, f"--layout-key={odd}", "true", timeout=30)
 
 
 def test_a_key_handed_over_by_an_access_control_list(launcher: str, key: str) -> None:

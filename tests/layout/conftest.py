@@ -18,6 +18,8 @@ HERE = Path(__file__).parent
 # Its sources, beside those of this folder.
 INTEGRATION = HERE.parent / "integration/programs"
 Build = Callable[..., str]
+# By which its processes are found.
+DYNAMIC_NAME = "ksmrun-killed"
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +53,17 @@ def launcher(folder: Path) -> str:
     """A copy of the installed one, for every user."""
     installed = os.environ.get("KSMRUN_TEST_LAUNCHER") or launcher_path()
     return str(shutil.copy(installed, folder / "ksmrun-exec"))
+
+
+@pytest.fixture(scope="session")
+def dynamic_launcher(folder: Path) -> Path:
+    """One with shared libraries, which takes what is preloaded, and with a name of its own."""
+    tree = folder / "dynamic"
+    options = ["-DKSMRUN_MUSL=OFF", "-DKSMRUN_STATIC=OFF", "-G", "Ninja"]
+    configure = ["cmake", "-S", str(HERE.parents[1] / "native"), "-B", str(tree), *options]
+    for command in (configure, ["cmake", "--build", str(tree), "--target", "ksmrun-exec"]):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return (tree / "ksmrun-exec").rename(tree / DYNAMIC_NAME)
 
 
 @pytest.fixture(scope="session")

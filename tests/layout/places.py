@@ -42,7 +42,7 @@ def named(name: str) -> list[str]:
     found = []
     for file in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            before, _, after = file.read_text().rpartition(")")
+            before, _, after = file.read_text(errors="replace").rpartition(")")
             if before.partition("(")[2] == name and after.split()[:2] != ["Z", "1"]:
                 found.append(file.parent.name)
     return found

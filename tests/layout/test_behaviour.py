@@ -72,6 +72,14 @@ def test_under(launch: list[str], build: Build, name: str) -> None:
     assert moved.rest == direct.rest
 
 
+def test_many_groups(launch: list[str], build: Build) -> None:
+    """/proc/PID/status is long then, and what stands behind the groups counts all the same."""
+    groups = ["setpriv", "--groups=" + ",".join(map(str, range(1, 3000)))]
+    tree = [*launch[:-1], "--layout-scope=tree", "--"]
+    program = build("where")
+    assert where(*groups, *tree, program).places == where(*launch, program).places
+
+
 @pytest.mark.parametrize("limit", ["--nofile=6", "--nproc=1"])
 def test_too_little_for_the_helper(launch_as_nobody: list[str], build: Build, limit: str) -> None:
     """Limits of processes do not hold for root."""

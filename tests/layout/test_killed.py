@@ -14,13 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import HERE, Build
+from .conftest import DYNAMIC_NAME, Build
 from .places import Told, told, wait_until_none, where
 
-NATIVE = HERE.parents[1] / "native"
 SECONDS = 20
-# Of the launcher here, by which its processes are found.
-NAME = "ksmrun-killed"
 
 
 @dataclass(frozen=True)
@@ -47,16 +44,10 @@ class Launch:
 
 
 @pytest.fixture(scope="module")
-def launch_to_kill(build: Build, launch: list[str], folder: Path) -> Launch:
-    tree = folder / "dynamic"
-    options = ["-DKSMRUN_MUSL=OFF", "-DKSMRUN_STATIC=OFF", "-G", "Ninja"]
-    configure = ["cmake", "-S", str(NATIVE), "-B", str(tree), *options]
-    for command in (configure, ["cmake", "--build", str(tree), "--target", "ksmrun-exec"]):
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def launch_to_kill(dynamic_launcher: Path, build: Build, launch: list[str]) -> Launch:
     words = [word for word in launch[1:] if word != "--require"]
     preload = build("killed", "-shared", "-fPIC")
-    named = (tree / "ksmrun-exec").rename(tree / NAME)
-    return Launch(named, preload, (*words, build("where")))
+    return Launch(dynamic_launcher, preload, (*words, build("where")))
 
 
 def end_of(done: subprocess.CompletedProcess[str], moved: Told, known: set[int]) -> str:
@@ -108,5 +99,5 @@ def test_killed_at_every_step(
     for number in range(1, calls + 1):
         done = launch.run(who, at=number, after_ms=after_ms)
         seen[end_of(done, moved, known)] += 1
-        wait_until_none(NAME)
+        wait_until_none(DYNAMIC_NAME)
     assert set(seen) == ends, seen

@@ -19,11 +19,13 @@ CHANGING = {"arch_status", "io", "numa_maps", "sched", "schedstat", "smaps_rollu
 # The moved program has page tables where its parts were, too.
 CHANGING_ROWS = (
     *("Pid:", "Tgid:", "NSpid:", "NStgid:", "VmHWM:", "VmRSS:", "Rss", "VmPTE:"),
+    # With a page for each MiB that MAP_32BIT is not to give (native/layout/low.h).
+    *("VmPeak:", "VmSize:", "VmStk:"),
     *("voluntary_ctxt", "nonvoluntary_ctxt", "SigQ:"),
 )
-# proc_pid_stat(5): minflt, majflt, utime, stime, starttime, rss, processor; and of the child that
-# the launcher waited for, cminflt, cmajflt, cutime, cstime.
-CHANGING_FIELDS = {10, 12, 14, 15, 22, 24, 39, 11, 13, 16, 17}
+# proc_pid_stat(5): minflt, majflt, utime, stime, starttime, vsize, rss, processor; and of the child
+# that the launcher waited for, cminflt, cmajflt, cutime, cstime.
+CHANGING_FIELDS = {10, 12, 14, 15, 22, 23, 24, 39, 11, 13, 16, 17}
 # include/linux/sched.h: whether the kernel randomised this exec, which nothing looks at later.
 FLAGS_FIELD, PF_RANDOMIZE = 9, 0x00400000
 SMAPS_ROWS = ("Size:", "KernelPageSize:", "MMUPageSize:", "THPeligible:", "VmFlags:")
@@ -51,6 +53,11 @@ def mappings(process: Path) -> list[Mapping]:
     return found
 
 
+def is_low_page(mapping: Mapping) -> bool:
+    """One of those that close the start of what MAP_32BIT gives."""
+    return mapping.start >> 28 == 4 and mapping.what == "---p 00000000 00:00 0"
+
+
 @dataclass(frozen=True)
 class Seen:
     """A running program from outside, with addresses as what lies there."""
@@ -71,7 +78,11 @@ class Seen:
             return memory.read(size) or b""
 
     def maps(self) -> list[tuple[str, tuple[str, ...]]]:
-        return sorted((mapping.what, mapping.rows) for mapping in mappings(self.process))
+        found = mappings(self.process)
+        return sorted((each.what, each.rows) for each in found if not is_low_page(each))
+
+    def low_pages(self) -> int:
+        return sum(map(is_low_page, mappings(self.process)))
 
     def stat(self) -> dict[int, object]:
         words = (self.process / "stat").read_text().rpartition(")")[2].split()
@@ -142,6 +153,7 @@ def test_proc(launch: list[str], build: Build, linked: str) -> None:
     command = [build("frames", *LINKED[linked]), "wait", "7"]
     with waiting(*command) as direct, waiting(*launch, *command) as moved:
         assert moved.maps() == direct.maps()
+        assert (moved.low_pages() <= 32, direct.low_pages()) == (True, 0)
         assert moved.stat() == direct.stat()
         assert moved.first_word() == direct.first_word() == 3
         assert moved.auxv() == direct.auxv()

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../../native/layout/bases.h"
+#include "../../native/layout/gap.h"
 #include "../../native/layout/seeds.h"
 #include "../../native/layout/sha256.h"
 
@@ -117,6 +118,10 @@ static void test_machines(void **state) {
     struct machine here = machine_here();
     assert_int_equal(here.page_bytes, sysconf(_SC_PAGESIZE));
     assert_true((uint64_t)(uintptr_t)&here < here.stack_top);
+    /* Whatever is taken for the usual gap, the same is found, and nothing stays mapped. */
+    for (uint64_t usual = here.page_bytes; usual <= 16 * here.stack_guard_gap; usual *= 4)
+        assert_int_equal(gap_here(here.page_bytes, usual), here.stack_guard_gap);
+    assert_int_equal(gap_here(here.page_bytes, 3 * here.page_bytes), here.stack_guard_gap);
     assert_true((uint64_t)(uintptr_t)&here > here.stack_top / 2);
 }
 

@@ -39,6 +39,27 @@ static void test_lines(void **state) {
     assert_false(vmas[6].is_kernels || vmas[6].is_main_stack);
 }
 
+/* A path may hold anything but a newline, which the kernel writes as \\012 (seq_file_path). */
+static void test_names_of_files(void **state) {
+    (void)state;
+    static const char text[] =
+        "1000-2000 r-xp 00003000 08:02 7    /tmp/Game [v1.2]/server\n"
+        "2000-3000 rw-p 00000000 08:02 7    /tmp/x [stack]\n"
+        "3000-4000 rw-p 00000000 08:02 7    /tmp/x\\0124000-5000 rw-p 0 00:00 0 [stack]\n"
+        "4000-5000 rw-p 00000000 08:02 7    [heap]\n"
+        "5000-6000 rw-p 00000000 00:00 0    [anon:[heap]]\n"
+        "6000-7000 rw-p 00000000 00:00 0    [stack] (deleted)\n"
+        "7000-8000 rw-p 00000000 00:00 0    [heap\n"
+        "8000-9000 rw-p 00000000 00:2f 0    /fuse/[vdso]\n"
+        "9000-a000 rw-p 00000000 00:00 0    [heap]\n";
+    struct vma vmas[9];
+    assert_int_equal(read_all(text, vmas, 9), 9);
+    assert_int_equal(vmas[0].offset, 0x3000);
+    for (int i = 0; i < 8; i++)
+        assert_false(vmas[i].is_kernels || vmas[i].is_main_stack || vmas[i].is_heap);
+    assert_true(vmas[8].is_heap);
+}
+
 static void test_garbage_ends(void **state) {
     (void)state;
     struct vma vmas[8];
@@ -48,6 +69,7 @@ static void test_garbage_ends(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_names_of_files),
         cmocka_unit_test(test_garbage_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

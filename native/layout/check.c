@@ -1,0 +1,87 @@
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+
+#include "../exec/procfile.h"
+#include "tracee.h"
+
+static bool is_in(const struct image_vma *vma, uint64_t start, uint64_t end) {
+    return vma->start >= start && vma->end <= end;
+}
+
+static bool is_reservation(const struct image_vma *vma, const struct bases *bases,
+                           const struct low *low) {
+    if (bases->reserve_end != 0 && is_in(vma, bases->mmap_top, bases->reserve_end))
+        return vma->is_reserved;
+    for (int i = 0; i < low->count; i++)
+        if (is_in(vma, low->closed[i].start, low->closed[i].end))
+            return vma->is_reserved;
+    return false;
+}
+
+/* What the kernel had above the stack (before 6.13) goes a little above the mmap area. */
+static bool is_below_top(const struct image_vma *vma, const struct bases *bases) {
+    uint64_t above = bases->reserve_end == 0 && vma->part == PART_KERNELS ? RELOCATE_ABOVE : 0;
+    return is_in(vma, bases->mmap_top - RELOCATE_LOADER_BYTES, bases->mmap_top + above);
+}
+
+/* But for vsyscall, and for a page at 0 that a personality asks for (MMAP_PAGE_ZERO). */
+static bool is_fixed(const struct image_vma *vma) {
+    return vma->start == 0 || vma->end >= (uint64_t)1 << 63;
+}
+
+const char *check_image(const struct image *moved, const struct next_places *next,
+                        const struct bases *bases, const struct destination *destination) {
+    uint64_t start = moved->parts[PART_PROGRAM].start, end = moved->parts[PART_PROGRAM].end;
+    bool has_program = false;
+    if (start != destination->program)
+        return "the program is not where the group has it";
+    if (moved->parts[PART_STACK].end != bases->stack_top)
+        return "the stack is not where the group has it";
+    for (int i = 0; i < moved->vma_count; i++) {
+        const struct image_vma *vma = &moved->vmas[i];
+        has_program |= vma->start == start;
+        if (vma->part != PART_STACK && !is_in(vma, start, end) && !is_fixed(vma) &&
+            !is_reservation(vma, bases, &destination->low) && !is_below_top(vma, bases))
+            return "a mapping is where the group has none";
+    }
+    if (!has_program)
+        return "the program is not where the group has it";
+    if (moved->start_brk != destination->brk)
+        return "the brk heap does not begin where the group has it";
+    if (next->mmap != 0 &&
+        (next->mmap >= bases->mmap_top || bases->mmap_top - next->mmap > RELOCATE_LOADER_BYTES))
+        return "the mmap area is not where the group has it";
+    if (next->low != 0 && destination->low.next != 0 && next->low != destination->low.next)
+        return "what MAP_32BIT gives is not where the group has it";
+    return NULL;
+}
+
+/* Else its descendants would not be randomised, and its threads' stacks not be as large. */
+static bool is_put_back(pid_t pid, const struct arranged *arranged) {
+    char path[32], text[32];
+    uint64_t stack_bytes;
+    snprintf(path, sizeof path, "/proc/%d/personality", pid);
+    return procfile_read(path, text, sizeof text) > 0 &&
+           strtoul(text, NULL, 16) == arranged->personality &&
+           tracee_limit(pid, "Max stack size", &stack_bytes) &&
+           stack_bytes == arranged->stack_soft_bytes;
+}
+
+const char *check_moved(struct injection *injection, const struct bases *bases,
+                        const struct destination *destination, const struct arranged *arranged) {
+    struct image moved;
+    struct next_places next = {.low = 0};
+    if (!ask_for_page(injection, 0, &next.mmap) ||
+        (MAP_32BIT != 0 && !ask_for_page(injection, MAP_32BIT, &next.low)))
+        return "asking where the next page goes";
+    const char *failed = image_read(&moved, injection);
+    if (failed != NULL)
+        return failed;
+    if (arranged != NULL && !is_put_back(injection->pid, arranged))
+        return "personality or stack limit are not put back";
+    return check_image(&moved, &next, bases, destination);
+}

@@ -1,0 +1,18 @@
+/* Whether the kernel's own mappings can be moved: since 6.15 it may seal them at exec
+ * (CONFIG_MSEAL_SYSTEM_MAPPINGS), and then mremap(2) fails when there is no way back. */
+#ifndef KSMRUN_SEALED_H
+#define KSMRUN_SEALED_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "image.h"
+
+/* Of the text of /proc/PID/smaps: VmFlags has "sl" (proc_pid_smaps(5)). */
+bool sealed_in(FILE *smaps, const struct image *image);
+
+/* Also true where it cannot be told. */
+bool sealed_is(pid_t pid, const struct image *image);
+
+#endif
