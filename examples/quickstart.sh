@@ -33,7 +33,12 @@ python=${PYTHON:-python3}
     echo "quickstart: $python is older than 3.11; name a newer one: PYTHON=python3.12 $0" >&2
     exit 1
 }
-echo "quickstart: building and installing ksmrun into .venv"
-[ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install -qq --disable-pip-version-check .
-exec .venv/bin/python examples/quickstart.py "$@"
+# Another may be named that has ksmrun already.
+venv=${KSMRUN_VENV:-}
+[ -n "$venv" ] || {
+    venv=.venv
+    echo "quickstart: building and installing ksmrun into $venv"
+    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check .
+}
+exec "$venv/bin/python" examples/quickstart.py "$@"

@@ -1,16 +1,102 @@
-"""For all tests: long ones run with KSMRUN_SUITES=all; where CI=true, a test that is skipped is a
-failure.
+"""For all tests: which run beside which, and what is left out.
+
+Tests marked host_ksm have the host's KSM to themselves. Those marked own_pids look at all processes
+there are: tests/run.sh runs both in a PID namespace, and all others spread over workers. Those
+marked long_run run with KSMRUN_SUITES=all. Where CI=true, a test that is skipped is a failure.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import signal
+import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pluggy
 import pytest
-from ksm_at_boot import ksm_at_boot
+from ksm_at_boot import alone, put_back, tunables
+from volume import IS_LONG
+
+TESTS = Path(__file__).parent
+# The longest first, so that no worker has one left when the others are done.
+FOLDERS = ("kernels", "systemd", "containers", "suites", "integration", "layout", "unit")
+HOST_KSM_FIXTURES = {"ksm_on", "limit_put_back"}
+# What is set up once for many tests, and so is to stay with one worker.
+SHARED = ("guest", "booted", "engine", "daemon")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A runner started by nohup or with & ignores these, and so would every program started here.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    config.addinivalue_line("markers", "long_run: only with KSMRUN_SUITES=all")
+    config.addinivalue_line("markers", "host_ksm: sets or judges the host's KSM or map limit")
+    config.addinivalue_line("markers", "own_pids: judges the list of all processes")
+    config.addinivalue_line("markers", "xdist_group(name): run by one worker, in order")
+    config.addinivalue_line("markers", "slow: not in the quick loop")
+    is_worker = hasattr(config, "workerinput")
+    if os.geteuid() == 0 and not is_worker and "KSMRUN_KSM_GUARDED" not in os.environ:
+        stack = contextlib.ExitStack()
+        stack.enter_context(put_back())
+        config.add_cleanup(stack.close)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    for spec in specs:
+        spec.python = shlex.join([str(TESTS / "common/inside.sh"), sys.executable])
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    # Before xdist reads the groups.
+    if not HOST_KSM_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+        item.add_marker("host_ksm")
+    item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not IS_LONG:
+        left_out = [item for item in items if item.get_closest_marker("long_run")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    items.sort(key=_order)
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0]
+
+
+def _group(item: pytest.Item) -> str:
+    """The name for all that one worker runs, one after the other."""
+    if item.get_closest_marker("host_ksm"):
+        return "host_ksm"
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    shared = [str(parameters[name]) for name in SHARED if name in parameters]
+    return "-".join([_folder(item), *(shared or [item.path.stem])])
+
+
+def _order(item: pytest.Item) -> int:
+    place = FOLDERS.index(_folder(item))
+    # The guests of systemd come last there: others build what they boot from.
+    return -place if item.get_closest_marker("host_ksm") else place
+
+
+@pytest.fixture(autouse=True)
+def ksm_alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test marked host_ksm begins with KSM as at boot, and leaves it so."""
+    if request.node.get_closest_marker("host_ksm") is None:
+        yield
+        return
+    with alone():
+        before = tunables()
+        yield
+        assert tunables() == before
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -20,36 +106,3 @@ def pytest_runtest_makereport() -> Generator[None, pluggy.Result[pytest.TestRepo
     if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which is a failure under CI=true: {report.longrepr}"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # A runner started by nohup or with & ignores these, and so would every program started here.
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    config.addinivalue_line("markers", "long_run: only with KSMRUN_SUITES=all")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("KSMRUN_SUITES") == "all":
-        return
-    left_out = [item for item in items if item.get_closest_marker("long_run")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
-
-
-def _sets_ksm(item: pytest.Item) -> bool:
-    folder = item.path.parent.name
-    if folder == "systemd":
-        return item.get_closest_marker("host_ksm") is not None
-    return folder not in ("unit", "kernels")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def ksm_guardian(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Not for those that leave the host's KSM alone, and may run beside others."""
-    if not any(_sets_ksm(item) for item in request.session.items):
-        yield
-        return
-    with ksm_at_boot():
-        yield

@@ -43,10 +43,12 @@ done
     echo "game-fleet: not installed; to do: sudo apt-get install$missing" >&2
     exit 1
 }
-.venv/bin/python -c 'import ksmrun, scipy, matplotlib' 2>/dev/null || {
-    echo "game-fleet: building and installing ksmrun into .venv"
-    [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
-    .venv/bin/python -m pip install -qq --disable-pip-version-check '.[ab]'
+# Another may be named that has ksmrun already.
+venv=${KSMRUN_VENV:-.venv}
+"$venv/bin/python" -c 'import ksmrun, scipy, matplotlib' 2>/dev/null || {
+    echo "game-fleet: building and installing ksmrun into $venv"
+    [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check '.[ab]'
 }
 
 # Of DDNet's five large maps the middle one.
@@ -57,7 +59,7 @@ mkdir -p "$output"
 for number in ${users:-$all_users}; do
     results=$output/users-$number
     if [ -e "$results/experiment.json" ]; then
-        .venv/bin/ksmrun ab --resume "$results" >"$results.txt"
+        "$venv/bin/ksmrun" ab --resume "$results" >"$results.txt"
         continue
     fi
     set --
@@ -66,11 +68,11 @@ for number in ${users:-$all_users}; do
             --first-port $first_port --pause $pause --arrive $arrive --window $hold $kinds" \
         --metric 'throughput=throughput: ([0-9.]+)' --metric 'p50_ms=p50_ms: ([0-9.]+)' \
         --metric 'p99_ms=p99_ms: ([0-9.]+)'
-    .venv/bin/ksmrun ab -n "$groups" --rounds "${rounds:-$all_rounds}" \
+    "$venv/bin/ksmrun" ab -n "$groups" --rounds "${rounds:-$all_rounds}" \
         --arm off=--merge=off --arm on= --arm shared='--layout shared' \
         --ready-stdout "(ready [0-9]+\n){$servers}" --hold "$hold" \
         --ksm pages_to_scan=5000 --ksm use_zero_pages=1 --hold-ksm pages_to_scan=100 --output "$results" "$@" \
         -- sh "$here/group.sh" '{i}' "$first_port" "$servers" "$output/world" "$items" "$kinds" \
         >"$results.txt"
 done
-.venv/bin/python "$here/table.py" "$output"
+"$venv/bin/python" "$here/table.py" "$output"

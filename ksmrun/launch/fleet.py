@@ -112,10 +112,18 @@ class Fleet:
         return next((_tail(each.log) for each in self._running if each.process.pid == pid), "")
 
     def stop(self) -> None:
-        """Ends every group: SIGTERM, and SIGKILL for what is left after STOP_SECONDS."""
+        """Ends every group: SIGTERM, and SIGKILL for what is left after STOP_SECONDS.
+
+        Descendants that have left their group get both as well.
+        """
         descendants = list(self._descendants())
         deadline = time.monotonic() + STOP_SECONDS
         self._signal_groups(signal.SIGTERM)
+        groups = {running.process.pid for running in self._running}
+        for process in descendants:
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                if os.getpgid(process.pid) not in groups:
+                    process.terminate()
         for running in self._running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 running.process.wait(max(0.0, deadline - time.monotonic()))

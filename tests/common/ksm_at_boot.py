@@ -1,15 +1,23 @@
-"""KSM and the map limit as the kernel boots with them while tests run; as before when they end."""
+"""KSM and the map limit as the kernel boots with them while a test has them to itself.
+
+The host has one KSM. Whoever sets it, or reads what others would change, holds the lock meanwhile,
+also against other test runs on the machine.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 KSM = Path("/sys/kernel/mm/ksm")
 MAX_MAP_COUNT = "/proc/sys/vm/max_map_count"
+LOCK = Path("/run/lock/ksmrun-tests-ksm")
 # mm/ksm.c and include/linux/mm.h. What was killed together with its guardian may have left
 # others.
 AT_BOOT = {
@@ -27,11 +35,12 @@ RESTORE = """
 exec 3<&0
 {
     read -r end
+    flock 9
     for setting in "$@"; do
         [ "$(cat "${setting%%=*}")" = "${setting#*=}" ] ||
             echo "${setting#*=}" >"${setting%%=*}"
     done
-} <&3 3<&- 2>/dev/null &
+} <&3 3<&- 9>"$LOCK" 2>/dev/null &
 """
 
 
@@ -42,28 +51,50 @@ def tunables() -> dict[str, str]:
     return {name: text.partition("[")[2].partition("]")[0] or text for name, text in texts.items()}
 
 
+def ksmd_pid() -> int:
+    """The kernel's thread: a child of kthreadd, PID 2."""
+    processes = psutil.process_iter(["name", "ppid"])
+    (pid,) = (each.pid for each in processes if each.info == {"name": "ksmd", "ppid": 2})
+    return pid
+
+
 @contextmanager
-def ksm_at_boot() -> Iterator[None]:
-    """The host's own settings come back when the tests end and when they are killed."""
-    found = tunables() if KSM.is_dir() else {}
-    found[MAX_MAP_COUNT] = Path(MAX_MAP_COUNT).read_text().strip()
-    names = sorted(found.items(), key=lambda pair: pair[0] != "advisor_mode")
-    settings = [f"{name}={value}" for name, value in names]
-    guardian = subprocess.Popen(
-        ["sh", "-c", RESTORE, "guardian", *settings],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=KSM if KSM.is_dir() else None,
-        start_new_session=True,
-    )
-    guardian.wait()
-    try:
+def alone() -> Iterator[None]:
+    """Holds the host's KSM, and begins with the settings of a boot."""
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = _settings()
         for name, value in AT_BOOT.items():
             if found.get(name, value) != value:
                 (KSM / name).write_text(value)
         yield
+
+
+@contextmanager
+def put_back() -> Iterator[None]:
+    """The host's own settings come back when the tests end and when they are killed."""
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        names = sorted(_settings().items(), key=lambda pair: pair[0] != "advisor_mode")
+    guardian = subprocess.Popen(
+        ["sh", "-c", RESTORE, "guardian", *(f"{name}={value}" for name, value in names)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"PATH": "/usr/bin:/bin", "LOCK": str(LOCK)},
+        cwd=KSM if KSM.is_dir() else None,
+        start_new_session=True,
+    )
+    guardian.wait()
+    assert guardian.stdin is not None and guardian.stdout is not None
+    try:
+        yield
     finally:
-        assert guardian.stdin is not None and guardian.stdout is not None
         guardian.stdin.close()
         # It ends with the last process that has it open.
         guardian.stdout.read()
+
+
+def _settings() -> dict[str, str]:
+    found = tunables() if KSM.is_dir() else {}
+    found[MAX_MAP_COUNT] = Path(MAX_MAP_COUNT).read_text().strip()
+    return found

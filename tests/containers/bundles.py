@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .conftest import Done, run, wait_until
+from waiting import LAST_RESORT_SECONDS, wait_until
+
+from .conftest import Done, run
 
 Config = dict[str, Any]
 
@@ -50,7 +52,7 @@ class Bundle:
                 stdout=output,
                 stderr=output,
                 cwd=self.path,
-                timeout=60,
+                timeout=LAST_RESORT_SECONDS,
             )
         assert code == 0, (self.path / "output").read_text()
 

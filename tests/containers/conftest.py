@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import compile_to
+from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.model.wrap import LIBEXEC
@@ -31,13 +32,6 @@ def run(*command: str | Path, **options: Any) -> Done:
     options.setdefault("timeout", 60)
     options.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def merges(pid: int) -> bool:
@@ -113,13 +107,12 @@ def programs(folder: Path) -> Path:
     place = folder / "programs"
     place.mkdir()
     for name, compiler in {"where": ["gcc", "-static-pie"], "deny": ["gcc", "-static"]}.items():
-        source = PROGRAMS / f"{name}.c"
-        subprocess.run([*compiler, "-O1", source, "-o", place / name], check=True)
+        compile_to(place / name, [*compiler, "-O1", PROGRAMS / f"{name}.c"])
     (place / "hello.c").write_text('#include <stdio.h>\nint main(void){return puts("hello")<0;}\n')
     # A machine that is not the launcher's, and a libc that is not the host's.
     m32 = ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu", "-static"]
     for name, compiler in {"hello32": m32, "hello_musl": ["musl-gcc", "-static"]}.items():
-        subprocess.run([*compiler, place / "hello.c", "-o", place / name], check=True)
+        compile_to(place / name, [*compiler, place / "hello.c"])
     return place
 
 
@@ -206,4 +199,4 @@ def daemon(command: list[str | Path], log: Path, is_ready: Callable[[], bool]) -
         yield
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=LAST_RESORT_SECONDS)

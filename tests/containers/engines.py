@@ -14,12 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import compile_to
+from waiting import LAST_RESORT_SECONDS, wait_until
 
 KSMRUN = str(Path(sys.executable).with_name("ksmrun"))
 PROGRAMS = Path(__file__).parent / "programs"
@@ -86,7 +88,7 @@ class Place:
             yield process.pid
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=LAST_RESORT_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -141,13 +143,6 @@ def remove_pods(podman: Engine) -> None:
     wait_until(lambda: podman.place.try_run(*remove).returncode == 0)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.05)
-
-
 def merges(pid: int) -> bool:
     """As the kernel has it (Documentation/filesystems/proc.rst, ksm_stat)."""
     return "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
@@ -177,8 +172,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("sh", "sleep", "cat", "cp", "env", "true"):
         (folder / "bin" / name).symlink_to("busybox")
     for name, options in (("report", []), ("report-static", ["-static"])):
-        target = folder / "bin" / name
-        subprocess.run(["gcc", "-O1", *options, PROGRAMS / "report.c", "-o", target], check=True)
+        compile_to(folder / "bin" / name, ["gcc", "-O1", *options, PROGRAMS / "report.c"])
     copy_program(str(folder / "bin/report"), folder)
     for program in ("/usr/bin/tini", "/usr/bin/dumb-init", "/usr/bin/catatonit"):
         copy_program(program, folder)

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from folders import let_all_in
+from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .bundles import Bundle, Config, plain_config, runtime_words
-from .conftest import PROGRAMS, find_process, merges, parts, run, tree, wait_until
+from .conftest import PROGRAMS, find_process, merges, parts, run, tree
 
 RUNTIMES = ("runc", "crun")
 Make = Callable[..., Bundle]
@@ -186,7 +188,7 @@ def test_terminal(make: Make) -> None:
     except OSError:
         pass
     os.close(master)
-    assert program.wait(timeout=30) == 5, text
+    assert program.wait(timeout=LAST_RESORT_SECONDS) == 5, text
     assert b"/dev/" in text and b"ksm_merge_any: yes" in text
 
 
@@ -502,8 +504,7 @@ def test_the_host_s_dev_is_left_alone(make: Make, root: Path) -> None:
 
 def test_a_user_without_root(root: Path, oci: Path, tmp_path: Path) -> None:
     """runc in a user namespace of nobody's."""
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        place.chmod(0o755)
+    let_all_in(tmp_path)
     home = tmp_path / "home"
     home.mkdir()
     os.chown(home, 65534, 65534)

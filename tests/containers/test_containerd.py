@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from ksmrun.wrap.runtime import Engine
 
-from .conftest import Done, daemon, find_process, merges, printed, run, seen_by_ps, wait_until
+from .conftest import Done, daemon, find_process, merges, printed, run, seen_by_ps
 
 LOOK = ("grep", "any", "/proc/self/ksm_stat")
 

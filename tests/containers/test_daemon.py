@@ -7,10 +7,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import wait_until
 
 from ksmrun.model.wrap import LAUNCHER
 
-from .engines import Engine, Place, dockerd, merges, place, podman, root, wait_until
+from .engines import Engine, Place, dockerd, merges, place, podman, root
 
 __all__ = ["place", "podman", "root"]
 

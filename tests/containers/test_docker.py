@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from ksmrun.wrap.runtime import Engine
 
@@ -168,7 +169,7 @@ def test_exec_with_a_terminal(docker: Docker) -> None:
     except OSError:
         pass
     os.close(master)
-    assert client.wait(timeout=30) == 5
+    assert client.wait(timeout=LAST_RESORT_SECONDS) == 5
     assert b"/dev/pts/" in text
     assert b"ksm_merge_any: yes" in text
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from .bundles import Config, plain_config
 from .conftest import Done, run, tree
@@ -478,7 +479,7 @@ def test_what_is_asked_in_other_words_is_said(start: Start, bundle: Path) -> Non
 
 def test_no_runtime_but_itself(oci: Path, start: Start) -> None:
     for runtime in (oci, oci.with_name("ksmrun-oci-by-request"), "/no/such", "/etc/passwd"):
-        done = start(f"--ksmrun-runtime={runtime}", "--version", timeout=10)
+        done = start(f"--ksmrun-runtime={runtime}", "--version", timeout=LAST_RESORT_SECONDS)
         assert done.returncode == 125
         assert "no runtime" in done.stderr
     done = run("env", "-u", "KSMRUN_OCI_RUNTIME", oci, "--version")

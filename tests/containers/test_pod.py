@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from ksmrun.facts.launcher import launcher_path
 
-from .engines import KSMRUN, Engine, Place, merges, place, podman, remove_pods, root, wait_until
+from .engines import KSMRUN, Engine, Place, merges, place, podman, remove_pods, root
 
 __all__ = ["place", "podman", "root"]
 

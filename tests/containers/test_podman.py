@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from folders import let_all_in
 
 from ksmrun.wrap.runtime import Engine
 
@@ -299,8 +300,7 @@ def test_an_image_of_one_file(podman: Podman, programs: Path, tmp_path: Path) ->
 
 
 def test_a_user_without_root(programs: Path, folder: Path, oci: Path, tmp_path: Path) -> None:
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        place.chmod(0o755)
+    let_all_in(tmp_path)
     home = tmp_path / "h"
     home.mkdir()
     (home / "c").write_text(configuration(oci))

@@ -13,8 +13,9 @@ import kubernetes_validate
 import psutil
 import pytest
 import yaml
+from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .engines import Engine, Place, merges, place, podman, remove_pods, root, wait_until
+from .engines import Engine, Place, merges, place, podman, remove_pods, root
 
 __all__ = ["place", "podman", "root"]
 
@@ -73,9 +74,9 @@ def test_linuxgsm(place: Place, tmux: tuple[str, ...], tmp_path: Path) -> None:
     process = server()
     assert process is not None
     assert merges(process.pid) and process.nice() == 1
-    wait_until(lambda: listens(FIRST_PORT + 9), seconds=60)
+    wait_until(lambda: listens(FIRST_PORT + 9))
     place.run(*tmux, "send-keys", "-t", "ksmrun-test", "quit", "ENTER")
-    process.wait(timeout=60)
+    process.wait(timeout=LAST_RESORT_SECONDS)
 
 
 def _said(podman: Engine, container: str) -> str:
@@ -103,7 +104,7 @@ def test_pterodactyl(podman: Engine, root: Path, tmp_path: Path, way: str) -> No
     container = podman("run", "--network", "none", *words, "egg", *command).strip()
     try:
         done = json.loads(egg["config"]["startup"])["done"]
-        wait_until(lambda: done in _said(podman, container), seconds=60)
+        wait_until(lambda: done in _said(podman, container))
         first = psutil.Process(podman.pid(container))
         servers = [each for each in (first, *first.children(True)) if each.name() == "openttd"]
         assert len(servers) == 1 and merges(servers[0].pid)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from compiled import compile_to
 
 from ksmrun.attach.running import HELPER
 
@@ -16,11 +17,10 @@ from .conftest import SOURCES, Programs
 @pytest.fixture(scope="module")
 def sources(programs: Programs) -> Programs:
     for name in ("blocked", "steady", "sequence", "ends", "interrupted"):
-        source, target = str(SOURCES / f"{name}.c"), str(programs.folder / name)
-        command = ["gcc", "-O2", "-w", "-pthread", source, "-o", target]
-        subprocess.run(command, check=True)
+        command = ["gcc", "-O2", "-w", "-pthread", str(SOURCES / f"{name}.c")]
+        compile_to(programs.folder / name, command)
     static = ["gcc", "-O2", "-w", "-static", str(SOURCES / "steady.c")]
-    subprocess.run([*static, "-o", str(programs.folder / "steady_static")], check=True)
+    compile_to(programs.folder / "steady_static", static)
     return programs
 
 

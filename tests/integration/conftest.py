@@ -8,14 +8,16 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ksm_at_boot import KSM, tunables
+from compiled import compile_to
+from folders import let_all_in
+from ksm_at_boot import KSM
+from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.host.borrow import borrowed
@@ -40,24 +42,18 @@ class Programs:
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
-    folder = tmp_path_factory.mktemp("programs")
-    folder.chmod(0o755)
-    for parent in folder.parents[:2]:
-        parent.chmod(0o755)
+    folder = let_all_in(tmp_path_factory.mktemp("programs"))
     for name in ("see", "flag", "deny", "lose", "sweep"):
         for suffix, options in (("", []), ("_static", ["-static"])):
-            target = folder / f"{name}{suffix}"
-            source = SOURCES / f"{name}.c"
-            subprocess.run(["gcc", "-O1", *options, "-o", target, source], check=True)
+            compile_to(folder / f"{name}{suffix}", ["gcc", "-O1", *options, SOURCES / f"{name}.c"])
     for name in ("flag", "lose", "sweep"):
-        source, target = SOURCES / f"{name}.c", folder / f"{name}_musl"
         # The kernel's headers, which musl has none of.
         headers = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]
-        subprocess.run(["musl-gcc", *headers, "-o", target, source], check=True)
+        compile_to(folder / f"{name}_musl", ["musl-gcc", *headers, SOURCES / f"{name}.c"])
     # Debian's gcc-multilib and its cross compilers exclude each other; this is multilib's part.
     m32 = ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu"]
     for name in ("flag", "sweep"):
-        subprocess.run([*m32, "-o", folder / f"{name}_32", SOURCES / f"{name}.c"], check=True)
+        compile_to(folder / f"{name}_32", [*m32, SOURCES / f"{name}.c"])
     return Programs(folder)
 
 
@@ -83,8 +79,7 @@ def way(request: pytest.FixtureRequest, launcher: str, ksmrun: str) -> tuple[str
 @pytest.fixture
 def nobody(tmp_path: Path) -> tuple[str, ...]:
     """A prefix that gives up root, and keeps one capability: Python may lie in root's home."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o777 if folder == tmp_path else 0o755)
+    let_all_in(tmp_path).chmod(0o777)
     read_all = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
     return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *read_all)
 
@@ -104,14 +99,6 @@ sys.exit(run_app(["ps"]))
 def ps_of_nobody(nobody: tuple[str, ...]) -> tuple[str, ...]:
     """`ksmrun ps` by a user who may look at nothing but his own processes."""
     return (*nobody, sys.executable, "-c", PS)
-
-
-@pytest.fixture(autouse=True)
-def ksm_unchanged() -> Iterator[None]:
-    """Each test leaves KSM as it found it."""
-    before = tunables()
-    yield
-    assert tunables() == before
 
 
 @pytest.fixture
@@ -169,7 +156,7 @@ def see(programs: Programs, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         command = [*prefix, program or programs.see, str(output), *arguments]
         options.setdefault("stderr", subprocess.DEVNULL)
         process = subprocess.Popen(command, **options)
-        assert process.wait(timeout=60) == 0, command
+        assert process.wait(timeout=LAST_RESORT_SECONDS) == 0, command
         seen: dict[str, Any] = json.loads(output.read_text())
         assert seen["pid"] == process.pid, "not started in place"
         assert seen["ppid"] == os.getpid()
@@ -217,13 +204,6 @@ def stop(programs: list[subprocess.Popen[bytes]]) -> None:
         program.communicate()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def run(ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Runs ksmrun with a state folder of its own, and puts KSM back afterwards."""
@@ -232,13 +212,19 @@ def run(ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     def start(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [ksmrun, *arguments]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, **options
+            command,
+            capture_output=True,
+            text=True,
+            timeout=LAST_RESORT_SECONDS,
+            check=False,
+            **options,
         )
         assert "Traceback" not in done.stderr
         return done
 
     yield start
-    start("host", "restore", "--force")
+    if (tmp_path / "state").exists():
+        start("host", "restore", "--force")
 
 
 @pytest.fixture
@@ -251,6 +237,10 @@ def start(launcher: str) -> Iterator[Start]:
         started.append(
             subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         )
+        # The kernel's name is 15 bytes of the file's (PR_SET_NAME(2const)).
+        name = Path(command[0]).name[:15]
+        comm = Path(f"/proc/{started[-1].pid}/comm")
+        wait_until(lambda: comm.read_text() == f"{name}\n", f"{line} has become {name}")
         return started[-1]
 
     yield begin

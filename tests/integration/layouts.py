@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import compile_to
+from folders import let_all_in
 
 from .conftest import Programs, reachable
 
@@ -39,7 +41,7 @@ def kinds(programs: Programs) -> Programs:
         source.write_text(f"#ifdef BSS\nchar huge[3l << 30];\n#endif\n{text}")
         model = "-mcmodel=large" if "bss" in name else "-O1"
         target = programs.folder / name
-        subprocess.run([*compiler, model, source, "-o", target], check=True)
+        compile_to(target, [*compiler, model, source])
     return programs
 
 
@@ -134,9 +136,7 @@ def write(file: Path, text: str) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """One that other users can look into."""
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        place.chmod(0o755)
-    return tmp_path
+    return let_all_in(tmp_path)
 
 
 def user(launcher: str, folder: Path, *options: str) -> tuple[list[str], list[str]]:

@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .conftest import wait_until
-
-SECONDS = 20.0
 # Half of the limit is enough to be near it when the reserve is that large.
 MANY_MAPS = """
 import ctypes, mmap, sys, time
@@ -64,7 +62,7 @@ class Monitor:
         return next((line for line in self.lines() if facts.items() <= line.items()), None)
 
     def wait_for(self, **facts: str) -> dict[str, Any]:
-        wait_until(lambda: self.seen(**facts) is not None, SECONDS)
+        wait_until(lambda: self.seen(**facts) is not None)
         found = self.seen(**facts)
         assert found is not None
         return found
@@ -94,7 +92,7 @@ def monitor(ksmrun: str, tmp_path: Path) -> Iterator[Begin]:
     yield begin
     for each in running:
         each.process.send_signal(signal.SIGTERM)
-    codes = [each.process.wait(timeout=10) for each in running]
+    codes = [each.process.wait(timeout=LAST_RESORT_SECONDS) for each in running]
     # Unless the test killed it.
     assert set(codes) <= {0, -signal.SIGKILL}, [each.log.read_text() for each in running]
 
@@ -148,7 +146,9 @@ def port() -> int:
 
 
 def scrape(number: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{number}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{number}/metrics", timeout=LAST_RESORT_SECONDS
+    ) as answer:
         return str(answer.read().decode())
 
 
@@ -166,7 +166,9 @@ def shows(number: int, line: str) -> bool:
 
 
 def refused(ksmrun: str, *options: str) -> str:
-    done = subprocess.run([ksmrun, "monitor", *options], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [ksmrun, "monitor", *options], capture_output=True, text=True, timeout=LAST_RESORT_SECONDS
+    )
     assert done.returncode in (1, 2) and "Traceback" not in done.stderr, done.stderr
     assert "; " in done.stderr
     return done.stderr

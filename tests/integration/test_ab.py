@@ -16,9 +16,13 @@ from pathlib import Path
 import psutil
 import pytest
 from ksm_at_boot import tunables
+from volume import IS_LONG
+from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .conftest import value, wait_until
+from .conftest import value
 from .experiments import EQUAL, READY, Ab, ab, command, folder, marked, python
+
+pytestmark = pytest.mark.host_ksm
 
 __all__ = ["ab", "command", "folder"]
 
@@ -33,6 +37,7 @@ SERVES_UDP = (
     "s.bind(('127.0.0.1', int(sys.argv[1]))); time.sleep(1000)"
 )
 LONG = pytest.mark.long_run
+ROUNDS = 6 if IS_LONG else 2
 LATER = [pytest.param(number, marks=LONG) for number in (signal.SIGTERM, signal.SIGHUP)]
 
 
@@ -95,7 +100,7 @@ def test_another_rate_while_measuring(ab: Ab, folder: Path) -> None:
 def test_two_arms_that_are_equal(ab: Ab, folder: Path, ksmrun: str) -> None:
     """A/A: no difference that anybody would notice."""
     arms = ("--arm=a=--merge=off", "--arm=b=--merge=off")
-    done = ab(*arms, "-n2", "--rounds=6", "--ready-stdout=ready", *python(EQUAL + READY))
+    done = ab(*arms, "-n2", f"--rounds={ROUNDS}", "--ready-stdout=ready", *python(EQUAL + READY))
     assert done.returncode == 0, done.stderr
     report = subprocess.run(
         [ksmrun, "report", "--json", folder], capture_output=True, text=True, check=True
@@ -124,7 +129,7 @@ def free_port() -> int:
 )
 def test_ready(ab: Ab, free_port: int, ready: str, code: str, argument: str) -> None:
     words = python(code, argument.replace("PORT", str(free_port)))
-    done = ab("-n2", "--rounds=1", "--ready-timeout=20", ready, *words)
+    done = ab("-n2", "--rounds=1", "--ready-timeout=60", ready, *words)
     assert done.returncode == 0, done.stderr
 
 
@@ -241,7 +246,7 @@ def running(command: list[str], tmp_path: Path) -> Iterator[tuple[psutil.Process
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(60)
+        process.wait(LAST_RESORT_SECONDS)
         for left in marked(mark):
             left.kill()
 
@@ -297,7 +302,7 @@ def test_ended_from_outside(running: tuple[psutil.Process, str], number: signal.
     keeper, mark = running
     # A terminal sends its signals to the whole group.
     os.killpg(keeper.pid, number)
-    assert keeper.wait(60) is not None
+    assert keeper.wait(LAST_RESORT_SECONDS) is not None
     assert not marked(mark)
     assert value("run") == "0"
 
@@ -309,7 +314,7 @@ def test_ctrl_c_again_and_again(running: tuple[psutil.Process, str]) -> None:
         for _ in range(8):
             os.killpg(keeper.pid, signal.SIGINT)
             time.sleep(0.15)
-    assert keeper.wait(60) is not None
+    assert keeper.wait(LAST_RESORT_SECONDS) is not None
     assert not marked(mark)
     assert value("run") == "0"
 

@@ -13,6 +13,8 @@ import pytest
 from .conftest import start_equal_programs, stop
 from .experiments import EQUAL, READY, Ab, ab, command, folder, python
 
+pytestmark = pytest.mark.host_ksm
+
 __all__ = ["ab", "command", "folder"]
 
 ONCE = ("-n2", "--rounds=1", "--ready-stdout=ready")

@@ -15,11 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from ksm_at_boot import ksmd_pid
+from waiting import wait_until
 
 from ksmrun.attach.running import HELPER
 
 from .attaching import Begin, begin, deed, merges, sources
-from .conftest import Group, Programs, Run, start_equal_programs, stop, value, wait_until
+from .conftest import Group, Programs, Run, start_equal_programs, stop, value
 
 __all__ = ["begin", "sources"]
 
@@ -77,6 +79,7 @@ def test_programs_begin_and_cease_to_merge(run: Run) -> None:
         stop(programs)
 
 
+@pytest.mark.host_ksm
 @pytest.mark.usefixtures("ksm_on")
 def test_memory_that_does_not_fit(run: Run, group: Group, launcher: str) -> None:
     programs = start_equal_programs(launcher, 2, mib=32)
@@ -135,7 +138,7 @@ def test_traced_stopped_ended_or_the_kernels(run: Run, begin: Begin) -> None:
     process.kill()
     wait_until(lambda: "Z (zombie)" in Path(f"/proc/{process.pid}/status").read_text())
     assert "it has ended" in run("attach", str(process.pid)).stdout
-    assert "it is the kernel's" in run("attach", "2").stdout
+    assert "it is the kernel's" in run("attach", str(ksmd_pid())).stdout
     done = run("attach", "4194303")
     assert (done.returncode, "there is no process 4194303" in done.stderr) == (1, True)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import wait_until
 
 from .attaching import deed
-from .conftest import wait_until
 
 TIMES = 1000
 POSTGRES = Path("/usr/lib/postgresql/15/bin")

@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+from compiled import compile_to
+from waiting import wait_until
 
 from ksmrun.attach.running import HELPER
 
 from .attaching import Begin, begin, deed, merges, sources
-from .conftest import SOURCES, Programs, wait_until
+from .conftest import SOURCES, Programs
 
 __all__ = ["begin", "sources"]
 
@@ -134,10 +136,10 @@ def test_a_child_of_vfork(begin: Begin) -> None:
 
 
 def test_32_bit(sources: Programs, begin: Begin) -> None:
-    source, target = str(SOURCES / "steady.c"), str(sources.folder / "steady_32")
     options = ["-m32", "-mno-avx", "-idirafter", "/usr/include/x86_64-linux-gnu"]
-    subprocess.run(["gcc-12", "-O1", "-w", source, "-o", target, *options], check=True)
-    process = begin(target, "1")
+    target = sources.folder / "steady_32"
+    compile_to(target, ["gcc-12", "-O1", "-w", *options, SOURCES / "steady.c"])
+    process = begin(str(target), "1")
     assert deed("on", process.pid) == ["other-bits"]
     assert process.stdout is not None
     assert process.stdout.read() == "wrong 0 lost 0 alarms come\n"

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 from ksm_at_boot import KSM, tunables
+from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.host.borrow import borrowed
 
-from .conftest import start_equal_programs, stop, value, wait_until
+from .conftest import start_equal_programs, stop, value
 
+pytestmark = pytest.mark.host_ksm
 Begin = Callable[..., subprocess.Popen[bytes]]
 MIB = 64
 
@@ -48,7 +50,7 @@ def begin(ksmrun: str, state: Path, tmp_path: Path) -> Iterator[Begin]:
     yield started
     for each in running:
         each.terminate()
-        each.wait(30)
+        each.wait(LAST_RESORT_SECONDS)
 
 
 @pytest.fixture
@@ -69,15 +71,15 @@ def test_boost_rest_and_back(
         assert value("smart_scan") == "0"
         metrics = tmp_path / "ksmrun.prom"
         wait_until(lambda: "\nksmrun_ksmd_boosted 1.0\n" in metrics.read_text())
-        wait_until(lambda: "rest: settled" in log(), 60)
+        wait_until(lambda: "rest: settled" in log())
         wait_until(lambda: "\nksmrun_ksmd_boosted 0.0\n" in metrics.read_text())
         assert int(value("pages_sharing")) > 2 * MIB * 256
         assert value("smart_scan") == "1"
         # One more, later.
         programs += start_equal_programs(launcher, 1, mib=MIB)
-        wait_until(lambda: int(value("pages_sharing")) > 3 * MIB * 256, 60)
+        wait_until(lambda: int(value("pages_sharing")) > 3 * MIB * 256)
         monitor.terminate()
-        assert monitor.wait(30) == 0
+        assert monitor.wait(LAST_RESORT_SECONDS) == 0
         assert tunables() == ksm
     finally:
         stop(programs)
@@ -108,7 +110,7 @@ def test_ended_with_its_guardian(begin: Begin, ksm: dict[str, str], launcher: st
         wait_until(lambda: int(value("pages_to_scan")) > 200)
         for pid in (*children(monitor), monitor.pid):
             os.kill(pid, signal.SIGTERM)
-        assert monitor.wait(30) == 0
+        assert monitor.wait(LAST_RESORT_SECONDS) == 0
         assert tunables() == ksm
     finally:
         stop(programs)
@@ -137,7 +139,7 @@ def test_killed_with_its_guardian(
         again = begin()
         wait_until(lambda: "of a run before: pages_to_scan" in log())
         again.terminate()
-        again.wait(30)
+        again.wait(LAST_RESORT_SECONDS)
         assert tunables() == ksm
     finally:
         stop(programs)
@@ -150,7 +152,7 @@ def test_somebody_else_sets_it(
     monitor = begin()
     programs = start_equal_programs(launcher, 2, mib=MIB)
     try:
-        wait_until(lambda: "rest: settled" in log(), 60)
+        wait_until(lambda: "rest: settled" in log())
         ours = value("pages_to_scan")
         (KSM / "pages_to_scan").write_text("123")
         wait_until(lambda: f"set pages_to_scan to 123; tuning waits for {ours}" in log())
@@ -159,11 +161,11 @@ def test_somebody_else_sets_it(
         assert value("pages_to_scan") == "123"
         (KSM / "pages_to_scan").write_text(ours)
         wait_until(lambda: "tuning goes on" in log())
-        wait_until(lambda: log().count("rest: settled") == 2, 60)
+        wait_until(lambda: log().count("rest: settled") == 2)
         # What is theirs in the end stays.
         (KSM / "pages_to_scan").write_text("124")
         monitor.terminate()
-        assert monitor.wait(30) == 0
+        assert monitor.wait(LAST_RESORT_SECONDS) == 0
         assert tunables() == {**ksm, "pages_to_scan": "124"}
     finally:
         stop(programs)

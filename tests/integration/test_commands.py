@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
-from .conftest import Run, start_equal_programs, stop, value, wait_until
+from .conftest import Run, start_equal_programs, stop, value
 
 
 def test_check_of_a_foreign_program(run: Run, tmp_path: Path) -> None:
@@ -26,6 +27,7 @@ def test_check_of_a_foreign_program(run: Run, tmp_path: Path) -> None:
     assert "built for aarch64, this is x86_64" in row["found"]
 
 
+@pytest.mark.host_ksm
 def test_check(run: Run, launcher: str) -> None:
     done = run("check")
     assert done.returncode == 1
@@ -41,6 +43,7 @@ def test_check(run: Run, launcher: str) -> None:
     assert run("check", "--", "no-such-command").returncode == 1
 
 
+@pytest.mark.host_ksm
 def test_ps(run: Run, launcher: str, ps_of_nobody: tuple[str, ...]) -> None:
     assert "no merge-enabled process" in run("ps").stdout
     programs = start_equal_programs(launcher, 3)

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import compile_to
+from folders import let_all_in
 
 from ksmrun.facts.process import read_memory
 from ksmrun.facts.select import in_container, in_unit
@@ -28,11 +30,8 @@ NOBODY = 65534
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Static, so that its own memory is small and the same in each."""
-    folder = tmp_path_factory.mktemp("pages")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
-    target = folder / "pages"
-    subprocess.run(["gcc", "-O1", "-static", "-o", target, SOURCES / "pages.c"], check=True)
+    target = let_all_in(tmp_path_factory.mktemp("pages")) / "pages"
+    compile_to(target, ["gcc", "-O1", "-static", SOURCES / "pages.c"])
     return str(target)
 
 

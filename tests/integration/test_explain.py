@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
-from .conftest import Programs, Run, value, wait_until
+from ksmrun.model import KsmrunError
+from ksmrun.observe.explain import look_at_process
+
+from .conftest import Programs, Run, Start, value
 
 MIB = 1 << 20
 HEAD = "import mmap, random\nprivate = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS\n"
@@ -94,6 +98,7 @@ def settled(run: Run, pid: int) -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.host_ksm
 def test_ksmd_off(run: Run, hold: Hold) -> None:
     causes = explained(run, hold("unique"))
     assert list(causes) == ["ksmd off"]
@@ -198,11 +203,18 @@ def test_another_users_process(hold: Hold, nobody: tuple[str, ...]) -> None:
     assert f"explain {pid}" in done.stdout
 
 
-def test_one_that_ends_meanwhile(run: Run) -> None:
-    with subprocess.Popen(["sleep", "0.3"]) as process:
-        done = run("explain", str(process.pid), "--seconds=1")
-    assert done.returncode == 1
-    assert "ended meanwhile" in done.stderr
+def test_one_that_ends_meanwhile(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it waits between its two looks."""
+    process = start("cat")
+
+    def end(seconds: float) -> None:
+        assert seconds == 1.5
+        process.kill()
+        process.wait()
+
+    monkeypatch.setattr("ksmrun.observe.explain.time.sleep", end)
+    with pytest.raises(KsmrunError, match="ended meanwhile"):
+        look_at_process(process.pid, 1.5)
 
 
 @pytest.mark.parametrize("pid", ["2", "4194304", "0", "-1", "x", ""])

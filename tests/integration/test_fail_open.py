@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from .conftest import reachable
 
 
 def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, capture_output=True, errors="replace", timeout=60, check=False, **options
+        command,
+        capture_output=True,
+        errors="replace",
+        timeout=LAST_RESORT_SECONDS,
+        check=False,
+        **options,
     )
 
 
@@ -47,6 +53,7 @@ def test_seccomp(programs: Any, launcher: str, error: int, words: str) -> None:
     assert words in required.stderr
 
 
+@pytest.mark.host_ksm
 def test_seccomp_through_ksmrun_run(programs: Any, ksmrun: str) -> None:
     # Else the shim would mark the memory instead.
     deny = [programs.deny, str(errno.EPERM), ksmrun, "run", "--mechanism=prctl"]
@@ -84,6 +91,7 @@ def test_under_an_emulator(tmp_path: Path) -> None:
     assert (probe["machine"], probe["prctl_obstacle"]) == ("aarch64", "not-passed-on")
 
 
+@pytest.mark.host_ksm
 def test_ksm_off_is_said_and_started(launcher: str, programs: Any) -> None:
     done = run([launcher, "--", programs.flag])
     assert done.returncode == 0, "the flag is set all the same"
@@ -104,6 +112,7 @@ GARBAGE = (
 )
 
 
+@pytest.mark.host_ksm
 @pytest.mark.parametrize("kind", ["no /sys", "read-only /sys", "no /proc", "garbage"])
 def test_odd_mounts(
     launcher: str, ksmrun: str, programs: Any, kind: str, monkeypatch: Any, tmp_path: Path
@@ -145,6 +154,7 @@ def test_probe(launcher: str) -> None:
     assert found["scanned_after_exec"] == "unknown", "ksmd is off"
 
 
+@pytest.mark.host_ksm
 @pytest.mark.usefixtures("ksm_on")
 def test_probe_sees_ksmd_scan(launcher: str) -> None:
     assert json.loads(run([launcher, "--probe"]).stdout)["scanned_after_exec"] == "yes"

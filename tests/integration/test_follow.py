@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from waiting import wait_until
 
 from ksmrun.attach import running
 from ksmrun.commands.attach import _is_remembered
@@ -29,10 +30,11 @@ from ksmrun.watch.metrics import Shown, WatchCollector
 from ksmrun.watch.scan import Scanner
 
 from .attaching import Begin, begin
-from .conftest import wait_until
 from .monitors import Begin as Monitors
 from .monitors import monitor
 from .test_monitoring_example import is_fine
+
+pytestmark = pytest.mark.own_pids
 
 __all__ = ["begin", "monitor"]
 

@@ -170,6 +170,7 @@ def test_the_launchers_own_guard(launcher: str, programs: Programs) -> None:
     assert start("unshare", "-m", "sh", "-c", f"umount -l /proc && {line}").returncode == 125
 
 
+@pytest.mark.host_ksm
 def test_host_max_map_count(
     ksmrun: str,
     running: subprocess.Popen[bytes],

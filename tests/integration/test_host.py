@@ -14,8 +14,12 @@ from pathlib import Path
 
 import pytest
 from ksm_at_boot import KSM
+from volume import IS_LONG
+from waiting import wait_until
 
-from .conftest import Run, start_equal_programs, stop, value, wait_until
+from .conftest import Run, start_equal_programs, stop, value
+
+pytestmark = pytest.mark.host_ksm
 
 
 def test_on_off_and_restore(run: Run) -> None:
@@ -154,7 +158,7 @@ def test_what_needs_nothing_merged(run: Run, launcher: str) -> None:
 
 def test_restore_after_kill_9(run: Run, ksmrun: str) -> None:
     """Killed at any moment of a change: restore mends it."""
-    for delay in range(0, 24):
+    for delay in range(0, 24, 1 if IS_LONG else 4):
         process = subprocess.Popen(
             [ksmrun, "host", "set", "pages_to_scan=1234", "sleep_millisecs=7", "run=1"],
             stdout=subprocess.DEVNULL,

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 from ksm_at_boot import tunables
+from waiting import wait_until
 
-from .conftest import Group, Run, start_equal_programs, stop, value, wait_until
+from .conftest import Group, Run, start_equal_programs, stop, value
+
+pytestmark = pytest.mark.host_ksm
 
 # Python's own files are another user's here: once before, so that all is imported.
 AS_NOBODY = """

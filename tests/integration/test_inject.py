@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from folders import let_all_in
+from waiting import wait_until
 
-from .conftest import See, reachable, wait_until
+from .conftest import See, reachable
 from .test_transparency import comparable
 
 PAUSE = "#include <unistd.h>\nint main(void) { pause(); }\n"
@@ -22,9 +24,7 @@ PAUSE = "#include <unistd.h>\nint main(void) { pause(); }\n"
 @pytest.fixture(scope="module")
 def waits(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A static program that does nothing for long."""
-    folder = tmp_path_factory.mktemp("waits")
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)
+    folder = let_all_in(tmp_path_factory.mktemp("waits"))
     (folder / "waits.c").write_text(PAUSE)
     command = ["gcc", "-static", "-o", "waits", "waits.c"]
     subprocess.run(command, check=True, cwd=folder)

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 Way = tuple[str, ...]
 
 
 def run(command: Sequence[str | bytes], **options: Any) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command, capture_output=True, timeout=120, check=False, **options)
+    return subprocess.run(
+        command, capture_output=True, timeout=LAST_RESORT_SECONDS, check=False, **options
+    )
 
 
 def one_line(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -261,7 +264,7 @@ def test_ctrl_c_while_starting(ksmrun: str) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(delay)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=LAST_RESORT_SECONDS)
         assert process.returncode == -signal.SIGINT
         assert b"Traceback" not in errors
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .conftest import Programs, start_equal_programs, stop, wait_until
+from .conftest import Programs, start_equal_programs, stop
 from .layouts import (
     AS_PID_1,
     KINDS,
@@ -144,7 +145,9 @@ def test_as_pid_1(launch: list[str], kinds: Programs) -> None:
     assert done.stdout.split() == ["none", "1", "1", "0"], (
         "SIGCHLD stays blocked and is not pending"
     )
-    missing = subprocess.run([*AS_PID_1, *launch, "/nothing"], capture_output=True, timeout=10)
+    missing = subprocess.run(
+        [*AS_PID_1, *launch, "/nothing"], capture_output=True, timeout=LAST_RESORT_SECONDS
+    )
     assert missing.returncode == 127
 
 
@@ -176,7 +179,7 @@ def test_signals_during_the_launch(
         process.send_signal(number)
         time.sleep(0.001)
         process.send_signal(signal.SIGCONT)
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=LAST_RESORT_SECONDS)
         if process.returncode == 0:
             assert parts(json.loads(output)) == expected
         else:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from ksmrun.facts.launcher import launcher_path
 
@@ -85,7 +86,7 @@ def test_an_entrypoint(container: list[str], tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=LAST_RESORT_SECONDS,
     )
     first, rest = json.JSONDecoder().raw_decode(done.stdout)
     listing, _, last = done.stdout[rest:].partition('{"program"')

@@ -7,6 +7,8 @@ import struct
 import subprocess
 from pathlib import Path
 
+from folders import let_all_in
+
 from .conftest import Programs, reachable
 from .layouts import key, keys, kinds, parts, refused, shared, where
 
@@ -61,8 +63,7 @@ def test_a_key_handed_over_by_an_access_control_list(launcher: str, key: str) ->
         os.setxattr(key, "system.posix_acl_access", struct.pack("<I", version) + packed)
 
     run = ["--layout=shared", f"--layout-key={key}"]
-    for folder in Path(key).parents[:3]:
-        folder.chmod(0o755)
+    let_all_in(Path(key).parent)
     user_launcher = reachable(launcher, Path(key).parent)
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", user_launcher]
     set_list((nobody, 4))

@@ -12,8 +12,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
-from .conftest import Programs, start_equal_programs, stop, wait_until
+from .conftest import Programs, start_equal_programs, stop
 from .layouts import KINDS, TABLES, key, kinds, launch, parts, share_merged, where
 
 __all__ = ["key", "kinds", "launch"]

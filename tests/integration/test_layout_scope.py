@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .conftest import Programs, wait_until
+from .conftest import Programs
 from .layouts import (
     AS_PID_1,
     folder,
@@ -100,7 +101,11 @@ def test_a_script_notices_nothing(launch: list[str], folder: Path, scope: str) -
 
     def run(*prefix: str) -> tuple[int, list[str], str]:
         done = subprocess.run(
-            [*prefix, script], capture_output=True, text=True, check=False, timeout=60
+            [*prefix, script],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LAST_RESORT_SECONDS,
         )
         # When that comes, and for how many at once, is chance.
         lines = [line for line in done.stdout.splitlines() if line != "child ended"]
@@ -153,7 +158,11 @@ def test_programs_started_by_threads(launch: list[str], kinds: Programs) -> None
     )
     tree = [*launch[:-1], "--layout-scope=tree", "--"]
     done = subprocess.run(
-        [*tree, sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [*tree, sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LAST_RESORT_SECONDS,
     )
     count, _, rest = done.stdout.partition("\n")
     assert count == "1"
@@ -200,7 +209,7 @@ def test_a_script_outlives_its_helper(
     assert process.stdout.readline() == "ready\n"
     os.kill(helper_of(process.pid), number)
     wait_until(lambda: tracer_of(process.pid) == 0)
-    output, _ = process.communicate("\n", timeout=10)
+    output, _ = process.communicate("\n", timeout=LAST_RESORT_SECONDS)
     assert process.returncode == 0 and output.endswith("end\n")
 
 
@@ -213,7 +222,7 @@ def test_no_signal_is_lost_with_the_helper(launch: list[str], folder: Path) -> N
         wait_until(lambda pid=process.pid: catches(pid, signal.SIGUSR1))  # type: ignore[misc]
         process.send_signal(signal.SIGUSR1)
         os.kill(helper, signal.SIGTERM)
-        assert process.wait(timeout=10) == 3
+        assert process.wait(timeout=LAST_RESORT_SECONDS) == 3
 
 
 def catches(pid: int, number: int) -> bool:
@@ -239,7 +248,7 @@ def test_a_helper_killed_at_any_moment(launch: list[str], kinds: Programs, folde
         time.sleep(random.random() * 0.05)
         with contextlib.suppress(ProcessLookupError):
             os.kill(helper, signal.SIGKILL)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=LAST_RESORT_SECONDS)
         assert process.returncode in (0, 128 + signal.SIGKILL)
         decoder, seen = json.JSONDecoder(), 0
         while output.strip():
@@ -263,7 +272,7 @@ def test_nothing_is_held(launch: list[str], folder: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=10,
+        timeout=LAST_RESORT_SECONDS,
         cwd=folder / "place",
     )
     pid = int(done.stdout)
@@ -318,7 +327,11 @@ def test_scripts_as_pid_1(launch: list[str], kinds: Programs, folder: Path) -> N
     text = f"#!/bin/sh\nset -e\n{kinds.where} >{folder}/child\nsleep 0.05 & wait\n"
     script = write(folder / "script", f'{text}exec {sys.executable} -c "{look}"')
     done = subprocess.run(
-        [*AS_PID_1, *launch, script], capture_output=True, text=True, check=True, timeout=30
+        [*AS_PID_1, *launch, script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LAST_RESORT_SECONDS,
     )
     assert done.stdout == "none\n"
     alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}\n")
@@ -328,4 +341,7 @@ def test_scripts_as_pid_1(launch: list[str], kinds: Programs, folder: Path) -> N
     # It ends as a shell too, and with children that are left.
     for ending in ("exit 4", "sleep 60 & exit 4"):
         script = write(folder / "script", f"#!/bin/sh\n{ending}")
-        assert subprocess.run([*AS_PID_1, *launch, script], timeout=10).returncode == 4
+        assert (
+            subprocess.run([*AS_PID_1, *launch, script], timeout=LAST_RESORT_SECONDS).returncode
+            == 4
+        )

@@ -1,4 +1,4 @@
-"""10,000 launches while ksmd scans at its fastest: none loses the flag."""
+"""Launches while ksmd scans at its fastest: none loses the flag."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from volume import volume
 
-LAUNCHES = 10_000
+LAUNCHES = volume(10_000)
 
 
 @pytest.mark.usefixtures("ksm_on")
@@ -19,6 +20,6 @@ def test_every_launch_carries_the_flag(programs: Any, launcher: str, kind: str) 
     before = int(scans.read_text())
     target = programs.flag_static if kind == "static" else programs.flag
     command = [programs.flag, str(LAUNCHES), launcher, "--quiet", "--", target]
-    good = int(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
+    good = int(subprocess.run(command, capture_output=True, check=True).stdout)
     assert good == LAUNCHES, f"{LAUNCHES - good} of {LAUNCHES} launches lost the flag"
-    assert int(scans.read_text()) - before > 100, "ksmd did not scan meanwhile"
+    assert int(scans.read_text()) - before > 10, "ksmd did not scan meanwhile"

@@ -11,15 +11,17 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.facts.maps import program_key, running_key
 from ksmrun.facts.target import look_at
 from ksmrun.host.borrow import borrowed
 from ksmrun.host.peaks import remembered
 
-from .conftest import FASTEST, Group, wait_until
-from .monitors import EQUAL, MANY_MAPS, SECONDS, Begin, Start, limit_put_back, monitor, start
+from .conftest import FASTEST, Group
+from .monitors import EQUAL, MANY_MAPS, Begin, Start, limit_put_back, monitor, start
 
+pytestmark = pytest.mark.host_ksm
 __all__ = ["limit_put_back", "monitor", "start"]
 
 
@@ -38,7 +40,7 @@ def test_near_the_map_limit(monitor: Begin, start: Start, tmp_path: Path) -> Non
     assert "sudo ksmrun host max-map-count 131072" in found["message"]
     begun.wait_for(kind="map-headroom", state="cleared")
     assert Path("/proc/sys/vm/max_map_count").read_text() == "131072\n"
-    wait_until(lambda: file.exists() and "cleared" in file.read_text(), SECONDS)
+    wait_until(lambda: file.exists() and "cleared" in file.read_text())
     facts = file.read_text()
     assert f"KSMRUN_ALERT_PID={process.pid}\n" in facts
     assert "KSMRUN_ALERT_KIND=map-headroom\n" in facts and "KSMRUN_ALERT_STATE=raised\n" in facts
@@ -83,7 +85,7 @@ def test_a_lost_flag(monitor: Begin, launcher: str) -> None:
     )
     try:
         begun = monitor()
-        wait_until(lambda: begun.seen(kind="ksmd-off") is not None, SECONDS)
+        wait_until(lambda: begun.seen(kind="ksmd-off") is not None)
         assert program.stdin is not None
         program.stdin.close()
         begun.wait_for(kind="flag-lost", pid=str(program.pid))
@@ -105,7 +107,7 @@ time.sleep(1000)
 def test_pages_that_are_copied_back(monitor: Begin, start: Start) -> None:
     process = start(EQUAL, 64, "equal")
     merging = Path(f"/proc/{process.pid}/ksm_merging_pages")
-    wait_until(lambda: int(merging.read_text()) > 15_000, SECONDS)
+    wait_until(lambda: int(merging.read_text()) > 15_000)
     begun = monitor("--cow-breaks=1000")
     # It needs a sample from before.
     time.sleep(1.5)
@@ -122,7 +124,7 @@ def test_memory_that_could_come_back_in_a_cgroup(
     process = start(EQUAL, 128, "equal")
     group.take(process.pid)
     merging = Path(f"/proc/{process.pid}/ksm_merging_pages")
-    wait_until(lambda: int(merging.read_text()) > 30_000, SECONDS)
+    wait_until(lambda: int(merging.read_text()) > 30_000)
     group.limit(64 << 20)
     begun = monitor()
     found = begun.wait_for(kind="memory-could-come-back", state="raised")
@@ -142,7 +144,7 @@ def test_killed(start: Start, tmp_path: Path, ksmrun: str) -> None:
     begun = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     executable = str(Path(f"/proc/{process.pid}/exe").readlink())
     try:
-        wait_until(lambda: remembered(state / "peaks.json", executable) is not None, SECONDS)
+        wait_until(lambda: remembered(state / "peaks.json", executable) is not None)
     finally:
         begun.kill()
         begun.wait()
@@ -174,10 +176,10 @@ def test_commands_that_hang(monitor: Begin, start: Start) -> None:
     begun = monitor("--on-alert=sleep 1000")
     begun.wait_for(kind="ksmd-off", state="raised")
     children = Path(f"/proc/{begun.process.pid}/task/{begun.process.pid}/children")
-    wait_until(lambda: children.read_text() != "", SECONDS)
+    wait_until(lambda: children.read_text() != "")
     sleeper = int(children.read_text().split()[0])
     blocked = Path(f"/proc/{sleeper}/status").read_text().split("SigBlk:")[1].split()[0]
     assert int(blocked, 16) == 0
     begun.process.terminate()
-    assert begun.process.wait(10) == 0
+    assert begun.process.wait(LAST_RESORT_SECONDS) == 0
     os.kill(sleeper, signal.SIGTERM)

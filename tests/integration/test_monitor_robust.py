@@ -11,11 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .conftest import wait_until
 from .monitors import (
     MANY_MAPS,
-    SECONDS,
     Begin,
     Start,
     limit_put_back,
@@ -26,6 +25,8 @@ from .monitors import (
     start,
     waits_for_signals,
 )
+
+pytestmark = pytest.mark.own_pids
 
 __all__ = ["limit_put_back", "monitor", "small_disk", "start"]
 
@@ -50,10 +51,10 @@ def test_a_name_of_any_bytes(monitor: Begin, start: Start, tmp_path: Path, form:
     # Prometheus and JSON write a backslash as two.
     name, twice = rb"a\xff\x0a\x1b[31m", rb"a\\xff\\x0a\\x1b[31m"
     shown = f'command="{twice.decode()}\\"",container="",pid="{process.pid}"'
-    wait_until(lambda: shown in scrape_file(tmp_path), SECONDS)
+    wait_until(lambda: shown in scrape_file(tmp_path))
     assert process.stdin is not None
     process.stdin.close()
-    wait_until(lambda: "flag-lost" in begun.log.read_text(), SECONDS)
+    wait_until(lambda: "flag-lost" in begun.log.read_text())
     (line,) = [line for line in begun.log.read_bytes().splitlines() if b"flag-lost" in line]
     assert (twice if form == "json" else name) in line and b"\x1b" not in line
 
@@ -78,7 +79,7 @@ def test_the_limit_follows_what_stands(monitor: Begin, start: Start, tmp_path: P
     config.write_text(f"{told}raise_map_count_to = 70000\n")
     begun = monitor(f"--config={config}", KSMRUN_STATE_DIR=str(tmp_path / "state"))
     begun.wait_for(kind="map-headroom", state="raised")
-    wait_until(lambda: limit.read_text() == "70000\n", SECONDS)
+    wait_until(lambda: limit.read_text() == "70000\n")
     begun.wait_for(level="error")
     config.write_text(f"{told}raise_map_count_to = 200000\n")
     begun.process.send_signal(signal.SIGHUP)
@@ -103,11 +104,11 @@ def test_a_log_on_a_full_disk(ksmrun: str, small_disk: Path) -> None:
         assert b"reloaded" not in log.read_bytes()
         fill.unlink()
         process.send_signal(signal.SIGHUP)
-        wait_until(lambda: b"info: reloaded\n" in log.read_bytes(), SECONDS)
+        wait_until(lambda: b"info: reloaded\n" in log.read_bytes())
         assert re.search(rb"warning: \d+ lines could not be written\n", log.read_bytes())
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(LAST_RESORT_SECONDS) == 0
 
 
 def test_a_reader_that_does_not_read(ksmrun: str) -> None:
@@ -121,21 +122,21 @@ def test_a_reader_that_does_not_read(ksmrun: str) -> None:
         time.sleep(0.01)
     begun = time.monotonic()
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(LAST_RESORT_SECONDS) == 0
     assert time.monotonic() - begun < 5
     assert len(process.communicate()[0]) <= 4096
 
 
 def test_two_monitors(monitor: Begin, ksmrun: str, tmp_path: Path) -> None:
     begun = monitor(f"--textfile={tmp_path}")
-    wait_until(lambda: scrape_file(tmp_path) != "", SECONDS)
+    wait_until(lambda: scrape_file(tmp_path) != "")
     assert "another monitor writes to" in refused(ksmrun, f"--textfile={tmp_path}")
     assert scrape_file(tmp_path) != ""
     begun.process.kill()
     begun.process.wait()
     left = scrape_file(tmp_path)
     after = monitor(f"--textfile={tmp_path}")
-    wait_until(lambda: scrape_file(tmp_path) != left, SECONDS)
+    wait_until(lambda: scrape_file(tmp_path) != left)
     assert after.process.poll() is None
 
 
@@ -155,9 +156,9 @@ def test_thousands_of_short_processes(
     crowd = [subprocess.Popen(["sh", "-c", line]) for _ in range(3)]
     stays = start(ENDS)
     for each in crowd:
-        assert each.wait(120) == 0
-    wait_until(lambda: f'pid="{stays.pid}"' in scrape_file(tmp_path), SECONDS)
-    wait_until(lambda: scrape_file(tmp_path).count("ksmrun_processes{") == 1, SECONDS)
+        assert each.wait(LAST_RESORT_SECONDS) == 0
+    wait_until(lambda: f'pid="{stays.pid}"' in scrape_file(tmp_path))
+    wait_until(lambda: scrape_file(tmp_path).count("ksmrun_processes{") == 1)
     assert len(list(Path(f"/proc/{begun.process.pid}/fd").iterdir())) < 32
 
 
@@ -168,11 +169,11 @@ def test_more_processes_than_descriptors(ksmrun: str, start: Start, tmp_path: Pa
     line = ["prlimit", "--nofile=35", ksmrun, "monitor", "--interval=0.3"]
     process = subprocess.Popen([*line, f"--textfile={tmp_path}"], stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: "ksmrun_unreadable_processes 3.0\n" in scrape_file(tmp_path), SECONDS)
+        wait_until(lambda: "ksmrun_unreadable_processes 3.0\n" in scrape_file(tmp_path))
         assert 'command="python' in scrape_file(tmp_path)
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(LAST_RESORT_SECONDS) == 0
 
 
 def test_a_clock_that_jumps(monitor: Begin, start: Start, tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_a_clock_that_jumps(monitor: Begin, start: Start, tmp_path: Path) -> Non
             stamps = [float(line.removeprefix(key)) for line in lines if line.startswith(key)]
             return bool(stamps) and abs(stamps[0] - time.time() - wanted) < 60
 
-        wait_until(follows, SECONDS)
+        wait_until(follows)
     assert begun.process.poll() is None
     assert {line["kind"] for line in begun.lines() if "kind" in line} == {"ksmd-off"}
 
@@ -224,5 +225,5 @@ def test_nothing_is_left_open_without_stdout(ksmrun: str) -> None:
     process.send_signal(signal.SIGHUP)
     time.sleep(0.5)
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(LAST_RESORT_SECONDS) == 0
     assert process.communicate()[1] == b""

@@ -11,11 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .conftest import wait_until
 from .monitors import (
     EQUAL,
-    SECONDS,
     Begin,
     Start,
     monitor,
@@ -26,6 +25,8 @@ from .monitors import (
     small_disk,
     start,
 )
+
+pytestmark = pytest.mark.own_pids
 
 __all__ = ["monitor", "small_disk", "start"]
 
@@ -49,7 +50,7 @@ def test_full_disk(monitor: Begin, small_disk: Path) -> None:
     begun.wait_for(message="metrics are written again")
     assert sum(line["level"] == "error" for line in begun.lines()) == 1
     begun.process.terminate()
-    assert begun.process.wait(timeout=10) == 0
+    assert begun.process.wait(timeout=LAST_RESORT_SECONDS) == 0
     assert [each.name for each in small_disk.iterdir() if each.name != "state"] == []
 
 
@@ -58,13 +59,13 @@ def test_metrics(monitor: Begin, start: Start, tmp_path: Path) -> None:
     number, folder = port(), tmp_path / "textfile"
     folder.mkdir()
     begun = monitor(f"--listen=127.0.0.1:{number}", f"--textfile={folder}", "--by-pid")
-    wait_until(lambda: shows(number, f'pid="{process.pid}"'), SECONDS)
+    wait_until(lambda: shows(number, f'pid="{process.pid}"'))
     text = scrape(number)
     assert "ksmrun_alerts_raised_total{kind=" in text and "ksmrun_maps_limit 65530.0" in text
-    wait_until(lambda: (folder / "ksmrun.prom").exists(), SECONDS)
+    wait_until(lambda: (folder / "ksmrun.prom").exists())
     assert f'pid="{process.pid}"' in (folder / "ksmrun.prom").read_text()
     begun.process.terminate()
-    assert begun.process.wait(10) == 0
+    assert begun.process.wait(LAST_RESORT_SECONDS) == 0
     assert list(folder.iterdir()) == [], "an old file would look like a monitor at work"
 
 
@@ -73,14 +74,14 @@ def test_reload(monitor: Begin, start: Start, tmp_path: Path) -> None:
     first, second, config = port(), port(), tmp_path / "config.toml"
     config.write_text(f'[monitor]\nlisten = "127.0.0.1:{first}"\n')
     begun = monitor(f"--config={config}")
-    wait_until(lambda: shows(first, "ksmrun_processes"), SECONDS)
+    wait_until(lambda: shows(first, "ksmrun_processes"))
     config.write_text("[monitor]\nlisten = 5\n")
     begun.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "not reloaded" in begun.log.read_text(), SECONDS)
+    wait_until(lambda: "not reloaded" in begun.log.read_text())
     assert shows(first, "ksmrun_processes")
     config.write_text(f'[monitor]\nlisten = "127.0.0.1:{second}"\nby_pid = true\n')
     begun.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: shows(second, f'pid="{process.pid}"'), SECONDS)
+    wait_until(lambda: shows(second, f'pid="{process.pid}"'))
     assert not shows(first, "ksmrun_processes")
 
 
@@ -92,10 +93,10 @@ def test_a_port_that_is_taken_at_reload(monitor: Begin, tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         begun = monitor(f"--config={config}")
-        wait_until(lambda: shows(first, "ksmrun_alerts"), SECONDS)
+        wait_until(lambda: shows(first, "ksmrun_alerts"))
         config.write_text(f'[monitor]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n')
         begun.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "not reloaded: cannot listen" in begun.log.read_text(), SECONDS)
+        wait_until(lambda: "not reloaded: cannot listen" in begun.log.read_text())
         assert shows(first, "ksmrun_alerts")
 
 

@@ -19,13 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.host.borrow import borrowed
 from ksmrun.model.watch import ALERT_KINDS
 
-from .conftest import FASTEST, start_equal_programs, stop, wait_until
+from .conftest import FASTEST, start_equal_programs, stop
 
+pytestmark = pytest.mark.host_ksm
 EXAMPLE = Path(__file__).parents[2] / "examples" / "monitoring"
 RULES, RULES_TEST = EXAMPLE / "ksmrun.rules.yml", EXAMPLE / "ksmrun.rules.test.yml"
 DASHBOARD = EXAMPLE / "ksmrun.dashboard.json"
@@ -71,7 +74,7 @@ def running(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Pop
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(LAST_RESORT_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ def every_panel_shows_something(prometheus: Prometheus) -> None:
                 asked = asked.replace(name, value)
             assert "$" not in asked, title
             with contextlib.suppress(AssertionError):
-                wait_until(functools.partial(shows, prometheus, asked), 10)
+                wait_until(functools.partial(shows, prometheus, asked))
             assert shows(prometheus, asked), f"{title} is empty: {asked}"
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from ksmrun.facts.launcher import launcher_path
-
-from .conftest import wait_until
 
 # A shell's variable of 4 MiB, whose pages are all alike.
 FILL = 'x=$(head -c 4194304 /dev/zero | tr "\\0" a); echo ready; sleep 300; echo $x'

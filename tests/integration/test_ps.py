@@ -6,17 +6,21 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from ksmrun.facts.host import read_host
 from ksmrun.facts.maps import count_maps
 from ksmrun.observe import processes as observed
 from ksmrun.observe.processes import ProcessWatch
 
-from .conftest import Run, Start, wait_until
+from .conftest import Run, Start
+
+pytestmark = pytest.mark.own_pids
 
 # Neighbouring maps of different protection stay apart.
 MANY_MAPS = """
@@ -49,6 +53,7 @@ def test_groups(run: Run, start: Start, launcher: str, nobody: tuple[str, ...]) 
     assert [line.split()[-1] for line in lines[2:4]] == ["cat", "head"]
 
 
+@pytest.mark.host_ksm
 def test_maps_and_headroom(run: Run, start: Start) -> None:
     few = start("cat")
     many = start(sys.executable, "-c", MANY_MAPS)
@@ -130,12 +135,12 @@ def again(
     """Another with the same PID: the next is one more than ns_last_pid (pid_namespaces(7))."""
     process.kill()
     process.wait()
+    # Start times are told in ticks: the next program's is to be another.
+    time.sleep(2 / os.sysconf("SC_CLK_TCK"))
     for _ in range(1000):
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(process.pid - 1))
         other = start(name, **options)
         if other.pid == process.pid:
-            name_file = Path(f"/proc/{other.pid}/comm")
-            wait_until(lambda file=name_file: file.read_text() == f"{name}\n")  # type: ignore[misc]
             return other
         other.kill()
         other.wait()

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import compile_to
+from waiting import wait_until
 
 from ksmrun.facts.launcher import LAUNCHER
 
-from .conftest import SOURCES, Programs, wait_until
+from .conftest import SOURCES, Programs
 
 Shared = Callable[..., tuple[str, ...]]
 SHIM = LAUNCHER.parent / "lib64/libksmrun-preload.so"
@@ -69,9 +71,8 @@ def kinds(programs: Programs) -> Programs:
     source = str(SOURCES / "callers.c")
     for name, (compiler, *options) in (KINDS | M32).items():
         headers = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]
-        target = str(programs.folder / name)
-        command = [compiler, "-O2", "-rdynamic", *headers, source, "-o", target, *options]
-        subprocess.run(command, check=True)
+        command = [compiler, "-O2", "-rdynamic", *headers, source, *options]
+        compile_to(programs.folder / name, command)
     return programs
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.model.wrap import HEADER_MARK, LAUNCHER, LIBEXEC
@@ -34,7 +35,7 @@ def private(ksmrun: str, tmp_path: Path) -> Iterator[InPrivate]:
             env={**os.environ, "K": ksmrun, "KSMRUN_STATE_DIR": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=LAST_RESORT_SECONDS,
             check=False,
         )
         assert done.returncode != 99, done.stderr

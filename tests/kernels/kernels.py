@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SUITES = (
@@ -47,11 +50,23 @@ def fetch(version: str, flavour: str) -> tuple[str, Path]:
 
 def unpack(package: str, folder: Path) -> None:
     """Puts a package's files into the folder, without installing it."""
+    kept = cache_folder() / "debs" / f"{package}.deb"
     _names()
-    _apt("get", "download", package, cwd=folder)
-    (archive,) = folder.glob("*.deb")
-    subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
-    archive.unlink()
+    with _lock():
+        if not kept.exists():
+            kept.parent.mkdir(exist_ok=True)
+            _apt("get", "download", package, cwd=folder)
+            (archive,) = folder.glob("*.deb")
+            archive.replace(kept)
+    subprocess.run(["dpkg-deb", "-x", kept, folder], check=True)
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    """One download at a time, whoever runs these tests."""
+    with (cache_folder() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _newest(version: str, flavour: str) -> str:
@@ -72,9 +87,13 @@ def _newest(version: str, flavour: str) -> str:
 
 
 def _names() -> str:
-    names = cache_folder() / "packages"
+    with _lock():
+        return _read_names(cache_folder())
+
+
+def _read_names(folder: Path) -> str:
+    names = folder / "packages"
     if not names.exists():
-        folder = cache_folder()
         (folder / "lists/partial").mkdir(parents=True, exist_ok=True)
         (folder / "archives/partial").mkdir(parents=True, exist_ok=True)
         mirror = _mirror()

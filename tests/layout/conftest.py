@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from compiled import compile_to
 
 from ksmrun.facts.launcher import launcher_path
 
@@ -41,8 +41,7 @@ def build(folder: Path) -> Build:
         if not target.exists():
             sources = [place / f"{name}.c" for place in (HERE / "programs", INTEGRATION)]
             (source,) = (source for source in sources if source.exists())
-            command = ["gcc", "-g", "-O1", "-pthread", *options, "-o", str(target), str(source)]
-            subprocess.run(command, check=True)
+            compile_to(target, ["gcc", "-g", "-O1", "-pthread", *options, source])
         return str(target)
 
     return compile_

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from waiting import LAST_RESORT_SECONDS
+
 PARTS = ("program", "local", "mmap", "brk", "vdso")
 
 
@@ -30,7 +32,9 @@ def told(text: str) -> Told:
 
 def where(*command: str) -> Told:
     """Runs it; it must say nothing else and succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=LAST_RESORT_SECONDS
+    )
     assert (done.returncode, done.stderr) == (0, ""), (command, done)
     return told(done.stdout)
 

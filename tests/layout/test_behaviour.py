@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from .conftest import Build
 from .places import where
@@ -26,7 +27,9 @@ LINKED = {"pie": (), "execstack": ("-Wl,-z,execstack",), "no_pie": ("-no-pie",)}
 
 
 def outcome(command: list[str]) -> tuple[int, str, str]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=LAST_RESORT_SECONDS
+    )
     return done.returncode, done.stdout, done.stderr
 
 

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from .conftest import HERE
 
@@ -30,7 +31,7 @@ def outcome(command: list[str], folder: Path) -> tuple[int, str, str]:
         text=True,
         cwd=folder,
         env=environment,
-        timeout=120,
+        timeout=LAST_RESORT_SECONDS,
         check=False,
     )
     # Newer Rusts tell a thread's number.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from .conftest import Build
 from .places import told, where
@@ -88,7 +89,7 @@ def test_key_that_ends(launch: list[str], build: Build, name: str, way: str) -> 
             terminal.press(keys)
         else:
             terminal.hang_up()
-        assert terminal.process.wait(timeout=20) == -number, delay
+        assert terminal.process.wait(timeout=LAST_RESORT_SECONDS) == -number, delay
         if keys:
             terminal.hang_up()
 
@@ -101,7 +102,7 @@ def shell() -> Iterator[Terminal]:
     terminal.expect(b"is 2 up\r\n")
     yield terminal
     terminal.hang_up()
-    assert terminal.process.wait(timeout=20) == -signal.SIGHUP
+    assert terminal.process.wait(timeout=LAST_RESORT_SECONDS) == -signal.SIGHUP
 
 
 def child_of(pid: int) -> int:

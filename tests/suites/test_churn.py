@@ -5,11 +5,17 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from volume import volume
 
 from .compare import HERE, Bench
 
-# 10,000 forks, and 1,000 short programs of each kind of start.
-CHURN = {"fork": 10_000, "thread": 300, "vfork": 1_000, "spawn": 1_000}
+CHURN = {
+    "fork": volume(10_000),
+    "thread": volume(3_000),
+    "vfork": volume(1_000),
+    "spawn": volume(1_000),
+}
+LAUNCHES = volume(1_000)
 
 
 @pytest.mark.parametrize("way", CHURN)
@@ -23,11 +29,12 @@ def test_churn(bench: Bench, prefix: list[str], way: str) -> None:
 
 
 def test_launches(bench: Bench, prefix: list[str]) -> None:
-    """1,000 wrapped starts; each reads what it was given and ends by its own code."""
+    """Wrapped starts; each reads what it was given and ends by its own code."""
     loop = (
-        'i=0; while [ $i -lt 1000 ]; do "$@" sh -c "exit $((i % 7))"; echo $?; i=$((i + 1)); done'
+        f"i=0; while [ $i -lt {LAUNCHES} ]; do "
+        '"$@" sh -c "exit $((i % 7))"; echo $?; i=$((i + 1)); done'
     )
     done = bench.run(["sh", "-c", loop, "loop", *prefix])
-    assert done.stdout.split() == [str(number % 7) for number in range(1000)]
+    assert done.stdout.split() == [str(number % 7) for number in range(LAUNCHES)]
     assert (done.code, done.stderr, done.processes, done.ipc) == (0, "", (), 0)
     assert set(done.files) <= {"/run/mount"}, "made by mount, which furnishes the box"

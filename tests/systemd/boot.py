@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from waiting import LAST_RESORT_SECONDS
+
 import ksmrun
 
 from .packages import packages
@@ -225,7 +227,7 @@ class Guest:
         (nspawn,) = (threads / str(self.process.pid) / "children").read_text().split()
         os.kill(int(nspawn), signal.SIGTERM)
         try:
-            self.process.wait(90)
+            self.process.wait(LAST_RESORT_SECONDS)
         finally:
             self.kill()
 

@@ -5,17 +5,17 @@ KSMRUN_SUITES=all has the Debian services in all of them; else they are in 252's
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from compiled import compile_to
+from volume import IS_LONG
 
 from .boot import Guest
 from .roots import build, built, roots
 
-EVERYTHING = os.environ.get("KSMRUN_SUITES") == "all"
+EVERYTHING = IS_LONG
 ROOTS = roots(EVERYTHING)
 # Of a short run; tests marked every_version run in all always.
 USUAL = tuple(ROOTS) if EVERYTHING else (252,)
@@ -28,7 +28,7 @@ USER = 1000
 def see(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that prints how it was started."""
     program = tmp_path_factory.mktemp("programs") / "see"
-    subprocess.run(["gcc", "-O1", "-static", "-o", program, PROGRAMS / "see.c"], check=True)
+    compile_to(program, ["gcc", "-O1", "-static", PROGRAMS / "see.c"])
     return program
 
 
@@ -68,7 +68,6 @@ def guest(request: pytest.FixtureRequest, guests: Callable[[int], Guest]) -> Gue
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_version: of systemd, also without KSMRUN_SUITES=all")
-    config.addinivalue_line("markers", "host_ksm: sets or reads the host's KSM or map limit")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

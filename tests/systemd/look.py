@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import stat
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +63,6 @@ def shown(guest: Guest, unit: str) -> dict[str, str]:
     return {
         key: " ".join(sorted(value.split())) if key.istitle() else value for key, value in steady
     }
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not reached in {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 # Of what tests/integration/programs/see.c prints: it differs with each start.

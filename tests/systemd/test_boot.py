@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from waiting import wait_until
+
 from .conftest import ROOTS
-from .look import wait_until
 from .roots import build
 
 BOOT = """
@@ -26,6 +28,7 @@ def test_killed_tests(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", BOOT, ROOTS[252].folder, tmp_path],
         cwd=Path(__file__).parent.parent,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "common")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from ksmrun.host.borrow import borrowed
 
 from .boot import Guest
 from .conftest import USUAL
-from .look import wait_until
 from .test_monitor import UNIT, journal, monitored
 from .units import show
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from compiled import compile_to
 
 from .boot import Guest
 from .conftest import PROGRAMS, USER
@@ -26,8 +26,7 @@ UNIT = (
 def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that says where its parts lie."""
     program = tmp_path_factory.mktemp("programs") / "where"
-    source = PROGRAMS / "where.c"
-    subprocess.run(["gcc", "-O1", "-static-pie", "-w", "-o", program, source], check=True)
+    compile_to(program, ["gcc", "-O1", "-static-pie", "-w", PROGRAMS / "where.c"])
     return program
 
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from .boot import Guest
 from .conftest import USER, USUAL
-from .look import wait_until
 from .units import installed, show
 
 pytestmark = pytest.mark.host_ksm

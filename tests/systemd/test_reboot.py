@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from .boot import Guest
 from .conftest import EVERYTHING, ROOTS, USUAL, prepare
-from .look import merging, tree, wait_until
+from .look import merging, tree
 from .roots import built
 from .test_layout import PLACES, UNIT, where
 from .test_types import DAEMON, PYTHON

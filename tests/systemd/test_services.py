@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from .boot import Guest
 from .conftest import ROOTS
-from .look import merging, shown, tree, wait_until
+from .look import merging, shown, tree
 
 CLIENT = Path(__file__).with_name("client.py")
 

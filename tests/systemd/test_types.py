@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from .boot import Guest
-from .look import merges, merging, wait_until
+from .look import merges, merging
 from .units import command, installed, show, some, wrap
 
 DAEMON = Path(__file__).with_name("daemon.py")

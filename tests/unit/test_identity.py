@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ksm_at_boot import ksmd_pid
 
 from ksmrun.facts.identity import pinned, read_identity, read_stat, user_name
 
@@ -64,8 +65,8 @@ def test_a_pinned_process_is_no_other() -> None:
 def test_kernel_threads_and_unknown_users() -> None:
     with pinned(os.getpid()) as folder:
         assert not read_stat(folder).is_kernel_thread
-    if Path("/proc/2/comm").read_text() == "kthreadd\n":
-        with pinned(2) as folder:
-            assert read_stat(folder).is_kernel_thread
-            assert read_identity(folder, 2).command == "kthreadd"
+    ksmd = ksmd_pid()
+    with pinned(ksmd) as folder:
+        assert read_stat(folder).is_kernel_thread
+        assert read_identity(folder, ksmd).command == "ksmd"
     assert user_name(4_000_000_000) == "4000000000"

@@ -1,0 +1,36 @@
+"""Programs of tests, compiled once for all runs and workers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Outside the repository; kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ksmrun-tests"
+
+
+def compile_to(target: Path, command: Sequence[str | Path]) -> None:
+    """Runs the command with "-o TARGET", unless what it makes is kept from before.
+
+    Files in the command are its sources, which include nothing of the tests' own.
+    """
+    compiler = shutil.which(command[0])
+    assert compiler is not None, command
+    key = hashlib.sha256(f"{Path(compiler).resolve().stat().st_mtime_ns}".encode())
+    for word in command:
+        key.update(Path(word).read_bytes() if Path(word).is_file() else str(word).encode())
+        key.update(b"\0")
+    kept = cache_folder() / "programs" / key.hexdigest()[:32]
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        made = kept.with_name(f"{kept.name}-{os.urandom(4).hex()}")
+        subprocess.run([*command, "-o", made], check=True)
+        made.replace(kept)
+    shutil.copy(kept, target)

@@ -1,0 +1,16 @@
+"""Folders of tests."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+
+def let_all_in(folder: Path) -> Path:
+    """Lets every user look into it; pytest's own are closed."""
+    top = Path(tempfile.gettempdir())
+    for place in (folder, *folder.parents):
+        if place == top or not place.is_relative_to(top):
+            break
+        place.chmod(0o755)
+    return folder

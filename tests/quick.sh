@@ -1,0 +1,54 @@
+#!/bin/sh
+# quick.sh: the loop of a developer, in seconds. Builds this source tree, makes .venv import it, and
+# runs the style's checks beside the C tests and the unit tests; what is red is shown last.
+set -eu
+cd "$(dirname "$0")/.."
+trap 'trap - TERM; kill 0' HUP INT TERM
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
+
+if ! [ -e .venv/editable ]; then
+    [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
+    .venv/bin/python -m pip install -qq --disable-pip-version-check 'scikit-build-core>=0.10'
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-build-isolation --editable '.[test]'
+    touch .venv/editable
+fi
+mkdir -p build/quick
+export PATH="$PWD/.venv/bin:$PATH"
+
+style() {
+    ruff format --check --quiet . && ruff check --quiet . && mypy ksmrun tests examples
+}
+# What differs from the last commit.
+changed_c() {
+    files=$({ git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard; } |
+        grep '\.[ch]$' | grep -v third_party) || return 0
+    echo "$files" | xargs clang-format --dry-run -Werror
+}
+native() {
+    cmake -S native -B build/dev -G Ninja -DSKBUILD_SCRIPTS_DIR="$PWD/.venv/bin" \
+        -DSKBUILD_PROJECT_VERSION="$version" >/dev/null &&
+        cmake --build build/dev && cmake --install build/dev --prefix . &&
+        cmake -S native -B build/address,undefined -G Ninja -DKSMRUN_SANITIZE=address,undefined >/dev/null &&
+        cmake --build build/address,undefined && ctest --test-dir build/address,undefined -j2 --output-on-failure
+}
+unit() {
+    cd tests && python -m pytest -q -n2 --dist=loadgroup --no-loadscope-reorder -m "not slow" unit
+}
+
+# The launcher comes first: units ask it.
+red=
+native >build/quick/native 2>&1 || red=native
+style >build/quick/style 2>&1 &
+styling=$!
+changed_c >build/quick/clang-format 2>&1 || red="$red clang-format"
+(unit) >build/quick/unit 2>&1 || red="$red unit"
+wait $styling || red="$red style"
+for step in $red; do
+    echo "== $step"
+    cat "build/quick/$step"
+done
+tail -1 build/quick/unit
+[ -z "$red" ] || {
+    echo "red: $red"
+    exit 1
+}

@@ -1,0 +1,103 @@
+#!/bin/sh
+# step.sh STEP: one of the steps that are no folder of tests; started by steps.py, in tests/.
+set -eu
+cd "$(dirname "$0")/.."
+trap 'trap - TERM; kill 0' HUP INT TERM
+bin=build/venv/bin
+export CMAKE_C_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+
+sanitized_builds() {
+    for sanitizers in address,undefined thread; do
+        cmake -S native -B "build/$sanitizers" -G Ninja -DKSMRUN_SANITIZE="$sanitizers" >/dev/null
+        cmake --build "build/$sanitizers" >/dev/null
+    done
+}
+
+# Tests of programs, repeated with the launcher built with ASan and UBSan. Its leaks are the exec's to
+# clear.
+repeated() {
+    # shellcheck disable=SC2086 # a list of words
+    (cd tests && env "$@" ASAN_OPTIONS=detect_leaks=0 ../$bin/python -m pytest -q $tests -k "$only")
+}
+
+case $1 in
+    style)
+        $bin/ruff format --check .
+        $bin/ruff check .
+        $bin/mypy ksmrun tests examples
+        git ls-files '*.sh' .ci/run | xargs shellcheck
+        git ls-files 'native/*.[ch]' 'tests/*.[ch]' | grep -v third_party | xargs clang-format --dry-run -Werror
+        ;;
+    native)
+        sanitized_builds
+        for sanitizers in address,undefined thread; do
+            ctest --test-dir "build/$sanitizers" --output-on-failure
+        done
+        ;;
+    sanitized)
+        sanitized_builds
+        built=$PWD/build/address,undefined
+        # The preload test needs ASan's own library first.
+        tests="integration/test_launch.py integration/test_fail_open.py integration/test_verify.py"
+        only="ksmrun-exec or verify or seccomp or preload"
+        repeated KSMRUN_TEST_LAUNCHER="$built/ksmrun-exec"
+        tests="layout/test_behaviour.py layout/test_process.py layout/test_terminal.py
+            integration/test_layout_scope.py integration/test_layout_privilege.py"
+        only="deed or descendants or proc or key or stopped or reaches or privileg or notices"
+        repeated KSMRUN_TEST_LAUNCHER="$built/ksmrun-exec"
+        tests="containers/test_handed_through.py containers/test_bundle.py" only=""
+        repeated KSMRUN_TEST_OCI="$built/ksmrun-oci"
+        ;;
+    valgrind)
+        cmake -S native -B build/valgrind -G Ninja -DKSMRUN_MUSL=OFF -DKSMRUN_STATIC=OFF >/dev/null
+        cmake --build build/valgrind >/dev/null
+        for arguments in --help --probe --bogus "--verify nope" "--quiet /etc" "--preload=/x nope"; do
+            code=0
+            # shellcheck disable=SC2086 # a list of words
+            valgrind -q --error-exitcode=77 --child-silent-after-fork=yes \
+                build/valgrind/ksmrun-exec $arguments >/dev/null 2>&1 || code=$?
+            [ "$code" != 77 ] || {
+                echo "valgrind: ksmrun-exec $arguments" >&2
+                exit 1
+            }
+        done
+        gcc -O1 -g -w -o build/sweep tests/integration/programs/sweep.c
+        for arguments in threads last-thread "forks 50" "grow 1"; do
+            code=0
+            # Under valgrind there is no thread, which its filter would not let live; the rest is run.
+            # shellcheck disable=SC2086 # a list of words
+            KSMRUN_SHIM=mark LD_PRELOAD=$PWD/build/valgrind/shim/libksmrun-preload.so \
+                valgrind -q --error-exitcode=77 build/sweep $arguments </dev/null >/dev/null 2>&1 || code=$?
+            [ "$code" != 77 ] || {
+                echo "valgrind: the shim in sweep $arguments" >&2
+                exit 1
+            }
+        done
+        ;;
+    quickstart)
+        sh examples/quickstart.sh
+        ;;
+    bench)
+        bench() {
+            echo "-- $*"
+            script=bench/$1
+            shift
+            (cd tests && ../$bin/python "$script" "$@")
+        }
+        bench startup.py
+        bench oci.py
+        bench shim.py
+        bench containers.py --containers 2 --processes 4 --rounds 1
+        bench estimate.py
+        bench monitor.py 2>/dev/null
+        bench look.py 2>/dev/null
+        bench attach.py
+        bench attach_latency.py --rounds 3 --seconds 4
+        bench follow.py
+        bench ideal.py
+        bench tuning.py --processes 16 --rest 60 --churn 80 2>/dev/null
+        rm -f build/runtimes.json
+        bench runtimes.py --copies 3 --json ../build/runtimes.json
+        bench chart.py ../build/runtimes.json ../build/runtimes.png
+        ;;
+esac

@@ -1,0 +1,176 @@
+"""Runs the steps of tests/run.sh and sums up how each ended; one that fails stops no other.
+
+What needs no pytest, and what repeats tests with a launcher built with sanitizers, runs beside the
+folders of tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "common"))
+from ksm_at_boot import put_back
+
+TESTS = Path(__file__).resolve().parent
+TOP = TESTS.parent
+BUILD = TOP / "build"
+# What each tests is in tests/README.md.
+FOLDERS = ("unit", "integration", "layout", "containers", "systemd", "kernels", "suites")
+BESIDE = ("style", "native", "sanitized")
+LONG = ("valgrind", "quickstart", "bench")
+# Tests wait more than they compute.
+WORKERS = os.environ.get("KSMRUN_WORKERS") or str(2 * (os.cpu_count() or 1))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One step: the wall time of a command, or the sum of its tests' times."""
+
+    step: str
+    seconds: float
+    is_passed: bool
+    what: str = ""
+
+
+def run(command: Sequence[str | Path], environment: dict[str, str], log: Path | None = None) -> int:
+    """Returns its exit code; it does not outlive this process."""
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(log.open("wb")) if log else None
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", *command],
+            cwd=TESTS,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output else None,
+            # A script ends with all that it started, by a signal to its group.
+            start_new_session=log is not None,
+        )
+        return process.wait()
+
+
+def run_beside(step: str, environment: dict[str, str]) -> Ended:
+    """A script of its own; what it says is shown when it has ended."""
+    begin = time.monotonic()
+    log = BUILD / f"{step}.log"
+    code = run(["sh", TESTS / "step.sh", step], environment, log)
+    said = log.read_text(errors="replace")
+    print(f"\n== {step}\n{said}", end="", flush=True)
+    return Ended(step, time.monotonic() - begin, code == 0)
+
+
+def run_folders(
+    folders: Sequence[str], options: Sequence[str], environment: dict[str, str]
+) -> list[Ended]:
+    """Three runs of pytest at once; those of the host's KSM or of all processes are serial."""
+    pytest: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--durations=15",
+        "--durations-min=1",
+    ]
+    inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids"]
+    spread = ["-n", WORKERS, "--dist=loadgroup", "--no-loadscope-reorder"]
+    runs: dict[str, list[str | Path]] = {
+        "host-ksm": [*inside, *pytest, "-m", "host_ksm"],
+        "own-pids": [*inside, *pytest, "-m", "own_pids and not host_ksm"],
+        "spread": [*pytest, *spread, "-m", "not host_ksm and not own_pids"],
+    }
+
+    def run_one(name: str) -> Ended:
+        begin = time.monotonic()
+        junit, log = BUILD / f"{name}.xml", BUILD / f"{name}.log"
+        junit.unlink(missing_ok=True)
+        command = [*runs[name], f"--junit-xml={junit}", *folders, *options]
+        code = run(command, environment | {"KSMRUN_KSM_GUARDED": "1"}, log)
+        print(f"\n== pytest: {name}\n{log.read_text(errors='replace')}", end="", flush=True)
+        # 5: no test was left by the options.
+        return Ended(f"pytest {name}", time.monotonic() - begin, code in (0, 5))
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        ended = list(pool.map(run_one, runs))
+    counted = tally([BUILD / f"{name}.xml" for name in runs])
+    by_folder = [
+        Ended(
+            folder,
+            counted[folder].seconds,
+            not counted[folder].failed,
+            f"{counted[folder].passed} passed, {counted[folder].failed} failed",
+        )
+        for folder in folders
+    ]
+    return [*by_folder, *ended]
+
+
+@dataclass
+class Tally:
+    """Of one folder: the sum of its tests' times, and how they ended."""
+
+    seconds: float = 0.0
+    passed: int = 0
+    failed: int = 0
+
+
+def tally(reports: Sequence[Path]) -> dict[str, Tally]:
+    """By folder, from pytest's JUnit files."""
+    found: dict[str, Tally] = defaultdict(Tally)
+    for report in (report for report in reports if report.exists()):
+        for case in ElementTree.parse(report).iter("testcase"):
+            folder = case.get("classname", "").removeprefix("tests.").split(".")[0]
+            is_failed = case.find("failure") is not None or case.find("error") is not None
+            found[folder].failed += is_failed
+            found[folder].passed += not is_failed
+            found[folder].seconds += float(case.get("time", 0))
+    return found
+
+
+def table(results: Sequence[Ended]) -> str:
+    lines = [f"{'step':<12} {'seconds':>8}  result"]
+    for ended in results:
+        verdict = "passed" if ended.is_passed else "FAILED"
+        detail = f" ({ended.what})" if ended.what else ""
+        lines.append(f"{ended.step:<12} {ended.seconds:>8.0f}  {verdict}{detail}")
+    return "\n".join(lines)
+
+
+def main(words: list[str]) -> int:
+    """Runs the steps named, or all: [--full] [STEP...] [-- PYTEST OPTIONS]."""
+    cut = words.index("--") if "--" in words else len(words)
+    words, options = words[:cut], words[cut + 1 :]
+    is_full = "--full" in words
+    steps = [word for word in words if word != "--full"]
+    steps = steps or [*BESIDE, *FOLDERS, *(LONG if is_full else ())]
+    environment = {"KSMRUN_SUITES": "all", "KSMRUN_KERNELS": "all"} if is_full else {}
+    # What was started gets a SIGTERM when this process is gone.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: os._exit(128 + number))
+    BUILD.mkdir(exist_ok=True)
+    folders = [step for step in FOLDERS if step in steps]
+    guard = put_back() if os.geteuid() == 0 else contextlib.nullcontext()
+    with guard, ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(
+            lambda: [run_beside(step, environment) for step in BESIDE if step in steps]
+        )
+        results = run_folders(folders, options, environment) if folders else []
+        results = [*beside.result(), *results]
+    # Benchmarks and what is long have the machine to themselves.
+    results += [run_beside(step, environment) for step in LONG if step in steps]
+    print(f"\n{table(results)}")
+    return 0 if all(ended.is_passed for ended in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
