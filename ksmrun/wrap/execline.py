@@ -103,8 +103,8 @@ def quote(word: str, *, expands: bool) -> str:
 def _quote_text(text: str) -> str:
     plain = text.replace("\\", "\\\\").replace('"', '\\"')
     needs = not text or text == ";" or any(c in text for c in WHITESPACE + "\"'\\")
-    for name, character in (("n", "\n"), ("t", "\t"), ("r", "\r")):
-        plain = plain.replace(character, f"\\{name}")
+    # Where a line of a unit file would end.
+    plain = plain.replace("\n", "\\n").replace("\r", "\\r")
     return f'"{plain}"' if needs else plain
 
 

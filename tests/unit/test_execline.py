@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ksmrun.wrap.execline import ExecLineError, next_word, parse, quote, simplified, unquote, wrap
@@ -94,7 +94,18 @@ def test_c_escapes(name: str, character: str) -> None:
     assert unquote(f'"\\{name}"') == character
 
 
-@given(st.integers(0, 0x110010) | st.sampled_from([0x7F, 0x80, 0xD7FF, 0xD800, 0xE000, 0x10FFFF]))
+@given(st.integers(0, 0x110010))
+@example(0)
+@example(0x7F)
+@example(0x80)
+@example(0xFF)
+@example(0xD7FF)
+@example(0xD800)
+@example(0xDFFF)
+@example(0xE000)
+@example(0xFFFF)
+@example(0x10FFFF)
+@example(0x110000)
 def test_characters_by_number(number: int) -> None:
     """Where systemd takes them, and they are characters: \\x and octal mean bytes."""
     is_character = 0 < number < 0xD800 or 0xDFFF < number < 0x110000
@@ -129,6 +140,20 @@ def test_characters_by_number(number: int) -> None:
 def test_numbers_that_are_none(escape: str) -> None:
     with pytest.raises(ExecLineError, match="cannot be kept"):
         unquote(escape)
+
+
+def test_quotes_side_by_side() -> None:
+    assert unquote("""'a"'"b'"c'"'""") == 'a"b\'c"'
+
+
+@pytest.mark.parametrize("blank", ["\x0b", "\f", "\xa0", "\u2003"])
+def test_blanks_that_are_none_to_systemd(blank: str) -> None:
+    """WHITESPACE of src/basic/string-util.h has four characters."""
+    assert next_word(f"a \t{blank}b {blank}") == ("a", f"{blank}b {blank}")
+    commands = parse(f"/bin/a {blank} ; {blank}b")
+    assert [(command.path, command.arguments) for command in commands] == [
+        *(("/bin/a", blank), (f"{blank}b", "")),
+    ]
 
 
 def test_simplified() -> None:
@@ -166,7 +191,7 @@ def test_a_quoted_word_is_the_word(word: str, expands: bool) -> None:
 
 
 def test_words_are_left_as_they_are_where_they_can() -> None:
-    for word in ("a", "--b=c", ";;", "a;"):
+    for word in ("aX", "--b=c", ";;", "a;", "\xa0"):
         assert quote(word, expands=True) == word
     assert quote("$a", expands=False) == "$a"
     assert quote("", expands=True) == '""'
