@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.model.explain import MemoryKind, ProcessLook, Sampled
-from ksmrun.plan.explain import explain
+from ksmrun.plan.explain import explain, is_settled, scans_seen
 
 from .test_explain import MIB, ON, WHO, kinds, look, names, with_ksm
 
@@ -85,7 +85,7 @@ def with_counters(*, seconds: float = 2, age: float = 3600, **after: int) -> Pro
             *("1 passes and +0 merged pages in 2 s", "host set pages_to_scan=N"),
         ),
         (
-            *(with_counters(rmap_items=12_800, merging_pages=2570), "not settled", 89.96),
+            *(with_counters(rmap_items=12_800, merging_pages=2570), "not settled", 90 - 10 / 256),
             *("looked at 12800 of 25600 marked pages; 0 passes and +10 merged", "wait, or raise"),
         ),
         (
@@ -98,9 +98,8 @@ def test_what_is_said(
     found: ProcessLook, name: str, size_mib: float | None, said: str, todo: str
 ) -> None:
     (cause,) = [cause for cause in explain(found) if cause.name == name]
-    size = None if cause.size_bytes is None else cause.size_bytes / MIB
-    assert size == (None if size_mib is None else pytest.approx(size_mib, abs=0.01))
-    assert said in cause.found and todo in cause.todo
+    assert cause.size_bytes == (None if size_mib is None else size_mib * MIB)
+    assert f" {said}" in f" {cause.found}" and todo in cause.todo
 
 
 @given(
@@ -153,12 +152,61 @@ def test_how_long_a_pass_takes() -> None:
         # 95% was looked at.
         (with_counters(rmap_items=24_320), True),
         (with_counters(rmap_items=24_319), False),
-        # Those of zeros are not among the marked ones that ksmd keeps records of.
-        (with_counters(rmap_items=24_330, zero_pages=11), False),
     ],
 )
 def test_when_it_has_settled(found: ProcessLook, settled: bool) -> None:
     assert ("not settled" not in names(found)) == settled
+
+
+def test_records_of_zeros_are_not_of_what_is_marked() -> None:
+    """The kernel keeps some for pages that its zero page took the place of."""
+    for zeros, settled in ((10, True), (11, False)):
+        found = with_counters(rmap_items=24_330, zero_pages=zeros)
+        assert ("not settled" not in names(replace(found, before=found.after))) == settled
+
+
+def test_a_process_without_marked_memory_has_settled() -> None:
+    found = look(kinds={})
+    assert found.before is not None and found.after is not None
+    assert is_settled(found, found.before, found.after)
+
+
+def test_a_little_may_merge_in_three_passes() -> None:
+    for more, settled in ((2, True), (3, False)):
+        found = with_counters(ksm_full_scans=103, merging_pages=100 + more)
+        assert found.before is not None and found.after is not None
+        before = replace(found.before, merging_pages=100)
+        assert is_settled(found, before, found.after) == settled
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "seen"),
+    [(100, 103, 3), (100, 100, 0), (100, 2, None), ("x", 3, None), (3, "x", None)],
+)
+def test_scans_that_were_seen(first: int | str, last: int | str, seen: int | None) -> None:
+    counters = [with_ksm(full_scans=number).after for number in (first, last)]
+    assert counters[0] is not None and counters[1] is not None
+    assert scans_seen(counters[0], counters[1]) == seen
+
+
+def test_figures_of_a_sample() -> None:
+    """Of three pages one: of bytes there are no fractions."""
+    found = {cause.name: cause for cause in explain(look(sampled=Sampled(3, 1)))}
+    assert str(found["volatile pages"].size_bytes) == str(100 * MIB // 3)
+    for sampled in (None, Sampled(0, 0)):
+        (cause,) = explain(look(sampled=sampled))
+        assert cause.size_bytes == 90 * MIB
+    nothing = with_counters(merging_pages=0, rmap_items=0)
+    (volatile, _) = explain(replace(nothing, sampled=Sampled(2, 2)))
+    assert "metadata for 0 pages" in volatile.found
+
+
+@pytest.mark.parametrize(
+    ("nodes", "across", "apart"), [(2, 0, True), (2, 1, False), (1, 0, False), (None, 0, False)]
+)
+def test_memory_nodes(nodes: int | None, across: int, apart: bool) -> None:
+    found = replace(with_ksm(merge_across_nodes=across), numa_nodes=nodes)
+    assert ("NUMA" in names(found)) == apart
 
 
 def test_smart_scan() -> None:
@@ -186,7 +234,11 @@ def test_smart_scan() -> None:
 
 
 def test_what_may_not_be_read() -> None:
-    for user, who in ((None, "its owner and root"), ("web", "web and root"), ("root", "for root ")):
+    for user, who in (
+        (None, "its owner and root"),
+        ("web", "web and root"),
+        ("root", "for root to read"),
+    ):
         found = look(before=None, identity=replace(WHO, user=user))
         (cause,) = explain(found)
         assert (cause.name, cause.size_bytes) == ("permission", None)
