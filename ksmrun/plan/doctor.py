@@ -222,10 +222,9 @@ def _place(host: HostFacts) -> Iterator[CheckRow]:
             "run `sudo ksmrun ps`",
         )
     yield CheckRow("privileges", "ok", _privileges(host))
-    filters = {0: "no filter", 1: "strict mode", 2: "a filter is installed"}
-    found = "unknown" if host.seccomp_mode is None else filters.get(host.seccomp_mode, "unknown")
+    filters: dict[int | None, str] = {0: "no filter", 1: "strict mode", 2: "a filter is installed"}
     # Whether a filter refuses the prctl is in the row of the kernel.
-    yield CheckRow("seccomp", "ok", found)
+    yield CheckRow("seccomp", "ok", filters.get(host.seccomp_mode, "unknown"))
 
 
 def _privileges(host: HostFacts) -> str:

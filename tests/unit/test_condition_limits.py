@@ -239,7 +239,7 @@ def test_names() -> None:
     ("seconds", "said"),
     [
         *((None, "-"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min")),
-        *((7200, "2 h"), (36_000, "10 h")),
+        *((7200, "2 h"), (36_000_000, "10000 h")),
     ],
 )
 def test_durations(seconds: float | None, said: str) -> None:

@@ -80,7 +80,14 @@ def only(item: str, rows: tuple[CheckRow, ...]) -> CheckRow:
         ),
         (ksm(run=0), GOOD, "ksmd", "fail", "off (run=0)", "sudo ksmrun host on"),
         (ksm(run=2), GOOD, "ksmd", "fail", "unmerging (run=2)", "sudo ksmrun host on"),
-        (ksm(run="x"), GOOD, "ksmd", "fail", "run does not hold a number", "look at that file"),
+        (
+            ksm(run="x"),
+            GOOD,
+            "ksmd",
+            "fail",
+            "/sys/kernel/mm/ksm/run does not hold a number",
+            "look at that file",
+        ),
         (without_ksm_values(), GOOD, "scan rate", "warn", "unknown", "/proc/meminfo"),
         (host(anonymous_bytes=None), GOOD, "scan rate", "warn", "unknown", "/proc/meminfo"),
         (
@@ -122,7 +129,7 @@ def test_what_hinders(
     rows = examine(facts, asked)
     row = only(item, rows)
     assert row.status == status
-    assert found in row.found and todo in row.todo
+    assert f" {found}" in f" {row.found}" and todo in row.todo
     assert would_merge(rows) == (status != "fail")
 
 
@@ -172,7 +179,7 @@ def test_what_hinders(
 def test_what_is_good(facts: HostFacts, asked: Probe, item: str, found: str) -> None:
     row = only(item, examine(facts, asked))
     assert (row.status, row.todo) == ("ok", "")
-    assert found in row.found
+    assert f" {found}" in f" {row.found}"
 
 
 def test_in_a_container_ksm_is_turned_on_outside() -> None:
@@ -225,7 +232,7 @@ def test_pass_time_is_that_of_the_kernel_facts() -> None:
     ("seconds", "said"),
     [
         *((0.44, "0.4 s"), (9.94, "9.9 s"), (10, "10 s"), (119, "119 s"), (120, "2 min")),
-        *((7199, "120 min"), (7200, "2.0 h"), (9000, "2.5 h")),
+        *((7199, "120 min"), (7200, "2.0 h"), (9000, "2.5 h"), (3_600_000, "1000.0 h")),
     ],
 )
 def test_durations(seconds: float, said: str) -> None:

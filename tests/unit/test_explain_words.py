@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from ksmrun.plan.explain import explain, is_settled, scans_seen
 from .test_explain import MIB, ON, WHO, kinds, look, names, with_ksm
 
 
-def with_counters(*, seconds: float = 2, age: float = 3600, **after: int) -> ProcessLook:
+def with_counters(*, seconds: float = 2, age: float = 3600, **after: Any) -> ProcessLook:
     """What changed from before to after, of the process and of ksmd (ksm_NAME)."""
     found = look(seconds=seconds, age_seconds=age)
     assert found.after is not None
@@ -196,6 +197,8 @@ def test_figures_of_a_sample() -> None:
     for sampled in (None, Sampled(0, 0)):
         (cause,) = explain(look(sampled=sampled))
         assert cause.size_bytes == 90 * MIB
+    (cause,) = explain(with_counters(merging_pages=None))
+    assert cause.size_bytes == 100 * MIB, "nothing, as far as this kernel tells"
     nothing = with_counters(merging_pages=0, rmap_items=0)
     (volatile, _) = explain(replace(nothing, sampled=Sampled(2, 2)))
     assert "metadata for 0 pages" in volatile.found
