@@ -106,24 +106,25 @@ def costs(boosts: bool | None = None, scanned: int | None = 50, **changes: Any) 
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("changes", "expected"),
     [
-        (costs(profit_bytes=None), CLEAR),
-        (costs(profit_bytes=3 * MIB), CLEAR),
-        (costs(profit_bytes=-int(0.9 * MIB)), CLEAR),
-        (costs(profit_bytes=-int(0.95 * MIB)), BETWEEN),
-        (costs(profit_bytes=-MIB), BAD),
+        ({"profit_bytes": None}, CLEAR),
+        ({"profit_bytes": 3 * MIB}, CLEAR),
+        ({"profit_bytes": -int(0.9 * MIB)}, CLEAR),
+        ({"profit_bytes": -int(0.95 * MIB)}, BETWEEN),
+        ({"profit_bytes": -MIB}, BAD),
         # Three full scans after it was first seen; unknown on old kernels.
-        (costs(profit_bytes=-MIB, since_full_scans=47), BAD),
-        (costs(profit_bytes=-MIB, since_full_scans=48), BETWEEN),
-        (costs(profit_bytes=-MIB, since_full_scans=None), BETWEEN),
-        (costs(profit_bytes=-MIB, scanned=None), BETWEEN),
-        (costs(profit_bytes=-MIB, enabled_by=None), BETWEEN),
-        (costs(profit_bytes=-MIB, boosts=True), BETWEEN),
-        (costs(profit_bytes=-MIB, boosts=False), BAD),
+        ({"profit_bytes": -MIB, "since_full_scans": 47}, BAD),
+        ({"profit_bytes": -MIB, "since_full_scans": 48}, BETWEEN),
+        ({"profit_bytes": -MIB, "since_full_scans": None}, BETWEEN),
+        ({"profit_bytes": -MIB, "scanned": None}, BETWEEN),
+        ({"profit_bytes": -MIB, "enabled_by": None}, BETWEEN),
+        ({"profit_bytes": -MIB, "boosts": True}, BETWEEN),
+        ({"profit_bytes": -MIB, "boosts": False}, BAD),
     ],
 )
-def test_costs_more(found: Condition, expected: str) -> None:
+def test_costs_more(changes: dict[str, Any], expected: str) -> None:
+    found = costs(**changes)
     assert stands(found) == expected
     assert found.subject == name(PROCESS)
 

@@ -90,26 +90,34 @@ def test_memory_that_could_come_back_in_a_group(pages: int, expected: str) -> No
     assert found.what.startswith(said) and "MemoryMax=" in found.todo
 
 
-def comes_back(before: HostState, after: HostState, total: int | None = 1000) -> Condition:
-    total_bytes = None if total is None else total * MIB
+def comes_back(before: HostState, after: HostState, total: float | None = 1000) -> Condition:
+    total_bytes = None if total is None else int(total * MIB)
     hosts = [dataclasses.replace(each, mem_total_bytes=total_bytes) for each in (before, after)]
     return one("memory-comes-back", every_15_s(*hosts))
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("before", "after", "total", "expected"),
     [
         # A twentieth of all memory, and as much less is available.
-        (comes_back(merged(150, 500), merged(100, 450)), BAD),
-        (comes_back(merged(149, 500), merged(100, 450)), CLEAR),
-        (comes_back(merged(150, 500), merged(100, 451)), CLEAR),
-        (comes_back(merged(100, 500), merged(150, 450)), CLEAR),
-        (comes_back(merged(150, 500), merged(100, 450), None), CLEAR),
-        (comes_back(merged(150, None), merged(100, 450)), CLEAR),
-        (comes_back(merged(150, 500), merged(100, None)), BAD),
+        (merged(150, 500), merged(100, 450), 1000, BAD),
+        (merged(149, 500), merged(100, 450), 1000, CLEAR),
+        (merged(150, 500), merged(100, 451), 1000, CLEAR),
+        (merged(100, 500), merged(150, 450), 1000, CLEAR),
+        (merged(150, 500), merged(100, 450), None, CLEAR),
+        (merged(100, 500), merged(100, 500), None, CLEAR),
+        (merged(150, None), merged(100, 450), 1000, CLEAR),
+        (merged(150, 500), merged(100, None), 1000, BAD),
+        # Nothing is what is not known: a byte would be enough here.
+        (merged(150, None), merged(100, 0), 0.00001, CLEAR),
+        (merged(150, 0), merged(100, None), 0.00001, CLEAR),
+        (merged(150, 50), merged(100, None), 1000, BAD),
     ],
 )
-def test_memory_that_comes_back(found: Condition, expected: str) -> None:
+def test_memory_that_comes_back(
+    before: HostState, after: HostState, total: float | None, expected: str
+) -> None:
+    found = comes_back(before, after, total)
     assert (stands(found), found.subject) == (expected, "the host")
 
 

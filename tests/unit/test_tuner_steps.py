@@ -111,6 +111,22 @@ def test_a_boost_that_began_within_a_pass() -> None:
     assert said[-1].startswith("rest: settled")
 
 
+def test_passes_that_go_by_between_two_looks() -> None:
+    """What was gained since it began was gained in one of them."""
+    for gained, settled in ((256, True), (20_000, False)):
+        state = boosted()
+        state, _ = step(state, later(state.look, merged_pages=gained), 0.7)
+        state, said = step(state, later(state.look, full_scans=3), 0.7)
+        assert said.startswith("rest: settled") == settled
+        if not settled:
+            assert step(state, later(state.look, full_scans=1), 0.7)[1].startswith("rest: set")
+
+
+def test_what_merged_before_a_boost_is_not_lost_in_it() -> None:
+    _, said = passes(boosted(best_pages=500_000), 0, 0, 0)
+    assert said[-1].startswith("rest: settled")
+
+
 @pytest.mark.parametrize(
     ("merged", "back_mib"),
     [
