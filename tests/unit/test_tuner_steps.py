@@ -214,7 +214,7 @@ def test_memory_that_ends_at_rest_and_comes_again() -> None:
 def test_the_cap(pressure: float | None, before: float, after: float) -> None:
     for mode in Mode:
         state = replace(boosted(), cap_share=before, mode=mode)
-        seconds = 4.0
+        seconds = 10.0
         look = later(state.look, seconds, pressure_seconds=seconds * (pressure or 0))
         if pressure is None:
             look = replace(look, pressure_seconds=None)
