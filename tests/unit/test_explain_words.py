@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ksmrun.model.explain import MemoryKind, ProcessLook, Sampled
@@ -107,6 +107,7 @@ def test_what_is_said(
     sizes=st.lists(st.integers(0, 40 * MIB), min_size=4, max_size=4),
     rss=st.integers(0, 400 * MIB),
 )
+@example(sizes=[MIB, MIB - 1, 0, 0], rss=0)
 def test_the_largest_parts_come_first_and_small_ones_not_at_all(sizes: list[int], rss: int) -> None:
     shared, hugetlb, swap, huge = sizes
     found = look(
