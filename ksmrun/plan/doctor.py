@@ -47,14 +47,6 @@ def pages_per_second(ksm: KsmFacts) -> float | None:
     return pages * 1000.0 / max(sleep, 1)
 
 
-def pass_seconds(ksm: KsmFacts, memory_bytes: int | None) -> float | None:
-    """How long one pass over that much memory takes at the present rate, at least."""
-    rate = pages_per_second(ksm)
-    if rate is None or rate == 0 or memory_bytes is None:
-        return None
-    return memory_bytes / ksm.page_bytes / rate
-
-
 def _kernel(probe: Probe) -> Iterator[CheckRow]:
     obstacle = obstacle_to_merging(probe)
     if obstacle is not None:
@@ -128,15 +120,18 @@ def _ksm(host: HostFacts) -> Iterator[CheckRow]:
 
 
 def _scan_rate(host: HostFacts) -> CheckRow:
-    rate = pages_per_second(host.ksm)
-    seconds = pass_seconds(host.ksm, host.anonymous_bytes)
-    if rate is None or seconds is None or host.anonymous_bytes is None:
+    rate, memory_bytes = pages_per_second(host.ksm), host.anonymous_bytes
+    if rate is None or memory_bytes is None:
         return CheckRow(
             "scan rate", "warn", "unknown: its files or /proc/meminfo are unreadable", LOOK
         )
+    if rate == 0:
+        todo = "sudo ksmrun host set pages_to_scan=100"
+        return CheckRow("scan rate", "fail", "nothing is scanned: pages_to_scan=0", todo)
+    seconds = memory_bytes / host.ksm.page_bytes / rate
     found = (
         f"at most {rate * host.ksm.page_bytes / MIB:.1f} MiB/s: one pass over this host's "
-        f"{host.anonymous_bytes / MIB:.0f} MiB of anonymous memory takes {duration(seconds)}, and "
+        f"{memory_bytes / MIB:.0f} MiB of anonymous memory takes {duration(seconds)}, and "
         "a page merges in the second at the earliest"
     )
     if host.ksm.values.get("advisor_mode", "none") != "none":
@@ -227,10 +222,9 @@ def _place(host: HostFacts) -> Iterator[CheckRow]:
             "run `sudo ksmrun ps`",
         )
     yield CheckRow("privileges", "ok", _privileges(host))
-    filters = {0: "no filter", 1: "strict mode", 2: "a filter is installed"}
-    found = "unknown" if host.seccomp_mode is None else filters.get(host.seccomp_mode, "unknown")
+    filters: dict[int | None, str] = {0: "no filter", 1: "strict mode", 2: "a filter is installed"}
     # Whether a filter refuses the prctl is in the row of the kernel.
-    yield CheckRow("seccomp", "ok", found)
+    yield CheckRow("seccomp", "ok", filters.get(host.seccomp_mode, "unknown"))
 
 
 def _privileges(host: HostFacts) -> str:

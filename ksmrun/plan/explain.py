@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ksmrun.model.explain import Cause, Counters, MemoryKind, ProcessLook
+from ksmrun.model.explain import Cause, Counters, MemoryKind, ProcessLook, Sampled
 from ksmrun.plan.doctor import duration, pages_per_second
 
 MIB = 1 << 20
@@ -153,10 +153,11 @@ def _scanned(look: ProcessLook, before: Counters, after: Counters) -> Iterator[C
     if look.enabled_by is None or not after.ksm.present:
         return
     marked, page_bytes = look.total("marked_bytes"), after.ksm.page_bytes
-    unvisited = _unvisited_bytes(look, after)
-    volatile = _volatile_bytes(look)
+    unvisited, volatile = _unvisited_bytes(look, after), 0
+    if look.sampled is not None and look.sampled.pages:
+        volatile = marked * look.sampled.changed // look.sampled.pages
+        yield _volatile(look, after, look.sampled, volatile)
     left = max(0, marked - (after.merging_pages or 0) * page_bytes - volatile)
-    yield _volatile(look, after, volatile)
     if after.ksm.number("run") != 1 or after.ksm.number("pages_to_scan") == 0:
         return
     if not is_settled(look, before, after):
@@ -172,22 +173,14 @@ def _scanned(look: ProcessLook, before: Counters, after: Counters) -> Iterator[C
     yield from _smart_scan(before, after, left)
 
 
-def _volatile_bytes(look: ProcessLook) -> int:
-    if look.sampled is None or not look.sampled.pages:
-        return 0
-    return look.total("marked_bytes") * look.sampled.changed // look.sampled.pages
-
-
-def _volatile(look: ProcessLook, after: Counters, size_bytes: int) -> Cause:
-    sampled = look.sampled
-    share = 0 if sampled is None or not sampled.pages else sampled.changed / sampled.pages
-    unmerged = (after.rmap_items or 0) - after.merged_pages
+def _volatile(look: ProcessLook, after: Counters, sampled: Sampled, size_bytes: int) -> Cause:
+    unmerged = max(0, (after.rmap_items or 0) - after.merged_pages)
     return Cause(
         "volatile pages",
         size_bytes,
-        f"{share:.0%} of {0 if sampled is None else sampled.pages} sampled pages changed within "
+        f"{sampled.changed / sampled.pages:.0%} of {sampled.pages} sampled pages changed within "
         f"{look.seconds:g} s; KSM merges what holds still from one pass to the next. It keeps "
-        f"metadata for {max(unmerged, 0)} pages that did not merge",
+        f"metadata for {unmerged} pages that did not merge",
         "nothing, or a program that writes less",
     )
 

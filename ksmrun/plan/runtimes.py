@@ -77,7 +77,7 @@ RUNTIMES = {
 
 def gains_of(name: str | None) -> Gains | None:
     """None for a runtime that was not measured."""
-    return None if name is None else RUNTIMES.get(name)
+    return RUNTIMES.get(name or "")
 
 
 def runtime_row(name: str | None, evidence: str | None) -> CheckRow:

@@ -55,12 +55,16 @@ def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> Tu
         sleep_seconds = SLEEP_MILLISECS / 1e3
         cpu_share = busy_seconds / (busy_seconds + sleep_seconds)
         pass_seconds = memory.mergeable_pages / pages * (busy_seconds + sleep_seconds)
-    knobs = [*knobs, Knob("run", str(ksm.values.get("run")), "1", "ksmd is off")]
+    knobs = [*knobs, _knob(ksm, "run", 1, "ksmd is off")]
     return TunePlan(tuple(knobs), pass_seconds, cpu_share, tuple(_advice(host, memory)))
 
 
 def _gib(memory: Memory, ksm: KsmFacts) -> float:
     return memory.mergeable_pages * ksm.page_bytes / GIB
+
+
+def _knob(ksm: KsmFacts, name: str, value: int | str, why: str) -> Knob:
+    return Knob(name, str(ksm.values.get(name)), str(value), why)
 
 
 def _by_advisor(ksm: KsmFacts, pass_seconds: float, share_max: float, cost: ScanCost) -> list[Knob]:
@@ -69,24 +73,21 @@ def _by_advisor(ksm: KsmFacts, pass_seconds: float, share_max: float, cost: Scan
     most = max(1, int(_pages_a_batch(share_max, cost, sleep_seconds)))
     wanted = {
         "advisor_target_scan_time": (max(1, round(pass_seconds)), "s a pass, as asked for"),
-        "advisor_max_cpu": (max(1, round(share_max * 100)), "% of a core at most"),
+        "advisor_max_cpu": (round(share_max * 100), "% of a core at most"),
         "advisor_min_pages_to_scan": (
             min(ksm.number("advisor_min_pages_to_scan") or 500, most),
             "where it begins",
         ),
         "advisor_max_pages_to_scan": (
-            max(ksm.number("advisor_max_pages_to_scan") or 30000, min(most, RATE_MAX)),
+            max(ksm.number("advisor_max_pages_to_scan") or 30000, most),
             "what the pass may need",
         ),
     }
-    knobs = [
-        Knob(name, str(ksm.values.get(name)), str(value), why)
-        for name, (value, why) in wanted.items()
-    ]
+    knobs = [_knob(ksm, name, value, why) for name, (value, why) in wanted.items()]
     why = (
         f"keeps the time of a pass as memory grows; takes {ADVISOR_SHARE_MIN:.0%} of a core or more"
     )
-    return [*knobs, Knob("advisor_mode", str(ksm.values["advisor_mode"]), "scan-time", why)]
+    return [*knobs, _knob(ksm, "advisor_mode", "scan-time", why)]
 
 
 def _by_rate(
@@ -106,18 +107,14 @@ def _by_rate(
         pages = memory.mergeable_pages * sleep_seconds / max(idle, 1e-3)
         why = f"a pass over {_gib(memory, ksm):.1f} GiB in {intent.pass_seconds:.0f} s"
     batch = min(max(1, int(pages)), RATE_MAX)
-    mode = ksm.values.get("advisor_mode", "none")
-    advisor = Knob("advisor_mode", str(mode), "none", "else it sets the rate")
-    return [
-        *([advisor] if "advisor_mode" in ksm.values else []),
-        Knob(
-            "sleep_millisecs",
-            str(ksm.values.get("sleep_millisecs")),
-            str(SLEEP_MILLISECS),
-            "ms between batches, what the rate is reckoned with",
-        ),
-        Knob("pages_to_scan", str(ksm.values.get("pages_to_scan")), str(batch), why),
-    ], batch
+    why_sleep = "ms between batches, what the rate is reckoned with"
+    knobs = [
+        _knob(ksm, "sleep_millisecs", SLEEP_MILLISECS, why_sleep),
+        _knob(ksm, "pages_to_scan", batch, why),
+    ]
+    if "advisor_mode" in ksm.values:
+        knobs.insert(0, _knob(ksm, "advisor_mode", "none", "else it sets the rate"))
+    return knobs, batch
 
 
 def _pages_a_batch(share: float, cost: ScanCost, sleep_seconds: float) -> float:

@@ -94,7 +94,7 @@ def _map_headroom(process: Watched, count: MapCount, limit: int, config: Config)
 def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition:
     profit, since, scans = process.profit_bytes, process.since_full_scans, host.full_scans
     looked_at = since is not None and scans is not None and scans >= since + FULL_SCANS
-    loss = -profit if profit is not None else 0
+    loss = -(profit or 0)
     subject = name(process)
     return Condition(
         "costs-more",
@@ -112,13 +112,13 @@ def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition
 def _ksmd_off(now: WatchState) -> Condition:
     waiting = sum(process.enabled_by is not None for process in now.processes)
     run = now.host.run
-    is_off = run is not None and run != 1
+    is_bad = waiting > 0 and run is not None and run != 1
     return Condition(
         "ksmd-off",
         "",
         "ksmd",
-        is_bad=is_off and waiting > 0,
-        is_clear=not (is_off and waiting > 0),
+        is_bad=is_bad,
+        is_clear=not is_bad,
         what=f"ksmd is off (run={run}), and {_processes(waiting)} to be merged",
         todo="sudo ksmrun host on",
         facts={"value": str(run)},

@@ -18,7 +18,8 @@ ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v"
 }  # fmt: skip
 # A word that systemd replaces by none or several (replace_env_argv() in src/basic/env-util.c).
 VARIABLE = re.compile(r"\$[^${]")
-DIGITS = {"x": (2, 16), "u": (4, 16), "U": (8, 16)}
+# A byte, or a character, by its number (cunescape_one() in src/basic/escape.c).
+NUMBER = re.compile(r"(x[0-9a-fA-F]{2}|[0-7]{3})|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}")
 
 
 class ExecLineError(ValueError):
@@ -102,8 +103,8 @@ def quote(word: str, *, expands: bool) -> str:
 def _quote_text(text: str) -> str:
     plain = text.replace("\\", "\\\\").replace('"', '\\"')
     needs = not text or text == ";" or any(c in text for c in WHITESPACE + "\"'\\")
-    for name, character in (("n", "\n"), ("t", "\t"), ("r", "\r")):
-        plain = plain.replace(character, f"\\{name}")
+    # Where a line of a unit file would end.
+    plain = plain.replace("\n", "\\n").replace("\r", "\\r")
     return f'"{plain}"' if needs else plain
 
 
@@ -139,15 +140,12 @@ def _escape(rest: str) -> tuple[str, int]:
         raise ExecLineError("a backslash at the end")
     if rest[0] in ESCAPES:
         return ESCAPES[rest[0]], 1
-    length, base = DIGITS.get(rest[0], (3, 8))
-    digits = rest[1 : 1 + length] if base == 16 else rest[:length]
-    try:
-        number = int(digits, base)
-        # Beyond ASCII \x and octal mean bytes, which need not be characters.
-        if len(digits) == length and (number < 0x80 or rest[0] in "uU"):
-            return chr(number), len(digits) + (base == 16)
-    except (ValueError, OverflowError):
-        pass
+    if found := NUMBER.match(rest):
+        word, is_byte = found[0], found[1] is not None
+        number = int(word, 8) if word.isdecimal() else int(word[1:], 16)
+        # systemd takes no NUL; bytes beyond ASCII, and surrogates, need not be characters.
+        if 0 < number < (0x80 if is_byte else 0xD800) or 0xE000 <= number < 0x110000:
+            return chr(number), len(word)
     raise ExecLineError(f"the escape \\{rest[:1]} cannot be kept")
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ksmrun.wrap.execline import ExecLineError, next_word, parse, quote, unquote, wrap
+from ksmrun.wrap.execline import ExecLineError, next_word, parse, quote, simplified, unquote, wrap
 from ksmrun.wrap.unitfile import values
 
 LAUNCHER = "/x/ksmrun-exec"
@@ -44,26 +44,157 @@ def test_wrapped_lines(line: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["", "-", "/bin/a 'open", "@/bin/a", "@/bin/a $B c", "|@/bin/a b", r"/bin/\xff", r"/bin/\q"],
+    ("line", "said"),
+    [
+        ("", "no command"),
+        (" \t", "no command"),
+        ("-", "a command without a path"),
+        ("/bin/a 'open", "the quote ' is not closed"),
+        ("@/bin/a", "the prefix @ without a name"),
+        ("@/bin/a ; /bin/b", "the prefix @ without a name"),
+        ("@/bin/a $B c", r"the name after @ is \$B"),
+        ("|@/bin/a b", r"the prefix \|"),
+        ("/bin/a\\", "a backslash at the end"),
+        (r"/bin/\xff", r"the escape \\x cannot"),
+        (r"/bin/\q1", r"the escape \\q cannot"),
+    ],
 )
-def test_lines_that_cannot_be_wrapped(line: str) -> None:
-    with pytest.raises(ExecLineError):
+def test_lines_that_cannot_be_wrapped(line: str, said: str) -> None:
+    with pytest.raises(ExecLineError, match=said):
         wrapped(line)
 
 
-WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+def test_a_name_after_at_that_is_one_word() -> None:
+    """${A} and $$A are in any case, and $A where nothing is expanded."""
+    for line in ("@/bin/a ${B} c", "@/bin/a $$B c", ":@/bin/a $B c"):
+        (command,) = parse(line)
+        assert command.arguments == "c"
+        assert f"--argv0 {command.argv0} -- /bin/a c" in wrapped(line)
 
 
-@given(st.lists(WORDS, max_size=6))
-def test_a_quoted_word_is_the_word(words: list[str]) -> None:
-    line = " ".join(["/bin/a", *(quote(word, expands=True) for word in words)])
-    (command,) = parse(line)
-    rest, found = command.arguments, []
-    while rest:
-        word, rest = next_word(rest)
-        found.append(unquote(word).replace("%%", "%").replace("$$", "$"))
-    assert found == words
+@pytest.mark.parametrize(
+    ("line", "commands"),
+    [
+        ("/bin/a b ;", [("/bin/a", "b")]),
+        ("/bin/a ;\t/bin/b  c; ;  /bin/c", [("/bin/a", ""), ("/bin/b", "c;"), ("/bin/c", "")]),
+        ("/bin/a b;c ';' \\; ;x", [("/bin/a", "b;c ';' \\; ;x")]),
+    ],
+)
+def test_a_lone_semicolon_ends_a_command(line: str, commands: list[tuple[str, str]]) -> None:
+    assert [(command.path, command.arguments) for command in parse(line)] == commands
+
+
+# systemd.syntax(7), "Quoting".
+@pytest.mark.parametrize(
+    ("name", "character"),
+    list(zip("abfnrtv\\\"'s", "\a\b\f\n\r\t\v\\\"' ", strict=True)),
+)
+def test_c_escapes(name: str, character: str) -> None:
+    assert unquote(f"1\\{name}2") == f"1{character}2"
+    assert unquote(f'"\\{name}"') == character
+
+
+@given(st.integers(0, 0x110010))
+@example(0)
+@example(0x7F)
+@example(0x80)
+@example(0xFF)
+@example(0xD7FF)
+@example(0xD800)
+@example(0xDFFF)
+@example(0xE000)
+@example(0xFFFF)
+@example(0x10FFFF)
+@example(0x110000)
+def test_characters_by_number(number: int) -> None:
+    """Where systemd takes them, and they are characters: \\x and octal mean bytes."""
+    is_character = 0 < number < 0xD800 or 0xDFFF < number < 0x110000
+    for escape, is_there, is_kept in (
+        (f"\\x{number:02x}", number <= 0xFF, 0 < number <= 0x7F),
+        (f"\\{number:03o}", number <= 0o777, 0 < number <= 0x7F),
+        (f"\\u{number:04X}", number <= 0xFFFF, is_character),
+        (f"\\U{number:08x}", True, is_character),
+    ):
+        if is_there and is_kept:
+            assert unquote(f"<{escape}7>") == f"<{chr(number)}7>"
+        elif is_there:
+            with pytest.raises(ExecLineError):
+                unquote(f"<{escape}7>")
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        r"\x4",
+        r"\x4g",
+        r"\x+4",
+        r"\x 4",
+        r"\12",
+        r"\128",
+        r"\1_1",
+        r"\u041",
+        r"\u+041",
+        r"\U0000041",
+    ],
+)
+def test_numbers_that_are_none(escape: str) -> None:
+    with pytest.raises(ExecLineError, match="cannot be kept"):
+        unquote(escape)
+
+
+def test_quotes_side_by_side() -> None:
+    assert unquote("""'a"'"b'"c'"'""") == 'a"b\'c"'
+
+
+@pytest.mark.parametrize("blank", ["\x0b", "\f", "\xa0", "\u2003"])
+def test_blanks_that_are_none_to_systemd(blank: str) -> None:
+    """WHITESPACE of src/basic/string-util.h has four characters."""
+    assert next_word(f"a \t{blank}b {blank}") == ("a", f"{blank}b {blank}")
+    commands = parse(f"/bin/a {blank} ; {blank}b")
+    assert [(command.path, command.arguments) for command in commands] == [
+        *(("/bin/a", blank), (f"{blank}b", "")),
+    ]
+
+
+def test_simplified() -> None:
+    """As path_simplify() does it."""
+    for path, expected in (
+        ("//a/./b//", "/a/b"),
+        ("/", "/"),
+        ("./a/.b", "a/.b"),
+        ("/a/..", "/a/.."),
+    ):
+        assert simplified(path) == expected
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+
+
+def read_by_systemd(word: str, *, expands: bool) -> str:
+    """As it is in argv: specifiers and variables are expanded after quotes and escapes are gone."""
+    text, signs = unquote(word), "%$" if expands else "%"
+    for sign in signs:
+        assert sign not in text.replace(sign * 2, "")
+        text = text.replace(sign * 2, sign)
+    return text
+
+
+@given(WORDS | st.sampled_from([";", "", "a;", "$x%n", "\n", "a\tb\rc", '"', "\\n"]), st.booleans())
+def test_a_quoted_word_is_the_word(word: str, expands: bool) -> None:
+    quoted = quote(word, expands=expands)
+    assert read_by_systemd(quoted, expands=expands) == word
+    assert next_word(quoted) == (quoted, "")
+    # A line of a unit file ends there.
+    assert not set("\r\n") & set(quoted)
+    (command,) = parse(f"/bin/a {quoted} ; /bin/b")[:1]
+    assert command.arguments == quoted
+
+
+def test_words_are_left_as_they_are_where_they_can() -> None:
+    for word in ("aX", "--b=c", ";;", "a;", "\xa0"):
+        assert quote(word, expands=True) == word
+    assert quote("$a", expands=False) == "$a"
+    assert quote("", expands=True) == '""'
 
 
 @given(st.lists(WORDS.map(lambda word: quote(word, expands=True)), max_size=6))

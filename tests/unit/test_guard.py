@@ -56,8 +56,36 @@ def test_verdicts(peaks: list[MapPeak], joins: bool, verdict: str, alone: str) -
     assert (judgement.verdict, judgement.without_merging) == (verdict, alone)
 
 
-def test_an_unreadable_limit_is_unknown() -> None:
-    assert judge([SMALL], None, 0.2, vmas_merge=False).verdict == "unknown"
+@pytest.mark.parametrize(
+    ("maps", "verdict"),
+    [(0, "fits"), (800, "fits"), (801, "tight"), (1000, "tight"), (1001, "short")],
+)
+def test_the_reserve_and_the_limit(maps: int, verdict: str) -> None:
+    judgement = judge([MapPeak("seen", maps, None)], 1000, 0.2, vmas_merge=True)
+    assert (judgement.verdict, judgement.without_merging) == (verdict, verdict)
+    assert (judgement.expected_maps, judgement.limit, judgement.reserve) == (maps, 1000, 0.2)
+
+
+def test_each_step_of_the_heap_is_one_map_more() -> None:
+    for data, maps in ((BRK_STEP_BYTES - 1, 5), (BRK_STEP_BYTES, 6), (9 * BRK_STEP_BYTES, 14)):
+        peak = MapPeak("seen", 5, data)
+        assert judge([peak], LIMIT, 0.2, vmas_merge=False).expected_maps == maps
+        assert judge([peak], LIMIT, 0.2, vmas_merge=True).expected_maps == 5
+
+
+def test_the_peak_that_counts_is_the_highest() -> None:
+    """By maps where VMAs join, and by maps and heap where they do not."""
+    peaks = [MapPeak("few", 200, 8 * GIB), MapPeak("many", 900, 0)]
+    for joins, source in ((True, "many"), (False, "few")):
+        for known in (peaks, peaks[::-1]):
+            assert f"({source})" in judge(known, LIMIT, 0.2, vmas_merge=joins).message
+
+
+def test_what_is_unknown() -> None:
+    for peaks, limit, said in (([SMALL], None, "unreadable"), ([], 500, "no copy of this program")):
+        judgement = judge(peaks, limit, 0.2, vmas_merge=False)
+        assert (judgement.verdict, judgement.limit, judgement.reserve) == ("unknown", limit, 0.2)
+        assert judgement.message.startswith("map limit unknown: ") and said in judgement.message
 
 
 def test_the_message_shows_the_arithmetic() -> None:
@@ -66,7 +94,9 @@ def test_the_message_shows_the_arithmetic() -> None:
     assert f"300 maps (seen) and {steps} more while merging, of 65530 less 20% = 52424" in (
         judgement.message
     )
-    assert "sudo ksmrun host max-map-count 131072" in judgement.todo
+    assert "sudo ksmrun host max-map-count 131072 (up to 28 MiB of kernel" in judgement.todo
+    alone = judge([SMALL], LIMIT, 0.125, vmas_merge=True)
+    assert alone.message == "map limit fits: 300 maps (seen), of 65530 less 12.5% = 57338"
 
 
 @given(
@@ -80,6 +110,10 @@ def test_the_limit_it_names_fits(maps: int, data: int, reserve: float, joins: bo
     judgement = judge([peak], LIMIT, reserve, vmas_merge=joins)
     again = judge([peak], judgement.fitting_limit, reserve, vmas_merge=joins)
     assert again.verdict == "fits"
+    # And half of it does not, or just so.
+    half = judgement.fitting_limit // 2
+    fits = judge([peak], half, reserve, vmas_merge=joins).verdict == "fits"
+    assert not fits or judgement.expected_maps == int(half * (1 - reserve))
 
 
 def test_actions() -> None:

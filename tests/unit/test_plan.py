@@ -22,7 +22,6 @@ from ksmrun.model import (
     TargetFacts,
     ThpMode,
 )
-from ksmrun.plan.doctor import duration, examine, pass_seconds, would_merge
 from ksmrun.plan.launch import plan_launch, shell_line
 from ksmrun.plan.mechanism import choose
 
@@ -206,64 +205,11 @@ def test_warnings_name_kernel_and_remedy() -> None:
     assert plan(probe=replace(NEVER_SCANS, scanned_after_exec="yes")).warnings == ()
 
 
-def test_check_repeats_the_launchers_words() -> None:
-    for probe, status in ((OLD, "warn"), (NO_KSM, "fail")):
-        (row,) = [row for row in examine(HOST, probe) if row.item == "kernel"]
-        assert row.status == status
-        assert probe.prctl_obstacle_what is not None and probe.prctl_obstacle_todo is not None
-        assert probe.prctl_obstacle_what in row.found
-        assert probe.prctl_obstacle_todo in row.todo
-
-
 @given(st.lists(st.binary(min_size=1).filter(lambda b: b"\0" not in b), min_size=1))
 def test_shell_line_is_never_cut(words: list[bytes]) -> None:
     line = shell_line(plan(Request(tuple(words))))
     for word in words:
         assert word.replace(b"'", b"'\"'\"'") in line
-
-
-def test_check_of_a_good_host() -> None:
-    rows = examine(HOST, GOOD)
-    assert would_merge(rows)
-    assert all(row.todo for row in rows if row.status == "fail")
-
-
-def test_check_fails_where_nothing_merges() -> None:
-    for host, probe in (
-        (replace(HOST, ksm=replace(KSM, values={**KSM.values, "run": 0})), GOOD),
-        (replace(HOST, ksm=replace(KSM, values={**KSM.values, "run": 2})), GOOD),
-        (replace(HOST, ksm=replace(KSM, values={**KSM.values, "run": "garbage"})), GOOD),
-        (replace(HOST, ksm=KsmFacts(False, 4096, {})), GOOD),
-        (HOST, NO_KSM),
-    ):
-        rows = examine(host, probe)
-        assert not would_merge(rows)
-        assert all(row.todo for row in rows if row.status == "fail")
-
-
-def test_check_warns() -> None:
-    def warned(item: str, host: HostFacts = HOST, probe: Probe = GOOD) -> bool:
-        return any(row.item == item and row.status == "warn" for row in examine(host, probe))
-
-    slow = replace(HOST, anonymous_bytes=40 << 30)
-    assert warned("scan rate", slow)
-    assert warned("VMA merging", probe=SPLITS)
-    assert warned("scan after exec", probe=NEVER_SCANS)
-    assert warned("vm.max_map_count", replace(HOST, max_map_count=1000))
-    assert warned("huge pages", replace(HOST, thp_enabled="always"))
-    assert warned("swap", replace(HOST, swap_total_bytes=100, swap_free_bytes=50))
-    two_nodes = replace(HOST, numa_nodes=2)
-    assert not warned("NUMA", two_nodes)
-    apart = replace(KSM, values={**KSM.values, "merge_across_nodes": 0})
-    assert warned("NUMA", replace(two_nodes, ksm=apart))
-    assert warned("/proc", replace(HOST, hidepid=True))
-
-
-def test_pass_time_is_that_of_the_kernel_facts() -> None:
-    """5,000 pages/s: one pass over 40 GiB takes 35 minutes."""
-    seconds = pass_seconds(KSM, 40 << 30)
-    assert seconds is not None
-    assert duration(seconds) == "35 min"
 
 
 SHIM = b"/x/shim.so"

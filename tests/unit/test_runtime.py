@@ -9,7 +9,7 @@ import pytest
 
 from ksmrun.facts.runtime import SHELL, SIGNS, find_runtime
 from ksmrun.facts.target import look_at
-from ksmrun.plan.runtimes import RUNTIMES, gains_of, runtime_row
+from ksmrun.plan.runtimes import RUNTIMES
 
 PATH = {b"PATH": b"/usr/bin:/bin"}
 
@@ -85,26 +85,3 @@ def test_a_damaged_file_is_of_no_runtime(tmp_path: Path) -> None:
 
 def test_each_runtime_that_is_found_was_measured() -> None:
     assert {name for name, _, _ in SIGNS} | {"Go"} == set(RUNTIMES)
-
-
-@pytest.mark.parametrize("name", RUNTIMES)
-def test_the_row_tells_gain_and_cost(name: str) -> None:
-    gains = gains_of(name)
-    assert gains is not None
-    row = runtime_row(name, "seen")
-    assert row.status == "ok"
-    assert f"{gains.plain_share:.0%} by merging" in row.found
-    assert f"{gains.layout_share:.0%} with --layout=shared" in row.found
-    for flags in gains.flags:
-        assert flags.saved_share > gains.layout_share
-        assert f"try {flags.words}: it saves {flags.saved_share:.0%}" in row.todo
-        assert f"x{flags.time_ratio:.2f} the time" in row.todo
-        assert flags.caution in row.todo
-    assert bool(row.todo) == bool(gains.flags)
-
-
-def test_the_row_of_what_is_not_known() -> None:
-    assert runtime_row(None, None).found == "none that is known here"
-    row = runtime_row(SHELL, "/bin/dash is a shell")
-    assert "the program that it starts" in row.found
-    assert row.todo == "check that program too"

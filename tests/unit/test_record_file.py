@@ -1,0 +1,197 @@
+"""Where the record of host changes lies, what is in its file, and that the disk has it in time."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ksmrun.host.ours import replace_file
+from ksmrun.host.record import (
+    ANY_VALUE,
+    WRITTEN_MAX,
+    Change,
+    Record,
+    current_boot_id,
+    drop,
+    load,
+    locked,
+    own_state_folder,
+    save,
+    state_folder,
+)
+from ksmrun.model import KsmrunError
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+RECORDS = st.builds(
+    Record,
+    WORDS,
+    st.lists(st.builds(Change, WORDS, WORDS, st.lists(WORDS).map(tuple))).map(tuple),
+)
+
+
+@given(RECORDS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_saved_is_loaded(tmp_path: Path, record: Record) -> None:
+    file = tmp_path / "a/b/host.json"
+    save(file, record)
+    assert load(file) == record
+    assert [each.name for each in file.parent.iterdir()] == ["host.json"]
+    drop(file)
+    drop(file)
+    assert load(file) is None
+
+
+def test_the_file_as_others_read_it(tmp_path: Path) -> None:
+    """An older ksmrun wrote it, or a newer one undoes it."""
+    file = tmp_path / "host.json"
+    save(file, Record("boot", (Change("sys/run", "0", ("1", "2")),)))
+    text = file.read_text()
+    assert json.loads(text) == {
+        "schema": "ksmrun-record-1",
+        "boot_id": "boot",
+        "changes": [{"path": "sys/run", "before": "0", "written": ["1", "2"]}],
+    }
+    assert text.endswith("}\n") and len(text.splitlines()) > 5, "people read it too"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 50).map(str)), max_size=150))
+def test_what_is_written_again_and_again(writes: list[tuple[str, str]]) -> None:
+    record = Record("boot")
+    for number, (path, value) in enumerate(writes):
+        record = record.with_written(path, f"before {number}", value)
+    assert record.boot_id == "boot"
+    assert [change.path for change in record.changes] == list(dict.fromkeys(p for p, _ in writes))
+    for change in record.changes:
+        values = [value for path, value in writes if path == change.path]
+        first = next(number for number, (path, _) in enumerate(writes) if path == change.path)
+        assert change.before == f"before {first}"
+        # Each once, by when it was last written; of too many the latest.
+        latest = list(dict.fromkeys(reversed(values)))[:WRITTEN_MAX]
+        assert list(change.written) == latest[::-1]
+
+
+def test_where_any_value_is_ours_no_other_is_needed() -> None:
+    record = Record("boot").with_written("a", "0", ANY_VALUE).with_written("a", "1", "2")
+    assert record.changes == (Change("a", "0", (ANY_VALUE,)),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "Expecting property name"),
+        ('{"schema": "ksmrun-record-2"}', "schema ksmrun-record-2"),
+        ('{"schema": "ksmrun-record-1", "changes": []}', "'boot_id'"),
+        ('{"schema": "ksmrun-record-1", "boot_id": "x", "changes": [{"path": 1}]}', "'before'"),
+        ("[" * 100_000, "maximum recursion depth"),
+        ("3", "not subscriptable"),
+    ],
+)
+def test_a_damaged_record_is_not_undone_by_guesses(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "host.json"
+    file.write_text(text)
+    with pytest.raises(KsmrunError) as caught:
+        load(file)
+    assert f"{file} is damaged (" in caught.value.what and said in caught.value.what
+    assert "delete that file" in caught.value.todo
+
+
+def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "binary").write_bytes(b"\xff")
+    for name in ("folder", "binary"):
+        with pytest.raises(KsmrunError, match=f"cannot read {tmp_path / name}: ") as caught:
+            load(tmp_path / name)
+        assert caught.value.todo == "look at that file as root"
+    inside = tmp_path / "binary" / "host.json"
+    with pytest.raises(KsmrunError, match=f"cannot write {inside}: .*; nothing was ch") as caught:
+        save(inside, Record("boot"))
+    assert "KSMRUN_STATE_DIR" in caught.value.todo
+    with (
+        pytest.raises(KsmrunError, match=rf"cannot open {inside}\.lock: ") as caught,
+        locked(inside),
+    ):
+        pass
+    assert "KSMRUN_STATE_DIR" in caught.value.todo
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    file = tmp_path / "state/host.json"
+    with locked(file) as first, locked(file, wait=False) as second:
+        assert (first, second) == (True, False)
+        with locked(file.with_name("other.json"), wait=False) as other:
+            assert other
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), locked(file, wait=False) as alone:
+            assert alone
+            raise ZeroDivisionError
+
+
+def test_the_boot(tmp_path: Path) -> None:
+    assert current_boot_id(tmp_path) == ""
+    file = tmp_path / "proc/sys/kernel/random/boot_id"
+    file.parent.mkdir(parents=True)
+    file.write_text("1-2\n")
+    assert current_boot_id(tmp_path) == "1-2"
+
+
+@pytest.mark.parametrize(
+    ("uid", "variables", "own"),
+    [
+        (0, {}, "/var/lib/ksmrun"),
+        (0, {"HOME": "/root", "XDG_STATE_HOME": "/x"}, "/var/lib/ksmrun"),
+        (1, {"HOME": "/home/a"}, "/home/a/.local/state/ksmrun"),
+        (1, {"HOME": "/home/a", "XDG_STATE_HOME": "/x"}, "/x/ksmrun"),
+        (1, {"HOME": "/home/a", "XDG_STATE_HOME": "relative"}, "/home/a/.local/state/ksmrun"),
+        (1, {"HOME": "/home/a", "XDG_STATE_HOME": ""}, "/home/a/.local/state/ksmrun"),
+        (1, {"HOME": "relative"}, None),
+        (1, {}, None),
+        (1, {"HOME": "/home/a", "KSMRUN_STATE_DIR": "/s"}, "/s"),
+        (0, {"KSMRUN_STATE_DIR": "/s"}, "/s"),
+        (0, {"KSMRUN_STATE_DIR": ""}, "/var/lib/ksmrun"),
+    ],
+)
+def test_folders(
+    monkeypatch: pytest.MonkeyPatch, uid: int, variables: dict[str, str], own: str | None
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    for name in ("HOME", "XDG_STATE_HOME", "KSMRUN_STATE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert own_state_folder() == (None if own is None else Path(own))
+    assert state_folder() == Path(variables.get("KSMRUN_STATE_DIR") or "/var/lib/ksmrun")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o600, 0o666])
+def test_a_replaced_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    """Its mode is as asked for whatever the umask is. The disk has the content before it has the
+    name, so that after a power cut there is the old file or the new one; then the name.
+    """
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    synced: list[tuple[str, bytes]] = []
+    real_fsync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        assert path == tmp_path or path.read_bytes() == b"new", "nothing is left in a buffer"
+        assert path == tmp_path or stat.S_IMODE(path.stat().st_mode) == mode
+        synced.append(("folder" if path == tmp_path else "content", file.read_bytes()))
+        real_fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    before = os.umask(0o077)
+    try:
+        replace_file(file, b"new", mode)
+    finally:
+        os.umask(before)
+    assert synced == [("content", b"old"), ("folder", b"new")]
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+    assert file.read_bytes() == b"new" and list(tmp_path.iterdir()) == [file]

@@ -1,0 +1,39 @@
+"""What `ksmrun check` says of a language runtime."""
+
+from __future__ import annotations
+
+import pytest
+
+from ksmrun.plan.runtimes import ITEM, RUNTIMES, SHELL, gains_of, runtime_row
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_the_row_tells_gain_and_cost(name: str) -> None:
+    gains = gains_of(name)
+    assert gains is not None
+    row = runtime_row(name, "seen")
+    assert (row.item, row.status) == (ITEM, "ok")
+    assert row.found.startswith(f"{name}: seen. 8 copies of {gains.version} save ")
+    assert f"{gains.plain_share:.0%} by merging" in row.found
+    assert f"{gains.layout_share:.0%} with --layout=shared" in row.found
+    for flags in gains.flags:
+        assert flags.saved_share > gains.layout_share
+        assert f"try {flags.words}: it saves {flags.saved_share:.0%}" in row.todo
+        assert f"x{flags.time_ratio:.2f} the time" in row.todo
+        assert f"x{flags.cpu_ratio:.2f} the CPU" in row.todo
+        assert flags.caution in row.todo
+    assert bool(row.todo) == bool(gains.flags)
+
+
+@pytest.mark.parametrize("name", [None, "COBOL"])
+def test_the_row_of_what_is_not_known(name: str | None) -> None:
+    row = runtime_row(name, None)
+    assert (row.item, row.status, row.todo) == (ITEM, "ok", "")
+    assert row.found == "none that is known here"
+
+
+def test_the_row_of_a_shell() -> None:
+    row = runtime_row(SHELL, "/bin/dash is a shell")
+    assert (row.item, row.status) == (ITEM, "ok")
+    assert row.found == "/bin/dash is a shell: what counts is the program that it starts"
+    assert row.todo == "check that program too"
