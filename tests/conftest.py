@@ -16,12 +16,16 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pluggy
 import pytest
 from ksm_at_boot import alone, put_back, tunables
 from volume import IS_LONG
 
 TESTS = Path(__file__).parent
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("ksmrun", deadline=None)
+hypothesis.settings.load_profile("ksmrun")
 # The longest first, so that no worker has one left when the others are done.
 FOLDERS = ("kernels", "systemd", "containers", "suites", "integration", "layout", "unit")
 HOST_KSM_FIXTURES = {"ksm_on", "limit_put_back"}

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.output import print_line
 from ksmrun.host.container_keys import renew_container_keys, write_container_key
 from ksmrun.host.keys import group_key, keys_folder, rotate, write_group_key
 from ksmrun.model import KsmrunError
@@ -57,7 +58,8 @@ def key(
     Who has it knows every address of the group's programs.
     """
     if containers:
-        print(write_container_key(keys_folder(), ContainerKey(group, namespace, user), output))
+        container_key = ContainerKey(group, namespace, user)
+        print_line(str(write_container_key(keys_folder(), container_key, output)))
         return
     if namespace is not None or user:
         raise KsmrunError("--namespace and --user are of containers", "add --containers")

@@ -14,12 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from ksmrun.attach.running import HELPER
 from ksmrun.facts.identity import read_stat
 
 from .attaching import Begin, begin, deed, merges
-from .conftest import SOURCES, Programs, Run, wait_until
+from .conftest import SOURCES, Programs, Run
 
 __all__ = ["begin"]
 

@@ -55,9 +55,7 @@ environments = st.dictionaries(names, values, max_size=6).filter(
 )
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arguments=words, environment=environments)
 def test_any_bytes(
     see: See, way: tuple[str, ...], arguments: list[bytes], environment: dict[bytes, bytes]

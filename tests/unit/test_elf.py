@@ -19,7 +19,7 @@ SECTIONS = int.from_bytes(PROGRAM[40:48], "little")
 PLACES = st.integers(0, 2000) | st.integers(SECTIONS, len(PROGRAM) - 1)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(changes=st.dictionaries(PLACES, st.binary(min_size=1, max_size=8), min_size=1, max_size=6))
 def test_any_bytes_may_be_others(tmp_path: Path, changes: dict[int, bytes]) -> None:
     data = bytearray(PROGRAM)

@@ -8,7 +8,7 @@ from ksmrun.model.watch import Watched
 from ksmrun.watch import labels
 from ksmrun.watch.labels import OTHERS, LabelBook
 
-from .test_watch import PROCESS
+from .test_conditions import PROCESS
 
 
 def process(number: int, name: str, uid: int) -> Watched:

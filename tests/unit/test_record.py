@@ -68,7 +68,7 @@ class Killed(BaseException):
     """Stands for kill -9 in a unit test; the real one is in the integration tests."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     steps=st.lists(
         st.dictionaries(st.sampled_from(NAMES), st.sampled_from("013457"), min_size=1), max_size=4

@@ -87,7 +87,7 @@ def says_or_refuses(folder: Path, **options: Any) -> None:
         assert error.what and error.todo
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 5000), value=VALUES)
 @example(number=0, value=10**400)
 def test_any_value_may_be_another(tree: Path, tmp_path: Path, number: int, value: Any) -> None:
@@ -99,7 +99,7 @@ def test_any_value_may_be_another(tree: Path, tmp_path: Path, number: int, value
         load_plan(copy)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 5000), value=VALUES)
 def test_pictures_of_it(tree: Path, tmp_path: Path, number: int, value: Any) -> None:
     copy = tmp_path / "copy"
