@@ -12,7 +12,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.facts import compose as compose_facts
@@ -62,7 +62,6 @@ SETTINGS = st.none() | LISTS.map(list) | LISTS.map(shlex.join)
 
 
 @given(IMAGES, SETTINGS, SETTINGS)
-@settings(deadline=None)
 def test_a_compose_service(image: ImageConfig, entrypoint: Any, command: Any) -> None:
     doubled: dict[str, Any] = {"image": "i"}
     for key, value in (("entrypoint", entrypoint), ("command", command)):
@@ -86,7 +85,6 @@ def test_a_compose_service(image: ImageConfig, entrypoint: Any, command: Any) ->
 
 
 @given(TEXT)
-@settings(deadline=None)
 def test_a_quoted_string_is_the_same_in_json_and_yaml(text: str) -> None:
     assert json.loads(quoted(text)) == yaml.safe_load(quoted(text)) == text
 
@@ -112,7 +110,6 @@ def kubernetes_argv(container: dict[str, Any], image: ImageConfig) -> list[str]:
 ARGS = st.none() | LISTS.map(list)
 
 
-@settings(deadline=None)
 @given(IMAGES.filter(lambda image: image.entrypoint or image.cmd), ARGS, ARGS)
 def test_a_pod(image: ImageConfig, command: Any, args: Any) -> None:
     container = {"name": "c", "image": "i", "command": command, "args": args}

@@ -44,6 +44,7 @@ def make_fleet(
     return fleet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("common", "own", "group", "groups"),
     [(500, 100, 0, 1), (0, 200, 0, 1), (300, 0, 50, 4), (300, 60, 100, 4)],

@@ -182,6 +182,7 @@ def test_when_it_looks() -> None:
     assert not looks(replace(REQUEST, merge=MergeMode.OFF), SPLITS, static)
 
 
+@pytest.mark.slow
 def test_peaks_are_remembered(tmp_path: Path) -> None:
     file = tmp_path / "state" / "peaks.json"
     assert remembered(file, "a") is None

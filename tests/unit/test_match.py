@@ -24,6 +24,7 @@ def test_groups_of_all_lines() -> None:
     assert compiled("--metric=p99", r"(a)(b)").groups == 2
 
 
+@pytest.mark.slow
 def test_one_that_never_ends() -> None:
     before = signal.getsignal(signal.SIGVTALRM)
     with pytest.raises(KsmrunError, match=r"--ready-stdout='\(a\|aa\)\+\$' takes more than 2 s"):
@@ -32,6 +33,7 @@ def test_one_that_never_ends() -> None:
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [

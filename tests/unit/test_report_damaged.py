@@ -87,6 +87,7 @@ def says_or_refuses(folder: Path, **options: Any) -> None:
         assert error.what and error.todo
 
 
+@pytest.mark.slow
 @settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 5000), value=VALUES)
 @example(number=0, value=10**400)
@@ -99,6 +100,7 @@ def test_any_value_may_be_another(tree: Path, tmp_path: Path, number: int, value
         load_plan(copy)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 5000), value=VALUES)
 def test_pictures_of_it(tree: Path, tmp_path: Path, number: int, value: Any) -> None:
@@ -107,6 +109,7 @@ def test_pictures_of_it(tree: Path, tmp_path: Path, number: int, value: Any) -> 
     says_or_refuses(copy, html=tmp_path / "a.html", png=tmp_path / "a.png")
 
 
+@pytest.mark.slow
 def test_every_place_and_kind(tree: Path, tmp_path: Path) -> None:
     """The plain changes, all of them: what an editor, a disk or another version makes."""
     copy = tmp_path / "copy"

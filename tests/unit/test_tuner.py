@@ -83,6 +83,7 @@ def run(ksmd: Ksmd, state: State, seconds: int, cap: float = 0.7) -> tuple[State
     return state, said
 
 
+@pytest.mark.slow
 @given(
     cost=st.floats(2e-7, 1e-5),
     size=st.integers(GIB // 4, 16 * GIB),

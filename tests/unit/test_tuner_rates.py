@@ -60,7 +60,9 @@ def test_each_step_leads_to_the_share_that_is_wanted(
 ) -> None:
     """Whatever a page costs; but by no more than a factor of 4, and within the bounds."""
     wanted = REST_SHARE if mode is Mode.REST else 0.9 * cap
-    state = replace(boosted(), mode=mode, boost_rate=float(rate), rest_rate=float(rate))
+    # A cap that has risen already, as it does so in steps.
+    state = replace(boosted(), mode=mode, cap_share=cap)
+    state = replace(state, boost_rate=float(rate), rest_rate=float(rate))
     state = replace(state, settled_bytes=64 * GIB, settled_started=41)
     used = rate * cost / (0.02 + rate * cost)
     look = later(state.look, seconds, ksmd_cpu_seconds=used * seconds)
