@@ -73,28 +73,28 @@ def run_beside(step: str, environment: dict[str, str]) -> Ended:
 def run_folders(
     folders: Sequence[str], options: Sequence[str], environment: dict[str, str]
 ) -> list[Ended]:
-    """Three runs of pytest at once; those of the host's KSM or of all processes are serial."""
-    pytest: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--durations=15",
-        "--durations-min=1",
-    ]
-    inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids"]
-    spread = ["-n", WORKERS, "--dist=loadgroup", "--no-loadscope-reorder"]
+    """Four runs of pytest at once; those of the host's KSM or of all processes are serial."""
+    pytest: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "--durations=15"]
+    inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids", *pytest]
+    spread = [*pytest, "--dist=loadgroup", "--no-loadscope-reorder", "-n"]
+    others = [folder for folder in folders if folder != "kernels"]
     runs: dict[str, list[str | Path]] = {
-        "host-ksm": [*inside, *pytest, "-m", "host_ksm"],
-        "own-pids": [*inside, *pytest, "-m", "own_pids and not host_ksm"],
-        "spread": [*pytest, *spread, "-m", "not host_ksm and not own_pids"],
+        "host-ksm": [*inside, "-m", "host_ksm", *others],
+        "own-pids": [*inside, "-m", "own_pids and not host_ksm", *others],
+        "spread": [*spread, WORKERS, "-m", "not host_ksm and not own_pids", *others],
+        # Emulated ones take what CPU the others leave.
+        "kernels": ["chrt", "--idle", "0", *spread, "2", "kernels"],
     }
+    if "kernels" not in folders:
+        del runs["kernels"]
+    if not others:
+        runs = {"kernels": runs["kernels"]}
 
     def run_one(name: str) -> Ended:
         begin = time.monotonic()
         junit, log = BUILD / f"{name}.xml", BUILD / f"{name}.log"
         junit.unlink(missing_ok=True)
-        command = [*runs[name], f"--junit-xml={junit}", *folders, *options]
+        command = [*runs[name], "--durations-min=1", f"--junit-xml={junit}", *options]
         code = run(command, environment | {"KSMRUN_KSM_GUARDED": "1"}, log)
         print(f"\n== pytest: {name}\n{log.read_text(errors='replace')}", end="", flush=True)
         # 5: no test was left by the options.

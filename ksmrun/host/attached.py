@@ -18,6 +18,7 @@ from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-attached-1"
 SHAPE = {"boot_id": str, "processes": {str: int}}
+UNKNOWN = "`ksmrun monitor --follow` does not know these processes"
 
 
 def attached_file() -> Path | None:
@@ -40,7 +41,11 @@ def attached(file: Path) -> dict[int, int]:
 def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
     """Adds these, or takes them out. Raises KsmrunError where that cannot be written."""
     with locked(file):
-        known = {pid: ticks for pid, ticks in attached(file).items() if is_running(pid, ticks)}
+        try:
+            found = attached(file)
+        except KsmrunError as error:
+            raise KsmrunError(f"{error.what}; {UNKNOWN}", error.todo) from error
+        known = {pid: ticks for pid, ticks in found.items() if is_running(pid, ticks)}
         if attach:
             known |= processes
         else:
@@ -50,8 +55,7 @@ def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
             replace_file(file, json.dumps(data).encode(), 0o644)
         except OSError as error:
             raise KsmrunError(
-                f"cannot write {file}: {error.strerror}; `ksmrun monitor --follow` does not know "
-                "these processes",
+                f"cannot write {file}: {error.strerror}; {UNKNOWN}",
                 "make its folder writable, or name another in KSMRUN_STATE_DIR",
             ) from error
 

@@ -176,6 +176,7 @@ def test_more_processes_than_descriptors(ksmrun: str, start: Start, tmp_path: Pa
         assert process.wait(LAST_RESORT_SECONDS) == 0
 
 
+@pytest.mark.host_ksm
 def test_a_clock_that_jumps(monitor: Begin, start: Start, tmp_path: Path) -> None:
     """Only the wall clock does; the watch goes by the monotonic one."""
     start(ENDS)
