@@ -31,6 +31,7 @@ BESIDE = ("style", "native", "sanitized")
 LONG = ("valgrind", "quickstart", "bench")
 # Tests wait more than they compute.
 WORKERS = os.environ.get("KSMRUN_WORKERS") or str(2 * (os.cpu_count() or 1))
+SPREAD = ("--dist=loadgroup", "--no-loadscope-reorder", "-n")
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,13 @@ def run_folders(
     """Four runs of pytest at once; those of the host's KSM or of all processes are serial."""
     pytest: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "--durations=15"]
     inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids", *pytest]
-    spread = [*pytest, "--dist=loadgroup", "--no-loadscope-reorder", "-n"]
     others = [folder for folder in folders if folder != "kernels"]
     runs: dict[str, list[str | Path]] = {
         "host-ksm": [*inside, "-m", "host_ksm", *others],
         "own-pids": [*inside, "-m", "own_pids and not host_ksm", *others],
-        "spread": [*spread, WORKERS, "-m", "not host_ksm and not own_pids", *others],
+        "spread": [*pytest, *SPREAD, WORKERS, "-m", "not host_ksm and not own_pids", *others],
         # Emulated ones take what CPU the others leave.
-        "kernels": ["chrt", "--idle", "0", *spread, "2", "kernels"],
+        "kernels": ["chrt", "--idle", "0", *inside, *SPREAD, "2", "kernels"],
     }
     if "kernels" not in folders:
         del runs["kernels"]

@@ -8,7 +8,7 @@ set -eu
 }
 if [ "$1" != --pids ]; then
     # shellcheck disable=SC2016 # it is the inner shell that expands
-    exec unshare --mount --propagation=slave sh -euc '
+    exec setpriv --pdeathsig KILL unshare --mount --propagation=slave sh -euc '
         mkdir -p /run/ksmrun
         mount -t tmpfs -o mode=755 tmpfs /run/ksmrun
         exec "$@"

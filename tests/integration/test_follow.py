@@ -227,7 +227,7 @@ def test_of_another_boot() -> None:
 
 def test_a_folder_that_cannot_be_written(folder: Path) -> None:
     (folder / "attached.json").mkdir()
-    with pytest.raises(KsmrunError, match="is not a regular file; .* does not know these"):
+    with pytest.raises(KsmrunError, match=r"is not a regular file; .* does not know these"):
         remember(here(), {os.getpid(): ticks(os.getpid())}, attach=True)
 
 
