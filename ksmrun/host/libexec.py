@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from ksmrun.facts.text import read_text
+from ksmrun.host.lock import held
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import LIBEXEC, OCI_RUNTIME
 from ksmrun.support.safefile import replace_file, temporary_name
@@ -26,27 +27,36 @@ def install(source: Path, folder: Path = LIBEXEC) -> list[str]:
     Raises KsmrunError.
     """
     refuse_unsafe(folder)
-    lines = []
     try:
-        for file in sorted(source.rglob("*")):
-            if not file.is_file():
-                continue
-            target = folder / file.relative_to(source)
-            _make_folders(target.parent, folder)
-            data = file.read_bytes()
-            if target.is_file() and target.read_bytes() == data and os.access(target, os.X_OK):
-                lines.append(f"{target} already")
-                continue
-            replace_file(target, data, 0o755)
-            lines.append(f"{target} written")
-        for name in LINKS if (folder / OCI_RUNTIME.name).exists() else ():
-            _link(folder / name, OCI_RUNTIME.name)
+        _make_folders(folder, folder)
+        with held(folder / ".lock") as is_alone:
+            if not is_alone:
+                raise KsmrunError(f"another writes to {folder} now", "wait until it has ended")
+            lines = _copy(source, folder)
     except OSError as error:
         raise KsmrunError(
             f"cannot write {error.filename or folder}: {error.strerror}",
             "run this as root" if os.geteuid() else "look at free space, and at its file system",
         ) from error
     _label(folder)
+    return lines
+
+
+def _copy(source: Path, folder: Path) -> list[str]:
+    lines = []
+    for file in sorted(source.rglob("*")):
+        if not file.is_file():
+            continue
+        target = folder / file.relative_to(source)
+        _make_folders(target.parent, folder)
+        data = file.read_bytes()
+        if target.is_file() and target.read_bytes() == data and os.access(target, os.X_OK):
+            lines.append(f"{target} already")
+            continue
+        replace_file(target, data, 0o755, leftover_seconds=0)
+        lines.append(f"{target} written")
+    for name in LINKS if (folder / OCI_RUNTIME.name).exists() else ():
+        _link(folder / name, OCI_RUNTIME.name)
     return lines
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+SOONEST_SECONDS = 1e-6
 
 
 @contextmanager
 def cpu_limit(seconds: float) -> Iterator[None]:
     """Raise TimeoutError within the block when it has taken so much (setitimer(2): VIRTUAL).
 
-    Only the main thread can have that; in another nothing is limited.
+    Only the main thread can have that; in another nothing is limited. A timer of that kind that the
+    caller handed on, as a program to be launched keeps it (execve(2)), goes on afterwards.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -22,11 +26,17 @@ def cpu_limit(seconds: float) -> Iterator[None]:
         raise TimeoutError(f"it takes more than {seconds:g} s of CPU time")
 
     before = signal.signal(signal.SIGVTALRM, end)
+    begun = _user_seconds()
+    left, interval = signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        yield
     finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+        if left > 0:
+            left = max(left - (_user_seconds() - begun), SOONEST_SECONDS)
+            signal.setitimer(signal.ITIMER_VIRTUAL, left, interval)
+
+
+def _user_seconds() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime

@@ -16,17 +16,27 @@ LEFTOVER_SECONDS, LOOKED_AT_MAX = 600.0, 1000
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 
 
-def replace_file(file: Path, data: bytes, mode: int) -> None:
+def replace_file(
+    file: Path, data: bytes, mode: int, *, leftover_seconds: float = LEFTOVER_SECONDS
+) -> None:
     """Put another content there at once, on disk before this returns. Raises OSError.
 
     mode: of the file, whatever the umask is. A link of that name is replaced, not followed; what is
-    half written, as on a full disk, goes.
+    half written, as on a full disk, goes. leftover_seconds: what writes that were killed have left
+    goes at that age; 0 for who alone writes there.
     """
     with _folder(file) as folder:
-        replace_in(folder, file.name, data, mode)
+        replace_in(folder, file.name, data, mode, leftover_seconds=leftover_seconds)
 
 
-def replace_in(folder: int, name: str, data: bytes, mode: int) -> None:
+def replace_in(
+    folder: int,
+    name: str,
+    data: bytes,
+    mode: int,
+    *,
+    leftover_seconds: float = LEFTOVER_SECONDS,
+) -> None:
     """Do the same in a folder that is held open, wherever its name leads by now."""
     temporary = temporary_name(name)
     _fill(folder, temporary, data, mode)
@@ -36,7 +46,7 @@ def replace_in(folder: int, name: str, data: bytes, mode: int) -> None:
         _remove(folder, temporary)
         raise
     os.fsync(folder)
-    _remove_leftovers(folder, name)
+    _remove_leftovers(folder, name, leftover_seconds)
 
 
 def create_file(file: Path, data: bytes, mode: int) -> None:
@@ -108,13 +118,13 @@ def _fill(folder: int, name: str, data: bytes, mode: int) -> None:
         raise
 
 
-def _remove_leftovers(folder: int, name: str) -> None:
+def _remove_leftovers(folder: int, name: str, seconds: float) -> None:
     """Of writes that were killed; young ones may be another process's that still writes."""
     with suppress(OSError), os.scandir(folder) as entries:
         for each in islice(entries, LOOKED_AT_MAX):
             if is_temporary_of(name, each.name):
                 age_seconds = time.time() - each.stat(follow_symlinks=False).st_mtime
-                if age_seconds > LEFTOVER_SECONDS:
+                if age_seconds > seconds:
                     _remove(folder, each.name)
 
 

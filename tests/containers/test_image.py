@@ -109,6 +109,7 @@ def test_its_first_process_and_its_signals(engine: Engine, image: str, init: str
         assert "got 15" in engine("logs", container)
 
 
+@pytest.mark.host_ksm
 @pytest.mark.parametrize("engine", ["podman", pytest.param("docker", marks=LONG)], indirect=True)
 def test_what_is_said_where_the_host_does_not_merge(engine: Engine, image: str) -> None:
     assert Path("/sys/kernel/mm/ksm/run").read_text() == "0\n"
