@@ -105,7 +105,8 @@ def test_killed_at_every_rename(private: InPrivate) -> None:
         done = private(
             f"mkdir {LIBEXEC}; printf '#!/bin/sh\\necho old' >{LAUNCHER}; chmod 755 {LAUNCHER};"
             f"strace -f -o /dev/null -e trace=/^rename "
-            f"-e inject=/^rename:signal=KILL:when={number} $K wrap install >/dev/null; echo $?; {LAUNCHER} -- echo new;"
+            f"-e inject=/^rename:signal=KILL:when={number} $K wrap install >/dev/null; echo $?;"
+            f"{LAUNCHER} -- echo new;"
             f"$K wrap install >/dev/null; {LAUNCHER} -- echo new; find {LIBEXEC} -name '*.new'"
         )
         code, between, after = done.stdout.splitlines()
