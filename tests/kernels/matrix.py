@@ -31,7 +31,7 @@ ALL: list[Kernel] = [
 ]
 ARM64 = (CLOUD_ARM64, ARM64_16K, ARM64_64K)
 # Beside other tests, which come first.
-BOOT_SECONDS = 900
+BOOT_SECONDS = 3600
 MEMORY = 512
 QEMU_X86 = ["qemu-system-x86_64", "-machine", "q35,mem-merge=off"]
 QEMU_ARM64 = ["qemu-system-aarch64", "-machine", "virt,mem-merge=off"]

@@ -51,7 +51,7 @@ def test_ksm_is_absent_from_the_kernel(tmp_path: Path) -> None:
         [*UML_COMMAND, "root=/dev/root", "rootfstype=hostfs", "rw", f"init={init}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        timeout=900,
+        timeout=3600,
         check=False,
     )
     text = output.read_text()

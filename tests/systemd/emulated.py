@@ -14,7 +14,7 @@ from .packages import packages
 from .roots import Root, built
 
 # Without KVM all is some ten times slower.
-BOOT_SECONDS = 900
+BOOT_SECONDS = 3600
 MEMORY_MIB = 2000
 QEMU = (
     *("qemu-system-x86_64", "-machine", "q35,mem-merge=off", "-accel", "tcg,thread=multi"),
