@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ksmrun.attach.running import carry_out, look
-from ksmrun.commands.output import print_json, print_table, say
+from ksmrun.commands.output import print_json, print_line, print_table, say
 from ksmrun.commands.selection import Container, Match, Pids, Tree, Unit, selected
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
@@ -115,9 +115,9 @@ def _do(
     else:
         _print(results, "attached" if merges else "detached")
         if wanted is Deed.MARK and any(each.done for each in results) and not dry_run:
-            print("What they map later carries no mark; to do: sudo ksmrun monitor --follow")
+            print_line("What they map later carries no mark; to do: sudo ksmrun monitor --follow")
         if wanted.merges and any(each.stopped_ns is not None for each in results if each.done):
-            print(UNMERGEABLE_NOTE)
+            print_line(UNMERGEABLE_NOTE)
     if not is_whole or not all(each.done for each in results):
         raise typer.Exit(EXIT_FAILURE)
 
@@ -149,7 +149,7 @@ def _print(results: Sequence[Attached], verb: str) -> None:
         print_table(columns, rows)
     stops = [each.stopped_ns for each in results if each.done and each.stopped_ns is not None]
     if stops:
-        print(
+        print_line(
             f"{len(stops)} {verb}; stopped for {median(stops) / 1000:.0f} µs in the median, "
             f"{max(stops) / 1000:.0f} µs at most"
         )

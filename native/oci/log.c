@@ -1,6 +1,7 @@
 #include "log.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -9,8 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A path may be PATH_MAX long, and a line names two at most. */
-enum { MESSAGE_BYTES = 9216 };
+/* A path may be PATH_MAX long, and a line names two at most. What is written is no longer than a
+ * pipe takes at once (POSIX: write(), PIPE_BUF is 4096 on Linux), so that it neither waits in the
+ * middle nor mixes with others' lines: each byte may need two. */
+enum { MESSAGE_BYTES = 9216, KEPT_BYTES = 1900, FRAME_BYTES = 192 };
+_Static_assert(2 * KEPT_BYTES + FRAME_BYTES <= PIPE_BUF, "one write of a line");
 
 static const char *const level_names[] = {"warning", "error"};
 
@@ -48,6 +52,16 @@ static void escape(const char *text, char *escaped) {
     *escaped = '\0';
 }
 
+/* Takes the middle out of a long one: what happened stands first, and what to do last. */
+static void shorten(char *text) {
+    static const char gap[] = " ... ";
+    size_t length = strlen(text), half = (KEPT_BYTES - sizeof gap) / 2;
+    if (length <= KEPT_BYTES)
+        return;
+    memcpy(text + half, gap, sizeof gap - 1);
+    memmove(text + half + sizeof gap - 1, text + length - half, half + 1);
+}
+
 /* runc's is a path; crun's may have the kind in front. The journal and syslog would take a protocol
  * of their own, so for those it is stderr. */
 static int open_log(const char *log) {
@@ -63,13 +77,15 @@ static int open_log(const char *log) {
 }
 
 void log_line(const struct arguments *arguments, enum level level, const char *format, ...) {
-    char text[MESSAGE_BYTES], escaped[2 * MESSAGE_BYTES], now[32], line[sizeof escaped + 128];
+    char text[MESSAGE_BYTES], escaped[2 * KEPT_BYTES + 1], now[32],
+        line[sizeof escaped + FRAME_BYTES];
     va_list values;
     va_start(values, format);
     int written = vsnprintf(text, sizeof text, format, values);
     va_end(values);
     if (written < 0)
         return;
+    shorten(text);
     escape(text, escaped);
     time_t seconds = time(NULL);
     struct tm parts;

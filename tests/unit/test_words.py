@@ -18,7 +18,7 @@ from ksmrun.support.words import for_json, printable, utf8
 # With lone surrogates, as undecodable bytes of names are kept in (PEP 383).
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
-PRINTING = ("output.py", "attach.py")
+PRINTING = ("output.py",)
 COMMANDS = Path(ksmrun.__file__).parent / "commands"
 
 
