@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Says why where it could not be done, unless quiet; not where the program has ended already.
- * Returns whether it was done. */
-bool inject_flag(pid_t pid, const char *command, bool quiet);
+/* folder: the process's in /proc, held open since before its exec, so that another that has got the
+ * PID meanwhile is left alone. Says why where it could not be done, unless quiet; not where the
+ * program has ended already. Returns whether it was done. */
+bool inject_flag(int folder, pid_t pid, const char *command, bool quiet);
 
 #endif

@@ -163,7 +163,8 @@ _Noreturn static void observe(int process, int exec_pipe, pid_t pid,
      * already in place (fs/exec.c: exec_mmap comes before do_close_on_exec). */
     if (length != 0)
         _exit(0);
-    if (observation->injects && !inject_flag(pid, observation->command, observation->quiet))
+    if (observation->injects &&
+        !inject_flag(process, pid, observation->command, observation->quiet))
         _exit(0);
     if (!observation->verifies)
         _exit(0);
