@@ -17,7 +17,7 @@ sanitized_builds() {
 # clear.
 repeated() {
     # shellcheck disable=SC2086 # a list of words
-    (cd tests && env "$@" ASAN_OPTIONS=detect_leaks=0 ../$bin/python -m pytest -q $tests -k "$only")
+    (cd tests && env "$@" PYTEST_DEBUG_TEMPROOT="$PWD/build/sanitized" ASAN_OPTIONS=detect_leaks=0 ../$bin/python -m pytest -q $tests -k "$only")
 }
 
 case $1 in
@@ -36,6 +36,7 @@ case $1 in
         ;;
     sanitized)
         sanitized_builds
+        mkdir -p build/sanitized
         built=$PWD/build/address,undefined
         # The preload test needs ASan's own library first.
         tests="integration/test_launch.py integration/test_fail_open.py integration/test_verify.py"

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
@@ -95,7 +96,11 @@ def run_folders(
         junit, log = BUILD / f"{name}.xml", BUILD / f"{name}.log"
         junit.unlink(missing_ok=True)
         command = [*runs[name], "--durations-min=1", f"--junit-xml={junit}", *options]
-        code = run(command, environment | {"KSMRUN_KSM_GUARDED": "1"}, log)
+        # A folder of its own: pytest closes the one that it shares whenever it starts.
+        with tempfile.TemporaryDirectory(prefix="kt-", ignore_cleanup_errors=True) as folder:
+            Path(folder).chmod(0o755)
+            variables = {"KSMRUN_KSM_GUARDED": "1", "PYTEST_DEBUG_TEMPROOT": folder}
+            code = run(command, environment | variables, log)
         print(f"\n== pytest: {name}\n{log.read_text(errors='replace')}", end="", flush=True)
         # 5: no test was left by the options.
         return Ended(f"pytest {name}", time.monotonic() - begin, code in (0, 5))

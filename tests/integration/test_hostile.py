@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.own_pids
+
 SOURCES = Path(__file__).parent / "programs"
 KSMRUN = str(Path(sys.executable).with_name("ksmrun"))
 # A hang lasts for ever; a command takes a second, on a busy machine some.
