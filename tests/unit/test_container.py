@@ -15,12 +15,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmrun.commands.wrap_compose import _config
 from ksmrun.facts import compose as compose_facts
 from ksmrun.facts import yaml as yaml_facts
 from ksmrun.facts.compose import parse_project
 from ksmrun.facts.image import parse_image
 from ksmrun.model import KsmrunError
-from ksmrun.model.container import ImageConfig
+from ksmrun.model.container import Engine, ImageConfig
 from ksmrun.model.wrap import LAUNCHER, ContainerKey
 from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.container import composed, dockerfile, quoted
@@ -299,3 +300,46 @@ def test_without_compose_the_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(compose_facts, "_run", lambda _: next(answers))
     with pytest.raises(KsmrunError, match=r"cannot read .*: failed"):
         compose_facts.read_project(str(file))
+
+
+SECRET = """
+services:
+  game: {image: "i:${TAG}", entrypoint: [run, "${RCON}", "$$x"]}
+  more: {image: j, command: "a ${RCON}"}
+"""
+
+
+@pytest.mark.parametrize("tool", [("docker", "compose"), ("podman-compose",)])
+@pytest.mark.parametrize("knows_raw", [True, False])
+def test_compose_variables_stay_variables(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tool: tuple[str, ...], knows_raw: bool
+) -> None:
+    """Whichever Compose reads the file: one override serves several .env, and holds no secret."""
+    file = tmp_path / "compose.yaml"
+    file.write_text(SECRET)
+    values = SECRET.replace("${TAG}", "7").replace("${RCON}", "secret").replace("$$", "$")
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+        if "--no-interpolate" not in command:
+            return subprocess.CompletedProcess(command, 0, values, "")
+        return subprocess.CompletedProcess(command, 0 if knows_raw else 1, SECRET, "")
+
+    monkeypatch.setattr(compose_facts, "_tool", lambda: tool)
+    monkeypatch.setattr(compose_facts, "_run", run)
+    project, _ = compose_facts.read_project(str(file))
+    game, more = project.services
+    assert (game.images, game.entrypoint) == (("i:7",), ("run", "${RCON}", "$$x"))
+    assert more.command == "a ${RCON}"
+    # What an include brought is not in the file.
+    values += "  other: {image: k, command: 'a secret'}\n"
+    if tool == ("podman-compose",):
+        with pytest.raises(KsmrunError, match="other is not in"):
+            compose_facts.read_project(str(file))
+
+
+def test_what_a_service_extends_is_not_guessed() -> None:
+    (_, extending) = parse_project(
+        "services: {a: {image: i}, b: {image: j, extends: {service: a}}}", "f", Path("/p")
+    ).services
+    with pytest.raises(KsmrunError, match="extends"):
+        _config(extending, {}, Engine.AUTO)
