@@ -22,7 +22,7 @@ from ksmrun.facts.compose import parse_project
 from ksmrun.facts.image import parse_image
 from ksmrun.model import KsmrunError
 from ksmrun.model.container import Engine, ImageConfig
-from ksmrun.model.wrap import LAUNCHER, ContainerKey
+from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.container import composed, dockerfile, quoted
 from ksmrun.wrap.pod import PodRequest, rewrite
@@ -187,7 +187,7 @@ def test_what_is_not_touched_stays_as_it_is_written() -> None:
     assert 'value: "0o17"' in changed
     assert '"--", run, "1e3"]' in changed
     assert "y: 'yes'\nz: 0777\n" in changed
-    assert changed.index("name: ksmrun") < changed.index("name: first")
+    assert changed.index('"name": "ksmrun"') < changed.index("name: first")
 
 
 def test_each_user_of_a_pod_has_a_key() -> None:
@@ -225,6 +225,12 @@ def test_each_user_of_a_pod_has_a_key() -> None:
         (f"kind: Pod\nspec: {{containers: [{{name: a, command: [{LAUNCHER}]}}]}}", "already"),
         ("kind: Pod\nspec: {containers: [{name: a, command: run it}]}", "no list"),
         ("kind: Pod\nspec: {containers: [{name: a}], volumes: [{name: ksmrun}]}", "a volume"),
+        ("kind: Pod\nspec: {containers: [3]}", "no mapping"),
+        ("kind: Fleet\nspec: {containers: [{name: a}]}", "no pod in it; Fleet has containers"),
+        (
+            f"kind: Pod\nspec: {{containers: [{{volumeMounts: [{{mountPath: {LIBEXEC}/}}]}}]}}",
+            "mount",
+        ),
         ("kind: [", "no YAML"),
     ],
 )
