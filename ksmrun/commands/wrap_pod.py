@@ -182,10 +182,10 @@ def _undo(kinds: tuple[str, ...]) -> list[str]:
         lines.append("To remove it: apply the original manifest.")
     if fixed := [kind for kind in kinds if kind in REPLACED]:
         lines.append(
-            f"A {' and a '.join(fixed)} that is there cannot be changed. To remove it, and to put "
-            "this one in its place: kubectl replace --force -f FILE, which deletes it and makes it "
-            "again; nothing of it goes on running meanwhile."
+            f"A {' and a '.join(fixed)} that is there cannot be changed, but "
+            "`kubectl replace --force -f FILE` deletes it"
         )
+        lines.append("and makes it again. To remove it: so, with the original manifest.")
     if keeping := [kind for kind in kinds if kind in KEEPING]:
         lines.append(f"A {' or '.join(keeping)} keeps its pods as they are: delete these then.")
     return lines

@@ -203,7 +203,6 @@ def _wrap_container(container: MappingNode, work: _Work, key: ContainerKey | Non
             if not (image.entrypoint or image.cmd):
                 raise KsmrunError(f"the container {name} has no command", "set it there")
             work.splicer.prepend(container, "args", [_escaped(word) for word in image.cmd])
-    work.splicer.prepend(container, "command", [_escaped(word) for word in words])
     mounts = [_mount(VOLUME, str(LIBEXEC))]
     if key is not None:
         mounts.append(_mount(_volume(key), KEY_FILE))
@@ -212,6 +211,7 @@ def _wrap_container(container: MappingNode, work: _Work, key: ContainerKey | Non
         if PurePosixPath(path) in taken:
             raise KsmrunError(f"the container {name} has a mount at {path} already", "move it")
     work.splicer.prepend(container, "volumeMounts", mounts)
+    work.splicer.prepend(container, "command", [_escaped(word) for word in words])
 
 
 def _mounts(container: MappingNode) -> list[Node]:

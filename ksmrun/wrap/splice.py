@@ -49,7 +49,7 @@ class Splicer:
                 self._edits.append((start, end, added if end > start else f" {added}"))
                 return
         if not mapping.flow_style and mapping.value:
-            start = mapping.value[0][0].start_mark.index
+            start = self._place_in(mapping)
             self._edits.append((start, start, f"{key}: {added}\n{self._indent(start)}"))
         else:
             comma = ", " if mapping.value else ""
@@ -86,6 +86,15 @@ class Splicer:
             pass
         self.has_comments = False
         return _serialized(self.documents)
+
+    def _place_in(self, mapping: MappingNode) -> int:
+        """Behind the first key, which names most things, unless the next has a comment above it."""
+        first, *others = [name.start_mark for name, _ in mapping.value if name.start_mark]
+        second = others[0] if others else first
+        between = self.text[first.index : second.index]
+        is_near = second.column == first.column and "#" not in between
+        place: int = second.index if is_near else first.index
+        return place
 
     def _start(self, node: CollectionNode) -> int:
         found = PROPERTIES.match(self.text, node.start_mark.index)
