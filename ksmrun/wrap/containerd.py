@@ -19,8 +19,10 @@ from ksmrun.model.wrap import OCI_BY_REQUEST, OCI_RUNTIME
 ALL, BY_REQUEST = "ksmrun", "ksmrun-by-request"
 BEGIN, END = "# ksmrun: begin", "# ksmrun: end"
 TYPE = "io.containerd.runc.v2"
-# What the CRI plugin is called, by the version of the file; version 2 works up to containerd 2.
-CRI = {1: "cri", 2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.runtime"}
+# What the CRI plugin is called, by the version of the file (containerd-config.toml(5)). Later
+# containerds take earlier versions too, but for 1.
+OF_2 = "io.containerd.cri.v1.runtime"
+CRI = {1: "cri", 2: "io.containerd.grpc.v1.cri", 3: OF_2, 4: OF_2}
 # Where a file names none (cmd/containerd/server/config: a missing one is 1).
 VERSION_OF_NEW, VERSION_OF_OLD = 2, 1
 # Of runc's table, what its copies must not have from it.

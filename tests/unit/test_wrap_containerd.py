@@ -33,6 +33,7 @@ FILES: dict[str, tuple[str | None, str]] = {
     "Debian": (DEBIAN, "io.containerd.grpc.v1.cri"),
     "Debian with runc": (DEBIAN + RUNC, "io.containerd.grpc.v1.cri"),
     "version 3": (f"version = 3\n[{V3}]\nx = 1\n", "io.containerd.cri.v1.runtime"),
+    "version 4": (f"version = 4\n[{V3}]\nx = 1\n", "io.containerd.cri.v1.runtime"),
     "3 with runc": ("version = 3\n" + RUNC.replace(V2, V3), "io.containerd.cri.v1.runtime"),
 }
 
