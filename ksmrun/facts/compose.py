@@ -45,6 +45,12 @@ def read_project(file: str) -> tuple[ComposeProject, str]:
         return own, "the file itself: no Compose is here that resolves extends and variables"
     name = " ".join(tool)
     done = _run([*tool, "-f", file, "config"])
+    raw = None
+    if tool != INTERPOLATES:
+        raw = _run([*tool, "-f", file, "config", "--no-interpolate"])
+    if done.returncode != 0 and raw is not None and raw.returncode == 0:
+        # A variable that has to be set (${NAME:?}) may be, when the services start.
+        done = raw
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["failed"]
         raise KsmrunError(
@@ -52,10 +58,9 @@ def read_project(file: str) -> tuple[ComposeProject, str]:
         )
     found = parse_project(done.stdout, name, folder)
     written = own
-    if tool != INTERPOLATES:
-        # Compose 2 refuses some files so, where a number or a port is a variable.
-        raw = _run([*tool, "-f", file, "config", "--no-interpolate"])
-        written = parse_project(raw.stdout, name, folder) if raw.returncode == 0 else own
+    # Compose 2 refuses some files without interpolation, where a number or a port is a variable.
+    if raw is not None and raw.returncode == 0:
+        written = parse_project(raw.stdout, name, folder)
     # The version of the file that the override is to go with, not the one that config shows.
     return ComposeProject(_as_written(found, written, file), own.version), f"{name} config"
 

@@ -118,6 +118,10 @@ def _docker(default: bool, environment: bool, group: str | None) -> Lines:
         notes[2] = f"docker run --runtime={BY_REQUEST} --env=KSMRUN_OCI=merge=on ..."
     else:
         notes.append("before Docker 24: --environment, and KSMRUN_OCI in a container's environment")
+    notes.append(
+        "to undo it: take these lines out of /etc/docker/daemon.json, and reload docker; remove the"
+        " containers of these runtimes first, as they do not start without"
+    )
     if group is not None:
         notes.append(
             f"docker run --runtime={ALL}-{group} ...: one layout, by the key of `sudo ksmrun "

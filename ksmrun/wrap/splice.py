@@ -6,6 +6,7 @@ the text, read again, is held against them: what cannot be spliced is serialized
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from ksmrun.wrap.container import quoted
 NULL = "tag:yaml.org,2002:null"
 # Of a node: its anchor and tag.
 PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+# What JSON has and PyYAML does not take.
+JSON_ONLY = re.compile(r"\t|\\/|\\u[dD][89abAB]")
 # Aliases of aliases grow without bound (a "billion laughs").
 NODES_MAX = 200_000
 
@@ -28,8 +31,8 @@ class Splicer:
 
     def __init__(self, text: str) -> None:
         """Read the text. Raises yaml.YAMLError, and KsmrunError for aliases of aliases."""
-        self.text = text
-        self.documents = _composed(text)
+        self.text = _readable(text)
+        self.documents = _composed(self.text)
         self.has_comments = True
         if _has_aliases(self.documents):
             # One place of the text would be changed for several of the tree.
@@ -140,6 +143,16 @@ def flow(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int) else quoted(str(value))
+
+
+def _readable(text: str) -> str:
+    """Return JSON as YAML reads it too; it has no comments to lose."""
+    if not text.lstrip().startswith(("{", "[")) or JSON_ONLY.search(text) is None:
+        return text
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
+    except ValueError:
+        return text
 
 
 def _composed(text: str) -> list[Node]:

@@ -64,18 +64,23 @@ def test_every_line_and_comment_stays() -> None:
     assert [each["name"] for each in pod["volumes"]] == ["ksmrun", "d"]
 
 
-@pytest.mark.parametrize("indent", [None, 2])
-def test_json_stays_json(indent: int | None) -> None:
-    pod = {"kind": "Pod", "spec": {"containers": [{"name": "a", "args": []}], "volumes": []}}
+@pytest.mark.parametrize("indent", [None, 2, "\t"])
+def test_json_stays_json(indent: int | str | None) -> None:
+    pod = {
+        "kind": "Pod",
+        "note": "/\U0001f600",
+        "spec": {"containers": [{"name": "a", "args": []}], "volumes": []},
+    }
     listed = {"kind": "List", "items": [pod, pod]}
     done = CliRunner().invoke(
         build_app(["wrap"]),
         ["wrap", "pod", "-", "--entrypoint", "a=x"],
-        input=json.dumps(listed, indent=indent),
+        input=json.dumps(listed, indent=indent).replace("/", r"\/"),
     )
     assert done.exit_code == 0, done.output
     first, second = json.loads(done.stdout)["items"]
     assert first == second
+    assert first["note"] == pod["note"]
     assert first["spec"]["initContainers"][0]["name"] == "ksmrun"
     assert "To remove it" in done.stderr
 
