@@ -53,7 +53,7 @@ def ps(
 
     Without root only one's own processes can be read. The total subtracts the pages kept once;
     the sum of the profits does not. Headroom is how many maps are left up to vm.max_map_count, in
-    a group of the process that has the most.
+    a group of the process that has the most. The pause containers of pods are left out.
     """
     processes = ProcessWatch()
     while True:

@@ -45,9 +45,7 @@ def register(group: typer.Typer) -> None:
 
 
 def compose(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A Compose file; - for `docker compose config`.")
-    ],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A Compose file; - for stdin.")],
     service: Annotated[
         list[str] | None, typer.Argument(metavar="[SERVICE]...", help="All, unless named.")
     ] = None,
@@ -147,6 +145,11 @@ def _named_image(text: str) -> tuple[str, str]:
 
 def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> ImageConfig:
     """Of the first of its images that is here."""
+    if service.extends:
+        raise KsmrunError(
+            f"what {service.name} starts may be in the service that it extends",
+            f"set entrypoint: (or, where that is empty, command:) of {service.name} in the file",
+        )
     if service.name in named:
         config = read_image(named[service.name], engine)
         refuse_foreign(config)
@@ -162,7 +165,7 @@ def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> I
         return config
     assert error is not None
     if "$" in service.images[0]:
-        todo = f"name it: --image {service.name}=IMAGE, or give the output of docker compose config"
+        todo = f"name it: --image {service.name}=IMAGE"
     elif service.builds:
         todo = f"build it first, and if it is called otherwise: --image {service.name}=IMAGE"
     else:

@@ -96,10 +96,17 @@ def pod(
         ),
     ] = "default",
     seeds: SEEDS = SeedMode.SHARED,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Exit 1 and print nothing where a manifest with containers is left."
+        ),
+    ] = False,
 ) -> None:
     """Print manifests whose containers start merged: pods, and what makes pods.
 
-    Apply the original again, and it is undone. Init containers, probes and hooks start as before.
+    Apply the original again, and it is undone; what is printed says how where that cannot be. Init
+    containers, probes, hooks and Helm's tests start as before.
     """
     require_yaml()
     # Not at the top: the other commands need no YAML.
@@ -143,16 +150,51 @@ def pod(
         key=None if launcher.key is None else replace(launcher.key, namespace=namespace),
     )
     found = rewrite(text, request, look)
+    for each in found.left:
+        say(f"{each.name} {each.why}")
+    if strict and any(not each.is_meant for each in found.left):
+        raise KsmrunError(
+            "with --strict every manifest with containers has to be rewritten",
+            "take out what is named above, or leave --strict out",
+        )
+    if not found.has_comments:
+        say("comments and anchors are lost: what aliases stand for is written out")
     for line in _notes(source, launcher_image, found):
-        print_line(f"# {line}")
+        if text.lstrip().startswith(("{", "[")):
+            # JSON has no comments.
+            say(line)
+        else:
+            print_line(f"# {line}")
     print_file(found.text)
     say(f"merged: {', '.join(found.names)}")
+
+
+# What of a pod cannot be changed, once it is there (k8s.io/kubernetes/pkg/apis/core/validation,
+# ValidatePodUpdate; batch/validation: a Job's template), and what leaves its pods as they are.
+REPLACED = ("Pod", "Job")
+KEEPING = ("ReplicaSet", "ReplicationController")
+
+
+def _undo(kinds: tuple[str, ...]) -> list[str]:
+    """Return how the manifests' kinds are set back."""
+    lines = []
+    if set(kinds) - set(REPLACED):
+        lines.append("To remove it: apply the original manifest.")
+    if fixed := [kind for kind in kinds if kind in REPLACED]:
+        lines.append(
+            f"A {' and a '.join(fixed)} that is there cannot be changed, but "
+            "`kubectl replace --force -f FILE` deletes it"
+        )
+        lines.append("and makes it again. To remove it: so, with the original manifest.")
+    if keeping := [kind for kind in kinds if kind in KEEPING]:
+        lines.append(f"A {' or '.join(keeping)} keeps its pods as they are: delete these then.")
+    return lines
 
 
 def _notes(source: Source, image: str, found: Rewritten) -> list[str]:
     names = ", ".join(found.names)
     lines = [f"Rewritten by `ksmrun wrap pod`: {names} start with their memory merged."]
-    lines.append("To remove it: apply the original manifest.")
+    lines += _undo(found.kinds)
     if source is Source.HOST:
         lines.append("On each node beforehand: sudo ksmrun wrap install")
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +11,8 @@ import typer
 from ksmrun.commands.output import say
 from ksmrun.host.keys import group_label, keys_folder
 from ksmrun.model import KsmrunError
-from ksmrun.wrap.runtime import Engine, render
+from ksmrun.support import foreign
+from ksmrun.wrap.runtime import CONTAINERD_FILE, Engine, render
 
 
 def register(group: typer.Typer) -> None:
@@ -40,6 +42,12 @@ def print_runtime(
             "address layout.",
         ),
     ] = None,
+    config: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="containerd: the configuration that the lines are to go into."
+        ),
+    ] = Path(CONTAINERD_FILE),
 ) -> None:
     """Print the lines that make ksmrun-oci a runtime of a container engine.
 
@@ -54,8 +62,27 @@ def print_runtime(
                 f"start containers with the annotation ksmrun.layout-group={layout_group}",
             )
         group_label(keys_folder(), layout_group)
-    lines = render(engine, default, environment=environment, group=layout_group)
+    lines = render(
+        engine,
+        default,
+        environment=environment,
+        group=layout_group,
+        config=_text(config) if engine is Engine.CONTAINERD else None,
+        file=str(config),
+    )
     sys.stdout.write(lines.text)
     sys.stdout.flush()
     for note in ("first: sudo ksmrun wrap install", *lines.notes):
         say(note)
+
+
+def _text(file: Path) -> str | None:
+    """Return what the file has; None where there is none. Raises KsmrunError."""
+    try:
+        return foreign.read_bytes(file).decode()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise KsmrunError(
+            f"{file} cannot be read: {error}", "name containerd's configuration: --config FILE"
+        ) from error

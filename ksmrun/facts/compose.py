@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ TOOLS = {
     ("docker-compose",): "version",
     ("podman-compose",): "config --help",
 }
-# It prints values as they are; the others write $$ for a dollar sign.
-UNESCAPED = ("podman-compose",)
+# The one that always puts in what variables stand for, and leaves `extends` to `up`.
+INTERPOLATES = ("podman-compose",)
 TIMEOUT_SECONDS = 60.0
 
 
@@ -44,17 +45,46 @@ def read_project(file: str) -> tuple[ComposeProject, str]:
         return own, "the file itself: no Compose is here that resolves extends and variables"
     name = " ".join(tool)
     done = _run([*tool, "-f", file, "config"])
+    raw = None
+    if tool != INTERPOLATES:
+        raw = _run([*tool, "-f", file, "config", "--no-interpolate"])
+    if done.returncode != 0 and raw is not None and raw.returncode == 0:
+        # A variable that has to be set (${NAME:?}) may be, when the services start.
+        done = raw
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["failed"]
         raise KsmrunError(
             f"{name} cannot read {file}: {lines[-1]}", f"see: {name} -f {file} config"
         )
-    found = parse_project(done.stdout, name, folder, is_escaped=tool != UNESCAPED)
+    found = parse_project(done.stdout, name, folder)
+    written = own
+    # Compose 2 refuses some files without interpolation, where a number or a port is a variable.
+    if raw is not None and raw.returncode == 0:
+        written = parse_project(raw.stdout, name, folder)
     # The version of the file that the override is to go with, not the one that config shows.
-    return ComposeProject(found.services, own.version), f"{name} config"
+    return ComposeProject(_as_written(found, written, file), own.version), f"{name} config"
 
 
-def parse_project(text: str, name: str, folder: Path, *, is_escaped: bool = True) -> ComposeProject:
+def _as_written(
+    found: ComposeProject, written: ComposeProject, file: str
+) -> tuple[ComposeService, ...]:
+    """Take images by what variables stand for now, as they are looked up, and all words as they
+    are written: a value is another one's .env's tomorrow, and may be a secret.
+    """
+    words = {service.name: service for service in written.services}
+    services = []
+    for each in found.services:
+        if each.name not in words and (each.entrypoint or each.command):
+            raise KsmrunError(
+                f"{each.name} is not in {file} itself, and its variables are known by value only",
+                "wrap the file that has it",
+            )
+        own = words.get(each.name, each)
+        services.append(replace(each, entrypoint=own.entrypoint, command=own.command))
+    return tuple(services)
+
+
+def parse_project(text: str, name: str, folder: Path) -> ComposeProject:
     """Raises KsmrunError where the text is no Compose file."""
     data = load(text, name)
     services = data.get("services") if isinstance(data, dict) else None
@@ -65,35 +95,32 @@ def parse_project(text: str, name: str, folder: Path, *, is_escaped: bool = True
     for service, settings in services.items():
         if not isinstance(settings, dict):
             raise KsmrunError(f"{name}: the service {service} is no mapping", "mend it there")
-        found.append(_service(str(service), settings, project.lower(), is_escaped))
+        found.append(_service(str(service), settings, project.lower()))
     version = data.get("version")
     return ComposeProject(tuple(found), None if version is None else str(version))
 
 
-def _service(name: str, settings: dict[str, Any], project: str, is_escaped: bool) -> ComposeService:
+def _service(name: str, settings: dict[str, Any], project: str) -> ComposeService:
     image = settings.get("image")
     # What Compose 2, Compose 1 and podman-compose call an image that they built.
     built = tuple(f"{project}{mark}{name}" for mark in "-_")
     return ComposeService(
         name=name,
-        entrypoint=_words(settings.get("entrypoint"), is_escaped),
-        command=_words(settings.get("command"), is_escaped),
+        entrypoint=_words(settings.get("entrypoint")),
+        command=_words(settings.get("command")),
         images=(str(image),) if image else built,
         builds="build" in settings,
+        extends="extends" in settings,
     )
 
 
-def _words(value: Any, is_escaped: bool) -> Words | None:
+def _words(value: Any) -> Words | None:
     """Blanks alone are an empty list, as what splits a string has it."""
     if value is None:
         return None
     if isinstance(value, list):
-        return tuple(_escaped(str(word), is_escaped) for word in value)
-    return _escaped(str(value), is_escaped) if str(value).strip() else ()
-
-
-def _escaped(word: str, is_escaped: bool) -> str:
-    return word if is_escaped else word.replace("$", "$$")
+        return tuple(str(word) for word in value)
+    return str(value) if str(value).strip() else ()
 
 
 def _tool() -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ksmrun.facts.maps import COMMAND_BYTES_MAX
 from ksmrun.facts.text import parse_fields, parse_int, read_text
-from ksmrun.model.process import Container
+from ksmrun.model.process import PAUSE, Container
 from ksmrun.support.foreign import read_bytes
 
 SHORT_DIGITS = 12
@@ -23,6 +23,18 @@ SHORT_DIGITS = 12
 CRI_POD = "io.kubernetes.cri.sandbox-name"
 CRI_NAMESPACE = "io.kubernetes.cri.sandbox-namespace"
 CRI_CONTAINER = "io.kubernetes.cri.container-name"
+CRI_TYPE = "io.kubernetes.cri.container-type"
+# Of CRI-O, for a pod's and its containers: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.
+CRI_O = "io.kubernetes.cri-o.Name"
+# Where engines leave it, should nothing else tell; {} is the id.
+SPECS = (
+    "run/containerd/io.containerd.runtime.v2.task/k8s.io/{}/config.json",
+    "run/containerd/io.containerd.runtime.v2.task/moby/{}/config.json",
+    "run/containerd/io.containerd.runtime.v2.task/default/{}/config.json",
+    "run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/{}/config.json",
+    "run/containers/storage/overlay-containers/{}/userdata/config.json",
+)
+DOCKER = "var/lib/docker/containers"
 NERDCTL = "nerdctl/name"
 JSON_BYTES_MAX = 4 << 20
 NAME_MAX = 255
@@ -36,8 +48,8 @@ def container_name(container: Container, pid: int, root: Path = Path("/")) -> st
     if DRAWN_ID.fullmatch(container.id) is None:
         return container.id[:NAME_MAX]
     name = _name_in_logs(container.id, root) if container.pod else None
-    name = name or _name_by_keeper(container.id, pid, root) or container.id[:SHORT_DIGITS]
-    return name[:NAME_MAX]
+    name = name or _name_by_keeper(container.id, pid, root) or _name_on_disk(container.id, root)
+    return (name or container.id[:SHORT_DIGITS])[:NAME_MAX]
 
 
 def _name_in_logs(container_id: str, root: Path) -> str | None:
@@ -59,6 +71,14 @@ def _name_by_keeper(container_id: str, pid: int, root: Path) -> str | None:
     return None
 
 
+def _name_on_disk(container_id: str, root: Path) -> str | None:
+    """Where the keeper is another user's or has other words, as conmon-rs and cri-dockerd have."""
+    for place in SPECS:
+        if name := _name_in_spec(container_id, _json(root / place.format(container_id))):
+            return name
+    return _docker_name(root / DOCKER / container_id)
+
+
 def _ancestors(pid: int, root: Path) -> Iterator[int]:
     """Both keepers are subreapers (prctl(2)), so all of a container are below them."""
     seen = set()
@@ -77,7 +97,9 @@ def _after(words: list[str], option: str) -> str | None:
 
 
 def _named_by_cri_o(name: str | None) -> str | None:
-    """Its names are k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT; Podman's are the user's."""
+    """Its names are k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT, where a pause container is POD, also
+    Docker's below cri-dockerd; Podman's are the user's.
+    """
     parts = (name or "").split("_")
     if len(parts) == 6 and parts[0] == "k8s":
         return f"{parts[3]}/{parts[2]}/{parts[1]}"
@@ -86,21 +108,37 @@ def _named_by_cri_o(name: str | None) -> str | None:
 
 def _name_in_bundle(container_id: str, shim_folder: Path) -> str | None:
     """The shim of a pod keeps several containers, whose bundles lie side by side."""
-    spec = _json(shim_folder / ".." / container_id / "config.json")
+    return _name_in_spec(container_id, _json(shim_folder / ".." / container_id / "config.json"))
+
+
+def _name_in_spec(container_id: str, spec: dict[str, Any]) -> str | None:
     annotations, mounts = spec.get("annotations"), spec.get("mounts")
-    if isinstance(annotations, dict):
-        if CRI_CONTAINER in annotations:
-            keys = (CRI_NAMESPACE, CRI_POD, CRI_CONTAINER)
-            return "/".join(str(annotations.get(key, "")) for key in keys)
-        if annotations.get(NERDCTL):
-            return str(annotations[NERDCTL])
-    # Docker's name is in its own folder of the container, from which it mounts files.
+    if isinstance(annotations, dict) and (name := _name_in_annotations(annotations)):
+        return name
+    # Docker's name is in its own folder of the container, from which it mounts files; a container
+    # in another's network mounts that one's, beside which its own folder is.
     for mount in mounts if isinstance(mounts, list) else ():
         source = Path(str(mount.get("source", ""))) if isinstance(mount, dict) else Path()
-        if source.is_absolute() and source.parent.name == container_id:
-            name = _json(source.with_name("config.v2.json")).get("Name", "")
-            return str(name).removeprefix("/") or None
+        if source.is_absolute() and DRAWN_ID.fullmatch(source.parent.name):
+            # No second look: the list may be anybody's, and long.
+            return _docker_name(source.parent.with_name(container_id))
     return None
+
+
+def _name_in_annotations(annotations: dict[str, Any]) -> str | None:
+    is_pause = annotations.get(CRI_TYPE) == "sandbox"
+    if is_pause or CRI_CONTAINER in annotations:
+        last = PAUSE if is_pause else str(annotations[CRI_CONTAINER])
+        pod = [str(annotations.get(key, "")) for key in (CRI_NAMESPACE, CRI_POD)]
+        return "/".join([*pod, last])
+    if annotations.get(CRI_O):
+        return _named_by_cri_o(str(annotations[CRI_O]))
+    return str(annotations[NERDCTL]) if annotations.get(NERDCTL) else None
+
+
+def _docker_name(folder: Path) -> str | None:
+    name = str(_json(folder / "config.v2.json").get("Name", "")).removeprefix("/")
+    return _named_by_cri_o(name)
 
 
 def _json(file: Path) -> dict[str, Any]:

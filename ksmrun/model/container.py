@@ -42,7 +42,8 @@ class ComposeService:
     """A service of a Compose file, strings as they stand there ($$ is a dollar sign).
 
     entrypoint, command: None where the file does not set them. images: the names that its image
-    may have, the likeliest first. builds: it has to be built before there is one.
+    may have, the likeliest first. builds: it has to be built before there is one. extends: another
+    service has more of it, and nobody has resolved that.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ComposeService:
     command: Words | None
     images: tuple[str, ...]
     builds: bool
+    extends: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What Kubernetes calls a pod's pause container in NAMESPACE/POD/CONTAINER; no other can have
+# capitals in its name.
+PAUSE = "POD"
+
 
 @dataclass(frozen=True)
 class Container:
@@ -44,6 +48,12 @@ class Identity:
     container: str | None
     container_id: str | None
     pod: str | None
+
+    @property
+    def is_pause(self) -> bool:
+        """Whether it does no more than hold a pod's namespaces; a pod has one."""
+        names = (self.container or "").split("/")
+        return len(names) == 3 and names[2] == PAUSE
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ LIBEXEC = Path("/usr/local/libexec/ksmrun")
 LAUNCHER = LIBEXEC / "ksmrun-exec"
 # In the place of the container runtime: it puts the launcher into the containers that ask.
 OCI_RUNTIME = LIBEXEC / "ksmrun-oci"
+# For engines that give a runtime no options: its name says it.
+OCI_BY_REQUEST = LIBEXEC / "ksmrun-oci-by-request"
 # How the first line of each file begins that ksmrun writes beside a user's own.
 HEADER_MARK = "# Written by `ksmrun "
 # After all others in its folder: drop-ins are read in the order of their names (systemd.unit(5)).

@@ -27,6 +27,8 @@ from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
 # Of one core, for looking again and again.
 CPU_SHARE_MAX = 0.02
 WHOLE_SECONDS_MIN = 5.0
+# Of a pause container, which does nothing; what has more and that name is something else.
+PAUSE_RSS_MAX = 4 << 20
 
 
 def list_processes() -> ProcessList:
@@ -62,7 +64,9 @@ class ProcessWatch:
         else:
             self.pause_seconds = 2 * cpu_seconds / CPU_SHARE_MAX
         return ProcessList(
-            processes=tuple(self._known[pid] for pid in sorted(self._known)),
+            processes=tuple(
+                self._known[pid] for pid in sorted(self._known) if not is_pause(self._known[pid])
+            ),
             unreadable=len(self._unreadable),
             hidepid=bool(host.hidepid),
             page_bytes=host.ksm.page_bytes,
@@ -93,6 +97,11 @@ class ProcessWatch:
                     self._others.add(pid)
                 else:
                     self._known[pid] = process
+
+
+def is_pause(process: ProcessKsm) -> bool:
+    """Whether it is a pod's pause container, of which each pod has one and nobody wants to know."""
+    return process.identity.is_pause and (process.rss_bytes or 0) <= PAUSE_RSS_MAX
 
 
 def require_counters() -> None:

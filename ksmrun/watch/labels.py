@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ksmrun.model.process import PAUSE
 from ksmrun.model.watch import Watched
 from ksmrun.support.words import printable
 
@@ -58,6 +59,9 @@ def _key(process: Watched, *, by_pid: bool) -> Key:
     who = process.identity
     names = (who.unit or "", who.container or "", who.name)
     # The kernel takes any byte in them, Prometheus only UTF-8.
+    if who.is_pause:
+        # Each pod has one, of no memory to speak of: together they are one series.
+        return ("", PAUSE, "", *([""] if by_pid else []))
     key = tuple(printable(name)[:NAME_MAX] for name in names)
     return (*key, str(who.pid)) if by_pid else key
 

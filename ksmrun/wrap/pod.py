@@ -1,22 +1,24 @@
 """Kubernetes manifests rewritten so that their containers start merged. Pure.
 
-The nodes of the YAML are changed, not its values: what is not touched is written as it stood,
-quoted or not, so that no reader takes it for another type.
+What is not touched stands as it stood, comments and quotes too: see splice.py.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
 import yaml
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, SequenceNode
 
 from ksmrun.model import KsmrunError
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.wrap.container import KEY_FILE
+from ksmrun.wrap.pod_left import Left, left_of
+from ksmrun.wrap.splice import Splicer, get, items_of, text_of
 
 VOLUME = "ksmrun"
 KEY_VOLUME = "ksmrun-layout-key"
@@ -26,10 +28,14 @@ BROUGHT_FROM, BROUGHT_TO = LIBEXEC, "/ksmrun"
 TEMPLATE = ("spec", "template", "spec")
 POD_PATHS = {
     "Pod": ("spec",),
+    "PodTemplate": ("template", "spec"),
     **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), TEMPLATE),
     "ReplicationController": TEMPLATE,
     "CronJob": ("spec", "jobTemplate", *TEMPLATE),
 }
+# What a copy of a container's resources keeps: what QoS classes and quotas are about, not GPUs.
+RESOURCES = ("cpu", "memory", "ephemeral-storage")
+CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 
 @dataclass(frozen=True)
@@ -48,20 +54,39 @@ class PodRequest:
 
 @dataclass(frozen=True)
 class Rewritten:
-    """names: of the containers that start merged. keys: that the nodes need."""
+    """names: of the containers that start merged. keys: that the nodes need. kinds: of the
+    manifests that were changed. left: what was not, though it has containers. has_comments: whether
+    the text's are in it still.
+    """
 
     text: str
     names: tuple[str, ...]
     keys: tuple[ContainerKey, ...]
+    kinds: tuple[str, ...]
+    left: tuple[Left, ...]
+    has_comments: bool
 
 
 @dataclass(frozen=True)
 class _Pod:
     spec: MappingNode
+    kind: str
     namespace: str
 
 
 Look = Callable[[str, str], ImageConfig]
+
+
+@dataclass
+class _Work:
+    """What the parts of a rewriting share."""
+
+    splicer: Splicer
+    request: PodRequest
+    look: Look
+    names: list[str] = field(default_factory=list)
+    keys: list[ContainerKey] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
 
 
 def rewrite(text: str, request: PodRequest, look: Look) -> Rewritten:
@@ -71,69 +96,90 @@ def rewrite(text: str, request: PodRequest, look: Look) -> Rewritten:
     command.
     """
     try:
-        documents = [node for node in yaml.compose_all(text, yaml.SafeLoader) if node is not None]
+        return _rewrite(_Work(Splicer(text), request, look))
     except yaml.YAMLError as error:
         raise KsmrunError(
-            f"the manifest is no YAML: {' '.join(str(error).split())}", "mend it there"
+            f"the manifest is no YAML: {' '.join(str(error).split())}", "correct it"
         ) from error
-    wrapped: list[str] = []
-    keys: list[ContainerKey] = []
-    for pod in _pods(documents):
-        wrapped += _wrap_pod(pod, request, look, keys)
-    if missing := set(request.containers) - set(wrapped):
+    except RecursionError as error:
+        raise KsmrunError("the manifest is nested too deeply", "correct it") from error
+
+
+def _rewrite(work: _Work) -> Rewritten:
+    documents = list(_flat(work.splicer.documents))
+    left = [found for each in documents if (found := left_of(each, POD_PATHS)) is not None]
+    for document in documents:
+        if left_of(document, POD_PATHS) is None and (pod := _pod(document)) is not None:
+            _wrap_pod(pod, work)
+    if missing := set(work.request.containers) - set(work.names):
         raise KsmrunError(
             f"no container is called {', '.join(sorted(missing))}", "look at the manifest"
         )
-    if not wrapped:
-        raise KsmrunError("there is no pod in it", f"give one of: {', '.join(POD_PATHS)}")
-    rendered: str = yaml.serialize_all(
-        documents, None, yaml.SafeDumper, explicit_start=True, width=1 << 30, allow_unicode=True
+    if not work.names:
+        others = "".join(f"; {each.name} {each.why}" for each in left)
+        raise KsmrunError(f"there is no pod in it{others}", f"give one of: {', '.join(POD_PATHS)}")
+    return Rewritten(
+        text=work.splicer.result(),
+        names=tuple(work.names),
+        keys=tuple(dict.fromkeys(work.keys)),
+        kinds=tuple(dict.fromkeys(work.kinds)),
+        left=tuple(left),
+        has_comments=work.splicer.has_comments,
     )
-    return Rewritten(rendered.removeprefix("---\n"), tuple(wrapped), tuple(dict.fromkeys(keys)))
 
 
-def _pods(documents: Sequence[Node]) -> Iterator[_Pod]:
+def _flat(documents: Sequence[Node]) -> Iterator[Node]:
+    """Yield the documents, and of lists their items."""
     for document in documents:
-        kind = _text(_get(document, "kind"))
-        if kind == "List":
-            items = _get(document, "items")
-            yield from _pods(items.value if isinstance(items, SequenceNode) else ())
-            continue
-        node: Node | None = document
-        for key in POD_PATHS.get(kind, ()):
-            node = _get(node, key)
-        if kind in POD_PATHS:
-            if not isinstance(node, MappingNode):
-                raise KsmrunError(f"a {kind} has no {'.'.join(POD_PATHS[kind])}", "mend it there")
-            yield _Pod(node, _text(_get(_get(document, "metadata"), "namespace")))
+        items = get(document, "items")
+        if text_of(get(document, "kind")).endswith("List") and isinstance(items, SequenceNode):
+            yield from _flat(items.value)
+        else:
+            yield document
 
 
-def _wrap_pod(found: _Pod, request: PodRequest, look: Look, keys: list[ContainerKey]) -> list[str]:
-    pod = found.spec
-    if _text(_get(_get(pod, "os"), "name")) == "windows":
+def _pod(document: Node) -> _Pod | None:
+    """Return the pod in a manifest; None where its kind has none."""
+    kind = text_of(get(document, "kind"))
+    if kind not in POD_PATHS:
+        return None
+    node: Node | None = document
+    for key in POD_PATHS[kind]:
+        node = get(node, key)
+    if not isinstance(node, MappingNode):
+        raise KsmrunError(f"a {kind} has no {'.'.join(POD_PATHS[kind])}", "correct it")
+    return _Pod(node, kind, text_of(get(get(document, "metadata"), "namespace")))
+
+
+def _wrap_pod(found: _Pod, work: _Work) -> None:
+    pod, request = found.spec, work.request
+    if text_of(get(get(pod, "os"), "name")) == "windows":
         raise KsmrunError("a pod is for Windows", "there is no KSM in it")
-    containers = _get(pod, "containers")
     chosen = [
         node
-        for node in (containers.value if isinstance(containers, SequenceNode) else ())
-        if not request.containers or _text(_get(node, "name")) in request.containers
+        for node in items_of(get(pod, "containers"))
+        if not request.containers or text_of(get(node, "name")) in request.containers
     ]
-    own: list[ContainerKey] = []
+    if not chosen:
+        return
+    keys: list[ContainerKey] = []
     for container in chosen:
+        if not isinstance(container, MappingNode):
+            raise KsmrunError("a container is no mapping", "correct the manifest")
         key = None if request.key is None else _key(found, container, request.key)
-        _wrap_container(container, request, look, key)
-        own += [] if key is None else [key]
-    if chosen:
-        _add_volumes(pod, request, list(dict.fromkeys(own)))
-    keys += own
-    return [_text(_get(node, "name")) for node in chosen]
+        _wrap_container(container, work, key)
+        keys += [] if key is None else [key]
+    _add_volumes(pod, work, list(dict.fromkeys(keys)))
+    work.keys += keys
+    work.kinds.append(found.kind)
+    work.names += [text_of(get(node, "name")) for node in chosen]
 
 
 def _key(pod: _Pod, container: MappingNode, default: ContainerKey) -> ContainerKey:
     """Return what the container reads: of its pod's namespace, for the user that it runs as."""
     user = default.user
     for node in (pod.spec, container):
-        told = _text(_get(_get(node, "securityContext"), "runAsUser"))
+        told = text_of(get(get(node, "securityContext"), "runAsUser"))
         user = int(told) if told.isascii() and told.isdigit() else user
     return replace(default, namespace=pod.namespace or default.namespace, user=user)
 
@@ -142,55 +188,66 @@ def _volume(key: ContainerKey) -> str:
     return f"{KEY_VOLUME}-{key.user}"
 
 
-def _wrap_container(
-    container: MappingNode, request: PodRequest, look: Look, key: ContainerKey | None
-) -> None:
-    name = _text(_get(container, "name"))
-    command = _words(_get(container, "command"), f"command of {name}")
-    args = _get(container, "args")
-    if any(_text(word) == str(LAUNCHER) for word in command):
+def _wrap_container(container: MappingNode, work: _Work, key: ContainerKey | None) -> None:
+    name = text_of(get(container, "name"))
+    command = _words(get(container, "command"), f"command of {name}")
+    if any(text_of(word) == str(LAUNCHER) for word in command):
         raise KsmrunError(f"the container {name} is wrapped already", "give the original manifest")
+    words = [*work.request.launcher]
     if not command:
         # Kubernetes drops both of the image's where command is set, and CMD where args are.
-        image = look(name, _text(_get(container, "image")))
-        command = [_scalar(_escaped(word)) for word in image.entrypoint]
+        image = work.look(name, text_of(get(container, "image")))
+        words += image.entrypoint
+        args = get(container, "args")
         if not _words(args, f"args of {name}"):
             if not (image.entrypoint or image.cmd):
                 raise KsmrunError(f"the container {name} has no command", "set it there")
-            _set(container, "args", _strings([_escaped(word) for word in image.cmd]))
-    launcher = [_scalar(_escaped(word)) for word in request.launcher]
-    _set(container, "command", _sequence([*launcher, *command], flow=True))
+            work.splicer.prepend(container, "args", [_escaped(word) for word in image.cmd])
     mounts = [_mount(VOLUME, str(LIBEXEC))]
     if key is not None:
         mounts.append(_mount(_volume(key), KEY_FILE))
-    _append(container, "volumeMounts", mounts)
+    taken = [PurePosixPath(text_of(get(each, "mountPath"))) for each in _mounts(container)]
+    for path in (str(LIBEXEC), KEY_FILE):
+        if PurePosixPath(path) in taken:
+            raise KsmrunError(f"the container {name} has a mount at {path} already", "move it")
+    work.splicer.prepend(container, "volumeMounts", mounts)
+    work.splicer.prepend(container, "command", [_escaped(word) for word in words])
 
 
-def _add_volumes(pod: MappingNode, request: PodRequest, keys: Sequence[ContainerKey]) -> None:
+def _mounts(container: MappingNode) -> list[Node]:
+    return items_of(get(container, "volumeMounts"))
+
+
+def _add_volumes(pod: MappingNode, work: _Work, keys: Sequence[ContainerKey]) -> None:
     own = (VOLUME, *(_volume(key) for key in keys))
-    volumes = _get(pod, "volumes")
-    for volume in volumes.value if isinstance(volumes, SequenceNode) else ():
-        if _text(_get(volume, "name")) in own:
+    for volume in items_of(get(pod, "volumes")):
+        if text_of(get(volume, "name")) in own:
             raise KsmrunError(
-                f"the pod has a volume {_text(_get(volume, 'name'))} already", "rename it"
+                f"the pod has a volume {text_of(get(volume, 'name'))} already", "rename it"
             )
-    if request.image is None:
+    added: list[object]
+    if work.request.image is None:
         added = [{"name": VOLUME, "hostPath": {"path": str(LIBEXEC), "type": "Directory"}}]
     else:
+        for node in (each for kind in CONTAINERS for each in items_of(get(pod, kind))):
+            if text_of(get(node, "name")) == VOLUME:
+                raise KsmrunError(f"the pod has a container {VOLUME} already", "rename it")
         added = [{"name": VOLUME, "emptyDir": {}}]
         # The first: others may be wrapped by hand.
-        _append(pod, "initContainers", [_node(_bringer(request.image))], first=True)
+        work.splicer.prepend(pod, "initContainers", [_bringer(work.request.image, pod)])
     for key in keys:
         added.append({"name": _volume(key), "hostPath": {"path": key.path, "type": "File"}})
-    _append(pod, "volumes", [_node(volume) for volume in added])
+    work.splicer.prepend(pod, "volumes", added)
 
 
-def _bringer(image: str) -> dict[str, object]:
+def _bringer(image: str, pod: MappingNode) -> dict[str, object]:
     """The init container. As little as the strictest Pod Security Standard lets it have."""
+    resources = _resources(pod)
     return {
         "name": VOLUME,
         "image": image,
         "command": ["cp", "-R", f"{BROUGHT_FROM}/.", BROUGHT_TO],
+        **({"resources": resources} if resources else {}),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -203,8 +260,26 @@ def _bringer(image: str) -> dict[str, object]:
     }
 
 
-def _mount(volume: str, path: str) -> Node:
-    return _node({"name": volume, "mountPath": path, "readOnly": True})
+def _resources(pod: MappingNode) -> dict[str, dict[str, str]]:
+    """Return those of the first container that has any, or none.
+
+    It ends before that one starts, so the pod needs no more, keeps its QoS class (without any:
+    BestEffort), and a quota that takes the one takes the other (kubernetes.io: "Init Containers").
+    """
+    for container in items_of(get(pod, "containers")):
+        resources = get(container, "resources")
+        found = {}
+        for part in ("requests", "limits"):
+            values = {name: text_of(get(get(resources, part), name)) for name in RESOURCES}
+            if kept := {name: value for name, value in values.items() if value}:
+                found[part] = kept
+        if found:
+            return found
+    return {}
+
+
+def _mount(volume: str, path: str) -> dict[str, object]:
+    return {"name": volume, "mountPath": path, "readOnly": True}
 
 
 def _escaped(word: str) -> str:
@@ -214,54 +289,9 @@ def _escaped(word: str) -> str:
     return re.sub(r"\$(?=[$(])", "$$", word)
 
 
-def _get(node: Node | None, key: str) -> Node | None:
-    if not isinstance(node, MappingNode):
-        return None
-    for name, value in node.value:
-        if _text(name) == "<<":
-            raise KsmrunError("the manifest has merge keys (<<)", "write out what they stand for")
-        if _text(name) == key:
-            is_null = value.tag == "tag:yaml.org,2002:null"
-            return None if is_null else value
-    return None
-
-
-def _text(node: Node | None) -> str:
-    return str(node.value) if isinstance(node, ScalarNode) else ""
-
-
 def _words(node: Node | None, what: str) -> list[Node]:
     if node is None:
         return []
     if not isinstance(node, SequenceNode):
-        raise KsmrunError(f"the {what} is no list", "mend it there: Kubernetes wants a list")
+        raise KsmrunError(f"the {what} is no list", "correct the manifest: Kubernetes wants a list")
     return list(node.value)
-
-
-def _set(node: MappingNode, key: str, value: Node) -> None:
-    rest = [(name, old) for name, old in node.value if _text(name) != key]
-    node.value = [*rest, (_scalar(key, style=None), value)]
-
-
-def _append(node: MappingNode, key: str, added: Sequence[Node], *, first: bool = False) -> None:
-    known = _words(_get(node, key), key)
-    _set(node, key, _sequence([*added, *known] if first else [*known, *added], flow=False))
-
-
-def _scalar(text: str, style: str | None = '"') -> ScalarNode:
-    return ScalarNode("tag:yaml.org,2002:str", text, style=style)
-
-
-def _strings(words: Sequence[str]) -> SequenceNode:
-    return _sequence([_scalar(word) for word in words], flow=True)
-
-
-def _sequence(nodes: Sequence[Node], *, flow: bool) -> SequenceNode:
-    return SequenceNode("tag:yaml.org,2002:seq", list(nodes), flow_style=flow)
-
-
-def _node(value: object) -> Node:
-    """What yaml makes of a value."""
-    node = yaml.compose(yaml.safe_dump(value, sort_keys=False), yaml.SafeLoader)
-    assert node is not None
-    return node

@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ksmrun.model.wrap import OCI_BY_REQUEST as LINK
 from ksmrun.model.wrap import OCI_RUNTIME
+from ksmrun.wrap import containerd
+from ksmrun.wrap.containerd import ALL, BY_REQUEST
 from ksmrun.wrap.header import header
 
-ALL, BY_REQUEST = "ksmrun", "ksmrun-by-request"
-# For engines that give a runtime no options: its name says it.
-LINK = OCI_RUNTIME.with_name("ksmrun-oci-by-request")
-ANNOTATIONS = '["ksmrun.*"]'
+CONTAINERD_FILE = "/etc/containerd/config.toml"
 
 
 class Engine(StrEnum):
@@ -49,21 +49,29 @@ ENVIRONMENT_NOTE = f'for KSMRUN_OCI to count by request: {{"environment": true}}
 
 
 def render(
-    engine: Engine, default: bool, *, environment: bool = False, group: str | None = None
+    engine: Engine,
+    default: bool,
+    *,
+    environment: bool = False,
+    group: str | None = None,
+    config: str | None = None,
+    file: str = CONTAINERD_FILE,
 ) -> Lines:
     """Render the lines of an engine.
 
     default: also for what names no runtime, by request only. environment: by request KSMRUN_OCI
     counts, which an image may set. group: one more runtime, whose containers share its layout;
-    Docker's alone, as the others pass annotations on.
+    Docker's alone, as the others pass annotations on. config: what containerd's file has; None
+    where it is not there.
     """
     if engine is Engine.DOCKER:
         return _docker(default, environment, group)
-    lines = {
-        Engine.PODMAN: _podman,
-        Engine.CONTAINERD: _containerd,
-        Engine.CRI_O: _cri_o,
-    }[engine](default)
+    if engine is Engine.CONTAINERD:
+        text, told = containerd.lines_for(config, file, default=default)
+        by_hand = f"ctr run --runc-binary={OCI_RUNTIME} ...; also with --annotation"
+        lines = Lines(text, (*told, CLASS_NOTE, by_hand))
+    else:
+        lines = {Engine.PODMAN: _podman, Engine.CRI_O: _cri_o}[engine](default)
     notes = (*lines.notes, GROUP_NOTE, *((ENVIRONMENT_NOTE,) if environment else ()))
     return Lines(lines.text, notes)
 
@@ -110,38 +118,16 @@ def _docker(default: bool, environment: bool, group: str | None) -> Lines:
         notes[2] = f"docker run --runtime={BY_REQUEST} --env=KSMRUN_OCI=merge=on ..."
     else:
         notes.append("before Docker 24: --environment, and KSMRUN_OCI in a container's environment")
+    notes.append(
+        "to undo it: take these lines out of /etc/docker/daemon.json, and reload docker; remove the"
+        " containers of these runtimes first, as they do not start without"
+    )
     if group is not None:
         notes.append(
             f"docker run --runtime={ALL}-{group} ...: one layout, by the key of `sudo ksmrun "
             f"layout key {group} --output /run/ksmrun/layout/units/{group}.key`"
         )
     return Lines(json.dumps(settings, indent=2) + "\n", tuple(notes))
-
-
-def _containerd(default: bool) -> Lines:
-    plugin = 'plugins."io.containerd.grpc.v1.cri".containerd'
-    lines = ["version = 2", ""]
-    lines += [f"[{plugin}]", f'default_runtime_name = "{BY_REQUEST}"', ""] if default else []
-    for name, path in ((ALL, OCI_RUNTIME), (BY_REQUEST, LINK)):
-        lines += [
-            f"[{plugin}.runtimes.{name}]",
-            'runtime_type = "io.containerd.runc.v2"',
-            f"pod_annotations = {ANNOTATIONS}",
-            f"container_annotations = {ANNOTATIONS}",
-            f"[{plugin}.runtimes.{name}.options]",
-            f'BinaryName = "{path}"',
-            "",
-        ]
-    return Lines(
-        "\n".join(lines),
-        (
-            "add it to /etc/containerd/config.toml, then: sudo systemctl restart containerd",
-            "where the table of runc's options has SystemdCgroup = true, these need it too",
-            "in a file of version 3 (containerd 2) the plugin is 'io.containerd.cri.v1.runtime'",
-            CLASS_NOTE,
-            f"ctr run --runc-binary={OCI_RUNTIME} ...; also with --annotation",
-        ),
-    )
 
 
 def _cri_o(default: bool) -> Lines:

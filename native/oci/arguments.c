@@ -49,6 +49,11 @@ const char arguments_help[] =
     "  groups       those that annotations may name, for all or for who matches one of each list\n"
     "               (users: the host's number of the process's); else all that have a key there\n"
     "\n"
+    "A pod's pause container is left as it is. `restore` mounts the launcher again, without which "
+    "a\n"
+    "checkpoint of a wrapped container does not come back; what it maps from then on may not\n"
+    "merge, so that ksmrun.require refuses it.\n"
+    "\n"
     "What cannot be wrapped starts as it is, with one line in the runtime's --log or on stderr.\n";
 
 enum { NO_FIELD = 0 };
@@ -77,6 +82,30 @@ static const struct known create_options[] = {
     {"pid-file", VALUE},        {"preserve-fds", VALUE},   {"no-pivot", SWITCH},
     {"no-new-keyring", SWITCH}, {"detach", SWITCH},        {"d", SWITCH},
     {"keep", SWITCH},           {"no-subreaper", SWITCH},  {NULL, false, NO_FIELD},
+};
+
+static const struct known restore_options[] = {
+    {"bundle", KEPT(bundle)},
+    {"b", KEPT(bundle)},
+    {"image-path", VALUE},
+    {"work-path", VALUE},
+    {"console-socket", VALUE},
+    {"pid-file", VALUE},
+    {"manage-cgroups-mode", VALUE},
+    {"empty-ns", VALUE},
+    {"lsm-profile", VALUE},
+    {"lsm-mount-context", VALUE},
+    {"tcp-established", SWITCH},
+    {"ext-unix-sk", SWITCH},
+    {"shell-job", SWITCH},
+    {"file-locks", SWITCH},
+    {"detach", SWITCH},
+    {"d", SWITCH},
+    {"no-subreaper", SWITCH},
+    {"no-pivot", SWITCH},
+    {"auto-dedup", SWITCH},
+    {"lazy-pages", SWITCH},
+    {NULL, false, NO_FIELD},
 };
 
 static const struct known exec_options[] = {
@@ -178,14 +207,24 @@ static int parse_options(const struct known *known, char **argv, int index,
 }
 
 /* runc takes options behind the ID too. */
-static void parse_create(char **argv, int index, struct arguments *arguments) {
-    arguments->command = COMMAND_CREATE;
+static void parse_bundle(const struct known *known, char **argv, int index,
+                         struct arguments *arguments) {
     for (;;) {
-        index = parse_options(create_options, argv, index, arguments);
+        index = parse_options(known, argv, index, arguments);
         if (index < 0 || argv[index] == NULL)
             return;
         arguments->id = argv[index++];
     }
+}
+
+static void parse_create(char **argv, int index, struct arguments *arguments) {
+    arguments->command = COMMAND_CREATE;
+    parse_bundle(create_options, argv, index, arguments);
+}
+
+static void parse_restore(char **argv, int index, struct arguments *arguments) {
+    arguments->command = COMMAND_RESTORE;
+    parse_bundle(restore_options, argv, index, arguments);
 }
 
 static void parse_exec(char **argv, int index, struct arguments *arguments) {
@@ -252,6 +291,8 @@ void arguments_parse(char **argv, struct arguments *arguments) {
     const char *command = argv[index++];
     if (strcmp(command, "create") == 0 || strcmp(command, "run") == 0)
         parse_create(argv, index, arguments);
+    else if (strcmp(command, "restore") == 0)
+        parse_restore(argv, index, arguments);
     else if (strcmp(command, "exec") == 0)
         parse_exec(argv, index, arguments);
 }

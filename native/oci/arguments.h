@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-enum command { COMMAND_OTHER, COMMAND_CREATE, COMMAND_EXEC };
+enum command { COMMAND_OTHER, COMMAND_CREATE, COMMAND_RESTORE, COMMAND_EXEC };
 
 struct arguments {
     /* Ours, which stand in front of all others. */

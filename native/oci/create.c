@@ -54,8 +54,10 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, co
     if (!has_shim)
         places.shim[0] = '\0';
     words_make(request, &places, false, &words);
-    /* An image that brings a launcher has decided; exec is still ours. */
-    size_t count = args_are_wrapped(args) ? 0 : words.count;
+    /* An image that brings a launcher has decided, and a restored process has started; exec is
+     * still ours, and CRIU wants each mount that there was (`ext-mount-map`). */
+    bool is_started = args_are_wrapped(args) || arguments->command == COMMAND_RESTORE;
+    size_t count = is_started ? 0 : words.count;
     bool is_wrapped = spec_bind(document, launcher, places.launcher) &&
                       spec_mark_words(document, count) &&
                       (!request->layout_shared || spec_bind(document, key, places.key)) &&
@@ -63,6 +65,23 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, co
     if (!is_wrapped)
         snprintf(obstacle, OBSTACLE_BYTES, "no memory");
     return is_wrapped;
+}
+
+/* A pause container has no memory to merge, and each pod has one. An image does not say so. */
+static bool is_pause(yyjson_mut_val *root, const struct image *image) {
+    const char *value, *name = spec_pause_annotation(root, &value);
+    return name != NULL && !image_has(image, name, value);
+}
+
+/* What was checkpointed is no more than what it was: CRIU keeps which VMAs were marked to merge,
+ * and not PR_SET_MEMORY_MERGE. Returns false with the obstacle where that is too little. */
+static bool may_restore(const struct arguments *arguments, const struct request *request,
+                        const char *path, char obstacle[OBSTACLE_BYTES]) {
+    snprintf(obstacle, OBSTACLE_BYTES,
+             "restored processes merge as far as they did, and what they map from now on may not");
+    if (!request->require)
+        log_line(arguments, LEVEL_WARNING, "%s: %s; see `ksmrun attach`", path, obstacle);
+    return !request->require;
 }
 
 static void config_path(const struct arguments *arguments, char path[PATH_MAX]) {
@@ -84,7 +103,11 @@ static bool change(const struct arguments *arguments, const char *path, const ch
     /* A bundle that is started again may ask for something else now. */
     bool was_wrapped = spec_unwrap(document);
     bool is_whole = true, is_changed = was_wrapped, starts = true;
-    if (wishes.request.merge) {
+    if (is_pause(root, &wishes.image))
+        wishes.request.merge = wishes.request.layout_shared = false;
+    if (wishes.request.merge && arguments->command == COMMAND_RESTORE)
+        is_whole = may_restore(arguments, &wishes.request, path, obstacle);
+    if (wishes.request.merge && is_whole) {
         is_whole = wrap(arguments, document, bundle, &wishes, obstacle);
         is_changed = is_changed || is_whole;
     }

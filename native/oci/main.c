@@ -31,7 +31,8 @@ int main(int argc, char **argv) {
                  "%s is not known here; what it starts is not merged; use the long options of "
                  "runc or crun",
                  arguments.unknown);
-    else if (arguments.command == COMMAND_CREATE && !wrap_create(&arguments))
+    else if ((arguments.command == COMMAND_CREATE || arguments.command == COMMAND_RESTORE) &&
+             !wrap_create(&arguments))
         return EXIT_OWN_FAILURE;
     else if (arguments.command == COMMAND_EXEC) {
         words = wrap_exec(&arguments, runtime, argv);

@@ -243,6 +243,19 @@ bool spec_unwrap(yyjson_mut_doc *document) {
     return true;
 }
 
+/* containerd pkg/cri/annotations, cri-o pkg/annotations. */
+const char *spec_pause_annotation(yyjson_mut_val *config, const char **value) {
+    static const char *const names[] = {"io.kubernetes.cri.container-type",
+                                        "io.kubernetes.cri-o.ContainerType"};
+    yyjson_mut_val *annotations = yyjson_mut_obj_get(config, "annotations");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        *value = yyjson_mut_get_str(yyjson_mut_obj_get(annotations, names[i]));
+        if (*value != NULL && strcmp(*value, "sandbox") == 0)
+            return names[i];
+    }
+    return NULL;
+}
+
 bool word_is_launcher(const char *word) {
     return strcmp(word, "ksmrun-exec") == 0 || ends_with(word, "/ksmrun-exec");
 }

@@ -37,6 +37,10 @@ bool spec_mark_words(yyjson_mut_doc *document, size_t count);
 /* Takes an earlier wrapping away. Returns whether there was one. */
 bool spec_unwrap(yyjson_mut_doc *document);
 
+/* The annotation by which a CRI engine says that a container only holds a pod's namespaces; NULL
+ * where there is none. *value: what it says. */
+const char *spec_pause_annotation(yyjson_mut_val *config, const char **value);
+
 /* Whether args, or a command, begin with a launcher already. */
 bool word_is_launcher(const char *word);
 bool args_are_wrapped(yyjson_mut_val *args);

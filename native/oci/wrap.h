@@ -11,7 +11,8 @@
 #include "request.h"
 #include "spec.h"
 
-/* Edits the bundle's config.json. Returns false where the container must not start. */
+/* Edits the bundle's config.json, for create, run and restore. Returns false where the container
+ * must not start. */
 bool wrap_create(const struct arguments *arguments);
 
 /* Edits the file of --process, or makes a longer command line. Returns the runtime's words, with a

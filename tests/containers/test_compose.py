@@ -121,7 +121,7 @@ WAYS = {"podman-compose": ["podman-compose", "podman"], "no Compose": ["podman"]
 @pytest.mark.parametrize("engine", ["podman"], indirect=True)
 @pytest.mark.parametrize("way", WAYS)
 def test_ways_to_read_a_file(project: Project, way: str) -> None:
-    """With each the same comes out: podman-compose doubles no dollar sign, and we do."""
+    """With each the same comes out, dollar signs doubled as they are in the file."""
     bin_folder = project.folder / "bin"
     bin_folder.mkdir()
     for name in WAYS[way]:

@@ -14,6 +14,15 @@ from ksmrun.wrap.runtime import Engine
 
 from .conftest import Done, daemon, find_process, merges, printed, run, seen_by_ps
 
+# The configuration that Debian's package brings.
+CRI = 'plugins."io.containerd.grpc.v1.cri"'
+DEBIAN = f"""version = 2
+[plugins]
+  [{CRI}]
+    [{CRI}.cni]
+      bin_dir = "/usr/lib/cni"
+      conf_dir = "/etc/cni/net.d"
+"""
 LOOK = ("grep", "any", "/proc/self/ksm_stat")
 
 
@@ -44,7 +53,10 @@ def ctr(folder: Path, oci: Path, root: Path) -> Iterator[Ctr]:
     place = folder / "c"
     place.mkdir()
     # containerd has to understand the lines, though only Kubernetes starts containers by them.
-    (place / "config.toml").write_text(printed(Engine.CONTAINERD, oci, "--default"))
+    file = place / "config.toml"
+    file.write_text(DEBIAN)
+    lines = printed(Engine.CONTAINERD, oci, "--default", "--config", str(file))
+    file.write_text(DEBIAN + lines)
     command: list[str | Path] = ["containerd", f"--config={place}/config.toml"]
     command += [f"--root={place}/root", f"--state={place}/state", f"--address={place}/s"]
     made = Ctr(place / "s", oci)
@@ -70,7 +82,14 @@ def test_the_lines_are_understood(ctr: Ctr, folder: Path) -> None:
     assert f'BinaryName = "{ctr.oci}-by-request"' in done.stdout
     assert 'default_runtime_name = "ksmrun-by-request"' in done.stdout
     assert done.stdout.count('pod_annotations = ["ksmrun.*"]') == 2
+    assert ".runtimes.runc]" in done.stdout
     assert "invalid" not in (folder / "c/log").read_text()
+
+
+def test_the_cri_plugin_is_loaded_with_the_lines(ctr: Ctr) -> None:
+    """Without it the kubelet starts nothing: its runtimes have to have the default one."""
+    plugins = ctr.call("plugins", "ls").stdout.splitlines()
+    assert [line.split()[-1] for line in plugins if "grpc.v1" in line and " cri " in line] == ["ok"]
 
 
 @pytest.mark.parametrize("options", [[], ["--read-only"], ["--cwd=/tmp"], ["--privileged"]])

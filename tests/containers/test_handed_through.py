@@ -273,6 +273,58 @@ def wrapped(bundle: Path) -> bool:
     return bool(config["process"]["args"][0] == "/dev/ksmrun/ksmrun-exec")
 
 
+RESTORE = ("restore", "--image-path", "/i", "--work-path", "/w", "--tcp-established", "-d")
+
+
+def test_a_restored_container_has_the_launcher_s_mount(start: Start, bundle: Path) -> None:
+    """CRIU does not restore without a mount that there was; the process is in the checkpoint."""
+    file = bundle / "config.json"
+    plain = json.loads(file.read_text())
+    start("create", "-b", str(bundle), "id")
+    mounts = json.loads(file.read_text())["mounts"]
+    # As an engine writes it on the host that a checkpoint is imported on.
+    file.write_text(json.dumps(plain))
+    done = start(*RESTORE, "--bundle", str(bundle), "id")
+    assert done.returncode == 42 and "ksmrun attach" in done.stderr
+    after = json.loads(file.read_text())
+    assert [each["destination"] for each in after["mounts"]] == [
+        each["destination"] for each in mounts
+    ]
+    assert after["process"]["args"] == plain["process"]["args"]
+    # In the bundle that it was created in.
+    start("create", "-b", str(bundle), "id")
+    start(*RESTORE, "--bundle", str(bundle), "id")
+    assert json.loads(file.read_text()) == after
+
+
+def test_a_restored_container_that_must_merge(start: Start, bundle: Path, record: Path) -> None:
+    file = bundle / "config.json"
+    plain = json.loads(file.read_text())
+    plain["annotations"] = {"ksmrun.require": "true"}
+    file.write_text(json.dumps(plain))
+    done = start(*RESTORE, "-b", str(bundle), "id")
+    assert done.returncode == 125 and "not started" in done.stderr
+    assert not record.exists() and json.loads(file.read_text()) == plain
+    plain["annotations"] = {"ksmrun.merge": "off"}
+    file.write_text(json.dumps(plain))
+    done = start(*RESTORE, "-b", str(bundle), "id")
+    assert (done.returncode, done.stderr) == (42, "err\n")
+    assert json.loads(file.read_text()) == plain
+
+
+@pytest.mark.parametrize(
+    "name", ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"]
+)
+@pytest.mark.parametrize("kind", ["sandbox", "container"])
+def test_a_pause_container_is_left(start: Start, bundle: Path, name: str, kind: str) -> None:
+    file = bundle / "config.json"
+    config = json.loads(file.read_text())
+    config["annotations"] = {name: kind, "ksmrun.require": "true"}
+    file.write_text(json.dumps(config))
+    assert start("create", "-b", str(bundle), "id").returncode == 42
+    assert wrapped(bundle) is (kind == "container")
+
+
 def test_configs_behind_a_link_and_read_only(start: Start, bundle: Path, tmp_path: Path) -> None:
     file, real = bundle / "config.json", tmp_path / "real.json"
     file.rename(real)

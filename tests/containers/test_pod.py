@@ -131,7 +131,7 @@ def test_a_key_for_one_layout(place: Place) -> None:
     shown = place.ksmrun("wrap", "pod", "-", "--layout", "shared", input=text)
     assert "--layout-key=/run/ksmrun-layout.key" in shown
     path = "/run/ksmrun/layout/containers/namespaces/default/default.0.key"
-    assert f"{{path: {path}, type: File}}" in shown
+    assert f'{{"path": "{path}", "type": "File"}}' in shown
     assert "sudo ksmrun layout key default --containers --namespace default" in shown
 
 

@@ -75,6 +75,18 @@ static void test_exec_on_the_command_line(void **state) {
     assert_null(a.unknown);
 }
 
+static void test_restore(void **state) {
+    (void)state;
+    struct arguments a = PARSE("restore", "--image-path", "/i", "--work-path=/w", "--file-locks",
+                               "--bundle", "/b", "--pid-file", "/p", "-d", "id");
+    assert_int_equal(a.command, COMMAND_RESTORE);
+    assert_null(a.unknown);
+    assert_string_equal(a.bundle, "/b");
+    assert_string_equal(a.id, "id");
+    a = PARSE("restore", "--unheard-of", "id");
+    assert_string_equal(a.unknown, "--unheard-of");
+}
+
 static void test_own_options_come_first(void **state) {
     (void)state;
     struct arguments a = PARSE("--ksmrun-by-request", "--ksmrun-runtime=/r", "--root=/x", "state");
@@ -144,6 +156,7 @@ int main(void) {
         cmocka_unit_test(test_what_engines_say),
         cmocka_unit_test(test_create_in_every_form),
         cmocka_unit_test(test_exec_on_the_command_line),
+        cmocka_unit_test(test_restore),
         cmocka_unit_test(test_own_options_come_first),
         cmocka_unit_test(test_what_is_not_known_is_said),
         cmocka_unit_test(test_any_words),

@@ -15,13 +15,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmrun.commands.wrap_compose import _config
 from ksmrun.facts import compose as compose_facts
 from ksmrun.facts import yaml as yaml_facts
 from ksmrun.facts.compose import parse_project
 from ksmrun.facts.image import parse_image
 from ksmrun.model import KsmrunError
-from ksmrun.model.container import ImageConfig
-from ksmrun.model.wrap import LAUNCHER, ContainerKey
+from ksmrun.model.container import Engine, ImageConfig
+from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.container import composed, dockerfile, quoted
 from ksmrun.wrap.pod import PodRequest, rewrite
@@ -186,7 +187,7 @@ def test_what_is_not_touched_stays_as_it_is_written() -> None:
     assert 'value: "0o17"' in changed
     assert '"--", run, "1e3"]' in changed
     assert "y: 'yes'\nz: 0777\n" in changed
-    assert changed.index("name: ksmrun") < changed.index("name: first")
+    assert changed.index('"name": "ksmrun"') < changed.index("name: first")
 
 
 def test_each_user_of_a_pod_has_a_key() -> None:
@@ -224,6 +225,12 @@ def test_each_user_of_a_pod_has_a_key() -> None:
         (f"kind: Pod\nspec: {{containers: [{{name: a, command: [{LAUNCHER}]}}]}}", "already"),
         ("kind: Pod\nspec: {containers: [{name: a, command: run it}]}", "no list"),
         ("kind: Pod\nspec: {containers: [{name: a}], volumes: [{name: ksmrun}]}", "a volume"),
+        ("kind: Pod\nspec: {containers: [3]}", "no mapping"),
+        ("kind: Fleet\nspec: {containers: [{name: a}]}", "no pod in it; Fleet has containers"),
+        (
+            f"kind: Pod\nspec: {{containers: [{{volumeMounts: [{{mountPath: {LIBEXEC}/}}]}}]}}",
+            "mount",
+        ),
         ("kind: [", "no YAML"),
     ],
 )
@@ -295,7 +302,64 @@ def test_without_compose_the_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert "no Compose is here" in how
     failing = subprocess.CompletedProcess([], 1, "", "it\nfailed")
     monkeypatch.setattr(compose_facts, "TOOLS", {("sh",): "x"})
-    answers = iter([subprocess.CompletedProcess([], 0, "", ""), failing])
+    answers = iter([subprocess.CompletedProcess([], 0, "", ""), failing, failing])
     monkeypatch.setattr(compose_facts, "_run", lambda _: next(answers))
     with pytest.raises(KsmrunError, match=r"cannot read .*: failed"):
         compose_facts.read_project(str(file))
+
+
+SECRET = """
+services:
+  game: {image: "i:${TAG}", entrypoint: [run, "${RCON}", "$$x"]}
+  more: {image: j, command: "a ${RCON}"}
+"""
+
+
+@pytest.mark.parametrize("tool", [("docker", "compose"), ("podman-compose",)])
+@pytest.mark.parametrize("knows_raw", [True, False])
+def test_compose_variables_stay_variables(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tool: tuple[str, ...], knows_raw: bool
+) -> None:
+    """Whichever Compose reads the file: one override serves several .env, and holds no secret."""
+    file = tmp_path / "compose.yaml"
+    file.write_text(SECRET)
+    values = SECRET.replace("${TAG}", "7").replace("${RCON}", "secret").replace("$$", "$")
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+        if "--no-interpolate" not in command:
+            return subprocess.CompletedProcess(command, 0, values, "")
+        return subprocess.CompletedProcess(command, 0 if knows_raw else 1, SECRET, "")
+
+    monkeypatch.setattr(compose_facts, "_tool", lambda: tool)
+    monkeypatch.setattr(compose_facts, "_run", run)
+    project, _ = compose_facts.read_project(str(file))
+    game, more = project.services
+    assert (game.images, game.entrypoint) == (("i:7",), ("run", "${RCON}", "$$x"))
+    assert more.command == "a ${RCON}"
+    if knows_raw and tool != ("podman-compose",):
+        # ${RCON:?} is not set yet: only without values can it be read.
+        values = ""
+        monkeypatch.setattr(
+            compose_facts,
+            "_run",
+            lambda command: (
+                run(command)
+                if "--no-interpolate" in command
+                else subprocess.CompletedProcess(command, 1, "", "RCON is missing")
+            ),
+        )
+        project, _ = compose_facts.read_project(str(file))
+        assert project.services[0].images == ("i:${TAG}",)
+    # What an include brought is not in the file.
+    values += "  other: {image: k, command: 'a secret'}\n"
+    if tool == ("podman-compose",):
+        with pytest.raises(KsmrunError, match="other is not in"):
+            compose_facts.read_project(str(file))
+
+
+def test_what_a_service_extends_is_not_guessed() -> None:
+    (_, extending) = parse_project(
+        "services: {a: {image: i}, b: {image: j, extends: {service: a}}}", "f", Path("/p")
+    ).services
+    with pytest.raises(KsmrunError, match="extends"):
+        _config(extending, {}, Engine.AUTO)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.facts.containers import container_name
+from ksmrun.facts.containers import SPECS, container_name
 from ksmrun.model.process import Container
 
 ID = "5f2cd1b0deadbeef1234567890abcdef1234567890abcdef1234567890abcdef"
@@ -17,6 +17,11 @@ SHORT = ID[:12]
 CRI = {
     "io.kubernetes.cri.container-name": "app",
     "io.kubernetes.cri.sandbox-name": "web-0",
+    "io.kubernetes.cri.sandbox-namespace": "shop",
+}
+
+PAUSED = {
+    "io.kubernetes.cri.container-type": "sandbox",
     "io.kubernetes.cri.sandbox-namespace": "shop",
 }
 
@@ -73,6 +78,7 @@ def test_the_conmon_of_another_container(tmp_path: Path) -> None:
     ("spec", "expected"),
     [
         ({"annotations": CRI}, "shop/web-0/app"),
+        ({"annotations": {**PAUSED, "io.kubernetes.cri.sandbox-name": "web-0"}}, "shop/web-0/POD"),
         ({"annotations": {"nerdctl/name": "web"}}, "web"),
         ({"annotations": None}, SHORT),
         ({"annotations": [], "mounts": {}}, SHORT),
@@ -114,3 +120,31 @@ def test_a_circle_of_parents_and_no_proc(tmp_path: Path) -> None:
 
 def test_names_that_the_user_gave() -> None:
     assert container_name(Container("lxc", "web"), 1) == "web"
+
+
+@pytest.mark.parametrize("place", SPECS)
+def test_where_nothing_keeps_it(tmp_path: Path, place: str) -> None:
+    """The shim's folder is root's to look into, the bundles may be readable."""
+    file = tmp_path / place.format(ID)
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"annotations": CRI}))
+    assert name(tmp_path) == "shop/web-0/app"
+    for called, expected in (("app", "shop/web-0/app"), ("POD", "shop/web-0/POD")):
+        cri_o = {"io.kubernetes.cri-o.Name": f"k8s_{called}_web-0_shop_{UID}_0"}
+        file.write_text(json.dumps({"annotations": cri_o}))
+        assert name(tmp_path, "cri-o") == expected
+
+
+@pytest.mark.parametrize(
+    ("called", "expected"), [("/game", "game"), (f"/k8s_POD_web-0_shop_{UID}_0", "shop/web-0/POD")]
+)
+def test_docker_by_its_own_folder(tmp_path: Path, called: str, expected: str) -> None:
+    """A container in the network of another one mounts that one's files."""
+    for folder in (tmp_path / "var/lib/docker/containers", tmp_path / "data/containers"):
+        (folder / ID).mkdir(parents=True)
+        (folder / ID / "config.v2.json").write_text(json.dumps({"Name": called}))
+        if folder.parts[-2] == "data":
+            file = tmp_path / "var/lib/docker/containers" / ID / "config.v2.json"
+            file.unlink()
+            shim(tmp_path, {"mounts": [{"source": str(folder / ("0" * 64) / "hosts")}]})
+        assert name(tmp_path, "docker") == expected

@@ -49,3 +49,16 @@ def test_all_users_together() -> None:
 def test_what_is_in_a_label() -> None:
     (key,) = LabelBook().group([process(1, "a\n\udcff" + "x" * 500, 0)], 0, by_pid=False)
     assert key[2].startswith(r"a\x0a\xffx") and len(key[2]) == labels.NAME_MAX
+
+
+def test_pause_containers_are_one_series() -> None:
+    """Each pod has one: a series of its own for each is as many as there are pods."""
+    paused = [process(number, "pause", 0) for number in range(50)]
+    pods = [
+        replace(each, identity=replace(each.identity, container=f"shop/web-{number}/POD"))
+        for number, each in enumerate(paused)
+    ]
+    assert {key: len(them) for key, them in LabelBook().group(pods, 0, by_pid=False).items()} == {
+        ("", "POD", ""): 50
+    }
+    assert list(LabelBook().group(pods, 0, by_pid=True)) == [("", "POD", "", "")]

@@ -7,8 +7,10 @@ import tomllib
 
 import pytest
 
+from ksmrun.model.wrap import OCI_BY_REQUEST as LINK
 from ksmrun.model.wrap import OCI_RUNTIME
-from ksmrun.wrap.runtime import BY_REQUEST, LINK, Engine, render
+from ksmrun.wrap.containerd import BY_REQUEST
+from ksmrun.wrap.runtime import Engine, render
 
 
 def test_docker() -> None:

@@ -1,0 +1,54 @@
+"""Manifests with containers that are left as they are. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from yaml.nodes import MappingNode, Node, SequenceNode
+
+from ksmrun.wrap.splice import get, items_of, text_of
+
+HOOK = "helm.sh/hook"
+
+
+@dataclass(frozen=True)
+class Left:
+    """name: kind and name. is_meant: whether nobody would want it otherwise."""
+
+    name: str
+    why: str
+    is_meant: bool = False
+
+
+def left_of(document: Node, kinds: Collection[str]) -> Left | None:
+    """Return why a manifest is left; None where it is rewritten or has no containers.
+
+    kinds: that have a pod where it is known.
+    """
+    kind = text_of(get(document, "kind"))
+    metadata = get(document, "metadata")
+    name = text_of(get(metadata, "name")) or text_of(get(metadata, "generateName"))
+    named = f"{kind or 'a document without kind'} {name}".strip()
+    hooks = text_of(get(get(metadata, "annotations"), HOOK)).split(",")
+    if kind in kinds:
+        # test-success and test-failure are those of Helm 2.
+        if any(hook.strip().startswith("test") for hook in hooks):
+            return Left(named, "is a test of Helm's and stays as it is", is_meant=True)
+        return None
+    if _has_containers(document):
+        return Left(named, "has containers, which start unmerged: its kind is not known here")
+    return None
+
+
+def _has_containers(document: Node) -> bool:
+    left = [document]
+    while left:
+        node = left.pop()
+        if isinstance(node, MappingNode):
+            for name, value in node.value:
+                if text_of(name) == "containers" and isinstance(value, SequenceNode):
+                    return True
+                left.append(value)
+        left += items_of(node)
+    return False
