@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.client import asked_daemon
 from ksmrun.commands.guarding import judge_target
 from ksmrun.commands.output import print_json, print_line, print_table
 from ksmrun.facts.host import read_host
@@ -68,6 +69,7 @@ def check(
         plan = planned
         rows = (
             *rows,
+            *_client_rows(command),
             _program_row(target, probe.machine),
             runtime_row(*(runtime.name, runtime.evidence) if runtime else (None, None)),
             _map_row(judgement, splits),
@@ -120,6 +122,12 @@ def _plan_row(plan: Plan, choice: Choice, judgement: Judgement) -> CheckRow:
     if choice.obstacle is not None:
         return CheckRow("plan", "fail", found, choice.obstacle[1])
     return CheckRow("plan", "ok", found)
+
+
+def _client_rows(command: tuple[bytes, ...]) -> Iterator[CheckRow]:
+    client = asked_daemon(command)
+    if client is not None:
+        yield CheckRow("client", "fail", client.found, client.way)
 
 
 def _lua_rows(target: TargetFacts, unreachable: str | None) -> Iterator[CheckRow]:
