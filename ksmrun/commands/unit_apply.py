@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def refuse_failed(systemd: Systemd, found: UnitCheck) -> None:
 
 def journal(systemd: Systemd, name: str) -> str:
     """Where the reason stands."""
-    return f"look at: journalctl {'--user ' if systemd.user else ''}-u {name}"
+    return f"look at: journalctl {'--user ' if systemd.user else ''}-u {shlex.quote(name)}"
 
 
 def take_away(systemd: Systemd, drop_ins: Sequence[Path]) -> list[Path]:
@@ -121,7 +122,8 @@ def instances(systemd: Systemd, name: str) -> list[str]:
     if "@." not in name:
         return [name]
     options = ("--plain", "--no-legend", "--state=active")
-    pattern = name.replace("@.", "@*.")
+    # fnmatch(3) takes a backslash for a mark.
+    pattern = name.replace("\\", "\\\\").replace("@.", "@*.")
     text = systemd.succeed("systemctl", "list-units", *options, "--", pattern)
     return [words[0] for line in text.split("\n") if (words := line.split())]
 
@@ -129,4 +131,4 @@ def instances(systemd: Systemd, name: str) -> list[str]:
 def later(systemd: Systemd, name: str) -> str:
     """What is left to do without --now."""
     scope = "".join(f"{word} " for word in systemd.scope)
-    return f"it counts from the next start; to do: systemctl {scope}restart {name}"
+    return f"it counts from the next start; to do: systemctl {scope}restart {shlex.quote(name)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.plan.launch import needs_judgement, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
 from ksmrun.support.foreign import read_text
+from ksmrun.support.unitname import unit_type
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
 from ksmrun.wrap.method import (
@@ -47,7 +47,7 @@ from ksmrun.wrap.unitfile import values
 
 # systemd's own search for a command without a slash (systemd.exec(5), ExecSearchPath=).
 SEARCH_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SUFFIX = re.compile(r"\.(service|socket|target|timer|path|mount|slice|scope|container|pod|kube)$")
+QUADLET_TYPES = (".container", ".pod", ".kube")
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ class UnitPlan:
 
 def unit_name(name: str) -> str:
     """With its suffix. Raises KsmrunError for what is no service."""
-    full = name if SUFFIX.search(name) else f"{name}.service"
-    if full.endswith((".container", ".pod", ".kube")):
-        raise KsmrunError(f"{full} is a file of Quadlet's", f"use: ksmrun wrap quadlet {full}")
+    if name.endswith(QUADLET_TYPES):
+        raise KsmrunError(f"{name} is a file of Quadlet's", f"use: ksmrun wrap quadlet {name}")
+    full = name if unit_type(name) else f"{name}.service"
     if not full.endswith(".service"):
         raise KsmrunError(f"{full} is not a service", "name the service that it starts")
     if "/" in full or full.startswith("-"):
@@ -102,7 +102,7 @@ def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains
     if not exec_values:
         raise KsmrunError(f"{unit.name} has no ExecStart=", "there is nothing to wrap in it")
     if all(command.path.endswith("/true") for command in map(unwrapped, unit.commands)):
-        instances = unit.name.replace(".service", "@*.service")
+        instances = f"{unit.name.removesuffix('.service')}@*.service"
         raise KsmrunError(
             f"{unit.name} runs only {unit.commands[0].path}: it stands for other units",
             f"wrap those: systemctl list-units '{instances}'",

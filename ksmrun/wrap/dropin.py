@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -59,7 +60,7 @@ def render(
 
     scope: "--user " for a user's manager. Raises ExecLineError.
     """
-    remove = f"{'' if scope else 'sudo '}ksmrun wrap unit {scope}--remove {unit.name}"
+    remove = f"{'' if scope else 'sudo '}ksmrun wrap unit {scope}--remove {shlex.quote(unit.name)}"
     text = header(f"wrap unit {scope}{unit.name}", "it is started with its memory merged", remove)
     text += f"{FINGERPRINT}{fingerprint(exec_values)}\n"
     if key is not None:
