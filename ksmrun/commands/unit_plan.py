@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ksmrun.commands.guarding import judge_target
@@ -40,6 +40,7 @@ from ksmrun.wrap.method import (
     choose_method,
     denied_layout_calls,
     domain_source,
+    hides_main_pid,
     killing_calls,
     launcher_needed_for,
 )
@@ -108,6 +109,16 @@ def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains
             f"wrap those: systemctl list-units '{instances}'",
         )
     key, layout_notes = _key(unit, options, user=systemd.user)
+    if key is not None and options.layout_scope is LayoutScope.TREE and hides_main_pid(unit):
+        what = (
+            f"{unit.name} is Type=forking without PIDFile=, and with --layout-scope=tree a helper "
+            "stays beside it, so that systemd could not tell its main process"
+        )
+        todo = "set PIDFile= in a drop-in, if it writes one, and wrap it again"
+        if options.require:
+            raise KsmrunError(what, todo)
+        layout_notes.append(f"{what}: --layout-scope=program is taken; to do: {todo}")
+        options = replace(options, layout_scope=LayoutScope.PROGRAM)
     request, target = _request(unit, exec_values, options, key)
     probe = cached_probe()
     shim = shim_path(target, LIBEXEC)
