@@ -172,13 +172,13 @@ def test_a_helper_would_hide_the_main_process(guest: Guest) -> None:
     with installed(guest, {"typed.service": text}):
         printed = wrap(guest, *tree)
         assert "Type=forking without PIDFile=" in printed
-        (line,) = re.findall("^ExecStart=/.*", printed, re.MULTILINE)
+        (line,) = re.findall("^ExecStart=.*ksmrun-exec .*", printed, re.MULTILINE)
         assert "--layout=shared" in line and "--layout-scope=tree" not in line
         said = wrap(guest, "--require", *tree, check=False)
         assert "Type=forking without PIDFile=" in said and "ExecStart=" not in said
         assert "Type=forking without PIDFile=" not in wrap(guest, *tree[:2], "typed")
         put(guest, "typed.service.d/pid.conf", "[Service]\nPIDFile=/run/typed.pid\n")
         printed = wrap(guest, *tree)
-        (line,) = re.findall("^ExecStart=/.*", printed, re.MULTILINE)
+        (line,) = re.findall("^ExecStart=.*ksmrun-exec .*", printed, re.MULTILINE)
         assert "--layout-scope=tree" in line
         assert "without PIDFile=" not in printed
