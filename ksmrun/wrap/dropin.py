@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ExecCommand, Method, UnitFacts
-from ksmrun.wrap.execline import Command, quote, simplified, wrap
+from ksmrun.wrap.execline import Command, program_word, quote, simplified, wrap
 from ksmrun.wrap.header import header
 
 KEY_UNIT = "ksmrun-layout-key@.service"
@@ -103,7 +103,7 @@ def key_unit(ksmrun: str, place: KeyPlace) -> str:
     """The unit that makes a group's key before the first service that wants it."""
     file = KeyPlace("%i", place.user).file
     remove = "goes with the last `ksmrun wrap unit --remove` of a service that has it"
-    command = f"{quote(ksmrun, expands=True)} layout key %i --output {file}"
+    command = f"{program_word(ksmrun)} layout key %i --output {file}"
     return (
         header("wrap unit --layout shared", "makes the key of a shared layout", remove)
         + "[Unit]\nDescription=Key of the shared address layout %i\n"
