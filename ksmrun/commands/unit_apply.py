@@ -143,8 +143,8 @@ def instances(systemd: Systemd, name: str) -> list[str]:
     if "@." not in name:
         return [name]
     options = ("--plain", "--no-legend", "--state=active")
-    # fnmatch(3) takes a backslash for a mark.
-    pattern = name.replace("\\", "\\\\").replace("@.", "@*.")
+    # A backslash is one there (FNM_NOESCAPE in src/core/dbus-manager.c).
+    pattern = name.replace("@.", "@*.")
     text = systemd.succeed("systemctl", "list-units", *options, "--", pattern)
     return [words[0] for line in text.split("\n") if (words := line.split())]
 
