@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ksmrun.facts.listening import listener
+from ksmrun.facts.daemons import listener, named
 from ksmrun.facts.process import read_ksm_stat
 from ksmrun.plan.clients import Client, find_client
 
@@ -14,10 +14,21 @@ from ksmrun.plan.clients import Client, find_client
 def asked_daemon(command: Sequence[bytes]) -> Client | None:
     """Return the client that would run for this command; None where what it starts merges."""
     client = find_client([os.fsdecode(word) for word in command], os.environ, os.geteuid())
-    if client is None or client.socket is None:
-        return client
-    pid = listener(Path(client.socket))
-    return None if pid is None or _merges(pid) else client
+    try:
+        return None if client is None or _is_reached(client) else client
+    except OSError:
+        # No /proc, or no descriptor left: the launch goes on.
+        return None
+
+
+def _is_reached(client: Client) -> bool:
+    """Whether what it starts merges: it starts the daemon itself, or the daemon merges already."""
+    if client.socket is not None:
+        pid = listener(Path(client.socket))
+        return pid is None or _merges(pid)
+    # A daemon that was started merged hands the flag on.
+    daemons = () if client.process is None else named(client.process)
+    return bool(daemons) and all(map(_merges, daemons))
 
 
 def _merges(pid: int) -> bool:

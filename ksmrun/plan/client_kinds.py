@@ -12,7 +12,8 @@ class Kind:
     """daemon: who starts the program; way: what does merge it.
 
     starts: its subcommands that start something, parted by blanks; empty: any does. with_value: its
-    options that take the next word. skip: with this option it starts the program itself.
+    options that take the next word. skip: with this option it starts the program itself. process:
+    of Client.
     """
 
     daemon: str
@@ -20,6 +21,7 @@ class Kind:
     starts: str = ""
     with_value: str = ""
     skip: str | None = None
+    process: str | None = None
 
 
 INSIDE = f"put {LAUNCHER} before the program"
@@ -30,12 +32,15 @@ DOCKER = Kind(
     f"{RUNTIME} docker, or ksmrun wrap compose",
     "run start restart create exec up compose container service stack unpause",
     "-H --host -c --context -l --log-level --config",
+    # dockerd starts it, or systemd does.
+    process="containerd",
 )
 COMPOSE = Kind(
     "dockerd",
     "ksmrun wrap compose",
     "run start restart create exec up unpause scale",
     "-f --file -p --project-name --env-file --profile --project-directory",
+    process="containerd",
 )
 PODMAN = Kind(
     "a podman service",
@@ -48,6 +53,7 @@ CONTAINERD = Kind(
     f"{RUNTIME} containerd",
     "run start exec restart create compose tasks task t containers container c runp",
     "-n --namespace -a --address --snapshotter -r --runtime-endpoint",
+    process="containerd",
 )
 KUBERNETES = Kind(
     "Kubernetes",
@@ -81,19 +87,27 @@ KINDS = {
         f"put {LAUNCHER} before the command= of its section, or start supervisord by ksmrun run",
         "start restart update reload add",
         "-c --configuration -s --serverurl -u --username -p --password",
+        process="supervisord",
     ),
     "circusctl": Kind(
-        "circusd", f"{INSIDE} in circusd's file", "start restart add incr reload", "--endpoint"
+        "circusd",
+        f"{INSIDE} in circusd's file",
+        "start restart add incr reload",
+        "--endpoint",
+        process="circusd",
     ),
-    "monit": Kind("monit", f"{INSIDE} in its start program =", "start restart", "-c -g"),
+    "monit": Kind(
+        "monit", f"{INSIDE} in its start program =", "start restart", "-c -g", process="monit"
+    ),
     **dict.fromkeys(("sv", "svc", "s6-svc", "s6-rc", "initctl", "dinitctl"), SUPERVISOR),
-    **dict.fromkeys(("at", "batch"), Kind("atd", JOB)),
-    "crontab": Kind("cron", f"{INSIDE} in the line of the crontab"),
+    **dict.fromkeys(("at", "batch"), Kind("atd", JOB, process="atd")),
+    "crontab": Kind("cron", f"{INSIDE} in the line of the crontab", process="cron"),
     "nomad": Kind(
         "Nomad's agent",
         f"{INSIDE} in the task, or {RUNTIME} docker on its hosts",
         "job run start restart alloc exec",
         "-address -region -namespace -token",
+        process="nomad",
     ),
-    **dict.fromkeys(("srun", "sbatch"), Kind("slurmd", JOB)),
+    **dict.fromkeys(("srun", "sbatch"), Kind("slurmd", JOB, process="slurmd")),
 }

@@ -25,13 +25,15 @@ class Client:
     """name: the command; daemon: who starts the program; way: what does merge it.
 
     socket: it is a client only where somebody listens there. Else the command starts the daemon
-    itself, and all merges; also where the one who listens does.
+    itself, and all merges; also where the one who listens does. process: what the daemon that
+    forks the program is called here; where it merges, the program does.
     """
 
     name: str
     daemon: str
     way: str
     socket: PurePosixPath | None = None
+    process: str | None = None
 
     @property
     def found(self) -> str:
@@ -71,7 +73,7 @@ def _client(name: str, kind: Kind, arguments: Sequence[str]) -> Client | None:
         return None
     if kind.starts and subcommand(arguments, kind.with_value) not in kind.starts.split():
         return None
-    client = Client(name, kind.daemon, kind.way)
+    client = Client(name, kind.daemon, kind.way, process=kind.process)
     if name == "systemctl":
         return _systemctl(client, arguments)
     return client

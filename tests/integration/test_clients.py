@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,3 +83,27 @@ def test_a_server_that_it_starts(tmux: Tmux, ksmrun: str) -> None:
     assert (again.returncode, said(again)) == (0, [])
     assert pane_merges(tmux, "again") is True
     assert '"item": "client"' not in tmux(ksmrun, "check", "--json", "--", *NEW, "more").stdout
+
+
+@pytest.mark.own_pids
+@pytest.mark.parametrize("merged", [False, True], ids=["plain", "merged"])
+def test_a_daemon_that_merges_hands_it_on(
+    tmux: Tmux, ksmrun: str, tmp_path: Path, merged: bool
+) -> None:
+    """As supervisord does where it was started by `ksmrun run`; a stand-in of its name."""
+    program = tmp_path / "supervisord"
+    shutil.copy("/bin/sleep", program)
+    client = tmp_path / "supervisorctl"
+    client.write_text("#!/bin/sh\nexit 7\n")
+    client.chmod(0o755)
+    words = [ksmrun, "run", "--"] if merged else []
+    with subprocess.Popen([*words, program, "100"], stderr=subprocess.DEVNULL) as daemon:
+        try:
+            comm = Path(f"/proc/{daemon.pid}/comm")
+            wait_until(lambda: comm.read_text() == "supervisord\n")
+            done = tmux(ksmrun, "run", "--", str(client), "start", "game")
+        finally:
+            daemon.kill()
+    assert done.returncode == 7
+    warned = [line for line in said(done) if "supervisord starts the program" in line]
+    assert len(warned) == (0 if merged else 1)

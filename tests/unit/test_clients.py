@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import socket
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.facts.listening import listener
+from ksmrun.commands.client import asked_daemon
+from ksmrun.facts.daemons import listener, named
 from ksmrun.plan.client_kinds import KINDS
 from ksmrun.plan.clients import SPECIAL, find_client
 
@@ -166,3 +168,28 @@ def test_who_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert listener(path) == 0, "its backlog is full"
     assert listener(path) is None, "nobody's any more"
     assert listener(Path("x" * 200)) is None
+
+
+def test_daemons_by_their_names(tmp_path: Path) -> None:
+    for pid, name in ((7, "atd"), (8, "atd2"), (9, "atd")):
+        (tmp_path / f"proc/{pid}").mkdir(parents=True)
+        (tmp_path / f"proc/{pid}/comm").write_text(f"{name}\n")
+    (tmp_path / "proc/10").mkdir()
+    (tmp_path / "proc/self").mkdir()
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "proc/9", 1234, 1234)
+    else:
+        (tmp_path / "proc/9/comm").write_text("other\n")
+    assert named("atd", tmp_path) == (7,)
+
+
+def test_the_launch_goes_on_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr("ksmrun.commands.client.named", fail)
+    monkeypatch.setattr("ksmrun.commands.client.listener", fail)
+    assert asked_daemon([b"docker", b"run", b"nginx"]) is None
+    assert asked_daemon([b"tmux", b"new"]) is None
+    assert asked_daemon([b"systemctl", b"start", b"a\xff"]) is not None
+    assert asked_daemon([b"\xff"]) is None

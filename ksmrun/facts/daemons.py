@@ -1,7 +1,8 @@
-"""Who listens on a Unix socket (unix(7))."""
+"""Which process a client talks to: who listens on its Unix socket (unix(7)), or by its name."""
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from pathlib import Path
@@ -27,3 +28,20 @@ def listener(path: Path) -> int | None:
             # Not there, nobody's, another user's; a path that no address holds.
             return None
     return int(CREDENTIALS.unpack(found)[0])
+
+
+def named(name: str, root: Path = Path("/")) -> tuple[int, ...]:
+    """Return the processes of this name (proc_pid_comm(5)) that are root's or this user's."""
+    users = (0, os.geteuid())
+    found = []
+    for folder in (root / "proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            is_meant = (folder / "comm").read_bytes() == name.encode() + b"\n"
+            if is_meant and folder.stat().st_uid in users:
+                found.append(int(folder.name))
+        except OSError:
+            # It ended meanwhile.
+            continue
+    return tuple(sorted(found))
