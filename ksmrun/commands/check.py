@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.client import asked_daemon
 from ksmrun.commands.guarding import judge_target
 from ksmrun.commands.output import print_json, print_line, print_table
 from ksmrun.facts.host import read_host
@@ -21,11 +22,14 @@ from ksmrun.launch.inplace import initial_arguments
 from ksmrun.model import Plan, Refusal, Request, TargetFacts
 from ksmrun.plan.doctor import CheckRow, examine, would_merge
 from ksmrun.plan.guard import Judgement
+from ksmrun.plan.java_heap import unmergeable_heap
 from ksmrun.plan.launch import plan_launch, shell_line
 from ksmrun.plan.mechanism import Choice, adds_vmas, choose, not_preloadable
 from ksmrun.plan.runtimes import gains_of, runtime_row
 
 SCHEMA = "ksmrun-check-1"
+# The flag, what it does, what to do.
+Heap = tuple[str, str, str] | None
 # What else a kernel runs natively.
 RUNS_ON = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64", "arm")}
 EPILOG = "Example: ksmrun check -- ./server --port 8303"
@@ -55,10 +59,12 @@ def check(
     target: TargetFacts | None = None
     runtime: Runtime | None = None
     plan: Plan | None = None
+    heap: Heap = None
     if context.args:
         command = initial_arguments(len(context.args))
         target = look_at(command[0], os.environb)
         runtime = find_runtime(target)
+        heap = _heap(runtime, command)
         launcher, shim = os.fsencode(launcher_path()), shim_path(target)
         choice = choose(Request(command), probe, target, shim)
         splits = adds_vmas(probe, choice)
@@ -68,8 +74,9 @@ def check(
         plan = planned
         rows = (
             *rows,
+            *_client_rows(command),
             _program_row(target, probe.machine),
-            runtime_row(*(runtime.name, runtime.evidence) if runtime else (None, None)),
+            runtime_row(*(runtime.name, runtime.evidence, heap) if runtime else (None, None)),
             _map_row(judgement, splits),
             _plan_row(plan, choice, judgement),
             *_lua_rows(target, not_preloadable(target, shim)),
@@ -82,7 +89,7 @@ def check(
             rows=[asdict(row) for row in rows],
             probe=asdict(probe),
             target=None if target is None else asdict(target),
-            runtime=None if runtime is None else _runtime(runtime),
+            runtime=None if runtime is None else _runtime(runtime, heap),
             mechanism=None if plan is None else plan.mechanism,
             command_line=None if plan is None else _command_line(plan),
         )
@@ -95,8 +102,15 @@ def check(
     raise typer.Exit(0 if merges else 1)
 
 
-def _runtime(runtime: Runtime) -> dict[str, object]:
-    gains = gains_of(runtime.name)
+def _heap(runtime: Runtime | None, command: tuple[bytes, ...]) -> Heap:
+    """What keeps the heap of a Java program from merging."""
+    if runtime is None or runtime.name != "OpenJDK":
+        return None
+    return unmergeable_heap([os.fsdecode(word) for word in command[1:]], os.environ)
+
+
+def _runtime(runtime: Runtime, heap: Heap) -> dict[str, object]:
+    gains = gains_of(runtime.name) if heap is None else None
     return {**asdict(runtime), "gains": None if gains is None else asdict(gains)}
 
 
@@ -120,6 +134,12 @@ def _plan_row(plan: Plan, choice: Choice, judgement: Judgement) -> CheckRow:
     if choice.obstacle is not None:
         return CheckRow("plan", "fail", found, choice.obstacle[1])
     return CheckRow("plan", "ok", found)
+
+
+def _client_rows(command: tuple[bytes, ...]) -> Iterator[CheckRow]:
+    client = asked_daemon(command)
+    if client is not None:
+        yield CheckRow("client", "fail", client.found, client.way)
 
 
 def _lua_rows(target: TargetFacts, unreachable: str | None) -> Iterator[CheckRow]:

@@ -15,6 +15,7 @@ from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.model import KsmrunError
 from ksmrun.watch.config import DEFAULT_FILE, load
 from ksmrun.watch.monitor import watch
+from ksmrun.wrap.monitor_unit import render
 
 EPILOG = "Example: sudo ksmrun monitor --listen 127.0.0.1:9739"
 UNIT = "ksmrun-monitor.service"
@@ -110,10 +111,6 @@ def monitor(
 
     One for the host. Without root only one's own processes are seen. SIGTERM ends it.
     """
-    if print_unit:
-        text = resources.files("ksmrun.watch").joinpath(UNIT).read_text(encoding="utf-8")
-        print_file(text.replace("@KSMRUN@", own_program()))
-        return
     options = {
         "listen": listen,
         "textfile": textfile,
@@ -133,6 +130,34 @@ def monitor(
         "follow": follow,
         "log": log,
     }
+    if print_unit:
+        given = {
+            "listen": listen,
+            # systemd starts it in another folder.
+            "textfile": None if textfile is None else str(Path(textfile).absolute()),
+            "on-alert": on_alert,
+            "raise-map-count-to": raise_map_count_to,
+            "map-reserve": map_reserve,
+            "warn-ahead": warn_ahead,
+            "interval": interval,
+            "pss-interval": pss_interval,
+            "cow-breaks": cow_breaks,
+            "by-pid": by_pid,
+            "deep": deep,
+            "auto": auto,
+            "max-cpu": max_cpu,
+            "follow": follow,
+            "log": log,
+            "config": None if config is None else str(config.absolute()),
+        }
+        text = resources.files("ksmrun.watch").joinpath(UNIT).read_text(encoding="utf-8")
+        words = {
+            name: value if isinstance(value, bool) else str(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        print_file(render(text, own_program(), words))
+        return
     if not read_ksm(ROOT).present:
         raise KsmrunError(
             "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",

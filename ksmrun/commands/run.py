@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from ksmrun.commands.client import asked_daemon
 from ksmrun.commands.output import parse_share, say
 from ksmrun.facts.launcher import cached_probe, launcher_path, shim_path
 from ksmrun.facts.target import look_at
@@ -180,6 +182,7 @@ def run(
         inherit=inherit,
         layout=_layout(layout_group, seeds, layout_scope) if layout is LayoutMode.SHARED else None,
     )
+    request = _without_client(request)
     plan = _plan(request)
     if not quiet:
         for warning in plan.warnings:
@@ -191,6 +194,21 @@ def run(
         sys.stdout.buffer.write(shell_line(plan) + b"\n")
         return
     exec_in_place(plan.argv, initial_environment())
+
+
+def _without_client(request: Request) -> Request:
+    """Say what a daemon's client cannot have; what it is itself is nothing to verify."""
+    if request.merge is not MergeMode.ON and request.layout is None:
+        return request
+    client = asked_daemon(request.command)
+    if client is None:
+        return request
+    if request.require:
+        raise KsmrunError(f"{client.found}; not started", client.way, EXIT_OWN_FAILURE)
+    if not request.quiet:
+        verified = "; that is not verified" if request.verify else ""
+        say(f"{client.found}{verified}; to do: {client.way}")
+    return replace(request, verify=False)
 
 
 def _layout(group: str, seeds: SeedMode, scope: LayoutScope) -> SharedLayout:

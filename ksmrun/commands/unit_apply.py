@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ksmrun.commands.output import say
 from ksmrun.commands.unit_check import UnitCheck
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.keys import keys_folder
@@ -13,6 +15,7 @@ from ksmrun.host.services import reload_manager, restart
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import DROP_IN
 from ksmrun.support.foreign import read_text
+from ksmrun.support.interrupts import Interrupted, held, ignore, interruptible
 from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace
 
 # Below each: NAME.service.d and NAME.container.d.
@@ -43,39 +46,58 @@ def apply(
 
     Where they are there already, bare() is called with them away and before they are written anew:
     an old drop-in hides what a package has changed below it.
-    Where compare(), a start or judge(service) raises KsmrunError, files and services are as before.
+    Where compare(), a start or judge(service) raises KsmrunError, or a signal ends the command,
+    files and services are as before.
     """
     before = {file: read_text(file) for file, _ in files}
     for file, _ in files:
         if is_foreign(file):
             raise KsmrunError(f"{file} is not ours", "move it away, or add the lines there")
-    try:
-        if any(text is not None for text in before.values()):
-            for file in before:
-                remove_ours(file)
+    with interruptible():
+        try:
+            if any(text is not None for text in before.values()):
+                with held():
+                    for file in before:
+                        remove_ours(file)
+                reload_manager(systemd)
+                bare()
+            with held():
+                for file, text in files:
+                    write_ours(file, text)
             reload_manager(systemd)
-            bare()
-        for file, text in files:
-            write_ours(file, text)
-        reload_manager(systemd)
-        compare()
-        for service in services:
-            if not restart(systemd, service):
-                raise KsmrunError(
-                    f"{service} does not start wrapped; it has back what it had",
-                    journal(systemd, service),
-                )
-            judge(service)
-    except (KsmrunError, KeyboardInterrupt):
-        for file, old_text in before.items():
-            if old_text is None:
-                remove_ours(file)
-            else:
-                write_ours(file, old_text)
-        reload_manager(systemd)
-        for service in services:
-            restart(systemd, service)
-        raise
+            compare()
+            for service in services:
+                if not restart(systemd, service):
+                    raise KsmrunError(
+                        f"{service} does not start wrapped; it has back what it had",
+                        journal(systemd, service),
+                    )
+                judge(service)
+        except (KsmrunError, OSError, Interrupted) as error:
+            try:
+                ignore()
+            except Interrupted:
+                # One that came just now.
+                ignore()
+            was_interrupted = isinstance(error, Interrupted)
+            if was_interrupted:
+                say(f"interrupted ({error}): all is taken back")
+            _take_back(systemd, before, services, wait=not was_interrupted)
+            raise
+
+
+def _take_back(
+    systemd: Systemd, before: Mapping[Path, str | None], services: Sequence[str], *, wait: bool
+) -> None:
+    """Writes what was there before, and starts the services so."""
+    for file, old_text in before.items():
+        if old_text is None:
+            remove_ours(file)
+        else:
+            write_ours(file, old_text)
+    reload_manager(systemd)
+    for service in services:
+        restart(systemd, service, wait=wait)
 
 
 def refuse_failed(systemd: Systemd, found: UnitCheck) -> None:
@@ -89,7 +111,7 @@ def refuse_failed(systemd: Systemd, found: UnitCheck) -> None:
 
 def journal(systemd: Systemd, name: str) -> str:
     """Where the reason stands."""
-    return f"look at: journalctl {'--user ' if systemd.user else ''}-u {name}"
+    return f"look at: journalctl {'--user ' if systemd.user else ''}-u {shlex.quote(name)}"
 
 
 def take_away(systemd: Systemd, drop_ins: Sequence[Path]) -> list[Path]:
@@ -121,6 +143,7 @@ def instances(systemd: Systemd, name: str) -> list[str]:
     if "@." not in name:
         return [name]
     options = ("--plain", "--no-legend", "--state=active")
+    # A backslash is one there (FNM_NOESCAPE in src/core/dbus-manager.c).
     pattern = name.replace("@.", "@*.")
     text = systemd.succeed("systemctl", "list-units", *options, "--", pattern)
     return [words[0] for line in text.split("\n") if (words := line.split())]
@@ -129,4 +152,4 @@ def instances(systemd: Systemd, name: str) -> list[str]:
 def later(systemd: Systemd, name: str) -> str:
     """What is left to do without --now."""
     scope = "".join(f"{word} " for word in systemd.scope)
-    return f"it counts from the next start; to do: systemctl {scope}restart {name}"
+    return f"it counts from the next start; to do: systemctl {scope}restart {shlex.quote(name)}"

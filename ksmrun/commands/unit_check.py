@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ksmrun.commands.output import mib, print_json, print_line
 from ksmrun.commands.unit_plan import exec_values_of
 from ksmrun.facts.cgroup import members, payload
 from ksmrun.facts.host import read_host
-from ksmrun.facts.systemd import Systemd
+from ksmrun.facts.systemd import Systemd, drop_ins
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, OCI_RUNTIME, UnitFacts
 from ksmrun.observe.processes import read_process
@@ -130,9 +131,10 @@ def _problems(
     unit: UnitFacts, systemd: Systemd, wrapped_by: str | None, processes: int, merging: int
 ) -> list[tuple[str, str]]:
     problems = []
-    restart = f"systemctl {'--user ' if systemd.user else ''}restart {unit.name}"
+    name = shlex.quote(unit.name)
+    restart = f"systemctl {'--user ' if systemd.user else ''}restart {name}"
     source = unit.value("SourcePath")
-    what = f"quadlet {Path(source).name}" if source.endswith(".container") else f"unit {unit.name}"
+    what = f"quadlet {Path(source).name}" if source.endswith(".container") else f"unit {name}"
     own = f"ksmrun wrap {what} {'--user ' if systemd.user else ''}--now"
     if wrapped_by is None:
         problems.append((f"{unit.name} is not wrapped", own))
@@ -156,9 +158,9 @@ def _problems(
 
 def _written(unit: UnitFacts) -> str | None:
     """The fingerprint in our drop-in, if there is one."""
-    for path in unit.properties.get("DropInPaths", "").split(" "):
-        if Path(path).name == DROP_IN:
-            return written_fingerprint(read_text(Path(path)) or "")
+    for path in drop_ins(unit.properties):
+        if path.name == DROP_IN:
+            return written_fingerprint(read_text(path) or "")
     return None
 
 
@@ -171,4 +173,9 @@ def _idle(unit: UnitFacts) -> list[tuple[str, str]]:
                 f"look for them: systemctl list-units '{prefix}*'",
             )
         ]
-    return [(f"it does not run ({unit.value('ActiveState')})", f"systemctl start {unit.name}")]
+    return [
+        (
+            f"it does not run ({unit.value('ActiveState')})",
+            f"systemctl start {shlex.quote(unit.name)}",
+        )
+    ]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ksmrun.commands.guarding import judge_target
@@ -34,12 +33,14 @@ from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.plan.launch import needs_judgement, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
 from ksmrun.support.foreign import read_text
+from ksmrun.support.unitname import unit_type
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
 from ksmrun.wrap.method import (
     choose_method,
     denied_layout_calls,
     domain_source,
+    hides_main_pid,
     killing_calls,
     launcher_needed_for,
 )
@@ -47,7 +48,7 @@ from ksmrun.wrap.unitfile import values
 
 # systemd's own search for a command without a slash (systemd.exec(5), ExecSearchPath=).
 SEARCH_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SUFFIX = re.compile(r"\.(service|socket|target|timer|path|mount|slice|scope|container|pod|kube)$")
+QUADLET_TYPES = (".container", ".pod", ".kube")
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ class UnitPlan:
 
 def unit_name(name: str) -> str:
     """With its suffix. Raises KsmrunError for what is no service."""
-    full = name if SUFFIX.search(name) else f"{name}.service"
-    if full.endswith((".container", ".pod", ".kube")):
-        raise KsmrunError(f"{full} is a file of Quadlet's", f"use: ksmrun wrap quadlet {full}")
+    if name.endswith(QUADLET_TYPES):
+        raise KsmrunError(f"{name} is a file of Quadlet's", f"use: ksmrun wrap quadlet {name}")
+    full = name if unit_type(name) else f"{name}.service"
     if not full.endswith(".service"):
         raise KsmrunError(f"{full} is not a service", "name the service that it starts")
     if "/" in full or full.startswith("-"):
@@ -102,12 +103,22 @@ def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains
     if not exec_values:
         raise KsmrunError(f"{unit.name} has no ExecStart=", "there is nothing to wrap in it")
     if all(command.path.endswith("/true") for command in map(unwrapped, unit.commands)):
-        instances = unit.name.replace(".service", "@*.service")
+        instances = f"{unit.name.removesuffix('.service')}@*.service"
         raise KsmrunError(
             f"{unit.name} runs only {unit.commands[0].path}: it stands for other units",
             f"wrap those: systemctl list-units '{instances}'",
         )
     key, layout_notes = _key(unit, options, user=systemd.user)
+    if key is not None and options.layout_scope is LayoutScope.TREE and hides_main_pid(unit):
+        what = (
+            f"{unit.name} is Type=forking without PIDFile=, and with --layout-scope=tree a helper "
+            "stays beside it, so that systemd could not tell its main process"
+        )
+        todo = "set PIDFile= in a drop-in, if it writes one, and wrap it again"
+        if options.require:
+            raise KsmrunError(what, todo)
+        layout_notes.append(f"{what}: --layout-scope=program is taken; to do: {todo}")
+        options = replace(options, layout_scope=LayoutScope.PROGRAM)
     request, target = _request(unit, exec_values, options, key)
     probe = cached_probe()
     shim = shim_path(target, LIBEXEC)

@@ -6,6 +6,7 @@ import re
 
 from ksmrun.facts.cgroup import hierarchies
 from ksmrun.model.process import Container, Placement
+from ksmrun.support.unitname import unescaped
 
 # By what the engine puts before the id; what runs beside the container (conmon) is not in it.
 ENGINES = {
@@ -29,7 +30,8 @@ NAMED = (
 )
 # The cgroup is PARENT/NAME there: of LXC, and of containerd's own client in its usual namespace.
 PARENTS = {"lxc": "lxc", "lxc.payload": "lxc", "default": "containerd"}
-UNIT = re.compile(r".+\.(?:service|scope)")
+# Those that have processes of their own: FUSE's run in a mount (systemd.unit(5)).
+UNIT = re.compile(r".+\.(?:service|scope|mount|socket|swap)")
 ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 
 
@@ -47,7 +49,7 @@ def placement(cgroup: str) -> Placement:
 
 def unit_of(path: str) -> str | None:
     """The unit of the host's systemd; in a user's manager, its unit behind a slash."""
-    parts = [part for part in _parts(path) if not part.endswith(".slice")]
+    parts = [unescaped(part) for part in _parts(path) if not part.endswith(".slice")]
     if not parts or not UNIT.fullmatch(parts[0]):
         return None
     if not parts[0].startswith("user@"):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 
+from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.containers import container_name
 from ksmrun.facts.identity import command_words
 from ksmrun.facts.match import those_with
 from ksmrun.facts.placement import placement
 from ksmrun.facts.text import read_text
+from ksmrun.support.unitname import full_name, has_cgroup
 
 # Of a container's ID; engines show 12.
 ID_DIGITS_MIN = 4
@@ -31,9 +32,16 @@ def matching(pattern: str) -> tuple[int, ...]:
 
 
 def in_unit(unit: str, root: Path = Path("/")) -> tuple[int, ...]:
-    """Processes of a systemd unit (the system's or a user's); .service where no type is named."""
-    name = unit if "." in unit else f"{unit}.service"
-    return _where(lambda _pid, text: name in re.split("[/\n]", text), root)
+    """Processes of a systemd unit (the system's or a user's), by its name as systemctl takes it; of
+    a template those of all instances.
+    """
+    name = full_name(unit)
+    return _where(lambda _pid, text: _is_of_unit(name, text), root)
+
+
+def _is_of_unit(name: str, text: str) -> bool:
+    paths = (path for _, path in hierarchies(text))
+    return any(has_cgroup(name, folder) for path in paths for folder in path.split("/"))
 
 
 def in_container(name: str, root: Path = Path("/")) -> tuple[int, ...]:

@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import string
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ TIMEOUT_SECONDS = 120.0
 PROPERTIES = (
     *("Id", "LoadState", "LoadError", "FragmentPath", "SourcePath", "DropInPaths", "Type"),
     *("ActiveState", "SubState", "MainPID", "ControlGroup", "NeedDaemonReload"),
+    *("PIDFile", "GuessMainPID"),
     *("RootDirectory", "RootImage", "TemporaryFileSystem", "InaccessiblePaths", "NoExecPaths"),
     *(
         "SystemCallFilter",
@@ -95,7 +98,7 @@ class Systemd:
         properties = self.show(f"{prefix}@ksmrun.service" if is_template else name)
         named = properties.get("Id", name)
         files = [Path(properties["FragmentPath"])] if properties.get("FragmentPath") else []
-        files += [Path(path) for path in properties.get("DropInPaths", "").split(" ") if path]
+        files += drop_ins(properties)
         loaded = properties.get("LoadState") == "loaded" and named.endswith(".service")
         return UnitFacts(
             name=name if is_template else named,
@@ -138,6 +141,15 @@ class Systemd:
             return None
         done = self.call("systemd-run", *plain, "-p", "MemoryKSM=yes", *look)
         return done.returncode == 0 and "ksm_merge_any: yes" in _normal(done.stdout)
+
+
+def drop_ins(properties: Mapping[str, str]) -> list[Path]:
+    """The drop-ins of a unit; systemctl quotes a path with a backslash, as escaped names have."""
+    text = properties.get("DropInPaths", "")
+    try:
+        return [Path(path) for path in shlex.split(text)]
+    except ValueError:
+        return [Path(path) for path in text.split(" ") if path]
 
 
 def _normal(text: str) -> str:

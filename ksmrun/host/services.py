@@ -19,12 +19,18 @@ def reload_manager(systemd: Systemd) -> None:
     systemd.succeed("systemctl", "daemon-reload")
 
 
-def restart(systemd: Systemd, name: str) -> bool:
-    """Starts the service anew, and waits until its command was executed. False where it failed."""
+def restart(systemd: Systemd, name: str, *, wait: bool = True) -> bool:
+    """Starts the service anew, and waits until its command was executed. False where it failed.
+
+    wait: else only tells systemd to.
+    """
     # Also the count of starts: at its limit systemd would not start it (StartLimitBurst=).
     systemd.call("systemctl", "reset-failed", "--", name)
-    if systemd.call("systemctl", "restart", "--", name).returncode != 0:
+    no_block = () if wait else ("--no-block",)
+    if systemd.call("systemctl", "restart", *no_block, "--", name).returncode != 0:
         return False
+    if not wait:
+        return True
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline and not _is_settled(systemd, name):
         time.sleep(POLL_SECONDS)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from ksmrun.model.explain import Cause, Counters, MemoryKind, ProcessLook, Sampled
 from ksmrun.plan.doctor import duration, pages_per_second
+from ksmrun.support.unitname import short_name
 
 MIB = 1 << 20
 # Of less than this share of the memory in use, and less than a MiB, nothing is said.
@@ -66,18 +68,20 @@ def _flag(look: ProcessLook, obstacle: tuple[str, str] | None) -> Iterator[Cause
         return
     found = "it has no merge flag (prctl), and none of its memory is marked (madvise)"
     if obstacle is not None:
-        yield Cause("flag missing", None, f"{found}; {obstacle[0]}", obstacle[1])
+        found, todo = f"{found}; {obstacle[0]}", obstacle[1]
     else:
-        yield Cause("flag missing", None, found, _how_to_start(look))
+        todo = _how_to_start(look)
+    yield Cause("flag missing", None, found, f"sudo ksmrun attach {look.identity.pid}, or {todo}")
 
 
 def _how_to_start(look: ProcessLook) -> str:
+    """For good: what is attached lasts as long as the process."""
     who = look.identity
     if who.engine in ("docker", "podman", "containerd", "cri-o"):
         return f"start the container by the runtime of `ksmrun wrap runtime {who.engine}`"
     if who.unit is not None and who.unit.endswith(".service") and "/" not in who.unit:
-        return f"sudo ksmrun wrap unit --now {who.unit.removesuffix('.service')}"
-    return "start it with `ksmrun run -- COMMAND`: nothing sets the flag of a running program"
+        return f"sudo ksmrun wrap unit --now {shlex.quote(short_name(who.unit))}"
+    return "start it with `ksmrun run -- COMMAND`"
 
 
 def _ksmd(look: ProcessLook, after: Counters) -> Iterator[Cause]:

@@ -80,8 +80,16 @@ def gains_of(name: str | None) -> Gains | None:
     return RUNTIMES.get(name or "")
 
 
-def runtime_row(name: str | None, evidence: str | None) -> CheckRow:
-    """What was found, what it gains, and which flags to try."""
+def runtime_row(
+    name: str | None, evidence: str | None, heap: tuple[str, str, str] | None = None
+) -> CheckRow:
+    """What was found, what it gains, and which flags to try.
+
+    heap: of plan/java_heap.py, where a flag keeps the heap from merging.
+    """
+    if heap is not None:
+        flag, what, todo = heap
+        return CheckRow(ITEM, "warn", f"{name} with {flag}: {what} ({evidence})", todo)
     if name == SHELL:
         found = f"{evidence}: what counts is the program that it starts"
         return CheckRow(ITEM, "ok", found, "check that program too")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ExecCommand, Method, UnitFacts
-from ksmrun.wrap.execline import Command, quote, simplified, wrap
+from ksmrun.wrap.execline import Command, program_word, quote, simplified, wrap
 from ksmrun.wrap.header import header
 
 KEY_UNIT = "ksmrun-layout-key@.service"
@@ -59,7 +60,7 @@ def render(
 
     scope: "--user " for a user's manager. Raises ExecLineError.
     """
-    remove = f"{'' if scope else 'sudo '}ksmrun wrap unit {scope}--remove {unit.name}"
+    remove = f"{'' if scope else 'sudo '}ksmrun wrap unit {scope}--remove {shlex.quote(unit.name)}"
     text = header(f"wrap unit {scope}{unit.name}", "it is started with its memory merged", remove)
     text += f"{FINGERPRINT}{fingerprint(exec_values)}\n"
     if key is not None:
@@ -102,7 +103,7 @@ def key_unit(ksmrun: str, place: KeyPlace) -> str:
     """The unit that makes a group's key before the first service that wants it."""
     file = KeyPlace("%i", place.user).file
     remove = "goes with the last `ksmrun wrap unit --remove` of a service that has it"
-    command = f"{quote(ksmrun, expands=True)} layout key %i --output {file}"
+    command = f"{program_word(ksmrun)} layout key %i --output {file}"
     return (
         header("wrap unit --layout shared", "makes the key of a shared layout", remove)
         + "[Unit]\nDescription=Key of the shared address layout %i\n"

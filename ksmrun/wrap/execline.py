@@ -100,6 +100,15 @@ def quote(word: str, *, expands: bool) -> str:
     return _quote_text(text.replace("$", "$$") if expands else text)
 
 
+def program_word(path: str) -> str:
+    """Return a line's first word for a program at this path.
+
+    Its $ stays in the path and would be expanded in argv[0] alone, so where it has one nothing in
+    the line is expanded.
+    """
+    return (":" if "$" in path else "") + quote(path, expands=False)
+
+
 def _quote_text(text: str) -> str:
     plain = text.replace("\\", "\\\\").replace('"', '\\"')
     needs = not text or text == ";" or any(c in text for c in WHITESPACE + "\"'\\")

@@ -72,6 +72,14 @@ def domain_source(unit: UnitFacts, *, selinux: bool) -> str | None:
     return "SELinux" if selinux else None
 
 
+def hides_main_pid(unit: UnitFacts) -> bool:
+    """Whether a second process in its cgroup keeps systemd from finding the main one, and with it
+    Restart= (systemd's src/core/service.c: service_search_main_pid(), unit_search_main_pid()).
+    """
+    guesses = unit.value("Type") == "forking" and unit.value("GuessMainPID") != "no"
+    return guesses and not unit.value("PIDFile")
+
+
 def denied_layout_calls(unit: UnitFacts) -> tuple[str, ...]:
     """The calls of LAYOUT_CALLS that SystemCallFilter= denies."""
     return tuple(_denied(unit, LAYOUT_CALLS))

@@ -27,6 +27,14 @@ def test_check_of_a_foreign_program(run: Run, tmp_path: Path) -> None:
     assert "built for aarch64, this is x86_64" in row["found"]
 
 
+def test_check_of_a_java_heap_in_shared_memory(run: Run) -> None:
+    found = json.loads(run("check", "--json", "--", "java", "-XX:+UseZGC", "H").stdout)
+    (row,) = [row for row in found["rows"] if row["item"] == "runtime"]
+    assert row["status"] == "warn"
+    assert "shared memory" in row["found"]
+    assert found["runtime"]["gains"] is None
+
+
 @pytest.mark.host_ksm
 def test_check(run: Run, launcher: str) -> None:
     done = run("check")

@@ -55,6 +55,22 @@ def monitored(guest: Guest, options: str, service: str = "") -> Iterator[None]:
         yield
 
 
+def test_a_printed_unit_keeps_its_options(host: Guest) -> None:
+    """As systemd reads them."""
+    options = ["--auto", "--interval=0.5", "--on-alert=/bin/echo 'a b' $X %n \\", "--log=json"]
+    unit = host.run("ksmrun", "monitor", *options, "--print-unit").stdout
+    with installed(host, {UNIT: unit}):
+        path = "/org/freedesktop/systemd1/unit/ksmrun_2dmonitor_2eservice"
+        name = "org.freedesktop.systemd1"
+        text = host.run(
+            *("busctl", "--json=short", "get-property", name, path, f"{name}.Service", "ExecStart")
+        ).stdout
+        # ${X} and $$ are resolved when it is started.
+        words = [word.replace("$$", "$") for word in json.loads(text)["data"][0][1]]
+        assert set(words[2:]) == {*options, "--listen=127.0.0.1:9739"}
+        assert show(host, UNIT, "ReadWritePaths") == "/sys/kernel/mm/ksm"
+
+
 def configure(guest: Guest, options: str) -> None:
     file = guest.root / "etc/ksmrun/config.toml"
     file.parent.mkdir(exist_ok=True)

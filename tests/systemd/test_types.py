@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from waiting import wait_until
 
 from .boot import Guest
 from .look import merges, merging
-from .units import command, installed, show, some, wrap
+from .units import command, installed, put, show, some, wrap
 
 DAEMON = Path(__file__).with_name("daemon.py")
 PYTHON = "/usr/bin/python3 -B /shared/daemon.py"
@@ -162,3 +163,22 @@ def test_a_child_merges_too(guest: Guest) -> None:
         wrap(guest, "--now", "typed")
         wait_until(lambda: len(guest.pids("typed")) == 2, "two processes")
         assert all(merges(pid) for pid in guest.pids("typed"))
+
+
+def test_a_helper_would_hide_the_main_process(guest: Guest) -> None:
+    """Of Type=forking without PIDFile= systemd takes the one process that is left in the cgroup."""
+    text = "[Service]\nType=forking\nExecStart=/bin/sh -c '/bin/sleep 1000 &'\n"
+    tree = ("--print", "--layout=shared", "--layout-scope=tree", "typed")
+    with installed(guest, {"typed.service": text}):
+        printed = wrap(guest, *tree)
+        assert "Type=forking without PIDFile=" in printed
+        (line,) = re.findall("^ExecStart=.*ksmrun-exec .*", printed, re.MULTILINE)
+        assert "--layout=shared" in line and "--layout-scope=tree" not in line
+        said = wrap(guest, "--require", *tree, check=False)
+        assert "Type=forking without PIDFile=" in said and "ExecStart=" not in said
+        assert "Type=forking without PIDFile=" not in wrap(guest, *tree[:2], "typed")
+        put(guest, "typed.service.d/pid.conf", "[Service]\nPIDFile=/run/typed.pid\n")
+        printed = wrap(guest, *tree)
+        (line,) = re.findall("^ExecStart=.*ksmrun-exec .*", printed, re.MULTILINE)
+        assert "--layout-scope=tree" in line
+        assert "without PIDFile=" not in printed

@@ -148,6 +148,8 @@ def test_no_ksm_and_many_nodes() -> None:
     [
         ({}, "ksmrun run -- COMMAND"),
         ({"unit": "web.service"}, "sudo ksmrun wrap unit --now web"),
+        ({"unit": "php8.2-fpm.service"}, "sudo ksmrun wrap unit --now php8.2-fpm"),
+        ({"unit": "a@x\\x2dy.service"}, "sudo ksmrun wrap unit --now 'a@x\\x2dy'"),
         ({"unit": "user@1000.service/web.service"}, "ksmrun run -- COMMAND"),
         ({"engine": "podman", "unit": "web.service"}, "wrap runtime podman"),
         ({"engine": "lxc"}, "ksmrun run -- COMMAND"),
@@ -158,9 +160,11 @@ def test_how_it_would_get_the_flag(changes: dict[str, str], todo: str) -> None:
     (cause,) = explain(found)
     assert cause.name == "flag missing" and cause.found.startswith("it has no merge flag")
     assert todo in cause.todo and not cause.todo.endswith(".service")
+    # Now, and for good.
+    assert cause.todo.startswith("sudo ksmrun attach 7, or ")
     (cause,) = explain(found, ("no such prctl", "boot another"))
     assert cause.name == "flag missing" and cause.found.endswith("(madvise); no such prctl")
-    assert cause.todo == "boot another"
+    assert cause.todo == "sudo ksmrun attach 7, or boot another"
 
 
 def test_nothing_readable() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ksmrun.plan.java_heap import unmergeable_heap
 from ksmrun.plan.runtimes import ITEM, RUNTIMES, SHELL, gains_of, runtime_row
 
 
@@ -37,3 +38,33 @@ def test_the_row_of_a_shell() -> None:
     assert (row.item, row.status) == (ITEM, "ok")
     assert row.found == "/bin/dash is a shell: what counts is the program that it starts"
     assert row.todo == "check that program too"
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "flag"),
+    [
+        ("-Xmx1g -XX:+UseZGC H", {}, "-XX:+UseZGC"),
+        ("-XX:+UseZGC -XX:+ZGenerational H", {}, "-XX:+UseZGC"),
+        ("-XX:AllocateHeapAt=/mnt H", {}, "-XX:AllocateHeapAt=/mnt"),
+        ("-XX:+UseLargePages H", {}, "-XX:+UseLargePages"),
+        ("H", {"JAVA_TOOL_OPTIONS": "-Xss1m '-XX:+UseZGC'"}, "-XX:+UseZGC"),
+        ("H", {"JDK_JAVA_OPTIONS": "-XX:+UseZGC"}, "-XX:+UseZGC"),
+        ("-XX:-UseZGC H", {"_JAVA_OPTIONS": "-XX:+UseZGC it's"}, "-XX:+UseZGC"),
+        ("-XX:-UseZGC H", {"JDK_JAVA_OPTIONS": "-XX:+UseZGC"}, None),
+        ("-XX:+UseZGC -XX:-UseZGC H", {}, None),
+        ("-XX:+UseG1GC H", {}, None),
+    ],
+)
+def test_a_java_heap_that_does_not_merge(
+    words: str, environment: dict[str, str], flag: str | None
+) -> None:
+    found = unmergeable_heap(words.split(), environment)
+    assert (None if found is None else found[0]) == flag
+
+
+def test_the_row_of_a_heap_that_does_not_merge() -> None:
+    row = runtime_row("OpenJDK", "seen", unmergeable_heap(["-XX:+UseZGC"], {}))
+    assert (row.item, row.status) == (ITEM, "warn")
+    assert row.found.startswith("OpenJDK with -XX:+UseZGC: its heap is shared memory")
+    assert "save" not in row.found
+    assert "-XX:+UseG1GC" in row.todo

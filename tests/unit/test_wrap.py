@@ -30,6 +30,7 @@ from ksmrun.wrap.method import (
     choose_method,
     denied_layout_calls,
     domain_source,
+    hides_main_pid,
     killing_calls,
     launcher_needed_for,
 )
@@ -71,6 +72,17 @@ def test_what_only_the_launcher_can_do() -> None:
     assert launcher_needed_for(Request((b"a",), require=True), None, PRCTL)
     assert launcher_needed_for(PLAIN, None, Choice(Mechanism.PRELOAD, "the shim")) == "the shim"
     assert launcher_needed_for(PLAIN, None, Choice(Mechanism.PRCTL, "", LOST_AT_EXEC))
+
+
+def test_services_whose_main_process_systemd_guesses() -> None:
+    for properties, guesses in (
+        ({"Type": "forking"}, True),
+        ({"Type": "forking", "PIDFile": "", "GuessMainPID": "yes"}, True),
+        ({"Type": "forking", "PIDFile": "/run/a.pid"}, False),
+        ({"Type": "forking", "GuessMainPID": "no"}, False),
+        ({"Type": "simple"}, False),
+    ):
+        assert hides_main_pid(unit(**properties)) is guesses
 
 
 def test_calls_that_a_filter_denies() -> None:

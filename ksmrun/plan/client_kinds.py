@@ -1,0 +1,113 @@
+"""What is known of commands that only ask a daemon to start something: data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LAUNCHER = "/usr/local/libexec/ksmrun/ksmrun-exec --"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """daemon: who starts the program; way: what does merge it.
+
+    starts: its subcommands that start something, parted by blanks; empty: any does. with_value: its
+    options that take the next word. skip: with this option it starts the program itself. process:
+    of Client.
+    """
+
+    daemon: str
+    way: str
+    starts: str = ""
+    with_value: str = ""
+    skip: str | None = None
+    process: str | None = None
+
+
+INSIDE = f"put {LAUNCHER} before the program"
+JOB = f"{INSIDE} in the job itself"
+RUNTIME = "sudo ksmrun wrap runtime"
+DOCKER = Kind(
+    "dockerd",
+    f"{RUNTIME} docker, or ksmrun wrap compose",
+    "run start restart create exec up compose container service stack unpause",
+    "-H --host -c --context -l --log-level --config",
+    # dockerd starts it, or systemd does.
+    process="containerd",
+)
+COMPOSE = Kind(
+    "dockerd",
+    "ksmrun wrap compose",
+    "run start restart create exec up unpause scale",
+    "-f --file -p --project-name --env-file --profile --project-directory",
+    process="containerd",
+)
+PODMAN = Kind(
+    "a podman service",
+    f"{RUNTIME} podman, where that service runs",
+    "run start restart create exec container pod kube play",
+    "-c --connection --url -H --host --identity --log-level",
+)
+CONTAINERD = Kind(
+    "containerd",
+    f"{RUNTIME} containerd",
+    "run start exec restart create compose tasks task t containers container c runp",
+    "-n --namespace -a --address --snapshotter -r --runtime-endpoint",
+    process="containerd",
+)
+KUBERNETES = Kind(
+    "Kubernetes",
+    "rewrite the manifest: ksmrun wrap pod",
+    "run apply create replace rollout scale exec debug patch set edit install upgrade rollback",
+    "-n --namespace --context --kubeconfig --kube-context --cluster --user -s --server",
+)
+LXD = Kind("its daemon", INSIDE, "launch start restart exec create init")
+SUPERVISOR = Kind("the supervisor", f"{INSIDE} in the service's run script")
+KINDS = {
+    "docker": DOCKER,
+    "docker-compose": COMPOSE,
+    "podman-remote": PODMAN,
+    **dict.fromkeys(("nerdctl", "ctr", "crictl"), CONTAINERD),
+    **dict.fromkeys(("kubectl", "oc", "helm"), KUBERNETES),
+    **dict.fromkeys(("lxc", "incus"), LXD),
+    "virsh": Kind("libvirtd", "sudo ksmrun attach the guest's process", "start create"),
+    "machinectl": Kind(
+        "systemd", "sudo ksmrun wrap unit --now systemd-nspawn@", "start shell enable"
+    ),
+    "systemctl": Kind(
+        "systemd",
+        "sudo ksmrun wrap unit --now NAME",
+        "start restart try-restart reload-or-restart try-reload-or-restart enable reenable isolate",
+        "-H --host -M --machine -t --type -p --property -s --signal",
+    ),
+    "systemd-run": Kind("systemd", INSIDE, skip="--scope"),
+    "run0": Kind("systemd", INSIDE),
+    "supervisorctl": Kind(
+        "supervisord",
+        f"put {LAUNCHER} before the command= of its section, or start supervisord by ksmrun run",
+        "start restart update reload add",
+        "-c --configuration -s --serverurl -u --username -p --password",
+        process="supervisord",
+    ),
+    "circusctl": Kind(
+        "circusd",
+        f"{INSIDE} in circusd's file",
+        "start restart add incr reload",
+        "--endpoint",
+        process="circusd",
+    ),
+    "monit": Kind(
+        "monit", f"{INSIDE} in its start program =", "start restart", "-c -g", process="monit"
+    ),
+    **dict.fromkeys(("sv", "svc", "s6-svc", "s6-rc", "initctl", "dinitctl"), SUPERVISOR),
+    **dict.fromkeys(("at", "batch"), Kind("atd", JOB, process="atd")),
+    "crontab": Kind("cron", f"{INSIDE} in the line of the crontab", process="cron"),
+    "nomad": Kind(
+        "Nomad's agent",
+        f"{INSIDE} in the task, or {RUNTIME} docker on its hosts",
+        "job run start restart alloc exec",
+        "-address -region -namespace -token",
+        process="nomad",
+    ),
+    **dict.fromkeys(("srun", "sbatch"), Kind("slurmd", JOB, process="slurmd")),
+}

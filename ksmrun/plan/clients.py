@@ -1,0 +1,181 @@
+"""Commands that only ask a daemon to start something: what they start is not ours. Pure.
+
+The merge flag is inherited by fork and exec, so it reaches what a command starts itself, and
+nothing that a process which runs already starts for it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from ksmrun.plan.client_kinds import INSIDE, KINDS, LAUNCHER, PODMAN, Kind
+from ksmrun.plan.command_words import Options, program_words, subcommand
+
+Environment = Mapping[str, str]
+# The launcher before what the daemon is to start, a container runtime of ours, or its annotations.
+ASKED_INSIDE = re.compile(r"(?:^|[\s/;&|'\"(=])ksmrun(?:[-._][a-z._-]+)?(?:$|[\s'\"=])", re.I)
+
+
+@dataclass(frozen=True)
+class Client:
+    """name: the command; daemon: who starts the program; way: what does merge it.
+
+    socket: it is a client only where somebody listens there. Else the command starts the daemon
+    itself, and all merges; also where the one who listens does. process: what the daemon that
+    forks the program is called here; where it merges, the program does.
+    """
+
+    name: str
+    daemon: str
+    way: str
+    socket: PurePosixPath | None = None
+    process: str | None = None
+
+    @property
+    def found(self) -> str:
+        """Return what is wrong, as a sentence."""
+        return f"{self.name} is a client: {self.daemon} starts the program, which does not merge"
+
+
+# Commands of tmux that start something; it takes any beginning that is unique, and these aliases.
+TMUX_STARTS = ("new", "split", "respawn", "run", "source", "pipe", "popup", "display-po", "send")
+# getopt's string in tmux.c: main().
+TMUX_OPTIONS = Options("2CDhlNqUuvV", "cfLST")
+SCREEN_OPTIONS = Options("aAdDfilLmnOPqQrRUvVwxX", "cehpsStT")
+
+
+def find_client(words: Sequence[str], environment: Environment, uid: int) -> Client | None:
+    """Return the client that this command is; None where it starts the program itself.
+
+    uid: whose sockets are meant.
+    """
+    words = program_words(words)
+    if not words:
+        return None
+    name, arguments = PurePosixPath(words[0]).name, words[1:]
+    # What is started may be wrapped itself, which is the way that works.
+    if any(map(ASKED_INSIDE.search, arguments)):
+        return None
+    special = SPECIAL.get(name)
+    if special is not None:
+        return special(arguments, environment, uid)
+    kind = KINDS.get(name)
+    return None if kind is None else _client(name, kind, arguments)
+
+
+def _client(name: str, kind: Kind, arguments: Sequence[str]) -> Client | None:
+    options = [word for word in arguments if word.startswith("-")]
+    if kind.skip in options or options[:1] in (["--version"], ["--help"]):
+        return None
+    if kind.starts and subcommand(arguments, kind.with_value) not in kind.starts.split():
+        return None
+    client = Client(name, kind.daemon, kind.way, process=kind.process)
+    if name == "systemctl":
+        return _systemctl(client, arguments)
+    return client
+
+
+def _systemctl(client: Client, arguments: Sequence[str]) -> Client | None:
+    """Name the unit in what to do; `enable` starts nothing without --now."""
+    plain = [word for word in arguments if not word.startswith("-")]
+    if plain[0] in ("enable", "reenable") and "--now" not in arguments:
+        return None
+    user = " --user" if "--user" in arguments else ""
+    sudo = "" if user else "sudo "
+    unit = shlex.quote(plain[-1]) if len(plain) > 1 else "NAME"
+    return replace(client, way=f"{sudo}ksmrun wrap unit{user} --now {unit}")
+
+
+def _podman(arguments: Sequence[str], environment: Environment, _uid: int) -> Client | None:
+    """A client only where it is told so (containers/podman: cmd/podman/registry/remote.go); else
+    podman starts the container itself, and it merges.
+    """
+    asked = ("-r", "--remote", "-c", "--connection", "--url", "-H", "--host")
+    command = subcommand(arguments, PODMAN.with_value)
+    before = arguments[: list(arguments).index(command)] if command else arguments
+    is_told = any(word.partition("=")[0] in asked for word in before)
+    is_told |= any(name in environment for name in ("CONTAINER_HOST", "CONTAINER_CONNECTION"))
+    if "--remote=false" in before or not is_told:
+        return None
+    return _client("podman", PODMAN, arguments)
+
+
+def _tmux(arguments: Sequence[str], environment: Environment, uid: int) -> Client | None:
+    """Its server is a daemon that the first command of a socket starts (tmux(1))."""
+    given, rest = TMUX_OPTIONS.read(arguments)
+    if "V" in given or "c" in given or not _tmux_starts(rest):
+        return None
+    folder = PurePosixPath(environment.get("TMUX_TMPDIR") or "/tmp") / f"tmux-{uid}"
+    of_session = environment.get("TMUX", "").partition(",")[0]
+    if "S" in given:
+        socket = PurePosixPath(given["S"])
+    elif "L" not in given and of_session:
+        socket = PurePosixPath(of_session)
+    else:
+        socket = folder / given.get("L", "default")
+    daemon = f"the tmux server that already runs at {socket}"
+    way = f"tmux new-session -d '{LAUNCHER} PROGRAM', or a server of its own: tmux -L NAME"
+    return Client("tmux", daemon, way, socket)
+
+
+def _tmux_starts(words: Sequence[str]) -> bool:
+    """Commands are parted by words that end in a semicolon; none is new-session."""
+    is_first = True
+    for word in words:
+        if is_first and word.startswith(TMUX_STARTS):
+            return True
+        is_first = word.endswith(";")
+    return not words
+
+
+def _screen(arguments: Sequence[str], environment: Environment, _uid: int) -> Client | None:
+    """Each session is a process of its own, which `screen` starts; but -X, and a call from within a
+    session (STY) without -m, have one that runs do it (screen(1)).
+    """
+    given, _ = SCREEN_OPTIONS.read(arguments)
+    is_inside = bool(environment.get("STY")) and "m" not in given and not set("rRx") & set(given)
+    if "X" not in given and not is_inside:
+        return None
+    return Client("screen", "a session that already runs", f"{INSIDE}, or start a session: -dmS")
+
+
+def _dtach(arguments: Sequence[str], _environment: Environment, _uid: int) -> Client | None:
+    """Start the program itself; but -A of a socket that is there only attaches (dtach(1))."""
+    if arguments[:1] != ["-A"] or len(arguments) < 2:
+        return None
+    socket = PurePosixPath(arguments[1])
+    daemon = f"the dtach that already runs at {socket}"
+    return Client("dtach", daemon, "end that one, or sudo ksmrun attach its PID", socket)
+
+
+def _pm2(arguments: Sequence[str], environment: Environment, _uid: int) -> Client | None:
+    """Its daemon is started by the first command (PM2_HOME in pm2's paths.js)."""
+    if subcommand(arguments, "") not in ("start", "restart", "reload", "resurrect", "scale"):
+        return None
+    home = environment.get("PM2_HOME") or f"{environment.get('HOME', '')}/.pm2"
+    way = f"end it (pm2 kill) and start it by ksmrun run, or {INSIDE} (pm2's --interpreter)"
+    return Client("pm2", "pm2's daemon, which already runs,", way, PurePosixPath(home) / "rpc.sock")
+
+
+def _service(arguments: Sequence[str], _environment: Environment, _uid: int) -> Client | None:
+    """Ask systemd where that runs; else it runs the init script itself (service(8))."""
+    plain = [word for word in arguments if not word.startswith("-")]
+    if len(plain) < 2 or plain[1] not in ("start", "restart", "force-reload"):
+        return None
+    way = f"sudo ksmrun wrap unit --now {shlex.quote(plain[0])}"
+    return Client("service", "systemd", way, PurePosixPath("/run/systemd/private"))
+
+
+Special = Callable[[Sequence[str], Environment, int], Client | None]
+SPECIAL: Mapping[str, Special] = {
+    "podman": _podman,
+    "tmux": _tmux,
+    "screen": _screen,
+    "dtach": _dtach,
+    "pm2": _pm2,
+    **dict.fromkeys(("service", "invoke-rc.d"), _service),
+}

@@ -1,0 +1,100 @@
+"""The words of a command: what is behind `sudo`, `env` and their like, and subcommands. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+# What starts the rest of its words in its own place, and those of its options that take a word.
+WRAPPERS = {
+    "sudo": "CDghpRrTtuU",
+    "doas": "Cu",
+    "env": "uCS",
+    "nice": "n",
+    "ionice": "cnpPu",
+    "chrt": "TPD",
+    "taskset": "",
+    "nohup": "",
+    "setsid": "",
+    "stdbuf": "ioe",
+    "time": "fo",
+    "timeout": "ks",
+    "exec": "a",
+    "command": "",
+}
+SHELLS = ("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh")
+# Of wrappers in wrappers.
+DEPTH_MAX = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """getopt(3)'s one-letter options: those that stand alone, and those that take a value."""
+
+    alone: str
+    with_value: str
+
+    def read(self, words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+        """Return the options that stand before the first other word, and the words from it on."""
+        given: dict[str, str] = {}
+        rest = list(words)
+        while rest and rest[0].startswith("-") and rest[0] != "-":
+            word = rest.pop(0)
+            if word == "--":
+                break
+            for index, letter in enumerate(word[1:], start=2):
+                if letter not in self.with_value:
+                    given[letter] = ""
+                    continue
+                given[letter] = word[index:] or (rest.pop(0) if rest else "")
+                break
+        return given, rest
+
+
+def program_words(words: Sequence[str]) -> list[str]:
+    """Return the words from the program on that wrappers, or a shell's -c, start in the end."""
+    rest = list(words)
+    for _ in range(DEPTH_MAX):
+        if not rest:
+            break
+        name = PurePosixPath(rest[0]).name
+        if name in SHELLS:
+            inner = _shell_words(rest[1:])
+            if inner is None:
+                break
+            rest = inner
+        elif name in WRAPPERS:
+            _, rest = Options("", WRAPPERS[name]).read(rest[1:])
+            # Assignments, and the first word of timeout, taskset and chrt.
+            while rest and ("=" in rest[0] or rest[0][:1].isdigit()):
+                rest.pop(0)
+        else:
+            break
+    return rest
+
+
+def _shell_words(arguments: Sequence[str]) -> list[str] | None:
+    """Return the first command of a shell's -c; None where there is none that can be read."""
+    for index, word in enumerate(arguments[:-1]):
+        if not word.startswith("-"):
+            return None
+        if "c" in word.lstrip("-"):
+            try:
+                return shlex.split(arguments[index + 1])
+            except ValueError:
+                return None
+    return None
+
+
+def subcommand(arguments: Sequence[str], with_value: str) -> str | None:
+    """Return the first word that is no option, and no value of those in with_value."""
+    values = with_value.split()
+    rest = iter(arguments)
+    for word in rest:
+        if not word.startswith("-"):
+            return word
+        if word in values:
+            next(rest, None)
+    return None

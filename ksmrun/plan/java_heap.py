@@ -1,0 +1,54 @@
+"""Flags of OpenJDK that put its heap where KSM does not look. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+SHARED = "its heap is shared memory, which KSM does not merge"
+OTHER = "choose another collector: -XX:+UseG1GC or -XX:+UseParallelGC"
+# ZGC's is a memfd named java_heap, seen in 17 and in 25 (src/hotspot/os/linux/gc/z/
+# zPhysicalMemoryBacking_linux.cpp); KSM takes anonymous memory only (mm/ksm.c: vma_ksm_compatible).
+SWITCHES = {
+    "UseZGC": (SHARED, OTHER),
+    "UseLargePages": (
+        "its heap is in hugetlb pages, which KSM leaves alone",
+        "leave that flag out",
+    ),
+}
+# A file that is mapped shared.
+HEAP_FILE = "-XX:AllocateHeapAt="
+
+
+def unmergeable_heap(
+    words: Sequence[str], environment: Mapping[str, str]
+) -> tuple[str, str, str] | None:
+    """Return the flag, what it does to the heap, and what to do; None where the heap may merge.
+
+    Files of options (@FILE, -XX:Flags=) are not read.
+    """
+    given: dict[str, tuple[str, str, str]] = {}
+    for word in _options(words, environment):
+        if word.startswith(HEAP_FILE):
+            given[HEAP_FILE] = (word, SHARED, "leave that flag out")
+        for name, (what, todo) in SWITCHES.items():
+            if word == f"-XX:+{name}":
+                given[name] = (word, what, todo)
+            elif word == f"-XX:-{name}":
+                given.pop(name, None)
+    return next(iter(given.values()), None)
+
+
+def _options(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
+    """In the order in which the last one counts (java(1); JDK-4971166 for _JAVA_OPTIONS)."""
+    for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"):
+        yield from _split(environment.get(name, ""))
+    yield from words
+    yield from _split(environment.get("_JAVA_OPTIONS", ""))
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()

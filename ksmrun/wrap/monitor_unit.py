@@ -1,0 +1,49 @@
+"""The unit of `ksmrun monitor` with the options that it was printed with. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+
+from ksmrun.wrap.execline import program_word, quote
+
+# What takes the words of the command, and what the settings of [Service] end before.
+COMMAND, INSTALL = "@COMMAND@", "\n[Install]"
+LISTEN = "127.0.0.1:9739"
+# What options need beyond the unit's sandbox, which is systemd.exec(5)'s.
+NEEDS = {
+    "raise-map-count-to": "ReadWritePaths=/proc/sys/vm/max_map_count",
+    "auto": "ReadWritePaths=/sys/kernel/mm/ksm",
+    "follow": "SystemCallFilter=ptrace kcmp",
+}
+# In a list of paths no escape is resolved (config_parse_namespace_path_strv() in systemd's
+# src/core/load-fragment.c).
+UNQUOTABLE = frozenset("\"'\\\n\r")
+
+
+def render(template: str, program: str, options: Mapping[str, str | bool]) -> str:
+    """Return the unit. options: by their names without dashes; True for one without a value.
+
+    Without listen it listens on this host alone.
+    """
+    words = [
+        f"--{name}" if value is True else f"--{name}={value}"
+        for name, value in ({"listen": LISTEN} | dict(options)).items()
+        if value is not False
+    ]
+    expands = "$" not in program
+    line = [program_word(program), "monitor", *(quote(word, expands=expands) for word in words)]
+    needed = "".join(f"{setting}\n" for setting in _needs(options))
+    if needed:
+        needed = f"\n# What its options need.\n{needed}"
+    text = template.replace(INSTALL, f"{needed}{INSTALL}")
+    return text.replace(COMMAND, " ".join(line))
+
+
+def _needs(options: Mapping[str, str | bool]) -> Iterator[str]:
+    for name, setting in NEEDS.items():
+        if options.get(name, False) is not False:
+            yield setting
+    folder = options.get("textfile")
+    if isinstance(folder, str) and PurePath(folder).is_absolute() and not UNQUOTABLE & set(folder):
+        yield f"ReadWritePaths={quote(folder, expands=False)}"

@@ -1,0 +1,123 @@
+"""The unit that `ksmrun monitor --print-unit` prints: each option given is in its ExecStart."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ksmrun.commands import monitor
+from ksmrun.wrap.execline import next_word, parse
+from ksmrun.wrap.monitor_unit import COMMAND, INSTALL, LISTEN, render
+
+from .test_execline import read_by_systemd
+
+# A command line has no NUL, and is of characters or single bytes.
+WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+PATHS = WORDS.map(lambda word: f"/a {word}")
+SHARES = st.integers(0, 99).map(lambda number: f"{number}%")
+NUMBERS = st.floats(0.001, 1e6).map(str)
+TEXTS = {
+    "listen": WORDS,
+    "textfile": PATHS,
+    "config": PATHS,
+    "on_alert": WORDS,
+    "log": WORDS,
+    "map_reserve": SHARES,
+    "max_cpu": SHARES,
+    "raise_map_count_to": st.integers(0, 1 << 40).map(str),
+}
+
+
+def command() -> Any:
+    app = typer.Typer()
+    monitor.register(app)
+    app.callback()(lambda: None)
+    # Of click's, which typer may have in itself.
+    group: Any = typer.main.get_command(app)
+    return group.commands["monitor"]
+
+
+MONITOR = command()
+OPTIONS = [each for each in MONITOR.params if each.name not in ("print_unit", "help")]
+
+
+@st.composite
+def command_lines(draw: st.DrawFn) -> list[str]:
+    words = []
+    for option in draw(st.lists(st.sampled_from(OPTIONS), unique=True)):
+        name = option.opts[0]
+        assert option.name is not None
+        if getattr(option, "is_flag", False):
+            words.append(name)
+        else:
+            words.append(f"{name}={draw(TEXTS.get(option.name, NUMBERS))}")
+    return words
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    return dict(MONITOR.make_context("monitor", list(words)).params)
+
+
+def printed(words: list[str]) -> str:
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        MONITOR.main([*words, "--print-unit"], standalone_mode=False)
+    return output.getvalue()
+
+
+def exec_start(text: str) -> list[str]:
+    """The words as systemd starts them."""
+    (line,) = [line for line in text.split("\n") if line.startswith("ExecStart=")]
+    (found,) = parse(line.removeprefix("ExecStart="))
+    words, rest = [], found.arguments
+    while rest:
+        word, rest = next_word(rest)
+        words.append(read_by_systemd(word, expands=found.expands))
+    return [found.path.replace("%%", "%"), *words]
+
+
+@given(command_lines())
+def test_the_same_options(words: list[str]) -> None:
+    _, subcommand, *options = exec_start(printed(words))
+    assert subcommand == "monitor"
+    given, found = parsed(words), parsed(options)
+    assert found == given | {"listen": LISTEN if given["listen"] is None else given["listen"]}
+
+
+@given(PATHS, st.dictionaries(st.sampled_from(["on-alert", "listen"]), WORDS))
+def test_any_path_and_any_value(program: str, options: dict[str, str]) -> None:
+    path, _, *words = exec_start(render(f"[Service]\nExecStart={COMMAND}\n", program, options))
+    assert path == program
+    assert set(words) == {
+        f"--{name}={value}" for name, value in ({"listen": LISTEN} | options).items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [
+        (["--auto"], "ReadWritePaths=/sys/kernel/mm/ksm"),
+        (["--raise-map-count-to=100000"], "ReadWritePaths=/proc/sys/vm/max_map_count"),
+        (["--follow"], "SystemCallFilter=ptrace kcmp"),
+        (["--textfile=/var/lib/a b"], 'ReadWritePaths="/var/lib/a b"'),
+    ],
+)
+def test_what_an_option_needs_is_allowed(words: list[str], setting: str) -> None:
+    text = printed(words)
+    service, _, install = text.partition(INSTALL)
+    assert f"\n{setting}\n" in service
+    assert install
+    assert f"\n{setting}\n" not in printed([])
+
+
+def test_a_relative_path_is_of_this_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = exec_start(printed(["--textfile=x", "--config=y"]))
+    assert f"--textfile={tmp_path}/x" in found
+    assert f"--config={tmp_path}/y" in found
