@@ -85,6 +85,7 @@ static void set_signals(unsigned long long mask) {
 
 static void start(void) {
     struct thread *thread = sweeper.thread;
+    atomic_store(&thread->tid, 0);
     atomic_store(&thread->is_told_to_leave, 0);
     atomic_store(&thread->is_confined, 0);
     atomic_store(&sweeper.pid, own_pid());
@@ -130,7 +131,7 @@ bool sweeper_leave(void) {
         atomic_load(&sweeper.pid) != own_pid())
         return false;
     lock();
-    if (sweeper.away_count++ == 0)
+    if (sweeper.away_count++ == 0 && !atomic_load(&sweeper.waits_for_growth))
         end_thread(sweeper.thread);
     unlock();
     return true;
@@ -152,10 +153,6 @@ void sweeper_stay_away(bool has_left) {
         atomic_store(&sweeper.filtered_pid, own_pid());
 }
 
-void sweeper_stop_waiting(void) {
-    atomic_store(&sweeper.waits_for_growth, false);
-}
-
 void sweeper_leave_until_mapping(void) {
     if (!atomic_load(&sweeper.has_to_come_back) && sweeper_leave())
         atomic_store(&sweeper.has_to_come_back, true);
@@ -174,7 +171,7 @@ void sweeper_begin_in_child(void) {
         atomic_store(&sweeper.must_stay_away, true);
         return;
     }
-    atomic_store(&sweeper.thread->tid, 0);
+    /* Of the thread's pages none is written, as each would be copied for most children in vain. */
     atomic_store(&sweeper.has_to_come_back, false);
     sweeper.away_count = 0;
     excluded_mend(&sweeper.thread->excluded);

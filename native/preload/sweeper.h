@@ -25,8 +25,6 @@ void sweeper_come_back(void);
 /* Never: a new thread would not survive the filter that the program has put on itself, and nor
  * might the calls that ask for it. has_left: as sweeper_leave said. */
 void sweeper_stay_away(bool has_left);
-/* Nor look for growth: strict mode of seccomp(2) is about to kill for that. */
-void sweeper_stop_waiting(void);
 
 /* Until the program next calls mmap. */
 void sweeper_leave_until_mapping(void);
