@@ -308,6 +308,21 @@ def test_a_child_that_grows_by_malloc_is_marked(
     process.wait()
 
 
+def test_a_real_time_program_has_no_real_time_sweeper(
+    marked: tuple[str, ...], programs: Programs
+) -> None:
+    """It gives up its priority last, from within its filter."""
+    real_time = ("chrt", "--fifo", "1")
+    if subprocess.run([*real_time, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("real-time priority is not permitted here")
+    with ready(*real_time, *marked, programs.sweep, "hold", "1") as process:
+        wait_until(lambda: has_marked(process.pid, 1))
+        thread = sweeper_of(process.pid)
+        assert thread is not None
+        assert os.sched_getscheduler(process.pid) == os.SCHED_FIFO
+        assert os.sched_getscheduler(thread) == os.SCHED_OTHER
+
+
 FORKING_PYTHON = """
 import os, sys, threading, warnings
 warnings.simplefilter("error")
