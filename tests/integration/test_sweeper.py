@@ -293,12 +293,13 @@ def test_a_child_that_never_grows_gets_no_thread(
     assert clones(ksmrun, "mark", programs.sweep, *words) == forks + 1
 
 
+@pytest.mark.parametrize("kind", ["sweep", "sweep_musl", "sweep_32"])
 def test_a_child_that_grows_by_malloc_is_marked(
-    marked: tuple[str, ...], programs: Programs
+    marked: tuple[str, ...], programs: Programs, kind: str
 ) -> None:
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [*marked, programs.sweep, "grown-child"], stdin=pipe, stdout=pipe, text=True
+        [*marked, getattr(programs, kind), "grown-child"], stdin=pipe, stdout=pipe, text=True
     )
     assert process.stdout is not None and process.stdin is not None
     child = int(process.stdout.readline())
