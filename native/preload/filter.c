@@ -157,6 +157,7 @@ static const struct {
     {NUMBER_MEMFD_CREATE, {0, 1}},
     {NUMBER_SCHED_SETSCHEDULER, {-1}},
     {NUMBER_GETPPID, {0}},
+    {NUMBER_GETRUSAGE, {0}},
 };
 enum { CALLS = sizeof calls / sizeof *calls };
 
@@ -185,16 +186,25 @@ void filter_try_calls(void) {
 
 bool filter_confine(void) {
     enum { ERROR_PERM = 1, JUMP_IF_EQUAL = 0x15, LOAD = 0x20, RETURN = 0x06 };
-    struct sock_filter filter[LOOP_CALLS + 6];
+    /* What follows the jumps: priority of its own, and to the lowest class only. */
+    enum { PRIORITY_OPS = 5, HEAD_OPS = 3 };
+    struct sock_filter filter[HEAD_OPS + LOOP_CALLS + PRIORITY_OPS + 2];
     int length = 0;
     filter[length++] = (struct sock_filter){LOAD, 0, 0, DATA_ARCH * 4};
-    filter[length++] = (struct sock_filter){JUMP_IF_EQUAL, 0, LOOP_CALLS + 1, (uint32_t)AUDIT_ARCH};
+    filter[length++] =
+        (struct sock_filter){JUMP_IF_EQUAL, 0, LOOP_CALLS + PRIORITY_OPS + 2, (uint32_t)AUDIT_ARCH};
     filter[length++] = (struct sock_filter){LOAD, 0, 0, DATA_NUMBER * 4};
     for (int i = 0; i < LOOP_CALLS; i++)
-        filter[length++] = (struct sock_filter){JUMP_IF_EQUAL, (uint8_t)(LOOP_CALLS - i), 0,
-                                                (uint32_t)calls[i].number};
-    filter[length++] = (struct sock_filter){RETURN, 0, 0, ret_errno | ERROR_PERM};
+        filter[length++] =
+            (struct sock_filter){JUMP_IF_EQUAL, (uint8_t)(LOOP_CALLS - 1 - i + PRIORITY_OPS), 0,
+                                 (uint32_t)calls[i].number};
+    filter[length++] = (struct sock_filter){JUMP_IF_EQUAL, 0, 5, NUMBER_SCHED_SETSCHEDULER};
+    filter[length++] = (struct sock_filter){LOAD, 0, 0, DATA_ARGUMENTS * 4};
+    filter[length++] = (struct sock_filter){JUMP_IF_EQUAL, 0, 3, 0};
+    filter[length++] = (struct sock_filter){LOAD, 0, 0, (DATA_ARGUMENTS + 2) * 4};
+    filter[length++] = (struct sock_filter){JUMP_IF_EQUAL, 0, 1, SCHED_OTHER};
     filter[length++] = (struct sock_filter){RETURN, 0, 0, ret_allow};
+    filter[length++] = (struct sock_filter){RETURN, 0, 0, ret_errno | ERROR_PERM};
     struct sock_fprog program = {(unsigned short)length, filter};
     /* Not seccomp(2), which systemd's @system-service does not have. */
     return SYSTEM_CALL(NUMBER_PRCTL, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, (long)&program) == 0;

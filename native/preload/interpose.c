@@ -36,8 +36,8 @@ static bool warns_of_threads(void) {
 }
 
 static void before_fork(void) {
-    if (warns_of_threads() && sweeper_leave())
-        sweeper_come_back_later();
+    if (warns_of_threads())
+        sweeper_leave_until_mapping();
 }
 
 void interpose_begin(void) {
@@ -79,15 +79,30 @@ static long set_filter(long number, const long argument[6], const void *program)
     return result;
 }
 
+/* Which leaves no call to look for growth or to wake the sweeper by, and none to end with it. */
+static long set_strict(long number, const long argument[6]) {
+    bool has_left = sweeper_leave();
+    long result = system_call(number, argument);
+    if (has_left && result == 0)
+        sweeper_stay_away(has_left);
+    else if (has_left)
+        sweeper_come_back();
+    return result;
+}
+
 static long control(const long argument[6]) {
     if (argument[0] == PR_SET_SECCOMP && argument[1] == SECCOMP_MODE_FILTER)
         return set_filter(NUMBER_PRCTL, argument, (const void *)argument[2]);
+    if (argument[0] == PR_SET_SECCOMP && argument[1] == SECCOMP_MODE_STRICT)
+        return set_strict(NUMBER_PRCTL, argument);
     return system_call(NUMBER_PRCTL, argument);
 }
 
 static long filter(const long argument[6]) {
     if (argument[0] == SECCOMP_SET_MODE_FILTER)
         return set_filter(NUMBER_SECCOMP, argument, (const void *)argument[2]);
+    if (argument[0] == SECCOMP_SET_MODE_STRICT)
+        return set_strict(NUMBER_SECCOMP, argument);
     return system_call(NUMBER_SECCOMP, argument);
 }
 
@@ -118,6 +133,7 @@ EXPORTED long syscall(long number, ...) {
     for (int i = 0; i < 6; i++)
         argument[i] = va_arg(arguments, long);
     va_end(arguments);
+    sweeper_notice(0);
     if (number == NUMBER_GETRANDOM &&
         seeding_fill((uintptr_t)__builtin_return_address(0), (unsigned char *)argument[0],
                      (size_t)argument[1], (unsigned)argument[2]))
@@ -152,6 +168,7 @@ EXPORTED int setns(int file, int type) {
 EXPORTED void *mmap(void *address, size_t length, int protection, int flags, int file,
                     long offset) {
     sweeper_come_back_if_away();
+    sweeper_notice(length);
     return (void *)with_errno(
         map_memory((const long[6]){(long)address, (long)length, protection, flags, file, offset}));
 }

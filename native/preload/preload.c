@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "environment.h"
+#include "forward.h"
 #include "interpose.h"
 #include "linux.h"
 #include "seeding.h"
@@ -79,6 +80,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     struct settings settings = environment_settings(environment);
     if (!settings.inherit)
         environment_forget(environment);
+    forward_begin();
     seeding_begin(&settings);
     if (!settings.mark && !settings.keep_flag)
         set_flag();

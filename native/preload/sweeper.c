@@ -1,7 +1,11 @@
 /* A raw thread (clone(2), not pthread_create(3)), so that libc does not know of it: a program with
  * one thread of its own keeps malloc's, stdio's and shared_ptr's fast paths, its last pthread_exit
  * still ends the process, and nothing is allocated. It has no thread-local storage and calls no
- * libc. The program goes on only when the thread has given up all it could misuse (thread.c). */
+ * libc. The program goes on only when the thread has given up all it could misuse (thread.c).
+ *
+ * A fork starts none: most children exec or end at once, and one that ends has to wait for its
+ * threads' ends. No signal and no timer may tell a child that its memory has grown, as both would
+ * be seen, so it is looked for in calls that processes make sooner or later (forward.c). */
 #include "sweeper.h"
 
 #include "linux.h"
@@ -12,6 +16,9 @@
 enum { MAPPING_BYTES = 128 * 1024 };
 _Static_assert(sizeof(struct thread) <= MAPPING_BYTES, "");
 enum { ERROR_SRCH = 3 };
+/* Less than that is not worth a thread, and pages of libraries, which a child does not inherit,
+ * come to nearly as much. The first so many calls are looked at each, then one in so many. */
+enum { GROWTH_MIN_BYTES = 2 << 20, NOTICES_EACH = 16 };
 enum { POLL_NANOSECONDS = 50 * 1000, POLLS_MAX = 20 * 1000 };
 
 static struct {
@@ -20,6 +27,10 @@ static struct {
     /* The process whose sweeper this is. */
     _Atomic long pid;
     _Atomic bool has_to_come_back;
+    /* In a child there is none before its memory has grown. */
+    _Atomic bool waits_for_growth;
+    /* How often the program came by while it waits. */
+    _Atomic unsigned notices;
     _Atomic bool must_stay_away;
     /* Another process that must not have one, nor its children. */
     _Atomic long filtered_pid;
@@ -60,20 +71,31 @@ static void wait_until_confined(struct thread *thread) {
     }
 }
 
-static void start(void) {
-    enum { SIG_SETMASK = 2 };
-    struct thread *thread = sweeper.thread;
+enum { SIG_SETMASK = 2 };
+
+static unsigned long long block_signals(void) {
     unsigned long long all = ~0ULL, before = 0;
+    SYSTEM_CALL(NUMBER_RT_SIGPROCMASK, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
+    return before;
+}
+
+static void set_signals(unsigned long long mask) {
+    SYSTEM_CALL(NUMBER_RT_SIGPROCMASK, SIG_SETMASK, (long)&mask, 0, sizeof mask);
+}
+
+static void start(void) {
+    struct thread *thread = sweeper.thread;
+    atomic_store(&thread->tid, 0);
     atomic_store(&thread->is_told_to_leave, 0);
     atomic_store(&thread->is_confined, 0);
     atomic_store(&sweeper.pid, own_pid());
     /* The thread takes no signal of the program's. */
-    SYSTEM_CALL(NUMBER_RT_SIGPROCMASK, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
+    unsigned long long before = block_signals();
     if (is_error(clone_call(CLONE_THREAD_FLAGS, thread->stack + sizeof thread->stack,
                             (int *)&thread->tid, run)))
         atomic_store(&thread->tid, 0);
     wait_until_confined(thread);
-    SYSTEM_CALL(NUMBER_RT_SIGPROCMASK, SIG_SETMASK, (long)&before, 0, sizeof before);
+    set_signals(before);
 }
 
 void sweeper_begin(const struct thread_options *options) {
@@ -109,7 +131,7 @@ bool sweeper_leave(void) {
         atomic_load(&sweeper.pid) != own_pid())
         return false;
     lock();
-    if (sweeper.away_count++ == 0)
+    if (sweeper.away_count++ == 0 && !atomic_load(&sweeper.waits_for_growth))
         end_thread(sweeper.thread);
     unlock();
     return true;
@@ -117,7 +139,8 @@ bool sweeper_leave(void) {
 
 void sweeper_come_back(void) {
     lock();
-    if (--sweeper.away_count == 0 && !atomic_load(&sweeper.must_stay_away))
+    if (--sweeper.away_count == 0 && !atomic_load(&sweeper.must_stay_away) &&
+        !atomic_load(&sweeper.waits_for_growth))
         start();
     unlock();
 }
@@ -130,8 +153,9 @@ void sweeper_stay_away(bool has_left) {
         atomic_store(&sweeper.filtered_pid, own_pid());
 }
 
-void sweeper_come_back_later(void) {
-    atomic_store(&sweeper.has_to_come_back, true);
+void sweeper_leave_until_mapping(void) {
+    if (!atomic_load(&sweeper.has_to_come_back) && sweeper_leave())
+        atomic_store(&sweeper.has_to_come_back, true);
 }
 
 void sweeper_come_back_if_away(void) {
@@ -147,12 +171,45 @@ void sweeper_begin_in_child(void) {
         atomic_store(&sweeper.must_stay_away, true);
         return;
     }
-    atomic_store(&sweeper.thread->tid, 0);
+    /* Of the thread's pages none is written, as each would be copied for most children in vain. */
     atomic_store(&sweeper.has_to_come_back, false);
     sweeper.away_count = 0;
     excluded_mend(&sweeper.thread->excluded);
-    start();
+    atomic_store(&sweeper.pid, own_pid());
+    atomic_store(&sweeper.notices, 0);
+    atomic_store(&sweeper.waits_for_growth, true);
     unlock();
+}
+
+/* getrusage(2): two times of two longs, then the peak in KiB, which a fork resets to what there is
+ * (kernel/fork.c: dup_mm). It takes no descriptor, which another thread might close. */
+static bool has_grown(size_t more_bytes) {
+    enum { RUSAGE_SELF = 0, RUSAGE_LONGS = 18, RUSAGE_PEAK_KIB = 4 };
+    long usage[RUSAGE_LONGS];
+    if (SYSTEM_CALL(NUMBER_GETRUSAGE, RUSAGE_SELF, (long)usage) != 0)
+        return true;
+    size_t peak_bytes = (size_t)usage[RUSAGE_PEAK_KIB] * 1024;
+    return peak_bytes + more_bytes >= atomic_load(&sweeper.thread->swept_bytes) + GROWTH_MIN_BYTES;
+}
+
+void sweeper_notice(size_t more_bytes) {
+    if (!atomic_load_explicit(&sweeper.waits_for_growth, memory_order_relaxed) ||
+        atomic_load(&sweeper.must_stay_away))
+        return;
+    unsigned notices = atomic_fetch_add(&sweeper.notices, 1);
+    if (notices >= NOTICES_EACH && notices % NOTICES_EACH != 0)
+        return;
+    /* Not in a child of vfork(2), which shares this memory. */
+    if (atomic_load(&sweeper.pid) != own_pid() || !has_grown(more_bytes))
+        return;
+    /* No handler of the program's meets the lock of the thread that it interrupts. */
+    unsigned long long before = block_signals();
+    lock();
+    if (sweeper.away_count == 0 && !atomic_load(&sweeper.must_stay_away) &&
+        atomic_exchange(&sweeper.waits_for_growth, false))
+        start();
+    unlock();
+    set_signals(before);
 }
 
 void sweeper_look_soon(void) {

@@ -11,19 +11,23 @@
 /* Starts the thread. Without memory, threads or /proc there is none, and nothing is swept. */
 void sweeper_begin(const struct thread_options *options);
 
-/* For a child that was just forked: the thread did not come along. */
+/* For a child that was just forked: the thread did not come along, and comes when memory grows. */
 void sweeper_begin_in_child(void);
 
+/* The program makes a call, which may map more: in a child that waits for growth, the time to look
+ * for it. Safe in a signal handler, and one load where nothing waits. */
+void sweeper_notice(size_t more_bytes);
+
 /* Ends the thread of this process, if there is one, and returns when the kernel has forgotten it.
- * Returns whether one of the next three is to be called. */
+ * Returns whether one of the next two is to be called. */
 bool sweeper_leave(void);
 void sweeper_come_back(void);
-/* When the program next calls mmap. */
-void sweeper_come_back_later(void);
 /* Never: a new thread would not survive the filter that the program has put on itself, and nor
  * might the calls that ask for it. has_left: as sweeper_leave said. */
 void sweeper_stay_away(bool has_left);
 
+/* Until the program next calls mmap. */
+void sweeper_leave_until_mapping(void);
 void sweeper_come_back_if_away(void);
 
 /* A thread of the program's ends by a plain exit(2): it may be the last one. */

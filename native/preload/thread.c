@@ -1,7 +1,7 @@
 /* What the sweeping thread does, and what it gives up before: libc's setuid(3) does not reach it,
  * so its credentials must be good for nothing. It has no capability, no descriptor of the
- * program's, and by seccomp no system call but reading and advising its own memory, sleeping and
- * ending. */
+ * program's, and by seccomp no system call but reading and advising its own memory, sleeping,
+ * giving up its priority and ending. */
 #include "thread.h"
 
 #include "filter.h"
@@ -18,7 +18,7 @@ enum { ERROR_INTR = 4, ERROR_AGAIN = 11, ERROR_TIMEDOUT = 110 };
 
 /* proc_pid_statm(5): size resident shared text lib data dt, in pages. */
 struct statm {
-    size_t size, resident, data;
+    size_t size, resident, shared, data;
 };
 
 struct files {
@@ -43,7 +43,8 @@ static bool read_statm(int file, struct statm *statm) {
     const char *at = text;
     statm->size = read_number(&at);
     statm->resident = read_number(&at);
-    for (int skipped = 0; skipped < 3; skipped++)
+    statm->shared = read_number(&at);
+    for (int skipped = 0; skipped < 2; skipped++)
         read_number(&at);
     statm->data = read_number(&at);
     return true;
@@ -196,6 +197,7 @@ static void loop(struct thread *own, const struct files *files, int *exit_code) 
         if (sweep.state == SWEEP_NO_KSM)
             return;
         seen = statm;
+        atomic_store(&own->swept_bytes, (statm.resident - statm.shared) * own->options.page_bytes);
         if (has_grown)
             wait_ms = rest_ms > GROWING_WAIT_MS ? rest_ms : GROWING_WAIT_MS;
     }
@@ -213,10 +215,11 @@ _Noreturn void thread_run(struct thread *own) {
             .max_map_count = (int)open_readonly("/proc/sys/vm/max_map_count"),
             .status = status_open(),
         };
-        give_up_priority();
         if (files.maps >= 0 && files.statm >= 0 && filter_confine()) {
             atomic_store(&own->is_confined, 1);
             SYSTEM_CALL(NUMBER_FUTEX, (long)&own->is_confined, FUTEX_WAKE_PRIVATE, 1);
+            /* Last: until here a thread of that priority waits. */
+            give_up_priority();
             loop(own, &files, &exit_code);
         }
     }

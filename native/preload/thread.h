@@ -28,6 +28,8 @@ struct thread {
     _Atomic int is_confined;
     _Atomic int is_told_to_leave;
     _Atomic bool is_to_look_soon;
+    /* Resident and anonymous when last swept: what a child has beyond that no sweep has seen. */
+    _Atomic size_t swept_bytes;
 };
 
 struct timespec {

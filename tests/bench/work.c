@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, LIVE = 4096, THREADS = 16, PIECE = 64 };
@@ -75,6 +76,18 @@ static void server(long count) {
         pthread_join(threads[i], NULL);
 }
 
+/* Children that end at once, each waited for. */
+static void forks(long count) {
+    for (long i = 0; i < count; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(0);
+        int status = 0;
+        if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+            exit(1);
+    }
+}
+
 /* So many VMAs, then a change at each look of the sweeper for some seconds. */
 static void vmas(long count) {
     char *area = mmap(NULL, (size_t)count * 32 * PAGE, PROT_READ | PROT_WRITE,
@@ -104,8 +117,8 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(long);
-    } works[] = {
-        {"malloc", allocate}, {"mmap", map}, {"server", server}, {"vmas", vmas}, {"hold", hold}};
+    } works[] = {{"malloc", allocate}, {"mmap", map},  {"server", server},
+                 {"forks", forks},     {"vmas", vmas}, {"hold", hold}};
     for (size_t i = 0; argc == 3 && i < sizeof works / sizeof *works; i++) {
         if (strcmp(argv[1], works[i].name) == 0) {
             works[i].run(atol(argv[2]));

@@ -207,6 +207,7 @@ ENDINGS = [
     f"forks {volume(10_000)}",
     "mremap",
 ]
+ENDINGS += ["quiet-child", "strict-child", "cancel-child"]
 ENDINGS += ["privilege", "kill-tgkill-then-tsync", "listener", "child-of-raw-clone"]
 
 
@@ -223,11 +224,10 @@ def test_the_program_ends_as_it_would(
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_exit_codes_stay(marked: tuple[str, ...], programs: Programs) -> None:
+@pytest.mark.parametrize("what", ["raw-exit-code", "strict"])
+def test_exit_codes_stay(marked: tuple[str, ...], programs: Programs, what: str) -> None:
     """A process that ends by exit(2) alone ends when the sweeper sees that it is left alone."""
-    done = subprocess.run(
-        [*marked, programs.sweep, "raw-exit-code"], timeout=LAST_RESORT_SECONDS, check=False
-    )
+    done = subprocess.run([*marked, programs.sweep, what], timeout=LAST_RESORT_SECONDS, check=False)
     assert done.returncode == 7
 
 
@@ -270,6 +270,58 @@ def test_children_are_marked(marked: tuple[str, ...], programs: Programs) -> Non
     wait_until(lambda: has_marked(child, 8 << 20))
     process.stdin.close()
     process.wait()
+
+
+def clones(ksmrun: str, mechanism: str, *command: str) -> int:
+    """Successful clone and clone3 calls of a program and of all that it forks."""
+    trace = ("strace", "-f", "-qq", "-c", "-e", "trace=clone,clone3", *command)
+    run = (ksmrun, "run", "--quiet", f"--mechanism={mechanism}", "--", *trace)
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # "% time, seconds, usecs/call, calls, errors where there are any, syscall".
+    rows = [line.split() for line in done.stderr.splitlines()]
+    return sum(int(row[3]) for row in rows if row and row[-1] in ("clone", "clone3"))
+
+
+@pytest.mark.parametrize("what", ["forks 50", "quiet-child"])
+def test_a_child_that_never_grows_gets_no_thread(
+    ksmrun: str, programs: Programs, what: str
+) -> None:
+    """One clone for the program's own sweeper, and one for each fork."""
+    words = what.split()
+    forks = int(words[1]) if len(words) > 1 else 1
+    assert clones(ksmrun, "mark", programs.sweep, *words) == forks + 1
+
+
+@pytest.mark.parametrize("kind", ["sweep", "sweep_musl", "sweep_32"])
+def test_a_child_that_grows_by_malloc_is_marked(
+    marked: tuple[str, ...], programs: Programs, kind: str
+) -> None:
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [*marked, getattr(programs, kind), "grown-child"], stdin=pipe, stdout=pipe, text=True
+    )
+    assert process.stdout is not None and process.stdin is not None
+    child = int(process.stdout.readline())
+    assert process.stdout.readline() == "ready\n"
+    wait_until(lambda: has_marked(child, 8 << 20))
+    process.stdin.close()
+    process.wait()
+
+
+def test_a_real_time_program_has_no_real_time_sweeper(
+    marked: tuple[str, ...], programs: Programs
+) -> None:
+    """It gives up its priority last, from within its filter."""
+    real_time = ("chrt", "--fifo", "1")
+    if subprocess.run([*real_time, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("real-time priority is not permitted here")
+    with ready(*real_time, *marked, programs.sweep, "hold", "1") as process:
+        wait_until(lambda: has_marked(process.pid, 1))
+        thread = sweeper_of(process.pid)
+        assert thread is not None
+        assert os.sched_getscheduler(process.pid) == os.SCHED_FIFO
+        assert os.sched_getscheduler(thread) == os.SCHED_OTHER
 
 
 FORKING_PYTHON = """

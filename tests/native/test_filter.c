@@ -123,11 +123,15 @@ static void test_the_own_filter(void **state) {
         struct {
             long seconds, nanoseconds;
         } time;
-        bool works = SYSTEM_CALL(NUMBER_CLOCK_GETTIME, 1, (long)&time) == 0 &&
-                     SYSTEM_CALL(NUMBER_MADVISE, 0, 0, 12) == 0 &&
-                     SYSTEM_CALL(NUMBER_GETPID, 0) == -EPERM &&
-                     SYSTEM_CALL(NUMBER_OPENAT, -100, (long)"/", 0) == -EPERM &&
-                     SYSTEM_CALL(NUMBER_UNSHARE, 0) == -EPERM;
+        const int none = 0;
+        bool works =
+            SYSTEM_CALL(NUMBER_CLOCK_GETTIME, 1, (long)&time) == 0 &&
+            SYSTEM_CALL(NUMBER_MADVISE, 0, 0, 12) == 0 && SYSTEM_CALL(NUMBER_GETPID, 0) == -EPERM &&
+            SYSTEM_CALL(NUMBER_SCHED_SETSCHEDULER, 0, SCHED_OTHER, (long)&none) == 0 &&
+            SYSTEM_CALL(NUMBER_SCHED_SETSCHEDULER, 1, SCHED_OTHER, (long)&none) == -EPERM &&
+            SYSTEM_CALL(NUMBER_SCHED_SETSCHEDULER, 0, 3, (long)&none) == -EPERM &&
+            SYSTEM_CALL(NUMBER_OPENAT, -100, (long)"/", 0) == -EPERM &&
+            SYSTEM_CALL(NUMBER_UNSHARE, 0) == -EPERM;
         SYSTEM_CALL(NUMBER_EXIT, works ? 0 : 1);
     }
     int status = -1;

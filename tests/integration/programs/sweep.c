@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -143,6 +144,13 @@ static void *end_last(void *unused) {
     return unused;
 }
 
+static void *read_forever(void *ends) {
+    char byte;
+    while (read(*(int *)ends, &byte, 1) <= 0)
+        continue;
+    return NULL;
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "grow") == 0) {
@@ -202,6 +210,54 @@ int main(int argc, char **argv) {
                 return 96;
         }
         return 0;
+    } else if (strcmp(what, "quiet-child") == 0) {
+        /* Lives longer than a sweeper waits before its first look, and never grows. */
+        pid_t child = fork();
+        if (child == 0) {
+            for (int i = 0; i < 50; i++)
+                if (poll(NULL, 0, 10) != 0)
+                    _exit(1);
+            _exit(0);
+        }
+        int status = -1;
+        waitpid(child, &status, 0);
+        return status;
+    } else if (strcmp(what, "grown-child") == 0) {
+        /* By malloc alone, as most programs do. The process that goes on is the child. */
+        if (fork() != 0)
+            _exit(0);
+        char *held = malloc(8 * MIB);
+        memset(held, 1, 8 * MIB);
+        printf("%d\n", getpid());
+    } else if (strcmp(what, "strict-child") == 0) {
+        /* Whose memory has grown, and which may then only read, write and end. */
+        pid_t child = fork();
+        if (child == 0) {
+            memset(malloc(8 * MIB), 1, 8 * MIB);
+            prctl(PR_SET_SECCOMP, 1L, 0L, 0L, 0L);
+            syscall(SYS_exit, write(STDOUT_FILENO, "", 0) == 0 ? 7 : 8);
+        }
+        int status = -1;
+        waitpid(child, &status, 0);
+        return WIFEXITED(status) && WEXITSTATUS(status) == 7 ? 0 : 86;
+    } else if (strcmp(what, "strict") == 0) {
+        prctl(PR_SET_SECCOMP, 1L, 0L, 0L, 0L);
+        syscall(SYS_exit, 7);
+    } else if (strcmp(what, "cancel-child") == 0) {
+        /* What is handed on stays a cancellation point. */
+        if (fork() != 0) {
+            int status = -1;
+            wait(&status);
+            return status;
+        }
+        pthread_t thread;
+        int ends[2];
+        if (pipe(ends) != 0 || pthread_create(&thread, NULL, read_forever, ends) != 0)
+            return 85;
+        void *result = NULL;
+        pthread_cancel(thread);
+        pthread_join(thread, &result);
+        _exit(result == PTHREAD_CANCELED ? 0 : 84);
     } else if (strcmp(what, "raw-exit") == 0) {
         usleep(200 * 1000);
         syscall(SYS_exit, 0);

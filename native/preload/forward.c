@@ -1,0 +1,64 @@
+/* Calls that a process makes sooner or later, and above all before it waits: each is handed on as
+ * it came to the next library's function of that name, so what it does, whom it wakes, and that it
+ * is a cancellation point, stays as it is. malloc(3) is none of them: its users count nanoseconds.
+ *
+ * All take integers and pointers, no more than six (the psABIs of x86_64, i386 and aarch64: what a
+ * function is given beyond its arguments is not looked at). */
+#include "forward.h"
+
+#include <stddef.h>
+
+#include "sweeper.h"
+
+#define EXPORTED __attribute__((visibility("default")))
+
+typedef long function(long, long, long, long, long, long);
+
+extern void *dlsym(void *, const char *) __attribute__((weak));
+
+/* glibc before 2.34 has dlsym only in libdl, which not every program has, and another name for
+ * each. Before the constructor, other libraries' constructors may call. */
+__attribute__((noinline)) static function *find(const char *name, function *other_name) {
+    void *const next = (void *)-1L; /* dlsym(3): RTLD_NEXT */
+    void *found = dlsym != NULL ? dlsym(next, name) : NULL;
+    return found != NULL ? (function *)found : other_name;
+}
+
+__attribute__((noinline)) static function *enter(function *const *next, const char *name,
+                                                 function *other_name) {
+    sweeper_notice(0);
+    return *next != NULL ? *next : find(name, other_name);
+}
+
+#define FORWARDED_CALLS(each)                                                                      \
+    each(close, __close);                                                                          \
+    each(fflush, _IO_fflush);                                                                      \
+    each(fgets, _IO_fgets);                                                                        \
+    each(fread, _IO_fread);                                                                        \
+    each(fwrite, _IO_fwrite);                                                                      \
+    each(nanosleep, __nanosleep);                                                                  \
+    each(poll, __poll);                                                                            \
+    each(puts, _IO_puts);                                                                          \
+    each(read, __read);                                                                            \
+    each(select, __select);                                                                        \
+    each(send, __send);                                                                            \
+    each(sigsuspend, __sigsuspend);                                                                \
+    each(wait, __wait);                                                                            \
+    each(waitpid, __waitpid);                                                                      \
+    each(write, __write)
+
+#define DEFINE(name, other_name)                                                                   \
+    extern function other_name __attribute__((weak));                                              \
+    static function *next_##name;                                                                  \
+    EXPORTED long name(long a, long b, long c, long d, long e, long f) {                           \
+        return enter(&next_##name, #name, other_name)(a, b, c, d, e, f);                           \
+    }                                                                                              \
+    _Static_assert(sizeof(function *) == sizeof(void *), "")
+#define FIND(name, other_name) next_##name = find(#name, other_name)
+
+FORWARDED_CALLS(DEFINE);
+
+/* Now, as dlsym locks. */
+void forward_begin(void) {
+    FORWARDED_CALLS(FIND);
+}
