@@ -1,0 +1,99 @@
+#include "loads.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "../exec/procfile.h"
+#include "image.h"
+
+/* Of the loader, the stack and the kernel's own. */
+enum { OTHER_VMAS = 64 };
+
+/* As load_elf_binary in fs/binfmt_elf.c adds them up, which PR_SET_MM_MAP hears again. */
+struct extent {
+    uint64_t low, high, align;
+    uint64_t start_code, end_code, start_data, end_data;
+    size_t vmas;
+};
+
+static void add_segment(struct extent *extent, const Elf64_Phdr *segment) {
+    uint64_t start = segment->p_vaddr, in_file = start + segment->p_filesz;
+    uint64_t in_memory = start + segment->p_memsz;
+    bool is_code = (segment->p_flags & PF_X) != 0;
+    extent->low = start < extent->low ? start : extent->low;
+    extent->high = in_memory > extent->high ? in_memory : extent->high;
+    if (segment->p_align > extent->align && (segment->p_align & (segment->p_align - 1)) == 0)
+        extent->align = segment->p_align;
+    if (is_code && start < extent->start_code)
+        extent->start_code = start;
+    if (is_code && in_file > extent->end_code)
+        extent->end_code = in_file;
+    extent->start_data = start > extent->start_data ? start : extent->start_data;
+    extent->end_data = in_file > extent->end_data ? in_file : extent->end_data;
+    extent->vmas += in_memory > in_file ? 2 : 1;
+}
+
+const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, size_t count,
+                           const struct machine *machine, const struct loads_limits *limits) {
+    struct extent extent = {.low = UINT64_MAX, .start_code = UINT64_MAX};
+    for (size_t i = 0; i < count; i++) {
+        if (phdrs[i].p_type != PT_LOAD)
+            continue;
+        if (phdrs[i].p_vaddr + phdrs[i].p_memsz < phdrs[i].p_vaddr)
+            return NULL;
+        add_segment(&extent, &phdrs[i]);
+    }
+    bool is_movable = header->e_type == ET_DYN;
+    if (extent.vmas == 0)
+        return NULL;
+    if (extent.vmas + OTHER_VMAS > IMAGE_VMAS_MAX)
+        return "has more segments than can be moved";
+    if (extent.high - extent.low > IMAGE_PROGRAM_BYTES_MAX)
+        return "has segments that lie too far apart";
+    if (extent.align > IMAGE_ALIGN_MAX)
+        return "has segments whose alignment leaves too few places";
+    if (extent.start_code >= extent.end_code || extent.start_data > extent.end_data)
+        return "has no code, or its data in an order that prctl(PR_SET_MM_MAP) does not take";
+    if (extent.end_data - extent.start_data > limits->data_bytes)
+        return "has more data than its limit allows (ulimit -d)";
+    if (!is_movable && extent.low < limits->min_address)
+        return "is linked to lie below vm.mmap_min_addr";
+    if (!is_movable && extent.high > machine->programs)
+        return "is linked to lie where the group has its mappings";
+    return NULL;
+}
+
+static uint64_t min_address(void) {
+    char text[32];
+    /* The default of CONFIG_DEFAULT_MMAP_MIN_ADDR. */
+    return procfile_read("/proc/sys/vm/mmap_min_addr", text, sizeof text) > 0
+               ? strtoull(text, NULL, 10)
+               : 65536;
+}
+
+const char *loads_obstacle_of(const char *path) {
+    enum { PHDRS_MAX = 65536 / sizeof(Elf64_Phdr) };
+    static Elf64_Phdr phdrs[PHDRS_MAX];
+    Elf64_Ehdr header;
+    struct rlimit data;
+    const char *obstacle = NULL;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (file < 0 || getrlimit(RLIMIT_DATA, &data) != 0)
+        return NULL;
+    /* What is not whole the kernel does not execute. */
+    if (pread(file, &header, sizeof header, 0) == sizeof header && header.e_phnum <= PHDRS_MAX &&
+        pread(file, phdrs, header.e_phnum * sizeof *phdrs, (off_t)header.e_phoff) ==
+            (ssize_t)(header.e_phnum * sizeof *phdrs)) {
+        const struct machine machine = machine_here();
+        const struct loads_limits limits = {
+            .min_address = min_address(),
+            .data_bytes = data.rlim_cur == RLIM_INFINITY ? UINT64_MAX : data.rlim_cur,
+        };
+        obstacle = loads_obstacle(&header, phdrs, header.e_phnum, &machine, &limits);
+    }
+    close(file);
+    return obstacle;
+}
