@@ -11,12 +11,16 @@
 
 /* Of the loader, the stack and the kernel's own. */
 enum { OTHER_VMAS = 64 };
+/* Of CONFIG_LSM_MMAP_MIN_ADDR, which nothing shows: vm.mmap_min_addr may be less, and PR_SET_MM_MAP
+ * still takes no address below both. */
+enum { MIN_ADDRESS = 65536 };
 
 /* As load_elf_binary in fs/binfmt_elf.c adds them up, which PR_SET_MM_MAP hears again. */
 struct extent {
     uint64_t low, high, align;
     uint64_t start_code, end_code, start_data, end_data;
     size_t vmas;
+    bool has_empty;
 };
 
 static void add_segment(struct extent *extent, const Elf64_Phdr *segment) {
@@ -33,11 +37,12 @@ static void add_segment(struct extent *extent, const Elf64_Phdr *segment) {
         extent->end_code = in_file;
     extent->start_data = start > extent->start_data ? start : extent->start_data;
     extent->end_data = in_file > extent->end_data ? in_file : extent->end_data;
+    extent->has_empty |= segment->p_memsz == 0;
     extent->vmas += in_memory > in_file ? 2 : 1;
 }
 
 const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, size_t count,
-                           const struct machine *machine, const struct loads_limits *limits) {
+                           const struct machine *machine, uint64_t data_bytes) {
     struct extent extent = {.low = UINT64_MAX, .start_code = UINT64_MAX};
     for (size_t i = 0; i < count; i++) {
         if (phdrs[i].p_type != PT_LOAD)
@@ -46,9 +51,11 @@ const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, si
             return NULL;
         add_segment(&extent, &phdrs[i]);
     }
-    bool is_movable = header->e_type == ET_DYN;
     if (extent.vmas == 0)
         return NULL;
+    if (extent.has_empty)
+        return "has an empty segment, where nothing lies";
+    bool is_movable = header->e_type == ET_DYN;
     if (extent.vmas + OTHER_VMAS > IMAGE_VMAS_MAX)
         return "has more segments than can be moved";
     if (extent.high - extent.low > IMAGE_PROGRAM_BYTES_MAX)
@@ -57,21 +64,13 @@ const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, si
         return "has segments whose alignment leaves too few places";
     if (extent.start_code >= extent.end_code || extent.start_data > extent.end_data)
         return "has no code, or its data in an order that prctl(PR_SET_MM_MAP) does not take";
-    if (extent.end_data - extent.start_data > limits->data_bytes)
+    if (extent.end_data - extent.start_data > data_bytes)
         return "has more data than its limit allows (ulimit -d)";
-    if (!is_movable && extent.low < limits->min_address)
-        return "is linked to lie below vm.mmap_min_addr";
+    if (!is_movable && extent.low < MIN_ADDRESS)
+        return "is linked to lie below 64 KiB, of which prctl(PR_SET_MM_MAP) takes nothing";
     if (!is_movable && extent.high > machine->programs)
         return "is linked to lie where the group has its mappings";
     return NULL;
-}
-
-static uint64_t min_address(void) {
-    char text[32];
-    /* The default of CONFIG_DEFAULT_MMAP_MIN_ADDR. */
-    return procfile_read("/proc/sys/vm/mmap_min_addr", text, sizeof text) > 0
-               ? strtoull(text, NULL, 10)
-               : 65536;
 }
 
 const char *loads_obstacle_of(const char *path) {
@@ -88,11 +87,8 @@ const char *loads_obstacle_of(const char *path) {
         pread(file, phdrs, header.e_phnum * sizeof *phdrs, (off_t)header.e_phoff) ==
             (ssize_t)(header.e_phnum * sizeof *phdrs)) {
         const struct machine machine = machine_here();
-        const struct loads_limits limits = {
-            .min_address = min_address(),
-            .data_bytes = data.rlim_cur == RLIM_INFINITY ? UINT64_MAX : data.rlim_cur,
-        };
-        obstacle = loads_obstacle(&header, phdrs, header.e_phnum, &machine, &limits);
+        uint64_t data_bytes = data.rlim_cur == RLIM_INFINITY ? UINT64_MAX : data.rlim_cur;
+        obstacle = loads_obstacle(&header, phdrs, header.e_phnum, &machine, data_bytes);
     }
     close(file);
     return obstacle;

@@ -8,16 +8,11 @@
 
 #include "machine.h"
 
-/* What of this process bears on it. */
-struct loads_limits {
-    uint64_t min_address; /* vm.mmap_min_addr, below which PR_SET_MM_MAP takes no address */
-    uint64_t data_bytes;  /* RLIMIT_DATA */
-};
-
 /* Pure. Returns NULL where nothing is known to be in the way, or what is: words that follow the
- * path. Headers that the kernel does not take are left to it. */
+ * path. Headers that the kernel does not take are left to it.
+ * data_bytes: RLIMIT_DATA. */
 const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, size_t count,
-                           const struct machine *machine, const struct loads_limits *limits);
+                           const struct machine *machine, uint64_t data_bytes);
 
 /* The same of a 64-bit ELF file. */
 const char *loads_obstacle_of(const char *path);

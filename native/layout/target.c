@@ -54,7 +54,7 @@ static bool to_interpreter(const struct head *head, char path[PATH_BYTES]) {
         return false;
     const char *start = (const char *)head->bytes + 2;
     start += strspn(start, " \t");
-    snprintf(path, PATH_BYTES, "%.*s", (int)strcspn(start, " \t\r\n"), start);
+    snprintf(path, PATH_BYTES, "%.*s", (int)strcspn(start, " \t\n"), start);
     return true;
 }
 
