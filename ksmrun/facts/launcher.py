@@ -43,7 +43,7 @@ def shim_path(target: TargetFacts, folder: Path = LAUNCHER.parent) -> bytes | No
 
     For glibc its folder is $LIB, for which the 32 and 64-bit programs of a tree each put their own.
     musl knows no $LIB. SHIM goes by way of a folder that AddressSanitizer wants to read of, as a
-    program built with it may be started by the one that is wrapped. folder: where the launcher lies.
+    program built with it may be started by the wrapped one. folder: where the launcher lies.
     """
     if any(mark in str(folder) for mark in " :"):
         return None
