@@ -20,7 +20,7 @@ BYTES = 8 << 20
 
 @pytest.fixture
 def late(launcher: str, tmp_path: Path) -> Iterator[int]:
-    compile_to(tmp_path / "late", ["gcc", "-O1", "-pthread", SOURCE])
+    compile_to(tmp_path / "late", ["gcc", "-O0", "-pthread", SOURCE])
     with subprocess.Popen([launcher, "--quiet", "--", tmp_path / "late"]) as process:
         try:
             folder = Path(f"/proc/{process.pid}")
