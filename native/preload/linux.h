@@ -29,7 +29,9 @@ enum {
 };
 
 enum {
-    SECCOMP_MODE_FILTER = 2, /* of prctl(2) */
+    SECCOMP_MODE_STRICT = 1, /* of prctl(2) */
+    SECCOMP_MODE_FILTER = 2,
+    SECCOMP_SET_MODE_STRICT = 0,
     SECCOMP_SET_MODE_FILTER = 1,
     SECCOMP_FILTER_FLAG_NEW_LISTENER = 8,
 };
