@@ -3,6 +3,7 @@
 Before anything slow is imported: signals as the caller had them, and --version.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -26,9 +27,25 @@ def main() -> None:
         except OSError as error:
             sys.exit(f"ksmrun: stdout: {error.strerror}; look at where it goes")
         return
-    from ksmrun.cli import run_app
+    try:
+        from ksmrun.cli import run_app
 
-    sys.exit(run_app(arguments))
+        code = run_app(arguments)
+    # An import without memory, a package that is gone: the program is to start all the same.
+    except Exception as error:
+        _start_without_us(arguments)
+        if isinstance(error, MemoryError):
+            sys.exit("ksmrun: no memory is left; raise the limits (ulimit -v and -d)")
+        raise
+    sys.exit(code)
+
+
+def _start_without_us(arguments: list[str]) -> None:
+    """Execute the front once more, which starts the program of `ksmrun run` by itself."""
+    front = os.path.join(os.path.dirname(sys.argv[0]), "ksmrun")  # noqa: PTH118, PTH120
+    if arguments[:1] == ["run"] and os.path.basename(sys.argv[0]) == "ksmrun-py":  # noqa: PTH119
+        with contextlib.suppress(OSError):
+            os.execv(front, [front, "--front=start", *arguments])
 
 
 def _restore_signals(front: str | None) -> None:
@@ -36,12 +53,18 @@ def _restore_signals(front: str | None) -> None:
 
     Without the front (python -m ksmrun) nobody knows any more, and the defaults are assumed.
     """
-    for number, mark in ((signal.SIGPIPE, "P"), (signal.SIGXFSZ, "X")):
-        signal.signal(number, signal.SIG_IGN if mark in (front or "") else signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN if "P" in (front or "") else signal.SIG_DFL)
+    # Under a limit of file sizes no cache of ours can be written, which must not end the launch.
+    # What is caught has its default action again after an exec (signal(7)).
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN if "X" in (front or "") else _go_on)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     if front is not None and "B" not in front:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _go_on(*_: object) -> None:
+    """The write fails with EFBIG."""
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksmrun.facts.identity import read_identity, read_stat
+from ksmrun.facts.identity import read_identity, read_stat, thread_with_memory
 from ksmrun.facts.launcher import LAUNCHER
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import read_ksm_stat
@@ -30,7 +30,11 @@ class _Line:
 
 
 def look(pid: int) -> Candidate:
-    """Raises KsmrunError where there is none, or it may not be looked at."""
+    """Raises KsmrunError where there is none, or it may not be looked at.
+
+    Of a process whose main thread has ended another stands for it, with a number of its own.
+    """
+    pid = thread_with_memory(pid)
     folder = Path(f"/proc/{pid}")
     try:
         stat = read_stat(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from typing import Annotated
@@ -11,9 +10,8 @@ import typer
 
 from ksmrun.commands.client import asked_daemon
 from ksmrun.commands.output import parse_share, say
-from ksmrun.facts.launcher import cached_probe, launcher_path, shim_path
-from ksmrun.facts.target import look_at
-from ksmrun.launch.inplace import exec_in_place, initial_arguments, initial_environment
+from ksmrun.commands.run_plan import LayoutWish, plan_run, start
+from ksmrun.launch.inplace import initial_arguments
 from ksmrun.model import (
     EXIT_OWN_FAILURE,
     GuardMode,
@@ -22,16 +20,11 @@ from ksmrun.model import (
     LayoutScope,
     Mechanism,
     MergeMode,
-    Plan,
-    Probe,
-    Refusal,
     Request,
     SeedMode,
-    SharedLayout,
     ThpMode,
 )
-from ksmrun.plan.launch import needs_judgement, plan_launch, shell_line
-from ksmrun.plan.mechanism import adds_vmas, choose
+from ksmrun.plan.launch import shell_line
 
 EPILOG = "Example: ksmrun run --verify -- ./server --port 8303"
 
@@ -165,6 +158,9 @@ def run(
     """
     if not context.args:
         raise KsmrunError("no command given", "see `ksmrun run --help`", EXIT_OWN_FAILURE)
+    wish = None
+    if layout is LayoutMode.SHARED:
+        wish = LayoutWish(layout_group, seeds, layout_scope)
     request = Request(
         command=initial_arguments(len(context.args)),
         merge=merge,
@@ -180,27 +176,30 @@ def run(
         expect_maps=expect_maps,
         mark_min_bytes=_size_bytes(mark_min),
         inherit=inherit,
-        layout=_layout(layout_group, seeds, layout_scope) if layout is LayoutMode.SHARED else None,
     )
-    request = _without_client(request)
-    plan = _plan(request)
+    request = _without_client(request, wish is not None)
+    plan = plan_run(request, wish)
     if not quiet:
         for warning in plan.warnings:
             say(warning)
     if dry_run:
         # The line does not show what becomes of seeds.
-        for reason in plan.reasons if request.layout is not None and not quiet else ():
+        for reason in plan.reasons if wish is not None and not quiet else ():
             say(reason)
         sys.stdout.buffer.write(shell_line(plan) + b"\n")
         return
-    exec_in_place(plan.argv, initial_environment())
+    start(plan, request)
 
 
-def _without_client(request: Request) -> Request:
+def _without_client(request: Request, wants_layout: bool) -> Request:
     """Say what a daemon's client cannot have; what it is itself is nothing to verify."""
-    if request.merge is not MergeMode.ON and request.layout is None:
+    if request.merge is not MergeMode.ON and not wants_layout:
         return request
-    client = asked_daemon(request.command)
+    try:
+        client = asked_daemon(request.command)
+    # A line of advice is no reason not to start the program.
+    except Exception:  # noqa: BLE001
+        client = None
     if client is None:
         return request
     if request.require:
@@ -209,41 +208,6 @@ def _without_client(request: Request) -> Request:
         verified = "; that is not verified" if request.verify else ""
         say(f"{client.found}{verified}; to do: {client.way}")
     return replace(request, verify=False)
-
-
-def _layout(group: str, seeds: SeedMode, scope: LayoutScope) -> SharedLayout:
-    # Not at the top: few launches need keys.
-    from ksmrun.host.keys import group_label, keys_folder, master_key
-
-    folder = keys_folder()
-    return SharedLayout(os.fsencode(master_key(folder)), group_label(folder, group), seeds, scope)
-
-
-def _plan(request: Request) -> Plan:
-    target = look_at(request.command[0], os.environb)
-    probe = _probe()
-    launcher, shim = os.fsencode(launcher_path()), shim_path(target)
-    choice = choose(request, probe, target, shim)
-    judgement = None
-    if needs_judgement(request, probe, choice):
-        # Not at the top: it brings psutil, and few launches need it.
-        from ksmrun.commands.guarding import judge_target
-
-        judgement = judge_target(request, target, adds_vmas=adds_vmas(probe, choice))
-    plan = plan_launch(request, launcher, probe, target, judgement, shim)
-    if isinstance(plan, Refusal):
-        raise KsmrunError(f"{plan.what}; not started", plan.todo, EXIT_OWN_FAILURE)
-    return plan
-
-
-def _probe() -> Probe | None:
-    """None where the kernel cannot be asked: the launch goes on, and the launcher finds out."""
-    try:
-        return cached_probe()
-    except KsmrunError as error:
-        if error.exit_code != EXIT_OWN_FAILURE:
-            raise
-        return None
 
 
 def _size_bytes(text: str) -> int:

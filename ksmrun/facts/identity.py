@@ -7,9 +7,10 @@ import os
 import pwd
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from ksmrun.facts.containers import container_name
@@ -23,6 +24,8 @@ from ksmrun.support.foreign import FLAGS, drain
 PF_KTHREAD = 0x00200000
 SHOWN_BYTES_MAX = 4096
 STAT_BYTES_MAX = 4096
+# Looked at for one that lives.
+THREADS_MAX = 1000
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,29 @@ def read_stat(folder: Path) -> Stat:
     )
 
 
+def with_memory(folder: Path) -> Path:
+    """Return the folder whose files tell of the process's memory: that of a living thread where the
+    main one has ended (pthread_exit(3)), as those of the process are empty then. Raises OSError.
+    """
+    if read_stat(folder).state in "ZX":
+        for task in islice((folder / "task").iterdir(), THREADS_MAX):
+            with suppress(OSError):
+                if read_stat(task).state not in "ZX":
+                    return task
+    return folder
+
+
+def thread_with_memory(pid: int) -> int:
+    """Return the number of that thread, by which /proc and ptrace(2) know the process too."""
+    with suppress(OSError):
+        return int(with_memory(Path(f"/proc/{pid}")).name)
+    return pid
+
+
 def read_identity(folder: Path, pid: int) -> Identity:
     """Of the process whose folder this is. Raises OSError: it ended."""
     stat = read_stat(folder)
+    memory = with_memory(folder) if stat.state in "ZX" else folder
     where = placement(read_text(folder / "cgroup") or "")
     uid = _effective_uid(read_text(folder / "status") or "")
     container = where.container
@@ -76,8 +99,8 @@ def read_identity(folder: Path, pid: int) -> Identity:
         pid=pid,
         start_ticks=stat.start_ticks,
         name=stat.name,
-        command=_command(folder) or stat.name,
-        executable=_executable(folder),
+        command=_command(memory) or stat.name,
+        executable=_executable(memory),
         uid=uid,
         user=None if uid is None else user_name(uid),
         unit=where.unit,

@@ -18,6 +18,8 @@ from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import distrust
 
 LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
+# See native/preload/as-libasan.so.
+SHIM = "as-libasan.so/../libksmrun-preload.so"
 # Some milliseconds, and half a second more where ksmd runs; a machine under load may take longer.
 PROBE_TIMEOUT_SECONDS = 30.0
 # Of "probe-" and a boot ID, which is a UUID.
@@ -40,12 +42,13 @@ def shim_path(target: TargetFacts, folder: Path = LAUNCHER.parent) -> bytes | No
     """The shim for LD_PRELOAD; None where ld.so would split its path (ld.so(8)).
 
     For glibc its folder is $LIB, for which the 32 and 64-bit programs of a tree each put their own.
-    musl knows no $LIB. folder: where the launcher lies.
+    musl knows no $LIB. SHIM goes by way of a folder that AddressSanitizer wants to read of, as a
+    program built with it may be started by the wrapped one. folder: where the launcher lies.
     """
     if any(mark in str(folder) for mark in " :"):
         return None
     library = f"lib/{os.uname().machine}-linux-gnu" if target.libc == "musl" else "$LIB"
-    return os.fsencode(folder / library / "libksmrun-preload.so")
+    return os.fsencode(folder / library / SHIM)
 
 
 def run_probe() -> Probe:

@@ -37,6 +37,12 @@ def look_at(command: bytes, environment: Mapping[bytes, bytes]) -> TargetFacts:
         except OSError as error:
             note = f"{path}: {error.strerror}"
             return TargetFacts(str(path), tuple(interpreters), note=note)
+        if head.startswith(b"#!") and head.split(b"\n", 1)[0].endswith(b"\r"):
+            note = (
+                f"{path}: its lines end with a carriage return (CR LF, as on Windows), which is "
+                f"taken for a part of its interpreter's name; remove them: sed -i 's/\\r$//' {path}"
+            )
+            return TargetFacts(None, (*interpreters, str(path)), note=note)
         following = _interpreter(head)
         if following is None:
             return replace(_read_elf(path, status), interpreters=tuple(interpreters))

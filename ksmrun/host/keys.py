@@ -8,9 +8,11 @@ import hashlib
 import hmac
 import json
 import os
+import pwd
 import re
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
@@ -22,6 +24,8 @@ KEY_BYTES = 32
 SCHEMA = "ksmrun-layout-1"
 SHAPE = {"generations": {str: int}}
 GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Of logind: a file for each user whose runtime folder stays (loginctl(1): enable-linger).
+LINGERING = Path("/var/lib/systemd/linger")
 
 
 def keys_folder() -> Path:
@@ -39,30 +43,60 @@ def keys_folder() -> Path:
     )
 
 
-def master_key(folder: Path) -> Path:
+@dataclass(frozen=True)
+class MadeKey:
+    """The file with a master key. ends_with_login: it was made just now, in a folder that logind
+    removes with the user's last session (user@.service(5), logind.conf(5): linger).
+    """
+
+    file: Path
+    ends_with_login: bool
+
+
+def make_master_key(folder: Path) -> MadeKey:
     """The file, made where it is not there. Two that make it at once get the same."""
     file = folder / "master.key"
-    if not file.exists():
-        with _explained(folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = folder / temporary_name(file.name)
-            create_file(temporary, secrets.token_bytes(KEY_BYTES), 0o600)
-            try:
-                with contextlib.suppress(FileExistsError):
-                    file.hardlink_to(temporary)
-            finally:
-                temporary.unlink()
-    return file
+    with _explained(folder):
+        if file.exists():
+            return MadeKey(file, ends_with_login=False)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = folder / temporary_name(file.name)
+        create_file(temporary, secrets.token_bytes(KEY_BYTES), 0o600)
+        try:
+            with contextlib.suppress(FileExistsError):
+                file.hardlink_to(temporary)
+        finally:
+            temporary.unlink()
+        return MadeKey(file, _ends_with_login(folder))
 
 
-def group_label(folder: Path, group: str) -> str:
-    """What the group's key is derived by: its name, and how often it was rotated."""
+def master_key(folder: Path) -> Path:
+    """Only the file."""
+    return make_master_key(folder).file
+
+
+def _ends_with_login(folder: Path) -> bool:
+    if not folder.is_relative_to("/run/user"):
+        return False
+    try:
+        return not (LINGERING / pwd.getpwuid(os.geteuid()).pw_name).exists()
+    except (KeyError, OSError):
+        return True
+
+
+def check_group(group: str) -> None:
+    """Raises KsmrunError for what cannot be a group's name."""
     if GROUP.fullmatch(group) is None:
         raise KsmrunError(
             f"a group's name has 1 to 64 letters, digits, dots, dashes, underscores, not {group!r}",
             "for example --layout-group=games",
             EXIT_OWN_FAILURE,
         )
+
+
+def group_label(folder: Path, group: str) -> str:
+    """What the group's key is derived by: its name, and how often it was rotated."""
+    check_group(group)
     return f"{group}#{_generations(folder).get(group, 0)}"
 
 

@@ -8,12 +8,13 @@ from the kernel's copy, which nobody has changed, and handed to execve(2) itself
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model import EXIT_CANNOT_RUN, EXIT_NOT_FOUND, EXIT_OWN_FAILURE, KsmrunError
 
 
 def initial_environment() -> tuple[bytes, ...]:
@@ -42,15 +43,31 @@ def _entries(block: bytes) -> tuple[bytes, ...]:
 
 
 def exec_in_place(argv: Sequence[bytes], environment: Sequence[bytes]) -> NoReturn:
-    """execve(2) of argv[0]; returns only by raising KsmrunError."""
+    """execve(2) of argv[0], the launcher; returns only by raising KsmrunError."""
+    error = _execute("execve", argv, environment)
+    # The only file that can lack here is the launcher; a command line too long is the program's.
+    is_too_long = error == errno.E2BIG
+    raise KsmrunError(
+        f"cannot start {os.fsdecode(argv[0])}: {os.strerror(error)}",
+        "shorten the arguments" if is_too_long else "install ksmrun again",
+        EXIT_CANNOT_RUN if is_too_long else EXIT_OWN_FAILURE,
+    )
+
+
+def exec_by_path(argv: Sequence[bytes], environment: Sequence[bytes]) -> NoReturn:
+    """Execute the program itself, as execvp(3) does; returns only by raising KsmrunError."""
+    error = _execute("execvpe", argv, environment)
+    raise KsmrunError(
+        f"cannot run '{os.fsdecode(argv[0])}': {os.strerror(error)}",
+        "check the path and its modes",
+        EXIT_NOT_FOUND if error == errno.ENOENT else EXIT_CANNOT_RUN,
+    )
+
+
+def _execute(function: str, argv: Sequence[bytes], environment: Sequence[bytes]) -> int:
+    """Returns errno."""
     libc = ctypes.CDLL(None, use_errno=True)
     vector = ctypes.c_char_p * (len(argv) + 1)
     block = ctypes.c_char_p * (len(environment) + 1)
-    libc.execve(argv[0], vector(*argv, None), block(*environment, None))
-    error = ctypes.get_errno()
-    # The only file that can lack here is the launcher; a command line too long is the program's.
-    raise KsmrunError(
-        f"cannot start {os.fsdecode(argv[0])}: {os.strerror(error)}",
-        "shorten the arguments" if error == 7 else "install ksmrun again",
-        126 if error == 7 else EXIT_OWN_FAILURE,
-    )
+    getattr(libc, function)(argv[0], vector(*argv, None), block(*environment, None))
+    return ctypes.get_errno()

@@ -11,6 +11,8 @@ from enum import StrEnum
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_OWN_FAILURE = 125
+EXIT_CANNOT_RUN = 126
+EXIT_NOT_FOUND = 127
 
 
 class KsmrunError(Exception):

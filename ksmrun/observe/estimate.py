@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+from ksmrun.facts.identity import thread_with_memory
 from ksmrun.facts.launcher import LAUNCHER
 from ksmrun.model import KsmrunError
 from ksmrun.model.estimate import Contents, Estimate, Frames, KindPages, ProcessPages, Unread
@@ -32,7 +33,7 @@ def look_at_pages(
         *(["--layout"] if layout else []),
         f"--max-page-sharing={max_page_sharing or MAX_PAGE_SHARING}",
         f"--volatile-after={volatile_after_seconds}",
-        *map(str, pids),
+        *(str(thread_with_memory(pid)) for pid in pids),
     ]
     try:
         done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True)

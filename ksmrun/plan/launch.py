@@ -123,16 +123,22 @@ def _options(
             options.append(b"--layout-scope=tree")
         if request.layout.seeds is SeedMode.OWN:
             options.append(b"--seeds=own")
-    if request.thp is ThpMode.OFF:
-        options.append(b"--thp=off")
-    for wanted, option in (
-        (request.require, b"--require"),
-        (request.quiet, b"--quiet"),
-        (request.verify, b"--verify"),
-    ):
-        if wanted:
-            options.append(option)
-    return tuple(options)
+    return (*options, *_switches(request))
+
+
+def _switches(request: Request) -> tuple[bytes, ...]:
+    wanted = {
+        b"--thp=off": request.thp is ThpMode.OFF,
+        b"--require": request.require,
+        b"--quiet": request.quiet,
+        b"--verify": request.verify,
+    }
+    return tuple(option for option, is_wanted in wanted.items() if is_wanted)
+
+
+def plain_options(request: Request) -> tuple[bytes, ...]:
+    """The launcher's options that need to know nothing of kernel and program."""
+    return (b"--merge=" + request.merge.value.encode(), *_switches(request))
 
 
 def _shares_seeds(request: Request) -> bool:

@@ -124,12 +124,44 @@ struct additions {
     unsigned char key[KEY_BYTES]; /* of the layout, if shared */
 };
 
+/* What ld.so puts for $LIB depends on how it was built. A name without a slash it searches, and for
+ * other variables the program's own folder or machine stands. */
+static bool may_be_there(const char *file) {
+    static const char variable[] = "$LIB/";
+    static const char *const libraries[] = {
+        "lib",
+        "lib64",
+        "lib32",
+        "libx32",
+#if defined(__x86_64__)
+        "lib/x86_64-linux-gnu",
+        "lib/i386-linux-gnu"
+#else
+        "lib/aarch64-linux-gnu"
+#endif
+    };
+    const char *dollar = strchr(file, '$');
+    if (strchr(file, '/') == NULL)
+        return true;
+    if (dollar == NULL)
+        return access(file, R_OK) == 0;
+    if (strncmp(dollar, variable, sizeof variable - 1) != 0)
+        return true;
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%.*s%s/%s", (int)(dollar - file), file, libraries[i],
+                 dollar + sizeof variable - 1);
+        if (access(path, R_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool choose_preload(const struct options *options, struct additions *additions) {
     const char *file = options->preload;
     if (file == NULL)
         return true;
-    /* A name without a slash is searched, and $LIB is replaced, by ld.so. */
-    if (strchr(file, '/') != NULL && strchr(file, '$') == NULL && access(file, R_OK) != 0) {
+    if (!may_be_there(file)) {
         char what[4200];
         snprintf(what, sizeof what, "cannot preload '%s': %s", file, strerror(errno));
         return fail_open(options, what, "check the path and its modes");

@@ -175,14 +175,15 @@ static void describe_binary(const char *path, char *text, size_t size) {
                  machine);
 }
 
-/* The first line after "#!", without blanks in front. Returns false where there is none. */
+/* The first word after "#!", as fs/binfmt_script.c takes it: a carriage return is a part of it.
+ * Returns false where there is none. */
 static bool script_interpreter(const char *path, char *interpreter, size_t size) {
     char head[256];
     ssize_t length = procfile_read_regular(path, head, sizeof head);
     if (length < 3 || head[0] != '#' || head[1] != '!')
         return false;
     const char *start = head + 2 + strspn(head + 2, " \t");
-    snprintf(interpreter, size, "%.*s", (int)strcspn(start, " \t\r\n"), start);
+    snprintf(interpreter, size, "%.*s", (int)strcspn(start, " \t\n"), start);
     return true;
 }
 
@@ -199,6 +200,13 @@ void failure_describe(const struct exec_failure *failure, char *text, int text_b
         snprintf(text, size,
                  "its arguments and environment are longer than the kernel takes; shorten "
                  "them, or raise the stack limit (ulimit -s), of which they get a quarter");
+    } else if (failure->error == ENOENT && is_there &&
+               script_interpreter(path, interpreter, sizeof interpreter) &&
+               interpreter[0] != '\0' && interpreter[strlen(interpreter) - 1] == '\r') {
+        snprintf(text, size,
+                 "its lines end with a carriage return (CR LF, as on Windows), which the kernel "
+                 "takes for a part of '%.*s'; remove them: sed -i 's/\\r$//' on the file",
+                 (int)strlen(interpreter) - 1, interpreter);
     } else if (failure->error == ENOENT && is_there &&
                script_interpreter(path, interpreter, sizeof interpreter)) {
         snprintf(text, size,

@@ -5,7 +5,10 @@
  * ignored (IgnoreSIGPIPE=yes), one started from a shell has not, and both must get what they would
  * have without us. Python also turns a Ctrl-C during its start into a traceback, so SIGINT is held
  * back until its default action is in place again. How things were goes to ksmrun-py beside this
- * file in the first argument, where it never reaches the program's environment. */
+ * file in the first argument, where it never reaches the program's environment.
+ *
+ * Where Python cannot start, the program of `ksmrun run` starts without it (fallback.h); ksmrun-py
+ * comes back here for that, too, where it fails before it has read its arguments. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -15,6 +18,8 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
+
+#include "fallback.h"
 
 enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126 };
 
@@ -79,6 +84,14 @@ int main(int argc, char **argv) {
     char folder[PATH_MAX];
     if (!own_folder(folder, sizeof folder))
         return fail("cannot find the folder this command lies in");
+    static const char comes_back[] = "--front=start";
+    if (argc > 2 && strcmp(argv[1], comes_back) == 0)
+        return fallback_start(folder, argv + 2, "the Python part fails");
+    if (!fallback_has_room()) {
+        int code = fallback_start(folder, argv + 1, "there is no room here for Python");
+        if (code >= 0)
+            return code;
+    }
     char python_part[PATH_MAX + sizeof "/ksmrun-py"];
     snprintf(python_part, sizeof python_part, "%s/ksmrun-py", folder);
 
@@ -95,8 +108,11 @@ int main(int argc, char **argv) {
     char interpreter[PATH_MAX];
     bool is_known = read_interpreter(python_part, interpreter, sizeof interpreter);
     char **arguments = calloc((size_t)argc + 5, sizeof *arguments);
-    if (arguments == NULL)
-        return fail("no memory");
+    if (arguments == NULL) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        int code = fallback_start(folder, argv + 1, "no memory");
+        return code >= 0 ? code : fail("no memory");
+    }
     int count = 0;
     if (is_known) {
         arguments[count++] = interpreter;
@@ -117,5 +133,7 @@ int main(int argc, char **argv) {
     }
     char what[PATH_MAX + 128];
     snprintf(what, sizeof what, "cannot start %s: %s", python_part, strerror(errno));
-    return fail(what);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    int code = fallback_start(folder, argv + 1, what);
+    return code >= 0 ? code : fail(what);
 }

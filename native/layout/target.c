@@ -1,5 +1,6 @@
 #include "target.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <limits.h>
@@ -14,6 +15,7 @@
 
 #include "../exec/procfile.h"
 #include "../exec/search.h"
+#include "loads.h"
 
 /* fs/exec.c: exec_binprm follows so many interpreters. */
 enum { INTERPRETERS_MAX = 5, HEAD_BYTES = 256, PATH_BYTES = PATH_MAX + 64 };
@@ -52,7 +54,7 @@ static bool to_interpreter(const struct head *head, char path[PATH_BYTES]) {
         return false;
     const char *start = (const char *)head->bytes + 2;
     start += strspn(start, " \t");
-    snprintf(path, PATH_BYTES, "%.*s", (int)strcspn(start, " \t\r\n"), start);
+    snprintf(path, PATH_BYTES, "%.*s", (int)strcspn(start, " \t\n"), start);
     return true;
 }
 
@@ -69,6 +71,30 @@ bool target_gains_privilege(const char *file) {
     return false;
 }
 
+/* Its registrations lie beside these two (Documentation/admin-guide/binfmt-misc.rst). */
+static bool has_other_formats(void) {
+    DIR *folder = opendir("/proc/sys/fs/binfmt_misc");
+    bool has_any = false;
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL)
+        has_any |= entry->d_name[0] != '.' && strcmp(entry->d_name, "register") != 0 &&
+                   strcmp(entry->d_name, "status") != 0;
+    if (folder != NULL)
+        closedir(folder);
+    return has_any;
+}
+
+/* Text goes to /bin/sh; what else is executed is by an interpreter that may be of any kind. */
+static int check_other(const char *path, const struct head *head, char reason[REASON_BYTES]) {
+    if (head->length < 1 || memchr(head->bytes, '\0', (size_t)head->length) == NULL ||
+        !has_other_formats())
+        return 0;
+    return refuse(reason,
+                  "%s is for an interpreter that binfmt_misc names, which is known only when it "
+                  "runs; start that interpreter, or use --layout=random",
+                  path);
+}
+
 static int check_file(const char *path, const struct head *head, char reason[REASON_BYTES]) {
     if (access(path, F_OK) != 0)
         return 0;
@@ -80,13 +106,16 @@ static int check_file(const char *path, const struct head *head, char reason[REA
     if (access(path, R_OK) != 0)
         return refuse(reason, "%s cannot be read, so its memory is hidden too; chmod +r it", path);
     if (head->length < 20 || memcmp(head->bytes, ELFMAG, SELFMAG) != 0)
-        return 0;
+        return check_other(path, head, reason);
     if (head->bytes[EI_CLASS] != ELFCLASS64 || (head->bytes[18] | head->bytes[19] << 8) != MACHINE)
         return refuse(reason,
                       "%s is a 32-bit program or one of another machine, whose addresses have too "
                       "few bits to keep secret; start it with --layout=random",
                       path);
-    return 0;
+    const char *obstacle = loads_obstacle_of(path);
+    return obstacle == NULL
+               ? 0
+               : refuse(reason, "%s %s; start it with --layout=random", path, obstacle);
 }
 
 static int check_chain(char path[PATH_BYTES], char reason[REASON_BYTES]) {

@@ -68,12 +68,29 @@ static long call_alone(long number, const long argument[6], long what) {
 /* A filter that is set with the sweeper there would leave it out, which is a way around it, or with
  * SECCOMP_FILTER_FLAG_TSYNC fail, as the sweeper has one of its own (seccomp(2)). */
 static long set_filter(long number, const long argument[6], const void *program) {
+    /* Nothing is asked of the kernel after it that the program does not ask. */
+    if (!sweeper_is_used())
+        return system_call(number, argument);
+    long own_pid = SYSTEM_CALL(NUMBER_GETPID, 0);
     bool has_left = sweeper_leave();
     long result = system_call(number, argument);
     bool has_listener = number == NUMBER_SECCOMP && argument[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER;
     bool is_set = has_listener ? result >= 0 : result == 0;
     if (is_set && !filter_lets_sweeper_live(program))
-        sweeper_stay_away(has_left);
+        sweeper_stay_away(has_left, own_pid);
+    else if (has_left)
+        sweeper_come_back();
+    return result;
+}
+
+/* From then on only read(2), write(2), _exit(2) and sigreturn(2) do not kill (seccomp(2)), and as
+ * the only thread it ends the process by exit(2) with its own code. */
+static long set_strict(long number, const long argument[6]) {
+    long own_pid = sweeper_is_used() ? SYSTEM_CALL(NUMBER_GETPID, 0) : 0;
+    bool has_left = sweeper_leave();
+    long result = system_call(number, argument);
+    if (result == 0 && own_pid != 0)
+        sweeper_stay_away(has_left, own_pid);
     else if (has_left)
         sweeper_come_back();
     return result;
@@ -91,6 +108,8 @@ static long set_strict(long number, const long argument[6]) {
 }
 
 static long control(const long argument[6]) {
+    if (argument[0] == PR_SET_SECCOMP && argument[1] == SECCOMP_MODE_STRICT)
+        return set_strict(NUMBER_PRCTL, argument);
     if (argument[0] == PR_SET_SECCOMP && argument[1] == SECCOMP_MODE_FILTER)
         return set_filter(NUMBER_PRCTL, argument, (const void *)argument[2]);
     if (argument[0] == PR_SET_SECCOMP && argument[1] == SECCOMP_MODE_STRICT)
@@ -99,6 +118,8 @@ static long control(const long argument[6]) {
 }
 
 static long filter(const long argument[6]) {
+    if (argument[0] == SECCOMP_SET_MODE_STRICT)
+        return set_strict(NUMBER_SECCOMP, argument);
     if (argument[0] == SECCOMP_SET_MODE_FILTER)
         return set_filter(NUMBER_SECCOMP, argument, (const void *)argument[2]);
     if (argument[0] == SECCOMP_SET_MODE_STRICT)

@@ -146,11 +146,15 @@ void sweeper_come_back(void) {
 }
 
 /* A child of vfork(2) shares this memory, where its filter is not its parent's. */
-void sweeper_stay_away(bool has_left) {
+void sweeper_stay_away(bool has_left, long pid) {
     if (has_left)
         atomic_store(&sweeper.must_stay_away, true);
     else
-        atomic_store(&sweeper.filtered_pid, own_pid());
+        atomic_store(&sweeper.filtered_pid, pid);
+}
+
+bool sweeper_is_used(void) {
+    return sweeper.thread != NULL;
 }
 
 void sweeper_leave_until_mapping(void) {

@@ -23,8 +23,11 @@ void sweeper_notice(size_t more_bytes);
 bool sweeper_leave(void);
 void sweeper_come_back(void);
 /* Never: a new thread would not survive the filter that the program has put on itself, and nor
- * might the calls that ask for it. has_left: as sweeper_leave said. */
-void sweeper_stay_away(bool has_left);
+ * might the calls that ask for it. has_left: as sweeper_leave said. pid: this process, which may
+ * not be asked for any more. */
+void sweeper_stay_away(bool has_left, long pid);
+/* Whether there is one to care for; not where the shim is there for seeds only. */
+bool sweeper_is_used(void);
 
 /* Until the program next calls mmap. */
 void sweeper_leave_until_mapping(void);

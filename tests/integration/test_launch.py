@@ -111,6 +111,8 @@ def test_unset_path(way: Way) -> None:
         ("/etc/passwd/x", 126, "Not a directory"),
         ("x" * 5000, 126, "too long"),
         ("bad-interpreter", 127, "interpreter '/no/such' does not exist"),
+        ("from-windows", 127, "carriage return"),
+        ("from-windows-with-option", 127, "interpreter '/no/such' does not exist"),
         ("bad-loader", 127, "loader"),
         ("foreign", 126, "aarch64"),
         ("garbage", 126, "format"),
@@ -121,6 +123,8 @@ def test_what_cannot_be_run(
 ) -> None:
     files = {
         "bad-interpreter": b"#!/no/such\n",
+        "from-windows": b"#!/bin/sh\r\necho hi\r\n",
+        "from-windows-with-option": b"#!/no/such -e\r\necho hi\r\n",
         "foreign": _foreign_elf(),
         "garbage": b"\x00\x01\x02\x03",
         "bad-loader": Path(programs.flag).read_bytes().replace(b"/ld-linux", b"/no-linux"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import compile_to
 
 from ksmrun.facts.launcher import LAUNCHER
 
@@ -86,8 +87,33 @@ def test_beside_another_preload(ksmrun: str, programs: Any) -> None:
     done = run(*command, "sh", "-c", "echo $LD_PRELOAD; exec $0", programs.flag, env=environment)
     assert done.returncode == 0
     first, _, rest = done.stdout.strip().partition(":")
-    assert rest.endswith("/$LIB/libksmrun-preload.so")
+    assert rest.endswith("/$LIB/as-libasan.so/../libksmrun-preload.so")
     assert first == "libm.so.6"
+
+
+def test_a_program_with_a_sanitizer_behind_a_script(
+    ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AddressSanitizer wants to be the first library, and still finds what it is there for."""
+    monkeypatch.setenv("KSMRUN_LAYOUT_DIR", str(tmp_path / "keys"))
+    source = tmp_path / "server.c"
+    source.write_text(
+        "#include <stdlib.h>\nint main(int count, char **words) { (void)words; "
+        "char *text = calloc(4, 1); int read = text[count * 2]; free(text); return read; }"
+    )
+    script = tmp_path / "start.sh"
+    script.write_text(f'#!/bin/sh\n{tmp_path}/server "$@"; exit $?\n')
+    script.chmod(0o755)
+    for sanitizer in ("address", "undefined", "leak"):
+        compile_to(tmp_path / "server", ["gcc", "-O0", f"-fsanitize={sanitizer}", source])
+        for options in (("--layout=shared",), ("--mechanism=preload",), ("--mechanism=mark",)):
+            command = (ksmrun, "run", "--quiet", *options, "--", script)
+            assert run(*command).returncode == 0, (sanitizer, options)
+            done = run(*command, "two", "three")
+            assert ("heap-buffer-overflow" in done.stderr) == (sanitizer == "address")
+            monkeypatch.setenv("ASAN_OPTIONS", "abort_on_error=1:verify_asan_link_order=1")
+            assert run(*command).returncode == 0, (sanitizer, options)
+            monkeypatch.delenv("ASAN_OPTIONS")
 
 
 def test_static_programs_are_not_reached(ksmrun: str, programs: Any) -> None:

@@ -55,7 +55,7 @@ DEFAULTS = Options(
     layout_scope=LayoutScope.PROGRAM,
     seeds=SeedMode.SHARED,
 )
-GLIBC = "--preload=/usr/local/libexec/ksmrun/$LIB/libksmrun-preload.so"
+GLIBC = "--preload=/usr/local/libexec/ksmrun/$LIB/as-libasan.so/../libksmrun-preload.so"
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, probe: Probe, **changes: object) -> Launcher:
@@ -81,7 +81,7 @@ def test_a_kernel_that_wants_the_shim(
     assert GLIBC in launcher.words and launcher.uses_shim
     assert any(each.startswith(f"--shim={word}") for each in launcher.words)
     launcher = planned(monkeypatch, probe, libc=Libc.MUSL)
-    assert any("-linux-gnu/libksmrun-preload.so" in each for each in launcher.words)
+    assert any("-linux-gnu/as-libasan.so/" in each for each in launcher.words)
 
 
 def test_all_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

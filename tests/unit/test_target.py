@@ -100,3 +100,15 @@ def test_damaged_elf_files(cut: int, changes: list[tuple[int, int]]) -> None:
             data[place] = value
     with tempfile.TemporaryDirectory() as folder:
         look_at(script(Path(folder), bytes(data)), PATH)
+
+
+@pytest.mark.parametrize(
+    "line", [b"#!/bin/sh\r\n", b"#! /usr/bin/env bash\r\n", b"#!/bin/sh -e\r\n"]
+)
+def test_lines_from_windows(tmp_path: Path, line: bytes) -> None:
+    """The kernel takes the carriage return for a part of the last word."""
+    facts = look_at(script(tmp_path, line + b"echo hi\r\n"), PATH)
+    assert facts.path is None and "carriage return" in (facts.note or "")
+    assert "sed -i" in (facts.note or "")
+    facts = look_at(script(tmp_path, b"#!/bin/sh\necho hi\r\n"), PATH)
+    assert facts.path == "/bin/sh"

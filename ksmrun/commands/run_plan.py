@@ -1,0 +1,155 @@
+"""What `ksmrun run` starts. Whatever fails here, the program starts, unless --require is given."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn
+
+from ksmrun.commands.output import say
+from ksmrun.facts.launcher import cached_probe, launcher_path, shim_path
+from ksmrun.facts.target import look_at
+from ksmrun.launch.inplace import exec_by_path, exec_in_place, initial_environment
+from ksmrun.model import (
+    EXIT_CANNOT_RUN,
+    EXIT_OWN_FAILURE,
+    KsmrunError,
+    LayoutScope,
+    Plan,
+    Probe,
+    Refusal,
+    Request,
+    SeedMode,
+    SharedLayout,
+)
+from ksmrun.plan.launch import needs_judgement, plain_options, plan_launch
+from ksmrun.plan.mechanism import adds_vmas, choose
+
+if TYPE_CHECKING:
+    from ksmrun.host.keys import MadeKey
+
+TODO = "look at limits (ulimit -a), at /proc and at the folders that it names"
+
+
+@dataclass(frozen=True)
+class LayoutWish:
+    """The options of a shared layout, before the group's key is looked for."""
+
+    group: str
+    seeds: SeedMode
+    scope: LayoutScope
+
+
+def plan_run(request: Request, wish: LayoutWish | None) -> Plan:
+    """Return the plan, or the plainest one where planning fails; its warnings say what is lost.
+
+    Raises KsmrunError where the request refuses to start the program without.
+    """
+    warnings: tuple[str, ...] = ()
+    if wish is not None:
+        layout, warnings = _layout(request, wish)
+        request = replace(request, layout=layout)
+    try:
+        plan = _plan(request)
+    # Not only what we know can fail: no fault of ours is a reason not to start the program.
+    except Exception as error:  # noqa: BLE001
+        plan = _plain_plan(request, error)
+    if isinstance(plan, Refusal):
+        raise KsmrunError(f"{plan.what}; not started", plan.todo, EXIT_OWN_FAILURE)
+    return replace(plan, warnings=(*warnings, *plan.warnings))
+
+
+def start(plan: Plan, request: Request) -> NoReturn:
+    """Become ksmrun-exec, or where that cannot be, the program. Raises KsmrunError."""
+    environment = initial_environment()
+    try:
+        if plan.argv != request.command:
+            exec_in_place(plan.argv, environment)
+    except KsmrunError as error:
+        if request.require or error.exit_code == EXIT_CANNOT_RUN:
+            raise
+        if not request.quiet:
+            say(f"memory will not merge: {error.what}; {_all_the_same(error.todo)}")
+    exec_by_path(request.command, environment)
+
+
+def _layout(request: Request, wish: LayoutWish) -> tuple[SharedLayout | None, tuple[str, ...]]:
+    # Not at the top: few launches need keys.
+    from ksmrun.host.keys import check_group, group_label, keys_folder, make_master_key
+
+    check_group(wish.group)
+    try:
+        folder = keys_folder()
+        made = make_master_key(folder)
+        label = group_label(folder, wish.group)
+    except (KsmrunError, OSError, ValueError, MemoryError) as error:
+        what, todo = _explained(error)
+        if request.require:
+            raise KsmrunError(f"{what}; not started", todo, EXIT_OWN_FAILURE) from error
+        lost = f"the layout is the kernel's own, not the group's: {what}"
+        return None, (f"{lost}; {_all_the_same(todo)}",)
+    layout = SharedLayout(os.fsencode(made.file), label, wish.seeds, wish.scope)
+    return layout, _how_long(made)
+
+
+def _how_long(made: MadeKey) -> tuple[str, ...]:
+    """Once, as it is made: how long the key of a user without lingering is there."""
+    if not made.ends_with_login:
+        return ()
+    return (
+        f"a new layout key was made in {made.file.parent}, which goes with this user's last "
+        "session: copies that start after it has gone get another layout; to do: "
+        "`loginctl enable-linger`, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
+    )
+
+
+def _plan(request: Request) -> Plan | Refusal:
+    target = look_at(request.command[0], os.environb)
+    probe = _probe()
+    launcher, shim = os.fsencode(launcher_path()), shim_path(target)
+    choice = choose(request, probe, target, shim)
+    judgement = None
+    if needs_judgement(request, probe, choice):
+        # Not at the top: it brings psutil, and few launches need it.
+        from ksmrun.commands.guarding import judge_target
+
+        judgement = judge_target(request, target, adds_vmas=adds_vmas(probe, choice))
+    return plan_launch(request, launcher, probe, target, judgement, shim)
+
+
+def _probe() -> Probe | None:
+    """None where the kernel cannot be asked: the launch goes on, and the launcher finds out."""
+    try:
+        return cached_probe()
+    except (KsmrunError, OSError, ValueError):
+        return None
+
+
+def _plain_plan(request: Request, error: Exception) -> Plan | Refusal:
+    """The launcher with what needs no planning; the program itself where there is no launcher."""
+    what, todo = _explained(error)
+    if request.require:
+        return Refusal(what, todo)
+    try:
+        launcher = os.fsencode(launcher_path())
+    except (KsmrunError, OSError):
+        lost = f"memory will not merge: {what}; {_all_the_same(todo)}"
+        return Plan(None, request.command, (), (lost,))
+    lost = f"planning failed, so the launch is the plainest: {what}; {_all_the_same(todo)}"
+    argv = (launcher, *plain_options(request), b"--", *request.command)
+    return Plan(None, argv, (), (lost,))
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """What happened, and what to do."""
+    if isinstance(error, KsmrunError):
+        return error.what, error.todo
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a system call'}: {error.strerror}", TODO
+    if isinstance(error, MemoryError):
+        return "no memory is left for planning", "raise the limits (ulimit -v and -d)"
+    return f"{type(error).__name__}: {error}", TODO
+
+
+def _all_the_same(todo: str) -> str:
+    return f"the program starts all the same; to do: {todo}"

@@ -1,0 +1,184 @@
+#include "fallback.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
+
+/* CPython 3.11 with all that a launch imports takes about 45 MiB of address space. */
+enum { ROOM_BYTES = 96 << 20, ROOM_DESCRIPTORS = 8 };
+
+/* A limit is counted at mmap(2), whatever is touched (getrlimit(2): RLIMIT_AS, RLIMIT_DATA). */
+static bool has_memory(void) {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *room = mmap(NULL, ROOM_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+    return room != MAP_FAILED && munmap(room, ROOM_BYTES) == 0;
+}
+
+static bool has_descriptors(void) {
+    int files[ROOM_DESCRIPTORS], count = 0;
+    bool has_all = true;
+    while (has_all && count < ROOM_DESCRIPTORS) {
+        files[count] = open("/", O_PATH | O_CLOEXEC);
+        has_all = files[count] >= 0 || (errno != EMFILE && errno != ENFILE);
+        count += files[count] >= 0 ? 1 : ROOM_DESCRIPTORS;
+    }
+    for (int i = 0; i < count && i < ROOM_DESCRIPTORS && files[i] >= 0; i++)
+        close(files[i]);
+    return has_all;
+}
+
+bool fallback_has_room(void) {
+    return has_memory() && has_descriptors();
+}
+
+struct launch {
+    const char *merge, *thp;
+    bool require, quiet, verify, layout;
+    bool is_none; /* it only shows something */
+    char **command;
+};
+
+/* As click reads them. */
+static bool is_on(const char *variable) {
+    static const char *const words[] = {"1", "true", "t", "yes", "y", "on"};
+    const char *value = getenv(variable);
+    for (size_t i = 0; value != NULL && i < sizeof words / sizeof *words; i++)
+        if (strcasecmp(value, words[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is(const char *word, const char *name) {
+    return strcmp(word, name) == 0;
+}
+
+/* Only these take no value (ksmrun/commands/run.py). */
+static bool read_switch(struct launch *launch, const char *word) {
+    launch->require |= is(word, "--require");
+    launch->quiet |= is(word, "--quiet");
+    launch->verify |= is(word, "--verify");
+    launch->is_none |= is(word, "--dry-run") || is(word, "--help");
+    return is(word, "--require") || is(word, "--quiet") || is(word, "--verify") ||
+           is(word, "--dry-run") || is(word, "--help") || is(word, "--inherit") ||
+           is(word, "--no-inherit");
+}
+
+/* The value, in the same word or the next one, to which at is moved then. */
+static const char *value_of(char ***at) {
+    const char *equals = strchr(**at, '=');
+    if (equals != NULL)
+        return equals + 1;
+    return (*at)[1] == NULL ? "" : *++*at;
+}
+
+static bool has_name(const char *word, const char *name) {
+    size_t length = strlen(name);
+    return strncmp(word, name, length) == 0 && (word[length] == '=' || word[length] == '\0');
+}
+
+static struct launch read_words(char **words) {
+    const char *layout = getenv("KSMRUN_LAYOUT");
+    struct launch launch = {
+        .merge = getenv("KSMRUN_MERGE"),
+        .thp = getenv("KSMRUN_THP"),
+        .require = is_on("KSMRUN_REQUIRE"),
+        .quiet = is_on("KSMRUN_QUIET"),
+        .verify = is_on("KSMRUN_VERIFY"),
+        .layout = layout != NULL && is(layout, "shared"),
+    };
+    char **at = words;
+    for (; *at != NULL && strncmp(*at, "--", 2) == 0; at++) {
+        const char *word = *at;
+        if (is(word, "--")) {
+            at++;
+            break;
+        }
+        if (read_switch(&launch, word))
+            continue;
+        const char *value = value_of(&at);
+        if (has_name(word, "--merge"))
+            launch.merge = value;
+        else if (has_name(word, "--thp"))
+            launch.thp = value;
+        else if (has_name(word, "--layout"))
+            launch.layout = is(value, "shared");
+    }
+    launch.command = at;
+    return launch;
+}
+
+/* A stderr without a reader must not end the launch. */
+static void say(const char *why, const char *what) {
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, pipe, size;
+    sigaction(SIGPIPE, &ignore, &pipe);
+    sigaction(SIGXFSZ, &ignore, &size);
+    dprintf(STDERR_FILENO,
+            "ksmrun: %s; %s; to do: raise the limits (ulimit -v, -d and -n), or "
+            "install ksmrun again with pip\n",
+            why, what);
+    sigaction(SIGPIPE, &pipe, NULL);
+    sigaction(SIGXFSZ, &size, NULL);
+}
+
+static void exec_launcher(const char *folder, const struct launch *launch) {
+    char file[PATH_MAX + sizeof "/ksmrun-exec"], merge[32], thp[32];
+    size_t words = 0, count = 0;
+    while (launch->command[words] != NULL)
+        words++;
+    char **arguments = calloc(words + 9, sizeof *arguments);
+    if (arguments == NULL)
+        return;
+    snprintf(file, sizeof file, "%s/ksmrun-exec", folder);
+    snprintf(merge, sizeof merge, "--merge=%s", launch->merge);
+    snprintf(thp, sizeof thp, "--thp=%s", launch->thp);
+    arguments[count++] = file;
+    if (launch->merge != NULL)
+        arguments[count++] = merge;
+    if (launch->thp != NULL)
+        arguments[count++] = thp;
+    if (launch->require)
+        arguments[count++] = (char *)"--require";
+    if (launch->quiet)
+        arguments[count++] = (char *)"--quiet";
+    if (launch->verify)
+        arguments[count++] = (char *)"--verify";
+    arguments[count++] = (char *)"--";
+    memcpy(arguments + count, launch->command, words * sizeof *arguments);
+    execv(file, arguments);
+    free(arguments);
+}
+
+int fallback_start(const char *folder, char **words, const char *why) {
+    if (*words == NULL || !is(*words, "run"))
+        return -1;
+    struct launch launch = read_words(words + 1);
+    if (launch.is_none || *launch.command == NULL)
+        return -1;
+    if (launch.require && launch.layout) {
+        say(why, "the layout cannot be shared so; not started, as --require asks");
+        return EXIT_OWN_FAILURE;
+    }
+    if (!launch.quiet)
+        say(why, launch.layout ? "the program starts all the same, with the kernel's own layout"
+                               : "the program starts all the same, by the plainest launch");
+    exec_launcher(folder, &launch);
+    if (launch.require) {
+        say(why, "ksmrun-exec cannot be started either; not started, as --require asks");
+        return EXIT_OWN_FAILURE;
+    }
+    execvp(*launch.command, launch.command);
+    int error = errno;
+    fprintf(stderr, "ksmrun: cannot run '%s': %s; check the path and its modes\n", *launch.command,
+            strerror(error));
+    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+}
