@@ -180,9 +180,14 @@ static bool is_to_be_let_go(struct mover *mover, pid_t pid) {
 
 static void at_exec(struct mover *mover, pid_t pid) {
     /* Registers that are set at the exec's event are overwritten: its end is the place. */
+    /* What is made to end has no stderr any more. */
+    if (mover->require)
+        begin_line(pid);
     if (ptrace(PTRACE_SETOPTIONS, pid, 0L, following | PTRACE_O_EXITKILL) == 0 &&
         inject_go_on(pid) && follow_exec(mover, pid, NULL))
         go_on(mover, pid, 0);
+    if (mover->require)
+        end_line();
 }
 
 /* The target ends, and with it this process, once what it has just forked has executed something:

@@ -12,7 +12,7 @@
 #include "tracee.h"
 
 enum { PHDRS_MAX = 64, DYNAMICS_MAX = 256, STRINGS_BYTES_MAX = 4 << 20 };
-/* Of those that ask nothing of other files, as wrappers in Go do. */
+/* A wrapper in Go has three MiB. */
 static const off_t STATIC_BYTES_MAX = 8 << 20;
 
 bool wrapper_is_named(pid_t pid, const char *path) {
@@ -112,6 +112,34 @@ static bool strings_name_exec(int file, const Elf64_Phdr *parts, int count,
     return names;
 }
 
+static bool has_bytes(const unsigned char *text, size_t length, const char *bytes, size_t wanted) {
+    return memmem(text, length, bytes, wanted) != NULL;
+}
+
+/* A static program has no names: either the call of execve(2) is in it, as the C libraries make
+ * it, or it is one of Go's, whose runtime has that (debug/buildinfo: buildInfoMagic). */
+static bool static_may_exec(int file, off_t size) {
+#if defined(__x86_64__)
+    static const char call[] = "\xb8\x3b\0\0\0\x0f\x05"; /* mov $59, %eax; syscall */
+#else
+    static const char call[] = "\xa8\x1b\x80\xd2\x01\0\0\xd4"; /* mov x8, #221; svc #0 */
+#endif
+    static const char go[] = "\xff Go buildinf:";
+    enum { OVERLAP = 16 };
+    static unsigned char text[(64 << 10) + OVERLAP];
+    if (size > STATIC_BYTES_MAX)
+        return false;
+    for (off_t at = 0; at < size; at += (off_t)sizeof text - OVERLAP) {
+        ssize_t length = pread(file, text, sizeof text, at);
+        if (length <= 0)
+            return false;
+        if (has_bytes(text, (size_t)length, call, sizeof call - 1) ||
+            has_bytes(text, (size_t)length, go, sizeof go - 1))
+            return true;
+    }
+    return false;
+}
+
 static bool file_may_exec(int file) {
     Elf64_Ehdr header;
     Elf64_Phdr parts[PHDRS_MAX];
@@ -128,7 +156,7 @@ static bool file_may_exec(int file) {
             dynamic = &parts[i];
     }
     if (!has_loader || dynamic == NULL)
-        return status.st_size <= STATIC_BYTES_MAX;
+        return static_may_exec(file, status.st_size);
     return strings_name_exec(file, parts, header.e_phnum, dynamic);
 }
 
