@@ -196,9 +196,12 @@ def run(
 def _layout(group: str, seeds: SeedMode, scope: LayoutScope) -> SharedLayout:
     # Not at the top: few launches need keys.
     from ksmrun.host.keys import group_label, keys_folder, master_key
+    from ksmrun.host.layout_groups import remember_group
 
     folder = keys_folder()
-    return SharedLayout(os.fsencode(master_key(folder)), group_label(folder, group), seeds, scope)
+    key, label = os.fsencode(master_key(folder)), group_label(folder, group)
+    remember_group(folder, group)
+    return SharedLayout(key, label, seeds, scope)
 
 
 def _plan(request: Request) -> Plan:

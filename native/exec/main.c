@@ -209,6 +209,8 @@ static int start_observer(const struct options *options, const char *command) {
             .expected = !by_shim         ? EXPECTED_FLAG
                         : marks(options) ? EXPECTED_MARKS
                                          : EXPECTED_FLAG_LATE,
+            .layout_key = options->layout_shared ? options->layout_key : NULL,
+            .layout_group = options->layout_group,
             .quiet = options->quiet,
         };
         return observer_start(&observation);
