@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ksmrun.facts.launcher import launcher_path
-from ksmrun.host.keys import GROUP, group_label, keys_folder
+from ksmrun.host.container_keys import NAMESPACE, derived_key
+from ksmrun.host.keys import GROUP, group_key, keys_folder
 from ksmrun.model import KsmrunError
+from ksmrun.model.wrap import ContainerKey
+from ksmrun.support.safefile import create_file
 
 DEFAULT_GROUP = "default"
 TIMEOUT_SECONDS = 10.0
+# Without keys, or where they cannot be used, nothing is known of groups.
+UNKNOWN = (KsmrunError, OSError, subprocess.SubprocessError, ValueError)
 # A launch for each group, with so many PIDs at most.
 PIDS_MAX, GROUPS_MAX = 1000, 64
 
@@ -42,27 +48,34 @@ def groups_of(pids: Iterable[int]) -> dict[int, str]:
     """
     wanted = list(pids)
     found: dict[int, str] = {}
-    try:
+    with contextlib.ExitStack() as stack, contextlib.suppress(*UNKNOWN):
         folder, launcher = keys_folder(), launcher_path()
-        if not (folder / "master.key").exists():
+        if not wanted or not (folder / "master.key").exists():
             return {}
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ksmrun-"))
         for group in known_groups(folder):
-            label = group_label(folder, group)
-            for start in range(0, len(wanted), PIDS_MAX):
-                part = wanted[start : start + PIDS_MAX]
-                for pid in _members(launcher, folder / "master.key", label, part):
-                    found[pid] = group
-    except (KsmrunError, OSError, subprocess.SubprocessError, ValueError):
-        return found
+            for key in _keys(folder, group, Path(scratch)):
+                for start in range(0, len(wanted), PIDS_MAX):
+                    members = _members(launcher, key, wanted[start : start + PIDS_MAX])
+                    found |= dict.fromkeys(members, group)
     return found
 
 
-def _members(launcher: Path, key: Path, label: str, pids: list[int]) -> list[int]:
+def _keys(folder: Path, group: str, scratch: Path) -> Iterator[Path]:
+    """Write the group's own key, and those of its containers: of the host and of namespaces."""
+    keys = [group_key(folder, group), derived_key(folder, ContainerKey(group, None, 0))]
+    for namespace in (folder / "containers/namespaces").glob("*"):
+        if NAMESPACE.fullmatch(namespace.name):
+            keys.append(derived_key(folder, ContainerKey(group, namespace.name, 0)))
+    for number, key in enumerate(keys):
+        file = scratch / f"{group}-{number}.key"
+        create_file(file, key, 0o400)
+        yield file
+
+
+def _members(launcher: Path, key: Path, pids: list[int]) -> list[int]:
     done = subprocess.run(
-        [
-            *(launcher, f"--layout-key={key}", f"--layout-group={label}", "--layout-check", "--"),
-            *map(str, pids),
-        ],
+        [launcher, f"--layout-key={key}", "--layout-check", "--", *map(str, pids)],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
