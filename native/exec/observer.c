@@ -155,7 +155,7 @@ static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
 /* The exec is over for this process before the program is moved: it is looked at again and again.
  */
 static void report_layout(pid_t pid, const struct observation *observation) {
-    enum { STEP_MS = 10, STEPS_MAX = 200 };
+    enum { STEP_MS = 10, STEPS_MAX = 100 };
     unsigned char key[KEY_BYTES];
     char reason[REASON_BYTES];
     const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
