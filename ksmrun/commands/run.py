@@ -118,7 +118,7 @@ def run(
         LayoutScope,
         typer.Option(
             envvar="KSMRUN_LAYOUT_SCOPE",
-            help="Whom it reaches: the program, through shells, inits and wrappers, or all it starts.",
+            help="Whom it reaches: the program, through shells and wrappers, or all it starts.",
         ),
     ] = LayoutScope.PROGRAM,
     seeds: Annotated[
