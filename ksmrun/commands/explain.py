@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
+from ksmrun.facts.layout import why_no_layout
 from ksmrun.facts.target import look_at
+from ksmrun.host.layout_groups import groups_of
 from ksmrun.model import Request
 from ksmrun.model.explain import Cause, ProcessLook
 from ksmrun.observe.explain import look_at_process
@@ -47,11 +50,19 @@ def explain(
     """
     look = look_at_process(pid, seconds)
     causes = find_causes(look, _obstacle(look))
+    group = groups_of([pid]).get(pid)
     if as_json:
-        print_json(SCHEMA, process=asdict(look), causes=[asdict(cause) for cause in causes])
+        print_json(
+            SCHEMA,
+            process=asdict(look),
+            layout_group=group,
+            causes=[asdict(cause) for cause in causes],
+        )
         return
     for line in _describe(look):
         print_line(line)
+    if look.after is not None:
+        print_line(f"{'layout':<10}{_layout(pid, group)}")
     _print_causes(causes)
 
 
@@ -94,6 +105,15 @@ def _describe(look: ProcessLook) -> list[str]:
         "maps": _maps(look),
     }
     return lines + [f"{name:<10}{text}" for name, text in rows.items()]
+
+
+def _layout(pid: int, group: str | None) -> str:
+    """Say whose addresses it has; where the kernel's, what of it rules out a group's."""
+    if group is not None:
+        return f"its group's, {group}"
+    found = why_no_layout(Path("/proc") / str(pid))
+    because = "it was started without one, or before a rotation" if found is None else found
+    return f"the kernel's own, or that of a group whose key is not here: {because}"
 
 
 def _maps(look: ProcessLook) -> str:

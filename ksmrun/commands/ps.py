@@ -19,6 +19,7 @@ from ksmrun.commands.output import (
     sudo_line,
 )
 from ksmrun.facts.host import read_host
+from ksmrun.host.layout_groups import groups_of
 from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
 from ksmrun.observe.groups import By, Group, Sort, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
@@ -85,6 +86,9 @@ def _print_json(found: ProcessList, by: By, sort: Sort, *, one_line: bool) -> No
         "unreadable": found.unreadable,
         "hidepid": found.hidepid,
     }
+    layouts = groups_of(process.pid for process in found.processes)
+    for row in fields["processes"]:
+        row["layout_group"] = layouts.get(row["pid"])
     if one_line:
         print_json_line(SCHEMA, **fields)
     else:
@@ -117,12 +121,18 @@ def _print_table(found: ProcessList, by: By, sort: Sort) -> None:
     single = by is By.PROCESS
     figures = ("merged MiB", "zero MiB", "profit MiB", "RSS MiB", "PSS MiB", "maps", "headroom")
     columns = dict.fromkeys(("PID" if single else "processes", *figures), "right")
-    columns |= {"by": "left", "command" if single else by: "cut"}
+    layouts = groups_of(process.pid for process in found.processes)
+    columns |= (
+        {"by": "left"}
+        | ({"layout": "left"} if layouts else {})
+        | {"command" if single else by: "cut"}
+    )
     rows = [
         [
             row.name if single else str(len(row.processes)),
             *figures_of(row, found),
             row.enabled_by,
+            *([_layout_of(row, layouts)] if layouts else []),
             row.processes[0].command if single else row.name,
         ]
         for row in sort_groups(group(found.processes, by), sort)
@@ -132,6 +142,12 @@ def _print_table(found: ProcessList, by: By, sort: Sort) -> None:
     print_line(total_line(found))
     for line in (*_stopped(found), *unseen(found)):
         print_line(line)
+
+
+def _layout_of(row: Group, layouts: dict[int, str]) -> str:
+    """Name the groups whose layout its processes have; "own": the kernel's for each."""
+    names = {layouts.get(process.pid, "own") for process in row.processes}
+    return ", ".join(sorted(names))
 
 
 def figures_of(row: Group, found: ProcessList) -> list[str]:

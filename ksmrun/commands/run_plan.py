@@ -76,12 +76,14 @@ def start(plan: Plan, request: Request) -> NoReturn:
 def _layout(request: Request, wish: LayoutWish) -> tuple[SharedLayout | None, tuple[str, ...]]:
     # Not at the top: few launches need keys.
     from ksmrun.host.keys import check_group, group_label, keys_folder, make_master_key
+    from ksmrun.host.layout_groups import remember_group
 
     check_group(wish.group)
     try:
         folder = keys_folder()
         made = make_master_key(folder)
         label = group_label(folder, wish.group)
+        remember_group(folder, wish.group)
     except (KsmrunError, OSError, ValueError, MemoryError) as error:
         what, todo = _explained(error)
         if request.require:

@@ -12,6 +12,8 @@
 
 #include "../layout/key.h"
 #include "../layout/layout.h"
+#include "../layout/machine.h"
+#include "../layout/membership.h"
 #include "../layout/seeds.h"
 #include "../preload/filter.h"
 #include "child.h"
@@ -239,6 +241,8 @@ static int start_observer(const struct options *options, const char *command) {
             .expected = !by_shim         ? EXPECTED_FLAG
                         : marks(options) ? EXPECTED_MARKS
                                          : EXPECTED_FLAG_LATE,
+            .layout_key = options->layout_shared ? options->layout_key : NULL,
+            .layout_group = options->layout_group,
             .quiet = options->quiet,
         };
         return observer_start(&observation);
@@ -302,6 +306,25 @@ static int run(const struct options *options) {
     return failure.error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
+static int check_layouts(const struct options *options) {
+    static const char *const answers[] = {
+        [MEMBER] = "yes", [NO_MEMBER] = "no", [MEMBER_UNKNOWN] = "unknown"};
+    unsigned char key[KEY_BYTES];
+    char reason[REASON_BYTES];
+    if (key_read(options->layout_key, options->layout_group, key, reason) != 0) {
+        message("%s", reason);
+        return EXIT_OWN_FAILURE;
+    }
+    const struct machine machine = machine_here();
+    for (char **word = options->command; *word != NULL; word++) {
+        pid_t pid = (pid_t)strtol(*word, NULL, 10);
+        if (pid <= 0 || printf("%d %s\n", pid, answers[membership_of(pid, &machine, key)]) < 0)
+            return EXIT_OWN_FAILURE;
+    }
+    explicit_bzero(key, sizeof key);
+    return fflush(stdout) == 0 ? 0 : EXIT_OWN_FAILURE;
+}
+
 int main(int argc, char **argv) {
     struct options options;
     char error[512];
@@ -319,6 +342,8 @@ int main(int argc, char **argv) {
                                                                               : 0;
     case ACTION_HELP:
         return fputs(options_help, stdout) < 0 || fflush(stdout) != 0 ? EXIT_OWN_FAILURE : 0;
+    case ACTION_LAYOUT_CHECK:
+        return check_layouts(&options);
     case ACTION_RUN:
         break;
     }

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../layout/key.h"
+#include "../layout/membership.h"
 #include "child.h"
 #include "descriptors.h"
 #include "inject_flag.h"
@@ -150,6 +152,41 @@ static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
     }
 }
 
+/* The exec is over for this process before the program is moved: it is looked at again and again.
+ */
+static void report_layout(pid_t pid, const struct observation *observation) {
+    enum { STEP_MS = 10, STEPS_MAX = 100 };
+    unsigned char key[KEY_BYTES];
+    char reason[REASON_BYTES];
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+    enum membership found = MEMBER_UNKNOWN;
+    prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
+    if (key_read(observation->layout_key, observation->layout_group, key, reason) != 0) {
+        message("cannot verify the layout of PID %d: %s", pid, reason);
+        return;
+    }
+    const struct machine machine = machine_here();
+    for (int i = 0; i < STEPS_MAX && found != MEMBER; i++) {
+        if (i > 0)
+            nanosleep(&step, NULL);
+        found = membership_of(pid, &machine, key);
+        if (found == MEMBER_UNKNOWN)
+            break;
+    }
+    explicit_bzero(key, sizeof key);
+    if (found == MEMBER_UNKNOWN)
+        message("cannot verify the layout of PID %d (%s): its maps cannot be read, or it has ended "
+                "already; look with `sudo ksmrun ps`",
+                pid, observation->command);
+    else if (found == NO_MEMBER)
+        message(
+            "PID %d (%s) has the kernel's own layout; where it is a wrapper, what it starts may "
+            "have the group's: `ksmrun ps` shows it for each process",
+            pid, observation->command);
+    else if (!observation->quiet)
+        message("verified: PID %d (%s) has its group's layout", pid, observation->command);
+}
+
 _Noreturn static void observe(int process, int exec_pipe, pid_t pid,
                               const struct observation *observation) {
     setsid();
@@ -174,6 +211,8 @@ _Noreturn static void observe(int process, int exec_pipe, pid_t pid,
         report_marks(flag, pid, observation->command, observation->quiet);
     else
         report(flag, pid, observation->command, observation->quiet);
+    if (observation->layout_key != NULL && flag != FLAG_GONE)
+        report_layout(pid, observation);
     _exit(0);
 }
 

@@ -13,6 +13,7 @@ struct observation {
     const char *command;
     bool injects, verifies;
     enum expected expected;
+    const char *layout_key, *layout_group; /* key NULL: no layout to verify; group NULL: none */
     bool quiet;
 };
 

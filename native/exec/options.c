@@ -24,9 +24,14 @@ const char options_help[] =
     "                       free), once (children do not inherit it), keep (only give seeds)\n"
     "  --layout=random|shared  shared: the addresses that all programs with one key get\n"
     "  --layout-key=FILE    32 secret bytes that nobody else can read\n"
-    "  --layout-scope=program|tree  program: through shells and wrappers (env, nice, ...) to the\n"
+    "  --layout-scope=program|tree  program: through shells and wrappers (env, tini, ...; and "
+    "what\n"
+    "                       execs, or has its first child exec, in its first moments) to the\n"
     "                       programs that they start (default); tree: all that COMMAND starts\n"
     "  --layout-group=NAME  derive the key of this group from FILE\n"
+    "  --layout-check       start nothing: COMMAND is a list of PIDs; print each with yes, no or "
+    "unknown,\n"
+    "                       as it has the layout of the key\n"
     "  --seeds=shared|own   with a shared layout: one hash seed too for CPython and Perl "
     "(default),\n"
     "                       and with --preload for Lua\n"
@@ -53,6 +58,7 @@ enum option_id {
     OPTION_LAYOUT_KEY,
     OPTION_LAYOUT_GROUP,
     OPTION_LAYOUT_SCOPE,
+    OPTION_LAYOUT_CHECK,
     OPTION_SEEDS,
     OPTION_ARGV0,
     OPTION_REQUIRE,
@@ -75,6 +81,7 @@ static const struct option long_options[] = {
     {"layout-key", required_argument, NULL, OPTION_LAYOUT_KEY},
     {"layout-group", required_argument, NULL, OPTION_LAYOUT_GROUP},
     {"layout-scope", required_argument, NULL, OPTION_LAYOUT_SCOPE},
+    {"layout-check", no_argument, NULL, OPTION_LAYOUT_CHECK},
     {"seeds", required_argument, NULL, OPTION_SEEDS},
     {"argv0", required_argument, NULL, OPTION_ARGV0},
     {"require", no_argument, NULL, OPTION_REQUIRE},
@@ -216,6 +223,9 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
                 return false;
             }
             break;
+        case OPTION_LAYOUT_CHECK:
+            options->action = ACTION_LAYOUT_CHECK;
+            break;
         case OPTION_SEEDS:
             options->seeds_own = strcmp(optarg, "own") == 0;
             if (!options->seeds_own && strcmp(optarg, "shared") != 0) {
@@ -273,6 +283,10 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
     }
     if (options->layout_shared && options->layout_key == NULL) {
         snprintf(error, error_size, "--layout=shared needs --layout-key=FILE");
+        return false;
+    }
+    if (options->action == ACTION_LAYOUT_CHECK && options->layout_key == NULL) {
+        snprintf(error, error_size, "--layout-check needs --layout-key=FILE");
         return false;
     }
     options->command = argv + optind;

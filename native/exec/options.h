@@ -5,7 +5,14 @@
 #include <stdbool.h>
 
 /* ACTION_PROBE_LAUNCHED: this process is what --probe started to see what an exec leaves. */
-enum action { ACTION_RUN, ACTION_PROBE, ACTION_PROBE_LAUNCHED, ACTION_VERSION, ACTION_HELP };
+enum action {
+    ACTION_RUN,
+    ACTION_LAYOUT_CHECK,
+    ACTION_PROBE,
+    ACTION_PROBE_LAUNCHED,
+    ACTION_VERSION,
+    ACTION_HELP
+};
 enum merge_mode { MERGE_ON, MERGE_OFF, MERGE_KEEP };
 
 struct options {

@@ -3,64 +3,74 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../exec/message.h"
+#include "../exec/procfile.h"
 #include "../inject/inject.h"
 #include "place.h"
 #include "target.h"
 #include "tracee.h"
+#include "tracees.h"
+#include "trial.h"
+#include "wrapper.h"
 
 /* Without PTRACE_O_EXITKILL: what was followed lives on where this process is killed. With it only
  * while a process is being moved. */
 static const long following = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK |
                               PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
 
-/* What starts programs and is none itself. Followed by name; and not moved where that would be by
- * reservation, which its own memory would not gain from and a limit it sets (ulimit -v) counts. */
-static bool is_wrapper(pid_t pid, const char *path) {
-    static const char *const names[] = {
-        "sh",      "bash",      "dash",
-        "ash",     "busybox",   "ksh",
-        "ksh93",   "mksh",      "zsh",
-        "env",     "nice",      "ionice",
-        "nohup",   "chrt",      "taskset",
-        "setsid",  "stdbuf",    "timeout",
-        "prlimit", "time",      "numactl",
-        "tini",    "dumb-init", "catatonit",
-        "setarch", "setpriv",   "start-stop-daemon",
-    };
-    const char *name = strrchr(path, '/');
-    char applet[1 + TRACEE_APPLET_BYTES] = "/";
-    if (name != NULL && strcmp(name, "/busybox") == 0 && tracee_applet(pid, applet + 1))
-        name = applet;
-    for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
-        if (strcmp(name + 1, names[i]) == 0)
-            return true;
-    return false;
+/* For what the target has forked to execute something, where this process ends with it. */
+enum { ENDING_MS = 500, ENDING_STEP_MS = 5, TRIAL_STEP_MS = 50 };
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Once it has stepped aside, a line goes to the stderr of the process that it is about. */
+static bool is_aside;
+
+static void begin_line(pid_t pid) {
+    if (is_aside)
+        tracee_borrow_stderr(pid);
+}
+
+static void end_line(void) {
+    if (is_aside)
+        tracee_return_stderr();
 }
 
 static void say_left(const struct mover *mover, pid_t pid, const char *path, const char *reason) {
     if (mover->quiet)
         return;
+    begin_line(pid);
     message("PID %d (%s) %s: %s", pid, path,
             mover->require ? "is not started, as it cannot have the group's layout"
                            : "starts with the kernel's own layout, not the group's",
             reason);
+    end_line();
 }
 
 /* Said once: a start script may call sudo or ping again and again. */
 static void say_privileged(struct mover *mover, pid_t pid, const char *path) {
-    if (!mover->quiet && !mover->has_said_privileged)
+    if (!mover->quiet && !mover->has_said_privileged) {
+        begin_line(pid);
         message("PID %d (%s) starts with the kernel's own layout, not the group's: it changes "
                 "user, group or capabilities at exec, and is not traced then; this is said once",
                 pid, path);
+        end_line();
+    }
     mover->has_said_privileged = true;
 }
 
@@ -70,30 +80,44 @@ static void kill_half_moved(pid_t pid, const char *path, const struct placement 
      * number may be another process's by now. */
     if (ptrace(PTRACE_GETEVENTMSG, pid, 0L, &event) != 0)
         return;
+    begin_line(pid);
     kill(pid, SIGKILL);
     message(
         "PID %d (%s) is killed, as it cannot be moved to the shared layout (%s: %lld); start it "
         "with --layout=random",
         pid, path, placed->what, (long long)placed->result);
+    end_line();
 }
 
 /* Without what was for the move, and with the stop of a stop signal that came meanwhile
  * (inject_go_on). */
-static bool keep(pid_t pid) {
-    return ptrace(PTRACE_SETOPTIONS, pid, 0L, following) == 0 &&
+static bool keep(const struct mover *mover, pid_t pid) {
+    long until_end = mover->ends_with_target && pid == mover->target ? PTRACE_O_TRACEEXIT : 0;
+    return ptrace(PTRACE_SETOPTIONS, pid, 0L, following | until_end) == 0 &&
            ptrace(PTRACE_INTERRUPT, pid, 0L, 0L) == 0;
 }
 
+/* Named ones are not moved where that would be by reservation, which their own memory would not
+ * gain from and a limit that they set (ulimit -v) counts. */
 static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
     char path[32];
     snprintf(path, sizeof path, "/proc/%d/exe", pid);
     return arranged == NULL && !target_gains_privilege(path);
 }
 
+/* A target that would adopt this process waits for it before its first instruction (reap.h), and so
+ * cannot be tried. */
+static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *path) {
+    return mover->scope == SCOPE_PROGRAM && !(mover->is_child && pid == mover->target) &&
+           wrapper_is_possible(pid, path);
+}
+
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
     char path[PATH_MAX];
+    trial_forget(pid);
     bool is_known = tracee_link(pid, "exe", path, sizeof path);
-    bool is_shell = is_known && is_wrapper(pid, path);
+    bool is_shell = is_known && wrapper_is_named(pid, path);
+    bool is_tried = is_known && !is_shell && is_to_be_tried(mover, pid, path);
     bool goes_on = is_shell || (is_known && mover->scope == SCOPE_TREE);
     const struct place_request request = {
         .pid = pid,
@@ -104,7 +128,7 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
         .is_waiting_first = mover->is_child && pid == mover->target && !goes_on,
         .require = mover->require,
     };
-    if (is_shell && is_kept_unmoved(pid, arranged) && keep(pid))
+    if (is_shell && is_kept_unmoved(pid, arranged) && keep(mover, pid))
         return true;
     struct placement placed = place(&request);
     /* A process that is not as arranged lies where everybody knows. */
@@ -119,7 +143,9 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
         say_privileged(mover, pid, path);
     else if (placed.state != PLACE_MOVED)
         say_left(mover, pid, path, placed.what);
-    if (goes_on && placed.state == PLACE_MOVED && keep(pid))
+    if (is_tried && placed.state == PLACE_MOVED)
+        goes_on = trial_begin(pid);
+    if (goes_on && placed.state == PLACE_MOVED && keep(mover, pid))
         return true;
     ptrace(PTRACE_DETACH, pid, 0L, 0L);
     /* It waits for the end of this process. */
@@ -148,19 +174,42 @@ static bool is_to_be_let_go(struct mover *mover, pid_t pid) {
         return true;
     if (!target_gains_privilege(path))
         return false;
-    tracee_borrow_stderr(pid);
     say_privileged(mover, pid, path);
-    tracee_return_stderr();
     return true;
 }
 
 static void at_exec(struct mover *mover, pid_t pid) {
     /* Registers that are set at the exec's event are overwritten: its end is the place. */
-    tracee_borrow_stderr(pid);
+    /* What is made to end has no stderr any more. */
+    if (mover->require)
+        begin_line(pid);
     if (ptrace(PTRACE_SETOPTIONS, pid, 0L, following | PTRACE_O_EXITKILL) == 0 &&
         inject_go_on(pid) && follow_exec(mover, pid, NULL))
         go_on(mover, pid, 0);
-    tracee_return_stderr();
+    if (mover->require)
+        end_line();
+}
+
+/* The target ends, and with it this process, once what it has just forked has executed something:
+ * its parent hears of that end only when it goes on. */
+static int64_t ending_since_ms;
+static pid_t ending_pid;
+
+static bool is_awaited(pid_t pid) {
+    return pid != ending_pid && tracees_may_exec(pid);
+}
+
+static bool is_at_end(const struct mover *mover, pid_t pid) {
+    char path[32], threads[16];
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    return mover->ends_with_target && pid == mover->target &&
+           procfile_row(path, "Threads", threads, sizeof threads) && strtol(threads, NULL, 10) == 1;
+}
+
+static void at_fork(pid_t pid) {
+    unsigned long child;
+    if (ptrace(PTRACE_GETEVENTMSG, pid, 0L, &child) == 0)
+        trial_has_forked(pid, (pid_t)child);
 }
 
 static void at_stop(struct mover *mover, pid_t pid, int status) {
@@ -172,10 +221,18 @@ static void at_stop(struct mover *mover, pid_t pid, int status) {
             go_on(mover, pid, 0);
     } else if (event == PTRACE_EVENT_EXEC) {
         at_exec(mover, pid);
+    } else if (event == PTRACE_EVENT_EXIT && is_at_end(mover, pid)) {
+        ending_since_ms = now_ms();
+        ending_pid = pid;
+    } else if (event == PTRACE_EVENT_STOP && trial_is_over(pid)) {
+        ptrace(PTRACE_DETACH, pid, 0L, 0L);
     } else if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
         /* A stop signal's stop, until SIGCONT. */
         ptrace(PTRACE_LISTEN, pid, 0L, 0L);
     } else {
+        if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK ||
+            event == PTRACE_EVENT_CLONE)
+            at_fork(pid);
         go_on(mover, pid, event == 0 ? (long)signal : 0L);
     }
 }
@@ -183,6 +240,7 @@ static void at_stop(struct mover *mover, pid_t pid, int status) {
 /* For as long as it follows, it must keep nothing of the script's open, busy or deaf. */
 static void step_aside(void) {
     prctl(PR_SET_NAME, "ksmrun-layout", 0L, 0L, 0L);
+    is_aside = true;
     tracee_return_stderr();
     if (chdir("/") != 0)
         _exit(1);
@@ -199,6 +257,29 @@ static void block_signals(sigset_t *both) {
     sigprocmask(SIG_BLOCK, both, NULL);
 }
 
+/* Returns for how long to wait for an event; -1: until there is one. Does not return where nothing
+ * is left to do: what is still traced goes on. */
+static int wait_ms(void) {
+    if (ending_since_ms != 0) {
+        if (now_ms() - ending_since_ms > ENDING_MS || !tracees_any(is_awaited))
+            _exit(0);
+        return ENDING_STEP_MS;
+    }
+    switch (trial_look()) {
+    case TRIALS_LAST_OVER:
+        _exit(0);
+    case TRIALS_UNDER_WAY:
+        return TRIAL_STEP_MS;
+    default:
+        return -1;
+    }
+}
+
+static int wait_for_signal(const sigset_t *signals, int timeout_ms) {
+    const struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    return sigtimedwait(signals, NULL, timeout_ms < 0 ? NULL : &timeout);
+}
+
 void follow(struct mover *mover, pid_t pid) {
     int status;
     sigset_t both;
@@ -206,11 +287,14 @@ void follow(struct mover *mover, pid_t pid) {
     block_signals(&both);
     go_on(mover, pid, 0);
     do {
-        while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0)
+        while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
             if (WIFSTOPPED(status))
                 at_stop(mover, pid, status);
+            else
+                trial_forget(pid);
+        }
         if (pid < 0 && errno != EINTR)
             break;
-    } while (sigwaitinfo(&both, NULL) != SIGTERM);
+    } while (wait_for_signal(&both, wait_ms()) != SIGTERM);
     _exit(0);
 }

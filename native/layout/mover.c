@@ -10,6 +10,7 @@
 #include "../exec/descriptors.h"
 #include "../inject/inject.h"
 #include "follow.h"
+#include "tracees.h"
 
 static int wait_for(pid_t pid, int *status) {
     while (waitpid(pid, status, __WALL) < 0)
@@ -36,6 +37,12 @@ static void await_exec(const struct mover *mover) {
     }
 }
 
+/* Whether the target's parent will be this process's, once the target has ended. The child of a
+ * target in a container goes to PID 1; where a subreaper between is the parent nothing tells. */
+static bool will_be_beside(const struct mover *mover) {
+    return tracees_parent_of(mover->target) == (mover->is_child ? 1 : getppid());
+}
+
 void mover_run(struct mover *mover) {
     pid_t own = getpid();
     char byte;
@@ -54,6 +61,7 @@ void mover_run(struct mover *mover) {
         _exit(1);
     close(mover->answers);
     close(mover->commands);
+    mover->ends_with_target = will_be_beside(mover);
     await_exec(mover);
     /* Registers that are set at the exec's event are overwritten: its end is the place. Where it
      * ends before, it was killed by somebody else. */

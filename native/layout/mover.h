@@ -8,7 +8,7 @@
 #include "relocate.h"
 
 /* Whose execs the layout reaches: SCOPE_PROGRAM follows shells and command wrappers to the programs
- * that they start, SCOPE_TREE every descendant. */
+ * that they start, and what turns out to be a wrapper (trial.h); SCOPE_TREE every descendant. */
 enum scope { SCOPE_PROGRAM, SCOPE_TREE };
 
 struct mover {
@@ -26,6 +26,9 @@ struct mover {
     bool exec_keeps_privilege;
     bool require, quiet;
     bool has_said_privileged;
+    /* Who waits for the target would have this process beside it, for a second child (systemd then
+     * knows no main process: src/core/service.c, service_search_main_pid). */
+    bool ends_with_target;
 };
 
 /* Says its PID, waits for a byte, seizes the target, says how that went (an errno), and moves the

@@ -126,8 +126,10 @@ def test_another_user(launch: list[str], kinds: Programs, folder: Path) -> None:
 
 
 def test_the_tree(launcher: str, launch: list[str], kinds: Programs, folder: Path) -> None:
-    """Only with it are programs followed that are no shells."""
-    code = f"import subprocess; subprocess.run(['{kinds.where}'], check=True)"
+    """Only with it are programs followed to more than the first child that they start."""
+    code = (
+        f"import subprocess; [subprocess.run([c], check=True) for c in ('true', '{kinds.where}')]"
+    )
     command = (sys.executable, "-c", code)
     tree = [*launch[:-1], "--layout-scope=tree", "--"]
     assert parts(where(*tree, *command)) == parts(where(*tree, *command, "x"))

@@ -1,0 +1,43 @@
+"""What keeps a running program from a shared layout, as far as it can be seen from outside."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from ksmrun.facts.text import read_text
+
+EI_CLASS, ELFCLASS64 = 4, 2
+ADDR_COMPAT_LAYOUT = 0x0200000
+CAPABILITIES = "security.capability"
+
+
+def why_no_layout(process: Path) -> str | None:
+    """Return the first cause found in this folder of /proc; None where nothing tells.
+
+    The same that ksmrun-exec looks for at the exec (native/layout/place.c).
+    """
+    try:
+        mode = (process / "exe").stat().st_mode
+        with (process / "exe").open("rb") as file:
+            head = file.read(EI_CLASS + 1)
+    except OSError:
+        return "its file cannot be read"
+    if mode & (stat.S_ISUID | stat.S_ISGID) or _has_capabilities(process / "exe"):
+        return "it changes user, group or capabilities at exec, and is not traced then"
+    if len(head) > EI_CLASS and head[EI_CLASS] != ELFCLASS64:
+        return "it is a 32-bit program, whose addresses have too few bits to keep secret"
+    if int((read_text(process / "personality") or "0").strip() or "0", 16) & ADDR_COMPAT_LAYOUT:
+        return "it has the legacy address layout (setarch -L)"
+    for line in (read_text(process / "limits") or "").splitlines():
+        if line.startswith("Max address space") and line.split()[3] != "unlimited":
+            return "its address space is limited (ulimit -v), and a part would have to be reserved"
+    return None
+
+
+def _has_capabilities(file: Path) -> bool:
+    try:
+        return CAPABILITIES in os.listxattr(file)
+    except OSError:
+        return False

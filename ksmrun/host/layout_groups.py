@@ -1,0 +1,86 @@
+"""Which groups have a shared layout, and which running processes have one of theirs."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ksmrun.facts.launcher import launcher_path
+from ksmrun.host.container_keys import NAMESPACE, derived_key
+from ksmrun.host.keys import GROUP, group_key, keys_folder
+from ksmrun.model import KsmrunError
+from ksmrun.model.wrap import ContainerKey
+from ksmrun.support.safefile import create_file
+
+DEFAULT_GROUP = "default"
+TIMEOUT_SECONDS = 10.0
+# Without keys, or where they cannot be used, nothing is known of groups.
+UNKNOWN = (KsmrunError, OSError, subprocess.SubprocessError, ValueError)
+# A launch for each group, with so many PIDs at most.
+PIDS_MAX, GROUPS_MAX = 1000, 64
+
+
+def remember_group(folder: Path, group: str) -> None:
+    """Keep the name, which no key tells; best effort, as nothing but `ps` and `explain` need it."""
+    with contextlib.suppress(OSError):
+        (folder / "groups").mkdir(mode=0o700, exist_ok=True)
+        (folder / "groups" / group).touch(mode=0o600, exist_ok=True)
+
+
+def known_groups(folder: Path) -> tuple[str, ...]:
+    """Return the names in use: the default one, those of launches and those of wrapped units."""
+    names = {DEFAULT_GROUP}
+    with contextlib.suppress(OSError):
+        names |= {file.name for file in (folder / "groups").iterdir()}
+    with contextlib.suppress(OSError):
+        names |= {file.stem for file in (folder / "units").glob("*.key")}
+    return tuple(sorted(name for name in names if GROUP.fullmatch(name))[:GROUPS_MAX])
+
+
+def groups_of(pids: Iterable[int]) -> dict[int, str]:
+    """Return the group of each process that has one's layout, among the groups of this user.
+
+    Nothing is kept about a process: whoever has a group's key finds its places, and nobody else.
+    What was started before the group was rotated has none any more.
+    """
+    wanted = list(pids)
+    found: dict[int, str] = {}
+    with contextlib.ExitStack() as stack, contextlib.suppress(*UNKNOWN):
+        folder, launcher = keys_folder(), launcher_path()
+        if not wanted or not (folder / "master.key").exists():
+            return {}
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ksmrun-"))
+        for group in known_groups(folder):
+            for key in _keys(folder, group, Path(scratch)):
+                for start in range(0, len(wanted), PIDS_MAX):
+                    members = _members(launcher, key, wanted[start : start + PIDS_MAX])
+                    found |= dict.fromkeys(members, group)
+    return found
+
+
+def _keys(folder: Path, group: str, scratch: Path) -> Iterator[Path]:
+    """Write the group's own key, and those of its containers: of the host and of namespaces."""
+    keys = [group_key(folder, group), derived_key(folder, ContainerKey(group, None, 0))]
+    for namespace in (folder / "containers/namespaces").glob("*"):
+        if NAMESPACE.fullmatch(namespace.name):
+            keys.append(derived_key(folder, ContainerKey(group, namespace.name, 0)))
+    for number, key in enumerate(keys):
+        file = scratch / f"{group}-{number}.key"
+        create_file(file, key, 0o400)
+        yield file
+
+
+def _members(launcher: Path, key: Path, pids: list[int]) -> list[int]:
+    done = subprocess.run(
+        [launcher, f"--layout-key={key}", "--layout-check", "--", *map(str, pids)],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    rows = (line.split() for line in done.stdout.splitlines())
+    return [int(row[0]) for row in rows if row[1:] == ["yes"]]

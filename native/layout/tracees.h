@@ -1,0 +1,19 @@
+/* Looks through all processes that this one traces. */
+#ifndef KSMRUN_TRACEES_H
+#define KSMRUN_TRACEES_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+bool tracees_any(bool (*is_one)(pid_t pid));
+
+/* Whether a tracee has an event that its tracer has not seen to, which may be an exec; or was
+ * forked, has not executed anything yet, and is not at rest either. */
+bool tracees_may_exec(pid_t pid);
+
+/* Whether a process rests: is neither running nor in an uninterruptible wait. */
+bool tracees_is_resting(pid_t pid);
+
+pid_t tracees_parent_of(pid_t pid);
+
+#endif

@@ -1,0 +1,74 @@
+"""Which process has its group's layout: ps, explain and --verify tell, to whom has the keys."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from waiting import LAST_RESORT_SECONDS, wait_until
+
+from .layouts import keys
+
+__all__ = ["keys"]
+
+
+@contextmanager
+def started(*command: str) -> Iterator[int]:
+    """A launch of `cat`, which waits: its PID."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "cat\n")
+        wait_until(lambda: "TracerPid:\t0\n" in Path(f"/proc/{process.pid}/status").read_text())
+        yield process.pid
+    finally:
+        process.communicate(timeout=LAST_RESORT_SECONDS)
+
+
+def test_ps_and_explain(ksmrun: str) -> None:
+    shared = (ksmrun, "run", "--quiet", "--layout=shared")
+    with ExitStack() as stack:
+        pids = {
+            group: stack.enter_context(started(*shared, *option, "--", *wrapper, "cat"))
+            for group, option, wrapper in (
+                ("games", ("--layout-group=games",), ()),
+                ("other", ("--layout-group=other",), ("env", "A=1")),
+                ("default", (), ("perl", "-e", "exec @ARGV")),
+            )
+        }
+        plain = stack.enter_context(started(ksmrun, "run", "--quiet", "--", "cat"))
+        done = subprocess.run([ksmrun, "ps", "--json"], capture_output=True, text=True, check=True)
+        found = {row["pid"]: row["layout_group"] for row in json.loads(done.stdout)["processes"]}
+        assert {group: found[pid] for group, pid in pids.items()} == {g: g for g in pids}
+        assert found[plain] is None
+        table = subprocess.run([ksmrun, "ps"], capture_output=True, text=True, check=True).stdout
+        assert " layout " in table.splitlines()[0]
+
+        def explained(pid: int) -> str:
+            command = [ksmrun, "explain", str(pid), "--seconds=0.1"]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+        assert "its group's, games" in explained(pids["games"])
+        assert "the kernel's own" in explained(plain)
+
+
+def test_nobody_without_the_key_can_tell(
+    ksmrun: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with started(ksmrun, "run", "--quiet", "--layout=shared", "--", "cat") as pid:
+        monkeypatch.setenv("KSMRUN_LAYOUT_DIR", str(tmp_path / "others"))
+        command = [ksmrun, "explain", str(pid), "--seconds=0.1"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "the kernel's own, or that of a group whose key is not here" in done.stdout
+
+
+def test_verify(ksmrun: str) -> None:
+    shared = (ksmrun, "run", "--verify", "--layout=shared", "--")
+    done = subprocess.run([*shared, "sleep", "2"], capture_output=True, text=True, check=True)
+    assert "has its group's layout" in done.stderr
+    limited = ("prlimit", "--as=9000000000", "sleep", "2")
+    done = subprocess.run([*shared, *limited], capture_output=True, text=True, check=True)
+    assert "its address space is limited" in done.stderr

@@ -1,0 +1,183 @@
+"""What starts the program, by name or by what it does, passes its group's layout on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from waiting import LAST_RESORT_SECONDS, wait_until
+
+from .conftest import Programs
+from .layouts import AS_PID_1, folder, key, kinds, launch, parts, tracer_of, where, write
+
+__all__ = ["folder", "key", "kinds", "launch"]
+
+NAMED = {
+    "tini": "{tini} -s -- {where}",
+    "catatonit": "catatonit -- {where}",
+    "runuser": "runuser -u nobody -- {where}",
+    "chroot": "chroot / {where}",
+    "flock": "flock {folder}/lock {where}",
+    "flock -c": "flock {folder}/lock -c {where}",
+    "unshare": "unshare --mount {where}",
+    "unshare --fork": "unshare --pid --fork {where}",
+    "nsenter": "nsenter -t {pid} -m {where}",
+    "xargs": "xargs -a /dev/null {where}",
+    "script": "script -qec {where} /dev/null",
+}
+# None of these is in the list of names.
+BEHAVING = {
+    "perl": ["perl", "-e", "exec '{where}'"],
+    "python": [sys.executable, "-c", "import os; os.execv('{where}', ['w'])"],
+    "python's child": [sys.executable, "-c", "import subprocess; subprocess.run('{where}')"],
+    "another init": ["{folder}/an-init", "-s", "--", "{where}"],
+    "a chain": ["perl", "-e", "exec 'perl', '-e', 'exec qq({where})'"],
+}
+
+
+@pytest.fixture
+def expected(launch: list[str], kinds: Programs, folder: Path) -> tuple[int, ...]:
+    alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}\n")
+    return parts(where(*launch, alone))
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_by_name(
+    launch: list[str], kinds: Programs, folder: Path, expected: tuple[int, ...], name: str
+) -> None:
+    tini = shutil.which("tini")
+    command = NAMED[name].format(where=kinds.where, folder=folder, tini=tini, pid=os.getpid())
+    assert shutil.which(command.split()[0]) is not None
+    assert parts(where(*launch, *command.split())) == expected
+
+
+@pytest.mark.parametrize("prefix", [(), ("sh", "-c", '"$@"; exit $?', "sh")])
+@pytest.mark.parametrize("name", BEHAVING)
+def test_by_behaviour(
+    launch: list[str],
+    kinds: Programs,
+    folder: Path,
+    expected: tuple[int, ...],
+    name: str,
+    prefix: tuple[str, ...],
+) -> None:
+    shutil.copy("/usr/bin/tini", folder / "an-init")
+    command = [word.format(where=kinds.where, folder=folder) for word in BEHAVING[name]]
+    assert parts(where(*launch, *prefix, *command)) == expected
+
+
+def test_a_trial_ends(launch: list[str]) -> None:
+    """What stays is not traced any more after its first moments, and knows nothing of it."""
+    code = "import os; print('ready', flush=True); print(os.read(0, 9), flush=True)"
+    for prefix in ((), ("sh", "-c", '"$@"; exit $?', "sh")):
+        process = subprocess.Popen(
+            [*launch, *prefix, sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        python = process.pid if not prefix else child_of(process.pid)
+        wait_until(lambda pid=python: tracer_of(pid) == 0)  # type: ignore[misc]
+        output, _ = process.communicate(b"go", timeout=LAST_RESORT_SECONDS)
+        assert (process.returncode, output) == (0, b"b'go'\n")
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def test_no_trial_of_what_cannot_start_anything(launch: list[str]) -> None:
+    """It is let go before its first instruction, as are debuggers."""
+    for command in (["cat"], ["gdb", "-nx", "-q"]):
+        process = subprocess.Popen(
+            [*launch, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(
+            lambda pid=process.pid, name=command[0]: (  # type: ignore[misc]
+                Path(f"/proc/{pid}/comm").read_text() == f"{name}\n"
+            )
+        )
+        wait_until(lambda pid=process.pid: tracer_of(pid) == 0)  # type: ignore[misc]
+        process.communicate(b"", timeout=LAST_RESORT_SECONDS)
+
+
+def test_an_init_as_pid_1(launch: list[str], kinds: Programs) -> None:
+    first, second = (
+        where(*AS_PID_1, *launch, "catatonit", "--", kinds.where, *more) for more in ((), ("a",))
+    )
+    assert parts(first) == parts(second)
+
+
+# prctl(2): PR_SET_CHILD_SUBREAPER. As systemd does for Type=forking: when the script has ended, the
+# one child that is left is the main process.
+MANAGER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+def left():
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            name, _, rest = open(f"/proc/{pid}/stat").read().partition("(")[2].rpartition(")")
+        except OSError:
+            continue
+        state, parent = rest.split()[:2]
+        if int(parent) == os.getpid() and state != "Z":
+            found.append((int(pid), name))
+    return found
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
+os.waitpid(child, 0)
+print(__import__("json").dumps(left()))
+"""
+
+
+@pytest.mark.own_pids
+@pytest.mark.parametrize("scope", ["program", "tree"])
+@pytest.mark.parametrize("wait", ["", "sleep 0.1\n"])
+def test_the_helper_ends_with_a_script_whose_parent_would_count_it(
+    launch: list[str], kinds: Programs, folder: Path, scope: str, wait: str
+) -> None:
+    """And not before what the script has just forked is moved."""
+    fifo = folder / "fifo"
+    os.mkfifo(fifo)
+    server = f"({kinds.where} >{folder}/found; exec cat {fifo}) </dev/null >/dev/null 2>&1 &"
+    script = write(folder / "script", f"#!/bin/sh\n{server}\n{wait}")
+    scoped = [*launch[:-1], f"--layout-scope={scope}", "--"]
+    done = subprocess.run(
+        [sys.executable, "-c", MANAGER, *scoped, str(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LAST_RESORT_SECONDS,
+    )
+    left = json.loads(done.stdout)
+    try:
+        assert len(left) == 1, left
+    finally:
+        for pid, _ in left:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_server_that_is_forked_last(
+    launch: list[str], kinds: Programs, folder: Path, expected: tuple[int, ...]
+) -> None:
+    script = write(folder / "script", f"#!/bin/sh\n{kinds.where} >{folder}/found &\n")
+    for _ in range(10):
+        subprocess.run(
+            [sys.executable, "-c", MANAGER, *launch, str(script)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=LAST_RESORT_SECONDS,
+        )
+        wait_until(lambda: (folder / "found").read_text().endswith("}\n"))
+        assert parts(json.loads((folder / "found").read_text())) == expected
+        (folder / "found").unlink()
