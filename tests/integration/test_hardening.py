@@ -99,9 +99,9 @@ def test_starts_itself_under_the_layout(tmp_path: Path) -> None:
     key.write_bytes(b"k" * 32)
     key.chmod(0o400)
     launcher = str(launcher_path())
-    layout = [launcher, "--require", "--layout=shared", f"--layout-key={key}", "--"]
+    layout = [launcher, "--quiet", "--require", "--layout=shared", f"--layout-key={key}", "--"]
     done = subprocess.run(
-        [*layout, launcher, "--", "cat", "/proc/self/comm"],
+        [*layout, launcher, "--quiet", "--", "cat", "/proc/self/comm"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr, done.returncode) == ("cat\n", "", 0)
