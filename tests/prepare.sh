@@ -14,6 +14,8 @@ packages="gcc gcc-12-multilib libc6-dev musl-tools cmake ninja-build ccache pyth
     python3 perl stress-ng bubblewrap redis-tools redis-server libpython3.11-testsuite libjemalloc2 libfaketime fakeroot
     linux-perf procps sudo podman runc conmon lua5.2 lua5.3 lua5.4 luajit liblua5.2-0 liblua5.3-0 liblua5.4-0
     libluajit-5.1-2 ruby openssl uuid-runtime"
+# For tests/fuzz.
+packages="$packages clang libclang-rt-14-dev"
 # For examples/game-fleet.
 packages="$packages lua-socket ddnet-data"
 # For tests/containers; tini is also PID 1 of the namespaces that tests run in.

@@ -8,7 +8,7 @@
 #   tests/run.sh --list                                    the names of the steps
 set -eu
 cd "$(dirname "$0")"
-steps="style native sanitized unit integration layout containers systemd kernels suites"
+steps="style native sanitized fuzz unit integration layout containers systemd kernels suites"
 long="valgrind quickstart bench"
 
 case ${1-} in

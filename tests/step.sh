@@ -34,6 +34,24 @@ case $1 in
             ctest --test-dir "build/$sanitizers" --output-on-failure
         done
         ;;
+    fuzz)
+        # What is found lies in build/fuzz/found; to do: make it a test, and the input one of fuzz/corpus.
+        seconds=${KSMRUN_FUZZ_SECONDS:-5}
+        cmake -S tests/fuzz -B build/fuzz -G Ninja -DCMAKE_C_COMPILER=clang >/dev/null
+        cmake --build build/fuzz >/dev/null
+        for given in tests/fuzz/corpus/*; do
+            name=${given##*/}
+            mkdir -p "build/fuzz/found" "build/fuzz/corpus/$name"
+            nice -n 19 "build/fuzz/$name" -max_total_time="$seconds" -timeout=10 -max_len=4096 -verbosity=0 \
+                -print_final_stats=1 -artifact_prefix="build/fuzz/found/$name-" \
+                "build/fuzz/corpus/$name" "$given" >"build/fuzz/$name.log" 2>&1 || {
+                cat "build/fuzz/$name.log"
+                exit 1
+            }
+            echo "$name: $(sed -n 's/.*executed_units: *//p' "build/fuzz/$name.log") inputs"
+        done
+        (cd tests && KSMRUN_FUZZ_SECONDS=$seconds nice -n 19 ../$bin/python -m pytest -q --noconftest fuzz/readers.py)
+        ;;
     sanitized)
         sanitized_builds
         mkdir -p build/sanitized

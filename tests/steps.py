@@ -28,7 +28,7 @@ TOP = TESTS.parent
 BUILD = TOP / "build"
 # What each tests is in tests/README.md.
 FOLDERS = ("unit", "integration", "layout", "containers", "systemd", "kernels", "suites")
-BESIDE = ("style", "native", "sanitized")
+BESIDE = ("style", "native", "sanitized", "fuzz")
 LONG = ("valgrind", "quickstart", "bench")
 # Tests wait more than they compute.
 WORKERS = os.environ.get("KSMRUN_WORKERS") or str(2 * (os.cpu_count() or 1))
@@ -156,9 +156,11 @@ def main(words: list[str]) -> int:
     cut = words.index("--") if "--" in words else len(words)
     words, options = words[:cut], words[cut + 1 :]
     is_full = "--full" in words
-    steps = [word for word in words if word != "--full"]
-    steps = steps or [*BESIDE, *FOLDERS, *(LONG if is_full else ())]
+    named = [word for word in words if word != "--full"]
+    steps = named or [*BESIDE, *FOLDERS, *(LONG if is_full else ())]
     environment = {"KSMRUN_SUITES": "all", "KSMRUN_KERNELS": "all"} if is_full else {}
+    # Each harness gets longer where it was asked for.
+    environment["KSMRUN_FUZZ_SECONDS"] = "60" if "fuzz" in named else "5"
     # What was started gets a SIGTERM when this process is gone.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: os._exit(128 + number))

@@ -232,15 +232,18 @@ bool spec_unwrap(yyjson_mut_doc *document) {
     yyjson_mut_val *root = yyjson_mut_doc_get_root(document);
     yyjson_mut_val *args = yyjson_mut_obj_get(yyjson_mut_obj_get(root, "process"), "args");
     yyjson_mut_val *mounts = yyjson_mut_obj_get(root, "mounts");
-    yyjson_mut_val *launcher = find_launcher(mounts);
-    if (launcher == NULL || yyjson_mut_arr_size(mounts) > MOUNTS_MAX)
+    bool was_wrapped = false;
+    if (yyjson_mut_arr_size(mounts) > MOUNTS_MAX)
         return false;
-    yyjson_mut_arr_remove_range(args, 0, own_words(args, launcher));
+    yyjson_mut_arr_remove_range(args, 0, own_words(args, find_launcher(mounts)));
+    /* Also where somebody has taken the launcher's away and left others. */
     for (size_t i = yyjson_mut_arr_size(mounts); i-- > 0;) {
-        if (is_own(yyjson_mut_arr_get(mounts, i)))
-            yyjson_mut_arr_remove(mounts, i);
+        if (!is_own(yyjson_mut_arr_get(mounts, i)))
+            continue;
+        yyjson_mut_arr_remove(mounts, i);
+        was_wrapped = true;
     }
-    return true;
+    return was_wrapped;
 }
 
 /* containerd pkg/cri/annotations, cri-o pkg/annotations. */

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 DIST = Path(__file__).parents[2] / "dist"
-LAUNCHER_BYTES_MAX = 112 * 1024
+# As a static PIE with stack protector it has 110.
+LAUNCHER_BYTES_MAX = 120 * 1024
 
 
 def test_wheel() -> None:

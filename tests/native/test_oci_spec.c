@@ -218,6 +218,21 @@ static void test_what_is_not_marked_is_left(void **state) {
     yyjson_mut_doc_free(document);
 }
 
+/* The mount of the key alone: it would lie in the way of a new one. */
+static void test_rest_of_a_wrapping_is_taken_away(void **state) {
+    (void)state;
+    static const char text[] =
+        "{\"process\":{\"args\":[\"/dev/ksmrun/ksmrun-exec\",\"--\",\"sh\"]},"
+        "\"mounts\":[{\"destination\":\"/dev\",\"type\":\"tmpfs\"}]}";
+    yyjson_mut_doc *document = read_text(text, strlen(text));
+    assert_true(spec_bind(document, "/host/key", "/dev/ksmrun/layout.key"));
+    assert_true(spec_unwrap(document));
+    char *after = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, NULL);
+    assert_string_equal(after, text);
+    free(after);
+    yyjson_mut_doc_free(document);
+}
+
 static void test_what_readers_take_differently(void **state) {
     (void)state;
     static const char *const texts[] = {
@@ -243,6 +258,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_not_wrapped),
         cmocka_unit_test(test_places_leave_no_trace),
         cmocka_unit_test(test_what_is_not_marked_is_left),
+        cmocka_unit_test(test_rest_of_a_wrapping_is_taken_away),
         cmocka_unit_test(test_what_readers_take_differently),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,20 @@
+/* /proc/PID/maps, as the launcher and the shim read it. */
+#include "fuzz.h"
+
+#include "maps.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct maps_reader reader = {0};
+    struct vma vma;
+    size_t lines = 0, ends = 0;
+    for (size_t i = 0; i < size; i++) {
+        ends += data[i] == '\n';
+        if (!maps_read_byte(&reader, (char)data[i], &vma))
+            continue;
+        lines++;
+        /* Only the kernel names what has no file. */
+        PROMISE(!vma.has_file || !(vma.is_heap || vma.is_main_stack || vma.is_kernels));
+    }
+    PROMISE(lines == ends);
+    return 0;
+}

@@ -1,0 +1,19 @@
+/* KSMRUN_SHIM and LD_PRELOAD in an environment: the shim reads what the launcher has let pass. */
+#include "fuzz.h"
+
+#include "environment.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    char *words[65];
+    char *text = fuzz_text(data, size);
+    int count = fuzz_words(text, size, words);
+    struct settings settings = environment_settings(words);
+    PROMISE(settings.map_reserve_percent <= 99);
+    environment_forget(words);
+    int left = 0;
+    while (words[left] != NULL)
+        PROMISE(strncmp(words[left++], "KSMRUN_SHIM=", 12) != 0);
+    PROMISE(left <= count);
+    free(text);
+    return 0;
+}
