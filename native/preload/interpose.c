@@ -96,24 +96,11 @@ static long set_strict(long number, const long argument[6]) {
     return result;
 }
 
-/* Which leaves no call to look for growth or to wake the sweeper by, and none to end with it. */
-static long set_strict(long number, const long argument[6]) {
-    bool has_left = sweeper_leave();
-    long result = system_call(number, argument);
-    if (has_left && result == 0)
-        sweeper_stay_away(has_left);
-    else if (has_left)
-        sweeper_come_back();
-    return result;
-}
-
 static long control(const long argument[6]) {
     if (argument[0] == PR_SET_SECCOMP && argument[1] == SECCOMP_MODE_STRICT)
         return set_strict(NUMBER_PRCTL, argument);
     if (argument[0] == PR_SET_SECCOMP && argument[1] == SECCOMP_MODE_FILTER)
         return set_filter(NUMBER_PRCTL, argument, (const void *)argument[2]);
-    if (argument[0] == PR_SET_SECCOMP && argument[1] == SECCOMP_MODE_STRICT)
-        return set_strict(NUMBER_PRCTL, argument);
     return system_call(NUMBER_PRCTL, argument);
 }
 
@@ -122,8 +109,6 @@ static long filter(const long argument[6]) {
         return set_strict(NUMBER_SECCOMP, argument);
     if (argument[0] == SECCOMP_SET_MODE_FILTER)
         return set_filter(NUMBER_SECCOMP, argument, (const void *)argument[2]);
-    if (argument[0] == SECCOMP_SET_MODE_STRICT)
-        return set_strict(NUMBER_SECCOMP, argument);
     return system_call(NUMBER_SECCOMP, argument);
 }
 
