@@ -63,7 +63,8 @@ def test_what_merging_saves(ab: Ab, folder: Path, ksmrun: str) -> None:
     assert metrics["ksmd_cpu_seconds"]["arm_mean"] > 0
     # Told by the contents of the pages: two of three copies could merge, and nearly all did.
     could = metrics["mergeable_bytes"]
-    assert 0.9 < could["base_mean"] / (2 * (8 << 20)) < 1.3
+    # Beside the data, what the Python of each has in common.
+    assert 0.9 < could["base_mean"] / (2 * (8 << 20)) < 1.8
     assert 0.9 < metrics["merged_bytes"]["arm_mean"] / could["arm_mean"] <= 1
     assert "of what could merge has merged" in done.stdout
     ((what, _),) = found["warnings"]
