@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 trap 'trap - TERM; kill 0' HUP INT TERM
-bin=build/venv/bin
+top=$PWD bin=build/venv/bin
 export CMAKE_C_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 
 sanitized_builds() {
@@ -17,7 +17,7 @@ sanitized_builds() {
 # clear.
 repeated() {
     # shellcheck disable=SC2086 # a list of words
-    (cd tests && env "$@" PYTEST_DEBUG_TEMPROOT="$PWD/build/sanitized" ASAN_OPTIONS=detect_leaks=0 ../$bin/python -m pytest -q $tests -k "$only")
+    (cd tests && env "$@" PYTEST_DEBUG_TEMPROOT="$top/build/sanitized" ASAN_OPTIONS=detect_leaks=0 ../$bin/python -m pytest -q $tests -k "$only")
 }
 
 case $1 in

@@ -67,8 +67,8 @@ def test_what_merging_saves(ab: Ab, folder: Path, ksmrun: str) -> None:
     assert 0.9 < could["base_mean"] / (2 * (8 << 20)) < 1.8
     assert 0.9 < metrics["merged_bytes"]["arm_mean"] / could["arm_mean"] <= 1
     assert "of what could merge has merged" in done.stdout
-    ((what, _),) = found["warnings"]
-    assert "started 0.05 s apart" in what
+    # A busy host may add some.
+    assert any("started 0.05 s apart" in what for what, _ in found["warnings"])
     assert found["scan_rate"] == ["1000000 pages at a time without a rest"]
     assert {each["arm"] for each in found["maps"]} == {"off", "on"}
     assert "KSM scans: 1000000 pages at a time" in done.stdout

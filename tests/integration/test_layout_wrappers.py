@@ -140,7 +140,6 @@ print(__import__("json").dumps(left()))
 """
 
 
-@pytest.mark.own_pids
 @pytest.mark.parametrize("scope", ["program", "tree"])
 @pytest.mark.parametrize("wait", ["", "sleep 0.1\n"])
 def test_the_helper_ends_with_a_script_whose_parent_would_count_it(

@@ -113,7 +113,9 @@ def _add_python(root: Path) -> Path:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 # With its time, so that what is compiled counts.
                 shutil.copy2(file.locate(), target)
-    modules = [executable, *library.glob("lib-dynload/*.so"), *(root / "site").rglob("*.so")]
+    # A folder of the shim's is named so that AddressSanitizer takes it for its own.
+    found_files = (file for file in (root / "site").rglob("*.so") if file.is_file())
+    modules = [executable, *library.glob("lib-dynload/*.so"), *found_files]
     said = subprocess.run(["ldd", *modules], capture_output=True, text=True, check=True).stdout
     for word in {word for word in said.split() if word.startswith("/") and ".so" in word}:
         _copy(root, Path(word.rstrip(":")))

@@ -181,8 +181,8 @@ def test_map_count(booted: tuple[Kernel, Guest]) -> None:
 
 
 # Four as on the host, where the program has grown before the first sweep. Emulated, it grows for
-# seconds, and gets one more at each eightfold size from 64 KiB to 4 MiB, and again where the host is
-# busy. Segments of aarch64 lie 64 KiB apart, with a mapping between.
+# seconds, and gets one more at each eightfold size from 64 KiB to 4 MiB, and again where the host
+# is busy. Segments of aarch64 lie 64 KiB apart, with a mapping between.
 MAPS_MORE_MAX, MAPS_MORE_MAX_ARM64 = 14, 18
 
 
