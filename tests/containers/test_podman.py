@@ -9,10 +9,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from folders import let_all_in
-from waiting import wait_until
 
 from ksmrun.wrap.runtime import Engine
 
@@ -33,7 +31,7 @@ class Podman:
     def __init__(self, folder: Path, root: Path, prefix: list[str], real: str) -> None:
         state = ["--root", folder / "state", "--runroot", folder / "run"]
         self.words = [*prefix, "podman", *map(str, state), "--storage-driver", "vfs"]
-        self.real, self.root, self.state = real, root, str(folder / "state")
+        self.real, self.root = real, root
         self.names: list[str] = []
 
     def call(self, *words: str, runtime: str | None = "ksmrun") -> Done:
@@ -42,16 +40,8 @@ class Podman:
         return run(*self.words, *chosen, *words)
 
     def run(self, options: list[str], *command: str, runtime: str = "ksmrun") -> Done:
-        name = f"ko{uuid.uuid4().hex[:8]}"
-        words = ["run", "--rm", f"--name={name}", "--network=none", *options]
-        done = self.call(*words, "--rootfs", str(self.root), *command, runtime=runtime)
-        # conmon becomes `podman container cleanup`, which takes files of the next one's root away.
-        wait_until(lambda: not self._is_cleaning(name), f"{name} is cleaned up")
-        return done
-
-    def _is_cleaning(self, name: str) -> bool:
-        lines = [each.info["cmdline"] or [] for each in psutil.process_iter(["cmdline"])]
-        return any(name in line or {"cleanup", self.state} <= set(line) for line in lines)
+        words = ["run", "--rm", "--network=none", *options, "--rootfs", str(self.root), *command]
+        return self.call(*words, runtime=runtime)
 
     def start(self, options: list[str], *command: str, runtime: str = "ksmrun") -> str:
         self.names.append(f"ko{uuid.uuid4().hex[:8]}")
