@@ -17,7 +17,7 @@ sanitized_builds() {
 # clear.
 repeated() {
     # shellcheck disable=SC2086 # a list of words
-    (cd tests && env "$@" PYTEST_DEBUG_TEMPROOT="$top/build/sanitized" ASAN_OPTIONS=detect_leaks=0 ../$bin/python -m pytest -q $tests -k "$only")
+    (cd tests && env "$@" PYTEST_DEBUG_TEMPROOT="$scratch" ASAN_OPTIONS=detect_leaks=0 ../$bin/python -m pytest -q $tests -k "$only")
 }
 
 case $1 in
@@ -54,7 +54,10 @@ case $1 in
         ;;
     sanitized)
         sanitized_builds
-        mkdir -p build/sanitized
+        # A folder of its own, which all users can reach: pytest closes the one that it shares.
+        scratch=$(mktemp -d /tmp/kt-XXXXXX)
+        chmod 755 "$scratch"
+        trap 'rm -rf "$scratch"' EXIT
         built=$PWD/build/address,undefined
         # The preload test needs ASan's own library first.
         tests="integration/test_launch.py integration/test_fail_open.py integration/test_verify.py"

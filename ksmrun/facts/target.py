@@ -75,7 +75,8 @@ def _interpreter(head: bytes) -> bytes | None:
     line = head.split(b"\n", 1)[0]
     if not head.startswith(b"#!"):
         return None if b"\0" in line else b"/bin/sh"
-    words = line[2:].split()
+    # fs/binfmt_script.c takes the name for a C string.
+    words = line[2:].split(b"\0", 1)[0].split()
     if not words:
         return None
     if words[0].rsplit(b"/", 1)[-1] != b"env":

@@ -71,6 +71,15 @@ def test_script_without_interpreter_line_is_the_shells(tmp_path: Path) -> None:
     assert look_at(script(tmp_path, "echo hi\n"), PATH).path == "/bin/sh"
 
 
+def test_an_interpreter_s_name_ends_at_a_nul(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    for rest, found in ((b"/bin/sh\0/x\n", "/bin/sh"), (b"\0\n", str(script))):
+        script.write_bytes(b"#!" + rest)
+        script.chmod(0o755)
+        path = look_at(os.fsencode(script), {}).path
+        assert path is not None and Path(path).resolve() == Path(found).resolve()
+
+
 def test_a_script_of_itself_ends(tmp_path: Path) -> None:
     file = tmp_path / "loop"
     facts = look_at(script(tmp_path, f"#!{file}\n", "loop"), PATH)
