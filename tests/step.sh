@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 trap 'trap - TERM; kill 0' HUP INT TERM
-top=$PWD bin=build/venv/bin
+bin=build/venv/bin
 export CMAKE_C_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 
 sanitized_builds() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -77,7 +78,8 @@ def test_an_interpreter_s_name_ends_at_a_nul(tmp_path: Path) -> None:
         script.write_bytes(b"#!" + rest)
         script.chmod(0o755)
         path = look_at(os.fsencode(script), {}).path
-        assert path is not None and Path(path).resolve() == Path(found).resolve()
+        assert path is not None
+        assert Path(path).resolve() == Path(found).resolve()
 
 
 def test_a_script_of_itself_ends(tmp_path: Path) -> None:
