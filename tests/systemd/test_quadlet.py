@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from .boot import Guest
 from .look import merging, tree
@@ -58,6 +59,8 @@ def flags(guest: Guest) -> set[bool]:
 
 def stack(guest: Guest) -> str:
     """Where the container's process has its stack."""
+    # The helper stays for the first moments of what could be a wrapper.
+    wait_until(lambda: len(payload(guest)) == 1, "the container's process is alone")
     (game,) = payload(guest)
     lines = (game / "maps").read_text().splitlines()
     return next(line for line in lines if "[stack]" in line).split("-")[1].split()[0]
