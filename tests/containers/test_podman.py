@@ -72,8 +72,9 @@ def podman(
     prefix = [*(private_cgroups if request.param == "crun" else []), "env"]
     prefix += [f"CONTAINERS_CONF={place}/containers.conf"]
     root = make_root(place / "root", programs)
-    # Where podman binds a file of its own; a user namespace's root could not make it.
-    (root / "run/.containerenv").touch()
+    # Where podman binds files of its own; a user namespace's root could not make them.
+    for name in ("run/.containerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
+        (root / name).touch()
     made = Podman(place, root, prefix, request.param)
     yield made
     made.call("rm", "--all", "--force", "--time=0")

@@ -20,7 +20,7 @@ PROGRAMS = (
     *(LIBEXEC / name for name in ("ksmrun-exec", "ksmrun-oci", "ksmrun-estimate", "ksmrun-attach")),
     Path(sys.executable).with_name("ksmrun"),
 )
-SHIMS = sorted(LIBEXEC.glob("lib*/**/*.so"))
+SHIMS = sorted(file for file in LIBEXEC.glob("lib*/**/*.so") if file.is_file())
 
 
 def segments(elf: ELFFile, kind: str) -> list[tuple[int, int, int]]:
