@@ -60,7 +60,7 @@ def test_install_and_remove(private: InPrivate) -> None:
     modes = {line for line in lines if line[:2] == "75"}
     assert {line.split()[0] for line in modes} == {"755"}
     assert {line.split()[1] for line in modes} == {"0"}
-    assert sum(line.endswith(".so") for line in modes) == len(files) - sum(
+    assert sum(line.endswith("-preload.so") for line in modes) == len(files) - sum(
         not file.name.endswith(".so") for file in files
     )
     assert lines[-1] == f"{LIBEXEC} deleted"
