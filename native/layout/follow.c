@@ -214,6 +214,9 @@ static void at_fork(pid_t pid) {
 
 static void at_stop(struct mover *mover, pid_t pid, int status) {
     int event = status >> 16, signal = WSTOPSIG(status);
+    /* Before its parent's event it would go on as nobody's child, and be moved at its exec. */
+    if (event == PTRACE_EVENT_STOP && tracees_has_not_executed(pid))
+        trial_has_forked(tracees_parent_of(pid), pid);
     if (signal == (SIGTRAP | 0x80)) {
         if (is_to_be_let_go(mover, pid))
             ptrace(PTRACE_DETACH, pid, 0L, 0L);

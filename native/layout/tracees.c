@@ -44,6 +44,12 @@ bool tracees_is_resting(pid_t pid) {
     return !read_state(pid, &state, &flags) || (state != 'R' && state != 'D');
 }
 
+bool tracees_has_not_executed(pid_t pid) {
+    char state;
+    unsigned long flags;
+    return read_state(pid, &state, &flags) && (flags & FORKED_NO_EXEC) != 0;
+}
+
 bool tracees_may_exec(pid_t pid) {
     char state;
     unsigned long flags;

@@ -72,7 +72,7 @@ void trial_forget(pid_t pid) {
  */
 void trial_has_forked(pid_t parent, pid_t child) {
     struct trial *trial = trial_of(parent), *its = trial == NULL ? NULL : find(0);
-    if (its == NULL || process_of(child) == trial->pid)
+    if (its == NULL || process_of(child) == trial->pid || find(child) != NULL)
         return;
     *its = (struct trial){
         .pid = child,

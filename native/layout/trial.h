@@ -16,7 +16,8 @@ bool trial_begin(pid_t pid);
 /* Ends it, if there is one: the process has executed another program, or ended. */
 void trial_forget(pid_t pid);
 
-/* To be called where a tracee has forked, or started a thread: a trial reaches its first child. */
+/* To be called where a tracee has forked, or started a thread: a trial reaches its first child.
+ * Once for a child or again: its own first stop may be seen before its parent's event. */
 void trial_has_forked(pid_t parent, pid_t child);
 
 /* LAST_OVER: nothing is traced any more but what is to be let go. The end of this process does

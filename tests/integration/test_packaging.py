@@ -12,7 +12,7 @@ from typing import Any
 
 DIST = Path(__file__).parents[2] / "dist"
 # As a static PIE with stack protector it has 110.
-LAUNCHER_BYTES_MAX = 120 * 1024
+LAUNCHER_BYTES_MAX = 136 * 1024
 
 
 def test_wheel() -> None:

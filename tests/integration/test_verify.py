@@ -46,20 +46,19 @@ def test_verify_holds_nothing_of_the_programs(launcher: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         pass_fds=[extra],
+        env=os.environ | {"OF_TEST": str(os.getpid())},
     )
     os.close(extra)
-    started = psutil.Process(process.pid).create_time()
     observers: list[psutil.Process] = []
     while not observers:
         assert process.poll() is None, "the exec was not held back"
         time.sleep(0.05)
-        # A leader of its own session, and none that an earlier test left for init to reap.
+        # A leader of its own session, and none of another test's.
         observers = [
             found
-            for found in psutil.process_iter(["name", "create_time", "status"])
+            for found in psutil.process_iter(["name", "environ"])
             if found.info["name"] == "ksmrun-exec"
-            and found.info["create_time"] >= started
-            and found.info["status"] != psutil.STATUS_ZOMBIE
+            and (found.info["environ"] or {}).get("OF_TEST") == str(os.getpid())
             and os.getsid(found.pid) == found.pid
         ]
     (observer,) = observers

@@ -119,7 +119,10 @@ def test_attach(initrd: Callable[[str], Path], version: str, flavour: str) -> No
     for call in CALLS if flavour != PATCHED else ():
         said = values[call].split()
         fails = call == "sigsuspend" or (flavour != CLOUD_AMD64 and call in FAIL_AFTER_STOPS)
-        assert said[:2] == (["-1", "EINTR"] if fails else [expected[call], "-"]), (call, said)
+        right = [["-1", "EINTR"] if fails else [expected[call], "-"]]
+        # futex(2): begun anew after a stop, it says so where the word had changed meanwhile.
+        right += [["-1", "EAGAIN"]] if call == "futex" else []
+        assert said[:2] in right, (call, said)
         # Times begin anew there.
         if flavour == CLOUD_AMD64:
             assert said[2:] == ["in", "time"], call

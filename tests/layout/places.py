@@ -44,11 +44,13 @@ def named(name: str) -> list[str]:
     parent is gone wait for the first process of the system, which takes its time.
     """
     found = []
-    for file in Path("/proc").glob("[0-9]*/stat"):
+    # No pattern with a file in it: one that ends meanwhile is an error of Path.glob.
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            before, _, after = file.read_text(errors="replace").rpartition(")")
+            text = (process / "stat").read_text(errors="replace")
+            before, _, after = text.rpartition(")")
             if before.partition("(")[2] == name and after.split()[:2] != ["Z", "1"]:
-                found.append(file.parent.name)
+                found.append(process.name)
     return found
 
 

@@ -31,8 +31,11 @@ GIB = 1 << 30
 def irregular(folder: Path) -> dict[str, Path]:
     """One of each kind."""
     os.mkfifo(folder / "fifo")
+    # By its folder's descriptor, as a path may have 108 bytes only (unix(7)).
+    place = os.open(folder, os.O_PATH)
     with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(os.fsencode(folder / "socket"))
+        bound.bind(f"/proc/self/fd/{place}/socket")
+    os.close(place)
     (folder / "device").symlink_to("/dev/zero")
     (folder / "terminal").symlink_to("/dev/ptmx")
     (folder / "folder").mkdir()
