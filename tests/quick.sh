@@ -6,11 +6,11 @@ cd "$(dirname "$0")/.."
 trap 'trap - TERM; kill 0' HUP INT TERM
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
 
-if ! [ -e .venv/editable ]; then
+if ! cmp -s pyproject.toml .venv/editable; then
     [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
     .venv/bin/python -m pip install -qq --disable-pip-version-check 'scikit-build-core>=0.10'
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-build-isolation --editable '.[test]'
-    touch .venv/editable
+    cp pyproject.toml .venv/editable
 fi
 mkdir -p build/quick
 export PATH="$PWD/.venv/bin:$PATH"
