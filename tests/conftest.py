@@ -72,6 +72,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=_order)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Groups that are not kept together would set up the same again in each worker."""
+    if not getattr(session.config.option, "loadgroup", False) or not session.items:
+        return
+    if "@" not in session.items[0].nodeid.rpartition("]")[2]:
+        raise pytest.UsageError("pytest-xdist and this pytest ignore xdist_group; see pyproject.toml")
+
+
 def _folder(item: pytest.Item) -> str:
     return item.path.relative_to(TESTS).parts[0]
 
