@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+from typing import NoReturn
 
 from ksmrun import __version__
 
@@ -25,7 +26,7 @@ def main() -> None:
             # Not print, which would fail once more, and loudly, when Python ends.
             os.write(1, f"ksmrun {__version__}\n".encode())
         except OSError as error:
-            sys.exit(f"ksmrun: stdout: {error.strerror}; look at where it goes")
+            sys.exit(f"ksmrun: cannot write to stdout: {error.strerror}; check what it is")
         return
     try:
         from ksmrun.cli import run_app
@@ -35,9 +36,19 @@ def main() -> None:
     except Exception as error:
         _start_without_us(arguments)
         if isinstance(error, MemoryError):
-            sys.exit("ksmrun: no memory is left; raise the limits (ulimit -v and -d)")
+            _end(arguments, "out of memory; raise the limits (ulimit -v and -d)")
+        # A package that is not there, or whose files this user cannot read.
+        if isinstance(error, ImportError | PermissionError):
+            todo = "install ksmrun again with pip, readable for all its users"
+            _end(arguments, f"cannot load ksmrun's modules: {error}; {todo}")
         raise
     sys.exit(code)
+
+
+def _end(arguments: list[str], message: str) -> NoReturn:
+    """Say it, and end with the code of our own failures, which `ksmrun run` has apart."""
+    print(f"ksmrun: {message}", file=sys.stderr)
+    sys.exit(125 if arguments[:1] == ["run"] else 1)
 
 
 def _start_without_us(arguments: list[str]) -> None:

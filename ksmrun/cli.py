@@ -15,6 +15,7 @@ import typer
 
 from ksmrun.commands.output import say
 from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.usage import TyperUsageError, explain_usage
 
 # Each module of ksmrun.commands has register(app). In the order of the help.
 COMMANDS = (
@@ -35,20 +36,27 @@ def run_app(arguments: list[str]) -> int:
         sys.stdout.flush()
     except KsmrunError as error:
         say(str(error))
-        return error.exit_code
+        code = error.exit_code
     except OSError as error:
         _explain(error)
         return EXIT_OWN_FAILURE if command == "run" else EXIT_FAILURE
-    # After `ksmrun run`, 2 belongs to the program, so a usage error is 125, as env has it.
-    return EXIT_OWN_FAILURE if command == "run" and code == EXIT_USAGE else code
+    # After `ksmrun run`, 1 and 2 belong to the program, so our failures are 125, as env has it.
+    return EXIT_OWN_FAILURE if command == "run" and code in (EXIT_FAILURE, EXIT_USAGE) else code
 
 
 def _exit_code(app: typer.Typer, arguments: list[str]) -> int:
     try:
-        app(arguments, prog_name="ksmrun")
+        code = app(arguments, prog_name="ksmrun", standalone_mode=False)
+    except TyperUsageError as error:
+        # A group that was given no command.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            return EXIT_USAGE
+        named = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else []
+        raise explain_usage(error, " ".join(["ksmrun", *named])) from error
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else EXIT_FAILURE
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _prepare_output() -> None:

@@ -24,7 +24,7 @@ from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.select import programs
 from ksmrun.facts.target import look_at
-from ksmrun.model import EXIT_FAILURE, KsmrunError
+from ksmrun.model import EXIT_FAILURE, KsmrunError, UsageError
 from ksmrun.model.estimate import Estimate, Frames, Prediction
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.predict import predict, predict_all
@@ -107,13 +107,15 @@ def estimate(
 
 
 def _share(text: str) -> float:
-    share = parse_share("--sample", text, exit_code=EXIT_FAILURE)
+    share = parse_share("--sample", text)
     if share == 0:
-        raise KsmrunError("--sample=0% looks at nothing", "for example --sample=5%")
+        raise UsageError("--sample=0% would read no page", "give more than 0%, as in --sample=5%")
     try:
         import scipy.stats  # noqa: F401
     except ImportError as error:
-        raise KsmrunError("--sample needs SciPy", "pip install 'ksmrun[ab]'") from error
+        raise KsmrunError(
+            "--sample needs SciPy, which is not installed", "run: pip install 'ksmrun[ab]'"
+        ) from error
     return share
 
 

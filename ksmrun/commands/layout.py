@@ -11,7 +11,7 @@ import typer
 from ksmrun.commands.output import print_line
 from ksmrun.host.container_keys import renew_container_keys, write_container_key
 from ksmrun.host.keys import group_key, keys_folder, rotate, write_group_key
-from ksmrun.model import KsmrunError
+from ksmrun.model import UsageError
 from ksmrun.model.wrap import ContainerKey
 
 GROUP = Annotated[str, typer.Argument(metavar="GROUP", help="The name given to --layout-group.")]
@@ -62,13 +62,14 @@ def key(
         print_line(str(write_container_key(keys_folder(), container_key, output)))
         return
     if namespace is not None or user:
-        raise KsmrunError("--namespace and --user are of containers", "add --containers")
+        raise UsageError("--namespace and --user apply to container keys only", "add --containers")
     if output is not None:
         write_group_key(keys_folder(), group, output)
         return
     if sys.stdout.isatty():
-        raise KsmrunError(
-            "a key is secret, and this is a terminal", "give --output FILE, or a pipe"
+        raise UsageError(
+            "the key is secret and binary, and stdout is a terminal",
+            "give --output FILE, or pipe it",
         )
     sys.stdout.buffer.write(group_key(keys_folder(), group))
 

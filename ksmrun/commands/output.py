@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ksmrun.model import EXIT_USAGE, KsmrunError
-from ksmrun.support.words import for_json, printable
+from ksmrun.model import UsageError
+from ksmrun.support.words import for_json, printable, shortened
 
 MIB = 1 << 20
 # Between two columns of a table.
@@ -94,20 +94,17 @@ def count(number: int | None) -> str:
     return "-" if number is None else str(number)
 
 
-def parse_share(
-    option: str, text: str, *, below_all: bool = False, exit_code: int = EXIT_USAGE
-) -> float:
-    """20% or 0.2 as 0.2, from 0 to 1 or, below_all, to less. Raises KsmrunError with that code."""
+def parse_share(option: str, text: str, *, below_all: bool = False) -> float:
+    """20% or 0.2 as 0.2, from 0 to 1 or, below_all, to less. Raises UsageError."""
     try:
         share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1 or (below_all and share == 1):
-        below = "below " if below_all else ""
-        raise KsmrunError(
-            f"{option} is a share from 0% to {below}100%, not {text!r}",
-            f"for example {option}=20%",
-            exit_code,
+        most = "less than 100%" if below_all else "100%"
+        raise UsageError(
+            f"{option}={shortened(text)} is not a share",
+            f"give a percentage from 0% to {most}, as in {option}=20%",
         )
     return share
 

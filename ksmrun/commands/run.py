@@ -23,8 +23,10 @@ from ksmrun.model import (
     Request,
     SeedMode,
     ThpMode,
+    UsageError,
 )
 from ksmrun.plan.launch import shell_line
+from ksmrun.support.words import shortened
 
 EPILOG = "Example: ksmrun run --verify -- ./server --port 8303"
 
@@ -157,7 +159,7 @@ def run(
     126 COMMAND cannot be run, 127 COMMAND not found, else COMMAND's own.
     """
     if not context.args:
-        raise KsmrunError("no command given", "see `ksmrun run --help`", EXIT_OWN_FAILURE)
+        raise UsageError("no command given", "see `ksmrun run --help`")
     wish = None
     if layout is LayoutMode.SHARED:
         wish = LayoutWish(layout_group, seeds, layout_scope)
@@ -170,9 +172,7 @@ def run(
         quiet=quiet,
         mechanism=mechanism,
         guard=guard,
-        map_reserve=parse_share(
-            "--map-reserve", map_reserve, below_all=True, exit_code=EXIT_OWN_FAILURE
-        ),
+        map_reserve=parse_share("--map-reserve", map_reserve, below_all=True),
         expect_maps=expect_maps,
         mark_min_bytes=_size_bytes(mark_min),
         inherit=inherit,
@@ -205,7 +205,7 @@ def _without_client(request: Request, wants_layout: bool) -> Request:
     if request.require:
         raise KsmrunError(f"{client.found}; not started", client.way, EXIT_OWN_FAILURE)
     if not request.quiet:
-        verified = "; that is not verified" if request.verify else ""
+        verified = ", so --verify has nothing to check" if request.verify else ""
         say(f"{client.found}{verified}; to do: {client.way}")
     return replace(request, verify=False)
 
@@ -215,9 +215,8 @@ def _size_bytes(text: str) -> int:
     number, unit = (text[:-1], text[-1:].upper()) if text[-1:].isalpha() else (text, "")
     shift = {"": 0, "K": 10, "M": 20, "G": 30}.get(unit)
     if shift is None or not number.isdecimal():
-        raise KsmrunError(
-            f"--mark-min is a size as 65536, 64K or 2M, not {text!r}",
-            "for example --mark-min=64K",
-            EXIT_OWN_FAILURE,
+        raise UsageError(
+            f"--mark-min={shortened(text)} is not a size",
+            "give a number of bytes, or one with K, M or G, as in --mark-min=64K",
         )
     return int(number) << shift

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -15,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError, UsageError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
 from ksmrun.support.state import read_state
+from ksmrun.support.words import shortened
 
 KEY_BYTES = 32
 SCHEMA = "ksmrun-layout-1"
@@ -37,7 +39,7 @@ def keys_folder() -> Path:
     if base := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(base) / "ksmrun/layout"
     raise KsmrunError(
-        "XDG_RUNTIME_DIR is not set, where this user's layout key would lie",
+        "there is no folder for this user's layout key, as XDG_RUNTIME_DIR is not set",
         "log in with a session, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
         EXIT_OWN_FAILURE,
     )
@@ -87,10 +89,9 @@ def _ends_with_login(folder: Path) -> bool:
 def check_group(group: str) -> None:
     """Raises KsmrunError for what cannot be a group's name."""
     if GROUP.fullmatch(group) is None:
-        raise KsmrunError(
-            f"a group's name has 1 to 64 letters, digits, dots, dashes, underscores, not {group!r}",
-            "for example --layout-group=games",
-            EXIT_OWN_FAILURE,
+        raise UsageError(
+            f"{shortened(group)!r} is not a valid name of a layout group",
+            "give 1 to 64 letters, digits, dots, dashes or underscores, as in games",
         )
 
 
@@ -110,8 +111,8 @@ def group_key(folder: Path, group: str) -> bytes:
     # As ksmrun-exec has it: what others could read or plant is no key.
     if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()) or len(master) != KEY_BYTES:
         raise KsmrunError(
-            f"{file} is not a key that only its owner can read",
-            "remove it, and start the programs again",
+            f"{file} is not a layout key: {KEY_BYTES} bytes that only their owner can read",
+            f"remove it, and start the programs of the group again: rm {file}",
         )
     return hmac.new(master, group_label(folder, group).encode(), hashlib.sha256).digest()
 
@@ -153,7 +154,7 @@ def _renew_units(folder: Path) -> None:
 
 
 def _generations(folder: Path) -> dict[str, int]:
-    todo = "remove it: all groups then start again with another layout"
+    todo = "remove it; programs started after that get another layout"
     try:
         data = read_state(folder / "generations.json", SCHEMA, SHAPE, todo)
     except KsmrunError as error:
@@ -167,8 +168,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise KsmrunError(
-            f"{error.filename or path}: {error.strerror}",
-            "look at its folder and modes; root's keys lie in /run/ksmrun/layout",
-            EXIT_OWN_FAILURE,
-        ) from error
+        file = error.filename or path
+        todo = "check the permissions and free space of its folder, or name another file"
+        if error.errno == errno.EEXIST:
+            todo = "remove it first, or name another file"
+        raise KsmrunError(f"cannot use {file}: {error.strerror}", todo, EXIT_OWN_FAILURE) from error

@@ -47,9 +47,9 @@ class Judgement:
         """The two ways out, and what the first one costs."""
         kernel_mib = self.fitting_limit * VMA_KERNEL_BYTES / (1 << 20)
         return (
-            f"sudo ksmrun host max-map-count {self.fitting_limit} (up to {kernel_mib:.0f} MiB of "
-            "kernel memory for a process that uses it, and longer walks of its map tree), or boot "
-            "6.17 or later, which joins VMAs"
+            f"run `sudo ksmrun host max-map-count {self.fitting_limit}` (up to "
+            f"{kernel_mib:.0f} MiB of kernel memory for each process that uses them), or "
+            "boot Linux 6.17 or later, which joins mappings"
         )
 
 

@@ -75,20 +75,25 @@ static bool read_interpreter(const char *script, char *interpreter, size_t size)
     return strcmp(interpreter, "/bin/sh") != 0;
 }
 
-static int fail(const char *what) {
-    fprintf(stderr, "ksmrun: %s; install ksmrun again with pip\n", what);
+static int fail(const char *what, const char *todo) {
+    fprintf(stderr, "ksmrun: %s; %s\n", what, todo);
     return EXIT_OWN_FAILURE;
 }
+
+static const char out_of_room[] =
+    "raise the limits (ulimit -v, -d and -n), or install ksmrun again with pip";
 
 int main(int argc, char **argv) {
     char folder[PATH_MAX];
     if (!own_folder(folder, sizeof folder))
-        return fail("cannot find the folder this command lies in");
+        return fail("cannot find the folder of this command",
+                    "mount /proc, or start it by its path");
     static const char comes_back[] = "--front=start";
     if (argc > 2 && strcmp(argv[1], comes_back) == 0)
-        return fallback_start(folder, argv + 2, "the Python part fails");
+        return fallback_start(folder, argv + 2, "the Python part of ksmrun fails", out_of_room);
     if (!fallback_has_room()) {
-        int code = fallback_start(folder, argv + 1, "there is no room here for Python");
+        int code = fallback_start(folder, argv + 1, "the limits leave too little room for Python",
+                                  out_of_room);
         if (code >= 0)
             return code;
     }
@@ -110,8 +115,8 @@ int main(int argc, char **argv) {
     char **arguments = calloc((size_t)argc + 5, sizeof *arguments);
     if (arguments == NULL) {
         sigprocmask(SIG_SETMASK, &before, NULL);
-        int code = fallback_start(folder, argv + 1, "no memory");
-        return code >= 0 ? code : fail("no memory");
+        int code = fallback_start(folder, argv + 1, "out of memory", out_of_room);
+        return code >= 0 ? code : fail("out of memory", "raise the limits (ulimit -v and -d)");
     }
     int count = 0;
     if (is_known) {
@@ -125,15 +130,22 @@ int main(int argc, char **argv) {
         arguments[count++] = argv[i];
     execv(is_known ? interpreter : python_part, arguments);
     if (errno == E2BIG) {
-        fprintf(stderr,
-                "ksmrun: the arguments and the environment are longer than the kernel takes; "
-                "shorten them, or raise the stack limit (ulimit -s), of which they get a "
-                "quarter\n");
+        fprintf(
+            stderr,
+            "ksmrun: the arguments and the environment are longer than the kernel allows; shorten "
+            "them, or raise the stack limit (ulimit -s), a quarter of which they may fill\n");
         return EXIT_CANNOT_RUN;
     }
-    char what[PATH_MAX + 128];
-    snprintf(what, sizeof what, "cannot start %s: %s", python_part, strerror(errno));
+    /* The interpreter may lie where this user cannot go, as in root's home. */
+    const char *file = is_known ? interpreter : python_part;
+    char what[PATH_MAX + 128], todo[PATH_MAX + 128];
+    snprintf(what, sizeof what, "cannot start %s as user %u: %s", file, geteuid(), strerror(errno));
+    snprintf(todo, sizeof todo,
+             errno == EACCES ? "see where permission is missing (namei -l %s), or install ksmrun "
+                               "with a Python that all users can execute"
+                             : "install ksmrun again with pip, as %s was moved or deleted",
+             file);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    int code = fallback_start(folder, argv + 1, what);
-    return code >= 0 ? code : fail(what);
+    int code = fallback_start(folder, argv + 1, what, todo);
+    return code >= 0 ? code : fail(what, todo);
 }

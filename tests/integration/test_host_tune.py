@@ -97,7 +97,7 @@ def test_advice(run: Run, launcher: str) -> None:
     [
         ((), "nothing is asked for"),
         (("--profile=quick",), "there are gentle, balanced, fast"),
-        (("--max-cpu=120%",), "is a share from 0% to 100%"),
+        (("--max-cpu=120%",), "give a percentage from 0% to 100%"),
         (("--max-cpu=0%",), "no work"),
         (("--pass-time=soon",), "no time from 1s to 24h"),
         (("--profile=fast", "--max-cpu=5%"), "give one of them"),

@@ -94,7 +94,7 @@ def test_the_message_shows_the_arithmetic() -> None:
     assert f"300 maps (seen) and {steps} more while merging, of 65530 less 20% = 52424" in (
         judgement.message
     )
-    assert "sudo ksmrun host max-map-count 131072 (up to 28 MiB of kernel" in judgement.todo
+    assert "`sudo ksmrun host max-map-count 131072` (up to 28 MiB of kernel" in judgement.todo
     alone = judge([SMALL], LIMIT, 0.125, vmas_merge=True)
     assert alone.message == "map limit fits: 300 maps (seen), of 65530 less 12.5% = 57338"
 

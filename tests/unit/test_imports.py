@@ -40,10 +40,11 @@ ALLOWED = {
     "report": {"model"},
     "watch": {"model", "facts", "plan", "observe", "host", "attach"},
     "commands": ALL - {"commands"},
-    "cli": {"model", "commands"},
+    "cli": {"model", "commands", "usage"},
+    "usage": {"model"},
 }
 # typer takes longer to import than all else together, and only these need it.
-TYPER_ROOMS = {"cli", "commands"}
+TYPER_ROOMS = {"cli", "commands", "usage"}
 
 
 def imports(file: Path) -> set[str]:
