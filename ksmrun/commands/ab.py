@@ -19,12 +19,12 @@ from ksmrun.commands.ab_show import announce, run_shown
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
 from ksmrun.experiment.arms import DEFAULT, parse
-from ksmrun.experiment.store import PLAN, create, load_plan
+from ksmrun.experiment.store import PLAN, count_results, create, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.host.alone import alone
 from ksmrun.host.tunables import parse_settings
 from ksmrun.launch.keeper import kept
-from ksmrun.model import EXIT_FAILURE, KsmrunError
+from ksmrun.model import EXIT_FAILURE, KsmrunError, UsageError
 from ksmrun.model.experiment import PRIMARY, ExperimentPlan
 
 EPILOG = (
@@ -185,9 +185,10 @@ def _refuse_other_options(context: typer.Context) -> None:
         if name != "resume" and _is_given(context, name)
     ]
     if given or context.args:
-        raise KsmrunError(
-            f"--resume takes all from its folder, not {', '.join(given) or 'a command'}",
-            "leave it out, or start a new experiment",
+        raise UsageError(
+            "--resume reads everything from its folder, and "
+            f"{', '.join(given) or 'a command'} is given too",
+            "leave that out, or start a new experiment",
         )
 
 
@@ -210,7 +211,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
         # Again and again: the report of what is done comes first.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        say("interrupted; nothing is left running")
+        say("interrupted; every copy was stopped")
         _say_how_to_go_on(folder)
         _report_if_any(folder)
         return EXIT_INTERRUPTED
@@ -219,7 +220,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
         _say_how_to_go_on(folder)
         return error.exit_code
     except OSError as error:
-        say(f"{error.filename or 'a file'}: {error.strerror}; look at free space and permissions")
+        say(f"{error.filename or 'a file'}: {error.strerror}; check its permissions and free space")
         return EXIT_FAILURE
     finally:
         # The keeper does it too, unless it was killed.
@@ -245,8 +246,13 @@ def _host() -> dict[str, Any]:
 
 
 def _say_how_to_go_on(folder: Path) -> None:
-    if (folder / PLAN).exists():
-        say(f"what was measured is kept; go on with: ksmrun ab --resume {folder}")
+    if not (folder / PLAN).exists():
+        return
+    done = count_results(folder)
+    if done:
+        say(f"{done} measurements are kept; go on with: ksmrun ab --resume {folder}")
+    else:
+        say(f"nothing was measured; start again with another --output, or delete {folder}")
 
 
 def _report_if_any(folder: Path) -> None:

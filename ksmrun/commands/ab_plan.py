@@ -14,17 +14,20 @@ from ksmrun.experiment.own import check_metric
 from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.ready import checker, port_number
 from ksmrun.experiment.summary import HOLD_METRICS
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
+from ksmrun.support.words import shortened
 
 
 def read_ready(given: dict[str, str | float | None], timeout_seconds: float) -> Ready:
     """The one that was given. Raises KsmrunError for none or several."""
     found = [(kind, str(value)) for kind, value in given.items() if value is not None]
     if len(found) != 1:
-        raise KsmrunError(
-            f"{len(found)} options tell when a copy is ready",
-            "give one of --ready-stdout, -tcp, -udp, -file, -cmd and -after",
+        how_many = "no option says" if not found else f"{len(found)} options say"
+        raise UsageError(
+            f"{how_many} when a copy is ready",
+            "give one of --ready-stdout, --ready-tcp, --ready-udp, --ready-file, "
+            "--ready-cmd and --ready-after",
         )
     return Ready(*found[0], timeout_seconds)
 
@@ -35,9 +38,9 @@ def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
     for text in texts:
         name, mark, value = text.partition("=")
         if not mark or not name.isidentifier() or not value:
-            raise KsmrunError(
-                f"{text!r} is no NAME=VALUE of a metric",
-                r"for example --metric p99='p99: ([0-9.]+)'",
+            raise UsageError(
+                f"{shortened(text)!r} is not a custom metric, NAME=VALUE",
+                r"give for example --metric p99='p99: ([0-9.]+)'",
             )
         metrics.append(Metric(name, kind, value))
     return tuple(metrics)
@@ -46,7 +49,7 @@ def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
 def checked(plan: ExperimentPlan) -> ExperimentPlan:
     """With the launcher's options for each arm. Raises KsmrunError for what could not run."""
     if not plan.command:
-        raise KsmrunError("no command given", "see `ksmrun ab --help`")
+        raise UsageError("no command given", "see `ksmrun ab --help`")
     refuse_what_cannot_run(plan)
     last = Instance(plan.copies - 1, plan.arms[0].name, "/tmp")
     words = [expand(word, last, first_port(plan.command)) for word in plan.command]
@@ -59,7 +62,9 @@ def refuse_what_cannot_run(plan: ExperimentPlan) -> None:
     if any(metric.kind == "output" for metric in plan.metrics) and not (
         plan.load or plan.fleet_load
     ):
-        raise KsmrunError("--metric reads a load's output", "give --load or --fleet-load too")
+        raise UsageError(
+            "--metric is given without a load whose output it reads", "add --load or --fleet-load"
+        )
     _refuse_bad_times(plan)
     _refuse_unreportable(plan)
     for option, command in (("--load", plan.load), ("--fleet-load", plan.fleet_load)):
@@ -88,17 +93,20 @@ def _refuse_bad_times(plan: ExperimentPlan) -> None:
         ("--ready-after", float(after)),
     ):
         if not 0 <= seconds < math.inf:
-            raise KsmrunError(f"{option}={seconds:g} is no time", "give seconds, 0 or more")
+            raise UsageError(f"{option}={seconds:g} is not a time", "give seconds, 0 or more")
 
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
     """Found out at the end, it would have been for nothing."""
     if find_spec("scipy") is None:
-        raise KsmrunError("experiments need SciPy", "pip install 'ksmrun[ab]'")
+        raise KsmrunError(
+            "experiments need SciPy, which is not installed", "run: pip install 'ksmrun[ab]'"
+        )
     known = {*HOLD_METRICS, *(metric.name for metric in plan.metrics)}
     if plan.primary not in known:
-        raise KsmrunError(
-            f"--primary={plan.primary} is no metric", f"there are {', '.join(sorted(known))}"
+        raise UsageError(
+            f"--primary={shortened(plan.primary)} is not a metric of this experiment",
+            f"give one of {', '.join(sorted(known))}",
         )
 
 
@@ -116,5 +124,5 @@ def _refuse_used_ports(plan: ExperimentPlan, port: int | None) -> None:
         if is_bound and used in wanted:
             user = f"PID {connection.pid}" if connection.pid else "another user's process"
             raise KsmrunError(
-                f"port {used} is in use by {user}", "give another first port, as {port:32000}"
+                f"port {used} is in use by {user}", "give another first port, as in {port:32000}"
             )

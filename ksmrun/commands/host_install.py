@@ -40,7 +40,9 @@ def install(
     options = intent_words(pass_time, max_cpu, profile)
     words = ["host", "install", *options, *(["--remove"] if remove else [])]
     if not print_ and os.geteuid() != 0:
-        raise KsmrunError("a unit for the host needs root", f"run: {sudo_line(words)}")
+        raise KsmrunError(
+            "installing a systemd unit for the host needs root", f"run: {sudo_line(words)}"
+        )
     if remove:
         for line in service.remove(ROOT, Systemd()):
             print_line(line)

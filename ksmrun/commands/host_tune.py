@@ -31,6 +31,7 @@ from ksmrun.observe.scanning import (
     scan_rate,
 )
 from ksmrun.plan.tuning import ASSUMED, PROFILES, tuned
+from ksmrun.support.words import shortened
 
 SCHEMA = "ksmrun-tune-1"
 MIB, GIB = 1 << 20, 1 << 30
@@ -74,17 +75,19 @@ def tune(
     words = ["host", "tune", *intent_words(pass_time, max_cpu, profile)]
     if not dry_run and os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
         raise KsmrunError(
-            "tuning KSM needs root", f"run: {sudo_line(words)}, or see the plan: --dry-run"
+            "changing KSM needs root", f"run: {sudo_line(words)}, or see the plan: --dry-run"
         )
     if not read_ksm(ROOT).present:
         raise KsmrunError(
-            "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
+            "/sys/kernel/mm/ksm does not exist: the kernel has no KSM, or /sys is not mounted",
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
         )
     # The advisor is a means here: what it sets is what is changed.
     running = running_tuners()
     if running and not (dry_run or force):
-        raise KsmrunError(running[0].what, f"{running[0].todo}; or --force, to set it beside")
+        raise KsmrunError(
+            running[0].what, f"{running[0].todo}, or add --force to set it all the same"
+        )
     plan, memory, cost = made_plan(intent, may_try=not dry_run)
     if as_json:
         print_json(SCHEMA, **asdict(plan), memory=asdict(memory), cost=asdict(cost))
@@ -121,23 +124,31 @@ def parse_intent(pass_time: str | None, max_cpu: str | None, profile: str | None
     """Raises KsmrunError."""
     if pass_time is None and max_cpu is None and profile is None:
         raise KsmrunError(
-            "nothing is asked for",
+            "no goal is given",
             "give --pass-time 60s, --max-cpu 20%, or --profile balanced",
             EXIT_USAGE,
         )
     if profile is not None and profile not in PROFILES:
         raise KsmrunError(
-            f"there is no profile {profile!r}", f"there are {', '.join(PROFILES)}", EXIT_USAGE
+            f"there is no profile {shortened(profile)!r}",
+            f"give one of {', '.join(PROFILES)}",
+            EXIT_USAGE,
         )
     if profile is not None and max_cpu is not None:
         raise KsmrunError(
-            "--profile and --max-cpu both say what ksmd may take", "give one of them", EXIT_USAGE
+            "--profile and --max-cpu both limit the CPU time of ksmd",
+            "give one of them",
+            EXIT_USAGE,
         )
     share = PROFILES[profile].cpu_share_max if profile else None
     if max_cpu is not None:
         share = parse_share("--max-cpu", max_cpu)
         if not share:
-            raise KsmrunError("--max-cpu 0% is no work", "sudo ksmrun host off", EXIT_USAGE)
+            raise KsmrunError(
+                "--max-cpu=0% would stop ksmd",
+                "give more than 0%, or run `sudo ksmrun host off`",
+                EXIT_USAGE,
+            )
     return Intent(None if pass_time is None else _seconds(pass_time), share)
 
 

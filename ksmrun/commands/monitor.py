@@ -160,11 +160,13 @@ def monitor(
         return
     if not read_ksm(ROOT).present:
         raise KsmrunError(
-            "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
+            "/sys/kernel/mm/ksm does not exist: the kernel has no KSM, or /sys is not mounted",
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
         )
     if not Path("/proc/self/ksm_stat").exists():
-        raise KsmrunError("/proc/PID/ksm_stat is not there", "boot 6.1 or later")
+        raise KsmrunError(
+            "/proc/PID/ksm_stat does not exist", "boot Linux 6.1 or later with CONFIG_KSM=y"
+        )
     if os.geteuid() != 0:
-        say(f"only this user's processes are watched; to do: {sudo_line(['monitor'])}")
+        say(f"without root only this user's processes are watched; to do: {sudo_line(['monitor'])}")
     watch(functools.partial(load, config, options))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ksmrun.facts.select import in_container, in_unit, matching
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.observe.sampler import with_children
 
 Pids = Annotated[list[int] | None, typer.Argument(metavar="[PID]...")]
@@ -21,6 +21,12 @@ Unit = Annotated[
 Container = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help="Those of a container; again.")
 ]
+# Where the names that can be given are shown.
+TODO = {
+    "--unit": "list the running units with `systemctl list-units --state=running`",
+    "--container": "list the containers with `podman ps`, `docker ps` or `crictl ps`",
+    "--match": "check the expression against the command lines that `ps -eo pid,args` shows",
+}
 Tree = Annotated[bool, typer.Option("--tree", help="With all their children.")]
 
 
@@ -39,12 +45,10 @@ def selected(
         named.append((f"--match {match}", matching(match)))
     for name, chosen in named:
         if not chosen:
-            raise KsmrunError(
-                f"no process found by {name}", "look at `systemd-cgls`, and at the name"
-            )
+            raise KsmrunError(f"no process found by {name}", TODO[name.partition(" ")[0]])
     found = {*(pids or ()), *(pid for _, chosen in named for pid in chosen)}
     if not found:
-        raise KsmrunError(
+        raise UsageError(
             "no process is named", "give PIDs, --match REGEX, --unit UNIT or --container NAME"
         )
     return tuple(sorted(found | set(with_children(tuple(found))) if tree else found))

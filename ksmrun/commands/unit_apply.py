@@ -52,7 +52,9 @@ def apply(
     before = {file: read_text(file) for file, _ in files}
     for file, _ in files:
         if is_foreign(file):
-            raise KsmrunError(f"{file} is not ours", "move it away, or add the lines there")
+            raise KsmrunError(
+                f"{file} was not written by ksmrun", "move it away, or add the lines to it yourself"
+            )
     with interruptible():
         try:
             if any(text is not None for text in before.values()):
@@ -69,7 +71,7 @@ def apply(
             for service in services:
                 if not restart(systemd, service):
                     raise KsmrunError(
-                        f"{service} does not start wrapped; it has back what it had",
+                        f"{service} does not start wrapped; the change was taken back",
                         journal(systemd, service),
                     )
                 judge(service)
@@ -81,7 +83,7 @@ def apply(
                 ignore()
             was_interrupted = isinstance(error, Interrupted)
             if was_interrupted:
-                say(f"interrupted ({error}): all is taken back")
+                say(f"interrupted ({error}): every change was taken back; run the command again")
             _take_back(systemd, before, services, wait=not was_interrupted)
             raise
 
@@ -104,7 +106,7 @@ def refuse_failed(systemd: Systemd, found: UnitCheck) -> None:
     """Raises KsmrunError where the service is not up."""
     if found.state in ("failed", "activating"):
         raise KsmrunError(
-            f"{found.name} does not start wrapped ({found.result}); it has back what it had",
+            f"{found.name} does not start wrapped ({found.result}); the change was taken back",
             journal(systemd, found.name),
         )
 

@@ -29,9 +29,18 @@ from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.compose import read_project
 from ksmrun.facts.image import read_image
 from ksmrun.host.ours import remove_ours, write_ours
-from ksmrun.model import KsmrunError, LayoutMode, LayoutScope, Mechanism, SeedMode, ThpMode
+from ksmrun.model import (
+    KsmrunError,
+    LayoutMode,
+    LayoutScope,
+    Mechanism,
+    SeedMode,
+    ThpMode,
+    UsageError,
+)
 from ksmrun.model.container import ComposeProject, ComposeService, Engine, ImageConfig
 from ksmrun.model.wrap import LAUNCHER
+from ksmrun.support.words import shortened
 from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.header import header
 
@@ -79,7 +88,7 @@ def compose(
     """
     if remove:
         if not remove_ours(Path(file)):
-            raise KsmrunError(f"{file} is not there", "name the file that --output wrote")
+            raise KsmrunError(f"{file} does not exist", "give the file that --output wrote")
         print_line(f"{file} deleted")
         return
     options = Options(
@@ -103,7 +112,7 @@ def compose(
         _refuse_wrapped(each)
         config = _config(each, named, engine) if needs_image(each) else None
         if config is not None and not (each.entrypoint or each.command or _starts(config)):
-            raise KsmrunError(f"{each.name} has no command at all", "set its command: in the file")
+            raise KsmrunError(f"{each.name} has no command", "set its command: in the file")
         overrides.append(override(each, config, launcher.words))
     keys = [] if launcher.key is None else [launcher.key]
     target = "compose.ksmrun.yaml" if output is None else str(output)
@@ -131,14 +140,14 @@ def _chosen(project: ComposeProject, names: list[str]) -> list[ComposeService]:
 
 def _refuse_wrapped(service: ComposeService) -> None:
     if str(LAUNCHER) in (service.entrypoint or ""):
-        raise KsmrunError(f"{service.name} is wrapped already", "give the file without the other")
+        raise KsmrunError(f"{service.name} is already wrapped", "leave out the file that wraps it")
 
 
 def _named_image(text: str) -> tuple[str, str]:
     service, mark, name = text.partition("=")
     if not mark or not name:
-        raise KsmrunError(
-            f"--image is SERVICE=IMAGE, not {text!r}", "for example --image web=my/web"
+        raise UsageError(
+            f"--image={shortened(text)} is not SERVICE=IMAGE", "give for example --image web=my/web"
         )
     return service, name
 
@@ -147,8 +156,8 @@ def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> I
     """Of the first of its images that is here."""
     if service.extends:
         raise KsmrunError(
-            f"what {service.name} starts may be in the service that it extends",
-            f"set entrypoint: (or, where that is empty, command:) of {service.name} in the file",
+            f"the command of {service.name} may be in the service that it extends",
+            f"set entrypoint: of {service.name} in the file, or command: if it has no entrypoint",
         )
     if service.name in named:
         config = read_image(named[service.name], engine)
@@ -170,7 +179,7 @@ def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> I
         todo = f"build it first, and if it is called otherwise: --image {service.name}=IMAGE"
     else:
         todo = f"pull it first, or set entrypoint: of {service.name} in the file"
-    raise KsmrunError(f"what {service.name} starts is not known: {error.what}", todo)
+    raise KsmrunError(f"the command of {service.name} is not known: {error.what}", todo)
 
 
 def _starts(image: ImageConfig) -> bool:

@@ -32,9 +32,18 @@ from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.image import read_image
 from ksmrun.facts.text import read_text
 from ksmrun.facts.yaml import require_yaml
-from ksmrun.model import KsmrunError, LayoutMode, LayoutScope, Mechanism, SeedMode, ThpMode
+from ksmrun.model import (
+    KsmrunError,
+    LayoutMode,
+    LayoutScope,
+    Mechanism,
+    SeedMode,
+    ThpMode,
+    UsageError,
+)
 from ksmrun.model.container import Engine, ImageConfig
 from ksmrun.model.wrap import LIBEXEC
+from ksmrun.support.words import shortened
 
 if TYPE_CHECKING:
     from ksmrun.wrap.pod import Rewritten
@@ -126,7 +135,7 @@ def pod(
     )
     text = sys.stdin.read() if file == "-" else read_text(Path(file))
     if text is None:
-        raise KsmrunError(f"{file} cannot be read", "name a manifest, or - for stdin")
+        raise KsmrunError(f"cannot read {file}", "give the file of a manifest, or - for stdin")
     named = dict(_named_command(each) for each in entrypoint or ())
 
     def look(name: str, image: str) -> ImageConfig:
@@ -136,7 +145,7 @@ def pod(
             config = read_image(image, engine)
         except KsmrunError as error:
             raise KsmrunError(
-                f"what the container {name} starts is not known: {error.what}",
+                f"the command of the container {name} is not known: {error.what}",
                 f"set its command: in the manifest, or give --entrypoint {name}='COMMAND'",
             ) from error
         refuse_foreign(config)
@@ -155,10 +164,10 @@ def pod(
     if strict and any(not each.is_meant for each in found.left):
         raise KsmrunError(
             "with --strict every manifest with containers has to be rewritten",
-            "take out what is named above, or leave --strict out",
+            "remove the ones named above, or leave out --strict",
         )
     if not found.has_comments:
-        say("comments and anchors are lost: what aliases stand for is written out")
+        say("comments and anchors are lost, and aliases are written out; keep the original file")
     for line in _notes(source, launcher_image, found):
         if text.lstrip().startswith(("{", "[")):
             # JSON has no comments.
@@ -210,10 +219,12 @@ def _named_command(text: str) -> tuple[str, tuple[str, ...]]:
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
-        raise KsmrunError(f"--entrypoint {text!r}: {error}", "quote it as for a shell") from error
+        raise UsageError(
+            f"--entrypoint={shortened(text)}: {error}", "quote it as in a shell"
+        ) from error
     if not mark or not words:
-        raise KsmrunError(
-            f"--entrypoint is NAME=COMMAND, not {text!r}",
-            "for example --entrypoint web='nginx -g \"daemon off;\"'",
+        raise UsageError(
+            f"--entrypoint={shortened(text)} is not NAME=COMMAND",
+            "give for example --entrypoint web='nginx -g \"daemon off;\"'",
         )
     return name, words

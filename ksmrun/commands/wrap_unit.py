@@ -31,6 +31,7 @@ from ksmrun.model import (
     Mechanism,
     SeedMode,
     ThpMode,
+    UsageError,
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, ExecCommand, Method
 from ksmrun.wrap.dropin import KEY_UNIT, unwrapped
@@ -91,7 +92,7 @@ def unit(
     where it does not understand the same command, the drop-in is taken back.
     """
     if sum((show, remove, check)) > 1:
-        raise KsmrunError("--print, --remove and --check exclude each other", "give one of them")
+        raise UsageError("--print, --remove and --check exclude each other", "give one of them")
     systemd, full_name = Systemd(user), unit_name(name)
     if check:
         show_check(systemd, full_name, as_json=as_json)
@@ -149,9 +150,9 @@ def _compare(systemd: Systemd, plan: UnitPlan, before: Sequence[ExecCommand]) ->
         raise KsmrunError(f"systemd reads other commands from the drop-in: {read}", todo)
     is_wrapped = all(command.argv[0] == str(LAUNCHER) for command in after)
     if plan.method is Method.WRAPPER and not is_wrapped:
-        raise KsmrunError("another drop-in, read later, sets ExecStart= again", todo)
+        raise KsmrunError("another drop-in, which systemd reads later, sets ExecStart= again", todo)
     if plan.method is Method.MEMORY_KSM and systemd.show(name).get("MemoryKSM") != "yes":
-        raise KsmrunError("another drop-in, read later, sets MemoryKSM= again", todo)
+        raise KsmrunError("another drop-in, which systemd reads later, sets MemoryKSM= again", todo)
 
 
 def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> None:
@@ -161,7 +162,7 @@ def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> N
     if plan.domain_source and domain and found.main_pid and domain_of(found.main_pid) != domain:
         raise KsmrunError(
             f"{name} ran as {domain}, and wrapped as {domain_of(found.main_pid)}"
-            f" ({plan.domain_source}); it has back what it had",
+            f" ({plan.domain_source}); the change was taken back",
             "use --method memory-ksm (systemd 256 or later)",
         )
     for line in describe(found):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ksmrun.experiment.placeholders import Instance, expand
 from ksmrun.launch.fleet import Copy, Fleet
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.experiment import ExperimentPlan
+from ksmrun.support.words import shortened
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ def start_load(plan: ExperimentPlan, instances: Sequence[Instance], port: int | 
     except OSError as error:
         fleet.stop()
         raise KsmrunError(
-            f"the load cannot be started: {error.filename}: {error.strerror}",
-            "give its whole path; shell syntax needs sh -c",
+            f"cannot start the load {error.filename}: {error.strerror}",
+            "give its whole path; for shell syntax use sh -c",
         ) from error
     except BaseException:
         fleet.stop()
@@ -53,9 +54,9 @@ def refuse_no_command(option: str, text: str) -> None:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise KsmrunError(f"{option}: {error} in {text!r}", "close the quote") from error
+        raise UsageError(f"{option}={shortened(text)}: {error}", "close the quote") from error
     if not words:
-        raise KsmrunError(f"{option} is empty", "give a command")
+        raise UsageError(f"{option} is empty", "give a command")
 
 
 def _encode(word: str) -> bytes:

@@ -56,7 +56,7 @@ def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
         except OSError as error:
             raise KsmrunError(
                 f"cannot write {file}: {error.strerror}; {UNKNOWN}",
-                "make its folder writable, or name another in KSMRUN_STATE_DIR",
+                "check the permissions of its folder, or set KSMRUN_STATE_DIR to another",
             ) from error
 
 

@@ -105,7 +105,7 @@ def load(file: Path) -> Record | None:
     for change in changes:
         if change.path not in WORDS and parse_int(change.before) is None:
             raise KsmrunError(
-                f"{file} is damaged (missing or odd: {change.before} of /{change.path})", TODO
+                f"{file} is damaged ({change.before!r} is not a value of /{change.path})", TODO
             )
     return Record(data["boot_id"], changes)
 
@@ -119,7 +119,7 @@ def save(file: Path, record: Record) -> None:
     except OSError as error:
         raise KsmrunError(
             f"cannot write {file}: {error.strerror}; nothing was changed on the host",
-            "make its folder writable, or name another in KSMRUN_STATE_DIR",
+            "check the permissions of its folder, or set KSMRUN_STATE_DIR to another",
         ) from error
 
 
@@ -138,7 +138,7 @@ def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
     except OSError as error:
         raise KsmrunError(
             f"cannot open {lock_file}: {error.strerror}",
-            "run this as root, or name another folder in KSMRUN_STATE_DIR",
+            "run this as root, or set KSMRUN_STATE_DIR to another folder",
         ) from error
     try:
         try:

@@ -108,8 +108,9 @@ def require_counters() -> None:
     """Raises KsmrunError where this kernel tells nothing of processes."""
     if not Path("/proc/self/ksm_stat").exists():
         raise KsmrunError(
-            "/proc/PID/ksm_stat is not there: a kernel before 6.1 or without KSM, or no /proc",
-            "look at /sys/kernel/mm/ksm with `ksmrun host show`",
+            "/proc/PID/ksm_stat does not exist: the kernel is older than 6.1 or has no "
+            "KSM, or /proc is not mounted",
+            "see `ksmrun check`; the host's totals are in `ksmrun host show`",
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import json
 import os
 import shlex
 import tomllib
@@ -12,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.text import parse_int
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.state import distrust
+from ksmrun.support.words import shortened
 
 DEFAULT_FILE = Path("/etc/ksmrun/config.toml")
 TABLE = "monitor"
@@ -55,7 +58,9 @@ class Config:
         number = parse_int(port)
         if not host or number is None or not 0 <= number <= 65535:
             raise KsmrunError(
-                f"listen = {self.listen!r} is no address", "for example 127.0.0.1:9739", EXIT_USAGE
+                f"listen = {shortened(self.listen)!r} is not an address",
+                "give HOST:PORT, as in 127.0.0.1:9739, with a port from 0 to 65535",
+                EXIT_USAGE,
             )
         return host, number
 
@@ -68,10 +73,10 @@ class Config:
             words = shlex.split(self.on_alert)
         except ValueError as error:
             raise KsmrunError(
-                f"on_alert = {self.on_alert!r}: {error}", "close the quotation", EXIT_USAGE
+                f"on_alert = {shortened(self.on_alert)!r}: {error}", "close the quote", EXIT_USAGE
             ) from error
         if not words:
-            raise KsmrunError("on_alert names no command", "leave it out for none", EXIT_USAGE)
+            raise UsageError("on_alert is empty", "give a command, or leave on_alert out")
         return words
 
 
@@ -100,12 +105,36 @@ def load(file: Path | None, options: Mapping[str, Any]) -> Config:
         value = getattr(config, name)
         if value is not None and not least <= value <= most:
             raise KsmrunError(
-                f"{name} = {value:g} is out of range", f"from {least:g} to {most:g}", EXIT_USAGE
+                f"{name} = {value:g} is out of range",
+                f"give a number from {least:g} to {most:g}",
+                EXIT_USAGE,
             )
     if config.log not in ("plain", "json"):
-        raise KsmrunError(f"log = {config.log!r} is unknown", "plain or json", EXIT_USAGE)
+        raise UsageError(
+            f"log = {shortened(config.log)!r} is not a known value", "give plain or json"
+        )
     _ = config.address, config.command
     return config
+
+
+# By the type of a field.
+NOUNS = {
+    "float": "a number without quotes",
+    "int": "a whole number without quotes",
+    "bool": "true or false without quotes",
+    "str": "a text in quotes",
+}
+EXAMPLES = {
+    "listen": "127.0.0.1:9739",
+    "textfile": "/var/lib/node_exporter",
+    "on_alert": "/usr/local/bin/alert",
+    "raise_map_count_to": 262144,
+}
+
+
+def _example(name: str) -> str:
+    """A value as the file has it: the default one, where there is one."""
+    return json.dumps(EXAMPLES.get(name, getattr(Config(), name)))
 
 
 def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
@@ -113,27 +142,38 @@ def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
         descriptor = open_regular(file)
         if wrong := distrust(descriptor, may_group_write=True):
             os.close(descriptor)
-            raise KsmrunError(f"{file} {wrong}, and names commands", "chown it, chmod o-w it")
+            raise KsmrunError(
+                f"{file} {wrong}, and could run commands",
+                f"run: chown root {file} && chmod o-w {file}",
+            )
         found = tomllib.loads(drain(descriptor, FILE_BYTES_MAX).decode())
     except FileNotFoundError as error:
         if not must_exist:
             return {}
-        raise KsmrunError(f"{file} is not there", "name another by --config") from error
+        raise UsageError(f"{file} does not exist", "give another file with --config") from error
     except OSError as error:
-        raise KsmrunError(f"cannot read {file}: {error.strerror}", "look at its mode") from error
+        raise KsmrunError(
+            f"cannot read {file}: {error.strerror}",
+            "check its permissions, or give another with --config",
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise KsmrunError(f"{file} is no TOML: {error}", "mend that line", EXIT_USAGE) from error
+        raise UsageError(f"{file} is not valid TOML: {error}", "fix that line") from error
     table = found.get(TABLE, {})
     if not isinstance(table, dict):
-        raise KsmrunError(f"{file}: {TABLE} is no table", f"write [{TABLE}] above", EXIT_USAGE)
+        raise UsageError(
+            f"{file}: {TABLE} is not a table", f"write [{TABLE}] on a line above its keys"
+        )
     return {name: _checked(file, name, value) for name, value in table.items()}
 
 
 def _checked(file: Path, name: str, value: Any) -> Any:
     fields = {each.name: str(each.type) for each in dataclasses.fields(Config)}
     if name not in fields:
-        raise KsmrunError(
-            f"{file}: there is no {name}", f"there are {', '.join(sorted(fields))}", EXIT_USAGE
+        near = difflib.get_close_matches(name, fields, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(
+            f"{file}: there is no key {shortened(name)} in [{TABLE}]",
+            f"{meant}the keys are {', '.join(sorted(fields))}",
         )
     wanted = fields[name].split(" | ")[0]
     is_right = {
@@ -143,5 +183,8 @@ def _checked(file: Path, name: str, value: Any) -> Any:
         "str": isinstance(value, str),
     }[wanted]
     if not is_right:
-        raise KsmrunError(f"{file}: {name} = {value!r} is no {wanted}", "mend it", EXIT_USAGE)
+        raise UsageError(
+            f"{file}: {name} = {shortened(json.dumps(value, default=str))} is not {NOUNS[wanted]}",
+            f"give {NOUNS[wanted]}, as in {name} = {_example(name)}",
+        )
     return float(value) if wanted == "float" else value

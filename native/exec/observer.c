@@ -136,8 +136,8 @@ static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
                 pid, command, release);
         break;
     case FLAG_UNREADABLE:
-        message("cannot verify PID %d (%s): this user cannot read its /proc files (a setuid or "
-                "unreadable program, or another namespace); check with `sudo ksmrun ps`",
+        message("cannot verify PID %d (%s): its /proc files are not readable by this user (a "
+                "setuid or unreadable program, or another namespace); check with `sudo ksmrun ps`",
                 pid, command);
         break;
     case FLAG_GONE:
@@ -231,8 +231,8 @@ int observer_start(const struct observation *observation) {
     const char *verb = observation->injects ? "set the merge flag after the exec" : "verify";
     if (would_adopt()) {
         if (!observation->quiet)
-            message("cannot %s: this process is PID 1 or a subreaper, and would become the parent "
-                    "of the helper; check with `sudo ksmrun ps` on the host",
+            message("cannot %s: as PID 1 or a subreaper, this process would become the parent of "
+                    "the helper; check with `sudo ksmrun ps` on the host",
                     verb);
         return -1;
     }

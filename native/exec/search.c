@@ -253,16 +253,18 @@ void failure_describe(const struct exec_failure *failure, char *text, int text_b
                  "(namei -l), and that its file system is not mounted noexec");
     } else if (failure->error == ENAMETOOLONG) {
         snprintf(text, size,
-                 "the name is too long: a path may have %d bytes, and each name in it %d; check "
-                 "the command",
-                 PATH_MAX - 1, NAME_MAX);
+                 "%s: a path may have %d bytes, and each name in it %d; check the command",
+                 strerror(failure->error), PATH_MAX - 1, NAME_MAX);
     } else if (failure->error == ENOTDIR) {
-        snprintf(text, size, "a part of its path is not a directory; check the path");
+        snprintf(text, size, "%s: its path goes through a file; check the path",
+                 strerror(failure->error));
     } else if (failure->error == ELOOP) {
-        snprintf(text, size, "its path has too many symbolic links; check where they lead (namei)");
+        snprintf(text, size, "%s; check where the links of its path lead (namei)",
+                 strerror(failure->error));
     } else if (failure->error == ETXTBSY) {
         snprintf(text, size,
-                 "the file is open for writing; wait until its writer has closed it (fuser -v)");
+                 "%s: it is open for writing; wait until its writer has closed it (fuser -v)",
+                 strerror(failure->error));
     } else {
         snprintf(text, size, "%s; start it without ksmrun-exec to see whether that fails too",
                  strerror(failure->error));

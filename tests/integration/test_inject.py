@@ -68,7 +68,7 @@ def test_by_the_command(ksmrun: str, waits: str) -> None:
         text=True,
         check=False,
     )
-    assert (explained.returncode, "--require cannot hold" in explained.stderr) == (125, True)
+    assert (explained.returncode, "too late for --require" in explained.stderr) == (125, True)
 
 
 def test_as_if_nobody_had_been_there(see: See, launcher: str) -> None:

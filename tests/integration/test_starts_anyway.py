@@ -167,7 +167,7 @@ def test_the_plainest_launch_keeps_what_was_asked_for(ksmrun: str, programs: Any
     assert few("--quiet", "--merge=off", programs.flag).returncode == 1
     assert few("--merge", "off", "--guard", "warn", programs.flag).returncode == 1
     assert few(programs.flag, KSMRUN_MERGE="off", KSMRUN_QUIET="yes").stderr == ""
-    assert "defaults are used" in few("--no-inherit", "--", "true").stderr
+    assert "default options" in few("--no-inherit", "--", "true").stderr
     assert few("--", "/nonexistent").returncode == 127
     assert few("--require", "--layout", "shared", "--", *PROGRAM).returncode == 125
     assert few("--require", "--", *PROGRAM).stdout == "started\n"

@@ -143,15 +143,15 @@ def test_configuration(write: Any) -> None:
     ("text", "said"),
     [
         ("[monitor]\nmap_reserve = -0.1", "map_reserve = -0.1 is out of range"),
-        ("[monitor]\nmap_reserve = 1.1", "out of range; from 0 to 0.99"),
-        ("[monitor]\ninterval = 5", "there is no interval; there are"),
-        ("[monitor]\ninterval_seconds = '5'", "is no float"),
-        ("[monitor]\nby_pid = 1", "is no bool"),
+        ("[monitor]\nmap_reserve = 1.1", "out of range; give a number from 0 to 0.99"),
+        ("[monitor]\ninterval = 5", "there is no key interval in [monitor]; "),
+        ("[monitor]\ninterval_seconds = '5'", "is not a number without quotes"),
+        ("[monitor]\nby_pid = 1", "is not true or false without quotes"),
         ("[monitor]\nlog = 'xml'", "plain or json"),
-        ("[monitor]\nlisten = 'nowhere'", "is no address"),
-        ("[monitor]\nlisten = '127.0.0.1:99999'", "is no address"),
-        ("monitor = 3", "monitor is no table"),
-        ("[monitor", "is no TOML"),
+        ("[monitor]\nlisten = 'nowhere'", "is not an address"),
+        ("[monitor]\nlisten = '127.0.0.1:99999'", "is not an address"),
+        ("monitor = 3", "monitor is not a table"),
+        ("[monitor", "is not valid TOML"),
     ],
 )
 def test_wrong_configuration(write: Any, text: str, said: str) -> None:
