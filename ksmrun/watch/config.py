@@ -1,4 +1,4 @@
-"""What the monitor is told: the options of `ksmrun monitor`, or the same words in a TOML file."""
+"""Configuration of the monitor: options of `ksmrun monitor`, or the same names in a TOML file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ FILE_BYTES_MAX = 1 << 20
 
 @dataclass(frozen=True)
 class Config:
-    """Times in seconds, shares from 0 to 1. deep: also find, by smaps, processes that ksmd has not
-    reached yet on kernels before 6.14. auto: set ksmd's rate, up to auto_max_cpu of a core.
-    follow: before 6.4 mark what attached programs map later.
+    """Configuration. Times in seconds, shares from 0 to 1.
+
+    deep: also find processes that ksmd has not reached yet on kernels before 6.14, by smaps. auto:
+    set ksmd's rate, up to auto_max_cpu of a core. follow: before 6.4, mark what attached programs
+    map later.
     """
 
     interval_seconds: float = 15.0
@@ -47,7 +49,7 @@ class Config:
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Of listen. Raises KsmrunError."""
+        """Address and port of listen. Raises KsmrunError."""
         if self.listen is None:
             return None
         host, _, port = self.listen.rpartition(":")
@@ -61,7 +63,7 @@ class Config:
 
     @property
     def command(self) -> list[str]:
-        """The words of on_alert; empty for none. Raises KsmrunError."""
+        """Words of on_alert; empty for none. Raises KsmrunError."""
         if self.on_alert is None:
             return []
         try:
@@ -75,7 +77,7 @@ class Config:
         return words
 
 
-# Name: least, most.
+# Name: minimum, maximum.
 RANGES = {
     "interval_seconds": (0.1, 3600.0),
     "pss_interval_seconds": (0.1, 86400.0),
@@ -89,9 +91,9 @@ RANGES = {
 
 
 def load(file: Path | None, options: Mapping[str, Any]) -> Config:
-    """The file's words under the options', which count where they are not None.
+    """Return the configuration: options that are not None, else the file's values.
 
-    file: None for DEFAULT_FILE, which need not be there. Raises KsmrunError.
+    file: None for DEFAULT_FILE, which may be missing. Raises KsmrunError.
     """
     values = _read(file or DEFAULT_FILE, must_exist=file is not None)
     values |= {name: value for name, value in options.items() if value is not None}

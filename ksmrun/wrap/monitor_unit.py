@@ -1,4 +1,4 @@
-"""The unit of `ksmrun monitor` with the options that it was printed with. Pure."""
+"""Unit of `ksmrun monitor` with the options that it was printed with. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import PurePath
 
 from ksmrun.wrap.execline import program_word, quote
 
-# What takes the words of the command, and what the settings of [Service] end before.
+# Setting that takes the command, and section before which other settings end.
 COMMAND, INSTALL = "@COMMAND@", "\n[Install]"
 LISTEN = "127.0.0.1:9739"
-# What options need beyond the unit's sandbox, which is systemd.exec(5)'s.
+# What options need beyond the unit's sandbox (systemd.exec(5)).
 NEEDS = {
     "raise-map-count-to": "ReadWritePaths=/proc/sys/vm/max_map_count",
     "auto": "ReadWritePaths=/sys/kernel/mm/ksm",
     "follow": "SystemCallFilter=ptrace kcmp",
 }
-# In a list of paths no escape is resolved (config_parse_namespace_path_strv() in systemd's
+# In a list of paths no escapes are resolved (config_parse_namespace_path_strv() in systemd's
 # src/core/load-fragment.c).
 UNQUOTABLE = frozenset("\"'\\\n\r")
 
