@@ -1,4 +1,4 @@
-"""`ksmrun monitor`: watches all that merges on this host."""
+"""`ksmrun monitor`: watch all that merges on this host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNIT = "ksmrun-monitor.service"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("monitor", epilog=EPILOG)(monitor)
 
 
@@ -107,9 +107,9 @@ def monitor(
         bool, typer.Option("--print-unit", help="Print a systemd unit, and do nothing.")
     ] = False,
 ) -> None:
-    """Watch all that merges. Map limits, ksmd, memory; with alerts and metrics.
+    """Watch all that merges. Checks map limits, ksmd and memory; gives alerts and metrics.
 
-    One for the host. Without root only one's own processes are seen. SIGTERM ends it.
+    Run one per host. Without root it sees only the user's own processes. SIGTERM ends it.
     """
     options = {
         "listen": listen,
