@@ -244,7 +244,7 @@ def test_where_python_fails(see: See, ksmrun: str) -> None:
     gone = f"mount -t tmpfs none {sysconfig.get_path('purelib')}"
     prefix = ("unshare", "--mount", "sh", "-c", f'{gone}; exec "$@"', "sh")
     for environment in ({"LANG": "C"}, {"LANG": "C", "LC_CTYPE": "C.UTF-8"}):
-        start = {"env": environment | {"PATH": os.environ["PATH"]}}
+        start: dict[str, Any] = {"env": environment | {"PATH": os.environ["PATH"]}}
         # The children are those of the prefix.
         assert_same(see, (ksmrun, "run"), prefix=prefix, but=("children_faults",), **start)
 
