@@ -23,7 +23,8 @@ ALERT_KINDS = (
 @dataclass(frozen=True)
 class HostState:
     """The host. seconds: of the monotonic clock. Counters count since boot; what this kernel does
-    not show is None.
+    not show is None. ksmd_waited_seconds: ready to run, without a CPU. vmas_merge: whether
+    neighbouring mappings of a merging program join (Linux 6.17).
     """
 
     seconds: float
@@ -42,6 +43,10 @@ class HostState:
     swap_free_bytes: int | None
     max_map_count: int | None
     sleep_millisecs: int | None = None
+    pages_to_scan: int | None = None
+    advisor_mode: str | None = None
+    ksmd_waited_seconds: float | None = None
+    vmas_merge: bool | None = None
 
     @property
     def merged_bytes(self) -> int:
@@ -53,11 +58,16 @@ class HostState:
 
 @dataclass(frozen=True)
 class MapCount:
-    """Maps of a process when they were last counted, and how fast they grew up to then."""
+    """Maps of a process when they were last counted.
+
+    per_second: how fast they grow, by the slower of the last two intervals; 0 where they do not.
+    last_per_second: in the last interval, which alone may have been a single leap.
+    """
 
     maps: int
     seconds: float
     per_second: float
+    last_per_second: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -95,3 +95,14 @@ def cpu_seconds(process: psutil.Process) -> float:
     """User and system time so far."""
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def waited_seconds(pid: int) -> float | None:
+    """Ready to run, without a CPU, so far (Documentation/scheduler/sched-stats.rst); None where the
+    kernel does not count it.
+    """
+    try:
+        words = Path(f"/proc/{pid}/schedstat").read_text().split()
+        return int(words[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
