@@ -1,7 +1,8 @@
-"""What was done to running processes, for the monitor.
+"""Record what was done to running processes, for the monitor.
 
-attached: where the kernel has no flag (before 6.4); what they map later carries no mark, unless
-`ksmrun monitor --follow` goes on. detached: their flag was cleared, and is not lost.
+attached.json: processes attached to on kernels without the flag (before 6.4); what they map later
+is not marked unless `ksmrun monitor --follow` does it. detached.json: processes whose flag was
+cleared on purpose, and is not lost.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ UNKNOWN = "`ksmrun monitor --follow` does not know these processes"
 
 
 def attached_file() -> Path | None:
-    """Beside the records; None for a user without a home."""
+    """Return the file, beside the records; None for a user without a home."""
     folder = own_state_folder()
     return None if folder is None else folder / "attached.json"
 
 
 def detached_file() -> Path | None:
-    """Beside it."""
+    """Return the file of detached processes, beside the other."""
     folder = own_state_folder()
     return None if folder is None else folder / "detached.json"
 
 
 def was_detached(pid: int, start_ticks: int | None) -> bool:
-    """Whether ksmrun of this user has cleared the flag of this process."""
+    """Tell whether ksmrun of this user has cleared the flag of this process."""
     file = detached_file()
     if file is None or start_ticks is None:
         return False
@@ -48,7 +49,7 @@ def was_detached(pid: int, start_ticks: int | None) -> bool:
 
 
 def note_detached(processes: Mapping[int, int], *, detach: bool) -> None:
-    """Keeps these, or takes them out: best effort, as only the monitor's alerts need it."""
+    """Record these, or remove them; best effort, as only the monitor's alerts need it."""
     file = detached_file()
     if file is None or not processes or not (detach or file.exists()):
         return
@@ -57,8 +58,9 @@ def note_detached(processes: Mapping[int, int], *, detach: bool) -> None:
 
 
 def attached(file: Path) -> dict[int, int]:
-    """PIDs and start times in ticks, of this boot. Those that have ended since may be among them.
-    Raises KsmrunError where the file is damaged, or not ours.
+    """Return PIDs and start times in ticks, of this boot, possibly including ended processes.
+
+    Raises KsmrunError if the file is damaged, or not ours.
     """
     data = read_state(file, SCHEMA, SHAPE, f"delete {file}, and attach to the programs again")
     if data is None or data["boot_id"] != current_boot_id(ROOT):
@@ -68,7 +70,7 @@ def attached(file: Path) -> dict[int, int]:
 
 
 def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
-    """Adds these, or takes them out. Raises KsmrunError where that cannot be written."""
+    """Add processes, or remove them. Raises KsmrunError if the file cannot be written."""
     with locked(file):
         try:
             found = attached(file)
@@ -90,7 +92,7 @@ def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
 
 
 def is_running(pid: int, start_ticks: int) -> bool:
-    """Whether it is still this very process."""
+    """Return whether the PID still denotes the same process."""
     try:
         stat = read_stat(Path(f"/proc/{pid}"))
     except OSError:

@@ -1,4 +1,4 @@
-"""Who sets ksmd's rate by `ksmrun monitor --auto`: one process for all that share the records."""
+"""Lock out a second `ksmrun monitor --auto` among those that share a folder of records."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ LOCK = "auto.lock"
 
 
 def take_tuning(folder: Path) -> int:
-    """Return the descriptor that holds it, for lock.unlock(). Raises KsmrunError with the PID of
-    who has it.
+    """Return the descriptor that holds the lock, for lock.unlock().
+
+    Raises KsmrunError with the PID of the process that has it.
     """
     file = folder / LOCK
     try:
@@ -37,5 +38,5 @@ def take_tuning(folder: Path) -> int:
 
 
 def tuning_pid(folder: Path) -> int | None:
-    """Return the PID of `ksmrun monitor --auto`; None where none runs, or it is not to be seen."""
+    """Return the PID of `ksmrun monitor --auto`; None if none is seen."""
     return holder(folder / LOCK)

@@ -1,4 +1,4 @@
-"""Sets ksmd's rate for the monitor, as watch/tuner.py decides; puts back what was there before."""
+"""Set ksmd's rate for the monitor, as watch/tuner.py decides; restore the old one at the end."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from ksmrun.observe.live import known_pages
 from ksmrun.observe.sampler import cpu_seconds, find_ksmd
 from ksmrun.watch.tuner import GROWTH_BYTES_MIN, Look, Mode, State, step
 
-# Between looks, and between two samples of all processes because memory grew.
+# Time between steps, and between two samples of all processes because memory grew.
 TICK_SECONDS = 1.0
 SAMPLE_SECONDS_MIN = 3.0
 REST_TICK_SECONDS = 15.0
-# A full disk has space again, another tuner ends.
+# Seconds between attempts: a full disk has space again, another tuner ends.
 RETRY_SECONDS = 15.0
-# What the rates are reckoned with (the kernel's default).
+# Assumed by the computation of rates (the kernel's default).
 SLEEP_MILLISECS = 20
 Say = Callable[[str, str], None]
 
 
 class AutoTuner:
-    """tick() is to be called each TICK_SECONDS, learn() with each sample, close() in the end."""
+    """Tuner. Call tick() each TICK_SECONDS, learn() with each sample, close() at the end."""
 
     def __init__(self, cap_share: float, say: Say) -> None:
         self.cap_share = cap_share
@@ -69,11 +69,11 @@ class AutoTuner:
 
     @property
     def boosts(self) -> bool:
-        """Whether ksmd works fast now."""
+        """Whether ksmd is set to its fast rate now."""
         return self._state is not None and self._state.mode is Mode.BOOST
 
     def learn(self, state: WatchState) -> None:
-        """What merges now, from a sample of all processes."""
+        """Take over from a sample of all processes what merges now."""
         merging = [each for each in state.processes if each.enabled_by is not None]
         keys = {(each.identity.pid, each.identity.start_ticks or 0) for each in merging}
         self._started += len(keys - self._seen)
@@ -83,7 +83,7 @@ class AutoTuner:
         self._sampled_at = state.host.seconds
 
     def tick(self) -> bool:
-        """Looks and sets the rate. True where memory has grown, and a sample should tell whose."""
+        """Set the rate. True if memory has grown and a sample should find out whose."""
         if self._ksmd is None or time.monotonic() < self._retry_at:
             return False
         if not self._guarded(self._step if self._is_begun else self._begin):
@@ -93,19 +93,19 @@ class AutoTuner:
         return grown > GROWTH_BYTES_MIN and rested >= SAMPLE_SECONDS_MIN
 
     def take_over(self) -> None:
-        """Goes on from what somebody else has set meanwhile."""
+        """Continue from what somebody else has set meanwhile."""
         if self._waits:
             self._written, self._waits = {}, False
             self._say("info", "tuning goes on")
 
     def close(self) -> None:
-        """Puts back what was there before."""
+        """Restore the values from before."""
         self._put_back()
         unlock(self._lock, state_folder() / LOCK)
 
     def _guarded(self, work: Callable[[], None]) -> bool:
-        """Whether it was done. What hinders it is said once, and it is tried again later: until
-        then ksmd has the rate that it had before.
+        """Tell whether it was done. An obstacle is reported once and the work is retried later;
+        until then ksmd has the rate that it had before.
         """
         try:
             work()
@@ -149,7 +149,8 @@ class AutoTuner:
             return
         self._state, said = step(self._state, look, self.cap_share)
         wanted = {"pages_to_scan": str(self._state.rate)}
-        # An old page is looked at in every ninth pass, and so may never meet a new one.
+        # With smart_scan an old page is scanned in every ninth full scan only, and may never meet a
+        # new one.
         if said and (ksm.number("smart_scan") == 1 or "smart_scan" in self._written):
             wanted["smart_scan"] = "0" if self.boosts else "1"
         self._set(wanted)
@@ -176,7 +177,7 @@ class AutoTuner:
         )
 
     def _is_taken(self, ksm: KsmFacts) -> bool:
-        """Whether somebody else has set what was set here, as an experiment does for its time."""
+        """Return whether somebody else changed what was set here, as an experiment does."""
         taken = [name for name, ours in self._written.items() if str(ksm.values.get(name)) != ours]
         if taken and not self._waits:
             name = taken[0]
@@ -202,6 +203,6 @@ class AutoTuner:
 
 
 def _host_anonymous_bytes() -> int:
-    """Of all programs; a hundredth of what it costs to look at each of them."""
+    """Return the anonymous memory of all programs, at a hundredth of the cost of reading each."""
     fields = parse_fields(read_text(ROOT / "proc/vmstat") or "")
     return (parse_int(fields.get("nr_anon_pages", "")) or 0) * resource.getpagesize()
