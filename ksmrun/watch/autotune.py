@@ -104,8 +104,9 @@ class AutoTuner:
         unlock(self._lock, state_folder() / LOCK)
 
     def _guarded(self, work: Callable[[], None]) -> bool:
-        """Tell whether it was done. An obstacle is reported once and the work is retried later;
-        until then ksmd has the rate that it had before.
+        """Tell whether it was done. An obstacle is reported once, and the work is retried later.
+
+        Until then ksmd has the rate that it had before.
         """
         try:
             work()
