@@ -74,7 +74,7 @@ def _outside(todo: str) -> tuple[str, str]:
 
 
 def _wanted(kind: Any) -> tuple[str, str] | None:
-    """What a type takes, as a noun, and all that is allowed; None where it is not known."""
+    """Return what a type takes, as a noun, and all that is allowed; None if it is not known."""
     choices = getattr(kind, "choices", None)
     if choices is not None:
         words = [str(getattr(choice, "value", choice)) for choice in choices]
@@ -99,7 +99,7 @@ def _range(kind: Any) -> str:
 
 
 def _variable(error: Any, param: Any) -> str | None:
-    """The environment variable that the value came from; None for the command line."""
+    """Return the environment variable that gave the value; None for the command line."""
     if error.ctx is None or not param.envvar:
         return None
     source = error.ctx.get_parameter_source(param.name)
@@ -121,7 +121,7 @@ def _bad_word(message: str, help_line: str) -> UsageError:
 
 
 def _param_name(param: Any) -> str:
-    """--copies of ("-n", "--copies"); PID of "[PID]..."."""
+    """Return --copies for ("-n", "--copies"), and PID for "[PID]..."."""
     if param.param_type_name == "option":
         return str(max(param.opts, key=len))
     found = NAME.search(param.human_readable_name.upper())

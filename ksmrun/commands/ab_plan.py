@@ -1,4 +1,4 @@
-"""From the options of `ksmrun ab` to a plan that can run: what can be refused is refused here."""
+"""Turn the options of `ksmrun ab` into a plan, and refuse what cannot run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ksmrun.support.words import shortened
 
 
 def read_ready(given: dict[str, str | float | None], timeout_seconds: float) -> Ready:
-    """The one that was given. Raises KsmrunError for none or several."""
+    """Return the readiness check that was given. Raises KsmrunError for none or several."""
     found = [(kind, str(value)) for kind, value in given.items() if value is not None]
     if len(found) != 1:
         how_many = "no option says" if not found else f"{len(found)} options say"
@@ -33,7 +33,7 @@ def read_ready(given: dict[str, str | float | None], timeout_seconds: float) -> 
 
 
 def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
-    """NAME=VALUE each. Raises KsmrunError."""
+    """Parse NAME=VALUE. Raises KsmrunError."""
     metrics = []
     for text in texts:
         name, mark, value = text.partition("=")
@@ -47,7 +47,10 @@ def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
 
 
 def checked(plan: ExperimentPlan) -> ExperimentPlan:
-    """With the launcher's options for each arm. Raises KsmrunError for what could not run."""
+    """Return the plan with the launcher's options of each arm.
+
+    Raises KsmrunError if it cannot run.
+    """
     if not plan.command:
         raise UsageError("no command given", "see `ksmrun ab --help`")
     refuse_what_cannot_run(plan)
@@ -58,7 +61,7 @@ def checked(plan: ExperimentPlan) -> ExperimentPlan:
 
 
 def refuse_what_cannot_run(plan: ExperimentPlan) -> None:
-    """Raises KsmrunError; a plan that goes on is looked at again."""
+    """Raise KsmrunError if the plan cannot run; also checked when it is resumed."""
     if any(metric.kind == "output" for metric in plan.metrics) and not (
         plan.load or plan.fleet_load
     ):
@@ -97,7 +100,7 @@ def _refuse_bad_times(plan: ExperimentPlan) -> None:
 
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
-    """Found out at the end, it would have been for nothing."""
+    """Refuse early what would make the report fail at the end."""
     if find_spec("scipy") is None:
         raise KsmrunError(
             "experiments need SciPy, which is not installed", "run: pip install 'ksmrun[ab]'"
@@ -111,7 +114,7 @@ def _refuse_unreportable(plan: ExperimentPlan) -> None:
 
 
 def _refuse_used_ports(plan: ExperimentPlan, port: int | None) -> None:
-    """Another's server on it would look ready, and ours fail."""
+    """Refuse ports in use: another server on one would look ready, and ours would fail."""
     wanted = set() if port is None else set(range(port, port + plan.copies))
     number = port_number(plan.ready)
     if number is not None:

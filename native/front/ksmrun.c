@@ -7,8 +7,8 @@
  * back until its default action is in place again. How things were goes to ksmrun-py beside this
  * file in the first argument, where it never reaches the program's environment.
  *
- * Where Python cannot start, the program of `ksmrun run` starts without it (fallback.h); ksmrun-py
- * comes back here for that, too, where it fails before it has read its arguments. */
+ * Where Python cannot start, the program of `ksmrun run` starts without it (fallback.h); Python
+ * comes back here for that, too, where it starts and something of ours fails. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fallback.h"
+#include "python.h"
 
 enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126 };
 
@@ -47,34 +48,6 @@ static bool own_folder(char *folder, size_t size) {
     return true;
 }
 
-/* The Python that pip named in the first line of ksmrun-py, to be started with -E and -P: variables
- * like PYTHONHOME and PYTHONPATH are the program's, and must not change ksmrun. pip moves a path
- * with blanks, or a long one, to the second line: '''exec' "/a path/python" "$0" "$@". */
-static bool read_interpreter(const char *script, char *interpreter, size_t size) {
-    static const char shell_lines[] = "#!/bin/sh\n'''exec' ";
-    char head[2 * PATH_MAX];
-    FILE *file = fopen(script, "re");
-    size_t length = file != NULL ? fread(head, 1, sizeof head - 1, file) : 0;
-    if (file != NULL)
-        fclose(file);
-    head[length] = '\0';
-    const char *start = head + 2, *end_marks = " \t\r\n";
-    if (strncmp(head, shell_lines, sizeof shell_lines - 1) == 0) {
-        start = head + sizeof shell_lines - 1;
-        if (*start == '"' || *start == '\'')
-            end_marks = *start++ == '"' ? "\"\n" : "'\n";
-    } else if (strncmp(head, "#!", 2) != 0) {
-        return false;
-    }
-    size_t bytes = strcspn(start, end_marks);
-    if (*start != '/' || bytes >= size)
-        return false;
-    memcpy(interpreter, start, bytes);
-    interpreter[bytes] = '\0';
-    /* A shell there is a form that is not known here. */
-    return strcmp(interpreter, "/bin/sh") != 0;
-}
-
 static int fail(const char *what, const char *todo) {
     fprintf(stderr, "ksmrun: %s; %s\n", what, todo);
     return EXIT_OWN_FAILURE;
@@ -83,36 +56,81 @@ static int fail(const char *what, const char *todo) {
 static const char out_of_room[] =
     "raise the limits (ulimit -v, -d and -n), or install ksmrun again with pip";
 
+/* Says why Python does not start, and what to do. It may be where this user cannot go, as in root's
+ * home. */
+static void explain_start(const char *file, int error, char *what, char *todo, size_t size) {
+    snprintf(what, size, "cannot start %s as user %u: %s", file, geteuid(), strerror(error));
+    if (error == EACCES)
+        snprintf(todo, size,
+                 "see where permission is missing (namei -l %s), or install ksmrun with a Python "
+                 "that all users can execute",
+                 file);
+    else
+        snprintf(todo, size, "install ksmrun again with pip");
+}
+
+/* Undo what Python did at its start. found: how things were, as main() writes it. */
+static void restore(const char *found) {
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    if (strchr(found, 'P') == NULL)
+        signal(SIGPIPE, SIG_DFL);
+    if (strchr(found, 'X') == NULL)
+        signal(SIGXFSZ, SIG_DFL);
+    /* In the C locale it sets the variable, for its children too (PEP 538). */
+    if (strchr(found, 'L') == NULL)
+        unsetenv("LC_CTYPE");
+    if (strchr(found, 'B') == NULL)
+        sigprocmask(SIG_UNBLOCK, &interrupt, NULL);
+}
+
 int main(int argc, char **argv) {
     char folder[PATH_MAX];
     if (!own_folder(folder, sizeof folder))
         return fail("cannot find the folder of this command",
                     "mount /proc, or start it by its path");
     static const char comes_back[] = "--front=start";
-    if (argc > 2 && strcmp(argv[1], comes_back) == 0)
-        return fallback_start(folder, argv + 2, "the Python part of ksmrun fails", out_of_room);
+    if (argc > 3 && strcmp(argv[1], comes_back) == 0) {
+        static const char fails[] = "the Python part of ksmrun fails";
+        restore(argv[2]);
+        int code = fallback_start(folder, argv + 3, fails, out_of_room);
+        return code >= 0 ? code : fail(fails, out_of_room);
+    }
     if (!fallback_has_room()) {
         int code = fallback_start(folder, argv + 1, "the limits leave too little room for Python",
                                   out_of_room);
         if (code >= 0)
             return code;
     }
-    char python_part[PATH_MAX + sizeof "/ksmrun-py"];
+    char python_part[PATH_MAX + sizeof "/ksmrun-py"], front[PATH_MAX + sizeof "/ksmrun"];
     snprintf(python_part, sizeof python_part, "%s/ksmrun-py", folder);
+    snprintf(front, sizeof front, "%s/ksmrun", folder);
+    char interpreter[PATH_MAX];
+    bool is_known = python_of_script(python_part, interpreter, sizeof interpreter);
+    bool is_launch = argc > 1 && strcmp(argv[1], "run") == 0;
+    if (is_known && is_launch && !python_starts(interpreter)) {
+        char what[PATH_MAX + 128] = "Python does not start", todo[PATH_MAX + 128];
+        snprintf(todo, sizeof todo, "%s", out_of_room);
+        if (access(interpreter, X_OK) != 0)
+            explain_start(interpreter, errno, what, todo, sizeof what);
+        int code = fallback_start(folder, argv + 1, what, todo);
+        if (code >= 0)
+            return code;
+    }
 
     sigset_t interrupt, before;
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
     sigprocmask(SIG_BLOCK, &interrupt, &before);
-    char signals[] = "--front=---";
-    char *flags = signals + sizeof signals - sizeof "---";
+    char found[] = "--front=----";
+    char *flags = found + sizeof found - sizeof "----";
     flags[0] = is_ignored(SIGPIPE) ? 'P' : '-';
     flags[1] = is_ignored(SIGXFSZ) ? 'X' : '-';
     flags[2] = sigismember(&before, SIGINT) ? 'B' : '-';
+    flags[3] = getenv("LC_CTYPE") != NULL ? 'L' : '-';
 
-    char interpreter[PATH_MAX];
-    bool is_known = read_interpreter(python_part, interpreter, sizeof interpreter);
-    char **arguments = calloc((size_t)argc + 5, sizeof *arguments);
+    char **arguments = calloc((size_t)argc + 7, sizeof *arguments);
     if (arguments == NULL) {
         sigprocmask(SIG_SETMASK, &before, NULL);
         int code = fallback_start(folder, argv + 1, "out of memory", out_of_room);
@@ -120,12 +138,18 @@ int main(int argc, char **argv) {
     }
     int count = 0;
     if (is_known) {
+        /* PYTHONHOME, PYTHONPATH and their like are the program's, and must not change ksmrun. */
         arguments[count++] = interpreter;
         arguments[count++] = (char *)"-E";
         arguments[count++] = (char *)"-P";
     }
+    if (is_known && is_launch) {
+        arguments[count++] = (char *)"-c";
+        arguments[count++] = (char *)python_guarded;
+        arguments[count++] = front;
+    }
     arguments[count++] = python_part;
-    arguments[count++] = signals;
+    arguments[count++] = found;
     for (int i = 1; i < argc; i++)
         arguments[count++] = argv[i];
     execv(is_known ? interpreter : python_part, arguments);
@@ -136,15 +160,8 @@ int main(int argc, char **argv) {
             "them, or raise the stack limit (ulimit -s), a quarter of which they may fill\n");
         return EXIT_CANNOT_RUN;
     }
-    /* The interpreter may lie where this user cannot go, as in root's home. */
-    const char *file = is_known ? interpreter : python_part;
     char what[PATH_MAX + 128], todo[PATH_MAX + 128];
-    snprintf(what, sizeof what, "cannot start %s as user %u: %s", file, geteuid(), strerror(errno));
-    snprintf(todo, sizeof todo,
-             errno == EACCES ? "see where permission is missing (namei -l %s), or install ksmrun "
-                               "with a Python that all users can execute"
-                             : "install ksmrun again with pip, as %s was moved or deleted",
-             file);
+    explain_start(is_known ? interpreter : python_part, errno, what, todo, sizeof what);
     sigprocmask(SIG_SETMASK, &before, NULL);
     int code = fallback_start(folder, argv + 1, what, todo);
     return code >= 0 ? code : fail(what, todo);

@@ -61,7 +61,6 @@ CASES: list[tuple[dict[str, str], str, int, str]] = [
     ({}, "frob", 2, "there is no command frob; see `ksmrun --help` for the commands"),
     ({}, "host sett", 2, "there is no command sett; did you mean set? see `ksmrun host --help`"),
     ({}, "ab -n x -- true", 2, "--copies=x is not a whole number; give a whole number,"),
-    ({}, "monitor --interval abc", 2, "--interval=abc is not a number; give a number"),
 ]
 
 
