@@ -130,10 +130,11 @@ static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
             message("verified: PID %d (%s) has the merge flag after the exec", pid, command);
         break;
     case FLAG_LOST:
-        message("PID %d (%s) runs, but lost the merge flag at exec: Linux 6.4 to 6.6 always lose "
-                "it, and other releases before 6.12.64 and 6.18.3 in a rare race (this is %s); "
-                "start it again, and boot 6.12.64, 6.18.3 or later if that does not help",
-                pid, command, release);
+        message(
+            "PID %d (%s) runs, but the merge flag was lost at exec: Linux 6.4 to 6.6 always lose "
+            "it, and other releases before 6.12.64 and 6.18.3 in a rare race (this is %s); "
+            "start it again, and boot 6.12.64, 6.18.3 or later if that does not help",
+            pid, command, release);
         break;
     case FLAG_UNREADABLE:
         message("cannot verify PID %d (%s): its /proc files are not readable by this user (a "

@@ -231,7 +231,7 @@ def test_with_a_broken_python(
     )
     environment = without(KSMRUN_LAYOUT_DIR=str(tmp_path / "keys"))
     lines = starts(run(*inside(ksmrun, prepare, *options), env=environment))
-    assert any(("kernel's own layout" if options else "plainest launch") in line for line in lines)
+    assert any(("shared layout not" if options else "default options") in line for line in lines)
     assert starts(run(*inside(ksmrun, prepare, *options, "--quiet"), env=environment)) == []
     required = run(*inside(ksmrun, prepare, "--require", *options), env=environment)
     assert required.returncode == (125 if options else 5), required
