@@ -1,8 +1,10 @@
 /* Programs that may turn out to be wrappers: followed for their first moments.
  *
- * What execs another program in that time was one, and what its first child execs is taken for what
- * it was to start (an init does so). It ends when the program has grown, when it rests after a
- * second, or after ten, for a machine that is so busy that nothing has begun. */
+ * What execs another program in that time was one, and what its children exec, one after the other,
+ * is taken for what it was to start (an init does so, and others run mkdir or id before): a child
+ * is followed where none that was followed before it is left, up to 16 of them. It ends when the
+ * program has grown, when it rests after a second, or after ten, for a machine that is so busy that
+ * nothing has begun. */
 #ifndef KSMRUN_TRIAL_H
 #define KSMRUN_TRIAL_H
 
@@ -16,8 +18,8 @@ bool trial_begin(pid_t pid);
 /* Ends it, if there is one: the process has executed another program, or ended. */
 void trial_forget(pid_t pid);
 
-/* To be called where a tracee has forked, or started a thread: a trial reaches its first child.
- * Once for a child or again: its own first stop may be seen before its parent's event. */
+/* To be called where a tracee has forked, or started a thread: a trial reaches its children, one at
+ * a time. Once for a child or again: its own first stop may be seen before its parent's event. */
 void trial_has_forked(pid_t parent, pid_t child);
 
 /* LAST_OVER: nothing is traced any more but what is to be let go. The end of this process does

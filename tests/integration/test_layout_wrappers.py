@@ -36,6 +36,12 @@ BEHAVING = {
     "perl": ["perl", "-e", "exec '{where}'"],
     "python": [sys.executable, "-c", "import os; os.execv('{where}', ['w'])"],
     "python's child": [sys.executable, "-c", "import subprocess; subprocess.run('{where}')"],
+    "after helpers": [
+        "perl",
+        "-e",
+        "system('true'); system('id -u >/dev/null'); system('{where}')",
+    ],
+    "helpers, then exec": ["perl", "-e", "system('true') for 1 .. 3; exec '{where}'"],
     "another init": ["{folder}/an-init", "-s", "--", "{where}"],
     "a chain": ["perl", "-e", "exec 'perl', '-e', 'exec qq({where})'"],
 }
