@@ -19,4 +19,8 @@ struct range {
  * none. */
 bool object_function(const struct object *object, const char *name, struct range *range);
 
+/* Visits each place that holds the address of what the object takes from others by that name. */
+void object_each_import(const struct object *object, const char *name,
+                        void (*visit)(void **place, void *argument), void *argument);
+
 #endif

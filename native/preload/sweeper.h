@@ -11,9 +11,6 @@
 /* Starts the thread. Without memory, threads or /proc there is none, and nothing is swept. */
 void sweeper_begin(const struct thread_options *options);
 
-/* For a child that was just forked: the thread did not come along, and comes when memory grows. */
-void sweeper_begin_in_child(void);
-
 /* The program makes a call, which may map more: in a child that waits for growth, the time to look
  * for it. Safe in a signal handler, and one load where nothing waits. */
 void sweeper_notice(size_t more_bytes);
