@@ -12,7 +12,9 @@ import typer
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import why_no_layout
+from ksmrun.facts.maps import COMMAND_BYTES_MAX
 from ksmrun.facts.target import look_at
+from ksmrun.facts.text import read_text
 from ksmrun.host.layout_groups import groups_of
 from ksmrun.model import Request
 from ksmrun.model.explain import Cause, ProcessLook
@@ -70,8 +72,10 @@ def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
     """Return why `ksmrun run` could not make it merge either, as far as its file shows."""
     if look.enabled_by is not None or look.after is None:
         return None
-    executable = os.fsencode(f"/proc/{look.identity.pid}/exe")
-    target = look_at(executable, os.environb)
+    process = Path("/proc") / str(look.identity.pid)
+    executable = os.fsencode(process / "exe")
+    words = (read_text(process / "cmdline", COMMAND_BYTES_MAX) or "").split("\0")
+    target = look_at(executable, os.environb, [*map(os.fsencode, words[1:])], process)
     shim = shim_path(target)
     obstacle = choose(Request((executable,)), cached_probe(), target, shim).obstacle
     unreachable = not_preloadable(target, shim)

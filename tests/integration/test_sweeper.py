@@ -361,7 +361,8 @@ PRIORITIES = """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
 os.setpgid(0, 0)
-os.seteuid(65534)
+# No other process is of that user, or of that group.
+os.setresuid(54321, 54321, 54321)
 for which in (os.PRIO_PROCESS, os.PRIO_PGRP, os.PRIO_USER):
     try:
         os.setpriority(which, 0, -10)
