@@ -12,9 +12,8 @@ import typer
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import why_no_layout
-from ksmrun.facts.maps import COMMAND_BYTES_MAX
+from ksmrun.facts.stat import command_words, memory_folder
 from ksmrun.facts.target import look_at
-from ksmrun.facts.text import read_text
 from ksmrun.host.layout_groups import groups_of
 from ksmrun.model import Request
 from ksmrun.model.explain import Cause, ProcessLook
@@ -73,9 +72,9 @@ def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
     if look.enabled_by is not None or look.after is None:
         return None
     process = Path("/proc") / str(look.identity.pid)
-    executable = os.fsencode(process / "exe")
-    words = (read_text(process / "cmdline", COMMAND_BYTES_MAX) or "").split("\0")
-    target = look_at(executable, os.environb, [*map(os.fsencode, words[1:])], process)
+    executable = os.fsencode(memory_folder(process) / "exe")
+    words = [*map(os.fsencode, command_words(process))]
+    target = look_at(executable, os.environb, words[1:], memory_folder(process))
     shim = shim_path(target)
     obstacle = choose(Request((executable,)), cached_probe(), target, shim).obstacle
     unreachable = not_preloadable(target, shim)
@@ -115,7 +114,7 @@ def _layout(pid: int, group: str | None) -> str:
     """Return whose addresses it has; for the kernel's own, why it cannot have a group's."""
     if group is not None:
         return f"its group's, {group}"
-    found = why_no_layout(Path("/proc") / str(pid))
+    found = why_no_layout(Path(f"/proc/{thread_with_memory(pid)}"))
     because = "it was started without one, or before a rotation" if found is None else found
     return f"the kernel's own, or that of a group whose key is not here: {because}"
 

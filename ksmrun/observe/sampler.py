@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from ksmrun.facts.identity import read_stat
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.process import all_pids, read_memory
+from ksmrun.facts.stat import read_stat
 from ksmrun.model import Sample
 
 
@@ -95,3 +95,15 @@ def cpu_seconds(process: psutil.Process) -> float:
     """Return user and system time so far."""
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def waited_seconds(pid: int) -> float | None:
+    """Return the time a thread was ready to run without a CPU; None if not counted.
+
+    Source: Documentation/scheduler/sched-stats.rst.
+    """
+    try:
+        words = Path(f"/proc/{pid}/schedstat").read_text().split()
+        return int(words[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None

@@ -1,4 +1,4 @@
-/* The thread that sweeps, from its first instruction on. */
+/* The sweeping thread, from its first instruction on. */
 #ifndef KSMRUN_THREAD_H
 #define KSMRUN_THREAD_H
 
@@ -25,19 +25,19 @@ struct thread {
     char buffer[THREAD_BUFFER_BYTES];
     struct thread_options options;
     struct excluded *excluded;
-    /* Resident and anonymous when last swept: what a child has beyond that no sweep has seen. */
+    /* Resident and anonymous at the last sweep: what a child has beyond that no sweep has seen. */
     _Atomic size_t *swept_bytes;
-    /* Set by the kernel when the thread starts, cleared and woken when it ends. */
+    /* Set by the kernel when the thread starts; cleared, with a futex wake, when it ends. */
     _Atomic int tid;
     _Atomic int is_confined;
     _Atomic int is_told_to_leave;
     _Atomic bool is_to_look_soon;
-    /* The rest is for those who start and end it (sweeper.c). The process that it is of. */
+    /* The rest is for the code that starts and ends it (sweeper.c). The process that it is of. */
     _Atomic long pid;
     _Atomic bool has_to_come_back;
-    /* Without that there is none until memory has grown. */
+    /* While this is false there is none until memory has grown. */
     _Atomic bool is_wanted;
-    /* How often the program came by meanwhile. */
+    /* Number of calls that the program has made meanwhile. */
     _Atomic unsigned notices;
     /* Held while one of the program's threads changes the rest. */
     _Atomic int lock;
