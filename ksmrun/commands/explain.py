@@ -114,7 +114,7 @@ def _layout(pid: int, group: str | None) -> str:
     """Return whose addresses it has; for the kernel's own, why it cannot have a group's."""
     if group is not None:
         return f"its group's, {group}"
-    found = why_no_layout(Path(f"/proc/{thread_with_memory(pid)}"))
+    found = why_no_layout(memory_folder(Path(f"/proc/{pid}")))
     because = "it was started without one, or before a rotation" if found is None else found
     return f"the kernel's own, or that of a group whose key is not here: {because}"
 
