@@ -1,4 +1,4 @@
-"""What is read from a program before it starts, against real programs and damaged ones."""
+"""What is read from a program before it starts, on real programs and damaged ones."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_damaged_elf_files(cut: int, changes: list[tuple[int, int]]) -> None:
     "line", [b"#!/bin/sh\r\n", b"#! /usr/bin/env bash\r\n", b"#!/bin/sh -e\r\n"]
 )
 def test_lines_from_windows(tmp_path: Path, line: bytes) -> None:
-    """The kernel takes the carriage return for a part of the last word."""
+    """The kernel takes the carriage return as part of the last word."""
     facts = look_at(script(tmp_path, line + b"echo hi\r\n"), PATH)
     assert facts.path is None and "carriage return" in (facts.note or "")
     assert "sed -i" in (facts.note or "")
