@@ -75,7 +75,7 @@ def run_beside(step: str, environment: dict[str, str]) -> Ended:
 def run_folders(
     folders: Sequence[str], options: Sequence[str], environment: dict[str, str]
 ) -> list[Ended]:
-    """Run pytest four times side by side; tests of the host's KSM or of all processes are serial."""
+    """Run pytest four times side by side; tests of the host's KSM or all processes are serial."""
     pytest: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "--durations=15"]
     inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids", *pytest]
     others = [folder for folder in folders if folder != "kernels"]

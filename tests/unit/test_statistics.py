@@ -38,7 +38,7 @@ def test_coverage(rounds: int, effect: float) -> None:
 
 
 def test_several_metrics_together() -> None:
-    """Without a difference, any of six metrics raises an alarm in 5 % of the experiments at most."""
+    """Without a difference, at most 5 % of the experiments raise an alarm in one of six metrics."""
     source = random.Random(1)
     alarms = 0
     for _ in range(EXPERIMENTS):
