@@ -19,6 +19,7 @@ from ksmrun.commands.ab_show import announce, run_shown
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
 from ksmrun.experiment.arms import DEFAULT, parse
+from ksmrun.experiment.load import END_SECONDS_MAX
 from ksmrun.experiment.store import PLAN, create, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.host.alone import alone
@@ -32,10 +33,14 @@ EPILOG = (
     "./server --port {port:31000} --world w{i}"
 )
 EXIT_INTERRUPTED = 130
+LOAD_HELP = (
+    "It starts with the measurement (--hold), or with --warm-up, and is run again whenever it "
+    f"ends. A run without its --metric by then gets {END_SECONDS_MAX:.0f} s more, then SIGINT."
+)
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command. What follows the options is the program's."""
+    """Add the command. What follows the options belongs to the program."""
     app.command(
         "ab",
         epilog=EPILOG,
@@ -78,15 +83,17 @@ def ab(
     ] = None,
     ready_timeout: Annotated[float, typer.Option(metavar="SECONDS")] = 180.0,
     load: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="A load, started for each copy.")
+        str | None, typer.Option(metavar="COMMAND", help=f"A load for each copy. {LOAD_HELP}")
     ] = None,
     fleet_load: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="A load, started once for all.")
+        str | None, typer.Option(metavar="COMMAND", help="The same, one for all copies.")
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=REGEX", help="A number in the load's output: the regex' first group."
+            metavar="NAME=REGEX",
+            help="A number in the load's output: the first group of the last match of each "
+            "run, and the mean of all runs.",
         ),
     ] = None,
     metric_cmd: Annotated[
@@ -98,7 +105,11 @@ def ab(
     ] = PRIMARY,
     hold: Annotated[float, typer.Option(metavar="SECONDS", help="How long to measure.")] = 10.0,
     warm_up: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Under load, before merging may settle.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Before merging may settle. A load starts here then.",
+        ),
     ] = 0.0,
     settle_max: Annotated[float, typer.Option(metavar="SECONDS")] = 300.0,
     stagger: Annotated[
@@ -128,11 +139,11 @@ def ab(
         Path | None, typer.Option(metavar="DIR", help="Go on with this experiment.")
     ] = None,
 ) -> None:
-    """Measure a fleet with and without merging. By turns, and say what it saves and costs.
+    """Measure a fleet with and without merging. By turns; says what merging saves and costs.
 
-    In COMMAND, loads, --ready-* and --metric-cmd: {i} number of the copy, {port:BASE} and {port}
-    its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results are saved after each
-    turn.
+    In COMMAND, loads, --ready-* and --metric-cmd these are replaced: {i} number of the copy,
+    {port:BASE} and {port} its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results
+    are saved after each turn.
     """
     if resume is not None:
         _refuse_other_options(context)
@@ -197,7 +208,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 
 def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
-    """In the worker. Returns the exit code; says itself what went wrong."""
+    """Run in the worker. Return the exit code; errors are printed here."""
     try:
         with alone(), ksm_for(plan):
             if is_new:
@@ -207,7 +218,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
             announce(plan, folder)
             run_shown(plan, folder, scratch)
     except KeyboardInterrupt:
-        # Again and again: the report of what is done comes first.
+        # This is repeated: the report of what is done comes first.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         say("interrupted; nothing is left running")
@@ -222,7 +233,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
         say(f"{error.filename or 'a file'}: {error.strerror}; look at free space and permissions")
         return EXIT_FAILURE
     finally:
-        # The keeper does it too, unless it was killed.
+        # The keeper does this too, unless it was killed.
         shutil.rmtree(scratch, ignore_errors=True)
     print_report(folder)
     return 0

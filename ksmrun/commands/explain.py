@@ -1,4 +1,4 @@
-"""`ksmrun explain`: why one process' memory is merged, or not more of it."""
+"""`ksmrun explain`: why one process's memory is merged, or not more of it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import why_no_layout
+from ksmrun.facts.stat import thread_with_memory
 from ksmrun.facts.target import look_at
 from ksmrun.host.layout_groups import groups_of
 from ksmrun.model import Request
@@ -32,7 +33,7 @@ WAYS = {
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("explain", epilog="Example: sudo ksmrun explain 4711")(explain)
 
 
@@ -43,10 +44,10 @@ def explain(
     ] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Why does it merge, or not more of it?
+    """Explain why a process merges, or does not merge more.
 
-    Looks at one process for some seconds, at up to 1000 of its pages among others, which it only
-    reads. Takes half a second more for 65,000 maps.
+    Observes the process for some seconds and reads up to 1000 of its pages, changing nothing. Takes
+    half a second more for 65,000 VMAs.
     """
     look = look_at_process(pid, seconds)
     causes = find_causes(look, _obstacle(look))
@@ -67,10 +68,10 @@ def explain(
 
 
 def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
-    """Why it would not merge if it were started by `ksmrun run`, as far as its file tells."""
+    """Return why `ksmrun run` could not make it merge either, as far as its file shows."""
     if look.enabled_by is not None or look.after is None:
         return None
-    executable = os.fsencode(f"/proc/{look.identity.pid}/exe")
+    executable = os.fsencode(f"/proc/{thread_with_memory(look.identity.pid)}/exe")
     target = look_at(executable, os.environb)
     shim = shim_path(target)
     obstacle = choose(Request((executable,)), cached_probe(), target, shim).obstacle
@@ -108,10 +109,10 @@ def _describe(look: ProcessLook) -> list[str]:
 
 
 def _layout(pid: int, group: str | None) -> str:
-    """Say whose addresses it has; where the kernel's, what of it rules out a group's."""
+    """Return whose addresses it has; for the kernel's own, why it cannot have a group's."""
     if group is not None:
         return f"its group's, {group}"
-    found = why_no_layout(Path("/proc") / str(pid))
+    found = why_no_layout(Path(f"/proc/{thread_with_memory(pid)}"))
     because = "it was started without one, or before a rotation" if found is None else found
     return f"the kernel's own, or that of a group whose key is not here: {because}"
 

@@ -15,11 +15,12 @@ from ksmrun.commands.host_tune import (
     made_plan,
     parse_intent,
 )
-from ksmrun.commands.output import own_program, print_file, print_line, sudo_line
+from ksmrun.commands.output import print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host import service
 from ksmrun.model import KsmrunError
+from ksmrun.support.paste import own_program
 
 
 def install(
@@ -33,9 +34,9 @@ def install(
         bool, typer.Option("--remove", help="Take it away, and put KSM back.")
     ] = False,
 ) -> None:
-    """Set ksmd's speed now and at every boot. By a systemd unit.
+    """Set ksmd's speed now and at every boot, by a systemd unit.
 
-    To follow what starts and grows, `ksmrun monitor --auto --print-unit` instead.
+    To adapt it to what starts and grows, use `ksmrun monitor --auto --print-unit` instead.
     """
     options = intent_words(pass_time, max_cpu, profile)
     words = ["host", "install", *options, *(["--remove"] if remove else [])]

@@ -1,4 +1,4 @@
-"""One process in `ksmrun top`: its VMAs by kind, what is merged of it, its map count over time."""
+"""Process screen of `ksmrun top`: VMAs by kind, their merged part, the VMA count over time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from textual.widgets import Static
 
 from ksmrun.commands.output import mib
 from ksmrun.commands.top_frame import spark
-from ksmrun.facts.identity import pinned, read_stat
+from ksmrun.facts.identity import pinned
 from ksmrun.facts.smaps import by_kind, read_vmas
+from ksmrun.facts.stat import read_stat
 from ksmrun.model.explain import MemoryKind
 from ksmrun.model.process import Identity, ProcessKsm, ProcessList
 from ksmrun.observe.groups import container_label
@@ -29,7 +30,7 @@ PERIOD_SECONDS_MIN = 5.0
 
 
 class ProcessScreen(Screen[None]):
-    """Reads its smaps as often as that stays below CPU_SHARE_MAX of a core."""
+    """Screen of a process. Reads its smaps as often as that stays below CPU_SHARE_MAX of a core."""
 
     CSS = "ProcessScreen Static { height: auto; text-wrap: nowrap; }"
 
@@ -78,7 +79,7 @@ class ProcessScreen(Screen[None]):
 def describe(
     who: Identity, kinds: dict[str, MemoryKind], found: ProcessList, maps: deque[int]
 ) -> list[str]:
-    """The lines of the screen."""
+    """Return the lines of the screen."""
     process = next((one for one in found.processes if one.identity == who), None)
     limit = found.max_map_count
     lines = [

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import own_program, print_file, print_line
+from ksmrun.commands.output import print_file, print_line
 from ksmrun.commands.unit_apply import (
     apply,
     journal,
@@ -25,12 +25,13 @@ from ksmrun.host.libexec import refuse_unsafe
 from ksmrun.host.services import restart
 from ksmrun.model import KsmrunError, LayoutMode
 from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
+from ksmrun.support.paste import own_program
 from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace, key_unit
 from ksmrun.wrap.quadlet import render
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     group.command("quadlet", epilog="Example: sudo ksmrun wrap quadlet --now web.container")(
         quadlet
     )
@@ -64,7 +65,7 @@ def quadlet(
         bool, typer.Option("--json", help="With --check: print one JSON object.")
     ] = False,
 ) -> None:
-    """Start a container of Quadlet's merged, by the runtime ksmrun-oci. Image and file stay.
+    """Start a Quadlet container merged, by the runtime ksmrun-oci. Image and file stay unchanged.
 
     Podman reads drop-ins of .container files since 5.0.
     """

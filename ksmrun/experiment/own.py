@@ -1,4 +1,4 @@
-"""The user's own metrics: numbers in the load's output, and what commands print."""
+"""Custom metrics: numbers in the load's output, and what commands print."""
 
 from __future__ import annotations
 
@@ -17,30 +17,39 @@ from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import Metric
 
 COMMAND_SECONDS = 30.0
-# A command may take this share of the time, at most once a second.
+# Share of the time that a command may take, at most once a second.
 COMMAND_SHARE_MAX = 0.1
+TAIL_BYTES = 300
 
 
 class OwnMetrics:
-    """Read from when the object is made: what was printed before (while settling) is left out."""
+    """Custom metrics, read from creation on: output before that (while converging) is ignored.
+
+    logs: may gain files later, as a load that ends is run again.
+    """
 
     def __init__(
-        self, metrics: Sequence[Metric], logs: Sequence[Path], first: Instance, port: int | None
+        self,
+        metrics: Sequence[Metric],
+        logs: Sequence[Path],
+        first: Instance,
+        port: int | None,
     ) -> None:
         self._metrics = metrics
+        self._logs = logs
         self._offsets = {log: log.stat().st_size for log in logs}
         self._first, self._port = first, port
         self._next_command = 0.0
         self._found: dict[str, list[float]] = {metric.name: [] for metric in metrics}
 
     def sample(self, *, is_last: bool = False) -> dict[str, tuple[float, ...]]:
-        """The numbers that came since the last call. is_last: ends in the midst of lines count.
+        """Return the numbers since the last call. is_last: an incomplete last line counts too.
 
         Raises KsmrunError for what is no number.
         """
-        texts = [self._new_text(log, is_last=is_last) for log in self._offsets]
+        texts = [self._new_text(log, is_last=is_last) for log in self._logs]
         now = time.monotonic()
-        # A command may ask the load, which has ended by the last time.
+        # A command may query the load, which has ended by the last call.
         is_due = not is_last and now >= self._next_command
         found = {}
         for metric in self._metrics:
@@ -61,9 +70,9 @@ class OwnMetrics:
         return found
 
     def totals(self) -> dict[str, float]:
-        """The mean of each over the hold. Raises KsmrunError for one that nobody printed.
+        """Return the mean of each metric over the hold. Raises KsmrunError for one without numbers.
 
-        Of a load's output the last number of each log counts: loads print sums at their end.
+        For a load's output the last number of each run counts: loads print totals at their end.
         """
         return {metric.name: self._total(metric) for metric in self._metrics}
 
@@ -71,21 +80,32 @@ class OwnMetrics:
         if metric.kind == "command":
             return fmean(self._found[metric.name])
         numbers = []
-        for log in self._offsets:
-            text = log.read_bytes().decode("utf-8", "replace")
-            found = match.found(_option(metric), metric.value, text)
+        for log in self._logs:
+            found = _matches(metric, log)
             if found:
                 numbers.append(_number(metric, found[-1][0]))
         if not numbers:
             raise KsmrunError(
-                f"the metric {metric.name} is nowhere in the load's output: {metric.value}",
-                "start the load by hand and look at what it prints",
+                f"the metric {metric.name} is nowhere in the load's output: {metric.value}"
+                f"{self._ends()}",
+                "start the load by hand and look at what it prints; one that does not end has to "
+                "print it at once (stdbuf -oL COMMAND)",
             )
         return fmean(numbers)
 
+    def has_all(self, logs: Sequence[Path]) -> bool:
+        """Tell whether each metric of the load's output is in one of these."""
+        outputs = [metric for metric in self._metrics if metric.kind == "output"]
+        return all(any(_matches(metric, log) for log in logs) for metric in outputs)
+
+    def _ends(self) -> str:
+        data = self._logs[-1].read_bytes()[-TAIL_BYTES:] if self._logs else b""
+        text = data.decode("utf-8", "replace")
+        return f"; its output ends: {' | '.join(text.split(chr(10))).strip(' |') or '(nothing)'}"
+
     def _new_text(self, log: Path, *, is_last: bool) -> str:
         with log.open("rb") as file:
-            file.seek(self._offsets[log])
+            file.seek(self._offsets.setdefault(log, 0))
             data = file.read()
         if not is_last:
             data = data[: data.rfind(b"\n") + 1]
@@ -109,8 +129,13 @@ class OwnMetrics:
         return _number(metric, done.stdout.strip())
 
 
+def _matches(metric: Metric, log: Path) -> list[tuple[str | None, ...]]:
+    text = log.read_bytes().decode("utf-8", "replace")
+    return match.found(_option(metric), metric.value, text)
+
+
 def check_metric(metric: Metric, first: Instance, port: int | None) -> None:
-    """Raises KsmrunError for what could not be read at the end."""
+    """Raise KsmrunError if the metric could not be read at the end."""
     if metric.kind == "command":
         refuse_no_command(f"--metric-cmd {metric.name}", metric.value)
         expand(metric.value, first, port)

@@ -1,21 +1,20 @@
-"""One arm's turn in one round: start, wait, settle, hold, stop."""
+"""Turn of one arm in one round: start, wait, converge, hold, stop."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 import psutil
 
-from ksmrun.experiment.load import Load, start_load
+from ksmrun.experiment.load import planned_load
 from ksmrun.experiment.own import OwnMetrics
 from ksmrun.experiment.placeholders import first_port
-from ksmrun.experiment.ready import Started
 from ksmrun.experiment.running import POLL_SECONDS, Progress, Running, page_bytes
 from ksmrun.experiment.start import start_copies
 from ksmrun.experiment.store import sample_stream
@@ -36,7 +35,7 @@ from ksmrun.observe.processes import read_process
 from ksmrun.observe.sampler import with_children
 from ksmrun.observe.settle import has_settled, settle_progress
 
-# Pages that have changed after so long are not counted on.
+# Pages that change within this time do not count as mergeable.
 VOLATILE_AFTER_SECONDS = 1.0
 
 
@@ -48,7 +47,7 @@ def take_turn(
     scratch: Path,
     progress: Progress,
 ) -> ArmResult:
-    """Runs the arm in round `number`. Raises KsmrunError; nothing is left running then either."""
+    """Run the arm in round `number`. Raises KsmrunError; in any case nothing is left running."""
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     if plan.drops_caches:
         _drop_caches()
@@ -64,18 +63,27 @@ def take_turn(
         copies = start_copies(turn, arm, Path(own_folder))
         ready_seconds = time.monotonic() - begun
         were = main_members(turn.pids)
-        load = stack.enter_context(_loaded(plan, copies))
+        first, port = copies[0].instance, first_port(plan.command)
+        load = planned_load(plan, [each.instance for each in copies], port)
+        stack.callback(load.stop)
+        turn.watch = load.tick
+        if plan.warm_up_seconds:
+            load.start()
         turn.wait("warm-up", plan.warm_up_seconds)
         settled, settle_seconds = _settle(turn)
-        own = OwnMetrics(plan.metrics, load.logs, copies[0].instance, first_port(plan.command))
         with other_settings(plan.hold_tunables):
+            if load.is_started:
+                load.forget_ended()
+            else:
+                load.start()
+            own = OwnMetrics(plan.metrics, load.logs, first, port)
             metrics = _hold(turn, own)
         left_bytes = _left_bytes(turn.pids)
         if left_bytes is not None:
             metrics["mergeable_bytes"] = metrics.get("merged_bytes", 0.0) + left_bytes
         seen = _seen(turn, arm, strangers, were, left_bytes)
-        ended_early = _ended_early(load)
-        load.fleet.stop()
+        with other_settings(plan.hold_tunables):
+            load.finish(own.has_all, lambda: turn.sample("after", costly=False, own=own.sample))
         # Copies may end with their load.
         turn.sample("after", costly=True, own=lambda: own.sample(is_last=True))
         metrics |= own.totals()
@@ -96,7 +104,7 @@ def take_turn(
             hold_seconds=plan.hold_seconds,
             metrics=metrics,
             sampling_cpu_share=turn.sampler.cpu_share,
-            warnings=(*notes, *ended_early),
+            warnings=(*notes, *load.warnings()),
         )
 
 
@@ -109,8 +117,9 @@ def _hold(turn: Running, own: OwnMetrics) -> dict[str, float]:
 
 
 def _left_bytes(pids: Sequence[int]) -> float | None:
-    """What has not merged and could: pages that do not change. None where this user may not read
-    the fleet's memory (yama), as the measurement does not hang on it.
+    """Return what could merge and has not: equal pages that do not change.
+
+    None if this user may not read the fleet's memory (Yama); the measurement goes on without it.
     """
     try:
         found = look_at_pages(
@@ -130,7 +139,10 @@ def _seen(
     were: dict[int, Member],
     left_bytes: float | None,
 ) -> Seen:
-    """Before the fleet ends. Only what ksmd works for while it works counts as other."""
+    """Collect observations before the fleet ends.
+
+    Of other processes only those count that ksmd works for meanwhile.
+    """
     ksm = read_ksm(ROOT)
     is_on = ksm.number("run") == 1
     ours = with_children(turn.pids)
@@ -151,7 +163,7 @@ def _seen(
 
 
 def _merged_bytes(copy: int) -> int | None:
-    """Of a copy and all below it; None where the kernel does not tell."""
+    """Return the merged memory of a copy and its descendants; None if not shown."""
     pages = 0
     for pid in with_children([copy]):
         try:
@@ -165,9 +177,9 @@ def _merged_bytes(copy: int) -> int | None:
 
 
 def _settle(turn: Running) -> tuple[bool | None, float]:
-    """Until what is shared holds still over three full scans.
+    """Wait until the merged pages stay the same over three full scans.
 
-    None where nothing of the fleet merges: without mergeable memory ksmd counts no scans.
+    None if nothing of the fleet merges: without mergeable memory ksmd counts no scans.
     """
     if not _merges(turn.pids) or read_ksm(ROOT).number("run") != 1:
         return None, 0.0
@@ -209,23 +221,6 @@ def _as_sample(sample: FleetSample) -> Sample:
         full_scans=sample.full_scans,
         ksmd_cpu_seconds=sample.ksmd_cpu_seconds,
     )
-
-
-@contextmanager
-def _loaded(plan: ExperimentPlan, copies: Sequence[Started]) -> Iterator[Load]:
-    load = start_load(plan, [each.instance for each in copies], first_port(plan.command))
-    try:
-        yield load
-    finally:
-        load.fleet.stop()
-
-
-def _ended_early(load: Load) -> list[tuple[str, str]]:
-    try:
-        load.fleet.check_alive()
-    except KsmrunError as error:
-        return [(f"the load ended before the measurement did: {error.what}", "let it run longer")]
-    return []
 
 
 def _drop_caches() -> None:

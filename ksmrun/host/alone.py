@@ -1,7 +1,7 @@
-"""One experiment at a time on a host: of a user's, and none beside one of root's.
+"""Allow one experiment at a time on a host: per user, and none beside one of root's.
 
-The lock is a file that no other user can open, so that nobody keeps others from measuring. Root's
-name is told in a second file, which all can read.
+The lock is a file that no other user can open, so that nobody can block others. Root's PID is
+published in a second file, which all can read.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ksmrun.facts.identity import read_stat
+from ksmrun.facts.stat import read_stat
 from ksmrun.facts.text import parse_int
 from ksmrun.host.attached import is_running
 from ksmrun.host.record import own_state_folder
 from ksmrun.model import KsmrunError
 from ksmrun.support.foreign import drain, open_regular
-from ksmrun.support.safefile import open_lock, replace_file
+from ksmrun.support.safefile import open_lock, replace_file, writable
 from ksmrun.support.state import distrust
 
 ROOTS_FOLDER = Path("/run/ksmrun")
@@ -28,7 +28,10 @@ HOLDER_BYTES_MAX = 64
 
 @contextmanager
 def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
-    """Raises KsmrunError with the other's PID. The kernel ends it with this process."""
+    """Hold the lock for the block. Raises KsmrunError with the other's PID.
+
+    The kernel releases it if this process ends.
+    """
     if (pid := _holder(roots)) is not None:
         raise _busy(str(pid))
     folder = roots if os.geteuid() == 0 else own_state_folder()
@@ -39,15 +42,14 @@ def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
         lock = open_lock(folder / LOCK)
     except OSError as error:
         raise KsmrunError(
-            f"cannot lock {folder / LOCK}: {error.strerror}", "make its folder writable"
+            f"cannot lock {folder / LOCK}: {error.strerror}", writable(error)
         ) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise _busy(str(_holder(folder) or "?")) from error
-        ticks = read_stat(Path("/proc/self")).start_ticks
-        replace_file(folder / HOLDER, f"{os.getpid()} {ticks}\n".encode(), 0o644)
+        replace_file(folder / HOLDER, this_process(), 0o644)
         try:
             yield
         finally:
@@ -56,14 +58,23 @@ def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
         os.close(lock)
 
 
+def this_process() -> bytes:
+    """Return what holder() reads."""
+    return f"{os.getpid()} {read_stat(Path('/proc/self')).start_ticks}\n".encode()
+
+
 def _busy(pid: str) -> KsmrunError:
     return KsmrunError(f"another experiment runs on this host, as PID {pid}", "wait for its end")
 
 
 def _holder(folder: Path) -> int | None:
-    """The PID of the experiment of this folder's owner; None where none runs."""
+    return holder(folder / HOLDER)
+
+
+def holder(file: Path) -> int | None:
+    """Return the PID in a file of this folder's owner; None if that process does not run."""
     try:
-        descriptor = open_regular(folder / HOLDER, follow=False)
+        descriptor = open_regular(file, follow=False)
         if distrust(descriptor):
             os.close(descriptor)
             return None

@@ -1,19 +1,23 @@
-"""Which processes were attached to where the kernel has no flag (before 6.4): what they map later
-carries no mark, unless `ksmrun monitor --follow` goes on.
+"""Record what was done to running processes, for the monitor.
+
+attached.json: processes attached to on kernels without the flag (before 6.4); what they map later
+is not marked unless `ksmrun monitor --follow` does it. detached.json: processes whose flag was
+cleared on purpose, and is not lost.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from ksmrun.facts.identity import read_stat
 from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.stat import has_living_thread, read_stat
 from ksmrun.facts.text import parse_int
 from ksmrun.host.record import current_boot_id, locked, own_state_folder
 from ksmrun.model import KsmrunError
-from ksmrun.support.safefile import replace_file
+from ksmrun.support.safefile import replace_file, writable
 from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-attached-1"
@@ -22,14 +26,41 @@ UNKNOWN = "`ksmrun monitor --follow` does not know these processes"
 
 
 def attached_file() -> Path | None:
-    """Beside the records; None for a user without a home."""
+    """Return the file, beside the records; None for a user without a home."""
     folder = own_state_folder()
     return None if folder is None else folder / "attached.json"
 
 
+def detached_file() -> Path | None:
+    """Return the file of detached processes, beside the other."""
+    folder = own_state_folder()
+    return None if folder is None else folder / "detached.json"
+
+
+def was_detached(pid: int, start_ticks: int | None) -> bool:
+    """Tell whether ksmrun of this user has cleared the flag of this process."""
+    file = detached_file()
+    if file is None or start_ticks is None:
+        return False
+    try:
+        return attached(file).get(pid) == start_ticks
+    except KsmrunError:
+        return False
+
+
+def note_detached(processes: Mapping[int, int], *, detach: bool) -> None:
+    """Record these, or remove them; best effort, as only the monitor's alerts need it."""
+    file = detached_file()
+    if file is None or not processes or not (detach or file.exists()):
+        return
+    with suppress(KsmrunError):
+        remember(file, processes, attach=detach)
+
+
 def attached(file: Path) -> dict[int, int]:
-    """PIDs and start times in ticks, of this boot. Those that have ended since may be among them.
-    Raises KsmrunError where the file is damaged, or not ours.
+    """Return PIDs and start times in ticks, of this boot, possibly including ended processes.
+
+    Raises KsmrunError if the file is damaged, or not ours.
     """
     data = read_state(file, SCHEMA, SHAPE, f"delete {file}, and attach to the programs again")
     if data is None or data["boot_id"] != current_boot_id(ROOT):
@@ -39,7 +70,7 @@ def attached(file: Path) -> dict[int, int]:
 
 
 def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
-    """Adds these, or takes them out. Raises KsmrunError where that cannot be written."""
+    """Add processes, or remove them. Raises KsmrunError if the file cannot be written."""
     with locked(file):
         try:
             found = attached(file)
@@ -56,14 +87,14 @@ def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
         except OSError as error:
             raise KsmrunError(
                 f"cannot write {file}: {error.strerror}; {UNKNOWN}",
-                "make its folder writable, or name another in KSMRUN_STATE_DIR",
+                f"{writable(error)}, or name another in KSMRUN_STATE_DIR",
             ) from error
 
 
 def is_running(pid: int, start_ticks: int) -> bool:
-    """Whether it is still this very process."""
+    """Return whether the PID still denotes the same process."""
+    folder = Path(f"/proc/{pid}")
     try:
-        stat = read_stat(Path(f"/proc/{pid}"))
+        return read_stat(folder).start_ticks == start_ticks and has_living_thread(folder)
     except OSError:
         return False
-    return stat.start_ticks == start_ticks and stat.state not in ("Z", "X")

@@ -1,7 +1,7 @@
-"""Changes KSM for the length of a measurement, and puts it back whatever happens to the measurer.
+"""Change KSM for the duration of a measurement, and restore it whatever happens to the measurer.
 
-The one who puts it back is always the guardian, a process that waits for the end of a pipe: the end
-comes when the block is left, and by the kernel's hand when this process is killed.
+The guardian process restores it. It waits for the end of a pipe, which comes when the block is
+left, or when the kernel closes the pipe because this process was killed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.host.record import locked, state_folder
+from ksmrun.facts.text import bracketed, read_text
+from ksmrun.host.auto import tuning_pid
+from ksmrun.host.record import ANY_VALUE, load, locked, state_folder
 from ksmrun.host.tunables import restore, set_tunables
 from ksmrun.model import KsmrunError
 from ksmrun.support.words import printable
@@ -25,9 +27,9 @@ PREFIX = "borrowed-"
 
 @contextmanager
 def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterator[None]:
-    """Sets KSM tunables within the block. Raises KsmrunError where that is not allowed."""
+    """Set KSM tunables within the block. Raises KsmrunError if that is not permitted."""
     record_file = record_of(folder)
-    # Killing the group of the measurer (Ctrl-C, timeout) must not reach the guardian.
+    # Signals to the measurer's group (Ctrl-C, timeout) must not reach the guardian.
     guardian = subprocess.Popen(
         [sys.executable, *as_this_python(), "-m", "ksmrun.host.borrow", record_file],
         stdin=subprocess.PIPE,
@@ -53,14 +55,15 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
 
 
 def as_this_python() -> list[str]:
-    """Options for a Python that finds what this one does; never in the working directory."""
+    """Return options for a Python with this one's module path, without the working directory."""
     return [*(["-E"] if sys.flags.ignore_environment else []), "-P"]
 
 
 @contextmanager
 def other_settings(settings: Mapping[str, str], folder: Path | None = None) -> Iterator[None]:
-    """Within borrowed(), others for a while. They are in the same record, so whatever happens the
-    guardian puts back what was before both. Raises KsmrunError.
+    """Set other values for a while, within borrowed(). Raises KsmrunError.
+
+    They are in the same record, so the guardian restores the original values in any case.
     """
     if not settings:
         yield
@@ -74,12 +77,12 @@ def other_settings(settings: Mapping[str, str], folder: Path | None = None) -> I
 
 
 def record_of(folder: Path | None = None) -> Path:
-    """Where set_tunables() is to record what borrowed() of this process puts back."""
+    """Return the record file for set_tunables() calls within borrowed() of this process."""
     return (folder or state_folder()) / f"{PREFIX}{os.getpid()}.json"
 
 
 def restore_abandoned(folder: Path, root: Path, *, force: bool = False) -> list[str]:
-    """Undoes the records whose guardian was killed too, as `ksmrun host restore` does."""
+    """Undo records whose guardian was killed too, as `ksmrun host restore` does."""
     lines = []
     for record_file in sorted(folder.glob(f"{PREFIX}*.json")):
         with locked(_life_of(record_file), wait=False) as is_abandoned:
@@ -87,13 +90,33 @@ def restore_abandoned(folder: Path, root: Path, *, force: bool = False) -> list[
                 lines += restore(record_file, root, force=force)
                 _drop_locks(record_file)
             else:
-                pid = record_file.stem.removeprefix(PREFIX)
-                lines.append(f"left to the measurement of PID {pid}, which still runs")
+                lines += _of_who_runs(record_file, root)
     return lines
 
 
+def _of_who_runs(record_file: Path, root: Path) -> Iterator[str]:
+    pid = record_file.stem.removeprefix(PREFIX)
+    is_monitor = str(tuning_pid(record_file.parent)) == pid
+    who = "`ksmrun monitor --auto`" if is_monitor else "the measurement"
+    yield (
+        f"left to {who} of PID {pid}, which still runs and puts it back when it ends "
+        f"(kill {pid}{', or systemctl stop ksmrun-monitor' if is_monitor else ''})"
+    )
+    record = load(record_file)
+    for change in () if record is None else record.changes:
+        text = read_text(root / change.path) or ""
+        now = bracketed(text) or text.strip()
+        if now != change.before and not {now, ANY_VALUE} & set(change.written):
+            name = Path(change.path).name
+            yield (
+                f"{name} is {now}, which somebody else wrote meanwhile, and stays so; to do: "
+                f"sudo ksmrun host set {name}={change.written[-1]} hands it back, "
+                f"{name}={change.before} is what it was before"
+            )
+
+
 def _life_of(record_file: Path) -> Path:
-    """The guardian holds the lock of this name as long as it lives."""
+    """Return the lock that the guardian holds as long as it lives."""
     return record_file.with_suffix(".guardian")
 
 
@@ -103,7 +126,7 @@ def _drop_locks(record_file: Path) -> None:
 
 
 def _guard(record_file: Path) -> int:
-    # systemd ends all of a unit at once: this one ends when its measurer has.
+    # systemd ends all processes of a unit at once; the guardian ends after its measurer.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:
@@ -112,7 +135,9 @@ def _guard(record_file: Path) -> int:
                 return 1
             print("ready", flush=True)
             sys.stdin.buffer.read()
-            restore(record_file, ROOT)
+            for line in restore(record_file, ROOT):
+                if ": left " in line:
+                    print(f"ksmrun: {printable(line)}", file=sys.stderr)
             _drop_locks(record_file)
     except KsmrunError as error:
         print(f"ksmrun: {printable(str(error))}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Which groups have a shared layout, and which running processes have one of theirs."""
+"""Groups with a shared layout, and the running processes that have one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ksmrun.facts.launcher import launcher_path
+from ksmrun.facts.stat import thread_with_memory
 from ksmrun.host.container_keys import NAMESPACE, derived_key
 from ksmrun.host.keys import GROUP, group_key, keys_folder
 from ksmrun.model import KsmrunError
@@ -17,14 +18,14 @@ from ksmrun.support.safefile import create_file
 
 DEFAULT_GROUP = "default"
 TIMEOUT_SECONDS = 10.0
-# Without keys, or where they cannot be used, nothing is known of groups.
+# Without usable keys nothing is known of groups.
 UNKNOWN = (KsmrunError, OSError, subprocess.SubprocessError, ValueError)
-# A launch for each group, with so many PIDs at most.
+# One launch per group, with this many PIDs at most.
 PIDS_MAX, GROUPS_MAX = 1000, 64
 
 
 def remember_group(folder: Path, group: str) -> None:
-    """Keep the name, which no key tells; best effort, as nothing but `ps` and `explain` need it."""
+    """Save the group's name, best effort: only `ps` and `explain` need it."""
     with contextlib.suppress(OSError):
         (folder / "groups").mkdir(mode=0o700, exist_ok=True)
         (folder / "groups" / group).touch(mode=0o600, exist_ok=True)
@@ -41,10 +42,10 @@ def known_groups(folder: Path) -> tuple[str, ...]:
 
 
 def groups_of(pids: Iterable[int]) -> dict[int, str]:
-    """Return the group of each process that has one's layout, among the groups of this user.
+    """Return the group of each process that has the layout of one of this user's groups.
 
-    Nothing is kept about a process: whoever has a group's key finds its places, and nobody else.
-    What was started before the group was rotated has none any more.
+    Nothing is stored per process: with a group's key the addresses can be computed and compared.
+    Processes started before a rotation no longer count as the group's.
     """
     wanted = list(pids)
     found: dict[int, str] = {}
@@ -62,7 +63,7 @@ def groups_of(pids: Iterable[int]) -> dict[int, str]:
 
 
 def _keys(folder: Path, group: str, scratch: Path) -> Iterator[Path]:
-    """Write the group's own key, and those of its containers: of the host and of namespaces."""
+    """Write the group's own key and those of its containers, for the host and for namespaces."""
     keys = [group_key(folder, group), derived_key(folder, ContainerKey(group, None, 0))]
     for namespace in (folder / "containers/namespaces").glob("*"):
         if NAMESPACE.fullmatch(namespace.name):
@@ -74,8 +75,9 @@ def _keys(folder: Path, group: str, scratch: Path) -> Iterator[Path]:
 
 
 def _members(launcher: Path, key: Path, pids: list[int]) -> list[int]:
+    threads = {thread_with_memory(pid): pid for pid in pids}
     done = subprocess.run(
-        [launcher, f"--layout-key={key}", "--layout-check", "--", *map(str, pids)],
+        [launcher, f"--layout-key={key}", "--layout-check", "--", *map(str, threads)],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -83,4 +85,4 @@ def _members(launcher: Path, key: Path, pids: list[int]) -> list[int]:
         check=False,
     )
     rows = (line.split() for line in done.stdout.splitlines())
-    return [int(row[0]) for row in rows if row[1:] == ["yes"]]
+    return [threads[int(row[0])] for row in rows if row[1:] == ["yes"]]

@@ -1,4 +1,4 @@
-"""One process, looked at for some seconds: what it has, what ksmd did with it, what changed."""
+"""Observe one process for some seconds: its memory, what ksmd did with it, and what changed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 from ksmrun.facts.host import read_host
-from ksmrun.facts.identity import pinned, read_identity, read_stat, with_memory
+from ksmrun.facts.identity import pinned, read_identity
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import read_pages, sample_addresses
 from ksmrun.facts.process import read_ksm_stat, read_sweeper
 from ksmrun.facts.smaps import Vma, by_kind, read_vmas
+from ksmrun.facts.stat import has_living_thread, memory_folder, read_stat
 from ksmrun.model import KsmrunError
 from ksmrun.model.explain import Counters, ProcessLook, Sampled
 from ksmrun.observe.processes import enabling, require_counters
@@ -21,7 +22,10 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def look_at_process(pid: int, seconds: float) -> ProcessLook:
-    """Raises KsmrunError: there is none, it ended, or it has no memory of its own."""
+    """Return the observation.
+
+    Raises KsmrunError if the process is missing, ends or has no memory.
+    """
     require_counters()
     try:
         with pinned(pid) as folder:
@@ -34,8 +38,7 @@ def look_at_process(pid: int, seconds: float) -> ProcessLook:
 
 def _look(folder: Path, pid: int, seconds: float) -> ProcessLook:
     stat = read_stat(folder)
-    memory = with_memory(folder)
-    if stat.is_kernel_thread or (stat.state in "ZX" and memory == folder):
+    if stat.is_kernel_thread or not has_living_thread(folder):
         what = "is the kernel's" if stat.is_kernel_thread else "has ended, and waits for its parent"
         raise KsmrunError(
             f"PID {pid} ({stat.name}) {what}: it has no memory of its own", "name another"
@@ -43,16 +46,16 @@ def _look(folder: Path, pid: int, seconds: float) -> ProcessLook:
     identity, host = read_identity(folder, pid), read_host(ROOT)
     enabled_by, kinds, before, after, sampled = None, {}, None, None, None
     try:
-        before = _counters(memory)
-        enabled_by = enabling(memory, read_ksm_stat(memory), read_sweeper(folder))
-        vmas = list(read_vmas(memory))
-        # Of madvise (and of the flag before 6.14) the marks tell.
+        before = _counters(folder)
+        enabled_by = enabling(folder, read_ksm_stat(folder), read_sweeper(folder))
+        vmas = list(read_vmas(folder))
+        # For madvise (and the flag before 6.14) the marked mappings show it.
         enabled_by = enabled_by or ("madvise" if any(vma.is_marked for vma in vmas) else None)
         kinds = by_kind(vmas)
-        sampled = _sample(memory, [vma for vma in vmas if vma.is_marked], seconds)
-        after = _counters(memory)
+        sampled = _sample(memory_folder(folder), [vma for vma in vmas if vma.is_marked], seconds)
+        after = _counters(folder)
     except PermissionError:
-        # Its files of counters are its owner's alone (mode 0400), or root's.
+        # The files with its counters are readable by its owner (mode 0400) and root only.
         before = None
     return ProcessLook(
         identity=identity,
@@ -84,7 +87,7 @@ def _counters(folder: Path) -> Counters:
 
 
 def _sample(folder: Path, vmas: list[Vma], seconds: float) -> Sampled | None:
-    """Reads the pages twice, so long apart; None where its memory is forbidden (ptrace(2))."""
+    """Read sampled pages twice, this long apart; None if its memory is forbidden (ptrace(2))."""
     try:
         addresses = sample_addresses(folder, vmas, SAMPLED_PAGES)
         before = read_pages(folder, addresses)

@@ -1,4 +1,4 @@
-"""`ksmrun check`: what on this host helps or hinders merging, as rows with what to do."""
+"""Rows of `ksmrun check`: what helps or hinders merging on this host, and what to do."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from ksmrun.model import HostFacts, KsmFacts, Probe
 from ksmrun.plan.mechanism import LOST_AT_EXEC, can_mark, is_never_scanned, obstacle_to_merging
+from ksmrun.plan.tuning import calmer, whole_core
 
 MIB = 1 << 20
 # The kernel's default (mm/mmap.c: DEFAULT_MAX_MAP_COUNT).
 MAX_MAP_COUNT_DEFAULT = 65530
 LOOK = "look at /sys/kernel/mm/ksm and /proc/meminfo"
-# A pass that takes longer than this merges a program long after its launch.
+# With a slower full scan a program merges long after its launch.
 SLOW_PASS_SECONDS = 300.0
 
 
@@ -27,23 +28,23 @@ class CheckRow:
 
 
 def examine(host: HostFacts, probe: Probe) -> tuple[CheckRow, ...]:
-    """All rows, the ones that decide first."""
+    """Return all rows, the decisive ones first."""
     return tuple(
         row for rows in (_kernel(probe), _ksm(host), _memory(host), _place(host)) for row in rows
     )
 
 
 def would_merge(rows: tuple[CheckRow, ...]) -> bool:
-    """Whether a program launched now would merge."""
+    """Return whether a program launched now would merge."""
     return all(row.status != "fail" for row in rows)
 
 
 def pages_per_second(ksm: KsmFacts) -> float | None:
-    """Upper bound of ksmd's scan rate: it scans pages_to_scan, then sleeps sleep_millisecs."""
+    """Return an upper bound of ksmd's scan rate: pages_to_scan pages, then sleep_millisecs."""
     pages, sleep = ksm.number("pages_to_scan"), ksm.number("sleep_millisecs")
     if pages is None or sleep is None:
         return None
-    # Without a sleep the scan itself bounds the rate; a millisecond stands for it.
+    # Without a sleep only the scanning itself limits the rate; assume a millisecond.
     return pages * 1000.0 / max(sleep, 1)
 
 
@@ -128,6 +129,15 @@ def _scan_rate(host: HostFacts) -> CheckRow:
     if rate == 0:
         todo = "sudo ksmrun host set pages_to_scan=100"
         return CheckRow("scan rate", "fail", "nothing is scanned: pages_to_scan=0", todo)
+    sleep, pages = host.ksm.number("sleep_millisecs"), host.ksm.number("pages_to_scan")
+    if whole_core(sleep, pages):
+        return CheckRow(
+            "scan rate",
+            "warn",
+            f"ksmd takes a whole core while there is anything to scan: {pages} pages, then a pause "
+            f"of {sleep} ms (sleep_millisecs)",
+            calmer(sleep, pages, str(host.ksm.values.get("advisor_mode", "none"))),
+        )
     seconds = memory_bytes / host.ksm.page_bytes / rate
     found = (
         f"at most {rate * host.ksm.page_bytes / MIB:.1f} MiB/s: one pass over this host's "
@@ -223,7 +233,7 @@ def _place(host: HostFacts) -> Iterator[CheckRow]:
         )
     yield CheckRow("privileges", "ok", _privileges(host))
     filters: dict[int | None, str] = {0: "no filter", 1: "strict mode", 2: "a filter is installed"}
-    # Whether a filter refuses the prctl is in the row of the kernel.
+    # The kernel's row already says whether a filter refuses the prctl.
     yield CheckRow("seccomp", "ok", filters.get(host.seccomp_mode, "unknown"))
 
 
@@ -239,7 +249,7 @@ def _privileges(host: HostFacts) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 0.4 s, 12 s, 35 min, 2.1 h."""
+    """Format seconds for people: 0.4 s, 12 s, 35 min, 2.1 h."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:

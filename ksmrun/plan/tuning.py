@@ -1,7 +1,7 @@
-"""From what is asked of ksmd to the tunables that give it. Pure.
+"""Compute the tunables of ksmd for a given target. Pure.
 
-A batch of n pages takes n * cost, then ksmd sleeps (mm/ksm.c: ksm_scan_thread()): a pass over M
-pages takes M / n * (sleep + n * cost), and n * cost / (sleep + n * cost) of a core.
+A batch of n pages takes n * cost, then ksmd sleeps (mm/ksm.c: ksm_scan_thread()): a full scan of M
+pages takes M / n * (sleep + n * cost), and uses n * cost / (sleep + n * cost) of a core.
 """
 
 from __future__ import annotations
@@ -12,25 +12,29 @@ from ksmrun.model import HostFacts, KsmFacts, KsmrunError
 from ksmrun.model.tuning import Intent, Knob, Memory, ScanCost, TunePlan
 
 GIB = 1 << 30
-SLEEP_MILLISECS = 20
+# The kernel's defaults.
+SLEEP_MILLISECS, PAGES_TO_SCAN = 20, 100
+# A page costs this at least, by what was measured on other hosts.
+PAGE_SECONDS_MIN = 5e-7
+WHOLE_CORE_SHARE = 0.9
 PROFILES = {
     "gentle": Intent(cpu_share_max=0.05),
     "balanced": Intent(cpu_share_max=0.2),
     "fast": Intent(cpu_share_max=0.7),
 }
-# What the kernel's advisor takes at least, whatever it aims at (KSM_ADVISOR_MIN_CPU).
+# Minimum of the kernel's advisor, whatever its target (KSM_ADVISOR_MIN_CPU).
 ADVISOR_SHARE_MIN = 0.1
-# Of the pages looked at.
+# Share of the sampled pages.
 ZERO_SHARE_MIN = 0.02
-# Two copies may never be looked at in one pass; with more, some pair meets.
+# Two copies may never be scanned in the same full scan; of more copies some pair always is.
 FEW_PROCESSES = 3
 RATE_MAX = 1_000_000
-# Where none could be measured: figures from other hosts are from 0.5 to 7 microseconds.
+# Assumed if it cannot be measured: other hosts had 0.5 to 7 microseconds.
 ASSUMED = ScanCost(3e-6, "assumed, as nothing was measured yet")
 
 
 def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> TunePlan:
-    """What gives what is asked for. Raises KsmrunError where no setting does."""
+    """Return the plan for a target. Raises KsmrunError if no setting reaches it."""
     share_max = 1.0 if intent.cpu_share_max is None else intent.cpu_share_max
     scan_seconds = memory.mergeable_pages * cost.seconds_per_page
     ksm = host.ksm
@@ -59,6 +63,27 @@ def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> Tu
     return TunePlan(tuple(knobs), pass_seconds, cpu_share, tuple(_advice(host, memory)))
 
 
+def whole_core(sleep_millisecs: int | None, pages_to_scan: int | None) -> bool:
+    """Tell whether ksmd takes (nearly) a whole core while there is anything to scan."""
+    if sleep_millisecs is None or pages_to_scan is None:
+        return False
+    busy_seconds = pages_to_scan * PAGE_SECONDS_MIN
+    return busy_seconds >= WHOLE_CORE_SHARE * (sleep_millisecs / 1e3 + busy_seconds)
+
+
+def calmer(sleep_millisecs: int | None, pages_to_scan: int | None, advisor: str | None) -> str:
+    """Return the command that makes ksmd take less. Without a pause no lower rate does."""
+    settings = []
+    if advisor not in (None, "none"):
+        # It sets the rate itself, and the kernel refuses another.
+        settings.append("advisor_mode=none")
+    if sleep_millisecs is not None and sleep_millisecs < SLEEP_MILLISECS:
+        settings.append(f"sleep_millisecs={SLEEP_MILLISECS}")
+    if not settings or whole_core(SLEEP_MILLISECS, pages_to_scan):
+        settings.append(f"pages_to_scan={PAGES_TO_SCAN}")
+    return f"sudo ksmrun host set {' '.join(settings)}"
+
+
 def _gib(memory: Memory, ksm: KsmFacts) -> float:
     return memory.mergeable_pages * ksm.page_bytes / GIB
 
@@ -68,7 +93,7 @@ def _knob(ksm: KsmFacts, name: str, value: int | str, why: str) -> Knob:
 
 
 def _by_advisor(ksm: KsmFacts, pass_seconds: float, share_max: float, cost: ScanCost) -> list[Knob]:
-    # With what it begins, before it has seen a pass.
+    # Its initial value, before it has completed a scan.
     sleep_seconds = (ksm.number("sleep_millisecs") or SLEEP_MILLISECS) / 1e3
     most = max(1, int(_pages_a_batch(share_max, cost, sleep_seconds)))
     wanted = {

@@ -12,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands import monitor
+from ksmrun.model import EXIT_USAGE
+from ksmrun.options.item import Item, Kind, items
+from ksmrun.options.monitor import MonitorOptions
 from ksmrun.wrap.execline import next_word, parse
 from ksmrun.wrap.monitor_unit import COMMAND, INSTALL, LISTEN, render
 
@@ -20,18 +23,19 @@ from .test_execline import read_by_systemd
 # A command line has no NUL, and is of characters or single bytes.
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 PATHS = WORDS.map(lambda word: f"/a {word}")
-SHARES = st.integers(0, 99).map(lambda number: f"{number}%")
-NUMBERS = st.floats(0.001, 1e6).map(str)
-TEXTS = {
-    "listen": WORDS,
-    "textfile": PATHS,
-    "config": PATHS,
-    "on_alert": WORDS,
-    "log": WORDS,
-    "map_reserve": SHARES,
-    "max_cpu": SHARES,
-    "raise_map_count_to": st.integers(0, 1 << 40).map(str),
-}
+LISTS = {"listen": WORDS, "textfile": PATHS, "config": PATHS, "on_alert": WORDS}
+
+
+def texts(item: Item) -> st.SearchStrategy[str]:
+    """What may be typed for it."""
+    if item.attribute in LISTS:
+        return LISTS[item.attribute]
+    if item.choices:
+        return st.sampled_from(item.choices)
+    assert item.least is not None and item.most is not None
+    if item.kind is Kind.WHOLE:
+        return st.integers(int(item.least), int(item.most)).map(str)
+    return st.floats(item.least, item.most).map(str)
 
 
 def command() -> Any:
@@ -44,19 +48,15 @@ def command() -> Any:
 
 
 MONITOR = command()
-OPTIONS = [each for each in MONITOR.params if each.name not in ("print_unit", "help")]
+OPTIONS = [item for item in items(MonitorOptions) if item.attribute != "print_unit"]
 
 
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
     words = []
-    for option in draw(st.lists(st.sampled_from(OPTIONS), unique=True)):
-        name = option.opts[0]
-        assert option.name is not None
-        if getattr(option, "is_flag", False):
-            words.append(name)
-        else:
-            words.append(f"{name}={draw(TEXTS.get(option.name, NUMBERS))}")
+    for item in draw(st.lists(st.sampled_from(OPTIONS), unique=True)):
+        is_switch = item.kind is Kind.SWITCH
+        words.append(item.name if is_switch else f"{item.name}={draw(texts(item))}")
     return words
 
 
@@ -121,3 +121,22 @@ def test_a_relative_path_is_of_this_folder(monkeypatch: pytest.MonkeyPatch, tmp_
     found = exec_start(printed(["--textfile=x", "--config=y"]))
     assert f"--textfile={tmp_path}/x" in found
     assert f"--config={tmp_path}/y" in found
+
+
+@pytest.mark.parametrize("words", [[], ["--auto"], ["--listen=127.0.0.1:1"]])
+def test_without_the_client_of_prometheus(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """A unit that starts, unless metrics are asked for; and how to have them."""
+    monkeypatch.setattr(monitor, "find_spec", lambda _: None)
+    assert exec_start(printed(words))[1:] == ["monitor", *words]
+    said = capsys.readouterr().err
+    assert "prometheus-client" in said and "pip install 'ksmrun[monitor]'" in said
+
+
+def test_what_stays_wrong_is_not_tried_for_ever() -> None:
+    settings = dict(line.split("=", 1) for line in printed([]).splitlines() if "=" in line)
+    assert settings["RestartPreventExitStatus"] == str(EXIT_USAGE)
+    # All its tries fit into the interval, or the limit is never reached (systemd.unit(5)).
+    tries_seconds = int(settings["StartLimitBurst"]) * int(settings["RestartSec"].rstrip("s"))
+    assert settings["StartLimitIntervalSec"] == "10min" and tries_seconds < 600

@@ -81,13 +81,40 @@ def test_counts_come_in_time(maps: int, speed: float, interval: float, reserve_a
 
 def test_trend() -> None:
     first = counted(None, 100, 10.0)
-    second = counted(first, 300, 20.0)
-    assert second.per_second == pytest.approx(10.0)
-    assert seconds_to(1300, second) == pytest.approx(100.0)
-    # It shrinks, and the clock does not go on.
-    assert counted(second, 0, 30.0).per_second == 0.0
-    assert counted(second, 500, 20.0).per_second == 0.0
+    leap = counted(first, 300, 20.0)
     assert seconds_to(1300, first) is None
+    assert seconds_to(1300, leap) is None, "all of it may have come at once"
+    goes_on = counted(leap, 450, 30.0)
+    assert goes_on.per_second == pytest.approx(15.0)
+    assert seconds_to(1050, goes_on) == pytest.approx(40.0)
+    # It shrinks, and the clock does not go on.
+    assert counted(goes_on, 0, 40.0).per_second == 0.0
+    assert counted(goes_on, 500, 30.0).per_second == 0.0
+
+
+@given(
+    st.lists(st.integers(0, 2 * LIMIT), min_size=1, max_size=8),
+    st.integers(0, 2 * LIMIT),
+    st.floats(1, 600),
+)
+def test_a_leap_is_no_trend(before: list[int], maps: int, seconds: float) -> None:
+    """Whatever came before, after a leap and two counts that stay nothing is foretold."""
+    count, now = None, 0.0
+    for each in (*before, maps, maps):
+        now += seconds
+        count = counted(count, each, now)
+    assert count is not None and seconds_to(LIMIT, count) is None
+
+
+@given(st.integers(0, 1000), st.floats(0.5, 500), st.floats(1, 600))
+def test_what_grows_steadily_has_a_trend_from_the_third_count_on(
+    maps: int, speed: float, seconds: float
+) -> None:
+    count = None
+    for number in range(3):
+        count = counted(count, maps + int(number * seconds * speed), number * seconds)
+    assert count is not None
+    assert count.per_second == pytest.approx(speed, abs=2 / seconds)
 
 
 def cgroup(root: Path, path: str, **files: object) -> None:
@@ -133,7 +160,7 @@ def write(tmp_path: Path) -> Iterator[Any]:
 
 
 def test_configuration(write: Any) -> None:
-    file = write("[monitor]\ninterval_seconds = 5\nlog = 'json'\nby_pid = true\n[other]\nx = 1\n")
+    file = write("[monitor]\ninterval_seconds = 5\nlog = 'json'\nby_pid = true\n")
     found = load(file, {"interval_seconds": None, "log": "plain"})
     assert (found.interval_seconds, found.log, found.by_pid) == (5.0, "plain", True)
     assert load(None, {}) == Config() or Path("/etc/ksmrun/config.toml").exists()
@@ -142,12 +169,17 @@ def test_configuration(write: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[monitor]\nmap_reserve = -0.1", "map_reserve = -0.1 is out of range"),
-        ("[monitor]\nmap_reserve = 1.1", "out of range; from 0 to 0.99"),
-        ("[monitor]\ninterval = 5", "there is no interval; there are"),
-        ("[monitor]\ninterval_seconds = '5'", "is no float"),
-        ("[monitor]\nby_pid = 1", "is no bool"),
-        ("[monitor]\nlog = 'xml'", "plain or json"),
+        ("[monitor]\nmap_reserve = -0.1", "map_reserve is a share from 0% to 99%, not -0.1"),
+        ("[monitor]\nmap_reserve = '110%'", "a share from 0% to 99%, not '110%'"),
+        ("[monitor]\nintervall = 5", "there is no key 'intervall'; did you mean interval"),
+        ("[monitor]\ninterval = 5\ninterval_seconds = 6", "interval is there twice"),
+        ("[monitor]\ninterval = nan", "a time in seconds from 0.1 to 3600, not nan"),
+        ("[monitor]\ninterval = true", "a time in seconds from 0.1 to 3600, not True"),
+        ("[monitor]\nby_pid = 1", "by_pid is a switch (on or off), not 1"),
+        ("[monitor]\nlog = 'xml'", "log is one of plain, json, not 'xml'"),
+        ("[monitor]\nlisten = 3", "listen is a text, not 3"),
+        ("[moniter]\ninterval = 5", "there is no table [moniter]; the keys belong below [mon"),
+        ("interval = 5", "the key 'interval' is in no table; the keys belong below [monitor]"),
         ("[monitor]\nlisten = 'nowhere'", "is no address"),
         ("[monitor]\nlisten = '127.0.0.1:99999'", "is no address"),
         ("monitor = 3", "monitor is no table"),
