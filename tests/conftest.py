@@ -20,11 +20,11 @@ import hypothesis
 import pluggy
 import pytest
 from ksm_at_boot import alone, put_back, tunables
-from volume import IS_LONG
+from volume import IS_LONG, volume
 
 TESTS = Path(__file__).parent
 # On a busy machine the time of an example says nothing.
-hypothesis.settings.register_profile("ksmrun", deadline=None)
+hypothesis.settings.register_profile("ksmrun", deadline=None, max_examples=volume(300))
 hypothesis.settings.load_profile("ksmrun")
 # The longest first, so that no worker is still busy with one when the others are done.
 FOLDERS = ("kernels", "systemd", "containers", "suites", "integration", "layout", "unit")
@@ -78,9 +78,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not getattr(session.config.option, "loadgroup", False) or not session.items:
         return
     if "@" not in session.items[0].nodeid.rpartition("]")[2]:
-        raise pytest.UsageError(
-            "pytest-xdist and this pytest ignore xdist_group; see pyproject.toml"
-        )
+        raise pytest.UsageError("pytest-xdist ignores xdist_group; see pyproject.toml")
 
 
 def _folder(item: pytest.Item) -> str:

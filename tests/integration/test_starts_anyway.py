@@ -164,7 +164,7 @@ def test_without_processes(ksmrun: str, nobody: tuple[str, ...], tmp_path: Path)
 
 def test_the_plainest_launch_keeps_what_was_asked_for(ksmrun: str, programs: Any) -> None:
     def few(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        prepare = limit(resource.RLIMIT_AS, 30 << 20)
+        prepare = limit(resource.RLIMIT_AS, 18 << 20)
         command = (ksmrun, "run", *options)
         return run(*command, env=without(**environment), preexec_fn=prepare)
 

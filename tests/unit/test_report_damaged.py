@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from volume import volume
 
 from ksmrun.commands.report import report
 from ksmrun.experiment.store import load_plan
@@ -88,7 +89,7 @@ def says_or_refuses(folder: Path, **options: Any) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=volume(400), suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 5000), value=VALUES)
 @example(number=0, value=10**400)
 def test_any_value_may_be_another(tree: Path, tmp_path: Path, number: int, value: Any) -> None:
@@ -101,7 +102,7 @@ def test_any_value_may_be_another(tree: Path, tmp_path: Path, number: int, value
 
 
 @pytest.mark.slow
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=volume(50), suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 5000), value=VALUES)
 def test_pictures_of_it(tree: Path, tmp_path: Path, number: int, value: Any) -> None:
     copy = tmp_path / "copy"

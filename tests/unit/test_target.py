@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from volume import volume
 
 from ksmrun.facts.target import look_at
 
@@ -99,7 +100,7 @@ def test_unknown_is_not_a_failure(tmp_path: Path) -> None:
     assert look_at(script(tmp_path, b"\0\1\2"), PATH).note is not None
 
 
-@settings(max_examples=300)
+@settings(max_examples=volume(1000))
 @given(
     cut=st.integers(4, 2000),
     changes=st.lists(st.tuples(st.integers(4, 1500), st.integers(0, 255)), max_size=8),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from volume import volume
 
 from ksmrun.watch.tuner import (
     RATE_MAX,
@@ -89,7 +90,7 @@ def run(ksmd: Ksmd, state: State, seconds: int, cap: float = 0.7) -> tuple[State
     size=st.integers(GIB // 4, 16 * GIB),
     cap=st.floats(0.05, 0.95),
 )
-@settings(max_examples=100)
+@settings(max_examples=volume(200))
 def test_boost_settle_rest(cost: float, size: int, cap: float) -> None:
     """Whatever a page costs: up to the cap while there is work, then hardly any."""
     ksmd = Ksmd(cost)
@@ -112,7 +113,7 @@ def test_boost_settle_rest(cost: float, size: int, cap: float) -> None:
 
 
 @given(cost=st.floats(2e-7, 1e-5), cap=st.floats(0.05, 0.95))
-@settings(max_examples=50)
+@settings(max_examples=volume(200))
 def test_never_above_the_cap(cost: float, cap: float) -> None:
     """Except in the second in which a new rate is tried."""
     ksmd = Ksmd(cost)
