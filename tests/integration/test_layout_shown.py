@@ -1,4 +1,4 @@
-"""Which process has its group's layout: ps, explain and --verify tell, to whom has the keys."""
+"""ps, explain and --verify show which group's layout a process has, to users who have the keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["keys"]
 
 @contextmanager
 def started(*command: str) -> Iterator[int]:
-    """A launch of `cat`, which waits: its PID."""
+    """Launch `cat`, which waits, and return its PID."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "cat\n")
