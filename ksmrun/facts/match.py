@@ -52,6 +52,6 @@ def _limited(option: str, pattern: str) -> Iterator[None]:
             yield
     except TimeoutError as error:
         raise UsageError(
-            f"{option}={shortened(pattern)!r} takes more than {MATCH_SECONDS:.0f} s to match",
+            f"{option}={shortened(pattern)!r} takes more than {MATCH_SECONDS:g} s to match",
             "write it without repeating what matches in several ways, as in (a|aa)+",
         ) from error

@@ -45,7 +45,7 @@ ALLOWED = {
     "cli": {"model", "options", "commands", "usage"},
     "usage": {"model"},
 }
-# typer takes longer to import than all else together, and only these need it.
+# typer takes longer to import than everything else together, and only these need it.
 TYPER_ROOMS = {"cli", "commands", "usage"}
 
 
@@ -80,5 +80,5 @@ def test_imports_follow_the_table(file: Path) -> None:
 
 
 def test_the_installed_package_is_tested() -> None:
-    """Not the source tree: there the launcher is missing."""
+    """Not the source tree, in which the launcher is missing."""
     assert (PACKAGE / "libexec" / "ksmrun-exec").exists()
