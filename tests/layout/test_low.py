@@ -42,7 +42,7 @@ def places(*command: str) -> tuple[int, int]:
 
 
 def through_shell(launch: list[str], program: str, *arguments: str) -> list[str]:
-    """Started by a script, it is moved after an exec that was randomised."""
+    """Return a start by a script: the program is then moved after an exec that was randomised."""
     return [*launch, "sh", "-c", f'{program} "$@"; exit $?', "sh", *arguments]
 
 

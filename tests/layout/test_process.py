@@ -65,7 +65,7 @@ class Seen:
     process: Path
 
     def symbol(self, address: int) -> object:
-        """The stack's contents are not at the same distance from its start."""
+        """Name an address's place; the stack's contents have no fixed distance from its start."""
         for mapping in mappings(self.process):
             if mapping.start <= address < mapping.end:
                 is_stack = mapping.what.endswith("[stack]")
