@@ -16,6 +16,7 @@ from ksmrun import __version__
 from ksmrun.commands.ab_ksm import ksm_for, refuse_other_rate
 from ksmrun.commands.ab_plan import checked, read_metrics, read_ready, refuse_what_cannot_run
 from ksmrun.commands.ab_show import announce, run_shown
+from ksmrun.commands.numbers import seconds, whole
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
 from ksmrun.experiment.arms import DEFAULT, parse
@@ -32,6 +33,7 @@ EPILOG = (
     "./server --port {port:31000} --world w{i}"
 )
 EXIT_INTERRUPTED = 130
+COPIES_MAX, ROUNDS_MAX = 100_000, 10_000
 
 
 def register(app: typer.Typer) -> None:
@@ -46,9 +48,23 @@ def register(app: typer.Typer) -> None:
 
 def ab(
     context: typer.Context,
-    copies: Annotated[int, typer.Option("-n", "--copies", min=1, help="Of the program.")] = 8,
+    copies: Annotated[
+        int,
+        typer.Option(
+            "-n",
+            "--copies",
+            parser=whole(1, COPIES_MAX, "copies"),
+            metavar="N",
+            help="Number of copies to start.",
+        ),
+    ] = 8,
     rounds: Annotated[
-        int, typer.Option(min=1, help="Each runs every arm once. From 6 on intervals hold.")
+        int,
+        typer.Option(
+            parser=whole(1, ROUNDS_MAX, "rounds"),
+            metavar="N",
+            help="Each runs every arm once. From 6 on intervals hold.",
+        ),
     ] = 6,
     arm: Annotated[
         list[str] | None,
@@ -74,9 +90,10 @@ def ab(
         str | None, typer.Option(metavar="COMMAND", help="Ready when this ends with 0.")
     ] = None,
     ready_after: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Ready after this time.")
+        float | None,
+        typer.Option(metavar="SECONDS", parser=seconds(0), help="Ready after this time."),
     ] = None,
-    ready_timeout: Annotated[float, typer.Option(metavar="SECONDS")] = 180.0,
+    ready_timeout: Annotated[float, typer.Option(metavar="SECONDS", parser=seconds(0))] = 180.0,
     load: Annotated[
         str | None, typer.Option(metavar="COMMAND", help="A load, started for each copy.")
     ] = None,
@@ -96,15 +113,22 @@ def ab(
     primary: Annotated[
         str, typer.Option(metavar="METRIC", help="What decides: named before the start.")
     ] = PRIMARY,
-    hold: Annotated[float, typer.Option(metavar="SECONDS", help="How long to measure.")] = 10.0,
+    hold: Annotated[
+        float, typer.Option(metavar="SECONDS", parser=seconds(0), help="How long to measure.")
+    ] = 10.0,
     warm_up: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Under load, before merging may settle.")
+        float,
+        typer.Option(
+            metavar="SECONDS", parser=seconds(0), help="Under load, before merging may settle."
+        ),
     ] = 0.0,
-    settle_max: Annotated[float, typer.Option(metavar="SECONDS")] = 300.0,
+    settle_max: Annotated[float, typer.Option(metavar="SECONDS", parser=seconds(0))] = 300.0,
     stagger: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="Between starts: copies of one second can share seeds."
+            metavar="SECONDS",
+            parser=seconds(0),
+            help="Between starts: copies of one second can share seeds.",
         ),
     ] = 1.3,
     drop_caches: Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -16,6 +15,10 @@ from ksmrun.experiment.ready import checker, port_number
 from ksmrun.experiment.summary import HOLD_METRICS
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
+from ksmrun.support.numbers import Range
+
+# Of a saved plan; options are read by commands/numbers.py.
+SECONDS = Range(0, 86400, "seconds")
 
 
 def read_ready(given: dict[str, str | float | None], timeout_seconds: float) -> Ready:
@@ -78,17 +81,23 @@ def refuse_what_cannot_run(plan: ExperimentPlan) -> None:
 
 
 def _refuse_bad_times(plan: ExperimentPlan) -> None:
-    after = plan.ready.value if plan.ready.kind == "after" else "0"
     for option, seconds in (
         ("--stagger", plan.stagger_seconds),
         ("--warm-up", plan.warm_up_seconds),
         ("--settle-max", plan.settle_seconds_max),
         ("--hold", plan.hold_seconds),
         ("--ready-timeout", plan.ready.timeout_seconds),
-        ("--ready-after", float(after)),
     ):
-        if not 0 <= seconds < math.inf:
-            raise KsmrunError(f"{option}={seconds:g} is no time", "give seconds, 0 or more")
+        _time(option, str(seconds))
+    if plan.ready.kind == "after":
+        _time("--ready-after", plan.ready.value)
+
+
+def _time(option: str, text: str) -> None:
+    try:
+        SECONDS.parse(text)
+    except ValueError as error:
+        raise KsmrunError(f"{option}: {error}", "start a new experiment") from error
 
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:

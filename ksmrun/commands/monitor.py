@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.numbers import number
 from ksmrun.commands.output import own_program, parse_share, print_file, say, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.model import KsmrunError
-from ksmrun.watch.config import DEFAULT_FILE, load
+from ksmrun.watch.config import DEFAULT_FILE, RANGES, load
 from ksmrun.watch.monitor import watch
 from ksmrun.wrap.monitor_unit import render
 
@@ -47,6 +48,7 @@ def monitor(
         int | None,
         typer.Option(
             metavar="N",
+            parser=number(RANGES["raise_map_count_to"]),
             help="May raise vm.max_map_count up to this where a process comes near it.",
         ),
     ] = None,
@@ -56,17 +58,35 @@ def monitor(
     ] = None,
     warn_ahead: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Before a process hits the limit. Default: 1800."),
+        typer.Option(
+            metavar="SECONDS",
+            parser=number(RANGES["warn_ahead_seconds"]),
+            help="Before a process hits the limit. Default: 1800.",
+        ),
     ] = None,
     interval: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Between samples. Default: 15.")
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            parser=number(RANGES["interval_seconds"]),
+            help="Between samples. Default: 15.",
+        ),
     ] = None,
     pss_interval: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Between looks at PSS. Default: 60.")
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            parser=number(RANGES["pss_interval_seconds"]),
+            help="Between looks at PSS. Default: 60.",
+        ),
     ] = None,
     cow_breaks: Annotated[
         float | None,
-        typer.Option(metavar="N", help="Copied back a second: a surge. Default: 5000."),
+        typer.Option(
+            metavar="N",
+            parser=number(RANGES["cow_breaks_per_second"]),
+            help="Copied back a second: a surge. Default: 5000.",
+        ),
     ] = None,
     by_pid: Annotated[
         bool | None, typer.Option("--by-pid", help="A line of metrics for each process.")
@@ -115,7 +135,7 @@ def monitor(
         "listen": listen,
         "textfile": textfile,
         "on_alert": on_alert,
-        "raise_map_count_to": raise_map_count_to,
+        "raise_map_count_to": None if raise_map_count_to is None else int(raise_map_count_to),
         "map_reserve": None
         if map_reserve is None
         else parse_share("--map-reserve", map_reserve, below_all=True),
@@ -136,7 +156,7 @@ def monitor(
             # systemd starts it in another folder.
             "textfile": None if textfile is None else str(Path(textfile).absolute()),
             "on-alert": on_alert,
-            "raise-map-count-to": raise_map_count_to,
+            "raise-map-count-to": options["raise_map_count_to"],
             "map-reserve": map_reserve,
             "warn-ahead": warn_ahead,
             "interval": interval,

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.support.numbers import Range
 from ksmrun.support.words import for_json, printable
 
 MIB = 1 << 20
+SHARES = Range(0, 100)
 # Between two columns of a table.
 GAP_COLUMNS = 3
 
@@ -99,13 +101,13 @@ def parse_share(
 ) -> float:
     """20% or 0.2 as 0.2, from 0 to 1 or, below_all, to less. Raises KsmrunError with that code."""
     try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        share = SHARES.parse(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1 or (below_all and share == 1):
         below = "below " if below_all else ""
         raise KsmrunError(
-            f"{option} is a share from 0% to {below}100%, not {text!r}",
+            f"{option} is a share from 0% to {below}100%, not {text[:40]!r}",
             f"for example {option}=20%",
             exit_code,
         )

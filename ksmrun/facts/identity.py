@@ -16,9 +16,9 @@ from pathlib import Path
 from ksmrun.facts.containers import container_name
 from ksmrun.facts.maps import COMMAND_BYTES_MAX
 from ksmrun.facts.placement import placement
-from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.facts.text import parse_fields, parse_int, read_or_raise
 from ksmrun.model.process import Identity
-from ksmrun.support.foreign import FLAGS, drain
+from ksmrun.support.foreign import FLAGS, drain, raise_shortage
 
 # include/linux/sched.h; kernel threads have no memory of their own.
 PF_KTHREAD = 0x00200000
@@ -30,13 +30,18 @@ THREADS_MAX = 1000
 
 @dataclass(frozen=True)
 class Stat:
-    """/proc/PID/stat (proc_pid_stat(5)), which everybody may read."""
+    """/proc/PID/stat (proc_pid_stat(5)), which everybody may read.
+
+    image: where code, stack, data and arguments lie, which an exec places anew; all the same for
+    who may not read the process's memory.
+    """
 
     name: str
     state: str
     parent: int
     start_ticks: int
     is_kernel_thread: bool
+    image: tuple[int, ...] = ()
 
 
 @contextmanager
@@ -66,6 +71,8 @@ def read_stat(folder: Path) -> Stat:
         parent=int(fields[1]),
         start_ticks=int(fields[19]),
         is_kernel_thread=bool(int(fields[6]) & PF_KTHREAD),
+        # startcode to startstack, start_data to env_end.
+        image=tuple(map(int, (*fields[23:26], *fields[42:49]))),
     )
 
 
@@ -75,9 +82,11 @@ def with_memory(folder: Path) -> Path:
     """
     if read_stat(folder).state in "ZX":
         for task in islice((folder / "task").iterdir(), THREADS_MAX):
-            with suppress(OSError):
+            try:
                 if read_stat(task).state not in "ZX":
                     return task
+            except OSError as error:
+                raise_shortage(error)
     return folder
 
 
@@ -92,8 +101,8 @@ def read_identity(folder: Path, pid: int) -> Identity:
     """Of the process whose folder this is. Raises OSError: it ended."""
     stat = read_stat(folder)
     memory = with_memory(folder) if stat.state in "ZX" else folder
-    where = placement(read_text(folder / "cgroup") or "")
-    uid = _effective_uid(read_text(folder / "status") or "")
+    where = placement(read_or_raise(folder / "cgroup") or "")
+    uid = _effective_uid(read_or_raise(folder / "status") or "")
     container = where.container
     return Identity(
         pid=pid,
@@ -135,7 +144,7 @@ def command_words(folder: Path, limit: int = COMMAND_BYTES_MAX) -> list[str]:
     of one that has ended.
     """
     # A program that writes over its arguments leaves many zeros behind.
-    text = (read_text(folder / "cmdline", limit) or "").rstrip("\0")
+    text = (read_or_raise(folder / "cmdline", limit) or "").rstrip("\0")
     return text.split("\0") if text else []
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from ksmrun.facts.text import kib_fields, read_text
+from ksmrun.facts.text import kib_fields, read_or_raise, read_text
 from ksmrun.model import MapPeak, TargetFacts
-from ksmrun.support.foreign import read_bytes, resolved
+from ksmrun.support.foreign import raise_shortage, read_bytes, resolved
 
 CHUNK_BYTES = 1 << 20
 # A program can make its command line gigabytes long (prctl(2): PR_SET_MM_MAP).
@@ -34,8 +34,8 @@ def most_maps_in_use() -> tuple[int, int] | None:
     for pid in psutil.pids():
         try:
             counted.append((count_maps(Path("/proc") / str(pid)), pid))
-        except OSError:
-            continue
+        except OSError as error:
+            raise_shortage(error)
     return max(counted, default=None)
 
 
@@ -50,15 +50,15 @@ def running_key(folder: Path, executable: str) -> str:
     """The same of a running process, as the kernel puts a script behind its interpreter and the
     words of the first line, which it takes as one (execve(2)).
     """
-    words = (read_text(folder / "cmdline", COMMAND_BYTES_MAX) or "").split("\0")[1:3]
+    words = (read_or_raise(folder / "cmdline", COMMAND_BYTES_MAX) or "").split("\0")[1:3]
     for word in words:
         script = folder / "cwd" / word
         try:
             if word and read_bytes(script, 2) == b"#!":
                 where = (folder / "cwd").readlink() / word
                 return "\0".join((executable, resolved(where)))
-        except OSError:
-            continue
+        except OSError as error:
+            raise_shortage(error)
     return executable
 
 
@@ -78,7 +78,11 @@ def running_peak(target: TargetFacts) -> MapPeak | None:
             if str((folder / "exe").readlink()) != executable or not _runs(folder, script):
                 continue
             maps = count_maps(folder)
-        except OSError:
+            # An exec in between, as a start script ends in one: they are of another program.
+            if str((folder / "exe").readlink()) != executable:
+                continue
+        except OSError as error:
+            raise_shortage(error)
             continue
         if best is None or maps > best.maps:
             data = kib_fields(read_text(folder / "status") or "", ("VmData",))["VmData"]
@@ -90,5 +94,5 @@ def _runs(folder: Path, script: str) -> bool:
     """Whether a process of an interpreter runs this script (any, where it is empty)."""
     if not script:
         return True
-    words = (read_text(folder / "cmdline", COMMAND_BYTES_MAX) or "").split("\0")[1:]
+    words = (read_or_raise(folder / "cmdline", COMMAND_BYTES_MAX) or "").split("\0")[1:]
     return any(word.startswith("/") and resolved(word) == script for word in words)

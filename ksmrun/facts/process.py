@@ -14,7 +14,7 @@ import psutil
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int, read_text
 from ksmrun.model.process import Sweeper
-from ksmrun.support.foreign import FLAGS
+from ksmrun.support.foreign import FLAGS, raise_shortage
 
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
@@ -72,8 +72,11 @@ def all_pids() -> list[int]:
     """Empty where /proc is not there, which psutil does not reckon with."""
     try:
         return psutil.pids()
-    except (OSError, IndexError):
-        return []
+    except OSError as error:
+        raise_shortage(error)
+    except IndexError:
+        pass
+    return []
 
 
 def read_ksm_stat(folder: Path) -> KsmStat:

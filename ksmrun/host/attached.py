@@ -13,6 +13,7 @@ from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.text import parse_int
 from ksmrun.host.record import current_boot_id, locked, own_state_folder
 from ksmrun.model import KsmrunError
+from ksmrun.support.foreign import raise_shortage
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
 
@@ -64,6 +65,7 @@ def is_running(pid: int, start_ticks: int) -> bool:
     """Whether it is still this very process."""
     try:
         stat = read_stat(Path(f"/proc/{pid}"))
-    except OSError:
+    except OSError as error:
+        raise_shortage(error)
         return False
     return stat.start_ticks == start_ticks and stat.state not in ("Z", "X")

@@ -257,13 +257,15 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Sample:
-    """A fleet and its host at one moment. Memory sums run over all processes of the fleet."""
+    """A fleet and its host at one moment. Memory sums run over all processes of the fleet; None
+    where this kernel does not count it.
+    """
 
     elapsed_seconds: float
     processes: int
-    rss_bytes: int
-    pss_bytes: int
-    pss_anonymous_bytes: int
+    rss_bytes: int | None
+    pss_bytes: int | None
+    pss_anonymous_bytes: int | None
     mem_available_bytes: int | None
     pages_shared: int | None
     pages_sharing: int | None

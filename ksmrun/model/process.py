@@ -7,6 +7,8 @@ from dataclasses import dataclass
 # What Kubernetes calls a pod's pause container in NAMESPACE/POD/CONTAINER; no other can have
 # capitals in its name.
 PAUSE = "POD"
+# Of the host's merged pages: fewer that no listed process has are of the moment.
+UNCOUNTED_SHARE_MAX = 0.02
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class ProcessKsm:
     pss_bytes: int | None
     maps: int | None
     sweeper: Sweeper | None = None
+    # Where its program lies, which an exec changes (facts/identity.py).
+    image: tuple[int, ...] = ()
 
     @property
     def pid(self) -> int:
@@ -100,7 +104,9 @@ class ProcessKsm:
 
 @dataclass(frozen=True)
 class ProcessList:
-    """All merge-enabled processes that could be read, and what could not."""
+    """All merge-enabled processes that could be read, and what could not. pages_shared and
+    pages_sharing: the host's, whoever has them.
+    """
 
     processes: tuple[ProcessKsm, ...]
     unreadable: int
@@ -108,14 +114,44 @@ class ProcessList:
     page_bytes: int
     pages_shared: int | None
     max_map_count: int | None
+    pages_sharing: int | None = None
+
+    @property
+    def others_pages(self) -> int | None:
+        """Merged pages on this host that no process of this list has; None where not counted.
+
+        Each merged page is counted in one process (mm/ksm.c: ksm_merging_pages), so all of them
+        have pages_shared + pages_sharing. Those are counted a moment earlier, and hold the pages of
+        ended processes until ksmd comes by: small remainders count as nothing.
+        """
+        if self.pages_shared is None or self.pages_sharing is None:
+            return None
+        merged = self.pages_shared + self.pages_sharing
+        left = merged - self._merging_pages
+        return left if left > merged * UNCOUNTED_SHARE_MAX else 0
 
     @property
     def profit_bytes(self) -> int | None:
         """Sum of the profits less the pages kept: each process counts its kept page as saved too.
 
-        A lower bound where some processes could not be read.
+        None where others have merged pages too: whose the kept ones are is not to be seen then.
         """
-        profits = [p.profit_bytes for p in self.processes if p.profit_bytes is not None]
-        if not profits or self.pages_shared is None:
+        return None if self.others_pages else self.profit_bytes_min
+
+    @property
+    def profit_bytes_min(self) -> int | None:
+        """The least that these processes save: as if as many kept pages as possible were theirs."""
+        if self.profit_bytes_max is None or self.pages_shared is None:
             return None
-        return sum(profits) - self.pages_shared * self.page_bytes
+        kept = min(self.pages_shared, self._merging_pages)
+        return self.profit_bytes_max - kept * self.page_bytes
+
+    @property
+    def profit_bytes_max(self) -> int | None:
+        """The most that they save: as if all kept pages were those of others."""
+        profits = [p.profit_bytes for p in self.processes if p.profit_bytes is not None]
+        return sum(profits) if profits else None
+
+    @property
+    def _merging_pages(self) -> int:
+        return sum(process.merging_pages or 0 for process in self.processes)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksmrun.facts.text import read_text
+from ksmrun.facts.text import read_or_raise
 from ksmrun.observe.sampler import with_children
 
 # Of the largest one's memory. Smaller ones are helpers, which may come and go.
@@ -54,7 +54,7 @@ def _read(pids: Sequence[int]) -> dict[int, tuple[Member, int]]:
     """With the resident pages of each."""
     found = {}
     for pid in with_children(pids):
-        text = read_text(Path(f"/proc/{pid}/stat"))
+        text = read_or_raise(Path(f"/proc/{pid}/stat"))
         if text is None:
             continue
         # proc_pid_stat(5), counted from the field after the name, which may hold anything.

@@ -10,6 +10,7 @@ from pathlib import Path
 from ksmrun.facts.process import read_memory
 from ksmrun.model.estimate import Estimate, Prediction
 from ksmrun.observe.extrapolate import Extrapolated, extrapolate
+from ksmrun.support.foreign import raise_shortage
 
 # Fewer say too little about the rest; programs with no more than these are looked at whole.
 SAMPLED_MIN = 8
@@ -81,6 +82,6 @@ def _pss_anonymous_bytes(pids: Sequence[int]) -> float:
     for pid in pids:
         try:
             total += read_memory(Path(f"/proc/{pid}")).pss_anonymous_bytes or 0
-        except OSError:
-            continue
+        except OSError as error:
+            raise_shortage(error)
     return total

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.host import read_host
-from ksmrun.facts.identity import pinned, read_identity, read_stat, with_memory
+from ksmrun.facts.identity import Stat, pinned, read_identity, read_stat, with_memory
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import (
@@ -22,7 +22,8 @@ from ksmrun.facts.process import (
     read_sweeper,
 )
 from ksmrun.model import HostFacts, KsmrunError
-from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
+from ksmrun.model.process import Identity, ProcessKsm, ProcessList, Sweeper
+from ksmrun.support.foreign import raise_shortage
 
 # Of one core, for looking again and again.
 CPU_SHARE_MAX = 0.02
@@ -71,6 +72,7 @@ class ProcessWatch:
             hidepid=bool(host.hidepid),
             page_bytes=host.ksm.page_bytes,
             pages_shared=host.ksm.number("pages_shared"),
+            pages_sharing=host.ksm.number("pages_sharing"),
             max_map_count=host.max_map_count,
         )
 
@@ -90,8 +92,8 @@ class ProcessWatch:
                 if not _is_kernel_thread(pid):
                     self._unreadable.add(pid)
             # ESRCH: it ended between two reads, or is a zombie without memory.
-            except OSError:
-                continue
+            except OSError as error:
+                raise_shortage(error)
             else:
                 if process is None:
                     self._others.add(pid)
@@ -119,6 +121,7 @@ def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
     costly: also what walks all of its memory: PSS (8.5 ms a GiB) and maps (26 ms for 65,000).
     """
     with pinned(pid) as folder:
+        image = read_stat(folder).image
         memory, ksm_stat = _counters(folder)
         sweeper = read_sweeper(folder)
         enabled_by = enabling(memory, ksm_stat, sweeper)
@@ -135,18 +138,19 @@ def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
             pss_bytes=allowed(lambda: read_memory(memory).pss_bytes) if costly else None,
             maps=allowed(lambda: count_maps(memory)) if costly else None,
             sweeper=sweeper,
+            image=image,
         )
 
 
 def read_again(before: ProcessKsm) -> ProcessKsm | None:
-    """Its counters now; None where it is another process, or may have lost its flag."""
+    """Its counters now; None where it is another process or program, or may have lost its flag."""
     with pinned(before.pid) as folder:
-        if read_stat(folder).start_ticks != before.identity.start_ticks:
+        if not is_as_before(read_stat(folder), before.identity, before.image):
             return None
         memory, ksm_stat = _counters(folder)
         # A zombie's file is empty.
         is_gone = ksm_stat.rmap_items is None
-        if is_gone or (ksm_stat.merge_any is not None and ksm_stat.enabled_by is None):
+        if is_gone or still_enabling(before.enabled_by, ksm_stat) is None:
             return None
         return replace(
             before,
@@ -169,14 +173,34 @@ def _counters(folder: Path) -> tuple[Path, KsmStat]:
     return memory, read_ksm_stat(memory)
 
 
-def enabling(folder: Path, ksm_stat: KsmStat, sweeper: Sweeper | None) -> str | None:
-    """By which way it merges: shim, prctl, madvise or (before 6.14) seen. Raises OSError."""
+def is_as_before(stat: Stat, who: Identity, image: tuple[int, ...]) -> bool:
+    """Whether this process still runs the program that it was known by: an exec keeps PID and start
+    time, and a start script ends in one.
+    """
+    return (stat.start_ticks, stat.name, stat.image) == (who.start_ticks, who.name, image)
+
+
+def enabling(
+    folder: Path, ksm_stat: KsmStat, sweeper: Sweeper | None, *, deep: bool = True
+) -> str | None:
+    """By which way it merges: shim, prctl, madvise or (before 6.14) seen. Raises OSError.
+
+    deep: before 6.14 also look into smaps, as no counter tells of a program that ksmd has not
+    reached yet.
+    """
     if sweeper is not None and sweeper.work == "mark":
         return "shim"
-    # Before 6.14 no counter tells of a program that ksmd has not reached yet.
-    if ksm_stat.merge_any is None and ksm_stat.enabled_by is None:
+    if deep and ksm_stat.merge_any is None and ksm_stat.enabled_by is None:
         return "seen" if has_marked_memory(folder) else None
     return ksm_stat.enabled_by
+
+
+def still_enabling(before: str | None, ksm_stat: KsmStat) -> str | None:
+    """By which way the same program merges now; None where it lost its flag.
+
+    Before 6.14 no flag is shown, and the shim's thread lasts as long as its program.
+    """
+    return before if ksm_stat.merge_any is None or before == "shim" else ksm_stat.enabled_by
 
 
 def allowed(look: Callable[[], int | None]) -> int | None:
@@ -192,5 +216,6 @@ def _is_kernel_thread(pid: int) -> bool:
     try:
         with pinned(pid) as folder:
             return read_stat(folder).is_kernel_thread
-    except OSError:
+    except OSError as error:
+        raise_shortage(error)
         return True

@@ -13,9 +13,19 @@ from contextlib import suppress
 from pathlib import Path
 
 READ_BYTES_MAX = 4 << 20
+# What this process, its user or the host lacks: it says nothing of what was to be looked at.
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 # Of one read: for 4 MiB at once sysctls have no memory (fs/proc/proc_sysctl.c: KMALLOC_MAX_SIZE).
 CHUNK_BYTES = 1 << 16
 FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+
+
+def raise_shortage(error: OSError) -> None:
+    """Raise the error again where descriptors or memory ran out, so that nobody takes it for "that
+    process ended" or "there is no such file".
+    """
+    if error.errno in SHORTAGES:
+        raise error
 
 
 def open_regular(path: Path, *, follow: bool = True) -> int:

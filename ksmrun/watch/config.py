@@ -14,6 +14,7 @@ from typing import Any
 from ksmrun.facts.text import parse_int
 from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.support.foreign import drain, open_regular
+from ksmrun.support.numbers import Range
 from ksmrun.support.state import distrust
 
 DEFAULT_FILE = Path("/etc/ksmrun/config.toml")
@@ -75,16 +76,15 @@ class Config:
         return words
 
 
-# Name: least, most.
 RANGES = {
-    "interval_seconds": (0.1, 3600.0),
-    "pss_interval_seconds": (0.1, 86400.0),
-    "map_reserve": (0.0, 0.99),
-    "warn_ahead_seconds": (0.0, 86400.0),
-    "cow_breaks_per_second": (1.0, 1e9),
-    "ksmd_busy_share": (0.01, 1.0),
-    "auto_max_cpu": (0.01, 1.0),
-    "raise_map_count_to": (65530, (1 << 31) - 1),
+    "interval_seconds": Range(0.1, 3600, "seconds"),
+    "pss_interval_seconds": Range(0.1, 86400, "seconds"),
+    "map_reserve": Range(0, 0.99),
+    "warn_ahead_seconds": Range(0, 86400, "seconds"),
+    "cow_breaks_per_second": Range(1, 1e9, "pages"),
+    "ksmd_busy_share": Range(0.01, 1),
+    "auto_max_cpu": Range(0.01, 1),
+    "raise_map_count_to": Range(65530, (1 << 31) - 1, "maps", whole=True),
 }
 
 
@@ -96,11 +96,11 @@ def load(file: Path | None, options: Mapping[str, Any]) -> Config:
     values = _read(file or DEFAULT_FILE, must_exist=file is not None)
     values |= {name: value for name, value in options.items() if value is not None}
     config = Config(**values)
-    for name, (least, most) in RANGES.items():
+    for name, allowed in RANGES.items():
         value = getattr(config, name)
-        if value is not None and not least <= value <= most:
+        if value is not None and not allowed.holds(value):
             raise KsmrunError(
-                f"{name} = {value:g} is out of range", f"from {least:g} to {most:g}", EXIT_USAGE
+                f"{name} = {value:g} is out of range", f"give a {allowed.words}", EXIT_USAGE
             )
     if config.log not in ("plain", "json"):
         raise KsmrunError(f"log = {config.log!r} is unknown", "plain or json", EXIT_USAGE)
@@ -121,11 +121,20 @@ def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
         raise KsmrunError(f"{file} is not there", "name another by --config") from error
     except OSError as error:
         raise KsmrunError(f"cannot read {file}: {error.strerror}", "look at its mode") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise KsmrunError(f"{file} is no TOML: {error}", "mend that line", EXIT_USAGE) from error
+    # ValueError: also no UTF-8, and numbers of thousands of digits.
+    except (ValueError, RecursionError) as error:
+        raise KsmrunError(
+            f"{file} is no TOML: {error}", "correct that line of the file", EXIT_USAGE
+        ) from error
+    for name, value in found.items():
+        if name != TABLE or not isinstance(value, dict):
+            what = "table" if isinstance(value, dict) else "key outside of a table"
+            raise KsmrunError(
+                f"{file}: {name} is a {what} that is not known",
+                f"the only table is [{TABLE}]; write all keys below that line",
+                EXIT_USAGE,
+            )
     table = found.get(TABLE, {})
-    if not isinstance(table, dict):
-        raise KsmrunError(f"{file}: {TABLE} is no table", f"write [{TABLE}] above", EXIT_USAGE)
     return {name: _checked(file, name, value) for name, value in table.items()}
 
 
@@ -143,5 +152,22 @@ def _checked(file: Path, name: str, value: Any) -> Any:
         "str": isinstance(value, str),
     }[wanted]
     if not is_right:
-        raise KsmrunError(f"{file}: {name} = {value!r} is no {wanted}", "mend it", EXIT_USAGE)
-    return float(value) if wanted == "float" else value
+        raise KsmrunError(
+            f"{file}: {name} = {value!r} is not a {_kind(name, wanted)}",
+            f"correct {name} in that file",
+            EXIT_USAGE,
+        )
+    if wanted != "float":
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        raise KsmrunError(
+            f"{file}: {name} is out of range", f"give a {RANGES[name].words}", EXIT_USAGE
+        ) from None
+
+
+def _kind(name: str, wanted: str) -> str:
+    if name in RANGES:
+        return RANGES[name].words
+    return {"bool": "boolean (true or false)", "str": "string in quotes"}[wanted]

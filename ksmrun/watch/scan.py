@@ -15,10 +15,12 @@ from ksmrun.facts.identity import read_identity, read_stat
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
-from ksmrun.facts.process import has_marked_memory, read_anonymous, read_ksm_stat, read_memory
+from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_memory, read_sweeper
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model.watch import GroupState, HostState, Watched, WatchState
+from ksmrun.observe.processes import enabling, is_as_before, still_enabling
 from ksmrun.observe.sampler import cpu_seconds, find_ksmd
+from ksmrun.support.foreign import SHORTAGES
 from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import counted, next_count_seconds
@@ -38,6 +40,7 @@ class _Known:
     descriptor: int
     watched: Watched
     memory_path: str
+    image: tuple[int, ...]
     next_maps: float
     next_pss: float
 
@@ -121,7 +124,10 @@ class Scanner:
             except PermissionError:
                 self._unreadable.add(pid)
                 found = None
-            except OSError:
+            except OSError as error:
+                # It ended; or descriptors ran out, and the next sample tries again.
+                if error.errno in SHORTAGES:
+                    self._unreadable.add(pid)
                 continue
             else:
                 self._unreadable.discard(pid)
@@ -139,44 +145,73 @@ class Scanner:
         """None where it does not merge. Raises OSError."""
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
         descriptor = os.open(f"/proc/{pid}", flags)
-        keeps = False
+        known = None
         try:
-            folder = Path(f"/proc/self/fd/{descriptor}")
-            if read_stat(folder).is_kernel_thread:
-                return None
-            ksm_stat = read_ksm_stat(folder)
-            enabled_by = ksm_stat.enabled_by
-            if enabled_by is None and self.config.deep and ksm_stat.merge_any is None:
-                enabled_by = "seen" if has_marked_memory(folder) else None
-            if enabled_by is None:
-                return None
-            identity = read_identity(folder, pid)
-            program = identity.executable
-            watched = Watched(
-                identity=identity,
-                program=None if program is None else running_key(folder, program),
-                enabled_by=enabled_by,
-                merging_pages=ksm_stat.merging_pages,
-                zero_pages=ksm_stat.zero_pages,
-                rmap_items=ksm_stat.rmap_items,
-                profit_bytes=ksm_stat.profit_bytes,
-                since_full_scans=host.full_scans,
-            )
-            keeps = True
-            group = memory_path(read_text(folder / "cgroup") or "")
-            return _Known(descriptor, watched, group, host.seconds, host.seconds)
+            known = self._identified(pid, descriptor, host)
         finally:
-            if not keeps:
+            if known is None:
                 os.close(descriptor)
+        return known
+
+    def _identified(
+        self, pid: int, descriptor: int, host: HostState, before: Watched | None = None
+    ) -> _Known | None:
+        """Who it is now. None where it does not merge, and did not before. Raises OSError."""
+        folder = Path(f"/proc/self/fd/{descriptor}")
+        stat = read_stat(folder)
+        if before is None and stat.is_kernel_thread:
+            return None
+        ksm_stat = read_ksm_stat(folder)
+        enabled_by = enabling(folder, ksm_stat, read_sweeper(folder), deep=self.config.deep)
+        if before is None and enabled_by is None:
+            return None
+        if before is not None and ksm_stat.merge_any is None:
+            # Before 6.14 nothing tells until ksmd or the shim comes by; an exec hands it on.
+            enabled_by = enabled_by or before.enabled_by
+        identity = read_identity(folder, pid)
+        program = identity.executable
+        watched = Watched(
+            identity=identity,
+            program=None if program is None else running_key(folder, program),
+            enabled_by=enabled_by,
+            merging_pages=ksm_stat.merging_pages,
+            zero_pages=ksm_stat.zero_pages,
+            rmap_items=ksm_stat.rmap_items,
+            profit_bytes=ksm_stat.profit_bytes,
+            since_full_scans=host.full_scans,
+        )
+        group = memory_path(read_text(folder / "cgroup") or "")
+        return _Known(descriptor, watched, group, stat.image, host.seconds, host.seconds)
 
     def _look(self, host: HostState) -> None:
         """At what is known; what has ended is forgotten."""
         for pid, known in list(self._known.items()):
             try:
+                known = self._known[pid] = self._same_program(pid, known, host)
                 self._look_at(known, host)
-            except OSError:
-                os.close(known.descriptor)
-                del self._known[pid]
+            except OSError as error:
+                # Without descriptors or memory nothing is known of it now: it stays as it was.
+                if error.errno not in SHORTAGES:
+                    os.close(known.descriptor)
+                    del self._known[pid]
+
+    def _same_program(self, pid: int, known: _Known, host: HostState) -> _Known:
+        """It, or what it has become by an exec: figures and trends of before are another's."""
+        before = known.watched
+        if is_as_before(read_stat(known.folder), before.identity, known.image):
+            return known
+        found = self._identified(pid, known.descriptor, host, before)
+        assert found is not None, "it is known"
+        if found.image == known.image:
+            # It has only another name.
+            found.watched = replace(
+                found.watched,
+                since_full_scans=before.since_full_scans,
+                pss_bytes=before.pss_bytes,
+                maps=before.maps,
+            )
+            found.next_maps, found.next_pss = known.next_maps, known.next_pss
+        return found
 
     def _look_at(self, known: _Known, host: HostState) -> None:
         ksm_stat = read_ksm_stat(known.folder)
@@ -184,10 +219,7 @@ class Scanner:
             raise ProcessLookupError("a zombie has no memory, and an empty ksm_stat")
         watched = replace(
             known.watched,
-            # Before 6.14 no flag is shown, and a process without scanned pages may get some.
-            enabled_by=ksm_stat.enabled_by
-            if ksm_stat.merge_any is not None
-            else known.watched.enabled_by,
+            enabled_by=still_enabling(known.watched.enabled_by, ksm_stat),
             merging_pages=ksm_stat.merging_pages,
             zero_pages=ksm_stat.zero_pages,
             rmap_items=ksm_stat.rmap_items,
@@ -212,6 +244,9 @@ class Scanner:
             return
         with self._maps_budget:
             count = counted(before, count_maps(known.folder), now)
+        if not is_as_before(read_stat(known.folder), known.watched.identity, known.image):
+            # An exec came in between: they are of another program, which is looked at next time.
+            return
         known.watched = replace(known.watched, maps=count)
         delay = next_count_seconds(count, reserve_at, self.config.interval_seconds)
         known.next_maps = now + delay

@@ -21,7 +21,8 @@ from .test_execline import read_by_systemd
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 PATHS = WORDS.map(lambda word: f"/a {word}")
 SHARES = st.integers(0, 99).map(lambda number: f"{number}%")
-NUMBERS = st.floats(0.001, 1e6).map(str)
+# Within the ranges of all that are no shares (watch/config.py: RANGES).
+NUMBERS = st.floats(1, 3600).map(str)
 TEXTS = {
     "listen": WORDS,
     "textfile": PATHS,
@@ -30,7 +31,7 @@ TEXTS = {
     "log": WORDS,
     "map_reserve": SHARES,
     "max_cpu": SHARES,
-    "raise_map_count_to": st.integers(0, 1 << 40).map(str),
+    "raise_map_count_to": st.integers(65530, (1 << 31) - 1).map(str),
 }
 
 

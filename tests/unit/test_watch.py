@@ -133,7 +133,7 @@ def write(tmp_path: Path) -> Iterator[Any]:
 
 
 def test_configuration(write: Any) -> None:
-    file = write("[monitor]\ninterval_seconds = 5\nlog = 'json'\nby_pid = true\n[other]\nx = 1\n")
+    file = write("[monitor]\ninterval_seconds = 5\nlog = 'json'\nby_pid = true\n")
     found = load(file, {"interval_seconds": None, "log": "plain"})
     assert (found.interval_seconds, found.log, found.by_pid) == (5.0, "plain", True)
     assert load(None, {}) == Config() or Path("/etc/ksmrun/config.toml").exists()
@@ -143,14 +143,24 @@ def test_configuration(write: Any) -> None:
     ("text", "said"),
     [
         ("[monitor]\nmap_reserve = -0.1", "map_reserve = -0.1 is out of range"),
-        ("[monitor]\nmap_reserve = 1.1", "out of range; from 0 to 0.99"),
+        ("[monitor]\nmap_reserve = 1.1", "out of range; give a number from 0 to 0.99"),
         ("[monitor]\ninterval = 5", "there is no interval; there are"),
-        ("[monitor]\ninterval_seconds = '5'", "is no float"),
-        ("[monitor]\nby_pid = 1", "is no bool"),
+        ("[monitor]\ninterval_seconds = '5'", "is not a number of seconds from 0.1 to 3600"),
+        ("[monitor]\nraise_map_count_to = 70000.5", "is not a whole number of maps from 65530"),
+        (f"[monitor]\ninterval_seconds = {'1' * 5000}", "is no TOML"),
+        ("[monitor]\nx = " + "[" * 5000, "is no TOML"),
+        ("[monitor]\nby_pid = 1", "is not a boolean (true or false)"),
         ("[monitor]\nlog = 'xml'", "plain or json"),
         ("[monitor]\nlisten = 'nowhere'", "is no address"),
         ("[monitor]\nlisten = '127.0.0.1:99999'", "is no address"),
-        ("monitor = 3", "monitor is no table"),
+        ("monitor = 3", "monitor is a key outside of a table"),
+        ("[moniter]\nlog = 'json'", "moniter is a table that is not known; the only table is [m"),
+        ("interval_seconds = 5", "interval_seconds is a key outside of a table"),
+        ("[monitor]\nlog = 'json'\n[other]", "other is a table that is not known"),
+        ("[monitor]\ninterval_seconds = inf", "give a number of seconds from 0.1 to 3600"),
+        ("[monitor]\ninterval_seconds = nan", "give a number of seconds from 0.1 to 3600"),
+        ("[monitor]\nmap_reserve = '5'", "is not a number from 0 to 0.99"),
+        (f"[monitor]\ncow_breaks_per_second = {10**400}", "a number of pages from 1 to 10000"),
         ("[monitor", "is no TOML"),
     ],
 )
