@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,11 +15,17 @@ import typer
 
 from ksmrun import __version__
 from ksmrun.commands.ab_ksm import ksm_for, refuse_other_rate
-from ksmrun.commands.ab_plan import checked, read_metrics, read_ready, refuse_what_cannot_run
+from ksmrun.commands.ab_plan import (
+    checked,
+    read_gates,
+    read_metrics,
+    read_ready,
+    refuse_what_cannot_run,
+)
 from ksmrun.commands.ab_show import announce, run_shown
 from ksmrun.commands.numbers import seconds, whole
 from ksmrun.commands.output import say
-from ksmrun.commands.report import print_report
+from ksmrun.commands.report import GateOption, print_report
 from ksmrun.experiment.arms import DEFAULT, parse
 from ksmrun.experiment.store import PLAN, create, load_plan
 from ksmrun.facts.host import read_host
@@ -27,6 +34,7 @@ from ksmrun.host.tunables import parse_settings
 from ksmrun.launch.keeper import kept
 from ksmrun.model import EXIT_FAILURE, KsmrunError
 from ksmrun.model.experiment import PRIMARY, ExperimentPlan
+from ksmrun.report.gate import Gate
 
 EPILOG = (
     "Example: sudo ksmrun ab -n 8 --ready-tcp '{port}' --ksm pages_to_scan=5000 -- "
@@ -151,12 +159,13 @@ def ab(
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Go on with this experiment.")
     ] = None,
+    gate: GateOption = None,
 ) -> None:
     """Measure a fleet with and without merging. By turns, and say what it saves and costs.
 
     In COMMAND, loads, --ready-* and --metric-cmd: {i} number of the copy, {port:BASE} and {port}
     its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results are saved after each
-    turn.
+    turn. With --gate the exit code is that of `ksmrun report`.
     """
     if resume is not None:
         _refuse_other_options(context)
@@ -194,9 +203,10 @@ def ab(
         )
         plan = checked(plan)
         folder = output or Path(datetime.now().strftime("ksmrun-ab-%Y%m%d-%H%M%S"))
+    gates = read_gates(gate or [], plan)
     scratch = Path(tempfile.mkdtemp(prefix="ksmrun-ab-"))
     try:
-        code = kept(lambda: _work(plan, folder, scratch, is_new=resume is None))
+        code = kept(lambda: _work(plan, folder, scratch, gates, is_new=resume is None))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     raise typer.Exit(code)
@@ -206,7 +216,7 @@ def _refuse_other_options(context: typer.Context) -> None:
     given = [
         f"--{name.replace('_', '-')}"
         for name in context.params
-        if name != "resume" and _is_given(context, name)
+        if name not in ("resume", "gate") and _is_given(context, name)
     ]
     if given or context.args:
         raise KsmrunError(
@@ -220,7 +230,9 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
+def _work(
+    plan: ExperimentPlan, folder: Path, scratch: Path, gates: Sequence[Gate], *, is_new: bool
+) -> int:
     """In the worker. Returns the exit code; says itself what went wrong."""
     try:
         with alone(), ksm_for(plan):
@@ -248,8 +260,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
     finally:
         # The keeper does it too, unless it was killed.
         shutil.rmtree(scratch, ignore_errors=True)
-    print_report(folder)
-    return 0
+    return print_report(folder, gates)
 
 
 def _host() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -13,8 +14,10 @@ from ksmrun.experiment.own import check_metric
 from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.ready import checker, port_number
 from ksmrun.experiment.summary import HOLD_METRICS
-from ksmrun.model import KsmrunError
+from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
+from ksmrun.report.gate import Gate, parse_gates
+from ksmrun.report.statistics import ROUNDS_MIN
 from ksmrun.support.numbers import Range
 
 # Of a saved plan; options are read by commands/numbers.py.
@@ -44,6 +47,22 @@ def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
             )
         metrics.append(Metric(name, kind, value))
     return tuple(metrics)
+
+
+def read_gates(texts: Sequence[str], plan: ExperimentPlan) -> tuple[Gate, ...]:
+    """Raises KsmrunError for what could not be judged in the end."""
+    gates = parse_gates(texts, _known_metrics(plan))
+    if gates and plan.rounds < ROUNDS_MIN:
+        raise KsmrunError(
+            f"--gate judges {ROUNDS_MIN} rounds or more, and --rounds is {plan.rounds}",
+            f"--rounds {ROUNDS_MIN}",
+            EXIT_USAGE,
+        )
+    if gates and len(plan.arms) < 2:
+        raise KsmrunError(
+            "--gate compares arms, and there is one only", "give a second --arm", EXIT_USAGE
+        )
+    return gates
 
 
 def checked(plan: ExperimentPlan) -> ExperimentPlan:
@@ -104,11 +123,15 @@ def _refuse_unreportable(plan: ExperimentPlan) -> None:
     """Found out at the end, it would have been for nothing."""
     if find_spec("scipy") is None:
         raise KsmrunError("experiments need SciPy", "pip install 'ksmrun[ab]'")
-    known = {*HOLD_METRICS, *(metric.name for metric in plan.metrics)}
+    known = _known_metrics(plan)
     if plan.primary not in known:
         raise KsmrunError(
             f"--primary={plan.primary} is no metric", f"there are {', '.join(sorted(known))}"
         )
+
+
+def _known_metrics(plan: ExperimentPlan) -> set[str]:
+    return {*HOLD_METRICS, *(metric.name for metric in plan.metrics)}
 
 
 def _refuse_used_ports(plan: ExperimentPlan, port: int | None) -> None:

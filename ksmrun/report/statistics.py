@@ -38,8 +38,12 @@ class Difference:
 
     @property
     def is_certain(self) -> bool:
-        """Whether chance alone would rarely show such a difference."""
-        return self.p_corrected is not None and self.p_corrected < 1 - CONFIDENCE
+        """Whether chance alone would rarely show such a difference, in rounds enough to tell."""
+        return (
+            self.rounds >= ROUNDS_MIN
+            and self.p_corrected is not None
+            and self.p_corrected < 1 - CONFIDENCE
+        )
 
     @property
     def share(self) -> float | None:

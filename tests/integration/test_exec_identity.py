@@ -27,7 +27,7 @@ input()
 
 
 @pytest.fixture
-def script(launcher: str) -> "subprocess.Popen[bytes]":
+def script(launcher: str) -> subprocess.Popen[bytes]:
     line = ["sh", "-c", 'read go; exec "$0" -c "$1"', sys.executable, MANY_MAPS]
     process = subprocess.Popen(
         [launcher, "--", *line], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -38,7 +38,7 @@ def script(launcher: str) -> "subprocess.Popen[bytes]":
         process.kill()
 
 
-def go_on(process: "subprocess.Popen[bytes]") -> None:
+def go_on(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(b"\n")
     process.stdin.flush()
@@ -46,7 +46,7 @@ def go_on(process: "subprocess.Popen[bytes]") -> None:
 
 
 def test_the_monitor(
-    script: "subprocess.Popen[bytes]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path))
     scanner = Scanner(Config())
@@ -73,7 +73,7 @@ def test_the_monitor(
     assert peaks[0].maps < 100 and peaks[1].maps > 600
 
 
-def test_ps_watch_and_top(script: "subprocess.Popen[bytes]") -> None:
+def test_ps_watch_and_top(script: subprocess.Popen[bytes]) -> None:
     """Also between two whole looks."""
     watch, host = ProcessWatch(), read_host()
 
