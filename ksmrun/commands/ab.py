@@ -45,7 +45,7 @@ COPIES_MAX, ROUNDS_MAX = 100_000, 10_000
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command. What follows the options is the program's."""
+    """Add the command. What follows the options belongs to the program."""
     app.command(
         "ab",
         epilog=EPILOG,
@@ -61,7 +61,7 @@ def ab(
         typer.Option(
             "-n",
             "--copies",
-            parser=whole(1, COPIES_MAX, "copies"),
+            parser=whole(1, COPIES_MAX),
             metavar="N",
             help="Number of copies to start.",
         ),
@@ -69,7 +69,7 @@ def ab(
     rounds: Annotated[
         int,
         typer.Option(
-            parser=whole(1, ROUNDS_MAX, "rounds"),
+            parser=whole(1, ROUNDS_MAX),
             metavar="N",
             help="Each runs every arm once. From 6 on intervals hold.",
         ),
@@ -161,11 +161,11 @@ def ab(
     ] = None,
     gate: GateOption = None,
 ) -> None:
-    """Measure a fleet with and without merging. By turns, and say what it saves and costs.
+    """Measure a fleet with and without merging. By turns; says what merging saves and costs.
 
-    In COMMAND, loads, --ready-* and --metric-cmd: {i} number of the copy, {port:BASE} and {port}
-    its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results are saved after each
-    turn. With --gate the exit code is that of `ksmrun report`.
+    In COMMAND, loads, --ready-* and --metric-cmd these are replaced: {i} number of the copy,
+    {port:BASE} and {port} its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results
+    are saved after each turn. With --gate the exit code is that of `ksmrun report --gate`.
     """
     if resume is not None:
         _refuse_other_options(context)
@@ -233,7 +233,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
 def _work(
     plan: ExperimentPlan, folder: Path, scratch: Path, gates: Sequence[Gate], *, is_new: bool
 ) -> int:
-    """In the worker. Returns the exit code; says itself what went wrong."""
+    """Run in the worker. Return the exit code; errors are printed here."""
     try:
         with alone(), ksm_for(plan):
             if is_new:
@@ -243,7 +243,7 @@ def _work(
             announce(plan, folder)
             run_shown(plan, folder, scratch)
     except KeyboardInterrupt:
-        # Again and again: the report of what is done comes first.
+        # This is repeated: the report of what is done comes first.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         say("interrupted; nothing is left running")
@@ -258,7 +258,7 @@ def _work(
         say(f"{error.filename or 'a file'}: {error.strerror}; look at free space and permissions")
         return EXIT_FAILURE
     finally:
-        # The keeper does it too, unless it was killed.
+        # The keeper does this too, unless it was killed.
         shutil.rmtree(scratch, ignore_errors=True)
     return print_report(folder, gates)
 

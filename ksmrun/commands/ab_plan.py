@@ -1,4 +1,4 @@
-"""From the options of `ksmrun ab` to a plan that can run: what can be refused is refused here."""
+"""Turn the options of `ksmrun ab` into a plan, and refuse what cannot run."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from ksmrun.experiment.ready import checker, port_number
 from ksmrun.experiment.summary import HOLD_METRICS
 from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
+from ksmrun.options.item import SECONDS_MAX, Item, Kind
+from ksmrun.options.parse import parse
 from ksmrun.report.gate import Gate, parse_gates
 from ksmrun.report.statistics import ROUNDS_MIN
-from ksmrun.support.numbers import Range
 
-# Of a saved plan; options are read by commands/numbers.py.
-SECONDS = Range(0, 86400, "seconds")
+# Also checked in a saved plan.
+SECONDS = Item("", Kind.SECONDS, least=0.0, most=SECONDS_MAX)
 
 
 def read_ready(given: dict[str, str | float | None], timeout_seconds: float) -> Ready:
-    """The one that was given. Raises KsmrunError for none or several."""
+    """Return the readiness check that was given. Raises KsmrunError for none or several."""
     found = [(kind, str(value)) for kind, value in given.items() if value is not None]
     if len(found) != 1:
         raise KsmrunError(
@@ -36,7 +37,7 @@ def read_ready(given: dict[str, str | float | None], timeout_seconds: float) -> 
 
 
 def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
-    """NAME=VALUE each. Raises KsmrunError."""
+    """Parse NAME=VALUE. Raises KsmrunError."""
     metrics = []
     for text in texts:
         name, mark, value = text.partition("=")
@@ -50,7 +51,7 @@ def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
 
 
 def read_gates(texts: Sequence[str], plan: ExperimentPlan) -> tuple[Gate, ...]:
-    """Raises KsmrunError for what could not be judged in the end."""
+    """Return the gates. Raises KsmrunError for gates that could not be judged in the end."""
     gates = parse_gates(texts, _known_metrics(plan))
     if gates and plan.rounds < ROUNDS_MIN:
         raise KsmrunError(
@@ -66,7 +67,10 @@ def read_gates(texts: Sequence[str], plan: ExperimentPlan) -> tuple[Gate, ...]:
 
 
 def checked(plan: ExperimentPlan) -> ExperimentPlan:
-    """With the launcher's options for each arm. Raises KsmrunError for what could not run."""
+    """Return the plan with the launcher's options of each arm.
+
+    Raises KsmrunError if it cannot run.
+    """
     if not plan.command:
         raise KsmrunError("no command given", "see `ksmrun ab --help`")
     refuse_what_cannot_run(plan)
@@ -77,7 +81,7 @@ def checked(plan: ExperimentPlan) -> ExperimentPlan:
 
 
 def refuse_what_cannot_run(plan: ExperimentPlan) -> None:
-    """Raises KsmrunError; a plan that goes on is looked at again."""
+    """Raise KsmrunError if the plan cannot run; also checked when it is resumed."""
     if any(metric.kind == "output" for metric in plan.metrics) and not (
         plan.load or plan.fleet_load
     ):
@@ -113,14 +117,11 @@ def _refuse_bad_times(plan: ExperimentPlan) -> None:
 
 
 def _time(option: str, text: str) -> None:
-    try:
-        SECONDS.parse(text)
-    except ValueError as error:
-        raise KsmrunError(f"{option}: {error}", "start a new experiment") from error
+    parse(SECONDS, option, text)
 
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
-    """Found out at the end, it would have been for nothing."""
+    """Refuse early what would make the report fail at the end."""
     if find_spec("scipy") is None:
         raise KsmrunError("experiments need SciPy", "pip install 'ksmrun[ab]'")
     known = _known_metrics(plan)
@@ -135,7 +136,7 @@ def _known_metrics(plan: ExperimentPlan) -> set[str]:
 
 
 def _refuse_used_ports(plan: ExperimentPlan, port: int | None) -> None:
-    """Another's server on it would look ready, and ours fail."""
+    """Refuse ports in use: another server on one would look ready, and ours would fail."""
     wanted = set() if port is None else set(range(port, port + plan.copies))
     number = port_number(plan.ready)
     if number is not None:

@@ -1,4 +1,4 @@
-"""`ksmrun explain`: why one process' memory is merged, or not more of it."""
+"""`ksmrun explain`: why one process's memory is merged, or not more of it."""
 
 from __future__ import annotations
 
@@ -35,16 +35,14 @@ WAYS = {
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("explain", epilog="Example: sudo ksmrun explain 4711")(explain)
 
 
 def explain(
     pid: Annotated[
         int,
-        typer.Argument(
-            metavar="PID", parser=numbers.whole(1, PID_MAX, "a process"), help="Process ID."
-        ),
+        typer.Argument(metavar="PID", parser=numbers.whole(1, PID_MAX), help="Process ID."),
     ],
     seconds: Annotated[
         float,
@@ -56,10 +54,10 @@ def explain(
     ] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Why does it merge, or not more of it?
+    """Explain why a process merges, or does not merge more.
 
-    Looks at one process for some seconds, at up to 1000 of its pages among others, which it only
-    reads. Takes half a second more for 65,000 maps.
+    Observes the process for some seconds and reads up to 1000 of its pages, changing nothing. Takes
+    half a second more for 65,000 VMAs.
     """
     look = look_at_process(pid, seconds)
     causes = find_causes(look, _obstacle(look))
@@ -80,7 +78,7 @@ def explain(
 
 
 def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
-    """Why it would not merge if it were started by `ksmrun run`, as far as its file tells."""
+    """Return why `ksmrun run` could not make it merge either, as far as its file shows."""
     if look.enabled_by is not None or look.after is None:
         return None
     executable = os.fsencode(f"/proc/{look.identity.pid}/exe")
@@ -121,7 +119,7 @@ def _describe(look: ProcessLook) -> list[str]:
 
 
 def _layout(pid: int, group: str | None) -> str:
-    """Say whose addresses it has; where the kernel's, what of it rules out a group's."""
+    """Return whose addresses it has; for the kernel's own, why it cannot have a group's."""
     if group is not None:
         return f"its group's, {group}"
     found = why_no_layout(Path("/proc") / str(pid))

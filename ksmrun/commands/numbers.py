@@ -1,38 +1,35 @@
-"""Options that are numbers: read by support/numbers.py, refused as wrong usage with the range."""
+"""Number options of commands that options/ does not declare yet; parsed by options/parse.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
-from ksmrun.support.numbers import Range
+from ksmrun.model import KsmrunError
+from ksmrun.options.item import SECONDS_MAX, Item, Kind
+from ksmrun.options.parse import parse
 
-# A day. Longer ones are typos, and time.sleep(3) has an end too.
-DAY_SECONDS = 86400.0
+
+def seconds(least: float, most: float = SECONDS_MAX) -> Callable[[str | float], float]:
+    """Return typer's parser of a time."""
+    return _parser(Item("", Kind.SECONDS, least=least, most=most))
 
 
-def number(allowed: Range) -> Callable[[str | float], float]:
-    """What typer reads an option of such a number with."""
+def whole(least: int, most: int) -> Callable[[str | int], int]:
+    """Return typer's parser of a whole number."""
+    return _parser(Item("", Kind.WHOLE, least=least, most=most))
 
-    def parse(text: str | float) -> float:
-        # typer has the default read too.
-        if isinstance(text, int | float):
-            return text
+
+def _parser(item: Item) -> Callable[[Any], Any]:
+    def read(given: str | float) -> Any:
+        # typer passes defaults, too.
+        if not isinstance(given, str):
+            return given
         try:
-            return allowed.parse(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+            return parse(item, "it", given)
+        except KsmrunError as error:
+            raise typer.BadParameter(error.what) from error
 
-    return parse
-
-
-def seconds(least: float, most: float = DAY_SECONDS) -> Callable[[str | float], float]:
-    """The same for a time."""
-    return number(Range(least, most, "seconds"))
-
-
-def whole(least: int, most: int, unit: str) -> Callable[[str | int], int]:
-    """The same for what is counted."""
-    parse = number(Range(least, most, unit, whole=True))
-    return lambda text: int(parse(text))
+    return read

@@ -1,4 +1,4 @@
-"""`ksmrun report`: what a saved experiment says."""
+"""`ksmrun report`: results of a saved experiment."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ GateOption = Annotated[
         "hold, 1: one does not, 3: not sure.",
     ),
 ]
-# Of the facts, those that savings and costs hang on.
+# Facts on which savings and costs depend.
 TOLD = ("KSM scans", "KSM set to", "while measuring")
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("report", epilog="Example: ksmrun report results/ --html results.html")(report)
 
 
@@ -49,11 +49,11 @@ def report(
     ] = None,
     gate: GateOption = None,
 ) -> None:
-    """Say what experiments found. Reads saved results only.
+    """Report what experiments found. Reads saved results only.
 
-    Several folders of the same fleet, from other days or hosts, are taken together; others are
-    shown one by one. With --gate the exit code is 0 where all hold, 1 where one does not, 3 where
-    that is not sure: the interval spans the limit, fewer than 6 rounds, merging had not settled.
+    Several folders of the same fleet, from other days or hosts, are combined; others are shown one
+    by one. With --gate the exit code is 0 if all hold, 1 if one does not, and 3 if that is not
+    sure: the interval spans the limit, there are fewer than 6 rounds, or merging had not settled.
     """
     experiments = [load(folder) for folder in folders]
     if len(experiments) > 1:
@@ -75,7 +75,7 @@ def report(
 
 
 def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
-    # Not at the top: pictures take longer to import than all else.
+    # Imported here: pictures take longer to import than everything else.
     from ksmrun.report.html import write_html
     from ksmrun.report.plots import write_png
 
@@ -91,12 +91,12 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
 
 
 def print_report(folder: Path, gates: Sequence[Gate] = ()) -> int:
-    """Returns the exit code. Raises KsmrunError where there is no whole round."""
+    """Print a report, return the exit code. Raises KsmrunError if there is no complete round."""
     return _print(load(folder), gates, as_json=False)
 
 
 def _print(saved: Saved, gates: Sequence[Gate], *, as_json: bool) -> int:
-    """Returns the exit code by the gates; without any, 0."""
+    """Print a report, return the exit code: that of the gates, 0 without any."""
     verdicts = judge(saved)
     notes = warnings(saved)
     judged = judge_gates(gates, saved, verdicts)

@@ -15,16 +15,16 @@ SCHEMA = "ksmrun-wrap-list-1"
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     group.command("list", epilog="Example: sudo ksmrun wrap list")(list_wraps)
 
 
 def list_wraps(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List what is wrapped on this host. By ksmrun, or by hand.
+    """List what is wrapped on this host, by ksmrun or by hand.
 
-    Exit code 1 where something names the launcher and it is not there: that would not start.
+    Exit code 1 if something names a launcher that is missing: it would not start.
     """
     wraps = find_wraps()
     is_missing = not LAUNCHER.exists() and any(wrap.uses_launcher for wrap in wraps)

@@ -1,20 +1,22 @@
-"""What is seen of processes: who they are, what merging gains and costs them."""
+"""Processes as observed: their identity, and what merging gains and costs them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# What Kubernetes calls a pod's pause container in NAMESPACE/POD/CONTAINER; no other can have
-# capitals in its name.
+# Name of a pod's pause container in NAMESPACE/POD/CONTAINER. Kubernetes allows no capitals in other
+# names.
 PAUSE = "POD"
-# Of the host's merged pages: fewer that no listed process has are of the moment.
+# Share of the host's merged pages below which unlisted ones are an effect of counting over time.
 UNCOUNTED_SHARE_MAX = 0.02
 
 
 @dataclass(frozen=True)
 class Container:
-    """A container as the host sees it. engine: docker, podman, containerd, cri-o, lxc, ..., None
-    where its cgroup tells no more than an id; pod: the uid of a Kubernetes pod.
+    """Container as the host sees it.
+
+    engine: docker, podman, containerd, cri-o, lxc, ...; None if its cgroup shows no more than an
+    id. pod: uid of the Kubernetes pod.
     """
 
     engine: str | None
@@ -24,7 +26,10 @@ class Container:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a process is by its cgroup. unit: of systemd, "user@1000.service/NAME" for a user's."""
+    """Unit and container of a process, from its cgroup.
+
+    A user's unit is "user@1000.service/NAME".
+    """
 
     unit: str | None
     container: Container | None
@@ -32,10 +37,10 @@ class Placement:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a process is; a PID alone may be another's a moment later.
+    """Identity of a process; a PID alone may belong to another process a moment later.
 
-    start_ticks: after boot, in clock ticks. name: the kernel's, up to 15 bytes. uid: the effective
-    one. container: what people call it. What this user may not read is None.
+    start_ticks: clock ticks after boot. name: the kernel's, up to 15 bytes. uid: effective.
+    container: its name for people. What this user may not read is None.
     """
 
     pid: int
@@ -53,15 +58,17 @@ class Identity:
 
     @property
     def is_pause(self) -> bool:
-        """Whether it does no more than hold a pod's namespaces; a pod has one."""
+        """Whether this is a pause container, which only holds the namespaces of its pod."""
         names = (self.container or "").split("/")
         return len(names) == 3 and names[2] == PAUSE
 
 
 @dataclass(frozen=True)
 class Sweeper:
-    """What the shim's thread says of itself: whether it is to mark or to join, and is at work, or
-    why not; how often it swept; VMAs counted, and how many it would mark with; bytes it marked.
+    """Status that the shim's thread publishes.
+
+    Whether it marks or joins, whether it is running or why not, number of sweeps, VMAs now, VMAs
+    expected with marking, and bytes marked.
     """
 
     work: str
@@ -74,8 +81,9 @@ class Sweeper:
 
 @dataclass(frozen=True)
 class ProcessKsm:
-    """One merge-enabled process. Fields that this kernel or user cannot read are None, and so is
-    what was not looked at because it costs much (pss_bytes, maps).
+    """Merge-enabled process. Fields that this kernel or user cannot read are None.
+
+    So are the expensive ones when they were not asked for (pss_bytes, maps).
     """
 
     identity: Identity
@@ -88,24 +96,25 @@ class ProcessKsm:
     pss_bytes: int | None
     maps: int | None
     sweeper: Sweeper | None = None
-    # Where its program lies, which an exec changes (facts/identity.py).
+    # Place of its program in memory, which an exec changes (facts/identity.py).
     image: tuple[int, ...] = ()
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Process ID."""
         return self.identity.pid
 
     @property
     def command(self) -> str:
-        """Its command line, quoted as for a shell."""
+        """Command line, quoted for a shell."""
         return self.identity.command
 
 
 @dataclass(frozen=True)
 class ProcessList:
-    """All merge-enabled processes that could be read, and what could not. pages_shared and
-    pages_sharing: the host's, whoever has them.
+    """All merge-enabled processes that could be read, and the number that could not.
+
+    pages_shared and pages_sharing: counters of the host, for all its processes.
     """
 
     processes: tuple[ProcessKsm, ...]
@@ -118,7 +127,7 @@ class ProcessList:
 
     @property
     def others_pages(self) -> int | None:
-        """Merged pages on this host that no process of this list has; None where not counted.
+        """Number of the host's merged pages that no listed process has; None if not counted.
 
         Each merged page is counted in one process (mm/ksm.c: ksm_merging_pages), so all of them
         have pages_shared + pages_sharing. Those are counted a moment earlier, and hold the pages of
@@ -132,15 +141,15 @@ class ProcessList:
 
     @property
     def profit_bytes(self) -> int | None:
-        """Sum of the profits less the pages kept: each process counts its kept page as saved too.
+        """Sum of the profits minus the pages kept, which each process counts as saved too.
 
-        None where others have merged pages too: whose the kept ones are is not to be seen then.
+        None if other processes have merged pages too: then the owner of a kept page is unknown.
         """
         return None if self.others_pages else self.profit_bytes_min
 
     @property
     def profit_bytes_min(self) -> int | None:
-        """The least that these processes save: as if as many kept pages as possible were theirs."""
+        """Lower bound of what they save: as if they owned as many kept pages as possible."""
         if self.profit_bytes_max is None or self.pages_shared is None:
             return None
         kept = min(self.pages_shared, self._merging_pages)
@@ -148,7 +157,7 @@ class ProcessList:
 
     @property
     def profit_bytes_max(self) -> int | None:
-        """The most that they save: as if all kept pages were those of others."""
+        """Upper bound of what they save: as if other processes owned all kept pages."""
         profits = [p.profit_bytes for p in self.processes if p.profit_bytes is not None]
         return sum(profits) if profits else None
 

@@ -1,4 +1,4 @@
-"""Every merge-enabled process that this user may look at: once, or again and again."""
+"""All merge-enabled processes that this user may read, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from ksmrun.model import HostFacts, KsmrunError
 from ksmrun.model.process import Identity, ProcessKsm, ProcessList, Sweeper
 from ksmrun.support.foreign import raise_shortage
 
-# Of one core, for looking again and again.
+# Share of one core, for repeated scans.
 CPU_SHARE_MAX = 0.02
 WHOLE_SECONDS_MIN = 5.0
-# Of a pause container, which does nothing; what has more and that name is something else.
+# RSS bound of a pause container, which does nothing: a larger process only has that name.
 PAUSE_RSS_MAX = 4 << 20
 
 
 def list_processes() -> ProcessList:
-    """One look at /proc. Processes that end meanwhile are left out, forbidden ones counted."""
+    """Return the merge-enabled processes. Ended ones are left out, forbidden ones counted."""
     return ProcessWatch().look(read_host(ROOT))
 
 
 class ProcessWatch:
-    """Looks at all there is, and then at what it knows and what is new, until it has earned the
-    CPU time of another whole look: so that all together stay below CPU_SHARE_MAX of a core.
+    """Repeated list of merge-enabled processes, within CPU_SHARE_MAX of a core.
 
-    What a whole look alone reads (PSS, maps) is kept for the processes that it was read of. Raises
-    KsmrunError where this kernel tells nothing.
+    Scans all of /proc, then reads only known and new processes until the CPU time of another
+    complete scan fits the budget. What only a complete scan reads (PSS, maps) is kept from it.
+    Raises KsmrunError if this kernel shows nothing.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class ProcessWatch:
         self.pause_seconds = 0.0
 
     def look(self, host: HostFacts) -> ProcessList:
-        """Everything as it is now. pause_seconds: how long to wait before the next, at least."""
+        """Return the present state. pause_seconds: minimum time to wait before the next call."""
         started, cpu_before = time.monotonic(), time.thread_time()
         whole = started >= self._next_whole
         self._look_at(psutil.pids(), whole=whole)
@@ -78,7 +78,7 @@ class ProcessWatch:
 
     def _look_at(self, pids: list[int], *, whole: bool) -> None:
         before, self._known = self._known, {}
-        # A PID that is used again is found out by the next whole look at the latest.
+        # The next complete scan detects a reused PID at the latest.
         self._others = set() if whole else self._others.intersection(pids)
         self._unreadable &= self._others
         for pid in pids:
@@ -102,12 +102,12 @@ class ProcessWatch:
 
 
 def is_pause(process: ProcessKsm) -> bool:
-    """Whether it is a pod's pause container, of which each pod has one and nobody wants to know."""
+    """Return whether this is a pod's pause container, of which every pod has one."""
     return process.identity.is_pause and (process.rss_bytes or 0) <= PAUSE_RSS_MAX
 
 
 def require_counters() -> None:
-    """Raises KsmrunError where this kernel tells nothing of processes."""
+    """Raise KsmrunError if this kernel has no counters of processes."""
     if not Path("/proc/self/ksm_stat").exists():
         raise KsmrunError(
             "/proc/PID/ksm_stat is not there: a kernel before 6.1 or without KSM, or no /proc",
@@ -116,9 +116,9 @@ def require_counters() -> None:
 
 
 def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
-    """One process; None where it does not merge. Raises OSError: it ended, or is somebody else's.
+    """Return one process; None if it does not merge. Raises OSError: ended or another user's.
 
-    costly: also what walks all of its memory: PSS (8.5 ms a GiB) and maps (26 ms for 65,000).
+    costly: also read what walks all its memory: PSS (8.5 ms per GiB) and maps (26 ms for 65,000).
     """
     with pinned(pid) as folder:
         image = read_stat(folder).image
@@ -143,7 +143,7 @@ def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
 
 
 def read_again(before: ProcessKsm) -> ProcessKsm | None:
-    """Its counters now; None where it is another process or program, or may have lost its flag."""
+    """Return its present counters; None for another process or program, or a lost flag."""
     with pinned(before.pid) as folder:
         if not is_as_before(read_stat(folder), before.identity, before.image):
             return None
@@ -163,8 +163,9 @@ def read_again(before: ProcessKsm) -> ProcessKsm | None:
 
 
 def _counters(folder: Path) -> tuple[Path, KsmStat]:
-    """The counters, and the folder that they were found in: a living thread's where the main one
-    has ended.
+    """Return the counters, and the folder in which they are.
+
+    That is a living thread's folder if the main thread has ended.
     """
     ksm_stat = read_ksm_stat(folder)
     if ksm_stat.rmap_items is not None:
@@ -174,8 +175,9 @@ def _counters(folder: Path) -> tuple[Path, KsmStat]:
 
 
 def is_as_before(stat: Stat, who: Identity, image: tuple[int, ...]) -> bool:
-    """Whether this process still runs the program that it was known by: an exec keeps PID and start
-    time, and a start script ends in one.
+    """Return whether the process still runs the same program.
+
+    An exec keeps PID and start time; start scripts end in one.
     """
     return (stat.start_ticks, stat.name, stat.image) == (who.start_ticks, who.name, image)
 
@@ -183,10 +185,9 @@ def is_as_before(stat: Stat, who: Identity, image: tuple[int, ...]) -> bool:
 def enabling(
     folder: Path, ksm_stat: KsmStat, sweeper: Sweeper | None, *, deep: bool = True
 ) -> str | None:
-    """By which way it merges: shim, prctl, madvise or (before 6.14) seen. Raises OSError.
+    """Return the mechanism: shim, prctl, madvise or (before 6.14) seen. Raises OSError.
 
-    deep: before 6.14 also look into smaps, as no counter tells of a program that ksmd has not
-    reached yet.
+    deep: before 6.14 also read smaps, as no counter shows a program that ksmd has not reached yet.
     """
     if sweeper is not None and sweeper.work == "mark":
         return "shim"
@@ -196,7 +197,7 @@ def enabling(
 
 
 def still_enabling(before: str | None, ksm_stat: KsmStat) -> str | None:
-    """By which way the same program merges now; None where it lost its flag.
+    """Return the mechanism by which the same program still merges; None if its flag is lost.
 
     Before 6.14 no flag is shown, and the shim's thread lasts as long as its program.
     """
@@ -204,7 +205,10 @@ def still_enabling(before: str | None, ksm_stat: KsmStat) -> str | None:
 
 
 def allowed(look: Callable[[], int | None]) -> int | None:
-    """What it finds, or None where this user may not: others' maps need more than their files."""
+    """Return the result, or None if this user may not read it.
+
+    Another user's maps need more permission than its other files.
+    """
     try:
         return look()
     except PermissionError:
@@ -212,7 +216,10 @@ def allowed(look: Callable[[], int | None]) -> int | None:
 
 
 def _is_kernel_thread(pid: int) -> bool:
-    """They have no memory of their own. Nor is one unreadable that has ended."""
+    """Return whether it is a kernel thread, which has no memory of its own.
+
+    Also for a process that has ended and is therefore unreadable.
+    """
     try:
         with pinned(pid) as folder:
             return read_stat(folder).is_kernel_thread

@@ -16,9 +16,9 @@ from ksmrun.support.foreign import raise_shortage
 
 
 def sample(pids: Sequence[int], started: float) -> Sample:
-    """Sums over these processes and all their children; `started` is time.monotonic() of second 0.
+    """Return sums over these processes and their descendants. started: monotonic second 0.
 
-    Reading smaps_rollup costs about 8.5 ms a GiB. A process that ended counts as nothing.
+    Reading smaps_rollup costs about 8.5 ms per GiB. A process that ended counts as nothing.
     """
     memories = []
     for pid in with_children(pids):
@@ -43,14 +43,14 @@ def sample(pids: Sequence[int], started: float) -> Sample:
 
 
 def known_sum(values: Iterable[int | None]) -> int | None:
-    """None where one of them is not known: a sum without it would be another figure."""
+    """Return the sum; None if one of the values is not known."""
     known = list(values)
     found = [value for value in known if value is not None]
     return sum(found) if len(found) == len(known) else None
 
 
 def with_children(pids: Sequence[int]) -> list[int]:
-    """These processes and all below them, those that are gone left out."""
+    """Return these processes and all their descendants, without those that are gone."""
     found, left = [], list(pids)
     while left:
         pid = left.pop(0)
@@ -62,9 +62,9 @@ def with_children(pids: Sequence[int]) -> list[int]:
 
 
 def _children(pid: int) -> list[int] | None:
-    """None where the process is gone.
+    """Return the children of a process; None if it is gone.
 
-    The kernel's lists (CONFIG_PROC_CHILDREN) cost a hundredth of a look at all of /proc.
+    The kernel's lists (CONFIG_PROC_CHILDREN) cost a hundredth of a scan of /proc.
     """
     try:
         lists = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
@@ -78,13 +78,13 @@ def _children(pid: int) -> list[int] | None:
 
 
 def ksmd_cpu_seconds() -> float | None:
-    """CPU of the kernel's merging thread since boot; None in a PID namespace that hides it."""
+    """Return ksmd's CPU time since boot; None in a PID namespace that hides it."""
     ksmd = find_ksmd()
     return None if ksmd is None else cpu_seconds(ksmd)
 
 
 def find_ksmd() -> psutil.Process | None:
-    """Looks at every process; None also where /proc is not there."""
+    """Search all processes for ksmd; None also without /proc."""
     for pid in all_pids():
         try:
             found = read_stat(Path(f"/proc/{pid}"))
@@ -99,6 +99,6 @@ def find_ksmd() -> psutil.Process | None:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """User and system time so far."""
+    """Return user and system time so far."""
     times = process.cpu_times()
     return float(times.user + times.system)

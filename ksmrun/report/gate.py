@@ -14,19 +14,21 @@ from ksmrun.model import EXIT_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.report.load import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference
 from ksmrun.report.verdict import ArmVerdict
-from ksmrun.support.numbers import DECIMAL
 
 GO, STOP, UNSURE = "go", "stop", "not sure"
 EXIT_CODES = {GO: 0, STOP: EXIT_FAILURE, UNSURE: 3}
 UNITS_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-FORM = re.compile(rf"\s*(\w+)\s*(<=|>=)\s*({DECIMAL.pattern})\s*(%|\w*)\s*", re.ASCII)
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+FORM = re.compile(rf"\s*(\w+)\s*(<=|>=)\s*({NUMBER})\s*(%|\w*)\s*", re.ASCII)
 EXAMPLES = "for example --gate 'pss<=-20%' or --gate 'p99<=+5'"
 
 
 @dataclass(frozen=True)
 class Gate:
-    """The arm's metric less the base arm's has to be at most (or at least) the limit: a share of
-    the base arm's mean, or in the metric's unit.
+    """Limit for the change of a metric against the base arm.
+
+    at_most: the change must not exceed the limit; else it must reach it. limit: a share of the base
+    arm's mean, or in the metric's unit.
     """
 
     text: str
@@ -38,7 +40,10 @@ class Gate:
 
 @dataclass(frozen=True)
 class GateResult:
-    """low and high: the interval of the change, in the form of the limit; None: there is none."""
+    """Verdict on a gate for one arm.
+
+    low and high: interval of the change, in the form of the limit; None if there is none.
+    """
 
     gate: str
     arm: str
@@ -52,12 +57,12 @@ class GateResult:
 
     @property
     def line(self) -> str:
-        """For people."""
+        """Line of text for the terminal."""
         return f"gate {self.gate}, {self.arm}: {self.verdict}, {self.why}"
 
 
 def parse_gates(texts: Iterable[str], metrics: Collection[str]) -> tuple[Gate, ...]:
-    """metrics: those that there are. Raises KsmrunError."""
+    """Return the gates. metrics: the names that are allowed. Raises KsmrunError."""
     return tuple(_parse(text, metrics) for text in texts)
 
 
@@ -67,7 +72,7 @@ def _parse(text: str, metrics: Collection[str]) -> Gate:
         raise KsmrunError(
             f"--gate {text[:80]!r} is not METRIC<=CHANGE or METRIC>=CHANGE", EXAMPLES, EXIT_USAGE
         )
-    name, direction, number, unit = form[1], form[2], form[3], form.groups()[-1]
+    name, direction, number, unit = form[1], form[2], form[3], form[4]
     metric = _metric(name, metrics)
     limit = float(number)
     if number[0] not in "+-" and limit != 0:
@@ -88,7 +93,7 @@ def _parse(text: str, metrics: Collection[str]) -> Gate:
 
 
 def _metric(name: str, metrics: Collection[str]) -> str:
-    """By its name, or that without its unit."""
+    """Return the metric of this name, with or without its unit."""
     found = [each for each in (name, f"{name}_bytes") if each in metrics]
     if not found:
         raise KsmrunError(
@@ -100,20 +105,20 @@ def _metric(name: str, metrics: Collection[str]) -> str:
 def judge_gates(
     gates: Sequence[Gate], saved: Saved, verdicts: Sequence[ArmVerdict]
 ) -> tuple[GateResult, ...]:
-    """Each gate for each arm but the base."""
+    """Judge each gate for each arm except the base."""
     return tuple(
         _judge(gate, verdict, _doubts(saved, verdict)) for verdict in verdicts for gate in gates
     )
 
 
 def together(results: Iterable[GateResult]) -> str:
-    """The worst of them: one that stops outweighs what is not sure."""
+    """Return the worst verdict: stop, then not sure, then go."""
     found = {each.verdict for each in results}
     return STOP if STOP in found else UNSURE if UNSURE in found else GO
 
 
 def _doubts(saved: Saved, verdict: ArmVerdict) -> list[str]:
-    """What keeps all figures of this arm from being judged."""
+    """Return the reasons why no figure of this arm can be judged."""
     doubts = []
     if saved.round_count < ROUNDS_MIN:
         rounds = "1 round" if saved.round_count == 1 else f"{saved.round_count} rounds"

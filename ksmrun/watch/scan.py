@@ -1,4 +1,4 @@
-"""Looks at the host again and again, each part as often as it is worth."""
+"""Scan the host repeatedly, each part as often as its cost allows."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import counted, next_count_seconds
 
-# A process that does not merge may begin to, where somebody attaches to it or it execs.
+# A process that does not merge may begin to, by attaching or an exec.
 LOOK_AGAIN_SECONDS = 60.0
-# Of one core, for the costly looks.
+# Share of one core, for the expensive reads.
 MAPS_SHARE_MAX, PSS_SHARE_MAX = 0.002, 0.004
-# Descriptors for all else than the processes.
+# File descriptors for everything except the processes.
 DESCRIPTORS_KEPT = 32
 
 
 @dataclass
 class _Known:
-    """A process that merges. Its folder of /proc is held open: it stays this very process."""
+    """Merging process. Its /proc folder is held open, so that it stays this very process."""
 
     descriptor: int
     watched: Watched
@@ -50,7 +50,7 @@ class _Known:
 
 
 class Scanner:
-    """Keeps what it knows of processes between samples; close() lets go of their folders."""
+    """Scanner that keeps what it knows between samples; close() releases the /proc folders."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -59,13 +59,13 @@ class Scanner:
         self._unreadable: set[int] = set()
         self._ksmd = find_ksmd()
         self._maps_budget, self._pss_budget = Budget(MAPS_SHARE_MAX), Budget(PSS_SHARE_MAX)
-        # One descriptor a process that merges.
+        # One descriptor per merging process.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         self._known_max = max(most - DESCRIPTORS_KEPT, 1)
 
     def sample(self) -> WatchState:
-        """Everything as it is now."""
+        """Return the present state."""
         host = self._host()
         self._find(host)
         self._look(host)
@@ -78,7 +78,7 @@ class Scanner:
         )
 
     def close(self) -> None:
-        """Lets go of all processes."""
+        """Release all processes."""
         for known in self._known.values():
             os.close(known.descriptor)
         self._known.clear()
@@ -111,7 +111,7 @@ class Scanner:
         )
 
     def _find(self, host: HostState) -> None:
-        """What is new. A PID that was used again meanwhile shows when its old process is read."""
+        """Find new processes. A reused PID shows when its old process is read."""
         pids = psutil.pids()
         here = set(pids)
         self._others = {pid: due for pid, due in self._others.items() if pid in here}
@@ -142,7 +142,7 @@ class Scanner:
                 self._known[pid] = found
 
     def _open(self, pid: int, host: HostState) -> _Known | None:
-        """None where it does not merge. Raises OSError."""
+        """Open a process; None if it does not merge. Raises OSError."""
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
         descriptor = os.open(f"/proc/{pid}", flags)
         known = None
@@ -156,7 +156,7 @@ class Scanner:
     def _identified(
         self, pid: int, descriptor: int, host: HostState, before: Watched | None = None
     ) -> _Known | None:
-        """Who it is now. None where it does not merge, and did not before. Raises OSError."""
+        """Return the process as it is now; None if it never merged. Raises OSError."""
         folder = Path(f"/proc/self/fd/{descriptor}")
         stat = read_stat(folder)
         if before is None and stat.is_kernel_thread:
@@ -166,7 +166,7 @@ class Scanner:
         if before is None and enabled_by is None:
             return None
         if before is not None and ksm_stat.merge_any is None:
-            # Before 6.14 nothing tells until ksmd or the shim comes by; an exec hands it on.
+            # Before 6.14 nothing shows it until ksmd or the shim arrives; an exec keeps the flag.
             enabled_by = enabled_by or before.enabled_by
         identity = read_identity(folder, pid)
         program = identity.executable
@@ -184,26 +184,26 @@ class Scanner:
         return _Known(descriptor, watched, group, stat.image, host.seconds, host.seconds)
 
     def _look(self, host: HostState) -> None:
-        """At what is known; what has ended is forgotten."""
+        """Read the known processes, and forget those that have ended."""
         for pid, known in list(self._known.items()):
             try:
                 known = self._known[pid] = self._same_program(pid, known, host)
                 self._look_at(known, host)
             except OSError as error:
-                # Without descriptors or memory nothing is known of it now: it stays as it was.
+                # Without descriptors or memory its present state is unknown, so it is kept.
                 if error.errno not in SHORTAGES:
                     os.close(known.descriptor)
                     del self._known[pid]
 
     def _same_program(self, pid: int, known: _Known, host: HostState) -> _Known:
-        """It, or what it has become by an exec: figures and trends of before are another's."""
+        """Return the process, identified again if it runs another program since an exec."""
         before = known.watched
         if is_as_before(read_stat(known.folder), before.identity, known.image):
             return known
         found = self._identified(pid, known.descriptor, host, before)
         assert found is not None, "it is known"
         if found.image == known.image:
-            # It has only another name.
+            # No exec, only a new name.
             found.watched = replace(
                 found.watched,
                 since_full_scans=before.since_full_scans,
@@ -245,7 +245,7 @@ class Scanner:
         with self._maps_budget:
             count = counted(before, count_maps(known.folder), now)
         if not is_as_before(read_stat(known.folder), known.watched.identity, known.image):
-            # An exec came in between: they are of another program, which is looked at next time.
+            # An exec came in between: the count belongs to another program.
             return
         known.watched = replace(known.watched, maps=count)
         delay = next_count_seconds(count, reserve_at, self.config.interval_seconds)
