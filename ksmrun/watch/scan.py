@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 import resource
-import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
-from ksmrun.facts.host import read_host
 from ksmrun.facts.identity import read_identity, read_stat
-from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_memory, read_sweeper
-from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.facts.text import read_text
+from ksmrun.host.attached import was_detached
 from ksmrun.model.watch import GroupState, HostState, Watched, WatchState
 from ksmrun.observe.processes import enabling, is_as_before, still_enabling
-from ksmrun.observe.sampler import cpu_seconds, find_ksmd
 from ksmrun.support.foreign import SHORTAGES
 from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
+from ksmrun.watch.host import HostReader
 from ksmrun.watch.schedule import counted, next_count_seconds
 
 # A process that does not merge may begin to, by attaching or an exec.
@@ -48,6 +47,16 @@ class _Known:
     def folder(self) -> Path:
         return Path(f"/proc/self/fd/{self.descriptor}")
 
+    @property
+    def counted_at(self) -> float:
+        count = self.watched.maps
+        return 0.0 if count is None else count.seconds
+
+    def is_detached(self) -> bool:
+        """Tell whether `ksmrun detach` or `host unmerge --gradually` cleared its flag."""
+        who = self.watched.identity
+        return was_detached(who.pid, who.start_ticks)
+
 
 class Scanner:
     """Scanner that keeps what it knows between samples; close() releases the /proc folders."""
@@ -57,7 +66,7 @@ class Scanner:
         self._known: dict[int, _Known] = {}
         self._others: dict[int, float] = {}
         self._unreadable: set[int] = set()
-        self._ksmd = find_ksmd()
+        self._host = HostReader()
         self._maps_budget, self._pss_budget = Budget(MAPS_SHARE_MAX), Budget(PSS_SHARE_MAX)
         # One descriptor per merging process.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -66,7 +75,7 @@ class Scanner:
 
     def sample(self) -> WatchState:
         """Return the present state."""
-        host = self._host()
+        host = self._host.read()
         self._find(host)
         self._look(host)
         processes = tuple(known.watched for known in self._known.values())
@@ -82,33 +91,6 @@ class Scanner:
         for known in self._known.values():
             os.close(known.descriptor)
         self._known.clear()
-
-    def _host(self) -> HostState:
-        host = read_host(ROOT)
-        ksm = host.ksm
-        vmstat = parse_fields(read_text(ROOT / "proc/vmstat") or "")
-        try:
-            ksmd_seconds = None if self._ksmd is None else cpu_seconds(self._ksmd)
-        except psutil.Error:
-            ksmd_seconds = None
-        return HostState(
-            seconds=time.monotonic(),
-            page_bytes=ksm.page_bytes,
-            run=ksm.number("run"),
-            pages_shared=ksm.number("pages_shared"),
-            pages_sharing=ksm.number("pages_sharing"),
-            zero_pages=ksm.number("ksm_zero_pages"),
-            pages_scanned=ksm.number("pages_scanned"),
-            full_scans=ksm.number("full_scans"),
-            profit_bytes=ksm.number("general_profit"),
-            ksmd_cpu_seconds=ksmd_seconds,
-            cow_breaks=parse_int(vmstat.get("cow_ksm", "")),
-            mem_total_bytes=host.mem_total_bytes,
-            mem_available_bytes=host.mem_available_bytes,
-            swap_free_bytes=host.swap_free_bytes,
-            max_map_count=host.max_map_count,
-            sleep_millisecs=ksm.number("sleep_millisecs"),
-        )
 
     def _find(self, host: HostState) -> None:
         """Find new processes. A reused PID shows when its old process is read."""
@@ -189,11 +171,29 @@ class Scanner:
             try:
                 known = self._known[pid] = self._same_program(pid, known, host)
                 self._look_at(known, host)
+                if known.watched.enabled_by is None and known.is_detached():
+                    raise ProcessLookupError("it was detached, and merges no more")
             except OSError as error:
                 # Without descriptors or memory its present state is unknown, so it is kept.
-                if error.errno not in SHORTAGES:
-                    os.close(known.descriptor)
-                    del self._known[pid]
+                if error.errno in SHORTAGES:
+                    continue
+                os.close(known.descriptor)
+                del self._known[pid]
+                self._others[pid] = host.seconds + LOOK_AGAIN_SECONDS
+        self._count_ahead(host)
+
+    def _count_ahead(self, host: HostState) -> None:
+        """Count VMAs before it is due, as far as the CPU budget goes.
+
+        Most processes have few, and nothing shows beforehand which will have many.
+        """
+        if not host.max_map_count:
+            return
+        for known in sorted(self._known.values(), key=lambda known: known.counted_at):
+            if known.counted_at >= host.seconds or not self._maps_budget.has():
+                return
+            with suppress(OSError):
+                self._count_maps(known, host.seconds, host.max_map_count)
 
     def _same_program(self, pid: int, known: _Known, host: HostState) -> _Known:
         """Return the process, identified again if it runs another program since an exec."""

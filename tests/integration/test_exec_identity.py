@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ksmrun.facts.host import read_host
 from ksmrun.facts.maps import program_key
 from ksmrun.facts.target import look_at
 from ksmrun.host.peaks import remembered
+from ksmrun.model.watch import Watched
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.watch.config import Config
 from ksmrun.watch.monitor import _remember_peaks
@@ -27,7 +29,7 @@ input()
 
 
 @pytest.fixture
-def script(launcher: str) -> subprocess.Popen[bytes]:
+def script(launcher: str) -> Iterator[subprocess.Popen[bytes]]:
     line = ["sh", "-c", 'read go; exec "$0" -c "$1"', sys.executable, MANY_MAPS]
     process = subprocess.Popen(
         [launcher, "--", *line], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -51,7 +53,7 @@ def test_the_monitor(
     monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path))
     scanner = Scanner(Config())
 
-    def seen() -> object:
+    def seen() -> Watched:
         found = scanner.sample()
         assert not _remember_peaks(found)
         return next(each for each in found.processes if each.identity.pid == script.pid)
@@ -66,11 +68,13 @@ def test_the_monitor(
     assert (before.identity.name, before.program) == ("sh", shell)
     assert after.identity.name.startswith("python") and after.program == python
     assert after.identity.command.endswith("input()\n'") and after.enabled_by == "prctl"
+    assert before.maps is not None and after.maps is not None
     assert before.maps.maps < 100 and after.maps.maps > 600
     # The growth of another program is no trend.
     assert after.maps.per_second == 0
+    assert shell is not None and python is not None
     peaks = [remembered(tmp_path / "peaks.json", key) for key in (shell, python)]
-    assert peaks[0].maps < 100 and peaks[1].maps > 600
+    assert [peak is not None and peak.maps > 600 for peak in peaks] == [False, True]
 
 
 def test_ps_watch_and_top(script: subprocess.Popen[bytes]) -> None:

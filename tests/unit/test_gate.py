@@ -77,7 +77,8 @@ def test_any_words(text: str) -> None:
 
 
 def judged(text: str, low: float | None, high: float | None, **changes: Any) -> GateResult:
-    rounds, settled, base = (changes.get(*each) for each in DEFAULTS)
+    given = {"rounds": 6, "settled": True, "base": 100.0} | changes
+    rounds, settled, base = given["rounds"], given["settled"], given["base"]
     saved = Saved(
         *(Path(), {}, {}, ("off", "on")),
         rounds={arm: ({"p99": 1.0},) * rounds for arm in ("off", "on")},
@@ -91,9 +92,6 @@ def judged(text: str, low: float | None, high: float | None, **changes: Any) -> 
     verdict = ArmVerdict("on", "off", (found,), "", "")
     (result,) = judge_gates(parse_gates([text], ["p99"]), saved, [verdict])
     return result
-
-
-DEFAULTS = (("rounds", 6), ("settled", True), ("base", 100.0))
 
 
 @pytest.mark.parametrize(
