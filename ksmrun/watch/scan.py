@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psutil
 
-from ksmrun.facts.identity import read_identity, read_stat
+from ksmrun.facts.identity import read_identity
 from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_memory, read_sweeper
+from ksmrun.facts.stat import read_program
 from ksmrun.facts.text import read_text
 from ksmrun.host.attached import was_detached
 from ksmrun.model.watch import GroupState, HostState, Watched, WatchState
@@ -140,7 +141,7 @@ class Scanner:
     ) -> _Known | None:
         """Return the process as it is now; None if it never merged. Raises OSError."""
         folder = Path(f"/proc/self/fd/{descriptor}")
-        stat = read_stat(folder)
+        stat = read_program(folder)
         if before is None and stat.is_kernel_thread:
             return None
         ksm_stat = read_ksm_stat(folder)
@@ -198,7 +199,7 @@ class Scanner:
     def _same_program(self, pid: int, known: _Known, host: HostState) -> _Known:
         """Return the process, identified again if it runs another program since an exec."""
         before = known.watched
-        if is_as_before(read_stat(known.folder), before.identity, known.image):
+        if is_as_before(read_program(known.folder), before.identity, known.image):
             return known
         found = self._identified(pid, known.descriptor, host, before)
         assert found is not None, "it is known"
@@ -244,7 +245,7 @@ class Scanner:
             return
         with self._maps_budget:
             count = counted(before, count_maps(known.folder), now)
-        if not is_as_before(read_stat(known.folder), known.watched.identity, known.image):
+        if not is_as_before(read_program(known.folder), known.watched.identity, known.image):
             # An exec came in between: the count belongs to another program.
             return
         known.watched = replace(known.watched, maps=count)

@@ -9,7 +9,7 @@ SCRIPT = """
 import os, resource, sys
 from pathlib import Path
 import psutil
-from ksmrun.facts import daemons, identity, maps, process, select
+from ksmrun.facts import daemons, maps, process, select, stat
 from ksmrun.facts.host import read_host
 from ksmrun.facts.target import look_at
 from ksmrun.host import fits, attached
@@ -38,7 +38,7 @@ LOOKS = (
     *("sampler.sample([1], 0.0)", "sampler.with_children([1])", "members.members([1])"),
     *("fits._merged_pages()", "attached.is_running(1, 0)", "running.look(1)"),
     *("list(gradually._merging())", "predict._pss_anonymous_bytes([1])", "select.matching('x')"),
-    *("identity.command_words(Path('/proc/1'))", "fleet._cheap([1], 'hold', 0.0)"),
+    *("stat.command_words(Path('/proc/1'))", "fleet._cheap([1], 'hold', 0.0)"),
     "daemons.named('nobody')",
 )
 
