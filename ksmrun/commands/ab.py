@@ -27,6 +27,7 @@ from ksmrun.commands.numbers import seconds, whole
 from ksmrun.commands.output import say
 from ksmrun.commands.report import GateOption, print_report
 from ksmrun.experiment.arms import DEFAULT, parse
+from ksmrun.experiment.load import END_SECONDS_MAX
 from ksmrun.experiment.store import PLAN, create, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.host.alone import alone
@@ -42,6 +43,10 @@ EPILOG = (
 )
 EXIT_INTERRUPTED = 130
 COPIES_MAX, ROUNDS_MAX = 100_000, 10_000
+LOAD_HELP = (
+    "It starts with the measurement (--hold), or with --warm-up, and is run again whenever it "
+    f"ends. A run without its --metric by then gets {END_SECONDS_MAX:.0f} s more, then SIGINT."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -103,15 +108,17 @@ def ab(
     ] = None,
     ready_timeout: Annotated[float, typer.Option(metavar="SECONDS", parser=seconds(0))] = 180.0,
     load: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="A load, started for each copy.")
+        str | None, typer.Option(metavar="COMMAND", help=f"A load for each copy. {LOAD_HELP}")
     ] = None,
     fleet_load: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="A load, started once for all.")
+        str | None, typer.Option(metavar="COMMAND", help="The same, one for all copies.")
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=REGEX", help="A number in the load's output: the regex' first group."
+            metavar="NAME=REGEX",
+            help="A number in the load's output: the first group of the last match of each "
+            "run, and the mean of all runs.",
         ),
     ] = None,
     metric_cmd: Annotated[
@@ -127,7 +134,9 @@ def ab(
     warm_up: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", parser=seconds(0), help="Under load, before merging may settle."
+            metavar="SECONDS",
+            parser=seconds(0),
+            help="Before merging may settle. A load starts here then.",
         ),
     ] = 0.0,
     settle_max: Annotated[float, typer.Option(metavar="SECONDS", parser=seconds(0))] = 300.0,

@@ -12,10 +12,10 @@
 #include "tracees.h"
 
 enum { TRIALS_MAX = 128, REST_MS = 1000, BUSY_MS = 10000 };
-/* An interpreter has started with so much (CPython: 8 MiB), and most servers have not. */
+/* An interpreter has started by then (CPython: 8 MiB), and most servers have not. */
 static const unsigned long grown_kib = 32 << 10;
 
-/* pid 0: nothing. */
+/* pid 0: unused. */
 static struct trial {
     pid_t pid;
     int64_t began_ms;
@@ -35,7 +35,7 @@ static struct trial *find(pid_t pid) {
     return NULL;
 }
 
-/* The process that a thread is of. */
+/* Process of a thread. */
 static pid_t process_of(pid_t tracee) {
     char path[32], value[32];
     snprintf(path, sizeof path, "/proc/%d/status", tracee);
@@ -68,8 +68,7 @@ void trial_forget(pid_t pid) {
         *trial = (struct trial){0};
 }
 
-/* A thread of its own is no child. A child that is too many is let go like one whose time is over.
- */
+/* A thread is no child. Children beyond the limit are released like those whose time is over. */
 void trial_has_forked(pid_t parent, pid_t child) {
     struct trial *trial = trial_of(parent), *its = trial == NULL ? NULL : find(0);
     if (its == NULL || process_of(child) == trial->pid || find(child) != NULL)

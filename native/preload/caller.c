@@ -9,8 +9,8 @@
 
 enum { RANGES_MAX = 8, FRAMES_MAX = 8 };
 
-/* The beginnings of what dlfcn.h (glibc's since 2.35) and link.h declare, which bring structures
- * that the shim has otherwise. */
+/* First members of structures in dlfcn.h (glibc's since 2.35) and link.h, whose other structures
+ * conflict with the shim's. */
 struct found_object {
     unsigned long long flags;
     void *map_start, *map_end;
@@ -45,8 +45,8 @@ static bool is_within(const struct range *range, uintptr_t address) {
     return address >= range->start && address < range->end;
 }
 
-/* dladdr(3) locks, and waits for a dlopen(3) in another thread; _dl_find_object does neither, as a
- * signal handler and the child of a threaded program may ask for the time. */
+/* dladdr(3) locks, and waits for a dlopen(3) in another thread; _dl_find_object does neither, which
+ * matters because a signal handler and the child of a threaded program may ask for the time. */
 static bool find_object(uintptr_t address, struct object *object) {
     struct found_object found;
     if (_dl_find_object == NULL || _dl_find_object((void *)address, &found) != 0 ||
@@ -66,7 +66,7 @@ static bool is_in_named(const struct object *object, uintptr_t address) {
 
 bool caller_is_named(uintptr_t address) {
     struct object object;
-    /* The last byte of the call: what follows it may belong to the next function. */
+    /* Last byte of the call: what follows it may belong to the next function. */
     address--;
     if (find_object(address, &object))
         return is_in_named(&object, address);
@@ -93,7 +93,7 @@ static int look_at_frame(struct frame *frame, void *argument) {
     return ++search->frames < FRAMES_MAX ? UNWIND_ON : UNWIND_STOP;
 }
 
-/* Of the instruction before the address. */
+/* Whether the instruction before the address is a direct call. */
 static bool is_direct_call(uintptr_t address) {
 #if defined(__x86_64__)
     return *(const unsigned char *)(address - 5) == 0xe8;

@@ -1,7 +1,8 @@
-/* The few functions of libc that the shim stands in for while it marks: where a second thread would
- * change what the program may do it steps aside, and it remembers what the program advises.
+/* The few functions of libc that the shim replaces while it marks: where a second thread would
+ * change what the program may do, it steps aside, and it records what the program advises.
  *
- * Each is a plain system call in glibc and musl, none a cancellation point; so is it here. */
+ * In glibc and musl each is a plain system call, and none is a cancellation point; the same holds
+ * here. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,7 +31,8 @@ static long with_errno(long result) {
     return -1;
 }
 
-/* CPython 3.12 and later counts the threads in /proc/self/stat after a fork, and warns of two. */
+/* CPython 3.12 and later counts the threads in /proc/self/stat after a fork, and warns if there are
+ * two. */
 static bool warns_of_threads(void) {
     return &Py_Version != NULL && Py_Version >= 0x030c0000;
 }
@@ -54,8 +56,8 @@ static long advise(const long argument[6]) {
 }
 
 /* A process with threads gets EINVAL for a user namespace (user_namespaces(7)), and for a mount
- * namespace where they share the working directory (setns(2)); in the others the thread would keep
- * the old namespace in use. What a thread of this process cannot differ in needs no such care. */
+ * namespace if they share the working directory (setns(2)); with other kinds the thread would keep
+ * the old namespace in use. Attributes that all threads of a process share need no such care. */
 static long call_alone(long number, const long argument[6], long what) {
     bool is_needed = what == 0 || (what & ~(CLONE_FILES | CLONE_SYSVSEM | CLONE_NEWPID)) != 0;
     bool has_left = is_needed && sweeper_leave();
@@ -65,10 +67,11 @@ static long call_alone(long number, const long argument[6], long what) {
     return result;
 }
 
-/* A filter that is set with the sweeper there would leave it out, which is a way around it, or with
- * SECCOMP_FILTER_FLAG_TSYNC fail, as the sweeper has one of its own (seccomp(2)). */
+/* A filter that is installed while the sweeper runs would not cover it, and so could be bypassed,
+ * or with SECCOMP_FILTER_FLAG_TSYNC would fail, because the sweeper has one of its own
+ * (seccomp(2)). */
 static long set_filter(long number, const long argument[6], const void *program) {
-    /* Nothing is asked of the kernel after it that the program does not ask. */
+    /* Afterwards only calls that the program itself makes may be made. */
     if (!sweeper_is_used())
         return system_call(number, argument);
     long own_pid = SYSTEM_CALL(NUMBER_GETPID, 0);
@@ -83,8 +86,8 @@ static long set_filter(long number, const long argument[6], const void *program)
     return result;
 }
 
-/* From then on only read(2), write(2), _exit(2) and sigreturn(2) do not kill (seccomp(2)), and as
- * the only thread it ends the process by exit(2) with its own code. */
+/* From then on everything but read(2), write(2), _exit(2) and sigreturn(2) kills (seccomp(2)), and
+ * as the only thread it ends the process by exit(2) with its own code. */
 static long set_strict(long number, const long argument[6]) {
     long own_pid = sweeper_is_used() ? SYSTEM_CALL(NUMBER_GETPID, 0) : 0;
     bool has_left = sweeper_leave();

@@ -5,7 +5,7 @@
 #include <elf.h>
 #include <stddef.h>
 
-/* The tables of a lookup by name. Objects without a GNU hash table, which linkers have made for
+/* Tables for a lookup by name. Objects without a GNU hash table, which linkers have written for
  * more than fifteen years, count as without symbols. */
 struct tables {
     const Elf64_Sym *symbols;
@@ -13,8 +13,8 @@ struct tables {
     const uint32_t *hash;
 };
 
-/* glibc puts the addresses of the tables where the offsets were; musl, and every libc in a
- * read-only section, does not. */
+/* glibc replaces the tables' offsets by their addresses; musl, and every libc in a read-only
+ * section, does not. */
 static const void *loaded(const struct object *object, Elf64_Addr pointer) {
     return (const void *)(pointer < object->base ? object->base + pointer : pointer);
 }
@@ -41,7 +41,7 @@ static bool are_equal(const char *first, const char *second) {
     return *first == *second;
 }
 
-/* Dan Bernstein's, as ld.so and linkers have it. */
+/* Dan Bernstein's, as in ld.so and linkers. */
 static uint32_t hash_of(const char *name) {
     uint32_t hash = 5381;
     while (*name != '\0')
@@ -53,9 +53,9 @@ static bool is_function(const Elf64_Sym *symbol) {
     return ELF64_ST_TYPE(symbol->st_info) == STT_FUNC && symbol->st_shndx != SHN_UNDEF;
 }
 
-/* The hash table (glibc's elf/dl-lookup.c): four numbers, the Bloom filter, which is not needed
- * here, for each bucket its first symbol, and the symbols' hashes, of which the last of a bucket
- * has its lowest bit set. */
+/* The hash table (glibc's elf/dl-lookup.c): four numbers; the Bloom filter, which is not needed
+ * here; the first symbol of each bucket; and the symbols' hashes, with the lowest bit set in the
+ * last of a bucket. */
 bool object_function(const struct object *object, const char *name, struct range *range) {
     struct tables tables;
     if (!find_tables(object, &tables) || tables.hash[0] == 0)

@@ -1,4 +1,4 @@
-"""What starts the program, by name or by what it does, passes its group's layout on."""
+"""Wrappers, recognised by name or by what they do, pass their group's layout on."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_by_behaviour(
 
 
 def test_a_trial_ends(launch: list[str]) -> None:
-    """What stays is not traced any more after its first moments, and knows nothing of it."""
+    """A program that stays is not traced any more after its first moments, and does not notice."""
     code = "import os; print('ready', flush=True); print(os.read(0, 9), flush=True)"
     for prefix in ((), ("sh", "-c", '"$@"; exit $?', "sh")):
         process = subprocess.Popen(
@@ -94,7 +94,7 @@ def child_of(pid: int) -> int:
 
 
 def test_no_trial_of_what_cannot_start_anything(launch: list[str]) -> None:
-    """It is let go before its first instruction, as are debuggers."""
+    """It is released before its first instruction, as debuggers are."""
     for command in (["cat"], ["gdb", "-nx", "-q"]):
         process = subprocess.Popen(
             [*launch, *command],
@@ -119,7 +119,7 @@ def test_an_init_as_pid_1(launch: list[str], kinds: Programs) -> None:
 
 
 # prctl(2): PR_SET_CHILD_SUBREAPER. As systemd does for Type=forking: when the script has ended, the
-# one child that is left is the main process.
+# one remaining child is the main process.
 MANAGER = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The shim: the merge flag from inside, where the launcher's does not reach the program."""
+"""The shim sets the merge flag from inside, where the launcher's does not reach the program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHIMS = {
 }
 SHIM_BYTES_MAX = 27 * 1024
 STANDS_IN_FOR = {"madvise", "prctl", "setns", "syscall", "unshare"}
-# Handed on as they come, as a child's growth is noticed there.
+# Forwarded unchanged, because a child's growth is noticed there.
 STANDS_IN_FOR |= {"close", "fflush", "fgets", "fread", "fwrite", "nanosleep", "poll", "puts"}
 STANDS_IN_FOR |= {"read", "select", "send", "sigsuspend", "wait", "waitpid", "write"}
 # 32-bit programs may have two widths of offsets and of times.
@@ -35,7 +35,7 @@ def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str
 
 @pytest.mark.parametrize("folder", SHIMS)
 def test_it_needs_nothing(folder: str) -> None:
-    """No library, no version, and symbols only where there are: it loads with any libc."""
+    """No library, no version, and only weak symbols: it loads with any libc."""
     shim = LAUNCHER.parent / folder / "libksmrun-preload.so"
     assert shim.stat().st_size <= SHIM_BYTES_MAX
     assert SHIMS[folder] in run("file", shim).stdout
@@ -51,7 +51,7 @@ def test_it_needs_nothing(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", SHIMS)
 def test_it_is_two_vmas(folder: str) -> None:
-    """What its data has beyond the file lies in the last page of what it has there."""
+    """Its data beyond the file fits into the last page of its data in the file."""
     shim = LAUNCHER.parent / folder / "libksmrun-preload.so"
     lines = run("readelf", "-W", "-l", shim).stdout.splitlines()
     segments = [line.split() for line in lines if " LOAD " in line]
@@ -66,8 +66,8 @@ def test_it_sets_the_flag(ksmrun: str, programs: Any, kind: str) -> None:
     assert run(ksmrun, "run", "--merge=off", "--", program).returncode == 1
     done = run(ksmrun, "run", "--quiet", "--mechanism=preload", "--", program)
     assert (done.returncode, done.stderr) == (0, "")
-    # What is lost between launcher and program is set again. musl knows no $LIB, so a musl program
-    # is reached through programs of its kind.
+    # A flag that is lost between launcher and program is set again. musl does not know $LIB, so a
+    # musl program is reached through programs of its kind.
     lose = programs.lose_musl if kind == "flag_musl" else programs.lose
     done = run(ksmrun, "run", "--quiet", "--mechanism=preload", "--", lose, program)
     assert (done.returncode, done.stderr) == (0, "")
@@ -75,7 +75,7 @@ def test_it_sets_the_flag(ksmrun: str, programs: Any, kind: str) -> None:
 
 
 def test_a_tree_of_32_and_64_bits(ksmrun: str, programs: Any) -> None:
-    """ld.so puts each program's own folder for $LIB, so nobody is told of a wrong ELF class."""
+    """ld.so expands $LIB to each program's own folder: no message about a wrong ELF class."""
     tree = f"{programs.lose} {programs.flag_32} && {programs.lose} {programs.flag}"
     done = run(ksmrun, "run", "--quiet", "--mechanism=preload", "--", "sh", "-c", tree)
     assert (done.returncode, done.stderr) == (0, "")
@@ -94,7 +94,7 @@ def test_beside_another_preload(ksmrun: str, programs: Any) -> None:
 def test_a_program_with_a_sanitizer_behind_a_script(
     ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """AddressSanitizer wants to be the first library, and still finds what it is there for."""
+    """AddressSanitizer must be the first library, and still works."""
     monkeypatch.setenv("KSMRUN_LAYOUT_DIR", str(tmp_path / "keys"))
     source = tmp_path / "server.c"
     source.write_text(
@@ -117,7 +117,7 @@ def test_a_program_with_a_sanitizer_behind_a_script(
 
 
 def test_static_programs_are_not_reached(ksmrun: str, programs: Any) -> None:
-    """The plan says so, and takes the prctl."""
+    """The plan says so, and uses the prctl."""
     line = run(ksmrun, "run", "--mechanism=preload", "--dry-run", "--", programs.flag_static)
     assert "--preload" not in line.stdout
     assert run(ksmrun, "run", "--mechanism=preload", "--", programs.flag_static).returncode == 0

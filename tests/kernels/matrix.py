@@ -6,6 +6,7 @@ tests/kernels/run.sh [VERSION[-FLAVOUR]]...
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,9 @@ ALL: list[Kernel] = [
     *(("6.12", CLOUD_ARM64), ("6.12", ARM64_16K), ("6.12", ARM64_64K), ("7.3", ARM64_16K)),
 ]
 ARM64 = (CLOUD_ARM64, ARM64_16K, ARM64_64K)
+# As often as the kernels are many.
+IS_LONG = os.environ.get("KSMRUN_KERNELS") == "all"
+ALL_OF_IT = ["ksmrun.all"] * IS_LONG
 # Beside other tests, which come first.
 BOOT_SECONDS = 3600
 MEMORY = 512
@@ -61,7 +65,7 @@ def boot(kernel: Kernel, initrd: Path) -> Guest:
     """Raises SystemExit with the end of the console where the guest did not come to its end."""
     version, flavour = kernel
     if flavour == UML:
-        name, command = UML, [*UML_COMMAND, f"initrd={initrd}", "rdinit=/init"]
+        name, command = UML, [*UML_COMMAND, f"initrd={initrd}", *ALL_OF_IT, "rdinit=/init"]
     else:
         if flavour == PATCHED:
             name, vmlinuz = patched.build(version)
@@ -71,8 +75,9 @@ def boot(kernel: Kernel, initrd: Path) -> Guest:
             name, vmlinuz = fetch(version, flavour)
         qemu, console = (QEMU_ARM64, "ttyAMA0") if flavour in ARM64 else (QEMU_X86, "ttyS0")
         # On a busy host the emulated timer may come too late for the kernel's check of it.
-        line = f"console={console} panic=-1 quiet no_timer_check rdinit=/init"
-        files = ["-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", line]
+        line = [f"console={console}", "panic=-1", "quiet", "no_timer_check", *ALL_OF_IT]
+        line += ["rdinit=/init"]
+        files = ["-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", " ".join(line)]
         command = [*qemu, *QEMU_OPTIONS, *files]
     done = subprocess.run(
         command,

@@ -1,4 +1,4 @@
-"""What is read from a program before it starts, against real programs and damaged ones."""
+"""What is read from a program before it starts, on real programs and damaged ones."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from volume import volume
 
 from ksmrun.facts.target import look_at
 
@@ -99,7 +100,7 @@ def test_unknown_is_not_a_failure(tmp_path: Path) -> None:
     assert look_at(script(tmp_path, b"\0\1\2"), PATH).note is not None
 
 
-@settings(max_examples=300)
+@settings(max_examples=volume(1000))
 @given(
     cut=st.integers(4, 2000),
     changes=st.lists(st.tuples(st.integers(4, 1500), st.integers(0, 255)), max_size=8),
@@ -117,7 +118,7 @@ def test_damaged_elf_files(cut: int, changes: list[tuple[int, int]]) -> None:
     "line", [b"#!/bin/sh\r\n", b"#! /usr/bin/env bash\r\n", b"#!/bin/sh -e\r\n"]
 )
 def test_lines_from_windows(tmp_path: Path, line: bytes) -> None:
-    """The kernel takes the carriage return for a part of the last word."""
+    """The kernel takes the carriage return as part of the last word."""
     facts = look_at(script(tmp_path, line + b"echo hi\r\n"), PATH)
     assert facts.path is None and "carriage return" in (facts.note or "")
     assert "sed -i" in (facts.note or "")
