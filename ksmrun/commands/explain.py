@@ -15,7 +15,7 @@ import typer
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import why_no_layout
-from ksmrun.facts.stat import thread_with_memory
+from ksmrun.facts.stat import command_words, memory_folder
 from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import key_lost_at
 from ksmrun.host.keys import keys_folder
@@ -76,8 +76,10 @@ def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
     """Return why `ksmrun run` could not make it merge either, as far as its file shows."""
     if look.enabled_by is not None or look.after is None:
         return None
-    executable = os.fsencode(f"/proc/{thread_with_memory(look.identity.pid)}/exe")
-    target = look_at(executable, os.environb)
+    process = Path("/proc") / str(look.identity.pid)
+    executable = os.fsencode(memory_folder(process) / "exe")
+    words = [*map(os.fsencode, command_words(process))]
+    target = look_at(executable, os.environb, words[1:], memory_folder(process))
     shim = shim_path(target)
     obstacle = choose(Request((executable,)), cached_probe(), target, shim).obstacle
     unreachable = not_preloadable(target, shim)
@@ -117,7 +119,7 @@ def _layout(look: ProcessLook, group: str | None) -> str:
     """Return whose addresses it has; for the kernel's own, why it cannot have a group's."""
     if group is not None:
         return f"its group's, {group}"
-    found = why_no_layout(Path(f"/proc/{thread_with_memory(look.identity.pid)}"))
+    found = why_no_layout(memory_folder(Path(f"/proc/{look.identity.pid}")))
     because = found or _without_layout(look.age_seconds)
     return f"the kernel's own, or that of a group whose key is not here: {because}"
 

@@ -112,7 +112,7 @@ def _how_long(made: MadeKey) -> tuple[str, ...]:
 
 
 def _plan(request: Request) -> Plan | Refusal:
-    target = look_at(request.command[0], os.environb)
+    target = look_at(request.command[0], os.environb, request.command[1:])
     probe = _probe()
     launcher, shim = os.fsencode(launcher_path()), shim_path(target)
     choice = choose(request, probe, target, shim)

@@ -17,6 +17,7 @@
 #include "../exec/message.h"
 #include "../exec/procfile.h"
 #include "../inject/inject.h"
+#include "loader.h"
 #include "place.h"
 #include "target.h"
 #include "tracee.h"
@@ -106,17 +107,19 @@ static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
 
 /* A target that would adopt this process waits for it before its first instruction (reap.h), and so
  * cannot have a trial. */
-static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *path) {
+static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *name) {
     return mover->scope == SCOPE_PROGRAM && !(mover->is_child && pid == mover->target) &&
-           wrapper_is_possible(pid, path);
+           wrapper_is_possible(pid, name);
 }
 
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
-    char path[PATH_MAX];
+    char path[PATH_MAX], name[PATH_MAX];
     trial_forget(pid);
     bool is_known = tracee_link(pid, "exe", path, sizeof path);
-    bool is_shell = is_known && wrapper_is_named(pid, path);
-    bool is_tried = is_known && !is_shell && is_to_be_tried(mover, pid, path);
+    memcpy(name, path, sizeof name);
+    loader_look_through(pid, name, sizeof name);
+    bool is_shell = is_known && wrapper_is_named(pid, name);
+    bool is_tried = is_known && !is_shell && is_to_be_tried(mover, pid, name);
     bool goes_on = is_shell || (is_known && mover->scope == SCOPE_TREE);
     const struct place_request request = {
         .pid = pid,

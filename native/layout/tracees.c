@@ -44,6 +44,12 @@ bool tracees_is_resting(pid_t pid) {
     return !read_state(pid, &state, &flags) || (state != 'R' && state != 'D');
 }
 
+bool tracees_is_alive(pid_t pid) {
+    char state;
+    unsigned long flags;
+    return read_state(pid, &state, &flags) && state != 'Z' && state != 'X';
+}
+
 bool tracees_has_not_executed(pid_t pid) {
     char state;
     unsigned long flags;

@@ -166,7 +166,9 @@ bool wrapper_is_possible(pid_t pid, const char *path) {
     if (is_interpreter(path))
         return true;
     snprintf(link, sizeof link, "/proc/%d/exe", pid);
-    int file = open(link, O_RDONLY | O_CLOEXEC);
+    /* A path below /proc is what a loader is to load (loader.h). */
+    bool is_loaded = strncmp(path, "/proc/", 6) == 0;
+    int file = open(is_loaded ? path : link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool is_possible = file >= 0 && file_may_exec(file);
     if (file >= 0)
         close(file);

@@ -9,19 +9,17 @@
 
 #include <stddef.h>
 
+#include "next.h"
 #include "sweeper.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 
 typedef long function(long, long, long, long, long, long);
 
-extern void *dlsym(void *, const char *) __attribute__((weak));
-
-/* glibc before 2.34 has dlsym only in libdl, which not every program loads, and another name for
+/* 32-bit programs with a glibc before 2.34 and without libdl have no dlsym(3), and another name for
  * each function. Other libraries' constructors may call before this constructor has run. */
 __attribute__((noinline)) static function *find(const char *name, function *other_name) {
-    void *const next = (void *)-1L; /* dlsym(3): RTLD_NEXT */
-    void *found = dlsym != NULL ? dlsym(next, name) : NULL;
+    void *found = next_function(name);
     return found != NULL ? (function *)found : other_name;
 }
 

@@ -10,9 +10,12 @@
 #include "filter.h"
 #include "interpose.h"
 #include "linux.h"
+#include "roots.h"
 #include "seeding.h"
 #include "sweeper.h"
 #include "syscalls.h"
+
+enum { PRIO_PROCESS = 0, IOPRIO_WHO_PROCESS = 1 };
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -38,16 +41,18 @@ static bool warns_of_threads(void) {
 }
 
 static void before_fork(void) {
-    if (warns_of_threads())
-        sweeper_leave_until_mapping();
+    sweeper_leave_until_mapping();
 }
 
+/* Each handler costs all children of the others. */
 void interpose_begin(void) {
+    if (!warns_of_threads())
+        return;
     /* musl has the second; glibc before 2.34 only the first as a symbol. */
     if (__register_atfork != NULL)
-        __register_atfork(before_fork, NULL, sweeper_begin_in_child, NULL);
+        __register_atfork(before_fork, NULL, NULL, NULL);
     else if (pthread_atfork != NULL)
-        pthread_atfork(before_fork, NULL, sweeper_begin_in_child);
+        pthread_atfork(before_fork, NULL, NULL);
 }
 
 static long advise(const long argument[6]) {
@@ -61,6 +66,24 @@ static long advise(const long argument[6]) {
 static long call_alone(long number, const long argument[6], long what) {
     bool is_needed = what == 0 || (what & ~(CLONE_FILES | CLONE_SYSVSEM | CLONE_NEWPID)) != 0;
     bool has_left = is_needed && sweeper_leave();
+    long result = system_call(number, argument);
+    if (has_left)
+        sweeper_come_back();
+    return result;
+}
+
+static bool could_come_back(void) {
+    long maps = open_readonly("/proc/thread-self/maps");
+    if (!is_error(maps))
+        SYSTEM_CALL(NUMBER_CLOSE, maps);
+    return !is_error(maps);
+}
+
+/* For a process group or a user, both calls look at each thread, and fail with EPERM if one has
+ * another user than the caller, as the sweeper has after setuid(2) (kernel/sys.c, block/ioprio.c).
+ */
+static long set_priority(long number, const long argument[6], long of_one) {
+    bool has_left = argument[0] != of_one && could_come_back() && sweeper_leave();
     long result = system_call(number, argument);
     if (has_left)
         sweeper_come_back();
@@ -127,6 +150,14 @@ static long route(long number, const long argument[6]) {
         return call_alone(number, argument, argument[0]);
     case NUMBER_SETNS:
         return call_alone(number, argument, argument[1]);
+    case NUMBER_SETPRIORITY:
+        return set_priority(number, argument, PRIO_PROCESS);
+    case NUMBER_IOPRIO_SET:
+        return set_priority(number, argument, IOPRIO_WHO_PROCESS);
+    case NUMBER_CHROOT:
+    case NUMBER_PIVOT_ROOT:
+        roots_note();
+        return system_call(number, argument);
     case NUMBER_EXIT:
         sweeper_look_soon();
         return system_call(number, argument);
@@ -164,11 +195,17 @@ EXPORTED int madvise(void *address, size_t length, int advice) {
     return (int)with_errno(advise((const long[6]){(long)address, (long)length, advice}));
 }
 
+EXPORTED int setpriority(int which, unsigned who, int priority) {
+    const long argument[6] = {which, (long)who, priority};
+    return (int)with_errno(set_priority(NUMBER_SETPRIORITY, argument, PRIO_PROCESS));
+}
+
 EXPORTED int unshare(int flags) {
     return (int)with_errno(call_alone(NUMBER_UNSHARE, (const long[6]){flags}, flags));
 }
 
 EXPORTED int setns(int file, int type) {
+    roots_note();
     return (int)with_errno(call_alone(NUMBER_SETNS, (const long[6]){file, type}, type));
 }
 

@@ -80,4 +80,37 @@ bool object_function(const struct object *object, const char *name, struct range
     }
 }
 
+#if defined(__x86_64__)
+enum { TYPE_CALLED = R_X86_64_JUMP_SLOT, TYPE_POINTER = R_X86_64_GLOB_DAT };
+#else
+enum { TYPE_CALLED = R_AARCH64_JUMP_SLOT, TYPE_POINTER = R_AARCH64_GLOB_DAT };
+#endif
+
+static Elf64_Xword entry_of(const struct object *object, Elf64_Sxword tag) {
+    const Elf64_Dyn *entry = object->dynamic;
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == tag)
+            return entry->d_un.d_val;
+    return 0;
+}
+
+void object_each_import(const struct object *object, const char *name,
+                        void (*visit)(void **place, void *argument), void *argument) {
+    static const Elf64_Sxword lists[][2] = {{DT_JMPREL, DT_PLTRELSZ}, {DT_RELA, DT_RELASZ}};
+    struct tables tables;
+    if (!find_tables(object, &tables))
+        return;
+    for (size_t list = 0; list < sizeof lists / sizeof *lists; list++) {
+        const Elf64_Rela *relocations = loaded(object, entry_of(object, lists[list][0]));
+        size_t count = entry_of(object, lists[list][1]) / sizeof *relocations;
+        for (size_t i = 0; i < count; i++) {
+            Elf64_Xword type = ELF64_R_TYPE(relocations[i].r_info);
+            const Elf64_Sym *symbol = &tables.symbols[ELF64_R_SYM(relocations[i].r_info)];
+            if ((type == TYPE_CALLED || type == TYPE_POINTER) &&
+                are_equal(tables.names + symbol->st_name, name))
+                visit((void **)(object->base + relocations[i].r_offset), argument);
+        }
+    }
+}
+
 #endif

@@ -14,6 +14,7 @@
 #include "forward.h"
 #include "interpose.h"
 #include "linux.h"
+#include "roots.h"
 #include "seeding.h"
 #include "sweeper.h"
 #include "syscalls.h"
@@ -81,6 +82,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     if (!settings.inherit)
         environment_forget(environment);
     forward_begin();
+    roots_begin();
     seeding_begin(&settings);
     if (!settings.mark && !settings.keep_flag)
         set_flag();

@@ -21,13 +21,13 @@
 #include <stdatomic.h>
 
 #include "caller.h"
+#include "front.h"
+#include "next.h"
 #include "syscalls.h"
 
 static const char *const names[] = {"lua_newstate", "luaL_newstate", NULL};
 enum { CLOCK_REALTIME_COARSE = 5 };
-enum { CALLERS = 64 };
-
-extern void *dlsym(void *, const char *) __attribute__((weak));
+enum { CALLERS = 32 };
 
 static struct {
     bool is_given;
@@ -76,12 +76,44 @@ __attribute__((visibility("default"))) long time(long *result) {
     return now.seconds;
 }
 
+/* Of those before the shim; what they do for the time comes from libraries before or behind it. */
+static struct {
+    long (*time)(long *);
+    long (*syscall)(long, ...);
+} in_front;
+
+static long time_in_front(long *result) {
+    if (result == NULL && is_meant((uintptr_t)__builtin_return_address(0)))
+        return seeding.time;
+    return in_front.time(result);
+}
+
+static long syscall_in_front(long number, long a, long b, long c, long d, long e, long f) {
+    if (number == NUMBER_GETRANDOM && seeding_fill((uintptr_t)__builtin_return_address(0),
+                                                   (unsigned char *)a, (size_t)b, (unsigned)c))
+        return b;
+    return in_front.syscall(number, a, b, c, d, e, f);
+}
+
+/* What a library of LD_PRELOAD answers before the shim could (libfaketime: the time). */
+static void replace_in_front(void) {
+    static const char line[] =
+        "ksmrun: Lua keeps a hash seed of its own in this process: a library that stands before "
+        "ksmrun's in LD_PRELOAD answers its questions; name that library in LD_PRELOAD of ksmrun "
+        "itself, or after it\n";
+    in_front.time = (long (*)(long *))front_function("time");
+    in_front.syscall = (long (*)(long, ...))front_function("syscall");
+    bool is_done = in_front.time == NULL || front_replace(names, "time", (void *)time_in_front);
+    if (in_front.syscall != NULL)
+        is_done &= front_replace(names, "syscall", (void *)syscall_in_front);
+    if (!is_done)
+        SYSTEM_CALL(NUMBER_WRITE, 2, (long)line, sizeof line - 1);
+}
+
 void seeding_begin(const struct settings *settings) {
-    void *const next = (void *)-1L; /* dlsym(3): RTLD_NEXT */
     /* At the start, because dlsym locks. The next one is libc's, or that of another library that
      * replaces it. */
-    if (dlsym != NULL)
-        seeding.real_time = (long (*)(long *))dlsym(next, "time");
+    seeding.real_time = (long (*)(long *))next_function("time");
     if (!settings->has_seed)
         return;
     caller_begin(names);
@@ -92,6 +124,7 @@ void seeding_begin(const struct settings *settings) {
         seeding.time = seeding.time << 8 | seeding.bytes[i];
     seeding.time &= 0x7fffffff;
     seeding.is_given = true;
+    replace_in_front();
 }
 
 #else

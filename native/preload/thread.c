@@ -167,7 +167,7 @@ static void loop(struct thread *own, const struct files *files, int *exit_code) 
         .maps = files->maps,
         .page_bytes = own->options.page_bytes,
         .mark_min_bytes = own->options.mark_min_bytes,
-        .excluded = &own->excluded,
+        .excluded = own->excluded,
         .buffer = own->buffer,
         .buffer_bytes = sizeof own->buffer,
         .is_told_to_leave = &own->is_told_to_leave,
@@ -198,7 +198,7 @@ static void loop(struct thread *own, const struct files *files, int *exit_code) 
         if (sweep.state == SWEEP_NO_KSM)
             return;
         seen = statm;
-        atomic_store(&own->swept_bytes, (statm.resident - statm.shared) * own->options.page_bytes);
+        atomic_store(own->swept_bytes, (statm.resident - statm.shared) * own->options.page_bytes);
         if (has_grown)
             wait_ms = rest_ms > GROWING_WAIT_MS ? rest_ms : GROWING_WAIT_MS;
     }

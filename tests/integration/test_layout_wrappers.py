@@ -31,11 +31,21 @@ NAMED = {
     "xargs": "xargs -a /dev/null {where}",
     "script": "script -qec {where} /dev/null",
 }
+# Of the host's libc.
+LOADER = "/lib64/ld-linux-x86-64.so.2"
 # None of these is in the list of names.
 BEHAVING = {
     "perl": ["perl", "-e", "exec '{where}'"],
     "python": [sys.executable, "-c", "import os; os.execv('{where}', ['w'])"],
     "python's child": [sys.executable, "-c", "import subprocess; subprocess.run('{where}')"],
+    "after helpers": [
+        "perl",
+        "-e",
+        "system('true'); system('id -u >/dev/null'); system('{where}')",
+    ],
+    "helpers, then exec": ["perl", "-e", "system('true') for 1 .. 3; exec '{where}'"],
+    "a shell through its loader": [LOADER, "/bin/sh", "-c", "sleep 1.2; {where}; :"],
+    "perl through its loader": [LOADER, "--argv0", "p", "/usr/bin/perl", "-e", "exec '{where}'"],
     "another init": ["{folder}/an-init", "-s", "--", "{where}"],
     "a chain": ["perl", "-e", "exec 'perl', '-e', 'exec qq({where})'"],
 }
@@ -180,3 +190,9 @@ def test_a_server_that_is_forked_last(
         wait_until(lambda: (folder / "found").read_text().endswith("}\n"))
         assert parts(json.loads((folder / "found").read_text())) == expected
         (folder / "found").unlink()
+
+
+def test_a_program_through_its_loader(launch: list[str], kinds: Programs) -> None:
+    """The loader is what the kernel executes, and the program what it maps."""
+    first, second = (where(*launch, LOADER, kinds.where, *more) for more in ((), ("a",)))
+    assert parts(first) == parts(second)

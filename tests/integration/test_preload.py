@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,15 @@ SHIMS = {
     "lib32": "ELF 32-bit",
     "lib": "ELF 32-bit",
 }
-SHIM_BYTES_MAX = 27 * 1024
-STANDS_IN_FOR = {"madvise", "prctl", "setns", "syscall", "unshare"}
+SHIM_BYTES_MAX = 34 * 1024
+STANDS_IN_FOR = {"madvise", "prctl", "setns", "setpriority", "syscall", "unshare"}
 # Forwarded unchanged, because a child's growth is noticed there.
 STANDS_IN_FOR |= {"close", "fflush", "fgets", "fread", "fwrite", "nanosleep", "poll", "puts"}
 STANDS_IN_FOR |= {"read", "select", "send", "sigsuspend", "wait", "waitpid", "write"}
 # 32-bit programs may have two widths of offsets and of times.
 STANDS_IN_FOR_64_BIT = {"mmap", "mmap64", "time"}
+# Handed on to the next library's, which a 32-bit program may not be able to find.
+STANDS_IN_FOR_64_BIT |= {"chroot", "execv", "execve", "execvp", "execvpe", "pivot_root"}
 
 
 def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -144,3 +148,35 @@ def test_errno_and_output_stay(ksmrun: str, tmp_path: Path) -> None:
     direct = run(program)
     wrapped = run(ksmrun, "run", "--quiet", "--mechanism=preload", "--", program)
     assert (wrapped.stdout, wrapped.stderr) == (direct.stdout, direct.stderr)
+
+
+# Each starts a shell in a root without the shim; {root} is its path.
+IN_ANOTHER_ROOT = {
+    "chroot": ["chroot", "{root}", "/bin/sh", "-c", "echo in $LD_PRELOAD"],
+    "a script": ["sh", "-c", "chroot {root} /bin/sh -c 'echo in $LD_PRELOAD'"],
+    "unshare": ["unshare", "--root={root}", "/bin/sh", "-c", "echo in $LD_PRELOAD"],
+    "an environment of its own": [
+        sys.executable,
+        "-c",
+        "import os; environment = dict(os.environ); os.chroot('{root}');"
+        "os.chdir('/');"
+        "os.execve('/bin/sh', ['sh', '-c', 'echo in $LD_PRELOAD'], environment)",
+    ],
+}
+
+
+@pytest.mark.parametrize("options", [("--mechanism=preload",), ("--layout=shared",)])
+@pytest.mark.parametrize("name", IN_ANOTHER_ROOT)
+def test_no_word_of_ld_so_in_another_root(
+    ksmrun: str, tmp_path: Path, name: str, options: tuple[str, ...]
+) -> None:
+    """Where the shim is not, nothing names it; where it is, it is inherited."""
+    for file in ("/bin/sh", "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"):
+        copy = tmp_path / file.removeprefix("/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    for root, inherited in ((str(tmp_path), ""), ("/", "libksmrun-preload.so")):
+        command = [word.format(root=root) for word in IN_ANOTHER_ROOT[name]]
+        done = run(ksmrun, "run", "--quiet", *options, "--", *command)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("in") and done.stdout.strip().endswith(inherited or "in")

@@ -184,6 +184,35 @@ def test_lua_that_is_loaded_later(shared: Shared, library: str) -> None:
     assert {order(shared(group)) for group in ("two", "three", "four")} != {first}
 
 
+# By whom a library comes to stand before the shim.
+IN_FRONT = {
+    "the caller": ["env", "LD_PRELOAD={front}"],
+    "a script": ["sh", "-c", 'LD_PRELOAD={front}:$LD_PRELOAD exec "$@"', "sh"],
+}
+
+
+@pytest.mark.parametrize("lua", LUAS)
+@pytest.mark.parametrize("who", IN_FRONT)
+def test_lua_behind_another_library(shared: Shared, programs: Programs, who: str, lua: str) -> None:
+    """Which changes the time, and goes on doing so for all that is not a seed."""
+    front = programs.folder / "front.so"
+    compile_to(front, ["gcc", "-shared", "-fPIC", SOURCES / "front.c"])
+    words = [word.format(front=front) for word in IN_FRONT[who]]
+
+    def order(prefix: tuple[str, ...]) -> str:
+        command = [*words, *prefix] if who == "the caller" else [*prefix, *words]
+        before = int(now())
+        keys, told = output(*command, lua, "-e", ORDER).splitlines()
+        assert before <= int(told) + 3600 <= time.time()
+        return keys
+
+    first = order(shared())
+    next_second()
+    next_second()
+    assert order(shared()) == first
+    assert {order(shared(group)) for group in ("two", "three", "four")} != {first}
+
+
 PYTHON_SSL = "import ssl; print(ssl.RAND_bytes(32).hex())"
 RUBY_SSL = "puts OpenSSL::PKey::EC.generate('prime256v1').to_pem"
 SECRETS = {

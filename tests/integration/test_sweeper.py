@@ -355,6 +355,36 @@ sys.stdin.read()
 """
 
 
+# The main thread's user is another one than the sweeper's then. 251: ioprio_set(2), which has no
+# function in libc; 2: of a process group; 2 << 13: IOPRIO_CLASS_BE.
+PRIORITIES = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+os.setpgid(0, 0)
+# No other process is of that user, or of that group.
+os.setresuid(54321, 54321, 54321)
+for which in (os.PRIO_PROCESS, os.PRIO_PGRP, os.PRIO_USER):
+    try:
+        os.setpriority(which, 0, -10)
+    except OSError as error:
+        print(which, error.strerror)
+print(libc.syscall(251, 2, 0, 2 << 13), ctypes.get_errno())
+print(os.getpriority(os.PRIO_PGRP, 0))
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number is of x86_64")
+def test_priorities_of_a_group(marked: tuple[str, ...]) -> None:
+    direct, wrapped = (
+        subprocess.run(
+            [*prefix, sys.executable, "-c", PRIORITIES], capture_output=True, text=True, check=True
+        ).stdout
+        for prefix in ((), marked)
+    )
+    assert wrapped == direct
+    assert "1 Permission denied\n" in direct
+
+
 @pytest.mark.parametrize(
     "drop",
     [

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from volume import volume
+from waiting import LAST_RESORT_SECONDS
 
 from .conftest import Build
 
@@ -48,16 +49,22 @@ def compare(launcher: str, key: str) -> Compare:
     """Runs a file with and without the layout; says what both did."""
     layout = [launcher, "--quiet", "--merge=keep", "--layout=shared", f"--layout-key={key}", "--"]
 
-    def run(file: Path, prepare: Callable[[], None] | None = None) -> tuple[int, bytes]:
+    def run(file: Path, prepare: Callable[[], None] = lambda: None) -> tuple[int, bytes]:
         found = []
+
+        def limited() -> None:
+            # Some run round in circles, with and without the layout.
+            resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+            prepare()
+
         for prefix in ([], layout):
             try:
                 done = subprocess.run(
                     [*prefix, file],
                     capture_output=True,
-                    timeout=30,
+                    timeout=LAST_RESORT_SECONDS,
                     check=False,
-                    preexec_fn=prepare,
+                    preexec_fn=limited,
                 )
                 # What the kernel does not take is an error here, and the launcher's 126 there.
                 found.append((done.returncode, done.stdout, done.stderr))
