@@ -260,14 +260,15 @@ def print_results(console: Console, results: list[RunResult], copies: int) -> No
 
 def verdict(off: RunResult, on: RunResult) -> str:
     """Return a sentence that says what merging saved."""
-    without, with_ = off.measured.pss_anonymous_bytes, on.measured.pss_anonymous_bytes
+    without, with_ = (each.measured.pss_anonymous_bytes or 0 for each in (off, on))
     taken = [
         (r.before.mem_available_bytes or 0) - (r.measured.mem_available_bytes or 0)
         for r in (off, on)
     ]
+    share = f"{1 - with_ / without:.0%} saved" if without else "not counted by this kernel"
     return (
         f"{on.name.partition(',')[0]}: anonymous memory {mib(without)} -> {mib(with_)} MiB "
-        f"({1 - with_ / without:.0%} saved); MemAvailable gained: {mib(taken[0] - taken[1])} MiB"
+        f"({share}); MemAvailable gained: {mib(taken[0] - taken[1])} MiB"
     )
 
 
@@ -276,9 +277,9 @@ def merged(sample: Sample) -> int:
     return (sample.pages_sharing or 0) + (sample.zero_pages or 0)
 
 
-def mib(size_bytes: int) -> str:
-    """Return whole MiB."""
-    return f"{size_bytes / MIB:.0f}"
+def mib(size_bytes: int | None) -> str:
+    """Return whole MiB; "-" if this kernel does not count it."""
+    return "-" if size_bytes is None else f"{size_bytes / MIB:.0f}"
 
 
 if __name__ == "__main__":

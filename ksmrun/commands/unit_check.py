@@ -17,7 +17,7 @@ from ksmrun.facts.systemd import Systemd, drop_ins
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, OCI_RUNTIME, UnitFacts
 from ksmrun.observe.processes import read_process
-from ksmrun.support.foreign import read_text
+from ksmrun.support.foreign import raise_shortage, read_text
 from ksmrun.wrap.dropin import fingerprint, written_fingerprint
 
 SCHEMA = "ksmrun-wrap-unit-1"
@@ -115,7 +115,8 @@ def _look_at(pid: int) -> tuple[bool, int] | None:
         raise KsmrunError(
             f"PID {pid} is another user's, and cannot be looked at", "run this as root"
         ) from error
-    except OSError:
+    except OSError as error:
+        raise_shortage(error)
         return None
     return (False, 0) if process is None else (True, process.profit_bytes or 0)
 

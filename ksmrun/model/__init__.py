@@ -260,14 +260,14 @@ class Refusal:
 class Sample:
     """State of a fleet and its host at one moment.
 
-    Memory values are sums over the fleet's processes.
+    Memory values are sums over the fleet's processes; None if this kernel does not count them.
     """
 
     elapsed_seconds: float
     processes: int
-    rss_bytes: int
-    pss_bytes: int
-    pss_anonymous_bytes: int
+    rss_bytes: int | None
+    pss_bytes: int | None
+    pss_anonymous_bytes: int | None
     mem_available_bytes: int | None
     pages_shared: int | None
     pages_sharing: int | None
