@@ -99,8 +99,11 @@ def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
             f"cannot read {file}: {error.strerror}",
             "check its permissions, or give another with --config",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not valid TOML: {error}", "fix that line") from error
+    # ValueError: also invalid UTF-8, and numbers with thousands of digits.
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{file} is not valid TOML: {error}", "fix that line of the file"
+        ) from error
     for name, value in found.items():
         if name != TABLE:
             what = f"there is no table [{name:.60}]"
