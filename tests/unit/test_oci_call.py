@@ -24,6 +24,7 @@ WORDS = st.lists(
         "--systemd-cgroup --root=/run/runc create --bundle /b id",
         "--log-level debug kill id 9",
         "create -b /b id",
+        f"delete --force {'0a' * 32}",
         "features",
     ],
 )
