@@ -17,6 +17,8 @@ NAME = re.compile(r"[A-Z][A-Z0-9_-]*")
 QUOTED = re.compile(r"'(.*)'", re.DOTALL)
 # The words of typer 0.26 to 0.28, in which the value comes first.
 VALUE = re.compile(r"(?P<value>.*?) is not (?:a valid|one of|in the range)", re.DOTALL)
+# Those of commands/numbers.py.
+FORM = re.compile(r"it is (?P<form>.+?), not (?P<value>['\"].*)", re.DOTALL)
 
 
 def explain_usage(error: Any, command: str) -> UsageError:
@@ -51,40 +53,33 @@ def _bad_option(option: str, message: str, help_line: str) -> UsageError:
 
 
 def _bad_value(error: Any, param: Any, message: str, help_line: str) -> UsageError:
-    wanted = _wanted(param.type)
-    found = VALUE.match(message)
-    value = found["value"] if found else ""
-    if value[:1] == value[-1:] and value[:1] in ("'", '"'):
-        value = value[1:-1]
     variable = _variable(error, param)
-    if variable is not None:
-        value = os.environ.get(variable, value)
     name = variable or _param_name(param)
-    sign = "=" if variable or name.startswith("-") else " "
-    if found is None or wanted is None:
+    found = FORM.fullmatch(message) or VALUE.match(message)
+    allowed = found.groupdict().get("form") or _allowed(param.type) if found else None
+    if found is None or allowed is None:
         return UsageError(f"{name}: {_uncapital(message)}", help_line)
-    is_outside = "is not in the range" in message
-    wrong, todo = (f"is not {wanted[0]}", wanted[1]) if not is_outside else _outside(wanted[1])
+    value = os.environ.get(variable or "", _unquoted(found["value"]))
+    sign = "=" if variable or name.startswith("-") else " "
     verb = "set it to" if variable else "give"
-    return UsageError(f"{name}{sign}{shortened(value)} {wrong}", f"{verb} {todo}")
+    return UsageError(f"{name}{sign}{shortened(value)} is not valid", f"{verb} {allowed}")
 
 
-def _outside(todo: str) -> tuple[str, str]:
-    return "is out of range", todo
+def _unquoted(value: str) -> str:
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in ("'", '"')
+    return value[1:-1] if is_quoted else value
 
 
-def _wanted(kind: Any) -> tuple[str, str] | None:
-    """Return what a type takes, as a noun, and all that is allowed; None if it is not known."""
+def _allowed(kind: Any) -> str | None:
+    """Return what a type takes; None if it is not known."""
     choices = getattr(kind, "choices", None)
     if choices is not None:
-        words = [str(getattr(choice, "value", choice)) for choice in choices]
-        return "a known value", _either(words)
+        return _either([str(getattr(choice, "value", choice)) for choice in choices])
     if kind.name == "boolean":
-        return "a yes or no", "1, true, yes or on, or to 0, false, no or off"
-    noun = "a whole number" if kind.name.startswith("int") else "a number"
+        return "1, true, yes or on, or to 0, false, no or off"
     if not kind.name.startswith(("int", "float")):
         return None
-    return noun, noun + _range(kind)
+    return ("a whole number" if kind.name.startswith("int") else "a number") + _range(kind)
 
 
 def _range(kind: Any) -> str:

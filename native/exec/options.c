@@ -154,7 +154,7 @@ static bool are_shim_words(const char *words) {
 static const char see_help[] = "see `ksmrun-exec --help`";
 
 static bool refuse_value(char *error, size_t size, const char *name, const char *allowed) {
-    snprintf(error, size, "--%s=%.100s%s is not a known value; give %s", name, optarg,
+    snprintf(error, size, "--%s=%.100s%s is not valid; give %s", name, optarg,
              strlen(optarg) > 100 ? "..." : "", allowed);
     return false;
 }

@@ -17,28 +17,28 @@ CASES: list[tuple[dict[str, str], str, int, str]] = [
         {"KSMRUN_REQUIRE": "banana"},
         "run true",
         125,
-        "KSMRUN_REQUIRE=banana is not a yes or no; "
+        "KSMRUN_REQUIRE=banana is not valid; "
         "set it to 1, true, yes or on, or to 0, false, no or off",
     ),
     (
         {"KSMRUN_EXPECT_MAPS": "abc"},
         "run true",
         125,
-        "KSMRUN_EXPECT_MAPS=abc is not a whole number; set it to a whole number, 1 or more",
+        "KSMRUN_EXPECT_MAPS=abc is not valid; set it to a whole number from 1",
     ),
     (
         {},
         "run --expect-maps abc true",
         125,
-        "--expect-maps=abc is not a whole number; give a whole number, 1 or more",
+        "--expect-maps=abc is not valid; give a whole number from 1",
     ),
     (
         {},
         "run --expect-maps=0 true",
         125,
-        "--expect-maps=0 is out of range; give a whole number, 1 or more",
+        "--expect-maps=0 is not valid; give a whole number from 1",
     ),
-    ({}, "run --merge=onn true", 125, "--merge=onn is not a known value; give on, off or keep"),
+    ({}, "run --merge=onn true", 125, "--merge=onn is not valid; give on, off or keep"),
     (
         {},
         "run --mergee=on true",
@@ -56,11 +56,11 @@ CASES: list[tuple[dict[str, str], str, int, str]] = [
     ({}, "run --mark-min=x true", 125, "--mark-min=x is not a size; give a number of bytes, or"),
     ({}, "run --map-reserve=x true", 125, "--map-reserve=x is not a share; give a percentage"),
     ({}, "explain", 2, "PID is missing; add it: see `ksmrun explain --help`"),
-    ({}, "explain abc", 2, "PID abc is not a whole number; give a whole number, 1 or more"),
+    ({}, "explain abc", 2, "PID abc is not valid; give a whole number from 1"),
     ({}, "explain 1 2", 2, "unexpected argument: 2; leave it out; see `ksmrun explain --help`"),
     ({}, "frob", 2, "there is no command frob; see `ksmrun --help` for the commands"),
     ({}, "host sett", 2, "there is no command sett; did you mean set? see `ksmrun host --help`"),
-    ({}, "ab -n x -- true", 2, "--copies=x is not a whole number; give a whole number,"),
+    ({}, "ab -n x -- true", 2, "--copies=x is not valid; give a whole number from 1"),
 ]
 
 
