@@ -8,8 +8,6 @@ import os
 import signal
 import sys
 
-from ksmrun import __version__
-
 FRONT_OPTION = "--front="
 
 
@@ -23,7 +21,9 @@ def main() -> None:
     if arguments == ["--version"]:
         try:
             # Not print, which would fail once more, and loudly, when Python ends.
-            os.write(1, f"ksmrun {__version__}\n".encode())
+            from ksmrun.commands.version import version_text
+
+            os.write(1, f"{version_text()}\n".encode())
         except OSError as error:
             sys.exit(f"ksmrun: stdout: {error.strerror}; look at where it goes")
         return

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import why_no_layout
@@ -18,6 +18,7 @@ from ksmrun.model import Request
 from ksmrun.model.explain import Cause, ProcessLook
 from ksmrun.observe.explain import look_at_process
 from ksmrun.observe.groups import container_label
+from ksmrun.options.explain import EXPLAIN, ExplainOptions
 from ksmrun.plan.doctor import duration
 from ksmrun.plan.explain import explain as find_causes
 from ksmrun.plan.mechanism import choose, not_preloadable
@@ -33,25 +34,16 @@ WAYS = {
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("explain", epilog="Example: sudo ksmrun explain 4711")(explain)
+    declare(app, EXPLAIN, explain)
 
 
-def explain(
-    pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="Of the process.")],
-    seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long to look: more passes of ksmd, surer words.")
-    ] = 2.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Why does it merge, or not more of it?
-
-    Looks at one process for some seconds, at up to 1000 of its pages among others, which it only
-    reads. Takes half a second more for 65,000 maps.
-    """
-    look = look_at_process(pid, seconds)
+def explain(options: ExplainOptions) -> None:
+    """Look at the process, and name the causes."""
+    pid = options.pid
+    look = look_at_process(pid, options.look_seconds)
     causes = find_causes(look, _obstacle(look))
     group = groups_of([pid]).get(pid)
-    if as_json:
+    if options.as_json:
         print_json(
             SCHEMA,
             process=asdict(look),

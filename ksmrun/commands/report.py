@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line, print_table, say
 from ksmrun.model import KsmrunError
+from ksmrun.options.report import REPORT, ReportOptions
 from ksmrun.report.load import Saved, load
 from ksmrun.report.pool import differing, pooled
 from ksmrun.report.setting import facts, maps, scan_rate
@@ -24,25 +25,12 @@ TOLD = ("KSM scans", "KSM set to", "while measuring")
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("report", epilog="Example: ksmrun report results/ --html results.html")(report)
+    declare(app, REPORT, report)
 
 
-def report(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Of `ksmrun ab --output`.")
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture.")] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write one page with all there is.")
-    ] = None,
-) -> None:
-    """Say what experiments found. Reads saved results only.
-
-    Several folders of the same fleet, from other days or hosts, are taken together; others are
-    shown one by one.
-    """
-    experiments = [load(folder) for folder in folders]
+def report(options: ReportOptions) -> None:
+    """Print what the folders hold, and draw it."""
+    experiments = [load(folder) for folder in options.folders]
     if len(experiments) > 1:
         for saved in experiments:
             for verdict in judge(saved):
@@ -53,9 +41,9 @@ def report(
                 "give folders of the same fleet and arms",
             )
     saved = pooled(experiments)
-    _print(saved, as_json=as_json)
-    if png is not None or html is not None:
-        _draw(saved, png, html)
+    _print(saved, as_json=options.as_json)
+    if options.png is not None or options.html is not None:
+        _draw(saved, options.png, options.html)
 
 
 def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:

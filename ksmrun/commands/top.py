@@ -7,18 +7,18 @@ import shutil
 import sys
 import time
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import own_program, print_json, print_line
 from ksmrun.commands.ps import process_fields, unseen
 from ksmrun.commands.top_frame import View, header, lines, status
 from ksmrun.facts.host import read_host
 from ksmrun.model import KsmrunError
-from ksmrun.observe.groups import By, Sort
 from ksmrun.observe.live import HostWatch
 from ksmrun.observe.processes import ProcessWatch
+from ksmrun.options.ps import TOP, TopOptions
 
 SCHEMA = "ksmrun-top-1"
 # Between the two looks that --once takes: ksmd's share of a core is what it took meanwhile.
@@ -27,33 +27,14 @@ ONCE_SECONDS = 1.0
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("top", epilog="Example: sudo ksmrun top --by container")(top)
+    declare(app, TOP, top)
 
 
-def top(
-    by: Annotated[By, typer.Option(help="What is put together in one row.")] = By.PROCESS,
-    sort: Annotated[
-        Sort, typer.Option(help="Names upwards, else the most first, or the least headroom.")
-    ] = Sort.PROFIT,
-    text: Annotated[
-        str, typer.Option("--filter", metavar="TEXT", help="Only what has it in its names.")
-    ] = "",
-    interval: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", min=0.5, help="Between two looks, at least."),
-    ] = 2.0,
-    once: Annotated[bool, typer.Option(help="Print one frame as plain text.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Watch what merges, live.
-
-    Keys: s sorts, g groups, / filters, space marks, enter opens a row, escape goes back, q quits.
-    Sizes are in MiB; "left" is how many maps are left up to vm.max_map_count. It looks less often
-    than asked where that would take more than 2 % of a core, and measures PSS and maps rarely.
-    """
-    view = View(by, sort, text)
-    if once or as_json:
-        _once(view, as_json=as_json)
+def top(options: TopOptions) -> None:
+    """Show the screen, or one frame of it."""
+    view = View(options.by, options.sort, options.text)
+    if options.once or options.as_json:
+        _once(view, as_json=options.as_json)
         return
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise KsmrunError(
@@ -73,7 +54,7 @@ def top(
     # Where these are exported (readline does), they would be believed after a resize too.
     for name in ("LINES", "COLUMNS"):
         os.environ.pop(name, None)
-    Top(view, interval).run()
+    Top(view, options.interval_seconds).run()
 
 
 def _once(view: View, *, as_json: bool) -> None:

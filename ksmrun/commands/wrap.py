@@ -6,6 +6,9 @@ import importlib
 
 import typer
 
+from ksmrun.commands.declare import group
+from ksmrun.options.wrap import WRAP
+
 # Each module of ksmrun.commands has register(group). In the order of the help.
 COMMANDS = (
     *("wrap_install", "wrap_unit", "wrap_quadlet", "wrap_list"),
@@ -15,11 +18,7 @@ COMMANDS = (
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    group = typer.Typer(
-        no_args_is_help=True,
-        help="Put merging around services and containers that are already deployed.",
-        epilog="Example: sudo ksmrun wrap unit --now nginx",
-    )
+    commands = group(WRAP)
     for name in COMMANDS:
-        importlib.import_module(f"ksmrun.commands.{name}").register(group)
-    app.add_typer(group, name="wrap")
+        importlib.import_module(f"ksmrun.commands.{name}").register(commands)
+    app.add_typer(commands, name="wrap")

@@ -15,6 +15,15 @@ class Engine(StrEnum):
     SKOPEO = "skopeo"
 
 
+class RuntimeEngine(StrEnum):
+    """The container engines that take another runtime."""
+
+    PODMAN = "podman"
+    DOCKER = "docker"
+    CONTAINERD = "containerd"
+    CRI_O = "cri-o"
+
+
 class Libc(StrEnum):
     """What the programs of an image are linked with, which its configuration does not tell."""
 

@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 # What Kubernetes calls a pod's pause container in NAMESPACE/POD/CONTAINER; no other can have
 # capitals in its name.
 PAUSE = "POD"
+
+
+class By(StrEnum):
+    """What one row of a list stands for."""
+
+    PROCESS = "process"
+    UNIT = "unit"
+    CONTAINER = "container"
+    USER = "user"
+    COMMAND = "command"
+    EXECUTABLE = "executable"
+
+
+class Sort(StrEnum):
+    """Order of a list: names upwards, the most first, the least headroom first."""
+
+    NAME = "name"
+    PROCESSES = "processes"
+    MERGED = "merged"
+    ZERO = "zero"
+    PROFIT = "profit"
+    RSS = "rss"
+    PSS = "pss"
+    MAPS = "maps"
+    HEADROOM = "headroom"
 
 
 @dataclass(frozen=True)

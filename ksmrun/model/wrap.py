@@ -21,6 +21,9 @@ HEADER_MARK = "# Written by `ksmrun "
 DROP_IN = "zz-ksmrun.conf"
 
 
+CONTAINERD_FILE = "/etc/containerd/config.toml"
+
+
 class Method(StrEnum):
     """What puts merging around a service: the launcher before its command, or systemd itself."""
 

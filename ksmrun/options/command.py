@@ -15,7 +15,8 @@ class NoOptions:
 @dataclass(frozen=True)
 class Command:
     """words: as they are typed after ksmrun. summary: a sentence without full stop, beginning with
-    a verb. text: paragraphs. passes: what follows the options is another program's. examples: what
+    a verb. text: paragraphs. passes: what follows the options is another program's.
+    reads_variables: the variables of its options count. examples: what
     each does, and the line to paste. exit_codes: beside 0 and 2.
     """
 
@@ -26,6 +27,7 @@ class Command:
     examples: tuple[tuple[str, str], ...] = ()
     exit_codes: tuple[tuple[str, str], ...] = (("1", "the command failed"),)
     passes: str = ""
+    reads_variables: bool = False
     commands: tuple[Command, ...] = ()
     see_also: tuple[str, ...] = field(default=())
 

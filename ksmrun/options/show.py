@@ -28,14 +28,14 @@ def names_of(item: Item) -> str:
     return f"{names} {item.value_word}".strip()
 
 
-def sentences_of(item: Item) -> str:
-    """Return the help of an option with default and variable."""
+def sentences_of(item: Item, *, with_variable: bool) -> str:
+    """Return the help of an option with its default, and the variable where it counts."""
     parts = [item.help]
     if default := shown_default(item):
         parts.append(f"Default: {default}.")
     if item.is_many and not item.is_argument:
         parts.append("Repeatable.")
-    if item.variable:
+    if item.variable and with_variable:
         parts.append(f"Variable: {item.variable}.")
     return " ".join(parts)
 
@@ -46,8 +46,8 @@ def help_text(command: Command, columns: int) -> str:
     for paragraph in (f"{command.summary}.", *command.text):
         lines += [*wrapped(paragraph, columns), ""]
     lines += _list("Commands:", ((each.name, each.summary) for each in command.commands), columns)
-    lines += _list("Arguments:", _rows(command.arguments), columns)
-    flags = [*_rows(command.flags), ("-h, --help", "Show this help.")]
+    lines += _list("Arguments:", _rows(command.arguments, command), columns)
+    flags = [*_rows(command.flags, command), ("-h, --help", "Show this help.")]
     if not command.words:
         flags.insert(0, ("--version", "Show the versions of ksmrun and kernel."))
     lines += _list("Options:", flags, columns)
@@ -61,9 +61,9 @@ def help_text(command: Command, columns: int) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _rows(found: Iterable[Item]) -> Iterator[tuple[str, str]]:
+def _rows(found: Iterable[Item], command: Command) -> Iterator[tuple[str, str]]:
     for item in found:
-        yield names_of(item), sentences_of(item)
+        yield names_of(item), sentences_of(item, with_variable=command.reads_variables)
 
 
 def _list(title: str, rows: Iterable[tuple[str, str]], columns: int) -> list[str]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ksmrun.model import HostFacts, KsmFacts, KsmrunError
-from ksmrun.model.tuning import Intent, Knob, Memory, ScanCost, TunePlan
+from ksmrun.model.tuning import Intent, Knob, Memory, Profile, ScanCost, TunePlan
 
 GIB = 1 << 30
 SLEEP_MILLISECS = 20
 PROFILES = {
-    "gentle": Intent(cpu_share_max=0.05),
-    "balanced": Intent(cpu_share_max=0.2),
-    "fast": Intent(cpu_share_max=0.7),
+    Profile.GENTLE: Intent(cpu_share_max=0.05),
+    Profile.BALANCED: Intent(cpu_share_max=0.2),
+    Profile.FAST: Intent(cpu_share_max=0.7),
 }
 # What the kernel's advisor takes at least, whatever it aims at (KSM_ADVISOR_MIN_CPU).
 ADVISOR_SHARE_MIN = 0.1

@@ -30,7 +30,7 @@ ALLOWED = {
     "__main__": {"cli"},
     "model": set(),
     "support": {"model"},
-    "options": {"model"},
+    "options": {"model", "plan"},
     "facts": {"model"},
     "plan": {"model"},
     "launch": {"model"},
