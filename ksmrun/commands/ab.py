@@ -31,7 +31,7 @@ EXIT_INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command. What follows the options is the program's."""
+    """Add the command. What follows the options is the program's."""
     declare(app, AB, ab)
 
 
@@ -63,7 +63,7 @@ def _refuse_other_options(given: Given) -> None:
 
 
 def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
-    """In the worker. Returns the exit code; says itself what went wrong."""
+    """Run in the worker. Return the exit code; errors are printed here."""
     try:
         with alone(), ksm_for(plan):
             if is_new:
@@ -73,7 +73,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
             announce(plan, folder)
             run_shown(plan, folder, scratch)
     except KeyboardInterrupt:
-        # Again and again: the report of what is done comes first.
+        # This is repeated: the report of what is done comes first.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         say("interrupted; nothing is left running")
@@ -88,7 +88,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
         say(f"{error.filename or 'a file'}: {error.strerror}; look at free space and permissions")
         return EXIT_FAILURE
     finally:
-        # The keeper does it too, unless it was killed.
+        # The keeper does this too, unless it was killed.
         shutil.rmtree(scratch, ignore_errors=True)
     print_report(folder)
     return 0

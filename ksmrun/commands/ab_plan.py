@@ -1,4 +1,4 @@
-"""From the options of `ksmrun ab` to a plan that can run: what can be refused is refused here."""
+"""Turn the options of `ksmrun ab` into a plan, and refuse what cannot run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def planned_experiment(options: AbOptions, command: tuple[str, ...]) -> Experime
 
 
 def _ready(options: ReadyOptions) -> Ready:
-    """The one that was given. Raises KsmrunError for none or several."""
+    """Return the readiness check that was given. Raises KsmrunError for none or several."""
     ways = {
         "stdout": options.ready_stdout,
         "tcp": options.ready_tcp,
@@ -65,7 +65,7 @@ def _ready(options: ReadyOptions) -> Ready:
 
 
 def read_metrics(texts: Sequence[str], kind: str) -> tuple[Metric, ...]:
-    """NAME=VALUE each. Raises KsmrunError."""
+    """Parse NAME=VALUE. Raises KsmrunError."""
     metrics = []
     for text in texts:
         name, mark, value = text.partition("=")
@@ -79,7 +79,10 @@ def read_metrics(texts: Sequence[str], kind: str) -> tuple[Metric, ...]:
 
 
 def checked(plan: ExperimentPlan) -> ExperimentPlan:
-    """With the launcher's options for each arm. Raises KsmrunError for what could not run."""
+    """Return the plan with the launcher's options of each arm.
+
+    Raises KsmrunError if it cannot run.
+    """
     if not plan.command:
         raise KsmrunError("no command given", "see `ksmrun ab --help`", EXIT_USAGE)
     refuse_what_cannot_run(plan)
@@ -90,7 +93,7 @@ def checked(plan: ExperimentPlan) -> ExperimentPlan:
 
 
 def refuse_what_cannot_run(plan: ExperimentPlan) -> None:
-    """Raises KsmrunError; a plan that goes on is looked at again."""
+    """Raise KsmrunError if the plan cannot run; also checked when it is resumed."""
     if any(metric.kind == "output" for metric in plan.metrics) and not (
         plan.load or plan.fleet_load
     ):
@@ -127,7 +130,7 @@ def _refuse_bad_times(plan: ExperimentPlan) -> None:
 
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
-    """Found out at the end, it would have been for nothing."""
+    """Refuse early what would make the report fail at the end."""
     if find_spec("scipy") is None:
         raise KsmrunError("experiments need SciPy", "pip install 'ksmrun[ab]'")
     known = {*HOLD_METRICS, *(metric.name for metric in plan.metrics)}
@@ -138,7 +141,7 @@ def _refuse_unreportable(plan: ExperimentPlan) -> None:
 
 
 def _refuse_used_ports(plan: ExperimentPlan, port: int | None) -> None:
-    """Another's server on it would look ready, and ours fail."""
+    """Refuse ports in use: another server on one would look ready, and ours would fail."""
     wanted = set() if port is None else set(range(port, port + plan.copies))
     number = port_number(plan.ready)
     if number is not None:

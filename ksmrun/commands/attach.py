@@ -1,4 +1,4 @@
-"""`ksmrun attach` and `detach`: running programs begin or cease to merge, without a restart."""
+"""`ksmrun attach` and `detach`: start or stop merging of running programs, without a restart."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCHEMA = "ksmrun-attach-1"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds both commands."""
+    """Add both commands."""
     declare(app, ATTACH, attach)
     declare(app, DETACH, detach)
 
@@ -87,7 +87,7 @@ def _do(
 
 
 def _is_remembered(results: Sequence[Attached], *, attach: bool) -> bool:
-    """For `ksmrun monitor --follow`. Says why where it is not."""
+    """Save the processes for `ksmrun monitor --follow`. Says why if that fails."""
     file = attached_file()
     them = [each.candidate.identity for each in results if each.done]
     processes = {who.pid: who.start_ticks for who in them if who.start_ticks is not None}

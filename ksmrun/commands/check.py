@@ -39,14 +39,14 @@ from ksmrun.plan.mechanism import Choice, adds_vmas, choose, not_preloadable
 from ksmrun.plan.runtimes import gains_of, runtime_row
 
 SCHEMA = "ksmrun-check-1"
-# The flag, what it does, what to do.
+# (flag, its effect, what to do)
 Heap = tuple[str, str, str] | None
-# What else a kernel runs natively.
+# Other machine types that a kernel runs natively.
 RUNS_ON = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64", "arm")}
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(app, CHECK, check)
 
 
@@ -101,7 +101,7 @@ def check(options: CheckOptions, given: Given) -> None:
 
 
 def _heap(runtime: Runtime | None, command: tuple[bytes, ...]) -> Heap:
-    """What keeps the heap of a Java program from merging."""
+    """Return what keeps the heap of a Java program from merging."""
     if runtime is None or runtime.name != "OpenJDK":
         return None
     return unmergeable_heap([os.fsdecode(word) for word in command[1:]], os.environ)
@@ -141,7 +141,7 @@ def _plan_row(
         found = f"--merge={request.merge} does not ask for merging"
         return CheckRow("plan", "fail", found, "leave --merge and KSMRUN_MERGE out")
     if plan.mechanism is None:
-        # Merging is not switched off here, so it is the guard that did it.
+        # Merging is not switched off here, so the guard did it.
         found = f"the guard starts it without merging: {judgement.message}"
         return CheckRow("plan", "fail", found, judgement.todo)
     found = f"{plan.mechanism}: {'; '.join(plan.reasons)}"
@@ -157,7 +157,7 @@ def _client_rows(command: tuple[bytes, ...]) -> Iterator[CheckRow]:
 
 
 def _lua_rows(target: TargetFacts, unreachable: str | None) -> Iterator[CheckRow]:
-    """What a shared layout would do for Lua, whose hash seed keeps copies apart."""
+    """Yield the effect of a shared layout on Lua, whose hash seeds make copies differ."""
     lua = None if target.path is None else find_lua(Path(target.path))
     if lua is None:
         return

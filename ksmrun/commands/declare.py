@@ -1,4 +1,4 @@
-"""Commands of the table of options as typer has them."""
+"""Declare commands of the table of options to typer."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ HELP_NAMES = ["-h", "--help"]
 
 @dataclass(frozen=True)
 class Given:
-    """What the user gave beside what options default to.
+    """Values that the user gave, in addition to the options with their defaults.
 
-    values: as parsed, by attribute. words: as typed, by the option's name without dashes; True for
-    a switch. rest: what follows the options of a command that passes it on.
+    values: parsed, by attribute. words: as typed, by the option's name without dashes; True for a
+    switch. rest: what follows the options, if the command passes it on.
     """
 
     values: Mapping[str, Any]
@@ -33,8 +33,9 @@ class Given:
 
 
 def declare(app: typer.Typer, command: Command, function: Callable[..., None]) -> None:
-    """Add a command. function takes its options' dataclass and, where it has a second parameter,
-    Given.
+    """Add a command.
+
+    function takes its options' dataclass, and Given if it has a second parameter.
     """
     table = items(command.options)
     wants_given = len(inspect.signature(function).parameters) > 1
@@ -68,7 +69,7 @@ def declare(app: typer.Typer, command: Command, function: Callable[..., None]) -
 
 
 def group(command: Command) -> typer.Typer:
-    """Return a group of commands, to which they are added by declare()."""
+    """Return a group, to which declare() adds commands."""
     return typer.Typer(
         name=command.name,
         cls=_shown(command, TyperGroup),
@@ -82,7 +83,7 @@ def group(command: Command) -> typer.Typer:
 
 
 def _shown(command: Command, base: type) -> Any:
-    """Return the class that shows the table's help."""
+    """Return a class that prints the table's help."""
 
     def get_help(self: object, context: object) -> str:
         del self, context
@@ -92,7 +93,7 @@ def _shown(command: Command, base: type) -> Any:
 
 
 def _parameter(item: Item) -> inspect.Parameter:
-    """Return the parameter for typer, which sees texts and switches only: parse() reads them."""
+    """Return the parameter for typer, which sees only texts and switches: parse() reads them."""
     one: Any = bool if item.kind is Kind.SWITCH else str
     wanted: Any = list[str] if item.is_many else one
     if item.is_argument:

@@ -32,14 +32,14 @@ from ksmrun.plan.runtimes import gains_of
 
 SCHEMA = "ksmrun-estimate-1"
 EPILOG = "Example: sudo ksmrun estimate --match 'server --port'"
-# mm/ksm.c: struct ksm_rmap_item, one for each page that ksmd looks at.
+# mm/ksm.c: struct ksm_rmap_item, one for each page that ksmd scans.
 RMAP_ITEM_BYTES = 64
-# A trial that saved so much more than is seen here says something that the pages cannot.
+# If a trial saved this much more than the estimate, the pages do not show everything.
 WORTH_TELLING_SHARE = 0.08
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(app, ESTIMATE, estimate)
 
 
@@ -199,8 +199,9 @@ def _notes(
 
 
 def _untold(predictions: list[Prediction], pids: Sequence[int]) -> Iterator[str]:
-    """Runtimes whose copies differ by more than pointers: their pages cannot tell what one layout,
-    which comes with one seed, makes of them.
+    """Yield the runtimes for which the effect of a shared layout cannot be computed.
+
+    Their copies differ by more than pointers, and a layout comes with one hash seed.
     """
     now = sum(each.now_bytes for each in predictions)
     kept = sum(each.layout_kept_bytes or 0.0 for each in predictions)

@@ -15,7 +15,7 @@ from ksmrun.options.table import leaves, top
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(app, HELP, show_help)
 
 

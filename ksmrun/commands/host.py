@@ -1,4 +1,4 @@
-"""`ksmrun host`: switch and tune KSM on this host, and put it back."""
+"""`ksmrun host`: switch and tune KSM on this host, and restore it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ UNDO = "undo: ksmrun host restore"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the group of commands."""
+    """Add the group of commands."""
     host = group(HOST)
     declare(host, ON, on)
     declare(host, OFF, off)
@@ -103,7 +103,7 @@ def set_(options: SetOptions) -> None:
 
 
 def _asked_to_unmerge(settings: dict[str, str]) -> bool:
-    """Whoever is there to answer is asked; others say so by --unmerge."""
+    """Ask whoever is at the terminal; scripts need --unmerge."""
     names = [name for name in settings if name in WHILE_UNMERGED]
     ksm = read_ksm(ROOT)
     if not names or not ksm.number("pages_shared"):
@@ -156,7 +156,7 @@ def _apply(
 
 
 def _print_lines(arguments: list[str], work: Callable[[], Iterable[str]]) -> None:
-    """Prints what the work reports; tells who is not root the line to type."""
+    """Print the lines that the work yields; without root, print the sudo command to type."""
     if os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
         raise KsmrunError("tuning KSM needs root", f"run: {sudo_line(arguments)}")
     for line in work():

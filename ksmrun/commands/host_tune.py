@@ -1,4 +1,4 @@
-"""`ksmrun host tune`: how fast ksmd is to be, by what is wanted and not by knob."""
+"""`ksmrun host tune`: set ksmd's speed by a target instead of by tunables."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def tune(options: TuneOptions, given: Given) -> None:
             "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
         )
-    # The advisor is a means here: what it sets is what is changed.
+    # The advisor is used here as a means: only what it sets counts as a change.
     running = running_tuners()
     if running and not (dry_run or options.force):
         raise KsmrunError(running[0].what, f"{running[0].todo}; or --force, to set it beside")
@@ -77,8 +77,9 @@ def tune(options: TuneOptions, given: Given) -> None:
 
 
 def made_plan(intent: Intent, *, may_try: bool) -> tuple[TunePlan, Memory, ScanCost]:
-    """What to set here, and what it was worked out from. may_try: may switch KSM on for a moment
-    to find out what a page costs, where nothing tells.
+    """Return the plan for this host, and the measurements behind it.
+
+    may_try: may switch KSM on for a moment to measure the cost of a page, if it is unknown.
     """
     cost = cost_since_boot() or (cost_by_trial() if may_try else None) or ASSUMED
     memory = mergeable_memory(looks=True)
@@ -86,7 +87,7 @@ def made_plan(intent: Intent, *, may_try: bool) -> tuple[TunePlan, Memory, ScanC
 
 
 def intent_of(options: IntentOptions) -> Intent:
-    """Raises KsmrunError where nothing is asked for, or the same twice."""
+    """Return the target. Raises KsmrunError if none or two are given."""
     if options.pass_time is None and options.max_cpu is None and options.profile is None:
         raise KsmrunError(
             "nothing is asked for",
@@ -102,7 +103,7 @@ def intent_of(options: IntentOptions) -> Intent:
 
 
 def intent_words(given: Given) -> list[str]:
-    """As they are typed."""
+    """Return the target as typed on the command line."""
     names = [item.name.removeprefix("--") for item in items(IntentOptions)]
     return [f"--{name}={given.words[name]}" for name in names if name in given.words]
 

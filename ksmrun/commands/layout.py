@@ -16,7 +16,7 @@ from ksmrun.options.layout import KEY, LAYOUT, ROTATE, KeyOptions, RotateOptions
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Add the commands."""
     commands = group(LAYOUT)
     declare(commands, KEY, key)
     declare(commands, ROTATE, rotate_layout)

@@ -1,4 +1,4 @@
-"""`ksmrun monitor`: watches all that merges on this host."""
+"""`ksmrun monitor`: watch all that merges on this host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNIT = "ksmrun-monitor.service"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(app, MONITOR, monitor)
 
 
@@ -48,7 +48,7 @@ def monitor(options: MonitorOptions, given: Given) -> None:
 
 
 def _unit_words(given: Given) -> dict[str, str | bool]:
-    """The options as typed, with paths from the root: systemd starts it in another folder."""
+    """Return the options as typed, with absolute paths: systemd starts it in another folder."""
     paths = {
         item.name.removeprefix("--")
         for item in items(MonitorOptions)

@@ -32,7 +32,7 @@ CLEAR = "\x1b[H\x1b[J"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(app, PS, ps)
 
 
@@ -79,7 +79,7 @@ def _print_json(found: ProcessList, by: By, sort: Sort, *, one_line: bool) -> No
 
 
 def process_fields(process: ProcessKsm, max_map_count: int | None) -> dict[str, Any]:
-    """All that is known of it, flat."""
+    """Return everything known of a process, flat."""
     fields = asdict(process)
     headroom = Group(process.pid, "", (process,)).headroom_maps(max_map_count)
     return {**fields.pop("identity"), **fields, "headroom_maps": headroom}
@@ -128,13 +128,13 @@ def _print_table(found: ProcessList, by: By, sort: Sort) -> None:
 
 
 def _layout_of(row: Group, layouts: dict[int, str]) -> str:
-    """Name the groups whose layout its processes have; "own": the kernel's for each."""
+    """Return the groups whose layout its processes have; "own": the kernel's for each."""
     names = {layouts.get(process.pid, "own") for process in row.processes}
     return ", ".join(sorted(names))
 
 
 def figures_of(row: Group, found: ProcessList) -> list[str]:
-    """merged, zero, profit, RSS and PSS in MiB, maps and headroom."""
+    """Return merged, zero, profit, RSS and PSS in MiB, maps and headroom."""
     pages = (row.merging_pages, row.zero_pages)
     return [
         *(mib(None if number is None else number * found.page_bytes) for number in pages),
@@ -145,7 +145,7 @@ def figures_of(row: Group, found: ProcessList) -> list[str]:
 
 
 def total_line(found: ProcessList) -> str:
-    """What all save together."""
+    """Return what all processes save together."""
     number = len(found.processes)
     if number == 0:
         return "no merge-enabled process found; start one with `ksmrun run -- COMMAND`"
@@ -159,7 +159,7 @@ def total_line(found: ProcessList) -> str:
 
 
 def _stopped(found: ProcessList) -> list[str]:
-    """The processes whose shim marks no more: at the limit the program would soon fail itself."""
+    """Warn of processes whose shim has stopped marking, because the program nears the limit."""
     lines = []
     for process in found.processes:
         sweeper = process.sweeper
@@ -179,7 +179,7 @@ def _stopped(found: ProcessList) -> list[str]:
 
 
 def fitting_limit(sweeper: Sweeper, max_map_count: int | None) -> int | None:
-    """The least power of two with which the shim would go on: the reserve is a share of it."""
+    """Return the least power of two with which the shim goes on: its reserve is a share of it."""
     if not sweeper.vmas or not sweeper.vmas_max or not max_map_count:
         return None
     needed = sweeper.vmas * max_map_count // sweeper.vmas_max
@@ -187,7 +187,7 @@ def fitting_limit(sweeper: Sweeper, max_map_count: int | None) -> int | None:
 
 
 def unseen(found: ProcessList) -> list[str]:
-    """What could not be read, and how to."""
+    """Return what could not be read, and how to read it."""
     lines = []
     if found.unreadable:
         lines.append(

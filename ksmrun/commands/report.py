@@ -1,4 +1,4 @@
-"""`ksmrun report`: what a saved experiment says."""
+"""`ksmrun report`: results of a saved experiment."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ksmrun.report.verdict import ArmVerdict, judge, size_text
 from ksmrun.report.warnings import warnings
 
 SCHEMA = "ksmrun-report-1"
-# Of the facts, those that savings and costs hang on.
+# Facts on which savings and costs depend.
 TOLD = ("KSM scans", "KSM set to", "while measuring")
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(app, REPORT, report)
 
 
@@ -47,7 +47,7 @@ def report(options: ReportOptions) -> None:
 
 
 def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
-    # Not at the top: pictures take longer to import than all else.
+    # Imported here: pictures take longer to import than everything else.
     from ksmrun.report.html import write_html
     from ksmrun.report.plots import write_png
 
@@ -63,7 +63,7 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
 
 
 def print_report(folder: Path) -> None:
-    """Raises KsmrunError where there is no whole round."""
+    """Print a report. Raises KsmrunError if there is no complete round."""
     _print(load(folder), as_json=False)
 
 

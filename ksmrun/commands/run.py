@@ -24,7 +24,7 @@ from ksmrun.plan.launch import shell_line
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command. What follows the options is the program's, whatever it looks like."""
+    """Add the command. What follows the options is the program's, whatever it looks like."""
     declare(app, RUN, run)
 
 
@@ -51,12 +51,12 @@ def run(options: RunOptions, given: Given) -> None:
 
 
 def _without_client(request: Request, wants_layout: bool) -> Request:
-    """Say what a daemon's client cannot have; what it is itself is nothing to verify."""
+    """Warn that a daemon's client does not merge what it starts; do not verify the client."""
     if request.merge is not MergeMode.ON and not wants_layout:
         return request
     try:
         client = asked_daemon(request.command)
-    # A line of advice is no reason not to start the program.
+    # Advice that fails is no reason not to start the program.
     except Exception:  # noqa: BLE001
         client = None
     if client is None:

@@ -1,4 +1,4 @@
-"""`ksmrun top`: what merges, live."""
+"""`ksmrun top`: a live view of what merges."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ksmrun.observe.processes import ProcessWatch
 from ksmrun.options.ps import TOP, TopOptions
 
 SCHEMA = "ksmrun-top-1"
-# Between the two looks that --once takes: ksmd's share of a core is what it took meanwhile.
+# Between the two observations of --once, over which ksmd's share of a core is measured.
 ONCE_SECONDS = 1.0
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(app, TOP, top)
 
 
@@ -44,14 +44,14 @@ def top(options: TopOptions) -> None:
     try:
         from ksmrun.commands.top_screen import Top
     except ModuleNotFoundError as error:
-        # Some other module would be a fault of ours.
+        # Any other missing module would be our own fault.
         if (error.name or "").partition(".")[0] != "textual":
             raise
         raise KsmrunError(
             "the screen of `top` needs Textual, which is not installed",
             f"{_pip()} install 'ksmrun[top]', or use `ksmrun top --once`",
         ) from error
-    # Where these are exported (readline does), they would be believed after a resize too.
+    # If these are exported (readline does so), they would be used after a resize too.
     for name in ("LINES", "COLUMNS"):
         os.environ.pop(name, None)
     Top(view, options.interval_seconds).run()
@@ -77,5 +77,5 @@ def _once(view: View, *, as_json: bool) -> None:
 
 
 def _pip() -> str:
-    """Of the installation that this is."""
+    """Return the pip command of this installation."""
     return own_program().removesuffix("ksmrun") + "pip"

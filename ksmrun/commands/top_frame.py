@@ -1,4 +1,4 @@
-"""What `ksmrun top` shows, as text: the same for its screen and for --once."""
+"""Content of `ksmrun top` as text, for its screen and for --once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ksmrun.support.words import printable
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
 Choice = TypeVar("Choice", By, Sort)
-# Title, width in columns, what it is sorted by: all of it fits into 80, with the command's start.
+# Title, width in columns, sort key: all of it fits into 80, with the command's start.
 COLUMNS = {
     "merged": (8, Sort.MERGED),
     "zero": (7, Sort.ZERO),
@@ -31,7 +31,10 @@ WIDTHS = (8, *(width for width, _ in COLUMNS.values()))
 
 @dataclass(frozen=True)
 class View:
-    """What of it is shown, and how. inside: the group that was opened, by its kind and key."""
+    """Selection and order of what is shown.
+
+    inside: the group that was opened, by its kind and key.
+    """
 
     by: By = By.PROCESS
     sort: Sort = Sort.PROFIT
@@ -40,7 +43,7 @@ class View:
     marked: frozenset[object] = field(default_factory=frozenset)
 
     def rows(self, found: ProcessList) -> list[Group]:
-        """In the order of the screen."""
+        """Return the rows in the order of the screen."""
         processes = matching(found.processes, self.text)
         if self.inside is not None:
             by, key = self.inside
@@ -49,24 +52,24 @@ class View:
         return sort_groups(group(processes, self.by), self.sort)
 
     def toggled(self, key: object) -> View:
-        """With this row marked, or no longer."""
+        """Return the view with this row's mark toggled."""
         return replace(self, marked=self.marked ^ {key})
 
     def opened(self, row: Group) -> View:
-        """The processes of this group."""
+        """Return the view of this group's processes."""
         return replace(self, by=By.PROCESS, inside=(self.by, row.key), marked=frozenset())
 
     def next_by(self) -> View:
-        """The next way to put processes together. Marks are of rows, so they go."""
+        """Return the view with the next grouping. Marks belong to rows, so they are dropped."""
         return replace(self, by=_after(list(By), self.by), inside=None, marked=frozenset())
 
     def next_sort(self) -> View:
-        """By the next column."""
+        """Return the view sorted by the next column."""
         return replace(self, sort=_after(list(Sort), self.sort))
 
 
 def header(watch: HostWatch, host: HostLook, found: ProcessList) -> list[str]:
-    """Three lines of up to 78 columns."""
+    """Return three lines of up to 78 columns."""
     cpu = "-" if host.ksmd_cpu is None else f"{host.ksmd_cpu:.1%}"
     dedup = "-" if host.dedup is None else f"{host.dedup:.1f}x"
     available = "-" if host.mem_available_bytes is None else mib(host.mem_available_bytes)
@@ -79,7 +82,7 @@ def header(watch: HostWatch, host: HostLook, found: ProcessList) -> list[str]:
 
 
 def columns_of(view: View) -> list[str]:
-    """Their titles; the one that it is sorted by has a mark."""
+    """Return the columns' titles; the sort column has a mark."""
     first = "PID" if view.by is By.PROCESS else "count"
     last = "command" if view.by is By.PROCESS else str(view.by)
     names = [first, *COLUMNS, last]
@@ -90,7 +93,7 @@ def columns_of(view: View) -> list[str]:
 
 
 def cells_of(row: Group, view: View, found: ProcessList) -> list[str]:
-    """One for each column."""
+    """Return one cell for each column."""
     single = view.by is By.PROCESS
     first = row.name if single else str(len(row.processes))
     mark = "+" if row.key in view.marked else " "
@@ -99,19 +102,19 @@ def cells_of(row: Group, view: View, found: ProcessList) -> list[str]:
 
 
 def lines(view: View, found: ProcessList) -> list[str]:
-    """The table as text."""
+    """Return the table as text."""
     titles = [columns_of(view), *(cells_of(row, view, found) for row in view.rows(found))]
     return [line_of(cells) for cells in titles]
 
 
 def line_of(cells: Sequence[str]) -> str:
-    """Figures to the right, the name as long as it is."""
+    """Return a line with figures right-aligned and the name at full length."""
     figures = zip(WIDTHS, cells[:-1], strict=True)
     return "".join(f"{cell:>{width}}" for width, cell in figures) + f"  {cells[-1]}"
 
 
 def status(view: View, rows: Iterable[Group], found: ProcessList) -> str:
-    """What is shown, and the sum of what is marked."""
+    """Return what is shown, and the sum over marked rows."""
     parts = [f"by {view.by}, sorted by {view.sort}"]
     if view.text:
         parts.append(f"filter {view.text!r}")
@@ -125,7 +128,7 @@ def status(view: View, rows: Iterable[Group], found: ProcessList) -> str:
 
 
 def spark(values: Sequence[float] | Iterable[float], width: int = SPARK_WIDTH) -> str:
-    """The last of them as blocks, from the least to the most."""
+    """Return the latest values as blocks, scaled from minimum to maximum."""
     shown = list(values)[-width:]
     if not shown:
         return " " * width

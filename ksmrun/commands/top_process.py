@@ -1,4 +1,4 @@
-"""One process in `ksmrun top`: its VMAs by kind, what is merged of it, its map count over time."""
+"""Process screen of `ksmrun top`: VMAs by kind, their merged part, the VMA count over time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PERIOD_SECONDS_MIN = 5.0
 
 
 class ProcessScreen(Screen[None]):
-    """Reads its smaps as often as that stays below CPU_SHARE_MAX of a core."""
+    """Screen of a process. Reads its smaps as often as that stays below CPU_SHARE_MAX of a core."""
 
     CSS = "ProcessScreen Static { height: auto; text-wrap: nowrap; }"
 
@@ -78,7 +78,7 @@ class ProcessScreen(Screen[None]):
 def describe(
     who: Identity, kinds: dict[str, MemoryKind], found: ProcessList, maps: deque[int]
 ) -> list[str]:
-    """The lines of the screen."""
+    """Return the lines of the screen."""
     process = next((one for one in found.processes if one.identity == who), None)
     limit = found.max_map_count
     lines = [

@@ -1,4 +1,4 @@
-"""What `ksmrun wrap unit` would write: asks systemd and the kernel, and lets the plan decide."""
+"""Plan of `ksmrun wrap unit`: ask systemd and the kernel, and let the plan decide."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ from ksmrun.wrap.method import (
 )
 from ksmrun.wrap.unitfile import values
 
-# systemd's own search for a command without a slash (systemd.exec(5), ExecSearchPath=).
+# systemd's own search path for a command without a slash (systemd.exec(5), ExecSearchPath=).
 SEARCH_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 QUADLET_TYPES = (".container", ".pod", ".kube")
 
 
 @dataclass(frozen=True)
 class UnitPlan:
-    """The drop-in's text, the key unit's where one is needed, and what the user should know."""
+    """Text of the drop-in, that of the key unit if one is needed, and notes for the user."""
 
     unit: UnitFacts
     user: bool
@@ -63,7 +63,7 @@ class UnitPlan:
 
 
 def unit_name(name: str) -> str:
-    """With its suffix. Raises KsmrunError for what is no service."""
+    """Return the name with its suffix. Raises KsmrunError for what is no service."""
     if name.endswith(QUADLET_TYPES):
         raise KsmrunError(f"{name} is a file of Quadlet's", f"use: ksmrun wrap quadlet {name}")
     full = name if unit_type(name) else f"{name}.service"
@@ -79,7 +79,7 @@ def unit_name(name: str) -> str:
 def plan_unit(
     systemd: Systemd, name: str, options: UnitOptions, *, compares_domains: bool
 ) -> UnitPlan:
-    """Raises KsmrunError where the service cannot be wrapped."""
+    """Return the plan. Raises KsmrunError if the service cannot be wrapped."""
     unit = systemd.unit(name, DROP_IN)
     if unit.value("NeedDaemonReload") == "yes" and (os.geteuid() == 0 or systemd.user):
         systemd.succeed("systemctl", "daemon-reload")
@@ -150,7 +150,7 @@ def plan_unit(
 
 
 def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
-    """ExecStart= as it is without us. Raises KsmrunError where a file cannot be read."""
+    """Return ExecStart= without our drop-in. Raises KsmrunError if a file cannot be read."""
     texts = [read_text(path) for path in unit.files]
     for path, text in zip(unit.files, texts, strict=True):
         if text is None:
@@ -161,7 +161,7 @@ def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
 def _refuse_unusable(unit: UnitFacts) -> None:
     state = unit.value("LoadState")
     if state != "loaded":
-        # D-Bus name, then the sentence in quotes.
+        # D-Bus name, then its name in sentences.
         said = unit.value("LoadError").partition(" ")[2].strip('"')
         raise KsmrunError(
             f"{unit.name}: {said or state}",
@@ -180,7 +180,7 @@ def _refuse_unusable(unit: UnitFacts) -> None:
 
 
 def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: bool) -> None:
-    """The launcher must be there to stay, and must not cost the service its security domain."""
+    """Refuse a launcher that could vanish, or that would cost the service its security domain."""
     if not os.access(LAUNCHER, os.X_OK):
         raise KsmrunError(f"{LAUNCHER} is not there", "first: sudo ksmrun wrap install")
     refuse_unsafe()
@@ -233,8 +233,9 @@ def _request(
 
 
 def _first_path(unit: UnitFacts, exec_values: Sequence[str]) -> str:
-    """As the files have it; where systemd fills in specifiers, as it told, which an old drop-in of
-    ours may hide.
+    """Return the path as in the files, or with specifiers as systemd has expanded them.
+
+    An old drop-in of ours may hide that.
     """
     with contextlib.suppress(ExecLineError):
         path = parse(exec_values[0])[0].path

@@ -1,4 +1,4 @@
-"""`ksmrun wrap`: puts merging around what is already deployed."""
+"""`ksmrun wrap`: add merging to what is already deployed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMANDS = (
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Add the commands."""
     commands = group(WRAP)
     for name in COMMANDS:
         importlib.import_module(f"ksmrun.commands.{name}").register(commands)

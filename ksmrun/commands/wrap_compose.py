@@ -1,4 +1,4 @@
-"""`ksmrun wrap compose`: a file on top of a Compose file, by which its services start merged."""
+"""`ksmrun wrap compose`: a Compose override file with which the services start merged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ksmrun.wrap.header import header
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(group, COMPOSE, compose)
 
 
@@ -84,7 +84,7 @@ def _named_image(text: str) -> tuple[str, str]:
 
 
 def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> ImageConfig:
-    """Of the first of its images that is here."""
+    """Return the configuration of the first of its images that is present."""
     if service.extends:
         raise KsmrunError(
             f"what {service.name} starts may be in the service that it extends",

@@ -1,4 +1,4 @@
-"""`ksmrun wrap image`: the lines of a Dockerfile by which an image starts merged."""
+"""`ksmrun wrap image`: Dockerfile lines with which an image starts merged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA = "ksmrun-wrap-image-1"
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(group, IMAGE, image)
 
 

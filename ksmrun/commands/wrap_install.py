@@ -1,4 +1,4 @@
-"""`ksmrun wrap install`: the launcher at the place that wraps name."""
+"""`ksmrun wrap install`: the launcher at the path that wraps name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ksmrun.options.wrap import INSTALL, InstallOptions
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(group, INSTALL, install_launcher)
 
 

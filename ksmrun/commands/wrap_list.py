@@ -16,7 +16,7 @@ SCHEMA = "ksmrun-wrap-list-1"
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(group, LIST, list_wraps)
 
 

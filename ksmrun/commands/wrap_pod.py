@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(group, POD, pod)
 
 
 def pod(options: PodOptions) -> None:
     """Print the manifests, and on stderr what was done."""
     require_yaml()
-    # Not at the top: the other commands need no YAML.
+    # Imported here: the other commands need no YAML.
     from ksmrun.wrap.pod import PodRequest, rewrite
 
     file, source, launcher_image = options.file, options.source, options.launcher_image
@@ -82,14 +82,14 @@ def pod(options: PodOptions) -> None:
     say(f"merged: {', '.join(found.names)}")
 
 
-# What of a pod cannot be changed, once it is there (k8s.io/kubernetes/pkg/apis/core/validation,
-# ValidatePodUpdate; batch/validation: a Job's template), and what leaves its pods as they are.
+# Fields of a pod that cannot change once it exists (k8s.io/kubernetes/pkg/apis/core/validation,
+# ValidatePodUpdate; batch/validation: a Job's template), and kinds that leave running pods alone.
 REPLACED = ("Pod", "Job")
 KEEPING = ("ReplicaSet", "ReplicationController")
 
 
 def _undo(kinds: tuple[str, ...]) -> list[str]:
-    """Return how the manifests' kinds are set back."""
+    """Return how to undo the change, by the manifests' kinds."""
     lines = []
     if set(kinds) - set(REPLACED):
         lines.append("To remove it: apply the original manifest.")

@@ -31,7 +31,7 @@ from ksmrun.wrap.quadlet import render
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(group, QUADLET, quadlet)
 
 

@@ -18,7 +18,7 @@ from ksmrun.wrap.runtime import render
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     declare(group, RUNTIME, print_runtime)
 
 
@@ -47,7 +47,7 @@ def print_runtime(options: RuntimeOptions) -> None:
 
 
 def _text(file: Path) -> str | None:
-    """Return what the file has; None where there is none. Raises KsmrunError."""
+    """Return the file's text; None if there is no file. Raises KsmrunError."""
     try:
         return foreign.read_bytes(file).decode()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Which language runtime a program is, or has in it: by what its file links and exports."""
+"""Language runtime that a program is or embeds, from what its file links and exports."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ksmrun.facts.elf import UnreadableElfError, elf_file
 from ksmrun.model import TargetFacts
 from ksmrun.support.foreign import resolved
 
-# What its library is called (DT_NEEDED begins so), and a function that its programs export where
-# they have it in them. Where several are in one program, the first counts: who has LuaJIT has Lua's
-# functions too. mangled: node::Start(int, char**).
+# Prefix of its library (DT_NEEDED), and a function that programs export if they contain it. Of
+# several in one program the first counts: a program with LuaJIT has Lua's functions too. Mangled
+# name: node::Start(int, char**).
 SIGNS = (
     ("Node.js", "libnode.so", "_ZN4node5StartEiPPc"),
     ("OpenJDK", "libjli.so", "JLI_Launch"),
@@ -25,24 +25,24 @@ SIGNS = (
     ("LuaJIT", "libluajit-", "luaJIT_setmode"),
     ("Lua", "liblua5", "lua_newstate"),
 )
-# A start script: what it starts is what counts.
+# A start script: the program that it starts is what counts.
 SHELL = "shell"
 SHELLS = ("sh", "bash", "dash", "ash", "busybox", "ksh", "mksh", "zsh")
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Its name, as plan/runtimes.py knows it, and what it was known by."""
+    """Runtime: its name, as plan/runtimes.py knows it, and the evidence for it."""
 
     name: str
     evidence: str
 
 
 def find_runtime(target: TargetFacts) -> Runtime | None:
-    """Of the program at the end of the interpreter lines; None where there is no sign of one."""
+    """Return the runtime of the program behind the interpreter lines; None if none is found."""
     if target.path is None or target.elf_class_bits is None:
         return None
-    # A link's name says less: /bin/sh may be dash, and busybox anything.
+    # A link's name is weaker evidence: /bin/sh may be dash, and busybox anything.
     path = Path(resolved(target.path))
     if path.name in SHELLS:
         return Runtime(SHELL, f"{path} is a shell")
@@ -57,7 +57,7 @@ def find_runtime(target: TargetFacts) -> Runtime | None:
 
 
 def decide(needed: tuple[str, ...], exports: Callable[[str], bool]) -> Runtime | None:
-    """The runtime from the libraries that a program needs and whether it exports a function."""
+    """Return the runtime, from the libraries a program needs and whether it exports a function."""
     for name, _, function in SIGNS:
         if exports(function):
             return Runtime(name, f"it exports {function}")
@@ -76,7 +76,7 @@ def _needed(elf: object) -> tuple[str, ...]:
 
 
 def _exports(elf: object) -> Callable[[str], bool]:
-    """By the hash table: some runtimes export 100,000 functions."""
+    """Return a look-up in the hash table: some runtimes export 100,000 functions."""
     table = elf.get_section_by_name(".gnu.hash")  # type: ignore[attr-defined]
     if table is None:
         return lambda _name: False

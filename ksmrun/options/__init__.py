@@ -1,3 +1,5 @@
-"""The table of options: one item each, from which command line, variables, configuration keys,
-units, help, man pages and completion come. Imports neither typer nor anything slow.
+"""Table of options, one item each.
+
+Command line, environment variables, configuration keys, units, help, man pages and completion are
+derived from it. Imports neither typer nor anything slow.
 """

@@ -1,4 +1,4 @@
-"""A command: its words, texts, options and examples."""
+"""Command: its words, texts, options and examples."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from ksmrun.options.item import Item, items
 
 @dataclass(frozen=True)
 class NoOptions:
-    """For commands without options."""
+    """Options of a command without any."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """words: as they are typed after ksmrun. summary: a sentence without full stop, beginning with
-    a verb. text: paragraphs. passes: what follows the options is another program's.
-    reads_variables: the variables of its options count. examples: what
-    each does, and the line to paste. exit_codes: beside 0 and 2.
+    """Command. words: as typed after ksmrun. text: paragraphs.
+
+    summary: a sentence without full stop, beginning with a verb. passes: what follows the options
+    belongs to another program. reads_variables: the variables of its options count. examples: what
+    each does, and the line to paste. exit_codes: those beside 0 and 2.
     """
 
     words: tuple[str, ...]
@@ -33,27 +34,27 @@ class Command:
 
     @property
     def name(self) -> str:
-        """The last word."""
+        """Last word."""
         return self.words[-1] if self.words else "ksmrun"
 
     @property
     def line(self) -> str:
-        """As it is typed."""
+        """Complete words, as typed."""
         return " ".join(("ksmrun", *self.words))
 
     @property
     def arguments(self) -> tuple[Item, ...]:
-        """What is named by its place."""
+        """Positional arguments."""
         return tuple(each for each in items(self.options) if each.is_argument)
 
     @property
     def flags(self) -> tuple[Item, ...]:
-        """What is named by its name."""
+        """Named options."""
         return tuple(each for each in items(self.options) if not each.is_argument)
 
     @property
     def usage(self) -> str:
-        """The synopsis."""
+        """Synopsis."""
         parts = [self.line]
         parts += ["[OPTIONS]"] if self.flags else []
         parts += ["COMMAND"] if self.commands else []

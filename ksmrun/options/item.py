@@ -1,4 +1,4 @@
-"""One option or argument, and the functions that declare it as a field of a dataclass."""
+"""One option or argument, and functions that declare it as a field of a dataclass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECONDS_MAX = 30 * 86400.0
 
 
 class Kind(Enum):
-    """How a value is written, and what it becomes (parse.py)."""
+    """Type of a value, which determines how it is written and parsed (parse.py)."""
 
     TEXT = auto()
     SWITCH = auto()
@@ -27,7 +27,7 @@ class Kind(Enum):
 
 
 class Values(StrEnum):
-    """What completion offers for a value, beside choices; read by native/front/complete.c."""
+    """Values that completion offers, beside choices; read by native/front/complete.c."""
 
     NONE = "none"
     FILE = "file"
@@ -43,11 +43,12 @@ class Values(StrEnum):
 
 @dataclass(frozen=True)
 class Item:
-    """name: "--interval", or the metavar of an argument. attribute: the field of the dataclass.
+    """Option or argument. name: "--interval", or the metavar of an argument.
 
-    least and most bound a value, also in the configuration; below_most excludes the latter.
-    variable: the environment variable that gives the value, too. in_file: it is a key of the
-    configuration. unit_setting: what a systemd unit needs where the option is given.
+    attribute: its field of the dataclass. least and most: bounds of a value, also in the
+    configuration; below_most excludes the latter. variable: environment variable that gives the
+    value, too. in_file: it is a key of the configuration. unit_setting: what a systemd unit needs
+    if the option is given.
     """
 
     help: str
@@ -74,7 +75,7 @@ class Item:
 
     @property
     def key(self) -> str:
-        """The name in a configuration file."""
+        """Name in a configuration file."""
         return self.name.removeprefix("--").replace("-", "_")
 
     @property
@@ -84,7 +85,7 @@ class Item:
 
     @property
     def value_word(self) -> str:
-        """What stands for the value in usage lines; empty for a switch."""
+        """Placeholder of the value in usage lines; empty for a switch."""
         if self.kind is Kind.SWITCH:
             return ""
         return self.metavar or "|".join(self.choices) or DEFAULT_METAVARS.get(self.kind, "TEXT")

@@ -1,4 +1,4 @@
-"""`ksmrun monitor`: its options, which are the keys of [monitor] in the configuration, too."""
+"""Options of `ksmrun monitor`, which are also the keys of [monitor] in the configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TABLE = "monitor"
 
 
 class LogForm(StrEnum):
-    """How log lines are written."""
+    """Format of log lines."""
 
     PLAIN = "plain"
     JSON = "json"
@@ -22,7 +22,7 @@ class LogForm(StrEnum):
 
 @dataclass(frozen=True)
 class MonitorKeys:
-    """What both the command line and the configuration may say. Shares from 0 to 1."""
+    """Options that are also keys of the configuration. Shares from 0 to 1."""
 
     listen: str | None = option(
         "Serve Prometheus metrics at this address (needs ksmrun[monitor]).",

@@ -1,4 +1,4 @@
-"""What a value of an option becomes, wherever it comes from: command line, variable or file."""
+"""Parse the value of an option, from command line, variable or file."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SHOWN_MAX = 60
 
 
 def parse(item: Item, where: str, given: object) -> Any:
-    """Return the value. where: what the user wrote it behind: "--interval", "FILE: interval".
+    """Return the value. where: the user's name for it: "--interval", "FILE: interval".
 
-    Numbers and booleans are taken as TOML has them. Raises KsmrunError.
+    Numbers and booleans are accepted in TOML's types. Raises KsmrunError.
     """
     if isinstance(given, bool):
         value: Any = given if item.kind is Kind.SWITCH else None
@@ -44,7 +44,7 @@ def parse(item: Item, where: str, given: object) -> Any:
 
 
 def _parsed(item: Item, text: str) -> Any:
-    """Return the value, or None for what is none."""
+    """Return the value, or None if it is invalid."""
     match item.kind:
         case Kind.SWITCH:
             word = text.strip().lower()
@@ -87,7 +87,7 @@ def _is_within(item: Item, value: Any) -> bool:
 
 
 def form(item: Item) -> str:
-    """Return what a value has to be, as "a share from 0% to below 100%"."""
+    """Return the form that a value must have, as "a share from 0% to below 100%"."""
     match item.kind:
         case Kind.SWITCH:
             return "a switch (on or off)"
@@ -130,7 +130,7 @@ def _shown(given: object) -> str:
 
 
 def shown_default(item: Item) -> str:
-    """Return the default as it could be typed; empty where there is none."""
+    """Return the default as it could be typed; empty if there is none."""
     value = item.default
     if item.default_text or value is None or value == () or value is False or value == "":
         return item.default_text

@@ -1,4 +1,4 @@
-"""The help of a command as plain text."""
+"""Help of a command as plain text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH_MIN, WIDTH_MAX, COLUMN_MAX = 30, 100, 28
 
 
 def width() -> int:
-    """Return the columns to write: the terminal's or COLUMNS, 80 where neither says."""
+    """Return the columns to use: the terminal's or COLUMNS, 80 if neither is known."""
     return max(WIDTH_MIN, min(shutil.get_terminal_size((80, 24)).columns, WIDTH_MAX))
 
 
@@ -55,9 +55,8 @@ def help_text(command: Command, columns: int) -> str:
     if not {"2", "125"} & dict(codes).keys():
         codes.append(("2", "wrong use of options or arguments"))
     lines += _list("Exit codes:", codes, columns)
-    lines += ["Examples:"] if command.examples else []
     for what, line in command.examples:
-        lines += [*(f"  # {each}" for each in wrapped(what, columns - 4)), f"  {line}"]
+        lines += [f"Example: {line}", *(f"  {each}" for each in wrapped(f"{what}.", columns - 2))]
     return "\n".join(lines).rstrip()
 
 

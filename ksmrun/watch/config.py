@@ -1,4 +1,4 @@
-"""What the monitor is told: the options of `ksmrun monitor`, or the same words in a TOML file."""
+"""Configuration of the monitor: options of `ksmrun monitor`, or the same names in a TOML file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FILE_BYTES_MAX = 1 << 20
 
 
 class Config(MonitorKeys):
-    """The keys of the configuration, with what follows from them."""
+    """Keys of the configuration, and values derived from them."""
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Of listen. Raises KsmrunError."""
+        """Address and port of listen. Raises KsmrunError."""
         if self.listen is None:
             return None
         host, _, port = self.listen.rpartition(":")
@@ -40,7 +40,7 @@ class Config(MonitorKeys):
 
     @property
     def command(self) -> list[str]:
-        """The words of on_alert; empty for none. Raises KsmrunError."""
+        """Words of on_alert; empty for none. Raises KsmrunError."""
         if self.on_alert is None:
             return []
         try:
@@ -55,9 +55,9 @@ class Config(MonitorKeys):
 
 
 def load(file: Path | None, options: Mapping[str, Any]) -> Config:
-    """The file's words under the options', which count where they are not None.
+    """Return the configuration: options that are not None, else the file's values.
 
-    file: None for DEFAULT_FILE, which need not be there. Raises KsmrunError.
+    file: None for DEFAULT_FILE, which may be missing. Raises KsmrunError.
     """
     values = _read(file or DEFAULT_FILE, must_exist=file is not None)
     values |= {name: value for name, value in options.items() if value is not None}
@@ -94,8 +94,9 @@ def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
 
 
 def _checked(file: Path, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values by attribute. Keys are named as the options, or as their attributes were
-    before, and with - or _.
+    """Return the values by attribute.
+
+    Keys are named like the options, or like their attributes in earlier versions, with - or _.
     """
     known = {item.key: item for item in items(Config)}
     names = known | {item.attribute: item for item in known.values()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from ksmrun.model.process import Identity, ProcessKsm
+from ksmrun.model.process import By, Identity, ProcessKsm, Sort
 from ksmrun.observe.groups import group, sort_groups
 
 

@@ -27,7 +27,7 @@ ALL = {
 }
 ALLOWED = {
     "__init__": set(),
-    "__main__": {"cli"},
+    "__main__": {"cli", "commands"},
     "model": set(),
     "support": {"model"},
     "options": {"model", "plan"},

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ksmrun.commands.report import report
 from ksmrun.experiment.store import load_plan
 from ksmrun.model import KsmrunError
+from ksmrun.options.report import ReportOptions
 
 from .test_report import Save, save  # noqa: F401
 
@@ -82,7 +83,7 @@ def spoilt(tree: Path, copy: Path, number: int, value: Any) -> None:
 def says_or_refuses(folder: Path, **options: Any) -> None:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            report([folder], **options)
+            report(ReportOptions((folder,), **options))
     except KsmrunError as error:
         assert error.what and error.todo
 
