@@ -10,7 +10,7 @@ from ksmrun.options.item import choice, option, seconds, switch
 from ksmrun.options.select import JSON
 
 WATCH_SECONDS_MIN = 0.5
-BY = "What one row stands for."
+BY = "Property that the processes of one row have in common."
 SORT = "Order of rows: names upwards, sizes from the largest, headroom from the least."
 
 

@@ -11,6 +11,7 @@ from ksmrun.options.item import Item
 from ksmrun.options.parse import shown_default
 
 WIDTH_MIN, WIDTH_MAX, COLUMN_MAX = 30, 100, 28
+SIDE_BY_SIDE_MIN = 60
 
 
 def width() -> int:
@@ -70,7 +71,9 @@ def _list(title: str, rows: Iterable[tuple[str, str]], columns: int) -> list[str
     table = list(rows)
     if not table:
         return []
-    column = min(max(len(name) for name, _ in table), COLUMN_MAX, columns // 2)
+    column = min(max(len(name) for name, _ in table), COLUMN_MAX)
+    if columns < SIDE_BY_SIDE_MIN:
+        column = 2
     lines = [title]
     for name, text in table:
         found = wrapped(text, columns - column - 4) or [""]

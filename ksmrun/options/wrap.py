@@ -89,7 +89,7 @@ class RuntimeOptions:
         values=Values.GROUP,
     )
     config: Path = path(
-        "containerd: configuration that the lines are to go into.", Path(CONTAINERD_FILE)
+        "Configuration of containerd that the lines are to go into.", Path(CONTAINERD_FILE)
     )
 
 
