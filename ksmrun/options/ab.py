@@ -10,7 +10,7 @@ from ksmrun.options.command import Command
 from ksmrun.options.item import Values, option, path, seconds, switch, whole
 from ksmrun.options.launch import PASSES
 
-COPIES_MAX, ROUNDS_MAX = 100_000, 10_000
+COPIES_MAX, ROUNDS_MAX = 10**9, 10**6
 
 
 @dataclass(frozen=True)
