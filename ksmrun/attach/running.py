@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksmrun.facts.identity import read_identity, read_stat, thread_with_memory
+from ksmrun.facts.identity import read_identity
 from ksmrun.facts.launcher import LAUNCHER
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import read_ksm_stat
+from ksmrun.facts.stat import read_stat, thread_with_memory
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.host.attached import note_detached
 from ksmrun.model import KsmrunError

@@ -12,6 +12,7 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import why_no_layout
+from ksmrun.facts.stat import thread_with_memory
 from ksmrun.facts.target import look_at
 from ksmrun.host.layout_groups import groups_of
 from ksmrun.model import Request
@@ -62,7 +63,7 @@ def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
     """Return why `ksmrun run` could not make it merge either, as far as its file shows."""
     if look.enabled_by is not None or look.after is None:
         return None
-    executable = os.fsencode(f"/proc/{look.identity.pid}/exe")
+    executable = os.fsencode(f"/proc/{thread_with_memory(look.identity.pid)}/exe")
     target = look_at(executable, os.environb)
     shim = shim_path(target)
     obstacle = choose(Request((executable,)), cached_probe(), target, shim).obstacle
@@ -103,7 +104,7 @@ def _layout(pid: int, group: str | None) -> str:
     """Return whose addresses it has; for the kernel's own, why it cannot have a group's."""
     if group is not None:
         return f"its group's, {group}"
-    found = why_no_layout(Path("/proc") / str(pid))
+    found = why_no_layout(Path(f"/proc/{thread_with_memory(pid)}"))
     because = "it was started without one, or before a rotation" if found is None else found
     return f"the kernel's own, or that of a group whose key is not here: {because}"
 

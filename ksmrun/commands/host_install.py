@@ -6,12 +6,13 @@ import os
 
 from ksmrun.commands.declare import Given
 from ksmrun.commands.host_tune import intent_of, intent_words, made_plan
-from ksmrun.commands.output import own_program, print_file, print_line, sudo_line
+from ksmrun.commands.output import print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host import service
 from ksmrun.model import KsmrunError
 from ksmrun.options.host import InstallOptions
+from ksmrun.support.paste import own_program
 
 
 def install(options: InstallOptions, given: Given) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-import shutil
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.support.paste import own_program, pasteable
 from ksmrun.support.words import for_json, printable
 
 MIB = 1 << 20
@@ -29,9 +28,12 @@ def print_json_line(schema: str, **fields: Any) -> None:
     print(json.dumps(for_json({"schema": schema, **fields})))
 
 
-def print_line(line: str = "") -> None:
-    """Print exactly one line that cannot control a terminal, whatever names it contains."""
-    print(printable(line))
+def print_line(line: str = "", *, elsewhere: bool = False) -> None:
+    """Print exactly one line that cannot control a terminal, whatever names it contains.
+
+    elsewhere: its commands are for other hosts, which may have ksmrun in another place.
+    """
+    print(printable(line if elsewhere else pasteable(line)))
 
 
 def print_file(text: str) -> None:
@@ -41,12 +43,13 @@ def print_file(text: str) -> None:
     print(text, end="")
 
 
-def say(line: str) -> None:
+def say(line: str, *, elsewhere: bool = False) -> None:
     """Print a line on stderr. A closed or full stderr must not end the command."""
+    shown = printable(line if elsewhere else pasteable(line))
     numbers = (signal.SIGPIPE, signal.SIGXFSZ)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     with contextlib.suppress(OSError):
-        print(f"ksmrun: {printable(line)}", file=sys.stderr, flush=True)
+        print(f"ksmrun: {shown}", file=sys.stderr, flush=True)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
 
@@ -62,6 +65,7 @@ def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    rows = [list(map(pasteable, row)) for row in rows]
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     widths = [
@@ -115,12 +119,6 @@ def parse_share(
             exit_code,
         )
     return share
-
-
-def own_program() -> str:
-    """Return the path of the running `ksmrun`."""
-    beside = Path(sys.argv[0]).absolute().with_name("ksmrun")
-    return str(beside) if beside.is_file() else shutil.which("ksmrun") or "ksmrun"
 
 
 def sudo_line(arguments: list[str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 import typer
 
 from ksmrun.commands.declare import declare
-from ksmrun.commands.output import own_program, print_json, print_line
+from ksmrun.commands.output import print_json, print_line
 from ksmrun.commands.ps import process_fields, unseen
 from ksmrun.commands.top_frame import View, header, lines, status
 from ksmrun.facts.host import read_host
@@ -19,6 +19,7 @@ from ksmrun.model import KsmrunError
 from ksmrun.observe.live import HostWatch
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.options.ps import TOP, TopOptions
+from ksmrun.support.paste import own_program
 
 SCHEMA = "ksmrun-top-1"
 # Between the two observations of --once, over which ksmd's share of a core is measured.

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ksmrun.commands.guarding import judge_target
-from ksmrun.commands.output import own_program
 from ksmrun.facts.domain import selinux_enabled
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.systemd import Systemd
@@ -31,6 +30,7 @@ from ksmrun.options.wrap import UnitOptions
 from ksmrun.plan.launch import needs_judgement, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
 from ksmrun.support.foreign import read_text
+from ksmrun.support.paste import own_program
 from ksmrun.support.unitname import unit_type
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from ksmrun.commands.declare import declare
-from ksmrun.commands.output import own_program, print_file, print_line
+from ksmrun.commands.output import print_file, print_line
 from ksmrun.commands.unit_apply import (
     apply,
     journal,
@@ -26,6 +26,7 @@ from ksmrun.host.services import restart
 from ksmrun.model import EXIT_USAGE, KsmrunError, LayoutMode
 from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
 from ksmrun.options.wrap import QUADLET, QuadletOptions
+from ksmrun.support.paste import own_program
 from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace, key_unit
 from ksmrun.wrap.quadlet import render
 

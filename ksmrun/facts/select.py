@@ -10,9 +10,9 @@ import psutil
 
 from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.containers import container_name
-from ksmrun.facts.identity import command_words
 from ksmrun.facts.match import those_with
 from ksmrun.facts.placement import placement
+from ksmrun.facts.stat import command_words
 from ksmrun.facts.text import read_text
 from ksmrun.support.unitname import full_name, has_cgroup
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ksmrun.facts.identity import read_stat
 from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.stat import has_living_thread, read_stat
 from ksmrun.facts.text import parse_int
 from ksmrun.host.record import current_boot_id, locked, own_state_folder
 from ksmrun.model import KsmrunError
@@ -93,8 +93,8 @@ def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
 
 def is_running(pid: int, start_ticks: int) -> bool:
     """Return whether the PID still denotes the same process."""
+    folder = Path(f"/proc/{pid}")
     try:
-        stat = read_stat(Path(f"/proc/{pid}"))
+        return read_stat(folder).start_ticks == start_ticks and has_living_thread(folder)
     except OSError:
         return False
-    return stat.start_ticks == start_ticks and stat.state not in ("Z", "X")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import psutil
 
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.maps import count_maps
-from ksmrun.facts.process import read_memory
+from ksmrun.facts.process import read_memory, read_rss
+from ksmrun.facts.stat import ENDED
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model.experiment import FleetSample
 from ksmrun.observe.sampler import cpu_seconds, find_ksmd, with_children
@@ -67,7 +69,8 @@ def _cheap(processes: Sequence[int], phase: str, elapsed_seconds: float) -> Flee
     ticks = 0
     page_bytes = os.sysconf("SC_PAGE_SIZE")
     for pid in processes:
-        text = read_text(Path(f"/proc/{pid}/stat"))
+        folder = Path(f"/proc/{pid}")
+        text = read_text(folder / "stat")
         if text is None:
             continue
         # proc_pid_stat(5), counted from the field after the name, which may contain anything.
@@ -77,6 +80,9 @@ def _cheap(processes: Sequence[int], phase: str, elapsed_seconds: float) -> Flee
         major += int(fields[9])
         ticks += int(fields[11]) + int(fields[12])
         rss += int(fields[21]) * page_bytes
+        if fields[0] in ENDED:
+            with suppress(OSError):
+                rss += read_rss(folder) or 0
     ksm = read_ksm(ROOT)
     return FleetSample(
         elapsed_seconds=elapsed_seconds,

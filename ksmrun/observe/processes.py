@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.host import read_host
-from ksmrun.facts.identity import pinned, read_identity, read_stat, with_memory
+from ksmrun.facts.identity import pinned, read_identity
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import (
@@ -21,6 +21,7 @@ from ksmrun.facts.process import (
     read_rss,
     read_sweeper,
 )
+from ksmrun.facts.stat import read_stat
 from ksmrun.model import HostFacts, KsmrunError
 from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
 
@@ -119,9 +120,9 @@ def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
     costly: also read what walks all its memory: PSS (8.5 ms per GiB) and maps (26 ms for 65,000).
     """
     with pinned(pid) as folder:
-        memory, ksm_stat = _counters(folder)
+        ksm_stat = read_ksm_stat(folder)
         sweeper = read_sweeper(folder)
-        enabled_by = enabling(memory, ksm_stat, sweeper)
+        enabled_by = enabling(folder, ksm_stat, sweeper)
         if enabled_by is None:
             return None
         return ProcessKsm(
@@ -131,9 +132,9 @@ def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
             zero_pages=ksm_stat.zero_pages,
             rmap_items=ksm_stat.rmap_items,
             profit_bytes=ksm_stat.profit_bytes,
-            rss_bytes=read_rss(memory),
-            pss_bytes=allowed(lambda: read_memory(memory).pss_bytes) if costly else None,
-            maps=allowed(lambda: count_maps(memory)) if costly else None,
+            rss_bytes=read_rss(folder),
+            pss_bytes=allowed(lambda: read_memory(folder).pss_bytes) if costly else None,
+            maps=allowed(lambda: count_maps(folder)) if costly else None,
             sweeper=sweeper,
         )
 
@@ -143,7 +144,7 @@ def read_again(before: ProcessKsm) -> ProcessKsm | None:
     with pinned(before.pid) as folder:
         if read_stat(folder).start_ticks != before.identity.start_ticks:
             return None
-        memory, ksm_stat = _counters(folder)
+        ksm_stat = read_ksm_stat(folder)
         # A zombie's file is empty.
         is_gone = ksm_stat.rmap_items is None
         if is_gone or (ksm_stat.merge_any is not None and ksm_stat.enabled_by is None):
@@ -154,20 +155,8 @@ def read_again(before: ProcessKsm) -> ProcessKsm | None:
             zero_pages=ksm_stat.zero_pages,
             rmap_items=ksm_stat.rmap_items,
             profit_bytes=ksm_stat.profit_bytes,
-            rss_bytes=read_rss(memory),
+            rss_bytes=read_rss(folder),
         )
-
-
-def _counters(folder: Path) -> tuple[Path, KsmStat]:
-    """Return the counters, and the folder in which they are.
-
-    That is a living thread's folder if the main thread has ended.
-    """
-    ksm_stat = read_ksm_stat(folder)
-    if ksm_stat.rmap_items is not None:
-        return folder, ksm_stat
-    memory = with_memory(folder)
-    return memory, read_ksm_stat(memory)
 
 
 def enabling(folder: Path, ksm_stat: KsmStat, sweeper: Sweeper | None) -> str | None:

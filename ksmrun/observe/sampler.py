@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from ksmrun.facts.identity import read_stat
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.process import all_pids, read_memory
+from ksmrun.facts.stat import read_stat
 from ksmrun.model import Sample
 
 

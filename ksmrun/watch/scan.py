@@ -12,12 +12,13 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.host import read_host
-from ksmrun.facts.identity import read_identity, read_stat
+from ksmrun.facts.identity import read_identity
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.launcher import cached_probe
 from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.process import has_marked_memory, read_anonymous, read_ksm_stat, read_memory
+from ksmrun.facts.stat import read_stat
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.host.attached import was_detached
 from ksmrun.model import KsmrunError

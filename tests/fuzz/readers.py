@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ksmrun.facts.cgroup import hierarchies
-from ksmrun.facts.identity import command_words, read_identity, read_stat
+from ksmrun.facts.identity import read_identity
 from ksmrun.facts.lua import find_lua
 from ksmrun.facts.memory_groups import memory_path
 from ksmrun.facts.placement import placement
 from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.smaps import by_kind, read_vmas
+from ksmrun.facts.stat import command_words, read_stat
 from ksmrun.facts.target import look_at
 from ksmrun.host import record
 from ksmrun.model import KsmrunError

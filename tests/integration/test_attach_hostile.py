@@ -17,7 +17,7 @@ import pytest
 from waiting import wait_until
 
 from ksmrun.attach.running import HELPER
-from ksmrun.facts.identity import read_stat
+from ksmrun.facts.stat import read_stat
 
 from .attaching import Begin, begin, deed, merges
 from .conftest import SOURCES, Programs, Run

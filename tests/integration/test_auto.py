@@ -236,7 +236,7 @@ def test_restore_beside_it(
         wait_until(lambda: "rest: settled" in log())
         ours = value("pages_to_scan")
         (KSM / "pages_to_scan").write_text("123")
-        hand_back = f"sudo ksmrun host set pages_to_scan={ours}"
+        hand_back = f"sudo {ksmrun} host set pages_to_scan={ours}"
         wait_until(lambda: f"to do: {hand_back}, or SIGHUP" in log())
         said = subprocess.run([ksmrun, "host", "restore"], capture_output=True, text=True).stdout
         assert f"left to `ksmrun monitor --auto` of PID {monitor.pid}, which still runs" in said

@@ -36,10 +36,12 @@ def test_check_of_a_java_heap_in_shared_memory(run: Run) -> None:
 
 
 @pytest.mark.host_ksm
-def test_check(run: Run, launcher: str) -> None:
+def test_check(run: Run, ksmrun: str, launcher: str) -> None:
     done = run("check")
     assert done.returncode == 1
-    assert "Nothing would merge: off (run=0); to do: sudo ksmrun host on" in done.stdout
+    # With the path, as sudo does not look into a virtual environment.
+    todo = shlex.join(["sudo", ksmrun, "host", "on"])
+    assert f"Nothing would merge: off (run=0); to do: {todo}" in done.stdout
     run("host", "on")
     done = run("check", "--json", "--", "python3", "-c", "pass")
     found = json.loads(done.stdout)

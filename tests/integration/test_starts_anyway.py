@@ -7,6 +7,8 @@ import resource
 import shlex
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,9 @@ def test_under_a_limit(ksmrun: str, tmp_path: Path, number: int, amount: int) ->
         starts(run(*command, env=environment, preexec_fn=limit(number, amount)))
 
 
+FULL = limit(resource.RLIMIT_AS, 16 << 20)
+
+
 def test_without_processes(ksmrun: str, nobody: tuple[str, ...], tmp_path: Path) -> None:
     """The program execs without a fork, and so does all that comes before."""
     environment = without("XDG_RUNTIME_DIR", KSMRUN_LAYOUT_DIR=str(tmp_path / "keys"))
@@ -172,7 +177,8 @@ def test_the_plainest_launch_keeps_what_was_asked_for(ksmrun: str, programs: Any
     assert few("--require", "--layout", "shared", "--", *PROGRAM).returncode == 125
     assert few("--require", "--", *PROGRAM).stdout == "started\n"
     # What starts nothing has nothing to start.
-    assert few("--dry-run", "--", *PROGRAM).stdout == ""
+    shown = run(ksmrun, "run", "--dry-run", "--", *PROGRAM, preexec_fn=FULL)
+    assert (shown.returncode, shown.stdout) == (125, "") and shown.stderr != ""
 
 
 def test_where_python_is_gone(ksmrun: str, tmp_path: Path) -> None:
@@ -198,6 +204,37 @@ def test_where_a_package_is_gone(ksmrun: str, tmp_path: Path) -> None:
     (tmp_path / "ksmrun-py").chmod(0o755)
     (line,) = starts(run(str(tmp_path / "ksmrun"), "run", "--", *PROGRAM))
     assert "the Python part fails" in line
+
+
+PYTHON_BROKEN = {
+    "no standard library": "mount -t tmpfs none {library}",
+    "no modules of C": "mount -t tmpfs none {library}/lib-dynload",
+    "a package less": "mount -t tmpfs none {library}/collections",
+    "a damaged module": "mount --bind {garbage} {library}/contextlib.py",
+    "another Python's environment": "mount -t tmpfs none {packages}",
+    "no Python": "mount --bind {garbage} {python}",
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--layout=shared",)], ids=["random", "shared"])
+@pytest.mark.parametrize("broken", PYTHON_BROKEN)
+def test_with_a_broken_python(
+    ksmrun: str, tmp_path: Path, broken: str, options: tuple[str, ...]
+) -> None:
+    """As in the middle of an upgrade, or after one, which takes away what an environment was of."""
+    (tmp_path / "garbage").write_text("(")
+    prepare = PYTHON_BROKEN[broken].format(
+        garbage=tmp_path / "garbage",
+        library=sysconfig.get_path("stdlib"),
+        packages=sysconfig.get_path("purelib"),
+        python=Path(sys.executable).resolve(),
+    )
+    environment = without(KSMRUN_LAYOUT_DIR=str(tmp_path / "keys"))
+    lines = starts(run(*inside(ksmrun, prepare, *options), env=environment))
+    assert any(("kernel's own layout" if options else "plainest launch") in line for line in lines)
+    assert starts(run(*inside(ksmrun, prepare, *options, "--quiet"), env=environment)) == []
+    required = run(*inside(ksmrun, prepare, "--require", *options), env=environment)
+    assert required.returncode == (125 if options else 5), required
 
 
 def test_the_front_knows_which_options_take_no_value() -> None:

@@ -14,6 +14,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sysconfig
 import tempfile
 import termios
 from pathlib import Path
@@ -236,6 +237,16 @@ def test_missing_cwd(see: See, way: tuple[str, ...], tmp_path: Path) -> None:
 
     direct, wrapped = see(preexec_fn=prepare), see(way, preexec_fn=prepare)
     assert bytes.fromhex(direct["cwd"]) == bytes.fromhex(wrapped["cwd"]) == b"errno 2"
+
+
+def test_where_python_fails(see: See, ksmrun: str) -> None:
+    """It changes signals and, in the C locale, the environment, before it does."""
+    gone = f"mount -t tmpfs none {sysconfig.get_path('purelib')}"
+    prefix = ("unshare", "--mount", "sh", "-c", f'{gone}; exec "$@"', "sh")
+    for environment in ({"LANG": "C"}, {"LANG": "C", "LC_CTYPE": "C.UTF-8"}):
+        start: dict[str, Any] = {"env": environment | {"PATH": os.environ["PATH"]}}
+        # The children are those of the prefix.
+        assert_same(see, (ksmrun, "run"), prefix=prefix, but=("children_faults",), **start)
 
 
 def test_first_launch_of_a_boot(

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from ksm_at_boot import ksmd_pid
 
-from ksmrun.facts.identity import pinned, read_identity, read_stat, user_name
+from ksmrun.facts.identity import pinned, read_identity, user_name
+from ksmrun.facts.stat import read_stat
 
 SLEEP = (sys.executable, "-c", "print(flush=True); input()")
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands import monitor
+from ksmrun.model import EXIT_USAGE
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.monitor import MonitorOptions
 from ksmrun.wrap.execline import next_word, parse
@@ -120,3 +121,22 @@ def test_a_relative_path_is_of_this_folder(monkeypatch: pytest.MonkeyPatch, tmp_
     found = exec_start(printed(["--textfile=x", "--config=y"]))
     assert f"--textfile={tmp_path}/x" in found
     assert f"--config={tmp_path}/y" in found
+
+
+@pytest.mark.parametrize("words", [[], ["--auto"], ["--listen=127.0.0.1:1"]])
+def test_without_the_client_of_prometheus(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """A unit that starts, unless metrics are asked for; and how to have them."""
+    monkeypatch.setattr(monitor, "find_spec", lambda _: None)
+    assert exec_start(printed(words))[1:] == ["monitor", *words]
+    said = capsys.readouterr().err
+    assert "prometheus-client" in said and "pip install 'ksmrun[monitor]'" in said
+
+
+def test_what_stays_wrong_is_not_tried_for_ever() -> None:
+    settings = dict(line.split("=", 1) for line in printed([]).splitlines() if "=" in line)
+    assert settings["RestartPreventExitStatus"] == str(EXIT_USAGE)
+    # All its tries fit into the interval, or the limit is never reached (systemd.unit(5)).
+    tries_seconds = int(settings["StartLimitBurst"]) * int(settings["RestartSec"].rstrip("s"))
+    assert settings["StartLimitIntervalSec"] == "10min" and tries_seconds < 600
