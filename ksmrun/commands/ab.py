@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,12 @@ import typer
 
 from ksmrun import __version__
 from ksmrun.commands.ab_ksm import ksm_for, refuse_other_rate
-from ksmrun.commands.ab_plan import checked, planned_experiment, refuse_what_cannot_run
+from ksmrun.commands.ab_plan import (
+    checked,
+    planned_experiment,
+    read_gates,
+    refuse_what_cannot_run,
+)
 from ksmrun.commands.ab_show import announce, run_shown
 from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.output import say
@@ -26,6 +32,7 @@ from ksmrun.launch.keeper import kept
 from ksmrun.model import EXIT_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.model.experiment import ExperimentPlan
 from ksmrun.options.ab import AB, AbOptions
+from ksmrun.report.gate import Gate
 
 EXIT_INTERRUPTED = 130
 
@@ -44,16 +51,17 @@ def ab(options: AbOptions, given: Given) -> None:
     else:
         plan = checked(planned_experiment(options, given.rest))
         folder = options.output or Path(datetime.now().strftime("ksmrun-ab-%Y%m%d-%H%M%S"))
+    gates = read_gates(options.gate, plan)
     scratch = Path(tempfile.mkdtemp(prefix="ksmrun-ab-"))
     try:
-        code = kept(lambda: _work(plan, folder, scratch, is_new=options.resume is None))
+        code = kept(lambda: _work(plan, folder, scratch, gates, is_new=options.resume is None))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     raise typer.Exit(code)
 
 
 def _refuse_other_options(given: Given) -> None:
-    others = [f"--{name}" for name in given.words if name != "resume"]
+    others = [f"--{name}" for name in given.words if name not in ("resume", "gate")]
     if others or given.rest:
         raise KsmrunError(
             f"--resume takes all from its folder, not {', '.join(others) or 'a command'}",
@@ -62,7 +70,9 @@ def _refuse_other_options(given: Given) -> None:
         )
 
 
-def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
+def _work(
+    plan: ExperimentPlan, folder: Path, scratch: Path, gates: Sequence[Gate], *, is_new: bool
+) -> int:
     """Run in the worker. Return the exit code; errors are printed here."""
     try:
         with alone(), ksm_for(plan):
@@ -90,8 +100,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
     finally:
         # The keeper does this too, unless it was killed.
         shutil.rmtree(scratch, ignore_errors=True)
-    print_report(folder)
-    return 0
+    return print_report(folder, gates)
 
 
 def _host() -> dict[str, Any]:

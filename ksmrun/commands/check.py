@@ -61,7 +61,7 @@ def check(options: CheckOptions, given: Given) -> None:
     if given.rest:
         command = initial_arguments(len(given.rest))
         request = replace(requested(options, command), layout=_layout(options))
-        target = look_at(command[0], os.environb)
+        target = look_at(command[0], os.environb, command[1:])
         runtime = find_runtime(target)
         heap = _heap(runtime, command)
         launcher, shim = os.fsencode(launcher_path()), shim_path(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line, print_table, say
 from ksmrun.model import KsmrunError
 from ksmrun.options.report import REPORT, ReportOptions
+from ksmrun.report.gate import EXIT_CODES, Gate, judge_gates, parse_gates, together
 from ksmrun.report.load import Saved, load
 from ksmrun.report.pool import differing, pooled
 from ksmrun.report.setting import facts, maps, scan_rate
@@ -41,9 +43,12 @@ def report(options: ReportOptions) -> None:
                 "give folders of the same fleet and arms",
             )
     saved = pooled(experiments)
-    _print(saved, as_json=options.as_json)
+    gates = parse_gates(options.gate, saved.metrics)
+    code = _print(saved, gates, as_json=options.as_json)
     if options.png is not None or options.html is not None:
         _draw(saved, options.png, options.html)
+    if code:
+        raise typer.Exit(code)
 
 
 def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
@@ -62,14 +67,17 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
         write_html(saved, verdicts, tables, warnings(saved), html)
 
 
-def print_report(folder: Path) -> None:
-    """Print a report. Raises KsmrunError if there is no complete round."""
-    _print(load(folder), as_json=False)
+def print_report(folder: Path, gates: Sequence[Gate] = ()) -> int:
+    """Print a report, return the exit code. Raises KsmrunError if there is no complete round."""
+    return _print(load(folder), gates, as_json=False)
 
 
-def _print(saved: Saved, *, as_json: bool) -> None:
+def _print(saved: Saved, gates: Sequence[Gate], *, as_json: bool) -> int:
+    """Print a report, return the exit code: that of the gates, 0 without any."""
     verdicts = judge(saved)
     notes = warnings(saved)
+    judged = judge_gates(gates, saved, verdicts)
+    answer = together(judged)
     if as_json:
         print_json(
             SCHEMA,
@@ -80,8 +88,10 @@ def _print(saved: Saved, *, as_json: bool) -> None:
             warnings=notes,
             scan_rate=[scan_rate(host) for host in saved.hosts],
             maps=[asdict(each) for each in maps(saved)],
+            gates=[asdict(each) for each in judged],
+            gate_verdict=answer if judged else None,
         )
-        return
+        return EXIT_CODES[answer]
     for verdict in verdicts:
         print_line(verdict.sentence)
     for verdict in verdicts:
@@ -94,6 +104,9 @@ def _print(saved: Saved, *, as_json: bool) -> None:
     print_line(f"maps of a process: {', '.join(each.text for each in maps(saved)) or '-'}")
     for what, todo in notes:
         print_line(f"{what}; to do: {todo}")
+    for result in judged:
+        print_line(result.line)
+    return EXIT_CODES[answer]
 
 
 def _columns(verdict: ArmVerdict) -> dict[str, str]:

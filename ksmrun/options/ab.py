@@ -9,8 +9,13 @@ from ksmrun.model.experiment import PRIMARY
 from ksmrun.options.command import Command
 from ksmrun.options.item import Values, option, path, seconds, switch, whole
 from ksmrun.options.launch import PASSES
+from ksmrun.options.report import GATE_CODES, GateOptions
 
-COPIES_MAX, ROUNDS_MAX = 10**9, 10**6
+COPIES_MAX, ROUNDS_MAX = 100_000, 10_000
+LOAD = (
+    "It starts with the measurement, or with --warm-up, and is run again whenever it ends. A run "
+    "that has not printed its --metric by then gets a minute more, then SIGINT."
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class ReadyOptions:
 
 
 @dataclass(frozen=True)
-class AbOptions(ReadyOptions):
+class AbOptions(GateOptions, ReadyOptions):
     """The whole experiment."""
 
     copies: int = whole("Number of copies to start.", 8, short="-n", least=1, most=COPIES_MAX)
@@ -58,13 +63,13 @@ class AbOptions(ReadyOptions):
         is_many=True,
         default_text="off='--merge=off' and on=''",
     )
-    load: str | None = option("Load generator, started once per copy.", metavar="COMMAND")
+    load: str | None = option(f"Load generator, started once per copy. {LOAD}", metavar="COMMAND")
     fleet_load: str | None = option(
-        "Load generator, started once for all copies.", metavar="COMMAND"
+        f"Load generator, started once for all copies. {LOAD}", metavar="COMMAND"
     )
     metric: tuple[str, ...] = option(
-        "Custom metric in the load's output: the number in the first group of the regular "
-        "expression.",
+        "Custom metric in the load's output: the number in the first group of the last match in "
+        "each run of the load; the mean of all runs counts.",
         metavar="NAME=REGEX",
         is_many=True,
     )
@@ -74,7 +79,7 @@ class AbOptions(ReadyOptions):
     primary: str = option("Metric that decides, named before the start.", PRIMARY, metavar="METRIC")
     hold_seconds: float = seconds("Seconds to measure in each turn.", 10.0, name="--hold")
     warm_up_seconds: float = seconds(
-        "Seconds under load before merging is expected to settle.",
+        "Seconds before merging is expected to settle; a load starts with them.",
         0.0,
         name="--warm-up",
         default_text="0",
@@ -107,7 +112,7 @@ class AbOptions(ReadyOptions):
         default_text="ksmrun-ab-DATE-TIME",
     )
     resume: Path | None = path(
-        "Continue the experiment in this folder; takes no other option.",
+        "Continue the experiment in this folder; takes no other option but --gate.",
         metavar="FOLDER",
         values=Values.FOLDER,
     )
@@ -134,6 +139,6 @@ AB = Command(
             "--metric 'p99=p99 (.*) ms' -- ./server --port {port:31000}",
         ),
     ),
-    (("1", "the experiment failed"), ("130", "interrupted; what was measured is kept")),
+    (*GATE_CODES, ("130", "interrupted; what was measured is kept")),
     passes=PASSES,
 )

@@ -106,6 +106,7 @@ class LaunchOptions(WrapOptions):
         "Smallest run of neighbouring mappings, in bytes, that the shim marks.",
         64 << 10,
         name="--mark-min",
+        most=1 << 40,
         variable="KSMRUN_MARK_MIN",
     )
     inherit: bool = switch(

@@ -104,7 +104,7 @@ class AutoTuner:
         unlock(self._lock, state_folder() / LOCK)
 
     def _guarded(self, work: Callable[[], None]) -> bool:
-        """Tell whether it was done. An obstacle is reported once, and the work is retried later.
+        """Return whether it was done. An obstacle is reported once, and the work is retried later.
 
         Until then ksmd has the rate that it had before.
         """

@@ -101,7 +101,7 @@ def test_texts_begin_with_a_verb_or_noun(command: Command) -> None:
 
 
 def texts(item: Item) -> st.SearchStrategy[str]:
-    """What may be typed for it."""
+    """Generate what may be typed for it."""
     if item.choices:
         return st.sampled_from(item.choices)
     if item.kind is Kind.SWITCH:
@@ -116,7 +116,7 @@ def texts(item: Item) -> st.SearchStrategy[str]:
 
 
 def launched(words: list[str]) -> Any:
-    """The options that a command with the table of launches gets."""
+    """Return the options that a command with the table of launches gets."""
     found: list[LaunchOptions] = []
     app = typer.Typer()
     declare(app, Command(("x",), "X", (), LaunchOptions, reads_variables=True), found.append)

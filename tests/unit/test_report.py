@@ -20,6 +20,7 @@ from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
 from ksmrun.options.report import ReportOptions
 from ksmrun.report.load import load, samples_of
+from ksmrun.report.plots import own_numbers
 from ksmrun.report.pool import pooled
 from ksmrun.report.verdict import judge
 
@@ -34,7 +35,7 @@ Save = Callable[..., Path]
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """Writes an experiment as `ksmrun ab` does: arms that save a share, with some noise."""
+    """Write an experiment like `ksmrun ab`: arms that save a share, with some noise."""
 
     def write(name: str = "one", rounds: int = 6, saved: float = 0.85, **changes: Any) -> Path:
         folder = tmp_path / name
@@ -73,7 +74,7 @@ def save(tmp_path: Path) -> Save:
                     for second in range(10)
                 ]
                 lines = "".join(json.dumps(sample) + "\n" for sample in samples)
-                # The last one is cut, as by a full disk.
+                # The last one is truncated, as by a full disk.
                 file.with_suffix(".samples.jsonl").write_text(lines + '{"elapsed')
         return folder
 
@@ -84,7 +85,7 @@ def test_the_verdict(save: Save) -> None:
     (verdict,) = judge(load(save()))
     assert re.fullmatch(
         r"on saves 1\.2\d GiB of 1\.45 GiB \(85% ± [01]%\), after 38 s, for 0\.6 s of ksmd's CPU; "
-        "p99 unchanged",
+        r"p99: no certain change \([+-]\d+% ± \d+%\)",
         verdict.sentence,
     )
 
@@ -102,13 +103,28 @@ def test_chance_and_few_rounds(save: Save) -> None:
     assert "which may be chance" in verdict.sentence
     (verdict,) = judge(load(save("few", rounds=2)))
     assert "too few to be certain" in verdict.sentence
+    assert "p99: too few rounds to tell" in verdict.sentence
+    assert not any(each.is_certain for each in verdict.differences)
+
+
+def test_distributions_have_all_arms(save: Save) -> None:
+    """The load of one arm ended before it was measured: only its sums are there."""
+    folder = save()
+    for file in (folder / "rounds").glob("*-on.samples.jsonl"):
+        file.write_text(file.read_text().replace('"p99"', '"other"'))
+    saved = load(folder)
+    found = own_numbers(saved, "p99")
+    assert found == {arm: [each["p99"] for each in saved.rounds[arm]] for arm in ("off", "on")}
+    # A turn more of one arm only is no round.
+    (folder / "rounds/006-on.json").unlink()
+    assert [len(samples_of(load(folder), arm)) for arm in ("off", "on")] == [5, 5]
 
 
 def test_several_together(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = save("one", rounds=3), save("two", rounds=4)
     report(
         ReportOptions(
-            (
+            folders=(
                 one,
                 two,
             ),
@@ -121,7 +137,7 @@ def test_several_together(save: Save, capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(KsmrunError, match="differ in hold_seconds"):
         report(
             ReportOptions(
-                (
+                folders=(
                     one,
                     save("three", hold_seconds=1.0),
                 )
@@ -130,7 +146,7 @@ def test_several_together(save: Save, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 class Resources(HTMLParser):
-    """What a page would fetch, and its elements."""
+    """Resources that a page would fetch, and its elements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +156,7 @@ class Resources(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         for name, value in attrs:
-            # SVG points into itself.
+            # SVG refers to itself.
             is_inside = (value or "").startswith("#")
             if name in ("src", "href", "xlink:href", "data", "poster") and not is_inside:
                 self.fetched.append(str(value))
@@ -149,7 +165,7 @@ class Resources(HTMLParser):
 def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = save()
     png, page = tmp_path / "a.png", tmp_path / "a.html"
-    report(ReportOptions((folder,), png=png, html=page))
+    report(ReportOptions(folders=(folder,), png=png, html=page))
     assert "noisy <i> (in 6 turns); to do: wait" in capsys.readouterr().out
     assert png.read_bytes().startswith(b"\x89PNG")
     text = page.read_text()
@@ -166,13 +182,13 @@ def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "&lt;script&gt;" in text
     assert "prefers-color-scheme: dark" in text
     # The same results give the same page.
-    report(ReportOptions((folder,), html=tmp_path / "b.html"))
+    report(ReportOptions(folders=(folder,), html=tmp_path / "b.html"))
     again = (tmp_path / "b.html").read_text()
     identifiers = re.compile(r'(id="|#|url\(#)[a-z0-9]+')
     assert identifiers.sub("", again) == identifiers.sub("", text)
 
 
-# Appended to a copy of the page: a browser tells what it made of it.
+# Appended to a copy of the page: a browser reports how it rendered it.
 TELL = "<script>document.title = document.documentElement.scrollWidth - innerWidth</script>"
 PHONE_PIXELS = 420
 
@@ -183,7 +199,7 @@ def test_page_on_a_phone(save: Save, tmp_path: Path, scheme: str, is_dark: bool)
     from matplotlib.image import imread
 
     page, picture, copy = (tmp_path / name for name in ("a.html", "a.png", "b.html"))
-    report(ReportOptions((save(),), html=page))
+    report(ReportOptions(folders=(save(),), html=page))
     copy.write_text(page.read_text().replace("</html>", f"{TELL}</html>"))
     chromium = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     chromium += [f"--window-size={PHONE_PIXELS},1600", f"--user-data-dir={tmp_path / 'profile'}"]
@@ -192,7 +208,7 @@ def test_page_on_a_phone(save: Save, tmp_path: Path, scheme: str, is_dark: bool)
     subprocess.run(shot, capture_output=True, timeout=120, check=True)
     pixels = imread(picture)
     assert pixels.shape[1] == PHONE_PIXELS
-    # Most of it is the background.
+    # Most of it is background.
     assert bool(pixels[..., :3].mean() < 0.3) is is_dark
     done = subprocess.run(
         [*chromium, "--dump-dom", copy.as_uri()],
@@ -201,7 +217,7 @@ def test_page_on_a_phone(save: Save, tmp_path: Path, scheme: str, is_dark: bool)
         timeout=120,
         check=True,
     )
-    # Nothing sticks out at the side, however wide the tables are.
+    # Nothing overflows sideways, however wide the tables are.
     assert "<title>0</title>" in done.stdout
 
 
@@ -217,11 +233,11 @@ def test_what_cannot_be_read(save: Save, tmp_path: Path) -> None:
     with pytest.raises(KsmrunError, match="is damaged"):
         load(folder)
     with pytest.raises(KsmrunError, match="cannot be written"):
-        report(ReportOptions((save("fine"),), png=tmp_path / "no/folder.png"))
+        report(ReportOptions(folders=(save("fine"),), png=tmp_path / "no/folder.png"))
 
 
 def test_what_is_odd(save: Save) -> None:
-    """Whole JSON, but not what it should be: said so, whatever it is."""
+    """Valid JSON, but with wrong content: reported, whatever it is."""
     changes: list[tuple[str, dict[str, Any]]] = [
         ("experiment.json", {"plan": {}}),
         ("experiment.json", {"plan": []}),
@@ -236,7 +252,7 @@ def test_what_is_odd(save: Save) -> None:
         file = save(f"odd-{number}") / name
         file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
         with pytest.raises(KsmrunError, match=r"missing or odd|NaN is no number"):
-            report(ReportOptions((file.parents[name.count("/")],)))
+            report(ReportOptions(folders=(file.parents[name.count("/")],)))
     folder = save("no-dictionary")
     (folder / "experiment.json").write_bytes(b"\xff\xfe[")
     with pytest.raises(KsmrunError, match="is damaged"):
@@ -255,7 +271,7 @@ def test_rate_and_ideal_are_said(save: Save) -> None:
         result.write_text(json.dumps(data))
     (verdict,) = judge(load(folder))
     assert ", after 38 s of scanning 5000 pages each 20 ms, for 0.6 s" in verdict.sentence
-    assert "; 97% of what could merge has merged; p99 unchanged" in verdict.sentence
+    assert "; 97% of what could merge has merged; p99: no certain change (" in verdict.sentence
 
 
 def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:
@@ -265,7 +281,7 @@ def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:
     page = tmp_path / "a.html"
     report(
         ReportOptions(
-            (
+            folders=(
                 one,
                 two,
             ),
