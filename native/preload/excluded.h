@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { EXCLUDED_MAX = 256 };
+/* With the shim's other data in one page (sweeper.c). */
+enum { EXCLUDED_MAX = 128 };
 
 struct excluded {
     /* In an unused one end is 0. */
@@ -31,7 +32,7 @@ void excluded_mend(struct excluded *excluded);
 /* The program wants these bytes merged again. */
 void excluded_remove(struct excluded *excluded, uintptr_t start, uintptr_t end);
 
-/* Whether any range overlaps. If given, is_seen is set for each that does. */
+/* Returns whether any range overlaps. If given, is_seen is set for each that does. */
 bool excluded_overlaps(const struct excluded *excluded, uintptr_t start, uintptr_t end,
                        bool is_seen[EXCLUDED_MAX]);
 

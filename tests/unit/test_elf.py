@@ -1,4 +1,4 @@
-"""Files that only look like programs: nothing that they say of themselves hangs or ends a look."""
+"""Files that only look like programs: nothing in them can hang or crash a reader."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_one_that_cannot_be_compiled(
 
 
 def test_matching_leaves_out_those_who_ask() -> None:
-    """Not itself, nor the shell or sudo that has the pattern in its line."""
+    """Neither this process, nor the shell or sudo with the pattern in its line."""
     mark = f"sleep-{os.getpid()}"
     code = f"from ksmrun.facts.select import matching; print(*matching({mark!r}))"
     line = f"{sys.executable} -c {shlex.quote(code)}; true {mark}"
