@@ -17,6 +17,7 @@ from ksmrun.commands.version import version_text
 from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.options.show import help_text, width
 from ksmrun.options.table import MODULES, NAMELESS, top
+from ksmrun.support.oci import is_oci_call
 
 if TYPE_CHECKING:
     import typer
@@ -32,6 +33,13 @@ TODO = {
 }
 
 
+OCI_CALL = (
+    "a container engine called `ksmrun` as its runtime, which is ksmrun-oci; to do: "
+    "sudo ksmrun wrap install, then add the lines of `ksmrun wrap runtime podman` (or docker, "
+    "containerd, cri-o) to the engine's configuration"
+)
+
+
 def run_app(arguments: list[str]) -> int:
     """Parse the arguments and run the command; return its exit code.
 
@@ -41,6 +49,9 @@ def run_app(arguments: list[str]) -> int:
     # With this variable set, `ksmrun run` would print a completion script. Removed from our copy
     # only: the program keeps it.
     os.environ.pop("_KSMRUN_COMPLETE", None)
+    if is_oci_call(arguments):
+        say(OCI_CALL)
+        return EXIT_FAILURE
     command = arguments[0] if arguments else ""
     try:
         code = _shown(arguments)

@@ -42,7 +42,7 @@ class UnitCheck:
 
     @property
     def merges(self) -> bool:
-        """Whether every process that could be read merges."""
+        """Return whether every process that could be read merges."""
         return self.merging > 0 and self.merging == self.processes
 
     def fields(self) -> dict[str, Any]:

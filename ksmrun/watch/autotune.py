@@ -69,7 +69,7 @@ class AutoTuner:
 
     @property
     def boosts(self) -> bool:
-        """Whether ksmd is set to its fast rate now."""
+        """Return whether ksmd is set to its fast rate now."""
         return self._state is not None and self._state.mode is Mode.BOOST
 
     def learn(self, state: WatchState) -> None:
