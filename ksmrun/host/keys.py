@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import hmac
@@ -17,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.host.key_memory import seen_key
-from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError, UsageError
+from ksmrun.model import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
 from ksmrun.support.state import read_state
 from ksmrun.support.words import shortened
 
+MASTER_KEY = "master.key"
 KEY_BYTES = 32
 SCHEMA = "ksmrun-layout-1"
 SHAPE = {"generations": {str: int}}
@@ -42,7 +42,7 @@ def keys_folder() -> Path:
     raise KsmrunError(
         "there is no folder for this user's layout key, as XDG_RUNTIME_DIR is not set",
         "log in with a session, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
-        EXIT_OWN_FAILURE,
+        EXIT_USAGE,
     )
 
 
@@ -61,7 +61,7 @@ class MadeKey:
 
 def make_master_key(folder: Path) -> MadeKey:
     """Return the file, created if missing. Concurrent calls get the same key."""
-    file = folder / "master.key"
+    file = folder / MASTER_KEY
     with _explained(folder):
         if file.exists():
             return MadeKey(file, ends_with_login=False, replaces=_replaces(file))
@@ -175,7 +175,7 @@ def _generations(folder: Path) -> dict[str, int]:
     try:
         data = read_state(folder / "generations.json", SCHEMA, SHAPE, todo)
     except KsmrunError as error:
-        raise KsmrunError(error.what, error.todo, EXIT_OWN_FAILURE) from error
+        raise KsmrunError(error.what, error.todo, EXIT_USAGE) from error
     counts: dict[str, int] = {} if data is None else data["generations"]
     return counts
 
@@ -185,8 +185,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        file = error.filename or path
-        todo = "check the permissions and free space of its folder, or name another file"
-        if error.errno == errno.EEXIST:
-            todo = "remove it first, or name another file"
-        raise KsmrunError(f"cannot use {file}: {error.strerror}", todo, EXIT_OWN_FAILURE) from error
+        raise KsmrunError(
+            f"{error.filename or path}: {error.strerror}",
+            "look at its folder and modes; root's keys lie in /run/ksmrun/layout",
+            EXIT_USAGE,
+        ) from error

@@ -17,14 +17,13 @@ CASES: list[tuple[dict[str, str], str, int, str]] = [
         {"KSMRUN_REQUIRE": "banana"},
         "run true",
         125,
-        "KSMRUN_REQUIRE=banana is not valid; "
-        "set it to 1, true, yes or on, or to 0, false, no or off",
+        "KSMRUN_REQUIRE=banana is not valid; give on or off",
     ),
     (
         {"KSMRUN_EXPECT_MAPS": "abc"},
         "run true",
         125,
-        "KSMRUN_EXPECT_MAPS=abc is not valid; set it to a whole number from 1",
+        "KSMRUN_EXPECT_MAPS=abc is not valid; give a whole number from 1",
     ),
     (
         {},
@@ -53,8 +52,13 @@ CASES: list[tuple[dict[str, str], str, int, str]] = [
         "--layout-group has no value; add one after it: see `ksmrun run --help`",
     ),
     ({}, "run", 125, "no command given; see `ksmrun run --help`"),
-    ({}, "run --mark-min=x true", 125, "--mark-min=x is not a size; give a number of bytes, or"),
-    ({}, "run --map-reserve=x true", 125, "--map-reserve=x is not a share; give a percentage"),
+    ({}, "run --mark-min=x true", 125, "--mark-min=x is not valid; give a size in bytes"),
+    (
+        {},
+        "run --map-reserve=x true",
+        125,
+        "--map-reserve=x is not valid; give a share from 0% to below 100%",
+    ),
     ({}, "explain", 2, "PID is missing; add it: see `ksmrun explain --help`"),
     ({}, "explain abc", 2, "PID abc is not valid; give a whole number from 1"),
     ({}, "explain 1 2", 2, "unexpected argument: 2; leave it out; see `ksmrun explain --help`"),
