@@ -81,12 +81,9 @@ def test_values_of_this_host(complete: Complete, tmp_path: Path) -> None:
 
 
 def test_a_name_cannot_steer_the_terminal(complete: Complete) -> None:
+    code = r"open('/proc/self/comm', 'w').write('a\x1b[2J'); print(flush=True); input()"
     program = subprocess.Popen(
-        [
-            "python3",
-            "-c",
-            r"open('/proc/self/comm','w').write('a\x1b[2J'); print(flush=True); input()",
-        ],
+        [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
