@@ -11,8 +11,8 @@
  * that file name loads; NULL: it is no loader's, or names none. Behind the bytes is a NUL. Pure. */
 const char *loader_program(const char *file, const char *words, size_t bytes);
 
-/* Puts where the program's file is seen from here in place of the loader's. Returns false, and
- * leaves it, where the process's file is no loader. */
-bool loader_look_through(pid_t pid, char *file, size_t file_bytes);
+/* Tells where the file of the process's program is to be read: what its loader loads, or else what
+ * it has executed. exe: the target of /proc/PID/exe. Returns whether it is a loader's. */
+bool loader_look_through(pid_t pid, const char *exe, char *file, size_t file_bytes);
 
 #endif
