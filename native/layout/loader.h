@@ -7,12 +7,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Which word of a command line, as /proc/PID/cmdline has it, names the program that a loader of
- * that file name loads; NULL: it is no loader's, or names none. Behind the bytes is a NUL. Pure. */
+/* Returns the word of a command line, in the form of /proc/PID/cmdline, that names the program
+ * which a loader of that file name loads; NULL: the file is no loader, or there is no such word. A
+ * NUL must follow the bytes. Pure. */
 const char *loader_program(const char *file, const char *words, size_t bytes);
 
-/* Tells where the file of the process's program is to be read: what its loader loads, or else what
- * it has executed. exe: the target of /proc/PID/exe. Returns whether it is a loader's. */
+/* Stores where the file of the process's program can be read: what its loader loads, or else what
+ * it has executed. exe: the target of /proc/PID/exe. Returns whether that is a loader. */
 bool loader_look_through(pid_t pid, const char *exe, char *file, size_t file_bytes);
 
 #endif

@@ -38,7 +38,8 @@ static bool find_instruction(struct injection *injection, const struct image *im
     return false;
 }
 
-/* Whether the exec did what was arranged for it: otherwise a part would be at public addresses. */
+/* Returns whether the exec did what was arranged for it: otherwise a part would be at public
+ * addresses. */
 static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_t mmap_top) {
     char path[32], text[32];
     uint64_t loader = image->parts[PART_LOADER].start;
@@ -66,7 +67,7 @@ static bool is_sanitized(const char *path) {
     return is_found;
 }
 
-/* Whether reservations can hold the mmap area down to where it should begin. */
+/* Returns whether reservations can hold the mmap area down to where it should begin. */
 static const char *not_reservable(const struct place_request *request, const struct image *image,
                                   const struct bases *bases) {
     pid_t pid = request->pid;
