@@ -141,22 +141,30 @@ def ksm_on(console: Console) -> Iterator[bool]:
     ksm = read_ksm()
     if any(process.merging_pages for process in list_processes().processes):
         console.print("note: something else merges on this host already; the counters include it")
-    if os.geteuid() == 0 and ksm.present:
-        known = {name: value for name, value in TUNABLES.items() if name in ksm.values}
-        if ksm.values.get("advisor_mode", "none") != "none":
-            known = {"advisor_mode": "none", **known}
-        with borrowed(known):
-            yield True
-        return
-    is_on = ksm.number("run") == 1
-    if is_on:
-        console.print("not root: KSM stays as it is set, which may take long to settle")
-    else:
-        console.print(
-            "not root, and KSM is off: only the memory without merging can be shown; "
-            "to do: sudo ksmrun host on, or run this as root"
-        )
-    yield is_on
+    why = "not root" if ksm.present else "/sys/kernel/mm/ksm is not there"
+    with contextlib.ExitStack() as stack:
+        if os.geteuid() == 0 and ksm.present:
+            known = {name: value for name, value in TUNABLES.items() if name in ksm.values}
+            if ksm.values.get("advisor_mode", "none") != "none":
+                known = {"advisor_mode": "none", **known}
+            try:
+                stack.enter_context(borrowed(known))
+                why = ""
+            except KsmrunError as error:
+                # As in most containers, where /sys is read-only.
+                why = f"KSM cannot be set here: {error}"
+        is_on = read_ksm().number("run") == 1
+        if why and is_on:
+            console.print(
+                f"{why}: KSM stays as it is set, which may take long to settle", highlight=False
+            )
+        elif why:
+            console.print(
+                f"{why}, and KSM is off: only the memory without merging can be shown; "
+                f"to do: sudo {Path(sys.prefix) / 'bin/ksmrun'} host on, on the host",
+                highlight=False,
+            )
+        yield is_on
 
 
 def warm_up(program: Program) -> None:

@@ -15,6 +15,7 @@ import typer
 
 from ksmrun.commands.output import say
 from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.support.oci import is_oci_call
 
 # Each module of ksmrun.commands has register(app). This is the order in the help.
 COMMANDS = (
@@ -29,6 +30,13 @@ TODO = {
 }
 
 
+OCI_CALL = (
+    "a container engine called `ksmrun` as its runtime, which is ksmrun-oci; to do: "
+    "sudo ksmrun wrap install, then add the lines of `ksmrun wrap runtime podman` (or docker, "
+    "containerd, cri-o) to the engine's configuration"
+)
+
+
 def run_app(arguments: list[str]) -> int:
     """Parse the arguments and run the command; return its exit code.
 
@@ -38,6 +46,9 @@ def run_app(arguments: list[str]) -> int:
     # With this variable set, `ksmrun run` would print a completion script. Removed from our copy
     # only: the program keeps it.
     os.environ.pop("_KSMRUN_COMPLETE", None)
+    if is_oci_call(arguments):
+        say(OCI_CALL)
+        return EXIT_FAILURE
     command = arguments[0] if arguments else ""
     app = build_app([command] if command in COMMANDS else COMMANDS)
     try:

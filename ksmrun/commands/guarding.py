@@ -28,7 +28,7 @@ def known_peaks(target: TargetFacts) -> list[MapPeak]:
     if key is None:
         return []
     running, before = None, None
-    # A launch hangs on neither.
+    # A launch depends on neither.
     try:
         before = remembered(file, key) if file is not None else None
         running = running_peak(target)

@@ -91,7 +91,7 @@ def running_peak(target: TargetFacts) -> MapPeak | None:
             if str(read_link(folder, "exe")) != executable or not _runs(folder, script):
                 continue
             maps = count_maps(folder)
-            # After an exec, in which start scripts end, the count is another program's.
+            # After an exec, with which start scripts end, the count belongs to another program.
             if str(read_link(folder, "exe")) != executable:
                 continue
         except OSError as error:

@@ -39,7 +39,7 @@ def detached_file() -> Path | None:
 
 
 def was_detached(pid: int, start_ticks: int | None) -> bool:
-    """Tell whether ksmrun of this user has cleared the flag of this process."""
+    """Return whether ksmrun of this user has cleared the flag of this process."""
     file = detached_file()
     if file is None or start_ticks is None:
         return False

@@ -58,7 +58,7 @@ class Identity:
 
     @property
     def is_pause(self) -> bool:
-        """Whether this is a pause container, which only holds the namespaces of its pod."""
+        """Return whether this is a pause container, which only holds a pod's namespaces."""
         names = (self.container or "").split("/")
         return len(names) == 3 and names[2] == PAUSE
 

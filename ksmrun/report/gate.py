@@ -1,4 +1,4 @@
-"""Whether an arm passes: limits for the change of metrics, judged on an interval's bad end. Pure.
+"""Gates: limits for the change of metrics, judged on an interval's bad end. Pure.
 
 All gates have to hold. Each is judged at the full confidence, as together they only get stricter:
 an intersection-union test (Berger, R. L. (1982), Multiparameter hypothesis testing).

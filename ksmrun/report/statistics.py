@@ -38,7 +38,7 @@ class Difference:
 
     @property
     def is_certain(self) -> bool:
-        """Whether such a difference would rarely occur by chance, with enough rounds to tell."""
+        """Return whether the rounds suffice and such a difference rarely occurs by chance."""
         return (
             self.rounds >= ROUNDS_MIN
             and self.p_corrected is not None

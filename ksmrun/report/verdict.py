@@ -90,7 +90,7 @@ def _details(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
 
 
 def _own_text(each: Difference) -> str:
-    """Describe a custom metric. Not "unchanged": an unseen difference may be large."""
+    """Describe a custom metric. Not as "unchanged": an undetected difference may be large."""
     if each.is_certain:
         return f"{each.metric} changed by {_signed_share(each)}"
     if each.rounds < ROUNDS_MIN:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 READ_BYTES_MAX = 4 << 20
-# Errors of this process, its user or the host, which say nothing about what was to be read.
+# Errors of this process, its user or the host, which say nothing about the file to be read.
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 # Bytes per read. For 4 MiB at once a sysctl read fails with ENOMEM (fs/proc/proc_sysctl.c:
 # KMALLOC_MAX_SIZE).

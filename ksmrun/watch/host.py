@@ -57,7 +57,7 @@ class HostReader:
 
 
 def _vmas_merge() -> bool | None:
-    """Tell whether VMAs of merging programs join; None if the kernel cannot be asked."""
+    """Return whether VMAs of merging programs join; None if the kernel cannot be asked."""
     try:
         return cached_probe().vmas_merge
     except (KsmrunError, OSError):

@@ -54,7 +54,7 @@ class _Known:
         return 0.0 if count is None else count.seconds
 
     def is_detached(self) -> bool:
-        """Tell whether `ksmrun detach` or `host unmerge --gradually` cleared its flag."""
+        """Return whether `ksmrun detach` or `host unmerge --gradually` cleared its flag."""
         who = self.watched.identity
         return was_detached(who.pid, who.start_ticks)
 

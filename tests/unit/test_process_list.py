@@ -49,7 +49,7 @@ def test_metadata_can_cost_more() -> None:
     st.integers(1, 6),
 )
 def test_the_bounds_hold(pages_of: list[list[int]], ours: int) -> None:
-    """Ours save their merged pages less the kept ones that nobody else has."""
+    """Ours save what separate pages would add, less the pages kept for them alone."""
     mine = pages_of[:ours]
     everyone = [group for pages in pages_of for group in pages]
     shared = len(set(everyone))
