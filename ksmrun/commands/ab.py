@@ -30,6 +30,7 @@ from ksmrun.experiment.arms import DEFAULT, parse
 from ksmrun.experiment.load import END_SECONDS_MAX
 from ksmrun.experiment.store import PLAN, create, load_plan
 from ksmrun.facts.host import read_host
+from ksmrun.facts.pids import require_proc
 from ksmrun.host.alone import alone
 from ksmrun.host.tunables import parse_settings
 from ksmrun.launch.keeper import kept
@@ -176,6 +177,7 @@ def ab(
     {port:BASE} and {port} its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results
     are saved after each turn. With --gate the exit code is that of `ksmrun report --gate`.
     """
+    require_proc()
     if resume is not None:
         _refuse_other_options(context)
         plan, folder = load_plan(resume), resume

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.facts.pids import require_proc
 from ksmrun.facts.select import in_container, in_unit, matching
 from ksmrun.model import KsmrunError
 from ksmrun.observe.sampler import with_children
@@ -33,6 +34,7 @@ def selected(
     tree: bool,
 ) -> tuple[int, ...]:
     """Return the selected processes, in order. Raises KsmrunError if an option selects none."""
+    require_proc()
     named = [(f"--unit {unit}", in_unit(unit)) for unit in units or ()]
     named += [(f"--container {name}", in_container(name)) for name in containers or ()]
     if match:
