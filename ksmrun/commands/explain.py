@@ -11,7 +11,7 @@ import typer
 
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
-from ksmrun.facts.layout import why_no_layout
+from ksmrun.facts.layout import starts_from_container_init, why_no_layout
 from ksmrun.facts.stat import thread_with_memory
 from ksmrun.facts.target import look_at
 from ksmrun.host.layout_groups import groups_of
@@ -114,6 +114,11 @@ def _layout(pid: int, group: str | None) -> str:
         return f"its group's, {group}"
     found = why_no_layout(Path(f"/proc/{thread_with_memory(pid)}"))
     because = "it was started without one, or before a rotation" if found is None else found
+    if found is None and starts_from_container_init(Path(f"/proc/{pid}")):
+        because += (
+            ", or by its container's first process, which is followed only where it is a known "
+            "wrapper or names a program in its arguments (--layout-scope=tree follows it always)"
+        )
     return f"the kernel's own, or that of a group whose key is not here: {because}"
 
 

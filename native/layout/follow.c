@@ -105,11 +105,13 @@ static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
     return arranged == NULL && !target_gains_privilege(path);
 }
 
-/* A target that would adopt this process waits for it before its first instruction (reap.h), and so
- * cannot be tried. */
+/* A target that would adopt this process waits for it before its first instruction (reap.h). One
+ * that is tried cannot, and has it as a zombie that no wait(2) without __WALL tells of until it
+ * execs or ends, so that wants a sign that it is a wrapper. */
 static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *path) {
-    return mover->scope == SCOPE_PROGRAM && !(mover->is_child && pid == mover->target) &&
-           wrapper_is_possible(pid, path);
+    bool is_adopter = mover->is_child && pid == mover->target;
+    return mover->scope == SCOPE_PROGRAM &&
+           (is_adopter ? wrapper_is_likely(pid, path) : wrapper_is_possible(pid, path));
 }
 
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
@@ -125,7 +127,7 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
         .key = mover->key,
         .arranged = arranged,
         .was_privileged = arranged != NULL && mover->was_privileged,
-        .is_waiting_first = mover->is_child && pid == mover->target && !goes_on,
+        .is_waiting_first = mover->is_child && pid == mover->target && !goes_on && !is_tried,
         .require = mover->require,
     };
     if (is_shell && is_kept_unmoved(pid, arranged) && keep(mover, pid))

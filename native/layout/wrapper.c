@@ -9,11 +9,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "tracee.h"
 
 enum { PHDRS_MAX = 64, DYNAMICS_MAX = 256, STRINGS_BYTES_MAX = 4 << 20 };
 /* A wrapper in Go has three MiB. */
 static const off_t STATIC_BYTES_MAX = 8 << 20;
+
+/* Their programs are scripts, and the file that asks may be a library of theirs. */
+static bool is_interpreter(const char *path) {
+    static const char *const names[] = {"python", "perl", "ruby"};
+    const char *name = strrchr(path, '/');
+    for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
+        if (strncmp(name + 1, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
 
 bool wrapper_is_named(pid_t pid, const char *path) {
     static const char *const names[] = {
@@ -36,6 +47,8 @@ bool wrapper_is_named(pid_t pid, const char *path) {
         "chpst",        "execlineb",      "bwrap",
         "s6-setuidgid", "s6-softlimit",   "s6-envdir",
         "s6-setlock",   "s6-applyuidgid", "s6-envuidgid",
+        "runsvdir",     "runsv",          "s6-svscan",
+        "s6-supervise", "svscan",         "supervise",
     };
     const char *name = strrchr(path, '/');
     char applet[1 + TRACEE_APPLET_BYTES] = "/";
@@ -44,17 +57,7 @@ bool wrapper_is_named(pid_t pid, const char *path) {
     for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
         if (strcmp(name + 1, names[i]) == 0)
             return true;
-    return false;
-}
-
-/* Their programs are scripts, and the file that asks may be a library of theirs. */
-static bool is_interpreter(const char *path) {
-    static const char *const names[] = {"python", "perl", "ruby"};
-    const char *name = strrchr(path, '/');
-    for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
-        if (strncmp(name + 1, names[i], strlen(names[i])) == 0)
-            return true;
-    return false;
+    return is_interpreter(path) && arguments_script_is(pid, "supervisord");
 }
 
 static bool read_at(int file, void *to, size_t bytes, uint64_t offset) {
@@ -158,6 +161,10 @@ static bool file_may_exec(int file) {
     if (!has_loader || dynamic == NULL)
         return static_may_exec(file, status.st_size);
     return strings_name_exec(file, parts, header.e_phnum, dynamic);
+}
+
+bool wrapper_is_likely(pid_t pid, const char *path) {
+    return wrapper_is_possible(pid, path) && arguments_name_program(pid, is_interpreter(path));
 }
 
 bool wrapper_is_possible(pid_t pid, const char *path) {
