@@ -1,9 +1,9 @@
 /* System calls without libc: one build of the shim serves glibc, musl and programs of any age, and
- * errno stays as it was. A failure is returned as -errno. */
+ * leaves errno unchanged. A failure is returned as -errno. */
 #ifndef KSMRUN_SYSCALLS_H
 #define KSMRUN_SYSCALLS_H
 
-/* The arguments that are left out are 0, as prctl(2) wants them. */
+/* Omitted arguments are 0, as prctl(2) requires. */
 #define SYSTEM_CALL(number, ...) system_call(number, (const long[6]){__VA_ARGS__})
 
 enum { MAX_ERRNO = 4095 };
@@ -12,8 +12,9 @@ static inline int is_error(long result) {
     return (unsigned long)result >= -(unsigned long)MAX_ERRNO;
 }
 
-/* The numbers stand here because the headers at hand may be of another architecture: musl-gcc -m32
- * has those of 64 bits. Source: arch/.../syscall_*.tbl, include/uapi/asm-generic/unistd.h. */
+/* The numbers are defined here because the installed headers may be of another architecture:
+ * musl-gcc -m32 has those for 64 bits. Source: arch/.../syscall_*.tbl,
+ * include/uapi/asm-generic/unistd.h. */
 #if defined(__x86_64__)
 enum {
     NUMBER_CLOSE = 3,
@@ -58,7 +59,7 @@ static inline long system_call(long number, const long argument[6]) {
     return result;
 }
 
-/* clone(2) with a stack of its own for the child, which calls run and never comes back. */
+/* clone(2) with a separate stack for the child, which calls run and never returns. */
 static inline long clone_call(long flags, void *stack_top, int *tid, void (*run)(void)) {
     long result;
     register long r10 __asm__("r10") = (long)tid;
@@ -228,7 +229,7 @@ static inline long map_memory(const long argument[6]) {
 #endif
 }
 
-/* Never waits, whatever a root that the program has made has at that path. */
+/* Never waits, whatever is at that path in a root that the program has made. */
 static inline long open_readonly(const char *path) {
     enum { AT_FDCWD = -100, O_NONBLOCK = 04000, O_CLOEXEC = 02000000 };
     return SYSTEM_CALL(NUMBER_OPENAT, AT_FDCWD, (long)path, O_NONBLOCK | O_CLOEXEC);

@@ -1,4 +1,4 @@
-/* The thread that sweeps, from its first instruction on. */
+/* The sweeping thread, from its first instruction on. */
 #ifndef KSMRUN_THREAD_H
 #define KSMRUN_THREAD_H
 
@@ -23,12 +23,12 @@ struct thread {
     char buffer[THREAD_BUFFER_BYTES];
     struct excluded excluded;
     struct thread_options options;
-    /* Set by the kernel when the thread starts, cleared and woken when it ends. */
+    /* Set by the kernel when the thread starts; cleared, with a futex wake, when it ends. */
     _Atomic int tid;
     _Atomic int is_confined;
     _Atomic int is_told_to_leave;
     _Atomic bool is_to_look_soon;
-    /* Resident and anonymous when last swept: what a child has beyond that no sweep has seen. */
+    /* Resident and anonymous at the last sweep: what a child has beyond that no sweep has seen. */
     _Atomic size_t swept_bytes;
 };
 
