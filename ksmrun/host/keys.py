@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ksmrun.facts.text import read_text
+from ksmrun.host.keyring import recall, remember
 from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
@@ -24,6 +26,8 @@ KEY_BYTES = 32
 SCHEMA = "ksmrun-layout-1"
 SHAPE = {"generations": {str: int}}
 GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Name of what the user's keyring has of an earlier login.
+KEPT = "ksmrun-layout"
 # logind's: one file per user whose runtime folder stays (loginctl(1): enable-linger).
 LINGERING = Path("/var/lib/systemd/linger")
 
@@ -48,7 +52,7 @@ class MadeKey:
     """File with a master key.
 
     ends_with_login: it was created just now, in a folder that logind removes with the user's last
-    session (user@.service(5), logind.conf(5): linger).
+    session (user@.service(5), logind.conf(5): linger), and cannot be kept beyond that.
     """
 
     file: Path
@@ -62,14 +66,39 @@ def make_master_key(folder: Path) -> MadeKey:
         if file.exists():
             return MadeKey(file, ends_with_login=False)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = folder / temporary_name(file.name)
-        create_file(temporary, secrets.token_bytes(KEY_BYTES), 0o600)
-        try:
-            with contextlib.suppress(FileExistsError):
-                file.hardlink_to(temporary)
-        finally:
-            temporary.unlink()
-        return MadeKey(file, _ends_with_login(folder))
+        ends_with_login = _ends_with_login(folder)
+        _link_new(file, _restored(folder) if ends_with_login else None)
+        return MadeKey(file, ends_with_login and not _keep(folder))
+
+
+def _link_new(file: Path, key: bytes | None) -> None:
+    temporary = file.with_name(temporary_name(file.name))
+    create_file(temporary, key or secrets.token_bytes(KEY_BYTES), 0o600)
+    try:
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
+
+
+def _keep(folder: Path) -> bool:
+    """Keep the master key and the generations for this user's next login."""
+    master = drain(open_regular(folder / "master.key", follow=False), KEY_BYTES + 1)
+    generations = read_text(folder / "generations.json") or ""
+    return len(master) == KEY_BYTES and remember(KEPT, master + generations.encode())
+
+
+def _restored(folder: Path) -> bytes | None:
+    """Return the master key of an earlier login, whose generations are written; None if none.
+
+    Programs that outlive a login (nohup, tmux) have its layout, and so does the next copy.
+    """
+    kept = recall(KEPT)
+    if kept is None or len(kept) < KEY_BYTES:
+        return None
+    if len(kept) > KEY_BYTES:
+        replace_file(folder / "generations.json", kept[KEY_BYTES:], 0o600)
+    return kept[:KEY_BYTES]
 
 
 def master_key(folder: Path) -> Path:
@@ -131,11 +160,18 @@ def rotate(folder: Path, group: str | None) -> None:
     with _explained(folder):
         if group is None:
             (folder / "master.key").unlink(missing_ok=True)
-            master_key(folder)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _link_new(folder / "master.key", None)
+            if _ends_with_login(folder):
+                _keep(folder)
             _renew_units(folder)
             return
-        group_label(folder, group)
+        check_group(group)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _ends_with_login(folder):
+            # With the generations of an earlier login.
+            master_key(folder)
+        group_label(folder, group)
         lock = open_lock(folder / "lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -143,6 +179,8 @@ def rotate(folder: Path, group: str | None) -> None:
             generations[group] = generations.get(group, 0) + 1
             text = json.dumps({"schema": SCHEMA, "generations": generations})
             replace_file(folder / "generations.json", text.encode(), 0o600)
+            if _ends_with_login(folder):
+                _keep(folder)
         finally:
             os.close(lock)
         _renew_units(folder)
