@@ -61,6 +61,19 @@ def unpack(package: str, folder: Path) -> None:
     subprocess.run(["dpkg-deb", "-x", kept, folder], check=True)
 
 
+def unpack_version(package: str, version: str, folder: Path) -> str:
+    """Unpack the newest version of a package that begins so, of any suite, and return it."""
+    _names()
+    with _lock():
+        # A row is: package | version | suite.
+        rows = [row.split("|") for row in _apt("cache", "madison", package).splitlines()]
+    found = [row[1].strip() for row in rows if row[1].strip().startswith(f"{version}.")]
+    if not found:
+        raise SystemExit(f"no Debian suite has {package} {version}; look at {cache_folder()}/lists")
+    unpack(f"{package}={found[0]}", folder)
+    return found[0]
+
+
 @contextmanager
 def _lock() -> Iterator[None]:
     """One download at a time, whoever runs these tests."""
