@@ -19,6 +19,7 @@ from ksmrun.commands.ab_show import announce, run_shown
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
 from ksmrun.experiment.arms import DEFAULT, parse
+from ksmrun.experiment.load import END_SECONDS_MAX
 from ksmrun.experiment.store import PLAN, create, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.host.alone import alone
@@ -32,6 +33,10 @@ EPILOG = (
     "./server --port {port:31000} --world w{i}"
 )
 EXIT_INTERRUPTED = 130
+LOAD_HELP = (
+    "It starts with the measurement (--hold), or with --warm-up, and is run again whenever it "
+    f"ends. A run without its --metric by then gets {END_SECONDS_MAX:.0f} s more, then SIGINT."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -78,15 +83,17 @@ def ab(
     ] = None,
     ready_timeout: Annotated[float, typer.Option(metavar="SECONDS")] = 180.0,
     load: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="A load, started for each copy.")
+        str | None, typer.Option(metavar="COMMAND", help=f"A load for each copy. {LOAD_HELP}")
     ] = None,
     fleet_load: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="A load, started once for all.")
+        str | None, typer.Option(metavar="COMMAND", help="The same, one for all copies.")
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=REGEX", help="A number in the load's output: the regex' first group."
+            metavar="NAME=REGEX",
+            help="A number in the load's output: the first group of the last match of each "
+            "run, and the mean of all runs.",
         ),
     ] = None,
     metric_cmd: Annotated[
@@ -98,7 +105,11 @@ def ab(
     ] = PRIMARY,
     hold: Annotated[float, typer.Option(metavar="SECONDS", help="How long to measure.")] = 10.0,
     warm_up: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Under load, before merging may settle.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Before merging may settle. A load starts here then.",
+        ),
     ] = 0.0,
     settle_max: Annotated[float, typer.Option(metavar="SECONDS")] = 300.0,
     stagger: Annotated[

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +15,12 @@ import typer
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import starts_from_container_init, why_no_layout
-from ksmrun.facts.stat import thread_with_memory
+from ksmrun.facts.stat import command_words, memory_folder
 from ksmrun.facts.target import look_at
+from ksmrun.host.key_memory import key_lost_at
+from ksmrun.host.keys import keys_folder
 from ksmrun.host.layout_groups import groups_of
-from ksmrun.model import Request
+from ksmrun.model import KsmrunError, Request
 from ksmrun.model.explain import Cause, ProcessLook
 from ksmrun.observe.explain import look_at_process
 from ksmrun.observe.groups import container_label
@@ -63,7 +68,7 @@ def explain(
     for line in _describe(look):
         print_line(line)
     if look.after is not None:
-        print_line(f"{'layout':<10}{_layout(pid, group)}")
+        print_line(f"{'layout':<10}{_layout(look, group)}")
     _print_causes(causes)
 
 
@@ -71,8 +76,10 @@ def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
     """Return why `ksmrun run` could not make it merge either, as far as its file shows."""
     if look.enabled_by is not None or look.after is None:
         return None
-    executable = os.fsencode(f"/proc/{thread_with_memory(look.identity.pid)}/exe")
-    target = look_at(executable, os.environb)
+    process = Path("/proc") / str(look.identity.pid)
+    executable = os.fsencode(memory_folder(process) / "exe")
+    words = [*map(os.fsencode, command_words(process))]
+    target = look_at(executable, os.environb, words[1:], memory_folder(process))
     shim = shim_path(target)
     obstacle = choose(Request((executable,)), cached_probe(), target, shim).obstacle
     unreachable = not_preloadable(target, shim)
@@ -108,18 +115,33 @@ def _describe(look: ProcessLook) -> list[str]:
     return lines + [f"{name:<10}{text}" for name, text in rows.items()]
 
 
-def _layout(pid: int, group: str | None) -> str:
+def _layout(look: ProcessLook, group: str | None) -> str:
     """Return whose addresses it has; for the kernel's own, why it cannot have a group's."""
     if group is not None:
         return f"its group's, {group}"
-    found = why_no_layout(Path(f"/proc/{thread_with_memory(pid)}"))
-    because = "it was started without one, or before a rotation" if found is None else found
-    if found is None and starts_from_container_init(Path(f"/proc/{pid}")):
+    folder = Path(f"/proc/{look.identity.pid}")
+    found = why_no_layout(memory_folder(folder))
+    because = found or _without_layout(look.age_seconds)
+    if found is None and starts_from_container_init(folder):
         because += (
             ", or by its container's first process, which is followed only where it is a known "
             "wrapper or names a program in its arguments (--layout-scope=tree follows it always)"
         )
     return f"the kernel's own, or that of a group whose key is not here: {because}"
+
+
+def _without_layout(age_seconds: float) -> str:
+    """Return the cause if nothing about the program keeps it from a layout."""
+    with contextlib.suppress(KsmrunError):
+        folder = keys_folder()
+        lost_at = key_lost_at(folder)
+        if lost_at is not None and time.time() - age_seconds < lost_at:
+            when = datetime.fromtimestamp(lost_at).astimezone().isoformat(" ", "minutes")
+            return (
+                f"the key in {folder} was deleted, as was seen at {when}, and this was started "
+                "before; start the programs of its group again, together"
+            )
+    return "it was started without one, or before a rotation"
 
 
 def _maps(look: ProcessLook) -> str:

@@ -243,7 +243,8 @@ def _request(
         if key is None
         else SharedLayout(b"", None, options.seeds, options.layout_scope),
     )
-    return request, look_at(os.fsencode(seen), {b"PATH": SEARCH_PATH})
+    arguments = [*map(os.fsencode, unwrapped(unit.commands[0]).argv[1:])] if unit.commands else []
+    return request, look_at(os.fsencode(seen), {b"PATH": SEARCH_PATH}, arguments)
 
 
 def _first_path(unit: UnitFacts, exec_values: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from ksmrun.facts.loader import is_loader, program_of
 from ksmrun.facts.stat import command_words, living, memory_folder, read_link
 from ksmrun.facts.text import kib_fields, read_text
 from ksmrun.model import MapPeak, TargetFacts
@@ -43,22 +44,30 @@ def most_maps_in_use() -> tuple[int, int] | None:
 
 
 def program_key(target: TargetFacts) -> str | None:
-    """Return the key of a program: its file, and its script if it is interpreted."""
+    """Return the key of a program: its file, and its script if it is interpreted.
+
+    If it is started through a loader: that, and its file.
+    """
     if target.path is None:
         return None
+    if target.loaded_by is not None:
+        return "\0".join((resolved(target.loaded_by), resolved(target.path)))
     return "\0".join((resolved(target.path), *map(resolved, target.interpreters[:1])))
 
 
 def running_key(folder: Path, executable: str) -> str:
-    """Return the key of a running process.
+    """Return the key of a running process: as program_key.
 
     The kernel puts a script behind its interpreter and the argument of the first line, which is one
     word (execve(2)).
     """
-    for word in command_words(folder)[1:3]:
+    command = command_words(folder)
+    loaded = program_of([*map(os.fsencode, command)]) if is_loader(executable) else None
+    words = command[1:3] if loaded is None else [os.fsdecode(loaded)]
+    for word in words:
         script = memory_folder(folder) / "cwd" / word
         try:
-            if word and read_bytes(script, 2) == b"#!":
+            if word and (loaded is not None or read_bytes(script, 2) == b"#!"):
                 where = read_link(folder, "cwd") / word
                 return "\0".join((executable, resolved(where)))
         except OSError:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.text import read_text
+from ksmrun.host.key_memory import seen_key
 from ksmrun.host.keyring import recall, remember
 from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
 from ksmrun.support.foreign import drain, open_regular
@@ -49,7 +50,7 @@ def keys_folder() -> Path:
 
 @dataclass(frozen=True)
 class MadeKey:
-    """File with a master key.
+    """File with a master key. replaces: the one before it was deleted since boot, not rotated.
 
     ends_with_login: it was created just now, in a folder that logind removes with the user's last
     session (user@.service(5), logind.conf(5): linger), and cannot be kept beyond that.
@@ -57,6 +58,7 @@ class MadeKey:
 
     file: Path
     ends_with_login: bool
+    replaces: bool = False
 
 
 def make_master_key(folder: Path) -> MadeKey:
@@ -64,15 +66,19 @@ def make_master_key(folder: Path) -> MadeKey:
     file = folder / "master.key"
     with _explained(folder):
         if file.exists():
-            return MadeKey(file, ends_with_login=False)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return MadeKey(file, ends_with_login=False, replaces=_replaces(file))
         ends_with_login = _ends_with_login(folder)
-        _link_new(file, _restored(folder) if ends_with_login else None)
-        return MadeKey(file, ends_with_login and not _keep(folder))
+        _create_key(folder, is_first=ends_with_login)
+        is_lost = ends_with_login and not _keep(folder)
+        return MadeKey(file, is_lost, _replaces(file))
 
 
-def _link_new(file: Path, key: bytes | None) -> None:
-    temporary = file.with_name(temporary_name(file.name))
+def _create_key(folder: Path, *, is_first: bool = False) -> None:
+    """Create the file. is_first: with the key of an earlier login, if there is one."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder / "master.key"
+    temporary = folder / temporary_name(file.name)
+    key = _restored(folder) if is_first else None
     create_file(temporary, key or secrets.token_bytes(KEY_BYTES), 0o600)
     try:
         with contextlib.suppress(FileExistsError):
@@ -99,6 +105,13 @@ def _restored(folder: Path) -> bytes | None:
     if len(kept) > KEY_BYTES:
         replace_file(folder / "generations.json", kept[KEY_BYTES:], 0o600)
     return kept[:KEY_BYTES]
+
+
+def _replaces(file: Path, *, is_meant: bool = False) -> bool:
+    with contextlib.suppress(OSError):
+        key = drain(open_regular(file, follow=False), KEY_BYTES + 1)
+        return seen_key(file.parent, key, is_meant=is_meant)
+    return False
 
 
 def master_key(folder: Path) -> Path:
@@ -160,10 +173,10 @@ def rotate(folder: Path, group: str | None) -> None:
     with _explained(folder):
         if group is None:
             (folder / "master.key").unlink(missing_ok=True)
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _link_new(folder / "master.key", None)
+            _create_key(folder)
             if _ends_with_login(folder):
                 _keep(folder)
+            _replaces(folder / "master.key", is_meant=True)
             _renew_units(folder)
             return
         check_group(group)

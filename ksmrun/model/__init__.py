@@ -162,7 +162,7 @@ class TargetFacts:
     If the command is a script, interpreters lists the files from it to the program, and the other
     fields describe the last of them. What is unreadable is None, with the reason in note.
     capabilities: the file grants some. needs_first_preload: it links a sanitizer that must be the
-    first library.
+    first library. loaded_by: the loader that the command starts it through.
     """
 
     path: str | None
@@ -177,6 +177,7 @@ class TargetFacts:
     setgid: bool | None = None
     capabilities: bool | None = None
     needs_first_preload: bool | None = None
+    loaded_by: str | None = None
     note: str | None = None
 
 

@@ -1,14 +1,15 @@
-/* ksmrun: the first process of the command, there because Python forgets something.
+/* ksmrun: first process of the command. It preserves what Python forgets.
  *
  * Python ignores SIGPIPE and SIGXFSZ before any of our code runs (Python/pylifecycle.c:
- * init_signals), and what the caller had is then lost. A program started under systemd has SIGPIPE
- * ignored (IgnoreSIGPIPE=yes), one started from a shell has not, and both must get what they would
- * have without us. Python also turns a Ctrl-C during its start into a traceback, so SIGINT is held
- * back until its default action is in place again. How things were goes to ksmrun-py beside this
- * file in the first argument, where it never reaches the program's environment.
+ * init_signals), and the caller's dispositions are then lost. A program started under systemd has
+ * SIGPIPE ignored (IgnoreSIGPIPE=yes), one started from a shell does not, and both must get what
+ * they would have without us. Python also turns a Ctrl-C during its start into a traceback, so
+ * SIGINT is blocked until its default action is restored. The original state is passed to
+ * ksmrun-py, beside this file, as its first argument, so that it never appears in the program's
+ * environment.
  *
- * Where Python cannot start, the program of `ksmrun run` starts without it (fallback.h); Python
- * comes back here for that, too, where it starts and something of ours fails. */
+ * If Python cannot start, the program of `ksmrun run` starts without it (fallback.h). Python also
+ * returns here for that if it starts but something of ours fails. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -29,7 +30,7 @@ static bool is_ignored(int signal_number) {
     return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-/* The folder of this file with links resolved, as ~/.local/bin/ksmrun may be one. */
+/* Folder of this file with links resolved, as ~/.local/bin/ksmrun may be a link. */
 static bool own_folder(char *folder, size_t size) {
     ssize_t length = readlink("/proc/self/exe", folder, size - 1);
     if (length > 0) {
@@ -53,7 +54,7 @@ static int fail(const char *what) {
     return EXIT_OWN_FAILURE;
 }
 
-/* Undo what Python did at its start. found: how things were, as main() writes it. */
+/* Undoes what Python did at its start. found: the original state, as main() writes it. */
 static void restore(const char *found) {
     sigset_t interrupt;
     sigemptyset(&interrupt);
@@ -62,7 +63,7 @@ static void restore(const char *found) {
         signal(SIGPIPE, SIG_DFL);
     if (strchr(found, 'X') == NULL)
         signal(SIGXFSZ, SIG_DFL);
-    /* In the C locale it sets the variable, for its children too (PEP 538). */
+    /* In the C locale Python sets the variable, for its children too (PEP 538). */
     if (strchr(found, 'L') == NULL)
         unsetenv("LC_CTYPE");
     if (strchr(found, 'B') == NULL)
@@ -117,7 +118,8 @@ int main(int argc, char **argv) {
     }
     int count = 0;
     if (is_known) {
-        /* PYTHONHOME, PYTHONPATH and their like are the program's, and must not change ksmrun. */
+        /* PYTHONHOME, PYTHONPATH and similar are meant for the program, and must not affect
+         * ksmrun. */
         arguments[count++] = interpreter;
         arguments[count++] = (char *)"-E";
         arguments[count++] = (char *)"-P";

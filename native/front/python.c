@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* posix and the functions here are in Python itself, and need no file. */
+/* posix and the functions here are built into Python, and need no file. */
 const char python_guarded[] = "import sys, posix\n"
                               "_front, *sys.argv = sys.argv[1:]\n"
                               "_words = [_front, '--front=start', *sys.argv[1:]]\n"
@@ -20,8 +20,8 @@ const char python_guarded[] = "import sys, posix\n"
                               "except Exception:\n"
                               "    posix.execv(_front, _words)\n";
 
-/* pip moves a path with blanks, or a long one, to the second line:
- * '''exec' "/a path/python" "$0" "$@". */
+/* pip moves a path with blanks, or a long one, to the second line: '''exec' "/a path/python" "$0"
+ * "$@". */
 bool python_of_script(const char *script, char *interpreter, size_t size) {
     static const char shell_lines[] = "#!/bin/sh\n'''exec' ";
     char head[2 * PATH_MAX];
@@ -43,11 +43,11 @@ bool python_of_script(const char *script, char *interpreter, size_t size) {
         return false;
     memcpy(interpreter, start, bytes);
     interpreter[bytes] = '\0';
-    /* A shell there is a form that is not known here. */
+    /* A shell here means an unknown form. */
     return strcmp(interpreter, "/bin/sh") != 0;
 }
 
-/* Takes the last name off a path. */
+/* Removes the last component of a path. */
 static bool cut_name(char *path) {
     char *slash = strrchr(path, '/');
     if (slash == NULL)
@@ -56,7 +56,7 @@ static bool cut_name(char *path) {
     return true;
 }
 
-/* The folder of the Python that a virtual environment was made of (docs.python.org: venv). */
+/* Folder of the Python from which a virtual environment was made (docs.python.org: venv). */
 static bool read_home(const char *interpreter, char *home, size_t size) {
     char path[PATH_MAX + sizeof "/pyvenv.cfg"];
     snprintf(path, PATH_MAX, "%s", interpreter);
@@ -78,7 +78,7 @@ static bool read_home(const char *interpreter, char *home, size_t size) {
     return is_found;
 }
 
-/* bin: the folder of an interpreter; name: its file's, which tells the version if it has one. */
+/* bin: folder of an interpreter; name: its file's, which contains the version if it has one. */
 static bool has_library(const char *bin, const char *name) {
     static const char versioned[] = "python3.";
     char pattern[PATH_MAX + NAME_MAX + sizeof "/../lib*//encodings/__init__.py*"];
@@ -106,7 +106,7 @@ static bool try_start(const char *interpreter) {
     }
     close(ends[1]);
     char answer;
-    /* Read and not waited for: the caller may ignore SIGCHLD. */
+    /* Reads instead of waiting: the caller may ignore SIGCHLD. */
     bool is_started = child < 0 || read(ends[0], &answer, 1) == 1;
     close(ends[0]);
     if (child > 0)

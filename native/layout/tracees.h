@@ -11,6 +11,9 @@ bool tracees_any(bool (*is_one)(pid_t pid));
  * was forked, has not executed anything yet, and is not idle. */
 bool tracees_may_exec(pid_t pid);
 
+/* Whether a process has not ended; one that its parent has not waited for has. */
+bool tracees_is_alive(pid_t pid);
+
 /* Whether a process was forked and has not executed anything yet. */
 bool tracees_has_not_executed(pid_t pid);
 

@@ -1,9 +1,10 @@
 /* Trials of programs that may turn out to be wrappers: these are followed for their first moments.
  *
- * A program that executes another in that time is a wrapper, and what its first child executes
- * counts as the program that it was meant to start (an init does so). The trial ends when the
- * program has grown, when it is idle after a second, or after ten seconds, for a machine so busy
- * that nothing has begun. */
+ * A program that executes another in that time is a wrapper, and what its children execute counts
+ * as the program that it was meant to start (an init does so; others run mkdir or id before). A
+ * child is followed if none of those before it is left, and up to 16 of them are. The trial ends
+ * when the program has grown, when it is idle after a second, or after ten seconds, for a machine
+ * so busy that nothing has begun. */
 #ifndef KSMRUN_TRIAL_H
 #define KSMRUN_TRIAL_H
 
@@ -17,8 +18,8 @@ bool trial_begin(pid_t pid);
 /* Ends it, if there is one: the process has executed another program, or has ended. */
 void trial_forget(pid_t pid);
 
-/* Call this when a tracee has forked, or started a thread: a trial includes its first child.
- * Repeated calls for a child are harmless: its own first stop may be seen before its parent's
+/* Call this when a tracee has forked, or started a thread: a trial includes its children, one at a
+ * time. Repeated calls for a child are harmless: its own first stop may be seen before its parent's
  * event. */
 void trial_has_forked(pid_t parent, pid_t child);
 

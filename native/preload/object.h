@@ -18,4 +18,8 @@ struct range {
 /* Finds the function that the object exports by that name. Returns false if there is none. */
 bool object_function(const struct object *object, const char *name, struct range *range);
 
+/* Visits each place that holds the address of what the object takes from others by that name. */
+void object_each_import(const struct object *object, const char *name,
+                        void (*visit)(void **place, void *argument), void *argument);
+
 #endif

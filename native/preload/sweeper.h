@@ -11,9 +11,6 @@
 /* Starts the thread. Without memory, threads or /proc there is none, and nothing is swept. */
 void sweeper_begin(const struct thread_options *options);
 
-/* For a child that was just forked: it has no such thread, and starts one when its memory grows. */
-void sweeper_begin_in_child(void);
-
 /* The program makes a call that may map more: a child that waits for growth checks for it. Safe in
  * a signal handler, and only one load if nothing waits. */
 void sweeper_notice(size_t more_bytes);

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from debs import unpack_version
 
 from ksmrun.wrap.runtime import Engine
 
-from ..kernels.kernels import unpack_version
 from .conftest import daemon, printed
 
 # Debian's own, containerd's complete default, and none.
@@ -52,7 +52,7 @@ def started(
     oci: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[tuple[str, str, Path]]:
-    """The configuration as containerd reads it, its plugins, and its socket."""
+    """Yield the configuration as containerd reads it, its plugins, and its log."""
     place = containerd.folder / request.param
     place.mkdir()
     file = place / "config.toml"

@@ -1,4 +1,4 @@
-"""A program whose main thread has ended: /proc/PID says zombie, and its other threads go on."""
+"""A program whose main thread has ended: /proc/PID shows a zombie, and its other threads go on."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_its_identity_is_the_process(late: int) -> None:
 
 
 def test_every_reader_reads_a_living_thread(late: int) -> None:
-    """As its counters, PSS, maps and command line tell more than nothing."""
+    """Its counters, PSS, maps and command line contain real values."""
     folder = Path(f"/proc/{late}")
     thread = Path(f"/proc/{thread_with_memory(late)}")
     assert thread != folder
@@ -109,7 +109,7 @@ def test_the_monitor_shows_it(late: int) -> None:
 def test_its_owner_reads_it_too(
     launcher: str, ksmrun: str, nobody: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """The main thread's files are root's then."""
+    """The main thread's files belong to root then."""
     let_all_in(tmp_path)
     compile_to(tmp_path / "late", ["gcc", "-O0", "-pthread", SOURCE])
     command = [*nobody, reachable(launcher, tmp_path), "--quiet", "--", str(tmp_path / "late")]

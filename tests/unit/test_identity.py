@@ -1,4 +1,4 @@
-"""Who a process is, asked of real ones."""
+"""Identity of real processes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_real_process() -> None:
 
 @pytest.mark.parametrize("name", ["a) R 1 (b", "(", ")", "a\nb", "\udcff", " "])
 def test_names_that_look_like_fields(tmp_path: Path, name: str) -> None:
-    """The kernel's name is the file's, which may hold anything."""
+    """The kernel's name is the file's, which may contain anything."""
     program = tmp_path / name
     shutil.copy("/bin/cat", program)
     with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
@@ -53,7 +53,7 @@ def test_names_that_look_like_fields(tmp_path: Path, name: str) -> None:
 
 
 def test_a_pinned_process_is_no_other() -> None:
-    """Not even where its PID is used again."""
+    """Not even if its PID is reused."""
     with start(*SLEEP) as process:
         with pinned(process.pid) as folder:
             process.communicate("")

@@ -16,7 +16,7 @@ from ksmrun.support.paste import pasteable
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installation in a folder with a space, which neither PATH nor sudo has."""
+    """Make an installation in a folder with a space, which neither PATH nor sudo has."""
     folder = tmp_path / "a venv"
     folder.mkdir()
     for name in ("ksmrun", "ksmrun-py"):

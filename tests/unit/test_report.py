@@ -33,7 +33,7 @@ Save = Callable[..., Path]
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """Writes an experiment as `ksmrun ab` does: arms that save a share, with some noise."""
+    """Write an experiment like `ksmrun ab`: arms that save a share, with some noise."""
 
     def write(name: str = "one", rounds: int = 6, saved: float = 0.85, **changes: Any) -> Path:
         folder = tmp_path / name
@@ -72,7 +72,7 @@ def save(tmp_path: Path) -> Save:
                     for second in range(10)
                 ]
                 lines = "".join(json.dumps(sample) + "\n" for sample in samples)
-                # The last one is cut, as by a full disk.
+                # The last one is truncated, as by a full disk.
                 file.with_suffix(".samples.jsonl").write_text(lines + '{"elapsed')
         return folder
 
@@ -114,7 +114,7 @@ def test_several_together(save: Save, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 class Resources(HTMLParser):
-    """What a page would fetch, and its elements."""
+    """Resources that a page would fetch, and its elements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class Resources(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         for name, value in attrs:
-            # SVG points into itself.
+            # SVG refers to itself.
             is_inside = (value or "").startswith("#")
             if name in ("src", "href", "xlink:href", "data", "poster") and not is_inside:
                 self.fetched.append(str(value))
@@ -156,7 +156,7 @@ def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixt
     assert identifiers.sub("", again) == identifiers.sub("", text)
 
 
-# Appended to a copy of the page: a browser tells what it made of it.
+# Appended to a copy of the page: a browser reports how it rendered it.
 TELL = "<script>document.title = document.documentElement.scrollWidth - innerWidth</script>"
 PHONE_PIXELS = 420
 
@@ -176,7 +176,7 @@ def test_page_on_a_phone(save: Save, tmp_path: Path, scheme: str, is_dark: bool)
     subprocess.run(shot, capture_output=True, timeout=120, check=True)
     pixels = imread(picture)
     assert pixels.shape[1] == PHONE_PIXELS
-    # Most of it is the background.
+    # Most of it is background.
     assert bool(pixels[..., :3].mean() < 0.3) is is_dark
     done = subprocess.run(
         [*chromium, "--dump-dom", copy.as_uri()],
@@ -185,7 +185,7 @@ def test_page_on_a_phone(save: Save, tmp_path: Path, scheme: str, is_dark: bool)
         timeout=120,
         check=True,
     )
-    # Nothing sticks out at the side, however wide the tables are.
+    # Nothing overflows sideways, however wide the tables are.
     assert "<title>0</title>" in done.stdout
 
 
@@ -205,7 +205,7 @@ def test_what_cannot_be_read(save: Save, tmp_path: Path) -> None:
 
 
 def test_what_is_odd(save: Save) -> None:
-    """Whole JSON, but not what it should be: said so, whatever it is."""
+    """Valid JSON, but with wrong content: reported, whatever it is."""
     changes: list[tuple[str, dict[str, Any]]] = [
         ("experiment.json", {"plan": {}}),
         ("experiment.json", {"plan": []}),

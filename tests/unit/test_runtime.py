@@ -1,4 +1,4 @@
-"""Which runtime a program is, found in real files, and what is said of it."""
+"""Runtimes recognised in real files, and the messages about them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_by_what_a_program_exports_or_needs(
 ) -> None:
     source = f"void {function}(void) {{}} int main(void) {{ return 0; }}"
     assert runtime_name(build(tmp_path / "exports", source, "-Wl,-E")) == name
-    # Not exported: somebody else's function of the same name.
+    # Not exported: another function of the same name.
     assert runtime_name(build(tmp_path / "hides", source)) is None
     soname = f"{library}x.so.1"
     shared = build(

@@ -1,4 +1,4 @@
-"""The monitor's log: one line, whatever is said."""
+"""The monitor's log: one line, whatever the text is."""
 
 from __future__ import annotations
 
