@@ -15,11 +15,25 @@ import typer
 
 from ksmrun.commands.output import say
 from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.support.oci import is_oci_call
 
 # Each module of ksmrun.commands has register(app). This is the order in the help.
 COMMANDS = (
     *("run", "attach", "check", "estimate", "ps", "top", "explain", "monitor"),
     *("ab", "report", "host", "wrap", "layout"),
+)
+# What ran out belongs to this process or host, not to the file.
+TODO = {
+    errno.EMFILE: "raise this process's limit of open files: ulimit -n 1024",
+    errno.ENFILE: "raise the host's limit of open files: sysctl fs.file-max",
+    errno.ENOMEM: "free memory, or raise the limits (ulimit -v, ulimit -d)",
+}
+
+
+OCI_CALL = (
+    "a container engine called `ksmrun` as its runtime, which is ksmrun-oci; to do: "
+    "sudo ksmrun wrap install, then add the lines of `ksmrun wrap runtime podman` (or docker, "
+    "containerd, cri-o) to the engine's configuration"
 )
 
 
@@ -32,6 +46,9 @@ def run_app(arguments: list[str]) -> int:
     # With this variable set, `ksmrun run` would print a completion script. Removed from our copy
     # only: the program keeps it.
     os.environ.pop("_KSMRUN_COMPLETE", None)
+    if is_oci_call(arguments):
+        say(OCI_CALL)
+        return EXIT_FAILURE
     command = arguments[0] if arguments else ""
     app = build_app([command] if command in COMMANDS else COMMANDS)
     try:
@@ -74,7 +91,7 @@ def _explain(error: OSError) -> None:
         os.close(null)
     if error.errno != errno.EPIPE:
         where = error.filename or "writing the output"
-        todo = "look at limits (ulimit -a), free space and permissions"
+        todo = TODO.get(error.errno or 0, "look at limits (ulimit -a), free space and permissions")
         say(f"{where}: {error.strerror}; {todo}")
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands import numbers
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import starts_from_container_init, why_no_layout
@@ -29,6 +30,8 @@ from ksmrun.plan.explain import explain as find_causes
 from ksmrun.plan.mechanism import choose, not_preloadable
 
 SCHEMA = "ksmrun-explain-1"
+# include/linux/threads.h: PID_MAX_LIMIT.
+PID_MAX = 1 << 22
 WAYS = {
     "prctl": "on, by the flag of the process (prctl)",
     "shim": "on, by the shim, which marks its memory",
@@ -43,9 +46,17 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="Of the process.")],
+    pid: Annotated[
+        int,
+        typer.Argument(metavar="PID", parser=numbers.whole(1, PID_MAX), help="Process ID."),
+    ],
     seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long to look: more passes of ksmd, surer words.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            parser=numbers.seconds(0.1, 3600.0),
+            help="How long to look: more passes of ksmd, surer words.",
+        ),
     ] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands import numbers
 from ksmrun.commands.output import mib, print_json, print_line, print_table
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.host.others import advisor, boot_files, running_tuners
@@ -94,7 +95,9 @@ PURPOSES = {
 def show(
     seconds: Annotated[
         float,
-        typer.Option(min=0.0, metavar="S", help="Watch ksmd so long; 0: do not."),
+        typer.Option(
+            parser=numbers.seconds(0.0), metavar="S", help="Watch ksmd so long; 0: do not."
+        ),
     ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

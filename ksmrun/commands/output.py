@@ -114,7 +114,7 @@ def parse_share(
     if not 0 <= share <= 1 or (below_all and share == 1):
         below = "below " if below_all else ""
         raise KsmrunError(
-            f"{option} is a share from 0% to {below}100%, not {text!r}",
+            f"{option} is a share from 0% to {below}100%, not {text[:40]!r}",
             f"for example {option}=20%",
             exit_code,
         )

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.numbers import seconds
 from ksmrun.commands.output import print_json, print_line
 from ksmrun.commands.ps import process_fields, unseen
 from ksmrun.commands.top_frame import View, header, lines, status
@@ -41,7 +42,7 @@ def top(
     ] = "",
     interval: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0.5, help="Between two looks, at least."),
+        typer.Option(metavar="SECONDS", parser=seconds(0.5), help="Between two looks, at least."),
     ] = 2.0,
     once: Annotated[bool, typer.Option(help="Print one frame as plain text.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -79,7 +79,7 @@ class Load:
 
     @property
     def is_started(self) -> bool:
-        """Tell whether it runs already, as during a warm-up."""
+        """Return whether it runs already, as during a warm-up."""
         return any(runner.runs for runner in self._runners)
 
     def start(self) -> None:

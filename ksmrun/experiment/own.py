@@ -94,7 +94,7 @@ class OwnMetrics:
         return fmean(numbers)
 
     def has_all(self, logs: Sequence[Path]) -> bool:
-        """Tell whether each metric of the load's output is in one of these."""
+        """Return whether each metric of the load's output is in one of these."""
         outputs = [metric for metric in self._metrics if metric.kind == "output"]
         return all(any(_matches(metric, log) for log in logs) for metric in outputs)
 

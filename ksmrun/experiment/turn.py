@@ -26,14 +26,15 @@ from ksmrun.facts.process import read_ksm_stat
 from ksmrun.host.borrow import other_settings
 from ksmrun.launch.fleet import Fleet
 from ksmrun.launch.orphans import no_orphans
-from ksmrun.model import KsmrunError, Sample
-from ksmrun.model.experiment import Arm, ArmResult, ExperimentPlan, FleetSample
+from ksmrun.model import KsmrunError
+from ksmrun.model.experiment import Arm, ArmResult, ExperimentPlan
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.members import Member, lost, main_members, members
 from ksmrun.observe.others import Other, others
 from ksmrun.observe.processes import read_process
 from ksmrun.observe.sampler import with_children
 from ksmrun.observe.settle import has_settled, settle_progress
+from ksmrun.support.foreign import raise_shortage
 
 # Pages that change within this time do not count as mergeable.
 VOLATILE_AFTER_SECONDS = 1.0
@@ -168,7 +169,8 @@ def _merged_bytes(copy: int) -> int | None:
     for pid in with_children([copy]):
         try:
             ksm_stat = read_ksm_stat(Path(f"/proc/{pid}"))
-        except OSError:
+        except OSError as error:
+            raise_shortage(error)
             continue
         if ksm_stat.merging_pages is None:
             return None
@@ -187,7 +189,7 @@ def _settle(turn: Running) -> tuple[bool | None, float]:
     first = len(turn.samples)
     while True:
         turn.tick("settling")
-        seen = [_as_sample(each) for each in turn.samples[first:]]
+        seen = turn.samples[first:]
         elapsed = time.monotonic() - started
         if has_settled(seen):
             return True, elapsed
@@ -202,25 +204,11 @@ def _merges(pids: Sequence[int]) -> bool:
         try:
             if read_process(pid) is not None:
                 return True
-        except (OSError, psutil.Error):
+        except OSError as error:
+            raise_shortage(error)
+        except psutil.Error:
             continue
     return False
-
-
-def _as_sample(sample: FleetSample) -> Sample:
-    return Sample(
-        elapsed_seconds=sample.elapsed_seconds,
-        processes=sample.processes,
-        rss_bytes=sample.rss_bytes,
-        pss_bytes=0,
-        pss_anonymous_bytes=0,
-        mem_available_bytes=sample.mem_available_bytes,
-        pages_shared=sample.pages_shared,
-        pages_sharing=sample.pages_sharing,
-        zero_pages=sample.zero_pages,
-        full_scans=sample.full_scans,
-        ksmd_cpu_seconds=sample.ksmd_cpu_seconds,
-    )
 
 
 def _drop_caches() -> None:

@@ -16,15 +16,10 @@ from pathlib import Path
 from ksmrun.facts.containers import container_name
 from ksmrun.facts.placement import placement
 from ksmrun.facts.stat import command_words, read_link, read_stat
-from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.facts.text import parse_fields, parse_int, read_or_raise
 from ksmrun.model.process import Identity
 
-# include/linux/sched.h; kernel threads have no memory of their own.
-PF_KTHREAD = 0x00200000
 SHOWN_BYTES_MAX = 4096
-STAT_BYTES_MAX = 4096
-# Number of threads searched for a living one.
-THREADS_MAX = 1000
 
 
 @contextmanager
@@ -43,8 +38,8 @@ def pinned(pid: int, proc: Path = Path("/proc")) -> Iterator[Path]:
 def read_identity(folder: Path, pid: int) -> Identity:
     """Return the identity of the process with this folder. Raises OSError if it ended."""
     stat = read_stat(folder)
-    where = placement(read_text(folder / "cgroup") or "")
-    uid = _effective_uid(read_text(folder / "status") or "")
+    where = placement(read_or_raise(folder / "cgroup") or "")
+    uid = _effective_uid(read_or_raise(folder / "status") or "")
     container = where.container
     return Identity(
         pid=pid,

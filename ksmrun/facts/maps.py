@@ -11,7 +11,7 @@ from ksmrun.facts.loader import is_loader, program_of
 from ksmrun.facts.stat import command_words, living, memory_folder, read_link
 from ksmrun.facts.text import kib_fields, read_text
 from ksmrun.model import MapPeak, TargetFacts
-from ksmrun.support.foreign import read_bytes, resolved
+from ksmrun.support.foreign import raise_shortage, read_bytes, resolved
 
 CHUNK_BYTES = 1 << 20
 
@@ -38,8 +38,8 @@ def most_maps_in_use() -> tuple[int, int] | None:
     for pid in psutil.pids():
         try:
             counted.append((count_maps(Path("/proc") / str(pid)), pid))
-        except OSError:
-            continue
+        except OSError as error:
+            raise_shortage(error)
     return max(counted, default=None)
 
 
@@ -70,8 +70,8 @@ def running_key(folder: Path, executable: str) -> str:
             if word and (loaded is not None or read_bytes(script, 2) == b"#!"):
                 where = read_link(folder, "cwd") / word
                 return "\0".join((executable, resolved(where)))
-        except OSError:
-            continue
+        except OSError as error:
+            raise_shortage(error)
     return executable
 
 
@@ -91,7 +91,11 @@ def running_peak(target: TargetFacts) -> MapPeak | None:
             if str(read_link(folder, "exe")) != executable or not _runs(folder, script):
                 continue
             maps = count_maps(folder)
-        except OSError:
+            # After an exec, with which start scripts end, the count belongs to another program.
+            if str(read_link(folder, "exe")) != executable:
+                continue
+        except OSError as error:
+            raise_shortage(error)
             continue
         if best is None or maps > best.maps:
             status = read_text(memory_folder(folder) / "status") or ""

@@ -15,7 +15,7 @@ from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.stat import living
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int, read_text
 from ksmrun.model.process import Sweeper
-from ksmrun.support.foreign import FLAGS
+from ksmrun.support.foreign import FLAGS, raise_shortage
 
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
@@ -73,8 +73,11 @@ def all_pids() -> list[int]:
     """Return all PIDs; empty without /proc, for which psutil raises."""
     try:
         return psutil.pids()
-    except (OSError, IndexError):
-        return []
+    except OSError as error:
+        raise_shortage(error)
+    except IndexError:
+        pass
+    return []
 
 
 def read_ksm_stat(folder: Path) -> KsmStat:

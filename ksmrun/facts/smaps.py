@@ -32,7 +32,7 @@ class Vma:
 
     @property
     def is_marked(self) -> bool:
-        """Whether the mapping has "mg" among its VmFlags."""
+        """Return whether the mapping has "mg" among its VmFlags."""
         return b"mg" in self.flags
 
     @property

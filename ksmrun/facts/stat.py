@@ -6,13 +6,13 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from ksmrun.facts.text import read_text
-from ksmrun.support.foreign import FLAGS, drain
+from ksmrun.facts.text import read_or_raise
+from ksmrun.support.foreign import FLAGS, drain, raise_shortage
 
 # include/linux/sched.h; kernel threads have no memory of their own.
 PF_KTHREAD = 0x00200000
@@ -28,13 +28,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Stat:
-    """/proc/PID/stat (proc_pid_stat(5)), which every user may read."""
+    """/proc/PID/stat (proc_pid_stat(5)), which every user may read.
+
+    image: places of code, stack, data and arguments, which an exec changes. Constant for users
+    who may not read the process's memory.
+    """
 
     name: str
     state: str
     parent: int
     start_ticks: int
     is_kernel_thread: bool
+    image: tuple[int, ...] = ()
 
 
 def read_stat(folder: Path) -> Stat:
@@ -51,7 +56,16 @@ def read_stat(folder: Path) -> Stat:
         parent=int(fields[1]),
         start_ticks=int(fields[19]),
         is_kernel_thread=bool(int(fields[6]) & PF_KTHREAD),
+        # startcode to startstack, start_data to env_end.
+        image=tuple(map(int, (*fields[23:26], *fields[42:49]))),
     )
+
+
+def read_program(folder: Path) -> Stat:
+    """Return the process's stat with the image of a living thread. Raises OSError if it ended."""
+    stat = read_stat(folder)
+    memory = with_memory(folder) if stat.state in ENDED else folder
+    return stat if memory == folder else replace(stat, image=read_stat(memory).image)
 
 
 def with_memory(folder: Path) -> Path:
@@ -62,9 +76,11 @@ def with_memory(folder: Path) -> Path:
     """
     if read_stat(folder).state in ENDED:
         for task in islice((folder / "task").iterdir(), THREADS_MAX):
-            with suppress(OSError):
+            try:
                 if read_stat(task).state not in ENDED:
                     return task
+            except OSError as error:
+                raise_shortage(error)
     return folder
 
 
@@ -88,7 +104,8 @@ def living(folder: Path, read: Callable[[Path], T], is_empty: Callable[[T], bool
     """
     try:
         found = read(folder)
-    except OSError:
+    except OSError as error:
+        raise_shortage(error)
         if (memory := _another(folder)) is None:
             raise
     else:
@@ -110,7 +127,7 @@ def command_words(folder: Path, limit: int = COMMAND_BYTES_MAX) -> list[str]:
 
 
 def _command_line(folder: Path, limit: int) -> str:
-    return (read_text(folder / "cmdline", limit) or "").rstrip("\0")
+    return (read_or_raise(folder / "cmdline", limit) or "").rstrip("\0")
 
 
 def memory_folder(folder: Path) -> Path:

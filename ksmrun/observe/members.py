@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.stat import ENDED, memory_folder
-from ksmrun.facts.text import read_text
+from ksmrun.facts.text import read_or_raise, read_text
 from ksmrun.observe.sampler import with_children
 
 # Share of the largest one's memory. Smaller ones are helpers, which may come and go.
@@ -56,7 +56,7 @@ def _read(pids: Sequence[int]) -> dict[int, tuple[Member, int]]:
     found = {}
     for pid in with_children(pids):
         folder = Path(f"/proc/{pid}")
-        text = read_text(folder / "stat")
+        text = read_or_raise(folder / "stat")
         if text is None:
             continue
         # proc_pid_stat(5), counted from the field after the name, which may contain anything.

@@ -67,7 +67,7 @@ class Log:
 
 
 def _is_journal(descriptor: int) -> bool:
-    """Tell whether systemd connected this to the journal (systemd.exec(5): $JOURNAL_STREAM)."""
+    """Return whether systemd connected this to the journal (systemd.exec(5): $JOURNAL_STREAM)."""
     try:
         found = os.fstat(descriptor)
     except OSError:

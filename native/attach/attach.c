@@ -230,8 +230,8 @@ static enum outcome next_stop(struct deed *deed) {
     return outcome;
 }
 
-/* Whether to retry: the thread was one of many, or the process executes another program, whose code
- * is not there yet. */
+/* Returns whether to retry: the thread was one of many, or the process executes another program,
+ * whose code is not there yet. */
 static bool may_come(const struct deed *deed, enum outcome outcome, int tries) {
     enum { THREADS_MAX = 50, EXEC_MS_MAX = 10 };
     return (outcome == ATTACH_GONE && !process_has_ended(deed->process) && tries < THREADS_MAX &&

@@ -21,14 +21,14 @@ bool process_open(struct process *process, pid_t pid, uint64_t start_ticks);
 char process_state(const struct process *process);
 char thread_state(const struct process *process, pid_t tid);
 
-/* Whether it is gone, or a zombie that its parent has not reaped. */
+/* Returns whether it is gone, or a zombie that its parent has not reaped. */
 bool process_has_ended(const struct process *process);
 bool thread_has_ended(const struct process *process, pid_t tid);
 
 /* Memory goes some time before the process is a zombie (kernel/exit.c: do_exit()). */
 bool process_has_memory(const struct process *process);
 
-/* Whether it is stopped by a frozen cgroup (v2). */
+/* Returns whether it is stopped by a frozen cgroup (v2). */
 bool thread_is_frozen(const struct process *process, pid_t tid);
 
 /* A thread that can be stopped now: one that runs or sleeps. 0: none. */

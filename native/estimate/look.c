@@ -41,7 +41,7 @@ bool look_prepare(struct look *look) {
     return true;
 }
 
-/* Whether this is untouched memory. Without frame numbers: zeros that others map too. */
+/* Returns whether this is untouched memory. Without frame numbers: zeros that others map too. */
 static bool is_untouched(const struct look *look, const struct page *page, uint64_t content) {
     if (page->frame != 0)
         return page->frame == look->zero_frame;

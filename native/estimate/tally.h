@@ -8,8 +8,8 @@
 #include "records.h"
 #include "vmas.h"
 
-/* By layout: pages of one name that differ within a process would differ under one layout too. So
- * as many are kept as the process with the most different ones has.
+/* Under one layout, pages of one name that differ within a process would differ too. So as many are
+ * kept as the process with the most different ones has.
  *
  * Counted in frames, thus memory that is in use now. Each frame is in one of the first five. */
 struct frames {

@@ -12,8 +12,8 @@ pid_t child_fork(void);
 /* Waits for a child of child_fork. Returns its exit code, -1 if it was killed or lost. */
 int child_wait(pid_t child);
 
-/* Whether the next child would be PID 1 of a new PID namespace (`unshare --pid` without --fork):
- * its end would leave the program unable to fork (pid_namespaces(7)). */
+/* Returns whether the next child would be PID 1 of a new PID namespace (`unshare --pid` without
+ * --fork): its end would leave the program unable to fork (pid_namespaces(7)). */
 bool child_would_be_init(void);
 
 #endif

@@ -28,12 +28,13 @@ struct findings {
 /* Runs all experiments. Takes some milliseconds, and at most half a second more if ksmd runs. */
 struct findings experiment_all(void);
 
-/* Whether an exec loses the merge flag on this kernel; also false if that cannot be found out.
- * Leaves nothing behind in this process. */
+/* Returns whether an exec loses the merge flag on this kernel; also false if that cannot be found
+ * out. Leaves nothing behind in this process. */
 bool experiment_loses_at_exec(void);
 
-/* Whether mappings of a merging process stay separate VMAs on this kernel, as before cf7e7a3503df
- * (6.17); also false if that cannot be found out. Leaves nothing behind in this process. */
+/* Returns whether mappings of a merging process stay separate VMAs on this kernel, as before
+ * cf7e7a3503df (6.17); also false if that cannot be found out. Leaves nothing behind in this
+ * process. */
 bool experiment_keeps_vmas_apart(void);
 
 /* The part of an experiment that runs after an exec; its exit code is the result. */

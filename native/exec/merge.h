@@ -17,7 +17,7 @@ enum merge_obstacle {
 /* Returns 1 if the flag is set, 0 if it is not, or -errno. */
 int merge_get(void);
 
-/* Whether a seccomp filter is installed. */
+/* Returns whether a seccomp filter is installed. */
 bool merge_is_filtered(void);
 
 /* Sets or clears the flag and reads it back. *error is the errno of the prctl, 0 if the prctl
@@ -29,13 +29,13 @@ const char *obstacle_name(enum merge_obstacle obstacle);
 const char *obstacle_what(enum merge_obstacle obstacle);
 const char *obstacle_todo(enum merge_obstacle obstacle);
 
-/* Whether this kernel release is in the ranges that keep the flag over exec but never scan the
- * program: from 3c6f33b7273a (6.7) to 3a9e567ca45f (6.8.12, 6.9.3, 6.10). Only a running ksmd could
- * show this, so this is the one place that compares versions. */
+/* Returns whether this kernel release is in the ranges that keep the flag over exec but never scan
+ * the program: from 3c6f33b7273a (6.7) to 3a9e567ca45f (6.8.12, 6.9.3, 6.10). Only a running ksmd
+ * could show this, so this is the one place that compares versions. */
 bool release_never_scans(const char *release);
 
-/* Whether to test, before a launch, if an exec keeps the flag: d7597f59d1d3 (6.4) to 3c6f33b7273a
- * (6.7) lose it. The test costs a child process, which other kernels are spared. */
+/* Returns whether to test, before a launch, if an exec keeps the flag: d7597f59d1d3 (6.4) to
+ * 3c6f33b7273a (6.7) lose it. The test costs a child process, which other kernels are spared. */
 bool release_may_lose_at_exec(const char *release);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* What to expect after the exec: the flag at once, the flag once the preloaded shim has set it, or
+/* Expectation after the exec: the flag at once, the flag once the preloaded shim has set it, or
  * marked memory once its sweeper has made its first round. */
 enum expected { EXPECTED_FLAG, EXPECTED_FLAG_LATE, EXPECTED_MARKS };
 

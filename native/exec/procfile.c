@@ -33,7 +33,7 @@ ssize_t procfile_read_at(int directory, const char *name, char *text, size_t siz
     return file < 0 ? -errno : read_and_close(file, text, size);
 }
 
-/* By a descriptor that opens nothing (open(2): O_PATH), so that the file that is read is the one
+/* Uses a descriptor that opens nothing (open(2): O_PATH), so that the file that is read is the one
  * that was checked. */
 ssize_t procfile_read_regular(const char *path, char *text, size_t size) {
     struct stat status;

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* Whether Python would get enough memory and descriptors to report what it lacks. */
+/* Returns whether Python would get enough memory and descriptors to report what it lacks. */
 bool fallback_has_room(void);
 
 /* words: what follows "ksmrun", NULL-terminated. Executes ksmrun-exec in the folder, or the program

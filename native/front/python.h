@@ -9,9 +9,9 @@
  * form. */
 bool python_of_script(const char *script, char *interpreter, size_t size);
 
-/* Whether it would reach its first line of code. Without its standard library it ends before
- * (Python/pylifecycle.c: init_fs_encoding), and with it the process that was to become the program.
- * It is only tried, in a child, if that library is not in its usual place. */
+/* Returns whether it would reach its first line of code. Without its standard library it ends
+ * before (Python/pylifecycle.c: init_fs_encoding), and with it the process that was to become the
+ * program. It is only tried, in a child, if that library is not in its usual place. */
 bool python_starts(const char *interpreter);
 
 /* Program for its option -c: runs the script in the next argument with the arguments after that. If

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
-/* Of struct user_regs_struct. */
+/* Fields of struct user_regs_struct. */
 #if defined(__x86_64__)
 #define PROGRAM_COUNTER(registers) ((registers).rip)
 #define STACK_POINTER(registers) ((registers).rsp)
@@ -51,7 +51,7 @@ int injection_begin(struct injection *injection, pid_t pid);
 /* Finds the instruction in the tracee's memory from start to end. */
 bool injection_find_instruction(struct injection *injection, uint64_t start, uint64_t end);
 
-/* Whether the instruction is still there: the tracee may have executed another program. */
+/* Returns whether the instruction is still there: the tracee may have executed another program. */
 bool injection_is_possible(const struct injection *injection);
 
 /* LOST: the tracee is gone, or its code is not what was read: another thread of it may write there.

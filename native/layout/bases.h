@@ -28,7 +28,7 @@ struct bases {
     uint64_t stack_offset; /* of the initial stack pointer below a 64 KiB boundary */
 };
 
-/* Whether the machine's address space is large enough for that many bits. */
+/* Returns whether the machine's address space is large enough for that many bits. */
 bool bases_have_room(const struct machine *machine);
 
 /* Bases of the program with this identity. The mmap area does not depend on it, because it is
@@ -39,7 +39,7 @@ struct bases bases_by_limit(const struct machine *machine, const unsigned char k
 /* Highest possible top of the mmap area after an exec under this soft stack limit. */
 uint64_t bases_mmap_highest(const struct machine *machine, uint64_t stack_soft_bytes);
 
-/* Whether there is space below that for the group's mmap area. */
+/* Returns whether there is space below that for the group's mmap area. */
 bool bases_can_reserve(const struct machine *machine, uint64_t stack_soft_bytes);
 
 /* The same for a program that an exec left with the kernel's own layout. The mmap area is below the

@@ -5,7 +5,7 @@
 
 #include "relocate.h"
 
-/* Where the kernel places the program's next requests; 0: nowhere. */
+/* Places that the kernel gives for the program's next requests; 0: none. */
 struct next_places {
     uint64_t mmap, low;
 };

@@ -120,9 +120,9 @@ static bool can_tell_kernel(void) {
     return prctl(PR_SET_MM, (long)PR_SET_MM_MAP_SIZE, &size, 0L, 0L) == 0 && size != 0;
 }
 
-/* Whether the helper, if it were nobody's child, would be adopted by this process, or by the PID 1
- * of a container, which may be a program that does not wait for unknown children. The first PID
- * namespace has a fixed inode number (include/linux/proc_ns.h: PROC_PID_INIT_INO). */
+/* Returns whether the helper, if it were nobody's child, would be adopted by this process, or by
+ * the PID 1 of a container, which may be a program that does not wait for unknown children. The
+ * first PID namespace has a fixed inode number (include/linux/proc_ns.h: PROC_PID_INIT_INO). */
 static bool would_adopt(void) {
     int subreaper = 0;
     char namespace[32] = "";
@@ -177,8 +177,8 @@ static int start_mover(struct mover *mover) {
     return answer;
 }
 
-/* Whether a program that is traced by us gains at exec what its file grants (execve(2)), or cannot
- * gain anything. */
+/* Returns whether a program that is traced by us gains at exec what its file grants (execve(2)), or
+ * cannot gain anything. */
 static bool exec_keeps_privilege(void) {
     enum { CAP_SYS_PTRACE_BIT = 19 };
     char effective[32];

@@ -7,12 +7,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Which word of a command line, as /proc/PID/cmdline has it, names the program that a loader of
- * that file name loads; NULL: it is no loader's, or names none. Behind the bytes is a NUL. Pure. */
+/* Returns the word of a command line, in the form of /proc/PID/cmdline, that names the program
+ * which a loader of that file name loads; NULL: the file is no loader, or there is no such word. A
+ * NUL must follow the bytes. Pure. */
 const char *loader_program(const char *file, const char *words, size_t bytes);
 
-/* Puts where the program's file is seen from here in place of the loader's. Returns false, and
- * leaves it, where the process's file is no loader. */
+/* Replaces the path of a loader's file by that of the program's file, as seen from here. Returns
+ * false, and leaves it, if the process's file is no loader. */
 bool loader_look_through(pid_t pid, char *file, size_t file_bytes);
 
 #endif

@@ -1,4 +1,4 @@
-/* What a program's headers show before the exec: whether it can be moved, or would have to be
+/* Checks a program's headers before the exec: whether it can be moved, or would have to be
  * killed. */
 #ifndef KSMRUN_LOADS_H
 #define KSMRUN_LOADS_H

@@ -37,8 +37,8 @@ static void await_exec(const struct mover *mover) {
     }
 }
 
-/* Whether the target's parent will become this process's, once the target has ended. In a
- * container, children of the target go to PID 1; a subreaper in between as parent is not
+/* Returns whether the target's parent will become this process's, once the target has ended. In
+ * a container, children of the target go to PID 1; a subreaper in between as parent is not
  * visible. */
 static bool will_be_beside(const struct mover *mover) {
     return tracees_parent_of(mover->target) == (mover->is_child ? 1 : getppid());

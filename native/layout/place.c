@@ -36,7 +36,8 @@ static bool find_instruction(struct injection *injection, const struct image *im
     return false;
 }
 
-/* Whether the exec did what was arranged for it: otherwise a part would be at public addresses. */
+/* Returns whether the exec did what was arranged for it: otherwise a part would be at public
+ * addresses. */
 static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_t mmap_top) {
     char path[32], text[32];
     uint64_t loader = image->parts[PART_LOADER].start;
@@ -49,7 +50,7 @@ static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_
     return NULL;
 }
 
-/* Whether reservations can hold the mmap area down to where it should begin. */
+/* Returns whether reservations can hold the mmap area down to where it should begin. */
 static const char *not_reservable(pid_t pid, const struct image *image, const struct bases *bases) {
     uint64_t space_bytes;
     if (!tracee_limit(pid, "Max address space", &space_bytes) || space_bytes != RLIM_INFINITY)

@@ -10,7 +10,7 @@
 
 #include "../inject/inject.h"
 
-/* Whether this page is possible in a program that this process becomes: it is code that was
+/* Returns whether this page is possible in a program that this process becomes: it is code that was
  * written. */
 bool reap_is_possible(void);
 

@@ -14,8 +14,8 @@ struct arranged {
     uint64_t stack_soft_bytes, stack_hard_bytes;
 };
 
-/* How far the loader and similar may be below the top of the mmap area; and how far above the stack
- * is what older kernels put there, at most. */
+/* Maximum distances: of the loader and similar below the top of the mmap area; and above the stack,
+ * of what older kernels put there. */
 static const uint64_t RELOCATE_LOADER_BYTES = (uint64_t)4 << 30, RELOCATE_ABOVE = 4 << 20;
 
 /* Addresses to move a program to. */

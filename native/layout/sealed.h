@@ -1,4 +1,4 @@
-/* Whether the kernel's own mappings can be moved: since 6.15 it may seal them at exec
+/* Finds out whether the kernel's own mappings can be moved: since 6.15 it may seal them at exec
  * (CONFIG_MSEAL_SYSTEM_MAPPINGS), and then mremap(2) would fail after the point of no return. */
 #ifndef KSMRUN_SEALED_H
 #define KSMRUN_SEALED_H

@@ -32,7 +32,8 @@ enum trials { TRIALS_NONE, TRIALS_UNDER_WAY, TRIALS_LAST_OVER };
  * (signal(7)). */
 enum trials trial_look(void);
 
-/* Whether this tracee, stopped by an interrupt, belongs to a process whose trial is over. */
+/* Returns whether this tracee, stopped by an interrupt, belongs to a process whose trial is
+ * over. */
 bool trial_is_over(pid_t tracee);
 
 #endif

@@ -9,8 +9,9 @@
  * they run. */
 bool wrapper_is_named(pid_t pid, const char *path);
 
-/* Whether the program of that process can execute another at all, from the functions that its file
- * imports (execve(2), posix_spawn(3)); if not, it is released before its first instruction. */
+/* Returns whether the program of that process can execute another at all, from the functions that
+ * its file imports (execve(2), posix_spawn(3)); if not, it is released before its first
+ * instruction. */
 bool wrapper_is_possible(pid_t pid, const char *path);
 
 /* Whether it can, and one of its arguments is a program too. */

@@ -239,7 +239,7 @@ static void parse_exec(char **argv, int index, struct arguments *arguments) {
         arguments->exec_words = index;
 }
 
-/* Whether the word is one of our options. */
+/* Returns whether the word is one of our options. */
 static bool parse_own(const char *word, struct arguments *arguments) {
     static const struct {
         const char *name;

@@ -24,15 +24,16 @@ static char **wrap_words(const struct arguments *arguments, char **argv,
     return longer + 1;
 }
 
-/* Whether there is a command that can be wrapped, in the file of --process or among the words. */
+/* Returns whether there is a command that can be wrapped, in the file of --process or among the
+ * words. */
 static bool is_fit(const struct arguments *arguments, yyjson_mut_val *args, char **argv) {
     if (arguments->process != NULL)
         return args_are_valid(args) && !args_are_wrapped(args);
     return !word_is_launcher(argv[arguments->exec_words]);
 }
 
-/* Whether the process has the user that the key is for: any other would only cause a message, each
- * time, that the user cannot read it. runc's and crun's --user is UID[:GID]. */
+/* Returns whether the process has the user that the key is for: any other would only cause a
+ * message, each time, that the user cannot read it. runc's and crun's --user is UID[:GID]. */
 static bool is_same_user(const struct arguments *arguments, yyjson_mut_val *config,
                          yyjson_mut_val *process) {
     yyjson_mut_val *first = yyjson_mut_obj_get(yyjson_mut_obj_get(config, "process"), "user");

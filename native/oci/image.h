@@ -1,5 +1,5 @@
-/* What a container's image carries itself: Podman copies an image's annotations into the bundle,
- * where they look like the user's (podman pkg/specgen/generate/container.go). */
+/* Annotations of a container's image itself: Podman copies them into the bundle, where they look
+ * like the user's (podman pkg/specgen/generate/container.go). */
 #ifndef KSMRUN_OCI_IMAGE_H
 #define KSMRUN_OCI_IMAGE_H
 
@@ -25,10 +25,10 @@ struct image {
 void image_read(const char *bundle, yyjson_mut_val *annotations, struct image *image);
 void image_free(struct image *image);
 
-/* Whether the annotation is, or may be, the image's; void * because of request.h. */
+/* Returns whether the annotation is, or may be, the image's; void * because of request.h. */
 bool image_has(const void *image, const char *key, const char *value);
 
-/* Whether one of its names matches the pattern (fnmatch(3)). */
+/* Returns whether one of its names matches the pattern (fnmatch(3)). */
 bool image_is_called(const struct image *image, const char *pattern);
 
 #endif

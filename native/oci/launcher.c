@@ -9,7 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* What distinguishes machines: class, byte order and, after the type, the machine. */
+/* Fields that distinguish machines: class, byte order and, after the type, the machine. */
 struct machine {
     unsigned char identity[EI_NIDENT], type[2], number[2];
 };

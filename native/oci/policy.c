@@ -25,7 +25,7 @@ static bool is_in_user_namespace(void) {
     return !is_whole;
 }
 
-/* Whether nobody else can change it; the same for its folder. */
+/* Returns whether nobody else can change it; the same for its folder. */
 static bool is_operators(const char *path) {
     struct stat status;
     if (stat(path, &status) != 0)

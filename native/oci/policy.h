@@ -23,7 +23,7 @@ struct policy {
 bool policy_load(const char *path, struct policy *policy, char obstacle[OBSTACLE_BYTES]);
 void policy_free(struct policy *policy);
 
-/* Whether containers of this tenant may have a layout of the group. */
+/* Returns whether containers of this tenant may have a layout of the group. */
 bool policy_opens(const struct policy *policy, const char *group, const struct tenant *tenant,
                   const struct image *image);
 

@@ -1,4 +1,4 @@
-/* What a container asks for, and who may ask for what. Pure. */
+/* Requests of a container, and who may ask for what. Pure. */
 #ifndef KSMRUN_OCI_REQUEST_H
 #define KSMRUN_OCI_REQUEST_H
 
@@ -13,7 +13,7 @@ enum mechanism { MECHANISM_AUTO, MECHANISM_PRCTL, MECHANISM_PRELOAD };
 struct request {
     enum mechanism mechanism;
     bool merge, require, layout_shared, layout_tree;
-    /* Whether the runtime's entry or the host's configuration chose the group; a group named by an
+    /* True if the runtime's entry or the host's configuration chose the group; a group named by an
      * annotation must be open for it. */
     bool is_group_operators;
     char group[GROUP_BYTES];
@@ -27,7 +27,7 @@ struct asked {
     bool heeds_image;            /* by request: settings that an image may have made count */
     yyjson_mut_val *env;         /* a list of strings */
     yyjson_mut_val *annotations; /* an object */
-    /* Whether the image itself carries an annotation, so that it counts no more than env. NULL:
+    /* True if the image itself carries an annotation, so that it counts no more than env. NULL:
      * none does. */
     bool (*is_of_image)(const void *image, const char *key, const char *value);
     const void *image;

@@ -7,7 +7,7 @@
 
 #include "arguments.h"
 
-/* By the rule of --ksmrun-help. Returns false if there is none but this program. */
+/* Finds it by the rule of --ksmrun-help. Returns false if there is none but this program. */
 bool runtime_find(const struct arguments *arguments, char path[PATH_MAX]);
 
 /* Finds the config.json that the container was made with, and the folder of its bundle; "" if that

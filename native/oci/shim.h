@@ -8,7 +8,7 @@
 #include "request.h"
 #include "spec.h"
 
-/* Whether this container needs it. If that is left open, the kernel is tested. */
+/* Returns whether this container needs it. If that is left open, the kernel is tested. */
 bool shim_is_wanted(enum mechanism mechanism);
 
 /* Mounts the folders beside the launcher, so that ld.so finds the shim under every $LIB, and musl,

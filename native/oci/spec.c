@@ -116,7 +116,7 @@ static bool has_option(yyjson_mut_val *mount, const char *name) {
     return false;
 }
 
-/* Whether a mount at `upper` hides a file in `lower`. */
+/* Returns whether a mount at `upper` hides a file in `lower`. */
 static bool covers(const char *upper, const char *lower) {
     size_t length = strlen(upper);
     while (length > 0 && upper[length - 1] == '/')

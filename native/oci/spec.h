@@ -17,7 +17,7 @@ struct places {
 
 enum { OBSTACLE_BYTES = 512 };
 
-/* Whether the container can be wrapped; else why not. */
+/* Returns whether the container can be wrapped; else why not. */
 bool spec_is_fit(yyjson_mut_val *config, char obstacle[OBSTACLE_BYTES]);
 
 /* Chooses places in a tmpfs of the container's own, where a mount point leaves no trace in the
@@ -40,14 +40,14 @@ bool spec_unwrap(yyjson_mut_doc *document);
  * there is none. *value: its value. */
 const char *spec_pause_annotation(yyjson_mut_val *config, const char **value);
 
-/* Whether args, or a command, begin with a launcher already. */
+/* Returns whether args, or a command, begin with a launcher already. */
 bool word_is_launcher(const char *word);
 bool args_are_wrapped(yyjson_mut_val *args);
 
 /* Inserts the words at the front. Returns false if out of memory. */
 bool args_wrap(yyjson_mut_doc *document, yyjson_mut_val *args, const char *const *words);
 
-/* Whether it is a list of strings with at least one. */
+/* Returns whether it is a list of strings with at least one. */
 bool args_are_valid(yyjson_mut_val *args);
 
 #endif

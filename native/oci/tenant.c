@@ -33,7 +33,7 @@ static bool number_of(yyjson_mut_val *object, const char *key, unsigned long lon
     return *end == '\0' && *number <= UINT32_MAX;
 }
 
-/* Whether it has a user namespace of its own, or joins another's. */
+/* Returns whether it has a user namespace of its own, or joins another's. */
 static bool has_user_namespace(yyjson_mut_val *linux_part) {
     size_t index, count;
     yyjson_mut_val *entry;

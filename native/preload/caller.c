@@ -86,7 +86,7 @@ static int look_at_frame(struct frame *frame, void *argument) {
     return ++search->frames < FRAMES_MAX ? UNWIND_ON : UNWIND_STOP;
 }
 
-/* Whether the instruction before the address is a direct call. */
+/* Returns whether the instruction before the address is a direct call. */
 static bool is_direct_call(uintptr_t address) {
 #if defined(__x86_64__)
     return *(const unsigned char *)(address - 5) == 0xe8;

@@ -10,12 +10,12 @@
  * must stay. */
 void caller_begin(const char *const *names);
 
-/* Whether the address, from __builtin_return_address, is in a function of one of the names. Takes
- * no lock and no memory. */
+/* Returns whether the address, from __builtin_return_address, is in a function of one of the names.
+ * Takes no lock and no memory. */
 bool caller_is_named(uintptr_t address);
 
-/* Whether it is in an unnamed function that one of those, in the same object, has called directly
- * and not through a pointer. Needs libgcc's unwinder; without it, no. */
+/* Returns whether it is in an unnamed function that one of those, in the same object, has called
+ * directly and not through a pointer. Needs libgcc's unwinder; without it, no. */
 bool caller_is_called_by_named(uintptr_t address);
 
 #endif

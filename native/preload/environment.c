@@ -5,7 +5,7 @@ static const char preload_name[] = "LD_PRELOAD=";
 static const char shim_name[] = "/libksmrun-preload.so";
 enum { MARK_MIN_BYTES = 64 * 1024, MAP_RESERVE_PERCENT = 20, PERCENT_MAX = 99 };
 
-/* What follows the prefix; NULL if text does not begin with it. */
+/* Returns what follows the prefix; NULL if text does not begin with it. */
 static char *after(char *text, const char *prefix) {
     while (*prefix != '\0')
         if (*text++ != *prefix++)

@@ -32,7 +32,7 @@ void excluded_mend(struct excluded *excluded);
 /* The program wants these bytes merged again. */
 void excluded_remove(struct excluded *excluded, uintptr_t start, uintptr_t end);
 
-/* Whether any range overlaps. If given, is_seen is set for each that does. */
+/* Returns whether any range overlaps. If given, is_seen is set for each that does. */
 bool excluded_overlaps(const struct excluded *excluded, uintptr_t start, uintptr_t end,
                        bool is_seen[EXCLUDED_MAX]);
 

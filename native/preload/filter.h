@@ -22,8 +22,8 @@ struct sock_fprog {
  * for a filter that the kernel would reject. */
 uint32_t filter_answer(const struct sock_fprog *program, long number, const long argument[6]);
 
-/* Whether a sweeper started under this filter would survive: all its calls are allowed, or fail
- * with an errno. */
+/* Returns whether a sweeper started under this filter would survive: all its calls are allowed, or
+ * fail with an errno. */
 bool filter_lets_sweeper_live(const struct sock_fprog *program);
 
 /* Leaves this thread only the system calls of the sweeper's loop. Returns whether that

@@ -1,5 +1,5 @@
-/* What dl_iterate_phdr(3) shows of each object, as link.h has it, which brings structures that the
- * shim has otherwise. */
+/* Information of dl_iterate_phdr(3) on each object. Declared as in link.h, whose other structures
+ * conflict with the shim's. */
 #ifndef KSMRUN_LOADED_H
 #define KSMRUN_LOADED_H
 
@@ -25,7 +25,7 @@ struct loaded_object {
 
 extern int dl_iterate_phdr(int (*)(struct loaded_object *, size_t, void *), void *)
     __attribute__((weak));
-/* The linker's. */
+/* Defined by the linker. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 static inline bool loaded_is_shim(const struct loaded_object *loaded) {

@@ -76,7 +76,7 @@ __attribute__((visibility("default"))) long time(long *result) {
     return now.seconds;
 }
 
-/* Of those before the shim; what they do for the time comes from libraries before or behind it. */
+/* Functions of libraries before the shim; for the time they call libraries before or after it. */
 static struct {
     long (*time)(long *);
     long (*syscall)(long, ...);
@@ -95,7 +95,8 @@ static long syscall_in_front(long number, long a, long b, long c, long d, long e
     return in_front.syscall(number, a, b, c, d, e, f);
 }
 
-/* What a library of LD_PRELOAD answers before the shim could (libfaketime: the time). */
+/* Replaces functions of libraries in LD_PRELOAD that would answer before the shim (libfaketime:
+ * the time). */
 static void replace_in_front(void) {
     static const char line[] =
         "ksmrun: Lua keeps a hash seed of its own in this process: a library that stands before "

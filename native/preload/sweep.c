@@ -101,7 +101,7 @@ static void undo_excluded(const struct excluded *excluded, uintptr_t start, uint
     }
 }
 
-/* Whether an area with space below starts elsewhere than in the previous walk. */
+/* Returns whether an area with space below starts elsewhere than in the previous walk. */
 static bool has_grown_down(struct walk *walk, uintptr_t start) {
     struct sweep *sweep = walk->sweep;
     if (sweep->growing_count == SWEEP_GROWING_MAX)

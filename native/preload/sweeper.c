@@ -24,8 +24,8 @@ enum { ERROR_SRCH = 3 };
 enum { GROWTH_MIN_BYTES = 2 << 20, NOTICES_EACH = 16 };
 enum { POLL_NANOSECONDS = 50 * 1000, POLLS_MAX = 20 * 1000 };
 
-/* What children inherit. All of the shim's data is in one page: more would be one VMA more for
- * every program. */
+/* Inherited by children. All of the shim's data is in one page: more would cost every program one
+ * more VMA. */
 static struct {
     struct thread *thread;
     struct thread_options options;
@@ -56,8 +56,8 @@ static void unlock(void) {
     atomic_store(&sweeper.thread->lock, 0);
 }
 
-/* Whether there may be one in this process; not in a child of vfork(2), which shares this memory.
- * In this order: once a filter is in the way, no call is made. */
+/* Returns whether there may be one in this process; not in a child of vfork(2), which shares this
+ * memory. In this order: once a filter is in the way, no call is made. */
 static bool is_for_this_process(void) {
     struct thread *thread = sweeper.thread;
     if (thread == NULL || atomic_load(&sweeper.must_stay_away))

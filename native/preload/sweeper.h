@@ -23,7 +23,7 @@ void sweeper_come_back(void);
  * and the calls that start one might not either. has_left: result of sweeper_leave. pid: this
  * process, which may not be queried any more. */
 void sweeper_stay_away(bool has_left, long pid);
-/* Whether there is a sweeper to care for; not if the shim is only there for seeds. */
+/* Returns whether there is a sweeper to care for; not if the shim is only there for seeds. */
 bool sweeper_is_used(void);
 
 /* Until the program next calls mmap. */

@@ -96,8 +96,8 @@ static bool part_from_descriptors(void) {
            close_one_by_one();
 }
 
-/* Of this thread alone; the program's dumpable attribute stays, because capabilities only decrease
- * (kernel/cred.c: commit_creds). */
+/* Affects this thread alone; the program's dumpable attribute stays, because capabilities only
+ * decrease (kernel/cred.c: commit_creds). */
 static bool give_up_capabilities(void) {
     struct {
         uint32_t version;
@@ -126,10 +126,10 @@ static bool sleep_unless_told(const struct thread *own, long milliseconds) {
     return is_known && !atomic_load(&own->is_told_to_leave);
 }
 
-/* Whether all of the program's own threads have ended. A plain exit(2) does not end a process that
- * has another thread: the first thread is a zombie then, and this one the only other. Its exit code
- * is to be the process's (proc_pid_stat(5): state, num_threads 17 fields later, exit_code as the
- * last). */
+/* Returns whether all of the program's own threads have ended. A plain exit(2) does not end a
+ * process that has another thread: the first thread is a zombie then, and this one the only other.
+ * Its exit code is to be the process's (proc_pid_stat(5): state, num_threads 17 fields later,
+ * exit_code as the last). */
 static bool is_left_alone(int file, int *exit_code) {
     char text[512];
     long length = file < 0 ? 0 : pread_at(file, text, sizeof text - 1, 0);

@@ -18,8 +18,8 @@ struct thread_options {
 
 enum { THREAD_STACK_BYTES = 16 * 1024, THREAD_BUFFER_BYTES = 4096 };
 
-/* What a process has of its own: a child that was forked finds zeros (madvise(2):
- * MADV_WIPEONFORK), and so knows what it is without having been told. */
+/* State of one process: a forked child finds zeros (madvise(2): MADV_WIPEONFORK), and so recognises
+ * itself as a child. */
 struct thread {
     _Alignas(16) char stack[THREAD_STACK_BYTES];
     char buffer[THREAD_BUFFER_BYTES];
@@ -32,7 +32,7 @@ struct thread {
     _Atomic int is_confined;
     _Atomic int is_told_to_leave;
     _Atomic bool is_to_look_soon;
-    /* The rest is for the code that starts and ends it (sweeper.c). The process that it is of. */
+    /* The rest is for the code that starts and ends it (sweeper.c). Process to which it belongs. */
     _Atomic long pid;
     _Atomic bool has_to_come_back;
     /* While this is false there is none until memory has grown. */

@@ -53,3 +53,18 @@ def test_killed_in_the_middle() -> None:
     while run.read_text() != "0\n":
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_where_sys_is_read_only() -> None:
+    """As in a container: it says so, and shows the memory without merging."""
+    quickstart = [sys.executable, str(PROGRAM), "--copies", "2", "--program", "ddnet"]
+    script = 'mount -o remount,bind,ro /sys && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", f"mount --bind /sys /sys; {script}", "sh"]
+    done = subprocess.run(
+        [*command, *quickstart], capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert "KSM cannot be set here: /sys/kernel/mm/ksm/" in said
+    assert "DDNet" in said.split("only the memory without merging can be shown")[1]
+    assert "Traceback" not in done.stderr

@@ -26,7 +26,7 @@ static void test_none(void **state) {
     assert_null(PROGRAM("/usr/bin/ld", program));
     assert_null(PROGRAM("/lib/libc.so.6", program));
     assert_null(loader_program("/lib64/ld.so", program, 0));
-    /* What was read ends in the middle of it. */
+    /* The text that was read ends in the middle of it. */
     assert_null(loader_program("/lib64/ld.so", program, sizeof program - 2));
 }
 

@@ -95,6 +95,10 @@ def test_the_message_shows_the_arithmetic() -> None:
         judgement.message
     )
     assert "sudo ksmrun host max-map-count 131072 (up to 28 MiB of kernel" in judgement.todo
+    assert "boot 6.17 or later" in judgement.todo
+    # Where it has no more maps by merging, no other kernel helps.
+    for peak, joins in ((LARGE, True), (MapPeak("given", 64000, None), False), (MANY, True)):
+        assert "boot" not in judge([peak], LIMIT, 0.2, vmas_merge=joins).todo
     alone = judge([SMALL], LIMIT, 0.125, vmas_merge=True)
     assert alone.message == "map limit fits: 300 maps (seen), of 65530 less 12.5% = 57338"
 

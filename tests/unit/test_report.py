@@ -19,6 +19,7 @@ from ksmrun.commands.report import report
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
 from ksmrun.report.load import load, samples_of
+from ksmrun.report.plots import own_numbers
 from ksmrun.report.pool import pooled
 from ksmrun.report.verdict import judge
 
@@ -83,7 +84,7 @@ def test_the_verdict(save: Save) -> None:
     (verdict,) = judge(load(save()))
     assert re.fullmatch(
         r"on saves 1\.2\d GiB of 1\.45 GiB \(85% ± [01]%\), after 38 s, for 0\.6 s of ksmd's CPU; "
-        "p99 unchanged",
+        r"p99: no certain change \([+-]\d+% ± \d+%\)",
         verdict.sentence,
     )
 
@@ -101,6 +102,21 @@ def test_chance_and_few_rounds(save: Save) -> None:
     assert "which may be chance" in verdict.sentence
     (verdict,) = judge(load(save("few", rounds=2)))
     assert "too few to be certain" in verdict.sentence
+    assert "p99: too few rounds to tell" in verdict.sentence
+    assert not any(each.is_certain for each in verdict.differences)
+
+
+def test_distributions_have_all_arms(save: Save) -> None:
+    """The load of one arm ended before it was measured: only its sums are there."""
+    folder = save()
+    for file in (folder / "rounds").glob("*-on.samples.jsonl"):
+        file.write_text(file.read_text().replace('"p99"', '"other"'))
+    saved = load(folder)
+    found = own_numbers(saved, "p99")
+    assert found == {arm: [each["p99"] for each in saved.rounds[arm]] for arm in ("off", "on")}
+    # A turn more of one arm only is no round.
+    (folder / "rounds/006-on.json").unlink()
+    assert [len(samples_of(load(folder), arm)) for arm in ("off", "on")] == [5, 5]
 
 
 def test_several_together(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,7 +255,7 @@ def test_rate_and_ideal_are_said(save: Save) -> None:
         result.write_text(json.dumps(data))
     (verdict,) = judge(load(folder))
     assert ", after 38 s of scanning 5000 pages each 20 ms, for 0.6 s" in verdict.sentence
-    assert "; 97% of what could merge has merged; p99 unchanged" in verdict.sentence
+    assert "; 97% of what could merge has merged; p99: no certain change (" in verdict.sentence
 
 
 def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:

@@ -184,6 +184,9 @@ def test_configuration(write: Any) -> None:
         ("[monitor]\nlisten = '127.0.0.1:99999'", "is no address"),
         ("monitor = 3", "monitor is no table"),
         ("[monitor", "is no TOML"),
+        (f"[monitor]\ninterval = {'1' * 5000}", "is no TOML"),
+        ("[monitor]\nx = " + "[" * 5000, "is no TOML"),
+        (f"[monitor]\ncow_breaks = {10**400}", "a number from 1 to 1000000000, not 1000"),
     ],
 )
 def test_wrong_configuration(write: Any, text: str, said: str) -> None:

@@ -1,5 +1,5 @@
-/* A library that stands before others in LD_PRELOAD: the time is an hour late, and system calls
- * are those of the next library. */
+/* A library before others in LD_PRELOAD: its time is an hour late, and system calls go to the next
+ * library. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <time.h>
