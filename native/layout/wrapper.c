@@ -6,15 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-<<<<<<< HEAD
 #include "arguments.h"
-    =======
 #include "names.h"
-    >>>>>>> main
 #include "tracee.h"
 
-    /* A wrapper in Go has three MiB. */
-    static const off_t STATIC_BYTES_MAX = 8 << 20;
+/* A wrapper in Go has three MiB. */
+static const off_t STATIC_BYTES_MAX = 8 << 20;
 
 /* Their programs are scripts, and the file that asks may be a library of theirs. */
 static bool is_interpreter(const char *path) {
@@ -118,22 +115,16 @@ static bool file_may_exec(int file) {
     return may_exec;
 }
 
-<<<<<<< HEAD
-bool wrapper_is_likely(pid_t pid, const char *path) {
-    return wrapper_is_possible(pid, path) && arguments_name_program(pid, is_interpreter(path));
-}
-
-bool wrapper_is_possible(pid_t pid, const char *path) {
-    char link[32];
-    if (is_interpreter(path))
-=======
 bool wrapper_is_possible(const char *name, const char *file) {
     if (is_interpreter(name))
->>>>>>> main
         return true;
     int opened = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool is_possible = opened >= 0 && file_may_exec(opened);
     if (opened >= 0)
         close(opened);
     return is_possible;
+}
+
+bool wrapper_names_program(pid_t pid, const char *path) {
+    return arguments_name_program(pid, is_interpreter(path));
 }

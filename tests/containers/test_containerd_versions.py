@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from debs import unpack_version
 
-from ksmrun.wrap.runtime import Engine
+from ksmrun.model.container import RuntimeEngine as Engine
 
 from .conftest import daemon, printed
 
