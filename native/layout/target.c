@@ -101,7 +101,8 @@ static int check_file(const char *path, const struct head *head, char reason[REA
     if (file_gains_privilege(path))
         return refuse(reason,
                       "%s changes user, group or capabilities at exec, which it would lose under a "
-                      "tracer; start it with --layout=random",
+                      "tracer; put ksmrun behind it (sudo -u USER ksmrun run ...), or use "
+                      "--layout=random",
                       path);
     if (access(path, R_OK) != 0)
         return refuse(reason, "%s cannot be read, so its memory is hidden too; chmod +r it", path);
