@@ -105,12 +105,14 @@ static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
     return arranged == NULL && !target_gains_privilege(path);
 }
 
-/* A target that would adopt this process waits for it before its first instruction (reap.h), and so
- * cannot have a trial. */
+/* A target that would adopt this process waits for it before its first instruction (reap.h). One
+ * that has a trial cannot, and has it as a zombie, of which no wait(2) without __WALL tells, until
+ * it execs or ends: so that needs a sign that it is a wrapper. */
 static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *name,
                            const char *file) {
-    return mover->scope == SCOPE_PROGRAM && !(mover->is_child && pid == mover->target) &&
-           wrapper_is_possible(name, file);
+    bool is_adopter = mover->is_child && pid == mover->target;
+    return mover->scope == SCOPE_PROGRAM && wrapper_is_possible(name, file) &&
+           (!is_adopter || wrapper_names_program(pid, name));
 }
 
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
@@ -128,7 +130,7 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
         .key = mover->key,
         .arranged = arranged,
         .was_privileged = arranged != NULL && mover->was_privileged,
-        .is_waiting_first = mover->is_child && pid == mover->target && !goes_on,
+        .is_waiting_first = mover->is_child && pid == mover->target && !goes_on && !is_tried,
         .require = mover->require,
     };
     if (is_shell && is_kept_unmoved(pid, arranged) && keep(mover, pid))

@@ -101,7 +101,8 @@ static int check_file(const char *path, const struct head *head, char reason[REA
     if (file_gains_privilege(path))
         return refuse(reason,
                       "%s changes user, group or capabilities at exec, which it would lose while "
-                      "traced; start it with --layout=random",
+                      "traced; put ksmrun behind it (sudo -u USER ksmrun run ...), or use "
+                      "--layout=random",
                       path);
     if (access(path, R_OK) != 0)
         return refuse(reason, "%s cannot be read, so neither can its memory; run chmod +r on it",

@@ -31,7 +31,7 @@ class Stub(Systemd):
         return subprocess.CompletedProcess(arguments, 0, "", "")
 
     def show(self, name):
-        return {"ActiveState": "active"}
+        return {"ActiveState": "active", "MainPID": "0"}
 
 def compare():
     if at == "compare":
