@@ -525,7 +525,7 @@ def test_what_is_asked_in_other_words_is_said(start: Start, bundle: Path) -> Non
     file.write_text(json.dumps(config))
     done = start("--ksmrun-by-request", "run", "-b", str(bundle), "id")
     assert done.returncode == 42
-    assert done.stderr.count("merg=on is not understood") == 1
+    assert done.stderr.count("merg=on is not valid") == 1
     assert not wrapped(bundle)
 
 

@@ -125,7 +125,7 @@ static void test_an_image_asks_for_merging_alone(void **state) {
     asked = (struct asked){.by_request = true, .image = "on"};
     r = ask_all(asked, "{'ksmrun.merge':'on'}", "['KSMRUN_OCI=merge=on,require=true']");
     assert_false(r.merge || r.require);
-    assert_non_null(strstr(r.refused, "is not heeded"));
+    assert_non_null(strstr(r.refused, "is ignored"));
     asked.image = NULL;
     assert_true(ask_all(asked, "{'ksmrun.merge':'on'}", "[]").merge);
 }
