@@ -42,8 +42,9 @@ def shim_path(target: TargetFacts, folder: Path = LAUNCHER.parent) -> bytes | No
     """Return the shim for LD_PRELOAD; None if ld.so would split its path (ld.so(8)).
 
     For glibc the path contains $LIB, which ld.so expands to different folders for 32 and 64-bit
-    programs; musl does not expand it. SHIM is reached through a folder whose name AddressSanitizer recognises,
-    because the wrapped program may start one that is built with it. folder: where the launcher is.
+    programs; musl does not expand it. SHIM is reached through a folder whose name AddressSanitizer
+    recognises, because the wrapped program may start one that is built with it. folder: where the
+    launcher is.
     """
     if any(mark in str(folder) for mark in " :"):
         return None
