@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from ksmrun.commands.numbers import seconds
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import (
     count,
     mib,
@@ -21,53 +21,34 @@ from ksmrun.commands.output import (
 )
 from ksmrun.facts.host import read_host
 from ksmrun.host.layout_groups import groups_of
-from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
-from ksmrun.observe.groups import By, Group, Sort, group, sort_groups
+from ksmrun.model.process import By, ProcessKsm, ProcessList, Sort, Sweeper
+from ksmrun.observe.groups import Group, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
+from ksmrun.options.ps import PS, PsOptions
 
 SCHEMA = "ksmrun-ps-1"
-WATCH_SECONDS_MIN = 0.5
-# Move the cursor to the top left, and clear all below it (console_codes(4)).
+# Cursor to the top left, and all below it cleared (console_codes(4)).
 CLEAR = "\x1b[H\x1b[J"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("ps", epilog="Example: sudo ksmrun ps --by container --sort pss")(ps)
+    declare(app, PS, ps)
 
 
-def ps(
-    by: Annotated[By, typer.Option(help="What is put together in one row.")] = By.PROCESS,
-    sort: Annotated[
-        Sort, typer.Option(help="Names upwards, else the most first, or the least headroom.")
-    ] = Sort.NAME,
-    watch: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            parser=seconds(WATCH_SECONDS_MIN),
-            help="Look again and again, until Ctrl-C; at most as often as it stays cheap.",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """List the processes that merge, and what each gains.
-
-    Without root only the user's own processes can be read. The total subtracts the pages kept once
-    if everything that merges is listed; the sum of the profits does not. Headroom is the number of
-    VMAs left up to vm.max_map_count, in a group that of the process with the most VMAs. The pause
-    containers of pods are left out.
-    """
+def ps(options: PsOptions) -> None:
+    """List once, or again and again."""
     processes = ProcessWatch()
     while True:
         started = time.monotonic()
         found = processes.look(read_host())
-        if as_json:
-            _print_json(found, by, sort, one_line=watch is not None)
+        watch = options.watch_seconds
+        if options.as_json:
+            _print_json(found, options.by, options.sort, one_line=watch is not None)
         else:
             if watch is not None and sys.stdout.isatty():
                 print(end=CLEAR)
-            _print_table(found, by, sort)
+            _print_table(found, options.by, options.sort)
         if watch is None:
             return
         sys.stdout.flush()

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from ksmrun.commands.output import mib
 from ksmrun.commands.ps import figures_of
-from ksmrun.model.process import ProcessList
-from ksmrun.observe.groups import By, Group, Sort, group, matching, sort_groups
+from ksmrun.model.process import By, ProcessList, Sort
+from ksmrun.observe.groups import Group, group, matching, sort_groups
 from ksmrun.observe.live import HostLook, HostWatch
 from ksmrun.support.words import printable
 

@@ -18,6 +18,7 @@ import pytest
 from ksmrun.commands.report import report
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
+from ksmrun.options.report import ReportOptions
 from ksmrun.report.load import load, samples_of
 from ksmrun.report.plots import own_numbers
 from ksmrun.report.pool import pooled
@@ -121,12 +122,27 @@ def test_distributions_have_all_arms(save: Save) -> None:
 
 def test_several_together(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = save("one", rounds=3), save("two", rounds=4)
-    report([one, two], as_json=True)
+    report(
+        ReportOptions(
+            folders=(
+                one,
+                two,
+            ),
+            as_json=True,
+        )
+    )
     captured = capsys.readouterr()
     assert json.loads(captured.out)["rounds"] == 7
     assert f"{one}: on saves" in captured.err
     with pytest.raises(KsmrunError, match="differ in hold_seconds"):
-        report([one, save("three", hold_seconds=1.0)])
+        report(
+            ReportOptions(
+                folders=(
+                    one,
+                    save("three", hold_seconds=1.0),
+                )
+            )
+        )
 
 
 class Resources(HTMLParser):
@@ -149,7 +165,7 @@ class Resources(HTMLParser):
 def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = save()
     png, page = tmp_path / "a.png", tmp_path / "a.html"
-    report([folder], png=png, html=page)
+    report(ReportOptions(folders=(folder,), png=png, html=page))
     assert "noisy <i> (in 6 turns); to do: wait" in capsys.readouterr().out
     assert png.read_bytes().startswith(b"\x89PNG")
     text = page.read_text()
@@ -166,7 +182,7 @@ def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "&lt;script&gt;" in text
     assert "prefers-color-scheme: dark" in text
     # The same results give the same page.
-    report([folder], html=tmp_path / "b.html")
+    report(ReportOptions(folders=(folder,), html=tmp_path / "b.html"))
     again = (tmp_path / "b.html").read_text()
     identifiers = re.compile(r'(id="|#|url\(#)[a-z0-9]+')
     assert identifiers.sub("", again) == identifiers.sub("", text)
@@ -183,7 +199,7 @@ def test_page_on_a_phone(save: Save, tmp_path: Path, scheme: str, is_dark: bool)
     from matplotlib.image import imread
 
     page, picture, copy = (tmp_path / name for name in ("a.html", "a.png", "b.html"))
-    report([save()], html=page)
+    report(ReportOptions(folders=(save(),), html=page))
     copy.write_text(page.read_text().replace("</html>", f"{TELL}</html>"))
     chromium = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     chromium += [f"--window-size={PHONE_PIXELS},1600", f"--user-data-dir={tmp_path / 'profile'}"]
@@ -217,7 +233,7 @@ def test_what_cannot_be_read(save: Save, tmp_path: Path) -> None:
     with pytest.raises(KsmrunError, match="is damaged"):
         load(folder)
     with pytest.raises(KsmrunError, match="cannot be written"):
-        report([save("fine")], png=tmp_path / "no/folder.png")
+        report(ReportOptions(folders=(save("fine"),), png=tmp_path / "no/folder.png"))
 
 
 def test_what_is_odd(save: Save) -> None:
@@ -236,7 +252,7 @@ def test_what_is_odd(save: Save) -> None:
         file = save(f"odd-{number}") / name
         file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
         with pytest.raises(KsmrunError, match=r"missing or odd|NaN is no number"):
-            report([file.parents[name.count("/")]])
+            report(ReportOptions(folders=(file.parents[name.count("/")],)))
     folder = save("no-dictionary")
     (folder / "experiment.json").write_bytes(b"\xff\xfe[")
     with pytest.raises(KsmrunError, match="is damaged"):
@@ -263,6 +279,14 @@ def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:
     file = two / "experiment.json"
     file.write_text(file.read_text().replace("6.18.0 <b>", "6.12.0"))
     page = tmp_path / "a.html"
-    report([one, two], html=page)
+    report(
+        ReportOptions(
+            folders=(
+                one,
+                two,
+            ),
+            html=page,
+        )
+    )
     assert "6.18.0 &lt;b&gt;; 6.12.0" in page.read_text()
     assert len(samples_of(pooled([load(one), load(two)]), "on")) == 4
