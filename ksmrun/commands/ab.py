@@ -27,6 +27,7 @@ from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
 from ksmrun.experiment.store import PLAN, create, load_plan
 from ksmrun.facts.host import read_host
+from ksmrun.facts.pids import require_proc
 from ksmrun.host.alone import alone
 from ksmrun.launch.keeper import kept
 from ksmrun.model import EXIT_FAILURE, EXIT_USAGE, KsmrunError
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def ab(options: AbOptions, given: Given) -> None:
     """Run the experiment, or go on with one, and report it."""
+    require_proc()
     if options.resume is not None:
         _refuse_other_options(given)
         plan, folder = load_plan(options.resume), options.resume

@@ -16,6 +16,7 @@ from ksmrun.experiment.scan_cost import cost_by_trial
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import PAGE_BYTES
+from ksmrun.host.auto import auto_tuner
 from ksmrun.host.others import boot_files, running_tuners
 from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import set_tunables
@@ -50,7 +51,7 @@ def tune(options: TuneOptions, given: Given) -> None:
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
         )
     # The advisor is used here as a means: only what it sets counts as a change.
-    running = running_tuners()
+    running = [*auto_tuner(state_folder()), *running_tuners()]
     if running and not (dry_run or options.force):
         raise KsmrunError(running[0].what, f"{running[0].todo}; or --force, to set it beside")
     plan, memory, cost = made_plan(intent, may_try=not dry_run)

@@ -14,6 +14,7 @@ import typer
 from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.output import print_file, say, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.pids import require_proc
 from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.options.item import Values, items
 from ksmrun.options.monitor import MONITOR, MonitorKeys, MonitorOptions
@@ -46,6 +47,7 @@ def monitor(options: MonitorOptions, given: Given) -> None:
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
             EXIT_USAGE,
         )
+    require_proc()
     if not Path("/proc/self/ksm_stat").exists():
         raise KsmrunError("/proc/PID/ksm_stat is not there", "boot 6.1 or later", EXIT_USAGE)
     if os.geteuid() != 0:

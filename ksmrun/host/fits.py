@@ -8,7 +8,8 @@ from pathlib import Path
 from ksmrun.facts.host import read_host
 from ksmrun.facts.maps import most_maps_in_use
 from ksmrun.facts.memory_groups import memory_groups, memory_path
-from ksmrun.facts.process import all_pids, read_ksm_stat
+from ksmrun.facts.pids import all_pids
+from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import read_or_raise
 from ksmrun.model import HostFacts, KsmFacts, KsmrunError
 from ksmrun.model.watch import GroupState

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ksmrun.facts.ksm import FOLDER, read_ksm
+from ksmrun.facts.pids import require_proc
 from ksmrun.facts.text import bracketed, parse_int, read_text
 from ksmrun.host.fits import check_maps_fit, check_unmerge_fits
 from ksmrun.host.record import (
@@ -176,6 +177,7 @@ def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
 
 def set_max_map_count(limit: int, record_file: Path, root: Path) -> str:
     """Set vm.max_map_count, recorded first. Refuses less than what running processes use."""
+    require_proc()
     check_maps_fit(limit)
     with locked(record_file):
         before = _current(root, MAX_MAP_COUNT)
