@@ -111,7 +111,7 @@ static void test_an_image_asks_for_merging_alone(void **state) {
     assert_true(r.merge);
     assert_false(r.layout_shared);
     assert_string_equal(r.group, "default");
-    assert_non_null(strstr(r.refused, "layout=shared is not an image's"));
+    assert_non_null(strstr(r.refused, "layout=shared is ignored"));
     /* A podman --annotation is not the image's; one that the image has too is. */
     struct asked asked = {.heeds_image = true, .image = "shared"};
     r = ask_all(asked, annotations, "[]");
