@@ -23,6 +23,7 @@ MODULES = {
     "host": "host",
     "wrap": "wrap",
     "layout": "layout",
+    "completion": "shells",
     "help": "help",
 }
 
