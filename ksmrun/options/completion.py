@@ -1,4 +1,4 @@
-"""The table of completion for native/front/complete.c, made when that is built."""
+"""Table of completion for native/front/complete.c, generated when that is built."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _of(path: str, item: Item) -> Iterator[Entry]:
 
 
 def _topics(path: str) -> Iterator[Entry]:
-    """`ksmrun help` takes the words of commands."""
+    """Yield rows for `ksmrun help`, which takes the words of commands."""
     for command in top().commands:
         yield Entry(path, "SUBCOMMAND", command.name, command.summary)
         for inner in command.commands:
