@@ -43,11 +43,11 @@ def tune(options: TuneOptions, given: Given) -> None:
     words = ["host", "tune", *intent_words(given)]
     if not dry_run and os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
         raise KsmrunError(
-            "tuning KSM needs root", f"run: {sudo_line(words)}, or see the plan: --dry-run"
+            "changing KSM needs root", f"run: {sudo_line(words)}, or see the plan: --dry-run"
         )
     if not read_ksm(ROOT).present:
         raise KsmrunError(
-            "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
+            "/sys/kernel/mm/ksm does not exist: the kernel has no KSM, or /sys is not mounted",
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
         )
     # The advisor is used here as a means: only what it sets counts as a change.
@@ -91,13 +91,15 @@ def intent_of(options: IntentOptions) -> Intent:
     """Return the target. Raises KsmrunError if none or two are given."""
     if options.pass_time is None and options.max_cpu is None and options.profile is None:
         raise KsmrunError(
-            "nothing is asked for",
+            "no goal is given",
             "give --pass-time 60s, --max-cpu 20%, or --profile balanced",
             EXIT_USAGE,
         )
     if options.profile is not None and options.max_cpu is not None:
         raise KsmrunError(
-            "--profile and --max-cpu both say what ksmd may take", "give one of them", EXIT_USAGE
+            "--profile and --max-cpu both limit the CPU time of ksmd",
+            "give one of them",
+            EXIT_USAGE,
         )
     share = PROFILES[options.profile].cpu_share_max if options.profile else options.max_cpu
     return Intent(options.pass_time, share)

@@ -24,6 +24,7 @@ from ksmrun.host.layout_groups import groups_of
 from ksmrun.model.process import By, ProcessKsm, ProcessList, Sort, Sweeper
 from ksmrun.observe.groups import Group, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
+from ksmrun.observe.quantities import QUANTITIES, Unit
 from ksmrun.options.ps import PS, PsOptions
 
 SCHEMA = "ksmrun-ps-1"
@@ -106,7 +107,8 @@ def _group_fields(row: Group, max_map_count: int | None) -> dict[str, Any]:
 
 def _print_table(found: ProcessList, by: By, sort: Sort) -> None:
     single = by is By.PROCESS
-    figures = ("merged MiB", "zero MiB", "profit MiB", "RSS MiB", "PSS MiB", "maps", "headroom")
+    units = {Unit.BYTES: " MiB", Unit.MAPS: ""}
+    figures = [f"{quantity.word}{units[quantity.unit]}" for quantity in QUANTITIES]
     columns = dict.fromkeys(("PID" if single else "processes", *figures), "right")
     layouts = groups_of(process.pid for process in found.processes)
     columns |= (
@@ -138,14 +140,12 @@ def _layout_of(row: Group, layouts: dict[int, str]) -> str:
 
 
 def figures_of(row: Group, found: ProcessList) -> list[str]:
-    """Return merged, zero, profit, RSS and PSS in MiB, maps and headroom."""
-    pages = (row.merging_pages, row.zero_pages)
-    return [
-        *(mib(None if number is None else number * found.page_bytes) for number in pages),
-        *(mib(size) for size in (row.profit_bytes, row.rss_bytes, row.pss_bytes)),
-        count(row.maps),
-        count(row.headroom_maps(found.max_map_count)),
-    ]
+    """Return the values of all quantities, in their order; sizes in MiB."""
+    figures = []
+    for quantity in QUANTITIES:
+        value = quantity.read(row, found.page_bytes, found.max_map_count)
+        figures.append(mib(value) if quantity.unit is Unit.BYTES else count(value))
+    return figures
 
 
 def total_line(found: ProcessList) -> str:

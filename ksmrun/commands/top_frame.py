@@ -11,22 +11,14 @@ from ksmrun.commands.ps import figures_of
 from ksmrun.model.process import By, ProcessList, Sort
 from ksmrun.observe.groups import Group, group, matching, sort_groups
 from ksmrun.observe.live import HostLook, HostWatch
+from ksmrun.observe.quantities import QUANTITIES
 from ksmrun.support.words import printable
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
 Choice = TypeVar("Choice", By, Sort)
-# Title, width in columns, sort key: all of it fits into 80, with the command's start.
-COLUMNS = {
-    "merged": (8, Sort.MERGED),
-    "zero": (7, Sort.ZERO),
-    "profit": (8, Sort.PROFIT),
-    "RSS": (8, Sort.RSS),
-    "PSS": (8, Sort.PSS),
-    "maps": (6, Sort.MAPS),
-    "left": (7, Sort.HEADROOM),
-}
-WIDTHS = (8, *(width for width, _ in COLUMNS.values()))
+# Width of each column, with room for the mark of the sorted one; all fit into 80 columns.
+WIDTHS = (8, *(max(8, len(each.word) + 2) for each in QUANTITIES))
 
 
 @dataclass(frozen=True)
@@ -85,8 +77,8 @@ def columns_of(view: View) -> list[str]:
     """Return the columns' titles; the sort column has a mark."""
     first = "PID" if view.by is By.PROCESS else "count"
     last = "command" if view.by is By.PROCESS else str(view.by)
-    names = [first, *COLUMNS, last]
-    sorts = [Sort.PROCESSES, *(sort for _, sort in COLUMNS.values()), Sort.NAME]
+    names = [first, *(each.word for each in QUANTITIES), last]
+    sorts = [Sort.PROCESSES, *(each.sort for each in QUANTITIES), Sort.NAME]
     return [
         f"{name}*" if sort is view.sort else name for name, sort in zip(names, sorts, strict=True)
     ]

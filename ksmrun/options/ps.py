@@ -1,4 +1,4 @@
-"""`ksmrun ps` and `top`: their options."""
+"""Options of `ksmrun ps` and `top`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SORT = "Order of rows: names upwards, sizes from the largest, headroom from the 
 
 @dataclass(frozen=True)
 class PsOptions:
-    """How the list is shown."""
+    """Options of `ksmrun ps`."""
 
     by: By = choice(BY, By.PROCESS)
     sort: Sort = choice(SORT, Sort.NAME)
@@ -32,7 +32,7 @@ class PsOptions:
 
 @dataclass(frozen=True)
 class TopOptions:
-    """How the screen begins."""
+    """Options of `ksmrun top`."""
 
     by: By = choice(BY, By.PROCESS)
     sort: Sort = choice(SORT, Sort.PROFIT)
@@ -61,7 +61,7 @@ TOP = Command(
     "Watch the processes that merge, live",
     (
         "Keys: s sorts, g groups, / filters, space marks, enter opens a row, escape goes back, q "
-        'quits. Sizes are in MiB; "left" is the number of mappings left up to vm.max_map_count. '
+        'quits. Sizes are in MiB; "headroom" is the mappings left up to vm.max_map_count. '
         "Samples are taken less often where they would take more than 2% of a core, and PSS and "
         "mappings are read rarely.",
     ),
