@@ -167,17 +167,20 @@ def test_a_folder_that_is_named_as_we_are(
     ("arguments", "said"),
     [
         (["--ready-after=0"], "no command given"),
-        (["--ready-after=0", "--primary=nope", "--", "true"], "is no metric; there are "),
-        (["--", "true"], "0 options tell when a copy is ready"),
-        (["--ready-after=0", "--ready-tcp=1", "--", "true"], "2 options tell"),
-        (["--ready-after=0", "--arm=x", "--", "true"], "is no NAME=OPTIONS"),
+        (
+            ["--ready-after=0", "--primary=nope", "--", "true"],
+            "is not a metric of this experiment; give one of ",
+        ),
+        (["--", "true"], "no options say when a copy is ready"),
+        (["--ready-after=0", "--ready-tcp=1", "--", "true"], "2 options say"),
+        (["--ready-after=0", "--arm=x", "--", "true"], "is not NAME=OPTIONS"),
         (["--ready-after=0", "--arm=x=", "--", "true"], "at least two"),
         (["--ready-after=0", "--arm=a=", "--arm=b=--bogus", "--", "true"], "--arm b:"),
-        (["--ready-after=0", "--", "true", "{nope}"], "placeholder {nope} is not known"),
+        (["--ready-after=0", "--", "true", "{nope}"], "there is no placeholder {nope}"),
         (["--ready-tcp={port}", "--", "true"], "no first port"),
-        (["--ready-stdout=(", "--", "true"], "is no regular expression"),
-        (["--ready-after=0", "--metric=x", "--", "true"], "is no NAME=VALUE"),
-        (["--ready-after=0", "--metric=x=(a)", "--", "true"], "reads a load's output"),
+        (["--ready-stdout=(", "--", "true"], "is not a valid regular expression"),
+        (["--ready-after=0", "--metric=x", "--", "true"], "is not a custom metric, NAME=VALUE"),
+        (["--ready-after=0", "--metric=x=(a)", "--", "true"], "without a load whose output"),
         (
             ["--ready-after=0", "--hold=nan", "--", "true"],
             "--hold=nan is not valid; give a time in seconds from 0",
@@ -186,13 +189,16 @@ def test_a_folder_that_is_named_as_we_are(
             ["--ready-after=-1", "--", "true"],
             "--ready-after=-1 is not valid; give a time in seconds",
         ),
-        (["--ready-after=0", "--load='", "--", "true"], "--load: No closing quotation"),
+        (["--ready-after=0", "--load='", "--", "true"], "--load=': No closing quotation"),
         (["--ready-after=0", "--fleet-load=", "--", "true"], "--fleet-load is empty"),
-        (["--ready-after=0", "--load=true {x}", "--", "true"], "placeholder {x} is not known"),
+        (["--ready-after=0", "--load=true {x}", "--", "true"], "there is no placeholder {x}"),
         (["--ready-after=0", "--load=true", "--metric=x=a", "--", "true"], "has no group"),
-        (["--ready-after=0", "--metric-cmd=x=echo {x}", "--", "true"], "placeholder {x} is not"),
-        (["--ready-udp=x", "--", "true"], "--ready-udp: 'x' is no port"),
-        (["--ready-tcp=70000", "--", "true"], "'70000' is no port"),
+        (
+            ["--ready-after=0", "--metric-cmd=x=echo {x}", "--", "true"],
+            "there is no placeholder {x}",
+        ),
+        (["--ready-udp=x", "--", "true"], "--ready-udp=x has no valid port"),
+        (["--ready-tcp=70000", "--", "true"], "--ready-tcp=70000 has no valid port"),
         (["--ready-cmd=", "--", "true"], "--ready-cmd is empty"),
         (["--ready-after=0", "--ksm=nope=1", "--", "sleep", "99"], "nope"),
         (["--ready-after=0", "--ksm=run", "--", "true"], "is not NAME=VALUE"),
@@ -200,8 +206,8 @@ def test_a_folder_that_is_named_as_we_are(
         (["--ready-after=5", "--", "true"], "ended with 0"),
         (["--ready-after=5", "--", "sh", "-c", "echo oh; exit 3"], "ended with 3"),
         (["--ready-timeout=0.3", "--ready-file=/nonexistent", "--", "sleep", "99"], "is not ready"),
-        (["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"], "load cannot be started"),
-        (["--ready-after=0.1", "-n10000000", "--", "sleep", "99"], "copies need some"),
+        (["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"], "cannot start the load"),
+        (["--ready-after=0.1", "-n100000", "--", "sleep", "99"], "copies need about"),
     ],
 )
 def test_what_is_refused(ab: Ab, arguments: list[str], said: str) -> None:
@@ -353,7 +359,7 @@ def test_going_on(ab: Ab, folder: Path, ksmrun: str, tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert "--resume takes all from its folder, not --rounds" in other.stderr
+    assert "--resume reads everything from its folder, and --rounds" in other.stderr
     again = subprocess.run(
         [ksmrun, "ab", "--resume", folder],
         env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},
