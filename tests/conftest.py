@@ -77,7 +77,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not getattr(session.config.option, "loadgroup", False) or not session.items:
         return
     if "@" not in session.items[0].nodeid.rpartition("]")[2]:
-        raise pytest.UsageError("pytest-xdist and this pytest ignore xdist_group; see pyproject.toml")
+        raise pytest.UsageError(
+            "pytest-xdist and this pytest ignore xdist_group; see pyproject.toml"
+        )
 
 
 def _folder(item: pytest.Item) -> str:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import mib, print_json, print_line, print_table
+from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
+from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.host.others import advisor, boot_files, running_tuners
 from ksmrun.host.tunables import tunable_names
@@ -97,8 +98,12 @@ def show(
         typer.Option(min=0.0, metavar="S", help="Watch ksmd so long; 0: do not."),
     ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    format_: FormatOption = Format.TABLE,
+    no_header: NoHeader = False,
 ) -> None:
     """Show what can be set and counted. And what KSM saves and ksmd takes."""
+    as_json = as_json or format_ is Format.JSON
+    style = Style(format_, not no_header)
     rate = scan_rate(seconds) if seconds else None
     ksm = read_ksm()
     if not ksm.present:
@@ -123,23 +128,35 @@ def show(
         )
         return
     rows = [[name, _shown(ksm, name), _default(ksm, name), _purpose(name)] for name in tunables]
-    columns = {"tunable": "left", "value": "left", "default": "left", "what it is for": "cut"}
-    print_table(columns, rows)
+    columns = [
+        Column("tunable", "name"),
+        Column("value", "fold"),
+        Column("default", "left", 1),
+        Column("what it is for", "fold"),
+    ]
+    print_table(columns, rows, style)
     print_line()
     counters = [name for name in ksm.values if name not in tunables]
     rows = [[name, _shown(ksm, name), _purpose(name)] for name in counters]
-    print_table({"counter": "left", "value": "left", "what it counts": "cut"}, rows)
-    print_line()
+    columns = [
+        Column("counter", "name"),
+        Column("value", "fold"),
+        Column("what it counts", "fold"),
+    ]
+    print_table(columns, rows, style)
+    if style.format is Format.TABLE:
+        print_line()
     factor = dedup(ksm)
-    print_line(
+    print_note(
         f"saved: {mib(_saved_bytes(ksm))} MiB"
         f"; dedup factor: {'-' if factor is None else f'{factor:.1f}'}"
-        f"; profit, metadata subtracted: {mib(ksm.number('general_profit'))} MiB"
+        f"; profit, metadata subtracted: {mib(ksm.number('general_profit'))} MiB",
+        style,
     )
     if rate is not None:
-        print_line(_work(ksm, rate))
+        print_note(_work(ksm, rate), style)
     for other in others:
-        print_line(f"note: {other.what}; {other.todo}")
+        print_note(f"note: {other.what}; {other.todo}", style)
 
 
 def _purpose(name: str) -> str:

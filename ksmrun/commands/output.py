@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ksmrun.commands.plain import in_ascii, is_ascii_only
+from ksmrun.commands.table import (
+    Column,
+    Format,
+    Style,
+    draw,
+    fit,
+    left_out_line,
+    table_width,
+    terminal_columns,
+)
 from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.support.words import for_json, printable
 
 MIB = 1 << 20
-# Between two columns of a table.
-GAP_COLUMNS = 3
+_STYLE = Style()
 
 
 def print_json(schema: str, **fields: Any) -> None:
@@ -29,9 +42,15 @@ def print_json_line(schema: str, **fields: Any) -> None:
     print(json.dumps(for_json({"schema": schema, **fields})))
 
 
+def shown(text: str) -> str:
+    """The text as a line that steers no terminal, in the characters that the locale has."""
+    text = printable(text)
+    return in_ascii(text) if is_ascii_only() else text
+
+
 def print_line(line: str = "") -> None:
-    """A line on stdout, which is one and steers no terminal, whatever names are in it."""
-    print(printable(line))
+    """A line on stdout, which is one, whatever names are in it."""
+    print(shown(line))
 
 
 def print_file(text: str) -> None:
@@ -46,41 +65,55 @@ def say(line: str) -> None:
     numbers = (signal.SIGPIPE, signal.SIGXFSZ)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     with contextlib.suppress(OSError):
-        print(f"ksmrun: {printable(line)}", file=sys.stderr, flush=True)
+        print(f"ksmrun: {shown(line)}", file=sys.stderr, flush=True)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
 
 
-def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:
-    """A table with these columns. The value of each is its kind: "left" and "right" keep all their
-    width, "fold" may wrap, "cut" loses its end where the terminal is too narrow.
-    """
-    from rich import box
+def print_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style = _STYLE
+) -> None:
+    """A table that fits the terminal, and which columns did not; or tab-separated lines."""
+    # The names of an experiment's arms are those of whoever made it.
+    columns = [replace(column, name=shown(column.name)) for column in columns]
+    cells = [[shown(cell) for cell in row] for row in rows]
+    if style.format is Format.TSV:
+        for row in [[column.name for column in columns]] * style.has_header + cells:
+            print("\t".join(row))
+        return
+    # Not at the top: it takes longer to import than most commands take.
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    widths = [
-        max([len(name), *(len(row[index]) for row in rows)]) if kind in ("left", "right") else None
-        for index, (name, kind) in enumerate(columns.items())
-    ]
-    # rich takes from all columns alike where none may wrap: what is left is worked out here.
-    rest = console.width - sum(width + GAP_COLUMNS for width in widths if width is not None)
-    for (name, kind), width in zip(columns.items(), widths, strict=True):
-        table.add_column(
-            name,
-            justify="right" if kind == "right" else "left",
-            no_wrap=kind != "fold",
-            overflow="fold" if kind == "fold" else "ellipsis",
-            min_width=width,
-            max_width=max(rest, len(name)) if kind == "cut" else None,
+    sizes = [max((cell_len(row[i]) for row in cells), default=0) for i in range(len(columns))]
+    width = terminal_columns()
+    layout = fit(columns, sizes, width)
+    # Both sizes, as rich takes a dumb terminal for one of 80 columns.
+    console = Console(
+        width=max(width, table_width(layout)),
+        height=24,
+        highlight=False,
+        force_terminal=sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"),
+    )
+    console.print(
+        draw(
+            columns,
+            cells,
+            layout,
+            has_header=style.has_header,
+            ascii_only=is_ascii_only(),
         )
-    for row in rows:
-        # Text, not markup: a command line may hold brackets. Undecodable bytes become visible.
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    console.print(table)
+    )
+    if line := left_out_line(layout, width):
+        print_line(line)
+
+
+def print_note(line: str, style: Style) -> None:
+    """A line beside a table: on stderr where stdout has rows alone."""
+    if style.format is Format.TSV:
+        say(line)
+    else:
+        print_line(line)
 
 
 def mib(size_bytes: int | None) -> str:

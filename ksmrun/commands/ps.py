@@ -14,10 +14,11 @@ from ksmrun.commands.output import (
     mib,
     print_json,
     print_json_line,
-    print_line,
+    print_note,
     print_table,
     sudo_line,
 )
+from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
 from ksmrun.facts.host import read_host
 from ksmrun.host.layout_groups import groups_of
 from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
@@ -26,6 +27,17 @@ from ksmrun.observe.processes import ProcessWatch
 
 SCHEMA = "ksmrun-ps-1"
 WATCH_SECONDS_MIN = 0.5
+# Of figures_of(). Where the terminal is narrow, what a decision hangs on stays: what is gained, and
+# how far it is to the map limit.
+FIGURES = (
+    Column("merged MiB", "right"),
+    Column("zero MiB", "right", 7),
+    Column("profit MiB", "right"),
+    Column("RSS MiB", "right", 4),
+    Column("PSS MiB", "right", 3),
+    Column("maps", "right", 5),
+    Column("headroom", "right", 2),
+)
 # Cursor to the top left, and all below it cleared (console_codes(4)).
 CLEAR = "\x1b[H\x1b[J"
 
@@ -49,6 +61,8 @@ def ps(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    format_: FormatOption = Format.TABLE,
+    no_header: NoHeader = False,
 ) -> None:
     """List what merges. And what each process gains.
 
@@ -56,6 +70,8 @@ def ps(
     the sum of the profits does not. Headroom is how many maps are left up to vm.max_map_count, in
     a group of the process that has the most. The pause containers of pods are left out.
     """
+    as_json = as_json or format_ is Format.JSON
+    style = Style(format_, not no_header)
     processes = ProcessWatch()
     while True:
         started = time.monotonic()
@@ -65,7 +81,7 @@ def ps(
         else:
             if watch is not None and sys.stdout.isatty():
                 print(end=CLEAR)
-            _print_table(found, by, sort)
+            _print_table(found, by, sort, style)
         if watch is None:
             return
         sys.stdout.flush()
@@ -117,31 +133,30 @@ def _group_fields(row: Group, max_map_count: int | None) -> dict[str, Any]:
     }
 
 
-def _print_table(found: ProcessList, by: By, sort: Sort) -> None:
+def _print_table(found: ProcessList, by: By, sort: Sort, style: Style) -> None:
     single = by is By.PROCESS
-    figures = ("merged MiB", "zero MiB", "profit MiB", "RSS MiB", "PSS MiB", "maps", "headroom")
-    columns = dict.fromkeys(("PID" if single else "processes", *figures), "right")
     layouts = groups_of(process.pid for process in found.processes)
-    columns |= (
-        {"by": "left"}
-        | ({"layout": "left"} if layouts else {})
-        | {"command" if single else by: "cut"}
-    )
+    columns = [
+        Column("PID" if single else "processes", "right"),
+        Column("command", "command") if single else Column(by, "cut"),
+        *FIGURES,
+        Column("by", "left", 6),
+        *([Column("layout", "left", 1)] if layouts else []),
+    ]
     rows = [
         [
             row.name if single else str(len(row.processes)),
+            row.processes[0].command if single else row.name,
             *figures_of(row, found),
             row.enabled_by,
             *([_layout_of(row, layouts)] if layouts else []),
-            row.processes[0].command if single else row.name,
         ]
         for row in sort_groups(group(found.processes, by), sort)
     ]
     if rows:
-        print_table(columns, rows)
-    print_line(total_line(found))
-    for line in (*_stopped(found), *unseen(found)):
-        print_line(line)
+        print_table(columns, rows, style)
+    for line in (total_line(found), *_stopped(found), *unseen(found)):
+        print_note(line, style)
 
 
 def _layout_of(row: Group, layouts: dict[int, str]) -> str:

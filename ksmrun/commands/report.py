@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import print_json, print_line, print_table, say
+from ksmrun.commands.output import print_json, print_line, print_note, print_table, say
+from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
 from ksmrun.model import KsmrunError
 from ksmrun.report.load import Saved, load
 from ksmrun.report.pool import differing, pooled
@@ -32,6 +33,8 @@ def report(
         list[Path], typer.Argument(metavar="DIR...", help="Of `ksmrun ab --output`.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    format_: FormatOption = Format.TABLE,
+    no_header: NoHeader = False,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture.")] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one page with all there is.")
@@ -42,6 +45,7 @@ def report(
     Several folders of the same fleet, from other days or hosts, are taken together; others are
     shown one by one.
     """
+    as_json = as_json or format_ is Format.JSON
     experiments = [load(folder) for folder in folders]
     if len(experiments) > 1:
         for saved in experiments:
@@ -53,7 +57,7 @@ def report(
                 "give folders of the same fleet and arms",
             )
     saved = pooled(experiments)
-    _print(saved, as_json=as_json)
+    _print(saved, Style(format_, not no_header), as_json=as_json)
     if png is not None or html is not None:
         _draw(saved, png, html)
 
@@ -68,7 +72,10 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
     if html is not None:
         verdicts = judge(saved)
         tables = [
-            (list(_columns(each)), [_row(difference) for difference in each.differences])
+            (
+                [column.name for column in _columns(each)],
+                [_row(difference) for difference in each.differences],
+            )
             for each in verdicts
         ]
         write_html(saved, verdicts, tables, warnings(saved), html)
@@ -76,10 +83,10 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
 
 def print_report(folder: Path) -> None:
     """Raises KsmrunError where there is no whole round."""
-    _print(load(folder), as_json=False)
+    _print(load(folder), Style(), as_json=False)
 
 
-def _print(saved: Saved, *, as_json: bool) -> None:
+def _print(saved: Saved, style: Style, *, as_json: bool) -> None:
     verdicts = judge(saved)
     notes = warnings(saved)
     if as_json:
@@ -95,22 +102,30 @@ def _print(saved: Saved, *, as_json: bool) -> None:
         )
         return
     for verdict in verdicts:
-        print_line(verdict.sentence)
+        print_note(verdict.sentence, style)
     for verdict in verdicts:
+        if style.format is Format.TABLE:
+            print_line()
+        print_table(_columns(verdict), [_row(each) for each in verdict.differences], style)
+    if style.format is Format.TABLE:
         print_line()
-        print_table(_columns(verdict), [_row(each) for each in verdict.differences])
-    print_line()
     for name, value in facts(saved):
         if name in TOLD:
-            print_line(f"{name}: {value}")
-    print_line(f"maps of a process: {', '.join(each.text for each in maps(saved)) or '-'}")
+            print_note(f"{name}: {value}", style)
+    print_note(f"maps of a process: {', '.join(each.text for each in maps(saved)) or '-'}", style)
     for what, todo in notes:
-        print_line(f"{what}; to do: {todo}")
+        print_note(f"{what}; to do: {todo}", style)
 
 
-def _columns(verdict: ArmVerdict) -> dict[str, str]:
-    columns = {"metric": "left", verdict.base: "right", verdict.arm: "right"}
-    return columns | {"difference": "right", "95 % interval": "right", "certain": "left"}
+def _columns(verdict: ArmVerdict) -> list[Column]:
+    return [
+        Column("metric", "name"),
+        Column(verdict.base, "right", 1),
+        Column(verdict.arm, "right", 2),
+        Column("difference", "right"),
+        Column("95 % interval", "fold"),
+        Column("certain", "left"),
+    ]
 
 
 def _fields(verdict: ArmVerdict) -> dict[str, object]:

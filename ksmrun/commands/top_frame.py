@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TypeVar
+
+from rich.cells import set_cell_size
 
 from ksmrun.commands.output import mib
 from ksmrun.commands.ps import figures_of
+from ksmrun.commands.table import GAP_COLUMNS, Column, Layout, cut_command, fit
 from ksmrun.model.process import ProcessList
 from ksmrun.observe.groups import By, Group, Sort, group, matching, sort_groups
 from ksmrun.observe.live import HostLook, HostWatch
@@ -16,17 +20,20 @@ from ksmrun.support.words import printable
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
 Choice = TypeVar("Choice", By, Sort)
-# Title, width in columns, what it is sorted by: all of it fits into 80, with the command's start.
+# Title, width in columns, which goes first where the terminal is narrow (as in ps), what it is
+# sorted by: all of it fits into 80, with the command's start.
 COLUMNS = {
-    "merged": (8, Sort.MERGED),
-    "zero": (7, Sort.ZERO),
-    "profit": (8, Sort.PROFIT),
-    "RSS": (8, Sort.RSS),
-    "PSS": (8, Sort.PSS),
-    "maps": (6, Sort.MAPS),
-    "left": (7, Sort.HEADROOM),
+    "merged": (7, 0, Sort.MERGED),
+    "zero": (6, 7, Sort.ZERO),
+    "profit": (7, 0, Sort.PROFIT),
+    "RSS": (7, 4, Sort.RSS),
+    "PSS": (7, 3, Sort.PSS),
+    "maps": (6, 5, Sort.MAPS),
+    "left": (6, 2, Sort.HEADROOM),
 }
-WIDTHS = (8, *(width for width, _ in COLUMNS.values()))
+FIRST_WIDTH = 8
+# Below it the lines at the top go without their pictures.
+SPARK_COLUMNS_MIN = 78
 
 
 @dataclass(frozen=True)
@@ -65,15 +72,20 @@ class View:
         return replace(self, sort=_after(list(Sort), self.sort))
 
 
-def header(watch: HostWatch, host: HostLook, found: ProcessList) -> list[str]:
-    """Three lines of up to 78 columns."""
+def header(
+    watch: HostWatch, host: HostLook, found: ProcessList, width: int = SPARK_COLUMNS_MIN
+) -> list[str]:
+    """Three lines of up to 78 columns; without pictures of 58."""
+    saved, took = (
+        (f"{spark(values)}   " if width >= SPARK_COLUMNS_MIN else "  ")
+        for values in (watch.saved, watch.cpu)
+    )
     cpu = "-" if host.ksmd_cpu is None else f"{host.ksmd_cpu:.1%}"
     dedup = "-" if host.dedup is None else f"{host.dedup:.1f}x"
     available = "-" if host.mem_available_bytes is None else mib(host.mem_available_bytes)
     return [
-        f"saved {mib(host.saved_bytes):>10} MiB {spark(watch.saved)}   dedup {dedup:>7}"
-        f"   free {available:>10} MiB",
-        f"ksmd  {_state(host):<3} {cpu:>6} CPU {spark(watch.cpu)}   {_pass(host)}",
+        f"saved {mib(host.saved_bytes):>10} MiB {saved}dedup {dedup:>7}   free {available:>10} MiB",
+        f"ksmd  {_state(host):<3} {cpu:>6} CPU {took}{_pass(host)}",
         _processes(found),
     ]
 
@@ -82,8 +94,8 @@ def columns_of(view: View) -> list[str]:
     """Their titles; the one that it is sorted by has a mark."""
     first = "PID" if view.by is By.PROCESS else "count"
     last = "command" if view.by is By.PROCESS else str(view.by)
-    names = [first, *COLUMNS, last]
-    sorts = [Sort.PROCESSES, *(sort for _, sort in COLUMNS.values()), Sort.NAME]
+    names = [first, last, *COLUMNS]
+    sorts = [Sort.PROCESSES, Sort.NAME, *(sort for _, _, sort in COLUMNS.values())]
     return [
         f"{name}*" if sort is view.sort else name for name, sort in zip(names, sorts, strict=True)
     ]
@@ -95,24 +107,42 @@ def cells_of(row: Group, view: View, found: ProcessList) -> list[str]:
     first = row.name if single else str(len(row.processes))
     mark = "+" if row.key in view.marked else " "
     last = row.processes[0].command if single else row.name
-    return [f"{mark}{first}", *figures_of(row, found), printable(last)]
+    return [f"{mark}{first}", printable(last), *figures_of(row, found)]
 
 
-def lines(view: View, found: ProcessList) -> list[str]:
+def lines(view: View, found: ProcessList, width: int) -> list[str]:
     """The table as text."""
     titles = [columns_of(view), *(cells_of(row, view, found) for row in view.rows(found))]
-    return [line_of(cells) for cells in titles]
+    return [line_of(cells, width) for cells in titles]
 
 
-def line_of(cells: Sequence[str]) -> str:
-    """Figures to the right, the name as long as it is."""
-    figures = zip(WIDTHS, cells[:-1], strict=True)
-    return "".join(f"{cell:>{width}}" for width, cell in figures) + f"  {cells[-1]}"
+@cache
+def layout(width: int) -> Layout:
+    """The columns that fit; the name has what the figures leave."""
+    columns = [Column("", "right"), Column("", "cut")]
+    columns += [Column(name, "right", priority) for name, (_, priority, _) in COLUMNS.items()]
+    sizes = [FIRST_WIDTH, width, *(size for size, _, _ in COLUMNS.values())]
+    return fit(columns, sizes, width)
 
 
-def status(view: View, rows: Iterable[Group], found: ProcessList) -> str:
-    """What is shown, and the sum of what is marked."""
+def line_of(cells: Sequence[str], width: int) -> str:
+    """One line of that width: the name after its number, figures to the right."""
+    widths = layout(width).widths
+    # By the cells of the terminal: a name may have wide characters.
+    texts = [
+        set_cell_size(cut_command(cells[i], columns), columns)
+        if i == 1
+        else f"{cells[i]:>{columns}}"
+        for i, columns in widths.items()
+    ]
+    return (" " * GAP_COLUMNS).join(texts)
+
+
+def status(view: View, rows: Iterable[Group], found: ProcessList, width: int) -> str:
+    """What is shown and what is not, and the sum of what is marked."""
     parts = [f"by {view.by}, sorted by {view.sort}"]
+    if left_out := layout(width).left_out:
+        parts.append(f"not shown at {width} columns: {', '.join(left_out)}")
     if view.text:
         parts.append(f"filter {view.text!r}")
     if view.inside is not None:

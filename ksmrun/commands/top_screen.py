@@ -32,6 +32,7 @@ class Top(App[None]):
     Screen { background: ansi_default; color: ansi_default; }
     Static { text-wrap: nowrap; text-overflow: clip; }
     #host, #titles, #status, #keys { height: auto; }
+    #status, #keys { text-wrap: wrap; }
     #titles { text-style: bold underline; margin-top: 1; }
     #filter { display: none; height: 1; border: none; padding: 0; }
     Rows { height: 1fr; background: ansi_default; }
@@ -92,13 +93,18 @@ class Top(App[None]):
         # Below the screen of a process, if that is open.
         base = self.screen_stack[0]
         rows = self._shown = view.rows(found)
-        base.query_one("#host", Static).update("\n".join(header(self._watch, host, found)))
-        base.query_one("#titles", Static).update(line_of(columns_of(view)))
-        base.query_one("#status", Static).update(status(view, rows, found))
+        width = self.size.width
+        head = header(self._watch, host, found, width)
+        base.query_one("#host", Static).update("\n".join(head))
+        base.query_one("#titles", Static).update(line_of(columns_of(view), width))
+        base.query_one("#status", Static).update(status(view, rows, found, width))
         base.query_one(Rows).show(
             [row.key for row in rows],
-            lambda number: line_of(cells_of(rows[number], view, found)),
+            lambda number: line_of(cells_of(rows[number], view, found), width),
         )
+
+    def on_resize(self) -> None:
+        self.show()
 
     def change(self, view: View) -> None:
         """Another view of the same."""

@@ -14,6 +14,7 @@ from ksmrun.facts.identity import command_words
 from ksmrun.facts.match import those_with
 from ksmrun.facts.placement import placement
 from ksmrun.facts.text import read_text
+from ksmrun.support.foreign import resolved
 from ksmrun.support.unitname import full_name, has_cgroup
 
 # Of a container's ID; engines show 12.
@@ -69,12 +70,31 @@ def _where(is_meant: Callable[[int, str], bool], root: Path) -> tuple[int, ...]:
 
 
 def programs(pids: Sequence[int], root: Path = Path("/")) -> dict[str, list[int]]:
-    """The processes by their executable file; those that cannot be told are under ""."""
+    """The processes by their executable file, which has the name that the first was started by;
+    those that cannot be told are under "".
+    """
     found: dict[str, list[int]] = {}
     for pid in pids:
         try:
-            name = str((root / f"proc/{pid}/exe").readlink())
+            executable = str((root / f"proc/{pid}/exe").readlink())
         except OSError:
-            name = ""
-        found.setdefault(name, []).append(pid)
-    return found
+            executable = ""
+        found.setdefault(executable, []).append(pid)
+    return {
+        _started_as(executable, root / f"proc/{those[0]}"): those
+        for executable, those in found.items()
+    }
+
+
+def _started_as(executable: str, folder: Path) -> str:
+    """The link beside it that it was started by: of /usr/bin/redis-server the kernel knows
+    redis-check-rdb only, of /bin/sh busybox.
+    """
+    # A title that a program gave itself has blanks (setproctitle(3)).
+    words = " ".join(command_words(folder)[:1]).split()
+    name = Path(words[0]).name if words else ""
+    if not executable or not name:
+        return executable
+    # Words are the program's own to choose, so the file system decides.
+    started = Path(executable).with_name(name)
+    return str(started) if resolved(started) == resolved(executable) else executable

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ksmrun.commands.report import report
+from ksmrun.commands.table import Format
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
 from ksmrun.report.load import load, samples_of
@@ -77,6 +78,26 @@ def save(tmp_path: Path) -> Save:
         return folder
 
     return write
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_the_table_shows_the_whole_interval(
+    save: Save, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    folder = save()
+    report([folder])
+    lines = capsys.readouterr().out.splitlines()
+    (rule,) = [number for number, line in enumerate(lines) if set(line) == {"─"}]
+    assert len(lines[rule]) <= width
+    first = next(number for number, line in enumerate(lines) if line.startswith("pss_bytes"))
+    # In the narrowest it takes two lines.
+    row = lines[first] + (lines[first + 1] if width == 60 else "")
+    assert len(re.findall(r"-1\.2\d", row)) == 3
+    assert " to " in row
+    assert " yes" in row
+    report([folder], format_=Format.TSV)
+    assert "\t95 % interval\t" in capsys.readouterr().out.splitlines()[0]
 
 
 def test_the_verdict(save: Save) -> None:

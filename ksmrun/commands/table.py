@@ -1,0 +1,203 @@
+"""Tables that fit: which columns are shown, and how wide. rich draws them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# Of what is piped: the same wherever it runs.
+PIPED_COLUMNS = 200
+COLUMNS_MAX = 10_000
+# Between two columns of a table.
+GAP_COLUMNS = 2
+# A text column that has less is no longer read, but puzzled together; with so many it is read well.
+TEXT_COLUMNS_MIN = 16
+TEXT_COLUMNS_GOOD = 40
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    TABLE = "table"
+    TSV = "tsv"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How it is asked for."""
+
+    format: Format = Format.TABLE
+    has_header: bool = True
+
+
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="Output format. tsv: tab-separated, all columns.")
+]
+NoHeader = Annotated[bool, typer.Option("--no-header", help="Omit the column names.")]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. kind: "left" and "right" keep all their width, "fold" wraps, "name" too, but has
+    its width before others; "cut" loses its end with a sign, "command" the folder of its program
+    before. priority: 0 is always shown; of the others the highest number goes first where the
+    terminal is too narrow.
+    """
+
+    name: str
+    kind: Literal["left", "right", "name", "fold", "cut", "command"]
+    priority: int = 0
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it may be narrower than what is in it."""
+        return self.kind not in ("left", "right")
+
+
+def terminal_columns() -> int:
+    """The width to print for: COLUMNS, else the terminal's, else the same for every pipe and file.
+
+    TERM does not matter: a dumb terminal has a width too.
+    """
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isascii() and asked.isdigit() and 0 < int(asked[:6]) <= COLUMNS_MAX:
+        return int(asked)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or PIPED_COLUMNS
+    except (OSError, ValueError):
+        return PIPED_COLUMNS
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The widths of the columns shown, by their number; the names of those that are not."""
+
+    widths: dict[int, int]
+    left_out: tuple[str, ...]
+
+
+def fit(columns: Sequence[Column], sizes: Sequence[int], width: int) -> Layout:
+    """Lay out columns whose longest cells have these sizes. Pure.
+
+    First texts shrink and heads of several words wrap, then columns go by their priority. What is
+    always shown keeps its least width, so on a very narrow terminal the table is wider than that.
+    """
+    shown = list(range(len(columns)))
+    least = [_least(column, size) for column, size in zip(columns, sizes, strict=True)]
+    while sum(least[i] for i in shown) + GAP_COLUMNS * (len(shown) - 1) > width:
+        last = max(shown, key=lambda i: columns[i].priority)
+        if columns[last].priority == 0:
+            break
+        shown.remove(last)
+    most = {i: max(sizes[i], len(columns[i].name)) for i in shown}
+    rest = width - sum(least[i] for i in shown) - GAP_COLUMNS * (len(shown) - 1)
+    widths = {i: least[i] for i in shown}
+    names = [i for i in shown if columns[i].kind == "name"]
+    texts = [i for i in shown if columns[i].is_text]
+    rest = _share_out(widths, {i: most[i] for i in names}, rest)
+    rest = _share_out(widths, {i: min(most[i], TEXT_COLUMNS_GOOD) for i in texts}, rest)
+    # Heads in one line, where that takes nothing from what is read.
+    rest = _share_out(widths, {i: most[i] for i in shown if i not in texts}, rest)
+    _share_out(widths, {i: most[i] for i in texts}, rest)
+    left_out = tuple(each.name for i, each in enumerate(columns) if i not in widths)
+    return Layout(widths, left_out)
+
+
+def _least(column: Column, size: int) -> int:
+    """The width below which it cannot be read."""
+    head = max(map(len, column.name.split()), default=0)
+    if column.is_text:
+        return max(head, min(size, TEXT_COLUMNS_MIN))
+    return max(head, size)
+
+
+def _share_out(widths: dict[int, int], most: dict[int, int], rest: int) -> int:
+    """Give each up to its most, the ones that need least first. Returns what is left."""
+    wanting = sorted(most, key=lambda i: most[i] - widths[i])
+    for position, i in enumerate(wanting):
+        share = max(0, rest) // (len(wanting) - position)
+        more = min(share, max(0, most[i] - widths[i]))
+        widths[i] += more
+        rest -= more
+    return rest
+
+
+def left_out_line(layout: Layout, width: int) -> str | None:
+    """Say which columns are not shown, and how to see them; None where all are."""
+    if not layout.left_out:
+        return None
+    return (
+        f"not shown at {width} columns: {', '.join(layout.left_out)}; "
+        "to do: widen the terminal, or use --format tsv"
+    )
+
+
+def draw(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    layout: Layout,
+    *,
+    has_header: bool = True,
+    ascii_only: bool = False,
+) -> Table:
+    """The table for rich to print on a console of any width. rows: of printable cells."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    lines = box.Box(str(box.SIMPLE_HEAD).replace("─", "-"), ascii=True)
+    table = Table(
+        box=lines if ascii_only else box.SIMPLE_HEAD,
+        padding=(0, GAP_COLUMNS - 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        show_header=has_header,
+    )
+    for number, width in layout.widths.items():
+        column = columns[number]
+        justify: Literal["left", "right"] = "right" if column.kind == "right" else "left"
+        # Text, not markup: a command line may hold brackets.
+        table.add_column(Text(column.name), justify=justify, width=width, overflow="fold")
+    sign = "..." if ascii_only else "…"
+    for row in rows:
+        cells = [_cell(columns[i], row[i], width, sign) for i, width in layout.widths.items()]
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _cell(column: Column, text: str, width: int, sign: str) -> str:
+    if column.kind == "command":
+        return cut_command(text, width, sign)
+    return cut(text, width, sign) if column.kind == "cut" else text
+
+
+def cut_command(text: str, width: int, sign: str = "…") -> str:
+    """Return a command line that fits: its program's name tells more than the folder does."""
+    if cut(text, width, sign) != text and text.startswith("/"):
+        program, blank, words = text.partition(" ")
+        text = program.rpartition("/")[2] + blank + words
+    return cut(text, width, sign)
+
+
+def cut(text: str, width: int, sign: str = "…") -> str:
+    """Return the beginning of a text that is too wide, with the sign at its end."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(0, width - len(sign))) + sign
+
+
+def table_width(layout: Layout) -> int:
+    """The columns of the terminal that it takes."""
+    return sum(layout.widths.values()) + GAP_COLUMNS * (len(layout.widths) - 1)
