@@ -1,4 +1,7 @@
-"""What merging saves on real programs: copies of each without, then with it. See quickstart.sh."""
+"""Show what merging saves on real programs: copies of each without it, then with it.
+
+Started by quickstart.sh, which installs what this needs.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ from ksmrun.observe.settle import has_settled, settle_progress
 from ksmrun.plan.mechanism import obstacle_to_merging
 
 MIB = 1 << 20
-# Copies started within one second can share seeds of the time, which those of a real host do not.
+# Copies started within one second can share time-based seeds, which copies on a real host do not.
 STAGGER_SECONDS = 1.3
 READY_SECONDS = 180.0
 SETTLE_SECONDS = 300.0
@@ -38,7 +41,7 @@ QUIET_SECONDS = 5.0
 # Up to 250,000 pages (977 MiB) a second: fast enough to watch. Both arms run under it.
 TUNABLES = {"run": "1", "pages_to_scan": "5000", "sleep_millisecs": "20", "use_zero_pages": "1"}
 
-# As WordNet is meant to be read: the data files as they are, and an index of offsets into them.
+# WordNet in its intended form: the data files as they are, and an index of offsets into them.
 LOAD_WORDNET = """
 import json, pathlib, signal
 texts, index = {}, {}
@@ -57,7 +60,7 @@ signal.pause()
 
 @dataclass(frozen=True)
 class Program:
-    """A program to run copies of: its title, its command for a UDP port, and its ready line."""
+    """Program to run copies of: its title, its command for a UDP port, and its ready line."""
 
     title: str
     file: str
@@ -91,8 +94,8 @@ PROGRAMS = {
 
 
 def main() -> int:
-    """Runs the chosen programs and prints one table. Returns the exit code."""
-    # A killed terminal or a service manager end it as Ctrl-C does: the fleet stops, KSM goes back.
+    """Run the chosen programs and print one table. Return the exit code."""
+    # SIGHUP and SIGTERM are handled like Ctrl-C: the fleet stops, and KSM is restored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
     parser = argparse.ArgumentParser(description="Show what merging saves on real programs.")
@@ -126,7 +129,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def ksm_on(console: Console) -> Iterator[bool]:
-    """KSM switched on for the block, if this user may; yields whether memory can merge."""
+    """Switch KSM on for the block, if this user may; yield whether memory can merge."""
     obstacle = obstacle_to_merging(run_probe())
     if obstacle is not None:
         console.print(
@@ -157,14 +160,14 @@ def ksm_on(console: Console) -> Iterator[bool]:
 
 
 def warm_up(program: Program) -> None:
-    """Starts one copy and stops it: its files are in memory then, and count for neither arm."""
+    """Start and stop one copy, so that reading its files from disk counts for neither arm."""
     with tempfile.TemporaryDirectory(prefix="ksmrun-quickstart-") as scratch, Fleet() as fleet:
         fleet.start(copy(program, MergeMode.OFF, Path(scratch)))
         fleet.wait_ready(program.is_ready, READY_SECONDS)
 
 
 def run_arm(console: Console, program: Program, arm: MergeMode, copies: int) -> RunResult:
-    """One fleet from start to stop, with a progress bar for each phase."""
+    """Run one fleet from start to stop, with a progress bar for each phase."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     name = f"{program.title}, merging {arm.value}"
     is_plain = not console.is_terminal
@@ -204,7 +207,7 @@ def run_arm(console: Console, program: Program, arm: MergeMode, copies: int) -> 
 
 
 def copy(program: Program, arm: MergeMode, folder: Path) -> Copy:
-    """One copy, with a folder and a port of its own on the loopback address."""
+    """Return one copy, with a folder and a port of its own on the loopback address."""
     environment = {**os.environ, "HOME": str(folder)}
     command = program.command(free_udp_port())
     options = (f"--merge={arm.value}", "--quiet")
@@ -212,14 +215,14 @@ def copy(program: Program, arm: MergeMode, folder: Path) -> Copy:
 
 
 def free_udp_port() -> int:
-    """A port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def print_results(console: Console, results: list[RunResult], copies: int) -> None:
-    """One table; the share saved is of PSS, which counts each shared page once over its users."""
+    """Print one table; the saved share is of PSS, which splits a shared page among its users."""
     table = Table(title=f"{copies} copies of each program, MiB", title_justify="left")
     table.add_column("program")
     for column in ("RSS", "PSS", "anonymous PSS", "MemAvailable taken", "pages merged"):
@@ -248,7 +251,7 @@ def print_results(console: Console, results: list[RunResult], copies: int) -> No
 
 
 def verdict(off: RunResult, on: RunResult) -> str:
-    """What merging saved, in a sentence."""
+    """Return a sentence that says what merging saved."""
     without, with_ = off.measured.pss_anonymous_bytes, on.measured.pss_anonymous_bytes
     taken = [
         (r.before.mem_available_bytes or 0) - (r.measured.mem_available_bytes or 0)
@@ -261,12 +264,12 @@ def verdict(off: RunResult, on: RunResult) -> str:
 
 
 def merged(sample: Sample) -> int:
-    """Pages that need no memory of their own."""
+    """Return the number of pages that need no memory of their own."""
     return (sample.pages_sharing or 0) + (sample.zero_pages or 0)
 
 
 def mib(size_bytes: int) -> str:
-    """Whole MiB."""
+    """Return whole MiB."""
     return f"{size_bytes / MIB:.0f}"
 
 

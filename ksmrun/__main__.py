@@ -1,6 +1,6 @@
-"""The Python half of `ksmrun`, started by native/front/ksmrun.c.
+"""Python half of `ksmrun`, started by native/front/ksmrun.c.
 
-Before anything slow is imported: signals as the caller had them, and --version.
+Restores the caller's signal dispositions and answers --version before anything slow is imported.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ FRONT_OPTION = "--front="
 
 
 def main() -> None:
-    """The console script; ends with an exit code."""
+    """Run the console script; exits with the command's exit code."""
     arguments = sys.argv[1:]
     front = None
     if arguments and arguments[0].startswith(FRONT_OPTION):
@@ -22,7 +22,7 @@ def main() -> None:
     _restore_signals(front)
     if arguments == ["--version"]:
         try:
-            # Not print, which would fail once more, and loudly, when Python ends.
+            # Not print(): it would fail again, with a traceback, when Python flushes at exit.
             os.write(1, f"ksmrun {__version__}\n".encode())
         except OSError as error:
             sys.exit(f"ksmrun: stdout: {error.strerror}; look at where it goes")
@@ -31,7 +31,7 @@ def main() -> None:
         from ksmrun.cli import run_app
 
         code = run_app(arguments)
-    # An import without memory, a package that is gone: the program is to start all the same.
+    # The import ran out of memory or a package is missing: the program must start anyway.
     except Exception as error:
         _start_without_us(arguments)
         if isinstance(error, MemoryError):
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _start_without_us(arguments: list[str]) -> None:
-    """Execute the front once more, which starts the program of `ksmrun run` by itself."""
+    """Execute the native front again, which starts the program of `ksmrun run` without Python."""
     front = os.path.join(os.path.dirname(sys.argv[0]), "ksmrun")  # noqa: PTH118, PTH120
     if arguments[:1] == ["run"] and os.path.basename(sys.argv[0]) == "ksmrun-py":  # noqa: PTH119
         with contextlib.suppress(OSError):
@@ -49,13 +49,14 @@ def _start_without_us(arguments: list[str]) -> None:
 
 
 def _restore_signals(front: str | None) -> None:
-    """Undoes what Python did at its start: it ignores SIGPIPE and SIGXFSZ, and catches SIGINT.
+    """Undo what Python did to signals at its start: SIGPIPE and SIGXFSZ ignored, SIGINT caught.
 
-    Without the front (python -m ksmrun) nobody knows any more, and the defaults are assumed.
+    Without the front (python -m ksmrun) the caller's dispositions are lost, and the defaults are
+    set.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_IGN if "P" in (front or "") else signal.SIG_DFL)
-    # Under a limit of file sizes no cache of ours can be written, which must not end the launch.
-    # What is caught has its default action again after an exec (signal(7)).
+    # Under a file size limit our cache cannot be written; that must not end the launch. A caught
+    # signal gets its default action at the exec (signal(7)).
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN if "X" in (front or "") else _go_on)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -64,7 +65,7 @@ def _restore_signals(front: str | None) -> None:
 
 
 def _go_on(*_: object) -> None:
-    """The write fails with EFBIG."""
+    """Ignore the signal: the write then fails with EFBIG."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The typer app, and the exit codes."""
+"""Typer app and exit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import typer
 from ksmrun.commands.output import say
 from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 
-# Each module of ksmrun.commands has register(app). In the order of the help.
+# Each module of ksmrun.commands has register(app). This is the order in the help.
 COMMANDS = (
     *("run", "attach", "check", "estimate", "ps", "top", "explain", "monitor"),
     *("ab", "report", "host", "wrap", "layout"),
@@ -24,9 +24,13 @@ COMMANDS = (
 
 
 def run_app(arguments: list[str]) -> int:
-    """Parses and runs; returns the exit code. A command that is named is the only one imported."""
+    """Parse the arguments and run the command; return its exit code.
+
+    Only the module of the named command is imported.
+    """
     _prepare_output()
-    # It would make `ksmrun run` print a completion script. Only our copy: the program keeps it.
+    # With this variable set, `ksmrun run` would print a completion script. Removed from our copy
+    # only: the program keeps it.
     os.environ.pop("_KSMRUN_COMPLETE", None)
     command = arguments[0] if arguments else ""
     app = build_app([command] if command in COMMANDS else COMMANDS)
@@ -39,7 +43,7 @@ def run_app(arguments: list[str]) -> int:
     except OSError as error:
         _explain(error)
         return EXIT_OWN_FAILURE if command == "run" else EXIT_FAILURE
-    # After `ksmrun run`, 2 belongs to the program, so a usage error is 125, as env has it.
+    # For `ksmrun run`, 2 may be the program's own exit code, so a usage error is 125, as in env.
     return EXIT_OWN_FAILURE if command == "run" and code == EXIT_USAGE else code
 
 
@@ -52,8 +56,8 @@ def _exit_code(app: typer.Typer, arguments: list[str]) -> int:
 
 
 def _prepare_output() -> None:
-    """Any bytes can be shown, and where stdout or stderr is closed (None in Python) none are."""
-    # Never closed by us; ksmrun run closes it by its exec.
+    """Make stdout and stderr accept any bytes; discard what is written to a closed one (None)."""
+    # Never closed here; ksmrun run closes it by its exec.
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -62,9 +66,9 @@ def _prepare_output() -> None:
 
 
 def _explain(error: OSError) -> None:
-    """A full disk, a reader that went away, no descriptors left."""
+    """Print the error of a full disk, a closed pipe or exhausted descriptors."""
     with contextlib.suppress(OSError):
-        # What Python still holds back for stdout cannot be written either.
+        # What Python still buffers for stdout cannot be written either.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
@@ -75,7 +79,7 @@ def _explain(error: OSError) -> None:
 
 
 def build_app(names: tuple[str, ...] | list[str] = COMMANDS) -> typer.Typer:
-    """The app with these commands."""
+    """Return the app with these commands."""
     app = typer.Typer(
         name="ksmrun",
         help="Start unmodified programs so that Linux keeps their equal memory pages once (KSM).",

@@ -1,4 +1,4 @@
-"""A game server: a world, tables of things, and state of its own for each user.
+"""Game server with a world, tables of things, and separate state for each user.
 
 python3 server.py PORT WORLD ITEMS_OF_A_USER KIND...        KIND: of WordNet, adj, adv, verb, noun
 
@@ -18,7 +18,7 @@ FOLDER, TILE_BYTES = Path("/usr/share/wordnet"), 4
 
 @dataclass(slots=True)
 class Thing:
-    """A meaning of WordNet, with links to others. Its text stays in the file's, by its place."""
+    """Meaning of a word in WordNet, with links to others. Its text stays in the file's memory."""
 
     kind: str
     place: int
@@ -29,7 +29,7 @@ class Thing:
 
 @dataclass(slots=True)
 class Item:
-    """What a user has."""
+    """Item that a user has."""
 
     thing: Thing
     count: int
@@ -38,7 +38,7 @@ class Item:
 
 
 class Game:
-    """All that is loaded once."""
+    """Data that is loaded once."""
 
     def __init__(self, world: Path, items_of_user: int, kinds: list[str]) -> None:
         self.world = world.read_bytes()
@@ -75,7 +75,7 @@ class Game:
 
 
 class User:
-    """One connection."""
+    """Connection of one user."""
 
     def __init__(self, game: Game, connection: socket.socket) -> None:
         self.game, self.connection = game, connection
@@ -84,7 +84,7 @@ class User:
         self.partial = b""
 
     def serve(self) -> bool:
-        """Answers what has come; False where the user has left."""
+        """Answer the requests that have arrived; return False if the user has left."""
         data = self.connection.recv(4096)
         *lines, self.partial = (self.partial + data).split(b"\n")
         for line in lines:
@@ -106,7 +106,7 @@ class User:
         return b"what?"
 
     def login(self, name: str) -> bytes:
-        # Of what was saved of the user, here drawn from the name.
+        # Stands for the user's saved state; here it is derived from the name.
         seed = 0
         for byte in name.encode():
             seed = (seed * 31 + byte) % 2147483647
@@ -129,7 +129,7 @@ class User:
 
 
 def main() -> None:
-    """Serves for ever."""
+    """Serve until killed."""
     port, world, items_of_user, *kinds = sys.argv[1:]
     game = Game(Path(world), int(items_of_user), kinds)
     server = socket.create_server(("127.0.0.1", int(port)), backlog=256)

@@ -1,4 +1,4 @@
-"""The results of run.sh as a table in Markdown and a chart; prints the table.
+"""Turn the results of run.sh into a Markdown table and a chart; print the table.
 
 .venv/bin/python examples/game-fleet/table.py DIR        writes DIR/table.md and DIR/chart.png
 """
@@ -18,13 +18,13 @@ GIB = 1 << 30
 PREFIX = "users-"
 NAMES = {"off": "not merging", "on": "merging", "shared": "merging, one layout"}
 COLOURS = {"off": "#999999", "on": "#2f8fdd", "shared": "#E69F00"}
-# Readable on white and on black.
+# Legible on white and on black.
 INK = "#7f7f7f"
 
 
 @dataclass(frozen=True)
 class Load:
-    """One experiment: the means of the rounds by metric and arm, and each difference to `off`."""
+    """One experiment: mean of each metric over the rounds, by arm, and the differences to `off`."""
 
     users: int
     rounds: int
@@ -32,11 +32,11 @@ class Load:
     differences: dict[str, dict[str, dict[str, Any]]]
 
     def saved(self, arm: str) -> float:
-        """Share of the memory without merging."""
+        """Return the saved share of the memory without merging."""
         return 1 - self.means["pss_bytes"][arm] / self.means["pss_bytes"]["off"]
 
     def change(self, metric: str, arm: str) -> str:
-        """In percent, with half of its interval; empty without a load."""
+        """Return the change in per cent, with half of its interval; empty without a load."""
         if arm not in self.differences.get(metric, {}):
             return ""
         found = self.differences[metric][arm]
@@ -48,7 +48,7 @@ class Load:
 
 
 def read(folder: Path) -> Load:
-    """One results folder of `ksmrun ab`, through `ksmrun report`."""
+    """Read one results folder of `ksmrun ab`, through `ksmrun report`."""
     ksmrun = Path(sys.executable).with_name("ksmrun")
     done = subprocess.run([ksmrun, "report", "--json", folder], check=True, stdout=subprocess.PIPE)
     report = json.loads(done.stdout)
@@ -64,7 +64,7 @@ def read(folder: Path) -> Load:
 
 
 def table(loads: list[Load]) -> str:
-    """In Markdown; memory in GiB, of all processes (PSS)."""
+    """Return a Markdown table; memory in GiB, of all processes (PSS)."""
     columns = (
         *("users", "rounds", "", "GiB", "saved", "ksmd CPU, s"),
         *("requests/s", "p99, ms", "requests/s", "p99"),
@@ -86,7 +86,7 @@ def table(loads: list[Load]) -> str:
 
 
 def draw(loads: list[Load], file: Path) -> None:
-    """Bars of memory, three for each number of users."""
+    """Draw bars of memory, three for each number of users."""
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(NAMES)
@@ -113,7 +113,7 @@ def draw(loads: list[Load], file: Path) -> None:
 
 
 def main() -> int:
-    """Returns the exit code."""
+    """Write table and chart. Return the exit code."""
     folder = Path(sys.argv[1])
     found = (each.parent for each in folder.glob(f"{PREFIX}*/experiment.json"))
     loads = sorted((read(each) for each in found), key=lambda load: load.users)

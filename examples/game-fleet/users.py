@@ -1,9 +1,9 @@
-"""Plays users against the game servers: each logs in, then walks, looks and takes things.
+"""Simulate users of the game servers: each logs in, then walks, looks and takes things.
 
 python3 users.py --users N --servers N --first-port N [--pause S] [--arrive S] [--window S] KIND...
 
-Ends at SIGTERM, and says what the last --window seconds were like. A request counts from the moment
-at which the user wanted it, so that nobody is waited for.
+On SIGTERM it prints statistics of the last --window seconds and ends. Latency counts from the
+moment at which a request was due, so a slow server cannot hide it by delaying later requests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SLOTS = 1_000_000
 
 @dataclass(slots=True)
 class User:
-    """One connection. wanted_seconds: when the request now under way was due; None without one."""
+    """One connection. wanted_seconds: when the pending request was due; None without one."""
 
     number: int
     connection: socket.socket
@@ -34,7 +34,7 @@ class User:
 
 
 class Players:
-    """All users, in one loop."""
+    """All users, in one event loop."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -43,7 +43,7 @@ class Players:
         self.selector = selectors.DefaultSelector()
         self.users: dict[int, User] = {}
         started = time.monotonic()
-        # When each user does something next; arriving is the first.
+        # When each user acts next; arriving is the first action.
         self.due = [
             (started + options.arrive * number / options.users, number)
             for number in range(options.users)
@@ -53,7 +53,7 @@ class Players:
         self.is_over = False
 
     def play(self) -> None:
-        """Until SIGTERM."""
+        """Run until SIGTERM."""
         while not self.is_over:
             now = time.monotonic()
             while self.due and self.due[0][0] <= now:
@@ -64,7 +64,7 @@ class Players:
                 self.hear(key.data)
 
     def act(self, number: int, wanted: float) -> None:
-        """The user's next request."""
+        """Send the user's next request."""
         user = self.users.get(number)
         if user is None:
             port = self.options.first_port + number % self.options.servers
@@ -79,7 +79,7 @@ class Players:
         user.connection.sendall(request.encode() + b"\n")
 
     def request(self) -> str:
-        """Half of them walk, a third looks, the rest takes."""
+        """Return a random request: half of them walk, a third look, the rest take."""
         kind, word = self.random.random(), self.random.choice(self.words)
         if kind < 1 / 2:
             x, y = (self.random.randint(-STEP_TILES, STEP_TILES) for _ in "xy")
@@ -89,7 +89,7 @@ class Players:
         return f"take {self.random.randrange(SLOTS)} {word}"
 
     def hear(self, user: User) -> None:
-        """An answer; texts are shorter than what one call reads."""
+        """Receive an answer; each is short enough for one call."""
         answer = user.connection.recv(1 << 16)
         if not answer or answer == b"what?\n" or user.wanted_seconds is None:
             raise SystemExit(f"users.py: user {user.number} was answered {answer!r}")
@@ -103,7 +103,7 @@ class Players:
         heapq.heappush(self.due, (now + pause, user.number))
 
     def summary(self) -> str:
-        """Of the last window."""
+        """Return the statistics of the last window."""
         window = self.options.window
         since = time.monotonic() - window
         delays = sorted(
@@ -117,7 +117,7 @@ class Players:
 
 
 def words(kinds: Sequence[str]) -> list[str]:
-    """Those that the servers know."""
+    """Return the words that the servers know."""
     found = []
     for kind in kinds:
         for line in Path(f"/usr/share/wordnet/data.{kind}").read_text().splitlines():
@@ -127,7 +127,7 @@ def words(kinds: Sequence[str]) -> list[str]:
 
 
 def main() -> int:
-    """Returns the exit code."""
+    """Run the users. Return the exit code."""
     parser = argparse.ArgumentParser(description="Users of the game servers.")
     parser.add_argument("--users", type=int, required=True)
     parser.add_argument("--servers", type=int, required=True)
@@ -140,7 +140,7 @@ def main() -> int:
 
     def end(_number: int, _frame: object) -> None:
         players.is_over = True
-        # Out of a wait that may be long.
+        # Interrupts a wait that may be long.
         raise InterruptedError
 
     signal.signal(signal.SIGTERM, end)

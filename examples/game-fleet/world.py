@@ -1,4 +1,4 @@
-"""Unpacks the tiles of a DDNet map: a world of bytes, as game servers hold it.
+"""Unpack the tiles of a DDNet map: a world of bytes, as game servers hold it.
 
 python3 world.py MAP FILE
 """
@@ -10,13 +10,13 @@ import sys
 import zlib
 from pathlib import Path
 
-# Teeworlds' data file of version 4: counts, then tables of where things lie, items, packed data.
+# Teeworlds' data file, version 4: counts, then tables of offsets, items, packed data.
 HEADER = struct.Struct("<4s8i")
 LAYER, TILES = 5, 2
 
 
 def tiles(data: bytes) -> bytes:
-    """All tile layers of the map, one after the other; four bytes a tile."""
+    """Return all tile layers of the map, one after the other; four bytes per tile."""
     magic, version, _, _, types, items, raws, items_bytes, _ = HEADER.unpack_from(data)
     if magic != b"DATA" or version != 4:
         raise SystemExit(f"world.py: not a map of version 4 (magic {magic!r}, version {version})")

@@ -1,1 +1,1 @@
-"""Running processes made to set or clear their own merge flag."""
+"""Make running processes set or clear their own merge flag."""

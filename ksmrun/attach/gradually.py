@@ -1,4 +1,4 @@
-"""Unmerges process by process, so that the memory comes back in parts that can be watched."""
+"""Unmerge process by process, so that memory use grows in steps that can be watched."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ MIB = 1 << 20
 
 
 def detach_all(*, force: bool) -> Iterator[str]:
-    """A line for each process that merges, the least first; before 6.14, which do not show who
-    does, none. Raises KsmrunError as soon as one does not fit.
+    """Detach every merging process, the smallest first, and yield a line for each.
+
+    Before 6.14, which does not show which processes merge, there are none. Raises KsmrunError as
+    soon as one does not fit.
     """
     for pages, pid in sorted(_merging()):
         if not force:

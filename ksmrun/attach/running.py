@@ -1,4 +1,4 @@
-"""Has running processes set or clear their own merge flag, by native/attach/."""
+"""Make running processes set or clear their own merge flag, through native/attach/."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ksmrun.model.attach import Attached, Candidate, Deed
 from ksmrun.plan.attach import outcome, who
 
 HELPER = LAUNCHER.with_name("ksmrun-attach")
-# So many a helper, whose line would be too long else.
+# Processes per helper; more would make its command line too long.
 PIDS_MAX = 1000
 
 
@@ -30,9 +30,9 @@ class _Line:
 
 
 def look(pid: int) -> Candidate:
-    """Raises KsmrunError where there is none, or it may not be looked at.
+    """Return a process. Raises KsmrunError if there is none, or it may not be examined.
 
-    Of a process whose main thread has ended another stands for it, with a number of its own.
+    If its main thread has ended, another thread stands for the process, by its own ID.
     """
     pid = thread_with_memory(pid)
     folder = Path(f"/proc/{pid}")
@@ -56,7 +56,7 @@ def look(pid: int) -> Candidate:
 
 
 def carry_out(candidates: Sequence[Candidate], deed: Deed) -> list[Attached]:
-    """Does it to each, and looks whether it was done. Raises KsmrunError."""
+    """Apply a change to each process, and check the result. Raises KsmrunError."""
     found: dict[int, _Line] = {}
     for start in range(0, len(candidates), PIDS_MAX):
         found |= _run(deed, [who(each) for each in candidates[start : start + PIDS_MAX]])
@@ -65,7 +65,7 @@ def carry_out(candidates: Sequence[Candidate], deed: Deed) -> list[Attached]:
 
 def _run(deed: Deed, processes: Sequence[str]) -> dict[int, _Line]:
     try:
-        # In a session of its own: a Ctrl-C for us must not come between two of its steps.
+        # In a session of its own: a Ctrl-C for us must not arrive between two of its steps.
         done = subprocess.run(
             [HELPER, deed, *processes],
             stdin=subprocess.DEVNULL,
@@ -99,7 +99,7 @@ def _judged(candidate: Candidate, line: _Line | None, deed: Deed) -> Attached:
             seen, is_same = None, False
         if not is_same:
             return Attached(candidate, False, *outcome("gone", 0))
-        # Before 6.14 it is not shown; the call has answered.
+        # Not visible before 6.14; the call's result is used.
         if seen is None or seen == deed.merges or deed in (Deed.MARK, Deed.UNMARK):
             return Attached(candidate, True, stopped_ns=stopped_ns)
         name = "lost"
@@ -110,7 +110,7 @@ def _judged(candidate: Candidate, line: _Line | None, deed: Deed) -> Attached:
 
 
 def _tracing_rule() -> str:
-    """Which rule it may be (ptrace(2), yama)."""
+    """Return the rule that may forbid tracing (ptrace(2), Yama)."""
     scope = (read_text(Path("/proc/sys/kernel/yama/ptrace_scope")) or "").strip()
     if os.geteuid() != 0:
         return f" (kernel.yama.ptrace_scope={scope})" if scope not in ("", "0") else ""

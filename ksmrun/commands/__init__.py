@@ -1,1 +1,1 @@
-"""One file a command: parse, call, render."""
+"""Commands, one file each: parse, call, render."""

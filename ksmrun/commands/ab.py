@@ -35,7 +35,7 @@ EXIT_INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command. What follows the options is the program's."""
+    """Add the command. What follows the options belongs to the program."""
     app.command(
         "ab",
         epilog=EPILOG,
@@ -128,11 +128,11 @@ def ab(
         Path | None, typer.Option(metavar="DIR", help="Go on with this experiment.")
     ] = None,
 ) -> None:
-    """Measure a fleet with and without merging. By turns, and say what it saves and costs.
+    """Measure a fleet with and without merging. By turns; says what merging saves and costs.
 
-    In COMMAND, loads, --ready-* and --metric-cmd: {i} number of the copy, {port:BASE} and {port}
-    its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results are saved after each
-    turn.
+    In COMMAND, loads, --ready-* and --metric-cmd these are replaced: {i} number of the copy,
+    {port:BASE} and {port} its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results
+    are saved after each turn.
     """
     if resume is not None:
         _refuse_other_options(context)
@@ -197,7 +197,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 
 def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
-    """In the worker. Returns the exit code; says itself what went wrong."""
+    """Run in the worker. Return the exit code; errors are printed here."""
     try:
         with alone(), ksm_for(plan):
             if is_new:
@@ -207,7 +207,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
             announce(plan, folder)
             run_shown(plan, folder, scratch)
     except KeyboardInterrupt:
-        # Again and again: the report of what is done comes first.
+        # This is repeated: the report of what is done comes first.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         say("interrupted; nothing is left running")
@@ -222,7 +222,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
         say(f"{error.filename or 'a file'}: {error.strerror}; look at free space and permissions")
         return EXIT_FAILURE
     finally:
-        # The keeper does it too, unless it was killed.
+        # The keeper does this too, unless it was killed.
         shutil.rmtree(scratch, ignore_errors=True)
     print_report(folder)
     return 0

@@ -1,4 +1,4 @@
-"""KSM during `ksmrun ab`: as the experiment wants it, and alike in all its rounds."""
+"""KSM settings during `ksmrun ab`: as the experiment asks, the same in all rounds."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ksmrun.host.borrow import borrowed
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan
 
-# An advisor changes pages_to_scan all the time.
+# An advisor keeps changing pages_to_scan.
 RATE = ("advisor_mode", "sleep_millisecs", "use_zero_pages", "max_page_sharing")
 
 
 @contextmanager
 def ksm_for(plan: ExperimentPlan) -> Iterator[None]:
-    """KSM as the experiment wants it, where this user may change it."""
+    """Set KSM as the experiment asks, if this user may."""
     facts = read_ksm()
     is_on = facts.number("run") == 1
     wanted = {"run": "1", **plan.tunables}
@@ -40,7 +40,7 @@ def ksm_for(plan: ExperimentPlan) -> Iterator[None]:
 
 
 def refuse_other_rate(folder: Path) -> None:
-    """Rounds of one experiment are only alike if KSM is."""
+    """Refuse other settings than at the start: rounds are comparable only under the same ones."""
     now, then = read_ksm().values, load_ksm(folder)
     names = RATE if then.get("advisor_mode", "none") != "none" else (*RATE, "pages_to_scan")
     changed = [name for name in names if name in then and then[name] != now.get(name)]

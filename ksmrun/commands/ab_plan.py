@@ -1,4 +1,4 @@
-"""From the options of `ksmrun ab` to a plan that can run: what can be refused is refused here."""
+"""Turn the options of `ksmrun ab` into a plan, and refuse what cannot run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
 
 
 def read_ready(given: dict[str, str | float | None], timeout_seconds: float) -> Ready:
-    """The one that was given. Raises KsmrunError for none or several."""
+    """Return the readiness check that was given. Raises KsmrunError for none or several."""
     found = [(kind, str(value)) for kind, value in given.items() if value is not None]
     if len(found) != 1:
         raise KsmrunError(
@@ -30,7 +30,7 @@ def read_ready(given: dict[str, str | float | None], timeout_seconds: float) -> 
 
 
 def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
-    """NAME=VALUE each. Raises KsmrunError."""
+    """Parse NAME=VALUE. Raises KsmrunError."""
     metrics = []
     for text in texts:
         name, mark, value = text.partition("=")
@@ -44,7 +44,10 @@ def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
 
 
 def checked(plan: ExperimentPlan) -> ExperimentPlan:
-    """With the launcher's options for each arm. Raises KsmrunError for what could not run."""
+    """Return the plan with the launcher's options of each arm.
+
+    Raises KsmrunError if it cannot run.
+    """
     if not plan.command:
         raise KsmrunError("no command given", "see `ksmrun ab --help`")
     refuse_what_cannot_run(plan)
@@ -55,7 +58,7 @@ def checked(plan: ExperimentPlan) -> ExperimentPlan:
 
 
 def refuse_what_cannot_run(plan: ExperimentPlan) -> None:
-    """Raises KsmrunError; a plan that goes on is looked at again."""
+    """Raise KsmrunError if the plan cannot run; also checked when it is resumed."""
     if any(metric.kind == "output" for metric in plan.metrics) and not (
         plan.load or plan.fleet_load
     ):
@@ -92,7 +95,7 @@ def _refuse_bad_times(plan: ExperimentPlan) -> None:
 
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
-    """Found out at the end, it would have been for nothing."""
+    """Refuse early what would make the report fail at the end."""
     if find_spec("scipy") is None:
         raise KsmrunError("experiments need SciPy", "pip install 'ksmrun[ab]'")
     known = {*HOLD_METRICS, *(metric.name for metric in plan.metrics)}
@@ -103,7 +106,7 @@ def _refuse_unreportable(plan: ExperimentPlan) -> None:
 
 
 def _refuse_used_ports(plan: ExperimentPlan, port: int | None) -> None:
-    """Another's server on it would look ready, and ours fail."""
+    """Refuse ports in use: another server on one would look ready, and ours would fail."""
     wanted = set() if port is None else set(range(port, port + plan.copies))
     number = port_number(plan.ready)
     if number is not None:

@@ -1,4 +1,4 @@
-"""What `ksmrun ab` shows while it works: the plan, a bar for each phase, a line for each turn."""
+"""Output of `ksmrun ab` while it works: the plan, a bar for each phase, a line for each turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ksmrun.model.experiment import ArmResult, ExperimentPlan
 
 
 def announce(plan: ExperimentPlan, folder: Path) -> None:
-    """What will be done, before anything starts."""
+    """Print what will be done, before anything starts."""
     minutes = expected_seconds(plan) / 60
     names = ", ".join(each.name for each in plan.arms)
     rounds = "1 round" if plan.rounds == 1 else f"{plan.rounds} rounds"
@@ -23,7 +23,10 @@ def announce(plan: ExperimentPlan, folder: Path) -> None:
 
 
 def run_shown(plan: ExperimentPlan, folder: Path, scratch: Path) -> None:
-    """Runs it, with a bar for each phase and a line for each turn. Raises KsmrunError."""
+    """Run the experiment, with a bar for each phase and a line for each turn.
+
+    Raises KsmrunError.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars

@@ -1,4 +1,4 @@
-"""`ksmrun attach` and `detach`: running programs begin or cease to merge, without a restart."""
+"""`ksmrun attach` and `detach`: start or stop merging of running programs, without a restart."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds both commands."""
+    """Add both commands."""
     app.command("attach", epilog=ATTACH_EPILOG)(attach)
     app.command("detach", epilog=DETACH_EPILOG)(detach)
 
@@ -45,14 +45,15 @@ def attach(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Have running programs merge. Without a restart.
+    """Make running programs merge, without a restart.
 
-    One thread of each is stopped for a millisecond or less, and made to set its own flag
-    (PR_SET_MEMORY_MERGE). Before Linux 6.4 it marks the memory it has; for what it maps later run
-    `ksmrun monitor --follow`. Exit code 1 where one is left alone.
+    One thread of each process is stopped for about a millisecond, and made to set its own flag
+    (PR_SET_MEMORY_MERGE). Before Linux 6.4, which has no flag, it marks the memory that the process
+    has; for memory that it maps later run `ksmrun monitor --follow`. Exit code 1 if a process is
+    left alone.
 
-    What a program made MADV_UNMERGEABLE before, to keep secrets out, merges too then: the kernel
-    does not tell that memory from other. What it makes so afterwards stays out. Start such programs
+    Memory that a program made MADV_UNMERGEABLE before, to keep secrets out, merges too: the kernel
+    does not tell it from other memory. What it makes so afterwards stays out. Start such programs
     with `ksmrun run` instead.
     """
     _do(selected(pids, match, unit, container, tree=tree), True, dry_run, as_json)
@@ -70,9 +71,9 @@ def detach(
         bool, typer.Option("--force", help="Even if the memory does not fit.")
     ] = False,
 ) -> None:
-    """Have running programs merge no longer. Their memory comes back at once.
+    """Stop merging of running programs. Their memory use grows at once.
 
-    Refused where it would not fit, in the host or in a cgroup's limit.
+    Refused if the memory would not fit, in the host or in a cgroup's limit.
     """
     chosen = selected(pids, match, unit, container, tree=tree)
     _do(chosen, False, dry_run, as_json, force=force)
@@ -124,7 +125,7 @@ def _do(
 
 
 def _is_remembered(results: Sequence[Attached], *, attach: bool) -> bool:
-    """For `ksmrun monitor --follow`. Says why where it is not."""
+    """Save the processes for `ksmrun monitor --follow`. Says why if that fails."""
     file = attached_file()
     them = [each.candidate.identity for each in results if each.done]
     processes = {who.pid: who.start_ticks for who in them if who.start_ticks is not None}

@@ -29,15 +29,15 @@ from ksmrun.plan.mechanism import Choice, adds_vmas, choose, not_preloadable
 from ksmrun.plan.runtimes import gains_of, runtime_row
 
 SCHEMA = "ksmrun-check-1"
-# The flag, what it does, what to do.
+# (flag, its effect, what to do)
 Heap = tuple[str, str, str] | None
-# What else a kernel runs natively.
+# Other machine types that a kernel runs natively.
 RUNS_ON = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64", "arm")}
 EPILOG = "Example: ksmrun check -- ./server --port 8303"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command(
         "check",
         epilog=EPILOG,
@@ -52,10 +52,10 @@ def check(
     format_: FormatOption = Format.TABLE,
     no_header: NoHeader = False,
 ) -> None:
-    """Would memory merge here? If not, what to do.
+    """Check whether memory would merge here. If not, say what to do.
 
-    With a COMMAND also: what it is, and how it would be started. Exit code 0 when a program
-    launched now would merge, 1 when not.
+    With a COMMAND also show what it is, and how it would be started. Exit code 0 if a program
+    launched now would merge, 1 if not.
     """
     style = Style(format_, not no_header)
     probe = run_probe()
@@ -112,7 +112,7 @@ def check(
 
 
 def _heap(runtime: Runtime | None, command: tuple[bytes, ...]) -> Heap:
-    """What keeps the heap of a Java program from merging."""
+    """Return what keeps the heap of a Java program from merging."""
     if runtime is None or runtime.name != "OpenJDK" or runtime.is_inside:
         return None
     return unmergeable_heap([os.fsdecode(word) for word in command[1:]], os.environ)
@@ -142,7 +142,7 @@ def _verdict(rows: tuple[CheckRow, ...], merges: bool) -> str:
 
 def _plan_row(plan: Plan, choice: Choice, judgement: Judgement) -> CheckRow:
     if plan.mechanism is None:
-        # Merging is not switched off here, so it is the guard that did it.
+        # Merging is not switched off here, so the guard did it.
         found = f"the guard starts it without merging: {judgement.message}"
         return CheckRow("plan", "fail", found, judgement.todo)
     found = f"{plan.mechanism}: {'; '.join(plan.reasons)}"
@@ -158,7 +158,7 @@ def _client_rows(command: tuple[bytes, ...]) -> Iterator[CheckRow]:
 
 
 def _lua_rows(target: TargetFacts, unreachable: str | None) -> Iterator[CheckRow]:
-    """What a shared layout would do for Lua, whose hash seed keeps copies apart."""
+    """Yield the effect of a shared layout on Lua, whose hash seeds make copies differ."""
     lua = None if target.path is None else find_lua(Path(target.path))
     if lua is None:
         return

@@ -1,4 +1,4 @@
-"""What `ksmrun wrap image`, `compose` and `pod` share: the launcher's options in a container."""
+"""Options that `ksmrun wrap image`, `compose` and `pod` share: the launcher's in a container."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ksmrun.plan.launch import plan_launch
 from ksmrun.plan.mechanism import choose
 from ksmrun.wrap.container import KEY_FILE
 
-# Go's names; the launcher of x86_64 starts 32-bit programs as well.
+# Go's names; the launcher for x86_64 starts 32-bit programs as well.
 LAUNCHED = {"x86_64": ("amd64", "386"), "aarch64": ("arm64",)}
 
 ENGINE = Annotated[Engine, typer.Option(help="Who is asked what an image starts.")]
@@ -69,7 +69,7 @@ SEEDS = Annotated[SeedMode, typer.Option(help="As for `ksmrun run`.")]
 
 @dataclass(frozen=True)
 class Options:
-    """As the command line has them."""
+    """Options as on the command line."""
 
     libc: Libc | None
     mechanism: Mechanism
@@ -85,7 +85,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Launcher:
-    """words: the launcher, its options and "--". key: of the host's containers, for a layout."""
+    """Launcher in a container. words: its path, its options and "--".
+
+    key: of the host's containers, for a layout.
+    """
 
     words: tuple[str, ...]
     uses_shim: bool
@@ -93,14 +96,14 @@ class Launcher:
 
 
 def plan_launcher(options: Options) -> Launcher:
-    """The launcher's words by what this host's kernel needs. Says on stderr what to know of it."""
+    """Return the launcher's words, by what this host's kernel needs. Prints warnings on stderr."""
     layout, key = None, None
     if options.layout is LayoutMode.SHARED:
         group_label(keys_folder(), options.layout_group)
         key = ContainerKey(options.layout_group, None, options.layout_user)
         layout = SharedLayout(os.fsencode(KEY_FILE), None, options.seeds, options.layout_scope)
     request = Request(
-        # What it is, the image tells later: the plan does not hang on it.
+        # The image shows later what the program is; the plan does not depend on it.
         command=(b"",),
         require=options.require,
         thp=options.thp,
@@ -129,7 +132,7 @@ def plan_launcher(options: Options) -> Launcher:
 
 
 def refuse_foreign(image: ImageConfig) -> None:
-    """Raises KsmrunError for an image in which the launcher of this host does not run."""
+    """Raise KsmrunError for an image in which this host's launcher cannot run."""
     if image.os not in (None, "", "linux"):
         raise KsmrunError(f"{image.name} is an image for {image.os}", "there is no KSM in it")
     machine = os.uname().machine
@@ -142,7 +145,7 @@ def refuse_foreign(image: ImageConfig) -> None:
 
 
 def key_lines(keys: Iterable[ContainerKey]) -> list[str]:
-    """Tell how keys come to where containers get them from."""
+    """Return the lines that say how to make the keys that containers read."""
     return [
         line
         for key in keys

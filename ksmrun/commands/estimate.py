@@ -33,14 +33,14 @@ from ksmrun.plan.runtimes import gains_of
 
 SCHEMA = "ksmrun-estimate-1"
 EPILOG = "Example: sudo ksmrun estimate --match 'server --port'"
-# mm/ksm.c: struct ksm_rmap_item, one for each page that ksmd looks at.
+# mm/ksm.c: struct ksm_rmap_item, one for each page that ksmd scans.
 RMAP_ITEM_BYTES = 64
-# A trial that saved so much more than is seen here says something that the pages cannot.
+# If a trial saved this much more than the estimate, the pages do not show everything.
 WORTH_TELLING_SHARE = 0.08
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("estimate", epilog=EPILOG)(estimate)
 
 
@@ -75,10 +75,10 @@ def estimate(
     format_: FormatOption = Format.TABLE,
     no_header: NoHeader = False,
 ) -> None:
-    """What would merging save? On running processes, switching nothing on.
+    """Estimate what merging would save on running processes. Switches nothing on.
 
-    Hashes the private pages that are in memory. The processes are not stopped, nothing is swapped
-    in, and what they share by fork or KSM stays shared. Exit code 1 where none can be read.
+    Hashes their private pages that are in memory. The processes are not stopped, nothing is swapped
+    in, and what they share by fork or KSM stays shared. Exit code 1 if none can be read.
     """
     as_json = as_json or format_ is Format.JSON
     style = Style(format_, not no_header)
@@ -246,8 +246,9 @@ def _notes(
 
 
 def _untold(predictions: list[Prediction], pids: Sequence[int]) -> Iterator[str]:
-    """Runtimes whose copies differ by more than pointers: their pages cannot tell what one layout,
-    which comes with one seed, makes of them.
+    """Yield the runtimes for which the effect of a shared layout cannot be computed.
+
+    Their copies differ by more than pointers, and a layout comes with one hash seed.
     """
     now = sum(each.now_bytes for each in predictions)
     kept = sum(each.layout_kept_bytes or 0.0 for each in predictions)

@@ -1,4 +1,4 @@
-"""`ksmrun explain`: why one process' memory is merged, or not more of it."""
+"""`ksmrun explain`: why one process's memory is merged, or not more of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WAYS = {
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("explain", epilog="Example: sudo ksmrun explain 4711")(explain)
 
 
@@ -46,10 +46,10 @@ def explain(
     format_: FormatOption = Format.TABLE,
     no_header: NoHeader = False,
 ) -> None:
-    """Why does it merge, or not more of it?
+    """Explain why a process merges, or does not merge more.
 
-    Looks at one process for some seconds, at up to 1000 of its pages among others, which it only
-    reads. Takes half a second more for 65,000 maps.
+    Observes the process for some seconds and reads up to 1000 of its pages, changing nothing. Takes
+    half a second more for 65,000 VMAs.
     """
     style = Style(format_, not no_header)
     look = look_at_process(pid, seconds)
@@ -71,7 +71,7 @@ def explain(
 
 
 def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
-    """Why it would not merge if it were started by `ksmrun run`, as far as its file tells."""
+    """Return why `ksmrun run` could not make it merge either, as far as its file shows."""
     if look.enabled_by is not None or look.after is None:
         return None
     executable = os.fsencode(f"/proc/{look.identity.pid}/exe")
@@ -112,7 +112,7 @@ def _describe(look: ProcessLook) -> list[str]:
 
 
 def _layout(pid: int, group: str | None) -> str:
-    """Say whose addresses it has; where the kernel's, what of it rules out a group's."""
+    """Return whose addresses it has; for the kernel's own, why it cannot have a group's."""
     if group is not None:
         return f"its group's, {group}"
     found = why_no_layout(Path("/proc") / str(pid))

@@ -1,4 +1,4 @@
-"""What `run` and `check` share of the guard: gathering what is known of a program's map count."""
+"""Input of the map-count guard, for `run` and `check`: the known peaks of a program."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ksmrun.plan.guard import Judgement, judge
 
 
 def judge_target(request: Request, target: TargetFacts, *, adds_vmas: bool) -> Judgement:
-    """From what the user expects, else from running copies and what was seen before."""
+    """Return the verdict, from the user's number, else from running copies and earlier peaks."""
     limit = read_int(ROOT / "proc/sys/vm/max_map_count")
     if request.expect_maps is not None:
-        # The user's number is of the program as it will run: nothing is added to it.
+        # The user's number is that of the program as it will run: nothing is added to it.
         peaks = [MapPeak("--expect-maps", request.expect_maps, None)]
     else:
         peaks = known_peaks(target)
@@ -23,7 +23,7 @@ def judge_target(request: Request, target: TargetFacts, *, adds_vmas: bool) -> J
 
 
 def known_peaks(target: TargetFacts) -> list[MapPeak]:
-    """Running copies, which are remembered, and what was remembered earlier."""
+    """Return the peaks of running copies, which are saved, and the ones saved earlier."""
     key, file = program_key(target), peaks_file()
     if key is None:
         return []
@@ -31,7 +31,7 @@ def known_peaks(target: TargetFacts) -> list[MapPeak]:
     try:
         before = remembered(file, key) if file is not None else None
     except KsmrunError as error:
-        # A launch does not hang on it.
+        # A launch does not depend on it.
         say(str(error))
     if running is not None and file is not None:
         remember(file, key, running)

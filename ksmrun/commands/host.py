@@ -1,4 +1,4 @@
-"""`ksmrun host`: switch and tune KSM on this host, and put it back."""
+"""`ksmrun host`: switch and tune KSM on this host, and restore it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNDO = "undo: ksmrun host restore"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the group of commands."""
+    """Add the group of commands."""
     host = typer.Typer(
         help="Switch and tune KSM on this host, and put it back.",
         no_args_is_help=True,
@@ -88,7 +88,7 @@ def unmerge(
         ),
     ] = False,
 ) -> None:
-    """Unmerge everything (run=2). Refused where the pages do not fit into free memory."""
+    """Unmerge everything (run=2). Refused if the pages do not fit into free memory."""
     options = [*(["--force"] if force else []), *(["--gradually"] if gradually else [])]
     arguments = ["host", "unmerge", *options]
     if gradually:
@@ -110,7 +110,7 @@ def set_(
         ),
     ] = False,
 ) -> None:
-    """Set tunables of KSM. And khugepaged/max_ptes_shared, which undoes merging."""
+    """Set tunables of KSM. Also khugepaged/max_ptes_shared, which undoes merging."""
     pairs = parse_settings(settings)
     options = [*(["--force"] if force else []), *(["--unmerge"] if unmerge else [])]
     if not unmerge and sys.stdin.isatty() and os.geteuid() == 0:
@@ -119,7 +119,7 @@ def set_(
 
 
 def _asked_to_unmerge(settings: dict[str, str]) -> bool:
-    """Whoever is there to answer is asked; others say so by --unmerge."""
+    """Ask whoever is at the terminal; scripts need --unmerge."""
     names = [name for name in settings if name in WHILE_UNMERGED]
     ksm = read_ksm(ROOT)
     if not names or not ksm.number("pages_shared"):
@@ -134,7 +134,7 @@ def _asked_to_unmerge(settings: dict[str, str]) -> bool:
 def max_map_count(
     limit: Annotated[int, typer.Argument(min=1, metavar="N", help="VMAs a process may have.")],
 ) -> None:
-    """Set vm.max_map_count. It counts at once, and is refused where a process uses more."""
+    """Set vm.max_map_count. It takes effect at once, and is refused if a process uses more."""
 
     def write() -> list[str]:
         line = set_max_map_count(limit, state_folder() / "host.json", ROOT)
@@ -151,7 +151,7 @@ def restore_(
         bool, typer.Option("--values", help="Leave what is set at boot: only the values of now.")
     ] = False,
 ) -> None:
-    """Put back what ksmrun changed. Also what a killed measurement left behind."""
+    """Restore what ksmrun changed. Also what a killed measurement left behind."""
 
     def put_back() -> list[str]:
         folder = state_folder()
@@ -179,7 +179,7 @@ def _apply(
 
 
 def _print_lines(arguments: list[str], work: Callable[[], Iterable[str]]) -> None:
-    """Prints what the work reports; tells who is not root the line to type."""
+    """Print the lines that the work yields; without root, print the sudo command to type."""
     if os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
         raise KsmrunError("tuning KSM needs root", f"run: {sudo_line(arguments)}")
     for line in work():

@@ -33,9 +33,9 @@ def install(
         bool, typer.Option("--remove", help="Take it away, and put KSM back.")
     ] = False,
 ) -> None:
-    """Set ksmd's speed now and at every boot. By a systemd unit.
+    """Set ksmd's speed now and at every boot, by a systemd unit.
 
-    To follow what starts and grows, `ksmrun monitor --auto --print-unit` instead.
+    To adapt it to what starts and grows, use `ksmrun monitor --auto --print-unit` instead.
     """
     options = intent_words(pass_time, max_cpu, profile)
     words = ["host", "install", *options, *(["--remove"] if remove else [])]

@@ -1,4 +1,4 @@
-"""`ksmrun host show`: KSM's tunables and counters, what each is for, and what ksmd does now."""
+"""`ksmrun host show`: KSM's tunables and counters, their meaning, and ksmd's present work."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MEANINGS = {
     "use_zero_pages": {0: "off", 1: "on"},
     "smart_scan": {0: "off", 1: "on"},
 }
-# mm/ksm.c, the values it starts with.
+# mm/ksm.c, its initial values.
 DEFAULTS: dict[str, int | str] = {
     "run": 0,
     "pages_to_scan": 100,
@@ -63,7 +63,7 @@ DEFAULTS: dict[str, int | str] = {
     "advisor_min_pages_to_scan": 500,
     "advisor_max_pages_to_scan": 30000,
 }
-# Documentation/admin-guide/mm/ksm.rst, and mm/ksm.c where it says more.
+# Documentation/admin-guide/mm/ksm.rst, and mm/ksm.c where that is not detailed enough.
 PURPOSES = {
     "run": "whether ksmd works; 2 unmerges all",
     "pages_to_scan": "what ksmd looks at before it sleeps: its speed, and its CPU time",
@@ -101,7 +101,7 @@ def show(
     format_: FormatOption = Format.TABLE,
     no_header: NoHeader = False,
 ) -> None:
-    """Show what can be set and counted. And what KSM saves and ksmd takes."""
+    """Show KSM's tunables and counters. Also what it saves, and what ksmd does."""
     as_json = as_json or format_ is Format.JSON
     style = Style(format_, not no_header)
     rate = scan_rate(seconds) if seconds else None
@@ -164,13 +164,13 @@ def _purpose(name: str) -> str:
 
 
 def _default(ksm: KsmFacts, name: str) -> str:
-    """Empty where it is the default, which is what most are."""
+    """Return the default, or an empty text if it is the present value, as for most."""
     default = DEFAULTS.get(name)
     return "" if default is None or ksm.values.get(name) == default else f"not {default}"
 
 
 def _work(ksm: KsmFacts, rate: ScanRate) -> str:
-    """What ksmd does now, in a line."""
+    """Describe ksmd's present work in one line."""
     words = [f"ksmd: {rate.cpu_share:.1%} of a core"]
     if rate.pages_per_second is not None:
         words.append(f"{rate.pages_per_second * ksm.page_bytes / (1 << 20):.0f} MiB/s scanned")
@@ -181,14 +181,14 @@ def _work(ksm: KsmFacts, rate: ScanRate) -> str:
 
 
 def _pass_seconds(rate: ScanRate) -> float | None:
-    """At this rate, over all that may merge; None where ksmd stands still."""
+    """Return the time of a full scan at this rate; None if ksmd is not scanning."""
     if not rate.pages_per_second:
         return None
     return mergeable_memory(looks=False).mergeable_pages / rate.pages_per_second
 
 
 def _saved_bytes(ksm: KsmFacts) -> int | None:
-    """Memory not used thanks to merging, before its metadata: a page for each place sharing one."""
+    """Return the memory saved by merging, before its metadata: a page per place that shares one."""
     pages = ksm.merged_pages
     return None if pages is None else pages * ksm.page_bytes
 

@@ -1,4 +1,4 @@
-"""`ksmrun host tune`: how fast ksmd is to be, by what is wanted and not by knob."""
+"""`ksmrun host tune`: set ksmd's speed by a target instead of by tunables."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def tune(
         bool, typer.Option("--force", help="Even where something else tunes this host.")
     ] = False,
 ) -> None:
-    """Set ksmd's speed by what is wanted. The plan is shown first.
+    """Set ksmd's speed by a target. The plan is shown first.
 
-    For fast merging after each start and next to no work at rest: `ksmrun monitor --auto`.
+    For fast merging after each start and hardly any work when idle: `ksmrun monitor --auto`.
     """
     intent = parse_intent(pass_time, max_cpu, profile)
     words = ["host", "tune", *intent_words(pass_time, max_cpu, profile)]
@@ -82,7 +82,7 @@ def tune(
             "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
         )
-    # The advisor is a means here: what it sets is what is changed.
+    # The advisor is used here as a means: only what it sets counts as a change.
     running = running_tuners()
     if running and not (dry_run or force):
         raise KsmrunError(running[0].what, f"{running[0].todo}; or --force, to set it beside")
@@ -110,8 +110,9 @@ def tune(
 
 
 def made_plan(intent: Intent, *, may_try: bool) -> tuple[TunePlan, Memory, ScanCost]:
-    """What to set here, and what it was worked out from. may_try: may switch KSM on for a moment
-    to find out what a page costs, where nothing tells.
+    """Return the plan for this host, and the measurements behind it.
+
+    may_try: may switch KSM on for a moment to measure the cost of a page, if it is unknown.
     """
     cost = cost_since_boot() or (cost_by_trial() if may_try else None) or ASSUMED
     memory = mergeable_memory(looks=True)
@@ -119,7 +120,7 @@ def made_plan(intent: Intent, *, may_try: bool) -> tuple[TunePlan, Memory, ScanC
 
 
 def parse_intent(pass_time: str | None, max_cpu: str | None, profile: str | None) -> Intent:
-    """Raises KsmrunError."""
+    """Parse the target. Raises KsmrunError."""
     if pass_time is None and max_cpu is None and profile is None:
         raise KsmrunError(
             "nothing is asked for",
@@ -143,7 +144,7 @@ def parse_intent(pass_time: str | None, max_cpu: str | None, profile: str | None
 
 
 def intent_words(pass_time: str | None, max_cpu: str | None, profile: str | None) -> list[str]:
-    """As they are typed."""
+    """Return the target as command line words."""
     options = {"--pass-time": pass_time, "--max-cpu": max_cpu, "--profile": profile}
     return [f"{name}={value}" for name, value in options.items() if value is not None]
 

@@ -18,7 +18,7 @@ GROUP = Annotated[str, typer.Argument(metavar="GROUP", help="The name given to -
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Add the commands."""
     group = typer.Typer(
         no_args_is_help=True,
         help="Keys of shared address layouts.",
@@ -53,9 +53,9 @@ def key(
         int, typer.Option(metavar="UID", help="With --containers: who alone reads it. Default 0.")
     ] = 0,
 ) -> None:
-    """Hand out a group's key. For `ksmrun-exec --layout-key` where the master is not at hand.
+    """Export a group's key. For `ksmrun-exec --layout-key`, where the master key is missing.
 
-    Who has it knows every address of the group's programs.
+    Whoever has it knows every address of the group's programs.
     """
     if containers:
         container_key = ContainerKey(group, namespace, user)
@@ -78,9 +78,9 @@ def rotate_layout(
         str | None, typer.Argument(metavar="[GROUP]", help="One group; else all of them.")
     ] = None,
 ) -> None:
-    """Give later launches another layout. What runs keeps its own.
+    """Give later launches another layout. Running programs keep theirs.
 
-    Do it when a program of the group crashes again and again: somebody may be guessing.
+    Do this if a program of the group crashes repeatedly: somebody may be guessing addresses.
     """
     rotate(keys_folder(), group)
     renew_container_keys(keys_folder())

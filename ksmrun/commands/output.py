@@ -1,4 +1,4 @@
-"""What the commands share in showing results: JSON with a schema, tables, sizes."""
+"""Output shared by the commands: JSON with a schema, tables, sizes."""
 
 from __future__ import annotations
 
@@ -33,35 +33,35 @@ _STYLE = Style()
 
 
 def print_json(schema: str, **fields: Any) -> None:
-    """One object on stdout; see support/words.py for bytes of names that are no UTF-8."""
+    """Print one JSON object; support/words.py says how names that are not UTF-8 are written."""
     print(json.dumps(for_json({"schema": schema, **fields}), indent=1))
 
 
 def print_json_line(schema: str, **fields: Any) -> None:
-    """The same as one line."""
+    """Print the same on one line."""
     print(json.dumps(for_json({"schema": schema, **fields})))
 
 
 def shown(text: str) -> str:
-    """The text as a line that steers no terminal, in the characters that the locale has."""
+    """Return the text as a line that cannot control a terminal, in the locale's characters."""
     text = printable(text)
     return in_ascii(text) if is_ascii_only() else text
 
 
 def print_line(line: str = "") -> None:
-    """A line on stdout, which is one, whatever names are in it."""
+    """Print exactly one line that cannot control a terminal, whatever names it contains."""
     print(shown(line))
 
 
 def print_file(text: str) -> None:
-    """The text of a file that may be piped into one: as it is, but for a terminal."""
+    """Print a file's text, which may be piped into a file: unchanged, except on a terminal."""
     if sys.stdout.isatty():
         text = "\n".join(map(printable, text.split("\n")))
     print(text, end="")
 
 
 def say(line: str) -> None:
-    """A line on stderr. One without a reader, or full, must not end what is being done."""
+    """Print a line on stderr. A closed or full stderr must not end the command."""
     numbers = (signal.SIGPIPE, signal.SIGXFSZ)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     with contextlib.suppress(OSError):
@@ -73,8 +73,8 @@ def say(line: str) -> None:
 def print_table(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style = _STYLE
 ) -> None:
-    """A table that fits the terminal, and which columns did not; or tab-separated lines."""
-    # The names of an experiment's arms are those of whoever made it.
+    """Print a table that fits the terminal and name the columns left out, or print TSV."""
+    # Arms of an experiment are named by whoever made it.
     columns = [replace(column, name=shown(column.name)) for column in columns]
     cells = [[shown(cell) for cell in row] for row in rows]
     if style.format is Format.TSV:
@@ -109,7 +109,7 @@ def print_table(
 
 
 def print_note(line: str, style: Style) -> None:
-    """A line beside a table: on stderr where stdout has rows alone."""
+    """Print a line beside a table: on stderr if stdout has rows alone."""
     if style.format is Format.TSV:
         say(line)
     else:
@@ -117,20 +117,23 @@ def print_note(line: str, style: Style) -> None:
 
 
 def mib(size_bytes: int | None) -> str:
-    """A size in MiB with one decimal, "-" where it is not known."""
-    # Adding zero makes -0.0, which it would print, 0.0.
+    """Return a size in MiB with one decimal, "-" if unknown."""
+    # Adding 0.0 turns -0.0 into 0.0.
     return "-" if size_bytes is None else f"{round(size_bytes / MIB, 1) + 0:.1f}"
 
 
 def count(number: int | None) -> str:
-    """A number, "-" where it is not known."""
+    """Return a number, "-" if unknown."""
     return "-" if number is None else str(number)
 
 
 def parse_share(
     option: str, text: str, *, below_all: bool = False, exit_code: int = EXIT_USAGE
 ) -> float:
-    """20% or 0.2 as 0.2, from 0 to 1 or, below_all, to less. Raises KsmrunError with that code."""
+    """Parse 20% or 0.2 as 0.2, from 0 to 1. Raises KsmrunError with this exit code.
+
+    below_all: 1 itself is not allowed.
+    """
     try:
         share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
@@ -146,11 +149,11 @@ def parse_share(
 
 
 def own_program() -> str:
-    """The path of the `ksmrun` that this is."""
+    """Return the path of the running `ksmrun`."""
     beside = Path(sys.argv[0]).absolute().with_name("ksmrun")
     return str(beside) if beside.is_file() else shutil.which("ksmrun") or "ksmrun"
 
 
 def sudo_line(arguments: list[str]) -> str:
-    """This command for root: with its whole path, as sudo's own PATH lacks virtual environments."""
+    """Return this command for root, with its full path: sudo's PATH lacks virtual environments."""
     return shlex.join(["sudo", own_program(), *arguments])

@@ -1,4 +1,4 @@
-"""Text for terminals and locales that have ASCII only."""
+"""Text in ASCII, for the C locale."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 
 from ksmrun.launch.inplace import initial_environment
 
-# What is said with one character elsewhere.
+# Replacements for characters that ksmrun itself prints.
 IN_ASCII = {
     "±": "+/-",
     "…": "...",
@@ -25,16 +25,16 @@ TABLE = str.maketrans(IN_ASCII | BLOCKS)
 
 @cache
 def is_ascii_only() -> bool:
-    """Whether the locale is C or POSIX, by the variables that locale(7) names.
+    """Return whether the locale is C or POSIX, by the variables that locale(7) names.
 
-    Asked of the environment at the start: in the C locale Python prints UTF-8, and sets LC_CTYPE
-    (PEP 538, PEP 540).
+    Reads the environment as it was at the start, as Python sets LC_CTYPE in the C locale and prints
+    UTF-8 there (PEP 538, PEP 540).
     """
     return ascii_only_by(dict(each.partition(b"=")[::2] for each in initial_environment()))
 
 
 def ascii_only_by(environment: Mapping[bytes, bytes]) -> bool:
-    """The same for this environment."""
+    """Return the same for this environment."""
     values = (environment.get(name) for name in (b"LC_ALL", b"LC_CTYPE", b"LANG"))
     return next(filter(None, values), b"C") in (b"C", b"POSIX")
 

@@ -27,8 +27,7 @@ from ksmrun.observe.processes import ProcessWatch
 
 SCHEMA = "ksmrun-ps-1"
 WATCH_SECONDS_MIN = 0.5
-# Of figures_of(). Where the terminal is narrow, what a decision hangs on stays: what is gained, and
-# how far it is to the map limit.
+# Columns for figures_of(). On a narrow terminal the gain stays, and then the headroom.
 FIGURES = (
     Column("merged MiB", "right"),
     Column("zero MiB", "right", 7),
@@ -38,12 +37,12 @@ FIGURES = (
     Column("maps", "right", 5),
     Column("headroom", "right", 2),
 )
-# Cursor to the top left, and all below it cleared (console_codes(4)).
+# Move the cursor to the top left, and clear all below it (console_codes(4)).
 CLEAR = "\x1b[H\x1b[J"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("ps", epilog="Example: sudo ksmrun ps --by container --sort pss")(ps)
 
 
@@ -64,11 +63,11 @@ def ps(
     format_: FormatOption = Format.TABLE,
     no_header: NoHeader = False,
 ) -> None:
-    """List what merges. And what each process gains.
+    """List the processes that merge, and what each gains.
 
-    Without root only one's own processes can be read. The total subtracts the pages kept once;
-    the sum of the profits does not. Headroom is how many maps are left up to vm.max_map_count, in
-    a group of the process that has the most. The pause containers of pods are left out.
+    Without root only the user's own processes can be read. The total subtracts the pages kept once;
+    the sum of the profits does not. Headroom is the number of VMAs left up to vm.max_map_count, in
+    a group that of the process with the most VMAs. The pause containers of pods are left out.
     """
     as_json = as_json or format_ is Format.JSON
     style = Style(format_, not no_header)
@@ -112,7 +111,7 @@ def _print_json(found: ProcessList, by: By, sort: Sort, *, one_line: bool) -> No
 
 
 def process_fields(process: ProcessKsm, max_map_count: int | None) -> dict[str, Any]:
-    """All that is known of it, flat."""
+    """Return everything known of a process, flat."""
     fields = asdict(process)
     headroom = Group(process.pid, "", (process,)).headroom_maps(max_map_count)
     return {**fields.pop("identity"), **fields, "headroom_maps": headroom}
@@ -160,13 +159,13 @@ def _print_table(found: ProcessList, by: By, sort: Sort, style: Style) -> None:
 
 
 def _layout_of(row: Group, layouts: dict[int, str]) -> str:
-    """Name the groups whose layout its processes have; "own": the kernel's for each."""
+    """Return the groups whose layout its processes have; "own": the kernel's for each."""
     names = {layouts.get(process.pid, "own") for process in row.processes}
     return ", ".join(sorted(names))
 
 
 def figures_of(row: Group, found: ProcessList) -> list[str]:
-    """merged, zero, profit, RSS and PSS in MiB, maps and headroom."""
+    """Return merged, zero, profit, RSS and PSS in MiB, maps and headroom."""
     pages = (row.merging_pages, row.zero_pages)
     return [
         *(mib(None if number is None else number * found.page_bytes) for number in pages),
@@ -177,7 +176,7 @@ def figures_of(row: Group, found: ProcessList) -> list[str]:
 
 
 def total_line(found: ProcessList) -> str:
-    """What all save together."""
+    """Return what all processes save together."""
     number = len(found.processes)
     if number == 0:
         return "no merge-enabled process found; start one with `ksmrun run -- COMMAND`"
@@ -191,7 +190,7 @@ def total_line(found: ProcessList) -> str:
 
 
 def _stopped(found: ProcessList) -> list[str]:
-    """The processes whose shim marks no more: at the limit the program would soon fail itself."""
+    """Warn of processes whose shim has stopped marking, because the program nears the limit."""
     lines = []
     for process in found.processes:
         sweeper = process.sweeper
@@ -211,7 +210,7 @@ def _stopped(found: ProcessList) -> list[str]:
 
 
 def fitting_limit(sweeper: Sweeper, max_map_count: int | None) -> int | None:
-    """The least power of two with which the shim would go on: the reserve is a share of it."""
+    """Return the least power of two with which the shim goes on: its reserve is a share of it."""
     if not sweeper.vmas or not sweeper.vmas_max or not max_map_count:
         return None
     needed = sweeper.vmas * max_map_count // sweeper.vmas_max
@@ -219,7 +218,7 @@ def fitting_limit(sweeper: Sweeper, max_map_count: int | None) -> int | None:
 
 
 def unseen(found: ProcessList) -> list[str]:
-    """What could not be read, and how to."""
+    """Return what could not be read, and how to read it."""
     lines = []
     if found.unreadable:
         lines.append(

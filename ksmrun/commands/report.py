@@ -1,4 +1,4 @@
-"""`ksmrun report`: what a saved experiment says."""
+"""`ksmrun report`: results of a saved experiment."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ksmrun.report.verdict import ArmVerdict, judge, size_text
 from ksmrun.report.warnings import warnings
 
 SCHEMA = "ksmrun-report-1"
-# Of the facts, those that savings and costs hang on.
+# Facts on which savings and costs depend.
 TOLD = ("KSM scans", "KSM set to", "while measuring")
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("report", epilog="Example: ksmrun report results/ --html results.html")(report)
 
 
@@ -40,10 +40,10 @@ def report(
         Path | None, typer.Option(metavar="FILE", help="Write one page with all there is.")
     ] = None,
 ) -> None:
-    """Say what experiments found. Reads saved results only.
+    """Report what experiments found. Reads saved results only.
 
-    Several folders of the same fleet, from other days or hosts, are taken together; others are
-    shown one by one.
+    Several folders of the same fleet, from other days or hosts, are combined; others are shown one
+    by one.
     """
     as_json = as_json or format_ is Format.JSON
     experiments = [load(folder) for folder in folders]
@@ -63,7 +63,7 @@ def report(
 
 
 def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
-    # Not at the top: pictures take longer to import than all else.
+    # Imported here: pictures take longer to import than everything else.
     from ksmrun.report.html import write_html
     from ksmrun.report.plots import write_png
 
@@ -82,7 +82,7 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
 
 
 def print_report(folder: Path) -> None:
-    """Raises KsmrunError where there is no whole round."""
+    """Print a report. Raises KsmrunError if there is no complete round."""
     _print(load(folder), Style(), as_json=False)
 
 

@@ -30,7 +30,7 @@ EPILOG = "Example: ksmrun run --verify -- ./server --port 8303"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command. What follows the options is the program's, whatever it looks like."""
+    """Add the command. What follows the options belongs to the program, whatever it looks like."""
     app.command(
         "run",
         epilog=EPILOG,
@@ -151,10 +151,10 @@ def run(
         typer.Option("--dry-run", help="Print the ksmrun-exec command line, and do not run it."),
     ] = False,
 ) -> None:
-    """Start COMMAND with its memory merged. In place: it keeps the PID.
+    """Start COMMAND with its memory merged. It takes the place of ksmrun and keeps the PID.
 
-    The program sees what it would see without ksmrun. Exit codes: 125 ksmrun failed,
-    126 COMMAND cannot be run, 127 COMMAND not found, else COMMAND's own.
+    The program sees what it would see without ksmrun. Exit codes: 125 ksmrun failed, 126 COMMAND
+    cannot be run, 127 COMMAND not found, else COMMAND's own.
     """
     if not context.args:
         raise KsmrunError("no command given", "see `ksmrun run --help`", EXIT_OWN_FAILURE)
@@ -183,7 +183,7 @@ def run(
         for warning in plan.warnings:
             say(warning)
     if dry_run:
-        # The line does not show what becomes of seeds.
+        # The line does not show what happens to seeds.
         for reason in plan.reasons if wish is not None and not quiet else ():
             say(reason)
         sys.stdout.buffer.write(shell_line(plan) + b"\n")
@@ -192,12 +192,12 @@ def run(
 
 
 def _without_client(request: Request, wants_layout: bool) -> Request:
-    """Say what a daemon's client cannot have; what it is itself is nothing to verify."""
+    """Warn that a daemon's client does not merge what it starts; do not verify the client."""
     if request.merge is not MergeMode.ON and not wants_layout:
         return request
     try:
         client = asked_daemon(request.command)
-    # A line of advice is no reason not to start the program.
+    # Advice that fails is no reason not to start the program.
     except Exception:  # noqa: BLE001
         client = None
     if client is None:
@@ -211,7 +211,7 @@ def _without_client(request: Request, wants_layout: bool) -> Request:
 
 
 def _size_bytes(text: str) -> int:
-    """65536, 64K, 2M or 1G in bytes. Raises KsmrunError for anything else."""
+    """Parse 65536, 64K, 2M or 1G as bytes. Raises KsmrunError for anything else."""
     number, unit = (text[:-1], text[-1:].upper()) if text[-1:].isalpha() else (text, "")
     shift = {"": 0, "K": 10, "M": 20, "G": 30}.get(unit)
     if shift is None or not number.isdecimal():

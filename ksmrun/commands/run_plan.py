@@ -1,4 +1,4 @@
-"""What `ksmrun run` starts. Whatever fails here, the program starts, unless --require is given."""
+"""Plan of `ksmrun run`. Whatever fails here, the program starts, unless --require is given."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TODO = "look at limits (ulimit -a), at /proc and at the folders that it names"
 
 @dataclass(frozen=True)
 class LayoutWish:
-    """The options of a shared layout, before the group's key is looked for."""
+    """Options of a shared layout, before the group's key is looked up."""
 
     group: str
     seeds: SeedMode
@@ -41,9 +41,9 @@ class LayoutWish:
 
 
 def plan_run(request: Request, wish: LayoutWish | None) -> Plan:
-    """Return the plan, or the plainest one where planning fails; its warnings say what is lost.
+    """Return the plan, or a minimal one if planning fails; its warnings say what is lost.
 
-    Raises KsmrunError where the request refuses to start the program without.
+    Raises KsmrunError if the request refuses to start the program without it.
     """
     warnings: tuple[str, ...] = ()
     if wish is not None:
@@ -51,7 +51,7 @@ def plan_run(request: Request, wish: LayoutWish | None) -> Plan:
         request = replace(request, layout=layout)
     try:
         plan = _plan(request)
-    # Not only what we know can fail: no fault of ours is a reason not to start the program.
+    # Not only known errors: no fault of ours is a reason not to start the program.
     except Exception as error:  # noqa: BLE001
         plan = _plain_plan(request, error)
     if isinstance(plan, Refusal):
@@ -60,7 +60,7 @@ def plan_run(request: Request, wish: LayoutWish | None) -> Plan:
 
 
 def start(plan: Plan, request: Request) -> NoReturn:
-    """Become ksmrun-exec, or where that cannot be, the program. Raises KsmrunError."""
+    """Become ksmrun-exec, or if that is impossible, the program. Raises KsmrunError."""
     environment = initial_environment()
     try:
         if plan.argv != request.command:
@@ -74,7 +74,7 @@ def start(plan: Plan, request: Request) -> NoReturn:
 
 
 def _layout(request: Request, wish: LayoutWish) -> tuple[SharedLayout | None, tuple[str, ...]]:
-    # Not at the top: few launches need keys.
+    # Imported here: few launches need keys.
     from ksmrun.host.keys import check_group, group_label, keys_folder, make_master_key
     from ksmrun.host.layout_groups import remember_group
 
@@ -95,7 +95,7 @@ def _layout(request: Request, wish: LayoutWish) -> tuple[SharedLayout | None, tu
 
 
 def _how_long(made: MadeKey) -> tuple[str, ...]:
-    """Once, as it is made: how long the key of a user without lingering is there."""
+    """Warn, when a key is made, how long it exists for a user without lingering."""
     if not made.ends_with_login:
         return ()
     return (
@@ -112,7 +112,7 @@ def _plan(request: Request) -> Plan | Refusal:
     choice = choose(request, probe, target, shim)
     judgement = None
     if needs_judgement(request, probe, choice):
-        # Not at the top: it brings psutil, and few launches need it.
+        # Imported here: it imports psutil, and few launches need it.
         from ksmrun.commands.guarding import judge_target
 
         judgement = judge_target(request, target, adds_vmas=adds_vmas(probe, choice))
@@ -120,7 +120,7 @@ def _plan(request: Request) -> Plan | Refusal:
 
 
 def _probe() -> Probe | None:
-    """None where the kernel cannot be asked: the launch goes on, and the launcher finds out."""
+    """Return the probe; None if it fails: the launch goes on, and the launcher finds out."""
     try:
         return cached_probe()
     except (KsmrunError, OSError, ValueError):
@@ -128,7 +128,7 @@ def _probe() -> Probe | None:
 
 
 def _plain_plan(request: Request, error: Exception) -> Plan | Refusal:
-    """The launcher with what needs no planning; the program itself where there is no launcher."""
+    """Return a launcher command that needs no planning, or the program if there is no launcher."""
     what, todo = _explained(error)
     if request.require:
         return Refusal(what, todo)
@@ -143,7 +143,7 @@ def _plain_plan(request: Request, error: Exception) -> Plan | Refusal:
 
 
 def _explained(error: Exception) -> tuple[str, str]:
-    """What happened, and what to do."""
+    """Return what happened, and what to do."""
     if isinstance(error, KsmrunError):
         return error.what, error.todo
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Which running processes a command is to look at: options and what they name."""
+"""Selection of running processes: options and the processes that they name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def selected(
     *,
     tree: bool,
 ) -> tuple[int, ...]:
-    """The processes that the options name, in order. Raises KsmrunError where one names none."""
+    """Return the selected processes, in order. Raises KsmrunError if an option selects none."""
     named = [(f"--unit {unit}", in_unit(unit)) for unit in units or ()]
     named += [(f"--container {name}", in_container(name)) for name in containers or ()]
     if match:

@@ -1,4 +1,4 @@
-"""Tables that fit: which columns are shown, and how wide. rich draws them."""
+"""Tables that fit the terminal: which columns are shown, and how wide. rich draws them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-# Of what is piped: the same wherever it runs.
+# Width of piped output: the same wherever it runs.
 PIPED_COLUMNS = 200
 COLUMNS_MAX = 10_000
 # Between two columns of a table.
 GAP_COLUMNS = 2
-# A text column that has less is no longer read, but puzzled together; with so many it is read well.
+# Least width of a text column that can be read, and one that reads well.
 TEXT_COLUMNS_MIN = 16
 TEXT_COLUMNS_GOOD = 40
 
 
 class Format(StrEnum):
-    """How a table is printed."""
+    """Output format of a table."""
 
     TABLE = "table"
     TSV = "tsv"
@@ -34,7 +34,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class Style:
-    """How it is asked for."""
+    """Options of a table's output."""
 
     format: Format = Format.TABLE
     has_header: bool = True
@@ -48,10 +48,11 @@ NoHeader = Annotated[bool, typer.Option("--no-header", help="Omit the column nam
 
 @dataclass(frozen=True)
 class Column:
-    """One column. kind: "left" and "right" keep all their width, "fold" wraps, "name" too, but has
-    its width before others; "cut" loses its end with a sign, "command" the folder of its program
-    before. priority: 0 is always shown; of the others the highest number goes first where the
-    terminal is too narrow.
+    """One column.
+
+    kind: "left" and "right" keep their full width, "fold" wraps, "name" wraps too but gets its
+    width before others, "cut" is truncated with a sign, "command" first loses the folder of its
+    program. priority: 0 is always shown; of the others the highest is left out first.
     """
 
     name: str
@@ -60,12 +61,12 @@ class Column:
 
     @property
     def is_text(self) -> bool:
-        """Whether it may be narrower than what is in it."""
+        """Return whether it may be narrower than its cells."""
         return self.kind not in ("left", "right")
 
 
 def terminal_columns() -> int:
-    """The width to print for: COLUMNS, else the terminal's, else the same for every pipe and file.
+    """Return the width to print for: COLUMNS, else the terminal's, else that of piped output.
 
     TERM does not matter: a dumb terminal has a width too.
     """
@@ -80,7 +81,7 @@ def terminal_columns() -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """The widths of the columns shown, by their number; the names of those that are not."""
+    """Widths of the columns shown, by their index, and the names of those left out."""
 
     widths: dict[int, int]
     left_out: tuple[str, ...]
@@ -89,8 +90,8 @@ class Layout:
 def fit(columns: Sequence[Column], sizes: Sequence[int], width: int) -> Layout:
     """Lay out columns whose longest cells have these sizes. Pure.
 
-    First texts shrink and heads of several words wrap, then columns go by their priority. What is
-    always shown keeps its least width, so on a very narrow terminal the table is wider than that.
+    First texts shrink and heads of several words wrap, then columns are left out by priority. Those
+    that are always shown keep their least width, so a table can be wider than a tiny terminal.
     """
     shown = list(range(len(columns)))
     least = [_least(column, size) for column, size in zip(columns, sizes, strict=True)]
@@ -106,7 +107,7 @@ def fit(columns: Sequence[Column], sizes: Sequence[int], width: int) -> Layout:
     texts = [i for i in shown if columns[i].is_text]
     rest = _share_out(widths, {i: most[i] for i in names}, rest)
     rest = _share_out(widths, {i: min(most[i], TEXT_COLUMNS_GOOD) for i in texts}, rest)
-    # Heads in one line, where that takes nothing from what is read.
+    # Heads in one line, if the texts read well without that width.
     rest = _share_out(widths, {i: most[i] for i in shown if i not in texts}, rest)
     _share_out(widths, {i: most[i] for i in texts}, rest)
     left_out = tuple(each.name for i, each in enumerate(columns) if i not in widths)
@@ -114,7 +115,7 @@ def fit(columns: Sequence[Column], sizes: Sequence[int], width: int) -> Layout:
 
 
 def _least(column: Column, size: int) -> int:
-    """The width below which it cannot be read."""
+    """Return the width below which it cannot be read."""
     head = max(map(len, column.name.split()), default=0)
     if column.is_text:
         return max(head, min(size, TEXT_COLUMNS_MIN))
@@ -122,7 +123,7 @@ def _least(column: Column, size: int) -> int:
 
 
 def _share_out(widths: dict[int, int], most: dict[int, int], rest: int) -> int:
-    """Give each up to its most, the ones that need least first. Returns what is left."""
+    """Widen each up to its most, those that need least first. Return what is left."""
     wanting = sorted(most, key=lambda i: most[i] - widths[i])
     for position, i in enumerate(wanting):
         share = max(0, rest) // (len(wanting) - position)
@@ -133,7 +134,7 @@ def _share_out(widths: dict[int, int], most: dict[int, int], rest: int) -> int:
 
 
 def left_out_line(layout: Layout, width: int) -> str | None:
-    """Say which columns are not shown, and how to see them; None where all are."""
+    """Return which columns are not shown, and how to see them; None if all are."""
     if not layout.left_out:
         return None
     return (
@@ -150,7 +151,7 @@ def draw(
     has_header: bool = True,
     ascii_only: bool = False,
 ) -> Table:
-    """The table for rich to print on a console of any width. rows: of printable cells."""
+    """Return the table for rich to print. rows: of printable cells."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -199,5 +200,5 @@ def cut(text: str, width: int, sign: str = "…") -> str:
 
 
 def table_width(layout: Layout) -> int:
-    """The columns of the terminal that it takes."""
+    """Return the width of the table."""
     return sum(layout.widths.values()) + GAP_COLUMNS * (len(layout.widths) - 1)

@@ -1,4 +1,4 @@
-"""`ksmrun top`: what merges, live."""
+"""`ksmrun top`: a live view of what merges."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ksmrun.observe.live import HostWatch
 from ksmrun.observe.processes import ProcessWatch
 
 SCHEMA = "ksmrun-top-1"
-# Between the two looks that --once takes: ksmd's share of a core is what it took meanwhile.
+# Between the two observations of --once, over which ksmd's share of a core is measured.
 ONCE_SECONDS = 1.0
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("top", epilog="Example: sudo ksmrun top --by container")(top)
 
 
@@ -48,8 +48,8 @@ def top(
     """Watch what merges, live.
 
     Keys: s sorts, g groups, / filters, space marks, enter opens a row, escape goes back, q quits.
-    Sizes are in MiB; "left" is how many maps are left up to vm.max_map_count. It looks less often
-    than asked where that would take more than 2 % of a core, and measures PSS and maps rarely.
+    Sizes are in MiB; "left" is the number of VMAs left up to vm.max_map_count. It refreshes less
+    often than asked if that would take more than 2 % of a core, and measures PSS and maps rarely.
     """
     view = View(by, sort, text)
     if once or as_json:
@@ -63,14 +63,14 @@ def top(
     try:
         from ksmrun.commands.top_screen import Top
     except ModuleNotFoundError as error:
-        # Some other module would be a fault of ours.
+        # Any other missing module would be our own fault.
         if (error.name or "").partition(".")[0] != "textual":
             raise
         raise KsmrunError(
             "the screen of `top` needs Textual, which is not installed",
             f"{_pip()} install 'ksmrun[top]', or use `ksmrun top --once`",
         ) from error
-    # Where these are exported (readline does), they would be believed after a resize too.
+    # If these are exported (readline does so), they would be used after a resize too.
     for name in ("LINES", "COLUMNS"):
         os.environ.pop(name, None)
     Top(view, interval).run()
@@ -96,5 +96,5 @@ def _once(view: View, *, as_json: bool) -> None:
 
 
 def _pip() -> str:
-    """Of the installation that this is."""
+    """Return the pip command of this installation."""
     return own_program().removesuffix("ksmrun") + "pip"

@@ -1,4 +1,4 @@
-"""What `ksmrun top` shows, as text: the same for its screen and for --once."""
+"""Content of `ksmrun top` as text, for its screen and for --once."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from ksmrun.support.words import printable
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
 Choice = TypeVar("Choice", By, Sort)
-# Title, width in columns, which goes first where the terminal is narrow (as in ps), what it is
-# sorted by: all of it fits into 80, with the command's start.
+# Title, width in columns, priority (as in ps), sort key.
 COLUMNS = {
     "merged": (7, 0, Sort.MERGED),
     "zero": (6, 7, Sort.ZERO),
@@ -32,13 +31,16 @@ COLUMNS = {
     "left": (6, 2, Sort.HEADROOM),
 }
 FIRST_WIDTH = 8
-# Below it the lines at the top go without their pictures.
+# Narrower than this, the header is printed without sparklines.
 SPARK_COLUMNS_MIN = 78
 
 
 @dataclass(frozen=True)
 class View:
-    """What of it is shown, and how. inside: the group that was opened, by its kind and key."""
+    """Selection and order of what is shown.
+
+    inside: the group that was opened, by its kind and key.
+    """
 
     by: By = By.PROCESS
     sort: Sort = Sort.PROFIT
@@ -47,7 +49,7 @@ class View:
     marked: frozenset[object] = field(default_factory=frozenset)
 
     def rows(self, found: ProcessList) -> list[Group]:
-        """In the order of the screen."""
+        """Return the rows in the order of the screen."""
         processes = matching(found.processes, self.text)
         if self.inside is not None:
             by, key = self.inside
@@ -56,26 +58,26 @@ class View:
         return sort_groups(group(processes, self.by), self.sort)
 
     def toggled(self, key: object) -> View:
-        """With this row marked, or no longer."""
+        """Return the view with this row's mark toggled."""
         return replace(self, marked=self.marked ^ {key})
 
     def opened(self, row: Group) -> View:
-        """The processes of this group."""
+        """Return the view of this group's processes."""
         return replace(self, by=By.PROCESS, inside=(self.by, row.key), marked=frozenset())
 
     def next_by(self) -> View:
-        """The next way to put processes together. Marks are of rows, so they go."""
+        """Return the view with the next grouping. Marks belong to rows, so they are dropped."""
         return replace(self, by=_after(list(By), self.by), inside=None, marked=frozenset())
 
     def next_sort(self) -> View:
-        """By the next column."""
+        """Return the view sorted by the next column."""
         return replace(self, sort=_after(list(Sort), self.sort))
 
 
 def header(
     watch: HostWatch, host: HostLook, found: ProcessList, width: int = SPARK_COLUMNS_MIN
 ) -> list[str]:
-    """Three lines of up to 78 columns; without pictures of 58."""
+    """Return three lines of up to 78 columns, without sparklines of up to 58."""
     saved, took = (
         (f"{spark(values)}   " if width >= SPARK_COLUMNS_MIN else "  ")
         for values in (watch.saved, watch.cpu)
@@ -91,7 +93,7 @@ def header(
 
 
 def columns_of(view: View) -> list[str]:
-    """Their titles; the one that it is sorted by has a mark."""
+    """Return the columns' titles; the sort column has a mark."""
     first = "PID" if view.by is By.PROCESS else "count"
     last = "command" if view.by is By.PROCESS else str(view.by)
     names = [first, last, *COLUMNS]
@@ -102,7 +104,7 @@ def columns_of(view: View) -> list[str]:
 
 
 def cells_of(row: Group, view: View, found: ProcessList) -> list[str]:
-    """One for each column."""
+    """Return one cell for each column."""
     single = view.by is By.PROCESS
     first = row.name if single else str(len(row.processes))
     mark = "+" if row.key in view.marked else " "
@@ -111,14 +113,14 @@ def cells_of(row: Group, view: View, found: ProcessList) -> list[str]:
 
 
 def lines(view: View, found: ProcessList, width: int) -> list[str]:
-    """The table as text."""
+    """Return the table as text."""
     titles = [columns_of(view), *(cells_of(row, view, found) for row in view.rows(found))]
     return [line_of(cells, width) for cells in titles]
 
 
 @cache
 def layout(width: int) -> Layout:
-    """The columns that fit; the name has what the figures leave."""
+    """Return the columns that fit; the name has what the figures leave."""
     columns = [Column("", "right"), Column("", "cut")]
     columns += [Column(name, "right", priority) for name, (_, priority, _) in COLUMNS.items()]
     sizes = [FIRST_WIDTH, width, *(size for size, _, _ in COLUMNS.values())]
@@ -126,9 +128,9 @@ def layout(width: int) -> Layout:
 
 
 def line_of(cells: Sequence[str], width: int) -> str:
-    """One line of that width: the name after its number, figures to the right."""
+    """Return a line of that width: PID or count, the name, figures right-aligned."""
     widths = layout(width).widths
-    # By the cells of the terminal: a name may have wide characters.
+    # In cells of the terminal, as a name may have wide characters.
     texts = [
         set_cell_size(cut_command(cells[i], columns), columns)
         if i == 1
@@ -139,7 +141,7 @@ def line_of(cells: Sequence[str], width: int) -> str:
 
 
 def status(view: View, rows: Iterable[Group], found: ProcessList, width: int) -> str:
-    """What is shown and what is not, and the sum of what is marked."""
+    """Return what is shown and what is not, and the sum over marked rows."""
     parts = [f"by {view.by}, sorted by {view.sort}"]
     if left_out := layout(width).left_out:
         parts.append(f"not shown at {width} columns: {', '.join(left_out)}")
@@ -155,7 +157,7 @@ def status(view: View, rows: Iterable[Group], found: ProcessList, width: int) ->
 
 
 def spark(values: Sequence[float] | Iterable[float], width: int = SPARK_WIDTH) -> str:
-    """The last of them as blocks, from the least to the most."""
+    """Return the latest values as blocks, scaled from minimum to maximum."""
     shown = list(values)[-width:]
     if not shown:
         return " " * width

@@ -1,4 +1,4 @@
-"""One process in `ksmrun top`: its VMAs by kind, what is merged of it, its map count over time."""
+"""Process screen of `ksmrun top`: VMAs by kind, their merged part, the VMA count over time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PERIOD_SECONDS_MIN = 5.0
 KIND_WIDTH = 9
-# Width in columns, and which goes first where the terminal is narrow.
+# Width in columns, priority.
 COLUMNS = {
     "maps": (6, 0),
     "size": (8, 6),
@@ -42,7 +42,7 @@ COLUMNS = {
 
 
 class ProcessScreen(Screen[None]):
-    """Reads its smaps as often as that stays below CPU_SHARE_MAX of a core."""
+    """Screen of a process. Reads its smaps as often as that stays below CPU_SHARE_MAX of a core."""
 
     CSS = "ProcessScreen Static { height: auto; text-wrap: wrap; }"
 
@@ -95,7 +95,7 @@ def describe(
     maps: deque[int],
     width: int = 80,
 ) -> list[str]:
-    """The lines of the screen."""
+    """Return the lines of the screen."""
     figures = [Column(name, "right", priority) for name, (_, priority) in COLUMNS.items()]
     sizes = [KIND_WIDTH, *(size for size, _ in COLUMNS.values())]
     shown = fit([Column("kind", "left"), *figures], sizes, width)

@@ -1,4 +1,4 @@
-"""The table of `ksmrun top`. Only the lines that are seen are made into text."""
+"""Table of `ksmrun top`. Only visible lines are rendered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-# Seen without colour too.
+# Visible without colours too.
 CURSOR = Style(reverse=True)
 
 
@@ -22,7 +22,7 @@ class Rows(ScrollView, can_focus=True):
     """Lines with a cursor, which stays on its row when the order changes."""
 
     class Opened(Message):
-        """Enter, or a click on the cursor."""
+        """Message for Enter, or a click on the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)"),
@@ -42,11 +42,11 @@ class Rows(ScrollView, can_focus=True):
 
     @property
     def key(self) -> object:
-        """Of the row under the cursor; None where there is none."""
+        """Key of the row under the cursor; None if there is none."""
         return self._keys[self.cursor] if self._keys else None
 
     def show(self, keys: Sequence[object], text: Callable[[int], str]) -> None:
-        """Rows by what tells them apart, and the text of each by its number."""
+        """Show rows, given their keys, and a function that returns a row's text by its number."""
         before = self.key
         self._keys, self._text = keys, text
         last = max(len(keys) - 1, 0)

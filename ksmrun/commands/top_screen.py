@@ -1,4 +1,4 @@
-"""The screen of `ksmrun top`: keys, and when to look again. Textual's part alone."""
+"""Screen of `ksmrun top`: keys and refreshing. The only part that uses Textual."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ KEYS = "q quit  s sort  g group  / filter  space mark  enter open  esc back"
 
 
 class Top(App[None]):
-    """One look after another, in a thread; the pause grows with what a look takes."""
+    """Refreshes in a thread, with pauses that grow with the time a refresh takes."""
 
     ENABLE_COMMAND_PALETTE = False
-    # The terminal's own colours, and none where NO_COLOR is set.
+    # The terminal's own colours; none if NO_COLOR is set.
     CSS = """
     Screen { background: ansi_default; color: ansi_default; }
     Static { text-wrap: nowrap; text-overflow: clip; }
@@ -86,11 +86,11 @@ class Top(App[None]):
         self.set_timer(max(self._interval_seconds, self._processes.pause_seconds), self._look)
 
     def show(self) -> None:
-        """Draws what the last look found, as the view says."""
+        """Draw the latest observation, as the view says."""
         found, host, view = self.found, self._host, self.view
         if found is None or host is None:
             return
-        # Below the screen of a process, if that is open.
+        # Below the screen of a process, if one is open.
         base = self.screen_stack[0]
         rows = self._shown = view.rows(found)
         width = self.size.width
@@ -107,12 +107,12 @@ class Top(App[None]):
         self.show()
 
     def change(self, view: View) -> None:
-        """Another view of the same."""
+        """Switch to another view of the same observation."""
         self.view = view
         self.show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """On the screen of a process the table's keys do nothing."""
+        """Disable the table's keys on the screen of a process."""
         del parameters
         return len(self.screen_stack) == 1 or action in ("quit", "leave")
 
@@ -144,7 +144,7 @@ class Top(App[None]):
         self.query_one(Rows).focus()
 
     def action_leave(self) -> None:
-        """From a process to the table, from a filter to all, from a group to the groups."""
+        """Go back from a process to the table, a filter to all, or a group to the groups."""
         if len(self.screen_stack) > 1:
             self.pop_screen()
         elif self.query_one("#filter", Input).display or self.view.text:

@@ -1,4 +1,4 @@
-"""What `ksmrun wrap unit` and `quadlet` share: writing drop-ins so that all can be taken back."""
+"""Write drop-ins so that everything can be undone; shared by `ksmrun wrap unit` and `quadlet`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ USER_FOLDERS = (Path(".config/systemd/user"), Path(".config/containers/systemd")
 
 
 def unit_folder(*, user: bool) -> Path:
-    """Where the administrator's, or a user's, own units lie (systemd.unit(5))."""
+    """Return the folder of the administrator's, or a user's, own units (systemd.unit(5))."""
     return Path.home() / USER_FOLDERS[0] if user else SYSTEM_FOLDERS[0]
 
 
 def quadlet_folder(*, user: bool) -> Path:
-    """The same for Quadlet's files (podman-systemd.unit(5))."""
+    """Return the folder of Quadlet's files (podman-systemd.unit(5))."""
     return Path.home() / USER_FOLDERS[1] if user else SYSTEM_FOLDERS[1]
 
 
@@ -42,12 +42,12 @@ def apply(
     services: Sequence[str],
     judge: Callable[[str], None],
 ) -> None:
-    """Writes the files, and restarts the services.
+    """Write the files, and restart the services.
 
-    Where they are there already, bare() is called with them away and before they are written anew:
-    an old drop-in hides what a package has changed below it.
-    Where compare(), a start or judge(service) raises KsmrunError, or a signal ends the command,
-    files and services are as before.
+    If they exist already, bare() is called after they are moved away and before they are rewritten:
+    an old drop-in hides what a package has changed below it. If compare(), a start or
+    judge(service) raises KsmrunError, or a signal ends the command, files and services are
+    restored.
     """
     before = {file: read_text(file) for file, _ in files}
     for file, _ in files:
@@ -77,7 +77,7 @@ def apply(
             try:
                 ignore()
             except Interrupted:
-                # One that came just now.
+                # It arrived just now.
                 ignore()
             was_interrupted = isinstance(error, Interrupted)
             if was_interrupted:
@@ -89,7 +89,7 @@ def apply(
 def _take_back(
     systemd: Systemd, before: Mapping[Path, str | None], services: Sequence[str], *, wait: bool
 ) -> None:
-    """Writes what was there before, and starts the services so."""
+    """Write what was there before, and restart the services with it."""
     for file, old_text in before.items():
         if old_text is None:
             remove_ours(file)
@@ -101,7 +101,7 @@ def _take_back(
 
 
 def refuse_failed(systemd: Systemd, found: UnitCheck) -> None:
-    """Raises KsmrunError where the service is not up."""
+    """Raise KsmrunError if the service is not up."""
     if found.state in ("failed", "activating"):
         raise KsmrunError(
             f"{found.name} does not start wrapped ({found.result}); it has back what it had",
@@ -110,12 +110,12 @@ def refuse_failed(systemd: Systemd, found: UnitCheck) -> None:
 
 
 def journal(systemd: Systemd, name: str) -> str:
-    """Where the reason stands."""
+    """Return the command that shows the service's log."""
     return f"look at: journalctl {'--user ' if systemd.user else ''}-u {shlex.quote(name)}"
 
 
 def take_away(systemd: Systemd, drop_ins: Sequence[Path]) -> list[Path]:
-    """Deletes these, and with the last that wants a group's key also what made it.
+    """Delete these drop-ins, and with the last that needs a group's key also its unit.
 
     Returns what was deleted.
     """
@@ -139,17 +139,17 @@ def take_away(systemd: Systemd, drop_ins: Sequence[Path]) -> list[Path]:
 
 
 def instances(systemd: Systemd, name: str) -> list[str]:
-    """What runs by this name: of a template, all its instances."""
+    """Return what is running under this name: for a template, all its instances."""
     if "@." not in name:
         return [name]
     options = ("--plain", "--no-legend", "--state=active")
-    # A backslash is one there (FNM_NOESCAPE in src/core/dbus-manager.c).
+    # A backslash is literal there (FNM_NOESCAPE in src/core/dbus-manager.c).
     pattern = name.replace("@.", "@*.")
     text = systemd.succeed("systemctl", "list-units", *options, "--", pattern)
     return [words[0] for line in text.split("\n") if (words := line.split())]
 
 
 def later(systemd: Systemd, name: str) -> str:
-    """What is left to do without --now."""
+    """Return what is left to do without --now."""
     scope = "".join(f"{word} " for word in systemd.scope)
     return f"it counts from the next start; to do: systemctl {scope}restart {shlex.quote(name)}"

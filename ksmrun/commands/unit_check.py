@@ -1,4 +1,4 @@
-"""Whether a running service merges, as seen from outside."""
+"""Check from outside whether a running service merges."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ SCHEMA = "ksmrun-wrap-unit-1"
 
 @dataclass(frozen=True)
 class UnitCheck:
-    """processes: in the service's control group. problems: (what, to do), the gravest first."""
+    """Result.
+
+    processes: in the service's control group. problems: (what, to do), the worst first.
+    """
 
     name: str
     state: str
@@ -39,16 +42,16 @@ class UnitCheck:
 
     @property
     def merges(self) -> bool:
-        """Whether every process that could be looked at merges."""
+        """Whether every process that could be read merges."""
         return self.merging > 0 and self.merging == self.processes
 
     def fields(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the fields for JSON."""
         return {**asdict(self), "merges": self.merges}
 
 
 def check_unit(systemd: Systemd, name: str) -> UnitCheck:
-    """Looks at every process of the service. Raises KsmrunError where there is no such service."""
+    """Check every process of the service. Raises KsmrunError if there is no such service."""
     if "@." in name:
         raise KsmrunError(
             f"{name} is a template, which never runs itself",
@@ -77,7 +80,7 @@ def check_unit(systemd: Systemd, name: str) -> UnitCheck:
 
 
 def describe(found: UnitCheck) -> list[str]:
-    """What the operator reads: one line, and one for each problem."""
+    """Return the text for the operator: one line, and one for each problem."""
     how = f" ({found.wrapped_by})" if found.wrapped_by else ""
     if found.merges:
         saved = mib(found.profit_bytes)
@@ -93,7 +96,7 @@ def describe(found: UnitCheck) -> list[str]:
 
 
 def show_check(systemd: Systemd, name: str, *, as_json: bool) -> None:
-    """Prints it; ends with exit code 1 where not every process merges."""
+    """Print the result; ends with exit code 1 if not every process merges."""
     found = check_unit(systemd, name)
     if as_json:
         print_json(SCHEMA, **found.fields())
@@ -105,7 +108,7 @@ def show_check(systemd: Systemd, name: str, *, as_json: bool) -> None:
 
 
 def _look_at(pid: int) -> tuple[bool, int] | None:
-    """Whether it merges, and its profit; None where it ended meanwhile."""
+    """Return whether it merges, and its profit; None if it has ended."""
     try:
         process = read_process(pid)
     except PermissionError as error:
@@ -157,7 +160,7 @@ def _problems(
 
 
 def _written(unit: UnitFacts) -> str | None:
-    """The fingerprint in our drop-in, if there is one."""
+    """Return the fingerprint in our drop-in, if there is one."""
     for path in drop_ins(unit.properties):
         if path.name == DROP_IN:
             return written_fingerprint(read_text(path) or "")

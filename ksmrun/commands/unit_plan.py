@@ -1,4 +1,4 @@
-"""What `ksmrun wrap unit` would write: asks systemd and the kernel, and lets the plan decide."""
+"""Plan of `ksmrun wrap unit`: ask systemd and the kernel, and let the plan decide."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ from ksmrun.wrap.method import (
 )
 from ksmrun.wrap.unitfile import values
 
-# systemd's own search for a command without a slash (systemd.exec(5), ExecSearchPath=).
+# systemd's own search path for a command without a slash (systemd.exec(5), ExecSearchPath=).
 SEARCH_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 QUADLET_TYPES = (".container", ".pod", ".kube")
 
 
 @dataclass(frozen=True)
 class Options:
-    """As the command line has them."""
+    """Options as on the command line."""
 
     method: Method
     mechanism: Mechanism
@@ -67,7 +67,7 @@ class Options:
 
 @dataclass(frozen=True)
 class UnitPlan:
-    """The drop-in's text, the key unit's where one is needed, and what the user should know."""
+    """Text of the drop-in, that of the key unit if one is needed, and notes for the user."""
 
     unit: UnitFacts
     user: bool
@@ -79,7 +79,7 @@ class UnitPlan:
 
 
 def unit_name(name: str) -> str:
-    """With its suffix. Raises KsmrunError for what is no service."""
+    """Return the name with its suffix. Raises KsmrunError for what is no service."""
     if name.endswith(QUADLET_TYPES):
         raise KsmrunError(f"{name} is a file of Quadlet's", f"use: ksmrun wrap quadlet {name}")
     full = name if unit_type(name) else f"{name}.service"
@@ -93,7 +93,7 @@ def unit_name(name: str) -> str:
 
 
 def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains: bool) -> UnitPlan:
-    """Raises KsmrunError where the service cannot be wrapped."""
+    """Return the plan. Raises KsmrunError if the service cannot be wrapped."""
     unit = systemd.unit(name, DROP_IN)
     if unit.value("NeedDaemonReload") == "yes" and (os.geteuid() == 0 or systemd.user):
         systemd.succeed("systemctl", "daemon-reload")
@@ -164,7 +164,7 @@ def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains
 
 
 def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
-    """ExecStart= as it is without us. Raises KsmrunError where a file cannot be read."""
+    """Return ExecStart= without our drop-in. Raises KsmrunError if a file cannot be read."""
     texts = [read_text(path) for path in unit.files]
     for path, text in zip(unit.files, texts, strict=True):
         if text is None:
@@ -175,7 +175,7 @@ def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
 def _refuse_unusable(unit: UnitFacts) -> None:
     state = unit.value("LoadState")
     if state != "loaded":
-        # D-Bus name, then the sentence in quotes.
+        # D-Bus name, then its name in sentences.
         said = unit.value("LoadError").partition(" ")[2].strip('"')
         raise KsmrunError(
             f"{unit.name}: {said or state}",
@@ -194,7 +194,7 @@ def _refuse_unusable(unit: UnitFacts) -> None:
 
 
 def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: bool) -> None:
-    """The launcher must be there to stay, and must not cost the service its security domain."""
+    """Refuse a launcher that could vanish, or that would cost the service its security domain."""
     if not os.access(LAUNCHER, os.X_OK):
         raise KsmrunError(f"{LAUNCHER} is not there", "first: sudo ksmrun wrap install")
     refuse_unsafe()
@@ -247,8 +247,9 @@ def _request(
 
 
 def _first_path(unit: UnitFacts, exec_values: Sequence[str]) -> str:
-    """As the files have it; where systemd fills in specifiers, as it told, which an old drop-in of
-    ours may hide.
+    """Return the path as in the files, or with specifiers as systemd has expanded them.
+
+    An old drop-in of ours may hide that.
     """
     with contextlib.suppress(ExecLineError):
         path = parse(exec_values[0])[0].path
@@ -258,7 +259,7 @@ def _first_path(unit: UnitFacts, exec_values: Sequence[str]) -> str:
 
 
 def _key(unit: UnitFacts, options: Options, *, user: bool) -> tuple[KeyPlace | None, list[str]]:
-    """Where the group's key lies, if the service can have its layout, and what to say of it."""
+    """Return the place of the group's key, if the service can have its layout, and notes."""
     if options.layout is not LayoutMode.SHARED:
         return None, []
     group_label(keys_folder(), options.layout_group)

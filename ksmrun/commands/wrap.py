@@ -1,4 +1,4 @@
-"""`ksmrun wrap`: puts merging around what is already deployed."""
+"""`ksmrun wrap`: add merging to what is already deployed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 
 import typer
 
-# Each module of ksmrun.commands has register(group). In the order of the help.
+# Each module has register(group). This is the order in the help.
 COMMANDS = (
     *("wrap_install", "wrap_unit", "wrap_quadlet", "wrap_list"),
     *("wrap_image", "wrap_compose", "wrap_pod", "wrap_runtime"),
@@ -14,7 +14,7 @@ COMMANDS = (
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Add the commands."""
     group = typer.Typer(
         no_args_is_help=True,
         help="Put merging around services and containers that are already deployed.",

@@ -1,4 +1,4 @@
-"""`ksmrun wrap compose`: a file on top of a Compose file, by which its services start merged."""
+"""`ksmrun wrap compose`: a Compose override file with which the services start merged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from ksmrun.wrap.header import header
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     group.command(
         "compose",
         epilog="Example: ksmrun wrap compose compose.yaml --output compose.ksmrun.yaml",
@@ -72,9 +72,9 @@ def compose(
     layout_user: LAYOUT_USER = 0,
     seeds: SEEDS = SeedMode.SHARED,
 ) -> None:
-    """Show the file that goes on top of a Compose file, so that its services start merged.
+    """Print a Compose override file that makes services start merged.
 
-    Then: docker compose -f FILE -f compose.ksmrun.yaml up. The launcher is bound into the
+    Then: docker compose -f FILE -f compose.ksmrun.yaml up. The launcher is mounted into the
     containers; no image changes.
     """
     if remove:
@@ -144,7 +144,7 @@ def _named_image(text: str) -> tuple[str, str]:
 
 
 def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> ImageConfig:
-    """Of the first of its images that is here."""
+    """Return the configuration of the first of its images that is present."""
     if service.extends:
         raise KsmrunError(
             f"what {service.name} starts may be in the service that it extends",

@@ -1,4 +1,4 @@
-"""`ksmrun wrap image`: the lines of a Dockerfile by which an image starts merged."""
+"""`ksmrun wrap image`: Dockerfile lines with which an image starts merged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SCHEMA = "ksmrun-wrap-image-1"
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     group.command("image", epilog="Example: ksmrun wrap image my/server:1.2 >>Dockerfile")(image)
 
 
@@ -62,9 +62,10 @@ def image(
     seeds: SEEDS = SeedMode.SHARED,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print what follows FROM IMAGE in a Dockerfile, so that it starts merged.
+    """Print Dockerfile lines that make an image start merged. Put them after FROM IMAGE.
 
-    The launcher before the image's own entrypoint and command; user, folder and the rest stay.
+    They put the launcher before the image's own entrypoint and command; user, folder and all else
+    stay.
     """
     options = Options(
         libc=libc,

@@ -1,4 +1,4 @@
-"""`ksmrun wrap install`: the launcher at the place that wraps name."""
+"""`ksmrun wrap install`: the launcher at the path that wraps name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ksmrun.model.wrap import LIBEXEC
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     group.command("install", epilog="Example: sudo ksmrun wrap install")(install_launcher)
 
 
@@ -24,10 +24,10 @@ def install_launcher(
         bool, typer.Option("--remove", help="Take it away, where nothing uses it.")
     ] = False,
 ) -> None:
-    """Put the launcher where services and containers find it: /usr/local/libexec/ksmrun.
+    """Install the launcher for services and containers. In /usr/local/libexec/ksmrun.
 
-    Each file is replaced at once, so do it again after each upgrade of ksmrun; what runs is not
-    disturbed.
+    Each file is replaced atomically and running programs are not disturbed. Repeat this after each
+    upgrade of ksmrun.
     """
     if not remove:
         lines = install(launcher_path().parent)

@@ -16,7 +16,7 @@ SCHEMA = "ksmrun-wrap-list-1"
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     group.command("list", epilog="Example: sudo ksmrun wrap list")(list_wraps)
 
 
@@ -25,9 +25,9 @@ def list_wraps(
     format_: FormatOption = Format.TABLE,
     no_header: NoHeader = False,
 ) -> None:
-    """List what is wrapped on this host. By ksmrun, or by hand.
+    """List what is wrapped on this host, by ksmrun or by hand.
 
-    Exit code 1 where something names the launcher and it is not there: that would not start.
+    Exit code 1 if something names a launcher that is missing: it would not start.
     """
     as_json = as_json or format_ is Format.JSON
     style = Style(format_, not no_header)

@@ -43,14 +43,14 @@ LAUNCHER_IMAGE = "ksmrun-launcher"
 
 
 class Source(StrEnum):
-    """Where a pod gets the launcher from."""
+    """Origin of the launcher in a pod."""
 
     IMAGE = "image"
     HOST = "host"
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     group.command(
         "pod", epilog="Example: ksmrun wrap pod --from host web.yaml | kubectl apply -f -"
     )(pod)
@@ -103,13 +103,13 @@ def pod(
         ),
     ] = False,
 ) -> None:
-    """Print manifests whose containers start merged: pods, and what makes pods.
+    """Rewrite Kubernetes manifests so that containers start merged.
 
-    Apply the original again, and it is undone; what is printed says how where that cannot be. Init
+    To undo it, apply the original manifests; the output says where that is not enough. Init
     containers, probes, hooks and Helm's tests start as before.
     """
     require_yaml()
-    # Not at the top: the other commands need no YAML.
+    # Imported here: the other commands need no YAML.
     from ksmrun.wrap.pod import PodRequest, rewrite
 
     options = Options(
@@ -169,14 +169,14 @@ def pod(
     say(f"merged: {', '.join(found.names)}")
 
 
-# What of a pod cannot be changed, once it is there (k8s.io/kubernetes/pkg/apis/core/validation,
-# ValidatePodUpdate; batch/validation: a Job's template), and what leaves its pods as they are.
+# Fields of a pod that cannot change once it exists (k8s.io/kubernetes/pkg/apis/core/validation,
+# ValidatePodUpdate; batch/validation: a Job's template), and kinds that leave running pods alone.
 REPLACED = ("Pod", "Job")
 KEEPING = ("ReplicaSet", "ReplicationController")
 
 
 def _undo(kinds: tuple[str, ...]) -> list[str]:
-    """Return how the manifests' kinds are set back."""
+    """Return how to undo the change, by the manifests' kinds."""
     lines = []
     if set(kinds) - set(REPLACED):
         lines.append("To remove it: apply the original manifest.")

@@ -30,7 +30,7 @@ from ksmrun.wrap.quadlet import render
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     group.command("quadlet", epilog="Example: sudo ksmrun wrap quadlet --now web.container")(
         quadlet
     )
@@ -64,7 +64,7 @@ def quadlet(
         bool, typer.Option("--json", help="With --check: print one JSON object.")
     ] = False,
 ) -> None:
-    """Start a container of Quadlet's merged, by the runtime ksmrun-oci. Image and file stay.
+    """Start a Quadlet container merged, by the runtime ksmrun-oci. Image and file stay unchanged.
 
     Podman reads drop-ins of .container files since 5.0.
     """

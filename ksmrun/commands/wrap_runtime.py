@@ -16,7 +16,7 @@ from ksmrun.wrap.runtime import CONTAINERD_FILE, Engine, render
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     group.command("runtime", epilog="Example: ksmrun wrap runtime docker")(print_runtime)
 
 
@@ -49,11 +49,11 @@ def print_runtime(
         ),
     ] = Path(CONTAINERD_FILE),
 ) -> None:
-    """Print the lines that make ksmrun-oci a runtime of a container engine.
+    """Print lines that add ksmrun-oci to a container engine's runtimes.
 
     Containers started with the runtime `ksmrun` merge without a change of their image; with
-    `ksmrun-by-request` those that ask by an annotation. The lines go to stdout, what
-    to do with them to stderr; nothing is written.
+    `ksmrun-by-request` those that ask by an annotation. The lines go to stdout, instructions to
+    stderr; nothing is written.
     """
     if layout_group is not None:
         if engine is not Engine.DOCKER:
@@ -77,7 +77,7 @@ def print_runtime(
 
 
 def _text(file: Path) -> str | None:
-    """Return what the file has; None where there is none. Raises KsmrunError."""
+    """Return the file's text; None if there is no file. Raises KsmrunError."""
     try:
         return foreign.read_bytes(file).decode()
     except FileNotFoundError:

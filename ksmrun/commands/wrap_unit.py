@@ -37,7 +37,7 @@ from ksmrun.wrap.dropin import KEY_UNIT, unwrapped
 
 
 def register(group: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     group.command("unit", epilog="Example: sudo ksmrun wrap unit --now nginx")(unit)
 
 
@@ -85,10 +85,10 @@ def unit(
         bool, typer.Option("--json", help="With --check: print one JSON object.")
     ] = False,
 ) -> None:
-    """Start a service merged. A drop-in wraps its ExecStart; --remove takes it away.
+    """Start a service merged. A drop-in wraps its ExecStart; --remove removes it.
 
-    Prefixes, quotes, specifiers and $VAR stay as they are. systemd is asked before and after:
-    where it does not understand the same command, the drop-in is taken back.
+    Prefixes, quotes, specifiers and $VAR stay as they are. systemd is asked before and after: if it
+    does not read the same command, the drop-in is removed again.
     """
     if sum((show, remove, check)) > 1:
         raise KsmrunError("--print, --remove and --check exclude each other", "give one of them")
@@ -111,7 +111,7 @@ def unit(
 
 
 def files_of(plan: UnitPlan) -> list[tuple[Path, str]]:
-    """All that is written, what is needed first first."""
+    """Return all files to be written, in the order of their dependencies."""
     folder = unit_folder(user=plan.user)
     drop_in = (folder / f"{plan.unit.name}.d" / DROP_IN, plan.text)
     return [drop_in] if plan.key_text is None else [(folder / KEY_UNIT, plan.key_text), drop_in]
@@ -140,7 +140,7 @@ def _domain(systemd: Systemd, name: str) -> str | None:
 
 
 def _compare(systemd: Systemd, plan: UnitPlan, before: Sequence[ExecCommand]) -> None:
-    """Whether systemd has the same commands as before, but for the launcher. Raises KsmrunError."""
+    """Raise KsmrunError unless systemd has the same commands as before, except for the launcher."""
     name = plan.unit.properties["Id"]
     after = systemd.commands(name)
     todo = "all was taken back; look at the drop-in with --print, and at `systemctl cat`"
@@ -155,7 +155,7 @@ def _compare(systemd: Systemd, plan: UnitPlan, before: Sequence[ExecCommand]) ->
 
 
 def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> None:
-    """Raises KsmrunError where it does not run, or in another security domain than before."""
+    """Raise KsmrunError if it does not run, or runs in another security domain than before."""
     found = check_unit(systemd, name)
     refuse_failed(systemd, found)
     if plan.domain_source and domain and found.main_pid and domain_of(found.main_pid) != domain:

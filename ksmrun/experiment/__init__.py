@@ -1,1 +1,1 @@
-"""A/B runs: the same fleet in several arms, by turns, measured and saved."""
+"""A/B experiments: the same fleet in several arms, by turns, measured and saved."""

@@ -1,4 +1,4 @@
-"""Arms as the user names them: options of `ksmrun run`, planned once by `ksmrun run --dry-run`."""
+"""Arms as the user gives them: options of `ksmrun run`, planned once by `ksmrun run --dry-run`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLAN_SECONDS = 60.0
 
 
 def parse(texts: Sequence[str]) -> tuple[Arm, ...]:
-    """NAME=OPTIONS each, at least two. Raises KsmrunError."""
+    """Parse NAME=OPTIONS, at least two of them. Raises KsmrunError."""
     arms = []
     for text in texts:
         name, mark, options = text.partition("=")
@@ -39,7 +39,10 @@ def parse(texts: Sequence[str]) -> tuple[Arm, ...]:
 
 
 def planned(arm: Arm, command: Sequence[str]) -> Arm:
-    """The arm with the launcher's options. Raises KsmrunError with what `ksmrun run` says."""
+    """Return the arm with its launcher options.
+
+    Raises KsmrunError with the output of `ksmrun run`.
+    """
     line = [
         sys.executable,
         *as_this_python(),

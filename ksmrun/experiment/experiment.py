@@ -1,4 +1,4 @@
-"""A whole experiment: every arm in every round, each result saved as soon as it is there."""
+"""Complete experiment: every arm in every round, each result saved at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ksmrun.model.experiment import ArmResult, ExperimentPlan
 
 
 def expected_seconds(plan: ExperimentPlan) -> float:
-    """Without the time to become ready and to settle, which nobody knows beforehand."""
+    """Return the expected time, without getting ready and converging, which cannot be predicted."""
     one = plan.stagger_seconds * (plan.copies - 1) + plan.warm_up_seconds + plan.hold_seconds
     return one * plan.rounds * len(plan.arms)
 
@@ -25,9 +25,9 @@ def run_experiment(
     progress_of: Callable[[int, str], Progress],
     finished: Callable[[ArmResult], None],
 ) -> None:
-    """What is done already is left out; copies get their folders in scratch.
+    """Run the turns that have no result yet; copies get their folders in scratch.
 
-    Raises KsmrunError where a turn fails.
+    Raises KsmrunError if a turn fails.
     """
     arms = {arm.name: arm for arm in plan.arms}
     for number, order in enumerate(turns(list(arms), plan.rounds), start=1):

@@ -1,4 +1,4 @@
-"""The load on a fleet, one for each copy or one for all, and where it writes."""
+"""Load on a fleet, one process per copy or one for all, and its output files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ksmrun.model.experiment import ExperimentPlan
 
 @dataclass(frozen=True)
 class Load:
-    """Its processes, and where each writes its output."""
+    """Processes of the load, and the output file of each."""
 
     fleet: Fleet
     logs: tuple[Path, ...]
 
 
 def start_load(plan: ExperimentPlan, instances: Sequence[Instance], port: int | None) -> Load:
-    """Raises KsmrunError where a command is not there."""
+    """Start the load. Raises KsmrunError if a command is missing."""
     commands = []
     if plan.load is not None:
         commands += [(plan.load, instance) for instance in instances]
@@ -49,7 +49,7 @@ def start_load(plan: ExperimentPlan, instances: Sequence[Instance], port: int | 
 
 
 def refuse_no_command(option: str, text: str) -> None:
-    """Raises KsmrunError for what no shell would take as one."""
+    """Raise KsmrunError if a shell could not parse the text as a command."""
     try:
         words = shlex.split(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""In which order arms take their turns. Pure."""
+"""Order in which arms take their turns. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 
 def turns(arms: Sequence[str], rounds: int) -> tuple[tuple[str, ...], ...]:
-    """For each round the arms in order.
+    """Return the order of the arms in each round.
 
-    Every arm runs in every round, so that rounds are pairs; with each round another begins, and
-    every second one goes backwards, so that being first, last or after a certain arm falls to all
-    alike (Williams designs are exact for this; with two arms it is the same).
+    Every arm runs in every round, so that rounds are pairs. Each round starts with the next arm,
+    and every second one is reversed, so that every arm is equally often first, last and after each
+    other arm (Williams designs achieve that exactly; with two arms this is one).
     """
     found = []
     for number in range(rounds):

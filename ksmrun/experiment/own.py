@@ -1,4 +1,4 @@
-"""The user's own metrics: numbers in the load's output, and what commands print."""
+"""Custom metrics: numbers in the load's output, and what commands print."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import Metric
 
 COMMAND_SECONDS = 30.0
-# A command may take this share of the time, at most once a second.
+# Share of the time that a command may take, at most once a second.
 COMMAND_SHARE_MAX = 0.1
 
 
 class OwnMetrics:
-    """Read from when the object is made: what was printed before (while settling) is left out."""
+    """Custom metrics, read from creation on: output before that (while converging) is ignored."""
 
     def __init__(
         self, metrics: Sequence[Metric], logs: Sequence[Path], first: Instance, port: int | None
@@ -34,13 +34,13 @@ class OwnMetrics:
         self._found: dict[str, list[float]] = {metric.name: [] for metric in metrics}
 
     def sample(self, *, is_last: bool = False) -> dict[str, tuple[float, ...]]:
-        """The numbers that came since the last call. is_last: ends in the midst of lines count.
+        """Return the numbers since the last call. is_last: an incomplete last line counts too.
 
         Raises KsmrunError for what is no number.
         """
         texts = [self._new_text(log, is_last=is_last) for log in self._offsets]
         now = time.monotonic()
-        # A command may ask the load, which has ended by the last time.
+        # A command may query the load, which has ended by the last call.
         is_due = not is_last and now >= self._next_command
         found = {}
         for metric in self._metrics:
@@ -61,9 +61,9 @@ class OwnMetrics:
         return found
 
     def totals(self) -> dict[str, float]:
-        """The mean of each over the hold. Raises KsmrunError for one that nobody printed.
+        """Return the mean of each metric over the hold. Raises KsmrunError for one without numbers.
 
-        Of a load's output the last number of each log counts: loads print sums at their end.
+        For a load's output the last number of each log counts: loads print totals at their end.
         """
         return {metric.name: self._total(metric) for metric in self._metrics}
 
@@ -110,7 +110,7 @@ class OwnMetrics:
 
 
 def check_metric(metric: Metric, first: Instance, port: int | None) -> None:
-    """Raises KsmrunError for what could not be read at the end."""
+    """Raise KsmrunError if the metric could not be read at the end."""
     if metric.kind == "command":
         refuse_no_command(f"--metric-cmd {metric.name}", metric.value)
         expand(metric.value, first, port)

@@ -16,7 +16,7 @@ NAMES = "{i}, {port:BASE}, {port}, {arm} and {dir}"
 
 @dataclass(frozen=True)
 class Instance:
-    """One copy of the fleet. index: from 0. folder: scratch of its own, without a trace later."""
+    """One copy of the fleet. index: from 0. folder: its scratch folder, removed afterwards."""
 
     index: int
     arm: str
@@ -24,7 +24,7 @@ class Instance:
 
 
 def first_port(words: Sequence[str]) -> int | None:
-    """BASE of {port:BASE}, which is one for all words. Raises KsmrunError."""
+    """Return BASE of {port:BASE}, the same in all words. Raises KsmrunError."""
     bases = {found[2] for word in words for found in PATTERN.finditer(word) if found[1] == "port"}
     bases.discard(None)
     if len(bases) > 1:
@@ -43,7 +43,7 @@ def first_port(words: Sequence[str]) -> int | None:
 
 
 def port_of(base: int | None, instance: Instance) -> int | None:
-    """The instance's port. Raises KsmrunError where the fleet has more copies than ports."""
+    """Return the copy's port. Raises KsmrunError if there are more copies than ports."""
     if base is None:
         return None
     if base + instance.index > PORT_MAX:
@@ -54,7 +54,7 @@ def port_of(base: int | None, instance: Instance) -> int | None:
 
 
 def expand(word: str, instance: Instance, base: int | None) -> str:
-    """The word with each placeholder filled in. Raises KsmrunError for one that is not known."""
+    """Return the word with its placeholders filled in. Raises KsmrunError for an unknown one."""
 
     def fill(found: re.Match[str]) -> str:
         if found[0] in ("{{", "}}"):

@@ -1,4 +1,4 @@
-"""Whether a copy is ready: by its output, a port, a file, a command, or after some time."""
+"""Readiness of a copy: by its output, a port, a file, a command, or after some time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMMAND_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Started:
-    """A copy that was started."""
+    """Copy that was started."""
 
     instance: Instance
     pid: int
@@ -36,7 +36,7 @@ class Started:
 
 
 def checker(ready: Ready, port: int | None) -> Callable[[Started], bool]:
-    """The check of one kind. Raises KsmrunError where its value is no good.
+    """Return the check of one kind. Raises KsmrunError if its value is invalid.
 
     port: the fleet's first, for {port}.
     """
@@ -55,20 +55,20 @@ def checker(ready: Ready, port: int | None) -> Callable[[Started], bool]:
     _refuse_bad(ready)
     check = kinds[ready.kind]
     if ready.kind == "stdout":
-        # A regex has braces of its own.
+        # A regex may contain braces of its own.
         return lambda started: check(ready.value, started)
     return lambda started: check(expand(ready.value, started.instance, port), started)
 
 
 def port_number(ready: Ready) -> int | None:
-    """The one port of this host that it waits for; None where each copy has its own, or none."""
+    """Return the one port of this host to wait for; None if each copy has its own, or none."""
     host, _, port = ready.value.rpartition(":")
     is_here = ready.kind in ("tcp", "udp") and host in ("", *LOCAL)
     return int(port) if is_here and port.isascii() and port.isdigit() else None
 
 
 def _refuse_bad(ready: Ready) -> None:
-    # UDP is looked for by the port alone, whatever the address.
+    # A UDP port is searched by number only, whatever its address.
     port = ready.value.rpartition(":")[2] if ready.kind == "tcp" else ready.value
     is_number = port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX
     if ready.kind in ("tcp", "udp") and not (PLACEHOLDER.search(port) or is_number):
@@ -94,7 +94,7 @@ def _tcp(value: str, _started: Started) -> bool:
 
 
 def _udp(value: str, started: Started) -> bool:
-    """Bound by the copy or something below it: UDP answers nobody."""
+    """Return whether the copy or a descendant has bound the port: UDP sends no reply."""
     for pid in with_children([started.pid]):
         try:
             connections = psutil.Process(pid).net_connections("udp")

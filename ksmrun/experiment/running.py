@@ -1,4 +1,4 @@
-"""A fleet under way: sampled, watched, and shown to whoever waits."""
+"""Running fleet: sampled, checked, and shown with its progress."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from ksmrun.model.experiment import ExperimentPlan, FleetSample
 from ksmrun.observe.fleet import FleetSampler
 
 POLL_SECONDS = 0.05
-# Of the host's memory. A fleet that grows beyond it is ended rather than the host swapped to death.
+# Share of the host's memory. A fleet beyond it is ended before the host swaps.
 LEFT_SHARE_MIN = 0.04
 MIB = 1 << 20
-# The user's metrics, as in FleetSample.own.
+# Custom metrics, as in FleetSample.own.
 Own = Callable[[], dict[str, tuple[float, ...]]]
 
 
 class Progress(Protocol):
-    """Told of each phase: what it waits for, and how far it is (0 to 1; None: not known)."""
+    """Receiver of each phase: what it waits for, and its progress (0 to 1; None: unknown)."""
 
     def __call__(self, phase: str, share: float | None) -> None: ...
 
 
 @dataclass
 class Running:
-    """strangers: children of ours before the fleet's start. strays: what forked away from it."""
+    """State of a turn. strangers: our children before the fleet's start. strays: its daemons."""
 
     plan: ExperimentPlan
     fleet: Fleet
@@ -46,23 +46,23 @@ class Running:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Of the copies and of what forked away from them, in that order."""
+        """PIDs of the copies, then of the processes that daemonised from them."""
         return (*self.fleet.pids, *self.strays)
 
     def find_strays(self) -> None:
-        """Call it while nothing but the fleet is started: whose they are is not to be seen later.
+        """Find daemonised processes. Call it while only the fleet is started.
 
-        They are left to us, the subreaper.
+        They are reparented to us, the subreaper, and later cannot be attributed.
         """
         self.strays = tuple(sorted(children() - self.strangers - set(self.fleet.pids)))
 
     def tick(self, phase: str, *, costly: bool = False, own: Own = dict) -> None:
-        """A sample where one is due. Raises KsmrunError where a copy ended, or memory does."""
+        """Take a sample if one is due. Raises KsmrunError if a copy or the host's memory ended."""
         self.fleet.check_alive()
         self.sample(phase, costly=costly, own=own)
 
     def sample(self, phase: str, *, costly: bool, own: Own = dict) -> None:
-        """The same, whether or not the copies still live."""
+        """Take a sample, whether or not the copies are still alive."""
         sample = self.sampler.tick(self.pids, phase, costly=costly)
         if sample is None:
             return
@@ -72,7 +72,7 @@ class Running:
         write_sample(self.stream, sample)
 
     def wait(self, phase: str, seconds: float, own: Own = dict) -> None:
-        """Samples until the time is over."""
+        """Take samples for this time."""
         started = time.monotonic()
         while (elapsed := time.monotonic() - started) < seconds:
             self.progress(phase, elapsed / seconds)
@@ -81,7 +81,7 @@ class Running:
 
 
 def refuse_full_host(sample: FleetSample, total_bytes: int) -> None:
-    """Raises KsmrunError where the host has next to nothing left. Pure."""
+    """Raise KsmrunError if the host has hardly any memory left. Pure."""
     left = sample.mem_available_bytes
     if left is not None and left < total_bytes * LEFT_SHARE_MIN:
         raise KsmrunError(
@@ -91,5 +91,5 @@ def refuse_full_host(sample: FleetSample, total_bytes: int) -> None:
 
 
 def page_bytes() -> int:
-    """Of this kernel."""
+    """Return the page size of this kernel."""
     return os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""What ksmd takes for a page, found out by having it scan two processes made for it."""
+"""Measure ksmd's CPU time per page, by having it scan two processes made for that."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ksmrun.host.borrow import borrowed
 from ksmrun.model.tuning import ScanCost
 from ksmrun.observe.scanning import ksmd_counters
 
-# Half of it random and half equal in both, for ksmd to compare and to merge.
+# Half random and half equal in both, so that ksmd compares and merges.
 TRIAL_MIB = 64
 TRIAL_SECONDS = 1.5
 TRIAL = (
@@ -22,9 +22,9 @@ TRIAL = (
 
 
 def cost_by_trial() -> ScanCost | None:
-    """Has ksmd scan two processes made for it; root. None where scanned pages are not counted.
+    """Return the measured cost; needs root. None if the kernel does not count scanned pages.
 
-    Raises KsmrunError where KSM cannot be switched.
+    Raises KsmrunError if KSM cannot be switched on.
     """
     line: list[str | Path] = [launcher_path(), "--quiet", "--", sys.executable, "-c", TRIAL]
     pipe = subprocess.PIPE

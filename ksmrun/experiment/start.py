@@ -1,4 +1,4 @@
-"""Starts the copies of a fleet, and waits until each is ready."""
+"""Start the copies of a fleet, and wait until each is ready."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ksmrun.launch.fleet import Copy
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import Arm
 
-# Of what is free, for the whole fleet: the host must not come near to swapping.
+# Share of the free memory that the whole fleet may take: the host must not swap.
 MEMORY_SHARE_MAX = 0.9
 
 
 def start_copies(turn: Running, arm: Arm, scratch: Path) -> list[Started]:
-    """Starts the copies one after the other, and waits until each is ready."""
+    """Start the copies one by one, and wait until each is ready."""
     plan = turn.plan
     port = first_port(plan.command)
     is_ready = checker(plan.ready, port)
@@ -40,7 +40,7 @@ def start_copies(turn: Running, arm: Arm, scratch: Path) -> list[Started]:
         pid = turn.fleet.pids[-1]
         started.append(Started(instance, pid, Path(instance.folder) / "log", time.monotonic()))
         if index == 0:
-            # The others only when there is room for them.
+            # The others start only if there is room for them.
             _wait_ready(turn, started, is_ready)
             _refuse_too_many(turn)
         share = (index + 1) / plan.copies
@@ -72,7 +72,7 @@ def _wait_ready(turn: Running, started: list[Started], is_ready: Callable[[Start
 
 
 def _refuse_too_many(turn: Running) -> None:
-    """Raises KsmrunError where copies like the first would fill the host."""
+    """Raise KsmrunError if copies like the first would fill the host."""
     turn.find_strays()
     turn.tick("starting", costly=True)
     sample = turn.samples[-1]

@@ -1,4 +1,4 @@
-"""The folder of an experiment: its plan, and each arm's result as soon as it is there."""
+"""Folder of an experiment: its plan, and each arm's result, saved at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PLAN = "experiment.json"
 
 
 def create(folder: Path, plan: ExperimentPlan, host: dict[str, Any]) -> None:
-    """A new folder. Raises KsmrunError where it holds something."""
+    """Create the folder. Raises KsmrunError if it contains something."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -40,7 +40,7 @@ def create(folder: Path, plan: ExperimentPlan, host: dict[str, Any]) -> None:
 
 
 def load_plan(folder: Path) -> ExperimentPlan:
-    """To go on with. Raises KsmrunError."""
+    """Return the plan of an experiment to be resumed. Raises KsmrunError."""
     data = _read(folder / PLAN)
     try:
         plan = dict(data["plan"])
@@ -61,23 +61,23 @@ def load_plan(folder: Path) -> ExperimentPlan:
 
 
 def load_ksm(folder: Path) -> dict[str, Any]:
-    """How KSM was set when it began. Raises KsmrunError."""
+    """Return the KSM settings at its beginning. Raises KsmrunError."""
     ksm: dict[str, Any] = _read(folder / PLAN)["host"].get("ksm", {})
     return ksm
 
 
 def is_done(folder: Path, number: int, arm: str) -> bool:
-    """Whether this turn's result is there."""
+    """Return whether this turn has a result."""
     return result_file(folder, number, arm).exists()
 
 
 def result_file(folder: Path, number: int, arm: str) -> Path:
-    """Of one arm in one round, which count from 1."""
+    """Return the file of one arm in one round; rounds count from 1."""
     return folder / "rounds" / f"{number:03d}-{arm}.json"
 
 
 def save_result(folder: Path, result: ArmResult) -> None:
-    """Atomically: a cut file counts for nothing."""
+    """Save a result atomically: an incomplete file would be invalid."""
     file = result_file(folder, result.round, result.arm)
     try:
         _write(file, {"schema": SCHEMA, **asdict(result)})
@@ -87,10 +87,10 @@ def save_result(folder: Path, result: ArmResult) -> None:
 
 @contextmanager
 def sample_stream(folder: Path, number: int, arm: str) -> Iterator[TextIO]:
-    """Lines of JSON, on their way to disk at once."""
+    """Open the stream of samples: lines of JSON, each written to disk at once."""
     file = result_file(folder, number, arm).with_suffix(".samples.jsonl")
     try:
-        # What an interrupted turn has left.
+        # Left by an interrupted turn.
         file.unlink(missing_ok=True)
         stream = file.open("x", encoding="utf-8", buffering=1)
     except OSError as error:
@@ -100,7 +100,7 @@ def sample_stream(folder: Path, number: int, arm: str) -> Iterator[TextIO]:
 
 
 def write_sample(stream: TextIO, sample: FleetSample) -> None:
-    """One line."""
+    """Write one sample as a line."""
     stream.write(json.dumps(asdict(sample)) + "\n")
 
 
@@ -109,7 +109,7 @@ def _write(file: Path, data: dict[str, Any]) -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """What it names is started, so it has to be this user's own or root's."""
+    """Read a file, which must be this user's or root's: what it names is executed."""
     todo = "start a new experiment"
     data = read_state(file, SCHEMA, {"plan": PLAN_SHAPE, "host": {"ksm?": HOST["ksm"]}}, todo)
     if data is None:

@@ -1,4 +1,4 @@
-"""From the samples of one arm's hold to its metrics. Pure."""
+"""Compute an arm's metrics from the samples of its hold. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MEANS = (
     *("pss_bytes", "pss_anonymous_bytes", "uss_bytes", "rss_bytes", "swap_bytes"),
     *("mem_available_bytes", "maps_max", "general_profit_bytes"),
 )
-# By the counter that each is of.
+# By the counter from which each is computed.
 RATES = {
     "cpu_share": "cpu_seconds",
     "ksmd_cpu_share": "ksmd_cpu_seconds",
@@ -28,7 +28,7 @@ HOLD_METRICS = (
 
 
 def hold_metrics(samples: Sequence[FleetSample], page_bytes: int) -> dict[str, float]:
-    """Means of sizes over the hold, and rates over it; what was not counted is left out."""
+    """Return means of sizes and rates over the hold, without what was not counted."""
     first, last = samples[0], samples[-1]
     seconds = max(last.elapsed_seconds - first.elapsed_seconds, 1e-9)
     metrics: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""One arm's turn in one round: start, wait, settle, hold, stop."""
+"""Turn of one arm in one round: start, wait, converge, hold, stop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from ksmrun.observe.processes import read_process
 from ksmrun.observe.sampler import with_children
 from ksmrun.observe.settle import has_settled, settle_progress
 
-# Pages that have changed after so long are not counted on.
+# Pages that change within this time do not count as mergeable.
 VOLATILE_AFTER_SECONDS = 1.0
 
 
@@ -48,7 +48,7 @@ def take_turn(
     scratch: Path,
     progress: Progress,
 ) -> ArmResult:
-    """Runs the arm in round `number`. Raises KsmrunError; nothing is left running then either."""
+    """Run the arm in round `number`. Raises KsmrunError; in any case nothing is left running."""
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     if plan.drops_caches:
         _drop_caches()
@@ -109,8 +109,9 @@ def _hold(turn: Running, own: OwnMetrics) -> dict[str, float]:
 
 
 def _left_bytes(pids: Sequence[int]) -> float | None:
-    """What has not merged and could: pages that do not change. None where this user may not read
-    the fleet's memory (yama), as the measurement does not hang on it.
+    """Return what could merge and has not: equal pages that do not change.
+
+    None if this user may not read the fleet's memory (Yama); the measurement goes on without it.
     """
     try:
         found = look_at_pages(
@@ -130,7 +131,10 @@ def _seen(
     were: dict[int, Member],
     left_bytes: float | None,
 ) -> Seen:
-    """Before the fleet ends. Only what ksmd works for while it works counts as other."""
+    """Collect observations before the fleet ends.
+
+    Of other processes only those count that ksmd works for meanwhile.
+    """
     ksm = read_ksm(ROOT)
     is_on = ksm.number("run") == 1
     ours = with_children(turn.pids)
@@ -151,7 +155,7 @@ def _seen(
 
 
 def _merged_bytes(copy: int) -> int | None:
-    """Of a copy and all below it; None where the kernel does not tell."""
+    """Return the merged memory of a copy and its descendants; None if not shown."""
     pages = 0
     for pid in with_children([copy]):
         try:
@@ -165,9 +169,9 @@ def _merged_bytes(copy: int) -> int | None:
 
 
 def _settle(turn: Running) -> tuple[bool | None, float]:
-    """Until what is shared holds still over three full scans.
+    """Wait until the merged pages stay the same over three full scans.
 
-    None where nothing of the fleet merges: without mergeable memory ksmd counts no scans.
+    None if nothing of the fleet merges: without mergeable memory ksmd counts no scans.
     """
     if not _merges(turn.pids) or read_ksm(ROOT).number("run") != 1:
         return None, 0.0

@@ -1,4 +1,4 @@
-"""What is to be said of one arm's turn, each as (what, what to do). Pure."""
+"""Warnings about one arm's turn, each as (what, what to do). Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ksmrun.observe.members import Member
 from ksmrun.observe.others import Other
 
 Note = tuple[str, str]
-# Of time in which some task waited for memory: so much is felt.
+# Share of time in which some task waited for memory: noticeable from here on.
 PRESSURE_SHARE_MAX = 0.1
 HUGE_SHARE_MAX = 0.05
 MAPS_SHARE_MAX = 0.7
-# Between the copy that merges least and the one that merges most, of the latter.
+# Difference between the copies that merge least and most, as a share of the latter.
 UNEQUAL_SHARE_MAX = 0.2
-# Below it nothing of this changes a result.
+# Smaller amounts do not change a result.
 SIZE_BYTES_MIN = 1 << 20
-# Of what could merge: so much left unmerged is felt.
+# Share of the mergeable memory: noticeable if this much is left unmerged.
 LEFT_SHARE_MAX = 0.1
 MIB = 1 << 20
 NAMES_MAX = 3
@@ -27,10 +27,11 @@ NAMES_MAX = 3
 
 @dataclass(frozen=True)
 class Seen:
-    """What was looked at once a turn.
+    """Observations made once per turn.
 
-    others: what else KSM works for, before the start and after the hold. lost: what was there when
-    all were ready and was not later, and whether another came for it. merged_bytes: of each copy.
+    others: what else KSM works for, before the start and after the hold. lost: processes that were
+    there when all were ready and not later, and whether each was replaced. merged_bytes: of each
+    copy.
     """
 
     others: Sequence[Other] = ()
@@ -41,7 +42,7 @@ class Seen:
     page_bytes: int = 4096
     max_map_count: int | None = None
     ksm_is_on: bool = True
-    # Whether the arm is to merge, and does.
+    # Whether the arm is meant to merge, and does.
     is_to_merge: bool = True
     merges: bool = True
 
@@ -49,7 +50,7 @@ class Seen:
 def warnings(
     samples: Sequence[FleetSample], seen: Seen, *, settled: bool | None, settle_seconds_max: float
 ) -> list[Note]:
-    """Of one arm in one round. samples: of all phases."""
+    """Return the warnings of one arm in one round. samples: of all phases."""
     found = list(_of_the_fleet(seen, settled=settled))
     if settled is False:
         found.insert(
@@ -105,7 +106,7 @@ def _of_the_fleet(seen: Seen, *, settled: bool | None) -> Iterator[Note]:
     left = seen.left_bytes or 0.0
     could = sum(seen.merged_bytes) + left
     if settled and seen.smart_scan and left > max(SIZE_BYTES_MIN, could * LEFT_SHARE_MAX):
-        # mm/ksm.c: should_skip_rmap_item(): who is skipped is taken out of the unstable tree.
+        # mm/ksm.c: should_skip_rmap_item(): a skipped page is removed from the unstable tree.
         yield (
             f"{left / MIB:.0f} MiB of {could / MIB:.0f} MiB that could merge have not: smart_scan "
             "looks at old pages in every ninth pass only, and two copies whose turns never "

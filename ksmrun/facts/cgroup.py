@@ -1,4 +1,4 @@
-"""Which processes are in a control group (cgroups(7))."""
+"""Processes of a control group (cgroups(7))."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from ksmrun.facts.text import read_text
 
-# With --cgroups=split, which Quadlet uses.
+# Used with --cgroups=split, Quadlet's default.
 PAYLOAD = "/libpod-payload-"
 
 
 def hierarchies(text: str) -> Iterator[tuple[list[str], str]]:
-    """The controllers and the path of each line of a /proc/PID/cgroup (cgroups(7)).
+    """Yield the controllers and the path of each line of a /proc/PID/cgroup (cgroups(7)).
 
-    Whoever may make a cgroup names it, by any bytes but a line feed and a slash.
+    Whoever may create a cgroup chooses its name: any bytes except a line feed and a slash.
     """
     for line in text.split("\n"):
         parts = line.split(":", 2)
@@ -23,9 +23,9 @@ def hierarchies(text: str) -> Iterator[tuple[list[str], str]]:
 
 
 def members(group: str, root: Path = Path("/")) -> tuple[int, ...]:
-    """The PIDs in this group of the systemd hierarchy, and in those below it.
+    """Return the PIDs in this group of the systemd hierarchy and in the groups below it.
 
-    Read from each process, as where that hierarchy is mounted differs from host to host.
+    Read from each process, because the mount point of that hierarchy differs between hosts.
     """
     found = []
     for folder in (root / "proc").iterdir():
@@ -35,7 +35,7 @@ def members(group: str, root: Path = Path("/")) -> tuple[int, ...]:
 
 
 def payload(pids: Iterable[int], root: Path = Path("/")) -> tuple[int, ...]:
-    """Of a service that runs a container of Podman's, the container's own: not conmon."""
+    """Return the processes of the Podman container in a service: all but conmon's."""
     marked = {pid: PAYLOAD in (read_text(root / f"proc/{pid}/cgroup") or "") for pid in pids}
     return tuple(pid for pid, inside in marked.items() if inside or not any(marked.values()))
 

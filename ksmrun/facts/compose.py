@@ -1,4 +1,4 @@
-"""A Compose file's services: as Compose itself understands the file, where it is there."""
+"""Services of a Compose file, read by Compose itself if it is installed."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ksmrun.facts.yaml import load
 from ksmrun.model import KsmrunError
 from ksmrun.model.container import ComposeProject, ComposeService, Words
 
-# How each is called, and what it answers only where it can do `config`: docker without its plugin
-# shows its own help, podman-compose before 1.1 has no such command.
+# Command line of each tool, and output that it gives only if it can do `config`: docker without its
+# plugin shows its own help, and podman-compose before 1.1 has no such command.
 TOOLS = {
     ("docker", "compose"): "version",
     ("docker-compose",): "version",
     ("podman-compose",): "config --help",
 }
-# The one that always puts in what variables stand for, and leaves `extends` to `up`.
+# This tool always substitutes variables, and leaves `extends` unresolved until `up`.
 INTERPOLATES = ("podman-compose",)
 TIMEOUT_SECONDS = 60.0
 
 
 def read_project(file: str) -> tuple[ComposeProject, str]:
-    """The services, and how they were read. "-" is stdin. Raises KsmrunError.
+    """Return the services, and how they were read. "-" is stdin. Raises KsmrunError.
 
-    Only Compose knows extends, includes and env files; without it the file is read as it stands.
+    Only Compose resolves extends, includes and env files; without it the file is read as it stands.
     """
     if file == "-":
         return parse_project(sys.stdin.read(), "stdin", Path.cwd()), "stdin"
@@ -49,7 +49,7 @@ def read_project(file: str) -> tuple[ComposeProject, str]:
     if tool != INTERPOLATES:
         raw = _run([*tool, "-f", file, "config", "--no-interpolate"])
     if done.returncode != 0 and raw is not None and raw.returncode == 0:
-        # A variable that has to be set (${NAME:?}) may be, when the services start.
+        # A variable that must be set (${NAME:?}) may be set when the services start.
         done = raw
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["failed"]
@@ -58,18 +58,20 @@ def read_project(file: str) -> tuple[ComposeProject, str]:
         )
     found = parse_project(done.stdout, name, folder)
     written = own
-    # Compose 2 refuses some files without interpolation, where a number or a port is a variable.
+    # Compose 2 refuses files in which a number or a port is a variable, without interpolation.
     if raw is not None and raw.returncode == 0:
         written = parse_project(raw.stdout, name, folder)
-    # The version of the file that the override is to go with, not the one that config shows.
+    # Version of the file that the override goes with, not the one that `config` shows.
     return ComposeProject(_as_written(found, written, file), own.version), f"{name} config"
 
 
 def _as_written(
     found: ComposeProject, written: ComposeProject, file: str
 ) -> tuple[ComposeService, ...]:
-    """Take images by what variables stand for now, as they are looked up, and all words as they
-    are written: a value is another one's .env's tomorrow, and may be a secret.
+    """Return the services as written, with images as the variables name them now.
+
+    The image is looked up now; other values may differ in another .env tomorrow, and may be
+    secrets.
     """
     words = {service.name: service for service in written.services}
     services = []
@@ -85,7 +87,7 @@ def _as_written(
 
 
 def parse_project(text: str, name: str, folder: Path) -> ComposeProject:
-    """Raises KsmrunError where the text is no Compose file."""
+    """Return the project in a Compose file's text. Raises KsmrunError if it is none."""
     data = load(text, name)
     services = data.get("services") if isinstance(data, dict) else None
     if not isinstance(services, dict):
@@ -102,7 +104,7 @@ def parse_project(text: str, name: str, folder: Path) -> ComposeProject:
 
 def _service(name: str, settings: dict[str, Any], project: str) -> ComposeService:
     image = settings.get("image")
-    # What Compose 2, Compose 1 and podman-compose call an image that they built.
+    # Names that Compose 2, Compose 1 and podman-compose give to images that they build.
     built = tuple(f"{project}{mark}{name}" for mark in "-_")
     return ComposeService(
         name=name,
@@ -115,7 +117,10 @@ def _service(name: str, settings: dict[str, Any], project: str) -> ComposeServic
 
 
 def _words(value: Any) -> Words | None:
-    """Blanks alone are an empty list, as what splits a string has it."""
+    """Return a command as words.
+
+    A string of blanks is an empty list, as string splitting has it.
+    """
     if value is None:
         return None
     if isinstance(value, list):
@@ -124,7 +129,7 @@ def _words(value: Any) -> Words | None:
 
 
 def _tool() -> tuple[str, ...] | None:
-    """The first Compose that is here and answers."""
+    """Return the command line of the first Compose tool that is installed and answers."""
     for tool, question in TOOLS.items():
         if shutil.which(tool[0]) and _run([*tool, *question.split()]).returncode == 0:
             return tool

@@ -1,7 +1,8 @@
-"""What people call a container, read without its engine's client; else the start of its id.
+"""Name of a container, found without its engine's client; else the start of its id.
 
-Kubelet's folder of logs tells of pods. Else the process that keeps the container is asked: conmon
-(Podman, CRI-O) has the name among its arguments, containerd's shim stands in the bundle's folder.
+For pods it is in kubelet's log folder. Otherwise it comes from the process that monitors the
+container: conmon (Podman, CRI-O) has the name among its arguments, and containerd's shim works in
+the bundle's folder.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from ksmrun.model.process import PAUSE, Container
 from ksmrun.support.foreign import read_bytes
 
 SHORT_DIGITS = 12
-# Annotations of containerd's CRI plugin (pod, container), and of nerdctl.
+# Annotations of containerd's CRI plugin (pod, container) and of nerdctl.
 CRI_POD = "io.kubernetes.cri.sandbox-name"
 CRI_NAMESPACE = "io.kubernetes.cri.sandbox-namespace"
 CRI_CONTAINER = "io.kubernetes.cri.container-name"
 CRI_TYPE = "io.kubernetes.cri.container-type"
-# Of CRI-O, for a pod's and its containers: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.
+# Annotations of CRI-O, for a pod and its containers: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.
 CRI_O = "io.kubernetes.cri-o.Name"
-# Where engines leave it, should nothing else tell; {} is the id.
+# Files of the engines, used if nothing else has the name; {} is the id.
 SPECS = (
     "run/containerd/io.containerd.runtime.v2.task/k8s.io/{}/config.json",
     "run/containerd/io.containerd.runtime.v2.task/moby/{}/config.json",
@@ -39,12 +40,12 @@ NERDCTL = "nerdctl/name"
 JSON_BYTES_MAX = 4 << 20
 NAME_MAX = 255
 ANCESTORS_MAX = 100
-# What engines draw; anything else is the user's own name, and no part of a path.
+# Engines generate such ids; anything else is a name of the user's own, and never part of a path.
 DRAWN_ID = re.compile(r"[0-9a-f]{64}")
 
 
 def container_name(container: Container, pid: int, root: Path = Path("/")) -> str:
-    """Of a container and one of its processes. A pod's is NAMESPACE/POD/CONTAINER."""
+    """Return the name of the container of this process. For a pod it is NAMESPACE/POD/CONTAINER."""
     if DRAWN_ID.fullmatch(container.id) is None:
         return container.id[:NAME_MAX]
     name = _name_in_logs(container.id, root) if container.pod else None
@@ -53,7 +54,7 @@ def container_name(container: Container, pid: int, root: Path = Path("/")) -> st
 
 
 def _name_in_logs(container_id: str, root: Path) -> str | None:
-    """Kubelet links POD_NAMESPACE_CONTAINER-ID.log there, whichever engine it uses."""
+    """Return the name from kubelet's links POD_NAMESPACE_CONTAINER-ID.log."""
     found = next((root / "var/log/containers").glob(f"*-{container_id}.log"), None)
     parts = [] if found is None else found.name.removesuffix(f"-{container_id}.log").split("_")
     return f"{parts[1]}/{parts[0]}/{parts[2]}" if len(parts) == 3 else None
@@ -72,7 +73,11 @@ def _name_by_keeper(container_id: str, pid: int, root: Path) -> str | None:
 
 
 def _name_on_disk(container_id: str, root: Path) -> str | None:
-    """Where the keeper is another user's or has other words, as conmon-rs and cri-dockerd have."""
+    """Return the name from the engine's files.
+
+    Needed if the monitoring process belongs to another user or has other arguments, as conmon-rs
+    and cri-dockerd do.
+    """
     for place in SPECS:
         if name := _name_in_spec(container_id, _json(root / place.format(container_id))):
             return name
@@ -80,7 +85,10 @@ def _name_on_disk(container_id: str, root: Path) -> str | None:
 
 
 def _ancestors(pid: int, root: Path) -> Iterator[int]:
-    """Both keepers are subreapers (prctl(2)), so all of a container are below them."""
+    """Yield the ancestors of a process.
+
+    Monitors are subreapers (prctl(2)), so they are among them.
+    """
     seen = set()
     while pid not in seen:
         seen.add(pid)
@@ -97,8 +105,10 @@ def _after(words: list[str], option: str) -> str | None:
 
 
 def _named_by_cri_o(name: str | None) -> str | None:
-    """Its names are k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT, where a pause container is POD, also
-    Docker's below cri-dockerd; Podman's are the user's.
+    """Return the pod's name from k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT; None for other names.
+
+    A pause container is called POD. Docker below cri-dockerd names containers so too; Podman's
+    names are the user's.
     """
     parts = (name or "").split("_")
     if len(parts) == 6 and parts[0] == "k8s":
@@ -107,7 +117,7 @@ def _named_by_cri_o(name: str | None) -> str | None:
 
 
 def _name_in_bundle(container_id: str, shim_folder: Path) -> str | None:
-    """The shim of a pod keeps several containers, whose bundles lie side by side."""
+    """Return the name from the container's bundle. A pod's shim has several, side by side."""
     return _name_in_spec(container_id, _json(shim_folder / ".." / container_id / "config.json"))
 
 
@@ -116,11 +126,11 @@ def _name_in_spec(container_id: str, spec: dict[str, Any]) -> str | None:
     if isinstance(annotations, dict) and (name := _name_in_annotations(annotations)):
         return name
     # Docker's name is in its own folder of the container, from which it mounts files; a container
-    # in another's network mounts that one's, beside which its own folder is.
+    # in another's network mounts the other's files, and its own folder is beside that.
     for mount in mounts if isinstance(mounts, list) else ():
         source = Path(str(mount.get("source", ""))) if isinstance(mount, dict) else Path()
         if source.is_absolute() and DRAWN_ID.fullmatch(source.parent.name):
-            # No second look: the list may be anybody's, and long.
+            # Checked once only: the list may be long, and anybody can make it.
             return _docker_name(source.parent.with_name(container_id))
     return None
 
@@ -142,7 +152,10 @@ def _docker_name(folder: Path) -> str | None:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    """Empty where it cannot be read, or is no such file: the keeper may be anybody's."""
+    """Return the object in a file; empty if it is unreadable or none.
+
+    Anybody may have written it.
+    """
     try:
         found = json.loads(read_bytes(file, JSON_BYTES_MAX))
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Which process a client talks to: who listens on its Unix socket (unix(7)), or by its name."""
+"""Daemon that a client talks to: the listener of its Unix socket (unix(7)), or by name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ CREDENTIALS = struct.Struct("3i")
 
 
 def listener(path: Path) -> int | None:
-    """Return the PID of who called listen(2); None where nobody listens, 0 where it cannot be told.
+    """Return the PID that called listen(2); None if nobody listens, 0 if it cannot be determined.
 
-    The connection is closed at once: servers are used to clients that go away.
+    The connection is closed at once: servers are used to clients that disconnect.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.setblocking(False)
@@ -22,10 +22,10 @@ def listener(path: Path) -> int | None:
             size = CREDENTIALS.size
             found = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
         except BlockingIOError:
-            # Others wait to be let in.
+            # The backlog is full: other clients wait.
             return 0
         except (OSError, ValueError):
-            # Not there, nobody's, another user's; a path that no address holds.
+            # Missing, without a listener, another user's, or too long for a socket address.
             return None
     return int(CREDENTIALS.unpack(found)[0])
 
@@ -42,6 +42,6 @@ def named(name: str, root: Path = Path("/")) -> tuple[int, ...]:
             if is_meant and folder.stat().st_uid in users:
                 found.append(int(folder.name))
         except OSError:
-            # It ended meanwhile.
+            # The process has ended.
             continue
     return tuple(sorted(found))

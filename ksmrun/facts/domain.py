@@ -8,11 +8,11 @@ from ksmrun.facts.text import read_text
 
 
 def selinux_enabled(root: Path = Path("/")) -> bool:
-    """Whether selinuxfs is there, in enforcing or permissive mode."""
+    """Return whether selinuxfs exists, in enforcing or permissive mode."""
     return (root / "sys/fs/selinux/enforce").exists()
 
 
 def domain_of(pid: int, root: Path = Path("/")) -> str | None:
-    """The process' context or profile (proc(5): attr/current); None where no module keeps one."""
+    """Return the process's context or profile (proc(5): attr/current); None without any."""
     text = read_text(root / f"proc/{pid}/attr/current")
     return None if text is None else text.rstrip("\0\n") or None

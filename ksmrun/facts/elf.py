@@ -1,4 +1,4 @@
-"""Reading ELF files by pyelftools: what a file says of itself must not hang or end a command."""
+"""Read ELF files by pyelftools; a damaged or hostile file must not hang or end a command."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from ksmrun.support.limit import cpu_limit
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
-# The greatest program here takes a tenth of it; a table may claim to have 2^64 entries.
+# The largest program here takes a tenth of it; a table may claim to have 2^64 entries.
 ELF_SECONDS = 1.0
 
 
 class UnreadableElfError(ValueError):
-    """It is no ELF file, or not a whole one."""
+    """The file is no ELF file, or is incomplete."""
 
 
 @contextmanager
 def elf_file(path: Path) -> Iterator[ELFFile]:
-    """The file's reader, for the block. Raises UnreadableElfError, also for what fails in there."""
-    # Not at the top: pyelftools takes longer to import than all of ksmrun.
+    """Yield a reader of the file. Raises UnreadableElfError, also for errors in the block."""
+    # Imported here: pyelftools takes longer to import than all of ksmrun.
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
     try:
         with open(open_regular(path), "rb") as file, cpu_limit(ELF_SECONDS):  # noqa: PTH123
             yield ELFFile(file)
-    # pyelftools lets struct, construct and decoding errors of a damaged file through.
+    # pyelftools lets errors of struct, construct and decoding through for a damaged file.
     except (
         *(ELFError, OSError, ValueError, KeyError, AttributeError, TypeError, LookupError),
         *(ArithmeticError, MemoryError, RecursionError, AssertionError),

@@ -1,4 +1,4 @@
-"""What decides on this host whether and how fast memory merges."""
+"""Properties of this host that decide whether and how fast memory merges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEMINFO = ("MemTotal", "MemAvailable", "AnonPages", "SwapTotal", "SwapFree")
 
 
 def read_host(root: Path = ROOT) -> HostFacts:
-    """All facts under root; capabilities are those of this process and need no root."""
+    """Return all properties under root. Capabilities are always those of this process."""
     status = parse_fields(read_text(root / "proc/self/status") or "")
     memory = kib_fields(read_text(root / "proc/meminfo") or "", MEMINFO)
     no_new_privs = parse_int(status.get("NoNewPrivs", ""))
@@ -43,7 +43,7 @@ def read_host(root: Path = ROOT) -> HostFacts:
 
 
 def _numa_nodes(root: Path) -> int | None:
-    """Nodes with memory: sysfs lists them as ranges, "0-1,4"."""
+    """Return the number of nodes with memory. sysfs lists them as ranges, "0-1,4"."""
     text = read_text(root / "sys/devices/system/node/has_memory")
     if text is None or not text.strip():
         return None
@@ -58,7 +58,7 @@ def _numa_nodes(root: Path) -> int | None:
 
 
 def _container(root: Path) -> str | None:
-    """The name of the container engine this runs in, by the marks that engines leave; else None."""
+    """Return the engine whose container this process runs in, by the marks it leaves; else None."""
     mark = read_text(root / "run/host/container-manager") or read_text(
         root / "run/systemd/container"
     )
@@ -76,7 +76,7 @@ def _container(root: Path) -> str | None:
 
 
 def _hidepid(root: Path) -> bool | None:
-    """Whether /proc hides other users' processes (proc(5): hidepid above 0)."""
+    """Return whether /proc hides other users' processes (proc(5): hidepid above 0)."""
     mounts = read_text(root / "proc/self/mountinfo")
     if mounts is None:
         return None
@@ -91,7 +91,7 @@ def _hidepid(root: Path) -> bool | None:
 
 
 def _capabilities() -> tuple[str, ...] | None:
-    """Effective capabilities of this process, by name."""
+    """Return the effective capabilities of this process, by name."""
     import prctl
 
     try:

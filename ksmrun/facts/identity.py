@@ -1,4 +1,7 @@
-"""Who a process is. Its folder of /proc is held open meanwhile, so a reused PID is not mixed up."""
+"""Identity of a process.
+
+Its /proc folder is held open, so that a reused PID is not confused with it.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,13 @@ from ksmrun.support.foreign import FLAGS, drain
 PF_KTHREAD = 0x00200000
 SHOWN_BYTES_MAX = 4096
 STAT_BYTES_MAX = 4096
-# Looked at for one that lives.
+# Number of threads searched for a living one.
 THREADS_MAX = 1000
 
 
 @dataclass(frozen=True)
 class Stat:
-    """/proc/PID/stat (proc_pid_stat(5)), which everybody may read."""
+    """/proc/PID/stat (proc_pid_stat(5)), which every user may read."""
 
     name: str
     state: str
@@ -41,9 +44,9 @@ class Stat:
 
 @contextmanager
 def pinned(pid: int, proc: Path = Path("/proc")) -> Iterator[Path]:
-    """A folder that stays this very process: when that has ended, its files cannot be read.
+    """Yield a folder that stays this process's: once it has ended, its files cannot be read.
 
-    Raises OSError where there is none.
+    Raises OSError if there is no such process.
     """
     descriptor = os.open(proc / str(pid), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -53,12 +56,12 @@ def pinned(pid: int, proc: Path = Path("/proc")) -> Iterator[Path]:
 
 
 def read_stat(folder: Path) -> Stat:
-    """Raises OSError: it ended."""
+    """Return the process's stat. Raises OSError if it ended."""
     data = drain(os.open(folder / "stat", FLAGS), STAT_BYTES_MAX)
     text = data.decode("utf-8", "surrogateescape")
     if ")" not in text:
         raise ProcessLookupError(errno.ESRCH, "it has ended", str(folder))
-    # The name is in parentheses and may hold anything, parentheses too.
+    # The name is in parentheses and may contain anything, including parentheses.
     fields = text[text.rindex(")") + 2 :].split()
     return Stat(
         name=text[text.index("(") + 1 : text.rindex(")")],
@@ -70,8 +73,10 @@ def read_stat(folder: Path) -> Stat:
 
 
 def with_memory(folder: Path) -> Path:
-    """Return the folder whose files tell of the process's memory: that of a living thread where the
-    main one has ended (pthread_exit(3)), as those of the process are empty then. Raises OSError.
+    """Return the folder whose files show the process's memory. Raises OSError.
+
+    If the main thread has ended (pthread_exit(3)), the process's own files are empty, and those of
+    a living thread are used.
     """
     if read_stat(folder).state in "ZX":
         for task in islice((folder / "task").iterdir(), THREADS_MAX):
@@ -82,14 +87,14 @@ def with_memory(folder: Path) -> Path:
 
 
 def thread_with_memory(pid: int) -> int:
-    """Return the number of that thread, by which /proc and ptrace(2) know the process too."""
+    """Return the ID of that thread, by which /proc and ptrace(2) know the process too."""
     with suppress(OSError):
         return int(with_memory(Path(f"/proc/{pid}")).name)
     return pid
 
 
 def read_identity(folder: Path, pid: int) -> Identity:
-    """Of the process whose folder this is. Raises OSError: it ended."""
+    """Return the identity of the process with this folder. Raises OSError if it ended."""
     stat = read_stat(folder)
     memory = with_memory(folder) if stat.state in "ZX" else folder
     where = placement(read_text(folder / "cgroup") or "")
@@ -113,7 +118,7 @@ def read_identity(folder: Path, pid: int) -> Identity:
 
 @cache
 def user_name(uid: int) -> str:
-    """The host's name for it, else the number: of users in containers it knows none."""
+    """Return the host's name for the user, else the number. It knows no users of containers."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -126,21 +131,19 @@ def _effective_uid(status: str) -> int | None:
 
 
 def _command(folder: Path) -> str:
-    """Its words, as far as they are shown: a command line may be megabytes long."""
+    """Return the command line as shown, truncated: it may be megabytes long."""
     return shlex.join(command_words(folder, SHOWN_BYTES_MAX))
 
 
 def command_words(folder: Path, limit: int = COMMAND_BYTES_MAX) -> list[str]:
-    """The command line of the process whose folder this is; empty of the kernel's own threads and
-    of one that has ended.
-    """
-    # A program that writes over its arguments leaves many zeros behind.
+    """Return the words of the command line; empty for kernel threads and ended processes."""
+    # A program that overwrites its arguments leaves many zeros behind.
     text = (read_text(folder / "cmdline", limit) or "").rstrip("\0")
     return text.split("\0") if text else []
 
 
 def _executable(folder: Path) -> str | None:
-    """None where it is another user's; a file that was replaced counts as the one it was."""
+    """Return the executable; None if it is another user's. For a replaced file, the path it had."""
     try:
         return str((folder / "exe").readlink()).removesuffix(" (deleted)")
     except OSError:

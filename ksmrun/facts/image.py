@@ -1,4 +1,4 @@
-"""What an image starts, asked of an engine on this host, or read from what one printed."""
+"""Command that an image starts, from an engine on this host or from what one printed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ksmrun.facts.tool import run_tool
 from ksmrun.model import KsmrunError
 from ksmrun.model.container import Engine, ImageConfig
 
-# skopeo's names of places (containers-transports(5)); docker:// is a registry.
+# skopeo's transports (containers-transports(5)); docker:// is a registry.
 TRANSPORTS = (
     *("docker-archive", "docker-daemon", "oci", "oci-archive", "containers-storage", "dir"),
     *("docker", "sif", "ostree"),
@@ -27,9 +27,11 @@ TIMEOUT_SECONDS = 120.0
 
 
 def read_image(name: str, engine: Engine = Engine.AUTO) -> ImageConfig:
-    """Nothing is pulled, but by skopeo where the name says docker://. Raises KsmrunError.
+    """Return an image's configuration.
 
-    name: as the engine knows it, with skopeo's transport before it, or a saved image's path.
+    Pulls nothing, except skopeo for docker://. Raises KsmrunError.
+
+    name: as the engine knows it, with a transport of skopeo's before it, or a saved image's path.
     """
     source = _with_transport(name)
     engines = [engine] if engine is not Engine.AUTO else _engines(source)
@@ -51,7 +53,7 @@ def read_image(name: str, engine: Engine = Engine.AUTO) -> ImageConfig:
 
 
 def parse_image(text: str, name: str) -> ImageConfig:
-    """Of `docker image inspect`, `podman image inspect`, or an OCI configuration (skopeo)."""
+    """Parse `docker image inspect`, `podman image inspect`, or an OCI configuration."""
     try:
         data = json.loads(text)
         entries = data if isinstance(data, list) else [data]
@@ -75,7 +77,7 @@ def parse_image(text: str, name: str) -> ImageConfig:
 
 
 def _words(value: Any) -> tuple[str, ...]:
-    """A list, or the one string that very old images have. [""] stands for nothing too."""
+    """Return a list of words; very old images have a string. [""] means an empty list too."""
     words = (value,) if isinstance(value, str) else tuple(str(word) for word in value or ())
     return () if words == ("",) else words
 
@@ -87,7 +89,7 @@ def _engines(source: str) -> list[Engine]:
 
 
 def _with_transport(name: str) -> str:
-    """A path gets the transport that its content calls for; other names stay."""
+    """Prefix a path with the transport that its content needs; leave other names as they are."""
     path = Path(name)
     if name.startswith("-"):
         raise KsmrunError(f"{name!r} is not the name of an image", "see `ksmrun wrap image --help`")
@@ -97,7 +99,7 @@ def _with_transport(name: str) -> str:
         return f"oci:{name}" if (path / "oci-layout").exists() else f"dir:{name}"
     try:
         with tarfile.open(path) as archive:
-            # The first members tell; a docker-archive of today is an OCI layout as well.
+            # The first members decide; a present-day docker-archive is an OCI layout as well.
             names = {member.name.removeprefix("./") for member in archive}
     except (OSError, tarfile.TarError) as error:
         raise KsmrunError(f"{name}: {error}", "give a saved image, or an image's name") from error

@@ -13,7 +13,7 @@ FOLDER = Path("sys/kernel/mm/ksm")
 
 
 def read_ksm(root: Path = ROOT) -> KsmFacts:
-    """Every tunable and counter this kernel shows; a garbled one is kept as the text it holds."""
+    """Return every tunable and counter of this kernel; an unparsable value is kept as text."""
     folder = root / FOLDER
     values: dict[str, int | str] = {}
     try:

@@ -1,4 +1,4 @@
-"""Where ksmrun-exec lies, and what its --probe says of this kernel, kept until the next boot."""
+"""Location of ksmrun-exec, and what its --probe found on this kernel, cached until a reboot."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ksmrun.support.state import distrust
 LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
 # See native/preload/as-libasan.so.
 SHIM = "as-libasan.so/../libksmrun-preload.so"
-# Some milliseconds, and half a second more where ksmd runs; a machine under load may take longer.
+# It takes milliseconds, half a second more if ksmd runs, and longer on a loaded machine.
 PROBE_TIMEOUT_SECONDS = 30.0
-# Of "probe-" and a boot ID, which is a UUID.
+# "probe-" and a boot ID, which is a UUID.
 BOOT_PREFIX_LENGTH = 6 + 36
 PROBE_BYTES_MAX = 1 << 16
 
 
 def launcher_path() -> Path:
-    """The launcher that was installed with this package."""
+    """Return the launcher that was installed with this package."""
     if not os.access(LAUNCHER, os.X_OK):
         raise KsmrunError(
             f"{LAUNCHER} is missing or not executable",
@@ -39,11 +39,11 @@ def launcher_path() -> Path:
 
 
 def shim_path(target: TargetFacts, folder: Path = LAUNCHER.parent) -> bytes | None:
-    """The shim for LD_PRELOAD; None where ld.so would split its path (ld.so(8)).
+    """Return the shim for LD_PRELOAD; None if ld.so would split its path (ld.so(8)).
 
-    For glibc its folder is $LIB, for which the 32 and 64-bit programs of a tree each put their own.
-    musl knows no $LIB. SHIM goes by way of a folder that AddressSanitizer wants to read of, as a
-    program built with it may be started by the wrapped one. folder: where the launcher lies.
+    For glibc the path contains $LIB, which 32 and 64-bit programs replace by different folders;
+    musl does not know it. SHIM is reached through a folder whose name AddressSanitizer recognises,
+    because the wrapped program may start one that is built with it. folder: where the launcher is.
     """
     if any(mark in str(folder) for mark in " :"):
         return None
@@ -52,12 +52,12 @@ def shim_path(target: TargetFacts, folder: Path = LAUNCHER.parent) -> bytes | No
 
 
 def run_probe() -> Probe:
-    """Asks the kernel, through the launcher. Raises KsmrunError where that fails."""
+    """Run the launcher's probe of the kernel. Raises KsmrunError if that fails."""
     return parse_probe(_run_probe_text(launcher_path()))
 
 
 def cached_probe() -> Probe:
-    """The probe's answer from this boot, and under the same seccomp filters; else asks now."""
+    """Return the probe's result of this boot and these seccomp filters, or run the probe."""
     launcher = launcher_path()
     cache = _cache_file(launcher)
     if cache is not None and (text := _read_trusted(cache)) is not None:
@@ -71,7 +71,7 @@ def cached_probe() -> Probe:
 
 
 def _holds_until_boot(probe: Probe) -> bool:
-    """Whether this is what the kernel does, and not a filter or a shortage of this moment."""
+    """Return whether the result describes the kernel, and not a filter or a temporary shortage."""
     if None in (probe.mmap_vmas, probe.brk_vmas, probe.ptrace_allowed, probe.set_mm_map_allowed):
         return False
     if probe.prctl_supported:
@@ -80,7 +80,7 @@ def _holds_until_boot(probe: Probe) -> bool:
 
 
 def parse_probe(text: str) -> Probe:
-    """The JSON of `ksmrun-exec --probe`. Raises KsmrunError for anything else."""
+    """Parse the JSON of `ksmrun-exec --probe`. Raises KsmrunError for anything else."""
     try:
         found: dict[str, Any] = json.loads(text)
         return Probe(
@@ -137,10 +137,10 @@ def _run_probe_text(launcher: Path) -> str:
 
 @contextlib.contextmanager
 def _no_trace() -> Iterator[None]:
-    """Takes away the SIGCHLD of a child started here: this process becomes the user's program.
+    """Discard the SIGCHLD of a child started here: this process becomes the user's program.
 
-    Where the program is started with SIGCHLD blocked it would find one pending otherwise. One that
-    was pending before, or belongs to a child that the program inherits, stays.
+    A program started with SIGCHLD blocked would otherwise find one pending. One that was pending
+    before, or that belongs to an inherited child, stays.
     """
     was_pending = signal.SIGCHLD in signal.sigpending()
     try:
@@ -154,7 +154,10 @@ def _no_trace() -> Iterator[None]:
 
 
 def _child_would_be_init() -> bool:
-    """As after `unshare --pid` without --fork: the end of PID 1 is that of its namespace."""
+    """Return whether a child would be PID 1, as after `unshare --pid` without --fork.
+
+    The end of PID 1 ends its namespace.
+    """
     try:
         own = Path("/proc/self/ns/pid").readlink()
     except OSError:
@@ -162,12 +165,12 @@ def _child_would_be_init() -> bool:
     try:
         return Path("/proc/self/ns/pid_for_children").readlink() != own
     except OSError:
-        # A namespace without any process yet.
+        # A namespace that has no process yet.
         return True
 
 
 def _cache_file(launcher: Path) -> Path | None:
-    """Named by all that could change the answer: boot, launcher, seccomp filters."""
+    """Return the cache file, named by what affects the result: boot, launcher, seccomp filters."""
     boot_id = (read_text(Path("/proc/sys/kernel/random/boot_id")) or "").strip()
     status = parse_fields(read_text(Path("/proc/self/status")) or "")
     if not boot_id or "Seccomp" not in status:
@@ -189,7 +192,7 @@ def _cache_folder() -> Path | None:
 
 
 def _read_trusted(cache: Path) -> str | None:
-    """The file's text, if only this user can have written it."""
+    """Return the file's text, if only this user can have written it."""
     try:
         descriptor = open_regular(cache, follow=False)
         if distrust(descriptor):
@@ -201,7 +204,7 @@ def _read_trusted(cache: Path) -> str | None:
 
 
 def _write(cache: Path, text: str) -> None:
-    """Best effort: without a writable folder the next launch just asks again."""
+    """Write the cache, best effort: without a writable folder the next launch probes again."""
     with contextlib.suppress(OSError):
         cache.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         replace_file(cache, text.encode(), 0o644)

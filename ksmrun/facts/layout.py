@@ -1,4 +1,4 @@
-"""What keeps a running program from a shared layout, as far as it can be seen from outside."""
+"""Obstacles to a shared layout of a running program, as far as they show from outside."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CAPABILITIES = "security.capability"
 
 
 def why_no_layout(process: Path) -> str | None:
-    """Return the first cause found in this folder of /proc; None where nothing tells.
+    """Return the first obstacle found in this /proc folder; None if none is visible.
 
-    The same that ksmrun-exec looks for at the exec (native/layout/place.c).
+    ksmrun-exec checks the same at the exec (native/layout/place.c).
     """
     try:
         mode = (process / "exe").stat().st_mode

@@ -1,4 +1,4 @@
-"""Whether a program holds Lua, and whether the preloaded shim would know its functions by name."""
+"""Detect Lua in a program, and whether the preloaded shim would find its functions by name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from ksmrun.facts.elf import UnreadableElfError, elf_file
 IDENTS = {b"$LuaVersion: " + name.encode(): name for name in ("Lua 5.2", "Lua 5.3", "Lua 5.4")}
 IDENTS[b"LuaJIT 2.1"] = "LuaJIT 2.1"
 LIBRARY = re.compile(r"lib(lua-?5\.?[234]|luajit-5\.1)\b.*\.so")
-# In native/preload/seeding.c.
+# See native/preload/seeding.c.
 SEEDING_FUNCTION = "lua_newstate"
 
 
 @dataclass(frozen=True)
 class LuaFacts:
-    """Which Lua: the version, or the library it is linked with; and whether its function that takes
-    a seed has a name that the shim can find.
+    """Lua in a program: its version, or the library that the program links.
+
+    Also whether its function that takes a seed has a name that the shim can find.
     """
 
     name: str
@@ -29,8 +30,9 @@ class LuaFacts:
 
 
 def find_lua(path: Path) -> LuaFacts | None:
-    """The Lua in an ELF file, or in a library that it needs; None where there is none, or the file
-    cannot be read. What it loads while it runs is not seen.
+    """Return the Lua in an ELF file or in a library that it needs.
+
+    None if there is none, or the file cannot be read. Libraries loaded at run time are not seen.
     """
     try:
         with elf_file(path) as elf:

@@ -1,4 +1,4 @@
-"""How many VMAs processes have."""
+"""Number of VMAs of processes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ COMMAND_BYTES_MAX = 1 << 17
 
 
 def count_maps(folder: Path) -> int:
-    """VMAs of the process whose /proc folder this is: lines of its maps. Raises OSError.
+    """Return the number of VMAs of a process: lines of its /proc maps file. Raises OSError.
 
-    26 to 59 ms for 65,000 of them; the kernel has no cheaper count.
+    26 to 59 ms for 65,000; the kernel has no cheaper count.
     """
     count = 0
     with (folder / "maps").open("rb", buffering=0) as maps:
@@ -29,7 +29,7 @@ def count_maps(folder: Path) -> int:
 
 
 def most_maps_in_use() -> tuple[int, int] | None:
-    """The most VMAs that any readable process has, and its PID."""
+    """Return the highest VMA count of any readable process, and its PID."""
     counted = []
     for pid in psutil.pids():
         try:
@@ -40,15 +40,17 @@ def most_maps_in_use() -> tuple[int, int] | None:
 
 
 def program_key(target: TargetFacts) -> str | None:
-    """What tells this program from others: its file, and its script where that is interpreted."""
+    """Return the key of a program: its file, and its script if it is interpreted."""
     if target.path is None:
         return None
     return "\0".join((resolved(target.path), *map(resolved, target.interpreters[:1])))
 
 
 def running_key(folder: Path, executable: str) -> str:
-    """The same of a running process, as the kernel puts a script behind its interpreter and the
-    words of the first line, which it takes as one (execve(2)).
+    """Return the key of a running process.
+
+    The kernel puts a script behind its interpreter and the argument of the first line, which is one
+    word (execve(2)).
     """
     words = (read_text(folder / "cmdline", COMMAND_BYTES_MAX) or "").split("\0")[1:3]
     for word in words:
@@ -63,7 +65,7 @@ def running_key(folder: Path, executable: str) -> str:
 
 
 def running_peak(target: TargetFacts) -> MapPeak | None:
-    """The highest of all running copies that this user may look at."""
+    """Return the highest count of all running copies that this user may read."""
     key = program_key(target)
     if key is None:
         return None
@@ -87,7 +89,7 @@ def running_peak(target: TargetFacts) -> MapPeak | None:
 
 
 def _runs(folder: Path, script: str) -> bool:
-    """Whether a process of an interpreter runs this script (any, where it is empty)."""
+    """Return whether an interpreter's process runs this script; true if script is empty."""
     if not script:
         return True
     words = (read_text(folder / "cmdline", COMMAND_BYTES_MAX) or "").split("\0")[1:]

@@ -1,4 +1,4 @@
-"""Regular expressions of the user's, none of which may hang a command."""
+"""Regular expressions of the user, none of which may hang a command."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from ksmrun.model import KsmrunError
 from ksmrun.support.limit import cpu_limit
 
-# Of CPU time, for one look.
+# CPU time per search.
 MATCH_SECONDS = 2.0
 
 
 def compiled(option: str, pattern: str) -> re.Pattern[str]:
-    """In which ^ and $ are of lines. Raises KsmrunError."""
+    """Compile the pattern; ^ and $ match at lines. Raises KsmrunError."""
     try:
         with _limited(option, pattern):
             return re.compile(pattern, re.MULTILINE)
@@ -25,14 +25,14 @@ def compiled(option: str, pattern: str) -> re.Pattern[str]:
 
 
 def found(option: str, pattern: str, text: str) -> list[tuple[str | None, ...]]:
-    """All matches, each with its groups. Raises KsmrunError, also where that takes too long."""
+    """Return all matches, each with its groups. Raises KsmrunError, also if that takes too long."""
     regex = compiled(option, pattern)
     with _limited(option, pattern):
         return [match.groups() for match in regex.finditer(text)]
 
 
 def those_with(option: str, pattern: str, texts: Iterable[tuple[int, str]]) -> tuple[int, ...]:
-    """The numbers of the texts that hold it. Raises KsmrunError."""
+    """Return the numbers of the texts that contain the pattern. Raises KsmrunError."""
     regex = compiled(option, pattern)
     with _limited(option, pattern):
         return tuple(number for number, text in texts if regex.search(text))
@@ -40,8 +40,10 @@ def those_with(option: str, pattern: str, texts: Iterable[tuple[int, str]]) -> t
 
 @contextmanager
 def _limited(option: str, pattern: str) -> Iterator[None]:
-    """re looks for signals while it compiles and while it matches (Modules/_sre/sre_lib.h:
-    MAYBE_CHECK_SIGNALS); a handler that raises ends it.
+    """Limit the CPU time of matching.
+
+    re checks for signals while it compiles and matches (Modules/_sre/sre_lib.h:
+    MAYBE_CHECK_SIGNALS); a handler that raises stops it.
     """
     try:
         with cpu_limit(MATCH_SECONDS):

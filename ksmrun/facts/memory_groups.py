@@ -1,4 +1,4 @@
-"""cgroups with a memory limit (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst)."""
+"""Cgroups with a memory limit (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VERSION_1 = _Files(
 
 
 def memory_path(cgroup: str) -> str:
-    """Where a process's memory is charged to, from the text of its /proc/PID/cgroup."""
+    """Return the cgroup that a process's memory is charged to, from its /proc/PID/cgroup."""
     found = "/"
     for controllers, path in hierarchies(cgroup):
         if "memory" in controllers:
@@ -41,7 +41,7 @@ def memory_path(cgroup: str) -> str:
 
 
 def memory_groups(merged_bytes: Mapping[str, int], root: Path = ROOT) -> tuple[GroupState, ...]:
-    """Each limited cgroup at or above these paths, with the sum of what is merged below it.
+    """Return each limited cgroup at or above these paths, with the sum of merged bytes below it.
 
     The topmost has no limit on a host; in a cgroup namespace it is the container's own.
     """

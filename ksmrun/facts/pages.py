@@ -1,4 +1,4 @@
-"""A sample of a process' resident pages, and whether their bytes change. Only reads."""
+"""Sample of a process's resident pages, and whether their bytes change. Only reads."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ksmrun.facts.smaps import Vma
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 ENTRY_BYTES = 8
-# Documentation/admin-guide/mm/pagemap.rst. Reading what is not resident would make it so.
+# Documentation/admin-guide/mm/pagemap.rst. Reading an absent page would make it resident.
 PRESENT, FILE_OR_SHARED = 1 << 63, 1 << 61
 
 
 def sample_addresses(folder: Path, vmas: Sequence[Vma], pages: int) -> list[int]:
-    """Up to so many different resident anonymous pages of these, each as likely as any other.
+    """Return up to that many resident anonymous pages of these VMAs, drawn uniformly, each once.
 
-    Raises OSError: gone, or not allowed.
+    Raises OSError if the process is gone or may not be read.
     """
     weights = [vma.sizes.get("anonymous_bytes", 0) for vma in vmas]
     found: set[int] = set()
@@ -27,7 +27,8 @@ def sample_addresses(folder: Path, vmas: Sequence[Vma], pages: int) -> list[int]
         return []
     descriptor = os.open(folder / "pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        # Some hit twice, some hit what is not resident; sparse maps are left off at some point.
+        # Some draws repeat, and some hit absent pages; for sparse mappings the attempts are
+        # limited.
         for vma in random.choices(vmas, cum_weights=list(accumulate(weights)), k=8 * pages):
             address = random.randrange(vma.start, vma.end, PAGE_BYTES)
             data = os.pread(descriptor, ENTRY_BYTES, address // PAGE_BYTES * ENTRY_BYTES)
@@ -42,7 +43,7 @@ def sample_addresses(folder: Path, vmas: Sequence[Vma], pages: int) -> list[int]
 
 
 def read_pages(folder: Path, addresses: Sequence[int]) -> dict[int, int]:
-    """The hash of each page's bytes; those that are gone are left out. Raises OSError."""
+    """Return the hash of each page's bytes, without pages that are gone. Raises OSError."""
     hashes = {}
     descriptor = os.open(folder / "mem", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -52,7 +53,7 @@ def read_pages(folder: Path, addresses: Sequence[int]) -> dict[int, int]:
             # EIO: unmapped meanwhile.
             except OSError:
                 continue
-            # Nothing is read of a process that ended.
+            # Nothing can be read of a process that ended.
             if len(data) == PAGE_BYTES:
                 hashes[address] = hash(data)
     finally:

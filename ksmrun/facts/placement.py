@@ -1,4 +1,4 @@
-"""The unit and the container of a process, by its cgroup path. Pure; the id, not yet the name."""
+"""Unit and container of a process, from its cgroup path. Pure; gives the id, not yet the name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ksmrun.facts.cgroup import hierarchies
 from ksmrun.model.process import Container, Placement
 from ksmrun.support.unitname import unescaped
 
-# By what the engine puts before the id; what runs beside the container (conmon) is not in it.
+# Prefixes that engines put before the id; processes beside the container (conmon) lack them.
 ENGINES = {
     "docker": "docker",
     "libpod": "podman",
@@ -18,27 +18,27 @@ ENGINES = {
     "crio": "cri-o",
 }
 ID = re.compile(r"(?:(?P<prefix>[a-z][a-z0-9_.-]*)[-:])?(?P<id>[0-9a-f]{64})(?:\.scope)?")
-# kubelet: the uid with dashes, for systemd with underscores, of static pods without any.
+# Kubelet's: the uid with dashes, with underscores for systemd, without any for static pods.
 POD = re.compile(
     r"(?:.*-)?pod(?P<uid>[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?"
 )
-# Engines whose ids are what the user called the container.
+# Engines whose ids are the names that the user gave.
 NAMED = (
     ("systemd-nspawn", re.compile(r"systemd-nspawn@(?P<id>.+)\.service")),
     ("machined", re.compile(r"machine-(?P<id>.+)\.scope")),
     ("lxc", re.compile(r"lxc\.payload\.(?P<id>.+)")),
 )
-# The cgroup is PARENT/NAME there: of LXC, and of containerd's own client in its usual namespace.
+# Their cgroup is PARENT/NAME: LXC, and containerd's own client in its default namespace.
 PARENTS = {"lxc": "lxc", "lxc.payload": "lxc", "default": "containerd"}
-# Those that have processes of their own: FUSE's run in a mount (systemd.unit(5)).
+# Unit types with processes of their own: FUSE's run in a mount (systemd.unit(5)).
 UNIT = re.compile(r".+\.(?:service|scope|mount|socket|swap)")
 ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 
 
 def placement(cgroup: str) -> Placement:
-    """From the text of /proc/PID/cgroup (cgroups(7))."""
+    """Return the placement from the text of /proc/PID/cgroup (cgroups(7))."""
     paths = list(hierarchies(cgroup))
-    # Of v1's hierarchies systemd has one of its own; v2 has but one.
+    # Among v1's hierarchies systemd has one of its own; v2 has only one.
     own = [path for names, path in paths if names in (["name=systemd"], [""])]
     found = (container_of(path) for _, path in paths)
     return Placement(
@@ -48,7 +48,7 @@ def placement(cgroup: str) -> Placement:
 
 
 def unit_of(path: str) -> str | None:
-    """The unit of the host's systemd; in a user's manager, its unit behind a slash."""
+    """Return the unit of the host's systemd; for a user's manager, its unit behind a slash."""
     parts = [unescaped(part) for part in _parts(path) if not part.endswith(".slice")]
     if not parts or not UNIT.fullmatch(parts[0]):
         return None
@@ -59,7 +59,7 @@ def unit_of(path: str) -> str | None:
 
 
 def container_of(path: str) -> Container | None:
-    """The innermost container on this path."""
+    """Return the innermost container on this path."""
     parts = _parts(path)
     pod, found = None, None
     for index, part in enumerate(parts):
@@ -73,7 +73,7 @@ def container_of(path: str) -> Container | None:
 def _container(
     part: str, parent: str | None, pod: str | None, *, is_second: bool
 ) -> Container | None:
-    # SLICE:PREFIX:ID is what a runtime makes of systemd's notation where it does not use systemd.
+    # A runtime that does not use systemd turns systemd's notation into a folder SLICE:PREFIX:ID.
     if match := ID.fullmatch(part.split(":", 1)[1] if part.count(":") == 2 else part):
         prefix = match["prefix"]
         if prefix is None:
@@ -90,7 +90,7 @@ def _container(
 
 
 def _engine_of(parent: str | None, pod: str | None) -> str | None:
-    """Of an id without a prefix, as the cgroupfs drivers write it."""
+    """Return the engine of an id without a prefix, as cgroupfs drivers write it."""
     if parent == "docker":
         return "docker"
     # In a pod it may be any CRI's; beside crio's prefix and Docker's folder it is containerd's.
@@ -98,12 +98,12 @@ def _engine_of(parent: str | None, pod: str | None) -> str | None:
 
 
 def _parts(path: str) -> list[str]:
-    # A cgroup that is gone is shown so (cgroup_path_ns in kernel/cgroup/cgroup.c); ".." leads out
-    # of the reader's cgroup namespace.
+    # A deleted cgroup is shown so (cgroup_path_ns in kernel/cgroup/cgroup.c); ".." leads out of the
+    # reader's cgroup namespace.
     clean = path.removesuffix(" (deleted)").split("/")
     return [part for part in clean if part not in ("", "..")]
 
 
 def _unescape(text: str) -> str:
-    """systemd-escape(1), undone."""
+    """Undo systemd-escape(1)."""
     return ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)

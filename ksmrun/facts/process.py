@@ -1,4 +1,4 @@
-"""/proc/PID: what one process gains and costs. Root reads all, others their own."""
+"""Merging gains and costs of one process, from /proc/PID. Root reads all, others their own."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ksmrun.support.foreign import FLAGS
 
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
-# The name of the shim's thread and of its status file (native/preload/).
+# Name of the shim's thread and of its status file (native/preload/).
 SWEEPER = "ksmrun-sweep"
 STATUS_BYTES = 160
-# The shim starts its thread first, which has a few descriptors.
+# The shim starts its thread early, when the process has few descriptors.
 TASKS_MAX, DESCRIPTORS_MAX = 1000, 100
 STATUS = re.compile(
     r"work=(mark|join) state=(at-work|stopped-at-map-limit|stopped-too-many-unmergeable"
@@ -32,7 +32,7 @@ STATUS = re.compile(
 
 @dataclass(frozen=True)
 class KsmStat:
-    """/proc/PID/ksm_stat; before 6.1 there is none, and later fields are None where absent."""
+    """/proc/PID/ksm_stat; it exists since 6.1, and later fields are None if absent."""
 
     rmap_items: int | None
     merging_pages: int | None
@@ -43,7 +43,7 @@ class KsmStat:
 
     @property
     def enabled_by(self) -> str | None:
-        """prctl, madvise, or (before 6.14, which has no flag to read) seen; None: not enabled."""
+        """Mechanism: prctl, madvise, or seen (before 6.14, which shows no flag); None: none."""
         if self.merge_any:
             return "prctl"
         if self.mergeable:
@@ -57,7 +57,7 @@ class KsmStat:
 class Memory:
     """/proc/PID/smaps_rollup. Pss_Anon is None before 5.3.
 
-    uss_bytes: of this process alone. huge_bytes: anonymous huge pages, which KSM splits to merge.
+    uss_bytes: private to this process. huge_bytes: anonymous huge pages, which KSM splits to merge.
     """
 
     rss_bytes: int | None
@@ -69,7 +69,7 @@ class Memory:
 
 
 def all_pids() -> list[int]:
-    """Empty where /proc is not there, which psutil does not reckon with."""
+    """Return all PIDs; empty without /proc, for which psutil raises."""
     try:
         return psutil.pids()
     except (OSError, IndexError):
@@ -77,11 +77,11 @@ def all_pids() -> list[int]:
 
 
 def read_ksm_stat(folder: Path) -> KsmStat:
-    """Of the process whose /proc folder this is. Raises OSError: gone, or somebody else's."""
+    """Return the KSM counters of a process. Raises OSError if it is gone or another user's."""
     fields = parse_fields((folder / "ksm_stat").read_text(encoding="ascii", errors="replace"))
     merging = parse_int(fields.get("ksm_merging_pages", ""))
     if merging is None:
-        # A file of its own from 6.1 on; in ksm_stat from 6.4 on.
+        # ksm_merging_pages is a file of its own since 6.1, and in ksm_stat since 6.4.
         merging = parse_int((folder / "ksm_merging_pages").read_text(encoding="ascii"))
     return KsmStat(
         rmap_items=parse_int(fields.get("ksm_rmap_items", "")),
@@ -94,12 +94,12 @@ def read_ksm_stat(folder: Path) -> KsmStat:
 
 
 def has_marked_memory(folder: Path) -> bool:
-    """Whether one of the first mappings is marked for merging (proc(5): VmFlags, "mg").
+    """Return whether one of the first mappings is marked for merging (proc(5): VmFlags, "mg").
 
-    The prctl marks all that can be, so the first SMAPS_HEAD_BYTES tell. Raises OSError.
+    The prctl marks all eligible ones, so the first SMAPS_HEAD_BYTES suffice. Raises OSError.
     """
     with (folder / "smaps").open("rb", buffering=0) as smaps:
-        # The kernel hands out about a page a read.
+        # The kernel returns about a page per read.
         head = b""
         while len(head) < SMAPS_HEAD_BYTES and (part := smaps.read(SMAPS_HEAD_BYTES)):
             head += part
@@ -108,9 +108,9 @@ def has_marked_memory(folder: Path) -> bool:
 
 
 def read_sweeper(folder: Path) -> Sweeper | None:
-    """The status of the shim's thread, which lies in its own descriptor table. Raises OSError.
+    """Return the status of the shim's thread, from its own descriptor table. Raises OSError.
 
-    Any process may call a thread so: what it says is believed only where it has the form.
+    Any process may use that thread name: the content is accepted only if it has the right form.
     """
     for task in islice((folder / "task").iterdir(), TASKS_MAX):
         if (read_text(task / "comm", STATUS_BYTES) or "").strip() != SWEEPER:
@@ -123,9 +123,9 @@ def read_sweeper(folder: Path) -> Sweeper | None:
 
 
 def _read_status(file: Path) -> str:
-    """What a memfd says; "" of anything else, which may only be called like one.
+    """Return the content of a memfd; "" for any other file, which may only have its name.
 
-    All memfds lie on one mount of the kernel's (mm/shmem.c: shm_mnt). Which mount it is, is told
+    All memfds are on one mount of the kernel's (mm/shmem.c: shm_mnt). The mount is determined
     without asking a file system or a driver, and no other file is opened.
     """
     place = os.open(file, os.O_PATH | os.O_CLOEXEC)
@@ -151,7 +151,7 @@ def _mount_of_memfds() -> str | None:
 
 
 def _mount_of(descriptor: int) -> str | None:
-    """proc_pid_fdinfo(5): mnt_id."""
+    """Return the mount ID of a descriptor (proc_pid_fdinfo(5): mnt_id)."""
     text = read_text(Path(f"/proc/self/fdinfo/{descriptor}")) or ""
     return parse_fields(text).get("mnt_id")
 
@@ -166,19 +166,22 @@ def _parse_status(text: str) -> Sweeper:
 
 
 def read_rss(folder: Path) -> int | None:
-    """Resident bytes, which every user may read (proc_pid_statm(5)). Raises OSError: it ended."""
+    """Return the resident bytes, which every user may read (proc_pid_statm(5)). Raises OSError."""
     fields = (folder / "statm").read_text(encoding="ascii").split()
     return int(fields[1]) * PAGE_BYTES if len(fields) > 1 else None
 
 
 def read_anonymous(folder: Path) -> int | None:
-    """Resident bytes that belong to no file, merged pages included. Raises OSError: it ended."""
+    """Return the resident bytes of no file, merged pages included. Raises OSError if it ended."""
     fields = (folder / "statm").read_text(encoding="ascii").split()
     return (int(fields[1]) - int(fields[2])) * PAGE_BYTES if len(fields) > 2 else None
 
 
 def read_memory(folder: Path) -> Memory:
-    """Walks the page tables: about 8.5 ms a GiB. Raises OSError: gone, or somebody else's."""
+    """Return the memory of a process. Raises OSError if it is gone or another user's.
+
+    Walks the page tables: about 8.5 ms per GiB.
+    """
     text = (folder / "smaps_rollup").read_text(encoding="ascii", errors="replace")
     names = ("Rss", "Pss", "Pss_Anon", "Private_Clean", "Private_Dirty", "Swap", "AnonHugePages")
     rss, pss, anonymous, clean, dirty, swap, huge = kib_fields(text, names).values()

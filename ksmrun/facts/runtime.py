@@ -1,5 +1,6 @@
-"""Which language runtime a program is, or has in it: by what its file links and exports, and by its
-name: redis-server exports lua_newstate, and yet is no Lua.
+"""Language runtime that a program is or embeds, from what its file links and exports and its name.
+
+redis-server exports lua_newstate, and yet is not Lua.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from ksmrun.facts.elf import UnreadableElfError, elf_file
 from ksmrun.model import TargetFacts
 from ksmrun.support.foreign import resolved
 
-# What its library is called (DT_NEEDED begins so), and a function that its programs export where
-# they have it in them. Where several are in one program, the first counts: who has LuaJIT has Lua's
-# functions too. mangled: node::Start(int, char**).
+# Prefix of its library (DT_NEEDED), and a function that programs export if they contain it. Of
+# several in one program the first counts: a program with LuaJIT has Lua's functions too. Mangled
+# name: node::Start(int, char**).
 SIGNS = (
     ("Node.js", "libnode.so", "_ZN4node5StartEiPPc"),
     ("OpenJDK", "libjli.so", "JLI_Launch"),
@@ -28,9 +29,8 @@ SIGNS = (
     ("LuaJIT", "libluajit-", "luaJIT_setmode"),
     ("Lua", "liblua5", "lua_newstate"),
 )
-# What the programs of a runtime are called, all of the name. Any other program with such a function
-# has an interpreter inside, and most of its memory may be its own. libjli.so is there to write
-# launchers of Java with, so whatever has that is one.
+# Names of the runtimes' own programs. Any other program with such a function embeds an interpreter,
+# and most of its memory may be its own. libjli.so is the library of Java launchers.
 _VERSION = r"-?v?[\d.]*"
 NAMES = {
     "Node.js": rf"(node|nodejs){_VERSION}",
@@ -44,15 +44,16 @@ NAMES = {
     "Lua": rf"luac?{_VERSION}",
 }
 LAUNCHER_SIGNS = ("libjli.so", "JLI_Launch")
-# A start script: what it starts is what counts.
+# A start script: the program that it starts is what counts.
 SHELL = "shell"
 SHELLS = ("sh", "bash", "dash", "ash", "busybox", "ksh", "mksh", "zsh")
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Its name, as plan/runtimes.py knows it, and what it was known by. is_inside: the program is
-    another one, with this interpreter inside.
+    """Runtime: its name, as plan/runtimes.py knows it, and the evidence for it.
+
+    is_inside: the program is another one that embeds this interpreter.
     """
 
     name: str
@@ -61,10 +62,10 @@ class Runtime:
 
 
 def find_runtime(target: TargetFacts) -> Runtime | None:
-    """Of the program at the end of the interpreter lines; None where there is no sign of one."""
+    """Return the runtime of the program behind the interpreter lines; None if none is found."""
     if target.path is None or target.elf_class_bits is None:
         return None
-    # A link's name says less: /bin/sh may be dash, and busybox anything.
+    # A link's name is weaker evidence: /bin/sh may be dash, and busybox anything.
     path = Path(resolved(target.path))
     if path.name in SHELLS:
         return Runtime(SHELL, f"{target.path} is a shell")
@@ -81,8 +82,9 @@ def find_runtime(target: TargetFacts) -> Runtime | None:
 def decide(
     names: set[str], needed: tuple[str, ...], exports: Callable[[str], bool]
 ) -> Runtime | None:
-    """The runtime from the names of a program, by a link and without, the libraries that it needs,
-    and whether it exports a function.
+    """Return the runtime, from the libraries a program needs and whether it exports a function.
+
+    names: of the file, and of the link to it that was started.
     """
     for name, _, function in SIGNS:
         if exports(function):
@@ -108,7 +110,7 @@ def _needed(elf: object) -> tuple[str, ...]:
 
 
 def _exports(elf: object) -> Callable[[str], bool]:
-    """By the hash table: some runtimes export 100,000 functions."""
+    """Return a look-up in the hash table: some runtimes export 100,000 functions."""
     table = elf.get_section_by_name(".gnu.hash")  # type: ignore[attr-defined]
     if table is None:
         return lambda _name: False

@@ -1,4 +1,4 @@
-"""Which processes an operator means: by number, command line, systemd unit or container."""
+"""Select processes by PID, command line, systemd unit or container."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from ksmrun.facts.text import read_text
 from ksmrun.support.foreign import resolved
 from ksmrun.support.unitname import full_name, has_cgroup
 
-# Of a container's ID; engines show 12.
+# Minimum length of an abbreviated container ID; engines show 12.
 ID_DIGITS_MIN = 4
 
 
 def matching(pattern: str) -> tuple[int, ...]:
-    """Processes whose command line, words parted by blanks, holds the pattern; not this one, nor
-    those that started it (sudo, a shell with the pattern in its line). Raises KsmrunError.
+    """Return the processes whose command line, joined by blanks, contains the pattern.
+
+    Without this process and its ancestors (sudo, a shell with the pattern in its line). Raises
+    KsmrunError.
     """
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     lines = [(pid, " ".join(command_words(Path(f"/proc/{pid}")))) for pid in psutil.pids()]
@@ -33,8 +35,9 @@ def matching(pattern: str) -> tuple[int, ...]:
 
 
 def in_unit(unit: str, root: Path = Path("/")) -> tuple[int, ...]:
-    """Processes of a systemd unit (the system's or a user's), by its name as systemctl takes it; of
-    a template those of all instances.
+    """Return the processes of a systemd unit (system or user), named as for systemctl.
+
+    A template means all its instances.
     """
     name = full_name(unit)
     return _where(lambda _pid, text: _is_of_unit(name, text), root)
@@ -46,7 +49,7 @@ def _is_of_unit(name: str, text: str) -> bool:
 
 
 def in_container(name: str, root: Path = Path("/")) -> tuple[int, ...]:
-    """Processes of a container, by its name or the beginning of its ID."""
+    """Return the processes of a container, given by its name or the beginning of its ID."""
     names: dict[str, str] = {}
 
     def is_meant(pid: int, text: str) -> bool:
@@ -63,15 +66,16 @@ def in_container(name: str, root: Path = Path("/")) -> tuple[int, ...]:
 
 
 def _where(is_meant: Callable[[int, str], bool], root: Path) -> tuple[int, ...]:
-    """By the number and the text of /proc/PID/cgroup."""
+    """Return the PIDs that fulfil a condition on PID and text of /proc/PID/cgroup."""
     numbers = (int(each.name) for each in (root / "proc").iterdir() if each.name.isdigit())
     texts = ((pid, read_text(root / f"proc/{pid}/cgroup")) for pid in numbers)
     return tuple(sorted(pid for pid, text in texts if text and is_meant(pid, text)))
 
 
 def programs(pids: Sequence[int], root: Path = Path("/")) -> dict[str, list[int]]:
-    """The processes by their executable file, which has the name that the first was started by;
-    those that cannot be told are under "".
+    """Return the processes by executable file; unknown ones are under "".
+
+    A file that was started by a link beside it has the link's name.
     """
     found: dict[str, list[int]] = {}
     for pid in pids:
@@ -87,8 +91,9 @@ def programs(pids: Sequence[int], root: Path = Path("/")) -> dict[str, list[int]
 
 
 def _started_as(executable: str, folder: Path) -> str:
-    """The link beside it that it was started by: of /usr/bin/redis-server the kernel knows
-    redis-check-rdb only, of /bin/sh busybox.
+    """Return the link by which the file was started.
+
+    The kernel knows /usr/bin/redis-server as redis-check-rdb, and /bin/sh perhaps as busybox.
     """
     # A title that a program gave itself has blanks (setproctitle(3)).
     words = " ".join(command_words(folder)[:1]).split()

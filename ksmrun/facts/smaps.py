@@ -1,4 +1,4 @@
-"""/proc/PID/smaps: the memory of one process by kind, and where the marked part of it lies."""
+"""/proc/PID/smaps: the memory of one process by kind, and where the marked part of it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIELDS = {
     b"AnonHugePages": "huge_bytes",
     b"Swap": "swap_bytes",
 }
-# Of memory that processes share, which is not of any file on a disk.
+# Mappings that processes share and that have no file on disk.
 SHARED_NAMES = (b"/dev/zero", b"/memfd:", b"/dev/shm/", b"/SYSV")
 
 
@@ -31,12 +31,12 @@ class Vma:
 
     @property
     def is_marked(self) -> bool:
-        """VmFlags "mg"."""
+        """Whether the mapping has "mg" among its VmFlags."""
         return b"mg" in self.flags
 
     @property
     def kind(self) -> str:
-        """heap, stack, anonymous, shared, files, hugetlb or kernel."""
+        """Kind of memory: heap, stack, anonymous, shared, files, hugetlb or kernel."""
         if b"ht" in self.flags:
             return "hugetlb"
         if self.name.startswith(SHARED_NAMES):
@@ -51,11 +51,14 @@ class Vma:
 
 
 def read_vmas(folder: Path) -> Iterator[Vma]:
-    """One after the other, as 65,000 take half a second. Raises OSError: gone, or not allowed."""
+    """Yield the VMAs one by one: 65,000 take half a second.
+
+    Raises OSError if gone or not allowed.
+    """
     start, end, name, sizes = 0, 0, b"", dict[str, int]()
     with (folder / "smaps").open("rb") as smaps:
         for line in smaps:
-            # Addresses are in small hexadecimal digits, names of fields begin with a capital.
+            # Addresses are in lower-case hexadecimal digits; names of fields begin with a capital.
             if not line[:1].isupper():
                 words = line.split(None, 5)
                 first, _, last = words[0].partition(b"-")
@@ -71,7 +74,7 @@ def read_vmas(folder: Path) -> Iterator[Vma]:
 
 
 def by_kind(vmas: Iterator[Vma] | list[Vma]) -> dict[str, MemoryKind]:
-    """Summed up."""
+    """Return the VMAs summed up by kind."""
     sums: dict[str, dict[str, int]] = {}
     for vma in vmas:
         total = sums.setdefault(vma.kind, {})

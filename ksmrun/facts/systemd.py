@@ -1,4 +1,4 @@
-"""What systemd says of its units: through systemctl and busctl, for the system or for one user."""
+"""Units as systemd reports them, through systemctl and busctl, for the system or one user."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ SERVICE = "org.freedesktop.systemd1"
 
 @dataclass(frozen=True)
 class Systemd:
-    """One manager. user: that of the calling user, else the system's."""
+    """One systemd manager. user: that of the calling user, else the system's."""
 
     user: bool = False
 
     @property
     def scope(self) -> tuple[str, ...]:
-        """The option that makes systemctl and its like talk to this manager."""
+        """Option with which systemctl and similar programs talk to this manager."""
         return ("--user",) if self.user else ()
 
     def call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs systemctl, busctl or systemd-run. Raises KsmrunError where it cannot be started."""
+        """Run systemctl, busctl or systemd-run. Raises KsmrunError if it cannot be started."""
         try:
             return subprocess.run(
                 [program, *self.scope, *arguments],
@@ -71,7 +71,7 @@ class Systemd:
             ) from error
 
     def succeed(self, program: str, *arguments: str) -> str:
-        """The output. Raises KsmrunError with what the program said."""
+        """Return the program's output. Raises KsmrunError with its error message."""
         done = self.call(program, *arguments)
         if done.returncode != 0:
             said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
@@ -86,15 +86,15 @@ class Systemd:
         return "run this as root" if os.geteuid() and not self.user else "look at its message"
 
     def show(self, name: str) -> dict[str, str]:
-        """PROPERTIES of a unit; those that this version does not have are left out."""
+        """Return PROPERTIES of a unit, without those that this version of systemd does not have."""
         text = self.succeed("systemctl", "show", "-p", ",".join(PROPERTIES), "--", name)
         pairs = (line.partition("=") for line in text.split("\n"))
         return {key: value for key, mark, value in pairs if mark}
 
     def unit(self, name: str, ours: str) -> UnitFacts:
-        """The service of this name. ours: the file name of what wraps it. Raises KsmrunError."""
+        """Return the service of this name. ours: file name of the wrap. Raises KsmrunError."""
         prefix, is_template, _ = name.partition("@.")
-        # systemd has no facts of a template, only of its instances.
+        # systemd has no properties of a template, only of its instances.
         properties = self.show(f"{prefix}@ksmrun.service" if is_template else name)
         named = properties.get("Id", name)
         files = [Path(properties["FragmentPath"])] if properties.get("FragmentPath") else []
@@ -109,10 +109,10 @@ class Systemd:
         )
 
     def commands(self, name: str) -> tuple[ExecCommand, ...]:
-        """ExecStart as systemd understood it. Raises KsmrunError.
+        """Return ExecStart as systemd parsed it. Raises KsmrunError.
 
-        busctl tells words apart, but a user's manager often has no bus; before systemd 243 there is
-        no ExecStartEx.
+        busctl separates the words, but a user's manager often has no bus, and ExecStartEx exists
+        only since systemd 243.
         """
         path = f"/org/freedesktop/systemd1/unit/{_label(name)}"
         where = ("get-property", SERVICE, path, f"{SERVICE}.Service", "ExecStartEx")
@@ -128,10 +128,10 @@ class Systemd:
         )
 
     def memory_ksm_works(self) -> bool | None:
-        """Whether a service with MemoryKSM=yes starts, and merges; None where it cannot be tried.
+        """Return whether a service with MemoryKSM=yes starts and merges; None if not testable.
 
-        systemd 254 and 255 pass prctl too few arguments (systemd PR 31683), and any fails on a
-        kernel before 6.4. ksm_merge_any is there since Linux 6.14.
+        systemd 254 and 255 pass prctl too few arguments (systemd PR 31683), and all versions fail
+        on a kernel before 6.4. ksm_merge_any exists since Linux 6.14.
         """
         if shutil.which("systemd-run") is None:
             return None
@@ -144,7 +144,7 @@ class Systemd:
 
 
 def drop_ins(properties: Mapping[str, str]) -> list[Path]:
-    """The drop-ins of a unit; systemctl quotes a path with a backslash, as escaped names have."""
+    """Return a unit's drop-ins; systemctl doubles the backslashes of escaped names."""
     text = properties.get("DropInPaths", "")
     try:
         return [Path(path) for path in shlex.split(text)]
@@ -157,7 +157,7 @@ def _normal(text: str) -> str:
 
 
 def _shown_command(text: str) -> ExecCommand:
-    """`{ path=P ; argv[]=W W ; flags=F F ; ...`: words with blanks cannot be told apart here."""
+    """Parse `{ path=P ; argv[]=W W ; flags=F F ; ...`; blanks within words are ambiguous."""
     fields = dict(part.partition("=")[::2] for part in text.strip("{ }").split(" ; "))
     flags = fields.get("flags", "ignore-failure" if fields.get("ignore_errors") == "yes" else "")
     argv = tuple(fields.get("argv[]", "").split(" "))
@@ -165,7 +165,7 @@ def _shown_command(text: str) -> ExecCommand:
 
 
 def _label(name: str) -> str:
-    """As sd_bus_path_encode(3) has it."""
+    """Return the name encoded as by sd_bus_path_encode(3)."""
     plain = (string.ascii_letters + string.digits).encode()
     return "".join(
         chr(byte) if byte in plain and (index or chr(byte) not in string.digits) else f"_{byte:02x}"

@@ -1,4 +1,4 @@
-"""The program behind a command: through PATH and interpreter lines to the ELF file."""
+"""Program behind a command: from PATH through interpreter lines to the ELF file."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from ksmrun.facts.elf import UnreadableElfError, elf_file
 from ksmrun.model import TargetFacts
 from ksmrun.support.foreign import read_bytes
 
-# The kernel follows an interpreter of an interpreter five deep (fs/exec.c: exec_binprm), and reads
-# 256 bytes of the first line (include/uapi/linux/binfmts.h: BINPRM_BUF_SIZE).
+# The kernel follows five levels of interpreters (fs/exec.c: exec_binprm), and reads 256 bytes of
+# the first line (include/uapi/linux/binfmts.h: BINPRM_BUF_SIZE).
 SCRIPT_DEPTH_MAX = 5
 SCRIPT_LINE_BYTES = 256
-# glibc's confstr(_CS_PATH), which execvp(3) uses where PATH is unset.
+# glibc's confstr(_CS_PATH), which execvp(3) uses if PATH is unset.
 DEFAULT_PATH = b"/bin:/usr/bin"
-# As uname(2) calls them.
+# Names as in uname(2).
 MACHINES = {"EM_X86_64": "x86_64", "EM_386": "i386", "EM_AARCH64": "aarch64", "EM_ARM": "arm"}
 
 
 def look_at(command: bytes, environment: Mapping[bytes, bytes]) -> TargetFacts:
-    """What would run for this command. Never fails: what cannot be read is None, with a note."""
+    """Return the program that this command would run.
+
+    Never fails: unreadable is None, with a note.
+    """
     interpreters: list[str] = []
     word = command
     for _ in range(SCRIPT_DEPTH_MAX + 1):
@@ -53,7 +56,7 @@ def look_at(command: bytes, environment: Mapping[bytes, bytes]) -> TargetFacts:
 
 
 def find(command: bytes, environment: Mapping[bytes, bytes]) -> Path | None:
-    """The file that execvp(3) would run: PATH is searched only for a command without a slash."""
+    """Return the file that execvp(3) would run: PATH is searched only for names without a slash."""
     if b"/" in command:
         path = Path(os.fsdecode(command))
         return path if _is_program(path) else None
@@ -69,13 +72,16 @@ def _is_program(path: Path) -> bool:
 
 
 def _interpreter(head: bytes) -> bytes | None:
-    """What a file's first line names: through `/usr/bin/env X` too. /bin/sh for plain text."""
+    """Return the interpreter that a file's first line names, also behind `/usr/bin/env`.
+
+    /bin/sh for plain text.
+    """
     if head.startswith(b"\x7fELF"):
         return None
     line = head.split(b"\n", 1)[0]
     if not head.startswith(b"#!"):
         return None if b"\0" in line else b"/bin/sh"
-    # fs/binfmt_script.c takes the name for a C string.
+    # fs/binfmt_script.c takes the name as a C string.
     words = line[2:].split(b"\0", 1)[0].split()
     if not words:
         return None
@@ -91,7 +97,7 @@ def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
     facts = TargetFacts(
         path=str(path),
         setuid=bool(status.st_mode & stat.S_ISUID),
-        # A file without group execution that has the bit asks for mandatory locking instead.
+        # setgid without group execution means mandatory locking.
         setgid=bool(status.st_mode & stat.S_ISGID and status.st_mode & stat.S_IXGRP),
         capabilities=_has_capabilities(path),
     )
@@ -104,7 +110,7 @@ def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
                 needs_first_preload=_links_sanitizer(elf),
                 elf_class_bits=elf.elfclass,
                 machine=MACHINES.get(elf["e_machine"], str(elf["e_machine"])),
-                # A static-pie has a dynamic section but asks for no loader.
+                # A static-pie has a dynamic section but no loader.
                 dynamic=loader is not None,
                 pie=elf["e_type"] == "ET_DYN" and "PT_DYNAMIC" in kinds,
                 loader=loader,
@@ -122,7 +128,7 @@ def _loader(elf: object) -> str | None:
 
 
 def _has_capabilities(path: Path) -> bool:
-    """capabilities(7): a file's are in an extended attribute."""
+    """Return whether the file has capabilities: an extended attribute (capabilities(7))."""
     try:
         return bool(os.getxattr(path, "security.capability"))
     except OSError:
@@ -130,7 +136,7 @@ def _has_capabilities(path: Path) -> bool:
 
 
 def _links_sanitizer(elf: object) -> bool:
-    """AddressSanitizer ends a program where another library comes before its own."""
+    """Return whether the program links AddressSanitizer, which must be its first library."""
     dynamic = elf.get_section_by_name(".dynamic")  # type: ignore[attr-defined]
     if dynamic is None:
         return False

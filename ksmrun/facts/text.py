@@ -1,4 +1,4 @@
-"""Small files of /proc and /sys: absent, forbidden and garbled ones are None."""
+"""Small files of /proc and /sys: absent, forbidden and malformed ones are None."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from ksmrun.support.foreign import READ_BYTES_MAX, drain
 
 
 def read_text(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
-    """The text of a file of the kernel's, or of one that the user named, up to so many bytes;
-    undecodable bytes escaped; None where it cannot be read. What others name is read by
-    support/foreign.py.
+    """Return the text of a file of the kernel, or of one that the user named.
+
+    Up to limit bytes, undecodable ones escaped; None if it cannot be read. For paths that others
+    chose use support/foreign.py.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
@@ -22,22 +23,22 @@ def read_text(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
 
 
 def read_int(path: Path) -> int | None:
-    """The file's only number; None where it cannot be read or holds something else."""
+    """Return the file's only number; None if it is unreadable or something else."""
     text = read_text(path)
     return None if text is None else parse_int(text)
 
 
 def parse_int(text: str) -> int | None:
-    """A decimal number as the kernel prints it; None for anything else."""
+    """Return a decimal number as the kernel prints it; None for anything else."""
     stripped = text.strip()
     digits = stripped.removeprefix("-")
     return int(stripped) if digits.isascii() and digits.isdigit() and len(digits) <= 20 else None
 
 
 def parse_fields(text: str) -> dict[str, str]:
-    """Lines "name value" or "name: value [unit]", as in ksm_stat, status and meminfo."""
+    """Parse lines "name value" or "name: value [unit]", as in ksm_stat, status and meminfo."""
     fields = {}
-    # Not splitlines(), which takes a name with U+2028 or \x1c for several lines.
+    # Not splitlines(), which splits a name at U+2028 or \x1c.
     for line in text.split("\n"):
         name, _, value = line.partition(":") if ":" in line else line.partition(" ")
         fields[name.strip()] = value.strip()
@@ -45,7 +46,7 @@ def parse_fields(text: str) -> dict[str, str]:
 
 
 def kib_fields(text: str, names: Iterable[str]) -> dict[str, int | None]:
-    """The named fields of a text like /proc/meminfo, in bytes."""
+    """Return the named fields of a text like /proc/meminfo, in bytes."""
     fields = parse_fields(text)
     sizes: dict[str, int | None] = {}
     for name in names:
@@ -55,7 +56,7 @@ def kib_fields(text: str, names: Iterable[str]) -> dict[str, int | None]:
 
 
 def bracketed(text: str | None) -> str | None:
-    """The chosen word of a sysfs file like "always [madvise] never"."""
+    """Return the chosen word of a sysfs file like "always [madvise] never"."""
     if text is None or "[" not in text or "]" not in text:
         return None
     return text[text.index("[") + 1 : text.index("]")]

@@ -1,4 +1,4 @@
-"""Asking container tools: their output, whatever language and bytes."""
+"""Run container tools and read their output, whatever its language and encoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ksmrun.model import KsmrunError
 def run_tool(
     command: list[str], timeout_seconds: float, todo: str
 ) -> subprocess.CompletedProcess[str]:
-    """Raises KsmrunError, with this to do, where it cannot be started or does not end."""
+    """Run a tool. Raises KsmrunError, with this todo, if it cannot be started or does not end."""
     try:
         return subprocess.run(
             command,

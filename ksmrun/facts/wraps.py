@@ -1,4 +1,4 @@
-"""Every file on this host that starts something merged: what ksmrun wrote, and what users wrote."""
+"""Every file on this host that starts something merged, written by ksmrun or by users."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SYSTEM_FOLDERS = (
     *("etc/containers/systemd", "usr/share/containers/systemd", "run/containers/systemd"),
 )
 HOME_FOLDERS = (".config/systemd/user", ".local/share/systemd/user", ".config/containers/systemd")
-# Of container engines, and of System V.
+# Container engines' and System V's.
 OTHERS = (
     *("etc/docker/daemon.json", "etc/containers/containers.conf", "etc/containerd/config.toml"),
     *("etc/crio/crio.conf",),
@@ -27,17 +27,17 @@ OTHERS = (
 OTHER_FOLDERS = ("etc/containers/containers.conf.d", "etc/crio/crio.conf.d", "etc/init.d")
 HOME_OTHERS = (".config/docker/daemon.json", ".config/containers/containers.conf")
 FILE_BYTES_MAX = 1 << 20
-# A folder of a home may be as large as its owner likes, or a link to anywhere.
+# Bound: a folder in a home may be as large as its owner likes, or a link to anywhere.
 FILES_MAX = 5000
 REMOVE = re.compile(r"^# To remove it: (.*)$", re.MULTILINE)
 
 
 def find_wraps(root: Path = Path("/")) -> tuple[Wrap, ...]:
-    """Those that this user may read, in the order of their paths."""
+    """Return the wraps that this user may read, ordered by path."""
     found: dict[str, Wrap] = {}
     for file in _files(root):
         wrap = _look_at(file)
-        # /lib is /usr/lib, and a folder may be reached twice.
+        # /lib is a link to /usr/lib, and a folder may be reached twice.
         if wrap is not None:
             found.setdefault(resolved(file), wrap)
     return tuple(sorted(found.values(), key=lambda wrap: wrap.path))
@@ -53,14 +53,14 @@ def _files(root: Path) -> Iterator[Path]:
         singles += [below / file for file in HOME_OTHERS]
     yield from singles
     for place in places:
-        # What may not be read is left out: another user sees it.
+        # Unreadable files are left out; a user with access sees them.
         yield from itertools.islice(_below(place), FILES_MAX)
 
 
 def _below(place: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(place):
         yield from (Path(folder) / name for name in names)
-        # So that many empty folders end too.
+        # Bound on empty folders too.
         yield Path(folder)
 
 

@@ -1,4 +1,4 @@
-"""YAML, where its library is there: only containers need it."""
+"""YAML, if PyYAML is installed: only container files need it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEPT_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 
 
 def require_yaml() -> None:
-    """Raises KsmrunError where there is no PyYAML."""
+    """Raise KsmrunError if PyYAML is missing."""
     if yaml is None:
         raise KsmrunError(
             "YAML cannot be read: PyYAML is not there",
@@ -24,9 +24,9 @@ def require_yaml() -> None:
 
 
 def load(text: str, name: str) -> Any:
-    """The one document of a file, its scalars as they are written. Raises KsmrunError.
+    """Return the only document of a file, its scalars as written. Raises KsmrunError.
 
-    Not guessed at: YAML 1.1 and 1.2 read `yes` or `1e3` differently.
+    Scalars are not interpreted: YAML 1.1 and 1.2 read `yes` and `1e3` differently.
     """
     require_yaml()
 
@@ -37,7 +37,7 @@ def load(text: str, name: str) -> Any:
         first: [(tag, regexp) for tag, regexp in resolvers if tag in KEPT_TAGS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-    # Compose's !reset and !override.
+    # Compose's tags !reset and !override.
     Loader.add_multi_constructor("!", _untagged)
     try:
         return yaml.load(text, Loader)
@@ -46,7 +46,7 @@ def load(text: str, name: str) -> Any:
 
 
 def one_line(error: Exception) -> str:
-    """What and where, of an error that has several lines."""
+    """Return what is wrong and where, from an error message of several lines."""
     return " ".join(str(error).split())
 
 

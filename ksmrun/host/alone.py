@@ -1,7 +1,7 @@
-"""One experiment at a time on a host: of a user's, and none beside one of root's.
+"""Allow one experiment at a time on a host: per user, and none beside one of root's.
 
-The lock is a file that no other user can open, so that nobody keeps others from measuring. Root's
-name is told in a second file, which all can read.
+The lock is a file that no other user can open, so that nobody can block others. Root's PID is
+published in a second file, which all can read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ HOLDER_BYTES_MAX = 64
 
 @contextmanager
 def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
-    """Raises KsmrunError with the other's PID. The kernel ends it with this process."""
+    """Hold the lock for the block. Raises KsmrunError with the other's PID.
+
+    The kernel releases it if this process ends.
+    """
     if (pid := _holder(roots)) is not None:
         raise _busy(str(pid))
     folder = roots if os.geteuid() == 0 else own_state_folder()
@@ -61,7 +64,7 @@ def _busy(pid: str) -> KsmrunError:
 
 
 def _holder(folder: Path) -> int | None:
-    """The PID of the experiment of this folder's owner; None where none runs."""
+    """Return the PID of the experiment of this folder's owner; None if none runs."""
     try:
         descriptor = open_regular(folder / HOLDER, follow=False)
         if distrust(descriptor):

@@ -1,5 +1,6 @@
-"""Which processes were attached to where the kernel has no flag (before 6.4): what they map later
-carries no mark, unless `ksmrun monitor --follow` goes on.
+"""Processes attached to on kernels without the flag (before 6.4).
+
+What they map later is not marked unless `ksmrun monitor --follow` does it.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ UNKNOWN = "`ksmrun monitor --follow` does not know these processes"
 
 
 def attached_file() -> Path | None:
-    """Beside the records; None for a user without a home."""
+    """Return the file, beside the records; None for a user without a home."""
     folder = own_state_folder()
     return None if folder is None else folder / "attached.json"
 
 
 def attached(file: Path) -> dict[int, int]:
-    """PIDs and start times in ticks, of this boot. Those that have ended since may be among them.
-    Raises KsmrunError where the file is damaged, or not ours.
+    """Return PIDs and start times in ticks, of this boot, possibly including ended processes.
+
+    Raises KsmrunError if the file is damaged, or not ours.
     """
     data = read_state(file, SCHEMA, SHAPE, f"delete {file}, and attach to the programs again")
     if data is None or data["boot_id"] != current_boot_id(ROOT):
@@ -39,7 +41,7 @@ def attached(file: Path) -> dict[int, int]:
 
 
 def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
-    """Adds these, or takes them out. Raises KsmrunError where that cannot be written."""
+    """Add processes, or remove them. Raises KsmrunError if the file cannot be written."""
     with locked(file):
         try:
             found = attached(file)
@@ -61,7 +63,7 @@ def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
 
 
 def is_running(pid: int, start_ticks: int) -> bool:
-    """Whether it is still this very process."""
+    """Return whether the PID still denotes the same process."""
     try:
         stat = read_stat(Path(f"/proc/{pid}"))
     except OSError:

@@ -1,4 +1,4 @@
-"""KSM on at every boot: one line for systemd-tmpfiles (tmpfiles.d(5))."""
+"""Switch KSM on at every boot, by one line for systemd-tmpfiles (tmpfiles.d(5))."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ TEXT = HEADER + "w /sys/kernel/mm/ksm/run - - - - 1\n"
 
 
 def enable(root: Path) -> str:
-    """Writes the file; returns the line to show. Never overwrites a file of somebody else's."""
+    """Write the file; return the line to show. Never overwrites a file that is not ours."""
     write_ours(root / FILE, TEXT)
     return f"on at every boot: /{FILE}"
 
 
 def disable(root: Path) -> str:
-    """Deletes the file if it is ours; returns the line to show."""
+    """Delete the file if it is ours; return the line to show."""
     if not remove_ours(root / FILE):
         return "not on at boot"
     return f"no longer on at boot: /{FILE} deleted"
 
 
 def is_enabled(root: Path) -> bool:
-    """Whether our file is there."""
+    """Return whether our file exists."""
     return (root / FILE).exists() and not is_foreign(root / FILE)

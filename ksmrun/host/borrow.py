@@ -1,7 +1,7 @@
-"""Changes KSM for the length of a measurement, and puts it back whatever happens to the measurer.
+"""Change KSM for the duration of a measurement, and restore it whatever happens to the measurer.
 
-The one who puts it back is always the guardian, a process that waits for the end of a pipe: the end
-comes when the block is left, and by the kernel's hand when this process is killed.
+The guardian process restores it. It waits for the end of a pipe, which comes when the block is
+left, or when the kernel closes the pipe because this process was killed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ PREFIX = "borrowed-"
 
 @contextmanager
 def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterator[None]:
-    """Sets KSM tunables within the block. Raises KsmrunError where that is not allowed."""
+    """Set KSM tunables within the block. Raises KsmrunError if that is not permitted."""
     record_file = record_of(folder)
-    # Killing the group of the measurer (Ctrl-C, timeout) must not reach the guardian.
+    # Signals to the measurer's group (Ctrl-C, timeout) must not reach the guardian.
     guardian = subprocess.Popen(
         [sys.executable, *as_this_python(), "-m", "ksmrun.host.borrow", record_file],
         stdin=subprocess.PIPE,
@@ -53,14 +53,15 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
 
 
 def as_this_python() -> list[str]:
-    """Options for a Python that finds what this one does; never in the working directory."""
+    """Return options for a Python with this one's module path, without the working directory."""
     return [*(["-E"] if sys.flags.ignore_environment else []), "-P"]
 
 
 @contextmanager
 def other_settings(settings: Mapping[str, str], folder: Path | None = None) -> Iterator[None]:
-    """Within borrowed(), others for a while. They are in the same record, so whatever happens the
-    guardian puts back what was before both. Raises KsmrunError.
+    """Set other values for a while, within borrowed(). Raises KsmrunError.
+
+    They are in the same record, so the guardian restores the original values in any case.
     """
     if not settings:
         yield
@@ -74,12 +75,12 @@ def other_settings(settings: Mapping[str, str], folder: Path | None = None) -> I
 
 
 def record_of(folder: Path | None = None) -> Path:
-    """Where set_tunables() is to record what borrowed() of this process puts back."""
+    """Return the record file for set_tunables() calls within borrowed() of this process."""
     return (folder or state_folder()) / f"{PREFIX}{os.getpid()}.json"
 
 
 def restore_abandoned(folder: Path, root: Path, *, force: bool = False) -> list[str]:
-    """Undoes the records whose guardian was killed too, as `ksmrun host restore` does."""
+    """Undo records whose guardian was killed too, as `ksmrun host restore` does."""
     lines = []
     for record_file in sorted(folder.glob(f"{PREFIX}*.json")):
         with locked(_life_of(record_file), wait=False) as is_abandoned:
@@ -93,7 +94,7 @@ def restore_abandoned(folder: Path, root: Path, *, force: bool = False) -> list[
 
 
 def _life_of(record_file: Path) -> Path:
-    """The guardian holds the lock of this name as long as it lives."""
+    """Return the lock that the guardian holds as long as it lives."""
     return record_file.with_suffix(".guardian")
 
 
@@ -103,7 +104,7 @@ def _drop_locks(record_file: Path) -> None:
 
 
 def _guard(record_file: Path) -> int:
-    # systemd ends all of a unit at once: this one ends when its measurer has.
+    # systemd ends all processes of a unit at once; the guardian ends after its measurer.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:

@@ -1,4 +1,4 @@
-"""The keys that containers get: each follows from its group's, and one user reads it."""
+"""Keys for containers: each is derived from its group's key and readable by one user."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ksmrun.host.keys import group_key
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import ContainerKey
 
-# RFC 1123, as Kubernetes has it.
+# Namespace names of Kubernetes (RFC 1123).
 NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 USER_MAX = (1 << 32) - 2
 
 
 def derived_key(folder: Path, key: ContainerKey) -> bytes:
-    """Derive it from the group's, as ksmrun-oci does."""
+    """Derive the key from the group's, as ksmrun-oci does."""
     if key.namespace is not None and NAMESPACE.fullmatch(key.namespace) is None:
         raise KsmrunError(
             f"{key.namespace!r} is no name of a namespace", "give it as Kubernetes has it"
@@ -32,7 +32,7 @@ def derived_key(folder: Path, key: ContainerKey) -> bytes:
 
 
 def write_container_key(folder: Path, key: ContainerKey, output: Path | None) -> Path:
-    """Write it so that its user alone reads it. Raise KsmrunError where the file exists."""
+    """Write the key, readable by its user alone. Raises KsmrunError if the file exists."""
     data = derived_key(folder, key)
     file = folder / key.relative_path if output is None else output
     try:
@@ -46,7 +46,7 @@ def write_container_key(folder: Path, key: ContainerKey, output: Path | None) ->
 
 
 def renew_container_keys(folder: Path) -> None:
-    """Write those in their usual places anew. Who runs keeps the one that he has."""
+    """Rewrite the keys in their usual places. Running containers keep the ones that they have."""
     for key in _written(folder):
         file = folder / key.relative_path
         temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")

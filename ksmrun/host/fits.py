@@ -1,4 +1,4 @@
-"""Whether a change leaves the host alive: memory that would come back, maps that are in use."""
+"""Checks that a change is safe: enough memory for unmerging, enough VMAs for those in use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 
 def check_maps_fit(limit: int) -> None:
-    """Raises KsmrunError where a process has as many maps already: it could map nothing more."""
+    """Raise KsmrunError if a process already has this many VMAs: it could map nothing more."""
     in_use, pid = most_maps_in_use() or (0, 0)
     if limit <= in_use:
         raise KsmrunError(
@@ -28,13 +28,14 @@ def check_maps_fit(limit: int) -> None:
 
 
 def unmerge_bytes(ksm: KsmFacts) -> int:
-    """What comes back when everything is unmerged: a page for each place that shares one now."""
+    """Return the memory that unmerging everything needs: a page per place that shares one now."""
     return (ksm.merged_pages or 0) * ksm.page_bytes
 
 
 def check_unmerge_fits(root: Path) -> None:
-    """Raises KsmrunError where unmerging everything needs more memory than is available, to the
-    host or to a cgroup with a limit of its own. Swap counts as memory that is available.
+    """Raise KsmrunError if unmerging everything needs more memory than is available.
+
+    Checked for the host and for each cgroup with a limit. Swap counts as available.
     """
     host = read_host(root)
     needed = unmerge_bytes(host.ksm)
@@ -43,7 +44,7 @@ def check_unmerge_fits(root: Path) -> None:
 
 
 def check_fits(merged_pages: Mapping[int, int], root: Path) -> None:
-    """The same for these processes: by PID, pages that are merged. Raises KsmrunError."""
+    """Check the same for these processes: PID to number of merged pages. Raises KsmrunError."""
     host = read_host(root)
     needed = sum(merged_pages.values()) * host.ksm.page_bytes
     if needed:
@@ -72,7 +73,7 @@ def _check(host: HostFacts, needed: int, groups: Sequence[GroupState]) -> None:
 
 
 def _merged_pages() -> dict[int, int]:
-    """By PID."""
+    """Return the merged pages by PID."""
     found = {}
     for pid in all_pids():
         try:
@@ -84,7 +85,7 @@ def _merged_pages() -> dict[int, int]:
 
 
 def _groups(merged_pages: Mapping[int, int], root: Path, page_bytes: int) -> tuple[GroupState, ...]:
-    """Each cgroup with a limit, and what of it they have merged."""
+    """Return each cgroup with a limit, and how much its processes have merged."""
     merged: dict[str, int] = {}
     for pid, pages in merged_pages.items():
         if pages:

@@ -1,4 +1,4 @@
-"""The keys of shared layouts: a master, new at each boot, from which each group's key follows."""
+"""Keys of shared layouts: a master key, new at each boot, from which group keys are derived."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ KEY_BYTES = 32
 SCHEMA = "ksmrun-layout-1"
 SHAPE = {"generations": {str: int}}
 GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Of logind: a file for each user whose runtime folder stays (loginctl(1): enable-linger).
+# logind's: one file per user whose runtime folder stays (loginctl(1): enable-linger).
 LINGERING = Path("/var/lib/systemd/linger")
 
 
 def keys_folder() -> Path:
-    """Root's in /run, which a reboot empties; others' in their runtime folder."""
+    """Return the folder: root's in /run, which a reboot empties, others' runtime folders."""
     if given := os.environ.get("KSMRUN_LAYOUT_DIR"):
         return Path(given)
     if os.geteuid() == 0:
@@ -45,8 +45,10 @@ def keys_folder() -> Path:
 
 @dataclass(frozen=True)
 class MadeKey:
-    """The file with a master key. ends_with_login: it was made just now, in a folder that logind
-    removes with the user's last session (user@.service(5), logind.conf(5): linger).
+    """File with a master key.
+
+    ends_with_login: it was created just now, in a folder that logind removes with the user's last
+    session (user@.service(5), logind.conf(5): linger).
     """
 
     file: Path
@@ -54,7 +56,7 @@ class MadeKey:
 
 
 def make_master_key(folder: Path) -> MadeKey:
-    """The file, made where it is not there. Two that make it at once get the same."""
+    """Return the file, created if missing. Concurrent calls get the same key."""
     file = folder / "master.key"
     with _explained(folder):
         if file.exists():
@@ -71,7 +73,7 @@ def make_master_key(folder: Path) -> MadeKey:
 
 
 def master_key(folder: Path) -> Path:
-    """Only the file."""
+    """Return only the file's path."""
     return make_master_key(folder).file
 
 
@@ -85,7 +87,7 @@ def _ends_with_login(folder: Path) -> bool:
 
 
 def check_group(group: str) -> None:
-    """Raises KsmrunError for what cannot be a group's name."""
+    """Raise KsmrunError if this is no valid group name."""
     if GROUP.fullmatch(group) is None:
         raise KsmrunError(
             f"a group's name has 1 to 64 letters, digits, dots, dashes, underscores, not {group!r}",
@@ -95,19 +97,19 @@ def check_group(group: str) -> None:
 
 
 def group_label(folder: Path, group: str) -> str:
-    """What the group's key is derived by: its name, and how often it was rotated."""
+    """Return the label the group's key is derived from: its name and number of rotations."""
     check_group(group)
     return f"{group}#{_generations(folder).get(group, 0)}"
 
 
 def group_key(folder: Path, group: str) -> bytes:
-    """HMAC-SHA256 of the label, as ksmrun-exec derives it too."""
+    """Return HMAC-SHA256 of the label, which ksmrun-exec derives too."""
     with _explained(folder):
         file = master_key(folder)
         descriptor = open_regular(file, follow=False)
         status = os.fstat(descriptor)
         master = drain(descriptor, KEY_BYTES + 1)
-    # As ksmrun-exec has it: what others could read or plant is no key.
+    # Same rule as in ksmrun-exec: what others could read or plant is not accepted as a key.
     if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()) or len(master) != KEY_BYTES:
         raise KsmrunError(
             f"{file} is not a key that only its owner can read",
@@ -117,7 +119,7 @@ def group_key(folder: Path, group: str) -> bytes:
 
 
 def write_group_key(folder: Path, group: str, output: Path) -> None:
-    """To a file that only its owner can read. Raises KsmrunError where it exists."""
+    """Write the key to a file that only its owner can read. Raises KsmrunError if it exists."""
     key = group_key(folder, group)
     with _explained(output):
         output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -125,7 +127,7 @@ def write_group_key(folder: Path, group: str, output: Path) -> None:
 
 
 def rotate(folder: Path, group: str | None) -> None:
-    """Later launches get another layout: of one group, or of all."""
+    """Give later launches another layout, in one group or in all."""
     with _explained(folder):
         if group is None:
             (folder / "master.key").unlink(missing_ok=True)
@@ -147,7 +149,7 @@ def rotate(folder: Path, group: str | None) -> None:
 
 
 def _renew_units(folder: Path) -> None:
-    """The keys that wrapped services get at their next start (see ksmrun/wrap/dropin.py)."""
+    """Renew the keys that wrapped services get at their next start (see ksmrun/wrap/dropin.py)."""
     for file in (folder / "units").glob("*.key"):
         replace_file(file, group_key(folder, file.stem), 0o400)
 

@@ -1,4 +1,4 @@
-"""Which groups have a shared layout, and which running processes have one of theirs."""
+"""Groups with a shared layout, and the running processes that have one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ksmrun.support.safefile import create_file
 
 DEFAULT_GROUP = "default"
 TIMEOUT_SECONDS = 10.0
-# Without keys, or where they cannot be used, nothing is known of groups.
+# Without usable keys nothing is known of groups.
 UNKNOWN = (KsmrunError, OSError, subprocess.SubprocessError, ValueError)
-# A launch for each group, with so many PIDs at most.
+# One launch per group, with this many PIDs at most.
 PIDS_MAX, GROUPS_MAX = 1000, 64
 
 
 def remember_group(folder: Path, group: str) -> None:
-    """Keep the name, which no key tells; best effort, as nothing but `ps` and `explain` need it."""
+    """Save the group's name, best effort: only `ps` and `explain` need it."""
     with contextlib.suppress(OSError):
         (folder / "groups").mkdir(mode=0o700, exist_ok=True)
         (folder / "groups" / group).touch(mode=0o600, exist_ok=True)
@@ -41,10 +41,10 @@ def known_groups(folder: Path) -> tuple[str, ...]:
 
 
 def groups_of(pids: Iterable[int]) -> dict[int, str]:
-    """Return the group of each process that has one's layout, among the groups of this user.
+    """Return the group of each process that has the layout of one of this user's groups.
 
-    Nothing is kept about a process: whoever has a group's key finds its places, and nobody else.
-    What was started before the group was rotated has none any more.
+    Nothing is stored per process: with a group's key the addresses can be computed and compared.
+    Processes started before a rotation no longer count as the group's.
     """
     wanted = list(pids)
     found: dict[int, str] = {}
@@ -62,7 +62,7 @@ def groups_of(pids: Iterable[int]) -> dict[int, str]:
 
 
 def _keys(folder: Path, group: str, scratch: Path) -> Iterator[Path]:
-    """Write the group's own key, and those of its containers: of the host and of namespaces."""
+    """Write the group's own key and those of its containers, for the host and for namespaces."""
     keys = [group_key(folder, group), derived_key(folder, ContainerKey(group, None, 0))]
     for namespace in (folder / "containers/namespaces").glob("*"):
         if NAMESPACE.fullmatch(namespace.name):

@@ -1,4 +1,4 @@
-"""The launcher and its shims at the place that wraps name: put there, renewed, taken away."""
+"""Install, update and remove the launcher and its shims at the path that wraps name."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import LIBEXEC, OCI_RUNTIME
 from ksmrun.support.safefile import replace_file, temporary_name
 
-# Other names of ksmrun-oci, by which it does other things: Podman knows runtimes by name.
+# Other names of ksmrun-oci, each with its own mode: Podman selects runtimes by name.
 LINKS = ("ksmrun-oci-by-request", "ksmrun-oci-crun")
 HOMES = ("/home", "/root", "/tmp", "/var/tmp", "/run/user")
 
 
 def install(source: Path, folder: Path = LIBEXEC) -> list[str]:
-    """Copies what lies in source, each file at once; returns the lines to show.
+    """Copy what is in source, each file atomically; return the lines to show. Raises KsmrunError.
 
-    What runs keeps its old file, and a service that starts meanwhile gets the old or the new one.
-    Raises KsmrunError.
+    Running programs keep their old file; a service that starts meanwhile gets the old or the new
+    one.
     """
     refuse_unsafe(folder)
     try:
@@ -61,7 +61,7 @@ def _copy(source: Path, folder: Path) -> list[str]:
 
 
 def uninstall(folder: Path = LIBEXEC) -> list[str]:
-    """Takes it away; returns the lines to show. Who uses it is the caller's to ask."""
+    """Remove it; return the lines to show. The caller has checked that nothing uses it."""
     if not folder.is_dir():
         return [f"{folder} is not there"]
     try:
@@ -70,14 +70,14 @@ def uninstall(folder: Path = LIBEXEC) -> list[str]:
         raise KsmrunError(
             f"cannot delete {error.filename}: {error.strerror}", "run this as root"
         ) from error
-    # Made on the way; /usr/local/libexec may be somebody's.
+    # Created by install(); /usr/local/libexec may have been there before.
     with contextlib.suppress(OSError):
         folder.parent.rmdir()
     return [f"{folder} deleted"]
 
 
 def refuse_unsafe(folder: Path = LIBEXEC) -> None:
-    """A launcher that a user can change or lose must not start services. Raises KsmrunError."""
+    """Raise KsmrunError if a user could replace the launcher: it must not start services then."""
     real = folder.resolve()
     if any(real.is_relative_to(home) for home in HOMES):
         raise KsmrunError(f"{folder} leads to {real}, in a home", "make it a folder of the system")
@@ -99,7 +99,7 @@ def refuse_unsafe(folder: Path = LIBEXEC) -> None:
 
 
 def _make_folders(folder: Path, top: Path) -> None:
-    """Readable by all, whatever the umask: services run as any user."""
+    """Create folders readable by all, whatever the umask: services run as any user."""
     for place in reversed((folder, *folder.parents)):
         if not place.exists():
             place.mkdir()
@@ -115,7 +115,7 @@ def _link(link: Path, target: str) -> None:
 
 
 def _label(folder: Path) -> None:
-    """With SELinux a file made elsewhere and renamed may have another type than its place gives."""
+    """Set the SELinux type of the place; a file created elsewhere and renamed may have another."""
     if read_text(Path("/sys/fs/selinux/enforce")) is None or shutil.which("restorecon") is None:
         return
     subprocess.run(["restorecon", "-R", str(folder)], check=False, stdin=subprocess.DEVNULL)

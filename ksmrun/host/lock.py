@@ -1,5 +1,6 @@
-"""A lock that one process has for itself: a file that nobody else may open, so that no other user
-holds it; it goes with its holder.
+"""Exclusive lock of one process: a file that nobody else may open, so no other user can hold it.
+
+The kernel releases it when its holder ends.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from ksmrun.support.safefile import open_lock
 
 
 def lock_file(file: Path) -> int:
-    """A descriptor that holds the lock until unlock(); the kernel ends it with this process. Raises
-    BlockingIOError where another has it, other OSErrors where it cannot be made.
+    """Return a descriptor that holds the lock until unlock(), or until this process ends.
+
+    Raises BlockingIOError if another process has it, another OSError if it cannot be created.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     while True:
@@ -28,16 +30,16 @@ def lock_file(file: Path) -> int:
             os.close(descriptor)
             raise
         except FileNotFoundError:
-            # The holder before took the file away after this one had opened it.
+            # The previous holder removed the file after we had opened it.
             pass
         except OSError:
-            # A file system without locks keeps nobody away.
+            # On a file system without locks nobody is kept out.
             return descriptor
         os.close(descriptor)
 
 
 def unlock(descriptor: int, file: Path) -> None:
-    """Lets go of it, and takes the file away."""
+    """Release the lock, and remove the file."""
     with suppress(OSError):
         file.unlink()
     os.close(descriptor)
@@ -45,7 +47,7 @@ def unlock(descriptor: int, file: Path) -> None:
 
 @contextmanager
 def held(file: Path) -> Iterator[bool]:
-    """Holds it for the block; yields False where another process has it. Raises OSError."""
+    """Hold the lock for the block; yields False if another process has it. Raises OSError."""
     try:
         descriptor = lock_file(file)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Who else sets KSM's tunables on this host: to be named, not fought."""
+"""Other programs and files that set KSM's tunables: they are reported, not overridden."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ksmrun.facts.text import read_text
 from ksmrun.model.wrap import HEADER_MARK
 from ksmrun.support import foreign
 
-# Programs that set the rate again and again, and what ends that.
+# Programs that set the rate repeatedly, and how to stop that.
 PROGRAMS = {
     "ksmtuned": "sudo systemctl disable --now ksmtuned",
     "virt-handler": "set spec.configuration.ksmConfiguration of KubeVirt so that it leaves this "
@@ -21,7 +21,7 @@ PROGRAMS = {
     "uksmd": "sudo systemctl disable --now uksmd",
 }
 INTERPRETERS = ("sh", "bash", "dash")
-# What is read at boot.
+# Files read at boot.
 FOLDERS = (
     *("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"),
     *("etc/tmpfiles.d", "usr/lib/tmpfiles.d", "etc/udev/rules.d", "etc/cron.d", "etc/init.d"),
@@ -32,20 +32,20 @@ SUFFIXES = ("", ".service", ".conf", ".rules")
 
 @dataclass(frozen=True)
 class OtherTuner:
-    """what: who it is; todo: how to have it leave KSM alone."""
+    """Another tuner. what: its identity; todo: how to make it leave KSM alone."""
 
     what: str
     todo: str
 
 
 def running_tuners() -> list[OtherTuner]:
-    """Programs that set it again and again: whoever tunes beside them undoes their work."""
+    """Return the programs that set the rate repeatedly, and would undo ours."""
     found = []
     for pid in all_pids():
         folder = Path(f"/proc/{pid}")
         words = command_words(folder)
         name = (read_text(folder / "comm") or "").rstrip("\n")
-        # A kernel thread has no command line, and its name is its own affair.
+        # A kernel thread has no command line, and its name proves nothing.
         known = tuner_name(name, words) if words else None
         if known is not None:
             what = f"{known} (PID {pid}) sets KSM's rate on this host"
@@ -54,15 +54,15 @@ def running_tuners() -> list[OtherTuner]:
 
 
 def tuner_name(name: str, words: Sequence[str]) -> str | None:
-    """Which of PROGRAMS a process of this name and command line is; None for another."""
-    # A script's name is that of its interpreter until it sets it: ksmtuned is one of bash.
+    """Return which of PROGRAMS has this name and command line; None if none."""
+    # A script has its interpreter's name until it sets its own: ksmtuned is a bash script.
     program, *arguments = [Path(word).name for word in words]
     script = arguments[:1] if program in INTERPRETERS else []
     return next((each for each in (name, program, *script) if each in PROGRAMS), None)
 
 
 def advisor(root: Path = ROOT) -> list[OtherTuner]:
-    """The kernel's own, where it is on."""
+    """Return the kernel's advisor, if it is on."""
     mode = read_ksm(root).values.get("advisor_mode", "none")
     if mode == "none":
         return []
@@ -72,7 +72,7 @@ def advisor(root: Path = ROOT) -> list[OtherTuner]:
 
 
 def boot_files(root: Path = ROOT) -> list[OtherTuner]:
-    """Files of others that set KSM at boot."""
+    """Return files not written by ksmrun that set KSM at boot."""
     return [
         OtherTuner(f"/{file.relative_to(root)} sets KSM at boot", "see what it sets")
         for file in _candidates(root)

@@ -1,4 +1,4 @@
-"""Files that ksmrun writes beside a user's own: atomically, and never over somebody else's."""
+"""Files that ksmrun writes beside a user's own: atomically, and never over files of others."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ksmrun.model.wrap import HEADER_MARK
 from ksmrun.support.foreign import read_text
 from ksmrun.support.safefile import is_temporary_of, replace_file
 
-# Those of one unit; others, as tmpfiles.d, are there for all.
+# Folders of a single unit; others, like tmpfiles.d, are shared.
 UNIT_FOLDERS = (".service.d", ".container.d")
 
 
 def is_foreign(file: Path) -> bool:
-    """Whether there is a file that ksmrun did not write."""
+    """Return whether a file exists that ksmrun did not write."""
     if not os.path.lexists(file):
         return False
     text = read_text(file, len(HEADER_MARK))
@@ -24,7 +24,7 @@ def is_foreign(file: Path) -> bool:
 
 
 def write_ours(file: Path, text: str) -> None:
-    """Puts the file there, on disk before this returns, its folder made. Raises KsmrunError."""
+    """Write the file, creating its folder; on disk before this returns. Raises KsmrunError."""
     if is_foreign(file):
         raise KsmrunError(f"{file} is not ours", "move it away, or add the lines there yourself")
     try:
@@ -35,8 +35,8 @@ def write_ours(file: Path, text: str) -> None:
 
 
 def remove_ours(file: Path) -> bool:
-    """Deletes it, and its unit's folder if nothing else is in it. False where there was none."""
-    # Of a write that was killed.
+    """Delete the file, and its unit's folder if that is empty then. False if there was no file."""
+    # Left by a write that was killed.
     with contextlib.suppress(OSError):
         for each in file.parent.iterdir():
             if is_temporary_of(file.name, each.name):

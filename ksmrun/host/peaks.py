@@ -1,4 +1,4 @@
-"""The highest map count seen of each program, kept over boots for the guard."""
+"""Highest VMA count seen of each program, kept across boots for the guard."""
 
 from __future__ import annotations
 
@@ -19,29 +19,31 @@ SHAPE = {"peaks": {str: [int, int]}}
 
 
 def peaks_file() -> Path | None:
-    """Beside the records; None for a user without a home."""
+    """Return the file, beside the records; None for a user without a home."""
     folder = own_state_folder()
     return None if folder is None else folder / "peaks.json"
 
 
 def remembered(file: Path, key: str) -> MapPeak | None:
-    """What was seen before of this program; None for nothing. Raises KsmrunError: it is damaged,
-    and begun anew by the next remember().
+    """Return what is known of this program; None for nothing.
+
+    Raises KsmrunError if the file is damaged; the next remember() then starts a new one.
     """
     peak = _load(file).get(key)
     return None if peak is None else MapPeak("seen before", peak[0], peak[1])
 
 
 def remember(file: Path, key: str, peak: MapPeak) -> None:
-    """Keeps the peak if it is the highest. Best effort: a launch does not hang on it."""
+    """Save the peak if it is the highest. Best effort: a launch does not depend on it."""
     with contextlib.suppress(OSError, KsmrunError):
         remember_all(file, {key: peak})
 
 
 def remember_all(file: Path, peaks: Mapping[str, MapPeak]) -> None:
-    """The same for several; the oldest entries go where there are more than PROGRAMS_MAX. Nothing
-    is kept while another process does so: a launch does not wait. Raises OSError, and KsmrunError
-    where what was there was damaged, and is begun anew.
+    """Save several peaks; the oldest entries are dropped beyond PROGRAMS_MAX.
+
+    Saves nothing while another process is saving: a launch does not wait. Raises OSError, and
+    KsmrunError if the old file was damaged and has been replaced.
     """
     try:
         with held(file.with_name(f"{file.name}.lock")) as is_held:

@@ -1,7 +1,7 @@
-"""What was changed on this host, written down before it is changed, so that it can be undone.
+"""Record of changes to this host, written before each change, so that it can be undone.
 
-A record is one JSON file, replaced atomically. It outlives kill -9 at any moment: a change that is
-recorded but not made is found unchanged and left alone.
+A record is one JSON file, replaced atomically. It survives kill -9 at any moment: a change that is
+recorded but was not made is recognised by the unchanged value.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ksmrun.support.safefile import open_lock, replace_file
 from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-record-1"
-# In Change.written: whatever stands there now was caused by us, as the kernel resets pages_to_scan
-# when advisor_mode changes (mm/ksm.c: set_advisor_defaults).
+# In Change.written: any present value is a consequence of our change, as the kernel resets
+# pages_to_scan when advisor_mode changes (mm/ksm.c: set_advisor_defaults).
 ANY_VALUE = "*"
-# A rate that is set again and again: what stands there now is one of the last.
+# A rate that is set repeatedly: the present value is one of the last.
 WRITTEN_MAX = 32
-# What may be put back: root writes it, so no record can name other files or kinds of values.
+# Files that may be restored. Root writes them, so a record cannot name others, or other values.
 PATH = re.compile(
     r"sys/kernel/mm/ksm/[a-z][a-z0-9_]{0,63}"
     r"|sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_(none|shared|swap)"
@@ -45,7 +45,7 @@ TODO = "set the KSM values by hand as you want them, then delete that file"
 
 @dataclass(frozen=True)
 class Change:
-    """One file: its path below the root, what it held, and every value written since."""
+    """Change of one file: path below the root, original value, every value written since."""
 
     path: str
     before: str
@@ -60,7 +60,7 @@ class Record:
     changes: tuple[Change, ...] = ()
 
     def with_written(self, path: str, before: str, value: str) -> Record:
-        """The record after value is written: the first `before` of a file stays."""
+        """Return the record after value is written; the first `before` of a file stays."""
         for index, change in enumerate(self.changes):
             if change.path == path:
                 changed = Change(path, change.before, _added(change.written, value))
@@ -76,12 +76,12 @@ def _added(known: tuple[str, ...], value: str) -> tuple[str, ...]:
 
 
 def state_folder() -> Path:
-    """Where records lie: KSMRUN_STATE_DIR, else /var/lib/ksmrun."""
+    """Return the folder of records: KSMRUN_STATE_DIR, else /var/lib/ksmrun."""
     return Path(os.environ.get("KSMRUN_STATE_DIR") or "/var/lib/ksmrun")
 
 
 def own_state_folder() -> Path | None:
-    """Root's is that of the records; others have one of their own, if they have a home."""
+    """Return root's folder of records, or another user's own folder, which needs a home."""
     if os.geteuid() == 0 or os.environ.get("KSMRUN_STATE_DIR"):
         return state_folder()
     for variable, below in (("XDG_STATE_HOME", ""), ("HOME", ".local/state")):
@@ -92,12 +92,12 @@ def own_state_folder() -> Path | None:
 
 
 def current_boot_id(root: Path) -> str:
-    """Of this boot; empty where /proc does not tell."""
+    """Return the ID of this boot; empty if /proc does not show it."""
     return (read_text(root / "proc/sys/kernel/random/boot_id") or "").strip()
 
 
 def load(file: Path) -> Record | None:
-    """The record, None where there is none. Raises KsmrunError for a damaged one."""
+    """Return the record, None if there is none. Raises KsmrunError for a damaged one."""
     data = read_state(file, SCHEMA, SHAPE, TODO)
     if data is None:
         return None
@@ -111,7 +111,7 @@ def load(file: Path) -> Record | None:
 
 
 def save(file: Path, record: Record) -> None:
-    """Replaces the file, on disk before this returns. Raises KsmrunError."""
+    """Replace the file, on disk before this returns. Raises KsmrunError."""
     text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1) + "\n"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -124,13 +124,13 @@ def save(file: Path, record: Record) -> None:
 
 
 def drop(file: Path) -> None:
-    """Deletes the record, once everything in it is undone."""
+    """Delete the record, once everything in it is undone."""
     file.unlink(missing_ok=True)
 
 
 @contextmanager
 def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Holds the lock of a record; yields False where wait is off and another has it."""
+    """Hold the lock of a record; yields False if wait is off and another process has it."""
     lock_file = file.with_name(f"{file.name}.lock")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A unit that sets KSM at boot, and puts it back when it is stopped (systemd.service(5))."""
+"""Unit that sets KSM at boot, and restores it when it is stopped (systemd.service(5))."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FILE = Path("etc/systemd/system") / NAME
 
 
 def unit_text(program: str, settings: Mapping[str, str], asked: str) -> str:
-    """asked: the command line that it comes from."""
+    """Return the unit file. asked: the command line that it comes from."""
     words = " ".join(f"{name}={value}" for name, value in settings.items())
-    # A percent sign of a path would be a specifier (systemd.unit(5)).
+    # A percent sign in a path would be a specifier (systemd.unit(5)).
     path = shlex.quote(program).replace("%", "%%")
     return f"""# Written by `ksmrun host install`; taken away by `ksmrun host install --remove`.
 [Unit]
@@ -37,17 +37,17 @@ WantedBy=multi-user.target
 
 
 def install(root: Path, text: str, systemd: Systemd) -> list[str]:
-    """Writes the unit and starts it; returns the lines to show. Raises KsmrunError."""
+    """Write the unit and start it; return the lines to show. Raises KsmrunError."""
     write_ours(root / FILE, text)
     systemd.succeed("systemctl", "daemon-reload")
     systemd.succeed("systemctl", "enable", "--", NAME)
-    # Started already, it would not apply what is new.
+    # If it is running already, only a restart applies the new settings.
     systemd.succeed("systemctl", "restart", "--", NAME)
     return [f"set now and at every boot: /{FILE}"]
 
 
 def remove(root: Path, systemd: Systemd) -> list[str]:
-    """Stops the unit, which puts KSM back, and deletes it; returns the lines to show."""
+    """Stop the unit, which restores KSM, and delete it; return the lines to show."""
     if not is_installed(root):
         return ["no unit of ksmrun sets KSM at boot"]
     systemd.call("systemctl", "disable", "--now", "--", NAME)
@@ -57,5 +57,5 @@ def remove(root: Path, systemd: Systemd) -> list[str]:
 
 
 def is_installed(root: Path) -> bool:
-    """Whether our unit is there."""
+    """Return whether our unit exists."""
     return (root / FILE).exists() and not is_foreign(root / FILE)

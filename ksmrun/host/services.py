@@ -1,4 +1,4 @@
-"""Making systemd read its files again, and restarting services."""
+"""Make systemd reload its files, and restart services."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.text import read_text
 from ksmrun.model.wrap import LAUNCHER
 
-# systemd counts a service of Type=simple as started when it has forked (systemd.service(5)).
+# For Type=simple, systemd counts a service as started once it has forked (systemd.service(5)).
 SETTLE_SECONDS = 2.0
 POLL_SECONDS = 0.05
 
 
 def reload_manager(systemd: Systemd) -> None:
-    """Raises KsmrunError."""
+    """Reload systemd's unit files. Raises KsmrunError."""
     systemd.succeed("systemctl", "daemon-reload")
 
 
 def restart(systemd: Systemd, name: str, *, wait: bool = True) -> bool:
-    """Starts the service anew, and waits until its command was executed. False where it failed.
+    """Restart the service, and wait until its command was executed. False if it failed.
 
-    wait: else only tells systemd to.
+    wait: False only queues the restart.
     """
-    # Also the count of starts: at its limit systemd would not start it (StartLimitBurst=).
+    # Also resets the start counter: at its limit systemd would refuse the start (StartLimitBurst=).
     systemd.call("systemctl", "reset-failed", "--", name)
     no_block = () if wait else ("--no-block",)
     if systemd.call("systemctl", "restart", *no_block, "--", name).returncode != 0:
@@ -38,7 +38,7 @@ def restart(systemd: Systemd, name: str, *, wait: bool = True) -> bool:
 
 
 def _is_settled(systemd: Systemd, name: str) -> bool:
-    """Whether it failed, ended, or runs something else than systemd's or our own launcher."""
+    """Return whether it failed, ended, or executes neither systemd's nor our launcher."""
     properties = systemd.show(name)
     pid = properties.get("MainPID", "0")
     if properties.get("ActiveState") not in ("active", "activating", "reloading") or pid == "0":

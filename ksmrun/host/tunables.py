@@ -1,4 +1,4 @@
-"""Writes the tunables of /sys/kernel/mm/ksm, each recorded first, and puts them back."""
+"""Write the tunables in /sys/kernel/mm/ksm, each recorded first, and restore them."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from ksmrun.model import EXIT_USAGE, KsmFacts, KsmrunError
 from ksmrun.support.safefile import overwrite
 
 RUN = str(FOLDER / "run")
-# Its own tunables undo merging where huge pages are on: named with this before.
+# khugepaged's tunables undo merging where huge pages are on; they have this prefix.
 KHUGEPAGED = "khugepaged/"
 KHUGEPAGED_NAMES = ("max_ptes_none", "max_ptes_shared", "max_ptes_swap")
 HUGE_FOLDER = Path("sys/kernel/mm/transparent_hugepage")
-# They change only while nothing is merged (mm/ksm.c).
+# These change only while nothing is merged (mm/ksm.c).
 WHILE_UNMERGED = ("merge_across_nodes", "max_page_sharing")
 MAX_MAP_COUNT = "proc/sys/vm/max_map_count"
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, str]:
-    """NAME=VALUE each. Raises KsmrunError."""
+    """Parse settings NAME=VALUE. Raises KsmrunError."""
     pairs: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -47,7 +47,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, str]:
 
 
 def tunable_names(root: Path) -> tuple[str, ...]:
-    """The files of this kernel that can be written: the rest are counters."""
+    """Return the writable files of this kernel: the others are counters."""
     try:
         files = sorted((root / FOLDER).iterdir())
     except OSError as error:
@@ -66,10 +66,10 @@ def set_tunables(
     force: bool = False,
     unmerge: bool = False,
 ) -> list[str]:
-    """Writes each setting, recorded first. Returns a line for each; raises KsmrunError.
+    """Write each setting, recorded first. Return a line for each. Raises KsmrunError.
 
-    A setting that unmerges (run=2) is refused where the memory would not fit, unless forced.
-    unmerge: may do so for a setting that changes only while nothing is merged.
+    A setting that unmerges (run=2) is refused if the memory would not fit, unless forced. unmerge:
+    allow unmerging for a setting that changes only while nothing is merged.
     """
     known = tunable_names(root)
     for name in settings:
@@ -108,7 +108,7 @@ def _set(record_file: Path, root: Path, name: str, wanted: str, force: bool) -> 
 
 
 def _set_unmerged(record_file: Path, root: Path, name: str, wanted: str, force: bool) -> list[str]:
-    """Unmerges all before where it must, and has ksmd begin anew after."""
+    """Unmerge everything first if that is necessary, and let ksmd start again afterwards."""
     run = _current(root, RUN)
     if not read_ksm(root).number("pages_shared") or wanted == _current(root, str(FOLDER / name)):
         return [_set(record_file, root, name, wanted, force)]
@@ -121,7 +121,7 @@ def _set_unmerged(record_file: Path, root: Path, name: str, wanted: str, force: 
 
 
 def _canonical(name: str, wanted: str, current: str) -> str:
-    """The value as the kernel will show it, for restore compares what it finds with it."""
+    """Return the value as the kernel will show it: restore() compares it with the file."""
     number = parse_int(wanted.removeprefix("+"))
     if number is not None:
         return str(number)
@@ -133,10 +133,10 @@ def _canonical(name: str, wanted: str, current: str) -> str:
 
 
 def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
-    """Puts back what the record holds. Returns a line for each file.
+    """Restore what the record contains. Return a line for each file.
 
-    A file that holds none of the values written by us was changed by somebody else: it stays. Where
-    one cannot be put back, the others are, it stays recorded, and KsmrunError is raised.
+    A file with none of the values that we wrote was changed by somebody else and stays as it is. If
+    one cannot be restored, the others are; it stays in the record, and KsmrunError is raised.
     """
     with locked(record_file):
         record = load(record_file)
@@ -154,7 +154,7 @@ def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
             except KsmrunError as error:
                 failures.append((change, error))
 
-        # run goes last: what can only be changed while nothing is merged may need run=2 before.
+        # run goes last: tunables that change only while nothing is merged may need run=2 before.
         for change in reversed(record.changes):
             if change.path != RUN:
                 put_back(change)
@@ -175,7 +175,7 @@ def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
 
 
 def set_max_map_count(limit: int, record_file: Path, root: Path) -> str:
-    """Sets vm.max_map_count, recorded first. Refuses less than what running processes use."""
+    """Set vm.max_map_count, recorded first. Refuses less than what running processes use."""
     check_maps_fit(limit)
     with locked(record_file):
         before = _current(root, MAX_MAP_COUNT)
@@ -232,7 +232,7 @@ def _current(root: Path, path: str) -> str:
 
 def _write(root: Path, path: str, value: str) -> None:
     try:
-        # The kernel takes each write as one whole value.
+        # The kernel takes each write as one complete value.
         overwrite(root / path, value.encode())
     except OSError as error:
         what, todo = _explain(path, value, error.errno or 0, root)

@@ -1,1 +1,1 @@
-"""Carries a plan out."""
+"""Carry out a plan."""

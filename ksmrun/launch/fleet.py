@@ -1,7 +1,7 @@
-"""Starts copies of a program through ksmrun-exec, waits until they are ready, and ends them.
+"""Start copies of a program through ksmrun-exec, wait until they are ready, and end them.
 
-Nothing survives the runner: each copy gets SIGKILL from the kernel when its parent dies
-(prctl(2): PR_SET_PDEATHSIG), and stop() ends the whole group of each.
+Nothing survives the runner: the kernel kills each copy when its parent dies (prctl(2):
+PR_SET_PDEATHSIG), and stop() ends the process group of each.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TAIL_BYTES = 600
 
 @dataclass(frozen=True)
 class Copy:
-    """One copy to start: its whole ksmrun-exec command line, its folder, its environment."""
+    """One copy to start: its complete ksmrun-exec command line, its folder, its environment."""
 
     argv: tuple[bytes, ...]
     folder: Path
@@ -42,7 +42,7 @@ class _Running:
 
 
 class Fleet:
-    """Use as a context manager: leaving it stops every copy that is left."""
+    """Running copies. A context manager: leaving it stops every copy that is left."""
 
     def __init__(self) -> None:
         self._running: list[_Running] = []
@@ -60,11 +60,11 @@ class Fleet:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Of the copies that were started, in that order."""
+        """PIDs of the copies, in the order of their start."""
         return tuple(running.process.pid for running in self._running)
 
     def start(self, copy: Copy) -> None:
-        """Starts one copy; its stdout and stderr go to `log` in its folder."""
+        """Start one copy; its stdout and stderr go to `log` in its folder."""
         log = copy.folder / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -80,7 +80,7 @@ class Fleet:
         self._running.append(_Running(process, log))
 
     def wait_ready(self, is_ready: Callable[[Path], bool], timeout_seconds: float) -> None:
-        """Waits until is_ready(log) for each copy. Raises KsmrunError with its last output."""
+        """Wait until is_ready(log) for each copy. Raises KsmrunError with its last output."""
         deadline = time.monotonic() + timeout_seconds
         for running in self._running:
             while not is_ready(running.log):
@@ -94,7 +94,7 @@ class Fleet:
                 time.sleep(POLL_SECONDS)
 
     def check_alive(self) -> None:
-        """Raises KsmrunError with the output of a copy that ended."""
+        """Raise KsmrunError, with its output, if a copy has ended."""
         for running in self._running:
             code = running.process.poll()
             if code is not None:
@@ -108,11 +108,11 @@ class Fleet:
                 )
 
     def tail(self, pid: int) -> str:
-        """The end of a copy's output, on one line."""
+        """Return the end of a copy's output, on one line."""
         return next((_tail(each.log) for each in self._running if each.process.pid == pid), "")
 
     def stop(self) -> None:
-        """Ends every group: SIGTERM, and SIGKILL for what is left after STOP_SECONDS.
+        """End every group: SIGTERM, and SIGKILL for what is left after STOP_SECONDS.
 
         Descendants that have left their group get both as well.
         """
@@ -144,21 +144,21 @@ class Fleet:
 
     def _signal_groups(self, number: signal.Signals) -> None:
         for running in self._running:
-            # Not reaped yet, so the number still names this group and no other.
+            # Not reaped yet, so the number still denotes this group and no other.
             if running.process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(running.process.pid, number)
 
 
 def log_has(text: bytes) -> Callable[[Path], bool]:
-    """Ready as soon as the copy's output holds this text."""
+    """Return a test that is true as soon as the copy's output contains this text."""
     return lambda log: text in log.read_bytes()
 
 
 def launcher_line(
     launcher: Path, options: Sequence[str], command: Sequence[str]
 ) -> tuple[bytes, ...]:
-    """A ksmrun-exec command line from text."""
+    """Return a ksmrun-exec command line from text."""
     return tuple(os.fsencode(word) for word in (str(launcher), *options, "--", *command))
 
 

@@ -1,8 +1,8 @@
-"""Executes ksmrun-exec in place of this process, with the environment it was given.
+"""Execute ksmrun-exec in place of this process, with the environment that it was started with.
 
-Python changes its own: in the C locale it adds LC_CTYPE (PEP 538), os.environ drops entries without
-"=" and merges double ones, and os.execve cannot pass such entries on. So the environment is taken
-from the kernel's copy, which nobody has changed, and handed to execve(2) itself.
+Python changes its own environment: in the C locale it adds LC_CTYPE (PEP 538), os.environ drops
+entries without "=" and merges duplicates, and os.execve cannot pass such entries on. So the
+environment is read from the kernel's unchanged copy and passed to execve(2) directly.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ksmrun.model import EXIT_CANNOT_RUN, EXIT_NOT_FOUND, EXIT_OWN_FAILURE, Ksmr
 
 
 def initial_environment() -> tuple[bytes, ...]:
-    """The environment this process was started with, entry by entry (proc(5): environ)."""
+    """Return the environment this process was started with, entry by entry (proc(5): environ)."""
     try:
         return _entries(Path("/proc/self/environ").read_bytes())
     except OSError:
-        # Without /proc the best there is; a LC_CTYPE that Python set cannot be told apart.
+        # Fallback without /proc; an LC_CTYPE that Python set cannot be told apart.
         return tuple(name + b"=" + value for name, value in os.environb.items())
 
 
 def initial_arguments(count: int) -> tuple[bytes, ...]:
-    """The last count words of this process's command line, as the bytes they were."""
+    """Return the last count words of this process's command line, as the original bytes."""
     if count == 0:
         return ()
     try:
@@ -43,9 +43,9 @@ def _entries(block: bytes) -> tuple[bytes, ...]:
 
 
 def exec_in_place(argv: Sequence[bytes], environment: Sequence[bytes]) -> NoReturn:
-    """execve(2) of argv[0], the launcher; returns only by raising KsmrunError."""
+    """Execute argv[0], the launcher, by execve(2); returns only by raising KsmrunError."""
     error = _execute("execve", argv, environment)
-    # The only file that can lack here is the launcher; a command line too long is the program's.
+    # The only missing file can be the launcher; a command line that is too long is the program's.
     is_too_long = error == errno.E2BIG
     raise KsmrunError(
         f"cannot start {os.fsdecode(argv[0])}: {os.strerror(error)}",
@@ -65,7 +65,7 @@ def exec_by_path(argv: Sequence[bytes], environment: Sequence[bytes]) -> NoRetur
 
 
 def _execute(function: str, argv: Sequence[bytes], environment: Sequence[bytes]) -> int:
-    """Returns errno."""
+    """Execute argv by this function of libc; return errno."""
     libc = ctypes.CDLL(None, use_errno=True)
     vector = ctypes.c_char_p * (len(argv) + 1)
     block = ctypes.c_char_p * (len(environment) + 1)

@@ -1,8 +1,8 @@
-"""Runs work in a child and leaves nothing of it: if one of the two is killed, the other tidies up.
+"""Run work in a child and leave nothing behind: if one of the two is killed, the other cleans up.
 
-This process becomes the subreaper (PR_SET_CHILD_SUBREAPER): what loses its parents below comes to
-it, and is killed when the work has ended. Where this process is killed, the kernel sends SIGTERM to
-the worker (PR_SET_PDEATHSIG), which then ends its fleet itself.
+This process becomes the subreaper (PR_SET_CHILD_SUBREAPER): descendants that lose their parents are
+reparented to it, and are killed when the work has ended. If this process is killed, the kernel
+sends SIGTERM to the worker (PR_SET_PDEATHSIG), which then ends its fleet itself.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from collections.abc import Callable
 import prctl
 import psutil
 
-# What puts KSM back when the worker is gone; it ends by itself.
+# Restores KSM if the worker is gone; it ends by itself.
 GUARDIAN = "ksmrun.host.borrow"
 GUARDIAN_SECONDS = 30.0
 FORWARDED = (signal.SIGTERM, signal.SIGHUP)
 
 
 def kept(work: Callable[[], int]) -> int:
-    """Returns the exit code of work, which runs in a child; 128 plus the signal that killed it."""
+    """Return the exit code of work, run in a child; 128 plus the signal if one killed it."""
     prctl.set_child_subreaper(True)
     keeper = os.getpid()
     worker = os.fork()
     if worker == 0:
-        # SIGKILL for the keeper's whole group (timeout -s KILL) must leave one to tidy up.
+        # After SIGKILL to the keeper's whole group (timeout -s KILL) one must be left to clean up.
         os.setpgid(0, 0)
         prctl.set_pdeathsig(signal.SIGTERM)
-        # Who forks away below comes to the worker, and to the keeper where the worker is gone.
+        # Daemonised descendants are reparented to the worker, and to the keeper if that is gone.
         prctl.set_child_subreaper(True)
-        # A terminal's Ctrl-C and a service manager's SIGTERM end it alike.
+        # A terminal's Ctrl-C and a service manager's SIGTERM end it in the same way.
         for number in FORWARDED:
             signal.signal(number, signal.default_int_handler)
         if os.getppid() != keeper:
             os._exit(1)
         code = work()
-        # What a pipe has not been given yet would be lost by _exit().
+        # _exit() would lose what is still buffered for a pipe.
         sys.stdout.flush()
         os._exit(code)
     # A terminal sends Ctrl-C to this group only.
@@ -63,7 +63,7 @@ def _wait(worker: int) -> int:
 
 
 def _end_descendants() -> None:
-    """All but the guardian, which gets time to put KSM back."""
+    """Kill all descendants except the guardian, which gets time to restore KSM."""
     deadline = time.monotonic() + GUARDIAN_SECONDS
     while processes := psutil.Process().children(recursive=True):
         for process in processes:

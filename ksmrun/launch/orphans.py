@@ -1,4 +1,4 @@
-"""What lost its parents below this process and came to it, which is their subreaper (prctl(2))."""
+"""Orphaned descendants, reparented to this process because it is their subreaper (prctl(2))."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ POLL_SECONDS = 0.02
 
 
 def children() -> set[int]:
-    """Of this process, whoever started them."""
+    """Return the children of this process, whoever started them."""
     try:
         lists = [(task / "children").read_text() for task in Path("/proc/self/task").iterdir()]
         return {int(word) for text in lists for word in text.split()}
     except OSError:
-        # Without CONFIG_PROC_CHILDREN.
+        # Kernel without CONFIG_PROC_CHILDREN.
         return {child.pid for child in psutil.Process().children()}
 
 
 @contextmanager
 def no_orphans() -> Iterator[None]:
-    """Kills in the end what the block left to us: who forks away must not live on in what follows.
+    """Kill, at the end, the orphans that the block left: none may live on into what follows.
 
-    Whatever the block starts itself has to have ended by then.
+    What the block starts itself must have ended by then.
     """
     before = children()
     try:
@@ -41,7 +41,7 @@ def no_orphans() -> Iterator[None]:
 
 def _kill(pids: Collection[int]) -> None:
     for pid in pids:
-        # Our own children: no number is used again before we have reaped it.
+        # Our own children: their PIDs are not reused before we reap them.
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, 9)
         with contextlib.suppress(ChildProcessError):

@@ -1,6 +1,6 @@
-"""The frozen dataclasses that pass between the rooms of ksmrun, and its one error.
+"""Frozen dataclasses that pass between the rooms of ksmrun, and its one error class.
 
-Units stand in the names. What a kernel, a user or a container does not show is None, never 0.
+Units are part of the names. What a kernel, a user or a container does not show is None, never 0.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EXIT_NOT_FOUND = 127
 
 
 class KsmrunError(Exception):
-    """Something the user can act on: what happened, what to do, and the exit code it ends with."""
+    """Error that the user can act on: what happened, what to do, and the exit code."""
 
     def __init__(self, what: str, todo: str, exit_code: int = EXIT_FAILURE) -> None:
         super().__init__(f"{what}; {todo}")
@@ -26,7 +26,7 @@ class KsmrunError(Exception):
 
 
 class MergeMode(StrEnum):
-    """What ksmrun-exec does with the merge flag: set it, clear an inherited one, leave it alone."""
+    """Action of ksmrun-exec on the merge flag: set it, clear an inherited one, leave it alone."""
 
     ON = "on"
     OFF = "off"
@@ -41,13 +41,13 @@ class ThpMode(StrEnum):
 
 
 class Mechanism(StrEnum):
-    """How a program's memory comes to merge: AUTO lets the plan choose by what the kernel does.
+    """How a program's memory is made mergeable. AUTO: chosen by what this kernel does.
 
-    PRCTL: the flag, set before the exec, which keeps it. PRELOAD: the flag with the help of a shim,
-    which sets it from inside where the exec loses it, and joins VMAs where it keeps them apart.
-    MARK: no flag, but memory marked by the shim with madvise, where there is no flag. The shim
-    needs a dynamically linked program. INJECT: the flag, which a helper has the program set right
-    after its exec: for static programs where the exec loses it.
+    PRCTL: the flag is set before the exec, which keeps it. PRELOAD: the flag, with the help of a
+    shim, which sets it from inside if the exec loses it, and joins VMAs if the flag keeps them
+    apart. MARK: no flag; the shim marks memory with madvise, for kernels that have no flag. The
+    shim needs a dynamically linked program. INJECT: the flag, which a helper process makes the
+    program set right after its exec; for static programs on kernels where the exec loses it.
     """
 
     AUTO = "auto"
@@ -58,9 +58,9 @@ class Mechanism(StrEnum):
 
 
 class GuardMode(StrEnum):
-    """What to do where a program would come too near vm.max_map_count.
+    """Action to take if the program would come too near vm.max_map_count.
 
-    SKIP starts it without merging where merging is what would go over, and warns otherwise.
+    SKIP starts it without merging if merging is what would exceed the limit, and warns otherwise.
     """
 
     SKIP = "skip"
@@ -70,15 +70,17 @@ class GuardMode(StrEnum):
 
 
 class LayoutMode(StrEnum):
-    """Where a program lies in its address space: where the kernel puts it, or its group is."""
+    """Address layout of the program: the kernel's own, or one shared by its group."""
 
     RANDOM = "random"
     SHARED = "shared"
 
 
 class LayoutScope(StrEnum):
-    """What a shared layout reaches: the program that is started, through shells and command
-    wrappers (env, nice, ...), or all that it starts.
+    """Which processes get a shared layout.
+
+    The program that is started, also through shells and command wrappers (env, nice, ...), or every
+    program that it starts.
     """
 
     PROGRAM = "program"
@@ -86,7 +88,7 @@ class LayoutScope(StrEnum):
 
 
 class SeedMode(StrEnum):
-    """With a shared layout: one hash seed for the group's interpreters, or each its own."""
+    """Hash seeds of interpreters under a shared layout: one for the group, or each its own."""
 
     SHARED = "shared"
     OWN = "own"
@@ -94,9 +96,9 @@ class SeedMode(StrEnum):
 
 @dataclass(frozen=True)
 class SharedLayout:
-    """The file with the master key, and what the group's key is derived from it by.
+    """Key file of a shared layout, and the label from which the group's key is derived.
 
-    label is None where the file holds the group's key.
+    label is None if the file holds the group's key itself.
     """
 
     key_file: bytes
@@ -126,7 +128,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Probe:
-    """What `ksmrun-exec --probe` found this kernel to do; None where it could not be found out."""
+    """Findings of `ksmrun-exec --probe` on this kernel; None for what could not be found out."""
 
     kernel: str
     machine: str
@@ -147,7 +149,7 @@ class Probe:
 
     @property
     def vmas_merge(self) -> bool | None:
-        """Whether neighbouring mappings stay one VMA while merging is on (not on 6.4 to 6.16)."""
+        """Whether adjacent mappings stay one VMA while merging is on (false on 6.4 to 6.16)."""
         if self.mmap_vmas is None or self.brk_vmas is None:
             return None
         return max(self.mmap_vmas, self.brk_vmas) < self.vma_steps // 2
@@ -155,12 +157,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """The program behind a command, as far as it can be read before it starts.
+    """Program behind a command, as far as it can be read before it starts.
 
-    Where the command is a script, interpreters lists the files it is followed through, and the
-    other fields tell of the last of them. Unreadable is None, with the reason in note.
-    capabilities: the file gives some. needs_first_preload: it links a sanitizer that wants to be
-    the first library.
+    If the command is a script, interpreters lists the files from it to the program, and the other
+    fields describe the last of them. What is unreadable is None, with the reason in note.
+    capabilities: the file grants some. needs_first_preload: it links a sanitizer that must be the
+    first library.
     """
 
     path: str | None
@@ -180,9 +182,9 @@ class TargetFacts:
 
 @dataclass(frozen=True)
 class KsmFacts:
-    """/sys/kernel/mm/ksm: each readable file by name. Numbers are int, modes stay text.
+    """Content of /sys/kernel/mm/ksm, one entry per readable file. Numbers are int, modes are text.
 
-    present is False where the kernel has no KSM or /sys is not mounted.
+    present is False if the kernel has no KSM or /sys is not mounted.
     """
 
     present: bool
@@ -190,21 +192,21 @@ class KsmFacts:
     values: dict[str, int | str]
 
     def number(self, name: str) -> int | None:
-        """The value of a counter or tunable; None where absent or not a number."""
+        """Return the value of a counter or tunable; None if absent or not a number."""
         value = self.values.get(name)
         return value if isinstance(value, int) else None
 
     @property
     def merged_pages(self) -> int | None:
-        """Pages that need no memory of their own; None where that is not known."""
+        """Pages that need no memory of their own; None if unknown."""
         sharing = self.number("pages_sharing")
-        # 6.18 can lose count of zero pages, and go below none.
+        # 6.18 can lose count of zero pages and fall below 0.
         return None if sharing is None else sharing + max(self.number("ksm_zero_pages") or 0, 0)
 
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What decides on this host whether and how fast memory merges."""
+    """Properties of this host that decide whether and how fast memory merges."""
 
     kernel: str
     ksm: KsmFacts
@@ -228,7 +230,7 @@ class HostFacts:
 
 @dataclass(frozen=True)
 class MapPeak:
-    """How many VMAs a program was seen to have, and its data size then (proc(5): VmData)."""
+    """Highest number of VMAs seen of a program, and its data size then (proc(5): VmData)."""
 
     source: str
     maps: int
@@ -237,9 +239,7 @@ class MapPeak:
 
 @dataclass(frozen=True)
 class Plan:
-    """A launch as data: the mechanism (None: it sets no flag), the exact ksmrun-exec command line,
-    and what to say.
-    """
+    """Launch as data: mechanism (None: no flag), exact ksmrun-exec command line, messages."""
 
     mechanism: Mechanism | None
     argv: tuple[bytes, ...]
@@ -249,7 +249,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a launch must not happen, and what to do."""
+    """Reason why a launch must not happen, and what to do."""
 
     what: str
     todo: str
@@ -257,7 +257,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Sample:
-    """A fleet and its host at one moment. Memory sums run over all processes of the fleet."""
+    """State of a fleet and its host at one moment.
+
+    Memory values are sums over the fleet's processes.
+    """
 
     elapsed_seconds: float
     processes: int
@@ -274,7 +277,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One fleet run to its end: the host before any copy started, the fleet when measured."""
+    """Complete run of one fleet: the host before any copy started, the fleet when measured."""
 
     name: str
     merge: MergeMode

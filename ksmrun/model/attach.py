@@ -1,4 +1,4 @@
-"""Processes that run already, and what is done to them."""
+"""Running processes, and the changes made to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ksmrun.model.process import Identity
 
 
 class Deed(StrEnum):
-    """What a process is made to do, by the name it has for ksmrun-attach."""
+    """Change to a process, by the name that ksmrun-attach has for it."""
 
     ON = "on"
     OFF = "off"
@@ -18,15 +18,16 @@ class Deed(StrEnum):
 
     @property
     def merges(self) -> bool:
-        """Whether it is to merge afterwards."""
+        """Whether the process merges afterwards."""
         return self in (Deed.ON, Deed.MARK)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A running process. state: as in proc_pid_stat(5). tracer: the PID that traces it, or 0.
-    merges: by the flag; None before 6.14, which do not show it. maps: None where they are not to be
-    read.
+    """Running process that may be attached to. state: as in proc_pid_stat(5).
+
+    tracer: PID of its tracer, or 0. merges: whether it has the flag; None before 6.14, which do not
+    show it. maps: number of VMAs; None if not to be counted.
     """
 
     identity: Identity
@@ -40,9 +41,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Attached:
-    """What came of it. done: whether it is as asked for; why and todo: where it is not.
+    """Result of one change. done: whether the process is as asked for; why and todo: if not.
 
-    stopped_ns: how long it stood still at the longest; None where it was not touched.
+    stopped_ns: longest time that it was stopped; None if it was not touched.
     """
 
     candidate: Candidate

@@ -1,4 +1,4 @@
-"""What passes between the rooms where a container's command is wrapped."""
+"""Data that passes between the rooms when a container's command is wrapped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Engine(StrEnum):
-    """What is asked for an image's configuration."""
+    """Engine or tool to ask for an image's configuration."""
 
     AUTO = "auto"
     PODMAN = "podman"
@@ -16,7 +16,7 @@ class Engine(StrEnum):
 
 
 class Libc(StrEnum):
-    """What the programs of an image are linked with, which its configuration does not tell."""
+    """C library of an image's programs, which the image's configuration does not say."""
 
     GLIBC = "glibc"
     MUSL = "musl"
@@ -24,7 +24,10 @@ class Libc(StrEnum):
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """What an image starts (OCI image-spec, config.md). architecture and os as Go names them."""
+    """Command that an image starts (OCI image-spec, config.md).
+
+    architecture, os: as Go names them.
+    """
 
     name: str
     entrypoint: tuple[str, ...]
@@ -39,11 +42,11 @@ Words = str | tuple[str, ...]
 
 @dataclass(frozen=True)
 class ComposeService:
-    """A service of a Compose file, strings as they stand there ($$ is a dollar sign).
+    """Service of a Compose file, with strings as they stand there ($$ is a dollar sign).
 
-    entrypoint, command: None where the file does not set them. images: the names that its image
-    may have, the likeliest first. builds: it has to be built before there is one. extends: another
-    service has more of it, and nobody has resolved that.
+    entrypoint, command: None if the file does not set them. images: possible names of its image,
+    the likeliest first. builds: the image must be built first. extends: it inherits from another
+    service, which is not resolved.
     """
 
     name: str
@@ -56,7 +59,7 @@ class ComposeService:
 
 @dataclass(frozen=True)
 class ComposeProject:
-    """A Compose file. version: its old-fashioned `version:`, which two files must share."""
+    """Compose file. version: its old-fashioned `version:`, on which two files must agree."""
 
     services: tuple[ComposeService, ...]
     version: str | None = None

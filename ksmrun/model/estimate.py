@@ -1,4 +1,4 @@
-"""What pages of processes have in common, and what merging would save of them."""
+"""Equal pages of processes, and what merging them would save."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames of memory by what their content is; each is in one of the first five.
+    """Page frames, counted by their content; each is in one of the first five fields.
 
-    volatile: changed between two looks. kept: how many are left when all that can has merged.
+    volatile: changed between two readings. kept: frames left when everything equal has merged.
     """
 
     zero: int
@@ -22,7 +22,7 @@ class Frames:
 
 @dataclass(frozen=True)
 class Contents:
-    """Different contents of a process's pages, by how many of the processes have them."""
+    """Number of different page contents of a process, by how many of the processes have them."""
 
     distinct: int
     in_one: int
@@ -32,8 +32,9 @@ class Contents:
 
 @dataclass(frozen=True)
 class KindPages:
-    """Of one kind of memory. pages: mapped; frames: what they take now. layout: as if all processes
-    had one address layout; None where that was not looked at.
+    """Pages of one kind of memory. pages: mapped; frames: frames that they occupy now.
+
+    layout: the same as if all processes had one address layout; None if not computed.
     """
 
     pages: int
@@ -44,7 +45,7 @@ class KindPages:
 
 @dataclass(frozen=True)
 class ProcessPages:
-    """Of one process. A frame counts for the first process that maps it."""
+    """Pages of one process. A frame counts for the first process that maps it."""
 
     pid: int
     pages: int
@@ -56,7 +57,7 @@ class ProcessPages:
 
 @dataclass(frozen=True)
 class Unread:
-    """A process that could not be looked at, and why."""
+    """Process that could not be read, and why."""
 
     pid: int
     reason: str
@@ -64,11 +65,11 @@ class Unread:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One look at processes. frames_known: whether the kernel told which pages are one frame
-    already (CAP_SYS_ADMIN); else those of forks are guessed by place and content.
+    """Estimate for a set of processes. frames_known: the kernel showed which pages share a frame.
 
-    untouched_pages are mapped to the kernel's one page of zeros and take no memory. own_peak_bytes:
-    what the look itself took.
+    That takes CAP_SYS_ADMIN; without it pages shared by fork are guessed by place and content.
+    untouched_pages map the kernel's zero page and take no memory. own_peak_bytes: memory that the
+    estimate itself used.
     """
 
     page_bytes: int
@@ -84,30 +85,30 @@ class Estimate:
 
     @property
     def pages(self) -> int:
-        """All that were looked at."""
+        """Number of pages examined."""
         return sum(kind.pages for kind in self.kinds.values())
 
     @property
     def frames(self) -> int:
-        """What they take now."""
+        """Frames that these pages occupy now."""
         return sum(kind.frames for kind in self.kinds.values())
 
     @property
     def kept_plain(self) -> float:
-        """Frames that are left when merging is done."""
+        """Frames left when merging is done."""
         return sum(kind.plain.kept for kind in self.kinds.values())
 
     @property
     def kept_layout(self) -> float | None:
-        """The same with one address layout; None where that was not looked at."""
+        """Frames left when merging is done under one address layout; None if not computed."""
         frames = [kind.layout for kind in self.kinds.values()]
         if any(each is None for each in frames):
             return None
-        # What is equal already stays so.
+        # Pages that are equal now stay equal.
         return min(sum(each.kept for each in frames if each is not None), self.kept_plain)
 
     def copy_pages(self, *, layout: bool) -> float | None:
-        """Pages that one more process like these would have of its own; None for fewer than two."""
+        """Return the pages that one more such process needs; None for fewer than two processes."""
         contents = [each.layout if layout else each.plain for each in self.processes]
         known = [each.in_one for each in contents if each is not None]
         return sum(known) / len(known) if len(known) > 1 else None
@@ -115,8 +116,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What merging leaves of the memory of a program's processes, in bytes; half widths are those
-    of 95 % intervals, 0 where every process was looked at. copy: what one more process would take.
+    """Memory of a program's processes that merging leaves, in bytes.
+
+    Half widths are those of 95 % intervals, 0 if every process was examined. copy: what one more
+    process would take.
     """
 
     program: str

@@ -1,17 +1,20 @@
-"""What passes between the rooms of an A/B experiment; saved as JSON with these names."""
+"""Data that passes between the rooms of an A/B experiment; saved as JSON with these names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 SCHEMA = "ksmrun-ab-1"
-# The metric that decides, unless another is named before the start.
+# Metric that decides, unless another is named before the start.
 PRIMARY = "pss_bytes"
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to start the fleet. options: of `ksmrun run`; launcher_options: what that planned."""
+    """One way to start the fleet.
+
+    options: of `ksmrun run`; launcher_options: as planned from them.
+    """
 
     name: str
     options: tuple[str, ...]
@@ -20,7 +23,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Ready:
-    """How a copy shows that it is ready: stdout, tcp, udp, file, cmd or after (seconds)."""
+    """Sign that a copy is ready: stdout, tcp, udp, file, cmd or after (seconds)."""
 
     kind: str
     value: str
@@ -29,9 +32,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of the user's own: the first group of a regex in the load's output, or a command's
-    whole output.
-    """
+    """Custom metric: first group of a regex in the load's output, or a command's whole output."""
 
     name: str
     kind: str
@@ -40,9 +41,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class ExperimentPlan:
-    """All that a run is repeated by. Texts may hold placeholders.
+    """Everything needed to repeat a run. Texts may contain placeholders.
 
-    tunables: of KSM, for all of it; hold_tunables: others for the hold, when it has settled.
+    tunables: of KSM, for the whole run; hold_tunables: others for the hold, once merging has
+    converged.
     """
 
     command: tuple[str, ...]
@@ -65,11 +67,12 @@ class ExperimentPlan:
 
 @dataclass(frozen=True)
 class FleetSample:
-    """The fleet and its host at one moment. Times are since the arm's start.
+    """State of the fleet and its host at one moment. Times count from the arm's start.
 
-    What costs much is None in most samples; so is what this kernel does not count. Counters of the
-    host (ksm, cow_ksm, pressure, ksmd) count since boot. own: the user's metrics, the numbers that
-    came since the sample before; phase "after" has what the load printed at its end.
+    Values that are expensive to read are None in most samples, and so are those that this kernel
+    does not have. Counters of the host (ksm, cow_ksm, pressure, ksmd) count since boot. own: custom
+    metrics, with the values since the previous sample; in phase "after" those that the load printed
+    at its end.
     """
 
     elapsed_seconds: float
@@ -101,9 +104,9 @@ class FleetSample:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm in one round. metrics: means over the hold, in the unit of their names.
+    """Result of one arm in one round. metrics: means over the hold, in the unit of their names.
 
-    settled: whether sharing held still; None where nothing merges. warnings: (what, what to do).
+    settled: whether merging converged; None if nothing merges. warnings: (what, what to do).
     """
 
     round: int

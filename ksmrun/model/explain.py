@@ -1,4 +1,4 @@
-"""What `ksmrun explain` looks at, and what it says."""
+"""Input and conclusions of `ksmrun explain`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ksmrun.model.process import Identity
 
 @dataclass(frozen=True)
 class MemoryKind:
-    """The VMAs of one kind (proc_pid_smaps(5)), summed up.
+    """VMAs of one kind, summed up (proc_pid_smaps(5)).
 
-    anonymous_bytes: what KSM can merge where it is marked; marked_bytes: of that, in VMAs that are
-    ("mg"). merged_bytes: None before 6.8.
+    anonymous_bytes: what KSM could merge if it were marked; marked_bytes: the part of it in marked
+    VMAs ("mg"). merged_bytes: None before 6.8.
     """
 
     vmas: int = 0
@@ -29,7 +29,7 @@ class MemoryKind:
 
 @dataclass(frozen=True)
 class Counters:
-    """A process and its host at one moment. Not known: None."""
+    """Counters of a process and its host at one moment; None if unknown."""
 
     merging_pages: int | None
     zero_pages: int | None
@@ -39,13 +39,13 @@ class Counters:
 
     @property
     def merged_pages(self) -> int:
-        """With the kernel's zero page too."""
+        """Merged pages, including those mapped to the zero page."""
         return (self.merging_pages or 0) + (self.zero_pages or 0)
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """Resident pages of marked memory, read twice; changed: how many had other bytes then."""
+    """Sample of resident marked pages, read twice. changed: pages whose bytes differed."""
 
     pages: int
     changed: int
@@ -53,9 +53,9 @@ class Sampled:
 
 @dataclass(frozen=True)
 class ProcessLook:
-    """One process over some seconds. before and after are None where this user may not read it.
+    """Observation of one process over some seconds.
 
-    sampled: None where its memory cannot be read.
+    before, after: None if this user may not read them. sampled: None if its memory cannot be read.
     """
 
     identity: Identity
@@ -71,13 +71,16 @@ class ProcessLook:
     max_map_count: int | None
 
     def total(self, field: str) -> int:
-        """One figure of all kinds."""
+        """Return the sum of one field over all kinds."""
         return sum(getattr(kind, field) or 0 for kind in self.kinds.values())
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why memory is not merged, how much of it (None: it cannot be told, or all), what to do."""
+    """Reason why memory is not merged, what to do, and how much it concerns.
+
+    The amount is None if it is unknown, or if it is everything.
+    """
 
     name: str
     size_bytes: int | None

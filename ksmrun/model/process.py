@@ -1,18 +1,20 @@
-"""What is seen of processes: who they are, what merging gains and costs them."""
+"""Processes as observed: their identity, and what merging gains and costs them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# What Kubernetes calls a pod's pause container in NAMESPACE/POD/CONTAINER; no other can have
-# capitals in its name.
+# Name of a pod's pause container in NAMESPACE/POD/CONTAINER. Kubernetes allows no capitals in other
+# names.
 PAUSE = "POD"
 
 
 @dataclass(frozen=True)
 class Container:
-    """A container as the host sees it. engine: docker, podman, containerd, cri-o, lxc, ..., None
-    where its cgroup tells no more than an id; pod: the uid of a Kubernetes pod.
+    """Container as the host sees it.
+
+    engine: docker, podman, containerd, cri-o, lxc, ...; None if its cgroup shows no more than an
+    id. pod: uid of the Kubernetes pod.
     """
 
     engine: str | None
@@ -22,7 +24,10 @@ class Container:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a process is by its cgroup. unit: of systemd, "user@1000.service/NAME" for a user's."""
+    """Unit and container of a process, from its cgroup.
+
+    A user's unit is "user@1000.service/NAME".
+    """
 
     unit: str | None
     container: Container | None
@@ -30,10 +35,10 @@ class Placement:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a process is; a PID alone may be another's a moment later.
+    """Identity of a process; a PID alone may belong to another process a moment later.
 
-    start_ticks: after boot, in clock ticks. name: the kernel's, up to 15 bytes. uid: the effective
-    one. container: what people call it. What this user may not read is None.
+    start_ticks: clock ticks after boot. name: the kernel's, up to 15 bytes. uid: effective.
+    container: its name for people. What this user may not read is None.
     """
 
     pid: int
@@ -51,15 +56,17 @@ class Identity:
 
     @property
     def is_pause(self) -> bool:
-        """Whether it does no more than hold a pod's namespaces; a pod has one."""
+        """Whether this is a pause container, which only holds the namespaces of its pod."""
         names = (self.container or "").split("/")
         return len(names) == 3 and names[2] == PAUSE
 
 
 @dataclass(frozen=True)
 class Sweeper:
-    """What the shim's thread says of itself: whether it is to mark or to join, and is at work, or
-    why not; how often it swept; VMAs counted, and how many it would mark with; bytes it marked.
+    """Status that the shim's thread publishes.
+
+    Whether it marks or joins, whether it is running or why not, number of sweeps, VMAs now, VMAs
+    expected with marking, and bytes marked.
     """
 
     work: str
@@ -72,8 +79,9 @@ class Sweeper:
 
 @dataclass(frozen=True)
 class ProcessKsm:
-    """One merge-enabled process. Fields that this kernel or user cannot read are None, and so is
-    what was not looked at because it costs much (pss_bytes, maps).
+    """Merge-enabled process. Fields that this kernel or user cannot read are None.
+
+    So are the expensive ones when they were not asked for (pss_bytes, maps).
     """
 
     identity: Identity
@@ -89,18 +97,18 @@ class ProcessKsm:
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Process ID."""
         return self.identity.pid
 
     @property
     def command(self) -> str:
-        """Its command line, quoted as for a shell."""
+        """Command line, quoted for a shell."""
         return self.identity.command
 
 
 @dataclass(frozen=True)
 class ProcessList:
-    """All merge-enabled processes that could be read, and what could not."""
+    """All merge-enabled processes that could be read, and the number that could not."""
 
     processes: tuple[ProcessKsm, ...]
     unreadable: int
@@ -111,9 +119,9 @@ class ProcessList:
 
     @property
     def profit_bytes(self) -> int | None:
-        """Sum of the profits less the pages kept: each process counts its kept page as saved too.
+        """Sum of the profits minus the pages kept, which each process counts as saved too.
 
-        A lower bound where some processes could not be read.
+        A lower bound if some processes could not be read.
         """
         profits = [p.profit_bytes for p in self.processes if p.profit_bytes is not None]
         if not profits or self.pages_shared is None:

@@ -1,11 +1,11 @@
-"""What the files of a saved experiment look like, for support/shape.py."""
+"""Shapes of a saved experiment's files, for support/shape.py."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-# A file's name has it in it.
+# Part of a file name.
 ARM_NAME = re.compile(r"[^\W\d]\w{0,63}")
 TEXTS = [str]
 PLAN: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""How fast ksmd is to scan: what is asked for, what is known, and what to set."""
+"""Scan rate of ksmd: what is asked for, what is known, and what to set."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class KsmdCounters:
-    """At a moment of the monotonic clock: since boot. pages_scanned: None before 6.7."""
+    """Counters since boot at a moment of the monotonic clock. pages_scanned: None before 6.7."""
 
     seconds: float
     cpu_seconds: float
     pages_scanned: int | None
 
     def pages_since(self, before: KsmdCounters) -> int | None:
-        """Scanned in between; None where that is not counted."""
+        """Return the pages scanned since an earlier reading; None if they are not counted."""
         if self.pages_scanned is None or before.pages_scanned is None:
             return None
         return self.pages_scanned - before.pages_scanned
@@ -22,7 +22,7 @@ class KsmdCounters:
 
 @dataclass(frozen=True)
 class ScanCost:
-    """ksmd's CPU time for a page. source: how that is known, for people."""
+    """CPU time that ksmd needs per page. source: how that is known, for people."""
 
     seconds_per_page: float
     source: str
@@ -30,7 +30,7 @@ class ScanCost:
 
 @dataclass(frozen=True)
 class ScanRate:
-    """What ksmd does now. pages_per_second: None before 6.7, which count no scanned pages."""
+    """Present scan rate of ksmd. pages_per_second: None before 6.7, which does not count them."""
 
     seconds: float
     cpu_share: float
@@ -39,7 +39,7 @@ class ScanRate:
 
 @dataclass(frozen=True)
 class Intent:
-    """One of them is given, or both: a pass in so long, at most so much of a core."""
+    """Target, of which at least one is given: time of a full scan, or share of a core at most."""
 
     pass_seconds: float | None = None
     cpu_share_max: float | None = None
@@ -47,8 +47,9 @@ class Intent:
 
 @dataclass(frozen=True)
 class Memory:
-    """mergeable_pages: of the processes that ksmd works for. zero_share: of those looked at; None
-    where none was. processes: how many they are.
+    """Memory that ksmd scans. mergeable_pages: of all merge-enabled processes.
+
+    zero_share: share of zero pages among those sampled; None if none was. processes: their number.
     """
 
     mergeable_pages: int
@@ -58,7 +59,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Knob:
-    """A tunable, what it is, is to be, and why."""
+    """Tunable, its present value, its planned value, and the reason."""
 
     name: str
     now: str
@@ -68,8 +69,9 @@ class Knob:
 
 @dataclass(frozen=True)
 class TunePlan:
-    """What to set, in this order, and what is to be expected of it. advice: (what, what to do) of
-    what is not set by itself.
+    """Values to set, in this order, and the expected result.
+
+    advice: (what, what to do) for changes that are left to the user.
     """
 
     knobs: tuple[Knob, ...]
@@ -79,5 +81,5 @@ class TunePlan:
 
     @property
     def changes(self) -> tuple[Knob, ...]:
-        """What is not so already."""
+        """Tunables whose planned value differs from the present one."""
         return tuple(knob for knob in self.knobs if knob.now != knob.then)

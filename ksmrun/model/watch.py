@@ -1,4 +1,4 @@
-"""What the monitor sees at one moment, and the alerts that follow from it."""
+"""State that the monitor sees at one moment, and the alerts that follow from it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ksmrun.model.process import Identity
 
-# Every kind, so that metrics show a zero for those that are silent.
+# All kinds, so that metrics show a zero for those without an alert.
 ALERT_KINDS = (
     "map-headroom",
     "ksmd-off",
@@ -22,9 +22,7 @@ ALERT_KINDS = (
 
 @dataclass(frozen=True)
 class HostState:
-    """The host. seconds: of the monotonic clock. Counters count since boot; what this kernel does
-    not show is None.
-    """
+    """State of the host. seconds: monotonic clock. Counters count since boot; unknown is None."""
 
     seconds: float
     page_bytes: int
@@ -45,15 +43,15 @@ class HostState:
 
     @property
     def merged_bytes(self) -> int:
-        """What would come back if everything were unmerged."""
-        # The kernel's count of zero pages was seen to end below zero.
+        """Memory that would be needed if everything were unmerged."""
+        # The kernel's count of zero pages has been seen below zero.
         pages = (self.pages_sharing or 0) + (self.zero_pages or 0)
         return max(pages, 0) * self.page_bytes
 
 
 @dataclass(frozen=True)
 class MapCount:
-    """Maps of a process when they were last counted, and how fast they grew up to then."""
+    """Number of VMAs of a process when last counted, and its growth up to then."""
 
     maps: int
     seconds: float
@@ -62,10 +60,10 @@ class MapCount:
 
 @dataclass(frozen=True)
 class Watched:
-    """A process that merges, or did when the monitor first saw it.
+    """Process that merges, or did when the monitor first saw it.
 
-    enabled_by: None where the flag was lost since. since_full_scans: the host's count when it was
-    first seen. program: what the guard knows it by. pss_bytes and maps: of the last look at them.
+    enabled_by: None if the flag was lost since. since_full_scans: the host's count when first seen.
+    program: the guard's key for it. pss_bytes and maps: as last measured.
     """
 
     identity: Identity
@@ -83,8 +81,9 @@ class Watched:
 
 @dataclass(frozen=True)
 class GroupState:
-    """A cgroup with a limit, and what its processes have merged. free_bytes: what it could still
-    take, with the page cache that would be dropped for it.
+    """Limited cgroup, and how much its processes have merged.
+
+    free_bytes: memory it can still take, including page cache that would be dropped for it.
     """
 
     path: str
@@ -95,8 +94,9 @@ class GroupState:
 
 @dataclass(frozen=True)
 class Followed:
-    """Programs whose new memory the monitor marks. cpu_seconds: what that has cost so far.
-    stopped_ns_max: for how long one of them stood still at the longest.
+    """Programs whose new memory the monitor marks. cpu_seconds: CPU time used for that so far.
+
+    stopped_ns_max: longest time that one of them was stopped.
     """
 
     processes: int
@@ -106,8 +106,9 @@ class Followed:
 
 @dataclass(frozen=True)
 class WatchState:
-    """All that one sample saw. boosts: whether ksmd is made to work fast now; None where the
-    monitor does not set its rate. followed: None where it follows nothing.
+    """Everything that one sample saw. boosts: whether ksmd is set to its fast rate now.
+
+    boosts is None if the monitor does not set the rate; followed is None if it follows nothing.
     """
 
     host: HostState
@@ -120,8 +121,10 @@ class WatchState:
 
 @dataclass(frozen=True)
 class Condition:
-    """How one thing stands. is_bad raises an alert, is_clear ends it; between the two it stays as
-    it is. key: what it is about, beside the kind; subject: the same for people.
+    """State of one watched quantity. is_bad raises an alert, is_clear ends it.
+
+    Between the two an alert stays as it is. key: identifies the subject within its kind; subject:
+    the same for people.
     """
 
     kind: str
@@ -136,7 +139,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Event:
-    """An alert that begins (raised) or ends."""
+    """Start (raised) or end of an alert."""
 
     raised: bool
     condition: Condition

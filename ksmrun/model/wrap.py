@@ -1,4 +1,4 @@
-"""What passes between the rooms where a service or container is wrapped."""
+"""Data that passes between the rooms when a service or container is wrapped."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-# Wraps name the launcher here: a place that outlives homes and virtual environments, and that every
-# host has (FHS 3.0, 4.9: /usr/local is the administrator's).
+# Wraps name the launcher here: a path that outlives homes and virtual environments and exists on
+# every host (FHS 3.0, 4.9: /usr/local is the administrator's).
 LIBEXEC = Path("/usr/local/libexec/ksmrun")
 LAUNCHER = LIBEXEC / "ksmrun-exec"
-# In the place of the container runtime: it puts the launcher into the containers that ask.
+# Stands in for the container runtime, and puts the launcher into the containers that ask for it.
 OCI_RUNTIME = LIBEXEC / "ksmrun-oci"
-# For engines that give a runtime no options: its name says it.
+# The same for engines that pass a runtime no options: its name selects the mode.
 OCI_BY_REQUEST = LIBEXEC / "ksmrun-oci-by-request"
-# How the first line of each file begins that ksmrun writes beside a user's own.
+# First line of each file that ksmrun writes beside a user's own begins so.
 HEADER_MARK = "# Written by `ksmrun "
-# After all others in its folder: drop-ins are read in the order of their names (systemd.unit(5)).
+# Sorts after all others in its folder: drop-ins are read in the order of their names
+# (systemd.unit(5)).
 DROP_IN = "zz-ksmrun.conf"
 
 
 class Method(StrEnum):
-    """What puts merging around a service: the launcher before its command, or systemd itself."""
+    """Mechanism of a service's merging: the launcher before its command, or systemd itself."""
 
     AUTO = "auto"
     WRAPPER = "wrapper"
@@ -31,7 +32,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True)
 class ExecCommand:
-    """One command of a unit as systemd understood it (D-Bus property ExecStartEx)."""
+    """Command of a unit as systemd parsed it (D-Bus property ExecStartEx)."""
 
     path: str
     argv: tuple[str, ...]
@@ -40,10 +41,10 @@ class ExecCommand:
 
 @dataclass(frozen=True)
 class UnitFacts:
-    """A service as systemd has it.
+    """Service as systemd reports it.
 
-    files: what it is read from, in systemd's order, without the file that wraps it.
-    template: the name before the instance, where the files of all instances are meant.
+    files: those it is read from, in systemd's order, without the file that wraps it. template: the
+    name before the instance, if the files of all instances are meant.
     """
 
     name: str
@@ -53,16 +54,16 @@ class UnitFacts:
     commands: tuple[ExecCommand, ...]
 
     def value(self, name: str) -> str:
-        """A property as `systemctl show` prints it; empty where this systemd has none."""
+        """Return a property as `systemctl show` prints it; empty if this systemd has none."""
         return self.properties.get(name, "")
 
 
 @dataclass(frozen=True)
 class Wrap:
-    """A file that starts something merged.
+    """File that starts something merged.
 
-    ours: ksmrun wrote it. uses_launcher: it names LIBEXEC. remove: the command that takes it away;
-    None for what a user wrote.
+    ours: ksmrun wrote it. uses_launcher: it names LIBEXEC. remove: command that removes it; None
+    for what a user wrote.
     """
 
     path: Path
@@ -75,9 +76,9 @@ class Wrap:
 
 @dataclass(frozen=True)
 class ContainerKey:
-    """The key that containers of a group get: it follows from the group's, which none gets to see.
+    """Key that containers of a group get, derived from the group's key, which they never see.
 
-    namespace: of Kubernetes; None: containers of the host. user: the host's number of who reads it.
+    namespace: of Kubernetes; None: containers of the host. user: the reader's UID on the host.
     """
 
     group: str
@@ -86,14 +87,14 @@ class ContainerKey:
 
     @property
     def scope(self) -> str:
-        """Return the words by which it follows from the group's (native/oci/tenant.c)."""
+        """Scope from which the key is derived (native/oci/tenant.c)."""
         if self.namespace is None:
             return "containers of the host"
         return f"containers of Kubernetes/{self.namespace}"
 
     @property
     def relative_path(self) -> Path:
-        """Return its file below the folder of keys."""
+        """Path below the folder of keys."""
         folder = Path("containers/host")
         if self.namespace is not None:
             folder = Path("containers/namespaces") / self.namespace
@@ -101,12 +102,12 @@ class ContainerKey:
 
     @property
     def path(self) -> str:
-        """Return its file on a host; /run, as it is new at each boot."""
+        """Path on a host; below /run, so that the key is new at each boot."""
         return f"/run/ksmrun/layout/{self.relative_path}"
 
     @property
     def command(self) -> str:
-        """Return the command that makes it on a host."""
+        """Command that makes the key on a host."""
         words = f"sudo ksmrun layout key {self.group} --containers"
         if self.namespace is not None:
             words += f" --namespace {self.namespace}"

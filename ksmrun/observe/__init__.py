@@ -1,1 +1,1 @@
-"""Samples of processes and of the host, and when merging has settled."""
+"""Samples of processes and of the host, and the test of whether merging has converged."""

@@ -1,4 +1,4 @@
-"""Looks at the pages of processes, by native/estimate/; they are not stopped or changed."""
+"""Read the pages of processes through native/estimate/; they are neither stopped nor changed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ def look_at_pages(
     volatile_after_seconds: float = 0.0,
     max_page_sharing: int | None = None,
 ) -> Estimate:
-    """What the private pages of these processes have in common. Those that are gone or may not be
-    read are named in the result. Raises KsmrunError where nothing can be said at all.
+    """Return what the private pages of these processes have in common.
+
+    Processes that are gone or may not be read are named in the result. Raises KsmrunError if no
+    estimate is possible.
     """
     line = [
         str(HASHER),
@@ -54,7 +56,7 @@ def look_at_pages(
 
 
 def parse(found: dict[str, Any]) -> Estimate:
-    """The JSON of ksmrun-estimate. Raises KeyError, TypeError."""
+    """Parse the JSON of ksmrun-estimate. Raises KeyError, TypeError."""
     processes = found["processes"]
     return Estimate(
         page_bytes=found["page_bytes"],
@@ -95,7 +97,7 @@ def _process(found: dict[str, Any]) -> ProcessPages:
 
 
 _REASONS = {
-    # A zombie and a kernel thread have no memory; ESRCH stands for both, and for one that is gone.
+    # ESRCH: a zombie or kernel thread, which have no memory, or a process that is gone.
     errno.ESRCH: "gone, or without memory",
     errno.ETIME: "it could not be read in time",
     errno.EFBIG: "far more pages to read than it has in memory",

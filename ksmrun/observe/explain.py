@@ -1,4 +1,4 @@
-"""One process, looked at for some seconds: what it has, what ksmd did with it, what changed."""
+"""Observe one process for some seconds: its memory, what ksmd did with it, and what changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def look_at_process(pid: int, seconds: float) -> ProcessLook:
-    """Raises KsmrunError: there is none, it ended, or it has no memory of its own."""
+    """Return the observation.
+
+    Raises KsmrunError if the process is missing, ends or has no memory.
+    """
     require_counters()
     try:
         with pinned(pid) as folder:
@@ -46,13 +49,13 @@ def _look(folder: Path, pid: int, seconds: float) -> ProcessLook:
         before = _counters(memory)
         enabled_by = enabling(memory, read_ksm_stat(memory), read_sweeper(folder))
         vmas = list(read_vmas(memory))
-        # Of madvise (and of the flag before 6.14) the marks tell.
+        # For madvise (and the flag before 6.14) the marked mappings show it.
         enabled_by = enabled_by or ("madvise" if any(vma.is_marked for vma in vmas) else None)
         kinds = by_kind(vmas)
         sampled = _sample(memory, [vma for vma in vmas if vma.is_marked], seconds)
         after = _counters(memory)
     except PermissionError:
-        # Its files of counters are its owner's alone (mode 0400), or root's.
+        # The files with its counters are readable by its owner (mode 0400) and root only.
         before = None
     return ProcessLook(
         identity=identity,
@@ -84,7 +87,7 @@ def _counters(folder: Path) -> Counters:
 
 
 def _sample(folder: Path, vmas: list[Vma], seconds: float) -> Sampled | None:
-    """Reads the pages twice, so long apart; None where its memory is forbidden (ptrace(2))."""
+    """Read sampled pages twice, this long apart; None if its memory is forbidden (ptrace(2))."""
     try:
         addresses = sample_addresses(folder, vmas, SAMPLED_PAGES)
         before = read_pages(folder, addresses)

@@ -1,9 +1,10 @@
-"""From some processes of a program to all of them. Pure.
+"""Extrapolate from some processes of a program to all of them. Pure.
 
 A page content is a species, a process is a sampling unit, and the question is how many species N
-units hold when m were looked at: the extrapolation of Chao and Colwell for incidence data (Colwell
-et al. 2012, J. Plant Ecology 5:3-21, equations 17 and 18), its error by the jackknife over the
-processes. Contents that each process has for itself grow in proportion, those of groups saturate.
+units contain when m were examined: the extrapolation of Chao and Colwell for incidence data
+(Colwell et al. 2012, J. Plant Ecology 5:3-21, equations 17 and 18), with the error estimated by the
+jackknife over the processes. Contents that only one process has grow in proportion; those that
+groups share saturate.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from ksmrun.model.estimate import Contents
 
 @dataclass(frozen=True)
 class Extrapolated:
-    """Contents of all processes, and the half width of the 95 % interval."""
+    """Different contents in all processes, and the half width of the 95 % interval."""
 
     contents: float
     half_width: float
 
 
 def extrapolate(looked_at: Sequence[Contents], distinct: float, processes: int) -> Extrapolated:
-    """distinct: different contents of all that were looked at together; processes: how many there
-    are in all, at least as many as were looked at, and those at least 3. Needs SciPy.
+    """Return the estimate for all processes. Needs SciPy.
+
+    distinct: different contents of all examined processes together; processes: total number, at
+    least as many as were examined, which are at least 3.
     """
     from scipy.stats import t
 
@@ -45,13 +48,16 @@ def extrapolate(looked_at: Sequence[Contents], distinct: float, processes: int) 
     ]
     mean = fmean(without)
     variance = (count - 1) / count * sum((each - mean) ** 2 for each in without)
-    # Of all processes nothing is left to chance.
+    # If all processes were examined, there is no sampling error.
     variance *= 1 - count / processes
     return Extrapolated(estimate, float(t.ppf(0.975, count - 1)) * variance**0.5)
 
 
 def _extended(distinct: float, once: float, twice: float, count: int, processes: int) -> float:
-    """Expected contents of `processes` processes, from `count` with so many seen once and twice."""
+    """Return the expected contents of `processes` processes.
+
+    Given `count` examined ones, with this many contents seen once and twice.
+    """
     if once <= 0 or processes <= count:
         return distinct
     unseen = once**2 / (2 * twice) if twice > 0 else once * (once - 1) / 2

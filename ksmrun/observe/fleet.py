@@ -1,4 +1,4 @@
-"""Samples a fleet once a second; what costs much only as often as it stays cheap."""
+"""Sample a fleet once a second; expensive values only as often as the CPU budget allows."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ksmrun.model.experiment import FleetSample
 from ksmrun.observe.sampler import cpu_seconds, find_ksmd, with_children
 
 PERIOD_SECONDS = 1.0
-# Of one core, for all sampling together.
+# Share of one core, for all sampling together.
 CPU_SHARE_MAX = 0.02
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class FleetSampler:
-    """Call tick() often; it returns a sample when one is due.
+    """Sampler of a fleet. Call tick() often; it returns a sample when one is due.
 
-    Its own CPU time is measured, and the next sample put off so far that it stays below
-    CPU_SHARE_MAX: walking page tables takes 8.5 ms a GiB.
+    Measures its own CPU time, and delays the next sample so that it stays below CPU_SHARE_MAX:
+    walking page tables takes 8.5 ms per GiB.
     """
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class FleetSampler:
 
     @property
     def cpu_share(self) -> float:
-        """Of one core, since the start."""
+        """CPU time of sampling since the start, as a share of one core."""
         return self._cpu_seconds / max(time.monotonic() - self.started, 1e-9)
 
     def tick(self, pids: Sequence[int], phase: str, *, costly: bool = False) -> FleetSample | None:
-        """A sample if one is due; costly: one with everything, now."""
+        """Return a sample if one is due; costly: a complete one, now."""
         now = time.monotonic() - self.started
         if now < self._next_cheap and not costly:
             return None
@@ -70,7 +70,7 @@ def _cheap(processes: Sequence[int], phase: str, elapsed_seconds: float) -> Flee
         text = read_text(Path(f"/proc/{pid}/stat"))
         if text is None:
             continue
-        # proc_pid_stat(5), counted from the field after the name, which may hold anything.
+        # proc_pid_stat(5), counted from the field after the name, which may contain anything.
         fields = text[text.rindex(")") + 2 :].split()
         counted += 1
         minor += int(fields[7])
@@ -128,7 +128,7 @@ def _with_costly(sample: FleetSample, processes: Sequence[int]) -> FleetSample:
 
 
 def pressure_seconds(kind: str) -> float | None:
-    """Seconds in which some task waited (Documentation/accounting/psi.rst); None without PSI."""
+    """Return the seconds in which some task waited (psi.rst of the kernel); None without PSI."""
     for line in (read_text(ROOT / f"proc/pressure/{kind}") or "").split("\n"):
         if line.startswith("some "):
             return int(line.rpartition("total=")[2]) / 1e6

@@ -1,4 +1,4 @@
-"""Processes together: by unit, container, user, ...; sorted. Pure."""
+"""Group processes by unit, container, user, ..., and sort the groups. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ksmrun.model.process import Identity, ProcessKsm
 
 
 class By(StrEnum):
-    """What processes are put together by."""
+    """Property by which processes are grouped."""
 
     PROCESS = "process"
     UNIT = "unit"
@@ -21,7 +21,7 @@ class By(StrEnum):
 
 
 class Sort(StrEnum):
-    """What a table is sorted by: names upwards, the most first, the least headroom first."""
+    """Sort order of a table: names ascending, highest values first, least headroom first."""
 
     NAME = "name"
     PROCESSES = "processes"
@@ -36,9 +36,9 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True)
 class Group:
-    """Processes under one name. Sums run over those whose figure is known; None: of none.
+    """Processes under one name. Sums cover those whose value is known; None: none is.
 
-    key: what tells it from others, also later.
+    key: identifies the group, also in later samples.
     """
 
     key: object
@@ -47,7 +47,7 @@ class Group:
 
     @property
     def merging_pages(self) -> int | None:
-        """Pages merged with others', each group's kept ones among them."""
+        """Pages merged with others, including the ones that each group of equal pages keeps."""
         return _sum(process.merging_pages for process in self.processes)
 
     @property
@@ -57,37 +57,37 @@ class Group:
 
     @property
     def profit_bytes(self) -> int | None:
-        """Counts the pages kept once as saved too, in each process."""
+        """Sum of the processes' profits; each counts the pages kept once as saved too."""
         return _sum(process.profit_bytes for process in self.processes)
 
     @property
     def rss_bytes(self) -> int | None:
-        """Merged pages count in each process."""
+        """Resident memory; merged pages count fully in each process."""
         return _sum(process.rss_bytes for process in self.processes)
 
     @property
     def pss_bytes(self) -> int | None:
-        """Shared pages count by their share."""
+        """Proportional set size: shared pages count by their share."""
         return _sum(process.pss_bytes for process in self.processes)
 
     @property
     def maps(self) -> int | None:
-        """The most that one of them has: the limit is each process' own."""
+        """Highest number of VMAs of one process, because the limit applies to each process."""
         known = (process.maps for process in self.processes if process.maps is not None)
         return max(known, default=None)
 
     @property
     def enabled_by(self) -> str:
-        """All ways."""
+        """All mechanisms in use."""
         return ",".join(sorted({process.enabled_by for process in self.processes}))
 
     def headroom_maps(self, max_map_count: int | None) -> int | None:
-        """The least that one of them has left."""
+        """Return the smallest headroom of one process, in VMAs."""
         known = self.maps
         return None if known is None or max_map_count is None else max_map_count - known
 
 
-# What tells two groups apart, and what they are called.
+# Key of a group, and its name.
 KEYS: dict[By, Callable[[Identity], tuple[object, str]]] = {
     By.PROCESS: lambda who: ((who.pid, who.start_ticks), str(who.pid)),
     By.UNIT: lambda who: (who.unit, who.unit or "(no unit)"),
@@ -99,7 +99,7 @@ KEYS: dict[By, Callable[[Identity], tuple[object, str]]] = {
 
 
 def group(processes: Iterable[ProcessKsm], by: By) -> list[Group]:
-    """In the order in which they are first seen."""
+    """Return the groups, in the order in which they first occur."""
     found: dict[object, tuple[str, list[ProcessKsm]]] = {}
     for process in processes:
         key, name = KEYS[by](process.identity)
@@ -108,7 +108,7 @@ def group(processes: Iterable[ProcessKsm], by: By) -> list[Group]:
 
 
 def matching(processes: Iterable[ProcessKsm], text: str) -> list[ProcessKsm]:
-    """Those that have the text in what they are called by, in small or capital letters."""
+    """Return the processes that have the text in one of their names, ignoring case."""
     wanted = text.casefold()
     return [process for process in processes if wanted in _words(process.identity).casefold()]
 
@@ -119,14 +119,14 @@ def _words(who: Identity) -> str:
 
 
 def container_label(who: Identity) -> str:
-    """Its name, and whose it is."""
+    """Return the container's name with its engine."""
     if who.container is None:
         return "(no container)"
     return f"{who.container} ({who.engine})" if who.engine else who.container
 
 
 def sort_groups(groups: Iterable[Group], sort: Sort) -> list[Group]:
-    """What is not known comes last; equal ones keep their order."""
+    """Return the groups sorted, unknown values last; ties keep their order."""
     figures: dict[Sort, Callable[[Group], int | None]] = {
         Sort.PROCESSES: lambda group: len(group.processes),
         Sort.MERGED: lambda group: group.merging_pages,
@@ -134,7 +134,7 @@ def sort_groups(groups: Iterable[Group], sort: Sort) -> list[Group]:
         Sort.PROFIT: lambda group: group.profit_bytes,
         Sort.RSS: lambda group: group.rss_bytes,
         Sort.PSS: lambda group: group.pss_bytes,
-        # The most maps leave the least headroom.
+        # The highest count leaves the least headroom.
         Sort.MAPS: lambda group: group.maps,
         Sort.HEADROOM: lambda group: group.maps,
     }
@@ -148,7 +148,7 @@ def sort_groups(groups: Iterable[Group], sort: Sort) -> list[Group]:
 
 
 def _in_order(name: str) -> tuple[int, str]:
-    """PIDs as numbers."""
+    """Sort PIDs as numbers."""
     return (int(name), "") if name.isascii() and name.isdigit() else (0, name)
 
 

@@ -1,4 +1,4 @@
-"""What the host's merging does now, from one look to the next."""
+"""Activity of the host's merging between two observations."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ HISTORY = 60
 
 @dataclass(frozen=True)
 class HostLook:
-    """saved_bytes: of all processes, the pages kept once and the metadata subtracted.
+    """Merging on the host. saved_bytes: over all processes, less the pages kept and the metadata.
 
-    dedup: how many pages one kept page stands for. ksmd_cpu: share of a core since the look before.
-    pass_progress: of the pass it is in, by the pages that ksmd knows. What is not known yet, or not
-    on this kernel, is None.
+    dedup: pages represented by each page kept. ksmd_cpu: share of a core since the previous
+    observation. pass_progress: of the present full scan, from the pages that ksmd knows. Values not
+    yet known, or not on this kernel, are None.
     """
 
     run: int | None
@@ -31,7 +31,7 @@ class HostLook:
 
 
 class HostWatch:
-    """Keeps what was before, and the last HISTORY figures of what was saved and what ksmd took."""
+    """Previous observation, and the last HISTORY values of memory saved and of ksmd's CPU."""
 
     def __init__(self) -> None:
         self.saved: deque[float] = deque(maxlen=HISTORY)
@@ -42,7 +42,7 @@ class HostWatch:
         self._pass_started_at: int | None = None
 
     def look(self, host: HostFacts) -> HostLook:
-        """To be called again and again."""
+        """Return the activity since the previous call."""
         ksm = host.ksm
         found = HostLook(
             run=ksm.number("run"),
@@ -65,7 +65,10 @@ class HostWatch:
         return None if before is None else (now[1] - before[1]) / max(now[0] - before[0], 1e-9)
 
     def _progress(self, ksm: KsmFacts) -> float | None:
-        """Where a pass begins is seen only when full_scans counts."""
+        """Return the progress of the present full scan.
+
+        Its start shows only when full_scans changes.
+        """
         scans, scanned = ksm.number("full_scans"), ksm.number("pages_scanned")
         if self._scans_before not in (None, scans):
             self._pass_started_at = scanned
@@ -77,13 +80,13 @@ class HostWatch:
 
 
 def known_pages(ksm: KsmFacts) -> int:
-    """What ksmd scans in a pass."""
+    """Return the number of pages that ksmd visits in a full scan."""
     names = ("pages_shared", "pages_sharing", "pages_unshared", "pages_volatile")
     return sum(ksm.number(name) or 0 for name in names)
 
 
 def saved_bytes(ksm: KsmFacts) -> int | None:
-    """general_profit, from 6.4 on; before it the pages alone."""
+    """Return general_profit, which exists since 6.4; before, the pages without metadata."""
     profit, sharing = ksm.number("general_profit"), ksm.number("pages_sharing")
     if profit is not None:
         return profit
@@ -91,6 +94,6 @@ def saved_bytes(ksm: KsmFacts) -> int | None:
 
 
 def dedup(ksm: KsmFacts) -> float | None:
-    """Pages before to pages after, of those that merged; None where none did."""
+    """Return the ratio of merged pages before to after merging; None if nothing merged."""
     shared, sharing = ksm.number("pages_shared"), ksm.number("pages_sharing")
     return (shared + sharing) / shared if shared and sharing is not None else None

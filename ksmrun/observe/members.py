@@ -1,4 +1,4 @@
-"""Which processes a fleet consists of, and which of them ended or were started anew meanwhile."""
+"""Processes of a fleet, and which of them ended or were restarted."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from ksmrun.facts.text import read_text
 from ksmrun.observe.sampler import with_children
 
-# Of the largest one's memory. Smaller ones are helpers, which may come and go.
+# Share of the largest one's memory. Smaller ones are helpers, which may come and go.
 MEMORY_SHARE_MIN = 0.1
 
 
 @dataclass(frozen=True)
 class Member:
-    """One process. image: where its code and its stack begin, which an exec places anew."""
+    """One process. image: start of its code and of its stack, which change at an exec."""
 
     pid: int
     started_ticks: int
@@ -24,19 +24,19 @@ class Member:
 
 
 def members(pids: Sequence[int]) -> dict[int, Member]:
-    """These processes and all below them, by PID."""
+    """Return these processes and all their descendants, by PID."""
     return {pid: member for pid, (member, _) in _read(pids).items()}
 
 
 def main_members(pids: Sequence[int]) -> dict[int, Member]:
-    """Those of them that hold memory worth speaking of."""
+    """Return the members with a significant amount of memory."""
     found = _read(pids)
     most = max((rss_pages for _, rss_pages in found.values()), default=0)
     return {pid: member for pid, (member, rss) in found.items() if rss >= most * MEMORY_SHARE_MIN}
 
 
 def lost(before: Mapping[int, Member], after: Mapping[int, Member]) -> list[tuple[Member, bool]]:
-    """Those that are not there any more as they were, and whether another came for it. Pure."""
+    """Return the members that are gone or changed, and whether another replaced them. Pure."""
     known = set(before.values())
     new = [member.name for member in after.values() if member not in known]
     found = []
@@ -51,13 +51,13 @@ def lost(before: Mapping[int, Member], after: Mapping[int, Member]) -> list[tupl
 
 
 def _read(pids: Sequence[int]) -> dict[int, tuple[Member, int]]:
-    """With the resident pages of each."""
+    """Return the members with their resident pages."""
     found = {}
     for pid in with_children(pids):
         text = read_text(Path(f"/proc/{pid}/stat"))
         if text is None:
             continue
-        # proc_pid_stat(5), counted from the field after the name, which may hold anything.
+        # proc_pid_stat(5), counted from the field after the name, which may contain anything.
         name, _, rest = text.partition("(")[2].rpartition(")")
         fields = rest.split()
         member = Member(pid, int(fields[19]), name, (int(fields[23]), int(fields[25])))

@@ -1,4 +1,4 @@
-"""What else on the host KSM works for."""
+"""Other processes on the host that KSM works for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ksmrun.facts.text import read_text
 
 @dataclass(frozen=True)
 class Other:
-    """A process. scanned_pages: those that ksmd keeps a note of, merged or not."""
+    """Another process. scanned_pages: those that ksmd keeps a record of, merged or not."""
 
     pid: int
     name: str
@@ -22,7 +22,7 @@ class Other:
 
 
 def others(ours: Collection[int]) -> list[Other]:
-    """All but ours, the greatest first; what this user may not look at is left out."""
+    """Return all but ours, the largest first, without those that this user may not read."""
     found = []
     for pid in set(psutil.pids()) - set(ours):
         folder = Path(f"/proc/{pid}")

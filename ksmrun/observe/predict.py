@@ -1,4 +1,4 @@
-"""What merging would leave of processes: from a look at all of them, or at some of each program."""
+"""Memory that merging would leave, from examining all processes or a sample of each program."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ksmrun.facts.process import read_memory
 from ksmrun.model.estimate import Estimate, Prediction
 from ksmrun.observe.extrapolate import Extrapolated, extrapolate
 
-# Fewer say too little about the rest; programs with no more than these are looked at whole.
+# A smaller sample says too little; programs with no more than these are examined completely.
 SAMPLED_MIN = 8
 
 
 def predict(program: str, estimate: Estimate) -> Prediction:
-    """Of the processes that were looked at."""
+    """Return the prediction for the processes that were examined."""
     size, count = estimate.page_bytes, len(estimate.processes)
     layout = estimate.kept_layout
     copy, copy_layout = (estimate.copy_pages(layout=each) for each in (False, True))
@@ -36,7 +36,7 @@ def predict(program: str, estimate: Estimate) -> Prediction:
 
 
 def chosen(pids: Sequence[int], share: float) -> tuple[int, ...]:
-    """At random that share of them, or SAMPLED_MIN."""
+    """Return a random sample of this share, but at least SAMPLED_MIN."""
     count = min(len(pids), max(SAMPLED_MIN, math.ceil(share * len(pids))))
     return tuple(sorted(random.sample(list(pids), count)))
 
@@ -47,7 +47,10 @@ def predict_all(
     share: float,
     look: Callable[[Sequence[int]], Estimate],
 ) -> tuple[Prediction, Estimate]:
-    """Of a program's processes, of which only that share is looked at. Needs SciPy for that."""
+    """Return the prediction for a program of which this share is examined.
+
+    Needs SciPy if below 1.
+    """
     some = chosen(pids, share)
     estimate = look(some)
     prediction = predict(program, estimate)
@@ -76,7 +79,7 @@ def predict_all(
 
 
 def _pss_anonymous_bytes(pids: Sequence[int]) -> float:
-    """What the private memory of all of them takes; of those that ended nothing."""
+    """Return the PSS of their private memory; processes that ended count as 0."""
     total = 0
     for pid in pids:
         try:

@@ -1,4 +1,4 @@
-"""Every merge-enabled process that this user may look at: once, or again and again."""
+"""All merge-enabled processes that this user may read, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from ksmrun.facts.process import (
 from ksmrun.model import HostFacts, KsmrunError
 from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
 
-# Of one core, for looking again and again.
+# Share of one core, for repeated scans.
 CPU_SHARE_MAX = 0.02
 WHOLE_SECONDS_MIN = 5.0
-# Of a pause container, which does nothing; what has more and that name is something else.
+# RSS bound of a pause container, which does nothing: a larger process only has that name.
 PAUSE_RSS_MAX = 4 << 20
 
 
 def list_processes() -> ProcessList:
-    """One look at /proc. Processes that end meanwhile are left out, forbidden ones counted."""
+    """Return the merge-enabled processes. Ended ones are left out, forbidden ones counted."""
     return ProcessWatch().look(read_host(ROOT))
 
 
 class ProcessWatch:
-    """Looks at all there is, and then at what it knows and what is new, until it has earned the
-    CPU time of another whole look: so that all together stay below CPU_SHARE_MAX of a core.
+    """Repeated list of merge-enabled processes, within CPU_SHARE_MAX of a core.
 
-    What a whole look alone reads (PSS, maps) is kept for the processes that it was read of. Raises
-    KsmrunError where this kernel tells nothing.
+    Scans all of /proc, then reads only known and new processes until the CPU time of another
+    complete scan fits the budget. What only a complete scan reads (PSS, maps) is kept from it.
+    Raises KsmrunError if this kernel shows nothing.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class ProcessWatch:
         self.pause_seconds = 0.0
 
     def look(self, host: HostFacts) -> ProcessList:
-        """Everything as it is now. pause_seconds: how long to wait before the next, at least."""
+        """Return the present state. pause_seconds: minimum time to wait before the next call."""
         started, cpu_before = time.monotonic(), time.thread_time()
         whole = started >= self._next_whole
         self._look_at(psutil.pids(), whole=whole)
@@ -76,7 +76,7 @@ class ProcessWatch:
 
     def _look_at(self, pids: list[int], *, whole: bool) -> None:
         before, self._known = self._known, {}
-        # A PID that is used again is found out by the next whole look at the latest.
+        # The next complete scan detects a reused PID at the latest.
         self._others = set() if whole else self._others.intersection(pids)
         self._unreadable &= self._others
         for pid in pids:
@@ -100,12 +100,12 @@ class ProcessWatch:
 
 
 def is_pause(process: ProcessKsm) -> bool:
-    """Whether it is a pod's pause container, of which each pod has one and nobody wants to know."""
+    """Return whether this is a pod's pause container, of which every pod has one."""
     return process.identity.is_pause and (process.rss_bytes or 0) <= PAUSE_RSS_MAX
 
 
 def require_counters() -> None:
-    """Raises KsmrunError where this kernel tells nothing of processes."""
+    """Raise KsmrunError if this kernel has no counters of processes."""
     if not Path("/proc/self/ksm_stat").exists():
         raise KsmrunError(
             "/proc/PID/ksm_stat is not there: a kernel before 6.1 or without KSM, or no /proc",
@@ -114,9 +114,9 @@ def require_counters() -> None:
 
 
 def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
-    """One process; None where it does not merge. Raises OSError: it ended, or is somebody else's.
+    """Return one process; None if it does not merge. Raises OSError: ended or another user's.
 
-    costly: also what walks all of its memory: PSS (8.5 ms a GiB) and maps (26 ms for 65,000).
+    costly: also read what walks all its memory: PSS (8.5 ms per GiB) and maps (26 ms for 65,000).
     """
     with pinned(pid) as folder:
         memory, ksm_stat = _counters(folder)
@@ -139,7 +139,7 @@ def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
 
 
 def read_again(before: ProcessKsm) -> ProcessKsm | None:
-    """Its counters now; None where it is another process, or may have lost its flag."""
+    """Return its present counters; None if it is another process, or may have lost its flag."""
     with pinned(before.pid) as folder:
         if read_stat(folder).start_ticks != before.identity.start_ticks:
             return None
@@ -159,8 +159,9 @@ def read_again(before: ProcessKsm) -> ProcessKsm | None:
 
 
 def _counters(folder: Path) -> tuple[Path, KsmStat]:
-    """The counters, and the folder that they were found in: a living thread's where the main one
-    has ended.
+    """Return the counters, and the folder in which they are.
+
+    That is a living thread's folder if the main thread has ended.
     """
     ksm_stat = read_ksm_stat(folder)
     if ksm_stat.rmap_items is not None:
@@ -170,17 +171,20 @@ def _counters(folder: Path) -> tuple[Path, KsmStat]:
 
 
 def enabling(folder: Path, ksm_stat: KsmStat, sweeper: Sweeper | None) -> str | None:
-    """By which way it merges: shim, prctl, madvise or (before 6.14) seen. Raises OSError."""
+    """Return the mechanism: shim, prctl, madvise or (before 6.14) seen. Raises OSError."""
     if sweeper is not None and sweeper.work == "mark":
         return "shim"
-    # Before 6.14 no counter tells of a program that ksmd has not reached yet.
+    # Before 6.14 no counter shows a program that ksmd has not reached yet.
     if ksm_stat.merge_any is None and ksm_stat.enabled_by is None:
         return "seen" if has_marked_memory(folder) else None
     return ksm_stat.enabled_by
 
 
 def allowed(look: Callable[[], int | None]) -> int | None:
-    """What it finds, or None where this user may not: others' maps need more than their files."""
+    """Return the result, or None if this user may not read it.
+
+    Another user's maps need more permission than its other files.
+    """
     try:
         return look()
     except PermissionError:
@@ -188,7 +192,10 @@ def allowed(look: Callable[[], int | None]) -> int | None:
 
 
 def _is_kernel_thread(pid: int) -> bool:
-    """They have no memory of their own. Nor is one unreadable that has ended."""
+    """Return whether it is a kernel thread, which has no memory of its own.
+
+    Also for a process that has ended and is therefore unreadable.
+    """
     try:
         with pinned(pid) as folder:
             return read_stat(folder).is_kernel_thread

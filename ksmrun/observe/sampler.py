@@ -16,9 +16,9 @@ from ksmrun.model import Sample
 
 
 def sample(pids: Sequence[int], started: float) -> Sample:
-    """Sums over these processes and all their children; `started` is time.monotonic() of second 0.
+    """Return sums over these processes and their descendants. started: monotonic second 0.
 
-    Reading smaps_rollup costs about 8.5 ms a GiB. A process that ended counts as nothing.
+    Reading smaps_rollup costs about 8.5 ms per GiB. A process that ended counts as nothing.
     """
     rss = pss = pss_anonymous = counted = 0
     for pid in with_children(pids):
@@ -47,7 +47,7 @@ def sample(pids: Sequence[int], started: float) -> Sample:
 
 
 def with_children(pids: Sequence[int]) -> list[int]:
-    """These processes and all below them, those that are gone left out."""
+    """Return these processes and all their descendants, without those that are gone."""
     found, left = [], list(pids)
     while left:
         pid = left.pop(0)
@@ -59,9 +59,9 @@ def with_children(pids: Sequence[int]) -> list[int]:
 
 
 def _children(pid: int) -> list[int] | None:
-    """None where the process is gone.
+    """Return the children of a process; None if it is gone.
 
-    The kernel's lists (CONFIG_PROC_CHILDREN) cost a hundredth of a look at all of /proc.
+    The kernel's lists (CONFIG_PROC_CHILDREN) cost a hundredth of a scan of /proc.
     """
     try:
         lists = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
@@ -75,13 +75,13 @@ def _children(pid: int) -> list[int] | None:
 
 
 def ksmd_cpu_seconds() -> float | None:
-    """CPU of the kernel's merging thread since boot; None in a PID namespace that hides it."""
+    """Return ksmd's CPU time since boot; None in a PID namespace that hides it."""
     ksmd = find_ksmd()
     return None if ksmd is None else cpu_seconds(ksmd)
 
 
 def find_ksmd() -> psutil.Process | None:
-    """Looks at every process; None also where /proc is not there."""
+    """Search all processes for ksmd; None also without /proc."""
     for pid in all_pids():
         with suppress(OSError, psutil.Error):
             found = read_stat(Path(f"/proc/{pid}"))
@@ -92,6 +92,6 @@ def find_ksmd() -> psutil.Process | None:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """User and system time so far."""
+    """Return user and system time so far."""
     times = process.cpu_times()
     return float(times.user + times.system)

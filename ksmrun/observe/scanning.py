@@ -1,4 +1,4 @@
-"""What ksmd takes for a page on this host, and what there is for it to scan."""
+"""Cost of scanning a page on this host, and the memory that ksmd has to scan."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.live import known_pages
 from ksmrun.observe.sampler import ksmd_cpu_seconds
 
-# Fewer pages tell too little of the cost of one.
+# With fewer pages the cost per page is too uncertain.
 PAGES_MIN = 200_000
-# Looked at for pages of zeros: so much costs a third of a second.
+# Pages sampled for zeros: this many cost a third of a second.
 SAMPLE_BYTES_MAX = 1 << 30
 
 
 def scan_rate(seconds: float) -> ScanRate | None:
-    """What ksmd does in the next so many seconds; None where it is not to be seen."""
+    """Measure ksmd over this many seconds; None if it is not visible."""
     before = ksmd_counters()
     time.sleep(seconds)
     after = ksmd_counters()
@@ -33,7 +33,7 @@ def scan_rate(seconds: float) -> ScanRate | None:
 
 
 def cost_since_boot() -> ScanCost | None:
-    """Of all that ksmd has scanned; None where that is too little, or not counted (before 6.7)."""
+    """Return the average cost since boot; None if too few pages, or not counted (before 6.7)."""
     counters = ksmd_counters()
     pages = None if counters is None else counters.pages_scanned
     if counters is None or pages is None or pages < PAGES_MIN:
@@ -42,7 +42,7 @@ def cost_since_boot() -> ScanCost | None:
 
 
 def ksmd_counters() -> KsmdCounters | None:
-    """As they are now; None where ksmd is not to be seen."""
+    """Return the present counters; None if ksmd is not visible."""
     cpu_seconds = ksmd_cpu_seconds()
     if cpu_seconds is None:
         return None
@@ -50,7 +50,7 @@ def ksmd_counters() -> KsmdCounters | None:
 
 
 def mergeable_memory(*, looks: bool) -> Memory:
-    """What ksmd has to scan. looks: also into some of it, for pages of zeros."""
+    """Return the memory that ksmd has to scan. looks: also sample it for pages of zeros."""
     processes: list[tuple[int, int]] = []
     for pid in all_pids():
         folder = Path(f"/proc/{pid}")
@@ -58,7 +58,7 @@ def mergeable_memory(*, looks: bool) -> Memory:
             ksm_stat = read_ksm_stat(folder)
             if ksm_stat.enabled_by is None:
                 continue
-            # The flag counts for all of its memory, a mark for what ksmd has found so far.
+            # With the flag all its memory counts; with marked memory, what ksmd has found so far.
             pages = (read_anonymous(folder) or 0) // PAGE_BYTES if ksm_stat.merge_any else 0
             processes.append((max(pages, ksm_stat.rmap_items or 0), pid))
         except OSError:

@@ -1,4 +1,4 @@
-"""When merging has settled: what is shared stays the same over three full scans. Pure."""
+"""Test of whether merging has converged: no change over three full scans. Pure."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 from ksmrun.model import Sample
 
-# A page merges in the second pass that sees it unchanged; the third shows that nothing follows.
+# A page merges in the second full scan that sees it unchanged; the third shows that no more follow.
 STABLE_SCANS = 3
-# Running programs change some pages all the time: so much movement still counts as stable.
+# Running programs change some pages all the time: this much change still counts as stable.
 STABLE_SHARE = 0.01
 STABLE_PAGES_MIN = 256
 
 
 def merged_pages(sample: Sample) -> int:
-    """Pages that need no memory of their own at this moment."""
+    """Return the number of pages that need no memory of their own at this moment."""
     return (sample.pages_sharing or 0) + (sample.zero_pages or 0)
 
 
 def has_settled(samples: Sequence[Sample]) -> bool:
-    """Whether over the last STABLE_SCANS full scans, by the samples at hand, sharing held still.
+    """Return whether the merged pages stayed stable over the last STABLE_SCANS full scans.
 
-    The first sample is of the moment from which to count: scans before it do not matter.
+    Counts from the first sample: earlier scans do not matter.
     """
     if not samples or samples[-1].full_scans is None:
         return False
@@ -31,7 +31,7 @@ def has_settled(samples: Sequence[Sample]) -> bool:
         if sample.full_scans is None:
             return False
         window.append(merged_pages(sample))
-        # The first whole scan of the window begins after this sample.
+        # The first complete scan of the window begins after this sample.
         if samples[-1].full_scans - sample.full_scans >= STABLE_SCANS:
             allowed = max(STABLE_PAGES_MIN, int(merged_pages(last) * STABLE_SHARE))
             return max(window) - min(window) <= allowed
@@ -39,7 +39,7 @@ def has_settled(samples: Sequence[Sample]) -> bool:
 
 
 def settle_progress(samples: Sequence[Sample]) -> float:
-    """Share of the stable scans seen so far, 0 to 1, for a progress bar."""
+    """Return the share of the stable scans seen so far, 0 to 1, for a progress bar."""
     if has_settled(samples):
         return 1.0
     allowed = max(STABLE_PAGES_MIN, int(merged_pages(samples[-1]) * STABLE_SHARE)) if samples else 0

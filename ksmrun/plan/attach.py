@@ -1,14 +1,14 @@
-"""Which running processes may be made to merge, and what an outcome means. Pure."""
+"""Which running processes may be made to merge, and what a result means. Pure."""
 
 from __future__ import annotations
 
 from ksmrun.model.attach import Candidate, Deed
 
-# Of vm.max_map_count, that is to stay free.
+# Share of vm.max_map_count to keep free.
 MAP_RESERVE = 0.2
-# MADV_UNMERGEABLE clears VM_MERGEABLE and leaves no other trace (mm/ksm.c: ksm_madvise), so that
-# smaps shows the same for such memory as for memory that was never marked (fs/proc/task_mmu.c:
-# show_smap_vma_flags has "mg" alone); and the flag marks all (mm/ksm.c: ksm_add_vmas).
+# MADV_UNMERGEABLE clears VM_MERGEABLE and leaves no other trace (mm/ksm.c: ksm_madvise), so smaps
+# shows the same for such memory as for memory that was never marked (fs/proc/task_mmu.c:
+# show_smap_vma_flags has only "mg"); and the flag marks all of it (mm/ksm.c: ksm_add_vmas).
 UNMERGEABLE_NOTE = (
     "What they made MADV_UNMERGEABLE before merges too, as the kernel does not tell it from other "
     "memory; for programs that keep secrets so: ksmrun detach, and start them with `ksmrun run`"
@@ -56,14 +56,14 @@ OUTCOMES = {
 
 
 def deed(*, merges: bool, has_flag: bool) -> Deed:
-    """has_flag: whether this kernel has PR_SET_MEMORY_MERGE (6.4)."""
+    """Return the change to make. has_flag: whether this kernel has PR_SET_MEMORY_MERGE (6.4)."""
     if has_flag:
         return Deed.ON if merges else Deed.OFF
     return Deed.MARK if merges else Deed.UNMARK
 
 
 def refusal(found: Candidate, max_map_count: int | None, wanted: Deed) -> tuple[str, str] | None:
-    """Why it is left alone, and what to do; None where it may be tried."""
+    """Return why the process is left alone, and what to do; None if it may be tried."""
     if found.is_kernel_thread:
         return "it is the kernel's, and has no memory of its own", "name another"
     if found.state in ("Z", "X"):
@@ -88,14 +88,12 @@ def refusal(found: Candidate, max_map_count: int | None, wanted: Deed) -> tuple[
 
 
 def who(found: Candidate) -> str:
-    """Return the process as ksmrun-attach takes it: with its start time, as its PID may be another
-    process's by then.
-    """
+    """Return the argument of ksmrun-attach: PID and start time, because PIDs are reused."""
     return f"{found.identity.pid}:{found.identity.start_ticks}"
 
 
 def outcome(name: str, error: int) -> tuple[str, str]:
-    """What ksmrun-attach says, for people."""
+    """Return what a result of ksmrun-attach means, and what to do."""
     if name == "refused":
         return f"the kernel refused the call (errno {error})", "see `ksmrun check`"
     return OUTCOMES.get(name, (f"ksmrun-attach says {name!r}", "install ksmrun again"))

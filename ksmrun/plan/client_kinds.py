@@ -1,4 +1,4 @@
-"""What is known of commands that only ask a daemon to start something: data."""
+"""Table of commands that only ask a daemon to start something."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ LAUNCHER = "/usr/local/libexec/ksmrun/ksmrun-exec --"
 
 @dataclass(frozen=True)
 class Kind:
-    """daemon: who starts the program; way: what does merge it.
+    """One such command. daemon: what starts the program; way: how to have it merged.
 
-    starts: its subcommands that start something, parted by blanks; empty: any does. with_value: its
-    options that take the next word. skip: with this option it starts the program itself. process:
-    of Client.
+    starts: its subcommands that start something, separated by blanks; empty: all do. with_value:
+    its options that take the next word. skip: option with which it starts the program itself.
+    process: as in Client.
     """
 
     daemon: str
@@ -32,7 +32,7 @@ DOCKER = Kind(
     f"{RUNTIME} docker, or ksmrun wrap compose",
     "run start restart create exec up compose container service stack unpause",
     "-H --host -c --context -l --log-level --config",
-    # dockerd starts it, or systemd does.
+    # dockerd or systemd starts it.
     process="containerd",
 )
 COMPOSE = Kind(

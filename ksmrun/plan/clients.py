@@ -1,7 +1,7 @@
-"""Commands that only ask a daemon to start something: what they start is not ours. Pure.
+"""Commands that only ask a daemon to start a program, which then does not merge. Pure.
 
-The merge flag is inherited by fork and exec, so it reaches what a command starts itself, and
-nothing that a process which runs already starts for it.
+The merge flag is inherited by fork and exec: it reaches what a command starts itself, but not what
+a process that is already running starts for it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from ksmrun.plan.client_kinds import INSIDE, KINDS, LAUNCHER, PODMAN, Kind
 from ksmrun.plan.command_words import Options, program_words, subcommand
 
 Environment = Mapping[str, str]
-# The launcher before what the daemon is to start, a container runtime of ours, or its annotations.
+# The launcher before the command that the daemon is to start, our container runtime, or its
+# annotations.
 ASKED_INSIDE = re.compile(r"(?:^|[\s/;&|'\"(=])ksmrun(?:[-._][a-z._-]+)?(?:$|[\s'\"=])", re.I)
 
 
 @dataclass(frozen=True)
 class Client:
-    """name: the command; daemon: who starts the program; way: what does merge it.
+    """Client of a daemon. name: the command; daemon: what starts the program; way: how to merge it.
 
-    socket: it is a client only where somebody listens there. Else the command starts the daemon
-    itself, and all merges; also where the one who listens does. process: what the daemon that
-    forks the program is called here; where it merges, the program does.
+    socket: it is a client only if somebody listens there. Otherwise the command starts the daemon
+    itself, and everything merges; also if the listener merges. process: name of the daemon process
+    that forks the program: if it merges, the program does.
     """
 
     name: str
@@ -37,11 +38,11 @@ class Client:
 
     @property
     def found(self) -> str:
-        """Return what is wrong, as a sentence."""
+        """Finding, as a sentence."""
         return f"{self.name} is a client: {self.daemon} starts the program, which does not merge"
 
 
-# Commands of tmux that start something; it takes any beginning that is unique, and these aliases.
+# Commands of tmux that start something. tmux accepts any unique prefix, and these aliases.
 TMUX_STARTS = ("new", "split", "respawn", "run", "source", "pipe", "popup", "display-po", "send")
 # getopt's string in tmux.c: main().
 TMUX_OPTIONS = Options("2CDhlNqUuvV", "cfLST")
@@ -49,15 +50,15 @@ SCREEN_OPTIONS = Options("aAdDfilLmnOPqQrRUvVwxX", "cehpsStT")
 
 
 def find_client(words: Sequence[str], environment: Environment, uid: int) -> Client | None:
-    """Return the client that this command is; None where it starts the program itself.
+    """Return the client that this command is; None if it starts the program itself.
 
-    uid: whose sockets are meant.
+    uid: the user whose sockets are meant.
     """
     words = program_words(words)
     if not words:
         return None
     name, arguments = PurePosixPath(words[0]).name, words[1:]
-    # What is started may be wrapped itself, which is the way that works.
+    # What is started may be wrapped already, which works.
     if any(map(ASKED_INSIDE.search, arguments)):
         return None
     special = SPECIAL.get(name)
@@ -91,8 +92,9 @@ def _systemctl(client: Client, arguments: Sequence[str]) -> Client | None:
 
 
 def _podman(arguments: Sequence[str], environment: Environment, _uid: int) -> Client | None:
-    """A client only where it is told so (containers/podman: cmd/podman/registry/remote.go); else
-    podman starts the container itself, and it merges.
+    """Return a client only if podman is told to be one; else it starts the container itself.
+
+    See containers/podman: cmd/podman/registry/remote.go.
     """
     asked = ("-r", "--remote", "-c", "--connection", "--url", "-H", "--host")
     command = subcommand(arguments, PODMAN.with_value)
@@ -105,7 +107,7 @@ def _podman(arguments: Sequence[str], environment: Environment, _uid: int) -> Cl
 
 
 def _tmux(arguments: Sequence[str], environment: Environment, uid: int) -> Client | None:
-    """Its server is a daemon that the first command of a socket starts (tmux(1))."""
+    """Look for tmux's server, a daemon that the first command on a socket starts (tmux(1))."""
     given, rest = TMUX_OPTIONS.read(arguments)
     if "V" in given or "c" in given or not _tmux_starts(rest):
         return None
@@ -123,7 +125,10 @@ def _tmux(arguments: Sequence[str], environment: Environment, uid: int) -> Clien
 
 
 def _tmux_starts(words: Sequence[str]) -> bool:
-    """Commands are parted by words that end in a semicolon; none is new-session."""
+    """Return whether a command starts something. Words ending in a semicolon separate commands.
+
+    No command means new-session.
+    """
     is_first = True
     for word in words:
         if is_first and word.startswith(TMUX_STARTS):
@@ -133,8 +138,9 @@ def _tmux_starts(words: Sequence[str]) -> bool:
 
 
 def _screen(arguments: Sequence[str], environment: Environment, _uid: int) -> Client | None:
-    """Each session is a process of its own, which `screen` starts; but -X, and a call from within a
-    session (STY) without -m, have one that runs do it (screen(1)).
+    """Return a client for -X, and for a call within a session (STY) without -m (screen(1)).
+
+    Otherwise each session is a process of its own, which `screen` starts.
     """
     given, _ = SCREEN_OPTIONS.read(arguments)
     is_inside = bool(environment.get("STY")) and "m" not in given and not set("rRx") & set(given)
@@ -144,7 +150,7 @@ def _screen(arguments: Sequence[str], environment: Environment, _uid: int) -> Cl
 
 
 def _dtach(arguments: Sequence[str], _environment: Environment, _uid: int) -> Client | None:
-    """Start the program itself; but -A of a socket that is there only attaches (dtach(1))."""
+    """Return a client for -A with a socket that exists, which only attaches (dtach(1))."""
     if arguments[:1] != ["-A"] or len(arguments) < 2:
         return None
     socket = PurePosixPath(arguments[1])
@@ -153,7 +159,7 @@ def _dtach(arguments: Sequence[str], _environment: Environment, _uid: int) -> Cl
 
 
 def _pm2(arguments: Sequence[str], environment: Environment, _uid: int) -> Client | None:
-    """Its daemon is started by the first command (PM2_HOME in pm2's paths.js)."""
+    """Look for pm2's daemon, which its first command starts (PM2_HOME in pm2's paths.js)."""
     if subcommand(arguments, "") not in ("start", "restart", "reload", "resurrect", "scale"):
         return None
     home = environment.get("PM2_HOME") or f"{environment.get('HOME', '')}/.pm2"
@@ -162,7 +168,7 @@ def _pm2(arguments: Sequence[str], environment: Environment, _uid: int) -> Clien
 
 
 def _service(arguments: Sequence[str], _environment: Environment, _uid: int) -> Client | None:
-    """Ask systemd where that runs; else it runs the init script itself (service(8))."""
+    """Return a client of systemd if that runs; else service(8) runs the init script itself."""
     plain = [word for word in arguments if not word.startswith("-")]
     if len(plain) < 2 or plain[1] not in ("start", "restart", "force-reload"):
         return None

@@ -1,4 +1,4 @@
-"""The words of a command: what is behind `sudo`, `env` and their like, and subcommands. Pure."""
+"""Words of a command: the program behind `sudo`, `env` and similar, and subcommands. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-# What starts the rest of its words in its own place, and those of its options that take a word.
+# Commands that execute the rest of their words, and those of their options that take a word.
 WRAPPERS = {
     "sudo": "CDghpRrTtuU",
     "doas": "Cu",
@@ -25,19 +25,19 @@ WRAPPERS = {
     "command": "",
 }
 SHELLS = ("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh")
-# Of wrappers in wrappers.
+# Wrappers of wrappers.
 DEPTH_MAX = 8
 
 
 @dataclass(frozen=True)
 class Options:
-    """getopt(3)'s one-letter options: those that stand alone, and those that take a value."""
+    """One-letter options of getopt(3): those without and those with a value."""
 
     alone: str
     with_value: str
 
     def read(self, words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-        """Return the options that stand before the first other word, and the words from it on."""
+        """Return the options before the first other word, and the words from that one on."""
         given: dict[str, str] = {}
         rest = list(words)
         while rest and rest[0].startswith("-") and rest[0] != "-":
@@ -54,7 +54,7 @@ class Options:
 
 
 def program_words(words: Sequence[str]) -> list[str]:
-    """Return the words from the program on that wrappers, or a shell's -c, start in the end."""
+    """Return the words from the program on that wrappers, or a shell's -c, finally start."""
     rest = list(words)
     for _ in range(DEPTH_MAX):
         if not rest:
@@ -67,7 +67,7 @@ def program_words(words: Sequence[str]) -> list[str]:
             rest = inner
         elif name in WRAPPERS:
             _, rest = Options("", WRAPPERS[name]).read(rest[1:])
-            # Assignments, and the first word of timeout, taskset and chrt.
+            # Assignments, and the first argument of timeout, taskset and chrt.
             while rest and ("=" in rest[0] or rest[0][:1].isdigit()):
                 rest.pop(0)
         else:
@@ -76,7 +76,7 @@ def program_words(words: Sequence[str]) -> list[str]:
 
 
 def _shell_words(arguments: Sequence[str]) -> list[str] | None:
-    """Return the first command of a shell's -c; None where there is none that can be read."""
+    """Return the first command of a shell's -c; None if there is none, or it is too complex."""
     for index, word in enumerate(arguments[:-1]):
         if not word.startswith("-"):
             return None
@@ -89,7 +89,7 @@ def _shell_words(arguments: Sequence[str]) -> list[str] | None:
 
 
 def subcommand(arguments: Sequence[str], with_value: str) -> str | None:
-    """Return the first word that is no option, and no value of those in with_value."""
+    """Return the first word that is neither an option nor the value of one in with_value."""
     values = with_value.split()
     rest = iter(arguments)
     for word in rest:

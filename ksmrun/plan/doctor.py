@@ -1,4 +1,4 @@
-"""`ksmrun check`: what on this host helps or hinders merging, as rows with what to do."""
+"""Rows of `ksmrun check`: what helps or hinders merging on this host, and what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MIB = 1 << 20
 # The kernel's default (mm/mmap.c: DEFAULT_MAX_MAP_COUNT).
 MAX_MAP_COUNT_DEFAULT = 65530
 LOOK = "look at /sys/kernel/mm/ksm and /proc/meminfo"
-# A pass that takes longer than this merges a program long after its launch.
+# With a slower full scan a program merges long after its launch.
 SLOW_PASS_SECONDS = 300.0
 
 
@@ -27,23 +27,23 @@ class CheckRow:
 
 
 def examine(host: HostFacts, probe: Probe) -> tuple[CheckRow, ...]:
-    """All rows, the ones that decide first."""
+    """Return all rows, the decisive ones first."""
     return tuple(
         row for rows in (_kernel(probe), _ksm(host), _memory(host), _place(host)) for row in rows
     )
 
 
 def would_merge(rows: tuple[CheckRow, ...]) -> bool:
-    """Whether a program launched now would merge."""
+    """Return whether a program launched now would merge."""
     return all(row.status != "fail" for row in rows)
 
 
 def pages_per_second(ksm: KsmFacts) -> float | None:
-    """Upper bound of ksmd's scan rate: it scans pages_to_scan, then sleeps sleep_millisecs."""
+    """Return an upper bound of ksmd's scan rate: pages_to_scan pages, then sleep_millisecs."""
     pages, sleep = ksm.number("pages_to_scan"), ksm.number("sleep_millisecs")
     if pages is None or sleep is None:
         return None
-    # Without a sleep the scan itself bounds the rate; a millisecond stands for it.
+    # Without a sleep only the scanning itself limits the rate; assume a millisecond.
     return pages * 1000.0 / max(sleep, 1)
 
 
@@ -223,7 +223,7 @@ def _place(host: HostFacts) -> Iterator[CheckRow]:
         )
     yield CheckRow("privileges", "ok", _privileges(host))
     filters: dict[int | None, str] = {0: "no filter", 1: "strict mode", 2: "a filter is installed"}
-    # Whether a filter refuses the prctl is in the row of the kernel.
+    # The kernel's row already says whether a filter refuses the prctl.
     yield CheckRow("seccomp", "ok", filters.get(host.seccomp_mode, "unknown"))
 
 
@@ -239,7 +239,7 @@ def _privileges(host: HostFacts) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 0.4 s, 12 s, 35 min, 2.1 h."""
+    """Format seconds for people: 0.4 s, 12 s, 35 min, 2.1 h."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:

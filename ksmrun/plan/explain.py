@@ -1,4 +1,4 @@
-"""Why a process' memory is not merged, or not more of it: causes with figures. Pure."""
+"""Reasons why a process's memory does not merge, or not more of it, with figures. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ksmrun.plan.doctor import duration, pages_per_second
 from ksmrun.support.unitname import short_name
 
 MIB = 1 << 20
-# Of less than this share of the memory in use, and less than a MiB, nothing is said.
+# Causes of less than this share of the memory, and of less than a MiB, are not reported.
 NOTABLE_SHARE, NOTABLE_BYTES = 0.05, 1 << 20
-# So much of what is marked has ksmd seen when it has been through: the rest is new.
+# ksmd has been through when it has seen this share of the marked memory: the rest is new.
 VISITED_SHARE = 0.95
-# A page merges in the second pass that sees it unchanged; the third shows that nothing follows.
+# A page merges in the second full scan that sees it unchanged; the third shows that no more follow.
 SETTLING_SCANS = 3
 ESTIMATE = "ksmrun estimate"
 
 
 def explain(look: ProcessLook, obstacle: tuple[str, str] | None = None) -> tuple[Cause, ...]:
-    """What keeps all of it comes first, then by how much memory it is about.
+    """Return causes: first what keeps everything from merging, then by the amount of memory.
 
-    obstacle: (what, todo) where it would not merge if `ksmrun run` started it either.
+    obstacle: (what, todo) if `ksmrun run` could not make it merge either.
     """
     before, after = look.before, look.after
     if before is None or after is None:
@@ -35,13 +35,13 @@ def explain(look: ProcessLook, obstacle: tuple[str, str] | None = None) -> tuple
 
 
 def scans_seen(before: Counters, after: Counters) -> int | None:
-    """Full scans that ended meanwhile; None where the count was reset (run=2) or is not there."""
+    """Return the full scans completed in between; None if reset (run=2) or not counted."""
     first, last = before.ksm.number("full_scans"), after.ksm.number("full_scans")
     return None if first is None or last is None or last < first else last - first
 
 
 def is_settled(look: ProcessLook, before: Counters, after: Counters) -> bool:
-    """Whether ksmd has been through all of it often enough, as far as these seconds tell."""
+    """Return whether ksmd has scanned all of it often enough, as far as this interval shows."""
     if _unvisited_bytes(look, after) > (1 - VISITED_SHARE) * look.total("marked_bytes"):
         return False
     seen = scans_seen(before, after)
@@ -75,7 +75,7 @@ def _flag(look: ProcessLook, obstacle: tuple[str, str] | None) -> Iterator[Cause
 
 
 def _how_to_start(look: ProcessLook) -> str:
-    """For good: what is attached lasts as long as the process."""
+    """Return the way that lasts: what is attached merges only until the process ends."""
     who = look.identity
     if who.engine in ("docker", "podman", "containerd", "cri-o"):
         return f"start the container by the runtime of `ksmrun wrap runtime {who.engine}`"
@@ -108,7 +108,7 @@ def _ksmd(look: ProcessLook, after: Counters) -> Iterator[Cause]:
 
 
 def _kinds(look: ProcessLook) -> Iterator[Cause]:
-    """What KSM does not look at, or looks at differently."""
+    """Yield what KSM does not scan, or scans differently."""
     shared = look.kinds.get("shared", MemoryKind())
     yield Cause(
         "shared memory",
@@ -153,7 +153,7 @@ def _kinds(look: ProcessLook) -> Iterator[Cause]:
 
 
 def _scanned(look: ProcessLook, before: Counters, after: Counters) -> Iterator[Cause]:
-    """What ksmd looks at, and does not merge."""
+    """Yield what ksmd scans and does not merge."""
     if look.enabled_by is None or not after.ksm.present:
         return
     marked, page_bytes = look.total("marked_bytes"), after.ksm.page_bytes
@@ -212,7 +212,7 @@ def _not_settled(look: ProcessLook, before: Counters, after: Counters, size_byte
 
 
 def _smart_scan(before: Counters, after: Counters, size_bytes: int) -> Iterator[Cause]:
-    """mm/ksm.c: skip_age(): what did not merge is left out for up to eight passes."""
+    """Yield the effect of skip_age() (mm/ksm.c): it skips unmerged pages in up to eight scans."""
     first, last = before.ksm.number("pages_skipped"), after.ksm.number("pages_skipped")
     if after.ksm.number("smart_scan") != 1 or first is None or last is None or last <= first:
         return
@@ -231,7 +231,7 @@ def _visited_pages(after: Counters) -> int:
 
 
 def _unvisited_bytes(look: ProcessLook, after: Counters) -> int:
-    """Of what is marked and resident: pages that ksmd keeps nothing of yet."""
+    """Return the marked resident bytes of pages that ksmd has no record of yet."""
     visited = _visited_pages(after) - (after.zero_pages or 0)
     return max(0, look.total("marked_bytes") - max(visited, 0) * after.ksm.page_bytes)
 
@@ -241,7 +241,7 @@ def _settling_seconds(after: Counters) -> float:
 
 
 def _pass_seconds(after: Counters) -> float:
-    """How long one pass over all pages that ksmd knows takes at the present rate, at least."""
+    """Return the minimum time of a full scan of all known pages at the present rate."""
     names = ("pages_shared", "pages_sharing", "pages_unshared", "pages_volatile")
     pages = sum(after.ksm.number(name) or 0 for name in names)
     rate = pages_per_second(after.ksm)

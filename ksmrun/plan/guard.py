@@ -1,4 +1,4 @@
-"""Whether a program, with and without merging, stays away from vm.max_map_count. Pure.
+"""Map-count guard: does a program stay away from vm.max_map_count, with and without merging? Pure.
 
 A process at the limit gets ENOMEM from mmap, mprotect and thread creation, and usually aborts.
 Merging brings it nearer only where each new mapping stays a VMA of its own (Linux 6.4 to 6.16).
@@ -19,9 +19,9 @@ VMA_KERNEL_BYTES = 224
 
 @dataclass(frozen=True)
 class Judgement:
-    """fits, tight (into the reserve), short (over the limit) or unknown, with the arithmetic.
+    """Verdict with its arithmetic: fits, tight (into the reserve), short (over the limit), unknown.
 
-    without_merging says the same of the program on its own.
+    without_merging is the verdict on the same program without merging.
     """
 
     verdict: str
@@ -33,18 +33,18 @@ class Judgement:
 
     @property
     def fitting_limit(self) -> int:
-        """The least power of two that leaves the reserve."""
+        """Smallest power of two that leaves the reserve."""
         needed = int((self.expected_maps or 0) / (1 - self.reserve)) + 1
         return 1 << (needed - 1).bit_length()
 
     @property
     def message(self) -> str:
-        """The numbers."""
+        """Figures behind the verdict."""
         return f"map limit {self.verdict}: {self.arithmetic}"
 
     @property
     def todo(self) -> str:
-        """The two ways out, and what the first one costs."""
+        """Two ways out, and the cost of the first."""
         kernel_mib = self.fitting_limit * VMA_KERNEL_BYTES / (1 << 20)
         return (
             f"sudo ksmrun host max-map-count {self.fitting_limit} (up to {kernel_mib:.0f} MiB of "
@@ -56,7 +56,7 @@ class Judgement:
 def judge(
     peaks: Iterable[MapPeak], limit: int | None, reserve: float, *, vmas_merge: bool
 ) -> Judgement:
-    """The verdict on the highest peak known."""
+    """Return the verdict on the highest known peak."""
     known = tuple(peaks)
     if limit is None or not known:
         why = "the limit is unreadable" if limit is None else "no copy of this program was seen yet"
@@ -80,7 +80,7 @@ def judge(
 
 
 def action(judgement: Judgement, mode: GuardMode) -> str:
-    """merge, warn (and merge), skip (merging) or refuse (the launch)."""
+    """Return merge, warn (and merge), skip (merging) or refuse (the launch)."""
     if mode is GuardMode.OFF or judgement.verdict in ("fits", "unknown"):
         return "merge"
     if mode is GuardMode.REFUSE:

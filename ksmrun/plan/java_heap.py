@@ -1,4 +1,4 @@
-"""Flags of OpenJDK that put its heap where KSM does not look. Pure."""
+"""Flags of OpenJDK that put its heap where KSM does not scan. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 SHARED = "its heap is shared memory, which KSM does not merge"
 OTHER = "choose another collector: -XX:+UseG1GC or -XX:+UseParallelGC"
-# ZGC's is a memfd named java_heap, seen in 17 and in 25 (src/hotspot/os/linux/gc/z/
+# ZGC's heap is a memfd named java_heap, seen in 17 and 25 (src/hotspot/os/linux/gc/z/
 # zPhysicalMemoryBacking_linux.cpp); KSM takes anonymous memory only (mm/ksm.c: vma_ksm_compatible).
 SWITCHES = {
     "UseZGC": (SHARED, OTHER),
@@ -16,16 +16,16 @@ SWITCHES = {
         "leave that flag out",
     ),
 }
-# A file that is mapped shared.
+# A file mapped shared.
 HEAP_FILE = "-XX:AllocateHeapAt="
 
 
 def unmergeable_heap(
     words: Sequence[str], environment: Mapping[str, str]
 ) -> tuple[str, str, str] | None:
-    """Return the flag, what it does to the heap, and what to do; None where the heap may merge.
+    """Return the flag, its effect on the heap, and what to do; None if the heap may merge.
 
-    Files of options (@FILE, -XX:Flags=) are not read.
+    Option files (@FILE, -XX:Flags=) are not read.
     """
     given: dict[str, tuple[str, str, str]] = {}
     for word in _options(words, environment):
@@ -40,7 +40,7 @@ def unmergeable_heap(
 
 
 def _options(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
-    """In the order in which the last one counts (java(1); JDK-4971166 for _JAVA_OPTIONS)."""
+    """Yield the options; of contradictory ones the last counts (java(1); JDK-4971166)."""
     for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"):
         yield from _split(environment.get(name, ""))
     yield from words

@@ -1,4 +1,4 @@
-"""How a command is launched: the mechanism, the ksmrun-exec command line, and what to say first."""
+"""Plan of a launch: the mechanism, the ksmrun-exec command line, and messages."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from ksmrun.plan.mechanism import (
 
 
 def needs_judgement(request: Request, probe: Probe | None, choice: Choice) -> bool:
-    """Whether the map limit matters: where merging makes more VMAs, or the user names a number.
+    """Return whether the map limit matters: merging adds VMAs, or the user gave a number.
 
-    Looking for running copies costs a walk over /proc, which other launches are spared.
+    Looking for running copies walks /proc, which other launches are spared.
     """
     if request.merge is not MergeMode.ON or request.guard is GuardMode.OFF:
         return False
@@ -48,10 +48,10 @@ def plan_launch(
     judgement: Judgement | None = None,
     shim: bytes | None = None,
 ) -> Plan | Refusal:
-    """The Plan for a request, or the Refusal that --require or --guard=refuse asks for.
+    """Return the Plan for a request, or the Refusal that --require or --guard=refuse asks for.
 
-    probe is None where the kernel could not be asked: then the launcher finds out by doing.
-    judgement is None where the map limit does not matter.
+    probe is None if the kernel could not be probed: then the launcher finds out by trying.
+    judgement is None if the map limit does not matter.
     """
     guarded: tuple[str, ...] = ()
     if judgement is not None:
@@ -64,7 +64,7 @@ def plan_launch(
         elif decision == "warn":
             guarded = (f"{judgement.message}; to do: {judgement.todo}",)
     choice = choose(request, probe, target, shim)
-    # Whether the prctl works for this very process, the launcher finds out by making it.
+    # Only the launcher finds out whether the prctl works for this very process.
     if request.require and choice.mechanism is Mechanism.INJECT:
         return Refusal(
             "--mechanism inject makes a program merge that runs already, so --require cannot hold",
@@ -90,7 +90,7 @@ def plan_launch(
 
 
 def shell_line(plan: Plan) -> bytes:
-    """The plan as one line to paste into a shell; words that are not UTF-8 survive."""
+    """Return the plan as one line to paste into a shell; words that are not UTF-8 survive."""
     return os.fsencode(shlex.join(os.fsdecode(word) for word in plan.argv))
 
 
@@ -99,12 +99,12 @@ def _options(
 ) -> tuple[bytes, ...]:
     merge = request.merge
     if mechanism is Mechanism.PRELOAD:
-        # The flag is set after the exec, where setting it before would be for nothing. Static
-        # children are reached where it is kept.
+        # Set after the exec, where setting it before would be useless. Static children inherit it
+        # where an exec keeps it.
         is_kept = probe is not None and probe.kept_over_exec and not is_never_scanned(probe)
         merge = MergeMode.ON if is_kept else MergeMode.KEEP
     elif mechanism is Mechanism.MARK:
-        # An inherited flag would do what marking is to avoid.
+        # With an inherited flag, all memory would merge, which marking is meant to avoid.
         merge = MergeMode.OFF
     options = [b"--merge=" + merge.value.encode()]
     if mechanism is Mechanism.INJECT:
@@ -137,7 +137,7 @@ def _switches(request: Request) -> tuple[bytes, ...]:
 
 
 def plain_options(request: Request) -> tuple[bytes, ...]:
-    """The launcher's options that need to know nothing of kernel and program."""
+    """Return the launcher's options that depend on neither kernel nor program."""
     return (b"--merge=" + request.merge.value.encode(), *_switches(request))
 
 
@@ -157,7 +157,7 @@ def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism | No
         words = [b"mark", b"min=%d" % request.mark_min_bytes]
         words.append(b"reserve=%d" % min(99, round(request.map_reserve * 100)))
     elif mechanism is not Mechanism.PRELOAD:
-        # It is there for the seeds only.
+        # The shim is loaded only for the seeds.
         words = [b"keep"]
     elif probe is not None and probe.vmas_merge is False:
         words = [b"join"]
@@ -166,7 +166,7 @@ def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism | No
 
 def _warnings(probe: Probe, choice: Choice, judgement: Judgement | None) -> tuple[str, ...]:
     warnings = []
-    # What the launcher finds out by itself (no prctl, flag lost at exec) it also says by itself.
+    # What the launcher finds out itself (no prctl, flag lost at exec) it also reports itself.
     if choice.mechanism is Mechanism.PRCTL and is_never_scanned(probe) and probe.kept_over_exec:
         warnings.append(
             f"kernels {probe.known_not_scanned} keep the merge flag but never scan the program "

@@ -1,4 +1,4 @@
-"""Which way a program's memory comes to merge. Pure."""
+"""Choose the mechanism by which a program's memory merges. Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ LOST_AT_EXEC = (
 INJECTS = "a helper has the program set the merge flag right after its exec"
 
 
-# Nothing that the prctl met stands in the way of madvise then. An emulator passes neither on, and
-# without CONFIG_KSM or memory there is nothing to be had.
+# With these obstacles to the prctl madvise still works. An emulator passes neither on, and without
+# CONFIG_KSM or memory nothing can merge.
 MARKABLE_OBSTACLES = ("kernel-too-old", "seccomp")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The mechanism (None: no flag is to be set, nothing marked) and why.
+    """Mechanism (None: no flag is set, nothing is marked) and the reason.
 
-    obstacle is set where the program will not merge all the same: (what, to do).
+    obstacle is set if the program will not merge in spite of it: (what, to do).
     """
 
     mechanism: Mechanism | None
@@ -31,7 +31,7 @@ class Choice:
 
 
 def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
-    """Why the prctl fails on this kernel, and what to do; None where it works."""
+    """Return why the prctl fails on this kernel, and what to do; None if it works."""
     if probe.prctl_supported is not False:
         return None
     return (
@@ -41,14 +41,14 @@ def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
 
 
 def can_mark(probe: Probe) -> bool:
-    """Whether madvise merges what the prctl cannot reach."""
+    """Return whether madvise merges what the prctl cannot reach."""
     return probe.prctl_supported is not False or probe.prctl_obstacle in MARKABLE_OBSTACLES
 
 
 def choose(
     request: Request, probe: Probe | None, target: TargetFacts, shim: bytes | None
 ) -> Choice:
-    """The mechanism for this launch. shim is None where its path cannot be preloaded."""
+    """Return the mechanism for this launch. shim is None if its path cannot be preloaded."""
     if request.merge is MergeMode.OFF:
         return Choice(None, "merging is off as asked: an inherited merge flag is cleared")
     if request.merge is MergeMode.KEEP:
@@ -75,8 +75,10 @@ def choose(
 
 
 def _helps_to_inject(request: Request, probe: Probe | None, target: TargetFacts) -> bool:
-    """Where the exec ends what was set before it. Not if merging is required, as the program runs
-    already then, nor where the program gains privileges, and is not traced.
+    """Return whether to set the flag after the exec, because the exec loses one set before.
+
+    Not if merging is required, as the program is running by then, and not if the program gains
+    privileges, as it cannot be traced then.
     """
     gains = target.setuid or target.setgid or target.capabilities
     is_auto = request.mechanism is Mechanism.AUTO
@@ -86,20 +88,18 @@ def _helps_to_inject(request: Request, probe: Probe | None, target: TargetFacts)
 
 
 def is_never_scanned(probe: Probe) -> bool:
-    """Whether ksmd may never look at a program that got the flag before its exec."""
+    """Return whether ksmd may never scan a program that got the flag before its exec."""
     return probe.known_not_scanned is not None and probe.scanned_after_exec != "yes"
 
 
 def adds_vmas(probe: Probe | None, choice: Choice) -> bool:
-    """Whether the program will have more VMAs than without merging: the flag keeps them apart, and
-    no shim joins them.
-    """
+    """Return whether merging adds VMAs: the flag keeps them apart, and no shim joins them."""
     by_launcher = choice.mechanism in (Mechanism.PRCTL, Mechanism.INJECT)
     return by_launcher and probe is not None and probe.vmas_merge is False
 
 
 def _wanted(asked: Mechanism, probe: Probe | None) -> tuple[Mechanism, str]:
-    """What the user asked for, else what this kernel needs, and why."""
+    """Return what the user asked for, else what this kernel needs, and why."""
     inside = "the shim sets the merge flag from inside the program"
     marks = "the shim marks memory with madvise"
     if asked is not Mechanism.AUTO:
@@ -127,7 +127,7 @@ def _wanted(asked: Mechanism, probe: Probe | None) -> tuple[Mechanism, str]:
 
 
 def not_preloadable(target: TargetFacts, shim: bytes | None) -> str | None:
-    """Why ld.so would not load the shim into the program; None where it would."""
+    """Return why ld.so would not load the shim into the program; None if it would."""
     if shim is None:
         return "its path holds a blank or a colon, at which ld.so splits LD_PRELOAD"
     if target.setuid or target.setgid:

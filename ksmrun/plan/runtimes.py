@@ -1,8 +1,8 @@
-"""What a language runtime gains from merging and from one layout, and which of its flags are worth
-trying: data as measured, and the row of `ksmrun check` made of it.
+"""Gains of language runtimes from merging and from a shared layout, and flags worth trying.
 
-8 copies with WordNet in memory (etcd: with ISO 639-3 in it), on Debian 12, x86_64, 2 processors, by
-`tests/bench/runtimes.py` and `tests/bench/flags.py NAME -- WORDS`.
+Measured figures, and the row of `ksmrun check` made from them. 8 copies with WordNet in memory
+(etcd: with ISO 639-3), on Debian 12, x86_64, 2 processors, by `tests/bench/runtimes.py` and
+`tests/bench/flags.py NAME -- WORDS`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from ksmrun.plan.doctor import CheckRow
 
 ITEM = "runtime"
-# Of facts/runtime.py; no runtime of its own.
+# Of facts/runtime.py; no language runtime.
 SHELL = "shell"
 
 
 @dataclass(frozen=True)
 class Flags:
-    """Words to add to the command or its environment. saved_share: of the anonymous memory of all
-    copies with one layout. time_ratio and cpu_ratio: the same work with the words, by the clock and
-    in CPU, to that without.
+    """Words to add to the command or its environment, with their effect.
+
+    saved_share: of the anonymous memory of all copies, with one layout. time_ratio and cpu_ratio:
+    elapsed and CPU time of the same work, with the words divided by without.
     """
 
     words: str
@@ -32,8 +33,9 @@ class Flags:
 
 @dataclass(frozen=True)
 class Gains:
-    """The shares that are saved by merging alone and with one layout, of the version that was
-    measured, and what keeps them from being more.
+    """Shares saved by merging alone and with one layout, of the version that was measured.
+
+    bounded_by: what keeps them from being higher.
     """
 
     version: str
@@ -76,7 +78,7 @@ RUNTIMES = {
 
 
 def gains_of(name: str | None) -> Gains | None:
-    """None for a runtime that was not measured."""
+    """Return the gains of a runtime; None if it was not measured."""
     return RUNTIMES.get(name or "")
 
 
@@ -87,10 +89,10 @@ def runtime_row(
     *,
     is_inside: bool = False,
 ) -> CheckRow:
-    """What was found, what it gains, and which flags to try.
+    """Return a row: the runtime found, what it gains, and which flags to try.
 
-    heap: of plan/java_heap.py, where a flag keeps the heap from merging. is_inside: the program has
-    that interpreter inside, and its other memory may be most of it.
+    heap: as in plan/java_heap.py, if a flag keeps the heap from merging. is_inside: the program
+    embeds that interpreter, so most of its memory may be its own.
     """
     if is_inside:
         found = f"none of its own: {name} is inside ({evidence}), whose gains are not the program's"

@@ -1,7 +1,7 @@
-"""From what is asked of ksmd to the tunables that give it. Pure.
+"""Compute the tunables of ksmd for a given target. Pure.
 
-A batch of n pages takes n * cost, then ksmd sleeps (mm/ksm.c: ksm_scan_thread()): a pass over M
-pages takes M / n * (sleep + n * cost), and n * cost / (sleep + n * cost) of a core.
+A batch of n pages takes n * cost, then ksmd sleeps (mm/ksm.c: ksm_scan_thread()): a full scan of M
+pages takes M / n * (sleep + n * cost), and uses n * cost / (sleep + n * cost) of a core.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ PROFILES = {
     "balanced": Intent(cpu_share_max=0.2),
     "fast": Intent(cpu_share_max=0.7),
 }
-# What the kernel's advisor takes at least, whatever it aims at (KSM_ADVISOR_MIN_CPU).
+# Minimum of the kernel's advisor, whatever its target (KSM_ADVISOR_MIN_CPU).
 ADVISOR_SHARE_MIN = 0.1
-# Of the pages looked at.
+# Share of the sampled pages.
 ZERO_SHARE_MIN = 0.02
-# Two copies may never be looked at in one pass; with more, some pair meets.
+# Two copies may never be scanned in the same full scan; of more copies some pair always is.
 FEW_PROCESSES = 3
 RATE_MAX = 1_000_000
-# Where none could be measured: figures from other hosts are from 0.5 to 7 microseconds.
+# Assumed if it cannot be measured: other hosts had 0.5 to 7 microseconds.
 ASSUMED = ScanCost(3e-6, "assumed, as nothing was measured yet")
 
 
 def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> TunePlan:
-    """What gives what is asked for. Raises KsmrunError where no setting does."""
+    """Return the plan for a target. Raises KsmrunError if no setting reaches it."""
     share_max = 1.0 if intent.cpu_share_max is None else intent.cpu_share_max
     scan_seconds = memory.mergeable_pages * cost.seconds_per_page
     ksm = host.ksm
@@ -68,7 +68,7 @@ def _knob(ksm: KsmFacts, name: str, value: int | str, why: str) -> Knob:
 
 
 def _by_advisor(ksm: KsmFacts, pass_seconds: float, share_max: float, cost: ScanCost) -> list[Knob]:
-    # With what it begins, before it has seen a pass.
+    # Its initial value, before it has completed a scan.
     sleep_seconds = (ksm.number("sleep_millisecs") or SLEEP_MILLISECS) / 1e3
     most = max(1, int(_pages_a_batch(share_max, cost, sleep_seconds)))
     wanted = {

@@ -1,1 +1,1 @@
-"""From saved results to answers: statistics, tables, pictures. Reads nothing but saved files."""
+"""Statistics, tables and pictures from saved results. Reads nothing but saved files."""

@@ -1,4 +1,4 @@
-"""An experiment as one HTML file without outside resources, by Jinja (the extra [ab])."""
+"""Experiment as one HTML file without external resources, by Jinja (the extra [ab])."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_html(
     warnings: Sequence[tuple[str, str]],
     file: Path,
 ) -> None:
-    """tables: for each verdict the heads and rows, as the terminal shows them."""
+    """Write the file. tables: headings and rows for each verdict, as the terminal shows them."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError as error:
@@ -55,7 +55,7 @@ def write_html(
 
 
 def _pictures(saved: Saved) -> list[tuple[str, str]]:
-    """(title, svg): memory, what decides, and the user's own metrics."""
+    """Return (title, svg) of memory, of the deciding metric, and of the custom metrics."""
     primary = str(saved.plan["primary"])
     pictures = [
         ("Memory over time", svg(draw_memory, saved)),

@@ -1,4 +1,4 @@
-"""Saved experiments as data; files of another version, damaged and cut ones are told apart."""
+"""Load saved experiments, recognising files of another version, damaged and truncated ones."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SAMPLES_BYTES_MAX = 1 << 30
 
 @dataclass(frozen=True)
 class Saved:
-    """One experiment. rounds: those that every arm has, by arm: one dict of metrics a round.
+    """One experiment. rounds: complete rounds by arm, each a dict of metrics.
 
-    pooled_from: the experiments that this one is made of, where it is made of several.
+    pooled_from: the experiments that it combines, if there are several.
     """
 
     folder: Path
@@ -34,22 +34,22 @@ class Saved:
 
     @property
     def parts(self) -> tuple[Saved, ...]:
-        """The experiments as they were run."""
+        """Experiments as they were run."""
         return self.pooled_from or (self,)
 
     @property
     def hosts(self) -> tuple[dict[str, Any], ...]:
-        """Of each part."""
+        """Host of each part."""
         return tuple(part.host for part in self.parts)
 
     @property
     def round_count(self) -> int:
-        """Of whole rounds."""
+        """Number of complete rounds."""
         return len(self.rounds[self.arms[0]])
 
 
 def load(folder: Path) -> Saved:
-    """Raises KsmrunError where there is no whole round."""
+    """Load an experiment. Raises KsmrunError if there is no complete round."""
     experiment = _read(folder / "experiment.json", EXPERIMENT)
     plan, host = experiment["plan"], experiment["host"]
     arms = tuple(arm["name"] for arm in plan["arms"])
@@ -73,7 +73,7 @@ def load(folder: Path) -> Saved:
 
 
 def samples_of(saved: Saved, arm: str) -> list[list[dict[str, Any]]]:
-    """Of each whole round of each part; a last line that was cut is left out."""
+    """Return the samples of each complete round of each part, without a truncated last line."""
     found = []
     for part in saved.parts:
         numbers = sorted(each["round"] for each in part.results if each["arm"] == arm)

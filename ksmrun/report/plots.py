@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MIB = 1 << 20
-# Told apart by those who see few colours too (after Okabe and Ito), on white as on black.
+# Distinguishable for the colour-blind (after Okabe and Ito), on white and on black.
 COLOURS = ("#999999", "#2f8fdd", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
-# Readable on both backgrounds.
+# Legible on both backgrounds.
 INK = "#7f7f7f"
-# Scaled to a phone's width the text stays readable.
+# Legible when scaled to a phone's width.
 SIZE_INCHES = (4.6, 2.9)
 
 
 def figure(rows: int) -> Figure:
-    """An empty one. Raises KsmrunError where matplotlib is missing."""
+    """Return an empty figure. Raises KsmrunError if matplotlib is missing."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -35,7 +35,7 @@ def figure(rows: int) -> Figure:
 
 
 def write_png(saved: Saved, file: Path) -> None:
-    """Memory over time, and each arm's rounds."""
+    """Write memory over time and each arm's rounds as a PNG."""
     whole = figure(2)
     upper, lower = whole.subplots(2, 1)
     draw_memory(upper, saved)
@@ -47,7 +47,7 @@ def write_png(saved: Saved, file: Path) -> None:
 
 
 def svg(draw: Any, saved: Saved, *arguments: Any) -> str:
-    """One drawing as the text of an <svg> element, without a background."""
+    """Return one drawing as the text of an <svg> element, without a background."""
     whole = figure(1)
     draw(whole.subplots(), saved, *arguments)
     text = io.StringIO()
@@ -57,12 +57,12 @@ def svg(draw: Any, saved: Saved, *arguments: Any) -> str:
 
 
 def draw_memory(axes: Axes, saved: Saved) -> None:
-    """PSS of the fleet from the start, a line for each round of each arm."""
+    """Draw the fleet's PSS from the start, one line per round and arm."""
     for arm, colour in zip(saved.arms, _colours(len(saved.arms)), strict=True):
         label: str | None = arm
         for turn in samples_of(saved, arm):
             samples = [s for s in turn if s.get("pss_bytes") is not None]
-            # What comes after the hold is the load's end.
+            # After the hold the load ends.
             samples = [s for s in samples if s.get("phase") != "after"]
             if not samples:
                 continue
@@ -82,7 +82,7 @@ def draw_memory(axes: Axes, saved: Saved) -> None:
 
 
 def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
-    """Each round of each arm as a point, rounds joined: what differs is seen as slope."""
+    """Draw each arm's rounds as points, joined within a round: differences show as slopes."""
     scale, unit = (MIB, ", MiB") if metric.endswith("_bytes") else (1, "")
     positions = range(len(saved.arms))
     for number in range(saved.round_count):
@@ -100,14 +100,14 @@ def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
     axes.set_xticks(list(positions), saved.arms)
     axes.margins(x=0.3)
     if unit:
-        # Sizes are compared by their heights.
+        # Sizes are compared by their heights, so the axis begins at 0.
         axes.set_ylim(bottom=0)
     axes.set_ylabel(_plain(f"{metric.removesuffix('_bytes')}{unit}"))
     _finish(axes)
 
 
 def draw_distribution(axes: Axes, saved: Saved, name: str) -> None:
-    """Of all numbers of all rounds the share that is at or below each: tails stay visible."""
+    """Draw the cumulative distribution over all rounds, which shows the tails."""
     for arm, colour in zip(saved.arms, _colours(len(saved.arms)), strict=True):
         numbers = own_numbers(saved, arm, name)
         if numbers:
@@ -118,7 +118,7 @@ def draw_distribution(axes: Axes, saved: Saved, name: str) -> None:
 
 
 def own_numbers(saved: Saved, arm: str, name: str) -> list[float]:
-    """All that the user's metric gave while measuring."""
+    """Return all values of the custom metric during the measurement."""
     samples = [sample for turn in samples_of(saved, arm) for sample in turn]
     found = []
     for sample in samples:
@@ -129,7 +129,7 @@ def own_numbers(saved: Saved, arm: str, name: str) -> list[float]:
 
 
 def colour_of(saved: Saved, arm: str) -> str:
-    """The arm's colour in every picture."""
+    """Return the arm's colour in every picture."""
     return _colours(len(saved.arms))[saved.arms.index(arm)]
 
 
@@ -138,12 +138,12 @@ def _colours(count: int) -> Sequence[str]:
 
 
 def _plain(name: str) -> str:
-    """Not a formula, which matplotlib has between dollar signs."""
+    """Escape dollar signs, between which matplotlib reads a formula."""
     return printable(name).replace("$", r"\$")
 
 
 def _finish(axes: Axes) -> None:
-    # Where the axis names the arms nothing is labelled.
+    # Where the axis names the arms, no legend is needed.
     if axes.get_legend_handles_labels()[1]:
         axes.legend(frameon=False, labelcolor=INK)
     axes.tick_params(colors=INK)

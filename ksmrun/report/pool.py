@@ -1,4 +1,4 @@
-"""Several experiments as one: of other days, or of other hosts with the same fleet. Pure."""
+"""Combine several experiments: of other days, or other hosts with the same fleet. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ksmrun.report.load import Saved
 
-# What has to be equal for rounds to be of one kind.
+# Settings that must be equal for rounds to be comparable.
 SAME = (
     *("command", "copies", "arms", "load", "fleet_load", "metrics", "primary", "tunables"),
     *("hold_tunables", "stagger_seconds", "warm_up_seconds", "hold_seconds"),
@@ -15,7 +15,7 @@ SAME = (
 
 
 def differing(experiments: Sequence[Saved]) -> tuple[str, ...]:
-    """The settings in which they differ, so that their rounds cannot be taken together."""
+    """Return the settings in which they differ, which prevents combining them."""
     first, *others = experiments
     return tuple(
         name
@@ -25,7 +25,7 @@ def differing(experiments: Sequence[Saved]) -> tuple[str, ...]:
 
 
 def pooled(experiments: Sequence[Saved]) -> Saved:
-    """All rounds of all; call it where differing() is empty. Each round stays a pair."""
+    """Return all rounds of all experiments; differing() must be empty. Each round stays a pair."""
     first = experiments[0]
     rounds = {
         arm: tuple(each for saved in experiments for each in saved.rounds[arm])
@@ -37,7 +37,7 @@ def pooled(experiments: Sequence[Saved]) -> Saved:
 
 
 def _setting(saved: Saved, name: str) -> object:
-    """What the launcher was told follows from the kernel, so it may differ from host to host."""
+    """Return a setting. Launcher options depend on the kernel, so they may differ between hosts."""
     value = saved.plan.get(name)
     if name == "arms" and isinstance(value, list):
         return [(arm["name"], arm["options"]) for arm in value]

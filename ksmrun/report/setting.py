@@ -1,4 +1,4 @@
-"""What a result belongs to: host, scan rate, map limit, exact commands. Pure."""
+"""Conditions of a result: host, scan rate, map limit, exact commands. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB, GIB = 1 << 20, 1 << 30
 
 @dataclass(frozen=True)
 class Maps:
-    """The most maps that a process of the arm had, and what the kernel allows (None: unknown)."""
+    """Highest VMA count of a process of the arm, and the kernel's limit (None: unknown)."""
 
     arm: str
     most: int
@@ -22,14 +22,14 @@ class Maps:
 
     @property
     def text(self) -> str:
-        """As said to people."""
+        """Text for people."""
         if not self.limit:
             return f"{self.arm}: at most {self.most}"
         return f"{self.arm}: at most {self.most} of {self.limit} ({self.most / self.limit:.1%})"
 
 
 def scan_rate(host: Mapping[str, Any]) -> str | None:
-    """How fast ksmd was let scan: savings come the sooner and cost the more; None: not known."""
+    """Return ksmd's scan rate, which determines speed and cost of saving; None: unknown."""
     ksm = host.get("ksm") or {}
     if ksm.get("advisor_mode", "none") != "none":
         return f"a rate that its advisor chose ({ksm['advisor_mode']})"
@@ -40,7 +40,7 @@ def scan_rate(host: Mapping[str, Any]) -> str | None:
 
 
 def scan_bytes_per_second(host: Mapping[str, Any]) -> float | None:
-    """At most: the time that the scan itself takes comes on top. None where nothing limits it."""
+    """Return an upper bound, without the time of scanning itself. None if there is no limit."""
     ksm = host.get("ksm") or {}
     pages, sleep = ksm.get("pages_to_scan"), ksm.get("sleep_millisecs")
     if ksm.get("advisor_mode", "none") != "none" or not isinstance(pages, int):
@@ -51,7 +51,7 @@ def scan_bytes_per_second(host: Mapping[str, Any]) -> float | None:
 
 
 def maps(saved: Saved) -> list[Maps]:
-    """Of each arm for which it was counted."""
+    """Return the VMA counts of each arm for which there are any."""
     limits = [int(host["max_map_count"]) for host in saved.hosts if host.get("max_map_count")]
     found = []
     for arm in saved.arms:
@@ -62,7 +62,7 @@ def maps(saved: Saved) -> list[Maps]:
 
 
 def facts(saved: Saved) -> list[tuple[str, str]]:
-    """Of plan and hosts; where hosts differ, each value once."""
+    """Return facts of the plan and hosts; where hosts differ, each value once."""
     plan = saved.plan
     rows = [
         ("copies", str(plan["copies"])),
@@ -89,7 +89,7 @@ HOST_ROWS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "vm.max_map_count": lambda host: str(host["max_map_count"]),
     "ksmrun": lambda host: str(host["ksmrun"]),
 }
-# The rest of KSM's folder is counters.
+# The other files in KSM's folder are counters.
 SHOWN = (
     *("use_zero_pages", "smart_scan", "max_page_sharing", "merge_across_nodes"),
     *("advisor_mode", "pages_to_scan", "sleep_millisecs"),
@@ -97,7 +97,7 @@ SHOWN = (
 
 
 def commands(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(what it is, its line): the whole experiment, each arm, the loads, the metrics."""
+    """Return (what, command line) for the experiment, each arm, the loads and the metrics."""
     found = [("this experiment", shlex.join(_ab_line(plan)))]
     for arm in plan["arms"]:
         line = ["ksmrun", "run", *arm["options"], "--", *plan["command"]]
@@ -108,7 +108,7 @@ def commands(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _ab_line(plan: Mapping[str, Any]) -> list[str]:
-    """What repeats it."""
+    """Return the command line that repeats the experiment."""
     words = ["ksmrun", "ab", f"--copies={plan['copies']}", f"--rounds={plan['rounds']}"]
     words += [f"--arm={arm['name']}={shlex.join(arm['options'])}" for arm in plan["arms"]]
     words += [f"--ready-{plan['ready']['kind']}={plan['ready']['value']}"]

@@ -1,8 +1,8 @@
-"""Whether two arms differ: t intervals on the differences of paired rounds. Pure.
+"""Compare two arms by t intervals of the differences of paired rounds. Pure.
 
-Rounds are pairs, as both arms run in each: what changes from round to round on the host is in
-both. Few rounds are what there is, and there bootstrap intervals are far too narrow; Student's are
-right as soon as the differences are anything like normal.
+Rounds are pairs, as both arms run in each: what changes on the host from round to round affects
+both. There are few rounds, for which bootstrap intervals are far too narrow; Student's are correct
+if the differences are roughly normal.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from ksmrun.model import KsmrunError
 
 CONFIDENCE = 0.95
-# Below it an interval is so wide that it says little, and one odd round decides.
+# With fewer rounds the interval is too wide to be useful, and one outlier decides.
 ROUNDS_MIN = 6
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of one arm against the base arm, in the metric's unit.
+    """One metric of one arm compared with the base arm, in the metric's unit.
 
-    low and high: the interval of CONFIDENCE for the mean of (arm - base); None from one round.
-    p_value: of "no difference", before and after the correction for several metrics.
+    low and high: bounds of the CONFIDENCE interval for the mean of (arm - base); None for one
+    round. p_value: of "no difference", before and after the correction for several metrics.
     """
 
     metric: str
@@ -38,17 +38,17 @@ class Difference:
 
     @property
     def is_certain(self) -> bool:
-        """Whether chance alone would rarely show such a difference."""
+        """Whether such a difference would rarely occur by chance."""
         return self.p_corrected is not None and self.p_corrected < 1 - CONFIDENCE
 
     @property
     def share(self) -> float | None:
-        """Of the base arm's mean; negative where the arm has less."""
+        """Difference as a share of the base arm's mean; negative if the arm has less."""
         return self.mean / self.base_mean if self.base_mean else None
 
 
 def compare(metric: str, base: Sequence[float], arm: Sequence[float]) -> Difference:
-    """base[i] and arm[i] are of round i. Raises ValueError where they are no pairs."""
+    """Compare base[i] and arm[i] of each round i. Raises ValueError if they are no pairs."""
     if not base or len(base) != len(arm):
         raise ValueError(f"{metric}: {len(base)} and {len(arm)} rounds are no pairs")
     differences = [after - before for before, after in zip(base, arm, strict=True)]
@@ -69,9 +69,9 @@ def _interval(values: Sequence[float]) -> tuple[float | None, float | None, floa
     if len(values) < 2:
         return None, None, None
     if min(values) == max(values):
-        # No spread at all: a counter that stood still, or differs by the same in each round.
+        # No spread at all: a counter that did not change, or the same difference in each round.
         return values[0], values[0], 1.0 if values[0] == 0 else 0.0
-    # Not at the top: it takes longer to import than all of ksmrun.
+    # Imported here: it takes longer to import than all of ksmrun.
     try:
         from scipy import stats
     except ImportError as error:
@@ -82,9 +82,10 @@ def _interval(values: Sequence[float]) -> tuple[float | None, float | None, floa
 
 
 def corrected(primary: Difference, others: Sequence[Difference]) -> tuple[Difference, ...]:
-    """The primary metric, which was named beforehand, as it is; the others by Holm's method.
+    """Return the primary metric unchanged, and the others corrected by Holm's method.
 
-    Holm, S. (1979), A simple sequentially rejective multiple test procedure.
+    The primary metric was named beforehand. Holm, S. (1979), A simple sequentially rejective
+    multiple test procedure.
     """
     ordered = sorted(
         (each for each in others if each.p_value is not None), key=lambda each: each.p_value or 0.0

@@ -1,4 +1,4 @@
-"""The answer in words and numbers: each arm against the first one. Pure."""
+"""Result in words and numbers: each arm compared with the first. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ GIB, MIB = 1 << 30, 1 << 20
 
 @dataclass(frozen=True)
 class ArmVerdict:
-    """differences: the primary metric first. headline: its difference; details: how certain, when,
-    what for, and the other figures that were asked for.
+    """Comparison of one arm. differences: the primary metric first; headline: its difference.
+
+    details: certainty, time, cost, and the other metrics that were asked for.
     """
 
     arm: str
@@ -28,12 +29,12 @@ class ArmVerdict:
 
     @property
     def sentence(self) -> str:
-        """What to tell others."""
+        """Complete sentence, as shown to people."""
         return self.headline + self.details
 
 
 def judge(saved: Saved) -> tuple[ArmVerdict, ...]:
-    """One verdict for each arm but the first, which is the base."""
+    """Return a verdict for each arm except the first, which is the base."""
     base, *others = saved.arms
     return tuple(_judge(saved, base, arm) for arm in others)
 
@@ -92,7 +93,7 @@ def _details(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
 
 
 def _share_of_ideal(saved: Saved, arm: str) -> float | None:
-    """None where no estimate was made."""
+    """Return the share of the mergeable memory that merged; None without an estimate."""
     rounds = [each for each in saved.rounds[arm] if each.get("mergeable_bytes", 0) > 0]
     if not rounds:
         return None
@@ -110,7 +111,7 @@ def _saved(arm: str, primary: Difference) -> str:
 
 
 def _share(each: Difference) -> str:
-    """The share of the base, with half of its interval."""
+    """Return the share of the base, with half of its interval."""
     if each.share is None:
         return "of nothing"
     text = f"{abs(each.share):.0%}"
@@ -120,8 +121,8 @@ def _share(each: Difference) -> str:
 
 
 def size_text(size_bytes: float) -> str:
-    """In GiB from one on, else in MiB."""
+    """Format a size in GiB from 1 GiB on, else in MiB."""
     if abs(size_bytes) >= GIB:
         return f"{size_bytes / GIB:.2f} GiB"
-    # Adding zero makes -0.0, which it would print, 0.0.
+    # Adding 0.0 turns -0.0 into 0.0.
     return f"{round(size_bytes / MIB) + 0} MiB"

@@ -1,4 +1,4 @@
-"""What readers of a result have to know: of single turns, and of all rounds together. Pure."""
+"""Warnings to readers of a result: about single turns, and about all rounds together. Pure."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from statistics import fmean, stdev
 from ksmrun.report.load import Saved
 
 Note = tuple[str, str]
-# Standard deviation of the primary metric between rounds, of the base arm's mean.
+# Standard deviation of the primary metric between rounds, as a share of the base arm's mean.
 NOISE_SHARE_MAX = 0.05
-# Between the round that merges least and the one that merges most, of the latter.
+# Difference between the rounds that merge least and most, as a share of the latter.
 VARYING_SHARE_MAX = 0.2
 ROUNDS_MIN = 3
-# Copies that start in one second can have the same seeds (time() in seconds).
+# Copies that start within one second can have the same seeds (time() in seconds).
 STAGGER_SECONDS_MIN = 1.0
 MIB = 1 << 20
 
 
 def warnings(saved: Saved) -> list[Note]:
-    """(what, what to do), each kind once."""
+    """Return (what, what to do), each kind once."""
     return [*_of_turns(saved), *_of_rounds(saved)]
 
 
 def _of_turns(saved: Saved) -> list[Note]:
-    """The figures differ from turn to turn, what to do does not: the last turn speaks for all."""
+    """Return the warnings of the turns.
+
+    Figures differ from turn to turn, but not what to do: the last turn stands for all.
+    """
     found: dict[tuple[str, str], list[str]] = {}
     for result in saved.results:
         for what, todo in result["warnings"]:

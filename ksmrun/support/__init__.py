@@ -1,1 +1,1 @@
-"""What every room opens, writes and shows by: nothing of somebody else's is believed here."""
+"""Readers, writers and escapes that every room uses for data that others control."""

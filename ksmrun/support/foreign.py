@@ -1,7 +1,8 @@
-"""Opening what somebody else named: regular files only, bounded, never waiting.
+"""Open paths that others chose: regular files only, bounded, without waiting.
 
-Opening is an act already: a device may do something, a FIFO waits for a writer, a terminal becomes
-the controlling one (open(2): O_NOCTTY). With O_PATH nothing is opened, so the kind is known before.
+open(2) itself can have effects: on a device, on a FIFO (it waits for a writer), on a terminal (it
+may become the controlling one). So the file is opened with O_PATH first, which has none, and its
+type is checked before it is opened to read.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 
 READ_BYTES_MAX = 4 << 20
-# Of one read: for 4 MiB at once sysctls have no memory (fs/proc/proc_sysctl.c: KMALLOC_MAX_SIZE).
+# Bytes per read. For 4 MiB at once a sysctl read fails with ENOMEM (fs/proc/proc_sysctl.c:
+# KMALLOC_MAX_SIZE).
 CHUNK_BYTES = 1 << 16
 FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
 def open_regular(path: Path, *, follow: bool = True) -> int:
-    """Return a descriptor to read a regular file by. Raises OSError, also for anything else.
+    """Return a descriptor open for reading a regular file. Raises OSError, also for other types.
 
-    follow: whether the last part may be a symbolic link.
+    follow: whether the last component may be a symbolic link.
     """
     flags = os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -36,11 +38,11 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
 
 
 def reopen(place: int, path: Path, flags: int) -> int:
-    """Open the very file that was looked at by O_PATH, whatever has its name by now."""
+    """Open the file that an O_PATH descriptor refers to, whatever its name refers to now."""
     try:
         return os.open(f"/proc/self/fd/{place}", flags)
     except FileNotFoundError:
-        # There is no /proc. A name that leads elsewhere by now is given up.
+        # Without /proc: open by name, and give up if the name refers to another file now.
         descriptor = os.open(path, flags)
         if os.path.samestat(os.fstat(descriptor), os.fstat(place)):
             return descriptor
@@ -49,26 +51,29 @@ def reopen(place: int, path: Path, flags: int) -> int:
 
 
 def refuse_irregular(descriptor: int, path: Path) -> None:
-    """Raise OSError where the descriptor is of no regular file."""
+    """Raise OSError unless the descriptor is a regular file."""
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "is not a regular file", str(path))
 
 
 def read_bytes(path: Path, limit: int = READ_BYTES_MAX, *, follow: bool = True) -> bytes:
-    """Return the first bytes of a regular file, up to limit. Raises OSError."""
+    """Return up to limit bytes from the start of a regular file. Raises OSError."""
     return drain(open_regular(path, follow=follow), limit)
 
 
 def read_text(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
-    """Return what read_bytes() has, undecodable bytes escaped; None where it cannot be read."""
+    """Return read_bytes() as text, undecodable bytes escaped; None if the file cannot be read."""
     with suppress(OSError):
         return read_bytes(path, limit).decode("utf-8", "surrogateescape")
     return None
 
 
 def drain(descriptor: int, limit: int) -> bytes:
-    """Return up to limit bytes, and close the descriptor. The kernel hands out a page a read."""
+    """Return up to limit bytes and close the descriptor.
+
+    The kernel returns about a page per read.
+    """
     try:
         data = bytearray()
         while left := limit - len(data):
@@ -82,5 +87,8 @@ def drain(descriptor: int, limit: int) -> bytes:
 
 
 def resolved(path: str | Path) -> str:
-    """Return the path without links. Path.resolve() raises RuntimeError for a circle of them."""
+    """Return the path with links resolved.
+
+    Unlike Path.resolve(), raises no RuntimeError for a loop.
+    """
     return os.path.realpath(path)

@@ -1,4 +1,4 @@
-"""Signals that end a command in the midst of a change, which is to be taken back first."""
+"""Signals that end a command during a change, which must be undone first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """Raised where one of SIGNALS arrives; no handler of Exception swallows it."""
+    """Raised when one of SIGNALS arrives. Not an Exception, so that no handler swallows it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -24,11 +24,12 @@ class Interrupted(BaseException):
 def interruptible() -> Iterator[None]:
     """Raise Interrupted within the block for those of SIGNALS that the caller does not ignore.
 
-    Left by Interrupted, the process ends by that signal, as its parent expects (wait(2)).
+    If Interrupted leaves the block, the process ends by that signal, as its parent expects
+    (wait(2)).
     """
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
-        # nohup(1) ignores SIGHUP, and a shell's & without job control SIGINT.
+        # nohup(1) ignores SIGHUP; a shell without job control ignores SIGINT for background jobs.
         if handler is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
@@ -48,7 +49,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Hold SIGNALS back within the block: a file is written wholly or not at all."""
+    """Block SIGNALS within the block: a file is written completely or not at all."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -57,8 +58,9 @@ def held() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Ignore SIGNALS, also in children that are started from now on: a second Ctrl-C reaches all of
-    the terminal's group.
+    """Ignore SIGNALS, also in children started from now on.
+
+    A second Ctrl-C reaches the whole process group of the terminal.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""A bound on CPU time for looking at what others made."""
+"""Limit on the CPU time spent on input that others made."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ SOONEST_SECONDS = 1e-6
 
 @contextmanager
 def cpu_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError within the block when it has taken so much (setitimer(2): VIRTUAL).
+    """Raise TimeoutError in the block after this much CPU time (setitimer(2): ITIMER_VIRTUAL).
 
-    Only the main thread can have that; in another nothing is limited. A timer of that kind that the
-    caller handed on, as a program to be launched keeps it (execve(2)), goes on afterwards.
+    Works in the main thread only; in others nothing is limited. A timer of that kind inherited from
+    the caller belongs to the program to be launched (execve(2) keeps it), so it is set again at the
+    end.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""Writing files: whoever opens one sees the old or the new content, and no link leads elsewhere."""
+"""Atomic file writes: a reader sees the old or the new content, and no link is followed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ksmrun.support.foreign import refuse_irregular, reopen
 
-# O_EXCL follows no link either (open(2)).
+# O_EXCL does not follow links either (open(2)).
 LEFTOVER_SECONDS, LOOKED_AT_MAX = 600.0, 1000
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -19,11 +19,11 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O
 def replace_file(
     file: Path, data: bytes, mode: int, *, leftover_seconds: float = LEFTOVER_SECONDS
 ) -> None:
-    """Put another content there at once, on disk before this returns. Raises OSError.
+    """Replace the content of a file atomically; it is on disk before this returns. Raises OSError.
 
-    mode: of the file, whatever the umask is. A link of that name is replaced, not followed; what is
-    half written, as on a full disk, goes. leftover_seconds: what writes that were killed have left
-    goes at that age; 0 for who alone writes there.
+    mode: of the new file, whatever the umask is. A link of that name is replaced, not followed. A
+    partial file, as on a full disk, is removed. leftover_seconds: age at which temporary files of
+    killed writers are removed; 0 if nobody else writes there.
     """
     with _folder(file) as folder:
         replace_in(folder, file.name, data, mode, leftover_seconds=leftover_seconds)
@@ -37,7 +37,7 @@ def replace_in(
     *,
     leftover_seconds: float = LEFTOVER_SECONDS,
 ) -> None:
-    """Do the same in a folder that is held open, wherever its name leads by now."""
+    """Replace a file in a folder that is held open, wherever its name refers to now."""
     temporary = temporary_name(name)
     _fill(folder, temporary, data, mode)
     try:
@@ -50,16 +50,16 @@ def replace_in(
 
 
 def create_file(file: Path, data: bytes, mode: int) -> None:
-    """Write a file that is not there yet. Raises OSError (FileExistsError)."""
+    """Create a file. Raises OSError (FileExistsError if it exists)."""
     with _folder(file) as folder:
         _fill(folder, file.name, data, mode)
         os.fsync(folder)
 
 
 def overwrite(file: Path, data: bytes) -> None:
-    """Write to a file of sysfs or of /proc/sys by one write(2). Raises OSError.
+    """Write to a file of sysfs or /proc/sys by one write(2). Raises OSError.
 
-    It is never made, and a link is not followed.
+    The file is never created, and a link is not followed.
     """
     flags = os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     place = os.open(file, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -75,7 +75,7 @@ def overwrite(file: Path, data: bytes) -> None:
 
 
 def open_lock(file: Path, mode: int = 0o600) -> int:
-    """Return the descriptor of a file that is there to be locked, made if need be. OSError."""
+    """Return a descriptor of a lock file, which is created if need be. Raises OSError."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     descriptor = os.open(file, flags, mode)
     try:
@@ -87,12 +87,12 @@ def open_lock(file: Path, mode: int = 0o600) -> int:
 
 
 def temporary_name(name: str) -> str:
-    """Return a name that nobody can guess; it ends in no suffix that anybody reads."""
+    """Return an unguessable name, with a suffix that no reader of the folder looks for."""
     return f".{name}.{os.urandom(8).hex()}.new"
 
 
 def is_temporary_of(name: str, found: str) -> bool:
-    """Tell whether a write of this name that was killed has left that."""
+    """Return whether a killed write to name left the file found."""
     return found.startswith(f".{name}.") and found.endswith(".new")
 
 
@@ -119,7 +119,10 @@ def _fill(folder: int, name: str, data: bytes, mode: int) -> None:
 
 
 def _remove_leftovers(folder: int, name: str, seconds: float) -> None:
-    """Of writes that were killed; young ones may be another process's that still writes."""
+    """Remove what killed writes left.
+
+    Recent files may belong to a process that is still writing.
+    """
     with suppress(OSError), os.scandir(folder) as entries:
         for each in islice(entries, LOOKED_AT_MAX):
             if is_temporary_of(name, each.name):

@@ -1,11 +1,11 @@
-"""What JSON has to look like, written as plain values; the first thing that does not fit is named.
+"""Shapes of JSON documents, written as plain values. The first mismatch is named.
 
-int, float, str, bool, None, object   of that kind (a float may be whole; object: anything)
-re.compile(...)                       a text that matches as a whole
-[shape]                               a list of these
-[shape, shape]                        exactly so many
-{str: shape}                          an object with any names
-{"name": shape, "other?": shape}      one with these; those with ? may be left out
+int, float, str, bool, None, object   a value of that type (float: also integers; object: any)
+re.compile(...)                       a string that matches completely
+[shape]                               a list of any length
+[shape, shape]                        a list of exactly these items
+{str: shape}                          an object with any keys
+{"name": shape, "other?": shape}      an object with these keys; those with ? are optional
 (shape, shape)                        either
 """
 
@@ -16,12 +16,12 @@ import re
 from typing import Any
 
 INT_MAX = 1 << 63
-# Sums and squares of such numbers stay finite.
+# Bound on numbers: sums and squares of them stay finite.
 FLOAT_MAX = 1e18
 
 
 def misfit(value: Any, shape: Any, where: str = "") -> str:
-    """Return what is wrong, as "plan.copies is no int"; empty where all is as it should be."""
+    """Return the first mismatch, as "plan.copies is no int"; empty if the value fits."""
     if isinstance(shape, tuple):
         wrong = [misfit(value, each, where) for each in shape]
         return "" if "" in wrong else wrong[0]

@@ -1,4 +1,4 @@
-"""Reading back what ksmrun saved as JSON: whose it is and what is in it is checked before."""
+"""Read JSON that ksmrun saved, after checking its owner and its content."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ STATE_BYTES_MAX = 32 << 20
 def read_state(
     file: Path, schema: str, shape: dict[str, Any], todo: str, *, ours: bool = True
 ) -> dict[str, Any] | None:
-    """Return the object of a file, None where there is none. Raises KsmrunError with this todo.
+    """Return the object in a file; None if there is no file. Raises KsmrunError with this todo.
 
-    shape: see support/shape.py; what else is in it is left alone. ours: it has to be root's or this
-    user's own, writable by nobody else, and no link: root acts by it.
+    shape: see support/shape.py; members that it does not name are ignored. ours: require that the
+    file belongs to root or this user, is writable by nobody else and is no link, because root acts
+    on it.
     """
     try:
         descriptor = open_regular(file, follow=not ours)
@@ -49,7 +50,7 @@ def read_state(
 
 
 def distrust(descriptor: int, *, may_group_write: bool = False) -> str:
-    """Return why others may have written this file; empty where they cannot have."""
+    """Return why others may have written this file; empty if they cannot have."""
     status = os.fstat(descriptor)
     if status.st_uid not in (0, os.geteuid()):
         return f"belongs to UID {status.st_uid}"

@@ -1,6 +1,6 @@
-"""Names of units, as systemctl(1) takes them and systemd's src/basic/unit-name.c has them.
+"""Unit names, as systemctl(1) accepts them (systemd: src/basic/unit-name.c).
 
-A dot makes no type: php8.2-fpm is php8.2-fpm.service.
+A dot alone makes no type: php8.2-fpm means php8.2-fpm.service.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ VALID = string.ascii_letters + string.digits + ":-_.\\"
 
 
 def unit_type(name: str) -> str | None:
-    """Return the type that the name ends in; None where it has none."""
+    """Return the unit type that the name ends in; None if it has none."""
     stem, dot, suffix = name.rpartition(".")
     return suffix if stem and dot and suffix in UNIT_TYPES else None
 
 
 def full_name(word: str) -> str:
-    """Return the unit that a word of a user's means: unit_name_mangle() without its globs.
+    """Return the unit that the user means: unit_name_mangle() without its globs.
 
-    A path is that of a mount or a device, and without a type a service is meant.
+    A path means its mount or device unit; a name without a type means a service.
     """
     if word.startswith("/"):
         is_device = word.startswith("/dev/")
@@ -38,7 +38,7 @@ def full_name(word: str) -> str:
 
 
 def path_name(path: str) -> str:
-    """Return what stands for a path in a name (unit_name_path_escape())."""
+    """Return a path as it is written in a unit name (unit_name_path_escape())."""
     text = "/".join(part for part in path.split("/") if part not in ("", "."))
     if not text:
         return "-"
@@ -53,25 +53,26 @@ def path_name(path: str) -> str:
 
 
 def is_template(name: str) -> bool:
-    """Return whether it stands for all instances: NAME@.TYPE."""
+    """Return whether the name is a template, NAME@.TYPE, which stands for all its instances."""
     return bool(unit_type(name)) and name.rpartition(".")[0].endswith("@")
 
 
 def short_name(name: str) -> str:
-    """Return a service's name without its type, where that still means it."""
+    """Return a service's name without ".service", if that still means the same unit."""
     short = name.removesuffix(".service")
     return short if short and full_name(short) == name else name
 
 
 def unescaped(folder: str) -> str:
-    """Return the unit of a cgroup: where files of the kernel's have such names, or it begins with
-    an underscore itself, one is put before it (cg_unescape() in src/basic/cgroup-util.c).
+    """Return the unit name of a cgroup folder (cg_unescape() in src/basic/cgroup-util.c).
+
+    systemd puts an underscore before names that begin with one or that the kernel's own files have.
     """
     return folder.removeprefix("_")
 
 
 def has_cgroup(name: str, folder: str) -> bool:
-    """Return whether a cgroup of this name is the unit's, or an instance of the template's."""
+    """Return whether a cgroup has the unit's name, or that of an instance of the template."""
     there = unescaped(folder)
     if not is_template(name):
         return there == name

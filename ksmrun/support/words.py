@@ -1,19 +1,19 @@
-"""Names of others as text that may be shown: escaped, of one line, and valid UTF-8."""
+"""Text that others control, made safe to show: escaped, on one line, valid UTF-8."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-# surrogateescape (PEP 383) keeps an undecodable byte as one of these.
+# surrogateescape (PEP 383) maps each undecodable byte to one of these.
 ESCAPED_FIRST, ESCAPED_LAST = 0xDC80, 0xDCFF
 
 
 def printable(text: str) -> str:
-    r"""Return one line without anything that steers a terminal, a log or a mail header.
+    r"""Return one line without anything that controls a terminal, a log or a mail header.
 
-    Control characters (C0, DEL, C1), bidi controls, line separators and surrogates come as \xNN,
-    \uNNNN or \UNNNNNNNN. A backslash stays as it is: this is for people, not to be undone.
+    Control characters (C0, DEL, C1), bidi controls, line separators and surrogates become \xNN,
+    \uNNNN or \UNNNNNNNN. A backslash stays as it is: the text is for people, not to be decoded.
     """
     if text.isprintable():
         return text
@@ -21,7 +21,7 @@ def printable(text: str) -> str:
 
 
 def utf8(text: str) -> str:
-    r"""Return the text with bytes that are no UTF-8 as \xNN, other lone surrogates as \uNNNN."""
+    r"""Return the text with undecodable bytes as \xNN and other lone surrogates as \uNNNN."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -30,9 +30,9 @@ def utf8(text: str) -> str:
 
 
 def for_json(value: Any) -> Any:
-    """Return the value with all its texts as utf8() has them, and null for what is no number.
+    """Return the value with every string passed through utf8(), and NaN and infinities as null.
 
-    RFC 8259 knows neither lone surrogates nor NaN: strict readers refuse the whole document.
+    RFC 8259 allows neither lone surrogates nor NaN: strict readers reject the whole document.
     """
     if isinstance(value, str):
         return utf8(value)

@@ -1,1 +1,1 @@
-"""The per-host monitor: samples, alerts, metrics."""
+"""Per-host monitor: samples, alerts, metrics."""

@@ -1,4 +1,4 @@
-"""What an alert sets off: a line in the log, a command, a higher map limit."""
+"""Actions on an alert: a log line, a command, a higher map limit."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ksmrun.support.words import printable
 from ksmrun.watch.config import Config
 from ksmrun.watch.log import Log
 
-# Of commands that hang, no more are started, and after so long they are ended.
+# Commands that may hang: no more than this many run at once, and none for longer than this.
 COMMANDS_MAX = 8
 COMMAND_SECONDS = 60.0
-# Of characters: execve(2) takes no more than 128 KiB of each.
+# Characters per variable: execve(2) accepts at most 128 KiB each.
 WORD_MAX = 1000
 
 
 class Actor:
-    """Carries out what the configuration says of events."""
+    """Performs what the configuration says for each event."""
 
     def __init__(self, config: Config, log: Log) -> None:
         self.config, self.log = config, log
@@ -34,8 +34,9 @@ class Actor:
         self._commands: list[tuple[float, subprocess.Popen[bytes]]] = []
 
     def act(self, events: Sequence[Event], standing: Sequence[Condition]) -> None:
-        """For each event a line and a command; one higher limit for all that need it, and again
-        where what stands has outgrown that.
+        """Log each event and run the command; raise the map limit if a standing alert needs it.
+
+        The limit is raised once for all alerts that need it, and again if they have outgrown it.
         """
         for event in events:
             self._log(event)
@@ -71,7 +72,7 @@ class Actor:
             "TODO": condition.todo,
             **{key.upper(): value for key, value in condition.facts.items()},
         }
-        # A line feed in a name would be another header of a mail.
+        # In a mail, a line feed in a name would start another header.
         environment = {
             f"KSMRUN_ALERT_{key}": printable(value)[:WORD_MAX] for key, value in words.items()
         }
@@ -81,7 +82,7 @@ class Actor:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **environment},
                 start_new_session=True,
-                # The monitor waits for these by sigtimedwait, so they are blocked in it.
+                # Blocked in the monitor, which waits for these signals by sigtimedwait.
                 preexec_fn=_unblock_all,
             )
         except (OSError, ValueError) as error:
@@ -90,7 +91,7 @@ class Actor:
             self._commands.append((time.monotonic(), process))
 
     def reap(self) -> None:
-        """Ends those that take too long."""
+        """Reap commands that have ended, and kill those that take too long."""
         left = []
         for started, process in self._commands:
             if process.poll() is not None:
@@ -103,7 +104,7 @@ class Actor:
         self._commands = left
 
     def _kill(self, process: subprocess.Popen[bytes]) -> bool:
-        """False where it may not: a monitor without root does not end what sudo started."""
+        """Kill a command; False if not permitted, as for a command that sudo started."""
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except PermissionError:
@@ -130,7 +131,7 @@ class Actor:
                 self.log.say("info", f"{line}; `ksmrun host restore` puts it back")
             except KsmrunError as error:
                 refused = str(error)
-        # The alert stands on, and so is looked at again with each sample.
+        # The alert still stands, so this is tried again with each sample.
         if refused and refused != self._refused:
             self.log.say("error", refused)
         self._refused = refused

@@ -1,4 +1,4 @@
-"""Sets ksmd's rate for the monitor, as watch/tuner.py decides; puts back what was there before."""
+"""Set ksmd's rate for the monitor, as watch/tuner.py decides; restore the old one at the end."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from ksmrun.observe.live import known_pages
 from ksmrun.observe.sampler import cpu_seconds, find_ksmd
 from ksmrun.watch.tuner import GROWTH_BYTES_MIN, Look, Mode, State, step
 
-# Between looks, and between two samples of all processes because memory grew.
+# Time between steps, and between two samples of all processes because memory grew.
 TICK_SECONDS = 1.0
 SAMPLE_SECONDS_MIN = 3.0
 REST_TICK_SECONDS = 15.0
-# What the rates are reckoned with (the kernel's default).
+# Assumed by the computation of rates (the kernel's default).
 SLEEP_MILLISECS = 20
 Say = Callable[[str, str], None]
 
 
 class AutoTuner:
-    """tick() is to be called each TICK_SECONDS, learn() with each sample, close() in the end."""
+    """Tuner. Call tick() each TICK_SECONDS, learn() with each sample, close() at the end."""
 
     def __init__(self, cap_share: float, say: Say) -> None:
         self.cap_share = cap_share
@@ -56,11 +56,11 @@ class AutoTuner:
 
     @property
     def boosts(self) -> bool:
-        """Whether ksmd works fast now."""
+        """Whether ksmd is set to its fast rate now."""
         return self._state is not None and self._state.mode is Mode.BOOST
 
     def learn(self, state: WatchState) -> None:
-        """What merges now, from a sample of all processes."""
+        """Take over from a sample of all processes what merges now."""
         merging = [each for each in state.processes if each.enabled_by is not None]
         keys = {(each.identity.pid, each.identity.start_ticks or 0) for each in merging}
         self._started += len(keys - self._seen)
@@ -70,7 +70,7 @@ class AutoTuner:
         self._sampled_at = state.host.seconds
 
     def tick(self) -> bool:
-        """Looks and sets the rate. True where memory has grown, and a sample should tell whose."""
+        """Set the rate. True if memory has grown and a sample should find out whose."""
         if not self._is_on or self._ksmd is None:
             return False
         try:
@@ -84,7 +84,7 @@ class AutoTuner:
         return grown > GROWTH_BYTES_MIN and rested >= SAMPLE_SECONDS_MIN
 
     def close(self) -> None:
-        """Puts back what was there before."""
+        """Restore the values from before."""
         self._is_on = False
         self._stack.close()
 
@@ -105,7 +105,8 @@ class AutoTuner:
             return
         self._state, said = step(self._state, look, self.cap_share)
         wanted = {"pages_to_scan": str(self._state.rate)}
-        # An old page is looked at in every ninth pass, and so may never meet a new one.
+        # With smart_scan an old page is scanned in every ninth full scan only, and may never meet a
+        # new one.
         if said and (ksm.number("smart_scan") == 1 or "smart_scan" in self._written):
             wanted["smart_scan"] = "0" if self.boosts else "1"
         self._set(wanted)
@@ -132,7 +133,7 @@ class AutoTuner:
         )
 
     def _is_taken(self, ksm: KsmFacts) -> bool:
-        """Whether somebody else has set what was set here, as an experiment does for its time."""
+        """Return whether somebody else changed what was set here, as an experiment does."""
         taken = [name for name, ours in self._written.items() if str(ksm.values.get(name)) != ours]
         if taken and not self._waits:
             name = taken[0]
@@ -169,6 +170,6 @@ class AutoTuner:
 
 
 def _host_anonymous_bytes() -> int:
-    """Of all programs; a hundredth of what it costs to look at each of them."""
+    """Return the anonymous memory of all programs, at a hundredth of the cost of reading each."""
     fields = parse_fields(read_text(ROOT / "proc/vmstat") or "")
     return (parse_int(fields.get("nr_anon_pages", "")) or 0) * resource.getpagesize()

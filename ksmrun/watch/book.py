@@ -1,4 +1,4 @@
-"""Which alerts stand: each begins once and ends once."""
+"""Standing alerts: each begins once and ends once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from ksmrun.model.watch import ALERT_KINDS, Condition, Event
 
 
 class AlertBook:
-    """Keeps what was raised. A condition that is not told of any more (its process ended, its
-    cgroup is gone) ends too.
+    """Alerts that were raised and have not ended.
+
+    An alert also ends if its condition is no longer reported (its process ended, its cgroup is
+    gone).
     """
 
     def __init__(self) -> None:
@@ -18,11 +20,11 @@ class AlertBook:
 
     @property
     def standing(self) -> tuple[Condition, ...]:
-        """As they are now, the oldest first."""
+        """Standing conditions as last reported, the oldest first."""
         return tuple(self._standing.values())
 
     def update(self, conditions: Iterable[Condition]) -> list[Event]:
-        """What began and what ended with these."""
+        """Return which alerts these conditions begin and end."""
         events, told = [], set()
         for condition in conditions:
             key = (condition.kind, condition.key)

@@ -1,16 +1,16 @@
-"""CPU time for what is costly: what is spent has to be earned again."""
+"""CPU budget of expensive work: time spent must be earned before more is spent."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-# What was not spent is kept for so long.
+# Unspent time is kept for this long.
 SAVED_SECONDS_MAX = 60.0
 
 
 class Budget:
-    """share: of one core. clock: what is spent, in seconds."""
+    """Budget. share: of one core. clock: reads the seconds spent."""
 
     def __init__(self, share: float, clock: Callable[[], float] = time.thread_time) -> None:
         self._share = share
@@ -21,7 +21,7 @@ class Budget:
         self.spent_seconds = 0.0
 
     def has(self) -> bool:
-        """Whether there is some left."""
+        """Return whether some is left."""
         now = time.monotonic()
         earned = self._share * (now - self._earned_at)
         self._seconds = min(self._seconds + earned, self._share * SAVED_SECONDS_MAX)

@@ -1,4 +1,4 @@
-"""What hurts, or soon will, of what was seen. Pure."""
+"""Judge samples: what is going wrong, or soon will. Pure."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import seconds_to
 
 MIB = 1 << 20
-# So far back from where it began an alert ends.
+# Hysteresis: an alert ends this far below the value at which it begins.
 CLEAR_SHARE = 0.9
-# Samples in a row that show the same of ksmd.
+# Number of consecutive samples that must agree about ksmd.
 IN_A_ROW = 4
-# A speed of samples closer together (at SIGHUP, with --auto) says nothing.
+# Growth between closer samples (at SIGHUP, with --auto) is ignored.
 APART_SECONDS_MIN = 1.0
-# A process has been looked at in full by then (a page merges in the second pass it is seen in).
+# A page merges in the second full scan that sees it, so a process has been scanned by then.
 FULL_SCANS = 3
-# Less is noise.
+# Smaller values are noise.
 LOSS_BYTES_MIN = MIB
 TREND_MAPS_SHARE = 0.25
-# Of all memory, that came back within the samples looked at.
+# Share of all memory unmerged by writes within the samples.
 COMEBACK_SHARE = 0.05
 
 
 def conditions(states: Sequence[WatchState], config: Config) -> Iterator[Condition]:
-    """How everything stands; states: the samples of the last minutes, the newest last."""
+    """Yield the state of every condition; states: samples of the last minutes, the newest last."""
     now = states[-1]
     hosts = [state.host for state in states]
     for process in now.processes:
@@ -57,7 +57,7 @@ def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[C
         f"{process.identity.pid}` tells more",
         facts={"pid": str(process.identity.pid)},
     )
-    # In a boost passes are short, and what it is to merge with may only just be starting.
+    # In a boost full scans are short, and the processes to merge with may just be starting.
     yield _costs_more(process, host, judges=not now.boosts)
 
 
@@ -71,7 +71,7 @@ def _map_headroom(process: Watched, count: MapCount, limit: int, config: Config)
     )
     when = f", and reaches it in {duration(left_seconds)} if it goes on so" if soon else ""
     subject = name(process)
-    # The least power of two with which the alert ends, and another with the trend.
+    # The least power of two with which the alert ends, and another doubling if it is growing.
     enough = count.maps / (1 - config.map_reserve) / CLEAR_SHARE
     wanted = 1 << int(enough * (2 if soon else 1)).bit_length()
     return Condition(
@@ -130,7 +130,10 @@ def _processes(number: int) -> str:
 
 
 def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
-    """On, with work to do, and nothing was scanned; before 6.7 its CPU time has to tell."""
+    """Return whether ksmd scanned nothing although it is on and has work.
+
+    Before 6.7 its CPU time is used.
+    """
     recent = hosts[-IN_A_ROW:]
     work = [
         host.ksmd_cpu_seconds if host.pages_scanned is None else host.pages_scanned
@@ -145,7 +148,7 @@ def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
     )
     waited = recent[-1].seconds - recent[0].seconds
     sleeps_seconds = (recent[-1].sleep_millisecs or 0) / 1e3
-    # Set to sleep for so long, it does what it was told to.
+    # With such a long sleep it does what it was configured to do.
     stands = stands and waited > max(2 * sleeps_seconds, APART_SECONDS_MIN)
     return Condition(
         "ksmd-starved",
@@ -231,7 +234,7 @@ def _could_come_back_in(group: GroupState) -> Condition:
 
 
 def _comes_back(hosts: Sequence[HostState]) -> Condition:
-    """Since the most was merged among these samples."""
+    """Compare with the sample of these in which the most was merged."""
     last = hosts[-1]
     most = max(hosts, key=lambda host: host.merged_bytes)
     back = most.merged_bytes - last.merged_bytes
@@ -252,19 +255,19 @@ def _comes_back(hosts: Sequence[HostState]) -> Condition:
 
 
 def key(process: Watched) -> str:
-    """Of this very process, PID reused or not."""
+    """Return the key of this very process; a reused PID gives another one."""
     return f"{process.identity.pid}-{process.identity.start_ticks}"
 
 
 def name(process: Watched) -> str:
-    """For people: PID, command and where it belongs to."""
+    """Return the name for people: PID, command, and unit or container."""
     who = process.identity
     place = who.container or who.unit
     return f"PID {who.pid} ({who.name}{f', {place}' if place else ''})"
 
 
 def duration(seconds: float | None) -> str:
-    """As people say it."""
+    """Format seconds for people."""
     if seconds is None:
         return "-"
     if seconds < 120:

@@ -1,53 +1,32 @@
-"""What the monitor is told: the options of `ksmrun monitor`, or the same words in a TOML file."""
+"""Configuration of the monitor: options of `ksmrun monitor`, or the same names in a TOML file."""
 
 from __future__ import annotations
 
-import dataclasses
+import difflib
 import os
 import shlex
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.text import parse_int
 from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.options.item import items
+from ksmrun.options.monitor import DEFAULT_FILE, TABLE, MonitorKeys
+from ksmrun.options.parse import parse
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.state import distrust
 
-DEFAULT_FILE = Path("/etc/ksmrun/config.toml")
-TABLE = "monitor"
 FILE_BYTES_MAX = 1 << 20
 
 
-@dataclass(frozen=True)
-class Config:
-    """Times in seconds, shares from 0 to 1. deep: also find, by smaps, processes that ksmd has not
-    reached yet on kernels before 6.14. auto: set ksmd's rate, up to auto_max_cpu of a core.
-    follow: before 6.4 mark what attached programs map later.
-    """
-
-    interval_seconds: float = 15.0
-    pss_interval_seconds: float = 60.0
-    map_reserve: float = 0.2
-    warn_ahead_seconds: float = 1800.0
-    cow_breaks_per_second: float = 5000.0
-    ksmd_busy_share: float = 0.95
-    deep: bool = False
-    by_pid: bool = False
-    auto: bool = False
-    auto_max_cpu: float = 0.7
-    follow: bool = False
-    listen: str | None = None
-    textfile: str | None = None
-    on_alert: str | None = None
-    raise_map_count_to: int | None = None
-    log: str = "plain"
+class Config(MonitorKeys):
+    """Keys of the configuration, and values derived from them."""
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Of listen. Raises KsmrunError."""
+        """Address and port of listen. Raises KsmrunError."""
         if self.listen is None:
             return None
         host, _, port = self.listen.rpartition(":")
@@ -61,7 +40,7 @@ class Config:
 
     @property
     def command(self) -> list[str]:
-        """The words of on_alert; empty for none. Raises KsmrunError."""
+        """Words of on_alert; empty for none. Raises KsmrunError."""
         if self.on_alert is None:
             return []
         try:
@@ -75,35 +54,14 @@ class Config:
         return words
 
 
-# Name: least, most.
-RANGES = {
-    "interval_seconds": (0.1, 3600.0),
-    "pss_interval_seconds": (0.1, 86400.0),
-    "map_reserve": (0.0, 0.99),
-    "warn_ahead_seconds": (0.0, 86400.0),
-    "cow_breaks_per_second": (1.0, 1e9),
-    "ksmd_busy_share": (0.01, 1.0),
-    "auto_max_cpu": (0.01, 1.0),
-    "raise_map_count_to": (65530, (1 << 31) - 1),
-}
-
-
 def load(file: Path | None, options: Mapping[str, Any]) -> Config:
-    """The file's words under the options', which count where they are not None.
+    """Return the configuration: options that are not None, else the file's values.
 
-    file: None for DEFAULT_FILE, which need not be there. Raises KsmrunError.
+    file: None for DEFAULT_FILE, which may be missing. Raises KsmrunError.
     """
     values = _read(file or DEFAULT_FILE, must_exist=file is not None)
     values |= {name: value for name, value in options.items() if value is not None}
     config = Config(**values)
-    for name, (least, most) in RANGES.items():
-        value = getattr(config, name)
-        if value is not None and not least <= value <= most:
-            raise KsmrunError(
-                f"{name} = {value:g} is out of range", f"from {least:g} to {most:g}", EXIT_USAGE
-            )
-    if config.log not in ("plain", "json"):
-        raise KsmrunError(f"log = {config.log!r} is unknown", "plain or json", EXIT_USAGE)
     _ = config.address, config.command
     return config
 
@@ -123,25 +81,34 @@ def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
         raise KsmrunError(f"cannot read {file}: {error.strerror}", "look at its mode") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KsmrunError(f"{file} is no TOML: {error}", "mend that line", EXIT_USAGE) from error
+    for name, value in found.items():
+        if name != TABLE:
+            what = f"there is no table [{name:.60}]"
+            if not isinstance(value, dict):
+                what = f"the key {name!r:.60} is in no table"
+            raise KsmrunError(f"{file}: {what}", f"the keys belong below [{TABLE}]", EXIT_USAGE)
     table = found.get(TABLE, {})
     if not isinstance(table, dict):
         raise KsmrunError(f"{file}: {TABLE} is no table", f"write [{TABLE}] above", EXIT_USAGE)
-    return {name: _checked(file, name, value) for name, value in table.items()}
+    return _checked(file, table)
 
 
-def _checked(file: Path, name: str, value: Any) -> Any:
-    fields = {each.name: str(each.type) for each in dataclasses.fields(Config)}
-    if name not in fields:
-        raise KsmrunError(
-            f"{file}: there is no {name}", f"there are {', '.join(sorted(fields))}", EXIT_USAGE
-        )
-    wanted = fields[name].split(" | ")[0]
-    is_right = {
-        "float": isinstance(value, int | float) and not isinstance(value, bool),
-        "int": isinstance(value, int) and not isinstance(value, bool),
-        "bool": isinstance(value, bool),
-        "str": isinstance(value, str),
-    }[wanted]
-    if not is_right:
-        raise KsmrunError(f"{file}: {name} = {value!r} is no {wanted}", "mend it", EXIT_USAGE)
-    return float(value) if wanted == "float" else value
+def _checked(file: Path, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values by attribute.
+
+    Keys are named like the options, or like their attributes in earlier versions, with - or _.
+    """
+    known = {item.key: item for item in items(Config)}
+    names = known | {item.attribute: item for item in known.values()}
+    values: dict[str, Any] = {}
+    for key, given in table.items():
+        item = names.get(key.replace("-", "_"))
+        if item is None:
+            near = difflib.get_close_matches(key, names, 1)
+            todo = f"did you mean {near[0]}? " if near else ""
+            todo += f"the keys are {', '.join(sorted(known))}"
+            raise KsmrunError(f"{file}: there is no key {key!r:.60}", todo, EXIT_USAGE)
+        if item.attribute in values:
+            raise KsmrunError(f"{file}: {item.key} is there twice", "remove one", EXIT_USAGE)
+        values[item.attribute] = parse(item, f"{file}: {key}", given)
+    return values

@@ -1,6 +1,4 @@
-"""Marks what attached programs have mapped since, on kernels whose marks do not come by themselves
-(before 6.4).
-"""
+"""Mark memory that attached programs mapped later, on kernels without the flag (before 6.4)."""
 
 from __future__ import annotations
 
@@ -21,16 +19,16 @@ from ksmrun.model.watch import Followed
 from ksmrun.plan.attach import refusal
 from ksmrun.watch.budget import Budget
 
-# Of one core; a look at all maps of a process takes 21 ms for 1 GiB (tests/bench/follow.py).
+# Share of one core; reading all VMAs of a process takes 21 ms for 1 GiB (tests/bench/follow.py).
 SHARE_MAX = 0.01
-# A program whose memory has the same size may still have let go of some, and mapped other.
+# A program whose size is unchanged may still have unmapped some memory and mapped other.
 LOOK_AGAIN_SECONDS = 300.0
 Say = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
 class _Marked:
-    """When it was marked last, and the size of its private memory then, in pages."""
+    """Time of the last marking, and size of its private memory then, in pages."""
 
     seconds: float
     data_pages: int
@@ -41,7 +39,7 @@ class _Marked:
 
 
 class Follower:
-    """follow() is to be called with each sample."""
+    """Follower. Call follow() with each sample."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -51,10 +49,10 @@ class Follower:
         self._wrong = ""
 
     def follow(self) -> Followed:
-        """Marks what has grown, as far as the CPU time for it goes; the rest waits."""
+        """Mark programs that have grown, within the CPU budget; the rest waits."""
         running = [key for key in self._known() if is_running(*key)]
         self._marked = {key: each for key, each in self._marked.items() if key in running}
-        # Who was marked longest ago comes first.
+        # Longest unmarked first.
         for key in sorted(running, key=self._marked_at):
             if not self._budget.has():
                 break
@@ -92,7 +90,7 @@ class Follower:
         self._marked[pid, start_ticks] = _Marked(now, data_pages, wrong)
 
     def _attach(self, pid: int, start_ticks: int) -> str:
-        """Returns why it was left alone; empty where it was not."""
+        """Mark one program. Return why it was left alone; empty if it was marked."""
         try:
             candidate = look(pid)
             if candidate.identity.start_ticks != start_ticks:
@@ -108,11 +106,11 @@ class Follower:
 
 
 def _data_pages(pid: int) -> int:
-    """Of private writable memory (proc_pid_statm(5)). Raises OSError."""
+    """Return the pages of private writable memory (proc_pid_statm(5)). Raises OSError."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[5])
 
 
 def _cpu_seconds() -> float:
-    """Of this thread and of the helpers that have ended."""
+    """Return the CPU time of this thread and of the helpers that have ended."""
     times = os.times()
     return time.thread_time() + times.children_user + times.children_system

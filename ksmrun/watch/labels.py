@@ -1,4 +1,4 @@
-"""Which names become labels of metrics: each is a time series, and anybody may call programs so."""
+"""Bound on the labels of metrics: each is a time series, and anybody can choose program names."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ksmrun.model.process import PAUSE
 from ksmrun.model.watch import Watched
 from ksmrun.support.words import printable
 
-# What is shown of the rest: where it is stays empty.
+# Label of the rest; its unit and container are empty.
 OTHERS = "(others)"
 NAME_MAX = 128
-# Of root's processes, of each other user's, and of all other users' together.
+# Label sets for root's processes, for each other user's, and for all other users' together.
 OF_ROOT_MAX, OF_USER_MAX, OF_USERS_MAX = 2000, 100, 1000
-# A label that was not seen for so long makes room for another.
+# A label that was not seen for this long makes room for another.
 KEPT_SECONDS = 3600.0
 
 Key = tuple[str, ...]
 
 
 class LabelBook:
-    """Remembers what it let in, so that new names come at a bounded rate."""
+    """Labels admitted so far, so that new names come at a bounded rate."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[int, Key], float] = {}
@@ -29,15 +29,15 @@ class LabelBook:
     def group(
         self, processes: Sequence[Watched], seconds: float, *, by_pid: bool
     ) -> dict[Key, list[Watched]]:
-        """The processes by unit, container, command and, by_pid, PID; what is too many by OTHERS.
+        """Return the processes by unit, container, command and, with by_pid, PID.
 
-        seconds: of the monotonic clock.
+        Those beyond the bound are under OTHERS. seconds: of the monotonic clock.
         """
         oldest = seconds - KEPT_SECONDS
         self._seen = {each: seen for each, seen in self._seen.items() if seen >= oldest}
         counts = Counter(uid for uid, _ in self._seen)
         groups: dict[Key, list[Watched]] = {}
-        # Who was there first is let in first.
+        # Oldest processes are admitted first.
         for process in sorted(processes, key=_age):
             uid, key = process.identity.uid or 0, _key(process, by_pid=by_pid)
             if (uid, key) not in self._seen:
@@ -58,9 +58,9 @@ def _age(process: Watched) -> tuple[int, int]:
 def _key(process: Watched, *, by_pid: bool) -> Key:
     who = process.identity
     names = (who.unit or "", who.container or "", who.name)
-    # The kernel takes any byte in them, Prometheus only UTF-8.
+    # Names may contain any byte for the kernel, but only UTF-8 for Prometheus.
     if who.is_pause:
-        # Each pod has one, of no memory to speak of: together they are one series.
+        # Each pod has a pause container with hardly any memory: all of them share one series.
         return ("", PAUSE, "", *([""] if by_pid else []))
     key = tuple(printable(name)[:NAME_MAX] for name in names)
     return (*key, str(who.pid)) if by_pid else key

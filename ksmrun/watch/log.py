@@ -1,4 +1,4 @@
-"""The monitor's log: one line on stdout for each thing said."""
+"""Log of the monitor: one line on stdout per message."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from datetime import UTC, datetime
 
 from ksmrun.support.words import printable
 
-# Of one line. A pipe that is ready takes so much without blocking (pipe(7): PIPE_BUF).
+# Bytes per line. A ready pipe takes this many without blocking (pipe(7): PIPE_BUF).
 LINE_BYTES_MAX = select.PIPE_BUF
-# What a reader may need for a line, once: SIGTERM is to end the monitor within a second.
+# Time a reader gets for a line, once: SIGTERM must end the monitor within a second.
 WAIT_SECONDS = 0.2
-# Of characters, which JSON may write as twelve bytes each.
+# Characters per value; JSON may write each as twelve bytes.
 TEXT_MAX = 300
 
 
 class Log:
-    """A reader that is slow or gone, or a full disk, must not hold up or end the watch: such lines
-    are lost, and counted in the first that can be written again.
+    """Log that never blocks the monitor.
+
+    If the reader is slow or gone, or the disk full, lines are dropped; the next line that can be
+    written gives their number.
     """
 
     def __init__(self, form: str) -> None:
@@ -29,7 +31,7 @@ class Log:
         self._lost = 0
 
     def say(self, level: str, text: str, **facts: str) -> None:
-        """level: info, warning or error. facts: only in the JSON form."""
+        """Write a line. level: info, warning or error. facts: only in the JSON form."""
         if self._lost and self._write("warning", f"{self._lost} lines could not be written", {}):
             self._lost = 0
         if self._lost or not self._write(level, text, facts):

@@ -1,4 +1,4 @@
-"""The metrics, as Prometheus has them (prometheus.io/docs/practices/naming): base units, totals."""
+"""Metrics named as Prometheus recommends (prometheus.io/docs/practices/naming)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ksmrun.model.watch import (
 )
 from ksmrun.watch.labels import LabelBook
 
-# Of the processes of a group; None: not known.
+# Value of a group of processes; None: unknown.
 Value = Callable[[list[Watched]], float | None]
 GROUP_LABELS = ("unit", "container", "command")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is shown of the last sample. when: seconds of the Unix epoch."""
+    """Last sample, as it is exported. when: seconds of the Unix epoch."""
 
     state: WatchState
     standing: tuple[Condition, ...]
@@ -37,16 +37,16 @@ class Shown:
 
 
 class WatchCollector(Collector):
-    """Shows the last sample that it was given; before the first nothing."""
+    """Exports the last sample that it was given; nothing before the first."""
 
     def __init__(self) -> None:
         self.by_pid = False
         self.shown: Shown | None = None
-        # Several may ask at once.
+        # Several clients may ask at once.
         self._book, self._lock = LabelBook(), Lock()
 
     def collect(self) -> Iterator[Metric]:
-        """All families, of one sample."""
+        """Yield all metric families, from one sample."""
         shown = self.shown
         if shown is None:
             return
@@ -105,23 +105,23 @@ class WatchCollector(Collector):
 
 
 def total(values: Iterable[int | None]) -> int:
-    """What is not known counts as nothing."""
+    """Return the sum; unknown values count as 0."""
     return sum(value or 0 for value in values)
 
 
 def known_total(values: Iterable[int | None]) -> int | None:
-    """None where nothing is known yet."""
+    """Return the sum of the known values; None if none is known."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
 def most(values: Iterable[int]) -> int | None:
-    """None of nothing."""
+    """Return the maximum; None if empty."""
     return max(values, default=None)
 
 
 def headroom(processes: list[Watched], limit: int | None) -> float | None:
-    """The least free share of the map limit."""
+    """Return the smallest free share of the map limit."""
     maps = most(each.maps.maps for each in processes if each.maps)
     return None if maps is None or not limit else 1 - maps / limit
 

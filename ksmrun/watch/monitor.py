@@ -1,4 +1,4 @@
-"""The loop: sample, judge, act, show; until it is told to end."""
+"""Main loop: sample, judge, act and export, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ from ksmrun.watch.notify import notify, reloading, watchdog_seconds
 from ksmrun.watch.scan import Scanner
 from ksmrun.watch.show import Show
 
-# For what grows or falls over time.
+# Window for what grows or falls over time.
 HISTORY_SECONDS = 300.0
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 PEAKS_INTERVAL_SECONDS = 60.0
-# Commands are looked after so often.
+# Interval of checking on commands.
 PAUSE_SECONDS_MAX = 10.0
 
 
 def watch(load: Callable[[], Config]) -> None:
-    """Runs until SIGTERM or SIGINT. load: reads the configuration, again at SIGHUP. Raises
-    KsmrunError where the first one is wrong, or nothing can be shown where it says.
+    """Run until SIGTERM or SIGINT. load: reads the configuration, again at SIGHUP.
+
+    Raises KsmrunError if the first configuration is invalid, or metrics cannot be exported as it
+    says.
     """
-    # Before any thread starts, as all of them have to leave these to sigtimedwait.
+    # Before any thread starts, because all of them must leave these to sigtimedwait.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     monitor = _Monitor(load())
     try:
@@ -70,7 +72,7 @@ class _Monitor:
         self._due = time.monotonic()
 
     def once(self) -> int:
-        """One sample, and the wait for the next. Returns the signal that came, or 0."""
+        """Take one sample and wait for the next. Return the signal that arrived, or 0."""
         state = self._scanner.sample()
         if self._tuner is not None:
             self._tuner.learn(state)
@@ -86,12 +88,12 @@ class _Monitor:
         if state.host.seconds >= self._next_peaks:
             self._say_once("peaks", _remember_peaks(state))
             self._next_peaks = state.host.seconds + PEAKS_INTERVAL_SECONDS
-        # Ready is who has something to show.
+        # Ready as soon as there is something to export.
         notify(f"READY=1\nWATCHDOG=1\nSTATUS={_status(state, self._book)}")
         return self._wait()
 
     def reload(self, load: Callable[[], Config]) -> None:
-        """A wrong file changes nothing, and is told of."""
+        """Load the configuration again; an invalid file changes nothing and is reported."""
         notify(reloading())
         try:
             config = load()
@@ -140,7 +142,7 @@ class _Monitor:
             self._follower = Follower(self._log.say)
 
     def _wait(self) -> int:
-        """On a grid of the monotonic clock; what was missed (a suspend) is not made up for."""
+        """Wait on a grid of the monotonic clock; samples missed (a suspend) are not made up for."""
         interval = self._config.interval_seconds
         now = time.monotonic()
         self._due = max(self._due + interval, now)
@@ -148,7 +150,7 @@ class _Monitor:
             self._due = now + interval
         while True:
             left = self._due - time.monotonic()
-            # Commands are looked after, the rate is set, and the watchdog is fed in between too.
+            # In between, check on commands, set the rate and notify the watchdog.
             pause = self._pause_seconds if self._tuner is None else TICK_SECONDS
             found = signal.sigtimedwait(SIGNALS, max(min(left, pause), 0.0))
             if found is not None:
@@ -171,7 +173,7 @@ def _status(state: WatchState, book: AlertBook) -> str:
 
 
 def _remember_peaks(state: WatchState) -> str:
-    """By program, for the guard of later launches. Returns what is wrong, empty for nothing."""
+    """Save peaks by program, for the guard of later launches. Return the error; empty for none."""
     peaks: dict[str, MapPeak] = {}
     for process in state.processes:
         program, count = process.program, process.maps

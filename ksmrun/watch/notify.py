@@ -1,4 +1,4 @@
-"""Tells systemd how the monitor is (sd_notify(3)): a datagram of a few words."""
+"""Notify systemd of the monitor's state (sd_notify(3)), by a datagram."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import time
 
 
 def notify(words: str) -> None:
-    """To $NOTIFY_SOCKET; nothing where systemd did not start this. Never fails."""
+    """Send to $NOTIFY_SOCKET; does nothing if systemd did not start this process. Never fails."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
         try:
-            # A name that begins with @ is of the abstract namespace (unix(7)).
+            # A name that begins with @ is in the abstract namespace (unix(7)).
             sender.connect("\0" + address[1:] if address[0] == "@" else address)
             sender.send(words.encode())
         except OSError:
@@ -22,11 +22,11 @@ def notify(words: str) -> None:
 
 
 def watchdog_seconds() -> float:
-    """How often systemd wants to hear (sd_watchdog_enabled(3)); infinite where it does not."""
+    """Return systemd's watchdog interval (sd_watchdog_enabled(3)); infinite without one."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     return int(microseconds) / 1e6 if microseconds.isdigit() else float("inf")
 
 
 def reloading() -> str:
-    """What Type=notify-reload wants before a reload; READY=1 ends it."""
+    """Return the message that Type=notify-reload expects before a reload; READY=1 ends it."""
     return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"

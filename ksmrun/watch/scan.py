@@ -1,4 +1,4 @@
-"""Looks at the host again and again, each part as often as it is worth."""
+"""Scan the host repeatedly, each part as often as its cost allows."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import counted, next_count_seconds
 
-# A process that does not merge may begin to, where somebody attaches to it or it execs.
+# A process that does not merge may begin to, by attaching or an exec.
 LOOK_AGAIN_SECONDS = 60.0
-# Of one core, for the costly looks.
+# Share of one core, for the expensive reads.
 MAPS_SHARE_MAX, PSS_SHARE_MAX = 0.002, 0.004
-# Descriptors for all else than the processes.
+# File descriptors for everything except the processes.
 DESCRIPTORS_KEPT = 32
 
 
 @dataclass
 class _Known:
-    """A process that merges. Its folder of /proc is held open: it stays this very process."""
+    """Merging process. Its /proc folder is held open, so that it stays this very process."""
 
     descriptor: int
     watched: Watched
@@ -47,7 +47,7 @@ class _Known:
 
 
 class Scanner:
-    """Keeps what it knows of processes between samples; close() lets go of their folders."""
+    """Scanner that keeps what it knows between samples; close() releases the /proc folders."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -56,13 +56,13 @@ class Scanner:
         self._unreadable: set[int] = set()
         self._ksmd = find_ksmd()
         self._maps_budget, self._pss_budget = Budget(MAPS_SHARE_MAX), Budget(PSS_SHARE_MAX)
-        # One descriptor a process that merges.
+        # One descriptor per merging process.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         self._known_max = max(most - DESCRIPTORS_KEPT, 1)
 
     def sample(self) -> WatchState:
-        """Everything as it is now."""
+        """Return the present state."""
         host = self._host()
         self._find(host)
         self._look(host)
@@ -75,7 +75,7 @@ class Scanner:
         )
 
     def close(self) -> None:
-        """Lets go of all processes."""
+        """Release all processes."""
         for known in self._known.values():
             os.close(known.descriptor)
         self._known.clear()
@@ -108,7 +108,7 @@ class Scanner:
         )
 
     def _find(self, host: HostState) -> None:
-        """What is new. A PID that was used again meanwhile shows when its old process is read."""
+        """Find new processes. A reused PID shows when its old process is read."""
         pids = psutil.pids()
         here = set(pids)
         self._others = {pid: due for pid, due in self._others.items() if pid in here}
@@ -136,7 +136,7 @@ class Scanner:
                 self._known[pid] = found
 
     def _open(self, pid: int, host: HostState) -> _Known | None:
-        """None where it does not merge. Raises OSError."""
+        """Open a process; None if it does not merge. Raises OSError."""
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
         descriptor = os.open(f"/proc/{pid}", flags)
         keeps = False
@@ -170,7 +170,7 @@ class Scanner:
                 os.close(descriptor)
 
     def _look(self, host: HostState) -> None:
-        """At what is known; what has ended is forgotten."""
+        """Read the known processes, and forget those that have ended."""
         for pid, known in list(self._known.items()):
             try:
                 self._look_at(known, host)

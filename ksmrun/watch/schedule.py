@@ -1,20 +1,20 @@
-"""When to count the maps of a process again: seldom far from the limit, often near it. Pure."""
+"""Decide when to count a process's VMAs again: rarely far from the limit, often near it. Pure."""
 
 from __future__ import annotations
 
 from ksmrun.model.watch import MapCount
 
-# A program that goes wrong was seen to gain some hundred a second; so many are always feared.
+# A runaway program gained some hundred per second; this many are always assumed.
 FEARED_PER_SECOND = 100.0
-# Counted so often on the way to the reserve.
+# Number of counts on the way to the reserve.
 LOOKS_ON_THE_WAY = 4
 DELAY_SECONDS_MAX = 600.0
-# The weight of what came last in the trend.
+# Weight of the latest value in the trend.
 TREND_WEIGHT = 0.5
 
 
 def next_count_seconds(count: MapCount, reserve_at: float, interval_seconds: float) -> float:
-    """How long to wait after this count; reserve_at: so many maps leave the reserve."""
+    """Return how long to wait after this count; reserve_at: count at which the reserve begins."""
     left = reserve_at - count.maps
     if left <= 0:
         return interval_seconds
@@ -23,7 +23,7 @@ def next_count_seconds(count: MapCount, reserve_at: float, interval_seconds: flo
 
 
 def counted(before: MapCount | None, maps: int, seconds: float) -> MapCount:
-    """The new count, with the trend that follows from the one before."""
+    """Return the new count, with the trend since the previous one."""
     if before is None or seconds <= before.seconds:
         return MapCount(maps, seconds, 0.0)
     speed = (maps - before.maps) / (seconds - before.seconds)
@@ -32,7 +32,7 @@ def counted(before: MapCount | None, maps: int, seconds: float) -> MapCount:
 
 
 def seconds_to(limit: int, count: MapCount) -> float | None:
-    """Until it has that many if it goes on so; None where it does not grow."""
+    """Return the time until the limit at the present trend; None if it does not grow."""
     if count.per_second <= 0 or count.maps >= limit:
         return None
     return (limit - count.maps) / count.per_second

@@ -1,4 +1,4 @@
-"""Shows the metrics: over HTTP, or in a file for node_exporter."""
+"""Export metrics: over HTTP, or in a file for node_exporter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SERVER_STOP_SECONDS = 1.0
 
 
 class Show:
-    """Shows nothing until it is told where."""
+    """Exporter; it exports nothing until set_up()."""
 
     def __init__(self) -> None:
         self._file: Textfile | None = None
@@ -33,8 +33,10 @@ class Show:
         self._metrics: tuple[CollectorRegistry, WatchCollector] | None = None
 
     def set_up(self, config: Config) -> None:
-        """From now on there. Raises KsmrunError, and all stays as it was: where prometheus-client
-        is missing, the address or the folder is another monitor's, or cannot be had.
+        """Export there from now on.
+
+        Raises KsmrunError, and leaves all as it was, if prometheus-client is missing, or if the
+        address or folder belongs to another monitor or cannot be used.
         """
         metrics = self._metrics
         if metrics is None and (config.listen or config.textfile):
@@ -61,8 +63,9 @@ class Show:
             metrics[1].by_pid = config.by_pid
 
     def show(self, state: WatchState, book: AlertBook) -> str:
-        """From now on this sample. A full disk leaves the last file as it was; returns what is
-        wrong, empty for nothing.
+        """Export this sample from now on. Return the error; empty for none.
+
+        A full disk leaves the last file as it was.
         """
         if self._metrics is None:
             return ""
@@ -77,7 +80,7 @@ class Show:
         return self._file.write(generate_latest(registry))
 
     def close(self) -> None:
-        """The file goes: an old one would look like a monitor at work."""
+        """Remove the file: an old one would look like a running monitor."""
         self._stop()
         self._forget()
 

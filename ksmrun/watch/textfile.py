@@ -1,4 +1,4 @@
-"""The file of metrics for node_exporter, in a folder that may be another user's."""
+"""File of metrics for node_exporter, in a folder that may belong to another user."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ MODE = 0o644
 
 
 class Textfile:
-    """Holds the folder open, which its owner may move: nothing is written elsewhere. Raises
-    KsmrunError where that cannot be written to, or another monitor does.
+    """Metrics file. Holds its folder open, so that nothing is written elsewhere if it is moved.
+
+    Raises KsmrunError if the folder cannot be written to, or another monitor uses it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,11 +36,11 @@ class Textfile:
                 f"another monitor writes to {folder}", "one for the host is enough; end that one"
             ) from error
         except OSError:
-            # Without a state folder of one's own nobody is kept away.
+            # Without a state folder of our own nobody is locked out.
             self._lock = None
 
     def write(self, data: bytes) -> str:
-        """Replaces it. A full disk leaves the last one; returns what is wrong, or nothing."""
+        """Replace the file. Return the error; empty for none. A full disk leaves the last one."""
         try:
             replace_in(self._folder, FILE_NAME, data, MODE)
         except OSError as error:
@@ -47,8 +48,9 @@ class Textfile:
         return ""
 
     def close(self) -> None:
-        """The file goes: an old one would look like a monitor at work. A folder that has become
-        read-only keeps it.
+        """Remove the file: an old one would look like a running monitor.
+
+        It stays in a folder that has become read-only.
         """
         with suppress(OSError):
             os.unlink(FILE_NAME, dir_fd=self._folder)
@@ -58,7 +60,10 @@ class Textfile:
 
 
 def _lock_of(folder: int) -> Path | None:
-    """Not the folder itself, which whoever may read it can lock (flock(2))."""
+    """Return the lock file.
+
+    Not the folder itself: whoever can read that could lock it (flock(2)).
+    """
     state = own_state_folder()
     status = os.fstat(folder)
     name = f"textfile-{status.st_dev:x}-{status.st_ino:x}.lock"

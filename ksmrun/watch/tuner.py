@@ -1,8 +1,8 @@
-"""How fast ksmd is to scan: fast while there is something to gain, else at its rest. Pure.
+"""Decide ksmd's scan rate: fast while there is something to gain, else idle. Pure.
 
-Two modes. In a boost ksmd takes up to the cap, until three whole passes went by since the memory
-last grew and the last one gained nothing: a page merges in the second whole pass that sees it
-unchanged (mm/ksm.c: cmp_and_merge_page()). At rest it takes REST_SHARE of a core.
+In boost mode ksmd uses up to the cap, until three full scans have passed since memory last grew and
+the last one gained nothing: a page merges in the second full scan that sees it unchanged (mm/ksm.c:
+cmp_and_merge_page()). In idle mode it uses REST_SHARE of a core.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 MIB = 1 << 20
-# Growth of what merges that is worth a boost.
+# Growth of merging memory that is worth a boost.
 GROWTH_BYTES_MIN, GROWTH_SHARE = 32 * MIB, 0.02
 STABLE_PASSES = 3
 STABLE_SHARE, STABLE_PAGES_MIN = 0.01, 256
-# Pages that go on changing never settle.
+# Pages that keep changing never converge.
 PASSES_MAX = 12
-# Of a core.
+# Share of a core.
 REST_SHARE = 0.005
-# No pass is to be faster: a page that was not written for so long may stay as it is.
+# Minimum time of a full scan: a page that was just written may not stay as it is.
 BOOST_PASS_SECONDS_MIN, REST_PASS_SECONDS_MIN = 1.5, 60.0
 RATE_MIN, RATE_MAX = 20, 1_000_000
-# The most by which one step changes the rate.
+# Bound on the rate's change in one step.
 STEP_MAX = 4.0
-# The cap is kept on average; one step may lie above it.
+# The cap holds on average; a single step may exceed it.
 CAP_MARGIN = 0.9
-# Of time in which some task waited for a CPU (Documentation/accounting/psi.rst).
+# Share of time in which some task waited for a CPU (Documentation/accounting/psi.rst).
 PRESSURE_HIGH, PRESSURE_LOW = 0.3, 0.1
-# So much of what had merged is lost again: it is being written to.
+# Share of the merged memory lost again: it is being written to.
 LOSS_SHARE = 0.1
 
 
 class Mode(StrEnum):
-    """What ksmd is to do."""
+    """Mode of ksmd."""
 
     REST = "rest"
     BOOST = "boost"
@@ -41,9 +41,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Look:
-    """What is needed of one moment. seconds: of the monotonic clock; ksmd_cpu_seconds and
-    pressure_seconds count since boot. known_pages: what ksmd scans in a pass. anonymous_bytes: of
-    the processes that merge; started: how many of them the monitor has seen start so far.
+    """Observation at one moment. seconds: of the monotonic clock.
+
+    ksmd_cpu_seconds and pressure_seconds count since boot. known_pages: pages of a full scan.
+    anonymous_bytes: of the merging processes; started: how many of them the monitor has seen start.
     """
 
     seconds: float
@@ -60,9 +61,10 @@ class Look:
 
 @dataclass(frozen=True)
 class State:
-    """What the next step goes on from. rate: pages_to_scan, of each mode the last that fitted.
-    grown_at_scan: full_scans when the memory last grew. merged_at_pass: what had merged when the
-    pass pass_number began, and in the one before.
+    """State carried to the next step. rate: pages_to_scan, the last suitable one of each mode.
+
+    grown_at_scan: full_scans when the memory last grew. merged_at_pass: merged memory when full
+    scan number pass_number began, and one scan earlier.
     """
 
     look: Look
@@ -82,15 +84,15 @@ class State:
 
     @property
     def rate(self) -> int:
-        """What pages_to_scan is to be."""
+        """Planned value of pages_to_scan."""
         return round(self.boost_rate if self.mode is Mode.BOOST else self.rest_rate)
 
 
 def step(before: State, look: Look, cap_share_max: float) -> tuple[State, str]:
-    """The next state, and what to say of it: empty where the mode stays."""
+    """Return the next state and a log message, which is empty if the mode stays."""
     state = replace(before, look=look, cap_share=_cap(before, look, cap_share_max))
     if before.mode is Mode.REST:
-        # What ended needs no pass, and may start again.
+        # Ended processes need no scan; they may be started again.
         settled = min(before.settled_bytes, look.anonymous_bytes)
         state = replace(state, settled_bytes=settled)
         grown = look.anonymous_bytes - settled
@@ -105,7 +107,7 @@ def step(before: State, look: Look, cap_share_max: float) -> tuple[State, str]:
 
 
 def growth_bytes(settled_bytes: int) -> int:
-    """Of memory that merges, or may: less is not worth a boost."""
+    """Return the growth that is worth a boost."""
     return max(GROWTH_BYTES_MIN, int(settled_bytes * GROWTH_SHARE))
 
 
@@ -137,7 +139,7 @@ def _grown(state: State, before: State) -> State:
         state,
         grown_at_scan=look.full_scans if more > 0 or started else state.grown_at_scan,
         grown_bytes=look.anonymous_bytes,
-        # What ended took with it what it had merged.
+        # Processes that ended took their merged pages with them.
         best_pages=look.merged_pages,
     )
 
@@ -151,13 +153,14 @@ def _passed(state: State) -> State:
 
 
 def _over(state: State) -> str:
-    """Why the boost is over; empty where it is not."""
+    """Return why the boost is over; empty if it is not."""
     look = state.look
     if look.full_scans - state.grown_at_scan >= STABLE_PASSES and len(state.merged_at_pass) == 2:
         earlier, later = state.merged_at_pass
         if abs(later - earlier) <= max(STABLE_PAGES_MIN, int(later * STABLE_SHARE)):
             return "settled"
-    # Not general_profit itself, which falls by 1/64 of all that is scanned for the first time.
+    # Not general_profit itself, which falls by 1/64 of everything that is scanned for the first
+    # time.
     best = state.best_pages * look.page_bytes
     lost = best - look.merged_pages * look.page_bytes
     is_whole = look.full_scans - state.grown_at_scan >= 2
@@ -176,7 +179,7 @@ def _ended(state: State, reason: str) -> tuple[State, str]:
         settled_bytes=look.anonymous_bytes,
         settled_started=look.started,
     )
-    # A first guess, of pages that cost what those of the boost did.
+    # A first guess: pages cost what they did during the boost.
     guess = state.boost_rate * _odds(REST_SHARE) / _odds(state.cap_share * CAP_MARGIN)
     ended = replace(ended, rest_rate=_bounded(max(state.rest_rate, guess), ended))
     merged = look.merged_pages * look.page_bytes / MIB
@@ -186,7 +189,7 @@ def _ended(state: State, reason: str) -> tuple[State, str]:
 
 
 def _cap(before: State, look: Look, most: float) -> float:
-    """Halved where programs wait for a CPU, and found again in steps."""
+    """Return the cap: halved while programs wait for a CPU, then raised in steps."""
     earlier = before.look
     passed = look.seconds - earlier.seconds
     if look.pressure_seconds is None or earlier.pressure_seconds is None or passed <= 0:
@@ -200,7 +203,7 @@ def _cap(before: State, look: Look, most: float) -> float:
 
 
 def _rated(state: State, before: State) -> State:
-    """The rate of this mode, towards its share of a core.
+    """Adjust the rate of this mode towards its share of a core.
 
     A batch of n pages takes n * cost, then ksmd sleeps: the share of a core is n * cost / (sleep +
     n * cost), and share / (1 - share) is proportional to n, whatever a page costs.

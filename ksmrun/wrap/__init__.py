@@ -1,1 +1,1 @@
-"""Renders the files that put merging around services and containers: pure text."""
+"""Render the files that make services and containers merge: pure text."""

@@ -1,4 +1,4 @@
-"""The Compose file that goes on top of another, so that its services start merged. Pure."""
+"""Compose override file with which the services of another one start merged. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ksmrun.wrap.container import KEY_FILE, quoted, quoted_list
 
 @dataclass(frozen=True)
 class ServiceOverride:
-    """What replaces a service's own. command: None where its own stays."""
+    """Replacements for a service. command: None if its own stays."""
 
     name: str
     entrypoint: Words
@@ -21,7 +21,7 @@ class ServiceOverride:
 
 
 def needs_image(service: ComposeService) -> bool:
-    """Whether what it starts hangs on the image's configuration."""
+    """Return whether the service's command depends on the image's configuration."""
     if service.entrypoint is None:
         return True
     return not service.entrypoint and not service.command
@@ -30,13 +30,14 @@ def needs_image(service: ComposeService) -> bool:
 def override(
     service: ComposeService, image: ImageConfig | None, launcher: Sequence[str]
 ) -> ServiceOverride:
-    """Compose replaces an entrypoint, and drops the image's command with it, so both are written.
+    """Return the override of a service.
 
+    Compose replaces an entrypoint and then drops the image's command, so both are written.
     launcher: its words, with "--" at the end. image: may be None unless needs_image().
     """
     words = [_escaped(word) for word in launcher]
     if service.entrypoint and isinstance(service.entrypoint, str):
-        # Split by whoever reads it: what that does with quotes and variables is its own.
+        # A string is split by its reader, with its own rules for quotes and variables.
         return ServiceOverride(service.name, f"{shlex.join(words)} {service.entrypoint}", None)
     if service.entrypoint:
         return ServiceOverride(service.name, (*words, *service.entrypoint), None)
@@ -49,7 +50,7 @@ def override(
 
 
 def render(overrides: Sequence[ServiceOverride], version: str | None, key: str | None) -> str:
-    """The file's text after its header. The launcher is bound, not copied: no image changes."""
+    """Return the file's text after its header. The launcher is mounted, so no image changes."""
     text = "" if version is None else f"version: {quoted(version)}\n"
     text += "services:\n"
     for each in overrides:
@@ -63,7 +64,7 @@ def render(overrides: Sequence[ServiceOverride], version: str | None, key: str |
 
 
 def _bind(source: str, target: str) -> str:
-    """Long, as the short form would make an empty folder of a source that is not there."""
+    """Return a bind mount in long form; the short one would create a missing source as a folder."""
     return (
         f"      - type: bind\n        source: {quoted(source)}\n"
         f"        target: {quoted(target)}\n        read_only: true\n"
@@ -75,5 +76,5 @@ def _words(words: Words) -> str:
 
 
 def _escaped(word: str) -> str:
-    """Compose puts variables in for what follows a single dollar sign."""
+    """Double each dollar sign: Compose substitutes variables after a single one."""
     return word.replace("$", "$$")

@@ -1,4 +1,4 @@
-"""The lines by which containerd's CRI plugin gets ksmrun-oci as a runtime, on top of a file. Pure.
+"""Lines that add ksmrun-oci as a runtime to a configuration of containerd's CRI plugin. Pure.
 
 A file's table of runtimes replaces the default one (1.6 and 1.7 decode it into an empty map), and
 without the runtime of default_runtime_name the CRI plugin does not load: so runc is printed too.
@@ -19,20 +19,20 @@ from ksmrun.model.wrap import OCI_BY_REQUEST, OCI_RUNTIME
 ALL, BY_REQUEST = "ksmrun", "ksmrun-by-request"
 BEGIN, END = "# ksmrun: begin", "# ksmrun: end"
 TYPE = "io.containerd.runc.v2"
-# What the CRI plugin is called, by the version of the file (containerd-config.toml(5)). Later
-# containerds take earlier versions too, but for 1.
+# Names of the CRI plugin, by version of the file (containerd-config.toml(5)). Newer releases of
+# containerd accept older versions too, except 1.
 OF_2 = "io.containerd.cri.v1.runtime"
 CRI = {1: "cri", 2: "io.containerd.grpc.v1.cri", 3: OF_2, 4: OF_2}
-# Where a file names none (cmd/containerd/server/config: a missing one is 1).
+# Assumed if a file names no version (cmd/containerd/server/config: a missing one is 1).
 VERSION_OF_NEW, VERSION_OF_OLD = 2, 1
-# Of runc's table, what its copies must not have from it.
+# Keys of runc's table that its copies must not have.
 OWN_KEYS = ("runtime_type", "runtime_path", "pod_annotations", "container_annotations", "options")
 
 
 def lines_for(text: str | None, file: str, *, default: bool) -> tuple[str, tuple[str, ...]]:
-    """The lines to append, and notes. Raises KsmrunError where they cannot be appended.
+    """Return the lines to append, and notes. Raises KsmrunError if they cannot be appended.
 
-    text: of the configuration; None where there is none. default: also for what names no runtime.
+    text: of the configuration; None if there is none. default: make it the default runtime too.
     """
     old = text or ""
     settings = _parsed(old, file)
@@ -71,7 +71,7 @@ def lines_for(text: str | None, file: str, *, default: bool) -> tuple[str, tuple
 
 
 def _runtime(table: str, path: PurePath, runc: Mapping[str, Any]) -> Iterator[str]:
-    """As the file has runc, but for the program."""
+    """Yield a runtime's table: runc's from the file, with another program."""
     annotations = '["ksmrun.*"]'
     yield f"[{table}]"
     yield f'runtime_type = "{TYPE}"'
@@ -84,7 +84,7 @@ def _runtime(table: str, path: PurePath, runc: Mapping[str, Any]) -> Iterator[st
 
 
 def _copied(table: Mapping[str, Any], but: tuple[str, ...]) -> Iterator[str]:
-    """Strings, numbers, truth values and lists of these are in TOML what they are in JSON."""
+    """Yield a copy; strings, numbers, booleans and lists of these are the same in TOML and JSON."""
     for key, value in table.items():
         if key not in but and not isinstance(value, dict):
             yield f"{_key(key)} = {json.dumps(value)}"
@@ -108,7 +108,7 @@ def _undo(file: str) -> str:
 
 
 def _defines(text: str, table: str) -> bool:
-    """Whether the file has the table itself, so that TOML forbids it a second time."""
+    """Return whether the file defines the table itself; TOML forbids a second definition."""
     try:
         tomllib.loads(f"{text}\n[{table}]\n")
     except tomllib.TOMLDecodeError:
@@ -124,7 +124,7 @@ def _parsed(text: str, file: str) -> dict[str, Any]:
 
 
 def _table(of: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    """Empty where it is not there."""
+    """Return a nested table; empty if missing."""
     for key in keys:
         found = of.get(key)
         of = found if isinstance(found, dict) else {}
@@ -132,5 +132,5 @@ def _table(of: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 
 
 def _key(name: str) -> str:
-    """Quoted where TOML takes its dots for tables."""
+    """Return the key, quoted if TOML would take its dots for tables."""
     return name if name.replace("_", "").replace("-", "").isalnum() else json.dumps(name)

@@ -1,4 +1,4 @@
-"""The drop-in that wraps a service, and the unit that makes the key of its shared layout."""
+"""Drop-in that wraps a service, and the unit that makes the key of its shared layout."""
 
 from __future__ import annotations
 
@@ -20,31 +20,34 @@ FINGERPRINT = "# Made from commands with the SHA-256 "
 
 @dataclass(frozen=True)
 class KeyPlace:
-    """Where the group's key comes from. file: as systemd expands it. user: of a user's manager."""
+    """Origin of a group's key. file: as systemd expands it. user: for a user's manager."""
 
     group: str
     user: bool
 
     @property
     def file(self) -> str:
-        """In a folder that a boot or login empties."""
+        """Path in a folder that a boot or login empties."""
         return f"{'%t' if self.user else '/run'}/ksmrun/layout/units/{self.group}.key"
 
     @property
     def option(self) -> str:
-        """The launcher's option as it stands in the unit file; %d is the credentials' folder."""
+        """Launcher option as it stands in the unit file; %d is the credentials' folder."""
         return f"--layout-key={self.file}" if self.user else f"--layout-key=%d/{CREDENTIAL}"
 
     @property
     def settings(self) -> list[str]:
-        """Without the file the service starts all the same: SetCredential= stands in."""
+        """Settings for the key.
+
+        SetCredential= is the fallback: a missing file does not stop the service.
+        """
         if self.user:
             return []
         return [f"LoadCredential={CREDENTIAL}:{self.file}", f"SetCredential={CREDENTIAL}:none"]
 
     @property
     def unit(self) -> str:
-        """The instance that makes the key."""
+        """Name of the instance that makes the key."""
         return KEY_UNIT.replace("@.", f"@{self.group}.")
 
 
@@ -56,7 +59,7 @@ def render(
     key: KeyPlace | None,
     scope: str,
 ) -> str:
-    """The drop-in. exec_values: those of ExecStart= in force; options: of the launcher.
+    """Return the drop-in. exec_values: ExecStart= in force; options: of the launcher.
 
     scope: "--user " for a user's manager. Raises ExecLineError.
     """
@@ -78,7 +81,7 @@ def render(
 
 
 def visibility(unit: UnitFacts) -> list[str]:
-    """Settings that let the service see and run the launcher where its own keep it from that."""
+    """Return settings that let the service see and execute the launcher in spite of its sandbox."""
     settings = []
     is_covered = any(_covers(word) for word in unit.value("TemporaryFileSystem").split())
     if unit.value("RootDirectory") or unit.value("RootImage") or is_covered:
@@ -89,18 +92,18 @@ def visibility(unit: UnitFacts) -> list[str]:
 
 
 def is_inaccessible(unit: UnitFacts) -> bool:
-    """Whether the launcher's place can be neither seen nor bound into: it is below such a path."""
+    """Return whether the launcher is below an inaccessible path, where nothing can be mounted."""
     return any(_covers(word) for word in unit.value("InaccessiblePaths").split())
 
 
 def _covers(word: str) -> bool:
-    """Whether a path setting, with its prefix and options, holds LIBEXEC below it."""
+    """Return whether a path setting, with its prefix and options, covers LIBEXEC."""
     path = word.lstrip("-+").partition(":")[0]
     return path.startswith("/") and PurePosixPath(LIBEXEC).is_relative_to(path)
 
 
 def key_unit(ksmrun: str, place: KeyPlace) -> str:
-    """The unit that makes a group's key before the first service that wants it."""
+    """Return the unit that makes a group's key before the first service that needs it."""
     file = KeyPlace("%i", place.user).file
     remove = "goes with the last `ksmrun wrap unit --remove` of a service that has it"
     command = f"{program_word(ksmrun)} layout key %i --output {file}"
@@ -113,18 +116,18 @@ def key_unit(ksmrun: str, place: KeyPlace) -> str:
 
 
 def fingerprint(exec_values: Iterable[str]) -> str:
-    """Tells when what is wrapped has changed: of the values in force without the drop-in."""
+    """Return a hash that shows a change of the wrapped commands, without the drop-in."""
     return hashlib.sha256("\n".join(exec_values).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def written_fingerprint(text: str) -> str | None:
-    """The one in a drop-in of ours."""
+    """Return the fingerprint in one of our drop-ins."""
     found = re.search(f"^{re.escape(FINGERPRINT)}([0-9a-f]{{64}})$", text, re.MULTILINE)
     return found[1] if found else None
 
 
 def unwrapped(command: ExecCommand) -> ExecCommand:
-    """What a command is without the launcher, so that before and after can be compared."""
+    """Return the command without the launcher, for comparing before and after."""
     if command.argv[:1] != (str(LAUNCHER),) or "--" not in command.argv:
         return ExecCommand(simplified(command.path), command.argv, command.flags)
     at = command.argv.index("--")

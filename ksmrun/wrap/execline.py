@@ -1,7 +1,7 @@
-"""Putting the launcher before the commands of an Exec line, everything else left as it is written.
+"""Put the launcher before the commands of an Exec line, and leave the rest as written.
 
 The grammar is that of systemd.service(5), "Command lines", and of config_parse_exec() in systemd's
-src/core/load-fragment.c: prefixes, then the path, then words; a lone `;` begins another command.
+src/core/load-fragment.c: prefixes, then the path, then words; a lone `;` starts another command.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WHITESPACE = " \t\n\r"
-# systemd 258 added "|": by the user's shell.
+# systemd 258 added "|": execute by the user's shell.
 PREFIXES = "-@:+!|"
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"} | {
     "\\": "\\", '"': '"', "'": "'", "s": " "
@@ -23,7 +23,7 @@ NUMBER = re.compile(r"(x[0-9a-fA-F]{2}|[0-7]{3})|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}
 
 
 class ExecLineError(ValueError):
-    """systemd would not take this line either, or it cannot be wrapped."""
+    """systemd would not accept this line either, or it cannot be wrapped."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Command:
 
 
 def parse(line: str) -> list[Command]:
-    """The commands of one value of ExecStart=. Raises ExecLineError."""
+    """Return the commands of one value of ExecStart=. Raises ExecLineError."""
     commands, rest = [], line.strip(WHITESPACE)
     while rest:
         word, rest = next_word(rest)
@@ -72,30 +72,34 @@ def parse(line: str) -> list[Command]:
 
 
 def wrap(line: str, words: Callable[[Command], list[str]]) -> str:
-    """The line with words(command), the launcher and its options as they are to be written, before
-    each command.
+    """Return the line with words(command) before each command.
+
+    These are the launcher and its options, escaped for the file.
     """
     return " ; ".join(_wrapped(command, words(command)) for command in parse(line))
 
 
 def _wrapped(command: Command, words: list[str]) -> str:
-    """The path becomes an argument, where $ would be expanded; @'s name becomes an option."""
+    """Wrap a command.
+
+    Its path becomes an argument, where $ would be expanded; @'s name an option.
+    """
     prefixes = command.prefixes.replace("@", "")
     parts = list(words)
     path, argv0 = simplified(command.path), command.argv0
-    # Without @ the path as it is written is argv[0] too, where $ is expanded in any case.
+    # Without @ the path as written is argv[0] too, where $ is expanded in any case.
     if argv0 is None and (path != command.path or (command.expands and "$" in path)):
         argv0 = _quote_text(command.path)
     if argv0 is not None:
         parts += ["--argv0", argv0]
-    # The path keeps its specifiers: only what is new at its place is escaped.
+    # The path keeps its specifiers: only what is special at its new position is escaped.
     path = path.replace("$", "$$") if command.expands else path
     parts += ["--", _quote_text(path), *([command.arguments] if command.arguments else [])]
     return prefixes + " ".join(parts)
 
 
 def quote(word: str, *, expands: bool) -> str:
-    """A word that systemd reads as exactly this: specifiers, $ and quotes escaped."""
+    """Return a word that systemd reads as exactly this: specifiers, $ and quotes escaped."""
     text = word.replace("%", "%%")
     return _quote_text(text.replace("$", "$$") if expands else text)
 
@@ -103,8 +107,8 @@ def quote(word: str, *, expands: bool) -> str:
 def program_word(path: str) -> str:
     """Return a line's first word for a program at this path.
 
-    Its $ stays in the path and would be expanded in argv[0] alone, so where it has one nothing in
-    the line is expanded.
+    A $ stays in the path and would be expanded in argv[0] only; if the path has one, all expansion
+    in the line is switched off.
     """
     return (":" if "$" in path else "") + quote(path, expands=False)
 
@@ -112,19 +116,19 @@ def program_word(path: str) -> str:
 def _quote_text(text: str) -> str:
     plain = text.replace("\\", "\\\\").replace('"', '\\"')
     needs = not text or text == ";" or any(c in text for c in WHITESPACE + "\"'\\")
-    # Where a line of a unit file would end.
+    # Characters at which a line of a unit file would end.
     plain = plain.replace("\n", "\\n").replace("\r", "\\r")
     return f'"{plain}"' if needs else plain
 
 
 def simplified(path: str) -> str:
-    """As systemd executes it: without doubled slashes and /./ (path_simplify())."""
+    """Return the path as systemd executes it: without doubled slashes and /./ (path_simplify())."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     return ("/" if path.startswith("/") else "") + "/".join(parts)
 
 
 def unquote(word: str) -> str:
-    """The text of a word: its quotes taken off, C escapes resolved. Raises ExecLineError."""
+    """Return a word without its quotes, with C escapes resolved. Raises ExecLineError."""
     text, quote_mark, index = "", "", 0
     while index < len(word):
         character = word[index]
@@ -144,7 +148,7 @@ def unquote(word: str) -> str:
 
 
 def _escape(rest: str) -> tuple[str, int]:
-    """The character that a C escape stands for, and how many after the backslash it takes."""
+    """Return the character of a C escape, and its length after the backslash."""
     if not rest:
         raise ExecLineError("a backslash at the end")
     if rest[0] in ESCAPES:
@@ -152,14 +156,14 @@ def _escape(rest: str) -> tuple[str, int]:
     if found := NUMBER.match(rest):
         word, is_byte = found[0], found[1] is not None
         number = int(word, 8) if word.isdecimal() else int(word[1:], 16)
-        # systemd takes no NUL; bytes beyond ASCII, and surrogates, need not be characters.
+        # systemd rejects NUL; bytes beyond ASCII, and surrogates, may not be characters.
         if 0 < number < (0x80 if is_byte else 0xD800) or 0xE000 <= number < 0x110000:
             return chr(number), len(word)
     raise ExecLineError(f"the escape \\{rest[:1]} cannot be kept")
 
 
 def next_word(text: str) -> tuple[str, str]:
-    """The first word as it is written, and what follows it. Raises ExecLineError."""
+    """Return the first word as written, and the rest of the text. Raises ExecLineError."""
     quote_mark, index = "", 0
     while index < len(text):
         character = text[index]

@@ -1,4 +1,4 @@
-"""The first lines of every file that ksmrun writes for a service: who wrote it, how to undo it."""
+"""First lines of every file that ksmrun writes for a service: its author, and how to undo it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from ksmrun.model.wrap import HEADER_MARK
 
 
 def header(command: str, what: str, remove: str) -> str:
-    """Two lines of comment, as systemd, Quadlet and YAML files have them.
+    """Return two comment lines, valid in systemd, Quadlet and YAML files.
 
-    command: what wrote it, without "ksmrun".
+    command: that wrote the file, without "ksmrun".
     """
     return f"{HEADER_MARK}{command}`: {what}.\n# To remove it: {remove}\n"

@@ -1,4 +1,4 @@
-"""Whether systemd itself sets a service's merge flag, or the launcher before its command. Pure."""
+"""Choose between systemd's own MemoryKSM= and the launcher before a service's command. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ksmrun.model import Mechanism, MergeMode, Probe, Request, ThpMode
 from ksmrun.model.wrap import Method, UnitFacts
 from ksmrun.plan.mechanism import Choice, adds_vmas
 
-# The launcher's calls for a shared layout, of which @system-service has none.
+# System calls of the launcher for a shared layout; @system-service contains none of them.
 LAYOUT_CALLS = ("ptrace",)
-# What it calls before its exec, beside what any program does.
+# System calls before its exec, beyond those of any program.
 LAUNCHER_CALLS = ("prctl", "openat", "read", "close", "uname")
 # systemd's SECCOMP_ERROR_NUMBER_KILL (src/shared/seccomp-util.h).
 KILL = "2147483646"
@@ -18,7 +18,7 @@ KILL = "2147483646"
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """The way, and why. refusal is set where it cannot be had: (what, to do)."""
+    """Chosen method and the reason. refusal is set if it is not possible: (what, to do)."""
 
     method: Method
     reason: str
@@ -26,7 +26,7 @@ class MethodChoice:
 
 
 def launcher_needed_for(request: Request, probe: Probe | None, choice: Choice) -> str | None:
-    """What MemoryKSM=yes cannot give; None where the bare flag is all that is wanted."""
+    """Return what MemoryKSM=yes cannot provide; None if the bare flag is all that is wanted."""
     if request.layout is not None:
         return "a shared layout is the launcher's work"
     if request.merge is not MergeMode.ON or request.thp is not ThpMode.KEEP:
@@ -41,7 +41,7 @@ def launcher_needed_for(request: Request, probe: Probe | None, choice: Choice) -
 
 
 def choose_method(asked: Method, works: bool | None, needed: str | None) -> MethodChoice:
-    """works: whether a service with MemoryKSM=yes was seen to merge; None: it was not tried."""
+    """Choose. works: whether a service with MemoryKSM=yes was seen to merge; None: not tried."""
     if asked is Method.WRAPPER:
         return MethodChoice(asked, "the launcher, as asked")
     if needed is not None:
@@ -62,7 +62,7 @@ def choose_method(asked: Method, works: bool | None, needed: str | None) -> Meth
 
 
 def domain_source(unit: UnitFacts, *, selinux: bool) -> str | None:
-    """What gives the service a security domain at its exec: a launcher in between can lose it."""
+    """Return what gives the service a security domain at its exec, which a launcher can lose."""
     profile, context = unit.value("AppArmorProfile"), unit.value("SELinuxContext")
     if profile:
         return f"AppArmorProfile={profile}"
@@ -73,27 +73,28 @@ def domain_source(unit: UnitFacts, *, selinux: bool) -> str | None:
 
 
 def hides_main_pid(unit: UnitFacts) -> bool:
-    """Whether a second process in its cgroup keeps systemd from finding the main one, and with it
-    Restart= (systemd's src/core/service.c: service_search_main_pid(), unit_search_main_pid()).
+    """Return whether a second process in the cgroup hides the main one, and disables Restart=.
+
+    systemd's src/core/service.c: service_search_main_pid(), unit_search_main_pid().
     """
     guesses = unit.value("Type") == "forking" and unit.value("GuessMainPID") != "no"
     return guesses and not unit.value("PIDFile")
 
 
 def denied_layout_calls(unit: UnitFacts) -> tuple[str, ...]:
-    """The calls of LAYOUT_CALLS that SystemCallFilter= denies."""
+    """Return the calls of LAYOUT_CALLS that SystemCallFilter= denies."""
     return tuple(_denied(unit, LAYOUT_CALLS))
 
 
 def killing_calls(unit: UnitFacts) -> tuple[str, ...]:
-    """The calls of LAUNCHER_CALLS at which SystemCallFilter= ends the service (SIGSYS)."""
+    """Return the calls of LAUNCHER_CALLS at which SystemCallFilter= kills the service (SIGSYS)."""
     usual = "kill" if unit.value("SystemCallErrorNumber") in ("", KILL) else "error"
     denied = _denied(unit, LAUNCHER_CALLS)
     return tuple(call for call, error in denied.items() if (error or usual) == "kill")
 
 
 def _denied(unit: UnitFacts, calls: tuple[str, ...]) -> dict[str, str]:
-    """Those of calls that are denied, with the error of each; `systemctl show` lists names."""
+    """Return the denied ones of these calls, each with its error; `systemctl show` lists names."""
     text = unit.value("SystemCallFilter")
     words = (word.partition(":") for word in text.removeprefix("~").split())
     errors = {name: error for name, _, error in words}
@@ -101,5 +102,5 @@ def _denied(unit: UnitFacts, calls: tuple[str, ...]) -> dict[str, str]:
         return {}
     if text.startswith("~"):
         return {call: errors[call] for call in calls if call in errors}
-    # In a list of what is allowed, an error makes it one that is not.
+    # In a list of allowed calls, one with an error is denied.
     return {call: errors.get(call, "") for call in calls if errors.get(call) != ""}

@@ -1,22 +1,18 @@
-"""The unit of `ksmrun monitor` with the options that it was printed with. Pure."""
+"""Unit of `ksmrun monitor` with the options that it was printed with. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
+from ksmrun.options.item import items
+from ksmrun.options.monitor import MonitorKeys
 from ksmrun.wrap.execline import program_word, quote
 
-# What takes the words of the command, and what the settings of [Service] end before.
+# Setting that takes the command, and section before which other settings end.
 COMMAND, INSTALL = "@COMMAND@", "\n[Install]"
 LISTEN = "127.0.0.1:9739"
-# What options need beyond the unit's sandbox, which is systemd.exec(5)'s.
-NEEDS = {
-    "raise-map-count-to": "ReadWritePaths=/proc/sys/vm/max_map_count",
-    "auto": "ReadWritePaths=/sys/kernel/mm/ksm",
-    "follow": "SystemCallFilter=ptrace kcmp",
-}
-# In a list of paths no escape is resolved (config_parse_namespace_path_strv() in systemd's
+# In a list of paths no escapes are resolved (config_parse_namespace_path_strv() in systemd's
 # src/core/load-fragment.c).
 UNQUOTABLE = frozenset("\"'\\\n\r")
 
@@ -41,9 +37,10 @@ def render(template: str, program: str, options: Mapping[str, str | bool]) -> st
 
 
 def _needs(options: Mapping[str, str | bool]) -> Iterator[str]:
-    for name, setting in NEEDS.items():
-        if options.get(name, False) is not False:
-            yield setting
+    # Needed beyond the unit's sandbox (systemd.exec(5)).
+    for item in items(MonitorKeys):
+        if item.unit_setting and options.get(item.name.removeprefix("--"), False) is not False:
+            yield item.unit_setting
     folder = options.get("textfile")
     if isinstance(folder, str) and PurePath(folder).is_absolute() and not UNQUOTABLE & set(folder):
         yield f"ReadWritePaths={quote(folder, expands=False)}"

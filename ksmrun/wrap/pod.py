@@ -1,6 +1,6 @@
-"""Kubernetes manifests rewritten so that their containers start merged. Pure.
+"""Rewrite Kubernetes manifests so that their containers start merged. Pure.
 
-What is not touched stands as it stood, comments and quotes too: see splice.py.
+What is not changed stays as it was, comments and quotes included: see splice.py.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ksmrun.wrap.splice import Splicer, get, items_of, text_of
 
 VOLUME = "ksmrun"
 KEY_VOLUME = "ksmrun-layout-key"
-# Where the launcher's image has it, and where its init container puts it.
+# Path in the launcher's image, and path to which its init container copies it.
 BROUGHT_FROM, BROUGHT_TO = LIBEXEC, "/ksmrun"
-# The way from a manifest to the pod in it, by kind.
+# Path from a manifest to the pod in it, by kind.
 TEMPLATE = ("spec", "template", "spec")
 POD_PATHS = {
     "Pod": ("spec",),
@@ -33,17 +33,17 @@ POD_PATHS = {
     "ReplicationController": TEMPLATE,
     "CronJob": ("spec", "jobTemplate", *TEMPLATE),
 }
-# What a copy of a container's resources keeps: what QoS classes and quotas are about, not GPUs.
+# Resources that an init container copies: those of QoS classes and quotas, not GPUs.
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
 CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 
 @dataclass(frozen=True)
 class PodRequest:
-    """launcher: its words, with "--" at the end. image: with the launcher; None: from the host.
+    """Options of a rewrite. launcher: its words, with "--" at the end.
 
-    containers: their names, all where empty. key: for a layout; its namespace and user are for
-    what the manifest tells nothing of.
+    image: contains the launcher; None: it comes from the host. containers: their names, all if
+    empty. key: for a layout; its namespace and user apply where the manifest names none.
     """
 
     launcher: tuple[str, ...]
@@ -54,9 +54,10 @@ class PodRequest:
 
 @dataclass(frozen=True)
 class Rewritten:
-    """names: of the containers that start merged. keys: that the nodes need. kinds: of the
-    manifests that were changed. left: what was not, though it has containers. has_comments: whether
-    the text's are in it still.
+    """Result of a rewrite. names: of the containers that start merged. keys: needed on the nodes.
+
+    kinds: of the changed manifests. left: manifests with containers that were not changed.
+    has_comments: whether the text still has its comments.
     """
 
     text: str
@@ -79,7 +80,7 @@ Look = Callable[[str, str], ImageConfig]
 
 @dataclass
 class _Work:
-    """What the parts of a rewriting share."""
+    """State that the parts of a rewrite share."""
 
     splicer: Splicer
     request: PodRequest
@@ -92,7 +93,7 @@ class _Work:
 def rewrite(text: str, request: PodRequest, look: Look) -> Rewritten:
     """Rewrite the manifests. Raises KsmrunError.
 
-    look: gives what an image starts, by container and image; asked where a container names no
+    look: returns what an image starts, by container and image; called if a container names no
     command.
     """
     try:
@@ -129,7 +130,7 @@ def _rewrite(work: _Work) -> Rewritten:
 
 
 def _flat(documents: Sequence[Node]) -> Iterator[Node]:
-    """Yield the documents, and of lists their items."""
+    """Yield the documents, and the items of lists."""
     for document in documents:
         items = get(document, "items")
         if text_of(get(document, "kind")).endswith("List") and isinstance(items, SequenceNode):
@@ -139,7 +140,7 @@ def _flat(documents: Sequence[Node]) -> Iterator[Node]:
 
 
 def _pod(document: Node) -> _Pod | None:
-    """Return the pod in a manifest; None where its kind has none."""
+    """Return the pod in a manifest; None if its kind has none."""
     kind = text_of(get(document, "kind"))
     if kind not in POD_PATHS:
         return None
@@ -176,7 +177,7 @@ def _wrap_pod(found: _Pod, work: _Work) -> None:
 
 
 def _key(pod: _Pod, container: MappingNode, default: ContainerKey) -> ContainerKey:
-    """Return what the container reads: of its pod's namespace, for the user that it runs as."""
+    """Return the key that the container reads: for its pod's namespace and its user."""
     user = default.user
     for node in (pod.spec, container):
         told = text_of(get(get(node, "securityContext"), "runAsUser"))
@@ -195,7 +196,7 @@ def _wrap_container(container: MappingNode, work: _Work, key: ContainerKey | Non
         raise KsmrunError(f"the container {name} is wrapped already", "give the original manifest")
     words = [*work.request.launcher]
     if not command:
-        # Kubernetes drops both of the image's where command is set, and CMD where args are.
+        # Kubernetes drops both of the image's if command is set, and CMD if args are.
         image = work.look(name, text_of(get(container, "image")))
         words += image.entrypoint
         args = get(container, "args")
@@ -233,7 +234,7 @@ def _add_volumes(pod: MappingNode, work: _Work, keys: Sequence[ContainerKey]) ->
             if text_of(get(node, "name")) == VOLUME:
                 raise KsmrunError(f"the pod has a container {VOLUME} already", "rename it")
         added = [{"name": VOLUME, "emptyDir": {}}]
-        # The first: others may be wrapped by hand.
+        # Only the first: others may have been wrapped by hand.
         work.splicer.prepend(pod, "initContainers", [_bringer(work.request.image, pod)])
     for key in keys:
         added.append({"name": _volume(key), "hostPath": {"path": key.path, "type": "File"}})
@@ -241,7 +242,7 @@ def _add_volumes(pod: MappingNode, work: _Work, keys: Sequence[ContainerKey]) ->
 
 
 def _bringer(image: str, pod: MappingNode) -> dict[str, object]:
-    """The init container. As little as the strictest Pod Security Standard lets it have."""
+    """Return the init container, within the strictest Pod Security Standard."""
     resources = _resources(pod)
     return {
         "name": VOLUME,
@@ -261,10 +262,10 @@ def _bringer(image: str, pod: MappingNode) -> dict[str, object]:
 
 
 def _resources(pod: MappingNode) -> dict[str, dict[str, str]]:
-    """Return those of the first container that has any, or none.
+    """Return the resources of the first container that has any, or none.
 
-    It ends before that one starts, so the pod needs no more, keeps its QoS class (without any:
-    BestEffort), and a quota that takes the one takes the other (kubernetes.io: "Init Containers").
+    The init container ends before that one starts, so the pod needs no more, keeps its QoS class
+    (without any: BestEffort), and fits the same quota (kubernetes.io: "Init Containers").
     """
     for container in items_of(get(pod, "containers")):
         resources = get(container, "resources")
@@ -283,8 +284,9 @@ def _mount(volume: str, path: str) -> dict[str, object]:
 
 
 def _escaped(word: str) -> str:
-    """Kubernetes puts variables in for $(NAME), and $$ stands for $; any other $ stays one
-    (k8s.io/kubernetes/third_party/forked/golang/expansion). Podman 4 expands nothing.
+    """Escape $: Kubernetes substitutes $(NAME), and $$ stands for $; any other $ stays.
+
+    k8s.io/kubernetes/third_party/forked/golang/expansion. Podman 4 substitutes nothing.
     """
     return re.sub(r"\$(?=[$(])", "$$", word)
 

@@ -1,4 +1,4 @@
-"""Manifests with containers that are left as they are. Pure."""
+"""Manifests with containers that are not rewritten. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOOK = "helm.sh/hook"
 
 @dataclass(frozen=True)
 class Left:
-    """name: kind and name. is_meant: whether nobody would want it otherwise."""
+    """Manifest not rewritten. name: kind and name. is_meant: whether that is intended."""
 
     name: str
     why: str
@@ -22,9 +22,9 @@ class Left:
 
 
 def left_of(document: Node, kinds: Collection[str]) -> Left | None:
-    """Return why a manifest is left; None where it is rewritten or has no containers.
+    """Return why a manifest is not rewritten; None if it is, or has no containers.
 
-    kinds: that have a pod where it is known.
+    kinds: those in which the place of the pod is known.
     """
     kind = text_of(get(document, "kind"))
     metadata = get(document, "metadata")

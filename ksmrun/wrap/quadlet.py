@@ -1,4 +1,4 @@
-"""The drop-in that wraps a container of Podman's Quadlet (podman-systemd.unit(5))."""
+"""Drop-in that wraps a container of Podman's Quadlet (podman-systemd.unit(5))."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ksmrun.wrap.header import header
 
 
 def render(file: str, key: KeyPlace | None, scope: str, *, require: bool) -> str:
-    """The drop-in: another runtime, which puts the launcher before whatever the image starts.
+    """Return the drop-in: it sets a runtime that puts the launcher before what the image starts.
 
     So an update of the image may change its entrypoint. PodmanArgs= comes after `podman run`, where
-    --runtime is understood too. scope: "--user " for a user's manager.
+    --runtime is accepted too. scope: "--user " for a user's manager.
     """
     annotations = ["Annotation=ksmrun.merge=on"]
     if require:

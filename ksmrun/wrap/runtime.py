@@ -1,4 +1,4 @@
-"""The lines by which a container engine gets ksmrun-oci as one of its runtimes."""
+"""Configuration lines that make ksmrun-oci one of a container engine's runtimes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTAINERD_FILE = "/etc/containerd/config.toml"
 
 
 class Engine(StrEnum):
-    """The container engines that take another runtime."""
+    """Container engine that accepts other runtimes."""
 
     PODMAN = "podman"
     DOCKER = "docker"
@@ -26,7 +26,7 @@ class Engine(StrEnum):
 
 @dataclass(frozen=True)
 class Lines:
-    """text: what the file gets. notes: for the user, what to do with it."""
+    """Lines for an engine. text: for its file. notes: for the user, what to do with it."""
 
     text: str
     notes: tuple[str, ...]
@@ -38,7 +38,7 @@ CLASS_NOTE = (
 )
 
 
-# What only the host's operator may open; `ksmrun-oci --ksmrun-help` has all of it.
+# May be opened only by the host's operator; `ksmrun-oci --ksmrun-help` has all of it.
 HOST_FILE = "/etc/ksmrun/oci.json"
 GROUP_NOTE = (
     "--layout=shared: by the annotations ksmrun.layout=shared and ksmrun.layout-group=NAME, with "
@@ -57,12 +57,12 @@ def render(
     config: str | None = None,
     file: str = CONTAINERD_FILE,
 ) -> Lines:
-    """Render the lines of an engine.
+    """Render the lines for an engine.
 
-    default: also for what names no runtime, by request only. environment: by request KSMRUN_OCI
-    counts, which an image may set. group: one more runtime, whose containers share its layout;
-    Docker's alone, as the others pass annotations on. config: what containerd's file has; None
-    where it is not there.
+    default: make it the default runtime too, for containers that ask for it. environment:
+    containers may also ask by KSMRUN_OCI, which an image may set. group: another runtime, whose
+    containers share its layout; only for Docker, as the others pass annotations on. config: text of
+    containerd's file; None if there is none.
     """
     if engine is Engine.DOCKER:
         return _docker(default, environment, group)
@@ -78,8 +78,9 @@ def render(
 
 def _podman(default: bool) -> Lines:
     file = "/etc/containers/containers.conf.d/ksmrun.conf"
-    # Both replace Podman's own lists of names: what tells errors as JSON, and what does without
-    # cgroups, as crun does (containers.conf(5), with the key of c/common's pkg/config/config.go).
+    # Both replace Podman's own lists of names: runtimes that report errors as JSON, and runtimes
+    # that work without cgroups, as crun does (containers.conf(5); key in c/common's
+    # pkg/config/config.go).
     json_names = ["crun", "runc", "kata", "runsc", "youki", "krun", ALL, BY_REQUEST]
     lines = ["[engine]", f"runtime_supports_json = {json.dumps(json_names)}"]
     lines.append(f"runtime_supports_nocgroup = {json.dumps(['crun', 'krun', ALL, BY_REQUEST])}")

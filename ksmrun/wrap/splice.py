@@ -1,7 +1,8 @@
-"""YAML and JSON changed where it is asked for, and by the byte as it stood elsewhere. Pure.
+"""Change YAML and JSON in single places, and keep every other byte. Pure.
 
-What is added is written as JSON, which is YAML in braces too. The nodes are changed alike, so that
-the text, read again, is held against them: what cannot be spliced is serialized, without comments.
+What is added is written as JSON, which is also valid YAML inside braces. The tree of nodes is
+changed in the same way, and the new text, parsed again, is compared with it: what cannot be spliced
+is serialized, without comments.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from ksmrun.model import KsmrunError
 from ksmrun.wrap.container import quoted
 
 NULL = "tag:yaml.org,2002:null"
-# Of a node: its anchor and tag.
+# A node's anchor and tag.
 PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
-# What JSON has and PyYAML does not take.
+# Valid JSON that PyYAML rejects.
 JSON_ONLY = re.compile(r"\t|\\/|\\u[dD][89abAB]")
 # Aliases of aliases grow without bound (a "billion laughs").
 NODES_MAX = 200_000
 
 
 class Splicer:
-    """Documents of one text, and the changes of it."""
+    """Documents of one text, and the changes to it."""
 
     def __init__(self, text: str) -> None:
         """Read the text. Raises yaml.YAMLError, and KsmrunError for aliases of aliases."""
@@ -35,7 +36,7 @@ class Splicer:
         self.documents = _composed(self.text)
         self.has_comments = True
         if _has_aliases(self.documents):
-            # One place of the text would be changed for several of the tree.
+            # One place of the text would change several of the tree.
             budget = [NODES_MAX]
             self.text = _serialized([_copied(node, budget) for node in self.documents])
             self.documents = _composed(self.text)
@@ -43,7 +44,7 @@ class Splicer:
         self._edits: list[tuple[int, int, str]] = []
 
     def set_key(self, mapping: MappingNode, key: str, value: object) -> None:
-        """Give a key a value; an old one has to be null."""
+        """Set a key to a value; an old value must be null."""
         added = flow(value)
         for place, (name, old) in enumerate(mapping.value):
             if text_of(name) == key:
@@ -60,7 +61,7 @@ class Splicer:
         mapping.value.append((_node(quoted(key)), _node(added)))
 
     def prepend(self, mapping: MappingNode, key: str, values: Sequence[object]) -> None:
-        """Put values in front of a list, which is made where there is none."""
+        """Insert values at the front of a list, which is created if missing."""
         known = get(mapping, key)
         if known is None:
             self.set_key(mapping, key, list(values))
@@ -91,7 +92,7 @@ class Splicer:
         return _serialized(self.documents)
 
     def _place_in(self, mapping: MappingNode) -> int:
-        """Behind the first key, which names most things, unless the next has a comment above it."""
+        """Return the place after the first key (usually a name), unless a comment follows it."""
         first, *others = [name.start_mark for name, _ in mapping.value if name.start_mark]
         second = others[0] if others else first
         between = self.text[first.index : second.index]
@@ -104,7 +105,7 @@ class Splicer:
         return node.start_mark.index if found is None else found.end()
 
     def _open(self, node: CollectionNode, added: str) -> None:
-        """Add behind the opening bracket."""
+        """Insert after the opening bracket."""
         start = self._start(node) + 1
         self._edits.append((start, start, added))
 
@@ -113,7 +114,7 @@ class Splicer:
 
 
 def get(node: Node | None, key: str) -> Node | None:
-    """Return what a mapping has for a key; None for null and where it is no mapping."""
+    """Return the value of a mapping's key; None for null, or if it is no mapping."""
     if not isinstance(node, MappingNode):
         return None
     for name, value in node.value:
@@ -130,12 +131,12 @@ def items_of(node: Node | None) -> list[Node]:
 
 
 def text_of(node: Node | None) -> str:
-    """Return a scalar as it is written, without quotes; "" of anything else."""
+    """Return a scalar as written, without quotes; "" for anything else."""
     return str(node.value) if isinstance(node, ScalarNode) else ""
 
 
 def flow(value: object) -> str:
-    """Return a value as both JSON and YAML read it."""
+    """Return a value in a form valid in both JSON and YAML."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{quoted(k)}: {flow(v)}' for k, v in value.items())}}}"
     if isinstance(value, list | tuple):
@@ -146,7 +147,7 @@ def flow(value: object) -> str:
 
 
 def _readable(text: str) -> str:
-    """Return JSON as YAML reads it too; it has no comments to lose."""
+    """Return JSON in a form that PyYAML accepts; it has no comments to lose."""
     if not text.lstrip().startswith(("{", "[")) or JSON_ONLY.search(text) is None:
         return text
     try:
@@ -191,7 +192,7 @@ def _has_aliases(documents: Sequence[Node]) -> bool:
 
 
 def _copied(node: Node, budget: list[int]) -> Node:
-    """Return a copy in which each alias is written out. A circle ends with the budget."""
+    """Return a copy in which each alias is expanded. The budget stops a cycle."""
     budget[0] -= 1
     if budget[0] < 0:
         raise KsmrunError("the aliases of the manifest stand for too much", "write them out")

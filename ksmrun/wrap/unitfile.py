@@ -1,16 +1,16 @@
-"""Reading unit files as systemd does: the values of a setting in force (systemd.syntax(7))."""
+"""Read unit files as systemd does: the values of a setting in force (systemd.syntax(7))."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 
-# As systemd has it (src/basic/fileio.c: categorize_eol), not U+2028 and its like.
+# systemd's line ends (src/basic/fileio.c: categorize_eol), without U+2028 and similar.
 END_OF_LINE = re.compile(r"[\n\r\0]")
 
 
 def values(texts: Iterable[str], section: str, key: str) -> tuple[str, ...]:
-    """All values of a list setting over these files; an empty one drops what came before."""
+    """Return all values of a list setting over these files; an empty one resets the list."""
     found: list[str] = []
     for text in texts:
         for where, name, value in assignments(text):
@@ -20,7 +20,7 @@ def values(texts: Iterable[str], section: str, key: str) -> tuple[str, ...]:
 
 
 def assignments(text: str) -> Iterator[tuple[str, str, str]]:
-    """Section, key and value of each assignment; a value keeps its quotes, specifiers and $VAR."""
+    """Yield section, key and value of each assignment, with quotes, specifiers and $VAR."""
     section = ""
     for line in _logical_lines(text):
         if line.startswith("[") and line.endswith("]"):
@@ -31,7 +31,7 @@ def assignments(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _logical_lines(text: str) -> Iterator[str]:
-    """A backslash at the end goes on with the next line, comments between them left out."""
+    """Yield lines joined where a backslash ends one, without comments in between."""
     joined = ""
     for raw in END_OF_LINE.split(text.removeprefix("\ufeff")):
         line = raw.lstrip(" \t\n\r")
@@ -49,5 +49,5 @@ def _logical_lines(text: str) -> Iterator[str]:
 
 
 def _ends_in_backslash(line: str) -> bool:
-    """One that is not escaped itself."""
+    """Return whether the line ends in a backslash that is not escaped itself."""
     return (len(line) - len(line.rstrip("\\"))) % 2 == 1

@@ -1,5 +1,6 @@
-"""How long attaching and detaching stop a process, and what a server under load has of it: redis
-and redis-benchmark, by turns with and without. Switches no KSM.
+"""Measure how long attaching and detaching stop a process, and how that affects a loaded server.
+
+The server is redis under redis-benchmark, with and without by turns. Switches no KSM.
 
 .venv/bin/python tests/bench/attach.py [--times N] [--rounds N]
 """
@@ -25,7 +26,7 @@ GAP_SECONDS = 0.01
 
 
 def stopped_us(pid: int, number: int) -> float:
-    """Attaches or detaches once."""
+    """Attach or detach once; return how long the process was stopped, in microseconds."""
     line = [str(HELPER), "off" if number % 2 else "on", str(pid)]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     _, outcome, _, stopped_ns = done.stdout.split()
@@ -35,7 +36,7 @@ def stopped_us(pid: int, number: int) -> float:
 
 @contextmanager
 def redis() -> Iterator[tuple[int, int]]:
-    """PID and port."""
+    """Start redis; yield its PID and port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -51,8 +52,9 @@ def redis() -> Iterator[tuple[int, int]]:
 
 
 def loaded(pid: int, port: int, stops: list[float] | None) -> tuple[float, float, float]:
-    """Requests a second, p99 and maximum in ms, of SET; the process is stopped all the while, where
-    stops is given.
+    """Return requests per second, p99 and maximum in ms of SET under load.
+
+    With stops, the process is stopped repeatedly meanwhile, and their times are appended.
     """
     line = ["redis-benchmark", "-p", str(port), "-n", str(REQUESTS), "-c", str(CLIENTS)]
     load = subprocess.Popen([*line, "-t", "set", "--csv"], stdout=subprocess.PIPE, text=True)

@@ -1,5 +1,6 @@
-"""What kill -9 of ksmrun-attach, the helper that stops a process, does to that process. Each kill
-comes as soon as the process is seen to stand still. Switches no KSM.
+"""Find out what kill -9 of ksmrun-attach does to the process that it has stopped.
+
+Each kill comes as soon as the process is seen to be stopped. Switches no KSM.
 
 .venv/bin/python tests/bench/attach_killed.py [--kills N]
 """
@@ -17,15 +18,15 @@ from pathlib import Path
 from ksmrun.attach.running import HELPER
 
 SOURCE = Path(__file__).parents[1] / "integration/programs/steady.c"
-# What it prints when each of its sums came out right and no signal was lost.
+# Printed if each of its sums was correct and no signal was lost.
 RIGHT = "wrong 0 lost 0 alarms come\n"
 RUN_SECONDS = 0.5
-# A stop takes about so long.
+# About the length of a stop.
 STOP_SECONDS = 0.0006
 
 
 def killed_in_time(pid: int) -> bool:
-    """Attaches to it and kills the helper; whether the process stood still when that was begun."""
+    """Attach and kill the helper; return whether the process was stopped at that moment."""
     descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     stood = False
     with subprocess.Popen([HELPER, "on", str(pid)], stdout=subprocess.DEVNULL) as helper:

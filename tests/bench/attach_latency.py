@@ -1,7 +1,8 @@
-"""Whether who is attached to answers slower outside the stops: p99 latency of nginx under wrk,
-PostgreSQL under pgbench and redis under redis-benchmark, by turns alone and with each process
-attached to or detached from once a second. Root; needs what tests/run.sh --full installs. Switches
-no KSM.
+"""Measure whether servers answer more slowly, outside of the stops, while they are attached to.
+
+p99 latency of nginx under wrk, PostgreSQL under pgbench and redis under redis-benchmark: by turns
+alone, and with each process attached to or detached from once a second. Needs root, and what
+tests/run.sh --full installs. Switches no KSM.
 
 .venv/bin/python tests/bench/attach_latency.py [--rounds N] [--seconds S]
 """
@@ -35,15 +36,16 @@ daemon off; pid nginx.pid; error_log error.log; worker_processes 2; user www-dat
 events {}
 http { access_log off; server { listen 127.0.0.1:%d; location / { return 200 "hello\\n"; } } }
 """
-# Requests that redis answers in a second here, about.
+# Approximate requests per second that redis answers here.
 REDIS_RATE = 80_000
 UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 @dataclass(frozen=True)
 class Server:
-    """pid: of the first process, whose children are attached to as well. load: for so many
-    seconds; returns p99 in ms.
+    """Server under load. pid: its first process, whose children are attached to as well.
+
+    load: runs for this many seconds and returns p99 in ms.
     """
 
     pid: int
@@ -82,7 +84,7 @@ def postgres(folder: Path) -> Iterator[Server]:
         output([*bench, "-i", "-q", "postgres"])
 
         def load(seconds: float) -> float:
-            """Of reads: what is written waits for the disk, which differs from time to time."""
+            """Load with reads only: writes wait for the disk, which varies over time."""
             prefix = str(logs / "each")
             line = [*bench, "-S", "-n", "-l", f"--log-prefix={prefix}", "-c8", f"-T{seconds:.0f}"]
             output([*line, "postgres"])
@@ -139,7 +141,7 @@ def running(line: Sequence[str], folder: Path) -> Iterator[int]:
 
 @contextmanager
 def attaching(pid: int, stops_us: list[float]) -> Iterator[None]:
-    """Once a second to all processes that there are then."""
+    """Attach once a second to all processes that exist then."""
     ended = threading.Event()
 
     def work() -> None:
@@ -163,7 +165,7 @@ def attaching(pid: int, stops_us: list[float]) -> Iterator[None]:
 
 
 def interval(ratios: Sequence[float]) -> str:
-    """Of the mean, by t."""
+    """Return the t interval of the mean."""
     found = stats.ttest_1samp(ratios, 1.0).confidence_interval(0.95)
     return f"{sum(ratios) / len(ratios):.3f} ({found.low:.3f} to {found.high:.3f})"
 

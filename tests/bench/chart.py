@@ -1,5 +1,6 @@
-"""Draws what runtimes.py saved: per program, the share that merging saves without and with one
-address layout. Reads the JSON alone.
+"""Draw what runtimes.py saved: the share of memory saved, without and with one address layout.
+
+Reads the JSON only.
 
 .venv/bin/python tests/bench/chart.py runtimes.json runtimes.png
 """
@@ -20,7 +21,7 @@ PLAIN, SHARED, GREY = "#9db7d5", "#1f4e8c", "#555555"
 
 
 def saved(program: dict[str, Any], arm: str) -> float:
-    """Per cent of the anonymous PSS without merging; of repeats the median."""
+    """Return the saved percentage of the anonymous PSS without merging; of repeats the median."""
     off, merged = (
         statistics.median(run["anonymous_pss_bytes"] for run in program["arms"][name])
         for name in ("off", arm)
@@ -29,7 +30,7 @@ def saved(program: dict[str, Any], arm: str) -> float:
 
 
 def draw(results: dict[str, Any]) -> Figure:
-    """Two bars a program, best at the top, and a line where all copies would be one."""
+    """Draw two bars per program, best at the top, and a line where all copies would be one."""
     programs: dict[str, Any] = results["programs"]
     names = sorted(programs, key=lambda name: saved(programs[name], "shared"))
     figure = Figure((WIDTH_INCHES, HEAD_INCHES + ROW_INCHES * len(names)), layout="constrained")
@@ -62,7 +63,7 @@ def draw(results: dict[str, Any]) -> Figure:
 
 
 def main() -> None:
-    """Writes the PNG."""
+    """Write the PNG."""
     parser = argparse.ArgumentParser(description="Draw a saved result of runtimes.py.")
     parser.add_argument("results", type=Path)
     parser.add_argument("picture", type=Path)

@@ -1,5 +1,6 @@
-"""What merging saves over containers: many processes in each, in Podman, Docker and containerd,
-without and with merging by turns. Root; KSM is put back.
+"""Measure what merging saves over many processes in Podman, Docker and containerd.
+
+Without and with merging by turns. Needs root; KSM is restored.
 
 .venv/bin/python tests/bench/containers.py [--containers N] [--processes N] [--rounds N]
     [--program NAME] [--engine NAME]... [--json FILE]
@@ -35,7 +36,7 @@ MIB = 1 << 20
 TUNABLES = {"run": "1", "pages_to_scan": "5000", "sleep_millisecs": "20", "use_zero_pages": "1"}
 START_SECONDS, SETTLE_SECONDS, QUIET_SECONDS = 300.0, 180.0, 5.0
 ARMS = {"off": "--merge=off", "on": "--merge=on"}
-# What a small web service imports, and then nothing to do.
+# Imports of a small web service, which then does nothing.
 PYTHON = (
     "import asyncio, decimal, email, http.server, json, logging, sqlite3, ssl, sys, unittest, xml\n"
     "import xml.dom.minidom, urllib.request, multiprocessing, concurrent.futures, ctypes, typing\n"
@@ -45,8 +46,11 @@ PYTHON = (
 
 @dataclass(frozen=True)
 class Program:
-    """line: of shell, that starts one process; N is its number in the container. MiB: of a ready
-    one, what it has at least, and anonymous memory without merging.
+    """Program in the containers.
+
+    line: shell code that starts one; N is its number in the container.
+
+    MiB values: minimum memory of a process that is ready, and anonymous memory without merging.
     """
 
     line: str
@@ -67,7 +71,7 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """All processes of all containers when merging had settled."""
+    """All processes of all containers once merging had converged."""
 
     anonymous_pss_bytes: int
     pss_bytes: int
@@ -79,15 +83,15 @@ class Measured:
 
 
 def fitting(program: str, containers: int) -> int:
-    """Processes in each container: as many as take two thirds of the memory, at most 32."""
+    """Return the processes per container: as many as take two thirds of the memory, at most 32."""
     free_mib = psutil.virtual_memory().available // MIB
     each_mib = PROGRAMS[program].anonymous_mib * containers
     return int(max(1, min(32, free_mib * 2 // 3 // each_mib)))
 
 
 def command(program: str, processes: int, arm: str) -> list[str]:
-    """The container's: a shell that starts the processes, and waits for them."""
-    # Each stays for as long as its standard input does, which nobody writes to.
+    """Return the container's command: a shell that starts the processes, and waits for them."""
+    # Each stays as long as its standard input is open, to which nobody writes.
     script = (
         f"N=0; while [ $N -lt {processes} ]; do N=$((N+1)); "
         f"sleep 1000000 | {PROGRAMS[program].line} >/dev/null 2>&1 & done; wait"
@@ -96,7 +100,7 @@ def command(program: str, processes: int, arm: str) -> list[str]:
 
 
 def measure(engine: Engine, program: str, containers: int, processes: int, arm: str) -> Measured:
-    """Starts the containers one after the other, and waits for merging to settle."""
+    """Start the containers one by one, and wait until merging has converged."""
     before = sample((), time.monotonic())
     with ExitStack() as stack:
         mounts = {"/usr": "/usr", str(launcher_path().parent): "/ksmrun"}
@@ -128,7 +132,7 @@ def measure(engine: Engine, program: str, containers: int, processes: int, arm: 
 
 
 def wait_until_grown(firsts: Sequence[int], processes: int, ready_mib: int) -> None:
-    """Until all are as large as a ready one, and no longer grow. Raises KsmrunError."""
+    """Wait until all are as large as a ready one, and no longer grow. Raises KsmrunError."""
     deadline, previous = time.monotonic() + START_SECONDS, 0
     while time.monotonic() < deadline:
         sizes = [
@@ -145,7 +149,7 @@ def wait_until_grown(firsts: Sequence[int], processes: int, ready_mib: int) -> N
 
 
 def row(name: str, arms: dict[str, list[Measured]]) -> str:
-    """One line of the table in Markdown; of rounds the median."""
+    """Return one line of the Markdown table; of rounds the median."""
     middle = {
         arm: {
             field: statistics.median(getattr(run, field) for run in runs)
@@ -163,7 +167,7 @@ def row(name: str, arms: dict[str, list[Measured]]) -> str:
 
 
 def main() -> int:
-    """Prints a table in Markdown. Returns the exit code."""
+    """Print a Markdown table. Return the exit code."""
     parser = argparse.ArgumentParser(description="Containers, merging off against on.")
     parser.add_argument("--containers", type=int, default=8)
     parser.add_argument("--processes", type=int, help="in each container; else 32, if they fit")
@@ -185,7 +189,7 @@ def main() -> int:
             stack.enter_context(borrowed(TUNABLES))
             for turn in range(arguments.rounds):
                 for name, engine in engines.items():
-                    # Whoever goes first meets the host as the other left it.
+                    # The first arm finds the host as the other one left it, so they alternate.
                     for arm in ARMS if turn % 2 == 0 else reversed(ARMS):
                         measured = measure(
                             engine,

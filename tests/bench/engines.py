@@ -1,4 +1,4 @@
-"""Podman, Docker and containerd for containers.py: each with a folder of its own, and one image."""
+"""Podman, Docker and containerd for containers.py, each with its own folder and one image."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ READY_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Engine:
-    """A command line tool, and the options that name its own daemon or store."""
+    """Engine: its command line tool, and the options that name its own daemon or store."""
 
     name: str
     tool: tuple[str, ...]
     environment: Mapping[str, str]
 
     def call(self, *words: str) -> str:
-        """What it prints. Raises CalledProcessError."""
+        """Return what it prints. Raises CalledProcessError."""
         done = subprocess.run(
             [*self.tool, *words],
             stdout=subprocess.PIPE,
@@ -49,7 +49,7 @@ class Engine:
     def container(
         self, name: str, mounts: Mapping[str, str], command: Sequence[str]
     ) -> Iterator[int]:
-        """Runs a container in the background; gives its first process's PID on the host."""
+        """Run a container in the background; yield its first process's PID on the host."""
         if self.name == "containerd":
             yield from self._task(name, mounts, command)
             return
@@ -78,7 +78,7 @@ class Engine:
 
 @contextmanager
 def ready_engine(name: str, folder: Path) -> Iterator[Engine]:
-    """The engine with the image in it, its daemon running where it has one."""
+    """Yield the engine with the image loaded, its daemon running if it has one."""
     place = folder / name
     place.mkdir()
     image = make_root(place / "root.tar")
@@ -101,7 +101,7 @@ def ready_engine(name: str, folder: Path) -> Iterator[Engine]:
     else:
         engine = Engine(name, ("ctr", "--address", f"{place}/socket"), environment)
         ways = ("--root", f"{place}/d", "--state", f"{place}/t", "--address", f"{place}/socket")
-        # Only podman makes an archive of an image without a daemon.
+        # Only podman can make an archive of an image without a daemon.
         store = ("--root", f"{place}/s", "--runroot", f"{place}/r", "--storage-driver", "vfs")
         podman = Engine("podman", ("podman", *store), environment)
         podman.call("import", "--quiet", str(image), IMAGE)
@@ -113,7 +113,7 @@ def ready_engine(name: str, folder: Path) -> Iterator[Engine]:
 
 @contextmanager
 def daemon(command: Sequence[str], engine: Engine, folder: Path) -> Iterator[None]:
-    """Runs from when its tool reaches it."""
+    """Run the daemon; the block begins once its tool reaches it."""
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
@@ -131,7 +131,7 @@ def daemon(command: Sequence[str], engine: Engine, folder: Path) -> Iterator[Non
 
 
 def make_root(file: Path) -> Path:
-    """A root with a shell; /usr is the host's, mounted, with the links of a merged /usr."""
+    """Make a root with a shell; /usr is mounted from the host, with the links of a merged /usr."""
     root = file.with_suffix("")
     for name in ("usr", "ksmrun", "proc", "sys", "dev", "tmp", "etc", "root"):
         (root / name).mkdir(parents=True)

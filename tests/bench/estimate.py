@@ -1,10 +1,11 @@
-"""What `ksmrun estimate` tells of running copies without merging, against what KSM then saves; and
-how fast it looks. Root; KSM is put back.
+"""Compare what `ksmrun estimate` predicts for running copies with what KSM then saves.
+
+Also measures its speed. Needs root; KSM is restored.
 
 .venv/bin/python tests/bench/estimate.py [--copies N] [NAME]...
 
-Copies that draw hash seeds of their own do not show what one layout makes of them, as that comes
-with one seed; of two whose seed can be fixed there is a row with it.
+Copies with individual hash seeds do not show what one layout would save, as that comes with one
+seed; for two programs whose seed can be fixed there is a row with it.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from ksmrun.observe.sampler import with_children
 GIB = 1 << 30
 SEEDS = {"CPython": {"PYTHONHASHSEED": "1"}, "Perl": {"PERL_HASH_SEED": "1"}}
 FIXED = ", hash seed fixed"
-# Its words live in a graph of objects, hash tables and strings.
+# Its words are in a graph of objects, hash tables and strings.
 SPEED_SCRIPT = "import sys,time\nd={i:[i,str(i),{'a':i}] for i in range(1500000)}\nprint(1,flush=1)"
 
 
 def compare(program: Program, copies: int, environment: dict[str, str]) -> list[str]:
-    """The cells of a row: told and measured, for merging and for one layout."""
+    """Return the cells of a row: estimated and measured, for merging and for one layout."""
     looks: list[Estimate] = []
 
     def look(pids: Sequence[int]) -> None:
@@ -59,7 +60,7 @@ def compare(program: Program, copies: int, environment: dict[str, str]) -> list[
 
 
 def speed(*, layout: bool) -> str:
-    """GiB a second on a heap of 1.2 GiB full of pointers, the best of five looks."""
+    """Return GiB per second on a heap of 1.2 GiB full of pointers, the best of five runs."""
     script = f"{SPEED_SCRIPT}\ntime.sleep(600)"
     holders = [
         subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) for _ in range(2)
@@ -80,7 +81,7 @@ def speed(*, layout: bool) -> str:
 
 
 def main() -> int:
-    """Prints a table in Markdown, and the speeds."""
+    """Print a Markdown table, and the speeds."""
     parser = argparse.ArgumentParser(description="Told against measured.")
     parser.add_argument("--copies", type=int, default=3)
     parser.add_argument("name", nargs="*", help="all, unless named")

@@ -1,12 +1,12 @@
-"""What flags or variables of a runtime gain with one address layout, and what they cost.
+"""Measure what flags or variables of a runtime gain with one address layout, and what they cost.
 
 .venv/bin/python tests/bench/flags.py [--copies N] [--repeats N] NAME -- VARIANT...
 
 NAME is one of runtimes.py. A VARIANT is one argument: variables, then flags, as in
-"MALLOC_ARENA_MAX=1" or "--random-seed=1 --single-threaded". Each is compared with the program as it
-is. Memory is that of the copies under one layout when merging has settled (root). Time, of the
-runtimes that can tell, is that of the work of wordnet/, made ten times in one process, without
-ksmrun: the variants in turn, and the median of the ratios within a turn.
+"MALLOC_ARENA_MAX=1" or "--random-seed=1 --single-threaded". Each is compared with the unchanged
+program. Memory is that of the copies under one layout once merging has converged (needs root). Time
+is that of the work in wordnet/, done ten times in one process without ksmrun, for runtimes that
+print it: the variants run by turns, and the result is the median of the ratios within a turn.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TIMES = "10"
 
 @dataclass(frozen=True)
 class Variant:
-    """The program with some flags, and its environment."""
+    """Program with some flags, and its environment."""
 
     text: str
     program: Program
@@ -41,14 +41,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds by the clock, as the program counts them, and of CPU; or ratios of them."""
+    """Elapsed seconds as the program counts them, and CPU seconds; or ratios of them."""
 
     clock: float
     cpu: float
 
 
 def parse(program: Program, text: str) -> Variant:
-    """A variant from its words: variables come first."""
+    """Parse the words of a variant; variables come first."""
     words = text.split()
     variables = [word for word in words if not word.startswith("-") and "=" in word]
     environment = {**os.environ, **dict(word.split("=", 1) for word in variables)}
@@ -56,7 +56,7 @@ def parse(program: Program, text: str) -> Variant:
 
 
 def run(variant: Variant, place: Place) -> Cost:
-    """The work of wordnet/, several times in one process."""
+    """Run the work of wordnet/ several times in one process."""
     command = [*variant.program.command(place), TIMES]
     process = subprocess.Popen(
         command, env=variant.environment, cwd=place.folder, stdout=subprocess.PIPE, text=True
@@ -71,12 +71,12 @@ def run(variant: Variant, place: Place) -> Cost:
 
 
 def costs(variants: list[Variant], shared: Path, repeats: int) -> list[Cost]:
-    """Per variant the median ratios to the first one."""
+    """Return each variant's median ratios to the first one."""
     turns: list[list[Cost]] = []
     with tempfile.TemporaryDirectory(prefix="ksmrun-bench-") as folder:
         place = Place(0, Path(folder), shared)
         for turn in range(repeats):
-            # Each begins a turn as often as the others: the first is not treated like the rest.
+            # Each is equally often the first in a turn, which is a disadvantage.
             order = [(turn + step) % len(variants) for step in range(len(variants))]
             found = {number: run(variants[number], place) for number in order}
             seconds = [found[number] for number in range(len(variants))]
@@ -89,7 +89,7 @@ def costs(variants: list[Variant], shared: Path, repeats: int) -> list[Cost]:
 
 
 def memory(variant: Variant, shared: Path, copies: int) -> list[str]:
-    """The cells of what the copies have without merging, and with it under one layout."""
+    """Return the cells for the copies' memory without merging, and with it under one layout."""
     if copies == 0:
         return ["-", "-", "-"]
     off, merged = (
@@ -100,7 +100,7 @@ def memory(variant: Variant, shared: Path, copies: int) -> list[str]:
 
 
 def main() -> int:
-    """Prints a table in Markdown. Returns the exit code."""
+    """Print a Markdown table. Return the exit code."""
     parser = argparse.ArgumentParser(description="What a runtime's flags gain and cost.")
     parser.add_argument("--copies", type=int, default=8, help="0: no look at memory")
     parser.add_argument("--repeats", type=int, default=5, help="0: no look at time")

@@ -1,8 +1,9 @@
-"""What `ksmrun monitor --follow` takes for a program that grows, of several sizes. Root.
+"""Measure the cost of `ksmrun monitor --follow` for growing programs of several sizes.
 
 .venv/bin/python tests/bench/follow.py [--rounds N]
 
-By madvise, as before Linux 6.4; what marks do later does not matter here, so KSM is left as it is.
+Needs root. Marks by madvise, as before Linux 6.4; merging itself does not matter here, so KSM is
+left as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ksmrun.facts.identity import read_stat
 from ksmrun.host.attached import attached_file, remember
 from ksmrun.watch.follow import Follower
 
-# Two MiB each, so that larger programs have more maps as well.
+# Two MiB each, so that larger programs also have more VMAs.
 PIECE_BYTES = 2 << 20
 GROWS = f"""
 import mmap, sys
@@ -40,7 +41,7 @@ SIZES_MIB = (64, 256, 1024)
 
 
 def measure(size_mib: int, rounds: int) -> tuple[float, float, int]:
-    """CPU milliseconds of the first look and of one after it grew, and the longest stop in us."""
+    """Return the CPU ms of the first pass and of one after growth, and the longest stop in us."""
     pieces = (size_mib << 20) // PIECE_BYTES
     pipe = subprocess.PIPE
     line = [sys.executable, "-c", GROWS, str(pieces)]

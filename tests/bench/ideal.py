@@ -1,7 +1,8 @@
-"""What keeps a settled fleet of equal processes from keeping each page once: smart_scan, and
-max_page_sharing. Root; KSM is put back.
+"""Measure how smart_scan and max_page_sharing keep equal pages of a settled fleet apart.
 
 .venv/bin/python tests/bench/ideal.py [--json FILE]
+
+Needs root; KSM is restored.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ksmrun.facts.launcher import launcher_path
 from ksmrun.host.borrow import borrowed
 
 PAGES = 1024
-# Equal pages after the fork, each in memory of its own; PAGES of them in each of so many.
+# Pages made equal after the fork, so that each process has its own memory: PAGES in each.
 HOLD = """
 import mmap, os, random, sys, time
 pages, children = int(sys.argv[1]), int(sys.argv[2])
@@ -38,13 +39,13 @@ os.write(1, b"ready\\n")
 time.sleep(100000)
 """
 RATE = {"run": "1", "pages_to_scan": "3000", "sleep_millisecs": "10"}
-# After so many passes nothing more is to come: smart_scan leaves out up to eight in a row.
+# After this many full scans nothing more follows: smart_scan skips up to eight in a row.
 PASSES = 40
 
 
 @contextmanager
 def copies(pages: int, children: int) -> Iterator[int]:
-    """One process and its children; gives the PID of the first."""
+    """Start one process and its children; yield the PID of the first."""
     line: list[str | Path] = [launcher_path(), "--quiet", "--"]
     line += [sys.executable, "-c", HOLD, str(pages), str(children)]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, start_new_session=True)
@@ -54,14 +55,14 @@ def copies(pages: int, children: int) -> Iterator[int]:
             assert process.stdout.readline() == b"ready\n"
         yield process.pid
     finally:
-        # The group that was made for them.
+        # Their own process group.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
 
 
 def wait_passes(count: int) -> int:
-    """Returns how many went by."""
+    """Wait for full scans; return how many were completed."""
     first = read_ksm(ROOT).number("full_scans") or 0
     while (passed := (read_ksm(ROOT).number("full_scans") or 0) - first) < count:
         time.sleep(0.02)
@@ -69,12 +70,12 @@ def wait_passes(count: int) -> int:
 
 
 def merged_pages(pid: int) -> int:
-    """Of the process's pages."""
+    """Return the merged pages of the process."""
     return int(Path(f"/proc/{pid}/ksm_merging_pages").read_text())
 
 
 def two_copies(smart_scan: str, passes_apart: int) -> dict[str, int]:
-    """Two equal processes; the second is started when the first has been scanned so often."""
+    """Start the second of two equal processes after the first has been scanned this often."""
     with borrowed(RATE | {"smart_scan": smart_scan}), copies(PAGES, 0):
         apart = wait_passes(passes_apart)
         with copies(PAGES, 0) as second:
@@ -84,8 +85,8 @@ def two_copies(smart_scan: str, passes_apart: int) -> dict[str, int]:
 
 
 def many_copies(children: int, max_page_sharing: str) -> dict[str, int]:
-    """How many pages are kept for PAGES different ones in so many processes."""
-    # The first one changes only while nothing is merged, so it comes before run=1.
+    """Return how many pages are kept for PAGES different ones in this many processes."""
+    # max_page_sharing changes only while nothing is merged, so it is set before run=1.
     settings = {"max_page_sharing": max_page_sharing, "smart_scan": "0"} | RATE
     with borrowed(settings), copies(PAGES, children - 1):
         wait_passes(8)

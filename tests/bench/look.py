@@ -1,4 +1,6 @@
-"""What `ksmrun top` and `ksmrun ps` cost with 200 merged processes of 1,000 maps and 8 MiB each.
+"""Measure the cost of `ksmrun top` and `ksmrun ps` with 200 merged processes.
+
+Each process has 1,000 VMAs and 8 MiB.
 
 python tests/bench/look.py [--processes 200] [--maps 1000] [--seconds 60]
 """
@@ -18,7 +20,7 @@ from pathlib import Path
 from ksmrun.facts.launcher import launcher_path
 
 KSMRUN = str(Path(sys.executable).with_name("ksmrun"))
-# Neighbours of different protection stay apart.
+# Neighbours of different protection stay separate VMAs.
 HOLD = """
 import mmap, sys, time
 maps = [mmap.mmap(-1, 4096, prot=1 + 2 * (n % 2), flags=34) for n in range(int(sys.argv[1]))]
@@ -30,7 +32,7 @@ SETTLE_SECONDS = 15
 
 
 def main() -> None:
-    """Prints a line for each."""
+    """Print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=200)
     parser.add_argument("--maps", type=int, default=1000)
@@ -53,7 +55,7 @@ def main() -> None:
 
 
 def ps_seconds() -> float:
-    """CPU of one call, Python's start included."""
+    """Return the CPU time of one call, including Python's start."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([KSMRUN, "ps"], check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -61,7 +63,7 @@ def ps_seconds() -> float:
 
 
 def top_cost(seconds: float) -> tuple[float, float]:
-    """Share of a core once it is running, and RSS in MiB."""
+    """Return the share of a core once it is running, and RSS in MiB."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color"}
     top = subprocess.Popen(
@@ -80,7 +82,7 @@ def top_cost(seconds: float) -> tuple[float, float]:
 
 
 def drain(terminal: int) -> None:
-    """Reads what is drawn, as a terminal does."""
+    """Read what is drawn, as a terminal does."""
     try:
         while os.read(terminal, 1 << 16):
             pass
@@ -90,7 +92,7 @@ def drain(terminal: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time so far."""
+    """Return user and system time so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

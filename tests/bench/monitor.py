@@ -1,5 +1,6 @@
-"""What `ksmrun monitor` itself takes: CPU of one core and memory, at its own settings, beside many
-processes that merge. Root; KSM stays as it is.
+"""Measure the CPU and memory that `ksmrun monitor` uses beside many merging processes.
+
+At its default settings. Needs root; KSM stays as it is.
 
 .venv/bin/python tests/bench/monitor.py [--seconds N] [--maps N] [PROCESSES]...
 """
@@ -21,7 +22,7 @@ START_SECONDS = 20.0
 
 
 def measure(program: Path, processes: int, maps: int, seconds: float) -> str:
-    """The cells of a row."""
+    """Return the cells of a row."""
     line = [str(launcher_path()), "--", str(program), str(maps)]
     fleet = [
         subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -35,7 +36,7 @@ def measure(program: Path, processes: int, maps: int, seconds: float) -> str:
         command.append("--listen=127.0.0.1:9739")
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as monitor:
             watched = psutil.Process(monitor.pid)
-            # The first sample looks at everything.
+            # The first sample reads everything.
             time.sleep(START_SECONDS)
             before = sum(watched.cpu_times()[:2])
             time.sleep(seconds)
@@ -50,7 +51,7 @@ def measure(program: Path, processes: int, maps: int, seconds: float) -> str:
 
 
 def main() -> int:
-    """Prints a table in Markdown."""
+    """Print a Markdown table."""
     parser = argparse.ArgumentParser(description="What the monitor takes.")
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--maps", type=int, default=1000)

@@ -1,5 +1,7 @@
-"""What ksmrun-oci adds to the start of a container: whole-process times, interleaved. Beside runc,
-which takes some tens of milliseconds, a runtime that does nothing shows what is ours.
+"""Measure what ksmrun-oci adds to the start of a container.
+
+Whole-process times, interleaved. runc itself takes some tens of milliseconds, so a runtime that
+does nothing is measured too.
 
 .venv/bin/python tests/bench/oci.py [ROUNDS]     (as root; runc and busybox-static)
 """
@@ -25,7 +27,7 @@ WAYS = ("bare", "through")
 
 
 def make_bundle(folder: Path) -> bytes:
-    """A root with busybox; returns the config.json, which each start gets anew."""
+    """Make a root with busybox; return the config.json, which is rewritten for each start."""
     (folder / "rootfs/bin").mkdir(parents=True)
     for name in ("true", "sleep"):
         shutil.copy("/bin/busybox", folder / "rootfs/bin" / name)
@@ -36,7 +38,7 @@ def make_bundle(folder: Path) -> bytes:
 
 
 def seconds_of(command: list[str]) -> float:
-    """From spawn to exit, without a shell and without a fork of Python."""
+    """Return the time from spawn to exit, without a shell and without a fork of Python."""
     null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
     started = time.perf_counter()
     pid = os.posix_spawn(command[0], command, os.environ, file_actions=null)
@@ -47,7 +49,7 @@ def seconds_of(command: list[str]) -> float:
 
 
 def measure(rounds: int, folder: Path) -> dict[str, dict[str, list[float]]]:
-    """Seconds by what is started, then by the runtime; each round has every one, in turn."""
+    """Return seconds by what is started, then by runtime; each round runs every one by turns."""
     config = make_bundle(folder)
     oci = str(launcher_path().with_name("ksmrun-oci"))
     root = f"--root={folder / 'state'}"
@@ -66,7 +68,7 @@ def measure(rounds: int, folder: Path) -> dict[str, dict[str, list[float]]]:
     }
     times: dict[str, dict[str, list[float]]] = {name: {} for name in starts}
     for way in WAYS:
-        # Its own bundle: exec looks at the config.json that it was started with.
+        # Its own bundle: exec reads the config.json with which the container was started.
         own = folder / way
         own.mkdir()
         sleeper = json.loads(config)
@@ -79,7 +81,7 @@ def measure(rounds: int, folder: Path) -> dict[str, dict[str, list[float]]]:
     try:
         for turn in range(rounds):
             for name, (runtime, start) in starts.items():
-                # The first of a pair waits for what the one before has left to the kernel.
+                # The first of a pair waits for work that the previous one left to the kernel.
                 for way in WAYS if turn % 2 else reversed(WAYS):
                     (folder / "config.json").write_bytes(config)
                     times[name][way].append(seconds_of([*words(runtime, way), *start(way)]))
@@ -90,7 +92,7 @@ def measure(rounds: int, folder: Path) -> dict[str, dict[str, list[float]]]:
 
 
 def main() -> None:
-    """Prints a table in Markdown."""
+    """Print a Markdown table."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with tempfile.TemporaryDirectory() as name:
         times = measure(rounds, Path(name))

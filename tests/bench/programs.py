@@ -1,7 +1,7 @@
-"""The programs that runtimes.py starts copies of: all from Debian 12, each with work of its own.
+"""Programs that runtimes.py starts copies of: all from Debian 12, each doing real work.
 
 The runtimes read WordNet (wordnet/) into a graph of objects, hash tables and strings. The servers
-do what they do without visitors: load or make a world, and let bots play in it.
+do what they do without visitors: load or generate a world, and run bots.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).parent / "wordnet"
 FIRST_PORT = 31500
 LOCALHOST = "127.0.0.1"
-# Another file than Debian's, to compare versions.
+# Another executable than Debian's, to compare versions.
 NODE = os.environ.get("KSMRUN_BENCH_NODE", "/usr/bin/node")
 NODE_FLAGS = ("--random-seed=1", "--single-threaded", "--no-incremental-marking")
 JAVA_FLAGS = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xint")
@@ -29,7 +29,7 @@ TRANSACTION_KEYS = 100
 
 @dataclass(frozen=True)
 class Place:
-    """What differs from copy to copy: its number, its name, its ports and its folder."""
+    """Properties of a copy: its number, its name, its ports and its folder."""
 
     number: int
     folder: Path
@@ -46,11 +46,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Program:
-    """A program to start copies of.
+    """Program to start copies of.
 
-    package: Debian's. build: makes in a folder what all copies share. prepare: makes a copy's
-    folder ready. ready: what its output says when it has done its work. load: gives it work once
-    it is ready. is_timed: given a number, it does its work so often and prints the seconds.
+    package: Debian's. build: creates in a folder what all copies share. prepare: fills a copy's
+    folder. ready: its output when it has done its work. load: gives it work once it is ready.
+    is_timed: given a number, it repeats its work that often and prints the seconds.
     """
 
     package: str
@@ -64,19 +64,19 @@ class Program:
 
 
 def script(package: str, file: str, source: str, *, is_timed: bool = False) -> Program:
-    """A runtime with a program of wordnet/."""
+    """Return a runtime with a program of wordnet/."""
     return Program(
         package,
         file,
         lambda place: [file, str(HERE / source), place.name],
-        # Lua sleeps in opening a pipe that nobody writes to.
+        # Lua sleeps by opening a pipe that nobody writes to.
         prepare=lambda place: os.mkfifo(place.folder / "idle"),
         is_timed=is_timed,
     )
 
 
 def with_flags(program: Program, *flags: str) -> Program:
-    """The same with flags before its other arguments."""
+    """Return the program with flags before its other arguments."""
 
     def command(place: Place) -> list[str]:
         file, *arguments = program.command(place)
@@ -100,7 +100,7 @@ def _etcd(place: Place) -> list[str]:
 
 
 def _load_etcd(place: Place) -> None:
-    """Every language of ISO 639-3 as a key, then all read back."""
+    """Store every language of ISO 639-3 as a key, then read all of them."""
     languages = json.loads(LANGUAGES.read_text())["639-3"]
     puts = [
         {"requestPut": {"key": _base64(entry["alpha_3"]), "value": _base64(json.dumps(entry))}}
@@ -124,7 +124,7 @@ def _base64(text: str) -> str:
 
 
 def openarena(ready: str, *settings: str) -> Program:
-    """Debian starts it by a shell script."""
+    """Return an OpenArena server, which Debian starts by a shell script."""
     file = "/usr/games/openarena-server"
     return Program(
         "openarena-server",
@@ -139,7 +139,7 @@ def openarena(ready: str, *settings: str) -> Program:
 
 
 def luanti(ready: str, *, makes_land: bool) -> Program:
-    """Debian starts it by a shell script."""
+    """Return a Luanti server, which Debian starts by a shell script."""
     file = "/usr/games/minetestserver"
     return Program(
         "minetest-server",
@@ -154,7 +154,7 @@ def luanti(ready: str, *, makes_land: bool) -> Program:
 
 
 def _prepare_luanti(place: Place, makes_land: bool) -> None:
-    """A new world. Where land is to be made, a mod asks for what visitors would see first."""
+    """Make a new world. To generate land, a mod requests what visitors would see first."""
     (place.folder / "conf").write_text(
         f"bind_address = {LOCALHOST}\nserver_announce = false\nfixed_map_seed = 42\n"
     )

@@ -1,10 +1,12 @@
-"""What merging saves on runtimes and servers, and what one address layout adds: copies of each,
-started 1.3 s apart with other arguments, through `ksmrun run`. Root; KSM is put back.
+"""Measure what merging saves on runtimes and servers, and what one address layout adds.
+
+Starts copies of each through `ksmrun run`, 1.3 s apart, with different arguments. Needs root; KSM
+is restored.
 
 .venv/bin/python tests/bench/runtimes.py [--copies N] [--repeats N] [--json FILE] [NAME]...
 
-Each program's result is written to FILE as soon as it is there, beside what FILE holds of others;
-chart.py draws it. All programs are Debian's: what is not installed is named with its package.
+Each program's result is saved to FILE at once, beside those of other programs; chart.py draws them.
+All programs are Debian's: for those that are missing, the package is named.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Measured:
-    """One fleet when merging had settled. said: what ksmrun wrote of it, other than nothing."""
+    """One fleet once merging had converged. said: what ksmrun printed."""
 
     anonymous_pss_bytes: int
     rss_bytes: int
@@ -61,12 +63,12 @@ def measure(
     environment: Mapping[str, str] = os.environ,
     look: Callable[[Sequence[int]], None] = lambda _pids: None,
 ) -> Measured:
-    """Starts the copies as a user does, gives them their work, and waits for merging to settle.
+    """Start the copies as a user does, give them work, and wait until merging has converged.
 
-    look: is given the processes in the end, while they still run.
+    look: called with the processes at the end, while they are still running.
     """
     with tempfile.TemporaryDirectory(prefix="ksmrun-bench-") as scratch, Fleet() as fleet:
-        # Every run has a layout of its own: a lucky or unlucky one shows as noise.
+        # Every run has its own layout: lucky and unlucky ones show as noise.
         variables = {**environment, "KSMRUN_LAYOUT_DIR": f"{scratch}/layout"}
         started = time.monotonic()
         before = sample((), started)
@@ -107,15 +109,15 @@ def measure(
 
 
 def ksmrun() -> Path:
-    """The command beside this Python."""
+    """Return the command beside this Python."""
     return Path(sys.executable).with_name("ksmrun")
 
 
 def addresses(pid: int) -> tuple[str, str, str]:
-    """Where the program and its heap begin, and where its stack ends."""
+    """Return the start of the program and of its heap, and the end of its stack."""
     folder = Path(f"/proc/{pid}")
     lines = [line.split(maxsplit=5) for line in (folder / "maps").read_text().splitlines()]
-    # Of each name the first mapping; the stack's start depends on how far it grew.
+    # The first mapping of each name; the stack's start depends on its growth.
     ranges = {words[5]: words[0].split("-") for words in reversed(lines) if len(words) == 6}
     program = ranges[str((folder / "exe").readlink())]
     heap, stack = (ranges.get(name, ["", ""]) for name in ("[heap]", "[stack]"))
@@ -123,13 +125,13 @@ def addresses(pid: int) -> tuple[str, str, str]:
 
 
 def own_lines(place: Place) -> list[str]:
-    """What ksmrun said at the start of a copy."""
+    """Return what ksmrun printed at the start of a copy."""
     text = (place.folder / "log").read_text("latin-1")
     return [line for line in text.splitlines() if line.startswith("ksmrun")]
 
 
 def version(program: Program) -> str:
-    """Debian's, or of another file what it says itself."""
+    """Return Debian's version, or what another executable prints."""
     asked = ["dpkg-query", "-W", "-f", "${Version}", program.package]
     if "KSMRUN_BENCH_NODE" in os.environ and program.package == "nodejs":
         asked = [program.file, "--version"]
@@ -137,7 +139,7 @@ def version(program: Program) -> str:
 
 
 def host() -> dict[str, object]:
-    """What a reader needs to know about this machine."""
+    """Return what a reader needs to know about this machine."""
     return {
         "kernel": platform.release(),
         "cpus": os.cpu_count(),
@@ -146,7 +148,7 @@ def host() -> dict[str, object]:
 
 
 def row(name: str, arms: dict[str, list[Measured]]) -> str:
-    """One line of the table in Markdown; of repeats the median."""
+    """Return one line of the Markdown table; of repeats the median."""
     off, plain, shared = (
         statistics.median(run.anonymous_pss_bytes for run in arms[arm]) for arm in ARMS
     )
@@ -158,7 +160,7 @@ def row(name: str, arms: dict[str, list[Measured]]) -> str:
 
 
 def save(file: Path, name: str, result: dict[str, Any]) -> None:
-    """Puts one program's result into the file, in the order of the table."""
+    """Save one program's result in the file, in the order of the table."""
     saved: dict[str, Any] = {"schema": SCHEMA, "programs": {}}
     if file.exists():
         saved = json.loads(file.read_text())
@@ -168,7 +170,7 @@ def save(file: Path, name: str, result: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Prints a table in Markdown. Returns the exit code: 1 where the layout did not arrive."""
+    """Print a Markdown table. Return the exit code: 1 if a layout was not applied."""
     parser = argparse.ArgumentParser(description="Plain merging against one address layout.")
     parser.add_argument("--copies", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=1, help="the table shows medians")

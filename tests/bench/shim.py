@@ -1,5 +1,6 @@
-"""What the shim costs a program: CPU and elapsed time with and without it, interleaved, as medians
-of the ratios of each round; what a sweep costs; and how much memory it takes.
+"""Measure what the shim costs a program: CPU and elapsed time, a sweep, and memory.
+
+With and without it interleaved; results are medians of the ratios of each round.
 
 .venv/bin/python tests/bench/shim.py [ROUNDS]
 """
@@ -39,13 +40,13 @@ for _ in range(3):
 
 
 def launch(way: str) -> list[str]:
-    """Up to the program's own words."""
+    """Return the command up to the program's own words."""
     merge = "--merge=on" if way == "joining" else "--merge=off"
     return [str(launcher_path()), "--quiet", merge, *WAYS[way], "--"]
 
 
 def once(command: list[str]) -> tuple[float, float]:
-    """CPU and elapsed seconds."""
+    """Return CPU and elapsed seconds."""
     started = time.perf_counter()
     pid = os.posix_spawn(command[0], command, os.environ)
     _, status, usage = os.wait4(pid, 0)
@@ -55,7 +56,7 @@ def once(command: list[str]) -> tuple[float, float]:
 
 
 def compare(works: dict[str, list[str]], rounds: int) -> None:
-    """A table: each way against none."""
+    """Print a table that compares each way with none."""
     print("| work | " + " | ".join(f"{way}: CPU, elapsed" for way in list(WAYS)[1:]) + " |")
     print("|---|" + "---|" * (len(WAYS) - 1))
     for name, work in works.items():
@@ -74,7 +75,7 @@ def compare(works: dict[str, list[str]], rounds: int) -> None:
 
 
 def held(command: list[str]) -> subprocess.Popen[str]:
-    """The program, once it holds what it is to hold."""
+    """Start the program, and wait until it has allocated its memory."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
     assert process.stdout is not None
@@ -83,7 +84,7 @@ def held(command: list[str]) -> subprocess.Popen[str]:
 
 
 def sweep_ms(work: list[str], way: str) -> tuple[float, int]:
-    """CPU of one sweep, and how many VMAs it walked over."""
+    """Return the CPU time of one sweep, and the number of VMAs that it read."""
     process = held([*launch(way), *work])
     folder = Path("/proc") / str(process.pid)
     status = read_sweeper(folder)
@@ -95,7 +96,7 @@ def sweep_ms(work: list[str], way: str) -> tuple[float, int]:
 
 
 def resident_kib(work: list[str], way: str) -> int:
-    """Of the whole process, as it shares pages with others: PSS."""
+    """Return the PSS of the whole process, because it shares pages with others."""
     process = held([*launch(way), *work])
     text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
     process.communicate("")
@@ -103,7 +104,7 @@ def resident_kib(work: list[str], way: str) -> int:
 
 
 def main() -> None:
-    """Prints tables in Markdown."""
+    """Print Markdown tables."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
         program = f"{folder}/work"

@@ -1,4 +1,4 @@
-"""What a launch costs: whole-process times, interleaved, as ratios of medians.
+"""Measure what a launch costs: whole-process times, interleaved, as ratios of medians.
 
 .venv/bin/python tests/bench/startup.py [ROUNDS]
 """
@@ -26,7 +26,7 @@ app()
 
 
 def once(command: list[str]) -> float:
-    """Wall-clock seconds from spawn to exit, without a shell and without a fork of Python."""
+    """Return the elapsed time from spawn to exit, without a shell and without a fork of Python."""
     started = time.perf_counter()
     quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     pid = os.posix_spawnp(command[0], command, os.environ, file_actions=quiet)
@@ -37,7 +37,7 @@ def once(command: list[str]) -> float:
 
 
 def main() -> None:
-    """Prints a table in Markdown."""
+    """Print a Markdown table."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     ksmrun = str(Path(sys.executable).with_name("ksmrun"))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,13 @@
-"""How soon a fleet merges, what ksmd takes for it and at rest, and what is kept while instances are
-restarted: the kernel's defaults, its advisor, ksmtuned's rule, a fixed high rate, `ksmrun monitor
---auto`. Root; KSM is put back.
+"""Compare five ways to set ksmd's rate: speed of merging, CPU used, and savings kept.
+
+They are the kernel's defaults, its advisor, ksmtuned's rule, a fixed high rate and `ksmrun monitor
+--auto`; measured after the start, at rest, and while instances are restarted. Needs root; KSM is
+restored.
 
 .venv/bin/python tests/bench/tuning.py [--processes N] [--equal-mib N] [--way NAME]... [--rest S]
     [--churn S] [--json FILE]
 
-The file keeps the results of other ways, so that one can be measured at a time.
+The file keeps the results of other ways, so that they can be measured one at a time.
 """
 
 from __future__ import annotations
@@ -29,15 +31,15 @@ from ksmrun.observe.sampler import ksmd_cpu_seconds
 SCHEMA = "ksmrun-tuning-1"
 MIB = 1 << 20
 SERVER = Path(__file__).with_name("tuning_server.py")
-# Of processes that are there to be merged: data that lies on every host with the tests' packages.
+# Data of the processes that are to merge: files that every host with the tests' packages has.
 DATA_FOLDERS = ("/usr/share/games/ddnet/data", "/usr/share/wordnet", "/usr/lib/x86_64-linux-gnu")
 START_GAP_SECONDS = 0.25
 POLL_SECONDS = 1.0
 SETTLE_SECONDS_MAX = 3600.0
-# Sharing that holds still for so long is all that comes.
+# Converged if the merged memory stays the same for this long.
 STILL_SECONDS = 30.0
-# ksmtuned of ksm-control-scripts, as published: each minute 300 pages more where free memory is
-# under a fifth, else 50 fewer, from 64 to 1,250; the sleep is 100 ms for 16 GiB.
+# ksmtuned of ksm-control-scripts, as published: each minute 300 pages more if free memory is below
+# a fifth, else 50 fewer, from 64 to 1,250; the sleep is 100 ms for 16 GiB.
 KSMTUNED_SECONDS, KSMTUNED_BOOST, KSMTUNED_MIN, KSMTUNED_MAX = 60.0, 300, 64, 1250
 SPIN = "import time\nn=0\nwhile 1:\n n+=1\n if not n%1000: print(n, flush=True)\n sum(range(1000))"
 
@@ -55,7 +57,7 @@ class Point:
 
 @dataclass
 class Result:
-    """Of one way. points: while it merges, at rest, and while instances are restarted."""
+    """Result of one way. points: while it merges, at rest, and while instances are restarted."""
 
     way: str
     processes: int
@@ -86,7 +88,7 @@ def fixed(_: Path) -> Iterator[Tick]:
 
 @contextmanager
 def ksmtuned(_: Path) -> Iterator[Tick]:
-    """Where memory is always short, so that it steps up each minute, as fast as it ever does."""
+    """Apply ksmtuned's rule with memory always short: it raises the rate each minute."""
     total_bytes = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
     sleep = max(10, int(100 * 16 * 1024 * MIB / total_bytes))
     pages, due = KSMTUNED_MIN, time.monotonic()
@@ -105,7 +107,7 @@ def ksmtuned(_: Path) -> Iterator[Tick]:
 
 @contextmanager
 def auto(folder: Path) -> Iterator[Tick]:
-    """Under its own state folder; it puts back the rate itself."""
+    """Run the monitor with its own state folder; it restores the rate itself."""
     program = Path(sys.executable).with_name("ksmrun")
     with (folder / "monitor.log").open("wb") as log:
         monitor = subprocess.Popen([program, "monitor", "--auto"], stdout=log, stderr=log)
@@ -173,7 +175,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class Neighbour:
-    """A program that always wants a CPU; how far it got."""
+    """Program that always wants a CPU, and its progress."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -189,7 +191,7 @@ class Neighbour:
 
 
 def measure(arguments: argparse.Namespace, way: str, data: Path, folder: Path) -> Result:
-    """The fleet's whole life under one way."""
+    """Measure the whole life of a fleet under one way."""
     result = Result(way, arguments.processes)
     with ExitStack() as stack:
         stack.enter_context(borrowed({"run": "1"}))
@@ -228,7 +230,7 @@ def measure(arguments: argparse.Namespace, way: str, data: Path, folder: Path) -
         result.points["rest"] = watch(arguments.rest, lambda _: False)
 
         def churn(points: Sequence[Point]) -> bool:
-            """Each once, evenly."""
+            """Restart each process once, evenly spread over the time."""
             passed = points[-1].seconds - points[0].seconds
             if passed >= fleet.restarts * arguments.churn / arguments.processes:
                 fleet.restart_next()
@@ -247,12 +249,12 @@ def _is_still(points: Sequence[Point], least_bytes: float) -> bool:
 
 
 def seconds_to(points: Sequence[Point], size_bytes: float) -> Point | None:
-    """The first at which so much had merged."""
+    """Return the first point at which this much had merged."""
     return next((each for each in points if each.merged_bytes >= size_bytes), None)
 
 
 def rate(points: Sequence[Point], name: str) -> float:
-    """A counter's growth a second."""
+    """Return a counter's growth per second."""
     first, last = points[0], points[-1]
     passed = last.seconds - first.seconds
     return (getattr(last, name) - getattr(first, name)) / passed if passed else 0.0
@@ -282,13 +284,13 @@ def table(results: Sequence[Result]) -> Iterator[str]:
 
 
 def page_us(points: Sequence[Point]) -> float:
-    """What a scanned page cost ksmd."""
+    """Return ksmd's CPU time per scanned page."""
     pages = rate(points, "scanned_pages")
     return rate(points, "ksmd_cpu_seconds") / pages * 1e6 if pages else float("nan")
 
 
 def equal_data(file: Path, size_mib: int) -> None:
-    """Real files one after another."""
+    """Concatenate real files."""
     left = size_mib * MIB
     with file.open("wb") as output:
         for folder in DATA_FOLDERS:
@@ -301,7 +303,7 @@ def equal_data(file: Path, size_mib: int) -> None:
 
 
 def loaded(file: Path) -> list[Result]:
-    """What was measured before, so that ways can be measured one at a time."""
+    """Return earlier results, so that ways can be measured one at a time."""
     results = []
     for each in json.loads(file.read_text())["results"]:
         points = {

@@ -1,4 +1,4 @@
-"""Draws what tuning.py saved: what has merged and what ksmd took, over time. Reads the JSON alone.
+"""Draw what tuning.py saved: merged memory and ksmd's CPU over time. Reads the JSON only.
 
 .venv/bin/python tests/bench/tuning_chart.py tuning.json tuning.png
 """
@@ -31,12 +31,12 @@ LABELS = {
 
 
 def draw(results: Sequence[Result]) -> Figure:
-    """Above what has merged, below ksmd's CPU time; seconds on a scale of powers of ten."""
+    """Draw merged memory above ksmd's CPU time, on a logarithmic time axis."""
     figure = Figure((WIDTH_INCHES, HEIGHT_INCHES), layout="constrained")
     merged, cpu = figure.subplots(2, 1, sharex=True)
     for result in results:
         points = [*result.points["merging"], *result.points["rest"]]
-        # A power of ten has no zero.
+        # A logarithmic axis has no zero.
         seconds = [max(point.seconds, 1.0) for point in points]
         style = {"color": COLOURS[result.way], "label": LABELS[result.way]}
         merged.plot(seconds, [point.merged_bytes / MIB / 1024 for point in points], **style)

@@ -1,4 +1,4 @@
-"""Programs of tests, compiled once for all runs and workers."""
+"""Test programs, compiled once for all runs and workers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Outside the repository; kept between runs."""
+    """Return a folder outside the repository that is kept between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "ksmrun-tests"
 
 
 def compile_to(target: Path, command: Sequence[str | Path]) -> None:
-    """Runs the command with "-o TARGET", unless what it makes is kept from before.
+    """Run the command with "-o TARGET", unless its result is cached.
 
-    Files in the command are its sources, which include nothing of the tests' own.
+    Files in the command are its sources; they include none of the tests' own headers.
     """
     compiler = shutil.which(command[0])
     assert compiler is not None, command

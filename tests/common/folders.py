@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def let_all_in(folder: Path) -> Path:
-    """Lets every user look into it; pytest's own are closed."""
+    """Let every user look into a folder; pytest creates private ones."""
     top = Path(tempfile.gettempdir())
     for place in (folder, *folder.parents):
         if place == top or not place.is_relative_to(top):

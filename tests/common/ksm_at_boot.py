@@ -1,7 +1,7 @@
-"""KSM and the map limit as the kernel boots with them while a test has them to itself.
+"""Give a test KSM and the map limit with their boot defaults, for itself alone.
 
-The host has one KSM. Whoever sets it, or reads what others would change, holds the lock meanwhile,
-also against other test runs on the machine.
+A host has one KSM. A test that sets it, or that reads what others would change, holds the lock
+meanwhile, also against other test runs on the machine.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import psutil
 KSM = Path("/sys/kernel/mm/ksm")
 MAX_MAP_COUNT = "/proc/sys/vm/max_map_count"
 LOCK = Path("/run/lock/ksmrun-tests-ksm")
-# mm/ksm.c and include/linux/mm.h. What was killed together with its guardian may have left
-# others.
+# mm/ksm.c and include/linux/mm.h. A run that was killed together with its guardian may have left
+# other values.
 AT_BOOT = {
     "advisor_mode": "none",
     "run": "0",
@@ -29,8 +29,8 @@ AT_BOOT = {
     "use_zero_pages": "0",
     MAX_MAP_COUNT: "65530",
 }
-# advisor_mode goes first: it resets pages_to_scan. In the background, so that tests which wait for
-# any child of theirs do not wait for this one.
+# advisor_mode goes first: it resets pages_to_scan. Runs in the background, so that tests which wait
+# for any child do not wait for it.
 RESTORE = """
 exec 3<&0
 {
@@ -45,14 +45,14 @@ exec 3<&0
 
 
 def tunables() -> dict[str, str]:
-    """What KSM is set to, read without the product's help."""
+    """Return the settings of KSM, read without the product's help."""
     files = [file for file in sorted(KSM.iterdir()) if file.stat().st_mode & stat.S_IWUSR]
     texts = {file.name: file.read_text().strip() for file in files}
     return {name: text.partition("[")[2].partition("]")[0] or text for name, text in texts.items()}
 
 
 def ksmd_pid() -> int:
-    """The kernel's thread: a child of kthreadd, PID 2."""
+    """Return the PID of the kernel's thread: a child of kthreadd, PID 2."""
     processes = psutil.process_iter(["name", "ppid"])
     (pid,) = (each.pid for each in processes if each.info == {"name": "ksmd", "ppid": 2})
     return pid
@@ -60,7 +60,7 @@ def ksmd_pid() -> int:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Holds the host's KSM, and begins with the settings of a boot."""
+    """Hold the host's KSM, starting from the boot defaults."""
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = _settings()
@@ -72,7 +72,7 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def put_back() -> Iterator[None]:
-    """The host's own settings come back when the tests end and when they are killed."""
+    """Restore the host's own settings when the tests end, also if they are killed."""
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         names = sorted(_settings().items(), key=lambda pair: pair[0] != "advisor_mode")
@@ -90,7 +90,7 @@ def put_back() -> Iterator[None]:
         yield
     finally:
         guardian.stdin.close()
-        # It ends with the last process that has it open.
+        # It ends with the last process that has the pipe open.
         guardian.stdout.read()
 
 

@@ -1,6 +1,6 @@
-"""Print what came of the mutants in a folder of mutmut: a table of modules, then each survivor.
+"""Print the results in a folder of mutmut: a table of modules, then each survivor.
 
-What changes only the words of a message (their case, or XX around them) is counted apart.
+Mutants that change only the words of a message (their case, or XX around them) are counted apart.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Of pytest: a failure, an internal error. Of mutmut: a test that does not end.
+# pytest: a failure, an internal error. mutmut: a test that does not end.
 KILLED = {1, 3, 24, 36, 152, 255, -24, -9}
 # Characters before and after a change.
 CONTEXT = 60
@@ -21,7 +21,7 @@ CONTEXT = 60
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of a function; is_text: of a message's words only."""
+    """Change of one function; is_text: only the words of a message differ."""
 
     name: str
     killed: bool
@@ -30,7 +30,7 @@ class Mutant:
 
 
 class _WithoutWords(ast.NodeTransformer):
-    """Takes out of messages, which have blanks in them, what mutmut may have changed."""
+    """Removes from messages, recognised by their blanks, what mutmut may have changed."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         is_message = isinstance(node.value, str) and " " in node.value
@@ -38,7 +38,7 @@ class _WithoutWords(ast.NodeTransformer):
 
 
 def mutants(file: Path) -> Iterator[Mutant]:
-    """Yield those of one module that were tested. file: mutmut's FILE.py.meta."""
+    """Yield the tested mutants of one module. file: mutmut's FILE.py.meta."""
     found = json.loads(file.read_text())["exit_code_by_key"]
     tree = ast.parse(file.with_suffix("").read_text())
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
@@ -52,7 +52,7 @@ def mutants(file: Path) -> Iterator[Mutant]:
 
 
 def _change(before: str, after: str) -> str:
-    """Return what differs, with what stands around it in its line."""
+    """Return the difference, with its surroundings in the line."""
     start = _same(before, after)
     rest = min(len(before), len(after)) - start
     end = _same(before[::-1][:rest], after[::-1][:rest])
@@ -63,7 +63,7 @@ def _change(before: str, after: str) -> str:
 
 
 def _same(one: str, other: str) -> int:
-    """Return with how many characters both begin."""
+    """Return the length of the common prefix."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 

@@ -1,4 +1,4 @@
-"""How much of what tests do by the thousand: all of it with --full, a tenth else."""
+"""Number of repetitions of tests that do things by the thousand: all with --full, else a tenth."""
 
 from __future__ import annotations
 

@@ -23,24 +23,26 @@ ALL = {
     "report",
     "watch",
     "commands",
+    "options",
 }
 ALLOWED = {
     "__init__": set(),
     "__main__": {"cli"},
     "model": set(),
     "support": {"model"},
+    "options": {"model"},
     "facts": {"model"},
     "plan": {"model"},
     "launch": {"model"},
     "attach": {"model", "facts", "plan", "host"},
     "observe": {"model", "facts"},
     "host": {"model", "facts"},
-    "wrap": {"model", "plan"},
+    "wrap": {"model", "plan", "options"},
     "experiment": {"model", "facts", "plan", "launch", "observe", "host"},
     "report": {"model"},
-    "watch": {"model", "facts", "plan", "observe", "host", "attach"},
+    "watch": {"model", "options", "facts", "plan", "observe", "host", "attach"},
     "commands": ALL - {"commands"},
-    "cli": {"model", "commands"},
+    "cli": {"model", "options", "commands"},
 }
 # typer takes longer to import than all else together, and only these need it.
 TYPER_ROOMS = {"cli", "commands"}

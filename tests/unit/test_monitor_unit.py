@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands import monitor
+from ksmrun.options.item import Item, Kind, items
+from ksmrun.options.monitor import MonitorOptions
 from ksmrun.wrap.execline import next_word, parse
 from ksmrun.wrap.monitor_unit import COMMAND, INSTALL, LISTEN, render
 
@@ -20,18 +22,19 @@ from .test_execline import read_by_systemd
 # A command line has no NUL, and is of characters or single bytes.
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 PATHS = WORDS.map(lambda word: f"/a {word}")
-SHARES = st.integers(0, 99).map(lambda number: f"{number}%")
-NUMBERS = st.floats(0.001, 1e6).map(str)
-TEXTS = {
-    "listen": WORDS,
-    "textfile": PATHS,
-    "config": PATHS,
-    "on_alert": WORDS,
-    "log": WORDS,
-    "map_reserve": SHARES,
-    "max_cpu": SHARES,
-    "raise_map_count_to": st.integers(0, 1 << 40).map(str),
-}
+LISTS = {"listen": WORDS, "textfile": PATHS, "config": PATHS, "on_alert": WORDS}
+
+
+def texts(item: Item) -> st.SearchStrategy[str]:
+    """What may be typed for it."""
+    if item.attribute in LISTS:
+        return LISTS[item.attribute]
+    if item.choices:
+        return st.sampled_from(item.choices)
+    assert item.least is not None and item.most is not None
+    if item.kind is Kind.WHOLE:
+        return st.integers(int(item.least), int(item.most)).map(str)
+    return st.floats(item.least, item.most).map(str)
 
 
 def command() -> Any:
@@ -44,19 +47,15 @@ def command() -> Any:
 
 
 MONITOR = command()
-OPTIONS = [each for each in MONITOR.params if each.name not in ("print_unit", "help")]
+OPTIONS = [item for item in items(MonitorOptions) if item.attribute != "print_unit"]
 
 
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
     words = []
-    for option in draw(st.lists(st.sampled_from(OPTIONS), unique=True)):
-        name = option.opts[0]
-        assert option.name is not None
-        if getattr(option, "is_flag", False):
-            words.append(name)
-        else:
-            words.append(f"{name}={draw(TEXTS.get(option.name, NUMBERS))}")
+    for item in draw(st.lists(st.sampled_from(OPTIONS), unique=True)):
+        is_switch = item.kind is Kind.SWITCH
+        words.append(item.name if is_switch else f"{item.name}={draw(texts(item))}")
     return words
 
 

@@ -133,7 +133,7 @@ def write(tmp_path: Path) -> Iterator[Any]:
 
 
 def test_configuration(write: Any) -> None:
-    file = write("[monitor]\ninterval_seconds = 5\nlog = 'json'\nby_pid = true\n[other]\nx = 1\n")
+    file = write("[monitor]\ninterval_seconds = 5\nlog = 'json'\nby_pid = true\n")
     found = load(file, {"interval_seconds": None, "log": "plain"})
     assert (found.interval_seconds, found.log, found.by_pid) == (5.0, "plain", True)
     assert load(None, {}) == Config() or Path("/etc/ksmrun/config.toml").exists()
@@ -142,12 +142,17 @@ def test_configuration(write: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[monitor]\nmap_reserve = -0.1", "map_reserve = -0.1 is out of range"),
-        ("[monitor]\nmap_reserve = 1.1", "out of range; from 0 to 0.99"),
-        ("[monitor]\ninterval = 5", "there is no interval; there are"),
-        ("[monitor]\ninterval_seconds = '5'", "is no float"),
-        ("[monitor]\nby_pid = 1", "is no bool"),
-        ("[monitor]\nlog = 'xml'", "plain or json"),
+        ("[monitor]\nmap_reserve = -0.1", "map_reserve is a share from 0% to 99%, not -0.1"),
+        ("[monitor]\nmap_reserve = '110%'", "a share from 0% to 99%, not '110%'"),
+        ("[monitor]\nintervall = 5", "there is no key 'intervall'; did you mean interval"),
+        ("[monitor]\ninterval = 5\ninterval_seconds = 6", "interval is there twice"),
+        ("[monitor]\ninterval = nan", "a time in seconds from 0.1 to 3600, not nan"),
+        ("[monitor]\ninterval = true", "a time in seconds from 0.1 to 3600, not True"),
+        ("[monitor]\nby_pid = 1", "by_pid is a switch (on or off), not 1"),
+        ("[monitor]\nlog = 'xml'", "log is one of plain, json, not 'xml'"),
+        ("[monitor]\nlisten = 3", "listen is a text, not 3"),
+        ("[moniter]\ninterval = 5", "there is no table [moniter]; the keys belong below [mon"),
+        ("interval = 5", "the key 'interval' is in no table; the keys belong below [monitor]"),
         ("[monitor]\nlisten = 'nowhere'", "is no address"),
         ("[monitor]\nlisten = '127.0.0.1:99999'", "is no address"),
         ("monitor = 3", "monitor is no table"),

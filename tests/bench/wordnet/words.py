@@ -1,4 +1,4 @@
-"""WordNet as a graph in memory, then idle."""
+"""Load WordNet into memory as a graph, then stay idle."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read(kind: str, line: str) -> None:
 
 def depth(synset: Synset) -> int:
     if synset.depth is None:
-        # WordNet 3.0 has a circle of two verbs.
+        # WordNet 3.0 has a cycle of two verbs.
         synset.depth = 0
         above = (depth(target) for symbol, target in synset.links if symbol == "@")
         synset.depth = max(above, default=-1) + 1

@@ -1,0 +1,135 @@
+"""Declare commands of the table of options to typer."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from ksmrun.options.command import Command
+from ksmrun.options.item import Item, Kind, items
+from ksmrun.options.parse import parse
+from ksmrun.options.show import help_text, width
+
+HELP_NAMES = ["-h", "--help"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Values that the user gave, in addition to the options with their defaults.
+
+    values: parsed, by attribute. words: as typed, by the option's name without dashes; True for a
+    switch. rest: what follows the options, if the command passes it on.
+    """
+
+    values: Mapping[str, Any]
+    words: Mapping[str, str | bool]
+    rest: tuple[str, ...]
+
+
+def declare(app: typer.Typer, command: Command, function: Callable[..., None]) -> None:
+    """Add a command.
+
+    function takes its options' dataclass, and Given if it has a second parameter.
+    """
+    table = items(command.options)
+    wants_given = len(inspect.signature(function).parameters) > 1
+    takes_rest = bool(command.passes)
+
+    def run(context: typer.Context, **raw: Any) -> None:
+        given = Given(*_read(table, raw), rest=tuple(context.args))
+        options = command.options(**given.values)
+        if wants_given:
+            function(options, given)
+        else:
+            function(options)
+
+    first = inspect.Parameter(
+        "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    parameters = [first, *map(_parameter, table)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {}
+    settings: dict[str, Any] = {"help_option_names": HELP_NAMES}
+    if takes_rest:
+        settings |= {"allow_interspersed_args": False, "allow_extra_args": True}
+    app.command(
+        command.name,
+        cls=_shown(command, TyperCommand),
+        short_help=command.summary,
+        options_metavar=command.usage.removeprefix(command.line).strip(),
+        context_settings=settings,
+    )(run)
+
+
+def group(command: Command) -> typer.Typer:
+    """Return a group, to which declare() adds commands."""
+    return typer.Typer(
+        name=command.name,
+        cls=_shown(command, TyperGroup),
+        short_help=command.summary,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": HELP_NAMES},
+    )
+
+
+def _shown(command: Command, base: type) -> Any:
+    """Return a class that prints the table's help."""
+
+    def get_help(self: object, context: object) -> str:
+        del self, context
+        return help_text(command, width())
+
+    return type("Shown", (base,), {"get_help": get_help})
+
+
+def _parameter(item: Item) -> inspect.Parameter:
+    """Return the parameter for typer, which sees only texts and switches: parse() reads them."""
+    one: Any = bool if item.kind is Kind.SWITCH else str
+    wanted: Any = list[str] if item.is_many else one
+    if item.is_argument:
+        extra: Any = typer.Argument(metavar=item.metavar, show_default=False)
+        if item.is_required:
+            return inspect.Parameter(
+                item.attribute,
+                inspect.Parameter.KEYWORD_ONLY,
+                annotation=Annotated[wanted, extra],
+            )
+    else:
+        names = [f"{item.name}/{item.negative}"] if item.negative else [item.name]
+        names += [item.short] if item.short else []
+        extra = typer.Option(*names, metavar=item.value_word or None, show_default=False)
+    return inspect.Parameter(
+        item.attribute,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[wanted | None, extra],
+    )
+
+
+def _read(
+    table: tuple[Item, ...], raw: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str | bool]]:
+    values: dict[str, Any] = {}
+    words: dict[str, str | bool] = {}
+    for item in table:
+        found, where = raw.get(item.attribute), item.name
+        if found not in (None, []):
+            words[item.name.removeprefix("--")] = found
+        elif item.variable and os.environ.get(item.variable):
+            found, where = os.environ[item.variable], item.variable
+        else:
+            continue
+        if item.is_many:
+            values[item.attribute] = tuple(parse(item, where, each) for each in found)
+        else:
+            values[item.attribute] = parse(item, where, found)
+    return values, words

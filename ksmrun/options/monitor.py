@@ -1,0 +1,147 @@
+"""Options of `ksmrun monitor`, which are also the keys of [monitor] in the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from ksmrun.options.command import Command
+from ksmrun.options.item import Values, choice, number, option, path, seconds, share, switch, whole
+
+DEFAULT_FILE = Path("/etc/ksmrun/config.toml")
+TABLE = "monitor"
+
+
+class LogForm(StrEnum):
+    """Format of log lines."""
+
+    PLAIN = "plain"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class MonitorKeys:
+    """Options that are also keys of the configuration. Shares from 0 to 1."""
+
+    listen: str | None = option(
+        "Serve Prometheus metrics at this address (needs ksmrun[monitor]).",
+        metavar="HOST:PORT",
+        in_file=True,
+    )
+    textfile: str | None = option(
+        "Folder for ksmrun.prom, the same metrics for node_exporter's textfile collector.",
+        metavar="FOLDER",
+        values=Values.FOLDER,
+        in_file=True,
+    )
+    on_alert: str | None = option(
+        "Command to run, without a shell, when an alert begins or ends. It finds the facts in "
+        "KSMRUN_ALERT_KIND, _STATE, _SUBJECT, _MESSAGE, _TODO, _PID, _VALUE and _LIMIT.",
+        metavar="COMMAND",
+        values=Values.COMMAND,
+        in_file=True,
+    )
+    raise_map_count_to: int | None = whole(
+        "Largest number of mappings up to which vm.max_map_count may be raised when a process "
+        "comes near it. Without this option it is never raised.",
+        least=65530,
+        most=(1 << 31) - 1,
+        in_file=True,
+        unit_setting="ReadWritePaths=/proc/sys/vm/max_map_count",
+    )
+    map_reserve: float = share(
+        "Share of vm.max_map_count to keep free; a process with less headroom raises an alert.",
+        0.2,
+        most=0.99,
+        in_file=True,
+    )
+    warn_ahead_seconds: float = seconds(
+        "Seconds before a growing process reaches vm.max_map_count at which to alert.",
+        1800.0,
+        name="--warn-ahead",
+        most=86400.0,
+        in_file=True,
+    )
+    interval_seconds: float = seconds(
+        "Seconds between samples.", 15.0, name="--interval", least=0.1, most=3600.0, in_file=True
+    )
+    pss_interval_seconds: float = seconds(
+        "Seconds between samples of PSS, which cost more.",
+        60.0,
+        name="--pss-interval",
+        least=0.1,
+        most=86400.0,
+        in_file=True,
+    )
+    cow_breaks_per_second: float = number(
+        "Alert when more merged pages than this are copied back per second.",
+        5000.0,
+        name="--cow-breaks",
+        least=1.0,
+        most=1e9,
+        in_file=True,
+    )
+    ksmd_busy_share: float = share(
+        "Alert when ksmd takes more than this share of one core.",
+        0.95,
+        name="--ksmd-busy",
+        least=0.01,
+        in_file=True,
+    )
+    by_pid: bool = switch("Export metrics for each process, labelled by PID.", in_file=True)
+    deep: bool = switch(
+        "Before Linux 6.14: read smaps to find processes that ksmd has not reached yet.",
+        in_file=True,
+    )
+    auto: bool = switch(
+        "Set ksmd's scan rate: fast while memory that starts or grows can merge, idle otherwise.",
+        in_file=True,
+        unit_setting="ReadWritePaths=/sys/kernel/mm/ksm",
+    )
+    auto_max_cpu: float = share(
+        "With --auto: largest share of one core for ksmd.",
+        0.7,
+        name="--max-cpu",
+        least=0.01,
+        in_file=True,
+    )
+    follow: bool = switch(
+        "Before Linux 6.4: mark what attached programs map later, too.",
+        in_file=True,
+        unit_setting="SystemCallFilter=ptrace kcmp",
+    )
+    log: LogForm = choice("Form of log lines.", LogForm.PLAIN, in_file=True)
+
+
+@dataclass(frozen=True)
+class MonitorOptions(MonitorKeys):
+    """All options of the command."""
+
+    config: Path | None = path(
+        f"Configuration in TOML; options given here override it, and SIGHUP reads it again. "
+        f"Default: {DEFAULT_FILE}, if it exists.",
+    )
+    print_unit: bool = switch(
+        "Print a systemd unit that starts the monitor with these options, and exit."
+    )
+
+
+MONITOR = Command(
+    ("monitor",),
+    "Watch the map limit, ksmd and merged memory of this host, with alerts and metrics",
+    (
+        "Run one monitor per host. Without root it sees only your own processes. SIGTERM ends it "
+        "and puts back what it has set.",
+        "Each option can be given in the configuration file as a key of the table [monitor]: its "
+        'name with _ in place of -, as in interval = 15, max_cpu = "70%" or auto = true.',
+    ),
+    MonitorOptions,
+    (
+        ("Serve metrics on this host only", "sudo ksmrun monitor --listen 127.0.0.1:9739"),
+        (
+            "Print a unit that also sets ksmd's scan rate",
+            "ksmrun monitor --auto --max-cpu 50% --print-unit",
+        ),
+    ),
+)

@@ -1,0 +1,88 @@
+"""Help of a command as plain text."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from ksmrun.options.command import Command
+from ksmrun.options.item import Item
+from ksmrun.options.parse import shown_default
+
+WIDTH_MIN, WIDTH_MAX, COLUMN_MAX = 30, 100, 28
+
+
+def width() -> int:
+    """Return the columns to use: the terminal's or COLUMNS, 80 if neither is known."""
+    return max(WIDTH_MIN, min(shutil.get_terminal_size((80, 24)).columns, WIDTH_MAX))
+
+
+def names_of(item: Item) -> str:
+    """Return an option as help lists it: "-n, --copies NUMBER"."""
+    if item.is_argument:
+        return f"{item.metavar}..." if item.is_many else item.metavar
+    names = ", ".join(filter(None, (item.short, item.name)))
+    if item.negative:
+        names += f" / {item.negative}"
+    return f"{names} {item.value_word}".strip()
+
+
+def sentences_of(item: Item) -> str:
+    """Return the help of an option with default and variable."""
+    parts = [item.help]
+    if default := shown_default(item):
+        parts.append(f"Default: {default}.")
+    if item.is_many and not item.is_argument:
+        parts.append("Repeatable.")
+    if item.variable:
+        parts.append(f"Variable: {item.variable}.")
+    return " ".join(parts)
+
+
+def help_text(command: Command, columns: int) -> str:
+    """Return all of `--help`, without a line break at the end."""
+    lines = ["Usage: " + command.usage, ""]
+    for paragraph in (f"{command.summary}.", *command.text):
+        lines += [*wrapped(paragraph, columns), ""]
+    lines += _list("Commands:", ((each.name, each.summary) for each in command.commands), columns)
+    lines += _list("Arguments:", _rows(command.arguments), columns)
+    flags = [*_rows(command.flags), ("-h, --help", "Show this help.")]
+    if not command.words:
+        flags.insert(0, ("--version", "Show the versions of ksmrun and kernel."))
+    lines += _list("Options:", flags, columns)
+    codes = [("0", "success"), *command.exit_codes]
+    if not {"2", "125"} & dict(codes).keys():
+        codes.append(("2", "wrong use of options or arguments"))
+    lines += _list("Exit codes:", codes, columns)
+    lines += ["Examples:"] if command.examples else []
+    for what, line in command.examples:
+        lines += [*(f"  # {each}" for each in wrapped(what, columns - 4)), f"  {line}"]
+    return "\n".join(lines).rstrip()
+
+
+def _rows(found: Iterable[Item]) -> Iterator[tuple[str, str]]:
+    for item in found:
+        yield names_of(item), sentences_of(item)
+
+
+def _list(title: str, rows: Iterable[tuple[str, str]], columns: int) -> list[str]:
+    """Return names with their texts beside them, or below long ones."""
+    table = list(rows)
+    if not table:
+        return []
+    column = min(max(len(name) for name, _ in table), COLUMN_MAX, columns // 2)
+    lines = [title]
+    for name, text in table:
+        found = wrapped(text, columns - column - 4) or [""]
+        if len(name) <= column:
+            lines.append(f"  {name:{column}}  {found.pop(0)}".rstrip())
+        else:
+            lines.append(f"  {name}")
+        lines += [" " * (column + 4) + line for line in found]
+    return [*lines, ""]
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """Return lines of at most these columns; a longer word has a line for itself."""
+    return textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False)
