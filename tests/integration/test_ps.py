@@ -47,10 +47,9 @@ def test_groups(run: Run, start: Start, launcher: str, nobody: tuple[str, ...]) 
     }
     assert rows(run, "--by", "user") == {"nobody": [head], "root": sorted(cats)}
     assert len(rows(run, "--by", "process")) == 3
-    lines = run("ps", "--by", "command", "--sort", "processes").stdout.splitlines()
-    assert lines[0].split()[:2] == ["processes", "command"]
-    assert [line.split()[0] for line in lines[2:4]] == ["2", "1"]
-    assert [line.split()[1] for line in lines[2:4]] == ["cat", "head"]
+    done = run("ps", "--by", "command", "--sort", "processes", "--format", "tsv")
+    lines = [line.split("\t")[:2] for line in done.stdout.splitlines()]
+    assert lines == [["processes", "command"], ["2", "cat"], ["1", "head"]]
 
 
 @pytest.mark.host_ksm
