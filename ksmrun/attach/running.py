@@ -13,6 +13,7 @@ from ksmrun.facts.launcher import LAUNCHER
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.host.attached import note_detached
 from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Attached, Candidate, Deed
 from ksmrun.plan.attach import outcome, who
@@ -58,9 +59,21 @@ def look(pid: int) -> Candidate:
 def carry_out(candidates: Sequence[Candidate], deed: Deed) -> list[Attached]:
     """Apply a change to each process, and check the result. Raises KsmrunError."""
     found: dict[int, _Line] = {}
+    if deed is Deed.OFF:
+        # Before it is done, as the monitor may look at any moment.
+        note_detached(_ticks(candidates), detach=True)
     for start in range(0, len(candidates), PIDS_MAX):
         found |= _run(deed, [who(each) for each in candidates[start : start + PIDS_MAX]])
-    return [_judged(each, found.get(each.identity.pid), deed) for each in candidates]
+    results = [_judged(each, found.get(each.identity.pid), deed) for each in candidates]
+    if deed in (Deed.ON, Deed.OFF):
+        still = [each.candidate for each in results if each.done == deed.merges]
+        note_detached(_ticks(still), detach=False)
+    return results
+
+
+def _ticks(candidates: Sequence[Candidate]) -> dict[int, int]:
+    them = [each.identity for each in candidates]
+    return {who.pid: who.start_ticks for who in them if who.start_ticks is not None}
 
 
 def _run(deed: Deed, processes: Sequence[str]) -> dict[int, _Line]:

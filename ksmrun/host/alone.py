@@ -18,7 +18,7 @@ from ksmrun.host.attached import is_running
 from ksmrun.host.record import own_state_folder
 from ksmrun.model import KsmrunError
 from ksmrun.support.foreign import drain, open_regular
-from ksmrun.support.safefile import open_lock, replace_file
+from ksmrun.support.safefile import open_lock, replace_file, writable
 from ksmrun.support.state import distrust
 
 ROOTS_FOLDER = Path("/run/ksmrun")
@@ -42,15 +42,14 @@ def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
         lock = open_lock(folder / LOCK)
     except OSError as error:
         raise KsmrunError(
-            f"cannot lock {folder / LOCK}: {error.strerror}", "make its folder writable"
+            f"cannot lock {folder / LOCK}: {error.strerror}", writable(error)
         ) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise _busy(str(_holder(folder) or "?")) from error
-        ticks = read_stat(Path("/proc/self")).start_ticks
-        replace_file(folder / HOLDER, f"{os.getpid()} {ticks}\n".encode(), 0o644)
+        replace_file(folder / HOLDER, this_process(), 0o644)
         try:
             yield
         finally:
@@ -59,14 +58,23 @@ def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
         os.close(lock)
 
 
+def this_process() -> bytes:
+    """Return what holder() reads."""
+    return f"{os.getpid()} {read_stat(Path('/proc/self')).start_ticks}\n".encode()
+
+
 def _busy(pid: str) -> KsmrunError:
     return KsmrunError(f"another experiment runs on this host, as PID {pid}", "wait for its end")
 
 
 def _holder(folder: Path) -> int | None:
-    """Return the PID of the experiment of this folder's owner; None if none runs."""
+    return holder(folder / HOLDER)
+
+
+def holder(file: Path) -> int | None:
+    """Return the PID in a file of this folder's owner; None if that process does not run."""
     try:
-        descriptor = open_regular(folder / HOLDER, follow=False)
+        descriptor = open_regular(file, follow=False)
         if distrust(descriptor):
             os.close(descriptor)
             return None

@@ -1,12 +1,15 @@
-"""Processes attached to on kernels without the flag (before 6.4).
+"""Record what was done to running processes, for the monitor.
 
-What they map later is not marked unless `ksmrun monitor --follow` does it.
+attached.json: processes attached to on kernels without the flag (before 6.4); what they map later
+is not marked unless `ksmrun monitor --follow` does it. detached.json: processes whose flag was
+cleared on purpose, and is not lost.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ksmrun.facts.identity import read_stat
@@ -14,7 +17,7 @@ from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.text import parse_int
 from ksmrun.host.record import current_boot_id, locked, own_state_folder
 from ksmrun.model import KsmrunError
-from ksmrun.support.safefile import replace_file
+from ksmrun.support.safefile import replace_file, writable
 from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-attached-1"
@@ -26,6 +29,32 @@ def attached_file() -> Path | None:
     """Return the file, beside the records; None for a user without a home."""
     folder = own_state_folder()
     return None if folder is None else folder / "attached.json"
+
+
+def detached_file() -> Path | None:
+    """Return the file of detached processes, beside the other."""
+    folder = own_state_folder()
+    return None if folder is None else folder / "detached.json"
+
+
+def was_detached(pid: int, start_ticks: int | None) -> bool:
+    """Tell whether ksmrun of this user has cleared the flag of this process."""
+    file = detached_file()
+    if file is None or start_ticks is None:
+        return False
+    try:
+        return attached(file).get(pid) == start_ticks
+    except KsmrunError:
+        return False
+
+
+def note_detached(processes: Mapping[int, int], *, detach: bool) -> None:
+    """Record these, or remove them; best effort, as only the monitor's alerts need it."""
+    file = detached_file()
+    if file is None or not processes or not (detach or file.exists()):
+        return
+    with suppress(KsmrunError):
+        remember(file, processes, attach=detach)
 
 
 def attached(file: Path) -> dict[int, int]:
@@ -58,7 +87,7 @@ def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
         except OSError as error:
             raise KsmrunError(
                 f"cannot write {file}: {error.strerror}; {UNKNOWN}",
-                "make its folder writable, or name another in KSMRUN_STATE_DIR",
+                f"{writable(error)}, or name another in KSMRUN_STATE_DIR",
             ) from error
 
 

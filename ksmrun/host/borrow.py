@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.host.record import locked, state_folder
+from ksmrun.facts.text import bracketed, read_text
+from ksmrun.host.auto import tuning_pid
+from ksmrun.host.record import ANY_VALUE, load, locked, state_folder
 from ksmrun.host.tunables import restore, set_tunables
 from ksmrun.model import KsmrunError
 from ksmrun.support.words import printable
@@ -88,9 +90,29 @@ def restore_abandoned(folder: Path, root: Path, *, force: bool = False) -> list[
                 lines += restore(record_file, root, force=force)
                 _drop_locks(record_file)
             else:
-                pid = record_file.stem.removeprefix(PREFIX)
-                lines.append(f"left to the measurement of PID {pid}, which still runs")
+                lines += _of_who_runs(record_file, root)
     return lines
+
+
+def _of_who_runs(record_file: Path, root: Path) -> Iterator[str]:
+    pid = record_file.stem.removeprefix(PREFIX)
+    is_monitor = str(tuning_pid(record_file.parent)) == pid
+    who = "`ksmrun monitor --auto`" if is_monitor else "the measurement"
+    yield (
+        f"left to {who} of PID {pid}, which still runs and puts it back when it ends "
+        f"(kill {pid}{', or systemctl stop ksmrun-monitor' if is_monitor else ''})"
+    )
+    record = load(record_file)
+    for change in () if record is None else record.changes:
+        text = read_text(root / change.path) or ""
+        now = bracketed(text) or text.strip()
+        if now != change.before and not {now, ANY_VALUE} & set(change.written):
+            name = Path(change.path).name
+            yield (
+                f"{name} is {now}, which somebody else wrote meanwhile, and stays so; to do: "
+                f"sudo ksmrun host set {name}={change.written[-1]} hands it back, "
+                f"{name}={change.before} is what it was before"
+            )
 
 
 def _life_of(record_file: Path) -> Path:
@@ -113,7 +135,9 @@ def _guard(record_file: Path) -> int:
                 return 1
             print("ready", flush=True)
             sys.stdin.buffer.read()
-            restore(record_file, ROOT)
+            for line in restore(record_file, ROOT):
+                if ": left " in line:
+                    print(f"ksmrun: {printable(line)}", file=sys.stderr)
             _drop_locks(record_file)
     except KsmrunError as error:
         print(f"ksmrun: {printable(str(error))}", file=sys.stderr)

@@ -6,6 +6,7 @@ recorded but was not made is recognised by the unchanged value.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from ksmrun.facts.text import parse_int, read_text
 from ksmrun.model import KsmrunError
-from ksmrun.support.safefile import open_lock, replace_file
+from ksmrun.support.safefile import open_lock, replace_file, writable
 from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-record-1"
@@ -119,8 +120,15 @@ def save(file: Path, record: Record) -> None:
     except OSError as error:
         raise KsmrunError(
             f"cannot write {file}: {error.strerror}; nothing was changed on the host",
-            "make its folder writable, or name another in KSMRUN_STATE_DIR",
+            f"{writable(error)}, or name another in KSMRUN_STATE_DIR",
         ) from error
+
+
+def prepare(file: Path, root: Path) -> None:
+    """Make an empty record where there is none, to see that one can be kept. Raises KsmrunError."""
+    with locked(file):
+        if load(file) is None:
+            save(file, Record(current_boot_id(root)))
 
 
 def drop(file: Path) -> None:
@@ -136,9 +144,11 @@ def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = open_lock(lock_file)
     except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        todo = writable(error) if is_full else "run this as root"
         raise KsmrunError(
             f"cannot open {lock_file}: {error.strerror}",
-            "run this as root, or name another folder in KSMRUN_STATE_DIR",
+            f"{todo}, or name another folder in KSMRUN_STATE_DIR",
         ) from error
     try:
         try:

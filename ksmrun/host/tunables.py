@@ -191,7 +191,9 @@ def _put_back(record_file: Path, root: Path, change: Change, force: bool) -> str
     if current == change.before:
         return f"{name}: {change.before} already"
     if current not in change.written and ANY_VALUE not in change.written:
-        return f"{name}: left at {current}, which somebody else wrote since"
+        return (
+            f"{name}: left at {current}, which somebody else wrote since ({change.before} before)"
+        )
     if name == "pages_to_scan" and _advisor_runs(read_ksm(root)):
         return f"{name}: left to the advisor, which sets it"
     if change.path == RUN and change.before == "2" and not force:

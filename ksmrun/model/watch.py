@@ -22,7 +22,11 @@ ALERT_KINDS = (
 
 @dataclass(frozen=True)
 class HostState:
-    """State of the host. seconds: monotonic clock. Counters count since boot; unknown is None."""
+    """State of the host. seconds: monotonic clock. Counters count since boot; unknown is None.
+
+    ksmd_waited_seconds: ready to run, without a CPU. vmas_merge: whether neighbouring mappings of a
+    merging program join (Linux 6.17).
+    """
 
     seconds: float
     page_bytes: int
@@ -40,6 +44,10 @@ class HostState:
     swap_free_bytes: int | None
     max_map_count: int | None
     sleep_millisecs: int | None = None
+    pages_to_scan: int | None = None
+    advisor_mode: str | None = None
+    ksmd_waited_seconds: float | None = None
+    vmas_merge: bool | None = None
 
     @property
     def merged_bytes(self) -> int:
@@ -51,11 +59,16 @@ class HostState:
 
 @dataclass(frozen=True)
 class MapCount:
-    """Number of VMAs of a process when last counted, and its growth up to then."""
+    """Number of VMAs of a process when last counted, and its growth up to then.
+
+    per_second: the slower of the last two intervals; 0 if it does not grow. last_per_second: the
+    last interval, which alone may have been a single leap.
+    """
 
     maps: int
     seconds: float
     per_second: float
+    last_per_second: float = 0.0
 
 
 @dataclass(frozen=True)

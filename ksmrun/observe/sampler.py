@@ -95,3 +95,15 @@ def cpu_seconds(process: psutil.Process) -> float:
     """Return user and system time so far."""
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def waited_seconds(pid: int) -> float | None:
+    """Return the time a thread was ready to run without a CPU; None if not counted.
+
+    Source: Documentation/scheduler/sched-stats.rst.
+    """
+    try:
+        words = Path(f"/proc/{pid}/schedstat").read_text().split()
+        return int(words[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ksmrun.model import HostFacts, KsmFacts, Probe
 from ksmrun.plan.mechanism import LOST_AT_EXEC, can_mark, is_never_scanned, obstacle_to_merging
+from ksmrun.plan.tuning import calmer, whole_core
 
 MIB = 1 << 20
 # The kernel's default (mm/mmap.c: DEFAULT_MAX_MAP_COUNT).
@@ -128,6 +129,15 @@ def _scan_rate(host: HostFacts) -> CheckRow:
     if rate == 0:
         todo = "sudo ksmrun host set pages_to_scan=100"
         return CheckRow("scan rate", "fail", "nothing is scanned: pages_to_scan=0", todo)
+    sleep, pages = host.ksm.number("sleep_millisecs"), host.ksm.number("pages_to_scan")
+    if whole_core(sleep, pages):
+        return CheckRow(
+            "scan rate",
+            "warn",
+            f"ksmd takes a whole core while there is anything to scan: {pages} pages, then a pause "
+            f"of {sleep} ms (sleep_millisecs)",
+            calmer(sleep, pages, str(host.ksm.values.get("advisor_mode", "none"))),
+        )
     seconds = memory_bytes / host.ksm.page_bytes / rate
     found = (
         f"at most {rate * host.ksm.page_bytes / MIB:.1f} MiB/s: one pass over this host's "

@@ -12,7 +12,11 @@ from ksmrun.model import HostFacts, KsmFacts, KsmrunError
 from ksmrun.model.tuning import Intent, Knob, Memory, ScanCost, TunePlan
 
 GIB = 1 << 30
-SLEEP_MILLISECS = 20
+# The kernel's defaults.
+SLEEP_MILLISECS, PAGES_TO_SCAN = 20, 100
+# A page costs this at least, by what was measured on other hosts.
+PAGE_SECONDS_MIN = 5e-7
+WHOLE_CORE_SHARE = 0.9
 PROFILES = {
     "gentle": Intent(cpu_share_max=0.05),
     "balanced": Intent(cpu_share_max=0.2),
@@ -57,6 +61,27 @@ def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> Tu
         pass_seconds = memory.mergeable_pages / pages * (busy_seconds + sleep_seconds)
     knobs = [*knobs, _knob(ksm, "run", 1, "ksmd is off")]
     return TunePlan(tuple(knobs), pass_seconds, cpu_share, tuple(_advice(host, memory)))
+
+
+def whole_core(sleep_millisecs: int | None, pages_to_scan: int | None) -> bool:
+    """Tell whether ksmd takes (nearly) a whole core while there is anything to scan."""
+    if sleep_millisecs is None or pages_to_scan is None:
+        return False
+    busy_seconds = pages_to_scan * PAGE_SECONDS_MIN
+    return busy_seconds >= WHOLE_CORE_SHARE * (sleep_millisecs / 1e3 + busy_seconds)
+
+
+def calmer(sleep_millisecs: int | None, pages_to_scan: int | None, advisor: str | None) -> str:
+    """Return the command that makes ksmd take less. Without a pause no lower rate does."""
+    settings = []
+    if advisor not in (None, "none"):
+        # It sets the rate itself, and the kernel refuses another.
+        settings.append("advisor_mode=none")
+    if sleep_millisecs is not None and sleep_millisecs < SLEEP_MILLISECS:
+        settings.append(f"sleep_millisecs={SLEEP_MILLISECS}")
+    if not settings or whole_core(SLEEP_MILLISECS, pages_to_scan):
+        settings.append(f"pages_to_scan={PAGES_TO_SCAN}")
+    return f"sudo ksmrun host set {' '.join(settings)}"
 
 
 def _gib(memory: Memory, ksm: KsmFacts) -> float:

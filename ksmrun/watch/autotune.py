@@ -11,9 +11,11 @@ import psutil
 
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.host.auto import LOCK, take_tuning
 from ksmrun.host.borrow import borrowed, record_of, restore_abandoned
+from ksmrun.host.lock import unlock
 from ksmrun.host.others import advisor, running_tuners
-from ksmrun.host.record import state_folder
+from ksmrun.host.record import prepare, state_folder
 from ksmrun.host.tunables import set_tunables
 from ksmrun.model import KsmFacts, KsmrunError
 from ksmrun.model.watch import WatchState
@@ -26,6 +28,8 @@ from ksmrun.watch.tuner import GROWTH_BYTES_MIN, Look, Mode, State, step
 TICK_SECONDS = 1.0
 SAMPLE_SECONDS_MIN = 3.0
 REST_TICK_SECONDS = 15.0
+# Seconds between attempts: a full disk has space again, another tuner ends.
+RETRY_SECONDS = 15.0
 # Assumed by the computation of rates (the kernel's default).
 SLEEP_MILLISECS = 20
 Say = Callable[[str, str], None]
@@ -46,13 +50,22 @@ class AutoTuner:
         self._sampled_at = 0.0
         self._written: dict[str, str] = {}
         self._waits = False
+        self._wrong = ""
+        self._retry_at = 0.0
         self._stack = ExitStack()
-        for line in restore_abandoned(state_folder(), ROOT):
-            say("info", f"of a run before: {line}")
-        self._is_on = self._may_tune()
-        if self._is_on:
-            self._stack.enter_context(borrowed({}))
-            say("info", f"tuning ksmd: up to {cap_share:.0%} of a core while there is work")
+        self._is_begun = False
+        folder = state_folder()
+        self._lock = take_tuning(folder)
+        try:
+            for line in restore_abandoned(folder, ROOT):
+                say("info", f"of a run before: {line}")
+            if self._ksmd is None:
+                say("error", "not tuning: ksmd is not to be seen here; run it on the host itself")
+            else:
+                self._guarded(self._begin)
+        except BaseException:
+            unlock(self._lock, folder / LOCK)
+            raise
 
     @property
     def boosts(self) -> bool:
@@ -71,22 +84,54 @@ class AutoTuner:
 
     def tick(self) -> bool:
         """Set the rate. True if memory has grown and a sample should find out whose."""
-        if not self._is_on or self._ksmd is None:
+        if self._ksmd is None or time.monotonic() < self._retry_at:
             return False
-        try:
-            self._step()
-        except (KsmrunError, psutil.Error) as error:
-            self._say("error", f"tuning ends: {error}")
-            self._end()
+        if not self._guarded(self._step if self._is_begun else self._begin):
             return False
         grown = _host_anonymous_bytes() - self._host_anonymous_bytes
         rested = time.monotonic() - self._sampled_at
         return grown > GROWTH_BYTES_MIN and rested >= SAMPLE_SECONDS_MIN
 
+    def take_over(self) -> None:
+        """Continue from what somebody else has set meanwhile."""
+        if self._waits:
+            self._written, self._waits = {}, False
+            self._say("info", "tuning goes on")
+
     def close(self) -> None:
         """Restore the values from before."""
-        self._is_on = False
+        self._put_back()
+        unlock(self._lock, state_folder() / LOCK)
+
+    def _guarded(self, work: Callable[[], None]) -> bool:
+        """Tell whether it was done. An obstacle is reported once, and the work is retried later.
+
+        Until then ksmd has the rate that it had before.
+        """
+        try:
+            work()
+        except (KsmrunError, psutil.Error) as error:
+            self._put_back()
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            if str(error) != self._wrong:
+                self._say("error", f"not tuning: {error}; tried again every {RETRY_SECONDS:.0f} s")
+            self._wrong = str(error)
+            return False
+        return True
+
+    def _begin(self) -> None:
+        others = [*running_tuners(), *advisor(ROOT)]
+        if others:
+            raise KsmrunError(others[0].what, others[0].todo)
+        self._stack.enter_context(borrowed({}))
+        prepare(record_of(), ROOT)
+        self._is_begun, self._wrong = True, ""
+        self._say("info", f"tuning ksmd: up to {self.cap_share:.0%} of a core while there is work")
+
+    def _put_back(self) -> None:
         self._stack.close()
+        self._is_begun, self._waits = False, False
+        self._state, self._written = None, {}
 
     def _step(self) -> None:
         ksm = read_ksm(ROOT)
@@ -138,7 +183,12 @@ class AutoTuner:
         if taken and not self._waits:
             name = taken[0]
             found, ours = ksm.values.get(name), self._written[name]
-            self._say("warning", f"somebody else set {name} to {found}; tuning waits for {ours}")
+            self._say(
+                "warning",
+                f"somebody else set {name} to {found}; tuning waits for {ours}; to do: "
+                f"sudo ksmrun host set {name}={ours}, or SIGHUP, to go on from {found}; to "
+                "keep it: end the monitor, or leave out --auto",
+            )
         elif self._waits and not taken:
             self._say("info", "tuning goes on")
         self._waits = bool(taken)
@@ -151,22 +201,6 @@ class AutoTuner:
         if changed:
             set_tunables(changed, record_of(), ROOT)
             self._written |= changed
-
-    def _may_tune(self) -> bool:
-        if self._ksmd is None:
-            self._say("error", "not tuning: ksmd is not to be seen here; run it on the host itself")
-            return False
-        others = [*running_tuners(), *advisor(ROOT)]
-        if not others:
-            return True
-        for other in others:
-            self._say("error", f"not tuning: {other.what}; {other.todo}")
-        return False
-
-    def _end(self) -> None:
-        self._is_on = False
-        self._state = None
-        self._stack.close()
 
 
 def _host_anonymous_bytes() -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ksmrun.model.watch import Condition, GroupState, HostState, MapCount, Watched, WatchState
+from ksmrun.plan.tuning import calmer
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import seconds_to
 
@@ -33,7 +34,7 @@ def conditions(states: Sequence[WatchState], config: Config) -> Iterator[Conditi
         yield from _of_process(process, now, config)
     yield _ksmd_off(now)
     yield _ksmd_starved(hosts, merges=any(process.enabled_by for process in now.processes))
-    yield _ksmd_busy(hosts, config.ksmd_busy_share)
+    yield _ksmd_busy(now, hosts, config.ksmd_busy_share)
     yield _cow_surge(hosts, config.cow_breaks_per_second)
     yield _could_come_back(now.host)
     yield from map(_could_come_back_in, now.groups)
@@ -43,7 +44,7 @@ def conditions(states: Sequence[WatchState], config: Config) -> Iterator[Conditi
 def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[Condition]:
     host = now.host
     if process.maps is not None and host.max_map_count:
-        yield _map_headroom(process, process.maps, host.max_map_count, config)
+        yield _map_headroom(process, process.maps, host, config)
     subject = name(process)
     lost = process.enabled_by is None
     yield Condition(
@@ -53,15 +54,16 @@ def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[C
         is_bad=lost,
         is_clear=not lost,
         what=f"{subject} merged, and has lost its flag",
-        todo="it cleared it itself, or an exec of this kernel did; `ksmrun explain "
-        f"{process.identity.pid}` tells more",
+        todo="it was cleared by the program, at an exec, or from outside, as by another user's "
+        f"`ksmrun detach`; `ksmrun explain {process.identity.pid}` tells more",
         facts={"pid": str(process.identity.pid)},
     )
     # In a boost full scans are short, and the processes to merge with may just be starting.
     yield _costs_more(process, host, judges=not now.boosts)
 
 
-def _map_headroom(process: Watched, count: MapCount, limit: int, config: Config) -> Condition:
+def _map_headroom(process: Watched, count: MapCount, host: HostState, config: Config) -> Condition:
+    limit = host.max_map_count or 0
     reserve_at = limit * (1 - config.map_reserve)
     left_seconds = seconds_to(limit, count)
     soon = (
@@ -81,7 +83,7 @@ def _map_headroom(process: Watched, count: MapCount, limit: int, config: Config)
         is_bad=count.maps >= reserve_at or soon,
         is_clear=count.maps < reserve_at * CLEAR_SHARE and not soon,
         what=f"{subject} has {count.maps} maps of {limit}{when}",
-        todo=f"sudo ksmrun host max-map-count {wanted}, or restart it without merging",
+        todo=f"sudo ksmrun host max-map-count {wanted}, or {_fewer_maps(process, host)}",
         facts={
             "pid": str(process.identity.pid),
             "value": str(count.maps),
@@ -89,6 +91,14 @@ def _map_headroom(process: Watched, count: MapCount, limit: int, config: Config)
             "wanted": str(wanted),
         },
     )
+
+
+def _fewer_maps(process: Watched, host: HostState) -> str:
+    if host.vmas_merge:
+        # From 6.17 on merging keeps no mappings apart (commit cf7e7a3503df).
+        pid = process.identity.pid
+        return f"see in /proc/{pid}/maps what it maps: it has as many without merging"
+    return "restart it without merging"
 
 
 def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition:
@@ -162,25 +172,38 @@ def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
     )
 
 
-def _ksmd_busy(hosts: Sequence[HostState], busy_share: float) -> Condition:
-    shares = [
-        (after.ksmd_cpu_seconds - before.ksmd_cpu_seconds) / (after.seconds - before.seconds)
-        for before, after in pairwise(hosts[-IN_A_ROW - 1 :])
-        if after.ksmd_cpu_seconds is not None
-        and before.ksmd_cpu_seconds is not None
-        and after.seconds > before.seconds
-    ]
-    last = shares[-1] if shares else 0.0
+def _ksmd_busy(now: WatchState, hosts: Sequence[HostState], busy_share: float) -> Condition:
+    """Judge ksmd by its demand: beside busy programs it gets only part of what it wants."""
+    # In a boost the tuner keeps the cap on what is taken.
+    shares = [_ksmd_share(*pair, waits=not now.boosts) for pair in pairwise(hosts[-IN_A_ROW - 1 :])]
+    known = [share for share in shares if share is not None]
+    used, waited = known[-1] if known else (0.0, 0.0)
+    host, last = hosts[-1], used + waited
+    waiting = f" and waits for a CPU for {waited:.0%} of the time" if waited >= 0.01 else ""
+    lower = calmer(host.sleep_millisecs, host.pages_to_scan, host.advisor_mode)
     return Condition(
         "ksmd-busy",
         "",
         "ksmd",
-        is_bad=len(shares) == IN_A_ROW and min(shares) >= busy_share,
+        is_bad=len(known) == IN_A_ROW and min(map(sum, known)) >= busy_share,
         is_clear=last < busy_share * CLEAR_SHARE,
-        what=f"ksmd takes {last:.0%} of a core, for {IN_A_ROW} samples now",
-        todo="lower pages_to_scan once merging has settled: sudo ksmrun host set pages_to_scan=100",
+        what=f"ksmd takes {used:.0%} of a core{waiting}, for {IN_A_ROW} samples now",
+        todo="a lower --max-cpu"
+        if now.boosts is not None
+        else f"lower its rate once merging has settled: {lower}",
         facts={"value": f"{last:.3f}"},
     )
+
+
+def _ksmd_share(before: HostState, after: HostState, *, waits: bool) -> tuple[float, float] | None:
+    """Return ksmd's share of a core, and the share of time it waited for one."""
+    passed = after.seconds - before.seconds
+    if after.ksmd_cpu_seconds is None or before.ksmd_cpu_seconds is None or passed <= 0:
+        return None
+    used = (after.ksmd_cpu_seconds - before.ksmd_cpu_seconds) / passed
+    if not waits or after.ksmd_waited_seconds is None or before.ksmd_waited_seconds is None:
+        return used, 0.0
+    return used, (after.ksmd_waited_seconds - before.ksmd_waited_seconds) / passed
 
 
 def _cow_surge(hosts: Sequence[HostState], surge: float) -> Condition:

@@ -130,6 +130,7 @@ class _Monitor:
             self._tuner = None
         elif self._tuner is not None:
             self._tuner.cap_share = config.auto_max_cpu
+            self._tuner.take_over()
         elif config.auto:
             self._tuner = AutoTuner(config.auto_max_cpu, self._log.say)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +14,15 @@ import psutil
 from ksmrun.facts.host import read_host
 from ksmrun.facts.identity import read_identity, read_stat
 from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.launcher import cached_probe
 from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.process import has_marked_memory, read_anonymous, read_ksm_stat, read_memory
 from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.host.attached import was_detached
+from ksmrun.model import KsmrunError
 from ksmrun.model.watch import GroupState, HostState, Watched, WatchState
-from ksmrun.observe.sampler import cpu_seconds, find_ksmd
+from ksmrun.observe.sampler import cpu_seconds, find_ksmd, waited_seconds
 from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import counted, next_count_seconds
@@ -45,6 +49,16 @@ class _Known:
     def folder(self) -> Path:
         return Path(f"/proc/self/fd/{self.descriptor}")
 
+    @property
+    def counted_at(self) -> float:
+        count = self.watched.maps
+        return 0.0 if count is None else count.seconds
+
+    def is_detached(self) -> bool:
+        """Tell whether `ksmrun detach` or `host unmerge --gradually` cleared its flag."""
+        who = self.watched.identity
+        return was_detached(who.pid, who.start_ticks)
+
 
 class Scanner:
     """Scanner that keeps what it knows between samples; close() releases the /proc folders."""
@@ -55,6 +69,7 @@ class Scanner:
         self._others: dict[int, float] = {}
         self._unreadable: set[int] = set()
         self._ksmd = find_ksmd()
+        self._vmas_merge = _vmas_merge()
         self._maps_budget, self._pss_budget = Budget(MAPS_SHARE_MAX), Budget(PSS_SHARE_MAX)
         # One descriptor per merging process.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -88,6 +103,7 @@ class Scanner:
             ksmd_seconds = None if self._ksmd is None else cpu_seconds(self._ksmd)
         except psutil.Error:
             ksmd_seconds = None
+        mode = ksm.values.get("advisor_mode")
         return HostState(
             seconds=time.monotonic(),
             page_bytes=ksm.page_bytes,
@@ -105,6 +121,10 @@ class Scanner:
             swap_free_bytes=host.swap_free_bytes,
             max_map_count=host.max_map_count,
             sleep_millisecs=ksm.number("sleep_millisecs"),
+            pages_to_scan=ksm.number("pages_to_scan"),
+            advisor_mode=None if mode is None else str(mode),
+            ksmd_waited_seconds=None if self._ksmd is None else waited_seconds(self._ksmd.pid),
+            vmas_merge=self._vmas_merge,
         )
 
     def _find(self, host: HostState) -> None:
@@ -174,9 +194,26 @@ class Scanner:
         for pid, known in list(self._known.items()):
             try:
                 self._look_at(known, host)
+                if known.watched.enabled_by is None and known.is_detached():
+                    raise ProcessLookupError("it was detached, and merges no more")
             except OSError:
                 os.close(known.descriptor)
                 del self._known[pid]
+                self._others[pid] = host.seconds + LOOK_AGAIN_SECONDS
+        self._count_ahead(host)
+
+    def _count_ahead(self, host: HostState) -> None:
+        """Count VMAs before it is due, as far as the CPU budget goes.
+
+        Most processes have few, and nothing shows beforehand which will have many.
+        """
+        if not host.max_map_count:
+            return
+        for known in sorted(self._known.values(), key=lambda known: known.counted_at):
+            if known.counted_at >= host.seconds or not self._maps_budget.has():
+                return
+            with suppress(OSError):
+                self._count_maps(known, host.seconds, host.max_map_count)
 
     def _look_at(self, known: _Known, host: HostState) -> None:
         ksm_stat = read_ksm_stat(known.folder)
@@ -223,3 +260,11 @@ class Scanner:
             path = known.memory_path
             merged[path] = merged.get(path, 0) + pages * page_bytes
         return memory_groups(merged)
+
+
+def _vmas_merge() -> bool | None:
+    """Tell whether VMAs of merging programs join; None if the kernel cannot be asked."""
+    try:
+        return cached_probe().vmas_merge
+    except (KsmrunError, OSError):
+        return None

@@ -1,4 +1,4 @@
-"""Decide when to count a process's VMAs again: rarely far from the limit, often near it. Pure."""
+"""Decide when a process's VMAs must be counted again: often near the limit. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ FEARED_PER_SECOND = 100.0
 # Number of counts on the way to the reserve.
 LOOKS_ON_THE_WAY = 4
 DELAY_SECONDS_MAX = 600.0
-# Weight of the latest value in the trend.
-TREND_WEIGHT = 0.5
 
 
 def next_count_seconds(count: MapCount, reserve_at: float, interval_seconds: float) -> float:
@@ -18,17 +16,19 @@ def next_count_seconds(count: MapCount, reserve_at: float, interval_seconds: flo
     left = reserve_at - count.maps
     if left <= 0:
         return interval_seconds
-    speed = max(FEARED_PER_SECOND, count.per_second)
+    speed = max(FEARED_PER_SECOND, count.per_second, count.last_per_second)
     return min(max(left / speed / LOOKS_ON_THE_WAY, interval_seconds), DELAY_SECONDS_MAX)
 
 
 def counted(before: MapCount | None, maps: int, seconds: float) -> MapCount:
-    """Return the new count, with the trend since the previous one."""
+    """Return the new count, with the trend since the previous ones.
+
+    Two intervals in a row make a trend, as the growth of a single one may have been a leap.
+    """
     if before is None or seconds <= before.seconds:
         return MapCount(maps, seconds, 0.0)
-    speed = (maps - before.maps) / (seconds - before.seconds)
-    trend = TREND_WEIGHT * speed + (1 - TREND_WEIGHT) * before.per_second
-    return MapCount(maps, seconds, max(trend, 0.0))
+    speed = max((maps - before.maps) / (seconds - before.seconds), 0.0)
+    return MapCount(maps, seconds, min(speed, before.last_per_second), speed)
 
 
 def seconds_to(limit: int, count: MapCount) -> float | None:

@@ -63,6 +63,7 @@ class Look:
 class State:
     """State carried to the next step. rate: pages_to_scan, the last suitable one of each mode.
 
+    bounded_from: rate of a boost before the size of the memory bounded it; 0 if it does not.
     grown_at_scan: full_scans when the memory last grew. merged_at_pass: merged memory when full
     scan number pass_number began, and one scan earlier.
     """
@@ -81,6 +82,7 @@ class State:
     pass_number: int = 0
     merged_at_pass: tuple[int, ...] = ()
     best_pages: int = 0
+    bounded_from: float = 0.0
 
     @property
     def rate(self) -> int:
@@ -124,7 +126,8 @@ def _begun(state: State, grown: int) -> tuple[State, str]:
         merged_at_pass=(look.merged_pages,),
         best_pages=look.merged_pages,
     )
-    begun = replace(begun, boost_rate=_bounded(begun.boost_rate, begun))
+    # A boost for a small program was bounded by its size, which says nothing of this one's.
+    begun = _boosted(begun, max(begun.boost_rate, begun.bounded_from))
     new = look.started - state.settled_started
     return begun, f"boost: {new} new to merge, {grown / MIB:.0f} MiB more"
 
@@ -213,12 +216,23 @@ def _rated(state: State, before: State) -> State:
         return state
     used = (state.look.ksmd_cpu_seconds - before.look.ksmd_cpu_seconds) / passed
     is_boost = state.mode is Mode.BOOST
-    wanted = state.cap_share * CAP_MARGIN if is_boost else min(REST_SHARE, state.cap_share)
-    factor = _odds(wanted) / max(_odds(used), 1e-6)
+    share = state.cap_share * CAP_MARGIN if is_boost else min(REST_SHARE, state.cap_share)
+    factor = _odds(share) / max(_odds(used), 1e-6)
     factor = min(max(factor, 1 / STEP_MAX), STEP_MAX)
-    rate = state.boost_rate if is_boost else state.rest_rate
-    rate = _bounded(rate * factor, state)
-    return replace(state, boost_rate=rate) if is_boost else replace(state, rest_rate=rate)
+    if not is_boost:
+        return replace(state, rest_rate=_bounded(state.rest_rate * factor, state))
+    wanted = state.boost_rate * factor
+    if factor > 1:
+        # Of so few pages the CPU time, counted in ticks, tells next to nothing.
+        wanted = max(wanted, state.bounded_from)
+    return _boosted(state, wanted)
+
+
+def _boosted(state: State, wanted: float) -> State:
+    """Set this rate, or what the size of the memory allows, and then keep the one before."""
+    rate = _bounded(wanted, state)
+    kept = state.bounded_from or state.boost_rate
+    return replace(state, boost_rate=rate, bounded_from=kept if rate < wanted else 0.0)
 
 
 def _odds(share: float) -> float:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ from waiting import LAST_RESORT_SECONDS, wait_until
 from ksmrun.host.borrow import borrowed
 
 from .conftest import start_equal_programs, stop, value
+from .monitors import small_disk
+
+__all__ = ["small_disk"]
 
 pytestmark = pytest.mark.host_ksm
 Begin = Callable[..., subprocess.Popen[bytes]]
@@ -167,6 +171,83 @@ def test_somebody_else_sets_it(
         monitor.terminate()
         assert monitor.wait(LAST_RESORT_SECONDS) == 0
         assert tunables() == {**ksm, "pages_to_scan": "124"}
+    finally:
+        stop(programs)
+        (KSM / "pages_to_scan").write_text(ksm["pages_to_scan"])
+
+
+def test_a_full_disk_in_a_boost(
+    begin: Begin,
+    log: Callable[[], str],
+    ksm: dict[str, str],
+    launcher: str,
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The rate is what it was, and once there is space tuning goes on by itself."""
+    monkeypatch.setenv("KSMRUN_STATE_DIR", str(small_disk))
+    monitor = begin()
+    wait_until(lambda: "up to 70% of a core" in log())
+    fill(small_disk / "all")
+    programs = start_equal_programs(launcher, 2, mib=MIB)
+    try:
+        wait_until(lambda: "not tuning: cannot write" in log())
+        assert re.search(r"No space left.*; free some space on .*; tried again every", log())
+        wait_until(lambda: tunables() == ksm)
+        (small_disk / "all").unlink()
+        wait_until(lambda: log().count("up to 70% of a core") == 2)
+        wait_until(lambda: "rest: settled" in log())
+        monitor.terminate()
+        assert monitor.wait(LAST_RESORT_SECONDS) == 0
+        assert tunables() == ksm
+        assert log().count("not tuning") == 1
+    finally:
+        stop(programs)
+
+
+def fill(file: Path) -> None:
+    with suppress(OSError), file.open("wb", buffering=0) as output:
+        while True:
+            output.write(bytes(4096))
+
+
+def test_two_of_them(begin: Begin, log: Callable[[], str], ksm: dict[str, str]) -> None:
+    """The second refuses, and names the first; when that has ended, the next one tunes."""
+    first = begin()
+    wait_until(lambda: "up to 70% of a core" in log())
+    second = begin()
+    assert second.wait(LAST_RESORT_SECONDS) == 1
+    assert f"`ksmrun monitor --auto` runs on this host already, as PID {first.pid}; " in log()
+    assert first.poll() is None
+    first.kill()
+    first.wait()
+    begin()
+    wait_until(lambda: log().count("up to 70% of a core") == 2)
+    assert tunables() == ksm
+
+
+def test_restore_beside_it(
+    begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str, ksmrun: str
+) -> None:
+    """It names the monitor, and the ways on for what somebody has set meanwhile."""
+    monitor = begin()
+    programs = start_equal_programs(launcher, 2, mib=MIB)
+    try:
+        wait_until(lambda: "rest: settled" in log())
+        ours = value("pages_to_scan")
+        (KSM / "pages_to_scan").write_text("123")
+        hand_back = f"sudo ksmrun host set pages_to_scan={ours}"
+        wait_until(lambda: f"to do: {hand_back}, or SIGHUP" in log())
+        said = subprocess.run([ksmrun, "host", "restore"], capture_output=True, text=True).stdout
+        assert f"left to `ksmrun monitor --auto` of PID {monitor.pid}, which still runs" in said
+        assert "pages_to_scan is 123, which somebody else wrote meanwhile" in said
+        assert hand_back in said and "pages_to_scan=100 is what it was before" in said
+        monitor.send_signal(signal.SIGHUP)
+        wait_until(lambda: "tuning goes on" in log())
+        wait_until(lambda: value("pages_to_scan") != "123")
+        monitor.terminate()
+        assert monitor.wait(LAST_RESORT_SECONDS) == 0
+        assert tunables() == ksm
     finally:
         stop(programs)
         (KSM / "pages_to_scan").write_text(ksm["pages_to_scan"])

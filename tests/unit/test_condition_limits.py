@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ksmrun.model.watch import Condition, HostState, MapCount, WatchState
 from ksmrun.watch.conditions import conditions, duration, name
@@ -225,6 +227,57 @@ def test_ksmd_busy(states: list[WatchState], expected: str, share: str) -> None:
     assert found.subject == "ksmd"
     assert found.what.startswith(f"ksmd takes {float(share):.0%} of a core, for 4 samples")
     assert "sudo ksmrun host set pages_to_scan=100" in found.todo
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=5, max_size=8),
+    st.floats(0.05, 0.9),
+    st.sampled_from([None, False, True]),
+)
+def test_demand_is_what_it_takes_and_waits_for(
+    shares: list[float], taken: float, boosts: bool | None
+) -> None:
+    """However little of it ksmd gets; in a boost the tuner's cap counts, on what it takes."""
+    hosts, used, waited = [], 0.0, 0.0
+    for share in shares:
+        hosts.append(of_host(ksmd_cpu_seconds=used, ksmd_waited_seconds=waited))
+        used += 15 * share * taken
+        waited += 15 * share * (1 - taken)
+    states = [dataclasses.replace(each, boosts=boosts) for each in every_15_s(*hosts)]
+    found = one("ksmd-busy", states, ksmd_busy_share=0.5)
+    judged = [share * (taken if boosts else 1) for share in shares[len(hosts) - 5 : -1]]
+    if all(abs(share - 0.5) > 1e-6 for share in judged):
+        assert found.is_bad == all(share >= 0.5 for share in judged)
+
+
+@pytest.mark.parametrize(
+    ("tunables", "todo"),
+    [
+        ({}, "pages_to_scan=100"),
+        ({"sleep_millisecs": 20, "pages_to_scan": 100_000}, "pages_to_scan=100"),
+        # Without a pause no lower rate takes less.
+        ({"sleep_millisecs": 0, "pages_to_scan": 100}, "sleep_millisecs=20"),
+        (
+            {"sleep_millisecs": 0, "pages_to_scan": 10**6},
+            "sleep_millisecs=20 pages_to_scan=100",
+        ),
+        # The kernel refuses a rate while its advisor sets it.
+        ({"sleep_millisecs": 0, "advisor_mode": "scan-time"}, "advisor_mode=none sleep_mil"),
+    ],
+)
+def test_how_ksmd_takes_less(tunables: dict[str, Any], todo: str) -> None:
+    found = one("ksmd-busy", every_15_s(*[of_host(**tunables)] * 5))
+    assert f": sudo ksmrun host set {todo}" in found.todo
+    state = dataclasses.replace(every_15_s(HOST)[0], boosts=False)
+    assert one("ksmd-busy", [state]).todo == "a lower --max-cpu"
+
+
+@pytest.mark.parametrize("vmas_merge", [None, False, True])
+def test_more_maps_are_not_the_merging_s_where_they_join(vmas_merge: bool | None) -> None:
+    host = of_host(max_map_count=1000, vmas_merge=vmas_merge)
+    states = [dataclasses.replace(maps(800)[0], host=host)]
+    found = one("map-headroom", states, KEY)
+    assert found.todo.endswith("restart it without merging") == (not vmas_merge)
 
 
 def test_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -141,7 +142,6 @@ def test_what_hinders(
         (HOST, probe(kept_over_exec=None), "kernel", "6.18.0: whether the merge flag is kept"),
         (HOST, GOOD, "VMA merging", "neighbouring mappings join"),
         (HOST, GOOD, "ksmd", "on (run=1)"),
-        (ksm(sleep_millisecs=0, pages_to_scan=9), GOOD, "scan rate", "at most 35.2 MiB/s: one"),
         (HOST, GOOD, "scan rate", "host's 2048 MiB of anonymous memory takes 105 s"),
         (
             *(replace(ksm(advisor_mode="scan-time"), anonymous_bytes=400 * GIB), GOOD),
@@ -245,3 +245,20 @@ def test_check_repeats_the_launchers_words() -> None:
         assert asked.prctl_obstacle_what is not None and asked.prctl_obstacle_todo is not None
         assert asked.prctl_obstacle_what in row.found
         assert asked.prctl_obstacle_todo in row.todo
+
+
+@pytest.mark.parametrize(
+    ("tunables", "todo"),
+    [
+        ({"sleep_millisecs": 0, "pages_to_scan": 9}, "host set sleep_millisecs=20"),
+        ({"sleep_millisecs": 0, "pages_to_scan": 10**6}, "sleep_millisecs=20 pages_to_scan=100"),
+        ({"sleep_millisecs": 20, "pages_to_scan": 10**6}, "host set pages_to_scan=100"),
+        (
+            {"sleep_millisecs": 0, "pages_to_scan": 100, "advisor_mode": "scan-time"},
+            "host set advisor_mode=none sleep_millisecs=20",
+        ),
+    ],
+)
+def test_a_scan_that_takes_a_whole_core(tunables: dict[str, Any], todo: str) -> None:
+    row = only("scan rate", examine(ksm(**tunables), GOOD))
+    assert row.status == "warn" and "takes a whole core" in row.found and row.todo.endswith(todo)

@@ -216,3 +216,30 @@ def test_a_small_program_that_starts_is_worth_a_boost() -> None:
     ksmd.grow(1 << 20)
     _, said = run(ksmd, state, 5)
     assert said[0].startswith("boost: 1 new to merge, 1 MiB more")
+
+
+@pytest.mark.slow
+@given(
+    cost=st.floats(2e-7, 5e-6),
+    small=st.lists(st.integers(1 << 16, 64 << 20), max_size=3),
+    during=st.booleans(),
+)
+@settings(max_examples=50)
+def test_a_big_program_after_small_ones(cost: float, small: list[int], during: bool) -> None:
+    """It is scanned as fast as if it were the first, also where it comes while a boost goes on."""
+
+    def seconds_to_the_cap(sizes: list[int]) -> int:
+        ksmd = Ksmd(cost)
+        state = State(ksmd.look)
+        for number, size in enumerate(sizes):
+            ksmd.grow(size)
+            state, _ = run(ksmd, state, 2 if during and number == len(sizes) - 1 else 60)
+        ksmd.grow(64 * GIB)
+        for seconds in range(1, 60):
+            before = ksmd.look.ksmd_cpu_seconds
+            state, _ = step(state, ksmd.run(state.rate, 1.0), 0.7)
+            if ksmd.look.ksmd_cpu_seconds - before > 0.5:
+                return seconds
+        return 60
+
+    assert seconds_to_the_cap(small) <= seconds_to_the_cap([]) + 1

@@ -81,13 +81,40 @@ def test_counts_come_in_time(maps: int, speed: float, interval: float, reserve_a
 
 def test_trend() -> None:
     first = counted(None, 100, 10.0)
-    second = counted(first, 300, 20.0)
-    assert second.per_second == pytest.approx(10.0)
-    assert seconds_to(1300, second) == pytest.approx(100.0)
-    # It shrinks, and the clock does not go on.
-    assert counted(second, 0, 30.0).per_second == 0.0
-    assert counted(second, 500, 20.0).per_second == 0.0
+    leap = counted(first, 300, 20.0)
     assert seconds_to(1300, first) is None
+    assert seconds_to(1300, leap) is None, "all of it may have come at once"
+    goes_on = counted(leap, 450, 30.0)
+    assert goes_on.per_second == pytest.approx(15.0)
+    assert seconds_to(1050, goes_on) == pytest.approx(40.0)
+    # It shrinks, and the clock does not go on.
+    assert counted(goes_on, 0, 40.0).per_second == 0.0
+    assert counted(goes_on, 500, 30.0).per_second == 0.0
+
+
+@given(
+    st.lists(st.integers(0, 2 * LIMIT), min_size=1, max_size=8),
+    st.integers(0, 2 * LIMIT),
+    st.floats(1, 600),
+)
+def test_a_leap_is_no_trend(before: list[int], maps: int, seconds: float) -> None:
+    """Whatever came before, after a leap and two counts that stay nothing is foretold."""
+    count, now = None, 0.0
+    for each in (*before, maps, maps):
+        now += seconds
+        count = counted(count, each, now)
+    assert count is not None and seconds_to(LIMIT, count) is None
+
+
+@given(st.integers(0, 1000), st.floats(0.5, 500), st.floats(1, 600))
+def test_what_grows_steadily_has_a_trend_from_the_third_count_on(
+    maps: int, speed: float, seconds: float
+) -> None:
+    count = None
+    for number in range(3):
+        count = counted(count, maps + int(number * seconds * speed), number * seconds)
+    assert count is not None
+    assert count.per_second == pytest.approx(speed, abs=2 / seconds)
 
 
 def cgroup(root: Path, path: str, **files: object) -> None:
