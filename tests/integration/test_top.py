@@ -213,7 +213,7 @@ def test_in_tmux_without_colour(tmux: Tmux, start: Start) -> None:
     codes = {code for line in screen("-e") for code in re.findall(r"\x1b\[([0-9;]*)m", line)}
     assert {word for code in codes for word in code.split(";")} <= set("01247") | {"", "39", "49"}
     # The titles fill their line, so theirs may end at the beginning of the next.
-    cursor = re.compile(rf"(\x1b\[0m)?\x1b\[(0;)?7m *{pids[0]} ")
+    cursor = re.compile(rf"\x1b\[(0;)?7m(\x1b\[[34]9m)* *{pids[0]} ")
     assert any(cursor.match(line) for line in screen("-e"))
     tmux("send-keys", "Down", "Space")
     wait_until(lambda: any(f"+{pids[1]}" in line for line in screen()))
