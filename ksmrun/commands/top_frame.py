@@ -142,9 +142,9 @@ def line_of(cells: Sequence[str], width: int) -> str:
 
 def status(view: View, rows: Iterable[Group], found: ProcessList, width: int) -> str:
     """Return what is shown and what is not, and the sum over marked rows."""
-    parts = [f"by {view.by}, sorted by {view.sort}"]
-    if left_out := layout(width).left_out:
-        parts.append(f"not shown at {width} columns: {', '.join(left_out)}")
+    left_out = layout(width).left_out
+    parts = [f"not shown at {width} columns: {', '.join(left_out)}"] if left_out else []
+    parts.append(f"by {view.by}, sorted by {view.sort}")
     if view.text:
         parts.append(f"filter {view.text!r}")
     if view.inside is not None:
