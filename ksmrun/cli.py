@@ -18,7 +18,7 @@ from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 
 # Each module of ksmrun.commands has register(app). This is the order in the help.
 COMMANDS = (
-    *("run", "attach", "check", "estimate", "ps", "top", "explain", "monitor"),
+    *("run", "attach", "check", "estimate", "ps", "top", "explain", "monitor", "status"),
     *("ab", "report", "host", "wrap", "layout"),
 )
 
