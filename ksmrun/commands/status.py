@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -52,21 +53,28 @@ def status(
     if as_json:
         print_json(SCHEMA, state=state, rows=[asdict(row) for row in rows])
     else:
-        for row in rows:
-            _print(row)
-        number = sum(row.state is not State.OK for row in rows)
-        print_line("all is in order" if not number else f"{number} of {len(rows)} to look at")
+        show(rows)
     raise typer.Exit(0 if state is State.OK else 1)
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the rows, and how many are not in order."""
+    for row in rows:
+        _print(row)
+    number = sum(row.state is not State.OK for row in rows)
+    print_line("all is in order" if not number else f"{number} of {len(rows)} to look at")
 
 
 def _print(row: Row) -> None:
     width = max(terminal_columns(), 2 * INDENT)
     head = f"{row.state:<5}{row.name:<{INDENT - 5}}"
     # Lines of an unbroken length, so that a command can be copied.
-    for line in textwrap.wrap(head + row.found, width, subsequent_indent=" " * INDENT):
+    for line in textwrap.wrap(
+        head + row.found, width, subsequent_indent=" " * INDENT, break_on_hyphens=False
+    ):
         print_line(line)
     if row.state is not State.OK:
-        print_line(f"{'':<{INDENT}}to do: {row.todo}")
+        print_line(f"     to do: {row.todo}")
 
 
 def _look() -> HostStatus:

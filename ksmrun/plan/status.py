@@ -65,8 +65,8 @@ def _host_memory(seen: HostStatus) -> Row:
     found = f"{_mib(max(merged, 0))} merged, {_mib(free)} free"
     if merged > free:
         # Unmerging would bring about what it is to prevent.
-        todo = "stop copies (sudo ksmrun ps --sort merged), or add swap; do not unmerge"
-        return Row("memory", State.TODO, f"{found}: it does not fit if it comes back", todo)
+        found += ": it does not fit if it comes back; stop copies"
+        return Row("memory", State.TODO, found, "sudo ksmrun ps --sort merged")
     return Row("memory", State.OK, f"{found}: it fits if it comes back")
 
 
@@ -82,7 +82,7 @@ def _cgroup(seen: HostStatus) -> Row:
         return Row("cgroup", State.OK, f"{found}: it fits")
     unit = tightest.path.rsplit("/", 1)[-1]
     limit = -(-(tightest.limit_bytes + tightest.merged_bytes - tightest.free_bytes) // MIB)
-    todo = "raise its memory.max"
+    todo = f"echo {limit}M | sudo tee {shlex.quote(f'/sys/fs/cgroup{tightest.path}/memory.max')}"
     if unit.endswith((".service", ".scope", ".slice")):
         todo = f"sudo systemctl set-property --runtime {shlex.quote(unit)} MemoryMax={limit}M"
     return Row("cgroup", State.TODO, f"{found}: it would be killed", todo)
@@ -96,13 +96,13 @@ def _ksmd(seen: HostStatus) -> Row:
         return Row("ksmd", State.OK, "not visible from this PID namespace")
     pages, sleep = ksm.number("pages_to_scan"), ksm.number("sleep_millisecs")
     waited = look.waited_share or 0.0
-    found = f"{look.used_share:.0%} of a core, waits for a CPU {waited:.0%} of the time; "
-    found += f"sleeps {sleep} ms between {pages} pages"
+    found = f"{look.used_share:.0%} of a core, waits {waited:.0%} of the time for a CPU"
+    found += f", sleeps {sleep} ms after {pages} pages"
     lower = calmer(sleep, pages, str(ksm.values.get("advisor_mode", "none")))
     if waited >= STARVED_SHARE:
-        return Row("ksmd", State.TODO, found, f"lower its rate: {lower}")
+        return Row("ksmd", State.TODO, found, lower)
     if look.used_share + waited >= BUSY_SHARE:
-        return Row("ksmd", State.TODO, found, f"once merging has settled: {lower}")
+        return Row("ksmd", State.TODO, f"{found}; lower it once merging has settled", lower)
     rests = (sleep or 0) / 1e3 * 2
     still = look.pages == 0 and look.seconds > max(rests, STILL_SECONDS_MIN)
     if still and seen.merging:
@@ -119,13 +119,13 @@ def _maps(seen: HostStatus) -> Row:
         return Row("map limit", State.UNKNOWN, "no process could be counted", "sudo ksmrun status")
     most = max(counted, key=lambda each: each.maps or 0)
     maps = most.maps or 0
-    found = f"PID {most.pid} ({most.name}) has most: {maps} of {limit}"
+    found = f"PID {most.pid} ({most.name}): {maps} of {limit}"
     if len(counted) < len(seen.merging):
         found += f", of {len(counted)} counted of {len(seen.merging)}"
     near = [each for each in counted if (each.maps or 0) >= limit * (1 - MAP_RESERVE_SHARE)]
     if not near:
         return Row("map limit", State.OK, found)
-    found += f"; {len(near)} near the limit" if len(near) > 1 else "; near the limit"
+    found += f"; {len(near)} are near it"
     wanted = 1 << int(maps / (1 - MAP_RESERVE_SHARE)).bit_length()
     return Row("map limit", State.TODO, found, f"sudo ksmrun host max-map-count {wanted}")
 
@@ -134,7 +134,7 @@ def _flags(seen: HostStatus) -> Row:
     if not seen.lost:
         return Row("flags", State.OK, f"{_processes(len(seen.merging))} merge, none is known lost")
     (pid, name), *others = seen.lost
-    found = f"PID {pid} ({name}){_more(others)} should merge and does not"
+    found = f"wrapped or attached, and not merging: PID {pid} ({name}){_more(others)}"
     return Row("flags", State.TODO, found, f"sudo ksmrun explain {pid}")
 
 
@@ -163,7 +163,7 @@ def _wraps(seen: HostStatus) -> Row:
     if not seen.stale:
         return Row("wraps", State.OK, f"{seen.wrapped} here, none is stale")
     first, *others = seen.stale
-    found = f"{first}{_more(others)}: ExecStart= changed since it was wrapped"
+    found = f"ExecStart= changed under the wrap of {first}{_more(others)}"
     return Row("wraps", State.TODO, found, f"sudo ksmrun wrap unit --now {shlex.quote(first)}")
 
 
