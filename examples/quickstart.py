@@ -141,22 +141,30 @@ def ksm_on(console: Console) -> Iterator[bool]:
     ksm = read_ksm()
     if any(process.merging_pages for process in list_processes().processes):
         console.print("note: something else merges on this host already; the counters include it")
-    if os.geteuid() == 0 and ksm.present:
-        known = {name: value for name, value in TUNABLES.items() if name in ksm.values}
-        if ksm.values.get("advisor_mode", "none") != "none":
-            known = {"advisor_mode": "none", **known}
-        with borrowed(known):
-            yield True
-        return
-    is_on = ksm.number("run") == 1
-    if is_on:
-        console.print("not root: KSM stays as it is set, which may take long to settle")
-    else:
-        console.print(
-            "not root, and KSM is off: only the memory without merging can be shown; "
-            "to do: sudo ksmrun host on, or run this as root"
-        )
-    yield is_on
+    why = "not root" if ksm.present else "/sys/kernel/mm/ksm is not there"
+    with contextlib.ExitStack() as stack:
+        if os.geteuid() == 0 and ksm.present:
+            known = {name: value for name, value in TUNABLES.items() if name in ksm.values}
+            if ksm.values.get("advisor_mode", "none") != "none":
+                known = {"advisor_mode": "none", **known}
+            try:
+                stack.enter_context(borrowed(known))
+                why = ""
+            except KsmrunError as error:
+                # As in most containers, where /sys is read-only.
+                why = f"KSM cannot be set here: {error}"
+        is_on = read_ksm().number("run") == 1
+        if why and is_on:
+            console.print(
+                f"{why}: KSM stays as it is set, which may take long to settle", highlight=False
+            )
+        elif why:
+            console.print(
+                f"{why}, and KSM is off: only the memory without merging can be shown; "
+                f"to do: sudo {Path(sys.prefix) / 'bin/ksmrun'} host on, on the host",
+                highlight=False,
+            )
+        yield is_on
 
 
 def warm_up(program: Program) -> None:
@@ -252,14 +260,15 @@ def print_results(console: Console, results: list[RunResult], copies: int) -> No
 
 def verdict(off: RunResult, on: RunResult) -> str:
     """Return a sentence that says what merging saved."""
-    without, with_ = off.measured.pss_anonymous_bytes, on.measured.pss_anonymous_bytes
+    without, with_ = (each.measured.pss_anonymous_bytes or 0 for each in (off, on))
     taken = [
         (r.before.mem_available_bytes or 0) - (r.measured.mem_available_bytes or 0)
         for r in (off, on)
     ]
+    share = f"{1 - with_ / without:.0%} saved" if without else "not counted by this kernel"
     return (
         f"{on.name.partition(',')[0]}: anonymous memory {mib(without)} -> {mib(with_)} MiB "
-        f"({1 - with_ / without:.0%} saved); MemAvailable gained: {mib(taken[0] - taken[1])} MiB"
+        f"({share}); MemAvailable gained: {mib(taken[0] - taken[1])} MiB"
     )
 
 
@@ -268,9 +277,9 @@ def merged(sample: Sample) -> int:
     return (sample.pages_sharing or 0) + (sample.zero_pages or 0)
 
 
-def mib(size_bytes: int) -> str:
-    """Return whole MiB."""
-    return f"{size_bytes / MIB:.0f}"
+def mib(size_bytes: int | None) -> str:
+    """Return whole MiB; "-" if this kernel does not count it."""
+    return "-" if size_bytes is None else f"{size_bytes / MIB:.0f}"
 
 
 if __name__ == "__main__":

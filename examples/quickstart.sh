@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets everything up on a fresh Debian 12, then shows what merging saves on real programs: 8 copies
-# of each, first without and then with it. KSM is put back as it was, also after Ctrl-C or kill -9.
+# of each, first without and then with it. KSM is restored afterwards, also after Ctrl-C or kill -9.
 #
 #   sh examples/quickstart.sh [--copies N] [--program ddnet|openttd|python]...
 set -eu
@@ -33,7 +33,7 @@ python=${PYTHON:-python3}
     echo "quickstart: $python is older than 3.11; name a newer one: PYTHON=python3.12 $0" >&2
     exit 1
 }
-# Another may be named that has ksmrun already.
+# KSMRUN_VENV may name an environment that already has ksmrun.
 venv=${KSMRUN_VENV:-}
 [ -n "$venv" ] || {
     venv=.venv

@@ -3,7 +3,6 @@
 Restores the caller's signal dispositions and answers --version before anything slow is imported.
 """
 
-import contextlib
 import os
 import signal
 import sys
@@ -31,21 +30,12 @@ def main() -> None:
         from ksmrun.cli import run_app
 
         code = run_app(arguments)
-    # The import ran out of memory or a package is missing: the program must start anyway.
-    except Exception as error:
-        _start_without_us(arguments)
-        if isinstance(error, MemoryError):
-            sys.exit("ksmrun: no memory is left; raise the limits (ulimit -v and -d)")
-        raise
+    except MemoryError:
+        # The front then starts the program without us, as after whatever else is raised.
+        if arguments[:1] == ["run"]:
+            raise
+        sys.exit("ksmrun: no memory is left; raise the limits (ulimit -v and -d)")
     sys.exit(code)
-
-
-def _start_without_us(arguments: list[str]) -> None:
-    """Execute the native front again, which starts the program of `ksmrun run` without Python."""
-    front = os.path.join(os.path.dirname(sys.argv[0]), "ksmrun")  # noqa: PTH118, PTH120
-    if arguments[:1] == ["run"] and os.path.basename(sys.argv[0]) == "ksmrun-py":  # noqa: PTH119
-        with contextlib.suppress(OSError):
-            os.execv(front, [front, "--front=start", *arguments])
 
 
 def _restore_signals(front: str | None) -> None:

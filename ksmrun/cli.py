@@ -21,6 +21,12 @@ COMMANDS = (
     *("run", "attach", "check", "estimate", "ps", "top", "explain", "monitor", "status"),
     *("ab", "report", "host", "wrap", "layout"),
 )
+# What ran out belongs to this process or host, not to the file.
+TODO = {
+    errno.EMFILE: "raise this process's limit of open files: ulimit -n 1024",
+    errno.ENFILE: "raise the host's limit of open files: sysctl fs.file-max",
+    errno.ENOMEM: "free memory, or raise the limits (ulimit -v, ulimit -d)",
+}
 
 
 def run_app(arguments: list[str]) -> int:
@@ -74,7 +80,7 @@ def _explain(error: OSError) -> None:
         os.close(null)
     if error.errno != errno.EPIPE:
         where = error.filename or "writing the output"
-        todo = "look at limits (ulimit -a), free space and permissions"
+        todo = TODO.get(error.errno or 0, "look at limits (ulimit -a), free space and permissions")
         say(f"{where}: {error.strerror}; {todo}")
 
 

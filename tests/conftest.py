@@ -1,8 +1,8 @@
-"""For all tests: which run beside which, and what is left out.
+"""Settings for all tests: which run beside which, and which are skipped.
 
-Tests marked host_ksm have the host's KSM to themselves. Those marked own_pids look at all processes
-there are: tests/run.sh runs both in a PID namespace, and all others spread over workers. Those
-marked long_run run with KSMRUN_SUITES=all. Where CI=true, a test that is skipped is a failure.
+Tests marked host_ksm have the host's KSM to themselves. Those marked own_pids check the list of all
+processes: tests/run.sh runs both in a PID namespace, and all others spread over workers. Those
+marked long_run run with KSMRUN_SUITES=all. Where CI=true, a skipped test is a failure.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ import hypothesis
 import pluggy
 import pytest
 from ksm_at_boot import alone, put_back, tunables
-from volume import IS_LONG
+from volume import IS_LONG, volume
 
 TESTS = Path(__file__).parent
-# How long an example takes says nothing on a busy machine.
-hypothesis.settings.register_profile("ksmrun", deadline=None)
+# On a busy machine the time of an example says nothing.
+hypothesis.settings.register_profile("ksmrun", deadline=None, max_examples=volume(300))
 hypothesis.settings.load_profile("ksmrun")
-# The longest first, so that no worker has one left when the others are done.
+# The longest first, so that no worker is still busy with one when the others are done.
 FOLDERS = ("kernels", "systemd", "containers", "suites", "integration", "layout", "unit")
 HOST_KSM_FIXTURES = {"ksm_on", "limit_put_back"}
-# What is set up once for many tests, and so is to stay with one worker.
+# Set up once for many tests, which therefore stay on one worker.
 SHARED = ("guest", "booted", "engine", "daemon")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A runner started by nohup or with & ignores these, and so would every program started here.
+    # A runner started by nohup or with & ignores these signals, and so would every program started
+    # here.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
@@ -73,13 +74,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Groups that are not kept together would set up the same again in each worker."""
+    """Fail if groups are not kept together: each worker would repeat their set-up."""
     if not getattr(session.config.option, "loadgroup", False) or not session.items:
         return
     if "@" not in session.items[0].nodeid.rpartition("]")[2]:
-        raise pytest.UsageError(
-            "pytest-xdist and this pytest ignore xdist_group; see pyproject.toml"
-        )
+        raise pytest.UsageError("pytest-xdist ignores xdist_group; see pyproject.toml")
 
 
 def _folder(item: pytest.Item) -> str:
@@ -87,7 +86,7 @@ def _folder(item: pytest.Item) -> str:
 
 
 def _group(item: pytest.Item) -> str:
-    """The name for all that one worker runs, one after the other."""
+    """Return the name of the group of tests that one worker runs one after the other."""
     if item.get_closest_marker("host_ksm"):
         return "host_ksm"
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
@@ -97,13 +96,13 @@ def _group(item: pytest.Item) -> str:
 
 def _order(item: pytest.Item) -> int:
     place = FOLDERS.index(_folder(item))
-    # The guests of systemd come last there: others build what they boot from.
+    # The guests of systemd come last there: other tests build what they boot from.
     return -place if item.get_closest_marker("host_ksm") else place
 
 
 @pytest.fixture(autouse=True)
 def ksm_alone(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test marked host_ksm begins with KSM as at boot, and leaves it so."""
+    """Give a test marked host_ksm the KSM settings of a boot, and restore them afterwards."""
     if request.node.get_closest_marker("host_ksm") is None:
         yield
         return
@@ -114,7 +113,7 @@ def ksm_alone(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 class FailuresAtOnce:
-    """Names what failed when it does, not only in the end."""
+    """Report each failure at once, not only at the end."""
 
     def __init__(self, terminal: pytest.TerminalReporter) -> None:
         self.terminal = terminal

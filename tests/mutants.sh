@@ -1,8 +1,8 @@
 #!/bin/sh
-# Changes the decisions of ksmrun in small ways, one at a time, and tells which changes no test sees:
-# half an hour for all modules of [tool.mutmut] in pyproject.toml, or only those that are named, as in
+# Changes the decisions of ksmrun in small ways, one at a time, and prints the changes that no test
+# notices: half an hour for all modules of [tool.mutmut] in pyproject.toml, or only the named ones, as in
 #     tests/mutants.sh plan wrap/execline
-# It works on a copy. mutmut changes what is in functions without a decorator, and not constants.
+# It works on a copy. mutmut changes the bodies of undecorated functions, but no constants.
 set -eu
 cd "$(dirname "$0")/.."
 venv=$PWD/.venv
@@ -23,7 +23,7 @@ ended() {
 trap ended EXIT
 trap 'exit 1' HUP INT TERM
 cp -R ksmrun tests pyproject.toml "$folder"
-# Without site.py no .pth file is read, by which an editable install would come before the copy.
+# Without site.py no .pth file is read, through which an editable install would precede the copy.
 packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 (cd "$folder" && PYTHONPATH=$packages exec nice -n 19 "$venv/bin/python" -S "$venv/bin/mutmut" \
     run --max-children 1 "$@") >"$folder/log" 2>&1 &

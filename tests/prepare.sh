@@ -1,6 +1,6 @@
 #!/bin/sh
-# prepare.sh [--full]: installs what the tests need, and the wheel into build/venv. What takes long is
-# kept outside the repository, named by the hash of what it was made of.
+# prepare.sh [--full]: installs what the tests need, and the wheel into build/venv. Results that take
+# long are cached outside the repository, under a hash of their sources.
 set -eu
 cd "$(dirname "$0")/.."
 full=
@@ -30,9 +30,9 @@ if [ -n "$full" ]; then
     # For the long runs of tests/suites.
     packages="$packages git nodejs curl dpkg-dev postgresql-15 nginx-light
         php8.2-fpm openssh-server wrk libtcmalloc-minimal4 libmimalloc2.0"
-    # For the page that a report writes.
+    # For the HTML page of a report.
     packages="$packages chromium fonts-dejavu-core"
-    # For those of tests/layout, beside Node.
+    # For the runtimes in tests/layout, besides Node.
     packages="$packages golang-go rustc openjdk-17-jdk-headless"
     # For tests/bench/runtimes.py.
     packages="$packages php8.2-cli mono-runtime mono-mcs etcd-server openarena-server minetest-server"
@@ -48,13 +48,13 @@ if [ -n "$missing" ]; then
         exit 1
     }
     apt-get update -qq
-    # The first two keep packages from starting their services: the tests start their own.
+    # The first two prevent packages from starting their services: the tests start their own.
     # shellcheck disable=SC2086 # a list of words
     RUNLEVEL=1 SYSTEMD_OFFLINE=1 DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends $missing >/dev/null
 fi
 
-# Compilers' answers hold for any folder that the sources lie in.
+# Cached compiler results are valid for any folder of the sources.
 export CMAKE_C_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 pip() { build/venv/bin/python -m pip --disable-pip-version-check -qq "$@"; }
 [ -x build/venv/bin/python ] || "${PYTHON:-python3}" -m venv build/venv
@@ -64,7 +64,7 @@ kept=$cache/dist/$sources-$(uname -m)
 [ -d "$kept" ] || {
     pip install build
     rm -rf dist
-    # The wheel is built from the sdist, so both are known to be whole.
+    # The wheel is built from the sdist, which shows that both are complete.
     build/venv/bin/python -m build --outdir dist . >/dev/null
     mkdir -p "$cache/dist"
     cp -r dist "$kept.$$"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# quick.sh: the loop of a developer, in seconds. Builds this source tree, makes .venv import it, and
-# runs the style's checks beside the C tests and the unit tests; what is red is shown last.
+# quick.sh: a developer's loop, in seconds. Builds this source tree, makes .venv import it, and runs
+# the style checks beside the C tests and the unit tests; failures are shown last.
 set -eu
 cd "$(dirname "$0")/.."
 trap 'trap - TERM; kill 0' HUP INT TERM
@@ -18,7 +18,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 style() {
     ruff format --check --quiet . && ruff check --quiet . && mypy ksmrun tests examples
 }
-# What differs from the last commit.
+# Files that differ from the last commit.
 changed_c() {
     files=$({ git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard; } |
         grep '\.[ch]$' | grep -v third_party) || return 0
@@ -35,7 +35,7 @@ unit() {
     cd tests && python -m pytest -q -n2 --dist=loadgroup --no-loadscope-reorder -m "not slow" unit
 }
 
-# The launcher comes first: units ask it.
+# The launcher comes first: unit tests run it.
 red=
 native >build/quick/native 2>&1 || red=native
 style >build/quick/style 2>&1 &

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every test, on a machine that may be new: installs what it needs, builds sdist and wheel, and tests
-# the installed wheel. Steps, the quick loop and single tests: tests/README.md.
+# Runs every test, also on a new machine: installs what it needs, builds sdist and wheel, and tests the
+# installed wheel. Steps, the quick loop and single tests: tests/README.md.
 #
 #   tests/run.sh [--full] [STEP...] [-- PYTEST OPTIONS]    all steps, or those named; --full: the long runs too
 #   tests/run.sh quick                                     seconds: style, C tests and units of this source tree

@@ -1,5 +1,5 @@
 #!/bin/sh
-# step.sh STEP: one of the steps that are no folder of tests; started by steps.py, in tests/.
+# step.sh STEP: runs a step that is not a folder of tests; started by steps.py, in tests/.
 set -eu
 cd "$(dirname "$0")/.."
 trap 'trap - TERM; kill 0' HUP INT TERM
@@ -13,8 +13,8 @@ sanitized_builds() {
     done
 }
 
-# Tests of programs, repeated with the launcher built with ASan and UBSan. Its leaks are the exec's to
-# clear.
+# Tests of programs, repeated with the launcher built with ASan and UBSan. Leaks do not matter: the
+# exec frees them.
 repeated() {
     # shellcheck disable=SC2086 # a list of words
     (cd tests && env "$@" PYTEST_DEBUG_TEMPROOT="$scratch" ASAN_OPTIONS=detect_leaks=0 ../$bin/python -m pytest -q $tests -k "$only")
@@ -35,7 +35,7 @@ case $1 in
         done
         ;;
     fuzz)
-        # What is found lies in build/fuzz/found; to do: make it a test, and the input one of fuzz/corpus.
+        # Findings are in build/fuzz/found; to do: add a test, and the input to fuzz/corpus.
         seconds=${KSMRUN_FUZZ_SECONDS:-5}
         cmake -S tests/fuzz -B build/fuzz -G Ninja -DCMAKE_C_COMPILER=clang >/dev/null
         cmake --build build/fuzz >/dev/null
@@ -54,12 +54,12 @@ case $1 in
         ;;
     sanitized)
         sanitized_builds
-        # A folder of its own, which all users can reach: pytest closes the one that it shares.
+        # A folder of its own, which all users can reach: pytest closes the shared one.
         scratch=$(mktemp -d /tmp/kt-XXXXXX)
         chmod 755 "$scratch"
         trap 'rm -rf "$scratch"' EXIT
         built=$PWD/build/address,undefined
-        # The preload test needs ASan's own library first.
+        # The preload test needs ASan's library first.
         tests="integration/test_launch.py integration/test_fail_open.py integration/test_verify.py"
         only="ksmrun-exec or verify or seccomp or preload"
         repeated KSMRUN_TEST_LAUNCHER="$built/ksmrun-exec"
@@ -86,7 +86,7 @@ case $1 in
         gcc -O1 -g -w -o build/sweep tests/integration/programs/sweep.c
         for arguments in threads last-thread "forks 50" "grow 1"; do
             code=0
-            # Under valgrind there is no thread, which its filter would not let live; the rest is run.
+            # Under valgrind there is no thread, because it would not survive the filter; the rest runs.
             # shellcheck disable=SC2086 # a list of words
             KSMRUN_SHIM=mark LD_PRELOAD=$PWD/build/valgrind/shim/libksmrun-preload.so \
                 valgrind -q --error-exitcode=77 build/sweep $arguments </dev/null >/dev/null 2>&1 || code=$?

@@ -1,7 +1,7 @@
-"""Runs the steps of tests/run.sh and sums up how each ended; one that fails stops no other.
+"""Run the steps of tests/run.sh and print a summary; a failing step does not stop the others.
 
-What needs no pytest, and what repeats tests with a launcher built with sanitizers, runs beside the
-folders of tests.
+Steps without pytest, and steps that repeat tests with a launcher built with sanitizers, run beside
+the folders of tests.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from ksm_at_boot import put_back
 TESTS = Path(__file__).resolve().parent
 TOP = TESTS.parent
 BUILD = TOP / "build"
-# What each tests is in tests/README.md.
+# tests/README.md says what each step tests.
 FOLDERS = ("unit", "integration", "layout", "containers", "systemd", "kernels", "suites")
 BESIDE = ("style", "native", "sanitized", "fuzz")
 LONG = ("valgrind", "quickstart", "bench")
-# Tests wait more than they compute.
+# More than there are processors: tests mostly wait.
 WORKERS = os.environ.get("KSMRUN_WORKERS") or str(2 * (os.cpu_count() or 1))
 SPREAD = ("--dist=loadgroup", "--no-loadscope-reorder", "-n")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """One step: the wall time of a command, or the sum of its tests' times."""
+    """Result of one step: the wall time of a command, or the sum of its tests' times."""
 
     step: str
     seconds: float
@@ -46,7 +46,7 @@ class Ended:
 
 
 def run(command: Sequence[str | Path], environment: dict[str, str], log: Path | None = None) -> int:
-    """Returns its exit code; it does not outlive this process."""
+    """Run a command; return its exit code. It does not outlive this process."""
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(log.open("wb")) if log else None
         process = subprocess.Popen(
@@ -56,14 +56,14 @@ def run(command: Sequence[str | Path], environment: dict[str, str], log: Path | 
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
-            # A script ends with all that it started, by a signal to its group.
+            # A script is ended with everything it started, by a signal to its process group.
             start_new_session=log is not None,
         )
         return process.wait()
 
 
 def run_beside(step: str, environment: dict[str, str]) -> Ended:
-    """A script of its own; what it says is shown when it has ended."""
+    """Run a step's script; its output is shown when it has ended."""
     begin = time.monotonic()
     log = BUILD / f"{step}.log"
     code = run(["sh", TESTS / "step.sh", step], environment, log)
@@ -75,7 +75,7 @@ def run_beside(step: str, environment: dict[str, str]) -> Ended:
 def run_folders(
     folders: Sequence[str], options: Sequence[str], environment: dict[str, str]
 ) -> list[Ended]:
-    """Four runs of pytest at once; those of the host's KSM or of all processes are serial."""
+    """Run pytest four times side by side; tests of the host's KSM or all processes are serial."""
     pytest: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "--durations=15"]
     inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids", *pytest]
     others = [folder for folder in folders if folder != "kernels"]
@@ -83,7 +83,7 @@ def run_folders(
         "host-ksm": [*inside, "-m", "host_ksm", *others],
         "own-pids": [*inside, "-m", "own_pids and not host_ksm", *others],
         "spread": [*pytest, *SPREAD, WORKERS, "-m", "not host_ksm and not own_pids", *others],
-        # Emulation computes, the others wait.
+        # Emulation computes while the others wait.
         "kernels": ["nice", "-n5", *inside, *SPREAD, "2", "kernels"],
     }
     if "kernels" not in folders:
@@ -96,13 +96,13 @@ def run_folders(
         junit, log = BUILD / f"{name}.xml", BUILD / f"{name}.log"
         junit.unlink(missing_ok=True)
         command = [*runs[name], "--durations-min=1", f"--junit-xml={junit}", *options]
-        # A folder of its own: pytest closes the one that it shares whenever it starts.
+        # A folder of its own: pytest closes the shared one whenever it starts.
         with tempfile.TemporaryDirectory(prefix="kt-", ignore_cleanup_errors=True) as folder:
             Path(folder).chmod(0o755)
             variables = {"KSMRUN_KSM_GUARDED": "1", "PYTEST_DEBUG_TEMPROOT": folder}
             code = run(command, environment | variables, log)
         print(f"\n== pytest: {name}\n{log.read_text(errors='replace')}", end="", flush=True)
-        # 5: no test was left by the options.
+        # 5: the options selected no test.
         return Ended(f"pytest {name}", time.monotonic() - begin, code in (0, 5))
 
     with ThreadPoolExecutor(len(runs)) as pool:
@@ -122,7 +122,7 @@ def run_folders(
 
 @dataclass
 class Tally:
-    """Of one folder: the sum of its tests' times, and how they ended."""
+    """Sum of the times of a folder's tests, and their results."""
 
     seconds: float = 0.0
     passed: int = 0
@@ -130,7 +130,7 @@ class Tally:
 
 
 def tally(reports: Sequence[Path]) -> dict[str, Tally]:
-    """By folder, from pytest's JUnit files."""
+    """Return the tallies by folder, from pytest's JUnit files."""
     found: dict[str, Tally] = defaultdict(Tally)
     for report in (report for report in reports if report.exists()):
         for case in ElementTree.parse(report).iter("testcase"):
@@ -152,16 +152,16 @@ def table(results: Sequence[Ended]) -> str:
 
 
 def main(words: list[str]) -> int:
-    """Runs the steps named, or all: [--full] [STEP...] [-- PYTEST OPTIONS]."""
+    """Run the named steps, or all: [--full] [STEP...] [-- PYTEST OPTIONS]."""
     cut = words.index("--") if "--" in words else len(words)
     words, options = words[:cut], words[cut + 1 :]
     is_full = "--full" in words
     named = [word for word in words if word != "--full"]
     steps = named or [*BESIDE, *FOLDERS, *(LONG if is_full else ())]
     environment = {"KSMRUN_SUITES": "all", "KSMRUN_KERNELS": "all"} if is_full else {}
-    # Each harness gets longer where it was asked for.
+    # Each harness gets longer if the step was named.
     environment["KSMRUN_FUZZ_SECONDS"] = "60" if "fuzz" in named else "5"
-    # What was started gets a SIGTERM when this process is gone.
+    # Child processes get a SIGTERM when this process is gone.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: os._exit(128 + number))
     BUILD.mkdir(exist_ok=True)
@@ -173,7 +173,7 @@ def main(words: list[str]) -> int:
         )
         results = run_folders(folders, options, environment) if folders else []
         results = [*beside.result(), *results]
-    # Benchmarks and what is long have the machine to themselves.
+    # Benchmarks and long runs have the machine to themselves.
     results += [run_beside(step, environment) for step in LONG if step in steps]
     print(f"\n{table(results)}")
     return 0 if all(ended.is_passed for ended in results) else 1

@@ -1,5 +1,5 @@
 #!/bin/sh
-# One group of game servers, as one container of the article: the even ones Lua, the odd ones CPython.
+# One group of game servers, like one container of the article: even groups Lua, odd ones CPython.
 #   sh group.sh GROUP FIRST_PORT SERVERS WORLD ITEMS_OF_A_USER KIND...
 set -eu
 here=$(dirname "$0")

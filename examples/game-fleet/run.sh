@@ -1,11 +1,11 @@
 #!/bin/sh
-# Groups of game servers, idle and with users, without merging, with it, and with one address layout:
-# the tests that NetEase published of its hosts, at a size that fits this one. Root; KSM is put back.
+# Measures groups of game servers, idle and with users: without merging, with it, and with a shared
+# layout. Repeats the tests that NetEase published, at a size for one host. Needs root; restores KSM.
 #
 #   sh examples/game-fleet/run.sh [--size full|small] [--rounds N] [--users N]... [--output DIR]
 #
-# Prints a table in Markdown, and writes it with a chart to DIR (build/game-fleet). If DIR holds
-# results already, it goes on there. The full size takes 12 GiB and 1 h 45 min.
+# Prints a table in Markdown, and writes it with a chart to DIR (default: build/game-fleet). If DIR
+# has results, it continues there. The full size takes 12 GiB and 1 h 45 min.
 set -eu
 cd "$(dirname "$0")/../.."
 here=$PWD/examples/game-fleet
@@ -30,7 +30,7 @@ case $#$size in
         exit 2
         ;;
 esac
-# A user thinks so long between requests, and has so many things (0.5 MiB in Lua, 0.3 in CPython).
+# Seconds between a user's requests, and number of things a user has (0.5 MiB in Lua, 0.3 in CPython).
 pause=4 items=3000
 kinds=verb first_port=24000
 
@@ -43,7 +43,7 @@ done
     echo "game-fleet: not installed; to do: sudo apt-get install$missing" >&2
     exit 1
 }
-# Another may be named that has ksmrun already.
+# KSMRUN_VENV may name an environment that already has ksmrun.
 venv=${KSMRUN_VENV:-.venv}
 "$venv/bin/python" -c 'import ksmrun, scipy, matplotlib' 2>/dev/null || {
     echo "game-fleet: building and installing ksmrun into $venv"
@@ -51,7 +51,7 @@ venv=${KSMRUN_VENV:-.venv}
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check '.[ab]'
 }
 
-# Of DDNet's five large maps the middle one.
+# The middle one of DDNet's five large maps.
 map="/usr/share/games/ddnet/data/maps/Sunny Side Up.map"
 mkdir -p "$output"
 [ -e "$output/world" ] || python3 "$here/world.py" "$map" "$output/world"

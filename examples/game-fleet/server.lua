@@ -1,4 +1,4 @@
--- A game server: a world, tables of things, and state of its own for each user.
+-- Game server with a world, tables of things, and separate state for each user.
 --   lua5.4 server.lua PORT WORLD ITEMS_OF_A_USER KIND...        KIND: of WordNet, adj, adv, verb, noun
 -- Each line from a user is answered by one line:
 --   login NAME | go X Y | look WORD | take SLOT WORD
@@ -17,7 +17,7 @@ end
 
 local world = read_whole(world_file)
 
--- A thing is a meaning of WordNet, with links to others. Its text stays in the file's, by its place.
+-- A thing is a meaning of a word in WordNet, with links to others. Its text stays in the file's memory.
 local function load_things(kind)
   local text = read_whole(FOLDER .. kind)
   texts[kind] = text
@@ -50,7 +50,7 @@ for _, thing in ipairs(order) do
 end
 
 local function new_user(name)
-  -- Of what was saved of the user, here drawn from the name.
+  -- Stands for the user's saved state; here it is derived from the name.
   local seed = 0
   for at = 1, #name do seed = (seed * 31 + name:byte(at)) % 2147483647 end
   local user = {name = name, tile = 0, items = {}}

@@ -14,6 +14,7 @@ from ksmrun.host.fits import check_fits
 from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Deed
 from ksmrun.plan.attach import refusal
+from ksmrun.support.foreign import raise_shortage
 
 MIB = 1 << 20
 
@@ -49,7 +50,8 @@ def _merging() -> Iterator[tuple[int, int]]:
     for pid in all_pids():
         try:
             ksm_stat = read_ksm_stat(Path(f"/proc/{pid}"))
-        except OSError:
+        except OSError as error:
+            raise_shortage(error)
             continue
         if ksm_stat.merge_any:
             yield ksm_stat.merging_pages or 0, pid

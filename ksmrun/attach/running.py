@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksmrun.facts.identity import read_identity, read_stat, thread_with_memory
+from ksmrun.facts.identity import read_identity
 from ksmrun.facts.launcher import LAUNCHER
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import read_ksm_stat
+from ksmrun.facts.stat import read_stat, thread_with_memory
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.host.attached import note_detached
 from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Attached, Candidate, Deed
 from ksmrun.plan.attach import outcome, who
+from ksmrun.support.foreign import SHORTAGES, raise_shortage
 
 HELPER = LAUNCHER.with_name("ksmrun-attach")
 # Processes per helper; more would make its command line too long.
@@ -53,6 +55,7 @@ def look(pid: int) -> Candidate:
     except PermissionError as error:
         raise KsmrunError(f"PID {pid} is another user's", "be root, or its user") from error
     except OSError as error:
+        raise_shortage(error)
         raise KsmrunError(f"there is no process {pid}", "`ksmrun ps` lists what merges") from error
 
 
@@ -108,8 +111,9 @@ def _judged(candidate: Candidate, line: _Line | None, deed: Deed) -> Attached:
         try:
             seen = read_ksm_stat(folder).merge_any
             is_same = read_stat(folder).start_ticks == candidate.identity.start_ticks
-        except OSError:
-            seen, is_same = None, False
+        except OSError as error:
+            # Without descriptors it cannot be looked at: then the call's own answer counts.
+            seen, is_same = None, error.errno in SHORTAGES
         if not is_same:
             return Attached(candidate, False, *outcome("gone", 0))
         # Not visible before 6.14; the call's result is used.

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,11 +15,19 @@ import typer
 
 from ksmrun import __version__
 from ksmrun.commands.ab_ksm import ksm_for, refuse_other_rate
-from ksmrun.commands.ab_plan import checked, read_metrics, read_ready, refuse_what_cannot_run
+from ksmrun.commands.ab_plan import (
+    checked,
+    read_gates,
+    read_metrics,
+    read_ready,
+    refuse_what_cannot_run,
+)
 from ksmrun.commands.ab_show import announce, run_shown
+from ksmrun.commands.numbers import seconds, whole
 from ksmrun.commands.output import say
-from ksmrun.commands.report import print_report
+from ksmrun.commands.report import GateOption, print_report
 from ksmrun.experiment.arms import DEFAULT, parse
+from ksmrun.experiment.load import END_SECONDS_MAX
 from ksmrun.experiment.store import PLAN, create, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.host.alone import alone
@@ -26,12 +35,18 @@ from ksmrun.host.tunables import parse_settings
 from ksmrun.launch.keeper import kept
 from ksmrun.model import EXIT_FAILURE, KsmrunError
 from ksmrun.model.experiment import PRIMARY, ExperimentPlan
+from ksmrun.report.gate import Gate
 
 EPILOG = (
     "Example: sudo ksmrun ab -n 8 --ready-tcp '{port}' --ksm pages_to_scan=5000 -- "
     "./server --port {port:31000} --world w{i}"
 )
 EXIT_INTERRUPTED = 130
+COPIES_MAX, ROUNDS_MAX = 100_000, 10_000
+LOAD_HELP = (
+    "It starts with the measurement (--hold), or with --warm-up, and is run again whenever it "
+    f"ends. A run without its --metric by then gets {END_SECONDS_MAX:.0f} s more, then SIGINT."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -46,9 +61,23 @@ def register(app: typer.Typer) -> None:
 
 def ab(
     context: typer.Context,
-    copies: Annotated[int, typer.Option("-n", "--copies", min=1, help="Of the program.")] = 8,
+    copies: Annotated[
+        int,
+        typer.Option(
+            "-n",
+            "--copies",
+            parser=whole(1, COPIES_MAX),
+            metavar="N",
+            help="Number of copies to start.",
+        ),
+    ] = 8,
     rounds: Annotated[
-        int, typer.Option(min=1, help="Each runs every arm once. From 6 on intervals hold.")
+        int,
+        typer.Option(
+            parser=whole(1, ROUNDS_MAX),
+            metavar="N",
+            help="Each runs every arm once. From 6 on intervals hold.",
+        ),
     ] = 6,
     arm: Annotated[
         list[str] | None,
@@ -74,19 +103,22 @@ def ab(
         str | None, typer.Option(metavar="COMMAND", help="Ready when this ends with 0.")
     ] = None,
     ready_after: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Ready after this time.")
+        float | None,
+        typer.Option(metavar="SECONDS", parser=seconds(0), help="Ready after this time."),
     ] = None,
-    ready_timeout: Annotated[float, typer.Option(metavar="SECONDS")] = 180.0,
+    ready_timeout: Annotated[float, typer.Option(metavar="SECONDS", parser=seconds(0))] = 180.0,
     load: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="A load, started for each copy.")
+        str | None, typer.Option(metavar="COMMAND", help=f"A load for each copy. {LOAD_HELP}")
     ] = None,
     fleet_load: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="A load, started once for all.")
+        str | None, typer.Option(metavar="COMMAND", help="The same, one for all copies.")
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=REGEX", help="A number in the load's output: the regex' first group."
+            metavar="NAME=REGEX",
+            help="A number in the load's output: the first group of the last match of each "
+            "run, and the mean of all runs.",
         ),
     ] = None,
     metric_cmd: Annotated[
@@ -96,15 +128,24 @@ def ab(
     primary: Annotated[
         str, typer.Option(metavar="METRIC", help="What decides: named before the start.")
     ] = PRIMARY,
-    hold: Annotated[float, typer.Option(metavar="SECONDS", help="How long to measure.")] = 10.0,
+    hold: Annotated[
+        float, typer.Option(metavar="SECONDS", parser=seconds(0), help="How long to measure.")
+    ] = 10.0,
     warm_up: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Under load, before merging may settle.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            parser=seconds(0),
+            help="Before merging may settle. A load starts here then.",
+        ),
     ] = 0.0,
-    settle_max: Annotated[float, typer.Option(metavar="SECONDS")] = 300.0,
+    settle_max: Annotated[float, typer.Option(metavar="SECONDS", parser=seconds(0))] = 300.0,
     stagger: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="Between starts: copies of one second can share seeds."
+            metavar="SECONDS",
+            parser=seconds(0),
+            help="Between starts: copies of one second can share seeds.",
         ),
     ] = 1.3,
     drop_caches: Annotated[
@@ -127,12 +168,13 @@ def ab(
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Go on with this experiment.")
     ] = None,
+    gate: GateOption = None,
 ) -> None:
     """Measure a fleet with and without merging. By turns; says what merging saves and costs.
 
     In COMMAND, loads, --ready-* and --metric-cmd these are replaced: {i} number of the copy,
     {port:BASE} and {port} its port, {arm}, {dir} its scratch folder; {{ and }} are braces. Results
-    are saved after each turn.
+    are saved after each turn. With --gate the exit code is that of `ksmrun report --gate`.
     """
     if resume is not None:
         _refuse_other_options(context)
@@ -170,9 +212,10 @@ def ab(
         )
         plan = checked(plan)
         folder = output or Path(datetime.now().strftime("ksmrun-ab-%Y%m%d-%H%M%S"))
+    gates = read_gates(gate or [], plan)
     scratch = Path(tempfile.mkdtemp(prefix="ksmrun-ab-"))
     try:
-        code = kept(lambda: _work(plan, folder, scratch, is_new=resume is None))
+        code = kept(lambda: _work(plan, folder, scratch, gates, is_new=resume is None))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     raise typer.Exit(code)
@@ -182,7 +225,7 @@ def _refuse_other_options(context: typer.Context) -> None:
     given = [
         f"--{name.replace('_', '-')}"
         for name in context.params
-        if name != "resume" and _is_given(context, name)
+        if name not in ("resume", "gate") and _is_given(context, name)
     ]
     if given or context.args:
         raise KsmrunError(
@@ -196,7 +239,9 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) -> int:
+def _work(
+    plan: ExperimentPlan, folder: Path, scratch: Path, gates: Sequence[Gate], *, is_new: bool
+) -> int:
     """Run in the worker. Return the exit code; errors are printed here."""
     try:
         with alone(), ksm_for(plan):
@@ -224,8 +269,7 @@ def _work(plan: ExperimentPlan, folder: Path, scratch: Path, *, is_new: bool) ->
     finally:
         # The keeper does this too, unless it was killed.
         shutil.rmtree(scratch, ignore_errors=True)
-    print_report(folder)
-    return 0
+    return print_report(folder, gates)
 
 
 def _host() -> dict[str, Any]:

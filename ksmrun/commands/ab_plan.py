@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -14,8 +14,15 @@ from ksmrun.experiment.own import check_metric
 from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.ready import checker, port_number
 from ksmrun.experiment.summary import HOLD_METRICS
-from ksmrun.model import KsmrunError
+from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
+from ksmrun.options.item import SECONDS_MAX, Item, Kind
+from ksmrun.options.parse import parse
+from ksmrun.report.gate import Gate, parse_gates
+from ksmrun.report.statistics import ROUNDS_MIN
+
+# Also checked in a saved plan.
+SECONDS = Item("", Kind.SECONDS, least=0.0, most=SECONDS_MAX)
 
 
 def read_ready(given: dict[str, str | float | None], timeout_seconds: float) -> Ready:
@@ -41,6 +48,22 @@ def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
             )
         metrics.append(Metric(name, kind, value))
     return tuple(metrics)
+
+
+def read_gates(texts: Sequence[str], plan: ExperimentPlan) -> tuple[Gate, ...]:
+    """Return the gates. Raises KsmrunError for gates that could not be judged in the end."""
+    gates = parse_gates(texts, _known_metrics(plan))
+    if gates and plan.rounds < ROUNDS_MIN:
+        raise KsmrunError(
+            f"--gate judges {ROUNDS_MIN} rounds or more, and --rounds is {plan.rounds}",
+            f"--rounds {ROUNDS_MIN}",
+            EXIT_USAGE,
+        )
+    if gates and len(plan.arms) < 2:
+        raise KsmrunError(
+            "--gate compares arms, and there is one only", "give a second --arm", EXIT_USAGE
+        )
+    return gates
 
 
 def checked(plan: ExperimentPlan) -> ExperimentPlan:
@@ -81,28 +104,35 @@ def refuse_what_cannot_run(plan: ExperimentPlan) -> None:
 
 
 def _refuse_bad_times(plan: ExperimentPlan) -> None:
-    after = plan.ready.value if plan.ready.kind == "after" else "0"
     for option, seconds in (
         ("--stagger", plan.stagger_seconds),
         ("--warm-up", plan.warm_up_seconds),
         ("--settle-max", plan.settle_seconds_max),
         ("--hold", plan.hold_seconds),
         ("--ready-timeout", plan.ready.timeout_seconds),
-        ("--ready-after", float(after)),
     ):
-        if not 0 <= seconds < math.inf:
-            raise KsmrunError(f"{option}={seconds:g} is no time", "give seconds, 0 or more")
+        _time(option, str(seconds))
+    if plan.ready.kind == "after":
+        _time("--ready-after", plan.ready.value)
+
+
+def _time(option: str, text: str) -> None:
+    parse(SECONDS, option, text)
 
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
     """Refuse early what would make the report fail at the end."""
     if find_spec("scipy") is None:
         raise KsmrunError("experiments need SciPy", "pip install 'ksmrun[ab]'")
-    known = {*HOLD_METRICS, *(metric.name for metric in plan.metrics)}
+    known = _known_metrics(plan)
     if plan.primary not in known:
         raise KsmrunError(
             f"--primary={plan.primary} is no metric", f"there are {', '.join(sorted(known))}"
         )
+
+
+def _known_metrics(plan: ExperimentPlan) -> set[str]:
+    return {*HOLD_METRICS, *(metric.name for metric in plan.metrics)}
 
 
 def _refuse_used_ports(plan: ExperimentPlan, port: int | None) -> None:

@@ -66,7 +66,7 @@ def check(
     heap: Heap = None
     if context.args:
         command = initial_arguments(len(context.args))
-        target = look_at(command[0], os.environb)
+        target = look_at(command[0], os.environb, command[1:])
         runtime = find_runtime(target)
         heap = _heap(runtime, command)
         launcher, shim = os.fsencode(launcher_path()), shim_path(target)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.numbers import whole
 from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.host.keys import group_label, keys_folder
@@ -48,7 +49,7 @@ MAP_COUNT = Annotated[
     typer.Option(
         "--require-max-map-count",
         metavar="N",
-        min=1,
+        parser=whole(1, (1 << 31) - 1),
         help="Do not start where the host's vm.max_map_count is less.",
     ),
 ]
@@ -60,7 +61,8 @@ LAYOUT_USER = Annotated[
     int,
     typer.Option(
         metavar="UID",
-        min=0,
+        # include/linux/uidgid.h: -1 is no user.
+        parser=whole(0, (1 << 32) - 2),
         help="The host's number of the container's user, who alone reads the layout's key.",
     ),
 ]

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands.numbers import seconds
 from ksmrun.commands.output import (
     mib,
     parse_share,
@@ -62,8 +63,7 @@ def estimate(
         float,
         typer.Option(
             metavar="SECONDS",
-            min=0.0,
-            max=86400.0,
+            parser=seconds(0.0),
             help="Look again then: what has changed is not counted on.",
         ),
     ] = 0.0,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ksmrun.commands import numbers
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
 from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import why_no_layout
+from ksmrun.facts.stat import command_words, memory_folder
 from ksmrun.facts.target import look_at
+from ksmrun.host.key_memory import key_lost_at
+from ksmrun.host.keys import keys_folder
 from ksmrun.host.layout_groups import groups_of
-from ksmrun.model import Request
+from ksmrun.model import KsmrunError, Request
 from ksmrun.model.explain import Cause, ProcessLook
 from ksmrun.observe.explain import look_at_process
 from ksmrun.observe.groups import container_label
@@ -24,6 +31,8 @@ from ksmrun.plan.explain import explain as find_causes
 from ksmrun.plan.mechanism import choose, not_preloadable
 
 SCHEMA = "ksmrun-explain-1"
+# include/linux/threads.h: PID_MAX_LIMIT.
+PID_MAX = 1 << 22
 WAYS = {
     "prctl": "on, by the flag of the process (prctl)",
     "shim": "on, by the shim, which marks its memory",
@@ -38,9 +47,17 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="Of the process.")],
+    pid: Annotated[
+        int,
+        typer.Argument(metavar="PID", parser=numbers.whole(1, PID_MAX), help="Process ID."),
+    ],
     seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long to look: more passes of ksmd, surer words.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            parser=numbers.seconds(0.1, 3600.0),
+            help="How long to look: more passes of ksmd, surer words.",
+        ),
     ] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     format_: FormatOption = Format.TABLE,
@@ -66,7 +83,7 @@ def explain(
     for line in _describe(look):
         print_note(line, style)
     if look.after is not None:
-        print_note(f"{'layout':<10}{_layout(pid, group)}", style)
+        print_note(f"{'layout':<10}{_layout(look, group)}", style)
     _print_causes(causes, style)
 
 
@@ -74,8 +91,10 @@ def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
     """Return why `ksmrun run` could not make it merge either, as far as its file shows."""
     if look.enabled_by is not None or look.after is None:
         return None
-    executable = os.fsencode(f"/proc/{look.identity.pid}/exe")
-    target = look_at(executable, os.environb)
+    process = Path("/proc") / str(look.identity.pid)
+    executable = os.fsencode(memory_folder(process) / "exe")
+    words = [*map(os.fsencode, command_words(process))]
+    target = look_at(executable, os.environb, words[1:], memory_folder(process))
     shim = shim_path(target)
     obstacle = choose(Request((executable,)), cached_probe(), target, shim).obstacle
     unreachable = not_preloadable(target, shim)
@@ -111,13 +130,27 @@ def _describe(look: ProcessLook) -> list[str]:
     return lines + [f"{name:<10}{text}" for name, text in rows.items()]
 
 
-def _layout(pid: int, group: str | None) -> str:
+def _layout(look: ProcessLook, group: str | None) -> str:
     """Return whose addresses it has; for the kernel's own, why it cannot have a group's."""
     if group is not None:
         return f"its group's, {group}"
-    found = why_no_layout(Path("/proc") / str(pid))
-    because = "it was started without one, or before a rotation" if found is None else found
+    found = why_no_layout(memory_folder(Path(f"/proc/{look.identity.pid}")))
+    because = found or _without_layout(look.age_seconds)
     return f"the kernel's own, or that of a group whose key is not here: {because}"
+
+
+def _without_layout(age_seconds: float) -> str:
+    """Return the cause if nothing about the program keeps it from a layout."""
+    with contextlib.suppress(KsmrunError):
+        folder = keys_folder()
+        lost_at = key_lost_at(folder)
+        if lost_at is not None and time.time() - age_seconds < lost_at:
+            when = datetime.fromtimestamp(lost_at).astimezone().isoformat(" ", "minutes")
+            return (
+                f"the key in {folder} was deleted, as was seen at {when}, and this was started "
+                "before; start the programs of its group again, together"
+            )
+    return "it was started without one, or before a rotation"
 
 
 def _maps(look: ProcessLook) -> str:

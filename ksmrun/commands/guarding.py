@@ -27,12 +27,15 @@ def known_peaks(target: TargetFacts) -> list[MapPeak]:
     key, file = program_key(target), peaks_file()
     if key is None:
         return []
-    running, before = running_peak(target), None
+    running, before = None, None
+    # A launch depends on neither.
     try:
         before = remembered(file, key) if file is not None else None
+        running = running_peak(target)
     except KsmrunError as error:
-        # A launch does not depend on it.
         say(str(error))
+    except OSError as error:
+        say(f"running copies were not counted: {error.strerror}; raise the limit (ulimit -n)")
     if running is not None and file is not None:
         remember(file, key, running)
     return [peak for peak in (running, before) if peak is not None]

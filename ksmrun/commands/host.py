@@ -13,6 +13,7 @@ from ksmrun.attach.gradually import detach_all
 from ksmrun.commands.host_install import install
 from ksmrun.commands.host_show import show
 from ksmrun.commands.host_tune import tune
+from ksmrun.commands.numbers import whole
 from ksmrun.commands.output import print_line, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.systemd import Systemd
@@ -132,7 +133,12 @@ def _asked_to_unmerge(settings: dict[str, str]) -> bool:
 
 
 def max_map_count(
-    limit: Annotated[int, typer.Argument(min=1, metavar="N", help="VMAs a process may have.")],
+    limit: Annotated[
+        int,
+        typer.Argument(
+            parser=whole(1, (1 << 31) - 1), metavar="N", help="VMAs a process may have."
+        ),
+    ],
 ) -> None:
     """Set vm.max_map_count. It takes effect at once, and is refused if a process uses more."""
 

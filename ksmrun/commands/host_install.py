@@ -15,11 +15,12 @@ from ksmrun.commands.host_tune import (
     made_plan,
     parse_intent,
 )
-from ksmrun.commands.output import own_program, print_file, print_line, sudo_line
+from ksmrun.commands.output import print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host import service
 from ksmrun.model import KsmrunError
+from ksmrun.support.paste import own_program
 
 
 def install(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ksmrun.commands import numbers
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
 from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
 from ksmrun.facts.ksm import ROOT, read_ksm
@@ -95,7 +96,9 @@ PURPOSES = {
 def show(
     seconds: Annotated[
         float,
-        typer.Option(min=0.0, metavar="S", help="Watch ksmd so long; 0: do not."),
+        typer.Option(
+            parser=numbers.seconds(0.0), metavar="S", help="Watch ksmd so long; 0: do not."
+        ),
     ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     format_: FormatOption = Format.TABLE,

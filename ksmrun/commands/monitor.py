@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 import typer
 
 from ksmrun.commands.declare import Given, declare
-from ksmrun.commands.output import own_program, print_file, say, sudo_line
+from ksmrun.commands.output import print_file, say, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.model import KsmrunError
+from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.options.item import Values, items
 from ksmrun.options.monitor import MONITOR, MonitorKeys, MonitorOptions
+from ksmrun.support.paste import own_program
 from ksmrun.watch.config import load
 from ksmrun.watch.monitor import watch
-from ksmrun.wrap.monitor_unit import render
+from ksmrun.wrap.monitor_unit import LISTEN, render
 
 UNIT = "ksmrun-monitor.service"
 
@@ -31,20 +34,35 @@ def monitor(options: MonitorOptions, given: Given) -> None:
     """Watch until SIGTERM, or print the unit."""
     if options.print_unit:
         text = resources.files("ksmrun.watch").joinpath(UNIT).read_text(encoding="utf-8")
-        print_file(render(text, own_program(), _unit_words(given)))
+        words = _unit_words(given)
+        has_client = find_spec("prometheus_client") is not None
+        print_file(render(text, own_program(), words, listen=LISTEN if has_client else None))
+        if not has_client:
+            say(_without_client(words))
         return
     if not read_ksm(ROOT).present:
         raise KsmrunError(
             "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
+            EXIT_USAGE,
         )
     if not Path("/proc/self/ksm_stat").exists():
-        raise KsmrunError("/proc/PID/ksm_stat is not there", "boot 6.1 or later")
+        raise KsmrunError("/proc/PID/ksm_stat is not there", "boot 6.1 or later", EXIT_USAGE)
     if os.geteuid() != 0:
         say(f"only this user's processes are watched; to do: {sudo_line(['monitor'])}")
     keys = {item.attribute for item in items(MonitorKeys)}
     values = {name: value for name, value in given.values.items() if name in keys}
     watch(functools.partial(load, options.config, values))
+
+
+def _without_client(words: Mapping[str, str | bool]) -> str:
+    todo = "pip install 'ksmrun[monitor]'"
+    if words.keys() & {"listen", "textfile"}:
+        return f"this unit does not start yet: metrics need prometheus-client; first: {todo}"
+    return (
+        "this unit serves no metrics, as prometheus-client is not installed; to do: "
+        f"{todo}, and print it again"
+    )
 
 
 def _unit_words(given: Given) -> dict[str, str | bool]:

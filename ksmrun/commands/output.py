@@ -6,12 +6,10 @@ import contextlib
 import json
 import os
 import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ksmrun.commands.plain import in_ascii, is_ascii_only
@@ -26,6 +24,7 @@ from ksmrun.commands.table import (
     terminal_columns,
 )
 from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.support.paste import own_program, pasteable
 from ksmrun.support.words import for_json, printable
 
 MIB = 1 << 20
@@ -42,15 +41,21 @@ def print_json_line(schema: str, **fields: Any) -> None:
     print(json.dumps(for_json({"schema": schema, **fields})))
 
 
-def shown(text: str) -> str:
-    """Return the text as a line that cannot control a terminal, in the locale's characters."""
-    text = printable(text)
+def shown(text: str, *, elsewhere: bool = True) -> str:
+    """Return the text as a line that cannot control a terminal, in the locale's characters.
+
+    elsewhere: its commands, if any, are not for this host.
+    """
+    text = printable(text if elsewhere else pasteable(text))
     return in_ascii(text) if is_ascii_only() else text
 
 
-def print_line(line: str = "") -> None:
-    """Print exactly one line that cannot control a terminal, whatever names it contains."""
-    print(shown(line))
+def print_line(line: str = "", *, elsewhere: bool = False) -> None:
+    """Print exactly one line that cannot control a terminal, whatever names it contains.
+
+    elsewhere: its commands are for other hosts, which may have ksmrun in another place.
+    """
+    print(shown(line, elsewhere=elsewhere))
 
 
 def print_file(text: str) -> None:
@@ -60,12 +65,13 @@ def print_file(text: str) -> None:
     print(text, end="")
 
 
-def say(line: str) -> None:
+def say(line: str, *, elsewhere: bool = False) -> None:
     """Print a line on stderr. A closed or full stderr must not end the command."""
+    text = shown(line, elsewhere=elsewhere)
     numbers = (signal.SIGPIPE, signal.SIGXFSZ)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     with contextlib.suppress(OSError):
-        print(f"ksmrun: {shown(line)}", file=sys.stderr, flush=True)
+        print(f"ksmrun: {text}", file=sys.stderr, flush=True)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
 
@@ -76,7 +82,14 @@ def print_table(
     """Print a table that fits the terminal and name the columns left out, or print TSV."""
     # Arms of an experiment are named by whoever made it.
     columns = [replace(column, name=shown(column.name)) for column in columns]
-    cells = [[shown(cell) for cell in row] for row in rows]
+    # Texts may name commands to paste; others are names.
+    cells = [
+        [
+            shown(cell, elsewhere=column.kind != "fold")
+            for column, cell in zip(columns, row, strict=True)
+        ]
+        for row in rows
+    ]
     if style.format is Format.TSV:
         for row in [[column.name for column in columns]] * style.has_header + cells:
             print("\t".join(row))
@@ -141,17 +154,11 @@ def parse_share(
     if not 0 <= share <= 1 or (below_all and share == 1):
         below = "below " if below_all else ""
         raise KsmrunError(
-            f"{option} is a share from 0% to {below}100%, not {text!r}",
+            f"{option} is a share from 0% to {below}100%, not {text[:40]!r}",
             f"for example {option}=20%",
             exit_code,
         )
     return share
-
-
-def own_program() -> str:
-    """Return the path of the running `ksmrun`."""
-    beside = Path(sys.argv[0]).absolute().with_name("ksmrun")
-    return str(beside) if beside.is_file() else shutil.which("ksmrun") or "ksmrun"
 
 
 def sudo_line(arguments: list[str]) -> str:

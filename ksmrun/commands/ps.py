@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ksmrun.commands.numbers import seconds
 from ksmrun.commands.output import (
     count,
     mib,
@@ -55,7 +56,7 @@ def ps(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            min=WATCH_SECONDS_MIN,
+            parser=seconds(WATCH_SECONDS_MIN),
             help="Look again and again, until Ctrl-C; at most as often as it stays cheap.",
         ),
     ] = None,
@@ -65,9 +66,10 @@ def ps(
 ) -> None:
     """List the processes that merge, and what each gains.
 
-    Without root only the user's own processes can be read. The total subtracts the pages kept once;
-    the sum of the profits does not. Headroom is the number of VMAs left up to vm.max_map_count, in
-    a group that of the process with the most VMAs. The pause containers of pods are left out.
+    Without root only the user's own processes can be read. The total subtracts the pages kept once
+    if everything that merges is listed; the sum of the profits does not. Headroom is the number of
+    VMAs left up to vm.max_map_count, in a group that of the process with the most VMAs. The pause
+    containers of pods are left out.
     """
     as_json = as_json or format_ is Format.JSON
     style = Style(format_, not no_header)
@@ -97,6 +99,9 @@ def _print_json(found: ProcessList, by: By, sort: Sort, *, one_line: bool) -> No
             _group_fields(row, limit) for row in sort_groups(group(found.processes, by), sort)
         ],
         "total_profit_bytes": found.profit_bytes,
+        "total_profit_bytes_min": found.profit_bytes_min,
+        "total_profit_bytes_max": found.profit_bytes_max,
+        "merged_pages_of_others": found.others_pages,
         "max_map_count": limit,
         "unreadable": found.unreadable,
         "hidepid": found.hidepid,
@@ -113,6 +118,7 @@ def _print_json(found: ProcessList, by: By, sort: Sort, *, one_line: bool) -> No
 def process_fields(process: ProcessKsm, max_map_count: int | None) -> dict[str, Any]:
     """Return everything known of a process, flat."""
     fields = asdict(process)
+    del fields["image"]
     headroom = Group(process.pid, "", (process,)).headroom_maps(max_map_count)
     return {**fields.pop("identity"), **fields, "headroom_maps": headroom}
 
@@ -181,11 +187,22 @@ def total_line(found: ProcessList) -> str:
     if number == 0:
         return "no merge-enabled process found; start one with `ksmrun run -- COMMAND`"
     processes = "1 process" if number == 1 else f"{number} processes"
-    if found.profit_bytes is None:
+    least, most, others = found.profit_bytes_min, found.profit_bytes_max, found.others_pages
+    if least is None or most is None:
         return f"{processes}; what they gain together cannot be read on this kernel"
+    if most < 0:
+        return f"{processes}; together they cost {mib(-most)} MiB more (metadata) than they save"
+    if not others:
+        saved = f"save {mib(least)} MiB" if least >= 0 else f"cost {mib(-least)} MiB more"
+        return (
+            f"{processes}; together they {saved}, "
+            f"the {count(found.pages_shared)} pages kept once and the metadata subtracted"
+        )
+    merged = (found.pages_shared or 0) + (found.pages_sharing or 0)
+    saved = f"{mib(least)} to {mib(most)} MiB" if least > 0 else f"up to {mib(most)} MiB"
     return (
-        f"{processes}; together they save {mib(found.profit_bytes)} MiB, "
-        f"the {count(found.pages_shared)} pages kept once and the metadata subtracted"
+        f"{processes}; together they save {saved}: {others} of the {merged} merged pages of this "
+        "host are of processes that are not listed here, so whose pages are kept once is not known"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 from ksmrun.commands.output import print_json, print_line, print_note, print_table, say
 from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
 from ksmrun.model import KsmrunError
+from ksmrun.report.gate import EXIT_CODES, Gate, judge_gates, parse_gates, together
 from ksmrun.report.load import Saved, load
 from ksmrun.report.pool import differing, pooled
 from ksmrun.report.setting import facts, maps, scan_rate
@@ -19,6 +21,15 @@ from ksmrun.report.verdict import ArmVerdict, judge, size_text
 from ksmrun.report.warnings import warnings
 
 SCHEMA = "ksmrun-report-1"
+GateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="METRIC<=CHANGE",
+        help="Limit for the change of a metric against the base arm, as 'pss<=-20%', 'p99<=+5' or "
+        "'rss<=+64MiB' (repeatable). Judged on the bad end of the interval; exit code 0: all "
+        "hold, 1: one does not, 3: not sure.",
+    ),
+]
 # Facts on which savings and costs depend.
 TOLD = ("KSM scans", "KSM set to", "while measuring")
 
@@ -39,11 +50,13 @@ def report(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one page with all there is.")
     ] = None,
+    gate: GateOption = None,
 ) -> None:
     """Report what experiments found. Reads saved results only.
 
     Several folders of the same fleet, from other days or hosts, are combined; others are shown one
-    by one.
+    by one. With --gate the exit code is 0 if all hold, 1 if one does not, and 3 if that is not
+    sure: the interval spans the limit, there are fewer than 6 rounds, or merging had not settled.
     """
     as_json = as_json or format_ is Format.JSON
     experiments = [load(folder) for folder in folders]
@@ -57,9 +70,12 @@ def report(
                 "give folders of the same fleet and arms",
             )
     saved = pooled(experiments)
-    _print(saved, Style(format_, not no_header), as_json=as_json)
+    gates = parse_gates(gate or (), saved.metrics)
+    code = _print(saved, gates, Style(format_, not no_header), as_json=as_json)
     if png is not None or html is not None:
         _draw(saved, png, html)
+    if code:
+        raise typer.Exit(code)
 
 
 def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
@@ -81,14 +97,17 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
         write_html(saved, verdicts, tables, warnings(saved), html)
 
 
-def print_report(folder: Path) -> None:
-    """Print a report. Raises KsmrunError if there is no complete round."""
-    _print(load(folder), Style(), as_json=False)
+def print_report(folder: Path, gates: Sequence[Gate] = ()) -> int:
+    """Print a report, return the exit code. Raises KsmrunError if there is no complete round."""
+    return _print(load(folder), gates, Style(), as_json=False)
 
 
-def _print(saved: Saved, style: Style, *, as_json: bool) -> None:
+def _print(saved: Saved, gates: Sequence[Gate], style: Style, *, as_json: bool) -> int:
+    """Print a report, return the exit code: that of the gates, 0 without any."""
     verdicts = judge(saved)
     notes = warnings(saved)
+    judged = judge_gates(gates, saved, verdicts)
+    answer = together(judged)
     if as_json:
         print_json(
             SCHEMA,
@@ -99,8 +118,10 @@ def _print(saved: Saved, style: Style, *, as_json: bool) -> None:
             warnings=notes,
             scan_rate=[scan_rate(host) for host in saved.hosts],
             maps=[asdict(each) for each in maps(saved)],
+            gates=[asdict(each) for each in judged],
+            gate_verdict=answer if judged else None,
         )
-        return
+        return EXIT_CODES[answer]
     for verdict in verdicts:
         print_note(verdict.sentence, style)
     for verdict in verdicts:
@@ -115,6 +136,9 @@ def _print(saved: Saved, style: Style, *, as_json: bool) -> None:
     print_note(f"maps of a process: {', '.join(each.text for each in maps(saved)) or '-'}", style)
     for what, todo in notes:
         print_note(f"{what}; to do: {todo}", style)
+    for result in judged:
+        print_note(result.line, style)
+    return EXIT_CODES[answer]
 
 
 def _columns(verdict: ArmVerdict) -> list[Column]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ksmrun.commands.client import asked_daemon
+from ksmrun.commands.numbers import whole
 from ksmrun.commands.output import parse_share, say
 from ksmrun.commands.run_plan import LayoutWish, plan_run, start
 from ksmrun.launch.inplace import initial_arguments
@@ -26,6 +27,7 @@ from ksmrun.model import (
 )
 from ksmrun.plan.launch import shell_line
 
+SIZE_BYTES_MAX, SIZE_DIGITS_MAX = 1 << 40, 13
 EPILOG = "Example: ksmrun run --verify -- ./server --port 8303"
 
 
@@ -140,7 +142,7 @@ def run(
     expect_maps: Annotated[
         int | None,
         typer.Option(
-            min=1,
+            parser=whole(1, (1 << 31) - 1),
             metavar="N",
             envvar="KSMRUN_EXPECT_MAPS",
             help="How many maps COMMAND has at its peak.",
@@ -214,9 +216,10 @@ def _size_bytes(text: str) -> int:
     """Parse 65536, 64K, 2M or 1G as bytes. Raises KsmrunError for anything else."""
     number, unit = (text[:-1], text[-1:].upper()) if text[-1:].isalpha() else (text, "")
     shift = {"": 0, "K": 10, "M": 20, "G": 30}.get(unit)
-    if shift is None or not number.isdecimal():
+    is_number = number.isascii() and number.isdecimal() and len(number) <= SIZE_DIGITS_MAX
+    if shift is None or not is_number or int(number) << shift > SIZE_BYTES_MAX:
         raise KsmrunError(
-            f"--mark-min is a size as 65536, 64K or 2M, not {text!r}",
+            f"--mark-min is a size as 65536, 64K or 2M, up to 1024G, not {text[:40]!r}",
             "for example --mark-min=64K",
             EXIT_OWN_FAILURE,
         )

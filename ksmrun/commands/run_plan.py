@@ -95,7 +95,13 @@ def _layout(request: Request, wish: LayoutWish) -> tuple[SharedLayout | None, tu
 
 
 def _how_long(made: MadeKey) -> tuple[str, ...]:
-    """Warn, when a key is made, how long it exists for a user without lingering."""
+    """Warn of a key that was lost, and of one that will be for a user without lingering."""
+    if made.replaces:
+        return (
+            f"the layout key in {made.file.parent} was deleted since boot, and there is another "
+            "now: what runs already has other addresses than what starts from now on; to do: start "
+            "the programs of the group again, together",
+        )
     if not made.ends_with_login:
         return ()
     return (
@@ -106,7 +112,7 @@ def _how_long(made: MadeKey) -> tuple[str, ...]:
 
 
 def _plan(request: Request) -> Plan | Refusal:
-    target = look_at(request.command[0], os.environb)
+    target = look_at(request.command[0], os.environb, request.command[1:])
     probe = _probe()
     launcher, shim = os.fsencode(launcher_path()), shim_path(target)
     choice = choose(request, probe, target, shim)

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import own_program, print_json, print_line
+from ksmrun.commands.numbers import seconds
+from ksmrun.commands.output import print_json, print_line
 from ksmrun.commands.ps import process_fields, unseen
 from ksmrun.commands.table import terminal_columns
 from ksmrun.commands.top_frame import View, header, lines, status
@@ -19,6 +20,7 @@ from ksmrun.model import KsmrunError
 from ksmrun.observe.groups import By, Sort
 from ksmrun.observe.live import HostWatch
 from ksmrun.observe.processes import ProcessWatch
+from ksmrun.support.paste import own_program
 
 SCHEMA = "ksmrun-top-1"
 # Between the two observations of --once, over which ksmd's share of a core is measured.
@@ -40,7 +42,7 @@ def top(
     ] = "",
     interval: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0.5, help="Between two looks, at least."),
+        typer.Option(metavar="SECONDS", parser=seconds(0.5), help="Between two looks, at least."),
     ] = 2.0,
     once: Annotated[bool, typer.Option(help="Print one frame as plain text.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -16,8 +16,9 @@ from textual.widgets import Static
 from ksmrun.commands.output import mib
 from ksmrun.commands.table import GAP_COLUMNS, Column, Layout, fit
 from ksmrun.commands.top_frame import spark
-from ksmrun.facts.identity import pinned, read_stat
+from ksmrun.facts.identity import pinned
 from ksmrun.facts.smaps import by_kind, read_vmas
+from ksmrun.facts.stat import read_stat
 from ksmrun.model.explain import MemoryKind
 from ksmrun.model.process import Identity, ProcessKsm, ProcessList
 from ksmrun.observe.groups import container_label

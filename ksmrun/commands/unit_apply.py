@@ -50,6 +50,7 @@ def apply(
     restored.
     """
     before = {file: read_text(file) for file, _ in files}
+    states = {service: systemd.show(service).get("ActiveState", "") for service in services}
     for file, _ in files:
         if is_foreign(file):
             raise KsmrunError(f"{file} is not ours", "move it away, or add the lines there")
@@ -82,22 +83,41 @@ def apply(
             was_interrupted = isinstance(error, Interrupted)
             if was_interrupted:
                 say(f"interrupted ({error}): all is taken back")
-            _take_back(systemd, before, services, wait=not was_interrupted)
+            _take_back(systemd, before, states, wait=not was_interrupted)
+            down = [each for each in services if not _runs(states[each])]
+            if isinstance(error, KsmrunError) and down:
+                raise KsmrunError(f"{error.what}{_before(down[0], states)}", error.todo) from error
             raise
 
 
+def _runs(state: str) -> bool:
+    return state in ("active", "activating", "reloading")
+
+
+def _before(service: str, states: Mapping[str, str]) -> str:
+    """Return what to know of a service that did not run before it was wrapped."""
+    if states[service] == "failed":
+        return f" ({service} had failed before, too, so its wrap need not be the cause)"
+    return f" ({service} did not run before, and is stopped again)"
+
+
 def _take_back(
-    systemd: Systemd, before: Mapping[Path, str | None], services: Sequence[str], *, wait: bool
+    systemd: Systemd, before: Mapping[Path, str | None], states: Mapping[str, str], *, wait: bool
 ) -> None:
-    """Write what was there before, and restart the services with it."""
+    """Write what was there before, and restart the services with it that ran before."""
     for file, old_text in before.items():
         if old_text is None:
             remove_ours(file)
         else:
             write_ours(file, old_text)
     reload_manager(systemd)
-    for service in services:
-        restart(systemd, service, wait=wait)
+    for service, state in states.items():
+        if _runs(state):
+            restart(systemd, service, wait=wait)
+            continue
+        systemd.call("systemctl", "stop", *(() if wait else ("--no-block",)), "--", service)
+        if state != "failed":
+            systemd.call("systemctl", "reset-failed", "--", service)
 
 
 def refuse_failed(systemd: Systemd, found: UnitCheck) -> None:

@@ -17,7 +17,7 @@ from ksmrun.facts.systemd import Systemd, drop_ins
 from ksmrun.model import KsmrunError
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, OCI_RUNTIME, UnitFacts
 from ksmrun.observe.processes import read_process
-from ksmrun.support.foreign import read_text
+from ksmrun.support.foreign import raise_shortage, read_text
 from ksmrun.wrap.dropin import fingerprint, written_fingerprint
 
 SCHEMA = "ksmrun-wrap-unit-1"
@@ -42,7 +42,7 @@ class UnitCheck:
 
     @property
     def merges(self) -> bool:
-        """Whether every process that could be read merges."""
+        """Return whether every process that could be read merges."""
         return self.merging > 0 and self.merging == self.processes
 
     def fields(self) -> dict[str, Any]:
@@ -115,7 +115,8 @@ def _look_at(pid: int) -> tuple[bool, int] | None:
         raise KsmrunError(
             f"PID {pid} is another user's, and cannot be looked at", "run this as root"
         ) from error
-    except OSError:
+    except OSError as error:
+        raise_shortage(error)
         return None
     return (False, 0) if process is None else (True, process.profit_bytes or 0)
 
@@ -142,7 +143,7 @@ def _problems(
     if wrapped_by is None:
         problems.append((f"{unit.name} is not wrapped", own))
     elif processes == 0:
-        problems += _idle(unit)
+        problems += _idle(unit, systemd)
     elif merging < processes:
         problems.append(
             ("it was started before it was wrapped, or its kernel lost the flag", restart)
@@ -167,18 +168,25 @@ def _written(unit: UnitFacts) -> str | None:
     return None
 
 
-def _idle(unit: UnitFacts) -> list[tuple[str, str]]:
+def _idle(unit: UnitFacts, systemd: Systemd) -> list[tuple[str, str]]:
+    systemctl = shlex.join(["systemctl", *systemd.scope])
     prefix = unit.name.removesuffix(".service")
     if unit.value("ActiveState") == "active":
         return [
             (
                 f"{unit.name} runs no process of its own; it may stand for others",
-                f"look for them: systemctl list-units '{prefix}*'",
+                f"look for them: {systemctl} list-units '{prefix}*'",
             )
         ]
+    name, state = shlex.quote(unit.name), unit.value("ActiveState")
+    start = f"{systemctl} start {name}"
+    if state != "failed":
+        return [(f"it does not run ({state})", start)]
+    # systemd refuses to start it while its start limit is hit (systemd.unit(5)).
+    log = shlex.join(["journalctl", *systemd.scope, "-u", unit.name])
     return [
         (
-            f"it does not run ({unit.value('ActiveState')})",
-            f"systemctl start {shlex.quote(unit.name)}",
+            f"it does not run ({state}, {unit.value('Result') or 'unknown result'})",
+            f"see why: {log}; then: {systemctl} reset-failed {name} && {start}",
         )
     ]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ksmrun.commands.guarding import judge_target
-from ksmrun.commands.output import own_program
 from ksmrun.facts.domain import selinux_enabled
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.systemd import Systemd
@@ -33,6 +32,7 @@ from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.plan.launch import needs_judgement, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
 from ksmrun.support.foreign import read_text
+from ksmrun.support.paste import own_program
 from ksmrun.support.unitname import unit_type
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
@@ -243,7 +243,8 @@ def _request(
         if key is None
         else SharedLayout(b"", None, options.seeds, options.layout_scope),
     )
-    return request, look_at(os.fsencode(seen), {b"PATH": SEARCH_PATH})
+    arguments = [*map(os.fsencode, unwrapped(unit.commands[0]).argv[1:])] if unit.commands else []
+    return request, look_at(os.fsencode(seen), {b"PATH": SEARCH_PATH}, arguments)
 
 
 def _first_path(unit: UnitFacts, exec_values: Sequence[str]) -> str:

@@ -162,9 +162,9 @@ def pod(
     for line in _notes(source, launcher_image, found):
         if text.lstrip().startswith(("{", "[")):
             # JSON has no comments.
-            say(line)
+            say(line, elsewhere=True)
         else:
-            print_line(f"# {line}")
+            print_line(f"# {line}", elsewhere=True)
     print_file(found.text)
     say(f"merged: {', '.join(found.names)}")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ksmrun.commands.output import own_program, print_file, print_line
+from ksmrun.commands.output import print_file, print_line
 from ksmrun.commands.unit_apply import (
     apply,
     journal,
@@ -25,6 +25,7 @@ from ksmrun.host.libexec import refuse_unsafe
 from ksmrun.host.services import restart
 from ksmrun.model import KsmrunError, LayoutMode
 from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
+from ksmrun.support.paste import own_program
 from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace, key_unit
 from ksmrun.wrap.quadlet import render
 

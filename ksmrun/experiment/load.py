@@ -1,10 +1,13 @@
-"""Load on a fleet, one process per copy or one for all, and its output files."""
+"""Load on a fleet, one process per copy or one for all: run again whenever it ends by itself."""
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ksmrun.experiment.placeholders import Instance, expand
@@ -12,40 +15,154 @@ from ksmrun.launch.fleet import Copy, Fleet
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan
 
+# A first run that fails as early as this was no load.
+STARTS_SECONDS = 1.0
+# Many programs print their figures when they end: a run gets this long after the measurement, and
+# one that goes on (or prints when it is interrupted) this long after SIGINT.
+END_SECONDS_MAX, INTERRUPTED_SECONDS_MAX = 60.0, 10.0
+POLL_SECONDS = 0.2
 
-@dataclass(frozen=True)
+
+@dataclass
+class _Runner:
+    """One command. option: that gave it. folder: of its first run."""
+
+    option: str
+    words: tuple[bytes, ...]
+    folder: Path
+    fleet: Fleet = field(default_factory=Fleet)
+    runs: int = 0
+    failures: int = 0
+    logs: list[Path] = field(default_factory=list)
+    started: float = 0.0
+
+    def start(self) -> Path:
+        """Start a run, and return its output file."""
+        folder = self.folder if not self.runs else Path(f"{self.folder}-{self.runs + 1}")
+        folder.mkdir()
+        # Its output must not wait in a buffer that its end by a signal discards.
+        environment = {"PYTHONUNBUFFERED": "1", **os.environ}
+        self.started = time.monotonic()
+        self.fleet.start(Copy(self.words, folder, environment))
+        self.runs += 1
+        self.logs.append(folder / "log")
+        return self.logs[-1]
+
+    @property
+    def code(self) -> int | None:
+        """Return the exit code of the last run; None while it runs, and before the first."""
+        return self.fleet.codes[-1] if self.fleet.codes else None
+
+    def again(self) -> Iterator[Path]:
+        """Run it again if it has ended. Raises KsmrunError if it never was a load."""
+        code = self.code
+        if code is None:
+            return
+        if code:
+            self.failures += 1
+            if self.runs == 1 and time.monotonic() - self.started < STARTS_SECONDS:
+                raise KsmrunError(
+                    f"{self.option} ended with {code}; its output ends: "
+                    f"{self.fleet.tail(self.fleet.pids[-1])}",
+                    "start it by hand to see why",
+                )
+        self.fleet.stop()
+        yield self.start()
+
+
 class Load:
-    """Processes of the load, and the output file of each."""
+    """All commands of the load. logs: output of each run that counts; it grows with the runs."""
 
-    fleet: Fleet
-    logs: tuple[Path, ...]
+    def __init__(self, runners: Sequence[_Runner]) -> None:
+        self._runners = tuple(runners)
+        self.logs: list[Path] = []
+
+    @property
+    def is_started(self) -> bool:
+        """Return whether it runs already, as during a warm-up."""
+        return any(runner.runs for runner in self._runners)
+
+    def start(self) -> None:
+        """Start all. Raises KsmrunError if a command is missing."""
+        try:
+            for runner in self._runners:
+                self.logs.append(runner.start())
+        except OSError as error:
+            raise KsmrunError(
+                f"the load cannot be started: {error.filename}: {error.strerror}",
+                "give its whole path; shell syntax needs sh -c",
+            ) from error
+
+    def tick(self) -> None:
+        """Run again what has ended. Raises KsmrunError if it never was a load."""
+        for runner in self._runners:
+            self.logs += runner.again()
+
+    def forget_ended(self) -> None:
+        """Let no run count that ended before the measurement."""
+        for runner in self._runners:
+            del runner.logs[:-1]
+        self.logs[:] = [log for runner in self._runners for log in runner.logs]
+
+    def finish(self, has_all: Callable[[Sequence[Path]], bool], wait: Callable[[], None]) -> None:
+        """Let those print their figures that have not, and end all.
+
+        has_all: tells whether these logs have every metric. wait: is called meanwhile.
+        """
+        for number, seconds in ((None, END_SECONDS_MAX), (signal.SIGINT, INTERRUPTED_SECONDS_MAX)):
+            deadline = time.monotonic() + seconds
+            waited_for = [each for each in self._runners if each.code is None]
+            if number is not None:
+                for runner in waited_for:
+                    if not has_all(self._beside(runner)):
+                        runner.fleet.send(number)
+            while time.monotonic() < deadline and any(
+                each.code is None and not has_all(self._beside(each)) for each in waited_for
+            ):
+                wait()
+                time.sleep(POLL_SECONDS)
+        self.stop()
+
+    def _beside(self, runner: _Runner) -> list[Path]:
+        """Return its logs, and those of the other option: a metric may be in either."""
+        others = [each for each in self._runners if each.option != runner.option]
+        return [*runner.logs, *(log for each in others for log in each.logs)]
+
+    def stop(self) -> None:
+        """End all."""
+        for runner in self._runners:
+            runner.fleet.stop()
+
+    def warnings(self) -> list[tuple[str, str]]:
+        """Return (what, what to do) for runs that failed."""
+        return [
+            (
+                f"{option} ended with an error in {failures} of {runs} runs",
+                "start it by hand to see why",
+            )
+            for option in sorted({each.option for each in self._runners})
+            for failures, runs in [self._sums(option)]
+            if failures
+        ]
+
+    def _sums(self, option: str) -> tuple[int, int]:
+        found = [each for each in self._runners if each.option == option]
+        return sum(each.failures for each in found), sum(each.runs for each in found)
 
 
-def start_load(plan: ExperimentPlan, instances: Sequence[Instance], port: int | None) -> Load:
-    """Start the load. Raises KsmrunError if a command is missing."""
+def planned_load(plan: ExperimentPlan, instances: Sequence[Instance], port: int | None) -> Load:
+    """Return the load, not started yet."""
     commands = []
     if plan.load is not None:
-        commands += [(plan.load, instance) for instance in instances]
+        commands += [("--load", plan.load, instance) for instance in instances]
     if plan.fleet_load is not None:
-        commands.append((plan.fleet_load, instances[0]))
-    fleet, logs = Fleet(), []
-    try:
-        for number, (text, instance) in enumerate(commands):
-            folder = Path(instance.folder) / f"load-{number}"
-            folder.mkdir()
-            words = [expand(word, instance, port) for word in shlex.split(text)]
-            fleet.start(Copy(tuple(map(_encode, words)), folder))
-            logs.append(folder / "log")
-    except OSError as error:
-        fleet.stop()
-        raise KsmrunError(
-            f"the load cannot be started: {error.filename}: {error.strerror}",
-            "give its whole path; shell syntax needs sh -c",
-        ) from error
-    except BaseException:
-        fleet.stop()
-        raise
-    return Load(fleet, tuple(logs))
+        commands.append(("--fleet-load", plan.fleet_load, instances[0]))
+    runners = []
+    for number, (option, text, instance) in enumerate(commands):
+        words = [expand(word, instance, port) for word in shlex.split(text)]
+        folder = Path(instance.folder) / f"load-{number}"
+        runners.append(_Runner(option, tuple(map(_encode, words)), folder))
+    return Load(runners)
 
 
 def refuse_no_command(option: str, text: str) -> None:

@@ -19,15 +19,24 @@ from ksmrun.model.experiment import Metric
 COMMAND_SECONDS = 30.0
 # Share of the time that a command may take, at most once a second.
 COMMAND_SHARE_MAX = 0.1
+TAIL_BYTES = 300
 
 
 class OwnMetrics:
-    """Custom metrics, read from creation on: output before that (while converging) is ignored."""
+    """Custom metrics, read from creation on: output before that (while converging) is ignored.
+
+    logs: may gain files later, as a load that ends is run again.
+    """
 
     def __init__(
-        self, metrics: Sequence[Metric], logs: Sequence[Path], first: Instance, port: int | None
+        self,
+        metrics: Sequence[Metric],
+        logs: Sequence[Path],
+        first: Instance,
+        port: int | None,
     ) -> None:
         self._metrics = metrics
+        self._logs = logs
         self._offsets = {log: log.stat().st_size for log in logs}
         self._first, self._port = first, port
         self._next_command = 0.0
@@ -38,7 +47,7 @@ class OwnMetrics:
 
         Raises KsmrunError for what is no number.
         """
-        texts = [self._new_text(log, is_last=is_last) for log in self._offsets]
+        texts = [self._new_text(log, is_last=is_last) for log in self._logs]
         now = time.monotonic()
         # A command may query the load, which has ended by the last call.
         is_due = not is_last and now >= self._next_command
@@ -63,7 +72,7 @@ class OwnMetrics:
     def totals(self) -> dict[str, float]:
         """Return the mean of each metric over the hold. Raises KsmrunError for one without numbers.
 
-        For a load's output the last number of each log counts: loads print totals at their end.
+        For a load's output the last number of each run counts: loads print totals at their end.
         """
         return {metric.name: self._total(metric) for metric in self._metrics}
 
@@ -71,21 +80,32 @@ class OwnMetrics:
         if metric.kind == "command":
             return fmean(self._found[metric.name])
         numbers = []
-        for log in self._offsets:
-            text = log.read_bytes().decode("utf-8", "replace")
-            found = match.found(_option(metric), metric.value, text)
+        for log in self._logs:
+            found = _matches(metric, log)
             if found:
                 numbers.append(_number(metric, found[-1][0]))
         if not numbers:
             raise KsmrunError(
-                f"the metric {metric.name} is nowhere in the load's output: {metric.value}",
-                "start the load by hand and look at what it prints",
+                f"the metric {metric.name} is nowhere in the load's output: {metric.value}"
+                f"{self._ends()}",
+                "start the load by hand and look at what it prints; one that does not end has to "
+                "print it at once (stdbuf -oL COMMAND)",
             )
         return fmean(numbers)
 
+    def has_all(self, logs: Sequence[Path]) -> bool:
+        """Return whether each metric of the load's output is in one of these."""
+        outputs = [metric for metric in self._metrics if metric.kind == "output"]
+        return all(any(_matches(metric, log) for log in logs) for metric in outputs)
+
+    def _ends(self) -> str:
+        data = self._logs[-1].read_bytes()[-TAIL_BYTES:] if self._logs else b""
+        text = data.decode("utf-8", "replace")
+        return f"; its output ends: {' | '.join(text.split(chr(10))).strip(' |') or '(nothing)'}"
+
     def _new_text(self, log: Path, *, is_last: bool) -> str:
         with log.open("rb") as file:
-            file.seek(self._offsets[log])
+            file.seek(self._offsets.setdefault(log, 0))
             data = file.read()
         if not is_last:
             data = data[: data.rfind(b"\n") + 1]
@@ -107,6 +127,11 @@ class OwnMetrics:
         except (OSError, subprocess.SubprocessError) as error:
             raise KsmrunError(f"--metric-cmd {metric.name}: {error}", "run it by hand") from error
         return _number(metric, done.stdout.strip())
+
+
+def _matches(metric: Metric, log: Path) -> list[tuple[str | None, ...]]:
+    text = log.read_bytes().decode("utf-8", "replace")
+    return match.found(_option(metric), metric.value, text)
 
 
 def check_metric(metric: Metric, first: Instance, port: int | None) -> None:

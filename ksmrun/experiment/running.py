@@ -31,6 +31,10 @@ class Progress(Protocol):
     def __call__(self, phase: str, share: float | None) -> None: ...
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass
 class Running:
     """State of a turn. strangers: our children before the fleet's start. strays: its daemons."""
@@ -43,6 +47,7 @@ class Running:
     sampler: FleetSampler = field(default_factory=FleetSampler)
     strangers: frozenset[int] = field(default_factory=lambda: frozenset(children()))
     strays: tuple[int, ...] = ()
+    watch: Callable[[], None] = _nothing
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -59,6 +64,7 @@ class Running:
     def tick(self, phase: str, *, costly: bool = False, own: Own = dict) -> None:
         """Take a sample if one is due. Raises KsmrunError if a copy or the host's memory ended."""
         self.fleet.check_alive()
+        self.watch()
         self.sample(phase, costly=costly, own=own)
 
     def sample(self, phase: str, *, costly: bool, own: Own = dict) -> None:

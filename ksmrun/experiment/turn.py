@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 import psutil
 
-from ksmrun.experiment.load import Load, start_load
+from ksmrun.experiment.load import planned_load
 from ksmrun.experiment.own import OwnMetrics
 from ksmrun.experiment.placeholders import first_port
-from ksmrun.experiment.ready import Started
 from ksmrun.experiment.running import POLL_SECONDS, Progress, Running, page_bytes
 from ksmrun.experiment.start import start_copies
 from ksmrun.experiment.store import sample_stream
@@ -27,14 +26,15 @@ from ksmrun.facts.process import read_ksm_stat
 from ksmrun.host.borrow import other_settings
 from ksmrun.launch.fleet import Fleet
 from ksmrun.launch.orphans import no_orphans
-from ksmrun.model import KsmrunError, Sample
-from ksmrun.model.experiment import Arm, ArmResult, ExperimentPlan, FleetSample
+from ksmrun.model import KsmrunError
+from ksmrun.model.experiment import Arm, ArmResult, ExperimentPlan
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.members import Member, lost, main_members, members
 from ksmrun.observe.others import Other, others
 from ksmrun.observe.processes import read_process
 from ksmrun.observe.sampler import with_children
 from ksmrun.observe.settle import has_settled, settle_progress
+from ksmrun.support.foreign import raise_shortage
 
 # Pages that change within this time do not count as mergeable.
 VOLATILE_AFTER_SECONDS = 1.0
@@ -64,18 +64,27 @@ def take_turn(
         copies = start_copies(turn, arm, Path(own_folder))
         ready_seconds = time.monotonic() - begun
         were = main_members(turn.pids)
-        load = stack.enter_context(_loaded(plan, copies))
+        first, port = copies[0].instance, first_port(plan.command)
+        load = planned_load(plan, [each.instance for each in copies], port)
+        stack.callback(load.stop)
+        turn.watch = load.tick
+        if plan.warm_up_seconds:
+            load.start()
         turn.wait("warm-up", plan.warm_up_seconds)
         settled, settle_seconds = _settle(turn)
-        own = OwnMetrics(plan.metrics, load.logs, copies[0].instance, first_port(plan.command))
         with other_settings(plan.hold_tunables):
+            if load.is_started:
+                load.forget_ended()
+            else:
+                load.start()
+            own = OwnMetrics(plan.metrics, load.logs, first, port)
             metrics = _hold(turn, own)
         left_bytes = _left_bytes(turn.pids)
         if left_bytes is not None:
             metrics["mergeable_bytes"] = metrics.get("merged_bytes", 0.0) + left_bytes
         seen = _seen(turn, arm, strangers, were, left_bytes)
-        ended_early = _ended_early(load)
-        load.fleet.stop()
+        with other_settings(plan.hold_tunables):
+            load.finish(own.has_all, lambda: turn.sample("after", costly=False, own=own.sample))
         # Copies may end with their load.
         turn.sample("after", costly=True, own=lambda: own.sample(is_last=True))
         metrics |= own.totals()
@@ -96,7 +105,7 @@ def take_turn(
             hold_seconds=plan.hold_seconds,
             metrics=metrics,
             sampling_cpu_share=turn.sampler.cpu_share,
-            warnings=(*notes, *ended_early),
+            warnings=(*notes, *load.warnings()),
         )
 
 
@@ -160,7 +169,8 @@ def _merged_bytes(copy: int) -> int | None:
     for pid in with_children([copy]):
         try:
             ksm_stat = read_ksm_stat(Path(f"/proc/{pid}"))
-        except OSError:
+        except OSError as error:
+            raise_shortage(error)
             continue
         if ksm_stat.merging_pages is None:
             return None
@@ -179,7 +189,7 @@ def _settle(turn: Running) -> tuple[bool | None, float]:
     first = len(turn.samples)
     while True:
         turn.tick("settling")
-        seen = [_as_sample(each) for each in turn.samples[first:]]
+        seen = turn.samples[first:]
         elapsed = time.monotonic() - started
         if has_settled(seen):
             return True, elapsed
@@ -194,42 +204,11 @@ def _merges(pids: Sequence[int]) -> bool:
         try:
             if read_process(pid) is not None:
                 return True
-        except (OSError, psutil.Error):
+        except OSError as error:
+            raise_shortage(error)
+        except psutil.Error:
             continue
     return False
-
-
-def _as_sample(sample: FleetSample) -> Sample:
-    return Sample(
-        elapsed_seconds=sample.elapsed_seconds,
-        processes=sample.processes,
-        rss_bytes=sample.rss_bytes,
-        pss_bytes=0,
-        pss_anonymous_bytes=0,
-        mem_available_bytes=sample.mem_available_bytes,
-        pages_shared=sample.pages_shared,
-        pages_sharing=sample.pages_sharing,
-        zero_pages=sample.zero_pages,
-        full_scans=sample.full_scans,
-        ksmd_cpu_seconds=sample.ksmd_cpu_seconds,
-    )
-
-
-@contextmanager
-def _loaded(plan: ExperimentPlan, copies: Sequence[Started]) -> Iterator[Load]:
-    load = start_load(plan, [each.instance for each in copies], first_port(plan.command))
-    try:
-        yield load
-    finally:
-        load.fleet.stop()
-
-
-def _ended_early(load: Load) -> list[tuple[str, str]]:
-    try:
-        load.fleet.check_alive()
-    except KsmrunError as error:
-        return [(f"the load ended before the measurement did: {error.what}", "let it run longer")]
-    return []
 
 
 def _drop_caches() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ksmrun.facts.maps import COMMAND_BYTES_MAX
+from ksmrun.facts.stat import COMMAND_BYTES_MAX
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model.process import PAUSE, Container
 from ksmrun.support.foreign import read_bytes

@@ -7,6 +7,8 @@ import socket
 import struct
 from pathlib import Path
 
+from ksmrun.support.foreign import raise_shortage
+
 CREDENTIALS = struct.Struct("3i")
 
 
@@ -41,7 +43,7 @@ def named(name: str, root: Path = Path("/")) -> tuple[int, ...]:
             is_meant = (folder / "comm").read_bytes() == name.encode() + b"\n"
             if is_meant and folder.stat().st_uid in users:
                 found.append(int(folder.name))
-        except OSError:
+        except OSError as error:
             # The process has ended.
-            continue
+            raise_shortage(error)
     return tuple(sorted(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ def elf_file(path: Path) -> Iterator[ELFFile]:
     """Yield a reader of the file. Raises UnreadableElfError, also for errors in the block."""
     # Imported here: pyelftools takes longer to import than all of ksmrun.
     from elftools.common.exceptions import ELFError
+    from elftools.construct import ConstructError
     from elftools.elf.elffile import ELFFile
 
     try:
@@ -35,5 +37,6 @@ def elf_file(path: Path) -> Iterator[ELFFile]:
     except (
         *(ELFError, OSError, ValueError, KeyError, AttributeError, TypeError, LookupError),
         *(ArithmeticError, MemoryError, RecursionError, AssertionError),
+        *(struct.error, ConstructError),
     ) as error:
         raise UnreadableElfError(str(error) or type(error).__name__) from error

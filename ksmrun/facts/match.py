@@ -50,6 +50,6 @@ def _limited(option: str, pattern: str) -> Iterator[None]:
             yield
     except TimeoutError as error:
         raise KsmrunError(
-            f"{option}={pattern!r} takes more than {MATCH_SECONDS:.0f} s",
+            f"{option}={pattern!r} takes more than {MATCH_SECONDS:g} s",
             "write it without a repeat of what matches in several ways, as in (a|aa)+",
         ) from error

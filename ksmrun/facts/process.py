@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.pages import PAGE_BYTES
+from ksmrun.facts.stat import living
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int, read_text
 from ksmrun.model.process import Sweeper
-from ksmrun.support.foreign import FLAGS
+from ksmrun.support.foreign import FLAGS, raise_shortage
 
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
@@ -72,12 +73,19 @@ def all_pids() -> list[int]:
     """Return all PIDs; empty without /proc, for which psutil raises."""
     try:
         return psutil.pids()
-    except (OSError, IndexError):
-        return []
+    except OSError as error:
+        raise_shortage(error)
+    except IndexError:
+        pass
+    return []
 
 
 def read_ksm_stat(folder: Path) -> KsmStat:
     """Return the KSM counters of a process. Raises OSError if it is gone or another user's."""
+    return living(folder, _read_ksm_stat, lambda found: found.rmap_items is None)
+
+
+def _read_ksm_stat(folder: Path) -> KsmStat:
     fields = parse_fields((folder / "ksm_stat").read_text(encoding="ascii", errors="replace"))
     merging = parse_int(fields.get("ksm_merging_pages", ""))
     if merging is None:
@@ -98,13 +106,18 @@ def has_marked_memory(folder: Path) -> bool:
 
     The prctl marks all eligible ones, so the first SMAPS_HEAD_BYTES suffice. Raises OSError.
     """
+    head = living(folder, _smaps_head, lambda text: not text)
+    flags = (line.split()[1:] for line in head.split(b"\n") if line.startswith(b"VmFlags:"))
+    return any(b"mg" in words for words in flags)
+
+
+def _smaps_head(folder: Path) -> bytes:
     with (folder / "smaps").open("rb", buffering=0) as smaps:
         # The kernel returns about a page per read.
         head = b""
         while len(head) < SMAPS_HEAD_BYTES and (part := smaps.read(SMAPS_HEAD_BYTES)):
             head += part
-    flags = (line.split()[1:] for line in head.split(b"\n") if line.startswith(b"VmFlags:"))
-    return any(b"mg" in words for words in flags)
+    return head
 
 
 def read_sweeper(folder: Path) -> Sweeper | None:
@@ -167,14 +180,23 @@ def _parse_status(text: str) -> Sweeper:
 
 def read_rss(folder: Path) -> int | None:
     """Return the resident bytes, which every user may read (proc_pid_statm(5)). Raises OSError."""
-    fields = (folder / "statm").read_text(encoding="ascii").split()
-    return int(fields[1]) * PAGE_BYTES if len(fields) > 1 else None
+    fields = read_statm(folder)
+    return fields[1] * PAGE_BYTES if len(fields) > 1 else None
 
 
 def read_anonymous(folder: Path) -> int | None:
     """Return the resident bytes of no file, merged pages included. Raises OSError if it ended."""
-    fields = (folder / "statm").read_text(encoding="ascii").split()
-    return (int(fields[1]) - int(fields[2])) * PAGE_BYTES if len(fields) > 2 else None
+    fields = read_statm(folder)
+    return (fields[1] - fields[2]) * PAGE_BYTES if len(fields) > 2 else None
+
+
+def read_statm(folder: Path) -> list[int]:
+    """Return the fields of proc_pid_statm(5), in pages. Raises OSError if it ended."""
+    return living(folder, _read_statm, lambda fields: not any(fields))
+
+
+def _read_statm(folder: Path) -> list[int]:
+    return [int(word) for word in (folder / "statm").read_text(encoding="ascii").split()]
 
 
 def read_memory(folder: Path) -> Memory:
@@ -182,11 +204,15 @@ def read_memory(folder: Path) -> Memory:
 
     Walks the page tables: about 8.5 ms per GiB.
     """
-    text = (folder / "smaps_rollup").read_text(encoding="ascii", errors="replace")
+    text = living(folder, _smaps_rollup, lambda text: not text)
     names = ("Rss", "Pss", "Pss_Anon", "Private_Clean", "Private_Dirty", "Swap", "AnonHugePages")
     rss, pss, anonymous, clean, dirty, swap, huge = kib_fields(text, names).values()
     uss = None if clean is None or dirty is None else clean + dirty
     return Memory(rss, pss, anonymous, uss, swap, huge)
+
+
+def _smaps_rollup(folder: Path) -> str:
+    return (folder / "smaps_rollup").read_text(encoding="ascii", errors="replace")
 
 
 def _yes_no(text: str | None) -> bool | None:

@@ -10,10 +10,10 @@ import psutil
 
 from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.containers import container_name
-from ksmrun.facts.identity import command_words
 from ksmrun.facts.match import those_with
 from ksmrun.facts.placement import placement
-from ksmrun.facts.text import read_text
+from ksmrun.facts.stat import command_words
+from ksmrun.facts.text import read_or_raise
 from ksmrun.support.foreign import resolved
 from ksmrun.support.unitname import full_name, has_cgroup
 
@@ -68,7 +68,7 @@ def in_container(name: str, root: Path = Path("/")) -> tuple[int, ...]:
 def _where(is_meant: Callable[[int, str], bool], root: Path) -> tuple[int, ...]:
     """Return the PIDs that fulfil a condition on PID and text of /proc/PID/cgroup."""
     numbers = (int(each.name) for each in (root / "proc").iterdir() if each.name.isdigit())
-    texts = ((pid, read_text(root / f"proc/{pid}/cgroup")) for pid in numbers)
+    texts = ((pid, read_or_raise(root / f"proc/{pid}/cgroup")) for pid in numbers)
     return tuple(sorted(pid for pid, text in texts if text and is_meant(pid, text)))
 
 

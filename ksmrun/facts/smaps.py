@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from ksmrun.facts.stat import memory_folder
 from ksmrun.model.explain import MemoryKind
 
 FIELDS = {
@@ -31,7 +32,7 @@ class Vma:
 
     @property
     def is_marked(self) -> bool:
-        """Whether the mapping has "mg" among its VmFlags."""
+        """Return whether the mapping has "mg" among its VmFlags."""
         return b"mg" in self.flags
 
     @property
@@ -56,7 +57,7 @@ def read_vmas(folder: Path) -> Iterator[Vma]:
     Raises OSError if gone or not allowed.
     """
     start, end, name, sizes = 0, 0, b"", dict[str, int]()
-    with (folder / "smaps").open("rb") as smaps:
+    with (memory_folder(folder) / "smaps").open("rb") as smaps:
         for line in smaps:
             # Addresses are in lower-case hexadecimal digits; names of fields begin with a capital.
             if not line[:1].isupper():

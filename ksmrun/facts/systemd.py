@@ -20,7 +20,7 @@ from ksmrun.model.wrap import ExecCommand, UnitFacts
 TIMEOUT_SECONDS = 120.0
 PROPERTIES = (
     *("Id", "LoadState", "LoadError", "FragmentPath", "SourcePath", "DropInPaths", "Type"),
-    *("ActiveState", "SubState", "MainPID", "ControlGroup", "NeedDaemonReload"),
+    *("ActiveState", "SubState", "Result", "MainPID", "ControlGroup", "NeedDaemonReload"),
     *("PIDFile", "GuessMainPID"),
     *("RootDirectory", "RootImage", "TemporaryFileSystem", "InaccessiblePaths", "NoExecPaths"),
     *(

@@ -1,16 +1,17 @@
-"""Program behind a command: from PATH through interpreter lines to the ELF file."""
+"""Program behind a command: from PATH through interpreter lines and loaders to the ELF file."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ksmrun.facts.elf import UnreadableElfError, elf_file
+from ksmrun.facts.loader import is_loader, is_musl, program_of
 from ksmrun.model import TargetFacts
-from ksmrun.support.foreign import read_bytes
+from ksmrun.support.foreign import read_bytes, resolved
 
 # The kernel follows five levels of interpreters (fs/exec.c: exec_binprm), and reads 256 bytes of
 # the first line (include/uapi/linux/binfmts.h: BINPRM_BUF_SIZE).
@@ -22,10 +23,16 @@ DEFAULT_PATH = b"/bin:/usr/bin"
 MACHINES = {"EM_X86_64": "x86_64", "EM_386": "i386", "EM_AARCH64": "aarch64", "EM_ARM": "arm"}
 
 
-def look_at(command: bytes, environment: Mapping[bytes, bytes]) -> TargetFacts:
+def look_at(
+    command: bytes,
+    environment: Mapping[bytes, bytes],
+    arguments: Sequence[bytes] = (),
+    process: Path | None = None,
+) -> TargetFacts:
     """Return the program that this command would run.
 
-    Never fails: unreadable is None, with a note.
+    Never fails: unreadable is None, with a note. arguments: which program, if the command is a
+    loader. process: the /proc folder of the process that runs it, whose files are meant.
     """
     interpreters: list[str] = []
     word = command
@@ -48,11 +55,44 @@ def look_at(command: bytes, environment: Mapping[bytes, bytes]) -> TargetFacts:
             return TargetFacts(None, (*interpreters, str(path)), note=note)
         following = _interpreter(head)
         if following is None:
-            return replace(_read_elf(path, status), interpreters=tuple(interpreters))
+            facts = replace(_read_elf(path, status), interpreters=tuple(interpreters))
+            return facts if interpreters else _look_through(facts, command, arguments, process)
         interpreters.append(str(path))
         word = following
     note = f"{_text(command)}: interpreter lines go deeper than the kernel follows"
     return TargetFacts(None, tuple(interpreters), note=note)
+
+
+def _look_through(
+    loader: TargetFacts, command: bytes, arguments: Sequence[bytes], process: Path | None
+) -> TargetFacts:
+    """Return the program that a loader is to load, if the file is a loader, else the file."""
+    if loader.path is None or loader.dynamic is not False or not loader.pie:
+        return loader
+    path = Path(loader.path)
+    if not is_loader(path.name, resolved(path)):
+        return loader
+    word = program_of((command, *arguments))
+    if word is None:
+        return loader
+    place = Path(os.fsdecode(word))
+    if process is not None:
+        place = process / ("root" if place.is_absolute() else "cwd") / os.fsdecode(word).lstrip("/")
+    try:
+        program = _read_elf(place, place.stat())
+    except OSError as error:
+        return replace(loader, note=f"{place}: {error.strerror}")
+    # The kernel looks at the loader's file alone for what is gained at exec.
+    return replace(
+        program,
+        loaded_by=loader.path,
+        loader=loader.path,
+        libc="musl" if is_musl(path.name, resolved(path)) else "glibc",
+        dynamic=True if program.elf_class_bits is not None else None,
+        setuid=loader.setuid,
+        setgid=loader.setgid,
+        capabilities=loader.capabilities,
+    )
 
 
 def find(command: bytes, environment: Mapping[bytes, bytes]) -> Path | None:

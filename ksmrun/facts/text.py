@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ksmrun.support.foreign import READ_BYTES_MAX, drain
+from ksmrun.support.foreign import READ_BYTES_MAX, drain, raise_shortage
 
 
 def read_text(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
@@ -16,10 +16,28 @@ def read_text(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
     chose use support/foreign.py.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
-        return drain(descriptor, limit).decode("utf-8", "surrogateescape")
+        return _read(path, limit)
     except (OSError, ValueError):
         return None
+
+
+def read_or_raise(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
+    """Return the same, or None only for an absent, forbidden or garbled file.
+
+    Raises OSError if descriptors or memory ran out.
+    """
+    try:
+        return _read(path, limit)
+    except OSError as error:
+        raise_shortage(error)
+    except ValueError:
+        pass
+    return None
+
+
+def _read(path: Path, limit: int) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    return drain(descriptor, limit).decode("utf-8", "surrogateescape")
 
 
 def read_int(path: Path) -> int | None:

@@ -27,6 +27,8 @@ OTHERS = (
 OTHER_FOLDERS = ("etc/containers/containers.conf.d", "etc/crio/crio.conf.d", "etc/init.d")
 HOME_OTHERS = (".config/docker/daemon.json", ".config/containers/containers.conf")
 FILE_BYTES_MAX = 1 << 20
+# Units of ksmrun itself, which wrap nothing.
+UNITS = (f"{HEADER_MARK}monitor ", f"{HEADER_MARK}host ", f"{HEADER_MARK}wrap unit --layout ")
 # Bound: a folder in a home may be as large as its owner likes, or a link to anywhere.
 FILES_MAX = 5000
 REMOVE = re.compile(r"^# To remove it: (.*)$", re.MULTILINE)
@@ -67,6 +69,8 @@ def _below(place: Path) -> Iterator[Path]:
 def _look_at(file: Path) -> Wrap | None:
     text = read_text(file, FILE_BYTES_MAX) or ""
     ours = text.startswith(HEADER_MARK)
+    if text.startswith(UNITS):
+        return None
     uses = str(LIBEXEC) in text
     if not ours and not uses:
         return None

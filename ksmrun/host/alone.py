@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ksmrun.facts.identity import read_stat
+from ksmrun.facts.stat import read_stat
 from ksmrun.facts.text import parse_int
 from ksmrun.host.attached import is_running
 from ksmrun.host.record import own_state_folder

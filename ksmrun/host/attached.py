@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ksmrun.facts.identity import read_stat
 from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.stat import has_living_thread, read_stat
 from ksmrun.facts.text import parse_int
 from ksmrun.host.record import current_boot_id, locked, own_state_folder
 from ksmrun.model import KsmrunError
+from ksmrun.support.foreign import raise_shortage
 from ksmrun.support.safefile import replace_file, writable
 from ksmrun.support.state import read_state
 
@@ -38,7 +39,7 @@ def detached_file() -> Path | None:
 
 
 def was_detached(pid: int, start_ticks: int | None) -> bool:
-    """Tell whether ksmrun of this user has cleared the flag of this process."""
+    """Return whether ksmrun of this user has cleared the flag of this process."""
     file = detached_file()
     if file is None or start_ticks is None:
         return False
@@ -93,8 +94,9 @@ def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
 
 def is_running(pid: int, start_ticks: int) -> bool:
     """Return whether the PID still denotes the same process."""
+    folder = Path(f"/proc/{pid}")
     try:
-        stat = read_stat(Path(f"/proc/{pid}"))
-    except OSError:
+        return read_stat(folder).start_ticks == start_ticks and has_living_thread(folder)
+    except OSError as error:
+        raise_shortage(error)
         return False
-    return stat.start_ticks == start_ticks and stat.state not in ("Z", "X")

@@ -9,9 +9,10 @@ from ksmrun.facts.host import read_host
 from ksmrun.facts.maps import most_maps_in_use
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.process import all_pids, read_ksm_stat
-from ksmrun.facts.text import read_text
+from ksmrun.facts.text import read_or_raise
 from ksmrun.model import HostFacts, KsmFacts, KsmrunError
 from ksmrun.model.watch import GroupState
+from ksmrun.support.foreign import raise_shortage
 
 MIB = 1 << 20
 
@@ -78,7 +79,8 @@ def _merged_pages() -> dict[int, int]:
     for pid in all_pids():
         try:
             ksm_stat = read_ksm_stat(Path(f"/proc/{pid}"))
-        except OSError:
+        except OSError as error:
+            raise_shortage(error)
             continue
         found[pid] = (ksm_stat.merging_pages or 0) + (ksm_stat.zero_pages or 0)
     return found
@@ -89,6 +91,6 @@ def _groups(merged_pages: Mapping[int, int], root: Path, page_bytes: int) -> tup
     merged: dict[str, int] = {}
     for pid, pages in merged_pages.items():
         if pages:
-            path = memory_path(read_text(root / f"proc/{pid}/cgroup") or "")
+            path = memory_path(read_or_raise(root / f"proc/{pid}/cgroup") or "")
             merged[path] = merged.get(path, 0) + pages * page_bytes
     return memory_groups(merged, root)

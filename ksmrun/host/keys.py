@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ksmrun.host.key_memory import seen_key
 from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
@@ -45,7 +46,7 @@ def keys_folder() -> Path:
 
 @dataclass(frozen=True)
 class MadeKey:
-    """File with a master key.
+    """File with a master key. replaces: the one before it was deleted since boot, not rotated.
 
     ends_with_login: it was created just now, in a folder that logind removes with the user's last
     session (user@.service(5), logind.conf(5): linger).
@@ -53,6 +54,7 @@ class MadeKey:
 
     file: Path
     ends_with_login: bool
+    replaces: bool = False
 
 
 def make_master_key(folder: Path) -> MadeKey:
@@ -60,16 +62,28 @@ def make_master_key(folder: Path) -> MadeKey:
     file = folder / "master.key"
     with _explained(folder):
         if file.exists():
-            return MadeKey(file, ends_with_login=False)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = folder / temporary_name(file.name)
-        create_file(temporary, secrets.token_bytes(KEY_BYTES), 0o600)
-        try:
-            with contextlib.suppress(FileExistsError):
-                file.hardlink_to(temporary)
-        finally:
-            temporary.unlink()
-        return MadeKey(file, _ends_with_login(folder))
+            return MadeKey(file, ends_with_login=False, replaces=_replaces(file))
+        _create_key(folder)
+        return MadeKey(file, _ends_with_login(folder), _replaces(file))
+
+
+def _create_key(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder / "master.key"
+    temporary = folder / temporary_name(file.name)
+    create_file(temporary, secrets.token_bytes(KEY_BYTES), 0o600)
+    try:
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
+
+
+def _replaces(file: Path, *, is_meant: bool = False) -> bool:
+    with contextlib.suppress(OSError):
+        key = drain(open_regular(file, follow=False), KEY_BYTES + 1)
+        return seen_key(file.parent, key, is_meant=is_meant)
+    return False
 
 
 def master_key(folder: Path) -> Path:
@@ -131,7 +145,8 @@ def rotate(folder: Path, group: str | None) -> None:
     with _explained(folder):
         if group is None:
             (folder / "master.key").unlink(missing_ok=True)
-            master_key(folder)
+            _create_key(folder)
+            _replaces(folder / "master.key", is_meant=True)
             _renew_units(folder)
             return
         group_label(folder, group)

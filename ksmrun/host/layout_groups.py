@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ksmrun.facts.launcher import launcher_path
+from ksmrun.facts.stat import thread_with_memory
 from ksmrun.host.container_keys import NAMESPACE, derived_key
 from ksmrun.host.keys import GROUP, group_key, keys_folder
 from ksmrun.model import KsmrunError
@@ -74,8 +75,9 @@ def _keys(folder: Path, group: str, scratch: Path) -> Iterator[Path]:
 
 
 def _members(launcher: Path, key: Path, pids: list[int]) -> list[int]:
+    threads = {thread_with_memory(pid): pid for pid in pids}
     done = subprocess.run(
-        [launcher, f"--layout-key={key}", "--layout-check", "--", *map(str, pids)],
+        [launcher, f"--layout-key={key}", "--layout-check", "--", *map(str, threads)],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -83,4 +85,4 @@ def _members(launcher: Path, key: Path, pids: list[int]) -> list[int]:
         check=False,
     )
     rows = (line.split() for line in done.stdout.splitlines())
-    return [int(row[0]) for row in rows if row[1:] == ["yes"]]
+    return [threads[int(row[0])] for row in rows if row[1:] == ["yes"]]

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ksmrun.facts.identity import read_stat
 from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.stat import read_stat
 from ksmrun.host.attached import is_running
 from ksmrun.host.record import current_boot_id
 from ksmrun.model.status import Monitor

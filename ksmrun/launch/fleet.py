@@ -63,6 +63,15 @@ class Fleet:
         """PIDs of the copies, in the order of their start."""
         return tuple(running.process.pid for running in self._running)
 
+    @property
+    def codes(self) -> tuple[int | None, ...]:
+        """Return the exit code of each copy; None for one that runs."""
+        return tuple(running.process.poll() for running in self._running)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the group of every copy."""
+        self._signal_groups(number)
+
     def start(self, copy: Copy) -> None:
         """Start one copy; its stdout and stderr go to `log` in its folder."""
         log = copy.folder / "log"

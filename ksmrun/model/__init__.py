@@ -41,7 +41,7 @@ class ThpMode(StrEnum):
 
 
 class Mechanism(StrEnum):
-    """How a program's memory is made mergeable. AUTO: chosen by what this kernel does.
+    """Mechanism that makes a program's memory mergeable. AUTO: chosen for this kernel.
 
     PRCTL: the flag is set before the exec, which keeps it. PRELOAD: the flag, with the help of a
     shim, which sets it from inside if the exec loses it, and joins VMAs if the flag keeps them
@@ -77,7 +77,7 @@ class LayoutMode(StrEnum):
 
 
 class LayoutScope(StrEnum):
-    """Which processes get a shared layout.
+    """Processes that get a shared layout.
 
     The program that is started, also through shells and command wrappers (env, nice, ...), or every
     program that it starts.
@@ -109,7 +109,7 @@ class SharedLayout:
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked `ksmrun run` for. The command is bytes: argv need not be UTF-8."""
+    """Request of the user to `ksmrun run`. The command is bytes: argv need not be UTF-8."""
 
     command: tuple[bytes, ...]
     merge: MergeMode = MergeMode.ON
@@ -149,7 +149,7 @@ class Probe:
 
     @property
     def vmas_merge(self) -> bool | None:
-        """Whether adjacent mappings stay one VMA while merging is on (false on 6.4 to 6.16)."""
+        """Return whether adjacent mappings stay one VMA during merging (not on 6.4 to 6.16)."""
         if self.mmap_vmas is None or self.brk_vmas is None:
             return None
         return max(self.mmap_vmas, self.brk_vmas) < self.vma_steps // 2
@@ -162,7 +162,7 @@ class TargetFacts:
     If the command is a script, interpreters lists the files from it to the program, and the other
     fields describe the last of them. What is unreadable is None, with the reason in note.
     capabilities: the file grants some. needs_first_preload: it links a sanitizer that must be the
-    first library.
+    first library. loaded_by: the loader that the command starts it through.
     """
 
     path: str | None
@@ -177,6 +177,7 @@ class TargetFacts:
     setgid: bool | None = None
     capabilities: bool | None = None
     needs_first_preload: bool | None = None
+    loaded_by: str | None = None
     note: str | None = None
 
 
@@ -259,14 +260,14 @@ class Refusal:
 class Sample:
     """State of a fleet and its host at one moment.
 
-    Memory values are sums over the fleet's processes.
+    Memory values are sums over the fleet's processes; None if this kernel does not count them.
     """
 
     elapsed_seconds: float
     processes: int
-    rss_bytes: int
-    pss_bytes: int
-    pss_anonymous_bytes: int
+    rss_bytes: int | None
+    pss_bytes: int | None
+    pss_anonymous_bytes: int | None
     mem_available_bytes: int | None
     pages_shared: int | None
     pages_sharing: int | None

@@ -18,7 +18,7 @@ class Deed(StrEnum):
 
     @property
     def merges(self) -> bool:
-        """Whether the process merges afterwards."""
+        """Return whether the process merges afterwards."""
         return self in (Deed.ON, Deed.MARK)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 # Name of a pod's pause container in NAMESPACE/POD/CONTAINER. Kubernetes allows no capitals in other
 # names.
 PAUSE = "POD"
+# Share of the host's merged pages below which unlisted ones are an effect of counting over time.
+UNCOUNTED_SHARE_MAX = 0.02
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Identity:
 
     @property
     def is_pause(self) -> bool:
-        """Whether this is a pause container, which only holds the namespaces of its pod."""
+        """Return whether this is a pause container, which only holds a pod's namespaces."""
         names = (self.container or "").split("/")
         return len(names) == 3 and names[2] == PAUSE
 
@@ -94,6 +96,8 @@ class ProcessKsm:
     pss_bytes: int | None
     maps: int | None
     sweeper: Sweeper | None = None
+    # Place of its program in memory, which an exec changes (facts/identity.py).
+    image: tuple[int, ...] = ()
 
     @property
     def pid(self) -> int:
@@ -108,7 +112,10 @@ class ProcessKsm:
 
 @dataclass(frozen=True)
 class ProcessList:
-    """All merge-enabled processes that could be read, and the number that could not."""
+    """All merge-enabled processes that could be read, and the number that could not.
+
+    pages_shared and pages_sharing: counters of the host, for all its processes.
+    """
 
     processes: tuple[ProcessKsm, ...]
     unreadable: int
@@ -116,14 +123,44 @@ class ProcessList:
     page_bytes: int
     pages_shared: int | None
     max_map_count: int | None
+    pages_sharing: int | None = None
+
+    @property
+    def others_pages(self) -> int | None:
+        """Number of the host's merged pages that no listed process has; None if not counted.
+
+        Each merged page is counted in one process (mm/ksm.c: ksm_merging_pages), so all of them
+        have pages_shared + pages_sharing. Those are counted a moment earlier, and hold the pages of
+        ended processes until ksmd comes by: small remainders count as nothing.
+        """
+        if self.pages_shared is None or self.pages_sharing is None:
+            return None
+        merged = self.pages_shared + self.pages_sharing
+        left = merged - self._merging_pages
+        return left if left > merged * UNCOUNTED_SHARE_MAX else 0
 
     @property
     def profit_bytes(self) -> int | None:
         """Sum of the profits minus the pages kept, which each process counts as saved too.
 
-        A lower bound if some processes could not be read.
+        None if other processes have merged pages too: then the owner of a kept page is unknown.
         """
-        profits = [p.profit_bytes for p in self.processes if p.profit_bytes is not None]
-        if not profits or self.pages_shared is None:
+        return None if self.others_pages else self.profit_bytes_min
+
+    @property
+    def profit_bytes_min(self) -> int | None:
+        """Lower bound of what they save: as if they owned as many kept pages as possible."""
+        if self.profit_bytes_max is None or self.pages_shared is None:
             return None
-        return sum(profits) - self.pages_shared * self.page_bytes
+        kept = min(self.pages_shared, self._merging_pages)
+        return self.profit_bytes_max - kept * self.page_bytes
+
+    @property
+    def profit_bytes_max(self) -> int | None:
+        """Upper bound of what they save: as if other processes owned all kept pages."""
+        profits = [p.profit_bytes for p in self.processes if p.profit_bytes is not None]
+        return sum(profits) if profits else None
+
+    @property
+    def _merging_pages(self) -> int:
+        return sum(process.merging_pages or 0 for process in self.processes)

@@ -44,6 +44,7 @@ RESULT: dict[str, Any] = {
     "arm": str,
     "metrics": {str: float},
     "warnings": [[str, str]],
+    "settled?": (bool, None),
 }
 SAMPLE: dict[str, Any] = {
     "elapsed_seconds": float,

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from ksmrun.facts.identity import thread_with_memory
 from ksmrun.facts.launcher import LAUNCHER
+from ksmrun.facts.stat import thread_with_memory
 from ksmrun.model import KsmrunError
 from ksmrun.model.estimate import Contents, Estimate, Frames, KindPages, ProcessPages, Unread
 

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 from ksmrun.facts.host import read_host
-from ksmrun.facts.identity import pinned, read_identity, read_stat, with_memory
+from ksmrun.facts.identity import pinned, read_identity
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import read_pages, sample_addresses
 from ksmrun.facts.process import read_ksm_stat, read_sweeper
 from ksmrun.facts.smaps import Vma, by_kind, read_vmas
+from ksmrun.facts.stat import has_living_thread, memory_folder, read_stat
 from ksmrun.model import KsmrunError
 from ksmrun.model.explain import Counters, ProcessLook, Sampled
 from ksmrun.observe.processes import enabling, require_counters
@@ -37,8 +38,7 @@ def look_at_process(pid: int, seconds: float) -> ProcessLook:
 
 def _look(folder: Path, pid: int, seconds: float) -> ProcessLook:
     stat = read_stat(folder)
-    memory = with_memory(folder)
-    if stat.is_kernel_thread or (stat.state in "ZX" and memory == folder):
+    if stat.is_kernel_thread or not has_living_thread(folder):
         what = "is the kernel's" if stat.is_kernel_thread else "has ended, and waits for its parent"
         raise KsmrunError(
             f"PID {pid} ({stat.name}) {what}: it has no memory of its own", "name another"
@@ -46,14 +46,14 @@ def _look(folder: Path, pid: int, seconds: float) -> ProcessLook:
     identity, host = read_identity(folder, pid), read_host(ROOT)
     enabled_by, kinds, before, after, sampled = None, {}, None, None, None
     try:
-        before = _counters(memory)
-        enabled_by = enabling(memory, read_ksm_stat(memory), read_sweeper(folder))
-        vmas = list(read_vmas(memory))
+        before = _counters(folder)
+        enabled_by = enabling(folder, read_ksm_stat(folder), read_sweeper(folder))
+        vmas = list(read_vmas(folder))
         # For madvise (and the flag before 6.14) the marked mappings show it.
         enabled_by = enabled_by or ("madvise" if any(vma.is_marked for vma in vmas) else None)
         kinds = by_kind(vmas)
-        sampled = _sample(memory, [vma for vma in vmas if vma.is_marked], seconds)
-        after = _counters(memory)
+        sampled = _sample(memory_folder(folder), [vma for vma in vmas if vma.is_marked], seconds)
+        after = _counters(folder)
     except PermissionError:
         # The files with its counters are readable by its owner (mode 0400) and root only.
         before = None

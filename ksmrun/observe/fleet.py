@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import psutil
 
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.maps import count_maps
-from ksmrun.facts.process import read_memory
-from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.facts.process import read_memory, read_rss
+from ksmrun.facts.stat import ENDED
+from ksmrun.facts.text import parse_fields, parse_int, read_or_raise, read_text
 from ksmrun.model.experiment import FleetSample
-from ksmrun.observe.sampler import cpu_seconds, find_ksmd, with_children
+from ksmrun.observe.sampler import cpu_seconds, find_ksmd, known_sum, with_children
+from ksmrun.support.foreign import raise_shortage
 
 PERIOD_SECONDS = 1.0
 # Share of one core, for all sampling together.
@@ -67,7 +70,8 @@ def _cheap(processes: Sequence[int], phase: str, elapsed_seconds: float) -> Flee
     ticks = 0
     page_bytes = os.sysconf("SC_PAGE_SIZE")
     for pid in processes:
-        text = read_text(Path(f"/proc/{pid}/stat"))
+        folder = Path(f"/proc/{pid}")
+        text = read_or_raise(folder / "stat")
         if text is None:
             continue
         # proc_pid_stat(5), counted from the field after the name, which may contain anything.
@@ -77,6 +81,9 @@ def _cheap(processes: Sequence[int], phase: str, elapsed_seconds: float) -> Flee
         major += int(fields[9])
         ticks += int(fields[11]) + int(fields[12])
         rss += int(fields[21]) * page_bytes
+        if fields[0] in ENDED:
+            with suppress(OSError):
+                rss += read_rss(folder) or 0
     ksm = read_ksm(ROOT)
     return FleetSample(
         elapsed_seconds=elapsed_seconds,
@@ -101,29 +108,22 @@ def _cheap(processes: Sequence[int], phase: str, elapsed_seconds: float) -> Flee
 
 
 def _with_costly(sample: FleetSample, processes: Sequence[int]) -> FleetSample:
-    totals = [0] * 5
-    maps_max = 0
+    memories, maps = [], []
     for pid in processes:
         folder = Path(f"/proc/{pid}")
         try:
-            memory = read_memory(folder)
-            maps_max = max(maps_max, count_maps(folder))
-        except OSError:
-            continue
-        values = (
-            *(memory.pss_bytes, memory.pss_anonymous_bytes, memory.uss_bytes),
-            *(memory.swap_bytes, memory.huge_bytes),
-        )
-        totals = [total + (value or 0) for total, value in zip(totals, values, strict=True)]
-    pss, anonymous, uss, swap, huge = totals
+            memories.append(read_memory(folder))
+            maps.append(count_maps(folder))
+        except OSError as error:
+            raise_shortage(error)
     return replace(
         sample,
-        pss_bytes=pss,
-        pss_anonymous_bytes=anonymous,
-        uss_bytes=uss,
-        swap_bytes=swap,
-        huge_bytes=huge,
-        maps_max=maps_max,
+        pss_bytes=known_sum(each.pss_bytes for each in memories),
+        pss_anonymous_bytes=known_sum(each.pss_anonymous_bytes for each in memories),
+        uss_bytes=known_sum(each.uss_bytes for each in memories),
+        swap_bytes=known_sum(each.swap_bytes for each in memories),
+        huge_bytes=known_sum(each.huge_bytes for each in memories),
+        maps_max=max(maps, default=None),
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksmrun.facts.text import read_text
+from ksmrun.facts.stat import ENDED, memory_folder
+from ksmrun.facts.text import read_or_raise, read_text
 from ksmrun.observe.sampler import with_children
 
 # Share of the largest one's memory. Smaller ones are helpers, which may come and go.
@@ -54,12 +55,17 @@ def _read(pids: Sequence[int]) -> dict[int, tuple[Member, int]]:
     """Return the members with their resident pages."""
     found = {}
     for pid in with_children(pids):
-        text = read_text(Path(f"/proc/{pid}/stat"))
+        folder = Path(f"/proc/{pid}")
+        text = read_or_raise(folder / "stat")
         if text is None:
             continue
         # proc_pid_stat(5), counted from the field after the name, which may contain anything.
         name, _, rest = text.partition("(")[2].rpartition(")")
         fields = rest.split()
-        member = Member(pid, int(fields[19]), name, (int(fields[23]), int(fields[25])))
+        start = int(fields[19])
+        if fields[0] in ENDED:
+            living = read_text(memory_folder(folder) / "stat") or text
+            fields = living.rpartition(")")[2].split()
+        member = Member(pid, start, name, (int(fields[23]), int(fields[25])))
         found[pid] = (member, int(fields[21]))
     return found

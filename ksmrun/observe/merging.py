@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ksmrun.facts.cgroup import hierarchies
-from ksmrun.facts.identity import pinned, read_stat
+from ksmrun.facts.identity import pinned
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.memory_groups import memory_path
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.process import all_pids, read_ksm_stat, read_rss
+from ksmrun.facts.stat import read_stat
 from ksmrun.facts.text import parse_int, read_text
 from ksmrun.model.status import Ksmd, Merging
 from ksmrun.observe.sampler import find_ksmd

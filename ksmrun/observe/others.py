@@ -10,6 +10,7 @@ import psutil
 
 from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import read_text
+from ksmrun.support.foreign import raise_shortage
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ def others(ours: Collection[int]) -> list[Other]:
         folder = Path(f"/proc/{pid}")
         try:
             ksm_stat = read_ksm_stat(folder)
-        except OSError:
+        except OSError as error:
+            raise_shortage(error)
             continue
         scanned = max(ksm_stat.rmap_items or 0, ksm_stat.merging_pages or 0)
         if scanned:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ksmrun.facts.process import read_memory
 from ksmrun.model.estimate import Estimate, Prediction
 from ksmrun.observe.extrapolate import Extrapolated, extrapolate
+from ksmrun.support.foreign import raise_shortage
 
 # A smaller sample says too little; programs with no more than these are examined completely.
 SAMPLED_MIN = 8
@@ -84,6 +85,6 @@ def _pss_anonymous_bytes(pids: Sequence[int]) -> float:
     for pid in pids:
         try:
             total += read_memory(Path(f"/proc/{pid}")).pss_anonymous_bytes or 0
-        except OSError:
-            continue
+        except OSError as error:
+            raise_shortage(error)
     return total

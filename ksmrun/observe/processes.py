@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.host import read_host
-from ksmrun.facts.identity import pinned, read_identity, read_stat, with_memory
+from ksmrun.facts.identity import pinned, read_identity
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import (
@@ -21,8 +21,10 @@ from ksmrun.facts.process import (
     read_rss,
     read_sweeper,
 )
+from ksmrun.facts.stat import Stat, read_program, read_stat
 from ksmrun.model import HostFacts, KsmrunError
-from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
+from ksmrun.model.process import Identity, ProcessKsm, ProcessList, Sweeper
+from ksmrun.support.foreign import raise_shortage
 
 # Share of one core, for repeated scans.
 CPU_SHARE_MAX = 0.02
@@ -71,6 +73,7 @@ class ProcessWatch:
             hidepid=bool(host.hidepid),
             page_bytes=host.ksm.page_bytes,
             pages_shared=host.ksm.number("pages_shared"),
+            pages_sharing=host.ksm.number("pages_sharing"),
             max_map_count=host.max_map_count,
         )
 
@@ -90,8 +93,8 @@ class ProcessWatch:
                 if not _is_kernel_thread(pid):
                     self._unreadable.add(pid)
             # ESRCH: it ended between two reads, or is a zombie without memory.
-            except OSError:
-                continue
+            except OSError as error:
+                raise_shortage(error)
             else:
                 if process is None:
                     self._others.add(pid)
@@ -119,9 +122,10 @@ def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
     costly: also read what walks all its memory: PSS (8.5 ms per GiB) and maps (26 ms for 65,000).
     """
     with pinned(pid) as folder:
-        memory, ksm_stat = _counters(folder)
+        image = read_program(folder).image
+        ksm_stat = read_ksm_stat(folder)
         sweeper = read_sweeper(folder)
-        enabled_by = enabling(memory, ksm_stat, sweeper)
+        enabled_by = enabling(folder, ksm_stat, sweeper)
         if enabled_by is None:
             return None
         return ProcessKsm(
@@ -131,22 +135,23 @@ def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
             zero_pages=ksm_stat.zero_pages,
             rmap_items=ksm_stat.rmap_items,
             profit_bytes=ksm_stat.profit_bytes,
-            rss_bytes=read_rss(memory),
-            pss_bytes=allowed(lambda: read_memory(memory).pss_bytes) if costly else None,
-            maps=allowed(lambda: count_maps(memory)) if costly else None,
+            rss_bytes=read_rss(folder),
+            pss_bytes=allowed(lambda: read_memory(folder).pss_bytes) if costly else None,
+            maps=allowed(lambda: count_maps(folder)) if costly else None,
             sweeper=sweeper,
+            image=image,
         )
 
 
 def read_again(before: ProcessKsm) -> ProcessKsm | None:
-    """Return its present counters; None if it is another process, or may have lost its flag."""
+    """Return its present counters; None for another process or program, or a lost flag."""
     with pinned(before.pid) as folder:
-        if read_stat(folder).start_ticks != before.identity.start_ticks:
+        if not is_as_before(read_program(folder), before.identity, before.image):
             return None
-        memory, ksm_stat = _counters(folder)
+        ksm_stat = read_ksm_stat(folder)
         # A zombie's file is empty.
         is_gone = ksm_stat.rmap_items is None
-        if is_gone or (ksm_stat.merge_any is not None and ksm_stat.enabled_by is None):
+        if is_gone or still_enabling(before.enabled_by, ksm_stat) is None:
             return None
         return replace(
             before,
@@ -154,30 +159,38 @@ def read_again(before: ProcessKsm) -> ProcessKsm | None:
             zero_pages=ksm_stat.zero_pages,
             rmap_items=ksm_stat.rmap_items,
             profit_bytes=ksm_stat.profit_bytes,
-            rss_bytes=read_rss(memory),
+            rss_bytes=read_rss(folder),
         )
 
 
-def _counters(folder: Path) -> tuple[Path, KsmStat]:
-    """Return the counters, and the folder in which they are.
+def is_as_before(stat: Stat, who: Identity, image: tuple[int, ...]) -> bool:
+    """Return whether the process still runs the same program; stat: of read_program().
 
-    That is a living thread's folder if the main thread has ended.
+    An exec keeps PID and start time; start scripts end in one.
     """
-    ksm_stat = read_ksm_stat(folder)
-    if ksm_stat.rmap_items is not None:
-        return folder, ksm_stat
-    memory = with_memory(folder)
-    return memory, read_ksm_stat(memory)
+    return (stat.start_ticks, stat.name, stat.image) == (who.start_ticks, who.name, image)
 
 
-def enabling(folder: Path, ksm_stat: KsmStat, sweeper: Sweeper | None) -> str | None:
-    """Return the mechanism: shim, prctl, madvise or (before 6.14) seen. Raises OSError."""
+def enabling(
+    folder: Path, ksm_stat: KsmStat, sweeper: Sweeper | None, *, deep: bool = True
+) -> str | None:
+    """Return the mechanism: shim, prctl, madvise or (before 6.14) seen. Raises OSError.
+
+    deep: before 6.14 also read smaps, as no counter shows a program that ksmd has not reached yet.
+    """
     if sweeper is not None and sweeper.work == "mark":
         return "shim"
-    # Before 6.14 no counter shows a program that ksmd has not reached yet.
-    if ksm_stat.merge_any is None and ksm_stat.enabled_by is None:
+    if deep and ksm_stat.merge_any is None and ksm_stat.enabled_by is None:
         return "seen" if has_marked_memory(folder) else None
     return ksm_stat.enabled_by
+
+
+def still_enabling(before: str | None, ksm_stat: KsmStat) -> str | None:
+    """Return the mechanism by which the same program still merges; None if its flag is lost.
+
+    Before 6.14 no flag is shown, and the shim's thread lasts as long as its program.
+    """
+    return before if ksm_stat.merge_any is None or before == "shim" else ksm_stat.enabled_by
 
 
 def allowed(look: Callable[[], int | None]) -> int | None:
@@ -199,5 +212,6 @@ def _is_kernel_thread(pid: int) -> bool:
     try:
         with pinned(pid) as folder:
             return read_stat(folder).is_kernel_thread
-    except OSError:
+    except OSError as error:
+        raise_shortage(error)
         return True

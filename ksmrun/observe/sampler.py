@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import psutil
 
-from ksmrun.facts.identity import read_stat
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.process import all_pids, read_memory
+from ksmrun.facts.stat import read_stat
 from ksmrun.model import Sample
+from ksmrun.support.foreign import raise_shortage
 
 
 def sample(pids: Sequence[int], started: float) -> Sample:
@@ -20,23 +20,19 @@ def sample(pids: Sequence[int], started: float) -> Sample:
 
     Reading smaps_rollup costs about 8.5 ms per GiB. A process that ended counts as nothing.
     """
-    rss = pss = pss_anonymous = counted = 0
+    memories = []
     for pid in with_children(pids):
         try:
-            memory = read_memory(Path("/proc") / str(pid))
-        except OSError:
-            continue
-        counted += 1
-        rss += memory.rss_bytes or 0
-        pss += memory.pss_bytes or 0
-        pss_anonymous += memory.pss_anonymous_bytes or 0
+            memories.append(read_memory(Path("/proc") / str(pid)))
+        except OSError as error:
+            raise_shortage(error)
     ksm = read_ksm(ROOT)
     return Sample(
         elapsed_seconds=time.monotonic() - started,
-        processes=counted,
-        rss_bytes=rss,
-        pss_bytes=pss,
-        pss_anonymous_bytes=pss_anonymous,
+        processes=len(memories),
+        rss_bytes=known_sum(each.rss_bytes for each in memories),
+        pss_bytes=known_sum(each.pss_bytes for each in memories),
+        pss_anonymous_bytes=known_sum(each.pss_anonymous_bytes for each in memories),
         mem_available_bytes=psutil.virtual_memory().available,
         pages_shared=ksm.number("pages_shared"),
         pages_sharing=ksm.number("pages_sharing"),
@@ -44,6 +40,13 @@ def sample(pids: Sequence[int], started: float) -> Sample:
         full_scans=ksm.number("full_scans"),
         ksmd_cpu_seconds=ksmd_cpu_seconds(),
     )
+
+
+def known_sum(values: Iterable[int | None]) -> int | None:
+    """Return the sum; None if one of the values is not known."""
+    known = list(values)
+    found = [value for value in known if value is not None]
+    return sum(found) if len(found) == len(known) else None
 
 
 def with_children(pids: Sequence[int]) -> list[int]:
@@ -66,8 +69,8 @@ def _children(pid: int) -> list[int] | None:
     try:
         lists = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
         return [int(word) for text in lists for word in text.split()]
-    except OSError:
-        pass
+    except OSError as error:
+        raise_shortage(error)
     try:
         return [child.pid for child in psutil.Process(pid).children()]
     except psutil.Error:
@@ -83,11 +86,15 @@ def ksmd_cpu_seconds() -> float | None:
 def find_ksmd() -> psutil.Process | None:
     """Search all processes for ksmd; None also without /proc."""
     for pid in all_pids():
-        with suppress(OSError, psutil.Error):
+        try:
             found = read_stat(Path(f"/proc/{pid}"))
             # Kernel threads are children of kthreadd, PID 2: no user program can pose as ksmd.
             if found.is_kernel_thread and (found.name, found.parent) == ("ksmd", 2):
                 return psutil.Process(pid)
+        except OSError as error:
+            raise_shortage(error)
+        except psutil.Error:
+            continue
     return None
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import PAGE_BYTES
-from ksmrun.facts.process import all_pids, read_anonymous, read_ksm_stat
+from ksmrun.facts.process import all_pids, read_anonymous, read_ksm_stat, read_sweeper
 from ksmrun.model import KsmrunError
 from ksmrun.model.tuning import KsmdCounters, Memory, ScanCost, ScanRate
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.live import known_pages
+from ksmrun.observe.processes import enabling
 from ksmrun.observe.sampler import ksmd_cpu_seconds
+from ksmrun.support.foreign import raise_shortage
 
 # With fewer pages the cost per page is too uncertain.
 PAGES_MIN = 200_000
@@ -56,13 +58,13 @@ def mergeable_memory(*, looks: bool) -> Memory:
         folder = Path(f"/proc/{pid}")
         try:
             ksm_stat = read_ksm_stat(folder)
-            if ksm_stat.enabled_by is None:
+            if enabling(folder, ksm_stat, read_sweeper(folder)) is None:
                 continue
             # With the flag all its memory counts; with marked memory, what ksmd has found so far.
             pages = (read_anonymous(folder) or 0) // PAGE_BYTES if ksm_stat.merge_any else 0
             processes.append((max(pages, ksm_stat.rmap_items or 0), pid))
-        except OSError:
-            continue
+        except OSError as error:
+            raise_shortage(error)
     pages = max(sum(pages for pages, _ in processes), known_pages(read_ksm(ROOT)))
     return Memory(pages, len(processes), _zero_share(processes) if looks else None)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from ksmrun.model import Sample
+from typing import Protocol
 
 # A page merges in the second full scan that sees it unchanged; the third shows that no more follow.
 STABLE_SCANS = 3
@@ -13,12 +12,25 @@ STABLE_SHARE = 0.01
 STABLE_PAGES_MIN = 256
 
 
-def merged_pages(sample: Sample) -> int:
+class Counted(Protocol):
+    """Counters of a sample, such as Sample or FleetSample; None if not counted."""
+
+    @property
+    def pages_sharing(self) -> int | None: ...
+
+    @property
+    def zero_pages(self) -> int | None: ...
+
+    @property
+    def full_scans(self) -> int | None: ...
+
+
+def merged_pages(sample: Counted) -> int:
     """Return the number of pages that need no memory of their own at this moment."""
     return (sample.pages_sharing or 0) + (sample.zero_pages or 0)
 
 
-def has_settled(samples: Sequence[Sample]) -> bool:
+def has_settled(samples: Sequence[Counted]) -> bool:
     """Return whether the merged pages stayed stable over the last STABLE_SCANS full scans.
 
     Counts from the first sample: earlier scans do not matter.
@@ -38,7 +50,7 @@ def has_settled(samples: Sequence[Sample]) -> bool:
     return False
 
 
-def settle_progress(samples: Sequence[Sample]) -> float:
+def settle_progress(samples: Sequence[Counted]) -> float:
     """Return the share of the stable scans seen so far, 0 to 1, for a progress bar."""
     if has_settled(samples):
         return 1.0

@@ -1,4 +1,4 @@
-"""Which running processes may be made to merge, and what a result means. Pure."""
+"""Decide which running processes may be made to merge, and explain results. Pure."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ VMA_KERNEL_BYTES = 224
 class Judgement:
     """Verdict with its arithmetic: fits, tight (into the reserve), short (over the limit), unknown.
 
-    without_merging is the verdict on the same program without merging.
+    without_merging is the verdict on the same program without merging; merging_adds: whether it has
+    more VMAs while it merges on this kernel.
     """
 
     verdict: str
@@ -30,6 +31,7 @@ class Judgement:
     limit: int | None
     reserve: float
     arithmetic: str
+    merging_adds: bool = False
 
     @property
     def fitting_limit(self) -> int:
@@ -44,13 +46,15 @@ class Judgement:
 
     @property
     def todo(self) -> str:
-        """Two ways out, and the cost of the first."""
+        """Ways out, and the cost of the first."""
         kernel_mib = self.fitting_limit * VMA_KERNEL_BYTES / (1 << 20)
-        return (
+        raising = (
             f"sudo ksmrun host max-map-count {self.fitting_limit} (up to {kernel_mib:.0f} MiB of "
-            "kernel memory for a process that uses it, and longer walks of its map tree), or boot "
-            "6.17 or later, which joins VMAs"
+            "kernel memory for a process that uses it, and longer walks of its map tree)"
         )
+        # Another kernel helps only against what merging adds on this one.
+        joins = ", or boot 6.17 or later, which joins VMAs"
+        return raising + joins if self.merging_adds else raising
 
 
 def judge(
@@ -76,6 +80,7 @@ def judge(
         limit,
         reserve,
         arithmetic,
+        merging_adds=expected > peak.maps,
     )
 
 

@@ -64,7 +64,7 @@ def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> Tu
 
 
 def whole_core(sleep_millisecs: int | None, pages_to_scan: int | None) -> bool:
-    """Tell whether ksmd takes (nearly) a whole core while there is anything to scan."""
+    """Return whether ksmd takes (nearly) a whole core while there is anything to scan."""
     if sleep_millisecs is None or pages_to_scan is None:
         return False
     busy_seconds = pages_to_scan * PAGE_SECONDS_MIN

@@ -65,7 +65,7 @@ def _pictures(saved: Saved) -> list[tuple[str, str]]:
         name = str(metric["name"])
         if name != primary:
             pictures.append((f"{name}, round by round", svg(draw_rounds, saved, name)))
-        numbers = {number for arm in saved.arms for number in own_numbers(saved, arm, name)}
+        numbers = {number for each in own_numbers(saved, name).values() for number in each}
         # One number needs no picture.
         if len(numbers) > 1:
             pictures.append((f"{name}, distribution", svg(draw_distribution, saved, name)))

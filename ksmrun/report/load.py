@@ -43,6 +43,20 @@ class Saved:
         return tuple(part.host for part in self.parts)
 
     @property
+    def whole_rounds(self) -> list[int]:
+        """Numbers of the rounds that every arm has."""
+        by_arm = [
+            {each["round"] for each in self.results if each["arm"] == arm} for arm in self.arms
+        ]
+        return sorted(set.intersection(*by_arm))
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics that every arm has in every round."""
+        rounds = [each for arm in self.arms for each in self.rounds[arm]]
+        return [name for name in rounds[0] if all(name in each for each in rounds)]
+
+    @property
     def round_count(self) -> int:
         """Number of complete rounds."""
         return len(self.rounds[self.arms[0]])
@@ -76,8 +90,7 @@ def samples_of(saved: Saved, arm: str) -> list[list[dict[str, Any]]]:
     """Return the samples of each complete round of each part, without a truncated last line."""
     found = []
     for part in saved.parts:
-        numbers = sorted(each["round"] for each in part.results if each["arm"] == arm)
-        for number in numbers:
+        for number in part.whole_rounds:
             file = part.folder / "rounds" / f"{number:03d}-{arm}.samples.jsonl"
             found.append(_lines(file))
     return found

@@ -114,9 +114,9 @@ def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
 
 def draw_distribution(axes: Axes, saved: Saved, name: str) -> None:
     """Draw the cumulative distribution over all rounds, which shows the tails."""
+    found = own_numbers(saved, name)
     for arm, colour in zip(saved.arms, _colours(len(saved.arms)), strict=True):
-        numbers = own_numbers(saved, arm, name)
-        if numbers:
+        if numbers := found[arm]:
             axes.ecdf(
                 numbers, color=colour, linewidth=1.6, label=_wrapped(f"{arm} ({len(numbers)})")
             )
@@ -125,15 +125,20 @@ def draw_distribution(axes: Axes, saved: Saved, name: str) -> None:
     _finish(axes)
 
 
-def own_numbers(saved: Saved, arm: str, name: str) -> list[float]:
-    """Return all values of the custom metric during the measurement."""
-    samples = [sample for turn in samples_of(saved, arm) for sample in turn]
-    found = []
-    for sample in samples:
-        own = sample.get("own")
-        if isinstance(own, dict):
-            found += [number for number in own.get(name, ()) if isinstance(number, int | float)]
-    return found
+def own_numbers(saved: Saved, name: str) -> dict[str, list[float]]:
+    """Return all values of the custom metric during the measurement, by arm.
+
+    If a turn had none, as its load ended before, return one value per round of each arm instead:
+    curves of some turns beside those of all turns would be no comparison.
+    """
+    turns = {arm: [_own_of(turn, name) for turn in samples_of(saved, arm)] for arm in saved.arms}
+    if all(turn for each in turns.values() for turn in each):
+        return {arm: [number for turn in each for number in turn] for arm, each in turns.items()}
+    return {arm: [each[name] for each in saved.rounds[arm] if name in each] for arm in saved.arms}
+
+
+def _own_of(samples: Sequence[dict[str, Any]], name: str) -> list[float]:
+    return [number for sample in samples for number in (sample.get("own") or {}).get(name, ())]
 
 
 def colour_of(saved: Saved, arm: str) -> str:

@@ -38,8 +38,12 @@ class Difference:
 
     @property
     def is_certain(self) -> bool:
-        """Whether such a difference would rarely occur by chance."""
-        return self.p_corrected is not None and self.p_corrected < 1 - CONFIDENCE
+        """Return whether the rounds suffice and such a difference rarely occurs by chance."""
+        return (
+            self.rounds >= ROUNDS_MIN
+            and self.p_corrected is not None
+            and self.p_corrected < 1 - CONFIDENCE
+        )
 
     @property
     def share(self) -> float | None:

@@ -86,10 +86,16 @@ def _details(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
     if ideal is not None:
         text += f"; {ideal:.0%} of what could merge has merged"
     own = [each for each in differences[1:] if each.metric in _own_names(saved)]
-    for each in own:
-        change = f"changed by {_share(each)}" if each.is_certain else "unchanged"
-        text += f"; {each.metric} {change}"
-    return text
+    return text + "".join(f"; {_own_text(each)}" for each in own)
+
+
+def _own_text(each: Difference) -> str:
+    """Describe a custom metric. Not as "unchanged": an undetected difference may be large."""
+    if each.is_certain:
+        return f"{each.metric} changed by {_signed_share(each)}"
+    if each.rounds < ROUNDS_MIN:
+        return f"{each.metric}: too few rounds to tell"
+    return f"{each.metric}: no certain change ({_signed_share(each)})"
 
 
 def _share_of_ideal(saved: Saved, arm: str) -> float | None:
@@ -118,6 +124,12 @@ def _share(each: Difference) -> str:
     if each.low is None or each.high is None:
         return text
     return f"{text} ± {(each.high - each.low) / 2 / abs(each.base_mean):.0%}"
+
+
+def _signed_share(each: Difference) -> str:
+    if each.share is None:
+        return f"{each.mean:+.3g}, from 0"
+    return ("+" if each.mean >= 0 else "-") + _share(each)
 
 
 def size_text(size_bytes: float) -> str:

@@ -14,10 +14,21 @@ from contextlib import suppress
 from pathlib import Path
 
 READ_BYTES_MAX = 4 << 20
+# Errors of this process, its user or the host, which say nothing about the file to be read.
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 # Bytes per read. For 4 MiB at once a sysctl read fails with ENOMEM (fs/proc/proc_sysctl.c:
 # KMALLOC_MAX_SIZE).
 CHUNK_BYTES = 1 << 16
 FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+
+
+def raise_shortage(error: OSError) -> None:
+    """Raise the error again if descriptors or memory ran out.
+
+    Otherwise it would be taken for "the process ended" or "there is no such file".
+    """
+    if error.errno in SHORTAGES:
+        raise error
 
 
 def open_regular(path: Path, *, follow: bool = True) -> int:

@@ -69,7 +69,7 @@ class AutoTuner:
 
     @property
     def boosts(self) -> bool:
-        """Whether ksmd is set to its fast rate now."""
+        """Return whether ksmd is set to its fast rate now."""
         return self._state is not None and self._state.mode is Mode.BOOST
 
     def learn(self, state: WatchState) -> None:
@@ -104,7 +104,7 @@ class AutoTuner:
         unlock(self._lock, state_folder() / LOCK)
 
     def _guarded(self, work: Callable[[], None]) -> bool:
-        """Tell whether it was done. An obstacle is reported once, and the work is retried later.
+        """Return whether it was done. An obstacle is reported once, and the work is retried later.
 
         Until then ksmd has the rate that it had before.
         """

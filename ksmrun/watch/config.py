@@ -79,8 +79,11 @@ def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
         raise KsmrunError(f"{file} is not there", "name another by --config") from error
     except OSError as error:
         raise KsmrunError(f"cannot read {file}: {error.strerror}", "look at its mode") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise KsmrunError(f"{file} is no TOML: {error}", "mend that line", EXIT_USAGE) from error
+    # ValueError: also invalid UTF-8, and numbers with thousands of digits.
+    except (ValueError, RecursionError) as error:
+        raise KsmrunError(
+            f"{file} is no TOML: {error}", "correct that line of the file", EXIT_USAGE
+        ) from error
     for name, value in found.items():
         if name != TABLE:
             what = f"there is no table [{name:.60}]"

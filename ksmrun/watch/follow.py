@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ksmrun.attach.running import carry_out, look
 from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.process import read_statm
 from ksmrun.facts.text import read_int
 from ksmrun.host.attached import attached, attached_file, is_running
 from ksmrun.host.tunables import MAX_MAP_COUNT
@@ -107,7 +108,7 @@ class Follower:
 
 def _data_pages(pid: int) -> int:
     """Return the pages of private writable memory (proc_pid_statm(5)). Raises OSError."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[5])
+    return read_statm(Path(f"/proc/{pid}"))[5]
 
 
 def _cpu_seconds() -> float:

@@ -8,6 +8,7 @@ import select
 import sys
 from datetime import UTC, datetime
 
+from ksmrun.support.paste import pasteable
 from ksmrun.support.words import printable
 
 # Bytes per line. A ready pipe takes this many without blocking (pipe(7): PIPE_BUF).
@@ -52,8 +53,23 @@ class Log:
 
     def _line(self, level: str, text: str, facts: dict[str, str]) -> bytes:
         if self.form == "plain":
-            return f"{level}: {text}\n".encode()
+            return f"{self._time()}{level}: {printable(pasteable(text))}\n".encode()
         when = datetime.now(UTC).isoformat(timespec="milliseconds")
         words = {name: printable(value) for name, value in facts.items()}
         line = json.dumps({"time": when, "level": level, "message": text, **words})
         return f"{line}\n".encode()
+
+    def _time(self) -> str:
+        """Return the local time before a line; empty where the journal adds its own."""
+        if self._descriptor is None or _is_journal(self._descriptor):
+            return ""
+        return f"{datetime.now().astimezone().isoformat(sep=' ', timespec='seconds')} "
+
+
+def _is_journal(descriptor: int) -> bool:
+    """Return whether systemd connected this to the journal (systemd.exec(5): $JOURNAL_STREAM)."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import os
 import resource
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
-from ksmrun.facts.host import read_host
-from ksmrun.facts.identity import read_identity, read_stat
-from ksmrun.facts.ksm import ROOT
-from ksmrun.facts.launcher import cached_probe
+from ksmrun.facts.identity import read_identity
 from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
-from ksmrun.facts.process import has_marked_memory, read_anonymous, read_ksm_stat, read_memory
-from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_memory, read_sweeper
+from ksmrun.facts.stat import read_program
+from ksmrun.facts.text import read_text
 from ksmrun.host.attached import was_detached
-from ksmrun.model import KsmrunError
 from ksmrun.model.watch import GroupState, HostState, Watched, WatchState
-from ksmrun.observe.sampler import cpu_seconds, find_ksmd, waited_seconds
+from ksmrun.observe.processes import enabling, is_as_before, still_enabling
+from ksmrun.support.foreign import SHORTAGES
 from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
+from ksmrun.watch.host import HostReader
 from ksmrun.watch.schedule import counted, next_count_seconds
 
 # A process that does not merge may begin to, by attaching or an exec.
@@ -42,6 +40,7 @@ class _Known:
     descriptor: int
     watched: Watched
     memory_path: str
+    image: tuple[int, ...]
     next_maps: float
     next_pss: float
 
@@ -55,7 +54,7 @@ class _Known:
         return 0.0 if count is None else count.seconds
 
     def is_detached(self) -> bool:
-        """Tell whether `ksmrun detach` or `host unmerge --gradually` cleared its flag."""
+        """Return whether `ksmrun detach` or `host unmerge --gradually` cleared its flag."""
         who = self.watched.identity
         return was_detached(who.pid, who.start_ticks)
 
@@ -68,8 +67,7 @@ class Scanner:
         self._known: dict[int, _Known] = {}
         self._others: dict[int, float] = {}
         self._unreadable: set[int] = set()
-        self._ksmd = find_ksmd()
-        self._vmas_merge = _vmas_merge()
+        self._host = HostReader()
         self._maps_budget, self._pss_budget = Budget(MAPS_SHARE_MAX), Budget(PSS_SHARE_MAX)
         # One descriptor per merging process.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -78,7 +76,7 @@ class Scanner:
 
     def sample(self) -> WatchState:
         """Return the present state."""
-        host = self._host()
+        host = self._host.read()
         self._find(host)
         self._look(host)
         processes = tuple(known.watched for known in self._known.values())
@@ -95,38 +93,6 @@ class Scanner:
             os.close(known.descriptor)
         self._known.clear()
 
-    def _host(self) -> HostState:
-        host = read_host(ROOT)
-        ksm = host.ksm
-        vmstat = parse_fields(read_text(ROOT / "proc/vmstat") or "")
-        try:
-            ksmd_seconds = None if self._ksmd is None else cpu_seconds(self._ksmd)
-        except psutil.Error:
-            ksmd_seconds = None
-        mode = ksm.values.get("advisor_mode")
-        return HostState(
-            seconds=time.monotonic(),
-            page_bytes=ksm.page_bytes,
-            run=ksm.number("run"),
-            pages_shared=ksm.number("pages_shared"),
-            pages_sharing=ksm.number("pages_sharing"),
-            zero_pages=ksm.number("ksm_zero_pages"),
-            pages_scanned=ksm.number("pages_scanned"),
-            full_scans=ksm.number("full_scans"),
-            profit_bytes=ksm.number("general_profit"),
-            ksmd_cpu_seconds=ksmd_seconds,
-            cow_breaks=parse_int(vmstat.get("cow_ksm", "")),
-            mem_total_bytes=host.mem_total_bytes,
-            mem_available_bytes=host.mem_available_bytes,
-            swap_free_bytes=host.swap_free_bytes,
-            max_map_count=host.max_map_count,
-            sleep_millisecs=ksm.number("sleep_millisecs"),
-            pages_to_scan=ksm.number("pages_to_scan"),
-            advisor_mode=None if mode is None else str(mode),
-            ksmd_waited_seconds=None if self._ksmd is None else waited_seconds(self._ksmd.pid),
-            vmas_merge=self._vmas_merge,
-        )
-
     def _find(self, host: HostState) -> None:
         """Find new processes. A reused PID shows when its old process is read."""
         pids = psutil.pids()
@@ -141,7 +107,10 @@ class Scanner:
             except PermissionError:
                 self._unreadable.add(pid)
                 found = None
-            except OSError:
+            except OSError as error:
+                # It ended; or descriptors ran out, and the next sample tries again.
+                if error.errno in SHORTAGES:
+                    self._unreadable.add(pid)
                 continue
             else:
                 self._unreadable.discard(pid)
@@ -159,44 +128,56 @@ class Scanner:
         """Open a process; None if it does not merge. Raises OSError."""
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
         descriptor = os.open(f"/proc/{pid}", flags)
-        keeps = False
+        known = None
         try:
-            folder = Path(f"/proc/self/fd/{descriptor}")
-            if read_stat(folder).is_kernel_thread:
-                return None
-            ksm_stat = read_ksm_stat(folder)
-            enabled_by = ksm_stat.enabled_by
-            if enabled_by is None and self.config.deep and ksm_stat.merge_any is None:
-                enabled_by = "seen" if has_marked_memory(folder) else None
-            if enabled_by is None:
-                return None
-            identity = read_identity(folder, pid)
-            program = identity.executable
-            watched = Watched(
-                identity=identity,
-                program=None if program is None else running_key(folder, program),
-                enabled_by=enabled_by,
-                merging_pages=ksm_stat.merging_pages,
-                zero_pages=ksm_stat.zero_pages,
-                rmap_items=ksm_stat.rmap_items,
-                profit_bytes=ksm_stat.profit_bytes,
-                since_full_scans=host.full_scans,
-            )
-            keeps = True
-            group = memory_path(read_text(folder / "cgroup") or "")
-            return _Known(descriptor, watched, group, host.seconds, host.seconds)
+            known = self._identified(pid, descriptor, host)
         finally:
-            if not keeps:
+            if known is None:
                 os.close(descriptor)
+        return known
+
+    def _identified(
+        self, pid: int, descriptor: int, host: HostState, before: Watched | None = None
+    ) -> _Known | None:
+        """Return the process as it is now; None if it never merged. Raises OSError."""
+        folder = Path(f"/proc/self/fd/{descriptor}")
+        stat = read_program(folder)
+        if before is None and stat.is_kernel_thread:
+            return None
+        ksm_stat = read_ksm_stat(folder)
+        enabled_by = enabling(folder, ksm_stat, read_sweeper(folder), deep=self.config.deep)
+        if before is None and enabled_by is None:
+            return None
+        if before is not None and ksm_stat.merge_any is None:
+            # Before 6.14 nothing shows it until ksmd or the shim arrives; an exec keeps the flag.
+            enabled_by = enabled_by or before.enabled_by
+        identity = read_identity(folder, pid)
+        program = identity.executable
+        watched = Watched(
+            identity=identity,
+            program=None if program is None else running_key(folder, program),
+            enabled_by=enabled_by,
+            merging_pages=ksm_stat.merging_pages,
+            zero_pages=ksm_stat.zero_pages,
+            rmap_items=ksm_stat.rmap_items,
+            profit_bytes=ksm_stat.profit_bytes,
+            since_full_scans=host.full_scans,
+        )
+        group = memory_path(read_text(folder / "cgroup") or "")
+        return _Known(descriptor, watched, group, stat.image, host.seconds, host.seconds)
 
     def _look(self, host: HostState) -> None:
         """Read the known processes, and forget those that have ended."""
         for pid, known in list(self._known.items()):
             try:
+                known = self._known[pid] = self._same_program(pid, known, host)
                 self._look_at(known, host)
                 if known.watched.enabled_by is None and known.is_detached():
                     raise ProcessLookupError("it was detached, and merges no more")
-            except OSError:
+            except OSError as error:
+                # Without descriptors or memory its present state is unknown, so it is kept.
+                if error.errno in SHORTAGES:
+                    continue
                 os.close(known.descriptor)
                 del self._known[pid]
                 self._others[pid] = host.seconds + LOOK_AGAIN_SECONDS
@@ -215,16 +196,31 @@ class Scanner:
             with suppress(OSError):
                 self._count_maps(known, host.seconds, host.max_map_count)
 
+    def _same_program(self, pid: int, known: _Known, host: HostState) -> _Known:
+        """Return the process, identified again if it runs another program since an exec."""
+        before = known.watched
+        if is_as_before(read_program(known.folder), before.identity, known.image):
+            return known
+        found = self._identified(pid, known.descriptor, host, before)
+        assert found is not None, "it is known"
+        if found.image == known.image:
+            # No exec, only a new name.
+            found.watched = replace(
+                found.watched,
+                since_full_scans=before.since_full_scans,
+                pss_bytes=before.pss_bytes,
+                maps=before.maps,
+            )
+            found.next_maps, found.next_pss = known.next_maps, known.next_pss
+        return found
+
     def _look_at(self, known: _Known, host: HostState) -> None:
         ksm_stat = read_ksm_stat(known.folder)
         if ksm_stat.rmap_items is None:
             raise ProcessLookupError("a zombie has no memory, and an empty ksm_stat")
         watched = replace(
             known.watched,
-            # Before 6.14 no flag is shown, and a process without scanned pages may get some.
-            enabled_by=ksm_stat.enabled_by
-            if ksm_stat.merge_any is not None
-            else known.watched.enabled_by,
+            enabled_by=still_enabling(known.watched.enabled_by, ksm_stat),
             merging_pages=ksm_stat.merging_pages,
             zero_pages=ksm_stat.zero_pages,
             rmap_items=ksm_stat.rmap_items,
@@ -249,6 +245,9 @@ class Scanner:
             return
         with self._maps_budget:
             count = counted(before, count_maps(known.folder), now)
+        if not is_as_before(read_program(known.folder), known.watched.identity, known.image):
+            # An exec came in between: the count belongs to another program.
+            return
         known.watched = replace(known.watched, maps=count)
         delay = next_count_seconds(count, reserve_at, self.config.interval_seconds)
         known.next_maps = now + delay
@@ -260,11 +259,3 @@ class Scanner:
             path = known.memory_path
             merged[path] = merged.get(path, 0) + pages * page_bytes
         return memory_groups(merged)
-
-
-def _vmas_merge() -> bool | None:
-    """Tell whether VMAs of merging programs join; None if the kernel cannot be asked."""
-    try:
-        return cached_probe().vmas_merge
-    except (KsmrunError, OSError):
-        return None

@@ -8,7 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
-from ksmrun.model import KsmrunError
+from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.model.watch import WatchState
 from ksmrun.watch.book import AlertBook
 from ksmrun.watch.config import Config
@@ -103,7 +103,7 @@ def _registry() -> tuple[CollectorRegistry, WatchCollector]:
         from prometheus_client import CollectorRegistry
     except ImportError as error:
         raise KsmrunError(
-            "metrics need prometheus-client", "pip install 'ksmrun[monitor]'"
+            "metrics need prometheus-client", "pip install 'ksmrun[monitor]'", EXIT_USAGE
         ) from error
     from ksmrun.watch.metrics import WatchCollector
 

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ExecCommand, Method, UnitFacts
 from ksmrun.wrap.execline import Command, program_word, quote, simplified, wrap
-from ksmrun.wrap.header import header
+from ksmrun.wrap.header import header, without_ksmrun
 
 KEY_UNIT = "ksmrun-layout-key@.service"
 CREDENTIAL = "ksmrun.layout"
@@ -64,7 +64,14 @@ def render(
     scope: "--user " for a user's manager. Raises ExecLineError.
     """
     remove = f"{'' if scope else 'sudo '}ksmrun wrap unit {scope}--remove {shlex.quote(unit.name)}"
-    text = header(f"wrap unit {scope}{unit.name}", "it is started with its memory merged", remove)
+    folder = "~/.config/systemd/user" if scope else "/etc/systemd/system"
+    running = shlex.quote(unit.name.replace("@.", "@*.") if unit.template else unit.name)
+    text = header(
+        f"wrap unit {scope}{unit.name}",
+        "it is started with its memory merged",
+        remove,
+        without_ksmrun(folder, unit.name, running, scope),
+    )
     text += f"{FINGERPRINT}{fingerprint(exec_values)}\n"
     if key is not None:
         text += f"[Unit]\nWants={key.unit}\nAfter={key.unit}\n"

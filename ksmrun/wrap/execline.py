@@ -37,7 +37,7 @@ class Command:
 
     @property
     def expands(self) -> bool:
-        """Whether $VAR in its words stands for the environment's."""
+        """Return whether $VAR in its words stands for the environment's."""
         return ":" not in self.prefixes
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from ksmrun.model.wrap import HEADER_MARK
+import shlex
+
+from ksmrun.model.wrap import DROP_IN, HEADER_MARK
 
 
-def header(command: str, what: str, remove: str) -> str:
-    """Return two comment lines, valid in systemd, Quadlet and YAML files.
+def header(command: str, what: str, remove: str, without: str = "") -> str:
+    """Return comment lines, valid in systemd, Quadlet and YAML files.
 
-    command: that wrote the file, without "ksmrun".
+    command: that wrote the file, without "ksmrun". without: how to remove it without ksmrun.
     """
-    return f"{HEADER_MARK}{command}`: {what}.\n# To remove it: {remove}\n"
+    by_hand = f"# Without ksmrun: {without}\n" if without else ""
+    return f"{HEADER_MARK}{command}`: {what}.\n# To remove it: {remove}\n{by_hand}"
+
+
+def without_ksmrun(folder: str, name: str, service: str, scope: str) -> str:
+    """Return the commands that remove a drop-in. folder: of units. scope: "--user " or empty."""
+    sudo, systemctl = ("", "systemctl --user") if scope else ("sudo ", "sudo systemctl")
+    file = f"{folder}/{shlex.quote(f'{name}.d/{DROP_IN}')}"
+    return f"{sudo}rm {file} && {systemctl} daemon-reload && {systemctl} restart {service}"

@@ -17,14 +17,21 @@ LISTEN = "127.0.0.1:9739"
 UNQUOTABLE = frozenset("\"'\\\n\r")
 
 
-def render(template: str, program: str, options: Mapping[str, str | bool]) -> str:
+def render(
+    template: str,
+    program: str,
+    options: Mapping[str, str | bool],
+    *,
+    listen: str | None = LISTEN,
+) -> str:
     """Return the unit. options: by their names without dashes; True for one without a value.
 
-    Without listen it listens on this host alone.
+    listen: address of the metrics where the options name none; None serves none.
     """
+    defaults: dict[str, str | bool] = {} if listen is None else {"listen": listen}
     words = [
         f"--{name}" if value is True else f"--{name}={value}"
-        for name, value in ({"listen": LISTEN} | dict(options)).items()
+        for name, value in (defaults | dict(options)).items()
         if value is not False
     ]
     expands = "$" not in program

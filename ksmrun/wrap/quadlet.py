@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import PurePath
+
 from ksmrun.model.wrap import OCI_RUNTIME
 from ksmrun.wrap.dropin import KeyPlace
-from ksmrun.wrap.header import header
+from ksmrun.wrap.header import header, without_ksmrun
 
 
 def render(file: str, key: KeyPlace | None, scope: str, *, require: bool) -> str:
@@ -26,4 +29,7 @@ def render(file: str, key: KeyPlace | None, scope: str, *, require: bool) -> str
     remove = f"{'' if scope else 'sudo '}ksmrun wrap quadlet {scope}--remove {file}"
     lines = [*unit, "[Container]", f"PodmanArgs=--runtime={OCI_RUNTIME}", *annotations]
     what = "it is started with its memory merged"
-    return header(f"wrap quadlet {scope}{file}", what, remove) + "\n".join(lines) + "\n"
+    folder = "~/.config/containers/systemd" if scope else "/etc/containers/systemd"
+    service = shlex.quote(f"{PurePath(file).stem}.service")
+    without = without_ksmrun(folder, file, service, scope)
+    return header(f"wrap quadlet {scope}{file}", what, remove, without) + "\n".join(lines) + "\n"

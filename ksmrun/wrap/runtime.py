@@ -93,6 +93,10 @@ def _podman(default: bool) -> Lines:
             f"write it to {file}; for one user, ~/.config/containers/containers.conf.d/ksmrun.conf",
             f"podman run --runtime={ALL} ...; containers that are there keep their runtime",
             f"podman run --runtime={BY_REQUEST} --annotation=ksmrun.merge=on ...",
+            f"to undo it: sudo rm {file}; remove the containers of these runtimes first, as they "
+            "do not start without",
+            f"Podman's Docker API ignores `runtime: {ALL}` of Compose and `docker run --runtime`, "
+            "without a word: use `podman run`, or `ksmrun wrap compose`",
         ),
     )
 
@@ -146,6 +150,7 @@ def _cri_o(default: bool) -> Lines:
         (
             f"write it to {file}, then: sudo systemctl restart crio",
             CLASS_NOTE,
+            f"to undo it: sudo rm {file}; sudo systemctl restart crio",
             # validateAllowedAndGenerateDisallowedAnnotations in pkg/config/config.go.
             "annotations reach it as they are: allowed_annotations takes CRI-O's own only, and with"
             " others CRI-O does not start",

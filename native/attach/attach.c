@@ -26,16 +26,16 @@
 /* include/uapi/linux/kcmp.h */
 enum { KCMP_VM = 1 };
 
-/* One stop is to stay well under a millisecond. */
+/* One stop must stay well under a millisecond. */
 enum { RANGES_A_STOP = 16 };
-/* A call that has not begun after so long is taken back, and one that gets nowhere at the second
- * time. */
+/* A call that has not begun after this time is taken back; one that makes no progress is at the
+ * second time. */
 enum { LATE_NS = 200 * 1000 * 1000 };
-/* Of all stops: some time, and some for each. */
+/* Limit over all stops: a fixed time, and some per stop. */
 #define TOTAL_NS INT64_C(1000000000)
 #define TOTAL_NS_A_STOP INT64_C(1000000)
 
-/* What happens to one process. */
+/* State of the work on one process. */
 struct deed {
     const struct process *process;
     const struct work *work;
@@ -44,7 +44,7 @@ struct deed {
     unsigned next; /* range */
     bool is_done;
     bool is_frozen;
-    uint64_t faults;         /* when last looked at */
+    uint64_t faults;         /* when last read */
     unsigned progress_times; /* how late it was then */
 };
 
@@ -53,14 +53,14 @@ static void pause_ms(void) {
     nanosleep(&pause, NULL);
 }
 
-/* While the process stands still nobody else is to run before us; without the right to it the stop
- * is longer. By number, as musl has a function of this name that does nothing. */
+/* While the process is stopped nobody else should run before us; without that privilege the stop
+ * takes longer. Called by number, as musl has a function of this name that does nothing. */
 static void come_first(bool first) {
     struct sched_param parameter = {.sched_priority = first};
     (void)syscall(SYS_sched_setscheduler, 0, first ? SCHED_FIFO : SCHED_OTHER, &parameter);
 }
 
-/* Most uninterruptible sleeps are short: those for a disk. ATTACH_DONE: tid is one that can be
+/* Most uninterruptible sleeps are short: they wait for a disk. ATTACH_DONE: tid is one that can be
  * stopped. */
 static enum outcome find_thread(const struct process *process, pid_t *tid) {
     enum { TRIES = 100 };
@@ -96,7 +96,7 @@ static bool is_64_bit(const struct injection *injection) {
 #endif
 }
 
-/* A thread that another one's exit_group() or exec ended under our hands. */
+/* The thread is ending by exit_group() or exec in another thread. */
 static bool ends(const struct deed *deed, int within_ms) {
     bool has_ended;
     for (int i = 0; !(has_ended = thread_has_ended(deed->process, deed->tid) ||
@@ -116,8 +116,8 @@ static struct call call_of(const struct work *work, unsigned index) {
                           work->on ? MADV_MERGEABLE : MADV_UNMERGEABLE, 0, 0, 0}};
 }
 
-/* To unmerge takes its time, and is worth waiting for while pages come back. ksm_merging_pages does
- * not tell: ksmd brings it up to date when it comes by. */
+/* Unmerging takes time, and is worth waiting for while pages are copied back. ksm_merging_pages
+ * does not show that: ksmd updates it only when it comes by. */
 static bool is_getting_on(struct deed *deed) {
     uint64_t faults = thread_faults(deed->process, deed->tid);
     bool is_more = faults > deed->faults;
@@ -125,9 +125,9 @@ static bool is_getting_on(struct deed *deed) {
     return is_more;
 }
 
-/* The call has not begun where the process is frozen or has no CPU, or where other threads of it
- * have changed the code. In the call it may wait for a lock of its memory, which only its end ends:
- * then this process stays for as long as that takes, alone. */
+/* The call has not begun if the process is frozen or has no CPU, or other threads have changed its
+ * code. Within the call it may wait for a lock of its memory, and only the call's end ends that:
+ * then this process stays alone for as long as it takes. */
 static void on_late(struct injection *injection, unsigned times) {
     struct deed *deed = injection->state;
     if (injection->is_in_call && is_getting_on(deed)) {
@@ -137,7 +137,7 @@ static void on_late(struct injection *injection, unsigned times) {
     }
     unsigned waited = times - deed->progress_times, patience = injection->is_in_call ? 2 : 1;
     if (!injection->is_taken_back && waited >= patience) {
-        /* One that is on its way in its own code sleeps for nothing else. */
+        /* On the way there it runs only its own code, and sleeps for nothing else. */
         char state = thread_state(deed->process, deed->tid);
         deed->is_frozen = !injection->is_in_call && state == 'S';
         inject_take_back(injection);
@@ -148,7 +148,7 @@ static void on_late(struct injection *injection, unsigned times) {
     }
 }
 
-/* The calls of one stop. From here to let_go() the thread is not itself. */
+/* Makes the calls of one stop. From here to let_go() the thread is not in its normal state. */
 static enum outcome make_calls(struct deed *deed, struct injection *injection) {
     if (!is_64_bit(injection))
         return ATTACH_OTHER_BITS;
@@ -166,7 +166,7 @@ static enum outcome make_calls(struct deed *deed, struct injection *injection) {
             return deed->is_frozen ? ATTACH_FROZEN : ATTACH_LATE;
         if (result == INJECT_LOST)
             return ATTACH_LOST;
-        /* A range may be gone meanwhile, or not to be merged (VM_IO and others). */
+        /* The range may be gone meanwhile, or cannot merge (VM_IO and others). */
         if (result < 0)
             deed->report->error = (int)-result;
         else
@@ -176,7 +176,7 @@ static enum outcome make_calls(struct deed *deed, struct injection *injection) {
     return ATTACH_DONE;
 }
 
-/* In the stop. */
+/* Does the work of a stop. */
 static enum outcome use_stop(struct deed *deed, uint64_t instruction) {
     struct injection injection;
     struct call call = call_of(deed->work, deed->next);
@@ -223,15 +223,15 @@ static enum outcome next_stop(struct deed *deed) {
     enum outcome outcome = find_thread(deed->process, &deed->tid);
     if (outcome == ATTACH_DONE)
         outcome = one_stop(deed);
-    /* Nobody may trace a thread that exits (kernel/ptrace.c: ptrace_attach()). */
+    /* A thread that is exiting cannot be traced (kernel/ptrace.c: ptrace_attach()). */
     if ((outcome == ATTACH_LOST && ends(deed, 100)) ||
         (outcome == ATTACH_NOT_PERMITTED && ends(deed, 10)))
         outcome = ATTACH_GONE;
     return outcome;
 }
 
-/* The thread was one of many, or the process executes another program, whose code is not there yet.
- */
+/* Returns whether to retry: the thread was one of many, or the process executes another program,
+ * whose code is not there yet. */
 static bool may_come(const struct deed *deed, enum outcome outcome, int tries) {
     enum { THREADS_MAX = 50, EXEC_MS_MAX = 10 };
     return (outcome == ATTACH_GONE && !process_has_ended(deed->process) && tries < THREADS_MAX &&

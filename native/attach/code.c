@@ -23,7 +23,7 @@ enum { READABLE_CODE = 1 | 4 };
 
 static const char vdso_name[] = "[vdso]";
 enum { VDSO_BYTES_MAX = 64 * 1024 };
-/* What is read of other code, and how many pages are asked after for it. */
+/* Amount of other code that is read, and number of pages that are queried for it. */
 enum { PAGES_MAX = 512, ENTRIES = 512, ENTRIES_MAX = 1 << 16, ENTRIES_A_MAPPING = 1 << 11 };
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
@@ -40,7 +40,7 @@ struct mapping {
     bool is_code, is_vdso;
 };
 
-/* What belongs to the kernel is of no device; a file's name cannot make it so. */
+/* The kernel's own mappings have no device; a file's name cannot imitate that. */
 static bool is_vdso(const char *name, unsigned major, unsigned minor, uint64_t inode) {
     return major == 0 && minor == 0 && inode == 0 && strcmp(name, vdso_name) == 0;
 }
@@ -62,7 +62,7 @@ static bool parse(char *line, struct mapping *mapping) {
     return true;
 }
 
-/* A whole line, or the first part of one whose name is long. */
+/* Reads a complete line, or the first part of one with a long name. */
 static bool next_line(FILE *maps, char *line, int size) {
     if (fgets(line, size, maps) == NULL)
         return false;
@@ -73,7 +73,7 @@ static bool next_line(FILE *maps, char *line, int size) {
     return true;
 }
 
-/* By auxv, which a program may have set itself (prctl(2): PR_SET_MM_MAP). 0: it has none. */
+/* From auxv, which a program may have set itself (prctl(2): PR_SET_MM_MAP). 0: it has none. */
 static uint64_t vdso_said(const struct process *process) {
     uint64_t words[128];
     int auxv = openat(process->folder, "auxv", O_RDONLY | O_CLOEXEC);
@@ -86,7 +86,7 @@ static uint64_t vdso_said(const struct process *process) {
     return 0;
 }
 
-/* Verified, at the cost of one call. */
+/* Verifies that, at the cost of one call. */
 static bool query_vdso(const struct process *process, int maps, struct mapping *mapping) {
     char name[sizeof vdso_name + 1] = "";
     struct query query = {
@@ -95,7 +95,7 @@ static bool query_vdso(const struct process *process, int maps, struct mapping *
         .name = (uint64_t)(uintptr_t)name,
         .name_bytes = sizeof name,
     };
-    /* The two libcs have different types for the request. */
+    /* The two libcs declare different types for the request. */
     if (query.address == 0 || syscall(SYS_ioctl, maps, PROCMAP_QUERY, &query) != 0 ||
         (query.rights & READABLE_CODE) != READABLE_CODE ||
         !is_vdso(name, query.major, query.minor, query.inode))
@@ -110,8 +110,8 @@ static bool find_in_vdso(struct code *code, const struct mapping *mapping) {
     return injection_find_instruction(&code->look, mapping->start, end);
 }
 
-/* Code that nobody has touched is not read: that could make page tables without end, or wait for
- * whoever serves a file. */
+/* Code that nobody has touched is not read: that could create page tables without bound, or wait
+ * for whoever serves a file. */
 static bool find_in_present(struct code *code, const struct mapping *mapping) {
     uint64_t entries[ENTRIES], size = code->page_bytes;
     uint64_t first = mapping->start, most = ENTRIES_A_MAPPING * size;
@@ -137,7 +137,7 @@ static bool find_in_present(struct code *code, const struct mapping *mapping) {
     return false;
 }
 
-/* From line to line. A program may have moved its vDSO (mremap(2)), or have none. */
+/* Searches line by line. A program may have moved its vDSO (mremap(2)), or have none. */
 static bool find_by_lines(struct code *code, FILE *maps, bool in_vdso) {
     char line[512];
     struct mapping mapping;

@@ -1,4 +1,4 @@
-/* An instruction in a process to make a system call with. */
+/* Finds an instruction in a process that makes a system call. */
 #ifndef KSMRUN_CODE_H
 #define KSMRUN_CODE_H
 
@@ -6,10 +6,9 @@
 
 #include "process.h"
 
-/* Looked for before the process is stopped: in the vDSO, which has one for what it cannot do
- * itself, else in other code that is in memory, a few MiB of it at most. Other threads can change
- * what is found, so inject() looks at what it did. 0: none, and errno tells whether it may not be
- * looked at. */
+/* Searched before the process is stopped: in the vDSO, which has one as a fallback, else in other
+ * code that is in memory, up to a few MiB. Other threads can change what is found, so inject()
+ * checks its effect. 0: none, and errno says whether it may not be read. */
 uint64_t code_find(const struct process *process);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "../preload/filter.h"
 
-/* include/uapi/linux/ptrace.h, Linux 6.4; 0x4210 sets it. */
+/* include/uapi/linux/ptrace.h, Linux 6.4; 0x4210 is the setter. */
 #define GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
 struct dispatch_configuration {
     uint64_t mode, selector, offset, length;
@@ -21,7 +21,7 @@ static bool catches_its_calls(pid_t tid) {
            configuration.mode != 0;
 }
 
-/* All filters have to let it through (seccomp(2)). */
+/* All filters must allow it (seccomp(2)). */
 static bool filters_allow(pid_t tid, const struct call *call) {
     static struct sock_filter filter[FILTER_LENGTH_MAX];
     long arguments[6];
@@ -43,8 +43,8 @@ static bool filters_allow(pid_t tid, const struct call *call) {
     return false;
 }
 
-/* Strict mode has no filter to show, and lets nothing through. Kernels without seccomp have no such
- * line. Of the thread: each may have filters of its own. */
+/* Strict mode has no filter to show, and allows nothing. Kernels without seccomp have no such line.
+ * Checked per thread: each may have filters of its own. */
 static bool seccomp_allows(const struct process *process, pid_t tid, const struct call *call) {
     char mode[16];
     if (!thread_field(process, tid, "Seccomp:", mode, sizeof mode))

@@ -1,4 +1,4 @@
-/* What is to be known of a stopped thread before anything of it is touched. */
+/* Checks on a stopped thread before anything in it is changed. */
 #ifndef KSMRUN_JUDGE_H
 #define KSMRUN_JUDGE_H
 

@@ -1,11 +1,13 @@
-/* ksmrun-attach on|off PID[:START]...: each process is made to set or clear its own merge flag.
- * ksmrun-attach mark|unmark PID[:START]: it is made to mark its private writable memory instead
- * (before Linux 6.4). START is when it began, in ticks (proc_pid_stat(5)): another process that has
- * its number since is left alone.
- * A line for each: PID OUTCOME ERRNO NANOSECONDS-OF-THE-LONGEST-STOP.
- * ksmrun-attach launched PID COMMAND [quiet]: for ksmrun-exec --inject; it has begun its exec, and
- * is to set its flag. Says why where it does not.
- */
+/* ksmrun-attach on|off PID[:START]...
+ *     Makes each process set or clear its own merge flag.
+ * ksmrun-attach mark|unmark PID[:START]...
+ *     Makes it mark its private writable memory instead, or unmark it (before Linux 6.4).
+ * ksmrun-attach launched PID COMMAND [quiet]
+ *     For ksmrun-exec --inject: the process has begun its exec, and must set its flag. Says why if
+ *     it does not.
+ *
+ * START is the start time in ticks (proc_pid_stat(5)): a process that has reused the PID is left
+ * alone. Prints a line for each: PID OUTCOME ERRNO NANOSECONDS-OF-THE-LONGEST-STOP. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -55,8 +57,8 @@ static void carry_out(const void *given, struct report *report) {
     attach(&process, &work, report);
 }
 
-/* The exec goes on after it has closed its descriptors: its code is not mapped yet, and with a
- * shared layout the program is still being moved, by a tracer of its own. */
+/* The exec continues after it has closed its descriptors: its code is not mapped yet, and with a
+ * shared layout the program is still being moved, by its own tracer. */
 static bool may_pass(enum outcome outcome) {
     return outcome == ATTACH_NO_INSTRUCTION || outcome == ATTACH_NOT_PERMITTED ||
            outcome == ATTACH_NO_STOP;
@@ -64,14 +66,14 @@ static bool may_pass(enum outcome outcome) {
 
 static int serve_launch(pid_t pid, const char *command, bool quiet) {
     enum { TRIES_MAX = 100, PAUSE_NS = 2 * 1000 * 1000 };
-    /* Less than its name may have: one write(2), of PIPE_BUF bytes at most. */
+    /* Shorter than the name may be: one write(2), of PIPE_BUF bytes at most. */
     enum { COMMAND_BYTES = 2048 };
     static const int64_t limit_ns = INT64_C(2000000000);
     const struct order order = {.pid = pid, .on = true};
     struct process process;
     struct report report = {.outcome = ATTACH_GONE};
     int64_t until = wait_clock_ns() + limit_ns;
-    /* Held: another process may have the number later. */
+    /* Held open, because another process may get the PID later. */
     bool is_held = process_open(&process, pid, 0);
     for (int tries = 0; tries < TRIES_MAX && (tries == 0 || wait_clock_ns() < until); tries++) {
         if (!is_held || process_state(&process) == 0)
@@ -121,9 +123,9 @@ int main(int argc, char **argv) {
         fputs("usage: ksmrun-attach on|off|mark|unmark PID[:START]...\n", stderr);
         return EXIT_USAGE;
     }
-    /* Between two system calls of ours the process at hand is not itself: nothing may end us there,
-     * and SIGKILL alone can. SIGCHLD tells of its stops, and does not where it is ignored. A worker
-     * may outlive this process, and is not to keep a file system busy. */
+    /* Between two system calls of ours the process being changed is not in its normal state:
+     * nothing may end us there, and only SIGKILL can. SIGCHLD reports its stops, but not if it is
+     * ignored. A worker may outlive this process, and must not keep a file system busy. */
     sigset_t all;
     sigfillset(&all);
     if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || sigprocmask(SIG_BLOCK, &all, NULL) != 0 ||

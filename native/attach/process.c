@@ -10,7 +10,7 @@
 
 #include "../exec/procfile.h"
 
-/* The fields behind the name, which may hold anything. */
+/* Fields after the name, which may contain anything. */
 static const char *read_stat(int folder, const char *name, char *text, size_t size) {
     if (procfile_read_at(folder, name, text, size) < 0)
         return NULL;
@@ -18,7 +18,7 @@ static const char *read_stat(int folder, const char *name, char *text, size_t si
     return end == NULL || end[1] != ' ' ? NULL : end + 2;
 }
 
-/* By the number of fields between it and the name. */
+/* Value by the number of fields between it and the name. */
 static uint64_t number_in(int folder, const char *name, int fields_before) {
     char text[1024];
     const char *at = read_stat(folder, name, text, sizeof text);
@@ -77,8 +77,8 @@ bool process_has_memory(const struct process *process) {
            strncmp(line, "0 ", 2) != 0;
 }
 
-/* kernel/signal.c: do_freezer_trap(), which compilers put into its caller. What else sleeps there
- * is stopped or traced. Where wchan tells nothing, the call is found out not to begin. */
+/* kernel/signal.c: do_freezer_trap(), which compilers inline into its caller. Whatever else sleeps
+ * there is stopped or traced. If wchan shows nothing, the call turns out not to begin. */
 bool thread_is_frozen(const struct process *process, pid_t tid) {
     char name[64], text[64];
     snprintf(name, sizeof name, "task/%d/wchan", tid);

@@ -7,16 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The flags of a VMA in smaps, each two letters behind a space (proc_pid_smaps(5)). */
+/* Flags of a VMA in smaps, each two letters after a space (proc_pid_smaps(5)). */
 static bool has_flag(const char *flags, const char *name) {
     const char *found = strstr(flags, name);
     return found != NULL && (found[3] == ' ' || found[3] == '\n');
 }
 
-/* Those whose mark is not as wanted: to mark, what is private and writable and not of a kind that
- * ksmd leaves alone (mm/ksm.c: vma_ksm_compatible()), where the call would be for nothing each
- * time.
- */
+/* VMAs whose mark differs from the wanted one. To mark: private, writable, and not of a kind that
+ * ksmd ignores (mm/ksm.c: vma_ksm_compatible()), for which the call would be in vain each time. */
 static bool is_wanted(const char *flags, bool on) {
     static const char *const excluded[] = {" sh", " ms", " io", " pf", " de", " mm", " ht", " dp"};
     bool is_marked = has_flag(flags, " mg");
@@ -28,7 +26,7 @@ static bool is_wanted(const char *flags, bool on) {
     return true;
 }
 
-/* Not by maps: each stop is the program's, and what is marked already needs none. */
+/* Not from maps: each stop delays the program, and what is marked already needs none. */
 int ranges_read(const struct process *process, bool on, struct range ranges[RANGES_MAX],
                 void (*went_on)(void)) {
     char line[512];

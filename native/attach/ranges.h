@@ -1,4 +1,4 @@
-/* What of a process is to be marked, or marked no longer. */
+/* Ranges of a process to be marked, or unmarked. */
 #ifndef KSMRUN_RANGES_H
 #define KSMRUN_RANGES_H
 
@@ -7,8 +7,8 @@
 
 enum { RANGES_MAX = 1 << 16 };
 
-/* Whole VMAs: marking a part would split one. went_on is called on the way. Returns how many, or
- * -errno where there is nothing to read. */
+/* Complete VMAs: marking a part would split one. went_on is called repeatedly. Returns their
+ * number, or -errno if there is nothing to read. */
 int ranges_read(const struct process *process, bool on, struct range ranges[RANGES_MAX],
                 void (*went_on)(void));
 

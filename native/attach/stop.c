@@ -21,15 +21,15 @@ struct rseq_section {
     uint64_t start, length, abort;
 };
 
-/* A thread in an uninterruptible sleep does not stop; others do at once. */
+/* A thread in an uninterruptible sleep does not stop; others do so at once. */
 enum { WAIT_NS = 100 * 1000 * 1000 };
 
 static bool is_event_stop(int status) {
     return status >> 16 == PTRACE_EVENT_STOP;
 }
 
-/* Until the stop that PTRACE_INTERRUPT asks for, from another stop or from running. Signals that
- * come before it are handed on; however many, the time is one. */
+/* Waits for the stop that PTRACE_INTERRUPT requests, from another stop or from running. Signals
+ * that arrive before it are passed on; the time limit covers all of them. */
 static enum outcome interrupted(pid_t tid, bool is_stopped) {
     int64_t until = wait_clock_ns() + WAIT_NS;
     if (ptrace(PTRACE_INTERRUPT, tid, 0L, 0L) != 0 ||
@@ -49,16 +49,16 @@ static enum outcome interrupted(pid_t tid, bool is_stopped) {
 
 enum outcome stop_thread(const struct process *process, pid_t tid) {
     if (ptrace(PTRACE_SEIZE, tid, 0L, (long)PTRACE_O_TRACESYSGOOD) != 0)
-        /* EPERM is the answer for a zombie too (kernel/ptrace.c: ptrace_attach()). */
+        /* EPERM is also returned for a zombie (kernel/ptrace.c: ptrace_attach()). */
         return errno == ESRCH || thread_has_ended(process, tid) ? ATTACH_GONE
                                                                 : ATTACH_NOT_PERMITTED;
     enum outcome outcome = interrupted(tid, false);
-    /* While it is traced nobody else gets its number; before that somebody may have. */
+    /* While it is traced its TID cannot be reused; before that it may have been. */
     if (outcome == ATTACH_DONE && thread_has_ended(process, tid)) {
         let_go(tid, NULL);
         return ATTACH_GONE;
     }
-    /* A group stop is kept (ptrace(2)); without a stop the end of this process lets it go. */
+    /* A group stop is kept (ptrace(2)); without a stop the end of this process releases it. */
     if (outcome == ATTACH_STOPPED)
         let_go(tid, NULL);
     return outcome;
@@ -68,9 +68,9 @@ enum outcome let_go(pid_t tid, struct injection *restored) {
     if (restored != NULL) {
         if (injection_end(restored) != 0)
             return ATTACH_GONE;
-        /* From the exit of an injected call the kernel would go back to the program with
-         * -ERESTARTSYS for an answer. What makes a call again is the way out of a stop for signals
-         * (arch_do_signal_or_restart), so into one it goes. */
+        /* From the exit of an injected call the kernel would return -ERESTARTSYS to the program. A
+         * call is restarted on the way out of a stop for signals (arch_do_signal_or_restart), so
+         * the thread is put into one. */
         enum outcome outcome = interrupted(tid, true);
         if (outcome != ATTACH_DONE && outcome != ATTACH_STOPPED)
             return outcome;
@@ -95,8 +95,8 @@ void leave_restartable_sequence(struct injection *injection) {
 }
 
 #if defined(__x86_64__)
-/* They have done nothing yet when they answer EINTR, so once more is the same: but for a time
- * limit, which begins anew. */
+/* They have done nothing yet when they return EINTR, so repeating them is equivalent, except that a
+ * time limit starts again. */
 static const long waiting_calls[] = {
     SYS_epoll_wait,   SYS_epoll_pwait,    SYS_epoll_pwait2, SYS_semop,
     SYS_semtimedop,   SYS_msgrcv,         SYS_msgsnd,       SYS_rt_sigtimedwait,
@@ -105,8 +105,9 @@ static const long waiting_calls[] = {
     SYS_recvmmsg,     SYS_write,          SYS_writev,       SYS_sendto,
     SYS_sendmsg,      SYS_sendmmsg,
 };
-/* include/linux/errno.h: made again, but EINTR where a handler is to run. The kernel decides when
- * the thread leaves its stop (arch_do_signal_or_restart), with all signals that came meanwhile. */
+/* include/linux/errno.h: restarted, but EINTR if a handler is to run. The kernel decides that
+ * when the thread leaves its stop (arch_do_signal_or_restart), with all signals that arrived
+ * meanwhile. */
 enum { RESTART_UNLESS_HANDLED = 514 };
 
 void keep_waiting(struct injection *injection) {
@@ -118,7 +119,8 @@ void keep_waiting(struct injection *injection) {
             registers->rax = (unsigned long long)-RESTART_UNLESS_HANDLED;
 }
 #else
-/* The first argument is gone from the registers, and the kernel does not show where it keeps it. */
+/* The first argument is no longer in the registers, and the kernel does not show where it keeps
+ * it. */
 void keep_waiting(struct injection *injection) {
     (void)injection;
 }

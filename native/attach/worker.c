@@ -36,13 +36,13 @@ void worker_release(void) {
 void worker_report(const struct report *report) {
     if (report_end < 0)
         return;
-    /* Where the parent is gone, nobody wants it. SIGPIPE is blocked. */
+    /* If the parent is gone, nobody needs it. SIGPIPE is blocked. */
     (void)!write(report_end, report, sizeof *report);
     close(report_end);
     report_end = -1;
 }
 
-/* The report's other end. Nothing that whoever reads our output waits for is kept open. */
+/* Keeps only the report's write end open: a reader of our output must not wait for this process. */
 static _Noreturn void run(void (*work)(const void *order, struct report *report),
                           const void *order) {
     struct report report = {.outcome = ATTACH_GONE};
@@ -54,7 +54,7 @@ static _Noreturn void run(void (*work)(const void *order, struct report *report)
     _exit(0);
 }
 
-/* Returns false where it has been silent for too long. */
+/* Returns false if it has been silent for too long. */
 static bool await_report(int from, struct report *report) {
     int64_t heard = wait_clock_ns();
     unsigned beats = 0;
@@ -103,8 +103,8 @@ struct report worker_run(void (*work)(const void *order, struct report *report),
         report.error = 0;
         if (!await_report(ends[0], &report))
             report.outcome = give_up(child);
-        /* Its end lets go of what did not stop. Not for long: it may be in the kernel, for as long
-         * as whom it looks at likes. */
+        /* Its end releases what did not stop. The wait is short: it may be in the kernel, for as
+         * long as the other process likes. */
         if (report.outcome != ATTACH_PENDING)
             wait_for_stop(child, wait_clock_ns() + (int64_t)LOOK_MS * NS_A_MS);
     }

@@ -1,12 +1,13 @@
-/* Each process is worked on in a child of its own, which is watched: whatever it waits for, even in
- * the kernel, nobody else waits with it. */
+/* Each process is handled in a child of its own, under supervision: whatever that waits for, even
+ * in the kernel, nobody else waits with it. */
 #ifndef KSMRUN_WORKER_H
 #define KSMRUN_WORKER_H
 
 #include "attach.h"
 
-/* Forks, and has the child do the work and fill in the report. Where it gives no sign of life for a
- * second it is ended; or left alone, where the process at hand is not itself just then. */
+/* Forks, and has the child do the work and fill in the report. If the child gives no sign of life
+ * for a second, it is killed; or left alone, if the process that it works on is not in its normal
+ * state just then. */
 struct report worker_run(void (*work)(const void *order, struct report *report), const void *order);
 
 /* The rest is for the child. */
@@ -14,11 +15,11 @@ struct report worker_run(void (*work)(const void *order, struct report *report),
 /* There was progress. */
 void worker_beat(void);
 
-/* From worker_touch to worker_release the child is not to be killed. Ends where it is too late. */
+/* From worker_touch to worker_release the child must not be killed. Exits if it is too late. */
 void worker_touch(void);
 void worker_release(void);
 
-/* Gives the report already, and lets the parent go on. */
+/* Sends the report early, and lets the parent continue. */
 void worker_report(const struct report *report);
 
 #endif

@@ -15,7 +15,7 @@
 
 _Static_assert(SECRET_BYTES == XXH_SECRET_DEFAULT_SIZE, "as many as XXH3 has of its own");
 
-/* A first look, or with `is_again` a second one. */
+/* A first reading, or with `is_again` a second one. */
 struct visit {
     struct look *look;
     struct process *process;
@@ -23,7 +23,7 @@ struct visit {
     bool is_again;
     uint64_t sent; /* records */
     uint64_t untouched_pages;
-    size_t next; /* of the records that are looked at again */
+    size_t next; /* index of the next record to be compared */
 };
 
 static uint64_t hash(const struct look *look, const void *bytes) {
@@ -41,15 +41,15 @@ bool look_prepare(struct look *look) {
     return true;
 }
 
-/* Whether this is untouched memory. Without numbers of frames: zeros that others map too. */
+/* Returns whether this is untouched memory. Without frame numbers: zeros that others map too. */
 static bool is_untouched(const struct look *look, const struct page *page, uint64_t content) {
     if (page->frame != 0)
         return page->frame == look->zero_frame;
     return content == look->zero_content && !page->is_exclusive;
 }
 
-/* Where the kernel does not tell it, a page that others map too is taken for one with the page of
- * the same content at the same place: that of a forked process. */
+/* If the kernel does not show it, a page that others map too is assumed to share its frame with the
+ * page of the same content at the same place: that of a forked process. */
 static uint64_t frame_of(const struct visit *visit, const struct page *page, uint64_t content) {
     if (page->frame != 0)
         return page->frame;
@@ -106,7 +106,7 @@ static bool add(void *order, const struct record *record) {
     return records_add(&visit->look->records, *record);
 }
 
-/* What is gone has changed; but what was zeros may be read from the frame of zeros now. */
+/* Pages that are gone have changed; but zeros may be read from the zero frame now. */
 static void mark_missing(struct visit *visit, uint64_t before_page) {
     struct record *records = visit->look->records.items;
     for (; visit->next < visit->process->end && records[visit->next].page < before_page;
@@ -125,8 +125,8 @@ static bool compare(void *order, const struct record *again) {
     return true;
 }
 
-/* A process with more memory may take longer, at a rate that the slowest of machines has; what has
- * little, but says that it has much, is not waited for. */
+/* A process with more memory may take longer, at a rate that the slowest machine reaches. A process
+ * with little memory that claims to have much is not waited for. */
 static double seconds_for(const struct process *process) {
     enum { SECONDS_MIN = 10 };
     static const double seconds_a_gib = 20;
@@ -140,7 +140,7 @@ void look_first(struct look *look, struct process *process, uint64_t number) {
     const struct reading reading = {read_process, add, &visit, seconds_for(process)};
     process->first = look->records.count;
     process->result = reader_run(&reading, &walked);
-    /* Half a look would count pages of it as unique that are not. */
+    /* Half a reading would count pages of it as unique that are not. */
     if (process->result == -ETIME || process->result == -EFBIG)
         look->records.count = process->first;
     process->end = look->records.count;

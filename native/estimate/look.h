@@ -1,4 +1,4 @@
-/* Looks at processes: hashes their pages into records. */
+/* Examines processes: hashes their pages into records. */
 #ifndef KSMRUN_LOOK_H
 #define KSMRUN_LOOK_H
 
@@ -14,9 +14,8 @@ enum { SECRET_BYTES = 192 };
 
 struct process {
     pid_t pid;
-    int folder; /* a descriptor of /proc/PID: what is read belongs to this process, PID reused or
-                   not */
-    int result; /* 0 or -errno */
+    int folder;        /* descriptor of /proc/PID: stays this process, even if its PID is reused */
+    int result;        /* 0 or -errno */
     size_t first, end; /* its records */
     uint64_t swapped_pages;
 };
@@ -24,7 +23,7 @@ struct process {
 struct look {
     bool with_layout;
     uint64_t zero_frame;       /* see walk.h */
-    uint64_t zero_frame_pages; /* mapped to it, so they take no memory */
+    uint64_t zero_frame_pages; /* mapped to it, so they use no memory */
     bool frames_are_known;
     uint64_t read_pages;
     struct records records;
@@ -32,14 +31,14 @@ struct look {
     struct pointers pointers;
     uint64_t *named; /* a page with pointers replaced */
     uint64_t zero_content;
-    /* Of this run alone: pages with equal hashes could be made for one that is known. */
+    /* New for each run: otherwise pages could be made whose hashes equal a known one. */
     unsigned char secret[SECRET_BYTES];
 };
 
-/* Returns whether there was memory for it, and randomness. */
+/* Returns whether memory and randomness were available. */
 bool look_prepare(struct look *look);
 
-/* number: of the process among all. Its result tells what hindered. */
+/* number: index of the process. Its result says what failed. */
 void look_first(struct look *look, struct process *process, uint64_t number);
 
 /* Marks the records whose pages have changed or gone since. */

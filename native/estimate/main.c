@@ -1,4 +1,4 @@
-/* ksmrun-estimate: tells what merging would save, from the contents of the pages of processes. It
+/* ksmrun-estimate: prints what merging would save, from the contents of the pages of processes. It
  * changes nothing about them and does not stop them. `ksmrun estimate` starts it. */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,7 @@ static void wait_until(double seconds) {
         continue;
 }
 
-/* Returns whether all options are known and whole. */
+/* Returns whether all options are known and complete. */
 static bool parse(int argc, char **argv, struct options *options) {
     static const struct option known[] = {
         {"layout", no_argument, NULL, 'l'},
@@ -64,7 +64,7 @@ static bool parse(int argc, char **argv, struct options *options) {
         if (*end != '\0')
             return false;
     }
-    /* A day is more than anybody waits. */
+    /* Nobody waits for more than a day. */
     return options->max_page_sharing > 0 && options->volatile_after_seconds >= 0 &&
            options->volatile_after_seconds <= 86400;
 }
@@ -83,7 +83,7 @@ static struct process open_process(const char *pid) {
     return process;
 }
 
-/* One descriptor a process. */
+/* One descriptor per process. */
 static void raise_descriptor_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
@@ -142,6 +142,6 @@ int main(int argc, char **argv) {
                                   count, seconds, options.volatile_after_seconds};
     if (!output_write(&result))
         return fail("the result cannot be written", "look at what reads it, and at free memory");
-    /* The end of the process frees all. */
+    /* The end of the process frees everything. */
     return 0;
 }

@@ -64,7 +64,8 @@ static yyjson_mut_val *process_object(yyjson_mut_doc *json, const struct result 
     return object;
 }
 
-/* Of this program alone: getrusage(2) has the peak of what called exec in it. 0: not to be had. */
+/* Peak memory of this program alone: getrusage(2) includes the peak before the exec. 0: not
+ * available. */
 static uint64_t peak_bytes(void) {
     char text[4096];
     int status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
@@ -93,7 +94,7 @@ bool output_write(const struct result *result) {
         yyjson_mut_arr_append(processes, process_object(json, result, i));
     yyjson_mut_obj_add_val(json, root, "processes", processes);
     yyjson_mut_obj_add_uint(json, root, "own_peak_bytes", peak_bytes());
-    /* Where there was no memory for a part, it is missing, and the reader says so. */
+    /* If there was no memory for a part, it is missing, and the reader reports that. */
     char *text = yyjson_mut_write(json, YYJSON_WRITE_NOFLAG, NULL);
     bool is_written = text != NULL && puts(text) >= 0 && fflush(stdout) == 0;
     free(text);

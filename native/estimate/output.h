@@ -1,4 +1,4 @@
-/* The result as one JSON object. */
+/* Result as one JSON object. */
 #ifndef KSMRUN_OUTPUT_H
 #define KSMRUN_OUTPUT_H
 
@@ -14,11 +14,11 @@ struct result {
     const struct tally *tally;
     const struct process *processes;
     size_t process_count;
-    double read_seconds;           /* without the wait before a second look */
-    double volatile_after_seconds; /* 0: looked at once */
+    double read_seconds;           /* without the wait before a second reading */
+    double volatile_after_seconds; /* 0: read once */
 };
 
-/* To stdout. Returns whether it could be written. */
+/* Writes it to stdout. Returns whether that succeeded. */
 bool output_write(const struct result *result);
 
 #endif

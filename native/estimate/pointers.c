@@ -5,20 +5,20 @@
 
 #include "walk.h"
 
-/* User addresses have 47 bits on x86_64 and 48 on arm64; what lies above them in a word may be a
- * tag (LuaJIT, JavaScriptCore) and is kept. */
+/* User addresses have 47 bits on x86_64 and 48 on arm64; the bits above them in a word may be a tag
+ * (LuaJIT, JavaScriptCore) and are kept. */
 #if defined(__aarch64__)
 #define ADDRESS_MASK ((UINT64_C(1) << 48) - 1)
 #else
 #define ADDRESS_MASK ((UINT64_C(1) << 47) - 1)
 #endif
-/* The kernel looks for room from the top of the area down, so what lies further below its neighbour
- * was put there by an address that the program gave. */
+/* The kernel searches for free space from the top of the area downwards, so what is further below
+ * its neighbour was put there by an address that the program requested. */
 #define GAP_MAX_BYTES (UINT64_C(1) << 36)
-/* LuaJIT has 32-bit pointers to memory that it asks for below this. */
+/* LuaJIT has 32-bit pointers to memory that it requests below this. */
 #define HALF_MAX (UINT64_C(1) << 32)
 #define HALF_MASK (HALF_MAX - 1)
-/* Names lie in the middle of nowhere, so that no other word is taken for one. */
+/* Names are addresses that nothing uses, so that no other word is mistaken for one. */
 #define NAME_LOW UINT64_C(0x0f0f10000000)
 #define NAME_KERNELS UINT64_C(0x1f0f10000000)
 #define NAME_ANONYMOUS UINT64_C(0x2f0f10000000)
@@ -26,7 +26,7 @@
 #define NAME_FILE_MASK UINT64_C(0x3ffff0000000)
 
 static struct window window(uint64_t start, uint64_t end) {
-    /* A pointer just past the end is one too. */
+    /* A pointer just past the end counts too. */
     return (struct window){start, end > start ? end - start + 1 : 0};
 }
 
@@ -34,7 +34,7 @@ static bool is_in(struct window window, uint64_t address) {
     return address - window.start < window.bytes;
 }
 
-/* Where the mmap area begins; vmas below are no part of it. */
+/* Index at which the mmap area begins; lower vmas are not part of it. */
 static size_t find_area(const struct vmas *vmas) {
     size_t first = vmas->count;
     while (first > 0 && vmas->items[first - 1].kind != KIND_STACK)
@@ -49,7 +49,7 @@ static size_t find_area(const struct vmas *vmas) {
     return first;
 }
 
-/* From the first mapping of the program to the end of its heap, as far as below the area. */
+/* From the first mapping of the program to the end of its heap, if that is below the area. */
 static struct window find_low(const struct vmas *vmas, size_t area) {
     uint64_t start = 0, end = 0;
     for (size_t i = 0; i < area; i++) {
@@ -108,7 +108,7 @@ bool pointers_learn(struct pointers *pointers, const struct vmas *vmas) {
             half_start = half_start == 0 ? vma->start : half_start;
             half_end = vma->end;
         } else if (i < area) {
-            /* Between the program and its heap lies a random gap. */
+            /* Between the program and its heap there is a random gap. */
             span = (struct span){vma->start, vma->end, NAME_LOW + below - vma->start, UINT64_MAX};
             below += vma->end - vma->start;
         } else {
@@ -137,7 +137,7 @@ static const struct span *find(struct pointers *pointers, uint64_t address) {
         else
             last = middle;
     }
-    /* Of two that touch, an address between them belongs to the upper one. */
+    /* If two touch, the address between them belongs to the upper one. */
     if (first + 1 < pointers->count && pointers->spans[first + 1].start == address)
         first++;
     span = &pointers->spans[first];

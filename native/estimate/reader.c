@@ -38,7 +38,7 @@ static bool flush(void) {
             return false;
         at += part < 0 ? 0 : part;
         left -= part < 0 ? 0 : (size_t)part;
-        /* The parent may be slower than we are. */
+        /* The parent may be slower than this child. */
         reader_tick();
     }
     outgoing.count = 0;
@@ -56,7 +56,7 @@ static int64_t now_ms(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Nothing that whoever reads our output waits for is kept open. */
+/* Keeps only this pipe open: a reader of our output must not wait for this process. */
 static _Noreturn void run(const struct reading *reading, int to) {
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++)
         if (standard != to)
@@ -68,7 +68,7 @@ static _Noreturn void run(const struct reading *reading, int to) {
     _exit(0);
 }
 
-/* Hands on whole records; the rest of the last is kept. */
+/* Passes on complete records; the rest of an incomplete one is kept. */
 static int take_some(const struct reading *reading, int from, size_t *used) {
     static union {
         struct record records[BATCH];
@@ -129,7 +129,7 @@ int reader_run(const struct reading *reading, struct walked *walked) {
         result = take_all(reading, ends[0]);
         if (result != 0)
             kill(child, SIGKILL);
-        /* One that is killed may have to wait first; the end of this process leaves it to init. */
+        /* A killed child may have to wait first; the end of this process leaves it to init. */
         while (waitpid(child, &status, result != 0 ? WNOHANG : 0) < 0 && errno == EINTR)
             continue;
         if (result == 0)

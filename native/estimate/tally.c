@@ -7,8 +7,8 @@ struct entry {
     uint32_t frames;
     uint32_t maps; /* by layout: different pages of the last process */
     uint64_t processes : PROCESS_BITS + 1;
-    uint64_t last_process : PROCESS_BITS + 1; /* and one, so that 0 is none */
-    uint64_t most : 24;                       /* by layout: different pages of one process */
+    uint64_t last_process : PROCESS_BITS + 1; /* plus one, so that 0 is none */
+    uint64_t most : 24;                       /* by layout: most different pages of any process */
 };
 
 struct table {
@@ -18,14 +18,14 @@ struct table {
 
 #define MOST_MAX ((UINT32_C(1) << 24) - 1)
 
-/* The finalizer of SplitMix64, which spreads numbers that lie close together. */
+/* The finalizer of SplitMix64, which spreads adjacent numbers. */
 static uint64_t spread(uint64_t number) {
     number = (number ^ number >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     number = (number ^ number >> 27) * UINT64_C(0x94d049bb133111eb);
     return number ^ number >> 31;
 }
 
-/* At most four fifths full, as each record claims one entry at most. */
+/* At most four fifths full, because each record uses one entry at most. */
 static bool table_make(struct table *table, size_t records) {
     table->capacity = records + records / 4 + 16;
     table->entries = mmap(NULL, table->capacity * sizeof *table->entries, PROT_READ | PROT_WRITE,
@@ -66,13 +66,13 @@ static bool mark_frames(struct records *records, struct tally *tally) {
 }
 
 static uint64_t key_of(const struct record *record, bool by_layout) {
-    /* What changes while it is looked at will not merge, so it equals nothing. */
+    /* Pages that change between two readings will not merge, so they equal nothing. */
     if (record->is_volatile)
         return spread(record->frame ^ UINT64_C(1) << 63);
     return by_layout ? record->by_layout : record->content;
 }
 
-/* How many frames KSM keeps of these. */
+/* Number of these frames that KSM keeps. */
 static uint64_t kept(const struct entry *entry, bool by_layout, uint64_t max_page_sharing) {
     uint64_t maps = by_layout ? entry->frames : entry->maps;
     uint64_t copies = (maps + max_page_sharing - 1) / max_page_sharing;

@@ -1,4 +1,4 @@
-/* Counts what the records have in common. Pure but for its memory. */
+/* Counts what the records have in common. Pure except for its memory. */
 #ifndef KSMRUN_TALLY_H
 #define KSMRUN_TALLY_H
 
@@ -8,16 +8,16 @@
 #include "records.h"
 #include "vmas.h"
 
-/* By layout: pages of one name that differ within a process would differ under one layout too. So
- * as many are kept as the process with the most has different ones.
+/* Under one layout, pages of one name that differ within a process would differ too. So as many are
+ * kept as the process with the most different ones has.
  *
- * In frames, so memory that is in use now. Each frame is in one of the first five. */
+ * Counted in frames, thus memory that is in use now. Each frame is in one of the first five. */
 struct frames {
     uint64_t zero, is_unique, equal_within, equal_across, is_volatile;
     double kept; /* how many merging leaves */
 };
 
-/* Contents of one process, by how many processes have them. */
+/* Number of different contents of one process, by how many processes have them. */
 struct contents {
     uint64_t distinct, in_one, in_two, in_three;
 };
@@ -37,8 +37,8 @@ struct tally {
     struct process_tally *processes; /* as many as records name, zeroed */
 };
 
-/* max_page_sharing: that of KSM. Marks the records' is_first and is_new. Returns whether there was
- * memory. */
+/* max_page_sharing: as set for KSM. Sets the records' is_first and is_new. Returns whether there
+ * was enough memory. */
 bool tally_records(struct records *records, uint64_t max_page_sharing, bool with_layout,
                    struct tally *tally);
 

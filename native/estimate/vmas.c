@@ -31,7 +31,7 @@ static uint64_t hash_text(const char *text) {
     return hash;
 }
 
-/* "START-END rwxp OFFSET MAJOR:MINOR INODE   NAME\n"; a name may hold blanks. */
+/* "START-END rwxp OFFSET MAJOR:MINOR INODE   NAME\n"; a name may contain blanks. */
 static struct vma parse(char *line, const char *program) {
     char *at;
     struct vma vma = {.start = strtoull(line, &at, 16)};

@@ -1,4 +1,4 @@
-/* The mappings of a process, from /proc/PID/maps (proc_pid_maps(5)). */
+/* Mappings of a process, from /proc/PID/maps (proc_pid_maps(5)). */
 #ifndef KSMRUN_VMAS_H
 #define KSMRUN_VMAS_H
 
@@ -9,7 +9,7 @@
 enum kind {
     KIND_HEAP,
     KIND_ANONYMOUS,
-    KIND_STACK, /* of the main thread; the others' are anonymous */
+    KIND_STACK, /* of the main thread; those of others are anonymous */
     KIND_FILE,  /* private pages of files: data that was written to, relocations */
     KINDS,
     KIND_KERNELS = KINDS, /* [vvar], [vdso], [vsyscall] */
@@ -21,8 +21,8 @@ struct vma {
     enum kind kind;
     bool is_program;  /* maps the executable file */
     uint64_t offset;  /* in the file */
-    uint64_t file;    /* a hash of its path; 0: none */
-    bool is_reserved; /* no access is allowed to it */
+    uint64_t file;    /* hash of its path; 0: none */
+    bool is_reserved; /* inaccessible */
 };
 
 struct vmas {
@@ -30,9 +30,7 @@ struct vmas {
     size_t count, capacity;
 };
 
-/* Fills the list, whose room is used again. process: a descriptor of /proc/PID. Returns 0 or
- * -errno.
- */
+/* Fills the list, reusing its buffer. process: descriptor of /proc/PID. Returns 0 or -errno. */
 int vmas_read(int process, struct vmas *vmas);
 
 #endif

@@ -30,11 +30,11 @@ struct scan {
 #define CATEGORY_PRESENT (UINT64_C(1) << 3)
 #define CATEGORY_SWAPPED (UINT64_C(1) << 4)
 #define CATEGORY_ZERO (UINT64_C(1) << 5)
-/* A call that looks at more could take longer than a sign of life. */
+/* A call that scans more could take longer than the limit for a sign of life. */
 #define SCAN_BYTES_MAX (UINT64_C(1) << 36)
 
-/* Without it, so much that nobody may touch is taken for a reservation: to read that nothing is
- * there takes a second for 0.7 TiB, and layouts and sanitizers reserve 20. */
+/* Without PAGEMAP_SCAN, an inaccessible mapping of this size is taken for a reservation: finding
+ * out that it is empty takes a second for 0.7 TiB, and layouts and sanitizers reserve 20. */
 #define RESERVATION_BYTES (UINT64_C(1) << 30)
 
 enum { ENTRIES = 512, RUN_BYTES = 1 << 18, REGIONS = 256 };
@@ -42,7 +42,7 @@ enum { ENTRIES = 512, RUN_BYTES = 1 << 18, REGIONS = 256 };
 struct reader {
     int pagemap, memory;
     uint64_t zero_frame;
-    uint64_t pages_max; /* to read: pages of zeros without end count as resident nowhere */
+    uint64_t pages_max; /* limit on reads: endless zero pages do not count as resident anywhere */
     unsigned char *bytes;
     visit_page *visit;
     void *state;
@@ -58,7 +58,7 @@ static bool is_wanted(const struct reader *reader, uint64_t entry) {
            (reader->zero_frame == 0 || (entry & ENTRY_FRAME) != reader->zero_frame);
 }
 
-/* How many bytes could be read. What went away between the two reads ends it sooner. */
+/* Number of bytes that could be read. It ends early at pages that went away in between. */
 static size_t read_run(struct reader *reader, uint64_t address, size_t bytes) {
     size_t used = 0;
     reader_tick();
@@ -92,7 +92,7 @@ static bool visit_run(struct reader *reader, const uint64_t *entries, uint64_t f
     return true;
 }
 
-/* Up to ENTRIES pages from the first on. Returns 0 or -errno. */
+/* Walks up to ENTRIES pages from the first on. Returns 0 or -errno. */
 static int walk_chunk(struct reader *reader, uint64_t first, size_t pages, enum kind kind) {
     uint64_t entries[ENTRIES];
     ssize_t bytes =
@@ -132,7 +132,8 @@ static int walk_range(struct reader *reader, uint64_t start, uint64_t end, enum 
     return 0;
 }
 
-/* Only what has pages. Returns 0, -errno, or -ENOTTY before Linux 6.7, which cannot tell. */
+/* Walks only populated parts. Returns 0, -errno, or -ENOTTY before Linux 6.7, which cannot show
+ * them. */
 static int walk_populated(struct reader *reader, const struct vma *vma) {
     struct region regions[REGIONS];
     for (uint64_t at = vma->start; at < vma->end;) {
@@ -146,7 +147,7 @@ static int walk_populated(struct reader *reader, const struct vma *vma) {
             .category_any = CATEGORY_PRESENT | CATEGORY_SWAPPED,
             .return_mask = CATEGORY_PRESENT | CATEGORY_ZERO,
         };
-        /* The two libcs have different types for the request. */
+        /* The two libcs declare different types for the request. */
         long found = syscall(SYS_ioctl, reader->pagemap, PAGEMAP_SCAN, &scan);
         if (found < 0)
             return -errno;

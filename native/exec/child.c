@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The raw call with exit signal 0. It is safe because this process has a single thread. */
+/* A raw call with exit signal 0. It is safe because this process has a single thread. */
 pid_t child_fork(void) {
     return (pid_t)syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
 }
@@ -25,7 +25,7 @@ bool child_would_be_init(void) {
     char own[64], next[64];
     ssize_t own_bytes = readlink("/proc/self/ns/pid", own, sizeof own);
     ssize_t next_bytes = readlink("/proc/self/ns/pid_for_children", next, sizeof next);
-    /* Without /proc it cannot be known. Before the first fork the second link may be empty. */
+    /* Without /proc it is unknown. Before the first fork the second link may be empty. */
     if (own_bytes < 0)
         return false;
     return own_bytes != next_bytes || memcmp(own, next, (size_t)own_bytes) != 0;

@@ -4,8 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* close_range(2) is of Linux 5.9. The loop stops at the limit; a descriptor above a limit that was
- * lowered later stays open until the observer ends, a moment after the exec. */
+/* close_range(2) exists since Linux 5.9. The loop stops at the limit; a descriptor above a limit
+ * that was lowered later stays open until the observer ends, a moment after the exec. */
 static void close_range_or_loop(int from, int to) {
     if (from > to || syscall(SYS_close_range, from, to, 0) == 0)
         return;

@@ -20,7 +20,7 @@
 /* Exit codes of the launched child; others (a loader's error, a signal) mean unknown. */
 enum { EXIT_FLAG_LOST = 40, EXIT_NOT_SCANNED = 41, EXIT_SCANNED = 42, EXIT_SCAN_UNKNOWN = 43 };
 
-/* On a quiet host ksmd passes every 20 ms; on a busy one no wait of ours would do. */
+/* On an idle host ksmd wakes every 20 ms; on a busy one no wait of ours would be long enough. */
 static const struct timespec scan_look_interval = {.tv_nsec = 5 * 1000 * 1000};
 enum { SCAN_LOOKS = 100, SCAN_PASSES = 3, SCAN_PAGES = 8 };
 
@@ -28,8 +28,8 @@ static size_t page_bytes(void) {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Runs the experiment in a child, so that its mark stays there, and a filter that kills leaves us
- * alive. The child writes its answers into *findings, which is shared memory. */
+/* Runs the experiment in a child, so that its flag stays there, and a filter that kills leaves us
+ * alive. The child writes its results into *findings, which is shared memory. */
 static void in_child(void (*experiment)(struct findings *), struct findings *findings) {
     pid_t child = fork();
     if (child == 0) {
@@ -52,7 +52,7 @@ static void try_prctl(struct findings *findings) {
         findings->kept_over_fork = WEXITSTATUS(status) == 0 ? ANSWER_YES : ANSWER_NO;
 }
 
-/* Exit code of this program started with the flag set; -1 where that could not be done. */
+/* Exit code of this program started with the flag set; -1 if that failed. */
 static int launched_child(void) {
     pid_t child = child_fork();
     if (child == 0) {
@@ -101,7 +101,7 @@ int experiment_after_exec(void) {
     memset(pages, 0x5a, size);
     long first_pass = number_in("/sys/kernel/mm/ksm/full_scans", "");
     for (int look = 0; look < SCAN_LOOKS; look++) {
-        /* Passes first: ksmd may make many between two lines of ours. */
+        /* Scans first: ksmd may complete many between two statements of ours. */
         long passes = number_in("/sys/kernel/mm/ksm/full_scans", "") - first_pass;
         /* A page gets its rmap_item when ksmd first sees it (mm/ksm.c: get_next_rmap_item). */
         if (number_in("/proc/self/ksm_stat", "ksm_rmap_items ") > 0)
@@ -180,7 +180,7 @@ static void try_brk_steps(struct findings *findings) {
     findings->brk_vmas = vmas_since(before);
 }
 
-/* As the shared layout will have it: a child seizes its parent, which allowed it (yama scope 1). */
+/* Like the shared layout: a child seizes its parent, which has allowed it (Yama scope 1). */
 static void try_ptrace(struct findings *findings) {
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0L, 0L, 0L);
     pid_t parent = getpid();
@@ -198,7 +198,7 @@ static void try_ptrace(struct findings *findings) {
     findings->ptrace_allowed = findings->ptrace_errno == 0 ? ANSWER_YES : ANSWER_NO;
 }
 
-/* proc(5): /proc/PID/stat, the numbers of the fields behind the command's name. */
+/* proc(5): /proc/PID/stat, numbers of the fields after the command's name. */
 enum stat_field {
     STAT_STATE = 3,
     STAT_START_CODE = 26,
@@ -232,7 +232,7 @@ static bool read_stat(uint64_t values[STAT_FIELDS]) {
     return true;
 }
 
-/* prctl(2): PR_SET_MM_MAP with the values that hold already; needs CONFIG_CHECKPOINT_RESTORE. */
+/* prctl(2): PR_SET_MM_MAP with the present values; needs CONFIG_CHECKPOINT_RESTORE. */
 static void try_mm_map(struct findings *findings) {
     uint64_t stat[STAT_FIELDS] = {0};
     if (!read_stat(stat))

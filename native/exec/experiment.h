@@ -1,4 +1,4 @@
-/* What this kernel does, found out by doing it: each experiment runs in a child of its own. */
+/* Tests what this kernel does by doing it; each experiment runs in a child of its own. */
 #ifndef KSMRUN_EXPERIMENT_H
 #define KSMRUN_EXPERIMENT_H
 
@@ -8,7 +8,7 @@
 
 enum answer { ANSWER_UNKNOWN, ANSWER_NO, ANSWER_YES };
 
-/* How many mappings or brk steps the VMA experiments make. */
+/* Number of mappings or brk steps in the VMA experiments. */
 enum { VMA_STEPS = 64 };
 
 struct findings {
@@ -25,18 +25,19 @@ struct findings {
     int mm_map_errno;
 };
 
-/* Runs all experiments. Takes some milliseconds, and half a second more at most where ksmd runs. */
+/* Runs all experiments. Takes some milliseconds, and at most half a second more if ksmd runs. */
 struct findings experiment_all(void);
 
-/* Whether an exec loses the merge flag on this kernel; false also where that cannot be found out.
- * Leaves nothing behind in this process. */
+/* Returns whether an exec loses the merge flag on this kernel; also false if that cannot be found
+ * out. Leaves nothing behind in this process. */
 bool experiment_loses_at_exec(void);
 
-/* Whether the mappings of a merging process stay apart on this kernel, as before cf7e7a3503df
- * (6.17); false also where that cannot be found out. Leaves nothing behind in this process. */
+/* Returns whether mappings of a merging process stay separate VMAs on this kernel, as before
+ * cf7e7a3503df (6.17); also false if that cannot be found out. Leaves nothing behind in this
+ * process. */
 bool experiment_keeps_vmas_apart(void);
 
-/* The part of an experiment that runs after an exec: its exit code tells what is left. */
+/* The part of an experiment that runs after an exec; its exit code is the result. */
 int experiment_after_exec(void);
 
 #endif

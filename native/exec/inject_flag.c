@@ -21,7 +21,7 @@ static bool find_helper(char path[PATH_MAX]) {
     return access(path, X_OK) == 0;
 }
 
-/* proc_pid_stat(5): starttime, the 20th field behind the name, which may hold anything; 0 where the
+/* proc_pid_stat(5): starttime, the 20th field after the name, which may contain anything; 0 if the
  * process has ended. */
 static unsigned long long start_ticks(int folder) {
     enum { FIELDS_BEFORE = 19 };

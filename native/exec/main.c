@@ -27,13 +27,12 @@
 #include "procfile.h"
 #include "search.h"
 
-/* As env(1), nohup(1) and timeout(1) have them. */
+/* As in env(1), nohup(1) and timeout(1). */
 enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
 extern char **environ;
 
-/* Says that something asked for cannot be had. Returns whether the program may start all the same.
- */
+/* Reports that something requested is impossible. Returns whether to start the program anyway. */
 static bool fail_open(const struct options *options, const char *what, const char *todo) {
     if (options->require)
         message("%s; not started, as --require asks; to do: %s", what, todo);
@@ -42,7 +41,8 @@ static bool fail_open(const struct options *options, const char *what, const cha
     return !options->require;
 }
 
-/* The flag alone merges nothing while ksmd sleeps; it can be woken later, so this is no failure. */
+/* The flag alone merges nothing while ksmd is off; ksmd can be switched on later, so this is no
+ * failure. */
 static void warn_if_ksmd_is_off(const struct options *options) {
     char run[16];
     if (options->quiet || procfile_read("/sys/kernel/mm/ksm/run", run, sizeof run) < 0)
@@ -61,7 +61,7 @@ static bool sweeps(const struct options *options) {
     return marks(options) || (options->shim != NULL && strstr(options->shim, "join") != NULL);
 }
 
-/* The shim is there for seeds only. */
+/* If the shim is there for seeds only. */
 static bool keeps_flag(const struct options *options) {
     return options->shim != NULL && strstr(options->shim, "keep") != NULL;
 }
@@ -72,8 +72,8 @@ static bool apply_merge(const struct options *options) {
     bool on = options->merge == MERGE_ON;
     int error;
     if (options->inject) {
-        /* Set already, it would be no news to a kernel that has lost sight of it over the exec
-         * (6.7 to 6.9). */
+        /* Setting a flag that is set already would not register the program with a kernel that lost
+         * track of it at the exec (6.7 to 6.9). */
         (void)merge_set(false, &error);
         warn_if_ksmd_is_off(options);
         return true;
@@ -105,8 +105,8 @@ static bool apply_thp(const struct options *options) {
     return fail_open(options, what, "allow prctl 41 in the seccomp profile, or leave --thp out");
 }
 
-/* A filter that is in force already kills the program, if it kills a call of the shim's thread: so
- * a child tries them. */
+/* An installed filter that kills at a call of the shim's thread would kill the program: so a child
+ * tries those calls. */
 static bool shim_would_live(void) {
     if (!merge_is_filtered())
         return true;
@@ -118,7 +118,7 @@ static bool shim_would_live(void) {
     return child > 0 && child_wait(child) == 0;
 }
 
-/* What the environment is to get, as far as it is decided. */
+/* Additions to the environment that are decided so far. */
 struct additions {
     const char *preload; /* NULL: none */
     const char *shim;    /* NULL: no words for it */
@@ -126,8 +126,8 @@ struct additions {
     unsigned char key[KEY_BYTES]; /* of the layout, if shared */
 };
 
-/* What ld.so puts for $LIB depends on how it was built. A name without a slash it searches, and for
- * other variables the program's own folder or machine stands. */
+/* ld.so's expansion of $LIB depends on how it was built. It searches for a name without a slash,
+ * and replaces other variables by the program's own folder or machine. */
 static bool may_be_there(const char *file) {
     static const char variable[] = "$LIB/";
     static const char *const libraries[] = {
@@ -199,7 +199,7 @@ static bool apply_layout(const struct options *options, const char *command,
         layout_begin(&request, additions->key, reason) == 0;
     if (additions->is_layout_shared)
         return true;
-    /* Of the kind "what; to do". */
+    /* The reason has the form "what; to do". */
     char *todo = strrchr(reason, ';');
     if (todo != NULL)
         *todo++ = '\0';
@@ -207,8 +207,8 @@ static bool apply_layout(const struct options *options, const char *command,
     return fail_open(options, what, todo == NULL ? "start it with --layout=random" : todo + 1);
 }
 
-/* Without merging, a shim that was inherited must not set the flag or mark; and one that is there
- * for seeds is for nothing without them. */
+/* Without merging, an inherited shim must not set the flag or mark; and one that is there for seeds
+ * is useless without them. */
 static bool extend_environment(const struct options *options, const struct additions *additions,
                                char ***envp) {
     bool has_seeds = additions->is_layout_shared && !options->seeds_own;
@@ -229,7 +229,7 @@ static bool extend_environment(const struct options *options, const struct addit
     return true;
 }
 
-/* Where the flag could not be set, the reason has been said already. */
+/* If the flag could not be set, the reason has been printed already. */
 static int start_observer(const struct options *options, const char *command) {
     /* A preloaded shim sets the flag after the exec, where this process cannot see it yet. */
     bool by_shim = options->preload != NULL && !keeps_flag(options);
@@ -254,7 +254,7 @@ static int start_observer(const struct options *options, const char *command) {
     return -1;
 }
 
-/* The guard for places without Python: a program that needs many VMAs starts only where it gets
+/* Guard for places without Python: a program that needs many VMAs starts only if it can have
  * them. */
 static bool has_map_count(const struct options *options) {
     char text[32];
@@ -298,7 +298,7 @@ static int run(const struct options *options) {
     struct exec_failure failure;
     search_and_exec(command, options->command, envp, &failure);
 
-    /* Reached only where no program was started. */
+    /* Reached only if no program was started. */
     observer_cancel(observer);
     char text[512];
     failure_describe(&failure, text, sizeof text);

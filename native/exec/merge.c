@@ -11,7 +11,7 @@
 #include "procfile.h"
 
 /* include/uapi/linux/prctl.h since 6.4 (d7597f59d1d3); python-prctl 1.8.1 and older headers lack
- * both. All five arguments count: the kernel answers EINVAL unless the unused ones are 0. */
+ * both. All five arguments count: the kernel returns EINVAL unless the unused ones are 0. */
 #ifndef PR_SET_MEMORY_MERGE
 #define PR_SET_MEMORY_MERGE 67
 #define PR_GET_MEMORY_MERGE 68
@@ -22,7 +22,7 @@ int merge_get(void) {
     return flag < 0 ? -errno : flag;
 }
 
-/* madvise(2): MADV_MERGEABLE is EINVAL only where the kernel was built without CONFIG_KSM. */
+/* madvise(2): MADV_MERGEABLE fails with EINVAL only if the kernel was built without CONFIG_KSM. */
 static bool has_ksm(void) {
     size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
     void *page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -40,7 +40,7 @@ bool merge_is_filtered(void) {
     return strtol(mode, NULL, 10) == 2;
 }
 
-/* ksm_process_profit came with the prctl: both are of 6.4 (d7597f59d1d3, d21077fbc2fc). */
+/* ksm_process_profit came with the prctl: both are from 6.4 (d7597f59d1d3, d21077fbc2fc). */
 static bool kernel_has_prctl(void) {
     if (merge_get() >= 0)
         return true;
@@ -52,7 +52,7 @@ static bool kernel_has_prctl(void) {
 static enum merge_obstacle diagnose(int error) {
     if (error == ENOMEM)
         return OBSTACLE_NO_MEMORY;
-    /* 0: success claimed but not true. The kernel's own errors are EINVAL, ENOMEM and EINTR. */
+    /* 0: success claimed but false. The kernel's own errors are EINVAL, ENOMEM and EINTR. */
     if (error != EINVAL && error != EINTR)
         return merge_is_filtered() ? OBSTACLE_SECCOMP : OBSTACLE_NOT_PASSED_ON;
     if (error == EINTR)
@@ -64,7 +64,7 @@ static enum merge_obstacle diagnose(int error) {
 
 enum merge_obstacle merge_set(bool on, int *error) {
     *error = 0;
-    /* Nothing is set where it cannot be read: that is what clearing asks for. */
+    /* A flag that cannot be read is not set, which is what clearing asks for. */
     if (!on && merge_get() <= 0)
         return OBSTACLE_NONE;
     int result;
@@ -119,7 +119,7 @@ const char *obstacle_todo(enum merge_obstacle obstacle) {
     return texts[obstacle];
 }
 
-/* The first three numbers of a release, 0 where there are fewer. */
+/* The first three numbers of a release, 0 if there are fewer. */
 static void release_numbers(const char *release, long numbers[3]) {
     char *end;
     numbers[0] = numbers[1] = numbers[2] = 0;

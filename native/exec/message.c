@@ -8,14 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A path may be PATH_MAX long, and a line names two at most; but more than PIPE_BUF may come into a
- * pipe in parts, between others' lines, and wait for room where poll(2) has promised some
- * (pipe(7)).
- */
+/* A path may be PATH_MAX long, and a line names at most two. But more than PIPE_BUF may arrive in a
+ * pipe in parts, between other writers' lines, and may block even if poll(2) has promised space
+ * (pipe(7)). */
 enum { TEXT_BYTES = 9216, LINE_BYTES = PIPE_BUF, HEAD_BYTES = LINE_BYTES / 2 };
 
-/* A stderr that is closed, full or without reader must not stop the launch: SIGPIPE and SIGXFSZ are
- * held back during the write, and one that it raised is taken away again. */
+/* A stderr that is closed, full or without a reader must not stop the launch: SIGPIPE and SIGXFSZ
+ * are blocked during the write, and one that it raised is removed again. */
 static void write_to_stderr(const char *line, size_t size) {
     sigset_t both, before, pending;
     sigemptyset(&both);
@@ -34,7 +33,7 @@ static void write_to_stderr(const char *line, size_t size) {
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* The middle is left out: what happened stands in front, and what to do at the end. */
+/* Cuts out the middle: what happened is at the start, and what to do at the end. */
 static size_t shorten(char *text, size_t used) {
     static const char gap[] = "...";
     if (used <= LINE_BYTES - 1)
@@ -45,7 +44,8 @@ static size_t shorten(char *text, size_t used) {
     return LINE_BYTES - 1;
 }
 
-/* Those of ASCII, and of Unicode in UTF-8 (U+0080 to U+009F), which some terminals obey too. */
+/* Replaces ASCII control characters, and Unicode's in UTF-8 (U+0080 to U+009F), which some
+ * terminals obey too. */
 static void replace_controls(char *text, size_t used) {
     for (size_t i = 0; i < used; i++) {
         unsigned char byte = (unsigned char)text[i],

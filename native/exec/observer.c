@@ -25,22 +25,22 @@
 enum flag { FLAG_SET, FLAG_LOST, FLAG_UNREADABLE, FLAG_GONE };
 
 /* ksmd may drop the flag of a program whose memory is still empty, until 590c03ca6a3f (6.12.64,
- * 6.18.3, 6.19): so look again when the program has some. */
+ * 6.18.3, 6.19): so check again when the program has some. */
 static const struct timespec second_look = {.tv_nsec = 200 * 1000 * 1000};
-/* Before 6.14 only the flags of the first mappings tell, and those take a moment to appear. */
+/* Before 6.14 only the flags of the first mappings show it, and those take a moment to appear. */
 static const struct timespec between_looks = {.tv_nsec = 2 * 1000 * 1000};
 enum { LOOKS_MAX = 100, LATE_LOOKS_MAX = 1000 };
-/* A sweeper looks first after 0.1 s, and again each 0.25 s while the program grows. */
+/* A sweeper starts after 0.1 s, and repeats each 0.25 s while the program grows. */
 static const struct timespec between_rounds = {.tv_nsec = 100 * 1000 * 1000};
 enum { ROUNDS_MAX = 30 };
 
-/* ESRCH: the process is gone. Nothing to read: a zombie, which has no memory any more. */
+/* ESRCH: the process is gone. Empty: a zombie, which has no memory any more. */
 static enum flag flag_of_error(ssize_t length) {
     return length == 0 || length == -ESRCH ? FLAG_GONE : FLAG_UNREADABLE;
 }
 
-/* VmFlags of the first mappings that KSM takes; a 64 KiB head of smaps holds about 60 of them. The
- * initial stack is the only one an exec leaves unmarked. */
+/* VmFlags of the first mappings that KSM accepts; the first 64 KiB of smaps contain about 60 of
+ * them. The initial stack is the only one that an exec leaves unmarked. */
 static enum flag flag_in_smaps(int process, int looks_max) {
     static char smaps[65536];
     for (int look = 0; look < looks_max; look++) {
@@ -64,18 +64,18 @@ static enum flag flag_of(int process) {
     ssize_t length = procfile_read_at(process, "ksm_stat", ksm_stat, sizeof ksm_stat);
     if (length == 0 || length == -ESRCH)
         return FLAG_GONE;
-    /* ksm_merge_any is of 6.14; an older kernel leaves it out. */
+    /* ksm_merge_any exists since 6.14. */
     if (length > 0 && strstr(ksm_stat, "ksm_merge_any: yes") != NULL)
         return FLAG_SET;
     if (length > 0 && strstr(ksm_stat, "ksm_merge_any: no") != NULL)
         return FLAG_LOST;
-    /* Permission denied, or no memory left: smaps would say the same. */
+    /* Permission denied, or out of memory: smaps would fail in the same way. */
     if (length == -EACCES || length == -EPERM)
         return FLAG_UNREADABLE;
     return flag_in_smaps(process, LOOKS_MAX);
 }
 
-/* The mark of any one mapping; ksm_mergeable tells of all, from 6.14 on. */
+/* The mark of any one mapping; ksm_mergeable covers all, since 6.14. */
 static enum flag marks_of(int process) {
     char ksm_stat[1024];
     ssize_t length = procfile_read_at(process, "ksm_stat", ksm_stat, sizeof ksm_stat);
@@ -152,8 +152,7 @@ static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
     }
 }
 
-/* The exec is over for this process before the program is moved: it is looked at again and again.
- */
+/* For this process the exec is over before the program is moved, so it is checked repeatedly. */
 static void report_layout(pid_t pid, const struct observation *observation) {
     enum { STEP_MS = 10, STEPS_MAX = 100 };
     unsigned char key[KEY_BYTES];
@@ -196,8 +195,8 @@ _Noreturn static void observe(int process, int exec_pipe, pid_t pid,
     do {
         length = read(exec_pipe, &byte, 1);
     } while (length < 0 && errno == EINTR);
-    /* A byte: the exec failed. The end of the file: close-on-exec closed it, with the new memory
-     * already in place (fs/exec.c: exec_mmap comes before do_close_on_exec). */
+    /* A byte: the exec failed. End of file: close-on-exec closed it, with the new memory already in
+     * place (fs/exec.c: exec_mmap comes before do_close_on_exec). */
     if (length != 0)
         _exit(0);
     if (observation->injects &&
@@ -216,8 +215,8 @@ _Noreturn static void observe(int process, int exec_pipe, pid_t pid,
     _exit(0);
 }
 
-/* Yama lets only whom the program names (and who comes from there) trace it; it stays so over an
- * exec (security/yama/yama_lsm.c). */
+/* Yama lets only the process that the program names, and its descendants, trace it; that persists
+ * over an exec (security/yama/yama_lsm.c). */
 static void allow_tracing(int told) {
     pid_t observer;
     if (read(told, &observer, sizeof observer) == sizeof observer)
@@ -247,7 +246,7 @@ int observer_start(const struct observation *observation) {
         return -1;
     }
     int ends[2], told[2];
-    /* Held by descriptor, so a reused PID cannot be mistaken for ours. */
+    /* Held by a descriptor, so that a reused PID cannot be mistaken for ours. */
     int process = descriptor_above_stdio(open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (process < 0) {
         message("cannot %s: /proc/self: %s; %s", verb, strerror(-process),
@@ -281,7 +280,7 @@ int observer_start(const struct observation *observation) {
         close(told[0]);
     }
     close(process);
-    /* The reader stays open here until the exec closes it: a write after the observer was killed
+    /* The read end stays open here until the exec closes it: a write after the observer was killed
      * then raises no SIGPIPE. */
     if (is_started)
         return writer;

@@ -1,12 +1,12 @@
-/* What is done from outside the program once its exec is over: --inject, that it merges; --verify,
- * proof that it does. */
+/* Work done from outside the program after its exec: --inject makes it merge, --verify checks that
+ * it does. */
 #ifndef KSMRUN_OBSERVER_H
 #define KSMRUN_OBSERVER_H
 
 #include <stdbool.h>
 
-/* What is to be seen after the exec: the flag at once, the flag when the preloaded shim has set it,
- * or marked memory when its sweeper has made its first round. */
+/* Expectation after the exec: the flag at once, the flag once the preloaded shim has set it, or
+ * marked memory once its sweeper has made its first round. */
 enum expected { EXPECTED_FLAG, EXPECTED_FLAG_LATE, EXPECTED_MARKS };
 
 struct observation {
@@ -17,13 +17,13 @@ struct observation {
     bool quiet;
 };
 
-/* Starts the observer: a process that is not the program's child, holds none of its descriptors but
- * stderr, waits for the exec, does what is asked, prints one line and ends. Returns the descriptor
- * that tells it of a failed exec (close-on-exec), or -1 where no observer runs; why has then been
- * said. */
+/* Starts the observer, a process that is not the program's child and holds none of its descriptors
+ * but stderr. It waits for the exec, does what is asked, prints one line and ends. Returns the
+ * descriptor that reports a failed exec to it (close-on-exec), or -1 if no observer runs; the
+ * reason has then been printed. */
 int observer_start(const struct observation *observation);
 
-/* Tells the observer that no exec will come. */
+/* Tells the observer that there will be no exec. */
 void observer_cancel(int observer);
 
 #endif

@@ -1,10 +1,10 @@
-/* The command line of ksmrun-exec as one struct; parsing has no other effect. */
+/* Command line of ksmrun-exec as one struct; parsing has no other effect. */
 #ifndef KSMRUN_OPTIONS_H
 #define KSMRUN_OPTIONS_H
 
 #include <stdbool.h>
 
-/* ACTION_PROBE_LAUNCHED: this process is what --probe started to see what an exec leaves. */
+/* ACTION_PROBE_LAUNCHED: --probe started this process to see what remains after an exec. */
 enum action {
     ACTION_RUN,
     ACTION_LAYOUT_CHECK,
@@ -18,12 +18,12 @@ enum merge_mode { MERGE_ON, MERGE_OFF, MERGE_KEEP };
 struct options {
     enum action action;
     enum merge_mode merge;
-    bool inject; /* the flag is set after the exec */
+    bool inject; /* set the flag after the exec */
     bool thp_off;
     const char *preload; /* NULL: none */
     const char *shim;    /* NULL: it only sets the merge flag */
     bool layout_shared;
-    bool layout_tree; /* its scope: all that the program starts */
+    bool layout_tree; /* scope: everything that the program starts */
     bool seeds_own;
     const char *layout_key;   /* NULL: not given */
     const char *layout_group; /* NULL: the key is the group's own */
@@ -31,7 +31,7 @@ struct options {
     bool require;
     bool quiet;
     bool verify;
-    long require_max_map_count; /* 0: not asked for */
+    long require_max_map_count; /* 0: not requested */
     char **command;             /* COMMAND and its arguments, NULL-terminated; points into argv */
 };
 

@@ -28,7 +28,7 @@ static bool has_shim(const char *list) {
     return false;
 }
 
-/* "KSMRUN_SHIM=" and the words, of which either may be NULL. */
+/* "KSMRUN_SHIM=" and the words, either of which may be NULL. */
 static char *shim_entry(const char *words, const char *seed) {
     const char *between = words != NULL && seed != NULL ? "," : "";
     words = words == NULL ? "" : words;
@@ -81,7 +81,7 @@ char **preload_environment(char **envp, const char *file, const char *shim, cons
         if (begins(envp[i], shim_name))
             continue;
         const char *list = envp[i] + sizeof preload_name - 1;
-        /* ld.so takes the last of several, getenv the first: each gets the file. */
+        /* ld.so uses the last of several, getenv the first: each gets the file. */
         if (!begins(envp[i], preload_name) || (file == NULL && !has_shim(list))) {
             copy[kept++] = envp[i];
             continue;
@@ -90,7 +90,7 @@ char **preload_environment(char **envp, const char *file, const char *shim, cons
         if (entry == NULL)
             goto no_memory;
         has_list = true;
-        /* A variable that only held the shim was not there before. */
+        /* A variable that contained only the shim was not there before. */
         if (entry[sizeof preload_name - 1] == '\0')
             free(entry);
         else

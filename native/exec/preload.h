@@ -1,11 +1,11 @@
-/* LD_PRELOAD and KSMRUN_SHIM for the command, without touching the rest of the environment. */
+/* LD_PRELOAD and KSMRUN_SHIM for the command; the rest of the environment stays as it is. */
 #ifndef KSMRUN_PRELOAD_H
 #define KSMRUN_PRELOAD_H
 
-/* A copy of envp in which file stands last in LD_PRELOAD, so that other preloaded libraries come
- * before it and reach it as they reach libc, and KSMRUN_SHIM is shim and seed, where they are not
- * NULL. Our shim where it stood before is taken out, and if file is NULL that is all. Order and all
- * other entries stay. Returns NULL where memory ran out. Never freed: exec takes it. */
+/* Returns a copy of envp with file last in LD_PRELOAD, so that other preloaded libraries come
+ * before it and call it as they call libc, and with shim and seed in KSMRUN_SHIM, unless NULL.
+ * Earlier entries of our shim are removed; if file is NULL, nothing else changes. The order and all
+ * other entries stay. Returns NULL if out of memory. Never freed: exec takes it. */
 char **preload_environment(char **envp, const char *file, const char *shim, const char *seed);
 
 #endif

@@ -19,8 +19,8 @@ static const char *word(enum answer answer) {
     return texts[answer];
 }
 
-/* Kernel and machine names come from the kernel, but a container's personality or a custom build
- * can put anything there. */
+/* The names of kernel and machine come from the kernel, but a container's personality or a custom
+ * build can put anything there. */
 static void print_string(const char *text) {
     putchar('"');
     for (; *text != '\0'; text++) {
@@ -30,7 +30,7 @@ static void print_string(const char *text) {
     putchar('"');
 }
 
-/* The names of /proc/self/ksm_stat: "name value" or "name: value" a line. */
+/* Names in /proc/self/ksm_stat: "name value" or "name: value" per line. */
 static void print_ksm_stat_fields(void) {
     char text[1024];
     if (procfile_read("/proc/self/ksm_stat", text, sizeof text) < 0)
@@ -66,7 +66,7 @@ int probe_print(void) {
     if (uname(&kernel) != 0)
         memset(&kernel, 0, sizeof kernel);
     bool supported = found.obstacle == OBSTACLE_NONE;
-    /* No child could be started, or a filter killed it: nothing was asked. */
+    /* No child could be started, or a filter killed it: nothing was tested. */
     bool unasked = found.obstacle == OBSTACLE_UNKNOWN && found.prctl_errno == 0;
 
     printf("{\"schema\": \"ksmrun-probe-1\", \"ksmrun\": \"" KSMRUN_VERSION "\", \"kernel\": ");

@@ -1,4 +1,4 @@
-/* --probe: the findings about this kernel as one JSON object on stdout. */
+/* --probe: findings about this kernel as one JSON object on stdout. */
 #ifndef KSMRUN_PROBE_H
 #define KSMRUN_PROBE_H
 

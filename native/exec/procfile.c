@@ -33,8 +33,8 @@ ssize_t procfile_read_at(int directory, const char *name, char *text, size_t siz
     return file < 0 ? -errno : read_and_close(file, text, size);
 }
 
-/* By a descriptor that opens nothing (open(2): O_PATH), so that what was looked at is what is read.
- */
+/* Uses a descriptor that opens nothing (open(2): O_PATH), so that the file that is read is the one
+ * that was checked. */
 ssize_t procfile_read_regular(const char *path, char *text, size_t size) {
     struct stat status;
     char link[32];
@@ -49,8 +49,7 @@ ssize_t procfile_read_regular(const char *path, char *text, size_t size) {
     return length;
 }
 
-/* Of what is in text, the row of that name. Where the last row is not whole it is moved to the
- * front. */
+/* Finds the line of that name in text. An incomplete last line is moved to the front. */
 static bool take_row(char *text, size_t *used, const char *name, char *value, size_t size) {
     char *row = text, *end;
     size_t name_length = strlen(name);
@@ -75,7 +74,8 @@ bool procfile_row(const char *path, const char *name, char *value, size_t size) 
     ssize_t length = 1;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     while (file >= 0 && !is_found && length > 0) {
-        /* A row so long is none that anybody looks for; nor is its rest, which begins with ' '. */
+        /* A line this long is none that anybody looks for; nor is its rest, which begins with '
+         * '. */
         if (used == sizeof text) {
             text[0] = ' ';
             used = 1;

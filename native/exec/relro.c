@@ -1,5 +1,5 @@
-/* Write-protects what was relocated (RELRO), before main. glibc does so itself in a static program
- * too, musl only in its dynamic linker (ldso/dynlink.c: reloc_all()). */
+/* Write-protects relocated data (RELRO) before main. glibc does so itself even in a static program,
+ * musl only in its dynamic linker (ldso/dynlink.c: reloc_all()). */
 #include <link.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -15,7 +15,7 @@ __attribute__((constructor)) static void protect_relocated(void) {
             continue;
         uintptr_t start = (base + headers[i].p_vaddr) & -page_bytes;
         uintptr_t end = (base + headers[i].p_vaddr + headers[i].p_memsz) & -page_bytes;
-        /* Where a seccomp filter forbids it, the program runs without. */
+        /* If a seccomp filter forbids it, the program runs without. */
         if (start < end && mprotect((void *)start, end - start, PROT_READ) != 0)
             return;
     }

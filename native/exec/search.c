@@ -11,7 +11,7 @@
 
 #include "procfile.h"
 
-/* What glibc's confstr(_CS_PATH) answers: env's search path where PATH is unset. */
+/* glibc's confstr(_CS_PATH): env's search path if PATH is unset. */
 static const char default_search_path[] = "/bin:/usr/bin";
 
 /* bash's test for "cannot execute binary file": a NUL in the first line, or an ELF header. */
@@ -27,7 +27,7 @@ static bool is_binary(const char *path) {
     return memchr(head, '\0', line_bytes) != NULL;
 }
 
-/* Runs a file without an interpreter line as `/bin/sh FILE ARG...`; errno says why not. */
+/* Runs a file without an interpreter line as `/bin/sh FILE ARG...`; on failure errno says why. */
 static void exec_with_shell(const char *path, char **argv, char **envp) {
     size_t count = 0;
     while (argv[count] != NULL)
@@ -56,7 +56,7 @@ static int try_exec(const char *path, char **argv, char **envp) {
     return errno;
 }
 
-/* Errors after which execvp(3) looks at the next folder of PATH. */
+/* Errors after which execvp(3) tries the next folder of PATH. */
 static bool goes_on(int error) {
     return error == ENOENT || error == ENOTDIR || error == EACCES || error == ESTALE ||
            error == ENODEV || error == ETIMEDOUT;
@@ -67,8 +67,8 @@ static void fail(struct exec_failure *failure, int error, const char *path) {
     snprintf(failure->path, sizeof failure->path, "%s", path);
 }
 
-/* The command in the folder at the front of list; an empty folder is the current one. Returns false
- * where the path is too long. */
+/* Path of the command in the first folder of list; an empty one is the current folder. Returns
+ * false if the path is too long. */
 static bool join(char *path, size_t path_bytes, const char *list, const char *command) {
     size_t folder_bytes = strcspn(list, ":");
     int length = snprintf(path, path_bytes, "%.*s%s%s", (int)folder_bytes, list,
@@ -117,10 +117,10 @@ void search_and_exec(const char *command, char **argv, char **envp, struct exec_
                 fail(failure, error, path);
                 return;
             }
-            /* As in glibc: EACCES in any folder is the answer, else the last folder's error. */
+            /* As in glibc: EACCES in any folder decides, else the last folder's error. */
             if (failure->error != EACCES) {
                 failure->error = error;
-                /* There, but denied or without its interpreter: worth naming. */
+                /* It exists, but is denied or lacks its interpreter: worth naming. */
                 if (error != ENOTDIR && access(path, F_OK) == 0)
                     fail(failure, error, path);
             }
@@ -175,8 +175,8 @@ static void describe_binary(const char *path, char *text, size_t size) {
                  machine);
 }
 
-/* The first word after "#!", as fs/binfmt_script.c takes it: a carriage return is a part of it.
- * Returns false where there is none. */
+/* The first word after "#!", as in fs/binfmt_script.c: a carriage return is a part of it. Returns
+ * false if there is none. */
 static bool script_interpreter(const char *path, char *interpreter, size_t size) {
     char head[256];
     ssize_t length = procfile_read_regular(path, head, sizeof head);

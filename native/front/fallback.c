@@ -17,7 +17,7 @@ enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 /* CPython 3.11 with all that a launch imports takes about 45 MiB of address space. */
 enum { ROOM_BYTES = 96 << 20, ROOM_DESCRIPTORS = 8 };
 
-/* A limit is counted at mmap(2), whatever is touched (getrlimit(2): RLIMIT_AS, RLIMIT_DATA). */
+/* A limit applies at mmap(2), whatever is touched (getrlimit(2): RLIMIT_AS, RLIMIT_DATA). */
 static bool has_memory(void) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     void *room = mmap(NULL, ROOM_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -44,11 +44,11 @@ bool fallback_has_room(void) {
 struct launch {
     const char *merge, *thp;
     bool require, quiet, verify, layout;
-    bool is_none; /* it only shows something */
+    bool is_none; /* it only prints something */
     char **command;
 };
 
-/* As click reads them. */
+/* As click parses them. */
 static bool is_on(const char *variable) {
     static const char *const words[] = {"1", "true", "t", "yes", "y", "on"};
     const char *value = getenv(variable);
@@ -73,7 +73,7 @@ static bool read_switch(struct launch *launch, const char *word) {
            is(word, "--no-inherit");
 }
 
-/* The value, in the same word or the next one, to which at is moved then. */
+/* Value in the same word or the next one, to which at is then moved. */
 static const char *value_of(char ***at) {
     const char *equals = strchr(**at, '=');
     if (equals != NULL)

@@ -1,14 +1,15 @@
-/* ksmrun: the first process of the command, there because Python forgets something.
+/* ksmrun: first process of the command. It preserves what Python forgets.
  *
  * Python ignores SIGPIPE and SIGXFSZ before any of our code runs (Python/pylifecycle.c:
- * init_signals), and what the caller had is then lost. A program started under systemd has SIGPIPE
- * ignored (IgnoreSIGPIPE=yes), one started from a shell has not, and both must get what they would
- * have without us. Python also turns a Ctrl-C during its start into a traceback, so SIGINT is held
- * back until its default action is in place again. How things were goes to ksmrun-py beside this
- * file in the first argument, where it never reaches the program's environment.
+ * init_signals), and the caller's dispositions are then lost. A program started under systemd has
+ * SIGPIPE ignored (IgnoreSIGPIPE=yes), one started from a shell does not, and both must get what
+ * they would have without us. Python also turns a Ctrl-C during its start into a traceback, so
+ * SIGINT is blocked until its default action is restored. The original state is passed to
+ * ksmrun-py, beside this file, as its first argument, so that it never appears in the program's
+ * environment.
  *
- * Where Python cannot start, the program of `ksmrun run` starts without it (fallback.h); ksmrun-py
- * comes back here for that, too, where it fails before it has read its arguments. */
+ * If Python cannot start, the program of `ksmrun run` starts without it (fallback.h). Python also
+ * returns here for that if it starts but something of ours fails. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include "fallback.h"
+#include "python.h"
 
 enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126 };
 
@@ -28,7 +30,7 @@ static bool is_ignored(int signal_number) {
     return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-/* The folder of this file with links resolved, as ~/.local/bin/ksmrun may be one. */
+/* Folder of this file with links resolved, as ~/.local/bin/ksmrun may be a link. */
 static bool own_folder(char *folder, size_t size) {
     ssize_t length = readlink("/proc/self/exe", folder, size - 1);
     if (length > 0) {
@@ -47,37 +49,25 @@ static bool own_folder(char *folder, size_t size) {
     return true;
 }
 
-/* The Python that pip named in the first line of ksmrun-py, to be started with -E and -P: variables
- * like PYTHONHOME and PYTHONPATH are the program's, and must not change ksmrun. pip moves a path
- * with blanks, or a long one, to the second line: '''exec' "/a path/python" "$0" "$@". */
-static bool read_interpreter(const char *script, char *interpreter, size_t size) {
-    static const char shell_lines[] = "#!/bin/sh\n'''exec' ";
-    char head[2 * PATH_MAX];
-    FILE *file = fopen(script, "re");
-    size_t length = file != NULL ? fread(head, 1, sizeof head - 1, file) : 0;
-    if (file != NULL)
-        fclose(file);
-    head[length] = '\0';
-    const char *start = head + 2, *end_marks = " \t\r\n";
-    if (strncmp(head, shell_lines, sizeof shell_lines - 1) == 0) {
-        start = head + sizeof shell_lines - 1;
-        if (*start == '"' || *start == '\'')
-            end_marks = *start++ == '"' ? "\"\n" : "'\n";
-    } else if (strncmp(head, "#!", 2) != 0) {
-        return false;
-    }
-    size_t bytes = strcspn(start, end_marks);
-    if (*start != '/' || bytes >= size)
-        return false;
-    memcpy(interpreter, start, bytes);
-    interpreter[bytes] = '\0';
-    /* A shell there is a form that is not known here. */
-    return strcmp(interpreter, "/bin/sh") != 0;
-}
-
 static int fail(const char *what) {
     fprintf(stderr, "ksmrun: %s; install ksmrun again with pip\n", what);
     return EXIT_OWN_FAILURE;
+}
+
+/* Undoes what Python did at its start. found: the original state, as main() writes it. */
+static void restore(const char *found) {
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    if (strchr(found, 'P') == NULL)
+        signal(SIGPIPE, SIG_DFL);
+    if (strchr(found, 'X') == NULL)
+        signal(SIGXFSZ, SIG_DFL);
+    /* In the C locale Python sets the variable, for its children too (PEP 538). */
+    if (strchr(found, 'L') == NULL)
+        unsetenv("LC_CTYPE");
+    if (strchr(found, 'B') == NULL)
+        sigprocmask(SIG_UNBLOCK, &interrupt, NULL);
 }
 
 int main(int argc, char **argv) {
@@ -85,29 +75,42 @@ int main(int argc, char **argv) {
     if (!own_folder(folder, sizeof folder))
         return fail("cannot find the folder this command lies in");
     static const char comes_back[] = "--front=start";
-    if (argc > 2 && strcmp(argv[1], comes_back) == 0)
-        return fallback_start(folder, argv + 2, "the Python part fails");
+    if (argc > 3 && strcmp(argv[1], comes_back) == 0) {
+        restore(argv[2]);
+        int code = fallback_start(folder, argv + 3, "the Python part fails");
+        return code >= 0 ? code
+                         : fail("the Python part fails, by a limit (ulimit -v, -d, -n) or as parts "
+                                "of it are gone");
+    }
     if (!fallback_has_room()) {
         int code = fallback_start(folder, argv + 1, "there is no room here for Python");
         if (code >= 0)
             return code;
     }
-    char python_part[PATH_MAX + sizeof "/ksmrun-py"];
+    char python_part[PATH_MAX + sizeof "/ksmrun-py"], front[PATH_MAX + sizeof "/ksmrun"];
     snprintf(python_part, sizeof python_part, "%s/ksmrun-py", folder);
+    snprintf(front, sizeof front, "%s/ksmrun", folder);
+    char interpreter[PATH_MAX];
+    bool is_known = python_of_script(python_part, interpreter, sizeof interpreter);
+    bool is_launch = argc > 1 && strcmp(argv[1], "run") == 0;
+    if (is_known && is_launch && !python_starts(interpreter)) {
+        int code = fallback_start(folder, argv + 1, "Python does not start");
+        if (code >= 0)
+            return code;
+    }
 
     sigset_t interrupt, before;
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
     sigprocmask(SIG_BLOCK, &interrupt, &before);
-    char signals[] = "--front=---";
-    char *flags = signals + sizeof signals - sizeof "---";
+    char found[] = "--front=----";
+    char *flags = found + sizeof found - sizeof "----";
     flags[0] = is_ignored(SIGPIPE) ? 'P' : '-';
     flags[1] = is_ignored(SIGXFSZ) ? 'X' : '-';
     flags[2] = sigismember(&before, SIGINT) ? 'B' : '-';
+    flags[3] = getenv("LC_CTYPE") != NULL ? 'L' : '-';
 
-    char interpreter[PATH_MAX];
-    bool is_known = read_interpreter(python_part, interpreter, sizeof interpreter);
-    char **arguments = calloc((size_t)argc + 5, sizeof *arguments);
+    char **arguments = calloc((size_t)argc + 7, sizeof *arguments);
     if (arguments == NULL) {
         sigprocmask(SIG_SETMASK, &before, NULL);
         int code = fallback_start(folder, argv + 1, "no memory");
@@ -115,12 +118,19 @@ int main(int argc, char **argv) {
     }
     int count = 0;
     if (is_known) {
+        /* PYTHONHOME, PYTHONPATH and similar are meant for the program, and must not affect
+         * ksmrun. */
         arguments[count++] = interpreter;
         arguments[count++] = (char *)"-E";
         arguments[count++] = (char *)"-P";
     }
+    if (is_known && is_launch) {
+        arguments[count++] = (char *)"-c";
+        arguments[count++] = (char *)python_guarded;
+        arguments[count++] = front;
+    }
     arguments[count++] = python_part;
-    arguments[count++] = signals;
+    arguments[count++] = found;
     for (int i = 1; i < argc; i++)
         arguments[count++] = argv[i];
     execv(is_known ? interpreter : python_part, arguments);

@@ -27,7 +27,7 @@ static void set_call(struct user_regs_struct *registers, uint64_t at, long numbe
     registers->r10 = arguments[3];
     registers->r8 = arguments[4];
     registers->r9 = arguments[5];
-    /* No system call to be restarted (arch/x86/kernel/signal.c). */
+    /* No system call to restart (arch/x86/kernel/signal.c). */
     registers->orig_rax = (unsigned long long)-1;
 }
 
@@ -39,8 +39,7 @@ static uint64_t number_of(const struct user_regs_struct *registers) {
     return registers->orig_rax;
 }
 
-/* At the entry to a call, that the kernel leaves out then (arch/x86/entry/common.c: do_syscall_64).
- */
+/* At the entry to a call, which the kernel then skips (arch/x86/entry/common.c: do_syscall_64). */
 static int cancel_call(pid_t pid, struct user_regs_struct *registers) {
     registers->orig_rax = (unsigned long long)-1;
     struct iovec vector = {registers, sizeof *registers};
@@ -54,7 +53,7 @@ enum { INSTRUCTION_ALIGN = 4, PSTATE_BTYPE = 3 << 10 };
 static void set_call(struct user_regs_struct *registers, uint64_t at, long number,
                      const uint64_t arguments[6]) {
     registers->pc = at;
-    /* No branch that BTI would look at led here (Arm ARM: PSTATE.BTYPE). */
+    /* BTI must not check the branch that led here (Arm ARM: PSTATE.BTYPE). */
     registers->pstate &= ~(unsigned long long)PSTATE_BTYPE;
     registers->regs[8] = (unsigned long long)number;
     for (int i = 0; i < 6; i++)
@@ -69,7 +68,7 @@ static uint64_t number_of(const struct user_regs_struct *registers) {
     return registers->regs[8];
 }
 
-/* At the entry to a call, that the kernel leaves out then (arch/arm64/kernel/ptrace.c:
+/* At the entry to a call, which the kernel then skips (arch/arm64/kernel/ptrace.c:
  * NT_ARM_SYSTEM_CALL; include/uapi/linux/elf.h). */
 static int cancel_call(pid_t pid, struct user_regs_struct *registers) {
     enum { SYSTEM_CALL = 0x404 };
@@ -93,7 +92,7 @@ static int set_registers(pid_t pid, const struct user_regs_struct *registers) {
     return ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &vector) == 0 ? 0 : -errno;
 }
 
-/* The kernel's own set, of 8 bytes: libc's is larger. */
+/* The kernel's signal set, of 8 bytes: libc's is larger. */
 static int set_signal_mask(pid_t pid, uint64_t mask) {
     return ptrace(PTRACE_SETSIGMASK, pid, sizeof mask, &mask) == 0 ? 0 : -errno;
 }
@@ -135,11 +134,11 @@ void inject_take_back(struct injection *injection) {
     injection->is_taken_back = ptrace(PTRACE_INTERRUPT, injection->pid, 0L, 0L) == 0;
 }
 
-/* STOP_CALL: at the entry to or exit from a system call. STOP_BACK: on its way, as asked for by
- * inject_take_back. STOP_FAULT: its code is not the program's, or not what it was. */
+/* STOP_CALL: at the entry to or exit from a system call. STOP_BACK: on its way, as requested by
+ * inject_take_back. STOP_FAULT: its code is not the program's, or has changed. */
 enum stop { STOP_CALL, STOP_BACK, STOP_FAULT, STOP_GONE };
 
-/* The limit is one for the whole call: each signal that comes makes a stop of its own. */
+/* One limit for the whole call, although each signal that arrives causes a stop. */
 static int wait_patiently(struct injection *injection) {
     if (injection->limit_ns == 0)
         return wait_for_stop(injection->pid, INT64_MAX);
@@ -169,12 +168,12 @@ static enum stop go_on(struct injection *injection) {
             return STOP_CALL;
         if (event == PTRACE_EVENT_STOP && injection->is_taken_back)
             return STOP_BACK;
-        /* Nothing that could be put off. */
+        /* Cannot be postponed. */
         if (event == 0 && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL))
             return STOP_FAULT;
-        /* SIGSTOP cannot be blocked. The process counts as stopped then, but this goes on: whoever
-         * sends SIGCONT may be a tracee that waits for us. PTRACE_DETACH and PTRACE_INTERRUPT put
-         * the stop back in force, if no SIGCONT came (kernel/ptrace.c: __ptrace_unlink;
+        /* SIGSTOP cannot be blocked. The process counts as stopped then, but continues: whoever
+         * sends SIGCONT may be a tracee that waits for us. PTRACE_DETACH and PTRACE_INTERRUPT make
+         * the stop effective again, if no SIGCONT came (kernel/ptrace.c: __ptrace_unlink;
          * kernel/signal.c: do_jobctl_trap). */
         signal_to_give = event == 0 && signal == SIGSTOP ? SIGSTOP : 0;
     }
@@ -192,21 +191,21 @@ bool inject_go_on(pid_t pid) {
     return go_on(&injection) == STOP_CALL;
 }
 
-/* include/linux/errno.h: ERESTARTSYS and its kin. The kernel would make the call again after the
- * signal; here the registers are ours, so we do. mremap(2) of memory that merges is such a call
+/* include/linux/errno.h: ERESTARTSYS and similar. The kernel would restart the call after the
+ * signal; here the registers are ours, so we do it. mremap(2) of memory that merges is such a call
  * (mm/ksm.c: unmerge_ksm_pages), and a SIGSTOP cannot be blocked. */
 static bool is_to_be_restarted(int64_t result) {
     return result <= -512 && result >= -516;
 }
 
-/* The code may have been changed since it was looked at, by another thread of the tracee's. */
+/* Another thread of the tracee may have changed the code since it was read. */
 static bool is_our_call(const struct injection *injection, long number,
                         const struct user_regs_struct *registers) {
     return PROGRAM_COUNTER(*registers) == injection->instruction + sizeof instruction &&
            number_of(registers) == (uint64_t)number;
 }
 
-/* From one set of registers to the next. */
+/* Runs from one set of registers to the next. */
 static enum stop make_call(struct injection *injection, long number,
                            struct user_regs_struct *registers) {
     injection->is_in_call = false;

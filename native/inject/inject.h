@@ -1,7 +1,7 @@
-/* System calls made in another process, through ptrace(2).
+/* Makes system calls in another process, through ptrace(2).
  *
- * The tracee must be in a stop between two instructions of its own: after a system call's exit, or
- * where PTRACE_INTERRUPT caught it. */
+ * The tracee must be stopped between two instructions of its own: after a system call's exit, or
+ * where PTRACE_INTERRUPT stopped it. */
 #ifndef KSMRUN_INJECT_H
 #define KSMRUN_INJECT_H
 
@@ -10,7 +10,7 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
-/* Of struct user_regs_struct. */
+/* Fields of struct user_regs_struct. */
 #if defined(__x86_64__)
 #define PROGRAM_COUNTER(registers) ((registers).rip)
 #define STACK_POINTER(registers) ((registers).rsp)
@@ -22,16 +22,16 @@
 struct injection {
     pid_t pid;
     int memory; /* descriptor of /proc/PID/mem */
-    /* Of a `syscall` or `svc` instruction in the tracee. May be moved along with what it lies in.
-     */
+    /* Address of a `syscall` or `svc` instruction in the tracee. Update it if its mapping is
+     * moved. */
     uint64_t instruction;
-    struct user_regs_struct registers; /* as they will be when the tracee goes on */
+    struct user_regs_struct registers; /* as they will be when the tracee continues */
     uint64_t signal_mask;              /* the same */
-    int64_t result;                    /* of the last call, as inject returned it */
-    /* After so long in inject() `late` is called, and again each time as much has passed. 0: a call
-     * is waited for without end, as the layout does for the program that it is moving. */
+    int64_t result;                    /* of the last call, as returned by inject */
+    /* After this time in inject(), `late` is called, and again each time that as much has passed.
+     * 0: wait for a call without limit, as the layout does for the program that it moves. */
     int64_t limit_ns;
-    /* May call inject_take_back. times: how often it has been called for this call. */
+    /* May call inject_take_back. times: number of calls so far for this system call. */
     void (*late)(struct injection *injection, unsigned times);
     void *state; /* of `late` */
     int64_t until_ns;
@@ -40,36 +40,36 @@ struct injection {
     bool is_taken_back; /* by inject_take_back */
 };
 
-/* Lets the tracee run to the next entry to or exit from a system call; a stop signal is in
- * force only from PTRACE_DETACH or PTRACE_INTERRUPT on. Returns false where the tracee is gone or
- * at fault. */
+/* Lets the tracee run to the next entry to or exit from a system call; a stop signal takes
+ * effect only from PTRACE_DETACH or PTRACE_INTERRUPT on. Returns false if the tracee is gone or
+ * crashed. */
 bool inject_go_on(pid_t pid);
 
-/* Takes the stopped tracee's registers and blocks its signals. Returns 0 or -errno. */
+/* Saves the stopped tracee's registers and blocks its signals. Returns 0 or -errno. */
 int injection_begin(struct injection *injection, pid_t pid);
 
 /* Finds the instruction in the tracee's memory from start to end. */
 bool injection_find_instruction(struct injection *injection, uint64_t start, uint64_t end);
 
-/* Whether the instruction is where it was found: the tracee may have executed another program. */
+/* Returns whether the instruction is still there: the tracee may have executed another program. */
 bool injection_is_possible(const struct injection *injection);
 
-/* LOST: the tracee is gone, or its code is not what it was looked at as: another thread of it may
- * write there. LATE: it was taken back. */
+/* LOST: the tracee is gone, or its code is not what was read: another thread of it may write there.
+ * LATE: the call was taken back. */
 enum { INJECT_LATE = -4097, INJECT_LOST = -4096 };
 
-/* Makes the call. Returns what the kernel answered: a value or -errno; INJECT_LOST or INJECT_LATE.
- * The tracee is stopped then, unless it is gone. */
+/* Makes the call. Returns the kernel's result: a value or -errno; INJECT_LOST or INJECT_LATE. The
+ * tracee is stopped afterwards, unless it is gone. */
 int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]);
 
-/* Has a call that is late end as soon as the tracee can be stopped, without another try. */
+/* Makes a call that is late end as soon as the tracee can be stopped, without another try. */
 void inject_take_back(struct injection *injection);
 
-/* Puts registers and signal mask back as injection has them. The tracee stays stopped. Returns 0 or
+/* Restores registers and signal mask from injection. The tracee stays stopped. Returns 0 or
  * -errno. */
 int injection_end(struct injection *injection);
 
-/* The tracee's memory. Both return whether all of it was transferred. */
+/* Access the tracee's memory. Both return whether everything was transferred. */
 bool injection_read(const struct injection *injection, uint64_t address, void *to, size_t size);
 bool injection_write(const struct injection *injection, uint64_t address, const void *from,
                      size_t size);

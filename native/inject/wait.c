@@ -13,8 +13,8 @@ int64_t wait_clock_ns(void) {
     return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
 }
 
-/* SIGCHLD is blocked, so it is kept for us; to look again and again instead would keep the tracee
- * itself from a lone CPU. */
+/* SIGCHLD is blocked, so it stays pending for us; polling instead would keep the tracee itself from
+ * the only CPU. */
 int wait_for_stop(pid_t tid, int64_t until_ns) {
     sigset_t child;
     sigemptyset(&child);

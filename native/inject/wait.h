@@ -1,4 +1,4 @@
-/* Waiting for a tracee, with an end. */
+/* Waits for a tracee, with a time limit. */
 #ifndef KSMRUN_WAIT_H
 #define KSMRUN_WAIT_H
 
@@ -10,9 +10,8 @@ enum { WAIT_GONE = 0, WAIT_LATE = -1 };
 /* CLOCK_MONOTONIC. */
 int64_t wait_clock_ns(void);
 
-/* Waits for the tracee's next stop until then; INT64_MAX: without limit. Where there is one,
- * SIGCHLD has to be blocked, and not ignored. Returns the status of waitpid(2), WAIT_GONE or
- * WAIT_LATE. */
+/* Waits until then for the tracee's next stop; INT64_MAX: without limit. With a limit, SIGCHLD must
+ * be blocked, and not ignored. Returns the status of waitpid(2), WAIT_GONE or WAIT_LATE. */
 int wait_for_stop(pid_t tid, int64_t until_ns);
 
 #endif

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-/* mmap(2) and security_mmap_file, before the kernel has taken away what was there. */
+/* mmap(2) and security_mmap_file fail before the kernel has removed what was there. */
 static bool left_all_as_it_was(int64_t result) {
     switch (result) {
     case -EACCES:
@@ -21,8 +21,8 @@ static bool left_all_as_it_was(int64_t result) {
     }
 }
 
-/* mremap tells no profiler, mmap does (perf_event_mmap in mm/vma.c): so code that nothing has
- * written to is mapped once more over itself, from the program's own file. */
+/* mremap is not reported to profilers, mmap is (perf_event_mmap in mm/vma.c): so unmodified code is
+ * mapped again over itself, from the program's own file. */
 bool announce_code(struct injection *injection, const struct image *image, uint64_t delta,
                    uint64_t scratch) {
     static const char path[16] = "/proc/self/exe", zeros[sizeof path] = {0};

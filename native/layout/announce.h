@@ -6,9 +6,9 @@
 
 #include "image.h"
 
-/* For the program that image describes, moved by delta. Uses a few bytes of its stack at scratch,
- * and leaves them zero. Where a security policy refuses, all is as before, and profilers do not
- * know. Returns whether the program's code is still whole. */
+/* For the program described by image, moved by delta. Uses a few bytes of its stack at scratch, and
+ * zeroes them again. If a security policy refuses, nothing changes and profilers are not told.
+ * Returns whether the program's code is still intact. */
 bool announce_code(struct injection *injection, const struct image *image, uint64_t delta,
                    uint64_t scratch);
 

@@ -7,14 +7,14 @@
 enum { BASE_BITS = 28, STACK_PAGE_BITS = 25 };
 static const uint64_t gib = (uint64_t)1 << 30, mmap_area_bytes = (uint64_t)4 << 40;
 
-/* From the top: the stacks' ends, less a GiB above them; as much again, which a stack may grow to;
- * 4 GiB for what is put above the mmap area; the tops of mmap areas. From where the machine has
- * them: programs, then brk.
+/* From the top: the ends of stacks, below 1 GiB of space; as much again, to which a stack may grow;
+ * 4 GiB for what is put above the mmap area; the tops of mmap areas. From the machine's start of
+ * programs: programs, then brk.
  *
- * On x86_64 those are the kernel's own windows (arch/x86/include/asm/elf.h, arch/x86/mm/mmap.c) and
- * ones that ThreadSanitizer can live with (compiler-rt/lib/tsan/rtl/tsan_platform.h): programs from
- * 0x550000000000 to 0x568000000000, all else from 0x7e8000000000 on. On aarch64 it starts the
- * program again without randomisation (tsan_platform_linux.cpp), so there the windows are wider. */
+ * On x86_64 these are the kernel's own windows (arch/x86/include/asm/elf.h, arch/x86/mm/mmap.c) and
+ * windows that ThreadSanitizer supports (compiler-rt/lib/tsan/rtl/tsan_platform.h): programs from
+ * 0x550000000000 to 0x568000000000, all else from 0x7e8000000000 on. On aarch64 it restarts the
+ * program without randomisation (tsan_platform_linux.cpp), so there the windows are wider. */
 struct windows {
     uint64_t program, program_bytes, brk_bytes, mmap, mmap_bytes, stack, stack_bytes;
 };
@@ -39,7 +39,7 @@ bool bases_have_room(const struct machine *machine) {
     struct windows windows = windows_of(machine);
     uint64_t low = windows.program + windows.program_bytes + windows.brk_bytes + mmap_area_bytes;
     uint64_t end = (uint64_t)1 << machine->address_bits;
-    /* Where there is too little room, what is counted from the end would be below 0. */
+    /* With too little space, what is counted from the end would be below 0. */
     return windows.mmap < end && low <= windows.mmap;
 }
 
@@ -58,7 +58,7 @@ static uint64_t number_of(const unsigned char key[KEY_BYTES], const char *part,
     return number;
 }
 
-/* A multiple of pages, less than bytes; 0 of 0. */
+/* A multiple of the page size, less than bytes; 0 if bytes is 0. */
 static uint64_t pages(const struct machine *machine, uint64_t number, uint64_t bytes) {
     return bytes == 0 ? 0 : number % (bytes / machine->page_bytes) * machine->page_bytes;
 }
@@ -67,7 +67,7 @@ struct bases bases_by_limit(const struct machine *machine, const unsigned char k
                             const void *identity, size_t identity_bytes) {
     struct windows windows = windows_of(machine);
     uint64_t stack = number_of(key, "stack", identity, identity_bytes);
-    /* The mmap area is placed before the exec tells which program it is for. */
+    /* The mmap area is placed before the exec shows which program it is for. */
     uint64_t mmap = number_of(key, "mmap", "", 0);
     uint64_t program = number_of(key, "program", identity, identity_bytes);
     uint64_t low = number_of(key, "low", identity, identity_bytes);
@@ -79,7 +79,7 @@ struct bases bases_by_limit(const struct machine *machine, const unsigned char k
         .brk_low_offset = pages(machine, brk, gib) + machine->page_bytes,
         .low_bytes = pages(machine, low, machine->low_random_bytes),
         .stack_top = windows.stack + pages(machine, stack, windows.stack_bytes),
-        /* The ABIs want it at 16 bytes. */
+        /* ABIs require an alignment of 16 bytes. */
         .stack_offset = (stack >> 40 & 0xff) << 4,
     };
 }
@@ -93,8 +93,8 @@ uint64_t bases_mmap_highest(const struct machine *machine, uint64_t stack_soft_b
     return (machine->stack_top - gap) / machine->page_bytes * machine->page_bytes;
 }
 
-/* The kernel's own window for stacks lies above all that could be given out. aarch64's has 18 bits
- * and less: there the stack goes below the mmap area, as far as that will hardly ever grow. */
+/* The kernel's own window for stacks is above everything that could be handed out. aarch64's has 18
+ * bits or fewer: there the stack goes below the mmap area, to where that will hardly ever grow. */
 static bool has_wide_stack_window(const struct machine *machine) {
     enum { KERNEL_STACK_BITS_MIN = 20 };
     return machine->kernel_stack_bytes / machine->page_bytes >> KERNEL_STACK_BITS_MIN != 0;
@@ -107,7 +107,7 @@ bool bases_can_reserve(const struct machine *machine, uint64_t stack_soft_bytes)
         machine->mmap_random_bytes + machine->stack_guard_gap + windows.mmap_bytes +
         (has_wide_stack_window(machine) ? 0 : mmap_area_bytes + (machine->page_bytes << BASE_BITS));
     uint64_t programs_end = windows.program + windows.program_bytes + windows.brk_bytes;
-    /* Below the programs where the stack is unlimited. */
+    /* Below the programs if the stack is unlimited. */
     uint64_t floor = end > windows.program ? programs_end : 0;
     return end > needed && end - needed >= floor + mmap_area_bytes;
 }
@@ -118,7 +118,7 @@ struct bases bases_by_reservation(const struct machine *machine, const unsigned 
     struct bases bases = bases_by_limit(machine, key, identity, identity_bytes);
     uint64_t mmap = number_of(key, "reserved mmap", identity, identity_bytes);
     uint64_t stack = number_of(key, "reserved stack", identity, identity_bytes);
-    /* With all of what the kernel chooses from. */
+    /* Including the whole range that the kernel chooses from. */
     bases.low_bytes += machine->low_random_bytes;
     bases.reserve_end = bases_mmap_highest(machine, stack_soft_bytes);
     uint64_t lowest = bases.reserve_end - machine->mmap_random_bytes - machine->stack_guard_gap;

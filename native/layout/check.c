@@ -22,13 +22,13 @@ static bool is_reservation(const struct image_vma *vma, const struct bases *base
     return false;
 }
 
-/* What the kernel had above the stack (before 6.13) goes a little above the mmap area. */
+/* What the kernel had above the stack (before 6.13) goes slightly above the mmap area. */
 static bool is_below_top(const struct image_vma *vma, const struct bases *bases) {
     uint64_t above = bases->reserve_end == 0 && vma->part == PART_KERNELS ? RELOCATE_ABOVE : 0;
     return is_in(vma, bases->mmap_top - RELOCATE_LOADER_BYTES, bases->mmap_top + above);
 }
 
-/* But for vsyscall, and for a page at 0 that a personality asks for (MMAP_PAGE_ZERO). */
+/* Except vsyscall, and a page at 0 that a personality requests (MMAP_PAGE_ZERO). */
 static bool is_fixed(const struct image_vma *vma) {
     return vma->start == 0 || vma->end >= (uint64_t)1 << 63;
 }
@@ -60,7 +60,8 @@ const char *check_image(const struct image *moved, const struct next_places *nex
     return NULL;
 }
 
-/* Else its descendants would not be randomised, and its threads' stacks not be as large. */
+/* Otherwise its descendants would not be randomised, and its threads' stacks would have another
+ * size. */
 static bool is_put_back(pid_t pid, const struct arranged *arranged) {
     char path[32], text[32];
     uint64_t stack_bytes;

@@ -17,6 +17,7 @@
 #include "../exec/message.h"
 #include "../exec/procfile.h"
 #include "../inject/inject.h"
+#include "loader.h"
 #include "place.h"
 #include "target.h"
 #include "tracee.h"
@@ -24,12 +25,12 @@
 #include "trial.h"
 #include "wrapper.h"
 
-/* Without PTRACE_O_EXITKILL: what was followed lives on where this process is killed. With it only
- * while a process is being moved. */
+/* Without PTRACE_O_EXITKILL: followed processes survive if this one is killed. With it only while a
+ * process is being moved. */
 static const long following = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK |
                               PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
 
-/* For what the target has forked to execute something, where this process ends with it. */
+/* For what the target has forked to execute something, if this process ends with it. */
 enum { ENDING_MS = 500, ENDING_STEP_MS = 5, TRIAL_STEP_MS = 50 };
 
 static int64_t now_ms(void) {
@@ -38,7 +39,7 @@ static int64_t now_ms(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Once it has stepped aside, a line goes to the stderr of the process that it is about. */
+/* Once it has stepped aside, a message goes to the stderr of the process that it is about. */
 static bool is_aside;
 
 static void begin_line(pid_t pid) {
@@ -62,7 +63,7 @@ static void say_left(const struct mover *mover, pid_t pid, const char *path, con
     end_line();
 }
 
-/* Said once: a start script may call sudo or ping again and again. */
+/* Printed once: a start script may call sudo or ping repeatedly. */
 static void say_privileged(struct mover *mover, pid_t pid, const char *path) {
     if (!mover->quiet && !mover->has_said_privileged) {
         begin_line(pid);
@@ -76,8 +77,8 @@ static void say_privileged(struct mover *mover, pid_t pid, const char *path) {
 
 static void kill_half_moved(pid_t pid, const char *path, const struct placement *placed) {
     unsigned long event;
-    /* Out of its stop, so somebody else kills it (ptrace(2): ESRCH): nothing was wrong, and the
-     * number may be another process's by now. */
+    /* Not stopped any more, so somebody else is killing it (ptrace(2): ESRCH): nothing was wrong,
+     * and the PID may have been reused. */
     if (ptrace(PTRACE_GETEVENTMSG, pid, 0L, &event) != 0)
         return;
     begin_line(pid);
@@ -89,16 +90,15 @@ static void kill_half_moved(pid_t pid, const char *path, const struct placement 
     end_line();
 }
 
-/* Without what was for the move, and with the stop of a stop signal that came meanwhile
- * (inject_go_on). */
+/* Restores the trace options, and a stop signal that arrived meanwhile (inject_go_on). */
 static bool keep(const struct mover *mover, pid_t pid) {
     long until_end = mover->ends_with_target && pid == mover->target ? PTRACE_O_TRACEEXIT : 0;
     return ptrace(PTRACE_SETOPTIONS, pid, 0L, following | until_end) == 0 &&
            ptrace(PTRACE_INTERRUPT, pid, 0L, 0L) == 0;
 }
 
-/* Named ones are not moved where that would be by reservation, which their own memory would not
- * gain from and a limit that they set (ulimit -v) counts. */
+/* Named wrappers are not moved if that would be by reservation, from which their own memory would
+ * not gain and which a limit that they set (ulimit -v) counts. */
 static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
     char path[32];
     snprintf(path, sizeof path, "/proc/%d/exe", pid);
@@ -106,18 +106,20 @@ static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
 }
 
 /* A target that would adopt this process waits for it before its first instruction (reap.h), and so
- * cannot be tried. */
-static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *path) {
+ * cannot have a trial. */
+static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *name) {
     return mover->scope == SCOPE_PROGRAM && !(mover->is_child && pid == mover->target) &&
-           wrapper_is_possible(pid, path);
+           wrapper_is_possible(pid, name);
 }
 
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
-    char path[PATH_MAX];
+    char path[PATH_MAX], name[PATH_MAX];
     trial_forget(pid);
     bool is_known = tracee_link(pid, "exe", path, sizeof path);
-    bool is_shell = is_known && wrapper_is_named(pid, path);
-    bool is_tried = is_known && !is_shell && is_to_be_tried(mover, pid, path);
+    memcpy(name, path, sizeof name);
+    loader_look_through(pid, name, sizeof name);
+    bool is_shell = is_known && wrapper_is_named(pid, name);
+    bool is_tried = is_known && !is_shell && is_to_be_tried(mover, pid, name);
     bool goes_on = is_shell || (is_known && mover->scope == SCOPE_TREE);
     const struct place_request request = {
         .pid = pid,
@@ -131,12 +133,12 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
     if (is_shell && is_kept_unmoved(pid, arranged) && keep(mover, pid))
         return true;
     struct placement placed = place(&request);
-    /* A process that is not as arranged lies where everybody knows. */
+    /* A process that is not as arranged is at addresses that everybody knows. */
     if (placed.state == PLACE_HALF_MOVED || (placed.state == PLACE_LEFT && arranged != NULL)) {
         kill_half_moved(pid, path, &placed);
         return false;
     }
-    /* Where no call could be made in it, it could not be made to exit either. */
+    /* If no call could be made in it, it could not be made to exit either. */
     if (mover->require && placed.state == PLACE_LEFT && !placed.is_privileged)
         kill(pid, SIGKILL);
     if (placed.is_privileged)
@@ -154,13 +156,13 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
     return false;
 }
 
-/* Each system call is looked at only where an exec could lose something by being traced. */
+/* System calls are intercepted only if an exec could lose something by being traced. */
 static void go_on(const struct mover *mover, pid_t pid, long signal) {
     ptrace(mover->exec_keeps_privilege ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0L, signal);
 }
 
-/* At the entry to a system call: before an exec that gains privilege, which a tracer without
- * privilege would take away (execve(2)). */
+/* At the entry to a system call: whether to release it before an exec that gains privilege, of
+ * which an unprivileged tracer would deprive it (execve(2)). */
 static bool is_to_be_let_go(struct mover *mover, pid_t pid) {
     char path[PATH_MAX + 64];
     struct tracee_call call;
@@ -179,7 +181,7 @@ static bool is_to_be_let_go(struct mover *mover, pid_t pid) {
 }
 
 static void at_exec(struct mover *mover, pid_t pid) {
-    /* Registers that are set at the exec's event are overwritten: its end is the place. */
+    /* Registers that are set at the exec's event are overwritten, so this is done at its end. */
     /* What is made to end has no stderr any more. */
     if (mover->require)
         begin_line(pid);
@@ -191,7 +193,7 @@ static void at_exec(struct mover *mover, pid_t pid) {
 }
 
 /* The target ends, and with it this process, once what it has just forked has executed something:
- * its parent hears of that end only when it goes on. */
+ * its parent is told of that end only when it continues. */
 static int64_t ending_since_ms;
 static pid_t ending_pid;
 
@@ -214,7 +216,7 @@ static void at_fork(pid_t pid) {
 
 static void at_stop(struct mover *mover, pid_t pid, int status) {
     int event = status >> 16, signal = WSTOPSIG(status);
-    /* Before its parent's event it would go on as nobody's child, and be moved at its exec. */
+    /* Before its parent's event it would continue as nobody's child, and be moved at its exec. */
     if (event == PTRACE_EVENT_STOP && tracees_has_not_executed(pid))
         trial_has_forked(tracees_parent_of(pid), pid);
     if (signal == (SIGTRAP | 0x80)) {
@@ -240,7 +242,8 @@ static void at_stop(struct mover *mover, pid_t pid, int status) {
     }
 }
 
-/* For as long as it follows, it must keep nothing of the script's open, busy or deaf. */
+/* As long as it follows, it must not keep any of the script's files open or file systems busy, nor
+ * react to its signals. */
 static void step_aside(void) {
     prctl(PR_SET_NAME, "ksmrun-layout", 0L, 0L, 0L);
     is_aside = true;
@@ -249,8 +252,8 @@ static void step_aside(void) {
         _exit(1);
 }
 
-/* Both are waited for: one that ended this process between a tracee's stop and its going on would
- * take along the signal that the tracee stopped for. */
+/* Both are waited for: a signal that ended this process between a tracee's stop and its
+ * continuation would lose the signal for which the tracee stopped. */
 static void block_signals(sigset_t *both) {
     sigemptyset(both);
     sigaddset(both, SIGCHLD);
@@ -260,8 +263,8 @@ static void block_signals(sigset_t *both) {
     sigprocmask(SIG_BLOCK, both, NULL);
 }
 
-/* Returns for how long to wait for an event; -1: until there is one. Does not return where nothing
- * is left to do: what is still traced goes on. */
+/* Returns how long to wait for an event; -1: until there is one. Does not return if nothing is left
+ * to do: what is still traced continues. */
 static int wait_ms(void) {
     if (ending_since_ms != 0) {
         if (now_ms() - ending_since_ms > ENDING_MS || !tracees_any(is_awaited))

@@ -1,16 +1,16 @@
-/* From a start script to the program: stays the tracer of shells and command wrappers, and moves
- * what they start. */
+/* Follows a start script to the program: traces shells and command wrappers, and moves what they
+ * start. */
 #ifndef KSMRUN_FOLLOW_H
 #define KSMRUN_FOLLOW_H
 
 #include "mover.h"
 
-/* Moves the process, which stands at the end of its exec, and says what went wrong. Returns whether
- * it is to be followed on; else it was let go. */
+/* Moves the process, which is stopped at the end of its exec, and reports errors. Returns whether
+ * to follow it further; otherwise it was released. */
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged);
 
-/* Follows the stopped process and its descendants until none is left to follow. A SIGTERM lets all
- * of them go. */
+/* Follows the stopped process and its descendants until none is left to follow. A SIGTERM releases
+ * all of them. */
 _Noreturn void follow(struct mover *mover, pid_t pid);
 
 #endif

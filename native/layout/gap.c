@@ -12,7 +12,7 @@ static char *map_at(char *place, size_t bytes, int flags) {
     return mapped == MAP_FAILED ? NULL : mapped;
 }
 
-/* A wish, which the kernel grants outside of gaps alone (vm_start_gap in mm/mmap.c). */
+/* A hint, which the kernel follows only outside of gaps (vm_start_gap in mm/mmap.c). */
 static bool may_be_mapped(char *place, size_t bytes) {
     char *given = map_at(place, bytes, 0);
     if (given != NULL)
@@ -20,7 +20,7 @@ static bool may_be_mapped(char *place, size_t bytes) {
     return given == place;
 }
 
-/* A page that grows down at the end of a place of so many bytes, which is free but for that. */
+/* Maps a page that grows down at the end of an otherwise free range of this many bytes. */
 static char *stack_behind(size_t bytes, size_t page_bytes) {
     char *place = map_at(NULL, bytes + page_bytes, 0);
     if (place == NULL || munmap(place, bytes + page_bytes) != 0)

@@ -14,7 +14,7 @@ static size_t aligned(size_t bytes) {
     return (bytes + 3) & ~(size_t)3;
 }
 
-/* elf(5): notes of a name, a descriptor and a type; the build ID is GNU's third. */
+/* elf(5): notes consist of a name, a descriptor and a type; the build ID is GNU's type 3. */
 static bool find_build_id(struct identity *identity, const unsigned char *notes, size_t bytes) {
     Elf64_Nhdr note;
     for (size_t at = 0; at + sizeof note <= bytes;) {

@@ -1,4 +1,4 @@
-/* What makes two processes runs of one program: its build ID, else the file it is. */
+/* Identity of a program, equal for all its runs: its build ID, else the file itself. */
 #ifndef KSMRUN_IDENTITY_H
 #define KSMRUN_IDENTITY_H
 
@@ -10,7 +10,7 @@ struct identity {
     size_t length;
 };
 
-/* Of the ELF file behind a path. Returns 0 or -errno. */
+/* Reads the identity of the ELF file at path. Returns 0 or -errno. */
 int identity_read(struct identity *identity, const char *path);
 
 #endif

@@ -10,10 +10,11 @@
 #include "../exec/procfile.h"
 #include "../preload/maps.h"
 
-/* fs/binfmt_elf.c: load_elf_phdrs takes 64 KiB of them. */
+/* fs/binfmt_elf.c: load_elf_phdrs accepts 64 KiB of them. */
 enum { PHDRS_MAX = 65536 / sizeof(Elf64_Phdr), AUXV_MAX = 64 };
 
-/* The initial stack is where the stack pointer is. vsyscall lies above all that can be moved. */
+/* The initial stack is the one with the stack pointer. vsyscall is above everything that can be
+ * moved. */
 static enum image_part part_of(const struct image *image, const struct vma *vma,
                                uint64_t stack_pointer) {
     bool is_vdso = image->vdso >= vma->start && image->vdso < vma->end;
@@ -38,8 +39,8 @@ static bool add_vma(struct image *image, const struct vma *vma, uint64_t stack_p
     return true;
 }
 
-/* PROCMAP_QUERY (6.11) would tell the same, with a call for each VMA; older kernels want the text
- * all the same. */
+/* PROCMAP_QUERY (6.11) would return the same, with a call for each VMA; older kernels need the text
+ * anyway. */
 static const char *read_maps(struct image *image, pid_t pid, uint64_t stack_pointer) {
     char path[32], text[4096];
     struct maps_reader reader = {0};
@@ -57,8 +58,8 @@ static const char *read_maps(struct image *image, pid_t pid, uint64_t stack_poin
     return has_room && length == 0 ? NULL : "/proc/PID/maps";
 }
 
-/* What is neither the program's nor the kernel's is the loader's, from its base on; but for a page
- * at 0 that a personality asks for (MMAP_PAGE_ZERO). */
+/* Whatever is neither the program's nor the kernel's is the loader's, from its base on; except a
+ * page at 0 that a personality requests (MMAP_PAGE_ZERO). */
 static const char *find_parts(struct image *image, uint64_t program_start, uint64_t program_end,
                               uint64_t loader) {
     for (int i = 0; i < image->vma_count; i++) {
@@ -78,8 +79,8 @@ static const char *find_parts(struct image *image, uint64_t program_start, uint6
     return image->parts[PART_STACK].end != 0 ? NULL : "the stack in /proc/PID/maps";
 }
 
-/* proc_pid_stat(5): fields 26, 27, and 45 to 51. The name of the program, which may hold anything,
- * is in brackets, and behind it are numbers alone. */
+/* proc_pid_stat(5): fields 26, 27, and 45 to 51. The program's name, which may contain anything, is
+ * in parentheses, and only numbers follow. */
 bool image_parse_stat(struct image *image, const char *text) {
     enum { FIELD_OF_STATE = 3, FIELDS = 52 };
     uint64_t fields[FIELDS] = {0};
@@ -137,8 +138,8 @@ static const char *read_auxv(struct auxv *auxv, pid_t pid) {
     return auxv->count != 0 ? NULL : "/proc/PID/auxv";
 }
 
-/* Headers are read from the file, as the kernel has read them: in memory, another segment may lie
- * over them. Nobody can write to the file of a running program (execve(2): ETXTBSY). */
+/* Headers are read from the file, as the kernel has read them: in memory, another segment may cover
+ * them. Nobody can write to the file of a running program (execve(2): ETXTBSY). */
 static const char *read_headers(Elf64_Ehdr *header, Elf64_Phdr phdrs[PHDRS_MAX], pid_t pid) {
     char path[32];
     const char *failed = NULL;
@@ -170,12 +171,12 @@ static const char *read_program(struct image *image, const struct auxv *auxv, pi
         const Elf64_Phdr *part = &phdrs[i];
         if (part->p_type != PT_LOAD)
             continue;
-        /* fs/binfmt_elf.c has no segment that goes over the end of the address space. */
+        /* fs/binfmt_elf.c accepts no segment that wraps around the end of the address space. */
         if (part->p_vaddr + part->p_memsz < part->p_vaddr)
             return "the program's segments";
         low = part->p_vaddr < low ? part->p_vaddr : low;
         high = part->p_vaddr + part->p_memsz > high ? part->p_vaddr + part->p_memsz : high;
-        /* As maximum_alignment in fs/binfmt_elf.c has it. */
+        /* Same rule as maximum_alignment in fs/binfmt_elf.c. */
         if ((part->p_align & (part->p_align - 1)) == 0)
             align = part->p_align > align ? part->p_align : align;
     }

@@ -11,9 +11,9 @@
 
 #include "sha256.h"
 
-/* systemd gives a service's user its credentials by an entry of an access control list, which the
- * mode shows as the group's (include/uapi/linux/posix_acl{,_xattr}.h; acl(5): correspondence
- * between ACL entries and file permission bits). */
+/* systemd gives a service's user access to its credentials by an entry of an access control list,
+ * which the mode shows as the group's (include/uapi/linux/posix_acl{,_xattr}.h; acl(5):
+ * correspondence between ACL entries and file permission bits). */
 static bool acl_is_for_this_user(int descriptor) {
     enum { VERSION = 2, ENTRIES_MAX = 16 };
     enum { USER_OBJECT = 1, USER = 2, MASK = 16, GRANTS_NOTHING = 0 };
@@ -41,7 +41,7 @@ int key_read(const char *file, const char *group, unsigned char key[KEY_BYTES],
              char reason[REASON_BYTES]) {
     struct stat status;
     unsigned char bytes[KEY_BYTES + 1];
-    /* A FIFO in its place would be waited for. */
+    /* O_NONBLOCK: a FIFO in its place would block. */
     int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (descriptor < 0)
         return refuse(reason, "the layout key %s: %s; make one with `ksmrun layout key`", file,

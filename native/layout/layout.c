@@ -28,11 +28,10 @@
 #define PR_SET_PTRACER 0x59616d61
 #endif
 
-/* Bottom-up from a place that everybody knows, without randomisation (mm/util.c: mmap_is_legacy).
- */
+/* Bottom-up from a public address, without randomisation (mm/util.c: mmap_is_legacy). */
 static bool has_legacy_layout(void) {
     char text[16];
-    /* Read and not asked for: a filter may end those who ask. */
+    /* Read from /proc: a filter may kill whoever makes the call. */
     if (procfile_read("/proc/self/personality", text, sizeof text) > 0 &&
         (strtoul(text, NULL, 16) & ADDR_COMPAT_LAYOUT) != 0)
         return true;
@@ -49,8 +48,8 @@ static bool has_own_proc(void) {
     return strtol(link, NULL, 10) == getpid();
 }
 
-/* The calls that move a program, tried by a child where a seccomp filter is in force: it may answer
- * them with an error, when it is too late, or with the end of the caller. */
+/* If a seccomp filter is installed, a child tries the calls that move a program: it may deny them
+ * when it is too late, or kill the caller. */
 static bool filter_lets(bool (*try_calls)(void)) {
     if (!merge_is_filtered())
         return true;
@@ -63,7 +62,7 @@ static bool filter_lets(bool (*try_calls)(void)) {
 static bool try_moving(void) {
     size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    /* Its answer does not matter (announce.c), but that it answers does. */
+    /* Its result does not matter (announce.c), but that it returns does. */
     int file = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (file >= 0)
         close(file);
@@ -80,8 +79,8 @@ static bool try_arranging(void) {
            prlimit(0, RLIMIT_STACK, &stack, NULL) == 0;
 }
 
-/* valgrind keeps a limit to itself, and the kernel would put the mmap area where the old one says.
- */
+/* valgrind only pretends to set the limit, and the kernel would place the mmap area by the old
+ * one. */
 static bool is_stack_limit(rlim_t wanted) {
     uint64_t soft_bytes;
     return tracee_limit(getpid(), "Max stack size", &soft_bytes) && soft_bytes == wanted;
@@ -93,9 +92,9 @@ static void undo(const struct arranged *arranged) {
     setrlimit(RLIMIT_STACK, &stack);
 }
 
-/* The mmap area goes where the stack limit of the exec puts it, if addresses are not randomised.
- * Returns false where that cannot be had, with all as it was: default profiles of containers deny
- * that personality, and a hard limit may be too low. */
+/* Without randomisation, the mmap area is placed by the stack limit at the exec. Returns false,
+ * with nothing changed, if that is impossible: default profiles of containers deny that
+ * personality, and a hard limit may be too low. */
 static bool arrange(struct arranged *arranged, const struct machine *machine, uint64_t mmap_top) {
     struct rlimit stack;
     rlim_t wanted = machine->stack_top - mmap_top - machine->stack_guard_gap;
@@ -115,15 +114,15 @@ static bool arrange(struct arranged *arranged, const struct machine *machine, ui
     return false;
 }
 
-/* The number of PR_SET_MM_MAP is only answered by kernels with CONFIG_CHECKPOINT_RESTORE. */
+/* PR_SET_MM_MAP is only implemented by kernels with CONFIG_CHECKPOINT_RESTORE. */
 static bool can_tell_kernel(void) {
     unsigned size = 0;
     return prctl(PR_SET_MM, (long)PR_SET_MM_MAP_SIZE, &size, 0L, 0L) == 0 && size != 0;
 }
 
-/* Whether the helper, if it were nobody's child, would be adopted by this process, or by the PID 1
- * of a container, which may be a program that waits for no children that it does not know. The
- * first PID namespace has a number of its own (include/linux/proc_ns.h: PROC_PID_INIT_INO). */
+/* Returns whether the helper, if it were nobody's child, would be adopted by this process, or by
+ * the PID 1 of a container, which may be a program that does not wait for unknown children. The
+ * first PID namespace has a fixed inode number (include/linux/proc_ns.h: PROC_PID_INIT_INO). */
 static bool would_adopt(void) {
     int subreaper = 0;
     char namespace[32] = "";
@@ -162,7 +161,7 @@ static int start_mover(struct mover *mover) {
     pid_t helper;
     bool is_started = child > 0 && (mover->is_child || child_wait(child) == 0);
     if (is_started && read(read_end, &helper, sizeof helper) == sizeof helper) {
-        /* Yama lets only ancestors trace, but for this (Documentation/admin-guide/LSM/Yama.rst). */
+        /* Yama otherwise lets only ancestors trace (Documentation/admin-guide/LSM/Yama.rst). */
         prctl(PR_SET_PTRACER, (unsigned long)helper, 0L, 0L, 0L);
         if (write(write_end, "g", 1) != 1 ||
             read(read_end, &answer, sizeof answer) != sizeof answer)
@@ -171,15 +170,15 @@ static int start_mover(struct mover *mover) {
     }
     if (is_started && mover->is_child && answer != 0)
         child_wait(child);
-    /* Open until here: a helper that is gone is no reason for a SIGPIPE. */
+    /* Open until here, so that a helper that is gone causes no SIGPIPE. */
     close(mover->commands);
     close(write_end);
     close(read_end);
     return answer;
 }
 
-/* Whether a program that is traced by us gains at exec what its file gives (execve(2)), or cannot
- * gain anything. */
+/* Returns whether a program that is traced by us gains at exec what its file grants (execve(2)), or
+ * cannot gain anything. */
 static bool exec_keeps_privilege(void) {
     enum { CAP_SYS_PTRACE_BIT = 19 };
     char effective[32];
@@ -189,7 +188,7 @@ static bool exec_keeps_privilege(void) {
            (strtoull(effective, NULL, 16) >> CAP_SYS_PTRACE_BIT & 1) != 0;
 }
 
-/* A filter may end who tries; without one there may be another policy. */
+/* A filter may kill whoever tries; without one there may be another policy. */
 static bool may_wait_first(void) {
     return merge_is_filtered() ? filter_lets(reap_is_possible) : reap_is_possible();
 }
@@ -228,7 +227,7 @@ static int check_place(const struct layout_request *request, const struct machin
     return target_may_move(request->command, reason);
 }
 
-/* By reservation it is the whole address space that grows. */
+/* By reservation the whole address space grows. */
 static int check_space(const struct machine *machine, char reason[REASON_BYTES]) {
     struct rlimit space, stack;
     if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur == RLIM_INFINITY &&

@@ -10,13 +10,13 @@
 #include "image.h"
 #include "relocate.h"
 
-/* Of the loader, the stack and the kernel's own. */
+/* VMAs of the loader, the stack and the kernel's own. */
 enum { OTHER_VMAS = 64 };
-/* Of CONFIG_LSM_MMAP_MIN_ADDR, which nothing shows: vm.mmap_min_addr may be less, and PR_SET_MM_MAP
- * still takes no address below both. */
+/* CONFIG_LSM_MMAP_MIN_ADDR, which is not shown anywhere: vm.mmap_min_addr may be less, and
+ * PR_SET_MM_MAP still accepts no address below both. */
 enum { MIN_ADDRESS = 65536 };
 
-/* As load_elf_binary in fs/binfmt_elf.c adds them up, which PR_SET_MM_MAP hears again. */
+/* Sums as in load_elf_binary in fs/binfmt_elf.c, which PR_SET_MM_MAP requires again. */
 struct extent {
     uint64_t low, high, align;
     uint64_t start_code, end_code, start_data, end_data;
@@ -69,7 +69,7 @@ const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, si
     if (extent.high - extent.low > IMAGE_PROGRAM_BYTES_MAX)
         return "has segments that lie too far apart";
     /* Without a loader the kernel puts it into the mmap area (fs/binfmt_elf.c: load_elf_binary),
-     * and all else below. */
+     * and everything else below. */
     if (is_movable && !has_loader && extent.high - extent.low > RELOCATE_LOADER_BYTES / 2)
         return "is larger than what is looked for in the mmap area, and has no loader";
     if (extent.align > IMAGE_ALIGN_MAX)
@@ -97,7 +97,7 @@ const char *loads_obstacle_of(const char *path) {
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (file < 0 || getrlimit(RLIMIT_DATA, &data) != 0)
         return NULL;
-    /* What is not whole the kernel does not execute. */
+    /* The kernel does not execute incomplete files. */
     if (pread(file, &header, sizeof header, 0) == sizeof header && header.e_phnum <= PHDRS_MAX &&
         pread(file, phdrs, header.e_phnum * sizeof *phdrs, (off_t)header.e_phoff) ==
             (ssize_t)(header.e_phnum * sizeof *phdrs)) {

@@ -1,4 +1,5 @@
-/* What a program's own headers tell before the exec: whether it can be moved, or killed only. */
+/* Checks a program's headers before the exec: whether it can be moved, or would have to be
+ * killed. */
 #ifndef KSMRUN_LOADS_H
 #define KSMRUN_LOADS_H
 
@@ -8,13 +9,12 @@
 
 #include "machine.h"
 
-/* Pure. Returns NULL where nothing is known to be in the way, or what is: words that follow the
- * path. Headers that the kernel does not take are left to it.
- * data_bytes: RLIMIT_DATA. */
+/* Pure. Returns NULL if no obstacle is known, or the obstacle, as words that follow the path.
+ * Headers that the kernel rejects are left to it. data_bytes: RLIMIT_DATA. */
 const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, size_t count,
                            const struct machine *machine, uint64_t data_bytes);
 
-/* The same of a 64-bit ELF file. */
+/* The same for a 64-bit ELF file. */
 const char *loads_obstacle_of(const char *path);
 
 #endif

@@ -31,7 +31,7 @@ uint64_t low_brk_base(const struct low *low, uint64_t program_end) {
     return end > program_end ? end : program_end;
 }
 
-/* Anonymous pages that nobody can touch. */
+/* Maps inaccessible anonymous pages. */
 static int64_t map_nothing(struct injection *injection, uint64_t start, uint64_t bytes, int flags) {
     const uint64_t arguments[6] = {start, bytes, PROT_NONE,
                                    (uint64_t)(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags),
@@ -39,7 +39,8 @@ static int64_t map_nothing(struct injection *injection, uint64_t start, uint64_t
     return inject(injection, SYS_mmap, arguments);
 }
 
-/* Not for KSM: before f5548c318d65 (6.1.161, 6.12.59, 6.17.9, 6.18) ksmd looked at each page. */
+/* Excluded from KSM: before f5548c318d65 (6.1.161, 6.12.59, 6.17.9, 6.18) ksmd scanned each
+ * page. */
 bool reserve(struct injection *injection, uint64_t start, uint64_t end, int flags) {
     const uint64_t advice[6] = {start, end - start, MADV_UNMERGEABLE};
     if (map_nothing(injection, start, end - start, flags) != (int64_t)start)
@@ -56,15 +57,15 @@ bool ask_for_page(struct injection *injection, int flags, uint64_t *place) {
     return given != INJECT_LOST && (*place == 0 || inject(injection, SYS_munmap, unmapping) == 0);
 }
 
-/* The kernel gives nothing out in the gap below a stack (vm_start_gap in include/linux/mm.h), and a
- * page that grows down is one: 32 of them close 32 MiB. A reservation would be counted, by limits
- * of the address space and by mlockall(2). */
+/* The kernel maps nothing in the gap below a stack (vm_start_gap in include/linux/mm.h), and a page
+ * that grows down is a stack: 32 of them close 32 MiB. A reservation would count against limits of
+ * the address space and for mlockall(2). */
 static bool close_by_gaps(struct injection *injection, const struct machine *machine,
                           uint64_t start, uint64_t end) {
     enum { PAGES_MAX = 64 };
     int pages = 0;
     for (uint64_t at = end; at > start;) {
-        /* Where the kernel's command line has hardly a gap. */
+        /* If the kernel's command line sets a very small gap. */
         if (++pages > PAGES_MAX)
             return false;
         uint64_t page = at - machine->page_bytes;

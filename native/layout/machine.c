@@ -12,9 +12,9 @@ static const enum architecture own_architecture = AARCH64;
 #error "layouts are for x86_64 and aarch64"
 #endif
 
-/* The machines' max-page-size in binutils (bfd/elf64-x86-64.c, bfd/elfnn-aarch64.c) and lld. */
+/* max-page-size of these machines in binutils (bfd/elf64-x86-64.c, bfd/elfnn-aarch64.c) and lld. */
 enum { SEGMENT_BYTES_X86_64 = 4 << 10, SEGMENT_BYTES_AARCH64 = 64 << 10 };
-/* mm/mmap.c, unless the kernel's command line has another. */
+/* mm/mmap.c, unless the kernel's command line changes it. */
 enum { STACK_GUARD_GAP_PAGES = 256, ADDRESS_BITS_X86_64 = 47 };
 
 /* STACK_RND_MASK, in pages (arch/x86/include/asm/elf.h, arch/arm64/include/asm/elf.h). */
@@ -29,10 +29,10 @@ static const uint64_t MMAP_RANDOM_BYTES_X86_64 = (uint64_t)1 << 44,
 static const uint64_t LOW_START_X86_64 = 0x40000000, LOW_END_X86_64 = 0x80000000,
                       LOW_RANDOM_BYTES_X86_64 = 0x02000000;
 
-/* STACK_TOP is the end of the default map window, whatever the hardware could address beyond it:
- * - arch/x86/include/asm/page_64_types.h: 47 bits less a page, with 5-level paging too;
- * - arch/arm64/include/asm/processor.h and memory.h: VA_BITS_MIN bits, the configured 36, 39, 42,
- * 47 or 48; a kernel of 52 bits has 48, and 47 with pages of 16 KiB. */
+/* STACK_TOP is the end of the default map window, whatever the hardware could address beyond it: -
+ * arch/x86/include/asm/page_64_types.h: 47 bits less a page, also with 5-level paging; -
+ * arch/arm64/include/asm/processor.h and memory.h: VA_BITS_MIN bits, the configured 36, 39, 42, 47
+ * or 48; a kernel of 52 bits has 48, and 47 with pages of 16 KiB. */
 struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
                           uint64_t stack_address) {
     struct machine machine = {
@@ -52,12 +52,12 @@ struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
         machine.low_end = LOW_END_X86_64;
         machine.low_random_bytes = LOW_RANDOM_BYTES_X86_64;
         machine.stack_top -= page_bytes;
-        /* ELF_ET_DYN_BASE: ThreadSanitizer can live with nothing else. */
+        /* ELF_ET_DYN_BASE: ThreadSanitizer supports nothing else. */
         machine.programs = machine.stack_top / 3 * 2;
     } else {
         machine.mmap_random_bytes = MMAP_RANDOM_BYTES_AARCH64;
         machine.kernel_stack_bytes = STACK_RANDOM_BYTES_AARCH64;
-        /* Half of that: with 47 bits of addresses a reservation needs the room above. */
+        /* Half of that: with 47 bits of addresses a reservation needs the space above. */
         machine.programs = machine.stack_top / 3;
     }
     machine.programs -= machine.programs % page_bytes;

@@ -1,4 +1,4 @@
-/* What the layout has to know of an architecture and of the address space its kernel gives. */
+/* Properties of an architecture, and of the address space that its kernel provides. */
 #ifndef KSMRUN_MACHINE_H
 #define KSMRUN_MACHINE_H
 
@@ -8,25 +8,25 @@ enum architecture { X86_64, AARCH64 };
 
 struct machine {
     uint64_t page_bytes;
-    /* What linkers align segments to unless they are told otherwise: bits below it are not free. */
+    /* linkers' default alignment of segments: lower bits are fixed */
     uint64_t segment_bytes;
-    int address_bits;   /* of the part of the address space that is used without being asked */
-    uint64_t stack_top; /* where the stack ends if nothing is randomised: STACK_TOP */
-    uint64_t programs;  /* where we put programs, at least */
-    uint64_t kernel_stack_bytes; /* by how much the kernel moves it down at random, at most */
-    uint64_t mmap_random_bytes;  /* and the mmap area, at most */
-    /* What MAP_32BIT is given out from, and by how much its start is random at most; 0 where there
-     * is no such flag. */
+    int address_bits;   /* of the part of the address space that is used unless more is requested */
+    uint64_t stack_top; /* end of the stack without randomisation: STACK_TOP */
+    uint64_t programs;  /* lowest place where we put programs */
+    uint64_t kernel_stack_bytes; /* maximum by which the kernel lowers it at random */
+    uint64_t mmap_random_bytes;  /* and the mmap area */
+    /* Range of MAP_32BIT, and the maximum by which its start is random; 0 if there is no such
+     * flag. */
     uint64_t low_start, low_end, low_random_bytes;
-    uint64_t stack_guard_gap; /* that the kernel keeps free below it, beside its limit */
+    uint64_t stack_guard_gap; /* kept free by the kernel below it, in addition to its limit */
 };
 
-/* Pure. Any address in the initial stack tells the bits: the kernel randomises it by up to some GiB
- * below STACK_TOP. */
+/* Pure. Any address in the initial stack shows the number of bits: the kernel randomises it by up
+ * to some GiB below STACK_TOP. */
 struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
                           uint64_t stack_address);
 
-/* Of this process. */
+/* The machine of this process. */
 struct machine machine_here(void);
 
 #endif

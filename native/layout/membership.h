@@ -1,5 +1,5 @@
-/* Whether a running process has the layout of a group: told by whoever has the group's key, from
- * where its stack ends. Nothing is kept for that, in the process or beside it. */
+/* Finds out whether a running process has the layout of a group: computed from where its stack
+ * ends, by whoever has the group's key. Nothing is stored for that, in the process or beside it. */
 #ifndef KSMRUN_MEMBERSHIP_H
 #define KSMRUN_MEMBERSHIP_H
 

@@ -19,12 +19,12 @@ static int wait_for(pid_t pid, int *status) {
     return 0;
 }
 
-/* Hands on what happens to the target until its exec, as if nobody watched. */
+/* Passes on what happens to the target until its exec, as if it were not traced. */
 static void await_exec(const struct mover *mover) {
     for (;;) {
         int status;
         if (wait_for(mover->target, &status) != 0 || !WIFSTOPPED(status))
-            /* It failed to start anything, and has said why. */
+            /* It did not start anything, and has said why. */
             _exit(0);
         int event = status >> 16, signal = WSTOPSIG(status);
         if (event == PTRACE_EVENT_EXEC)
@@ -37,8 +37,9 @@ static void await_exec(const struct mover *mover) {
     }
 }
 
-/* Whether the target's parent will be this process's, once the target has ended. The child of a
- * target in a container goes to PID 1; where a subreaper between is the parent nothing tells. */
+/* Returns whether the target's parent will become this process's, once the target has ended. In
+ * a container, children of the target go to PID 1; a subreaper in between as parent is not
+ * visible. */
 static bool will_be_beside(const struct mover *mover) {
     return tracees_parent_of(mover->target) == (mover->is_child ? 1 : getppid());
 }
@@ -46,15 +47,16 @@ static bool will_be_beside(const struct mover *mover) {
 void mover_run(struct mover *mover) {
     pid_t own = getpid();
     char byte;
-    /* Ctrl-C is for the program; an end of this process before the exec would be its end too. */
+    /* Ctrl-C is for the program; if it ended this process before the exec, the target would end
+     * too. */
     setsid();
-    /* It holds the key: no core, and nobody's eyes. */
+    /* It holds the key: no core dump, and not readable by others. */
     prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
     descriptors_close_all_but(mover->commands, mover->answers);
     if (write(mover->answers, &own, sizeof own) != sizeof own ||
         read(mover->commands, &byte, 1) != 1)
         _exit(1);
-    /* With all options in the call: a helper that is killed leaves no program half moved. */
+    /* All options in one call: if the helper is killed, no program is left partly moved. */
     long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
     int error = ptrace(PTRACE_SEIZE, mover->target, 0L, options) == 0 ? 0 : errno;
     if (write(mover->answers, &error, sizeof error) != sizeof error || error != 0)
@@ -63,8 +65,8 @@ void mover_run(struct mover *mover) {
     close(mover->commands);
     mover->ends_with_target = will_be_beside(mover);
     await_exec(mover);
-    /* Registers that are set at the exec's event are overwritten: its end is the place. Where it
-     * ends before, it was killed by somebody else. */
+    /* Registers that are set at the exec's event are overwritten, so this is done at its end. If
+     * the target ends before that, somebody else killed it. */
     if (inject_go_on(mover->target) &&
         follow_exec(mover, mover->target, mover->is_arranged ? &mover->arranged : NULL))
         follow(mover, mover->target);

@@ -7,8 +7,8 @@
 
 #include "relocate.h"
 
-/* Whose execs the layout reaches: SCOPE_PROGRAM follows shells and command wrappers to the programs
- * that they start, and what turns out to be a wrapper (trial.h); SCOPE_TREE every descendant. */
+/* Execs that get the layout. SCOPE_PROGRAM follows shells, command wrappers and programs that turn
+ * out to be wrappers (trial.h) to the programs that they start; SCOPE_TREE every descendant. */
 enum scope { SCOPE_PROGRAM, SCOPE_TREE };
 
 struct mover {
@@ -21,18 +21,18 @@ struct mover {
     struct arranged arranged;
     bool was_privileged; /* user and effective user differed before */
     enum scope scope;
-    /* The tracer has a privilege that lets traced programs gain theirs at exec, or none can. Tree
-     * needs it, as nobody looks before each exec there. */
+    /* The tracer's privileges let traced programs gain theirs at exec, or no program can gain any.
+     * Required by SCOPE_TREE, because there nobody checks before each exec. */
     bool exec_keeps_privilege;
     bool require, quiet;
     bool has_said_privileged;
-    /* Who waits for the target would have this process beside it, for a second child (systemd then
-     * knows no main process: src/core/service.c, service_search_main_pid). */
+    /* This process would become a second child of the target's parent (systemd then finds no main
+     * process: src/core/service.c, service_search_main_pid). */
     bool ends_with_target;
 };
 
-/* Says its PID, waits for a byte, seizes the target, says how that went (an errno), and moves the
- * target at its exec; and what it starts, if it is one to follow. */
+/* Writes its PID, waits for a byte, seizes the target, writes the result (an errno), and moves the
+ * target at its exec, and what it starts, if it is to be followed. */
 _Noreturn void mover_run(struct mover *mover);
 
 #endif

@@ -17,15 +17,15 @@
 #include "tracee.h"
 
 static const char privileged[] = "it changes user, group or capabilities at exec";
-/* REAP_GAP: above the mmap area and what relocate.c may put there. */
+/* REAP_GAP: distance above the mmap area and what relocate.c may put there. */
 enum { REAP_GAP = 16 << 20, CODE_BYTES_MAX = 16 << 20, EXIT_OWN_FAILURE = 125 };
 
 static bool find_instruction(struct injection *injection, const struct image *image) {
     for (int i = 0; i < image->vma_count; i++)
         if (image->vmas[i].start == image->vdso)
             return injection_find_instruction(injection, image->vdso, image->vmas[i].end);
-    /* Without a vdso, ld.so has some, or a static program itself; both begin before the end of
-     * their VMA with other code. */
+    /* Without a vDSO, ld.so has one, or a static program itself; both begin with other code before
+     * the end of their VMA. */
     uint64_t counter = PROGRAM_COUNTER(injection->registers);
     for (int i = 0; i < image->vma_count; i++) {
         uint64_t start = image->vmas[i].start, end = image->vmas[i].end;
@@ -36,7 +36,8 @@ static bool find_instruction(struct injection *injection, const struct image *im
     return false;
 }
 
-/* Whether the exec left what was arranged for it: else a part would lie where everybody knows. */
+/* Returns whether the exec did what was arranged for it: otherwise a part would be at public
+ * addresses. */
 static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_t mmap_top) {
     char path[32], text[32];
     uint64_t loader = image->parts[PART_LOADER].start;
@@ -49,7 +50,7 @@ static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_
     return NULL;
 }
 
-/* Whether the mmap area can be held down where it should begin. */
+/* Returns whether reservations can hold the mmap area down to where it should begin. */
 static const char *not_reservable(pid_t pid, const struct image *image, const struct bases *bases) {
     uint64_t space_bytes;
     if (!tracee_limit(pid, "Max address space", &space_bytes) || space_bytes != RLIM_INFINITY)
@@ -67,7 +68,7 @@ static const char *not_reservable(pid_t pid, const struct image *image, const st
     return NULL;
 }
 
-/* Returns NULL where the program can be moved to the bases, and nothing stands in the way. */
+/* Returns NULL if the program can be moved to the bases without obstacles. */
 static const char *examine(const struct place_request *request, struct injection *injection,
                            struct image *image, struct bases *bases) {
     char path[32];

@@ -1,4 +1,4 @@
-/* Moves a traced process, which stands at the end of its exec, to the group's bases. */
+/* Moves a traced process, which is stopped at the end of its exec, to the group's bases. */
 #ifndef KSMRUN_PLACE_H
 #define KSMRUN_PLACE_H
 
@@ -14,8 +14,8 @@ struct place_request {
     const unsigned char *key;
     const struct arranged *arranged; /* NULL: the kernel's own layout, so by reservation */
     bool was_privileged;             /* user and effective user differed before the exec */
-    bool is_waiting_first;           /* for this process, its child: see reap.h */
-    bool require;                    /* what cannot be moved ends with exit code 125 */
+    bool is_waiting_first;           /* by its parent, this process's child: see reap.h */
+    bool require;                    /* if it cannot be moved, end it with exit code 125 */
 };
 
 struct placement {
@@ -23,11 +23,11 @@ struct placement {
         PLACE_MOVED,
         PLACE_LEFT, /* as the exec left it */
         PLACE_ENDED,
-        PLACE_HALF_MOVED, /* to be killed */
+        PLACE_HALF_MOVED, /* must be killed */
     } state;
-    bool is_privileged; /* and left for that */
-    const char *what;   /* that went wrong; NULL where it was moved */
-    int64_t result;     /* of the system call that did, where there was one */
+    bool is_privileged; /* and was left as it is for that */
+    const char *what;   /* error; NULL if it was moved */
+    int64_t result;     /* of the system call that failed, if one did */
 };
 
 /* The process stays stopped. */

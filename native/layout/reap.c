@@ -12,7 +12,7 @@
 #include "../exec/procfile.h"
 
 /* wait4(child, NULL, __WALL, NULL), again after EINTR; rt_sigtimedwait(set, NULL, zero, 8);
- * rt_sigprocmask(SIG_SETMASK, mask, NULL, 8); all registers as an exec leaves them; on to the
+ * rt_sigprocmask(SIG_SETMASK, mask, NULL, 8); all registers as an exec leaves them; then to the
  * program. */
 #if defined(__x86_64__)
 __asm__(".pushsection .rodata\n"
@@ -53,7 +53,7 @@ __asm__(".pushsection .rodata\n"
         "reap_end:\n"
         ".popsection\n");
 #else
-/* A register has to hold where to go on: x17 is one that any branch may change (AAPCS64: IP1).
+/* A register must hold the target address: x17 is one that any branch may change (AAPCS64: IP1).
  * `ret` is the branch that may lead anywhere under BTI. */
 __asm__(".pushsection .rodata\n"
         ".balign 8\n"
@@ -94,7 +94,7 @@ __asm__(".pushsection .rodata\n"
         "reap_end:\n"
         ".popsection\n");
 #endif
-/* Of this file: without that gcc would ask a global offset table, in which GNU ld puts all of a
+/* Local to this file: otherwise gcc would use a global offset table, in which GNU ld puts all of a
  * section's local symbols at its start (aarch64). */
 #pragma GCC visibility push(hidden)
 extern const unsigned char reap_code[], reap_entry[], reap_mask[], reap_child[], reap_set[],
@@ -110,7 +110,7 @@ static uint64_t signals_in(const char *path, const char *row) {
     return procfile_row(path, row, value, sizeof value) ? strtoull(value, NULL, 16) : 0;
 }
 
-/* Of the process or its thread; a SIGCHLD of the program's own is to stay. */
+/* Pending for the process or its thread; a SIGCHLD of the program's own must stay. */
 static bool has_pending(pid_t pid, int signal) {
     char path[32];
     snprintf(path, sizeof path, "/proc/%d/status", pid);
@@ -141,9 +141,9 @@ static bool protect(struct injection *injection, uint64_t address, uint64_t prot
     return inject(injection, SYS_mprotect, arguments) == 0;
 }
 
-/* /proc/PID/mem may write where the program may not (mem_rw in fs/proc/base.c), and sees to the
- * instruction cache (copy_to_user_page in arch/arm64/mm/flush.c). Since 6.12 a kernel may not let
- * it (proc_mem.force_override=never); other systems have no program change what is code (prctl(2):
+/* /proc/PID/mem may write where the program may not (mem_rw in fs/proc/base.c), and flushes the
+ * instruction cache (copy_to_user_page in arch/arm64/mm/flush.c). Since 6.12 a kernel may forbid
+ * that (proc_mem.force_override=never); other systems let no program change its code (prctl(2):
  * PR_SET_MDWE). */
 static bool write_code(struct injection *injection, uint64_t address, const unsigned char *page) {
     return injection_write(injection, address, page, CODE_BYTES) ||

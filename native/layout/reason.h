@@ -1,4 +1,4 @@
-/* Why a layout cannot be had. */
+/* Reason why a layout is impossible. */
 #ifndef KSMRUN_REASON_H
 #define KSMRUN_REASON_H
 

@@ -12,21 +12,21 @@
 #include "announce.h"
 
 enum { BLOCK_STEP = 64 * 1024, SCRATCH_BYTES = 1024, WORD = sizeof(uint64_t) };
-/* Where the kernel put vvar and vdso above the stack (before 6.13), they go here above the mmap
- * area, which grows down. */
+/* What the kernel put above the stack (vvar and vdso, before 6.13) goes above the mmap area here,
+ * as that grows down. */
 static const uint64_t kernels_gap = 2 << 20;
 
 struct relocation {
     struct injection *injection;
     const struct image *image;
-    uint64_t deltas[IMAGE_PARTS]; /* by how much each part moves; 0: it stays */
+    uint64_t deltas[IMAGE_PARTS]; /* by which each part moves; 0: it stays */
 };
 
 struct destination destination_of(const struct image *image, const struct machine *machine,
                                   const struct bases *bases) {
     uint64_t start = image->parts[PART_PROGRAM].start, end = image->parts[PART_PROGRAM].end;
     if (image->is_movable) {
-        /* Congruent to where it was, by the largest alignment of its segments. */
+        /* Congruent to its old place, by the largest alignment of its segments. */
         uint64_t mask = image->program_align - 1;
         uint64_t program = (bases->program & ~mask) + (start & mask);
         return (struct destination){
@@ -36,16 +36,16 @@ struct destination destination_of(const struct image *image, const struct machin
         };
     }
     struct destination destination = {.program = start};
-    /* Under a reservation the exec was randomised, and with it the window: nothing is in the way of
-     * a brk heap that begins in front of it. */
+    /* With a reservation the exec was randomised, and with it the window: nothing obstructs a brk
+     * heap that begins before it. */
     if (bases->reserve_end == 0)
         destination.low = low_of(machine, bases->low_bytes, start, end);
     destination.brk = low_brk_base(&destination.low, end) + bases->brk_low_offset;
     return destination;
 }
 
-/* By limit the kernel has put them there, but for what it had above the stack before 6.13. By
- * reservation they go to the top of the mmap area, which lies lower. */
+/* By limit the kernel has put them there, except what it had above the stack before 6.13. By
+ * reservation they go to the top of the mmap area, which is lower. */
 static void place_kernels_and_loader(struct relocation *relocation, const struct bases *bases) {
     const struct image *image = relocation->image;
     uint64_t start = image->parts[PART_KERNELS].start, end = image->parts[PART_KERNELS].end;
@@ -95,7 +95,7 @@ static bool move_vmas(struct injection *injection, const struct image *image, en
     return true;
 }
 
-/* A part that would step on itself goes by way of a place where nothing is. */
+/* A part that would overlap its old place is moved through a free one. */
 static bool move_part(const struct relocation *relocation, enum image_part part) {
     const struct image *image = relocation->image;
     uint64_t bytes = image->parts[part].end - image->parts[part].start;
@@ -104,7 +104,7 @@ static bool move_part(const struct relocation *relocation, enum image_part part)
         return true;
     if (delta >= bytes && -delta >= bytes)
         return move_vmas(relocation->injection, image, part, 0, delta);
-    /* So far below a program and a stack there is nothing (bases.c has their windows). */
+    /* This far below a program and a stack there is nothing (bases.c has their windows). */
     uint64_t hop = image->parts[part].end / 8 / BLOCK_STEP * BLOCK_STEP;
     return move_vmas(relocation->injection, image, part, 0, -hop) &&
            move_vmas(relocation->injection, image, part, -hop, delta);
@@ -117,7 +117,7 @@ static const char *move_all(const struct relocation *relocation, const struct ba
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         if (!move_part(relocation, order[i]))
             return "mremap";
-    /* What the kernel would still give out there. */
+    /* Ranges from which the kernel would still hand out addresses. */
     if (bases->reserve_end != 0 &&
         !reserve(relocation->injection, bases->mmap_top, bases->reserve_end, MAP_FIXED_NOREPLACE))
         return "reserving what lies above the mmap area";
@@ -131,7 +131,7 @@ struct block {
     size_t count, auxv, auxv_count;
 };
 
-/* Reads what lies from the stack pointer to the end of the stack, and finds the block in it. */
+/* Reads from the stack pointer to the end of the stack, and finds the block there. */
 static bool read_block(const struct relocation *relocation, struct block *block) {
     uint64_t start = STACK_POINTER(relocation->injection->registers);
     size_t bytes = relocation->image->parts[PART_STACK].end - start, words = bytes / WORD;
@@ -171,8 +171,8 @@ static void move_pointers(const struct relocation *relocation, struct block *blo
     }
 }
 
-/* Programs hash addresses of locals, so the block is put at one place, whatever the length of the
- * arguments. Where the stack is too small for that it stays at its place in it. */
+/* Programs hash addresses of locals, so the block is put at a fixed place, whatever the length of
+ * the arguments. If the stack is too small for that, the block stays where it is. */
 static uint64_t block_address(const struct relocation *relocation, const struct block *block,
                               const struct bases *bases) {
     const struct image *image = relocation->image;
@@ -200,8 +200,7 @@ static bool write_block(const struct relocation *relocation, const struct block 
     return is_written;
 }
 
-/* prctl(2): PR_SET_MM_MAP. The structure is written below the stack pointer and taken away again.
- */
+/* prctl(2): PR_SET_MM_MAP. The structure is written below the stack pointer and removed again. */
 static bool tell_kernel(const struct relocation *relocation, const struct block *block,
                         uint64_t address, uint64_t brk) {
     const struct image *image = relocation->image;

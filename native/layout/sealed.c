@@ -11,7 +11,7 @@ static bool is_kernels(const struct image *image, uint64_t start) {
     return false;
 }
 
-/* "START-END MODES ..." of a VMA, then rows whose names begin with a capital letter. */
+/* "START-END MODES ..." of a VMA, then lines whose names begin with a capital letter. */
 bool sealed_in(FILE *smaps, const struct image *image) {
     static const char flags[] = "VmFlags:";
     char line[512];

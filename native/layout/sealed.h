@@ -1,5 +1,5 @@
-/* Whether the kernel's own mappings can be moved: since 6.15 it may seal them at exec
- * (CONFIG_MSEAL_SYSTEM_MAPPINGS), and then mremap(2) fails when there is no way back. */
+/* Finds out whether the kernel's own mappings can be moved: since 6.15 it may seal them at exec
+ * (CONFIG_MSEAL_SYSTEM_MAPPINGS), and then mremap(2) would fail after the point of no return. */
 #ifndef KSMRUN_SEALED_H
 #define KSMRUN_SEALED_H
 
@@ -9,10 +9,10 @@
 
 #include "image.h"
 
-/* Of the text of /proc/PID/smaps: VmFlags has "sl" (proc_pid_smaps(5)). */
+/* From the text of /proc/PID/smaps: VmFlags contains "sl" (proc_pid_smaps(5)). */
 bool sealed_in(FILE *smaps, const struct image *image);
 
-/* Also true where it cannot be told. */
+/* Also true if it cannot be determined. */
 bool sealed_is(pid_t pid, const struct image *image);
 
 #endif

@@ -25,8 +25,8 @@ char **seeds_environment(char **envp, const unsigned char key[KEY_BYTES]) {
     for (int i = 0; i < 8; i++)
         seed = seed << 8 | digest[i];
     char entries[3][ENTRY_BYTES];
-    /* CPython and PyPy: 1 to 4294967295, where 0 would switch randomisation off (PYTHONHASHSEED).
-     * Perl: a seed in hexadecimal, and keys in an order that the seed alone decides (perlrun). */
+    /* CPython and PyPy: 1 to 4294967295; 0 would switch randomisation off (PYTHONHASHSEED). Perl: a
+     * seed in hexadecimal, and an order of keys that only the seed determines (perlrun). */
     snprintf(entries[0], ENTRY_BYTES, "PYTHONHASHSEED=%" PRIu32, (uint32_t)seed | 1);
     snprintf(entries[1], ENTRY_BYTES, "PERL_HASH_SEED=0x%016" PRIx64, seed);
     snprintf(entries[2], ENTRY_BYTES, "PERL_PERTURB_KEYS=2");

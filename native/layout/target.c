@@ -17,7 +17,7 @@
 #include "../exec/search.h"
 #include "loads.h"
 
-/* fs/exec.c: exec_binprm follows so many interpreters. */
+/* fs/exec.c: exec_binprm follows this many interpreters. */
 enum { INTERPRETERS_MAX = 5, HEAD_BYTES = 256, PATH_BYTES = PATH_MAX + 64 };
 
 #if defined(__x86_64__)
@@ -26,7 +26,7 @@ enum { MACHINE = EM_X86_64 };
 enum { MACHINE = EM_AARCH64 };
 #endif
 
-/* Any process with no_new_privs of its own gains less than is said here. */
+/* A process with no_new_privs gains less than is reported here. */
 static bool file_gains_privilege(const char *path) {
     struct stat status;
     if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1 || stat(path, &status) != 0)
@@ -48,7 +48,7 @@ static struct head read_head(const char *path) {
     return head;
 }
 
-/* Puts the interpreter that a script names in place of its path. Returns false where it is none. */
+/* Replaces a script's path by the interpreter that it names. Returns false if it is no script. */
 static bool to_interpreter(const struct head *head, char path[PATH_BYTES]) {
     if (head->length < 3 || head->bytes[0] != '#' || head->bytes[1] != '!')
         return false;
@@ -71,7 +71,7 @@ bool target_gains_privilege(const char *file) {
     return false;
 }
 
-/* Its registrations lie beside these two (Documentation/admin-guide/binfmt-misc.rst). */
+/* Registrations are beside these two files (Documentation/admin-guide/binfmt-misc.rst). */
 static bool has_other_formats(void) {
     DIR *folder = opendir("/proc/sys/fs/binfmt_misc");
     bool has_any = false;
@@ -84,7 +84,7 @@ static bool has_other_formats(void) {
     return has_any;
 }
 
-/* Text goes to /bin/sh; what else is executed is by an interpreter that may be of any kind. */
+/* Text goes to /bin/sh; everything else is executed by an interpreter that may be of any kind. */
 static int check_other(const char *path, const struct head *head, char reason[REASON_BYTES]) {
     if (head->length < 1 || memchr(head->bytes, '\0', (size_t)head->length) == NULL ||
         !has_other_formats())
@@ -129,7 +129,7 @@ static int check_chain(char path[PATH_BYTES], char reason[REASON_BYTES]) {
     return 0;
 }
 
-/* Every file of that name in PATH: the exec goes on to the next where one cannot be run. */
+/* Checks every file of that name in PATH: the exec tries the next if one cannot be run. */
 int target_may_move(const char *command, char reason[REASON_BYTES]) {
     char path[PATH_BYTES];
     for (int index = 0; search_candidate(command, index, path, sizeof path); index++)

@@ -55,7 +55,7 @@ bool tracee_applet(pid_t pid, char name[TRACEE_APPLET_BYTES]) {
     return true;
 }
 
-/* c818c03b661c (5.9) brought the count. */
+/* The count exists since c818c03b661c (5.9). */
 unsigned long tracee_filters(pid_t pid) {
     char path[32], value[32];
     snprintf(path, sizeof path, "/proc/%d/status", pid);
@@ -94,7 +94,7 @@ static bool read_text(pid_t pid, uint64_t address, char *text, size_t text_bytes
     int memory = open(path, O_RDONLY | O_CLOEXEC);
     if (memory < 0)
         return false;
-    /* Short where the memory ends. */
+    /* Shorter at the end of the memory. */
     ssize_t length = pread(memory, text, text_bytes, (off_t)address);
     close(memory);
     return length > 0 && memchr(text, '\0', (size_t)length) != NULL;
@@ -123,7 +123,7 @@ void tracee_borrow_stderr(pid_t pid) {
     int process = (int)syscall(SYS_pidfd_open, pid, 0);
     int its = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, STDERR_FILENO, 0);
     struct pollfd room = {.fd = its, .events = POLLOUT};
-    /* Not where it is full: all that is followed would wait with us for its reader. */
+    /* Not if it is full: everything that is followed would wait with us for its reader. */
     if (its >= 0 && poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0)
         dup2(its, STDERR_FILENO);
     if (its >= 0)

@@ -30,7 +30,7 @@ bool tracees_any(bool (*is_one)(pid_t pid)) {
     return is_found;
 }
 
-/* proc_pid_stat(5): state, and six fields later the flags, behind the name in brackets. */
+/* proc_pid_stat(5): state, and six fields later the flags, after the name in parentheses. */
 static bool read_state(pid_t pid, char *state, unsigned long *flags) {
     char path[32], text[512];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
@@ -42,6 +42,12 @@ bool tracees_is_resting(pid_t pid) {
     char state;
     unsigned long flags;
     return !read_state(pid, &state, &flags) || (state != 'R' && state != 'D');
+}
+
+bool tracees_is_alive(pid_t pid) {
+    char state;
+    unsigned long flags;
+    return read_state(pid, &state, &flags) && state != 'Z' && state != 'X';
 }
 
 bool tracees_has_not_executed(pid_t pid) {

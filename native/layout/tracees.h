@@ -1,4 +1,4 @@
-/* Looks through all processes that this one traces. */
+/* Searches all processes that this one traces. */
 #ifndef KSMRUN_TRACEES_H
 #define KSMRUN_TRACEES_H
 
@@ -7,14 +7,17 @@
 
 bool tracees_any(bool (*is_one)(pid_t pid));
 
-/* Whether a tracee has an event that its tracer has not seen to, which may be an exec; or was
- * forked, has not executed anything yet, and is not at rest either. */
+/* Returns whether a tracee may execute a program: it has an event that its tracer has not
+ * processed, or it was forked, has not executed anything yet, and is not idle. */
 bool tracees_may_exec(pid_t pid);
 
-/* Whether a process was forked and has not executed anything yet. */
+/* Returns whether a process has not ended; one that its parent has not waited for has. */
+bool tracees_is_alive(pid_t pid);
+
+/* Returns whether a process was forked and has not executed anything yet. */
 bool tracees_has_not_executed(pid_t pid);
 
-/* Whether a process rests: is neither running nor in an uninterruptible wait. */
+/* Returns whether a process is idle: neither running nor in an uninterruptible wait. */
 bool tracees_is_resting(pid_t pid);
 
 pid_t tracees_parent_of(pid_t pid);

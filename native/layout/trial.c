@@ -11,15 +11,17 @@
 #include "../exec/procfile.h"
 #include "tracees.h"
 
-enum { TRIALS_MAX = 128, REST_MS = 1000, BUSY_MS = 10000 };
-/* An interpreter has started with so much (CPython: 8 MiB), and most servers have not. */
+enum { TRIALS_MAX = 128, CHILDREN_MAX = 16, REST_MS = 1000, BUSY_MS = 10000 };
+/* An interpreter has started by then (CPython: 8 MiB), and most servers have not. */
 static const unsigned long grown_kib = 32 << 10;
 
-/* pid 0: nothing. */
+/* pid 0: unused. */
 static struct trial {
     pid_t pid;
     int64_t began_ms;
-    bool has_forked, is_over;
+    pid_t last_child; /* 0: none yet */
+    int children;
+    bool is_over;
 } trials[TRIALS_MAX];
 
 static int64_t now_ms(void) {
@@ -35,7 +37,7 @@ static struct trial *find(pid_t pid) {
     return NULL;
 }
 
-/* The process that a thread is of. */
+/* Process of a thread. */
 static pid_t process_of(pid_t tracee) {
     char path[32], value[32];
     snprintf(path, sizeof path, "/proc/%d/status", tracee);
@@ -68,18 +70,25 @@ void trial_forget(pid_t pid) {
         *trial = (struct trial){0};
 }
 
-/* A thread of its own is no child. A child that is too many is let go like one whose time is over.
- */
+/* A child that has ended was a helper (mkdir, id), and the next may be the program. A server's
+ * workers live side by side. */
+static bool takes_child(const struct trial *trial) {
+    return !trial->is_over && trial->children < CHILDREN_MAX &&
+           (trial->last_child == 0 || !tracees_is_alive(trial->last_child));
+}
+
+/* A thread is no child. Children beyond the limit are released like those whose time is over. */
 void trial_has_forked(pid_t parent, pid_t child) {
     struct trial *trial = trial_of(parent), *its = trial == NULL ? NULL : find(0);
-    if (its == NULL || process_of(child) == trial->pid || find(child) != NULL)
+    if (its == NULL || process_of(child) == trial->pid || find(child) != NULL ||
+        child == trial->last_child)
         return;
-    *its = (struct trial){
-        .pid = child,
-        .began_ms = trial->began_ms,
-        .is_over = trial->has_forked || trial->is_over,
-    };
-    trial->has_forked = true;
+    bool is_taken = takes_child(trial);
+    *its = (struct trial){.pid = child, .began_ms = trial->began_ms, .is_over = !is_taken};
+    if (is_taken) {
+        trial->last_child = child;
+        trial->children++;
+    }
 }
 
 static bool has_grown(pid_t pid) {

@@ -47,7 +47,7 @@ bool wrapper_is_named(pid_t pid, const char *path) {
     return false;
 }
 
-/* Their programs are scripts, and the file that asks may be a library of theirs. */
+/* Their programs are scripts, and the importing file may be a library of theirs. */
 static bool is_interpreter(const char *path) {
     static const char *const names[] = {"python", "perl", "ruby"};
     const char *name = strrchr(path, '/');
@@ -61,7 +61,7 @@ static bool read_at(int file, void *to, size_t bytes, uint64_t offset) {
     return pread(file, to, bytes, (off_t)offset) == (ssize_t)bytes;
 }
 
-/* Where in the file an address of a segment is; 0: nowhere. */
+/* Offset in the file of an address in a segment; 0: none. */
 static uint64_t offset_of(const Elf64_Phdr *parts, int count, uint64_t address) {
     for (int i = 0; i < count; i++)
         if (parts[i].p_type == PT_LOAD && address >= parts[i].p_vaddr &&
@@ -75,7 +75,7 @@ static bool is_name_of_exec(const char *name) {
            strcmp(name, "fexecve") == 0 || strncmp(name, "posix_spawn", 11) == 0;
 }
 
-/* A debugger's children cannot have two tracers (ptrace(2): EPERM), so one is never tried. */
+/* A debugger's children cannot have two tracers (ptrace(2): EPERM), so it never gets a trial. */
 static bool names_exec(const char *strings, size_t bytes) {
     bool is_found = false;
     for (size_t at = 0; at < bytes; at += strlen(strings + at) + 1) {
@@ -86,7 +86,7 @@ static bool names_exec(const char *strings, size_t bytes) {
     return is_found;
 }
 
-/* elf(5): the names of the dynamic symbols are in DT_STRTAB. What cannot be read is possible. */
+/* elf(5): the names of dynamic symbols are in DT_STRTAB. An unreadable file counts as possible. */
 static bool strings_name_exec(int file, const Elf64_Phdr *parts, int count,
                               const Elf64_Phdr *dynamic) {
     Elf64_Dyn entries[DYNAMICS_MAX];
@@ -116,8 +116,9 @@ static bool has_bytes(const unsigned char *text, size_t length, const char *byte
     return memmem(text, length, bytes, wanted) != NULL;
 }
 
-/* A static program has no names: either the call of execve(2) is in it, as the C libraries make
- * it, or it is one of Go's, whose runtime has that (debug/buildinfo: buildInfoMagic). */
+/* A static program has no names: it can execute others if it contains the call of execve(2) as the
+ * C libraries make it, or if it is one of Go's, whose runtime has that (debug/buildinfo:
+ * buildInfoMagic). */
 static bool static_may_exec(int file, off_t size) {
 #if defined(__x86_64__)
     static const char call[] = "\xb8\x3b\0\0\0\x0f\x05"; /* mov $59, %eax; syscall */
@@ -165,7 +166,9 @@ bool wrapper_is_possible(pid_t pid, const char *path) {
     if (is_interpreter(path))
         return true;
     snprintf(link, sizeof link, "/proc/%d/exe", pid);
-    int file = open(link, O_RDONLY | O_CLOEXEC);
+    /* A path below /proc is what a loader is to load (loader.h). */
+    bool is_loaded = strncmp(path, "/proc/", 6) == 0;
+    int file = open(is_loaded ? path : link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool is_possible = file >= 0 && file_may_exec(file);
     if (file >= 0)
         close(file);

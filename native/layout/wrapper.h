@@ -1,15 +1,16 @@
-/* What starts a program and is none itself: known by its name, or by what it does. */
+/* Recognises wrappers, which only start another program: by name, or by behaviour. */
 #ifndef KSMRUN_WRAPPER_H
 #define KSMRUN_WRAPPER_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Shells, inits of containers, and commands that exec another: followed for as long as they run. */
+/* Shells, inits of containers, and commands that exec another: followed as long as they run. */
 bool wrapper_is_named(pid_t pid, const char *path);
 
-/* Whether the program of that process could exec another at all, by what its file asks of other
- * files (execve(2), posix_spawn(3)): what could not is let go before its first instruction. */
+/* Returns whether the program of that process can execute another at all, from the functions that
+ * its file imports (execve(2), posix_spawn(3)); if not, it is released before its first
+ * instruction. */
 bool wrapper_is_possible(pid_t pid, const char *path);
 
 #endif

@@ -68,7 +68,7 @@ struct known {
 #define VALUE true, NO_FIELD
 #define SWITCH false, NO_FIELD
 
-/* runc(8) and crun(1), of 1.1 to 1.3 and 1.8 to 1.20. */
+/* Options of runc(8) 1.1 to 1.3 and crun(1) 1.8 to 1.20. */
 static const struct known global_options[] = {
     {"root", KEPT(root)},      {"log", KEPT(log)}, {"log-format", KEPT(log_format)},
     {"log-level", VALUE},      {"criu", VALUE},    {"rootless", VALUE},
@@ -150,7 +150,7 @@ static void keep(struct arguments *arguments, const struct known *known, const c
         memcpy((char *)arguments + known->field, &value, sizeof value);
 }
 
-/* "-dt" and "-uroot", as crun has them: letters, of which the last may have a value. */
+/* "-dt" and "-uroot", as crun accepts them: letters, the last of which may have a value. */
 static bool parse_letters(const struct known *known, char **argv, int *index,
                           struct arguments *arguments) {
     for (const char *letter = argv[*index] + 1; *letter != '\0'; letter++) {
@@ -168,7 +168,7 @@ static bool parse_letters(const struct known *known, char **argv, int *index,
     return true;
 }
 
-/* The option at *index, which is moved to its last word. Go takes one dash for two. */
+/* Option at *index, which is moved to its last word. Go treats one dash like two. */
 static bool parse_option(const struct known *known, char **argv, int *index,
                          struct arguments *arguments) {
     const char *word = argv[*index];
@@ -206,7 +206,7 @@ static int parse_options(const struct known *known, char **argv, int index,
     return index;
 }
 
-/* runc takes options behind the ID too. */
+/* runc accepts options after the ID too. */
 static void parse_bundle(const struct known *known, char **argv, int index,
                          struct arguments *arguments) {
     for (;;) {
@@ -239,7 +239,7 @@ static void parse_exec(char **argv, int index, struct arguments *arguments) {
         arguments->exec_words = index;
 }
 
-/* Whether the word is one of ours. */
+/* Returns whether the word is one of our options. */
 static bool parse_own(const char *word, struct arguments *arguments) {
     static const struct {
         const char *name;
@@ -285,7 +285,7 @@ void arguments_parse(char **argv, struct arguments *arguments) {
         index++;
     arguments->first = index;
     index = parse_options(global_options, argv, index, arguments);
-    /* `--help` and `--version` are the runtime's, and nothing that we would wrap. */
+    /* `--help` and `--version` are the runtime's, and nothing to be wrapped. */
     if (index < 0 || argv[index] == NULL)
         return;
     const char *command = argv[index++];

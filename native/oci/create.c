@@ -9,7 +9,7 @@
 #include "shim.h"
 #include "wrap.h"
 
-/* The key of the container's layout, where its group is open for it. Returns false with the
+/* Makes the key of the container's layout, if its group is open for it. Returns false with the
  * obstacle. */
 static bool make_key(const struct wishes *wishes, yyjson_mut_val *config, const char *bundle,
                      char path[PATH_MAX], char obstacle[OBSTACLE_BYTES]) {
@@ -28,7 +28,7 @@ static bool make_key(const struct wishes *wishes, yyjson_mut_val *config, const 
     return key_make(bundle, group, &tenant, path, obstacle);
 }
 
-/* Everything is looked at before anything is changed. Returns false with the obstacle. */
+/* Checks everything before anything is changed. Returns false with the obstacle. */
 static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, const char *bundle,
                  struct wishes *wishes, char obstacle[OBSTACLE_BYTES]) {
     yyjson_mut_val *root = yyjson_mut_doc_get_root(document);
@@ -54,8 +54,8 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, co
     if (!has_shim)
         places.shim[0] = '\0';
     words_make(request, &places, false, &words);
-    /* An image that brings a launcher has decided, and a restored process has started; exec is
-     * still ours, and CRIU wants each mount that there was (`ext-mount-map`). */
+    /* If the image brings a launcher, that decides; a restored process has started already. exec is
+     * still ours, and CRIU needs each mount that there was (`ext-mount-map`). */
     bool is_started = args_are_wrapped(args) || arguments->command == COMMAND_RESTORE;
     size_t count = is_started ? 0 : words.count;
     bool is_wrapped = spec_bind(document, launcher, places.launcher) &&
@@ -67,14 +67,15 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, co
     return is_wrapped;
 }
 
-/* A pause container has no memory to merge, and each pod has one. An image does not say so. */
+/* A pause container has no memory to merge, and each pod has one. An image cannot claim to be
+ * one. */
 static bool is_pause(yyjson_mut_val *root, const struct image *image) {
     const char *value, *name = spec_pause_annotation(root, &value);
     return name != NULL && !image_has(image, name, value);
 }
 
-/* What was checkpointed is no more than what it was: CRIU keeps which VMAs were marked to merge,
- * and not PR_SET_MEMORY_MERGE. Returns false with the obstacle where that is too little. */
+/* A checkpoint contains only what was there: CRIU saves which VMAs were marked to merge, and not
+ * PR_SET_MEMORY_MERGE. Returns false with the obstacle if that is too little. */
 static bool may_restore(const struct arguments *arguments, const struct request *request,
                         const char *path, char obstacle[OBSTACLE_BYTES]) {
     snprintf(obstacle, OBSTACLE_BYTES,
@@ -93,7 +94,7 @@ static void config_path(const struct arguments *arguments, char path[PATH_MAX]) 
         snprintf(path, PATH_MAX, "%s/%s", folder, name);
 }
 
-/* Changes the document, and saves it where it has changed. */
+/* Changes the document, and saves it if it has changed. */
 static bool change(const struct arguments *arguments, const char *path, const char *bundle,
                    yyjson_mut_doc *document) {
     yyjson_mut_val *root = yyjson_mut_doc_get_root(document);
@@ -126,7 +127,7 @@ bool wrap_create(const struct arguments *arguments) {
     char path[PATH_MAX], bundle[PATH_MAX], obstacle[OBSTACLE_BYTES];
     config_path(arguments, path);
     yyjson_mut_doc *document = document_load(path, obstacle);
-    /* Mounts and the engine's storage are named by whole paths. */
+    /* Mounts and the engine's storage are named by absolute paths. */
     if (document == NULL ||
         realpath(arguments->bundle != NULL ? arguments->bundle : ".", bundle) == NULL) {
         if (document != NULL)

@@ -24,15 +24,16 @@ static char **wrap_words(const struct arguments *arguments, char **argv,
     return longer + 1;
 }
 
-/* Whether there is a command that can be wrapped, in the file of --process or among the words. */
+/* Returns whether there is a command that can be wrapped, in the file of --process or among the
+ * words. */
 static bool is_fit(const struct arguments *arguments, yyjson_mut_val *args, char **argv) {
     if (arguments->process != NULL)
         return args_are_valid(args) && !args_are_wrapped(args);
     return !word_is_launcher(argv[arguments->exec_words]);
 }
 
-/* Whether the process has the user that the key is for: to another it would only be said, each
- * time, that he cannot read it. runc's and crun's --user is UID[:GID]. */
+/* Returns whether the process has the user that the key is for: any other would only cause a
+ * message, each time, that the user cannot read it. runc's and crun's --user is UID[:GID]. */
 static bool is_same_user(const struct arguments *arguments, yyjson_mut_val *config,
                          yyjson_mut_val *process) {
     yyjson_mut_val *first = yyjson_mut_obj_get(yyjson_mut_obj_get(config, "process"), "user");
@@ -45,7 +46,7 @@ static bool is_same_user(const struct arguments *arguments, yyjson_mut_val *conf
            strtoull(own != NULL ? own : "0", NULL, 10);
 }
 
-/* With the launcher that create has bound, in front of the process or the words. */
+/* Puts the launcher that create has mounted before the process or the words. */
 static char **wrap(const struct arguments *arguments, yyjson_mut_val *config,
                    yyjson_mut_doc *document, struct request *request, char **argv) {
     char **unchanged = argv + arguments->first, **changed = unchanged;
@@ -59,15 +60,15 @@ static char **wrap(const struct arguments *arguments, yyjson_mut_val *config,
     if (!request->merge || !is_fit(arguments, args, argv))
         return unchanged;
     if (places.launcher[0] == '\0') {
-        /* Else create has said so. */
+        /* Otherwise create has reported it. */
         bool starts = !request->require || fail_open(arguments, true, arguments->id,
                                                      "it was started without the launcher");
         return starts ? unchanged : NULL;
     }
     if (!is_same_user(arguments, config, process))
         request->layout_shared = false;
-    /* Why it does not merge, the container's own start has said; again it would be in the output of
-     * a command. */
+    /* Quiet: the container's start has said why it does not merge; here it would be in the output
+     * of a command. */
     words_make(request, &places, true, &words);
     if (document == NULL)
         changed = wrap_words(arguments, argv, &words);
@@ -83,7 +84,7 @@ char **wrap_exec(const struct arguments *arguments, const char *runtime, char **
     char **unchanged = argv + arguments->first;
     char path[PATH_MAX], bundle[PATH_MAX], obstacle[OBSTACLE_BYTES];
     bool is_told = arguments->process != NULL || arguments->exec_words != 0;
-    /* A container that is not there is the runtime's to speak of. */
+    /* A missing container is reported by the runtime. */
     if (!is_told || !runtime_find_config(arguments, runtime, path, bundle))
         return unchanged;
     yyjson_mut_doc *config = document_load(path, obstacle);

@@ -36,8 +36,8 @@ static int write_all(int descriptor, const char *bytes, size_t length) {
     return 0;
 }
 
-/* Where a path leads to. The owner of a bundle's folder could point a link at another's bundle, so
- * only links of root's and of this user's count. */
+/* Resolves a path. The owner of a bundle's folder could point a link at another's bundle, so only
+ * links of root's and of this user's count. */
 static int resolve(const char *path, char target[PATH_MAX], struct stat *status) {
     struct stat link;
     if (lstat(path, &link) != 0 || stat(path, status) != 0)
@@ -58,7 +58,7 @@ int file_read(const char *path, char **bytes, size_t *length) {
     int result = resolve(path, target, &status);
     if (result != 0)
         return result;
-    /* What may have been put in its place since then is neither followed nor waited for. */
+    /* Whatever may have replaced it since then is neither followed nor waited for. */
     int descriptor = open(target, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
     if (descriptor < 0)
         return -errno;
@@ -85,14 +85,14 @@ static int fill(int descriptor, const struct stat *model, const char *bytes, siz
     int result = write_all(descriptor, bytes, length);
     if (result != 0)
         return result;
-    /* The owner goes first, as chown clears bits of the mode. */
+    /* The owner is set first, because chown clears bits of the mode. */
     struct stat status;
     if (fstat(descriptor, &status) != 0)
         return -errno;
     if ((status.st_uid != model->st_uid || status.st_gid != model->st_gid) &&
         fchown(descriptor, model->st_uid, model->st_gid) != 0)
         return -errno;
-    /* What is new is whole on the disk before it takes the place of the old. */
+    /* The new file is complete on disk before it replaces the old one. */
     return fchmod(descriptor, model->st_mode & 0777) == 0 && fsync(descriptor) == 0 ? 0 : -errno;
 }
 

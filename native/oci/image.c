@@ -29,8 +29,8 @@ static yyjson_val *find_id(yyjson_doc *list, const char *id) {
     return NULL;
 }
 
-/* FOLDER/DRIVER-containers/ID/userdata, as containers/storage has it (store.go); the length of what
- * stands before "-containers", or 0. */
+/* FOLDER/DRIVER-containers/ID/userdata, as in containers/storage (store.go). Returns the length of
+ * what precedes "-containers", or 0. */
 static size_t parse_bundle(const char *bundle, char id[128]) {
     static const char end[] = "/userdata", kind[] = "-containers";
     size_t length = strlen(bundle), end_length = sizeof end - 1, kind_length = sizeof kind - 1;
@@ -46,8 +46,8 @@ static size_t parse_bundle(const char *bundle, char id[128]) {
     return id_start - 1 - kind_length;
 }
 
-/* Its ID; "" where it is a root without an image. Returns false where that is not told. Newer
- * storages keep those that end with a --rm in a list of their own. */
+/* Finds its ID; "" if it is a root without an image. Returns false if that cannot be determined.
+ * Newer storages keep containers that end with a --rm in a list of their own. */
 static bool find_image(const char *prefix, int length, const char *container, char id[128]) {
     static const char *const lists[] = {"containers.json", "volatile-containers.json"};
     bool is_told = false;
@@ -65,7 +65,7 @@ static bool find_image(const char *prefix, int length, const char *container, ch
     return is_told;
 }
 
-/* A name of the storage's is "manifest", or "=" and base64 where it has other letters. An image of
+/* A name in the storage is "manifest", or "=" and base64 if it has other letters. An image for
  * several machines has more than one. */
 static bool is_manifest(const char *name) {
     static const char coded[] = "=bWFuaWZlc3"; /* "manifes" */
@@ -93,8 +93,9 @@ static void read_manifests(const char *folder, struct image *image) {
     image->is_unknown = image->is_unknown || image->count == 0;
 }
 
-/* Podman says so itself, after the image and the user (libpod/container_internal_linux.go). CRI-O,
- * which keeps its bundles in such folders too, copies a pod's annotations and none of an image. */
+/* Podman states that itself, after the annotations of image and user
+ * (libpod/container_internal_linux.go). CRI-O, which keeps its bundles in such folders too, copies
+ * a pod's annotations and none of an image. */
 static bool is_podmans(yyjson_mut_val *annotations) {
     size_t index, count;
     yyjson_mut_val *key, *value;

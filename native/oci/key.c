@@ -12,8 +12,8 @@
 
 static const char name[] = "ksmrun-layout.key";
 
-/* The group's key on the host: root's, else the user's own, as podman without root is root in a
- * user namespace. */
+/* The group's key on the host: root's, else the user's own, because podman without root is root in
+ * a user namespace. */
 static bool find_group(const char *group, char path[PATH_MAX], char obstacle[OBSTACLE_BYTES]) {
     const char *base = getenv("XDG_RUNTIME_DIR");
     snprintf(path, PATH_MAX, "/run/ksmrun/layout/units/%s.key", group);

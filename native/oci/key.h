@@ -1,4 +1,4 @@
-/* The key of a container's layout: it follows from the group's, which no container gets to see. */
+/* Key of a container's layout, derived from the group's key, which no container ever sees. */
 #ifndef KSMRUN_OCI_KEY_H
 #define KSMRUN_OCI_KEY_H
 
@@ -9,12 +9,12 @@
 #include "spec.h"
 #include "tenant.h"
 
-/* Writes it into the bundle, so that the tenant's user alone can read it, and gives its path.
- * Returns false with the obstacle. */
+/* Writes it into the bundle, readable only by the tenant's user, and returns its path. Returns
+ * false with the obstacle. */
 bool key_make(const char *bundle, const char *group, const struct tenant *tenant,
               char path[PATH_MAX], char obstacle[OBSTACLE_BYTES]);
 
-/* Takes an earlier one away. */
+/* Removes an earlier one. */
 void key_remove(const char *bundle);
 
 #endif

@@ -9,7 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* What tells the machines apart: class, byte order and, behind the type, the machine. */
+/* Fields that distinguish machines: class, byte order and, after the type, the machine. */
 struct machine {
     unsigned char identity[EI_NIDENT], type[2], number[2];
 };
@@ -46,7 +46,7 @@ bool launcher_find(char path[PATH_MAX], char obstacle[OBSTACLE_BYTES]) {
         snprintf(obstacle, OBSTACLE_BYTES, "%.160s: %s; put it there", path, strerror(errno));
         return false;
     }
-    /* Every user of a container is to be able to start it. */
+    /* Every user of a container must be able to execute it. */
     bool is_open = S_ISREG(status.st_mode) && (status.st_mode & 0555) == 0555;
     bool is_executable = statvfs(path, &mount) == 0 && (mount.f_flag & ST_NOEXEC) == 0;
     if (!is_open || !is_executable)

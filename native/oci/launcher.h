@@ -1,4 +1,4 @@
-/* The launcher on the host. */
+/* Launcher on the host. */
 #ifndef KSMRUN_OCI_LAUNCHER_H
 #define KSMRUN_OCI_LAUNCHER_H
 
@@ -7,7 +7,7 @@
 
 #include "spec.h"
 
-/* ksmrun-exec beside this program, where it can be executed in a container; else the obstacle. */
+/* ksmrun-exec beside this program, if it can be executed in a container; else the obstacle. */
 bool launcher_find(char path[PATH_MAX], char obstacle[OBSTACLE_BYTES]);
 
 #endif

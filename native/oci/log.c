@@ -10,15 +10,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A path may be PATH_MAX long, and a line names two at most. What is written is no longer than a
- * pipe takes at once (POSIX: write(), PIPE_BUF is 4096 on Linux), so that it neither waits in the
- * middle nor mixes with others' lines: each byte may need two. */
+/* A path may be PATH_MAX long, and a line names two at most. No more is written than a pipe takes
+ * at once (POSIX: write(), PIPE_BUF is 4096 on Linux), so that it neither blocks halfway nor mixes
+ * with others' lines: each byte may need two. */
 enum { MESSAGE_BYTES = 9216, KEPT_BYTES = 1900, FRAME_BYTES = 192 };
 _Static_assert(2 * KEPT_BYTES + FRAME_BYTES <= PIPE_BUF, "one write of a line");
 
 static const char *const level_names[] = {"warning", "error"};
 
-/* The length of the character (RFC 3629), or 0 where the bytes are none, or one that controls. */
+/* Length of the character (RFC 3629), or 0 if the bytes are none, or a control character. */
 static int character_bytes(const unsigned char *at) {
     int length = at[0] < 0x80 ? 1 : at[0] >> 5 == 6 ? 2 : at[0] >> 4 == 14 ? 3 : 4;
     if (at[0] < 0x20 || at[0] == 0x7f || (length == 4 && (at[0] < 0xf0 || at[0] > 0xf4)))
@@ -35,7 +35,7 @@ static int character_bytes(const unsigned char *at) {
     return is_overlong || is_beyond || is_control || is_end ? 0 : length;
 }
 
-/* What JSON and logrus' text have to escape; what controls a terminal or is no UTF-8 is shown as
+/* Escapes what JSON and logrus' text require; what controls a terminal or is not UTF-8 becomes
  * "?". */
 static void escape(const char *text, char *escaped) {
     while (*text != '\0') {
@@ -52,7 +52,7 @@ static void escape(const char *text, char *escaped) {
     *escaped = '\0';
 }
 
-/* Takes the middle out of a long one: what happened stands first, and what to do last. */
+/* Cuts out the middle of a long one: what happened comes first, and what to do last. */
 static void shorten(char *text) {
     static const char gap[] = " ... ";
     size_t length = strlen(text), half = (KEPT_BYTES - sizeof gap) / 2;
@@ -62,15 +62,15 @@ static void shorten(char *text) {
     memmove(text + half + sizeof gap - 1, text + length - half, half + 1);
 }
 
-/* runc's is a path; crun's may have the kind in front. The journal and syslog would take a protocol
- * of their own, so for those it is stderr. */
+/* runc's is a path; crun's may have a prefix with the kind. The journal and syslog would need a
+ * protocol of their own, so for those it is stderr. */
 static int open_log(const char *log) {
     static const char file[] = "file:";
     if (log == NULL || *log == '\0')
         return STDERR_FILENO;
     if (strncmp(log, file, sizeof file - 1) == 0)
         log += sizeof file - 1;
-    /* 0644 as runc has it (main.go). Never waits for the reader of a pipe. */
+    /* 0644 as in runc (main.go). Never waits for the reader of a pipe. */
     int descriptor =
         open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
     return descriptor < 0 ? STDERR_FILENO : descriptor;
@@ -103,7 +103,7 @@ void log_line(const struct arguments *arguments, enum level level, const char *f
     bool is_journal = arguments->log != NULL && (strncmp(arguments->log, "journald:", 9) == 0 ||
                                                  strncmp(arguments->log, "syslog:", 7) == 0);
     int descriptor = is_journal ? STDERR_FILENO : open_log(arguments->log);
-    /* A log that is full or closed stops nothing. */
+    /* A log that is full or closed must not stop anything. */
     void (*before)(int) = signal(SIGPIPE, SIG_IGN);
     ssize_t ignored = write(descriptor, line, (size_t)length);
     (void)ignored;

@@ -1,4 +1,4 @@
-/* One line where the runtime's own lines go. */
+/* Writes one line to the runtime's log. */
 #ifndef KSMRUN_OCI_LOG_H
 #define KSMRUN_OCI_LOG_H
 

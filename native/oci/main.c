@@ -1,5 +1,5 @@
-/* ksmrun-oci: stands in the place of runc or crun, and puts the launcher in front of what a
- * container runs. It ends by executing the runtime, so nothing of it stays. */
+/* ksmrun-oci: takes the place of runc or crun, and puts the launcher before what a container runs.
+ * It ends by executing the runtime, so nothing of it remains. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "runtime.h"
 #include "wrap.h"
 
-/* Not the runtime's own, of which engines make words for their users. */
+/* Differs from the runtime's own codes, which engines translate for their users. */
 enum { EXIT_OWN_FAILURE = 125 };
 
 int main(int argc, char **argv) {
@@ -39,7 +39,7 @@ int main(int argc, char **argv) {
         if (words == NULL)
             return EXIT_OWN_FAILURE;
     }
-    /* The place in front of the words is free: it was argv[0] or an option of ours. */
+    /* The place before the words is free: it was argv[0] or an option of ours. */
     words[-1] = runtime;
     execv(runtime, words - 1);
     log_line(&arguments, LEVEL_ERROR, "cannot start %s: %s; look at the file", runtime,

@@ -12,8 +12,8 @@
 
 const char policy_file[] = "/etc/ksmrun/oci.json";
 
-/* In a user namespace root's files look like those of the user that none is mapped to. What runs
- * there has no more rights than its user, who could run another runtime (user_namespaces(7)). */
+/* In a user namespace root's files appear to belong to the overflow user. What runs there has no
+ * more rights than its user, who could run another runtime (user_namespaces(7)). */
 static bool is_in_user_namespace(void) {
     unsigned long long inside = 0, outside = 0, count = 0;
     FILE *map = fopen("/proc/self/uid_map", "re");
@@ -25,7 +25,7 @@ static bool is_in_user_namespace(void) {
     return !is_whole;
 }
 
-/* Nobody else can change it; the same of its folder. */
+/* Returns whether nobody else can change it; the same for its folder. */
 static bool is_operators(const char *path) {
     struct stat status;
     if (stat(path, &status) != 0)
@@ -54,7 +54,7 @@ static bool is_list(yyjson_val *list, bool of_numbers) {
     return yyjson_is_arr(list);
 }
 
-/* A misspelt name would open more than is meant. */
+/* A misspelt name would open more than intended. */
 static const char *wrong_in_group(yyjson_val *group) {
     size_t index, count;
     yyjson_val *key, *value;
@@ -70,7 +70,7 @@ static const char *wrong_in_group(yyjson_val *group) {
     return NULL;
 }
 
-/* The first member that is not as it is to be; NULL: all are. */
+/* Returns the first member that is invalid; NULL: none is. */
 static const char *read_members(yyjson_val *root, struct policy *policy) {
     size_t index, count;
     yyjson_val *key, *value;

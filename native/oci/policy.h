@@ -1,4 +1,4 @@
-/* The host's configuration: what its operator lets containers ask for. */
+/* Host's configuration: what its operator lets containers ask for. */
 #ifndef KSMRUN_OCI_POLICY_H
 #define KSMRUN_OCI_POLICY_H
 
@@ -11,19 +11,19 @@
 extern const char policy_file[];
 
 struct policy {
-    bool heeds_image;    /* by request, too, KSMRUN_OCI and an image's annotations count */
-    const char *request; /* the last word, for all; NULL: none */
+    bool heeds_image;    /* by request, KSMRUN_OCI and an image's annotations count too */
+    const char *request; /* final settings, for all; NULL: none */
     yyjson_val *groups;  /* NULL: each group that has a key for containers is open */
-    bool is_damaged;     /* then none is */
+    bool is_damaged;     /* then no group is open */
     yyjson_doc *document;
 };
 
-/* A file that is not there leaves all as it is by default. Returns false with the obstacle where it
- * is damaged or not root's. To be freed in any case. */
+/* Loads the file; a missing one means the defaults. Returns false with the obstacle if it is
+ * damaged or not root's. Must be freed in any case. */
 bool policy_load(const char *path, struct policy *policy, char obstacle[OBSTACLE_BYTES]);
 void policy_free(struct policy *policy);
 
-/* Whether containers of this tenant may have a layout of the group. */
+/* Returns whether containers of this tenant may have a layout of the group. */
 bool policy_opens(const struct policy *policy, const char *group, const struct tenant *tenant,
                   const struct image *image);
 

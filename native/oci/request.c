@@ -13,7 +13,7 @@ struct word {
     int key_length, value_length;
 };
 
-/* What is read so far. */
+/* State of reading. */
 struct reading {
     struct request *request;
     enum source source;
@@ -32,7 +32,7 @@ static bool set_switch(const struct word *word, const char *on, const char *off,
     return is_on || is(word->value, word->value_length, off);
 }
 
-/* As `ksmrun layout key` has it (ksmrun/host/keys.py). */
+/* Same rule as in `ksmrun layout key` (ksmrun/host/keys.py). */
 static bool set_group(const struct word *word, char group[GROUP_BYTES]) {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -125,7 +125,7 @@ static void read_words(const char *text, struct reading *reading) {
     }
 }
 
-/* NULL where it is no string, or one with a NUL, which each reader would end elsewhere. */
+/* NULL if it is no string, or one with a NUL, at which readers would disagree about its end. */
 static const char *text_of(yyjson_mut_val *value) {
     const char *text = yyjson_mut_get_str(value);
     return text != NULL && strlen(text) == yyjson_mut_get_len(value) ? text : NULL;
@@ -135,7 +135,7 @@ static void read_env(yyjson_mut_val *env, struct reading *reading) {
     size_t index, count;
     yyjson_mut_val *entry;
     const char *last = NULL;
-    /* Of several the last counts, as the kernel's list becomes a program's. */
+    /* Of several the last counts, because that is how the kernel's list becomes a program's. */
     yyjson_mut_arr_foreach(env, index, count, entry) {
         const char *text = text_of(entry);
         if (text != NULL && strncmp(text, variable, sizeof variable - 1) == 0)
@@ -145,7 +145,7 @@ static void read_env(yyjson_mut_val *env, struct reading *reading) {
         read_words(last, reading);
 }
 
-/* Those of the image, or the others. */
+/* Reads the image's annotations, or the others. */
 static void read_annotations(const struct asked *asked, bool of_image, struct reading *reading) {
     size_t index, count;
     yyjson_mut_val *key, *value;

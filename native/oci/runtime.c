@@ -21,7 +21,7 @@ static bool is_other_program(const char *path) {
     struct stat own, other;
     if (stat(path, &other) != 0 || !S_ISREG(other.st_mode) || access(path, X_OK) != 0)
         return false;
-    /* Without /proc it is for the runtime to complain. */
+    /* Without /proc the runtime will report the error. */
     return stat("/proc/self/exe", &own) != 0 || own.st_dev != other.st_dev ||
            own.st_ino != other.st_ino;
 }
@@ -46,8 +46,8 @@ bool runtime_find(const struct arguments *arguments, char path[PATH_MAX]) {
     return false;
 }
 
-/* "bundle" as `state` and youki have it; runc's state.json has it among the labels of its own
- * configuration, behind those that it makes of the annotations, of which one may have that name
+/* "bundle" as in `state` and youki; in runc's state.json it is among the labels of its own
+ * configuration, after those made from the annotations, one of which may have that name
  * (libcontainer/specconv/spec_linux.go). */
 static const char *bundle_of(yyjson_val *state) {
     static const char label[] = "bundle=";
@@ -65,7 +65,7 @@ static const char *bundle_of(yyjson_val *state) {
     return last;
 }
 
-/* The bundle that the text names. */
+/* Reads the bundle that the text names. */
 static bool read_bundle(const char *json, size_t length, char bundle[PATH_MAX]) {
     yyjson_doc *state = yyjson_read(json, length, YYJSON_READ_NUMBER_AS_RAW);
     const char *found = bundle_of(yyjson_doc_get_root(state));
@@ -106,8 +106,8 @@ static bool config_by_folder(const char *root, const char *id, char path[PATH_MA
     return is_copied || (is_told && config_in_bundle(bundle, path));
 }
 
-/* Where no --root is given: runc takes /run/runc for root, crun and users without root
- * $XDG_RUNTIME_DIR (runc main.go, crun src/libcrun/status.c). */
+/* Without --root: runc uses /run/runc for root, crun and users without root $XDG_RUNTIME_DIR (runc
+ * main.go, crun src/libcrun/status.c). */
 static bool config_by_default(const char *runtime, const char *id, char path[PATH_MAX],
                               char bundle[PATH_MAX]) {
     const char *slash = strrchr(runtime, '/'), *base = getenv("XDG_RUNTIME_DIR");
@@ -147,7 +147,7 @@ static pid_t spawn_quiet(char **words, int output) {
     return child;
 }
 
-/* Any other runtime is asked by the one command that the specification has for it. It costs a start
+/* Any other runtime is asked by the command that the specification has for it, which costs a start
  * of the runtime. */
 static bool config_by_state(const struct arguments *arguments, const char *runtime,
                             char path[PATH_MAX], char bundle[PATH_MAX]) {

@@ -1,4 +1,4 @@
-/* The runtime behind, and where it keeps its containers. */
+/* The runtime that is called, and where it keeps its containers. */
 #ifndef KSMRUN_OCI_RUNTIME_H
 #define KSMRUN_OCI_RUNTIME_H
 
@@ -7,11 +7,11 @@
 
 #include "arguments.h"
 
-/* By the rule of --ksmrun-help. Returns false where there is none but this program. */
+/* Finds it by the rule of --ksmrun-help. Returns false if there is none but this program. */
 bool runtime_find(const struct arguments *arguments, char path[PATH_MAX]);
 
-/* The config.json that the container was made with, and the folder of its bundle; "" where that is
- * not told. Returns false where it is not known. */
+/* Finds the config.json that the container was made with, and the folder of its bundle; "" if that
+ * is not recorded. Returns false if it is unknown. */
 bool runtime_find_config(const struct arguments *arguments, const char *runtime,
                          char path[PATH_MAX], char bundle[PATH_MAX]);
 

@@ -12,7 +12,7 @@ bool shim_is_wanted(enum mechanism mechanism) {
            (mechanism == MECHANISM_AUTO && experiment_keeps_vmas_apart());
 }
 
-/* Whether the folder is there, and is bound if so. */
+/* Mounts the folder, if it exists. */
 static bool bind_folder(yyjson_mut_doc *document, const char *source, const char *place) {
     return access(source, R_OK | X_OK) == 0 && spec_bind(document, source, place);
 }

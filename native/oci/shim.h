@@ -1,4 +1,4 @@
-/* The shim on the host: before Linux 6.17 it joins the VMAs that the merge flag keeps apart. */
+/* Shim on the host: before Linux 6.17 it joins the VMAs that the merge flag keeps apart. */
 #ifndef KSMRUN_OCI_SHIM_H
 #define KSMRUN_OCI_SHIM_H
 
@@ -8,11 +8,11 @@
 #include "request.h"
 #include "spec.h"
 
-/* Whether this container is to have it. Where that is left open, the kernel is asked. */
+/* Returns whether this container needs it. If that is left open, the kernel is tested. */
 bool shim_is_wanted(enum mechanism mechanism);
 
-/* Binds the folders beside the launcher, so that ld.so finds the shim under every $LIB, and musl,
- * which has no such word, under that very name. Returns false where there is none. */
+/* Mounts the folders beside the launcher, so that ld.so finds the shim under every $LIB, and musl,
+ * which does not expand it, under that literal name. Returns false if there is none. */
 bool shim_bind(yyjson_mut_doc *document, const char *launcher, const struct places *places);
 
 #endif

@@ -8,11 +8,11 @@
 static const char launcher_end[] = "/ksmrun/ksmrun-exec";
 static const char key_end[] = "/ksmrun/layout.key";
 static const char shim_end[] = "/ksmrun/$LIB";
-/* A mount's member that is none of the specification's, so runtimes leave it out, and engines,
- * which write what they know, hand it on from nobody ("Extensibility" in the specification's
- * config.md). Its value is the number of words in front of the process's own. */
+/* A member of the mount that the specification does not define: runtimes ignore it, and engines,
+ * which write only what they know, accept it from nobody ("Extensibility" in the specification's
+ * config.md). Its value is the number of words before the process's own. */
 static const char mark[] = "ksmrun.wrapped";
-/* Each is looked at from each other. */
+/* Each is compared with each other. */
 enum { MOUNTS_MAX = 10000 };
 
 static bool ends_with(const char *text, const char *end) {
@@ -23,12 +23,12 @@ static bool ends_with(const char *text, const char *end) {
 static const char *text_of(yyjson_mut_val *object, const char *key) {
     yyjson_mut_val *value = yyjson_mut_obj_get(object, key);
     const char *text = yyjson_mut_get_str(value);
-    /* One with a NUL would end elsewhere for each reader. */
+    /* Readers would disagree about the end of a text with a NUL. */
     return text != NULL && strlen(text) == yyjson_mut_get_len(value) ? text : "";
 }
 
-/* Of two members with one name, one reader takes the first and another the last; Go's takes names
- * in other letters too (encoding/json). */
+/* Of two members with one name, one reader takes the first and another the last; Go's also ignores
+ * the case of names (encoding/json). */
 static bool has_twice(yyjson_mut_val *object, const char *name) {
     size_t index, count, seen = 0;
     yyjson_mut_val *key, *value;
@@ -69,7 +69,8 @@ bool args_are_valid(yyjson_mut_val *args) {
     return yyjson_mut_arr_size(args) > 0;
 }
 
-/* A VM's process, or WebAssembly's (crun(1): run.oci.handler), is none of this machine's kernel. */
+/* A VM's process, or WebAssembly's (crun(1): run.oci.handler), does not run on this machine's
+ * kernel. */
 static const char *foreign(yyjson_mut_val *config) {
     static const char *const platforms[] = {"vm", "windows", "solaris", "zos"};
     static const char *const handlers[] = {"run.oci.handler", "module.wasm.image/variant"};
@@ -115,7 +116,7 @@ static bool has_option(yyjson_mut_val *mount, const char *name) {
     return false;
 }
 
-/* Whether what is mounted at `upper` hides a file in `lower`. */
+/* Returns whether a mount at `upper` hides a file in `lower`. */
 static bool covers(const char *upper, const char *lower) {
     size_t length = strlen(upper);
     while (length > 0 && upper[length - 1] == '/')
@@ -181,7 +182,7 @@ void spec_find_places(yyjson_mut_val *config, struct places *places) {
     }
 }
 
-/* With the flags that a mount of the host's may have, as in a user namespace they cannot be
+/* With the flags that a mount of the host's may have, because in a user namespace they cannot be
  * cleared. */
 bool spec_bind(yyjson_mut_doc *document, const char *source, const char *place) {
     static const char *const options[] = {"bind", "ro", "nosuid", "nodev"};
@@ -215,8 +216,7 @@ bool spec_mark_words(yyjson_mut_doc *document, size_t count) {
     return value != NULL && yyjson_mut_set_uint(value, count);
 }
 
-/* The number of our words in front, with the "--" that ends them; 0 where others stand there now.
- */
+/* Number of our words at the front, including the final "--"; 0 if others are there now. */
 static size_t own_words(yyjson_mut_val *args, yyjson_mut_val *launcher) {
     /* Numbers are kept as they are written. */
     const char *text = yyjson_mut_get_raw(yyjson_mut_obj_get(launcher, mark));
@@ -236,7 +236,7 @@ bool spec_unwrap(yyjson_mut_doc *document) {
     if (yyjson_mut_arr_size(mounts) > MOUNTS_MAX)
         return false;
     yyjson_mut_arr_remove_range(args, 0, own_words(args, find_launcher(mounts)));
-    /* Also where somebody has taken the launcher's away and left others. */
+    /* Also if somebody has removed the launcher's and left others. */
     for (size_t i = yyjson_mut_arr_size(mounts); i-- > 0;) {
         if (!is_own(yyjson_mut_arr_get(mounts, i)))
             continue;

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What engines of Kubernetes add to the annotations, the first always (containerd
- * pkg/cri/annotations, with the namespace since 1.5; cri-o pkg/annotations, of which Podman uses
- * others). A pod's author could add those of the engine that he does not have. */
+/* Annotations that Kubernetes engines add, the first one always (containerd pkg/cri/annotations,
+ * with the namespace since 1.5; cri-o pkg/annotations, of which Podman uses others). A pod's author
+ * could add those of the engine that is not in use. */
 struct engine {
     const char *sign, *namespace, *image;
 };
@@ -33,7 +33,7 @@ static bool number_of(yyjson_mut_val *object, const char *key, unsigned long lon
     return *end == '\0' && *number <= UINT32_MAX;
 }
 
-/* Whether it has a user namespace of its own, or is put into another's. */
+/* Returns whether it has a user namespace of its own, or joins another's. */
 static bool has_user_namespace(yyjson_mut_val *linux_part) {
     size_t index, count;
     yyjson_mut_val *entry;
@@ -65,7 +65,7 @@ static bool find_user(yyjson_mut_val *config, unsigned *mapped) {
     yyjson_mut_val *process = yyjson_mut_obj_get(config, "process");
     yyjson_mut_val *user = yyjson_mut_obj_get(process, "user");
     unsigned long long number = 0;
-    /* As the runtimes have it, none is root. */
+    /* In the runtimes, a missing one means root. */
     if (yyjson_mut_obj_get(user, "uid") != NULL && !number_of(user, "uid", &number))
         return false;
     return tenant_map_user(config, number, mapped);

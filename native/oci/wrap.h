@@ -11,31 +11,31 @@
 #include "request.h"
 #include "spec.h"
 
-/* Edits the bundle's config.json, for create, run and restore. Returns false where the container
- * must not start. */
+/* Edits the bundle's config.json, for create, run and restore. Returns false if the container must
+ * not start. */
 bool wrap_create(const struct arguments *arguments);
 
 /* Edits the file of --process, or makes a longer command line. Returns the runtime's words, with a
- * free place in front; NULL where the process must not start. */
+ * free place in front; NULL if the process must not start. */
 char **wrap_exec(const struct arguments *arguments, const char *runtime, char **argv);
 
-/* What both need. */
+/* Shared by both. */
 
 enum { WORDS_MAX = 12, OPTION_BYTES = PATH_MAX + 64 };
 
-/* The launcher's part of a command line, ended by NULL. */
+/* The launcher's part of a command line, NULL-terminated. */
 struct words {
     const char *list[WORDS_MAX];
     size_t count;
     char key_option[OPTION_BYTES], shim_option[OPTION_BYTES];
 };
 
-/* With the shim where places has it. Point into places, which is to outlive them. */
+/* Includes the shim if places has it. The words point into places, which must outlive them. */
 void words_make(const struct request *request, const struct places *places, bool quiet,
                 struct words *words);
 
-/* What is asked for in all places. bundle: of which the image is looked at. Says what is not heeded
- * unless it is quiet. */
+/* Everything that is asked for, from all sources. bundle: its image is examined. Reports what is
+ * ignored unless quiet. */
 struct wishes {
     struct request request;
     struct policy policy;
@@ -45,11 +45,11 @@ void wishes_read(const struct arguments *arguments, const char *bundle, yyjson_m
                  yyjson_mut_val *process, bool quiet, struct wishes *wishes);
 void wishes_free(struct wishes *wishes);
 
-/* A JSON file, numbers as they are written. Returns NULL with the obstacle. */
+/* Loads a JSON file, with numbers as they are written. Returns NULL with the obstacle. */
 yyjson_mut_doc *document_load(const char *path, char obstacle[OBSTACLE_BYTES]);
 bool document_save(const char *path, yyjson_mut_doc *document, char obstacle[OBSTACLE_BYTES]);
 
-/* Says what stands in the way. Returns whether it starts all the same. */
+/* Reports the obstacle. Returns whether to start anyway. */
 bool fail_open(const struct arguments *arguments, bool require, const char *what,
                const char *obstacle);
 

@@ -5,12 +5,13 @@
 #include <elf.h>
 #include <stddef.h>
 
+#include "loaded.h"
 #include "object.h"
 
 enum { RANGES_MAX = 8, FRAMES_MAX = 8 };
 
-/* The beginnings of what dlfcn.h (glibc's since 2.35) and link.h declare, which bring structures
- * that the shim has otherwise. */
+/* First members of a structure in dlfcn.h (glibc's since 2.35), whose other structures conflict
+ * with the shim's. */
 struct found_object {
     unsigned long long flags;
     void *map_start, *map_end;
@@ -21,19 +22,11 @@ struct found_object {
     } * link_map;
     void *rest[16];
 };
-struct loaded_object {
-    uintptr_t base;
-    const char *name;
-    const Elf64_Phdr *headers;
-    Elf64_Half header_count;
-};
 /* unwind.h */
 struct frame;
 enum { UNWIND_ON = 0, UNWIND_STOP = 4 };
 
 extern int _dl_find_object(void *, struct found_object *) __attribute__((weak));
-extern int dl_iterate_phdr(int (*)(struct loaded_object *, size_t, void *), void *)
-    __attribute__((weak));
 extern int _Unwind_Backtrace(int (*)(struct frame *, void *), void *) __attribute__((weak));
 extern uintptr_t _Unwind_GetIP(struct frame *) __attribute__((weak));
 
@@ -45,8 +38,8 @@ static bool is_within(const struct range *range, uintptr_t address) {
     return address >= range->start && address < range->end;
 }
 
-/* dladdr(3) locks, and waits for a dlopen(3) in another thread; _dl_find_object does neither, as a
- * signal handler and the child of a threaded program may ask for the time. */
+/* dladdr(3) locks, and waits for a dlopen(3) in another thread; _dl_find_object does neither, which
+ * matters because a signal handler and the child of a threaded program may ask for the time. */
 static bool find_object(uintptr_t address, struct object *object) {
     struct found_object found;
     if (_dl_find_object == NULL || _dl_find_object((void *)address, &found) != 0 ||
@@ -66,7 +59,7 @@ static bool is_in_named(const struct object *object, uintptr_t address) {
 
 bool caller_is_named(uintptr_t address) {
     struct object object;
-    /* The last byte of the call: what follows it may belong to the next function. */
+    /* Last byte of the call: what follows it may belong to the next function. */
     address--;
     if (find_object(address, &object))
         return is_in_named(&object, address);
@@ -93,7 +86,7 @@ static int look_at_frame(struct frame *frame, void *argument) {
     return ++search->frames < FRAMES_MAX ? UNWIND_ON : UNWIND_STOP;
 }
 
-/* Of the instruction before the address. */
+/* Returns whether the instruction before the address is a direct call. */
 static bool is_direct_call(uintptr_t address) {
 #if defined(__x86_64__)
     return *(const unsigned char *)(address - 5) == 0xe8;
@@ -117,10 +110,7 @@ bool caller_is_called_by_named(uintptr_t address) {
 static int note_functions(struct loaded_object *loaded, size_t size, void *unused) {
     (void)size;
     (void)unused;
-    struct object object = {loaded->base, NULL};
-    for (int i = 0; i < loaded->header_count; i++)
-        if (loaded->headers[i].p_type == PT_DYNAMIC)
-            object.dynamic = (const void *)(object.base + loaded->headers[i].p_vaddr);
+    struct object object = loaded_as_object(loaded);
     for (const char *const *name = names; *name != NULL && range_count < RANGES_MAX; name++)
         if (object_function(&object, *name, &ranges[range_count]))
             range_count++;

@@ -5,7 +5,7 @@ static const char preload_name[] = "LD_PRELOAD=";
 static const char shim_name[] = "/libksmrun-preload.so";
 enum { MARK_MIN_BYTES = 64 * 1024, MAP_RESERVE_PERCENT = 20, PERCENT_MAX = 99 };
 
-/* What follows the prefix; NULL where text does not begin with it. */
+/* Returns what follows the prefix; NULL if text does not begin with it. */
 static char *after(char *text, const char *prefix) {
     while (*prefix != '\0')
         if (*text++ != *prefix++)
@@ -32,7 +32,7 @@ static int digit(char character) {
     return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
 }
 
-/* Returns whether there are so many bytes in hexadecimal, and no more. */
+/* Returns whether the text is exactly this many bytes in hexadecimal. */
 static bool read_seed(unsigned char seed[SEED_BYTES], const char *text) {
     for (int i = 0; i < SEED_BYTES; i++, text += 2) {
         int high = digit(text[0]), low = high < 0 ? -1 : digit(text[1]);
@@ -68,7 +68,7 @@ static bool contains(const char *text, const char *part) {
     return false;
 }
 
-/* valgrind preloads a library of its own, makes all threads one of its own process's, and would not
+/* valgrind preloads its own library, runs all threads as one of its own process, and would not
  * survive a filter on any of them. */
 static bool is_under_valgrind(char *entry) {
     const char *list = after(entry, preload_name);
@@ -101,8 +101,7 @@ static bool is_shim(const char *entry, const char *end) {
     return true;
 }
 
-/* Copies the entries of LD_PRELOAD that are not the shim down over it. Returns whether any is left.
- */
+/* Moves the entries of LD_PRELOAD that are not the shim over it. Returns whether any is left. */
 static bool keep_others(char *list) {
     char *to = list;
     for (char *entry = list; *entry != '\0';) {

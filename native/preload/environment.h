@@ -1,5 +1,5 @@
-/* How the launcher tells the shim what to do: KSMRUN_SHIM=mark,join,min=BYTES,reserve=PERCENT,once,
- * keep,seed=HEX, each word at will, and without the variable only the flag is set. */
+/* Settings from the launcher: KSMRUN_SHIM=mark,join,min=BYTES,reserve=PERCENT,once,keep,seed=HEX,
+ * each word optional; without the variable the shim only sets the flag. */
 #ifndef KSMRUN_ENVIRONMENT_H
 #define KSMRUN_ENVIRONMENT_H
 
@@ -21,7 +21,7 @@ struct settings {
 
 struct settings environment_settings(char **environment);
 
-/* Takes the shim out of the environment, in place, so that no child gets it. */
+/* Removes the shim from the environment, in place, so that no child gets it. */
 void environment_forget(char **environment);
 
 #endif

@@ -38,7 +38,7 @@ void excluded_add(struct excluded *excluded, uintptr_t start, uintptr_t end) {
     for (int i = 0; i < EXCLUDED_MAX; i++) {
         struct excluded_range *range = &excluded->ranges[i];
         uintptr_t free_end = 0;
-        /* Taken as [0, end), which excludes too much for a moment, and never too little. */
+        /* Counts as [0, end), which excludes too much for a moment, and never too little. */
         if (atomic_compare_exchange_strong(&range->end, &free_end, end)) {
             atomic_store(&range->start, start);
             raise_used(&excluded->used, i + 1);
@@ -49,7 +49,7 @@ void excluded_add(struct excluded *excluded, uintptr_t start, uintptr_t end) {
 }
 
 static void forget(struct excluded_range *range) {
-    /* In this order, so that whoever takes it next finds a start of 0. */
+    /* In this order, so that the next user finds a start of 0. */
     atomic_store(&range->start, 0);
     atomic_store(&range->end, 0);
 }
@@ -87,7 +87,7 @@ void excluded_forget_unseen(struct excluded *excluded, const bool is_seen[EXCLUD
         if (end == 0 || is_seen[i] || atomic_load(&excluded->changes) != changes)
             continue;
         forget(range);
-        /* The program may have found it known just before. */
+        /* The program may have found it stored just before. */
         if (atomic_load(&excluded->changes) != changes)
             excluded_add(excluded, start, end);
     }

@@ -129,8 +129,8 @@ uint32_t filter_answer(const struct sock_fprog *program, long number, const long
     return run(program, data);
 }
 
-/* Of prctl, madvise, clone and unshare filters tend to look at the arguments. First those of the
- * loop, which are what the sweeper's own filter allows, then the others that must not fail. */
+/* Filters tend to check the arguments of prctl, madvise, clone and unshare. First the calls of the
+ * loop, which the sweeper's own filter allows, then the others that must not fail. */
 enum { LOOP_CALLS = 6, VITAL_CALLS = 10 };
 static const struct {
     long number, argument[6];
@@ -176,7 +176,7 @@ void filter_try_calls(void) {
         long argument[6];
         for (int j = 0; j < 6; j++)
             argument[j] = calls[i].argument[j];
-        /* Without it the kernel refuses to make a thread (clone(2)). */
+        /* Without it the kernel refuses to create a thread (clone(2)). */
         if (calls[i].number == NUMBER_CLONE)
             argument[0] &= ~(long)CLONE_SIGHAND;
         if (calls[i].number != NUMBER_EXIT)
@@ -186,7 +186,7 @@ void filter_try_calls(void) {
 
 bool filter_confine(void) {
     enum { ERROR_PERM = 1, JUMP_IF_EQUAL = 0x15, LOAD = 0x20, RETURN = 0x06 };
-    /* What follows the jumps: priority of its own, and to the lowest class only. */
+    /* After the jumps: priority of its own thread, and to the lowest class only. */
     enum { PRIORITY_OPS = 5, HEAD_OPS = 3 };
     struct sock_filter filter[HEAD_OPS + LOOP_CALLS + PRIORITY_OPS + 2];
     int length = 0;
@@ -206,6 +206,6 @@ bool filter_confine(void) {
     filter[length++] = (struct sock_filter){RETURN, 0, 0, ret_allow};
     filter[length++] = (struct sock_filter){RETURN, 0, 0, ret_errno | ERROR_PERM};
     struct sock_fprog program = {(unsigned short)length, filter};
-    /* Not seccomp(2), which systemd's @system-service does not have. */
+    /* Not seccomp(2), which systemd's @system-service does not contain. */
     return SYSTEM_CALL(NUMBER_PRCTL, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, (long)&program) == 0;
 }

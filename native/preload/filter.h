@@ -1,5 +1,5 @@
-/* seccomp: the filter that the sweeper puts on itself, and what a filter of the program's would do
- * to the sweeper. */
+/* seccomp: the filter that the sweeper installs for itself, and the effect of a filter of the
+ * program's on the sweeper. */
 #ifndef KSMRUN_FILTER_H
 #define KSMRUN_FILTER_H
 
@@ -18,20 +18,20 @@ struct sock_fprog {
     const struct sock_filter *filter;
 };
 
-/* What the filter answers to a system call of this thread (SECCOMP_RET_...);
- * SECCOMP_RET_KILL_PROCESS for a filter that the kernel would not take. */
+/* Result of the filter for a system call of this thread (SECCOMP_RET_...); SECCOMP_RET_KILL_PROCESS
+ * for a filter that the kernel would reject. */
 uint32_t filter_answer(const struct sock_fprog *program, long number, const long argument[6]);
 
-/* Whether a sweeper started under this filter would live: all that it calls is allowed, or fails
- * with an errno. */
+/* Returns whether a sweeper started under this filter would survive: all its calls are allowed, or
+ * fail with an errno. */
 bool filter_lets_sweeper_live(const struct sock_fprog *program);
 
-/* Leaves this thread no system call but those of the sweeper's loop. Returns whether that was done.
- */
+/* Leaves this thread only the system calls of the sweeper's loop. Returns whether that
+ * succeeded. */
 bool filter_confine(void);
 
-/* Makes, to no effect, the calls that a sweeper makes: a process that is under a filter already can
- * find out in a child whether that one kills. */
+/* Makes, without effect, the calls that a sweeper makes: a process that already has a filter can
+ * find out in a child whether that kills. */
 void filter_try_calls(void);
 
 #endif

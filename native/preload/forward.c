@@ -1,26 +1,25 @@
-/* Calls that a process makes sooner or later, and above all before it waits: each is handed on as
- * it came to the next library's function of that name, so what it does, whom it wakes, and that it
- * is a cancellation point, stays as it is. malloc(3) is none of them: its users count nanoseconds.
+/* Calls that a process makes sooner or later, and above all before it waits. Each is forwarded
+ * unchanged to the next library's function of that name, so what it does, whom it wakes, and that
+ * it is a cancellation point, stays as it is. malloc(3) is not among them: its users count
+ * nanoseconds.
  *
- * All take integers and pointers, no more than six (the psABIs of x86_64, i386 and aarch64: what a
- * function is given beyond its arguments is not looked at). */
+ * All take integers and pointers, no more than six (psABIs of x86_64, i386 and aarch64: a function
+ * ignores extra arguments). */
 #include "forward.h"
 
 #include <stddef.h>
 
+#include "next.h"
 #include "sweeper.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 
 typedef long function(long, long, long, long, long, long);
 
-extern void *dlsym(void *, const char *) __attribute__((weak));
-
-/* glibc before 2.34 has dlsym only in libdl, which not every program has, and another name for
- * each. Before the constructor, other libraries' constructors may call. */
+/* 32-bit programs with a glibc before 2.34 and without libdl have no dlsym(3), and another name for
+ * each function. Other libraries' constructors may call before this constructor has run. */
 __attribute__((noinline)) static function *find(const char *name, function *other_name) {
-    void *const next = (void *)-1L; /* dlsym(3): RTLD_NEXT */
-    void *found = dlsym != NULL ? dlsym(next, name) : NULL;
+    void *found = next_function(name);
     return found != NULL ? (function *)found : other_name;
 }
 
@@ -58,7 +57,7 @@ __attribute__((noinline)) static function *enter(function *const *next, const ch
 
 FORWARDED_CALLS(DEFINE);
 
-/* Now, as dlsym locks. */
+/* At the start, because dlsym locks. */
 void forward_begin(void) {
     FORWARDED_CALLS(FIND);
 }

@@ -1,8 +1,8 @@
-/* Calls in which growth of a child's memory is noticed. See forward.c. */
+/* Calls in which a child's memory growth is noticed. See forward.c. */
 #ifndef KSMRUN_FORWARD_H
 #define KSMRUN_FORWARD_H
 
-/* Looks for what the calls are handed on to. */
+/* Finds the functions to which the calls are forwarded. */
 void forward_begin(void);
 
 #endif

@@ -1,7 +1,8 @@
-/* The few functions of libc that the shim stands in for while it marks: where a second thread would
- * change what the program may do it steps aside, and it remembers what the program advises.
+/* The few functions of libc that the shim replaces while it marks: where a second thread would
+ * change what the program may do, it steps aside, and it records what the program advises.
  *
- * Each is a plain system call in glibc and musl, none a cancellation point; so is it here. */
+ * In glibc and musl each is a plain system call, and none is a cancellation point; the same holds
+ * here. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,9 +10,12 @@
 #include "filter.h"
 #include "interpose.h"
 #include "linux.h"
+#include "roots.h"
 #include "seeding.h"
 #include "sweeper.h"
 #include "syscalls.h"
+
+enum { PRIO_PROCESS = 0, IOPRIO_WHO_PROCESS = 1 };
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -30,22 +34,25 @@ static long with_errno(long result) {
     return -1;
 }
 
-/* CPython 3.12 and later counts the threads in /proc/self/stat after a fork, and warns of two. */
+/* CPython 3.12 and later counts the threads in /proc/self/stat after a fork, and warns if there are
+ * two. */
 static bool warns_of_threads(void) {
     return &Py_Version != NULL && Py_Version >= 0x030c0000;
 }
 
 static void before_fork(void) {
-    if (warns_of_threads())
-        sweeper_leave_until_mapping();
+    sweeper_leave_until_mapping();
 }
 
+/* Each handler costs all children of the others. */
 void interpose_begin(void) {
+    if (!warns_of_threads())
+        return;
     /* musl has the second; glibc before 2.34 only the first as a symbol. */
     if (__register_atfork != NULL)
-        __register_atfork(before_fork, NULL, sweeper_begin_in_child, NULL);
+        __register_atfork(before_fork, NULL, NULL, NULL);
     else if (pthread_atfork != NULL)
-        pthread_atfork(before_fork, NULL, sweeper_begin_in_child);
+        pthread_atfork(before_fork, NULL, NULL);
 }
 
 static long advise(const long argument[6]) {
@@ -54,8 +61,8 @@ static long advise(const long argument[6]) {
 }
 
 /* A process with threads gets EINVAL for a user namespace (user_namespaces(7)), and for a mount
- * namespace where they share the working directory (setns(2)); in the others the thread would keep
- * the old namespace in use. What a thread of this process cannot differ in needs no such care. */
+ * namespace if they share the working directory (setns(2)); with other kinds the thread would keep
+ * the old namespace in use. Attributes that all threads of a process share need no such care. */
 static long call_alone(long number, const long argument[6], long what) {
     bool is_needed = what == 0 || (what & ~(CLONE_FILES | CLONE_SYSVSEM | CLONE_NEWPID)) != 0;
     bool has_left = is_needed && sweeper_leave();
@@ -65,10 +72,29 @@ static long call_alone(long number, const long argument[6], long what) {
     return result;
 }
 
-/* A filter that is set with the sweeper there would leave it out, which is a way around it, or with
- * SECCOMP_FILTER_FLAG_TSYNC fail, as the sweeper has one of its own (seccomp(2)). */
+static bool could_come_back(void) {
+    long maps = open_readonly("/proc/thread-self/maps");
+    if (!is_error(maps))
+        SYSTEM_CALL(NUMBER_CLOSE, maps);
+    return !is_error(maps);
+}
+
+/* For a process group or a user, both calls look at each thread, and fail with EPERM if one has
+ * another user than the caller, as the sweeper has after setuid(2) (kernel/sys.c, block/ioprio.c).
+ */
+static long set_priority(long number, const long argument[6], long of_one) {
+    bool has_left = argument[0] != of_one && could_come_back() && sweeper_leave();
+    long result = system_call(number, argument);
+    if (has_left)
+        sweeper_come_back();
+    return result;
+}
+
+/* A filter that is installed while the sweeper runs would not cover it, and so could be bypassed,
+ * or with SECCOMP_FILTER_FLAG_TSYNC would fail, because the sweeper has one of its own
+ * (seccomp(2)). */
 static long set_filter(long number, const long argument[6], const void *program) {
-    /* Nothing is asked of the kernel after it that the program does not ask. */
+    /* Afterwards only calls that the program itself makes may be made. */
     if (!sweeper_is_used())
         return system_call(number, argument);
     long own_pid = SYSTEM_CALL(NUMBER_GETPID, 0);
@@ -83,8 +109,8 @@ static long set_filter(long number, const long argument[6], const void *program)
     return result;
 }
 
-/* From then on only read(2), write(2), _exit(2) and sigreturn(2) do not kill (seccomp(2)), and as
- * the only thread it ends the process by exit(2) with its own code. */
+/* From then on everything but read(2), write(2), _exit(2) and sigreturn(2) kills (seccomp(2)), and
+ * as the only thread it ends the process by exit(2) with its own code. */
 static long set_strict(long number, const long argument[6]) {
     long own_pid = sweeper_is_used() ? SYSTEM_CALL(NUMBER_GETPID, 0) : 0;
     bool has_left = sweeper_leave();
@@ -124,6 +150,14 @@ static long route(long number, const long argument[6]) {
         return call_alone(number, argument, argument[0]);
     case NUMBER_SETNS:
         return call_alone(number, argument, argument[1]);
+    case NUMBER_SETPRIORITY:
+        return set_priority(number, argument, PRIO_PROCESS);
+    case NUMBER_IOPRIO_SET:
+        return set_priority(number, argument, IOPRIO_WHO_PROCESS);
+    case NUMBER_CHROOT:
+    case NUMBER_PIVOT_ROOT:
+        roots_note();
+        return system_call(number, argument);
     case NUMBER_EXIT:
         sweeper_look_soon();
         return system_call(number, argument);
@@ -161,11 +195,17 @@ EXPORTED int madvise(void *address, size_t length, int advice) {
     return (int)with_errno(advise((const long[6]){(long)address, (long)length, advice}));
 }
 
+EXPORTED int setpriority(int which, unsigned who, int priority) {
+    const long argument[6] = {which, (long)who, priority};
+    return (int)with_errno(set_priority(NUMBER_SETPRIORITY, argument, PRIO_PROCESS));
+}
+
 EXPORTED int unshare(int flags) {
     return (int)with_errno(call_alone(NUMBER_UNSHARE, (const long[6]){flags}, flags));
 }
 
 EXPORTED int setns(int file, int type) {
+    roots_note();
     return (int)with_errno(call_alone(NUMBER_SETNS, (const long[6]){file, type}, type));
 }
 

@@ -1,4 +1,4 @@
-/* What the shim does inside the program's own calls. See interpose.c. */
+/* Work of the shim inside the program's own calls. See interpose.c. */
 #ifndef KSMRUN_INTERPOSE_H
 #define KSMRUN_INTERPOSE_H
 

@@ -1,7 +1,6 @@
-/* The kernel's constants that more than one file of the shim needs; the headers at hand may be of
- * another architecture (see syscalls.h). Source: include/uapi/linux/{prctl,sched,seccomp,
- * futex}.h, include/uapi/asm-generic/mman-common.h.
- */
+/* Kernel constants that several files of the shim need; the installed headers may be of another
+ * architecture (see syscalls.h). Source: include/uapi/linux/{prctl,sched,seccomp,futex}.h,
+ * include/uapi/asm-generic/mman-common.h. */
 #ifndef KSMRUN_LINUX_H
 #define KSMRUN_LINUX_H
 
@@ -23,7 +22,8 @@ enum {
     CLONE_PARENT_SETTID = 0x100000,
     CLONE_CHILD_CLEARTID = 0x200000,
     CLONE_NEWPID = 0x20000000,
-    /* A thread of this process (clone(2)); its number is at hand, and cleared when it ends. */
+    /* A thread of this process (clone(2)); its TID is stored at the start, and cleared at its
+     * end. */
     CLONE_THREAD_FLAGS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
                          CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
 };
@@ -44,6 +44,7 @@ enum {
     MADV_SEQUENTIAL = 2,
     MADV_MERGEABLE = 12,
     MADV_UNMERGEABLE = 13,
+    MADV_WIPEONFORK = 18,
 };
 
 enum { FUTEX_WAIT = 0, FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };

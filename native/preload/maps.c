@@ -7,7 +7,7 @@ static uintptr_t with_digit(uintptr_t number, char digit) {
     return number * 16 + (value <= '9' ? value - '0' : value - 'a' + 10);
 }
 
-/* A file may be named as it likes: only what has none has its name from the kernel, or begins with
+/* A file may have any name: only mappings without a file are named by the kernel, or begin with
  * "[anon" (prctl(2): PR_SET_VMA_ANON_NAME). */
 static bool begins(const struct maps_reader *reader, const char *name, int length) {
     if (reader->vma.has_file || reader->name_length < length)
@@ -22,13 +22,13 @@ static bool is_named(const struct maps_reader *reader, const char *name, int len
     return reader->name_length == length && begins(reader, name, length);
 }
 
-/* Blanks in front of it are none of it. */
+/* Leading blanks are not part of it. */
 static void read_name(struct maps_reader *reader, char byte) {
     if (reader->name_length == 0 && byte == ' ')
         return;
     if (reader->name_length < MAPS_NAME_BYTES)
         reader->name[reader->name_length] = byte;
-    /* Where it is longer, it is none that is looked for. */
+    /* A longer name is none that is looked for. */
     reader->name_length += reader->name_length <= MAPS_NAME_BYTES;
 }
 
@@ -67,8 +67,8 @@ bool maps_read_byte(struct maps_reader *reader, char byte, struct vma *vma) {
         *reader = (struct maps_reader){0};
         return true;
     }
-    /* Only the first two are parted by a dash; a name has blanks in front of it, and may have some
-     * within. */
+    /* Only the first two are separated by a dash; a name has blanks before it, and may contain
+     * some. */
     bool is_separator = byte == (reader->field == FIELD_START ? '-' : ' ');
     if (is_separator && reader->field != FIELD_NAME)
         reader->field++;

@@ -1,4 +1,4 @@
-/* /proc/PID/maps, a byte at a time: it comes in pieces that end anywhere (proc_pid_maps(5)). */
+/* Parses /proc/PID/maps byte by byte: it arrives in pieces that end anywhere (proc_pid_maps(5)). */
 #ifndef KSMRUN_MAPS_H
 #define KSMRUN_MAPS_H
 
@@ -27,12 +27,12 @@ struct maps_reader {
         FIELD_NAME,
     } field;
     int perms_read;
-    char name[MAPS_NAME_BYTES]; /* its beginning */
+    char name[MAPS_NAME_BYTES]; /* its first bytes */
     int name_length;
     struct vma vma;
 };
 
-/* Whether this byte ends a line, which vma then tells of. A new reader is all zero. */
+/* Returns whether this byte ends a line, which vma then describes. Zero-initialise a new reader. */
 bool maps_read_byte(struct maps_reader *reader, char byte, struct vma *vma);
 
 #endif

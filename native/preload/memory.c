@@ -1,4 +1,4 @@
-/* What the compiler calls for large assignments, and no libc gives here. */
+/* Functions that the compiler calls for large assignments, and that no libc provides here. */
 #include <stddef.h>
 
 void *memset(void *to, int byte, size_t count);

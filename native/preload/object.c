@@ -5,7 +5,7 @@
 #include <elf.h>
 #include <stddef.h>
 
-/* The tables of a lookup by name. Objects without a GNU hash table, which linkers have made for
+/* Tables for a lookup by name. Objects without a GNU hash table, which linkers have written for
  * more than fifteen years, count as without symbols. */
 struct tables {
     const Elf64_Sym *symbols;
@@ -13,8 +13,8 @@ struct tables {
     const uint32_t *hash;
 };
 
-/* glibc puts the addresses of the tables where the offsets were; musl, and every libc in a
- * read-only section, does not. */
+/* glibc replaces the tables' offsets by their addresses; musl, and every libc in a read-only
+ * section, does not. */
 static const void *loaded(const struct object *object, Elf64_Addr pointer) {
     return (const void *)(pointer < object->base ? object->base + pointer : pointer);
 }
@@ -41,7 +41,7 @@ static bool are_equal(const char *first, const char *second) {
     return *first == *second;
 }
 
-/* Dan Bernstein's, as ld.so and linkers have it. */
+/* Dan Bernstein's, as in ld.so and linkers. */
 static uint32_t hash_of(const char *name) {
     uint32_t hash = 5381;
     while (*name != '\0')
@@ -53,9 +53,9 @@ static bool is_function(const Elf64_Sym *symbol) {
     return ELF64_ST_TYPE(symbol->st_info) == STT_FUNC && symbol->st_shndx != SHN_UNDEF;
 }
 
-/* The hash table (glibc's elf/dl-lookup.c): four numbers, the Bloom filter, which is not needed
- * here, for each bucket its first symbol, and the symbols' hashes, of which the last of a bucket
- * has its lowest bit set. */
+/* The hash table (glibc's elf/dl-lookup.c): four numbers; the Bloom filter, which is not needed
+ * here; the first symbol of each bucket; and the symbols' hashes, with the lowest bit set in the
+ * last of a bucket. */
 bool object_function(const struct object *object, const char *name, struct range *range) {
     struct tables tables;
     if (!find_tables(object, &tables) || tables.hash[0] == 0)
@@ -77,6 +77,39 @@ bool object_function(const struct object *object, const char *name, struct range
         }
         if ((found & 1) != 0)
             return false;
+    }
+}
+
+#if defined(__x86_64__)
+enum { TYPE_CALLED = R_X86_64_JUMP_SLOT, TYPE_POINTER = R_X86_64_GLOB_DAT };
+#else
+enum { TYPE_CALLED = R_AARCH64_JUMP_SLOT, TYPE_POINTER = R_AARCH64_GLOB_DAT };
+#endif
+
+static Elf64_Xword entry_of(const struct object *object, Elf64_Sxword tag) {
+    const Elf64_Dyn *entry = object->dynamic;
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == tag)
+            return entry->d_un.d_val;
+    return 0;
+}
+
+void object_each_import(const struct object *object, const char *name,
+                        void (*visit)(void **place, void *argument), void *argument) {
+    static const Elf64_Sxword lists[][2] = {{DT_JMPREL, DT_PLTRELSZ}, {DT_RELA, DT_RELASZ}};
+    struct tables tables;
+    if (!find_tables(object, &tables))
+        return;
+    for (size_t list = 0; list < sizeof lists / sizeof *lists; list++) {
+        const Elf64_Rela *relocations = loaded(object, entry_of(object, lists[list][0]));
+        size_t count = entry_of(object, lists[list][1]) / sizeof *relocations;
+        for (size_t i = 0; i < count; i++) {
+            Elf64_Xword type = ELF64_R_TYPE(relocations[i].r_info);
+            const Elf64_Sym *symbol = &tables.symbols[ELF64_R_SYM(relocations[i].r_info)];
+            if ((type == TYPE_CALLED || type == TYPE_POINTER) &&
+                are_equal(tables.names + symbol->st_name, name))
+                visit((void **)(object->base + relocations[i].r_offset), argument);
+        }
     }
 }
 

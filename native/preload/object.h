@@ -1,4 +1,4 @@
-/* The named functions of a loaded ELF object. Pure: it only reads that object's memory. 64-bit. */
+/* Named functions of a loaded ELF object. Pure: only reads that object's memory. 64-bit. */
 #ifndef KSMRUN_OBJECT_H
 #define KSMRUN_OBJECT_H
 
@@ -6,17 +6,20 @@
 #include <stdint.h>
 
 struct object {
-    uintptr_t base;      /* what is added to the addresses in its file */
+    uintptr_t base;      /* added to the addresses in its file */
     const void *dynamic; /* its dynamic section; NULL: none */
 };
 
-/* Addresses from start up to end. */
+/* Addresses from start up to, but not including, end. */
 struct range {
     uintptr_t start, end;
 };
 
-/* Where the object has the function that it gives others by that name. Returns false where it has
- * none. */
+/* Finds the function that the object exports by that name. Returns false if there is none. */
 bool object_function(const struct object *object, const char *name, struct range *range);
+
+/* Visits each place that holds the address of what the object takes from others by that name. */
+void object_each_import(const struct object *object, const char *name,
+                        void (*visit)(void **place, void *argument), void *argument);
 
 #endif

@@ -1,12 +1,12 @@
 /* libksmrun-preload.so: makes a program's memory merge from inside, where the launcher's flag does
  * not reach it.
  *
- * From 6.4 to 6.6 (d7597f59d1d3) an exec loses the flag; from 6.7 to 6.8.11 and 6.9.2
- * (3c6f33b7273a, mended by 3a9e567ca45f) it is kept, but the new memory is not registered with
- * ksmd: clearing and setting it again does that. A thread (sweeper.c) marks memory where there is
- * no such flag, and joins VMAs where the flag keeps them apart. ld.so runs this constructor before
- * the program's own code. It needs no libc, keeps errno, leaves no descriptor and prints nothing.
- */
+ * From 6.4 to 6.6 (d7597f59d1d3) an exec loses the flag. From 6.7 to 6.8.11 and 6.9.2
+ * (3c6f33b7273a, fixed by 3a9e567ca45f) it is kept, but the new memory is not registered with
+ * ksmd: clearing and setting it again does that. A thread (sweeper.c) marks memory where there
+ * is no such flag, and joins VMAs where the flag keeps them apart. ld.so runs this constructor
+ * before the program's own code. It needs no libc, preserves errno, leaves no descriptor and
+ * prints nothing. */
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -14,6 +14,7 @@
 #include "forward.h"
 #include "interpose.h"
 #include "linux.h"
+#include "roots.h"
 #include "seeding.h"
 #include "sweeper.h"
 #include "syscalls.h"
@@ -35,8 +36,7 @@ static int number_at(const char **text) {
     return number;
 }
 
-/* The one question that only ksmd at work could answer (see ../exec/merge.h), so the version has
- * to. */
+/* Only a running ksmd could show this (see ../exec/merge.h), so the version is used. */
 static bool may_be_unregistered(void) {
     char names[UTS_FIELDS * UTS_FIELD_BYTES];
     if (SYSTEM_CALL(NUMBER_UNAME, (long)names) != 0)
@@ -72,7 +72,8 @@ static void begin_sweeping(const struct settings *settings) {
     interpose_begin();
 }
 
-/* glibc gives a constructor what main gets, and sets environ maybe later; musl only the second. */
+/* glibc passes a constructor what main gets, and may set environ later; musl only does the
+ * latter. */
 __attribute__((constructor)) static void begin(int argc, char **argv, char **envp) {
     (void)argc;
     (void)argv;
@@ -81,6 +82,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     if (!settings.inherit)
         environment_forget(environment);
     forward_begin();
+    roots_begin();
     seeding_begin(&settings);
     if (!settings.mark && !settings.keep_flag)
         set_flag();

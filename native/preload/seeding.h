@@ -1,5 +1,5 @@
-/* The one seed of a group for those functions of language runtimes that do nothing with the time or
- * with random bytes but seed hash tables. See seeding.c. */
+/* The group's one seed, for those functions of language runtimes that use the time or random bytes
+ * only to seed hash tables. See seeding.c. */
 #ifndef KSMRUN_SEEDING_H
 #define KSMRUN_SEEDING_H
 
@@ -9,10 +9,10 @@
 
 #include "environment.h"
 
-/* Before this, and without a seed in the settings, every caller gets the real ones. */
+/* Before this call, and without a seed in the settings, every caller gets the real values. */
 void seeding_begin(const struct settings *settings);
 
-/* For getrandom(2), as called from that address: fills bytes from the seed where it is for one of
+/* For getrandom(2), called from this address: fills bytes from the seed if the caller is one of
  * those functions, and returns whether it did. */
 bool seeding_fill(uintptr_t caller, unsigned char *bytes, size_t count, unsigned flags);
 

@@ -29,15 +29,15 @@ static void add_number(struct line *line, const char *name, size_t number) {
 
 int status_open(void) {
     const long name = (long)"ksmrun-sweep";
-    /* From 6.3 (105ff5339f49) the kernel logs a line about callers without it, which before fails.
-     */
+    /* Since 6.3 (105ff5339f49) the kernel logs a line about callers without this flag; before, it
+     * rejects the flag. */
     long file = SYSTEM_CALL(NUMBER_MEMFD_CREATE, name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
     if (file == -ERROR_INVAL)
         file = SYSTEM_CALL(NUMBER_MEMFD_CREATE, name, MFD_CLOEXEC);
     return (int)file;
 }
 
-/* Of one length always, so that a reader never meets the end of a longer line. */
+/* Always of the same length, so that a reader never sees the end of a longer line. */
 void status_write(int file, const struct sweep *sweep) {
     static const char *const states[] = {
         [SWEEP_AT_WORK] = "at-work",

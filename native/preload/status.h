@@ -1,5 +1,5 @@
-/* What the sweeper does, for `ksmrun ps` to read: a memfd in the sweeper's own descriptor table, at
- * /proc/PID/task/TID/fd. It needs no path, and goes when the process goes. */
+/* Status of the sweeper, for `ksmrun ps`: a memfd in the sweeper's own descriptor table, at
+ * /proc/PID/task/TID/fd. It needs no path, and vanishes with the process. */
 #ifndef KSMRUN_STATUS_H
 #define KSMRUN_STATUS_H
 

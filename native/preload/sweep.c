@@ -5,18 +5,18 @@
 #include "syscalls.h"
 
 enum { ERROR_NOMEM = 12, ERROR_AGAIN = 11 };
-/* By which a growing mapping exceeds what is marked beside it before it is marked while it grows.
- */
+/* A growing mapping is marked while it grows once it exceeds its marked neighbours by this
+ * factor. */
 enum { GROWTH_FACTOR = 8 };
 
-/* ksmd without f5548c318d65 (6.1.161, 6.12.59, 6.17.9) steps over every address of a reservation
- * that holds next to nothing, for hours. glibc reserves 64 MiB without access for each arena. */
+/* ksmd without f5548c318d65 (6.1.161, 6.12.59, 6.17.9) steps over every address of a nearly empty
+ * reservation, for hours. glibc reserves 64 MiB without access for each arena. */
 static const size_t sparse_bytes = (size_t)1 << 30, sparse_reserved_bytes = (size_t)128 << 20;
 
-/* New mappings go below the lowest one: what has this much room in front of it grows down. */
+/* New mappings go below the lowest one: a mapping with this much space before it grows down. */
 static const size_t growth_gap_bytes = (size_t)64 << 20;
 
-/* Neighbours that are advised together. */
+/* Adjacent VMAs that are advised together. */
 struct run {
     uintptr_t start, end;
     size_t writable_bytes;
@@ -29,10 +29,10 @@ struct run {
 struct walk {
     struct sweep *sweep;
     struct run run;
-    uintptr_t end; /* of the VMA before */
+    uintptr_t end; /* of the previous VMA */
     size_t vmas;
     bool is_seen[EXCLUDED_MAX];
-    /* What the walk before found. */
+    /* Result of the previous walk. */
     uintptr_t growing[SWEEP_GROWING_MAX];
     size_t growing_count;
 };
@@ -50,15 +50,15 @@ static bool is_sparse(const struct sweep *sweep, const struct vma *vma) {
 
 static bool is_wanted(struct walk *walk, const struct vma *vma) {
     struct sweep *sweep = walk->sweep;
-    /* Looked at for every VMA, so that ranges still mapped are known. */
+    /* Checked for every VMA, to know which ranges are still mapped. */
     if (excluded_overlaps(sweep->excluded, vma->start, vma->end, walk->is_seen))
         return false;
     if (vma->perms[3] != 'p' || vma->is_main_stack || vma->is_kernels)
         return false;
-    /* Of files only .data and the like, which is no matter of joining. */
+    /* Of files only .data and similar, and not for joining. */
     if (vma->has_file && (sweep->work == SWEEP_JOIN || !is_writable(vma)))
         return false;
-    /* The heap grows by what is asked for. */
+    /* The heap grows as requested. */
     if (!vma->is_heap && is_sparse(sweep, vma)) {
         sweep->has_sparse |= is_writable(vma);
         return false;
@@ -68,7 +68,7 @@ static bool is_wanted(struct walk *walk, const struct vma *vma) {
 
 static bool continues(const struct walk *walk, const struct vma *vma) {
     const struct run *run = &walk->run;
-    /* A VMA may have grown down or joined the one before while the walk was on. */
+    /* A VMA may have grown down or joined the previous one during the walk. */
     if (run->vmas == 0 || vma->start > run->end)
         return false;
     if (walk->sweep->work == SWEEP_MARK)
@@ -91,7 +91,7 @@ static long advise(uintptr_t start, uintptr_t end, int advice) {
     return SYSTEM_CALL(NUMBER_MADVISE, (long)start, (long)(end - start), advice);
 }
 
-/* The program was quicker: what it wants stands. */
+/* The program was faster: what it wants prevails. */
 static void undo_excluded(const struct excluded *excluded, uintptr_t start, uintptr_t end) {
     for (int i = 0; i < atomic_load(&excluded->used); i++) {
         uintptr_t from = atomic_load(&excluded->ranges[i].start);
@@ -101,7 +101,7 @@ static void undo_excluded(const struct excluded *excluded, uintptr_t start, uint
     }
 }
 
-/* Whether an area with room below starts elsewhere than in the walk before. */
+/* Returns whether an area with space below starts elsewhere than in the previous walk. */
 static bool has_grown_down(struct walk *walk, uintptr_t start) {
     struct sweep *sweep = walk->sweep;
     if (sweep->growing_count == SWEEP_GROWING_MAX)
@@ -116,10 +116,11 @@ static bool has_grown_down(struct walk *walk, uintptr_t start) {
 /* Memory that is added to an area and used before the next sweep never joins what is marked
  * already: while their flags differ they get different anon_vmas (mm/vma.c: anon_vma_compatible).
  *
- * So a page is left unmarked at the end of the heap. What is added joins that page, and so does,
- * when it is marked, all before the page join the rest, as they were one VMA once. Mappings are not
- * cut like that, as mremap(2) takes one VMA only. Where they grow by new ones below, the first
- * waits until it has stopped growing, or is as large as what is marked: few are left apart then. */
+ * So one page is left unmarked at the end of the heap. Added memory joins that page, and when the
+ * page is marked, everything before it joins the rest, because they once were one VMA. Mappings are
+ * not split like that, because mremap(2) accepts one VMA only. Where they grow by new ones below,
+ * the first waits until it has stopped growing, or is as large as what is marked: few are left
+ * apart then. */
 static void mark(struct walk *walk, const struct run *run) {
     struct sweep *sweep = walk->sweep;
     update_state(walk);
@@ -145,7 +146,7 @@ static void mark(struct walk *walk, const struct run *run) {
         sweep->state = result == -ERROR_AGAIN ? SWEEP_STOPPED_AT_MAP_LIMIT : SWEEP_NO_KSM;
 }
 
-/* Neighbours join when a flag is set on all of them. This one only tunes readahead from swap. */
+/* Adjacent VMAs join when a flag is set on all of them. This one only tunes readahead from swap. */
 static void join(const struct run *run) {
     if (run->vmas < 2)
         return;

@@ -1,42 +1,39 @@
 /* A raw thread (clone(2), not pthread_create(3)), so that libc does not know of it: a program with
- * one thread of its own keeps malloc's, stdio's and shared_ptr's fast paths, its last pthread_exit
+ * one thread of its own keeps the fast paths of malloc, stdio and shared_ptr, its last pthread_exit
  * still ends the process, and nothing is allocated. It has no thread-local storage and calls no
- * libc. The program goes on only when the thread has given up all it could misuse (thread.c).
+ * libc. The program continues only when the thread has given up everything that could be misused
+ * (thread.c).
  *
- * A fork starts none: most children exec or end at once, and one that ends has to wait for its
- * threads' ends. No signal and no timer may tell a child that its memory has grown, as both would
- * be seen, so it is looked for in calls that processes make sooner or later (forward.c). */
+ * A fork starts none: most children exec or end at once, and one that ends has to wait until its
+ * threads have ended. No signal and no timer may report to a child that its memory has grown,
+ * because both would be visible, so growth is checked in calls that processes make sooner or later
+ * (forward.c). Until then a child costs nothing: the fork wipes what belongs to one process, and
+ * copies no page of the shim's. */
 #include "sweeper.h"
 
 #include "linux.h"
 #include "syscalls.h"
 
-/* More than the holes that ld.so leaves between libraries: in one of them it would be in the way of
- * VMAs that join otherwise. Only what is used is resident. */
+/* Larger than the holes that ld.so leaves between libraries: in one of them it would separate VMAs
+ * that would otherwise join. Only the used part is resident. */
 enum { MAPPING_BYTES = 128 * 1024 };
 _Static_assert(sizeof(struct thread) <= MAPPING_BYTES, "");
 enum { ERROR_SRCH = 3 };
-/* Less than that is not worth a thread, and pages of libraries, which a child does not inherit,
- * come to nearly as much. The first so many calls are looked at each, then one in so many. */
+/* Less growth is not worth a thread, and pages of libraries, which a child does not inherit, come
+ * to nearly as much. The first NOTICES_EACH calls are all checked, later one in as many. */
 enum { GROWTH_MIN_BYTES = 2 << 20, NOTICES_EACH = 16 };
 enum { POLL_NANOSECONDS = 50 * 1000, POLLS_MAX = 20 * 1000 };
 
+/* Inherited by children. All of the shim's data is in one page: more would cost every program one
+ * more VMA. */
 static struct {
-    /* Not in .bss, which would be one VMA more for every program that never starts a thread. */
     struct thread *thread;
-    /* The process whose sweeper this is. */
-    _Atomic long pid;
-    _Atomic bool has_to_come_back;
-    /* In a child there is none before its memory has grown. */
-    _Atomic bool waits_for_growth;
-    /* How often the program came by while it waits. */
-    _Atomic unsigned notices;
+    struct thread_options options;
+    struct excluded excluded;
+    _Atomic size_t swept_bytes;
     _Atomic bool must_stay_away;
     /* Another process that must not have one, nor its children. */
     _Atomic long filtered_pid;
-    /* Held while one of the program's threads changes the rest. */
-    _Atomic int lock;
-    int away_count;
 } sweeper;
 
 static long own_pid(void) {
@@ -51,19 +48,39 @@ static void pause_briefly(void) {
 }
 
 static void lock(void) {
-    while (atomic_exchange(&sweeper.lock, 1) != 0)
+    while (atomic_exchange(&sweeper.thread->lock, 1) != 0)
         pause_briefly();
 }
 
 static void unlock(void) {
-    atomic_store(&sweeper.lock, 0);
+    atomic_store(&sweeper.thread->lock, 0);
+}
+
+/* Returns whether there may be one in this process; not in a child of vfork(2), which shares this
+ * memory. In this order: once a filter is in the way, no call is made. */
+static bool is_for_this_process(void) {
+    struct thread *thread = sweeper.thread;
+    if (thread == NULL || atomic_load(&sweeper.must_stay_away))
+        return false;
+    long pid = atomic_load(&thread->pid);
+    if (pid != 0)
+        return pid == own_pid();
+    /* A child that was forked. */
+    long filtered = atomic_load(&sweeper.filtered_pid);
+    if (filtered != 0 && filtered == SYSTEM_CALL(NUMBER_GETPPID, 0)) {
+        atomic_store(&sweeper.must_stay_away, true);
+        return false;
+    }
+    excluded_mend(&sweeper.excluded);
+    atomic_store(&thread->pid, own_pid());
+    return true;
 }
 
 static void run(void) {
     thread_run(sweeper.thread);
 }
 
-/* Until it has given up what it could be misused for, or is gone. */
+/* Waits until it has given up everything that could be misused, or is gone. */
 static void wait_until_confined(struct thread *thread) {
     while (!atomic_load(&thread->is_confined) && atomic_load(&thread->tid) != 0) {
         struct timespec time = {0, 1000 * 1000};
@@ -88,8 +105,11 @@ static void start(void) {
     atomic_store(&thread->tid, 0);
     atomic_store(&thread->is_told_to_leave, 0);
     atomic_store(&thread->is_confined, 0);
-    atomic_store(&sweeper.pid, own_pid());
-    /* The thread takes no signal of the program's. */
+    thread->options = sweeper.options;
+    thread->excluded = &sweeper.excluded;
+    thread->swept_bytes = &sweeper.swept_bytes;
+    atomic_store(&thread->is_wanted, true);
+    /* The thread takes none of the program's signals. */
     unsigned long long before = block_signals();
     if (is_error(clone_call(CLONE_THREAD_FLAGS, thread->stack + sizeof thread->stack,
                             (int *)&thread->tid, run)))
@@ -102,21 +122,22 @@ void sweeper_begin(const struct thread_options *options) {
     enum { READ_AND_WRITE = 3, PRIVATE_AND_ANONYMOUS = 0x22 };
     long mapping[6] = {0, MAPPING_BYTES, READ_AND_WRITE, PRIVATE_AND_ANONYMOUS, -1, 0};
     long at = map_memory(mapping);
-    if (is_error(at))
+    if (is_error(at) || SYSTEM_CALL(NUMBER_MADVISE, at, MAPPING_BYTES, MADV_WIPEONFORK) != 0)
         return;
     sweeper.thread = (struct thread *)at;
-    sweeper.thread->options = *options;
+    sweeper.options = *options;
+    atomic_store(&sweeper.thread->pid, own_pid());
     start();
 }
 
-/* Asks the kernel for the thread: a raw clone leaves a copy of this memory without it, and that may
- * even have the same PID, in a namespace of its own. */
+/* Asks the kernel whether the thread exists: a raw clone leaves a copy of this memory without it,
+ * possibly even with the same PID, in a PID namespace of its own. */
 static bool is_there(int tid) {
     return tid != 0 && SYSTEM_CALL(NUMBER_TGKILL, own_pid(), tid, 0) != -ERROR_SRCH;
 }
 
 /* The kernel clears tid a moment before the thread leaves its thread group (kernel/exit.c). The
- * bound is for a debugger that holds it. */
+ * limit is for a debugger that holds it. */
 static void end_thread(struct thread *thread) {
     int tid = atomic_load(&thread->tid);
     atomic_store(&thread->is_told_to_leave, 1);
@@ -126,26 +147,25 @@ static void end_thread(struct thread *thread) {
 }
 
 bool sweeper_leave(void) {
-    /* In this order: once a filter is in the way, no call is made. */
-    if (sweeper.thread == NULL || atomic_load(&sweeper.must_stay_away) ||
-        atomic_load(&sweeper.pid) != own_pid())
+    if (!is_for_this_process())
         return false;
     lock();
-    if (sweeper.away_count++ == 0 && !atomic_load(&sweeper.waits_for_growth))
+    if (sweeper.thread->away_count++ == 0 && atomic_load(&sweeper.thread->is_wanted))
         end_thread(sweeper.thread);
     unlock();
     return true;
 }
 
 void sweeper_come_back(void) {
+    struct thread *thread = sweeper.thread;
     lock();
-    if (--sweeper.away_count == 0 && !atomic_load(&sweeper.must_stay_away) &&
-        !atomic_load(&sweeper.waits_for_growth))
+    if (--thread->away_count == 0 && !atomic_load(&sweeper.must_stay_away) &&
+        atomic_load(&thread->is_wanted))
         start();
     unlock();
 }
 
-/* A child of vfork(2) shares this memory, where its filter is not its parent's. */
+/* A child of vfork(2) shares this memory, but its filter is not its parent's. */
 void sweeper_stay_away(bool has_left, long pid) {
     if (has_left)
         atomic_store(&sweeper.must_stay_away, true);
@@ -158,59 +178,44 @@ bool sweeper_is_used(void) {
 }
 
 void sweeper_leave_until_mapping(void) {
-    if (!atomic_load(&sweeper.has_to_come_back) && sweeper_leave())
-        atomic_store(&sweeper.has_to_come_back, true);
+    if (sweeper.thread != NULL && !atomic_load(&sweeper.thread->has_to_come_back) &&
+        sweeper_leave())
+        atomic_store(&sweeper.thread->has_to_come_back, true);
 }
 
 void sweeper_come_back_if_away(void) {
-    if (atomic_load(&sweeper.has_to_come_back) && atomic_exchange(&sweeper.has_to_come_back, false))
+    struct thread *thread = sweeper.thread;
+    if (thread != NULL && atomic_load(&thread->has_to_come_back) &&
+        atomic_exchange(&thread->has_to_come_back, false))
         sweeper_come_back();
 }
 
-void sweeper_begin_in_child(void) {
-    if (sweeper.thread == NULL || atomic_load(&sweeper.must_stay_away))
-        return;
-    long filtered = atomic_load(&sweeper.filtered_pid);
-    if (filtered != 0 && filtered == SYSTEM_CALL(NUMBER_GETPPID, 0)) {
-        atomic_store(&sweeper.must_stay_away, true);
-        return;
-    }
-    /* Of the thread's pages none is written, as each would be copied for most children in vain. */
-    atomic_store(&sweeper.has_to_come_back, false);
-    sweeper.away_count = 0;
-    excluded_mend(&sweeper.thread->excluded);
-    atomic_store(&sweeper.pid, own_pid());
-    atomic_store(&sweeper.notices, 0);
-    atomic_store(&sweeper.waits_for_growth, true);
-    unlock();
-}
-
-/* getrusage(2): two times of two longs, then the peak in KiB, which a fork resets to what there is
- * (kernel/fork.c: dup_mm). It takes no descriptor, which another thread might close. */
+/* getrusage(2): two times of two longs, then the peak in KiB, which a fork resets to the present
+ * size (kernel/fork.c: dup_mm). It needs no descriptor, which another thread might close. */
 static bool has_grown(size_t more_bytes) {
     enum { RUSAGE_SELF = 0, RUSAGE_LONGS = 18, RUSAGE_PEAK_KIB = 4 };
     long usage[RUSAGE_LONGS];
     if (SYSTEM_CALL(NUMBER_GETRUSAGE, RUSAGE_SELF, (long)usage) != 0)
         return true;
     size_t peak_bytes = (size_t)usage[RUSAGE_PEAK_KIB] * 1024;
-    return peak_bytes + more_bytes >= atomic_load(&sweeper.thread->swept_bytes) + GROWTH_MIN_BYTES;
+    return peak_bytes + more_bytes >= atomic_load(&sweeper.swept_bytes) + GROWTH_MIN_BYTES;
 }
 
 void sweeper_notice(size_t more_bytes) {
-    if (!atomic_load_explicit(&sweeper.waits_for_growth, memory_order_relaxed) ||
+    struct thread *thread = sweeper.thread;
+    if (thread == NULL || atomic_load_explicit(&thread->is_wanted, memory_order_relaxed) ||
         atomic_load(&sweeper.must_stay_away))
         return;
-    unsigned notices = atomic_fetch_add(&sweeper.notices, 1);
+    unsigned notices = atomic_fetch_add(&thread->notices, 1);
     if (notices >= NOTICES_EACH && notices % NOTICES_EACH != 0)
         return;
-    /* Not in a child of vfork(2), which shares this memory. */
-    if (atomic_load(&sweeper.pid) != own_pid() || !has_grown(more_bytes))
+    if (!is_for_this_process() || !has_grown(more_bytes))
         return;
-    /* No handler of the program's meets the lock of the thread that it interrupts. */
+    /* A handler of the program's must not meet the lock of the thread that it interrupts. */
     unsigned long long before = block_signals();
     lock();
-    if (sweeper.away_count == 0 && !atomic_load(&sweeper.must_stay_away) &&
-        atomic_exchange(&sweeper.waits_for_growth, false))
+    if (thread->away_count == 0 && !atomic_load(&sweeper.must_stay_away) &&
+        !atomic_load(&thread->is_wanted))
         start();
     unlock();
     set_signals(before);
@@ -223,13 +228,16 @@ void sweeper_look_soon(void) {
     SYSTEM_CALL(NUMBER_FUTEX, (long)&sweeper.thread->is_told_to_leave, FUTEX_WAKE_PRIVATE, 1);
 }
 
-/* Marking must not take in what the program keeps out; joining sets and clears a flag that the
+/* Marking must not include what the program excludes; joining sets and clears a flag that the
  * program may have set. */
 void sweeper_note_advice(uintptr_t start_address, size_t length, int advice) {
     if (sweeper.thread == NULL || start_address + length < start_address)
         return;
-    struct excluded *excluded = &sweeper.thread->excluded;
-    bool marks = sweeper.thread->options.work == SWEEP_MARK;
+    struct excluded *excluded = &sweeper.excluded;
+    /* In a new child the list may hold half of what another thread was adding. */
+    if (atomic_load(&sweeper.thread->pid) == 0)
+        (void)is_for_this_process();
+    bool marks = sweeper.options.work == SWEEP_MARK;
     if (marks ? advice == MADV_UNMERGEABLE : advice == MADV_RANDOM || advice == MADV_SEQUENTIAL)
         excluded_add(excluded, start_address, start_address + length);
     if (advice == (marks ? MADV_MERGEABLE : MADV_NORMAL))

@@ -1,4 +1,4 @@
-/* The sweeping thread of this process: there, away, or for good gone. See sweeper.c. */
+/* The sweeping thread of this process: running, absent, or permanently gone. See sweeper.c. */
 #ifndef KSMRUN_SWEEPER_H
 #define KSMRUN_SWEEPER_H
 
@@ -11,22 +11,19 @@
 /* Starts the thread. Without memory, threads or /proc there is none, and nothing is swept. */
 void sweeper_begin(const struct thread_options *options);
 
-/* For a child that was just forked: the thread did not come along, and comes when memory grows. */
-void sweeper_begin_in_child(void);
-
-/* The program makes a call, which may map more: in a child that waits for growth, the time to look
- * for it. Safe in a signal handler, and one load where nothing waits. */
+/* The program makes a call that may map more: a child that waits for growth checks for it. Safe in
+ * a signal handler, and only one load if nothing waits. */
 void sweeper_notice(size_t more_bytes);
 
-/* Ends the thread of this process, if there is one, and returns when the kernel has forgotten it.
- * Returns whether one of the next two is to be called. */
+/* Ends the thread of this process, if there is one, and returns when the kernel has released it.
+ * Returns whether one of the next two must be called. */
 bool sweeper_leave(void);
 void sweeper_come_back(void);
-/* Never: a new thread would not survive the filter that the program has put on itself, and nor
- * might the calls that ask for it. has_left: as sweeper_leave said. pid: this process, which may
- * not be asked for any more. */
+/* Never start one again: a new thread would not survive the filter that the program has installed,
+ * and the calls that start one might not either. has_left: result of sweeper_leave. pid: this
+ * process, which may not be queried any more. */
 void sweeper_stay_away(bool has_left, long pid);
-/* Whether there is one to care for; not where the shim is there for seeds only. */
+/* Returns whether there is a sweeper to care for; not if the shim is only there for seeds. */
 bool sweeper_is_used(void);
 
 /* Until the program next calls mmap. */
@@ -36,7 +33,7 @@ void sweeper_come_back_if_away(void);
 /* A thread of the program's ends by a plain exit(2): it may be the last one. */
 void sweeper_look_soon(void);
 
-/* What the program advises itself, before the kernel hears of it. */
+/* Records the program's own madvise before the kernel sees it. */
 void sweeper_note_advice(uintptr_t start, size_t length, int advice);
 
 #endif

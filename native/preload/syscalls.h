@@ -1,9 +1,9 @@
 /* System calls without libc: one build of the shim serves glibc, musl and programs of any age, and
- * errno stays as it was. A failure is returned as -errno. */
+ * leaves errno unchanged. A failure is returned as -errno. */
 #ifndef KSMRUN_SYSCALLS_H
 #define KSMRUN_SYSCALLS_H
 
-/* The arguments that are left out are 0, as prctl(2) wants them. */
+/* Omitted arguments are 0, as prctl(2) requires. */
 #define SYSTEM_CALL(number, ...) system_call(number, (const long[6]){__VA_ARGS__})
 
 enum { MAX_ERRNO = 4095 };
@@ -12,12 +12,16 @@ static inline int is_error(long result) {
     return (unsigned long)result >= -(unsigned long)MAX_ERRNO;
 }
 
-/* The numbers stand here because the headers at hand may be of another architecture: musl-gcc -m32
- * has those of 64 bits. Source: arch/.../syscall_*.tbl, include/uapi/asm-generic/unistd.h. */
+/* The numbers are defined here because the installed headers may be of another architecture:
+ * musl-gcc -m32 has those for 64 bits. Source: arch/.../syscall_*.tbl,
+ * include/uapi/asm-generic/unistd.h. */
 #if defined(__x86_64__)
 enum {
     NUMBER_CLOSE = 3,
+    NUMBER_WRITE = 1,
     NUMBER_MMAP = 9,
+    NUMBER_MPROTECT = 10,
+    NUMBER_MUNMAP = 11,
     NUMBER_RT_SIGPROCMASK = 14,
     NUMBER_PREAD64 = 17,
     NUMBER_PWRITE64 = 18,
@@ -29,12 +33,16 @@ enum {
     NUMBER_GETRUSAGE = 98,
     NUMBER_GETPPID = 110,
     NUMBER_CAPSET = 126,
+    NUMBER_SETPRIORITY = 141,
     NUMBER_SCHED_SETSCHEDULER = 144,
+    NUMBER_PIVOT_ROOT = 155,
     NUMBER_PRCTL = 157,
+    NUMBER_CHROOT = 161,
     NUMBER_FUTEX = 202,
     NUMBER_GETDENTS64 = 217,
     NUMBER_CLOCK_GETTIME = 228,
     NUMBER_TGKILL = 234,
+    NUMBER_IOPRIO_SET = 251,
     NUMBER_OPENAT = 257,
     NUMBER_UNSHARE = 272,
     NUMBER_SETNS = 308,
@@ -58,7 +66,7 @@ static inline long system_call(long number, const long argument[6]) {
     return result;
 }
 
-/* clone(2) with a stack of its own for the child, which calls run and never comes back. */
+/* clone(2) with a separate stack for the child, which calls run and never returns. */
 static inline long clone_call(long flags, void *stack_top, int *tid, void (*run)(void)) {
     long result;
     register long r10 __asm__("r10") = (long)tid;
@@ -80,24 +88,31 @@ static inline long clone_call(long flags, void *stack_top, int *tid, void (*run)
 #elif defined(__i386__)
 enum {
     NUMBER_EXIT = 1,
+    NUMBER_WRITE = 4,
     NUMBER_CLOSE = 6,
     NUMBER_GETPID = 20,
+    NUMBER_CHROOT = 61,
     NUMBER_GETPPID = 64,
     NUMBER_GETRUSAGE = 77,
     NUMBER_MMAP = 90, /* takes a pointer to its six arguments */
+    NUMBER_MUNMAP = 91,
+    NUMBER_SETPRIORITY = 97,
     NUMBER_CLONE = 120,
     NUMBER_UNAME = 122,
+    NUMBER_MPROTECT = 125,
     NUMBER_SCHED_SETSCHEDULER = 156,
     NUMBER_PRCTL = 172,
     NUMBER_RT_SIGPROCMASK = 175,
     NUMBER_PREAD64 = 180,
     NUMBER_PWRITE64 = 181,
     NUMBER_CAPSET = 185,
+    NUMBER_PIVOT_ROOT = 217,
     NUMBER_MADVISE = 219,
     NUMBER_GETDENTS64 = 220,
     NUMBER_FUTEX = 240,
     NUMBER_CLOCK_GETTIME = 265,
     NUMBER_TGKILL = 270,
+    NUMBER_IOPRIO_SET = 289,
     NUMBER_OPENAT = 295,
     NUMBER_UNSHARE = 310,
     NUMBER_SETNS = 346,
@@ -145,9 +160,13 @@ static inline long clone_call(long flags, void *stack_top, int *tid, void (*run)
 
 #elif defined(__aarch64__)
 enum {
+    NUMBER_IOPRIO_SET = 30,
+    NUMBER_PIVOT_ROOT = 41,
+    NUMBER_CHROOT = 51,
     NUMBER_OPENAT = 56,
     NUMBER_CLOSE = 57,
     NUMBER_GETDENTS64 = 61,
+    NUMBER_WRITE = 64,
     NUMBER_PREAD64 = 67,
     NUMBER_PWRITE64 = 68,
     NUMBER_CAPSET = 91,
@@ -158,13 +177,16 @@ enum {
     NUMBER_SCHED_SETSCHEDULER = 119,
     NUMBER_TGKILL = 131,
     NUMBER_RT_SIGPROCMASK = 135,
+    NUMBER_SETPRIORITY = 140,
     NUMBER_UNAME = 160,
     NUMBER_GETRUSAGE = 165,
     NUMBER_PRCTL = 167,
     NUMBER_GETPID = 172,
     NUMBER_GETPPID = 173,
+    NUMBER_MUNMAP = 215,
     NUMBER_CLONE = 220,
     NUMBER_MMAP = 222,
+    NUMBER_MPROTECT = 226,
     NUMBER_MADVISE = 233,
     NUMBER_SETNS = 268,
     NUMBER_SECCOMP = 277,
@@ -228,7 +250,7 @@ static inline long map_memory(const long argument[6]) {
 #endif
 }
 
-/* Never waits, whatever a root that the program has made has at that path. */
+/* Never waits, whatever is at that path in a root that the program has made. */
 static inline long open_readonly(const char *path) {
     enum { AT_FDCWD = -100, O_NONBLOCK = 04000, O_CLOEXEC = 02000000 };
     return SYSTEM_CALL(NUMBER_OPENAT, AT_FDCWD, (long)path, O_NONBLOCK | O_CLOEXEC);

@@ -1,7 +1,7 @@
-/* What the sweeping thread does, and what it gives up before: libc's setuid(3) does not reach it,
- * so its credentials must be good for nothing. It has no capability, no descriptor of the
- * program's, and by seccomp no system call but reading and advising its own memory, sleeping,
- * giving up its priority and ending. */
+/* The sweeping thread: what it does, and what it gives up first. libc's setuid(3) does not reach
+ * it, so its credentials must be useless: it has no capability, no descriptor of the program's, and
+ * through seccomp no system calls except reading and advising its own memory, sleeping, lowering
+ * its priority and ending. */
 #include "thread.h"
 
 #include "filter.h"
@@ -10,7 +10,7 @@
 #include "syscalls.h"
 
 enum { FIRST_WAIT_MS = 100, GROWING_WAIT_MS = 250, LONGEST_WAIT_MS = 60 * 1000 };
-/* Sweeping takes at most one part in so many of a core. */
+/* Sweeping takes at most 1/REST_FACTOR of a core. */
 enum { REST_FACTOR = 100 };
 /* include/linux/mm.h: DEFAULT_MAX_MAP_COUNT */
 enum { DEFAULT_MAX_MAP_COUNT = 65530 };
@@ -61,7 +61,7 @@ static size_t vmas_max(int file, unsigned reserve_percent) {
     return limit - limit / 100 * reserve_percent;
 }
 
-/* Before 5.9 (278a5fbaed89) there is no close_range(2). */
+/* close_range(2) exists since 5.9 (278a5fbaed89). */
 static bool close_one_by_one(void) {
     /* getdents(2): struct linux_dirent64, little-endian wherever the shim runs. */
     enum { LENGTH_AT = 16, NAME_AT = 19 };
@@ -87,16 +87,17 @@ static bool close_one_by_one(void) {
     return true;
 }
 
-/* A table of its own, empty: whatever the program does to its descriptors does not meet ours, and
- * no pipe of its stays open here. Record locks belong to a table, so closing here frees none. */
+/* An empty descriptor table of its own: the program's changes to its descriptors do not affect
+ * ours, and none of its pipes stays open here. Record locks belong to a table, so closing here
+ * releases none. */
 static bool part_from_descriptors(void) {
     enum { CLOSE_RANGE_UNSHARE = 2 };
     return SYSTEM_CALL(NUMBER_CLOSE_RANGE, 0, (long)~0U, CLOSE_RANGE_UNSHARE) == 0 ||
            close_one_by_one();
 }
 
-/* Of this thread alone; the program's dumpable attribute stays, as capabilities only get fewer
- * (kernel/cred.c: commit_creds). */
+/* Affects this thread alone; the program's dumpable attribute stays, because capabilities only
+ * decrease (kernel/cred.c: commit_creds). */
 static bool give_up_capabilities(void) {
     struct {
         uint32_t version;
@@ -109,13 +110,13 @@ static bool give_up_capabilities(void) {
            SYSTEM_CALL(NUMBER_PRCTL, PR_SET_NO_NEW_PRIVS, 1) == 0;
 }
 
-/* A program may be of real-time priority; looking at its memory is not. */
+/* A program may have real-time priority; scanning its memory must not. */
 static void give_up_priority(void) {
     const int priority = 0;
     SYSTEM_CALL(NUMBER_SCHED_SETSCHEDULER, 0, SCHED_OTHER, (long)&priority);
 }
 
-/* Returns false when the thread is to end. */
+/* Returns false when the thread must end. */
 static bool sleep_unless_told(const struct thread *own, long milliseconds) {
     struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000};
     long result =
@@ -125,10 +126,10 @@ static bool sleep_unless_told(const struct thread *own, long milliseconds) {
     return is_known && !atomic_load(&own->is_told_to_leave);
 }
 
-/* Whether all threads of the program's own have ended, which with a plain exit(2) ends no process
- * that has another thread: the first is a zombie then, and this one is the only other. Its exit
- * code is to be the process's (proc_pid_stat(5): state, num_threads 17 fields on, exit_code as the
- * last). */
+/* Returns whether all of the program's own threads have ended. A plain exit(2) does not end a
+ * process that has another thread: the first thread is a zombie then, and this one the only other.
+ * Its exit code is to be the process's (proc_pid_stat(5): state, num_threads 17 fields later,
+ * exit_code as the last). */
 static bool is_left_alone(int file, int *exit_code) {
     char text[512];
     long length = file < 0 ? 0 : pread_at(file, text, sizeof text - 1, 0);
@@ -158,15 +159,15 @@ static long cpu_ms(void) {
     return time.seconds * 1000 + time.nanoseconds / 1000000;
 }
 
-/* Looks soon while the data size changes, else ever more seldom. What replaced something of its own
- * size shows at the latest when the longest wait is over. */
+/* Checks soon while the data size changes, and otherwise ever more rarely. Memory that replaced
+ * some of the same size is found at the latest when the longest wait is over. */
 static void loop(struct thread *own, const struct files *files, int *exit_code) {
     struct sweep sweep = {
         .work = own->options.work,
         .maps = files->maps,
         .page_bytes = own->options.page_bytes,
         .mark_min_bytes = own->options.mark_min_bytes,
-        .excluded = &own->excluded,
+        .excluded = own->excluded,
         .buffer = own->buffer,
         .buffer_bytes = sizeof own->buffer,
         .is_told_to_leave = &own->is_told_to_leave,
@@ -190,14 +191,14 @@ static void loop(struct thread *own, const struct files *files, int *exit_code) 
         if (!sweep_once(&sweep))
             return;
         long rest_ms = (cpu_ms() - before_ms) * REST_FACTOR;
-        /* What is not joined in time reaches the limit. */
+        /* What is not joined in time approaches the limit. */
         if (sweep.work == SWEEP_JOIN && sweep.vmas > sweep.vmas_max / 2)
             rest_ms = 0;
         status_write(files->status, &sweep);
         if (sweep.state == SWEEP_NO_KSM)
             return;
         seen = statm;
-        atomic_store(&own->swept_bytes, (statm.resident - statm.shared) * own->options.page_bytes);
+        atomic_store(own->swept_bytes, (statm.resident - statm.shared) * own->options.page_bytes);
         if (has_grown)
             wait_ms = rest_ms > GROWING_WAIT_MS ? rest_ms : GROWING_WAIT_MS;
     }
@@ -207,7 +208,7 @@ _Noreturn void thread_run(struct thread *own) {
     int exit_code = 0;
     SYSTEM_CALL(NUMBER_PRCTL, PR_SET_NAME, (long)"ksmrun-sweep");
     if (give_up_capabilities() && part_from_descriptors()) {
-        /* Of the thread, not the process: its first thread may end before the others do. */
+        /* Of the thread, not the process: the first thread may end before the others do. */
         struct files files = {
             .maps = (int)open_readonly("/proc/thread-self/maps"),
             .statm = (int)open_readonly("/proc/thread-self/statm"),

@@ -121,9 +121,9 @@ def measure(engine: Engine, program: str, containers: int, processes: int, arm: 
                 break
         last = samples[-1]
         return Measured(
-            anonymous_pss_bytes=last.pss_anonymous_bytes,
-            pss_bytes=last.pss_bytes,
-            rss_bytes=last.rss_bytes,
+            anonymous_pss_bytes=last.pss_anonymous_bytes or 0,
+            pss_bytes=last.pss_bytes or 0,
+            rss_bytes=last.rss_bytes or 0,
             processes=last.processes,
             settled=settled or arm == "off",
             settle_seconds=round(time.monotonic() - ready, 1),

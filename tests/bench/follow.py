@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from ksmrun.facts.identity import read_stat
+from ksmrun.facts.stat import read_stat
 from ksmrun.host.attached import attached_file, remember
 from ksmrun.watch.follow import Follower
 

@@ -1,4 +1,4 @@
-/* maps N: a process with N maps of a page each, that waits for the end of its stdin. */
+/* maps N: a process with N mappings of one page each, which waits for the end of its stdin. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

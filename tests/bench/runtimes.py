@@ -97,8 +97,8 @@ def measure(
         last = samples[-1]
         look(fleet.pids)
         return Measured(
-            anonymous_pss_bytes=last.pss_anonymous_bytes,
-            rss_bytes=last.rss_bytes,
+            anonymous_pss_bytes=last.pss_anonymous_bytes or 0,
+            rss_bytes=last.rss_bytes or 0,
             processes=last.processes,
             settled=settled or is_off,
             settle_seconds=round(time.monotonic() - ready, 1),

@@ -10,7 +10,7 @@
 
 enum { PAGE = 4096, LIVE = 4096, THREADS = 16, PIECE = 64 };
 
-/* Sizes of every kind, many alive at once. */
+/* Sizes of every kind, many allocated at once. */
 static void allocate(long count) {
     static char *live[LIVE];
     unsigned state = 1;
@@ -88,7 +88,7 @@ static void forks(long count) {
     }
 }
 
-/* So many VMAs, then a change at each look of the sweeper for some seconds. */
+/* Makes many VMAs, then a change before each sweep for some seconds. */
 static void vmas(long count) {
     char *area = mmap(NULL, (size_t)count * 32 * PAGE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

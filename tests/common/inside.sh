@@ -1,6 +1,6 @@
 #!/bin/sh
-# inside.sh [--pids] COMMAND...: runs it with a /run/ksmrun of its own, and with --pids in a PID
-# namespace, where it sees none of the host's processes but ksmd. Nothing outlives it.
+# inside.sh [--pids] COMMAND...: runs the command with its own /run/ksmrun, and with --pids in a PID
+# namespace, where it sees no process of the host except ksmd. Nothing outlives it.
 set -eu
 [ "$(id -u)" = 0 ] || {
     [ "$1" != --pids ] || shift
@@ -23,7 +23,7 @@ exec setpriv --pdeathsig KILL \
     shift
     mkdir -p /run/ksmrun
     mount -t tmpfs -o mode=755 tmpfs /run/ksmrun
-    # A place is kept for ksmd, where its folder is put.
+    # A PID is reserved for ksmd, at which its /proc folder is mounted.
     sleep infinity &
     place=$!
     mkdir /run/ksmrun/ksmd

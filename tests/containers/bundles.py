@@ -1,4 +1,4 @@
-"""Bundles, and the runtimes that start them without an engine."""
+"""Bundles, and runtimes that start them without an engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Config = dict[str, Any]
 
 @dataclass
 class Bundle:
-    """A folder with a config.json, and the words that start it."""
+    """Folder with a config.json, and the words that start it."""
 
     path: Path
     runtime: list[str]
@@ -37,14 +37,14 @@ class Bundle:
         return run(*self.runtime, *words, cwd=self.path, **options)
 
     def run(self, *command: str, **options: Any) -> Done:
-        """Writes the config.json with this command, and runs it to its end."""
+        """Write the config.json with this command, and run it to its end."""
         if command:
             self.config["process"]["args"] = list(command)
         self.save()
         return self.call("run", "--bundle", str(self.path), self.name, **options)
 
     def detach(self, *words: str | Path) -> None:
-        """A call whose process lives on, with the file `output`."""
+        """Make a call whose process lives on, with the file `output`."""
         with (self.path / "output").open("ab") as output:
             code = subprocess.call(
                 [*self.runtime, *words],
@@ -57,7 +57,7 @@ class Bundle:
         assert code == 0, (self.path / "output").read_text()
 
     def start(self, *command: str) -> int:
-        """Creates and starts it; returns the host's number of its first process."""
+        """Create and start it; return the host's PID of its first process."""
         self.config["process"]["args"] = list(command)
         self.save()
         self.detach("create", "--bundle", self.path, self.name)
@@ -73,7 +73,7 @@ class Bundle:
 
 
 def plain_config(root: Path) -> Config:
-    """What `runc spec` writes, without what a test's host may refuse."""
+    """Return what `runc spec` writes, without what a test's host may refuse."""
     folder = root.parent / "spec"
     if not folder.exists():
         folder.mkdir()
@@ -86,7 +86,7 @@ def plain_config(root: Path) -> Config:
 
 
 def runtime_words(name: str, state: Path, oci: Path | None, prefix: list[str]) -> list[str]:
-    """runc or crun with a folder of its own for the state, through ksmrun-oci or not."""
+    """Return runc or crun with its own folder for state, through ksmrun-oci or not."""
     binary = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
     assert binary is not None, name
     words = [binary] if oci is None else [str(oci), f"--ksmrun-runtime={binary}"]

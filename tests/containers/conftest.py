@@ -1,4 +1,4 @@
-"""Container engines and runtimes, with ksmrun-oci in the place of the runtime or without it."""
+"""Container engines and runtimes, with ksmrun-oci as the runtime or without it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Done = subprocess.CompletedProcess[str]
 
 
 def run(*command: str | Path, **options: Any) -> Done:
-    """Its output as text, whatever its exit code."""
+    """Return its output as text, whatever its exit code is."""
     options.setdefault("timeout", 60)
     options.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def merges(pid: int) -> bool:
-    """What the kernel says of a process, asked from outside its container."""
+    """Return the kernel's view of a process, from outside its container."""
     # Before that it is the runtime (runc:[2:INIT], crun, its "3" or "exe"), then the launcher.
     comm = Path(f"/proc/{pid}/comm")
     programs = ("sleep", "docker-init", "podman-init", "init")
@@ -44,14 +44,14 @@ def merges(pid: int) -> bool:
 
 
 def find_process(word: str) -> int:
-    """The host's number for a process that has the word as its last argument."""
+    """Return the host's PID of a process whose last argument is this word."""
     found: list[int] = []
 
     def is_there() -> bool:
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                # Of others it may be no text at all.
+                # For others it may not be text.
                 name = (folder / "comm").read_bytes().strip()
             except OSError:
                 continue
@@ -64,7 +64,7 @@ def find_process(word: str) -> int:
 
 
 def seen_by_ps(pid: int) -> dict[str, Any]:
-    """What `ksmrun ps` says of a process that merges."""
+    """Return the line of `ksmrun ps` for a merging process."""
     done = run(Path(sys.executable).with_name("ksmrun"), "ps", "--json", "--by", "container")
     found = json.loads(done.stdout)
     (process,) = [process for process in found["processes"] if process["pid"] == pid]
@@ -76,13 +76,13 @@ def seen_by_ps(pid: int) -> dict[str, Any]:
 
 @pytest.fixture
 def seconds() -> str:
-    """An argument for sleep that no other process has."""
+    """Return an argument for sleep that no other process has."""
     return f"300.{uuid.uuid4().int % 10**12}"
 
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """Every user can reach it, and its name is as short as podman wants it."""
+    """Return a folder that every user can reach, with a name as short as podman requires."""
     with tempfile.TemporaryDirectory(prefix="ko-", dir="/tmp") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -90,7 +90,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def oci(folder: Path) -> Path:
-    """ksmrun-oci beside the launcher, as `ksmrun wrap install` puts them."""
+    """Put ksmrun-oci beside the launcher, as `ksmrun wrap install` does."""
     place = folder / "libexec"
     place.mkdir()
     built = os.environ.get("KSMRUN_TEST_OCI") or launcher_path().with_name("ksmrun-oci")
@@ -103,13 +103,13 @@ def oci(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def programs(folder: Path) -> Path:
-    """Static ones, which need nothing of an image."""
+    """Return static programs, which need nothing of an image."""
     place = folder / "programs"
     place.mkdir()
     for name, compiler in {"where": ["gcc", "-static-pie"], "deny": ["gcc", "-static"]}.items():
         compile_to(place / name, [*compiler, "-O1", PROGRAMS / f"{name}.c"])
     (place / "hello.c").write_text('#include <stdio.h>\nint main(void){return puts("hello")<0;}\n')
-    # A machine that is not the launcher's, and a libc that is not the host's.
+    # Another machine than the launcher's, and another libc than the host's.
     m32 = ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu", "-static"]
     for name, compiler in {"hello32": m32, "hello_musl": ["musl-gcc", "-static"]}.items():
         compile_to(place / name, [*compiler, place / "hello.c"])
@@ -117,7 +117,7 @@ def programs(folder: Path) -> Path:
 
 
 def make_root(root: Path, programs: Path) -> Path:
-    """A root with a shell and few commands; world-readable, as an image's is."""
+    """Make a root with a shell and few commands; world-readable, as an image's is."""
     for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "run"):
         (root / name).mkdir(parents=True)
     shutil.copy("/bin/busybox", root / "bin/busybox")
@@ -135,13 +135,13 @@ def root(folder: Path, programs: Path) -> Path:
 
 
 def tree(folder: Path) -> list[str]:
-    """What lies in it, to see whether anything was left."""
+    """Return the content of a folder, to see whether anything was left."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 @contextmanager
 def group_with_key() -> Iterator[str]:
-    """A group of the shared layout with its key at the place that services use too."""
+    """Make a group of the shared layout, with its key at the place that services use too."""
     name = f"ksmrun-test-{uuid.uuid4().hex[:8]}"
     units = Path("/run/ksmrun/layout/units")
     made = [place for place in (units, *units.parents[:2]) if not place.exists()]
@@ -154,7 +154,7 @@ def group_with_key() -> Iterator[str]:
     finally:
         key.unlink()
         for place in made:
-            # Another test's may lie there by now.
+            # Another test's may be there by now.
             with suppress(OSError):
                 place.rmdir()
 
@@ -167,20 +167,20 @@ def group() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def private_cgroups() -> list[str]:
-    """crun does not take a host with both kinds of cgroup: a prefix that hides one."""
+    """Return a prefix that hides one kind of cgroup: crun rejects a host with both kinds."""
     script = 'umount /sys/fs/cgroup/unified && exec "$@"'
     hybrid = Path("/sys/fs/cgroup/unified").is_mount()
     return ["unshare", "-m", "sh", "-c", script, "hide"] if hybrid else []
 
 
 def parts(text: str) -> tuple[int, ...]:
-    """The addresses that `where` prints."""
+    """Return the addresses that `where` prints."""
     found = json.loads(text)
     return tuple(found[part] for part in ("program", "local", "mmap", "brk", "vdso"))
 
 
 def printed(engine: Engine, oci: Path, *options: str) -> str:
-    """An engine's configuration, with the place of the test's own ksmrun-oci."""
+    """Return an engine's configuration, with the path of the test's own ksmrun-oci."""
     ksmrun = Path(sys.executable).with_name("ksmrun")
     done = run(ksmrun, "wrap", "runtime", engine, *options)
     assert done.returncode == 0, done.stderr
@@ -190,7 +190,7 @@ def printed(engine: Engine, oci: Path, *options: str) -> str:
 
 @contextmanager
 def daemon(command: list[str | Path], log: Path, is_ready: Callable[[], bool]) -> Iterator[None]:
-    """Runs until the end of the block."""
+    """Run a daemon until the end of the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
     try:

@@ -1,7 +1,7 @@
 """Container engines of their own for the tests: podman with runc, dockerd, containerd.
 
-All runs in a mount namespace in which /usr/local/libexec is empty at first, so the launcher can be
-put at the place that wraps name, and the host has no trace of it.
+Everything runs in a mount namespace in which /usr/local/libexec is empty at first, so the launcher
+can be put at the path that wraps name, without a trace on the host.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DOCKERD = ("--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "
 class Place:
     """Where commands run: a mount namespace, a folder, and an environment that names the engines.
 
-    folder: short, as podman allows 50 characters.
+    folder: short, because podman allows 50 characters.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class Place:
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def command(self, words: tuple[str | Path, ...], cwd: Path | None = None) -> list[str]:
-        """In place: the PID stays."""
+        """Return the command to run in place: it keeps the PID."""
         inside = [f"--mount=/proc/{self.holder.pid}/ns/mnt", f"--wdns={cwd or self.folder}"]
         return ["/usr/bin/nsenter", *inside, "--", *map(str, words)]
 
@@ -64,7 +64,7 @@ class Place:
         return subprocess.run(command, capture_output=True, text=True, **options)
 
     def run(self, *words: str | Path, **options: Any) -> str:
-        """What it wrote to stdout; a failure shows all it wrote."""
+        """Return what it wrote to stdout; a failure shows all its output."""
         done = self.try_run(*words, **options)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         return done.stdout
@@ -74,7 +74,7 @@ class Place:
 
     @contextlib.contextmanager
     def daemon(self, *words: str | Path, ready: tuple[str | Path, ...]) -> Iterator[int]:
-        """Runs in the background, from when `ready` succeeds; gives its PID."""
+        """Run a daemon in the background, from when `ready` succeeds; yield its PID."""
         with (self.folder / "daemon.log").open("w") as log:
             process = subprocess.Popen(
                 self.command(words), stdout=log, stderr=log, env=self.environment
@@ -93,7 +93,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Engine:
-    """podman or docker, which have one command line."""
+    """podman or docker, which share one command line."""
 
     name: str
     place: Place
@@ -102,7 +102,7 @@ class Engine:
         return self.place.run(self.name, *words, **options)
 
     def build(self, tag: str, dockerfile: str, files: dict[str, Path] | None = None) -> str:
-        """An image of this Dockerfile; files lie beside it, by their names there."""
+        """Build an image of this Dockerfile; files are put beside it, under their names there."""
         with tempfile.TemporaryDirectory(dir=self.place.folder) as folder:
             for name, source in (files or {}).items():
                 target = Path(folder) / name
@@ -116,14 +116,14 @@ class Engine:
         return tag
 
     def run_report(self, *words: str | Path) -> dict[str, Any]:
-        """What the helper `report` prints in a container."""
+        """Return what the helper `report` prints in a container."""
         text = self("run", "--rm", "--network", "none", *words)
         report: dict[str, Any] = json.loads(text)
         return report
 
     @contextlib.contextmanager
     def started(self, *words: str | Path) -> Iterator[str]:
-        """A container that waits, by its ID; it has printed its line."""
+        """Start a container that waits, and yield its ID once it has printed its line."""
         options = ("--detach", "--network", "none", "--env", "WAIT=1")
         container = self("run", *options, *words).strip()
         try:
@@ -133,23 +133,23 @@ class Engine:
             self("rm", "--force", container)
 
     def pid(self, container: str) -> int:
-        """Of its first process, as the host has it."""
+        """Return the host's PID of its first process."""
         return int(self("inspect", "--format", "{{.State.Pid}}", container))
 
 
 def remove_pods(podman: Engine) -> None:
-    """Podman 4.3 may fail to stop what ends at the same moment; the next time it is gone."""
+    """Podman 4.3 may fail to stop a pod that is just ending; the next attempt finds it gone."""
     remove = ("podman", "pod", "rm", "--all", "--force", "--time", "0")
     wait_until(lambda: podman.place.try_run(*remove).returncode == 0)
 
 
 def merges(pid: int) -> bool:
-    """As the kernel has it (Documentation/filesystems/proc.rst, ksm_stat)."""
+    """Return whether it merges (Documentation/filesystems/proc.rst, ksm_stat)."""
     return "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
 
 
 def copy_program(program: str, root: Path) -> None:
-    """With the libraries that it is linked with."""
+    """Copy a program with the libraries that it is linked with."""
     target = root / program.lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(program, target)
@@ -163,7 +163,7 @@ def copy_program(program: str, root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file system with busybox, the helper (`report` dynamic, `report-static`), and inits."""
+    """Make a root with busybox, the helper (`report` dynamic, `report-static`), and inits."""
     folder = tmp_path_factory.mktemp("root")
     for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "run"):
         (folder / name).mkdir()
@@ -181,7 +181,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    """The launcher is installed in it, by `ksmrun wrap install`."""
+    """Make a place with the launcher, by `ksmrun wrap install`."""
     had_folder = Path("/usr/local/libexec").exists()
     holder = subprocess.Popen(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", PLACE],
@@ -231,7 +231,7 @@ def docker(place: Place) -> Iterator[Engine]:
 
 @contextlib.contextmanager
 def dockerd(place: Place, *before: str | Path, name: str = "docker") -> Iterator[int]:
-    """A daemon with all it writes in the place; before: what is put before its command."""
+    """Start a daemon that keeps all its files in the place; before: prefix of its command."""
     folder = place.folder / name
     ways = ("--data-root", folder / "data", "--exec-root", folder / "exec", "-p", folder / "pid")
     socket = f"unix://{place.folder}/{name}.sock"
@@ -243,12 +243,12 @@ def dockerd(place: Place, *before: str | Path, name: str = "docker") -> Iterator
 
 @pytest.fixture(scope="module", params=["podman", "docker"])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """Each test with it runs once for each."""
+    """Run each test that uses it once for each engine."""
     found: Engine = request.getfixturevalue(request.param)
     return found
 
 
 @pytest.fixture(scope="module")
 def base(engine: Engine, root: Path) -> str:
-    """An image with the root, and neither entrypoint nor command."""
+    """Build an image with the root, and neither entrypoint nor command."""
     return engine.build("base", "FROM scratch\nCOPY root/ /\n", {"root": root})

@@ -31,7 +31,7 @@ def make(
     oci: Path,
     private_cgroups: list[str],
 ) -> Iterator[Make]:
-    """Makes a bundle that is started through ksmrun-oci, or without it."""
+    """Make a bundle that is started through ksmrun-oci, or without it."""
     made: list[Bundle] = []
 
     def make_one(wrapped: bool = True, name: str = "ksmrun-oci") -> Bundle:
@@ -70,7 +70,7 @@ def test_first_process_and_all_forms_of_exec(make: Make, seconds: str, tmp_path:
         pid = executed("--process", file, bundle.name)
         assert merges(pid)
         assert file.stat().st_mode & 0o777 == 0o440
-        # The next round is with one that is wrapped already.
+        # The next round uses one that is wrapped already.
         process = json.loads(file.read_text())
         assert process["args"].count("--") == 1
 
@@ -129,7 +129,7 @@ def test_same_output_and_exit_code(
         change(bundle.config)
     plain_done = bare.run("sh", "-c", SAY)
     assert plain_done.returncode == 7, plain_done.stderr
-    # The runtimes themselves make mount points where a root has none.
+    # The runtimes themselves make mount points if a root has none.
     before = tree(root)
     done = wrapped.run("sh", "-c", SAY)
     assert (done.returncode, done.stdout) == (7, plain_done.stdout), done.stderr
@@ -193,7 +193,7 @@ def test_terminal(make: Make) -> None:
 
 
 def test_a_bundle_is_started_again(make: Make) -> None:
-    """By hand the config.json is not written anew: it is wrapped once, and unwrapped if asked."""
+    """Started again by hand, a config.json is wrapped once, and unwrapped on request."""
     bundle = make()
     bundle.config["annotations"] = {"a": "b"}
     assert bundle.run("grep", "any", "/proc/1/ksm_stat").stdout == "ksm_merge_any: yes\n"
@@ -230,7 +230,7 @@ def test_asking_by_annotation_and_by_environment(make: Make) -> None:
     bundle.config["annotations"] = {"ksmrun.merge": "on"}
     assert bundle.run(*look).stdout == "ksm_merge_any: yes\n"
     bundle.config["annotations"] = {}
-    # An image may have set it, so it counts where the operator says so.
+    # An image may have set it, so it counts only if the operator says so.
     bundle.config["process"]["env"].append("KSMRUN_OCI=merge=on")
     done = bundle.run(*look)
     assert done.stdout == "ksm_merge_any: no\n"
@@ -330,8 +330,9 @@ OWNERS: dict[Callable[[Config], None], int] = {
 
 @pytest.mark.parametrize("change", OWNERS)
 def test_shared_layout(make: Make, group: str, change: Callable[[Config], None]) -> None:
-    """All containers of the group lie at the same addresses, whoever runs in them, and what is
-    executed in them too. The key is the user's, and not the group's.
+    """All containers of the group have the same addresses, whatever user runs in them.
+
+    So has what is executed in them. The key is the user's, and not the group's.
     """
     seen = set()
     for changes in (plain, change):
@@ -354,11 +355,11 @@ def test_shared_layout(make: Make, group: str, change: Callable[[Config], None])
         done = bundle.call("exec", f"--user={user}", bundle.name, "where")
         assert done.returncode == 0, done.stderr
         assert parts(done.stdout) == next(iter(seen))
-    # To another user the key says nothing, and nothing is said of it.
+    # Another user cannot read the key, and there is no message about it.
     done = bundle.call("exec", "--user=77", bundle.name, "where")
     assert (done.returncode, done.stderr) == (0, "")
     assert parts(done.stdout) not in seen
-    # It goes with the wish.
+    # It vanishes when it is no longer asked for.
     bundle.delete()
     bundle.config = bundle.saved()
     del bundle.config["annotations"]["ksmrun.layout"]
@@ -367,7 +368,7 @@ def test_shared_layout(make: Make, group: str, change: Callable[[Config], None])
 
 
 def test_an_image_takes_no_group_s_key(make: Make, group: str) -> None:
-    """What an image's environment says, under each name of the runtime."""
+    """What an image's environment may ask for, under each name of the runtime."""
     for name in ("ksmrun-oci", "ksmrun-oci-by-request"):
         bundle = make(name=name)
         bundle.config["process"]["env"].append(f"KSMRUN_OCI=layout=shared,layout-group={group}")
@@ -422,7 +423,7 @@ def test_groups_that_the_host_opens(make: Make, group: str, tmp_path: Path) -> N
         code, text = starts(groups, **asks)
         assert code == 125
         assert f"group {group} is not open for this container" in text
-    # The runtime's entry is the operator's, and has the last word.
+    # The runtime's entry belongs to the operator, and overrides the others.
     entry = f"--ksmrun-request=layout=shared,layout-group={group}"
     for others in ({}, {"ksmrun.layout": "random", "ksmrun.layout-group": "other"}):
         code, text = starts({}, entry, **others)
@@ -447,7 +448,7 @@ def test_a_layout_that_cannot_be_had(make: Make, group: str) -> None:
     bundle.config["annotations"] = {**ask, "ksmrun.require": "true"}
     done = bundle.run("true")
     assert done.returncode == 125
-    # A user that the host has no number for.
+    # A user without a UID on the host.
     bundle.config["annotations"] = asks_for(group)
     with_user_namespace(bundle.config)
     bundle.config["process"]["user"] = {"uid": 70000, "gid": 0}
@@ -457,7 +458,7 @@ def test_a_layout_that_cannot_be_had(make: Make, group: str) -> None:
 
 
 def test_an_annotation_named_bundle(make: Make, seconds: str, tmp_path: Path) -> None:
-    """runc keeps annotations among its labels, in front of its own."""
+    """runc keeps annotations among its labels, before its own."""
     bundle, other = make(), tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text(json.dumps(bundle.config))
@@ -468,7 +469,7 @@ def test_an_annotation_named_bundle(make: Make, seconds: str, tmp_path: Path) ->
 
 
 def test_a_user_s_own_launcher_is_left(make: Make, oci: Path) -> None:
-    """Mounted and named by hand, at the place that ours would have."""
+    """Mounted and named by hand, at the path that ours would have."""
     bundle = make()
     own = {
         "destination": "/dev/ksmrun/ksmrun-exec",

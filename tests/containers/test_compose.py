@@ -1,4 +1,4 @@
-"""What `ksmrun wrap compose` prints, on top of a file, by podman-compose and docker-compose."""
+"""Override files of `ksmrun wrap compose`, used by podman-compose and docker-compose."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COMPOSE = {
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a Compose file, its images built."""
+    """Folder with a Compose file, and its images built."""
 
     engine: Engine
     folder: Path
@@ -52,7 +52,7 @@ class Project:
         return self.engine.place.run(*command, cwd=self.folder, environment={"Y": "it is y"})
 
     def reports(self, *files: str | Path) -> dict[str, dict[str, object]]:
-        """What `report` printed in each service."""
+        """Return what `report` printed in each service."""
         options = [word for file in files for word in ("-f", file)]
         self.compose(*options, "up", "-d")
         try:
@@ -100,7 +100,7 @@ DOCKER_LATER = ["podman", pytest.param("docker", marks=pytest.mark.long_run)]
 
 @pytest.mark.parametrize("engine", DOCKER_LATER, indirect=True)
 def test_a_built_image_and_an_old_file(project: Project) -> None:
-    """Compose names what it builds after the folder; two files must be of one version."""
+    """Compose names what it builds after the folder; two files must have the same version."""
     if project.engine.name == "podman":
         project.engine.build("project_it", "FROM two\n")
     else:
@@ -121,7 +121,7 @@ WAYS = {"podman-compose": ["podman-compose", "podman"], "no Compose": ["podman"]
 @pytest.mark.parametrize("engine", ["podman"], indirect=True)
 @pytest.mark.parametrize("way", WAYS)
 def test_ways_to_read_a_file(project: Project, way: str) -> None:
-    """With each the same comes out, dollar signs doubled as they are in the file."""
+    """Each gives the same result, with dollar signs doubled as in the file."""
     bin_folder = project.folder / "bin"
     bin_folder.mkdir()
     for name in WAYS[way]:
@@ -162,7 +162,7 @@ def test_what_is_refused(place: Place, tmp_path: Path) -> None:
         assert done.returncode == 1, command
         assert part in done.stderr and "Traceback" not in done.stderr
     assert other.read_text() == "# somebody's\n"
-    # A second one on top of a first has nothing to add.
+    # A second override on top of the first has nothing to add.
     shown = place.ksmrun(*wrap[1:], "ok", environment={"PATH": "/nonexistent"})
     other.write_text(shown)
     done = place.try_run(KSMRUN, "wrap", "compose", other, environment={"PATH": "/nonexistent"})

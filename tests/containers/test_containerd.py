@@ -14,7 +14,7 @@ from ksmrun.wrap.runtime import Engine
 
 from .conftest import Done, daemon, find_process, merges, printed, run, seen_by_ps
 
-# The configuration that Debian's package brings.
+# The configuration in Debian's package.
 CRI = 'plugins."io.containerd.grpc.v1.cri"'
 DEBIAN = f"""version = 2
 [plugins]
@@ -52,7 +52,7 @@ class Ctr:
 def ctr(folder: Path, oci: Path, root: Path) -> Iterator[Ctr]:
     place = folder / "c"
     place.mkdir()
-    # containerd has to understand the lines, though only Kubernetes starts containers by them.
+    # containerd must understand the lines, though only Kubernetes starts containers by them.
     file = place / "config.toml"
     file.write_text(DEBIAN)
     lines = printed(Engine.CONTAINERD, oci, "--default", "--config", str(file))
@@ -87,7 +87,7 @@ def test_the_lines_are_understood(ctr: Ctr, folder: Path) -> None:
 
 
 def test_the_cri_plugin_is_loaded_with_the_lines(ctr: Ctr) -> None:
-    """Without it the kubelet starts nothing: its runtimes have to have the default one."""
+    """Without it the kubelet starts nothing: its runtimes must include the default one."""
     plugins = ctr.call("plugins", "ls").stdout.splitlines()
     assert [line.split()[-1] for line in plugins if "grpc.v1" in line and " cri " in line] == ["ok"]
 

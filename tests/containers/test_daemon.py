@@ -1,4 +1,4 @@
-"""What starting a container daemon itself merged means: everything below it inherits the flag."""
+"""A container daemon that is itself started merged: everything below it inherits the flag."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["place", "podman", "root"]
 
 
 def by_command(*words: str) -> list[psutil.Process]:
-    """Processes whose command line holds all of these."""
+    """Return processes whose command line contains all of these."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         line = " ".join(process.info["cmdline"] or ())
@@ -27,7 +27,7 @@ def by_command(*words: str) -> list[psutil.Process]:
 
 
 def only(*words: str) -> int:
-    """The PID of the one process with such a command line."""
+    """Return the PID of the only process with such a command line."""
     wait_until(lambda: bool(by_command(*words)))
     (process,) = by_command(*words)
     return int(process.pid)
@@ -79,7 +79,7 @@ def test_containerd(place: Place, podman: Engine, root: Path) -> None:
 
 
 def test_podman_has_no_daemon(podman: Engine, root: Path) -> None:
-    """The command that starts a container hands the flag on; what others exec into it has none."""
+    """The command that starts a container passes the flag on; later commands in it have none."""
     podman.build("web", "FROM scratch\nCOPY root/ /\n", {"root": root})
     start = ("run", "--detach", "--network", "none", "web", "sleep", "14142135")
     container = podman.place.run(LAUNCHER, "--quiet", "--", "podman", *start).strip()

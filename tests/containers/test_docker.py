@@ -36,14 +36,14 @@ exit 7
 
 
 class Docker:
-    """The client of a daemon of the test's own, and an image with a shell."""
+    """Client of a daemon of the test's own, and an image with a shell."""
 
     image = "box"
     # Runtimes of a group that has a key, and of one that has none.
     shared, without_key = "", "ksmrun-no-such-group"
 
     def __init__(self, socket: Path) -> None:
-        # The distribution's, as the daemon is: another's client may speak another version.
+        # The distribution's, like the daemon: another client may speak another version.
         self.words = ["/usr/bin/docker", "--host", f"unix://{socket}"]
         self.names: list[str] = []
 
@@ -71,7 +71,7 @@ def docker(folder: Path, oci: Path, root: Path) -> Iterator[Docker]:
 
 
 def settings(oci: Path, group: str) -> str:
-    """What is printed, with a runtime more of each kind."""
+    """Return what is printed, with one more runtime of each kind."""
     found = json.loads(printed(Engine.DOCKER, oci))
     opened = json.loads(printed(Engine.DOCKER, oci, "--environment", "--layout-group", group))
     without = json.loads(printed(Engine.DOCKER, oci, "--layout-group", "no-such-group"))
@@ -129,12 +129,12 @@ def test_from_outside(docker: Docker, seconds: str) -> None:
         assert (done.returncode, done.stdout) == (0, "ksm_merge_any: yes\n"), done.stderr
     assert docker.call("exec", "--detach", name, "sleep", seconds).returncode == 0
     assert merges(find_process(seconds))
-    # Docker's own record of what was changed has nothing of ours.
+    # Docker's own record of changes contains nothing of ours.
     assert "ksmrun" not in docker.call("diff", name).stdout
 
 
 def test_ps_calls_it_by_its_name(docker: Docker, seconds: str) -> None:
-    """By the file in the daemon's data root, which here is not the usual one."""
+    """By the file in the daemon's data root, which is not the usual one here."""
     name = docker.start([], "sleep", seconds + "1")
     assert docker.call("exec", "--detach", name, "sleep", seconds).returncode == 0
     for pid in (find_process(seconds + "1"), find_process(seconds)):
@@ -179,7 +179,7 @@ def test_asking(docker: Docker) -> None:
         return docker.run(options, *LOOK, runtime=runtime).stdout
 
     assert looks([], "ksmrun-by-request") == "ksm_merge_any: no\n"
-    # An image may have set it, so Docker's operator says whether it counts.
+    # An image may have set it, so Docker's operator decides whether it counts.
     asks = ["--env=KSMRUN_OCI=merge=on"]
     assert looks(asks, "ksmrun-by-request") == "ksm_merge_any: no\n"
     assert looks(asks, "ksmrun-environment") == "ksm_merge_any: yes\n"
@@ -214,7 +214,7 @@ def test_required_and_denied(docker: Docker, folder: Path) -> None:
     done = docker.run([deny], *LOOK)
     assert (done.returncode, done.stdout) == (0, "ksm_merge_any: no\n")
     assert docker.run([deny, "--env=KSMRUN_OCI=require=true"], *LOOK).returncode == 125
-    # What the wrapper itself refuses, Docker's user sees.
+    # Docker's user sees what the wrapper itself refuses.
     done = docker.run(["--env=KSMRUN_OCI=require=true"], *LOOK, runtime=docker.without_key)
     assert done.returncode != 0
     assert "ksmrun layout key no-such-group" in done.stderr

@@ -1,4 +1,4 @@
-"""What ksmrun-oci hands through: a runtime that writes down what it gets is the only fake here."""
+"""What ksmrun-oci passes on; the only fake is a runtime that records its input."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_own_options_are_taken_out(start: Start, record: Path) -> None:
 
 
 def test_standard_input_goes_on(start: Start, tmp_path: Path, record: Path) -> None:
-    """A --process that is no file is the runtime's to read."""
+    """A --process that is no file is left for the runtime to read."""
     recorder = tmp_path / "recorder"
     recorder.write_text('#!/bin/sh\ncat >"$RECORD"\n')
     text = '{"args": ["true"]}'
@@ -94,7 +94,7 @@ def test_standard_input_goes_on(start: Start, tmp_path: Path, record: Path) -> N
 
 @pytest.fixture
 def bundle(tmp_path: Path, root: Path) -> Path:
-    """One that would be wrapped."""
+    """Make a bundle that would be wrapped."""
     folder = tmp_path / "bundle"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(plain_config(root)))
@@ -148,12 +148,12 @@ def test_configs_that_are_not_wrapped(
     words = ["--log", str(log), "--log-format", "json"]
     assert_passed_through(start(*words, "create", "-b", str(bundle), "id"), log, why)
     assert (file.read_bytes(), file.stat().st_mtime_ns, tree(bundle)) == before
-    # Nothing is said of a container that does not ask.
+    # There is no message about a container that does not ask.
     log.unlink()
     done = start("--ksmrun-by-request", *words, "run", "-b", str(bundle), "id")
     assert done.returncode == 42
     assert not log.exists()
-    # And it does not start where it must be merged.
+    # And it does not start if it must be merged.
     config.setdefault("annotations", {})["ksmrun.require"] = "true"
     file.write_text(json.dumps(config))
     done = start(*words, "create", "-b", str(bundle), "id")
@@ -195,7 +195,7 @@ def test_configs_that_cannot_be_read(start: Start, bundle: Path, tmp_path: Path)
 
 
 def hostile_configs(config: Config) -> dict[str, tuple[bytes, str]]:
-    """What one reader takes otherwise than another, or what takes long; and what is said of it."""
+    """Return what readers interpret differently, or what takes long, and the message about it."""
 
     def changed(text: str, by: str) -> bytes:
         plain = json.dumps(config)
@@ -223,7 +223,7 @@ def test_hostile_configs(start: Start, bundle: Path, tmp_path: Path, name: str) 
 
 
 def test_what_is_deep_is_no_deeper(start: Start, bundle: Path) -> None:
-    """Nothing of it is recursive."""
+    """Nothing is processed recursively."""
     file = bundle / "config.json"
     config = json.loads(file.read_text())
     deep = "[" * 1_000_000 + "]" * 1_000_000
@@ -236,7 +236,7 @@ def test_what_is_deep_is_no_deeper(start: Start, bundle: Path) -> None:
 def test_what_is_no_file_of_one_s_own(
     start: Start, bundle: Path, tmp_path: Path, kind: str
 ) -> None:
-    """Nothing is waited for, and no link of another user's leads to another bundle."""
+    """Nothing blocks, and no link of another user's leads to another bundle."""
     file, log, other = bundle / "config.json", tmp_path / "log", tmp_path / "other.json"
     before = file.read_bytes()
     file.rename(other)
@@ -277,12 +277,12 @@ RESTORE = ("restore", "--image-path", "/i", "--work-path", "/w", "--tcp-establis
 
 
 def test_a_restored_container_has_the_launcher_s_mount(start: Start, bundle: Path) -> None:
-    """CRIU does not restore without a mount that there was; the process is in the checkpoint."""
+    """CRIU does not restore without each mount that there was; the process is in the checkpoint."""
     file = bundle / "config.json"
     plain = json.loads(file.read_text())
     start("create", "-b", str(bundle), "id")
     mounts = json.loads(file.read_text())["mounts"]
-    # As an engine writes it on the host that a checkpoint is imported on.
+    # As an engine writes it on the host on which a checkpoint is imported.
     file.write_text(json.dumps(plain))
     done = start(*RESTORE, "--bundle", str(bundle), "id")
     assert done.returncode == 42 and "ksmrun attach" in done.stderr
@@ -359,7 +359,7 @@ def test_exec_finds_what_create_did(
     monkeypatch: pytest.MonkeyPatch,
     way: str,
 ) -> None:
-    """In the files of runc and crun, and by the specification's own command from other runtimes."""
+    """In the files of runc and crun, and by the specification's own command for other runtimes."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "xdg"))
     start("create", "-b", str(bundle), "id")
     assert wrapped(bundle)
@@ -399,7 +399,7 @@ def test_an_image_that_brings_a_launcher(start: Start, bundle: Path) -> None:
 
 
 def store(tmp_path: Path, bundle: Path, manifest: Any) -> Path:
-    """The bundle where Podman would have it; manifest: of the image. None: of no image."""
+    """Make the bundle where Podman would have it; manifest: the image's. None: no image."""
     place = tmp_path / "vfs-containers/id/userdata"
     place.parent.mkdir(parents=True)
     bundle.rename(place)
@@ -426,7 +426,7 @@ IMAGES: dict[str, tuple[Any, bool]] = {
 def test_annotations_of_podman_s_images(
     start: Start, bundle: Path, tmp_path: Path, name: str
 ) -> None:
-    """What an image carries is not believed as its starter's, nor what may be the image's."""
+    """What an image carries does not count as its starter's, nor does what may be the image's."""
     file = bundle / "config.json"
     config = json.loads(file.read_text())
     config["annotations"] = {"io.container.manager": "libpod", **ASKS}
@@ -465,7 +465,7 @@ def test_groups_for_an_image_s_name(start: Start, bundle: Path, tmp_path: Path) 
 
 
 def patch_machine(launcher: Path) -> None:
-    """The machine in an ELF header (elf(5)), to aarch64's number."""
+    """Change the machine in an ELF header (elf(5)) to aarch64's number."""
     data = bytearray(launcher.read_bytes())
     data[18:20] = (183).to_bytes(2, "little")
     launcher.write_bytes(data)
@@ -510,7 +510,7 @@ def test_lines_of_the_log(start: Start, bundle: Path, log_format: str | None) ->
     line, err = done.stderr.splitlines()
     assert err == "err"
     assert ("level=warning msg=" in line) is (log_format != "json")
-    # A log that cannot be had is no reason to fail.
+    # A log that cannot be written is no reason to fail.
     done = start("--log", "/no/such/folder/log", "run", "-b", str(bundle), "id")
     assert done.returncode == 42
     assert "not JSON" in done.stderr

@@ -1,4 +1,4 @@
-"""Images built from what `ksmrun wrap image` prints start what they started before, merged."""
+"""Images built from what `ksmrun wrap image` prints start the same command as before, merged."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
 
 
 def wrapped(engine: Engine, image: str, *options: str) -> str:
-    """An image of what `ksmrun wrap image` prints for this one."""
+    """Build an image of what `ksmrun wrap image` prints for this one."""
     lines = engine.place.ksmrun("wrap", "image", "--engine", engine.name, *options, image)
     files = {LAUNCHER.name: launcher_path(), "ksmrun": launcher_path().parent}
     return engine.build(f"{image}-wrapped", f"FROM {image}\n{lines}", files)
 
 
-# Docker is slow, and composes as Podman does.
+# Docker is slow, and composes commands like Podman.
 PODMAN = pytest.mark.parametrize("engine", ["podman"], indirect=True)
 LONG = pytest.mark.long_run
 
 
 def runs(all_names: Iterable[str], podman: Sequence[str], docker: Sequence[str]) -> list[Any]:
-    """All names with both engines, of which these are not left for the long run."""
+    """Return all names with both engines; all but these are left for the long run."""
     normal = {("podman", name) for name in podman} | {("docker", name) for name in docker}
     return [
         pytest.param(engine, name, marks=() if (engine, name) in normal else LONG)
@@ -74,7 +74,7 @@ def test_it_starts_the_same_and_merges(engine: Engine, base: str, kind: str) -> 
 
 @pytest.fixture(scope="module")
 def image(engine: Engine, base: str) -> str:
-    """Wrapped; it starts `report`."""
+    """Build a wrapped image that starts `report`."""
     plain = engine.build("one", f'FROM {base}\nENTRYPOINT ["report"]\n')
     return wrapped(engine, plain)
 
@@ -94,7 +94,7 @@ INITS_RUN = runs(INITS, ["none", "tini before", "dumb-init after", "the engine's
 
 @pytest.mark.parametrize(("engine", "init"), INITS_RUN, indirect=["engine"])
 def test_its_first_process_and_its_signals(engine: Engine, image: str, init: str) -> None:
-    """The launcher leaves nobody between: `stop` ends the program by SIGTERM."""
+    """The launcher leaves no process in between: `stop` ends the program by SIGTERM."""
     options, whole, init_merges = INITS[init]
     with engine.started(*options, "--entrypoint", whole[0], image, *whole[1:]) as container:
         first = engine.pid(container)
@@ -144,7 +144,7 @@ def test_one_layout(engine: Engine, base: str, place: Place) -> None:
     ]
     assert reports[0] == reports[1]
     assert engine.run_report("--env", "ADDRESS=1", image)["main"] != reports[0]["main"]
-    # Without the key it does not start, as --require has it.
+    # Without the key it does not start, because of --require.
     assert place.try_run("podman", "run", "--rm", new).returncode == 125
 
 

@@ -1,4 +1,4 @@
-"""Manifests that `ksmrun wrap pod` rewrote, run by `podman kube play`."""
+"""Manifests that `ksmrun wrap pod` has rewritten, run by `podman kube play`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .engines import KSMRUN, Engine, Place, merges, place, podman, remove_pods, 
 
 __all__ = ["place", "podman", "root"]
 
-# Podman 4.3 may find an init container running that it saw end, and cannot delete it then: this
-# one it keeps. Each costs it 20 seconds, as it waits for its own clean-up.
+# Podman 4.3 may still list as running an init container that has ended, and then cannot delete it:
+# this one it keeps. Each costs 20 seconds, because Podman waits for its own clean-up.
 META = """
 apiVersion: v1
 kind: Pod
@@ -59,14 +59,14 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def app(podman: Engine, root: Path) -> Iterator[None]:
-    """The images of the application and of the launcher, and one for podman's own container."""
+    """Build images of the application and the launcher, and one for podman's own container."""
     lines = 'FROM scratch\nCOPY root/ /\nENTRYPOINT ["report", "$E"]\nCMD ["cmd"]\n'
     podman.build("localhost/app", lines, {"root": root})
     shown = podman.place.ksmrun(
         *("wrap", "pod", "-", "--launcher-image", "localhost/launcher"),
         input="kind: Pod\nspec: {containers: [{name: a, command: [b]}]}",
     )
-    # As printed, but for the image below: no registry is here.
+    # As printed, except for the base image: there is no registry here.
     printed = shown.split("is made beside")[1].splitlines()[1:3]
     recipe = "\n".join(line.removeprefix("#     ") for line in printed)
     assert recipe.startswith("FROM busybox\nCOPY ksmrun /usr/local/libexec/ksmrun")
@@ -76,7 +76,7 @@ def app(podman: Engine, root: Path) -> Iterator[None]:
 
 
 def played(podman: Engine, manifest: str, folder: Path) -> dict[str, tuple[dict[str, Any], bool]]:
-    """By container: what `report` printed, and whether it merges as seen from outside."""
+    """Return by container what `report` printed, and whether it merges as seen from outside."""
     file = folder / "manifest.yaml"
     file.write_text(manifest)
     try:
@@ -114,7 +114,7 @@ def test_containers_merge(podman: Engine, tmp_path: Path, kind: str, source: str
 
 
 def test_an_image_that_is_not_known(place: Place) -> None:
-    """Then what it starts is given by the user."""
+    """Then the user gives the command that it starts."""
     text = "kind: Pod\nspec: {containers: [{name: a, image: no-such}]}"
     wrap = (KSMRUN, "wrap", "pod", "-", "--engine", "podman", "--from", "host")
     done = place.try_run(*wrap, input=text)
@@ -156,7 +156,7 @@ spec:
 
 @pytest.mark.usefixtures("app")
 def test_containers_of_other_users_have_one_layout(podman: Engine, tmp_path: Path) -> None:
-    """By the keys that the printed commands make, of which each user reads his own."""
+    """By the keys that the printed commands make, each readable by its own user."""
     options = ("--engine", "podman", "--from", "host", "--layout", "shared", "--require")
     changed = podman.place.ksmrun("wrap", "pod", *options, "-", input=SHARED)
     environment = {"KSMRUN_LAYOUT_DIR": str(tmp_path / "keys")}

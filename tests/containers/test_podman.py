@@ -21,7 +21,7 @@ ENGINE = '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n'
 
 
 def configuration(oci: Path) -> str:
-    """What `ksmrun wrap runtime` prints, and what this host needs."""
+    """Return what `ksmrun wrap runtime` prints, and what this host needs."""
     return LIMITS + printed(Engine.PODMAN, oci).replace("[engine]\n", ENGINE)
 
 
@@ -35,7 +35,7 @@ class Podman:
         self.names: list[str] = []
 
     def call(self, *words: str, runtime: str | None = "ksmrun") -> Done:
-        """runtime: None is the one that podman remembers of a container."""
+        """Run podman. runtime: None is the one that podman remembers of a container."""
         chosen = [f"--runtime={runtime}"] if runtime else []
         return run(*self.words, *chosen, *words)
 
@@ -64,7 +64,7 @@ def podman(
 ) -> Iterator[Podman]:
     place = folder / f"p{request.param}"
     place.mkdir()
-    # The name says which one: podman forgets what --runtime-flag says when it cleans up.
+    # The name says which one: podman forgets --runtime-flag when it cleans up.
     text = configuration(oci)
     if request.param == "crun":
         text = text.replace("/ksmrun-oci", "/ksmrun-oci-crun")
@@ -72,7 +72,7 @@ def podman(
     prefix = [*(private_cgroups if request.param == "crun" else []), "env"]
     prefix += [f"CONTAINERS_CONF={place}/containers.conf"]
     root = make_root(place / "root", programs)
-    # Where podman binds files of its own; a user namespace's root could not make them.
+    # Where podman mounts files of its own; a user namespace's root could not create them.
     for name in ("run/.containerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
         (root / name).touch()
     made = Podman(place, root, prefix, request.param)
@@ -116,7 +116,7 @@ def test_same_output_and_exit_code(podman: Podman, name: str) -> None:
 def test_from_outside(podman: Podman, seconds: str) -> None:
     name = podman.start([], "sleep", seconds + "1")
     assert merges(podman.pid(name))
-    # Podman remembers the runtime; another user and a terminal are the process file's.
+    # Podman remembers the runtime; another user and a terminal are in the process file.
     for options in ([], ["--user=1000"], ["--tty"], ["--privileged", "--workdir=/tmp"]):
         done = podman.call("exec", *options, name, *LOOK[:2], "/proc/self/ksm_stat", runtime=None)
         assert (done.returncode, done.stdout.strip()) == (0, "ksm_merge_any: yes"), done.stderr
@@ -126,7 +126,7 @@ def test_from_outside(podman: Podman, seconds: str) -> None:
 
 
 def test_ps_calls_it_by_its_name(podman: Podman, seconds: str) -> None:
-    """Also what is executed in it, and after it was stopped and started again."""
+    """Also what is executed in it, and after a stop and another start."""
     name = podman.start([], "sleep", seconds + "1")
     assert podman.call("exec", "--detach", name, "sleep", seconds, runtime=None).returncode == 0
     for pid in (podman.pid(name), find_process(seconds)):
@@ -187,7 +187,7 @@ def test_signals_reach_the_first_process(podman: Podman) -> None:
 
 
 def test_required_and_denied(podman: Podman, folder: Path) -> None:
-    """A seccomp profile that denies the call: one line and it starts, or it does not start."""
+    """A seccomp profile denies the call: one line and it starts, or it does not start."""
     profile = folder / "deny.json"
     profile.write_text(
         '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["prctl"], "action":'
@@ -236,12 +236,12 @@ def test_exec_has_the_layout_too(podman: Podman, group: str) -> None:
 
 
 def build(podman: Podman, folder: Path, environment: str, annotations: list[str]) -> str:
-    """An image that lists the launcher's folder, says whether it merges, and where it lies."""
+    """Build an image that prints the launcher's folder, its merging, and its addresses."""
     say = "ls /dev/ksmrun; grep any /proc/1/ksm_stat; exec where"
     lines = ["FROM scratch", "COPY root /", f"ENV {environment}", f'CMD ["sh", "-c", "{say}"]']
     (folder / "Dockerfile").write_text("\n".join(lines) + "\n")
     image = f"localhost/ko{uuid.uuid4().hex[:8]}"
-    # Of layers that are in the cache it would take the annotations too.
+    # From cached layers it would take the annotations too.
     words = [
         "build",
         "--no-cache",
@@ -278,7 +278,7 @@ def test_an_image_takes_no_group_s_key(
             text = say(hostile, runtime=runtime)
             assert f"ksm_merge_any: {merges_any}" in text
             assert "layout.key" not in text
-        # Who starts it may name another group than the image does.
+        # Whoever starts it may name another group than the image does.
         other = say(hostile, "--annotation=ksmrun.layout-group=no-such-group")
         assert "layout.key" not in other
     finally:

@@ -1,4 +1,4 @@
-"""The recipes of examples/, run as their users run them."""
+"""Recipes of examples/, run as their users run them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["place", "podman", "root"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FIRST_PORT = 31701
-# What LinuxGSM has of each game, as far as it matters here; instance.cfg is read after it.
+# LinuxGSM's settings of each game, as far as they matter here; instance.cfg is read after them.
 DEFAULTS = """
 preexecutable="nice -n 1"
 executable="/usr/games/openttd"
@@ -34,7 +34,7 @@ START = """
 exec tmux -L ksmrun-test new-session -d -x 80 -y 23 -s ksmrun-test \
     "${preexecutable} ${executable} ${startparameters}"
 """
-# How the images of Pterodactyl start what the panel sends: {{NAME}} stands for a variable.
+# How Pterodactyl's images start the panel's command: {{NAME}} stands for a variable.
 ENTRYPOINTS = {
     "env": "cd /home/container; S=$(echo \"$STARTUP\" | sed 's/{{/${/g; s/}}/}/g'); "
     'S=$(eval echo "\\"$S\\""); exec env $S',
@@ -51,14 +51,14 @@ def listens(port: int) -> bool:
 
 @pytest.fixture
 def tmux(place: Place) -> Iterator[tuple[str, ...]]:
-    """A command line of tmux with a server of its own."""
+    """Return a command line of tmux with its own server."""
     command = ("tmux", "-L", "ksmrun-test")
     yield command
     place.try_run(*command, "kill-server")
 
 
 def test_linuxgsm(place: Place, tmux: tuple[str, ...], tmp_path: Path) -> None:
-    """The server merges, stays below what it was started by, and hears its console."""
+    """The server merges, stays a child of what it was started by, and hears its console."""
     (tmp_path / "_default.cfg").write_text(DEFAULTS.format(port=FIRST_PORT + 9))
     home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "TERM": "xterm"}
     config = EXAMPLES / "linuxgsm/instance.cfg"
@@ -116,7 +116,7 @@ def test_pterodactyl(podman: Engine, root: Path, tmp_path: Path, way: str) -> No
 
 @pytest.fixture(scope="module")
 def web(podman: Engine, root: Path) -> None:
-    """The image of the examples: a web server, with what it listens on as its CMD."""
+    """Build the image of the examples: a web server, with its port as the CMD."""
     command = f'ENTRYPOINT ["busybox", "httpd", "-f"]\nCMD ["-p", "127.0.0.1:{FIRST_PORT}"]\n'
     podman.build("example/web", f"FROM scratch\nCOPY root/ /\n{command}", {"root": root})
 
@@ -130,7 +130,7 @@ def answers(port: int) -> bool:
 
 
 def servers(port: int) -> list[psutil.Process]:
-    """The web servers of that port."""
+    """Return the web servers of that port."""
     words = f"127.0.0.1:{port}"
     everyone = psutil.process_iter(["cmdline"])
     return [each for each in everyone if words in (each.info["cmdline"] or ())]

@@ -1,4 +1,4 @@
-/* What the harnesses share: a promise that is broken ends the run, as a crash does. */
+/* Shared by the harnesses: a broken promise ends the run, as a crash does. */
 #ifndef KSMRUN_FUZZ_H
 #define KSMRUN_FUZZ_H
 
@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                                          \
     } while (0)
 
-/* A NUL-terminated copy with its own bounds, to be freed. */
+/* Returns a NUL-terminated copy with bounds of its own; free it. */
 static inline char *fuzz_text(const uint8_t *data, size_t size) {
     char *text = malloc(size + 1);
     PROMISE(text != NULL);
@@ -31,7 +31,7 @@ static inline char *fuzz_text(const uint8_t *data, size_t size) {
     return text;
 }
 
-/* A file with these bytes, of which each open of its path begins at 0. */
+/* A file with these bytes; each open of its path starts at 0. */
 static inline int fuzz_file(const uint8_t *data, size_t size, char path[32]) {
     int file = memfd_create("fuzz", MFD_CLOEXEC);
     PROMISE(file >= 0 && write(file, data, size) == (ssize_t)size);
@@ -39,7 +39,7 @@ static inline int fuzz_file(const uint8_t *data, size_t size, char path[32]) {
     return file;
 }
 
-/* A list of words that end with NUL, at most 64, ended by NULL; point into text. */
+/* Splits text at NULs into a NULL-terminated list of at most 64 words, which point into text. */
 static inline int fuzz_words(char *text, size_t size, char *words[65]) {
     int count = 0;
     for (size_t at = 0; at < size && count < 64; at += strlen(text + at) + 1)

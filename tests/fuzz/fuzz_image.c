@@ -1,5 +1,5 @@
-/* A program's auxv, maps, stat and ELF headers. The input is these files, each behind its length
- * in two bytes; the last is the program. */
+/* A program's auxv, maps, stat and ELF headers. The input consists of these files, each after its
+ * length in two bytes; the last is the program. */
 #include "fuzz.h"
 
 #include <elf.h>

@@ -1,4 +1,4 @@
-/* /proc/PID/maps, as the launcher and the shim read it. */
+/* /proc/PID/maps, as parsed by the launcher and the shim. */
 #include "fuzz.h"
 
 #include "maps.h"
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!maps_read_byte(&reader, (char)data[i], &vma))
             continue;
         lines++;
-        /* Only the kernel names what has no file. */
+        /* Only the kernel names mappings without a file. */
         PROMISE(!vma.has_file || !(vma.is_heap || vma.is_main_stack || vma.is_kernels));
     }
     PROMISE(lines == ends);

@@ -1,5 +1,5 @@
-/* The hash table of an ELF object, whose links are whole, as ld.so has followed them before us:
- * each name is found just where a function has it. */
+/* The hash table of an ELF object with valid links, because ld.so has followed them before: each
+ * name is found exactly where a function has it. */
 #include "fuzz.h"
 
 #include <elf.h>
@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     table[1] = 1;
     table[2] = 1;
     uint32_t *first = table + 6, *hashes = first + buckets;
-    /* Symbols lie in the order of their buckets. */
+    /* Symbols are in the order of their buckets. */
     for (uint32_t bucket = 0; bucket < buckets; bucket++) {
         uint32_t begin = count;
         for (size_t at = 1; at + 2 <= size && count < SYMBOLS_MAX; at += 2) {

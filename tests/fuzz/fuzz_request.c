@@ -1,4 +1,4 @@
-/* What a container asks for: the first byte says by whom and how, the rest is words. */
+/* What a container asks for: the first byte says who asks and how, the rest are words. */
 #include "fuzz.h"
 
 #include "request.h"
@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     request_read(&asked, &request);
     promise_ended(&request);
 
-    /* The same words from an image's environment get no layout, and by request nothing at all. */
+    /* The same words in an image's environment get no layout, and by request nothing at all. */
     yyjson_mut_doc *document = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *env = yyjson_mut_arr(document);
     char *variable = malloc(size + sizeof "KSMRUN_OCI=");

@@ -1,4 +1,4 @@
-/* KSMRUN_SHIM and LD_PRELOAD in an environment: the shim reads what the launcher has let pass. */
+/* KSMRUN_SHIM and LD_PRELOAD in an environment: the shim understands what the launcher accepts. */
 #include "fuzz.h"
 
 #include "environment.h"

@@ -1,4 +1,4 @@
-/* A bundle's config.json: what can be wrapped is found again, and unwrapped it is as it was. */
+/* A bundle's config.json: a wrapping is recognised, and unwrapping restores the original. */
 #include "fuzz.h"
 
 #include "request.h"
@@ -24,7 +24,7 @@ static void wrap(yyjson_mut_doc *document, const struct places *places) {
     spec_find_places(root, &found);
     PROMISE(strcmp(found.launcher, places->launcher) == 0 && strcmp(found.key, places->key) == 0);
     char *wrapped = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, NULL);
-    /* What strings of JSON may hold and UTF-8 may not is not written. */
+    /* JSON strings that are not valid UTF-8 are not written. */
     PROMISE((before == NULL) == (wrapped == NULL));
     yyjson_mut_doc *again = wrapped == NULL ? NULL : read_text(wrapped, strlen(wrapped));
     if (again != NULL) {
@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         tenant_scope(&tenant, scope);
         PROMISE(memchr(scope, '\0', sizeof scope) != NULL);
     }
-    /* What came wrapped is unwrapped first, as often as somebody has written it so. */
+    /* An input that is wrapped already is unwrapped first, as often as necessary. */
     spec_unwrap(document);
     bool is_fit = spec_is_fit(root, obstacle);
     PROMISE(is_fit == (obstacle[0] == '\0'));

@@ -1,4 +1,4 @@
-/* /proc/PID/stat and status: the name is the process's own choice, and so are its groups. */
+/* /proc/PID/stat and status: the process chooses its name and its groups. */
 #include "fuzz.h"
 
 #include <sys/stat.h>

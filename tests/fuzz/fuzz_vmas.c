@@ -1,4 +1,4 @@
-/* /proc/PID/maps, as ksmrun-estimate reads it. */
+/* /proc/PID/maps, as parsed by ksmrun-estimate. */
 #include "fuzz.h"
 
 #include "../../native/estimate/vmas.c"

@@ -1,6 +1,6 @@
-"""Python's readers of what others write: any of it is read or refused with one clear error.
+"""Python's readers of data that others write: any input is read or refused with one clear error.
 
-Each runs for KSMRUN_FUZZ_SECONDS, with other examples each time; what fails is kept by hypothesis.
+Each runs for KSMRUN_FUZZ_SECONDS, with new examples each time; hypothesis keeps those that fail.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ksmrun.facts.cgroup import hierarchies
-from ksmrun.facts.identity import command_words, read_identity, read_stat
+from ksmrun.facts.identity import read_identity
 from ksmrun.facts.lua import find_lua
 from ksmrun.facts.memory_groups import memory_path
 from ksmrun.facts.placement import placement
 from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.smaps import by_kind, read_vmas
+from ksmrun.facts.stat import command_words, read_stat
 from ksmrun.facts.target import look_at
 from ksmrun.host import record
 from ksmrun.model import KsmrunError
 from ksmrun.support.words import for_json, printable
 
 SECONDS = float(os.environ.get("KSMRUN_FUZZ_SECONDS", "0.2"))
-# The names of processes and of cgroups: what ends a field or a line somewhere is frequent.
+# Names of processes and of cgroups, in which characters that end a field or line are frequent.
 ODD = st.sampled_from(list("\n\r\t\x1b\x85\u2028\u2029\x1c :/()\\.@-[]0a\ufeff\u202e"))
 NAME = st.lists(ODD | st.characters(codec="utf-8", exclude_characters="\0"), max_size=15).map(
     "".join
@@ -51,7 +52,7 @@ def for_a_while(check: Callable[[], None]) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Like /proc/PID."""
+    """Make a folder like /proc/PID."""
     return tmp_path
 
 

@@ -26,7 +26,7 @@ def sources(programs: Programs) -> Programs:
 
 @pytest.fixture
 def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a program that says so when it is ready, and ends it."""
+    """Start a program, wait for its ready line, and end it afterwards."""
     running = []
 
     def started(*command: str) -> subprocess.Popen[str]:
@@ -51,7 +51,7 @@ def merges(pid: int) -> bool:
 
 
 def deed(word: str, *pids: int) -> list[str]:
-    """What ksmrun-attach says of each."""
+    """Return ksmrun-attach's result for each process."""
     line = [str(HELPER), word, *map(str, pids)]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     return [each.split()[1] for each in done.stdout.splitlines()]

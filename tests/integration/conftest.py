@@ -26,13 +26,13 @@ See = Callable[..., dict[str, Any]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[bytes]]
 SOURCES = Path(__file__).parent / "programs"
-# With smart_scan two equal copies may never be looked at in the same pass.
+# With smart_scan two equal copies may never be scanned in the same full scan.
 FASTEST = {"run": "1", "sleep_millisecs": "0", "pages_to_scan": "1000000", "smart_scan": "0"}
 
 
 @dataclass(frozen=True)
 class Programs:
-    """The helper programs, built once."""
+    """Helper programs, built once."""
 
     folder: Path
 
@@ -47,7 +47,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
         for suffix, options in (("", []), ("_static", ["-static"])):
             compile_to(folder / f"{name}{suffix}", ["gcc", "-O1", *options, SOURCES / f"{name}.c"])
     for name in ("flag", "lose", "sweep"):
-        # The kernel's headers, which musl has none of.
+        # The kernel's headers, which musl does not have.
         headers = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]
         compile_to(folder / f"{name}_musl", ["musl-gcc", *headers, SOURCES / f"{name}.c"])
     # Debian's gcc-multilib and its cross compilers exclude each other; this is multilib's part.
@@ -59,7 +59,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
 
 @pytest.fixture(scope="session")
 def launcher() -> str:
-    """The installed one; run.sh names the one built with sanitizers for a second round."""
+    """Return the installed launcher, or in a second round the one built with sanitizers."""
     return os.environ.get("KSMRUN_TEST_LAUNCHER") or str(launcher_path())
 
 
@@ -70,21 +70,21 @@ def ksmrun() -> str:
 
 @pytest.fixture(scope="session", params=["ksmrun-exec", "ksmrun run"])
 def way(request: pytest.FixtureRequest, launcher: str, ksmrun: str) -> tuple[str, ...]:
-    """Both ways to launch; each test with it runs once for each."""
-    # The probe of this boot is kept: what the first launch of a boot does is tested elsewhere.
+    """Return each of the two ways to launch; a test that uses it runs once for each."""
+    # The probe of this boot is cached: the first launch of a boot is tested elsewhere.
     subprocess.run([ksmrun, "run", "--quiet", "--", "true"], check=True)
     return (launcher,) if request.param == "ksmrun-exec" else (ksmrun, "run")
 
 
 @pytest.fixture
 def nobody(tmp_path: Path) -> tuple[str, ...]:
-    """A prefix that gives up root, and keeps one capability: Python may lie in root's home."""
+    """Return a prefix that gives up root, except one capability: Python may be in root's home."""
     let_all_in(tmp_path).chmod(0o777)
     read_all = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
     return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *read_all)
 
 
-# Once with the capability, so that all is imported that may lie out of reach; then without.
+# Once with the capability, to import everything that may be out of reach; then without.
 PS = """
 import contextlib, io, prctl, sys
 from ksmrun.cli import run_app
@@ -97,20 +97,20 @@ sys.exit(run_app(["ps"]))
 
 @pytest.fixture
 def ps_of_nobody(nobody: tuple[str, ...]) -> tuple[str, ...]:
-    """`ksmrun ps` by a user who may look at nothing but his own processes."""
+    """Run `ksmrun ps` as a user who may only read their own processes."""
     return (*nobody, sys.executable, "-c", PS)
 
 
 @pytest.fixture
 def ksm_on(tmp_path: Path) -> Iterator[None]:
-    """KSM at its fastest."""
+    """Switch KSM on, at its fastest."""
     with borrowed(FASTEST, tmp_path):
         yield
 
 
 @dataclass(frozen=True)
 class Group:
-    """A cgroup of a test's, whichever version has the memory controller."""
+    """Cgroup of a test, in whichever version has the memory controller."""
 
     folder: Path
     file: str
@@ -140,7 +140,7 @@ def group() -> Iterator[Group]:
 
 @pytest.fixture
 def see(programs: Programs, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Starts the helper `see` behind a prefix and returns what it saw."""
+    """Start the helper `see` behind a prefix and return what it saw."""
     number = 0
 
     def start(
@@ -166,7 +166,7 @@ def see(programs: Programs, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 
 def reachable(launcher: str, folder: Path) -> str:
-    """A copy that users without root can start."""
+    """Return a copy that users without root can start."""
     copy = folder / "ksmrun-exec"
     shutil.copy(launcher, copy)
     return str(copy)
@@ -179,7 +179,7 @@ def value(name: str) -> str:
 def start_equal_programs(
     launcher: str, count: int, mib: int = 8, command: Sequence[str] = (), code: str = ""
 ) -> list[subprocess.Popen[bytes]]:
-    """Programs that hold the same bytes, ready when this returns."""
+    """Start programs that hold the same bytes, and wait until they are ready."""
     code = code or (
         "import random, sys\nrandom.seed(1)\n"
         f"data = random.randbytes({mib} << 20)\n"
@@ -206,7 +206,7 @@ def stop(programs: list[subprocess.Popen[bytes]]) -> None:
 
 @pytest.fixture
 def run(ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs ksmrun with a state folder of its own, and puts KSM back afterwards."""
+    """Run ksmrun with a state folder of its own, and restore KSM afterwards."""
     monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path / "state"))
 
     def start(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -229,7 +229,7 @@ def run(ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def start(launcher: str) -> Iterator[Start]:
-    """Starts a program merged, or as the prefix says; all end with the test."""
+    """Start a program merged, or with the given prefix; all end with the test."""
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(*command: str, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""Fleets of Python programs in experiments, and what of them is left."""
+"""Fleets of Python programs in experiments, and what remains of them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def python(code: str, *arguments: str) -> list[str]:
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """The processes of a fleet that has this word in its command line."""
+    """Return the processes of a fleet with this word in their command lines."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []

@@ -1,4 +1,4 @@
-"""Programs that say where they lie, launched with a shared layout."""
+"""Programs that print their addresses, launched with a shared layout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KINDS = {
 
 @pytest.fixture(scope="session")
 def kinds(programs: Programs) -> Programs:
-    """The program in every way that it can be linked."""
+    """Build the program in every way that it can be linked."""
     for name, compiler in KINDS.items():
         source = programs.folder.parent / "where.c"
         text = (Path(__file__).parent / "programs/where.c").read_text()
@@ -89,7 +89,7 @@ def tracer_of(pid: int) -> int:
 
 
 def refused(*command: str | Path, **options: Any) -> str:
-    """What is said where it cannot be had: the program runs, and with --require does not."""
+    """Check that the layout is refused: the program runs, and with --require does not start."""
     launch, program = list(command[:-1]), command[-1]
     done = subprocess.run(
         [*launch, "--", program], capture_output=True, text=True, check=False, **options
@@ -118,7 +118,7 @@ sys.stdin.read()
 
 
 def share_merged(pids: Sequence[int]) -> float:
-    """Of their anonymous pages. By their own counters: other programs may merge too."""
+    """Return the merged share of their anonymous pages, by their own counters."""
     merged, anonymous_pages = 0, 0
     for pid in pids:
         merged += int(Path(f"/proc/{pid}/ksm_merging_pages").read_text())
@@ -135,12 +135,12 @@ def write(file: Path, text: str) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """One that other users can look into."""
+    """Return a folder that other users can look into."""
     return let_all_in(tmp_path)
 
 
 def user(launcher: str, folder: Path, *options: str) -> tuple[list[str], list[str]]:
-    """What makes a command one of a user without privilege, alone and under the layout."""
+    """Return how to run a command as an unprivileged user, alone and with the layout."""
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     file = folder / "user.key"
     if not file.exists():

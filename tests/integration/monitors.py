@@ -1,4 +1,4 @@
-"""A running monitor, and programs for it to watch."""
+"""Running monitor, and programs for it to watch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-# Half of the limit is enough to be near it when the reserve is that large.
+# With a reserve of half the limit, half of it is near enough.
 MANY_MAPS = """
 import ctypes, mmap, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
@@ -46,7 +46,7 @@ time.sleep(1000)
 
 
 class Monitor:
-    """A running monitor whose log lines are kept as they come."""
+    """Running monitor whose log lines are kept as they arrive."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self.process, self.log = process, log
@@ -93,13 +93,13 @@ def monitor(ksmrun: str, tmp_path: Path) -> Iterator[Begin]:
     for each in running:
         each.process.send_signal(signal.SIGTERM)
     codes = [each.process.wait(timeout=LAST_RESORT_SECONDS) for each in running]
-    # Unless the test killed it.
+    # Unless the test has killed it.
     assert set(codes) <= {0, -signal.SIGKILL}, [each.log.read_text() for each in running]
 
 
 @pytest.fixture
 def start(launcher: str) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """A Python program that merges."""
+    """Start a Python program that merges."""
     running = []
 
     def begin(code: str, *arguments: object) -> subprocess.Popen[bytes]:
@@ -117,7 +117,7 @@ def start(launcher: str) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 @pytest.fixture
 def limit_put_back(ksmrun: str, tmp_path: Path) -> Iterator[None]:
-    """When the monitor of the test has ended, which would raise it again."""
+    """Restore the limit once the test's monitor, which would raise it again, has ended."""
     before = Path("/proc/sys/vm/max_map_count").read_text()
     yield
     if (tmp_path / "state/host.json").exists():
@@ -153,7 +153,7 @@ def scrape(number: int) -> str:
 
 
 def scrape_file(folder: Path) -> str:
-    """What --textfile wrote; empty before."""
+    """Return what --textfile wrote; empty before that."""
     file = folder / "ksmrun.prom"
     return file.read_text() if file.exists() else ""
 
@@ -175,6 +175,6 @@ def refused(ksmrun: str, *options: str) -> str:
 
 
 def waits_for_signals(pid: int) -> bool:
-    """Before, SIGHUP would end it."""
+    """Before that, SIGHUP would end it."""
     blocked = Path(f"/proc/{pid}/status").read_text().split("SigBlk:")[1].split()[0]
     return bool(int(blocked, 16) >> (signal.SIGHUP - 1) & 1)

@@ -1,4 +1,4 @@
-"""`ksmrun ab` with real fleets: what it finds, what it refuses, and that nothing of it is left."""
+"""`ksmrun ab` with real fleets: what it finds, what it refuses, and that nothing remains."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def test_what_merging_saves(ab: Ab, folder: Path, ksmrun: str) -> None:
     metrics = {each["metric"]: each for each in verdict["differences"]}
     assert metrics["settle_seconds"]["base_mean"] == 0
     assert metrics["ksmd_cpu_seconds"]["arm_mean"] > 0
-    # Told by the contents of the pages: two of three copies could merge, and nearly all did.
+    # From the contents of the pages: two of three copies could merge, and nearly all did.
     could = metrics["mergeable_bytes"]
-    # Beside the data, what the Python of each has in common.
+    # Besides the data, what the Python processes have in common.
     assert 0.9 < could["base_mean"] / (2 * (8 << 20)) < 1.8
     assert 0.9 < metrics["merged_bytes"]["arm_mean"] / could["arm_mean"] <= 1
     assert "of what could merge has merged" in done.stdout
@@ -82,7 +82,7 @@ def test_what_merging_saves(ab: Ab, folder: Path, ksmrun: str) -> None:
 
 
 def test_another_rate_while_measuring(ab: Ab, folder: Path) -> None:
-    """Only during the hold; then the experiment's own again, and in the end the host's."""
+    """Only during the hold; then the experiment's own again, and finally the host's."""
     before = tunables()
     rate = "cat /sys/kernel/mm/ksm/pages_to_scan"
     done = ab(
@@ -99,7 +99,7 @@ def test_another_rate_while_measuring(ab: Ab, folder: Path) -> None:
 
 
 def test_two_arms_that_are_equal(ab: Ab, folder: Path, ksmrun: str) -> None:
-    """A/A: no difference that anybody would notice."""
+    """A/A: no difference that would be noticed."""
     arms = ("--arm=a=--merge=off", "--arm=b=--merge=off")
     done = ab(*arms, "-n2", f"--rounds={ROUNDS}", "--ready-stdout=ready", *python(EQUAL + READY))
     assert done.returncode == 0, done.stderr
@@ -155,7 +155,7 @@ def test_load_and_metrics(ab: Ab, folder: Path) -> None:
 def test_a_folder_that_is_named_as_we_are(
     ab: Ab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python looks into the working directory first: a source tree, or something of another's."""
+    """Python looks into the working directory first: a source tree, or another's package."""
     (tmp_path / "ksmrun").mkdir()
     (tmp_path / "ksmrun/__init__.py").write_text("raise SystemExit('not ours')")
     monkeypatch.chdir(tmp_path)
@@ -226,7 +226,7 @@ LEAVES = (
 
 @pytest.fixture
 def running(command: list[str], tmp_path: Path) -> Iterator[tuple[psutil.Process, str]]:
-    """An experiment whose fleet is up, and the word that its processes have."""
+    """Run an experiment; yield when its fleet is up, with the word that marks its processes."""
     mark = f"{1_000_000 + os.getpid() % 1000}.{time.monotonic_ns()}"
     code = "import time; " + LEAVES + READY
     (tmp_path / "scratch").mkdir()
@@ -273,7 +273,7 @@ def test_all_of_the_group_killed(running: tuple[psutil.Process, str]) -> None:
     wait_until(lambda: value("run") == "0" and not worker.is_running())
 
 
-# The child's child is left to whoever adopts it.
+# The child's child is reparented to whoever adopts it.
 FORKS_AWAY = """
 import os, sys, time
 if os.fork() == 0:
@@ -286,7 +286,7 @@ os.wait()
 
 
 def test_what_forks_away(ab: Ab, folder: Path) -> None:
-    """It belongs to the fleet, and does not live on into the next turn."""
+    """A daemonised process belongs to the fleet, and does not live on into the next turn."""
     mark = f"{1_000_000 + os.getpid() % 1000}.{time.monotonic_ns()}"
     done = ab("-n2", "--rounds=2", "--ready-stdout=ready", *python(FORKS_AWAY + READY, mark))
     assert done.returncode == 0, done.stderr
@@ -309,7 +309,7 @@ def test_ended_from_outside(running: tuple[psutil.Process, str], number: signal.
 
 
 def test_ctrl_c_again_and_again(running: tuple[psutil.Process, str]) -> None:
-    """An impatient user ends nothing halfway."""
+    """An impatient user cannot interrupt the clean-up."""
     keeper, mark = running
     with suppress(ProcessLookupError):
         for _ in range(8):
@@ -329,7 +329,7 @@ def test_one_at_a_time(running: tuple[psutil.Process, str], ab: Ab, tmp_path: Pa
 
 
 def test_going_on(ab: Ab, folder: Path, ksmrun: str, tmp_path: Path) -> None:
-    """What is there is kept; what is missing is measured."""
+    """Existing results are kept; missing ones are measured."""
     done = ab("-n2", "--rounds=2", "--ready-stdout=ready", *python(EQUAL + READY))
     assert done.returncode == 0
     files = sorted((folder / "rounds").glob("*.json"))

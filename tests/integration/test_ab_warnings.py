@@ -18,14 +18,14 @@ pytestmark = pytest.mark.host_ksm
 __all__ = ["ab", "command", "folder"]
 
 ONCE = ("-n2", "--rounds=1", "--ready-stdout=ready")
-# Random bytes: nothing of it merges, so ksmd leaves it as it is.
+# Random bytes: none of it merges, so ksmd leaves it alone.
 HUGE = """
 import mmap, os
 data = mmap.mmap(-1, 32 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 data.madvise(mmap.MADV_HUGEPAGE)
 data.write(os.urandom(32 << 20))
 """
-# Into swap and back, over and over; 21: MADV_PAGEOUT.
+# Into swap and back, repeatedly; 21: MADV_PAGEOUT.
 SWAPS = """
 import mmap, os
 data = mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -35,7 +35,7 @@ while True:
     data.madvise(21)
     sum(data[place] for place in range(0, 16 << 20, 4096))
 """
-# sh starts the server again whenever it ends.
+# sh restarts the server whenever it ends.
 SUPERVISED = f"""
 while :; do {sys.executable} -c "{EQUAL} print('ready', flush=True); time.sleep(1.5)"; done
 """
@@ -50,7 +50,7 @@ UNEQUAL = (
 
 
 def warned(folder: Path) -> dict[str, list[str]]:
-    """By arm."""
+    """Return the warnings by arm."""
     found: dict[str, list[str]] = {}
     for file in (folder / "rounds").glob("*.json"):
         result = json.loads(file.read_text())
@@ -93,7 +93,7 @@ def test_an_instance_started_anew(ab: Ab, folder: Path, words: tuple[str, ...]) 
 
 
 def test_an_instance_that_died(ab: Ab, folder: Path) -> None:
-    """The first copy dies while measuring: its turn counts for nothing."""
+    """The first copy dies during the measurement: its turn does not count."""
     code = f"import os; open('pid', 'w').write(str(os.getpid())); {EQUAL}{READY}"
     kill = "sh -c 'sleep 0.5; kill -9 $(cat {dir}/pid); sleep 99'"
     done = ab(*ONCE, f"--fleet-load={kill}", "--hold=10", *python(code))
@@ -104,7 +104,7 @@ def test_an_instance_that_died(ab: Ab, folder: Path) -> None:
 
 
 def test_copies_with_other_seeds(ab: Ab, folder: Path) -> None:
-    """The first two of three have the same."""
+    """The first two of three have the same seed."""
     done = ab("-n3", "--rounds=1", "--ready-stdout=ready", *python(UNEQUAL + READY, "{i}"))
     assert done.returncode == 0, done.stderr
     (what,) = warned(folder)["on"]

@@ -1,4 +1,4 @@
-"""`ksmrun attach` and `detach`: programs that run merge, and do not notice."""
+"""`ksmrun attach` and `detach`: running programs merge, and do not notice."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ALLOWS_PRCTL = DENIES_PRCTL.replace("jeq 157", "jeq 101").replace("1, 157", "1, 
 
 
 def shared_kib(pid: int) -> int:
-    """What is merged of it now; the counters follow when ksmd comes by (mm/ksm.c)."""
+    """Return its merged memory; ksmd updates the counters when it comes by (mm/ksm.c)."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return int(text.split("\nKSM:")[1].split()[0])
 
@@ -110,7 +110,7 @@ def test_memory_that_does_not_fit(run: Run, group: Group, launcher: str) -> None
 
 
 def test_selected(run: Run, begin: Begin) -> None:
-    """By a mark in the command line, and with what it started."""
+    """By a mark in the command line, together with its children."""
     mark = f"mark-{os.getpid()}-{time.monotonic_ns()}"
     child = "import subprocess, sys; print('ready', flush=True); subprocess.run(['sleep', '1000'])"
     process = begin(sys.executable, "-c", child, mark)
@@ -154,14 +154,14 @@ def test_traced_stopped_ended_or_the_kernels(run: Run, begin: Begin) -> None:
 
 
 def left_alone(run: Run, pid: int) -> str:
-    """What is said of one that is not attached to."""
+    """Return the reason why a process is left alone."""
     done = run("attach", str(pid))
     assert done.returncode == 1 and not merges(pid)
     return re.sub(r"\s+", " ", done.stdout)
 
 
 def test_filters(run: Run, begin: Begin) -> None:
-    """What denies the call is found out without trying."""
+    """A filter that denies the call is recognised without trying."""
     denied = begin(sys.executable, "-c", DENIES_PRCTL)
     assert "its seccomp filter does not let the call through" in left_alone(run, denied.pid)
     allowed = begin(sys.executable, "-c", ALLOWS_PRCTL)
@@ -172,7 +172,7 @@ def test_filters(run: Run, begin: Begin) -> None:
 def test_one_that_catches_its_calls(run: Run, begin: Begin) -> None:
     process = begin(sys.executable, "-c", CATCHES_CALLS)
     assert "it catches its own system calls" in left_alone(run, process.pid)
-    # It catches them still, and has no handler for that.
+    # It still catches them, and has no handler for that.
     process.communicate("go\n")
     assert process.returncode == -signal.SIGSYS
 
@@ -193,7 +193,7 @@ def test_another_user(begin: Begin) -> None:
 
 
 def test_redis_under_load(tmp_path: Path) -> None:
-    """No request fails, whatever number of times it is attached to and detached from."""
+    """No request fails, however often it is attached to and detached from."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -232,7 +232,7 @@ def answers(port: int) -> bool:
 
 
 def test_ksmrun_killed(ksmrun: str, begin: Begin, sources: Programs) -> None:
-    """What it began its helper ends, in a session of its own."""
+    """Its helper, in a session of its own, completes what it has begun."""
     process = begin(sources.steady, "6")
     kills = 0
     while process.poll() is None:
@@ -240,12 +240,12 @@ def test_ksmrun_killed(ksmrun: str, begin: Begin, sources: Programs) -> None:
         line: Sequence[str] = [ksmrun, word, str(process.pid)]
         attaching = subprocess.Popen(line, stdout=subprocess.DEVNULL, start_new_session=True)
         children = Path(f"/proc/{attaching.pid}/task/{attaching.pid}/children")
-        # It lives for a few ms, and may have come and gone unseen.
+        # It lives for a few ms, and may have come and gone unnoticed.
         while not (helpers := children.read_text().split()) and attaching.poll() is None:
             time.sleep(1e-4)
         for pid in helpers:
             helper = Path(f"/proc/{pid}")
-            # From its exec on: before that it is of the group that is killed.
+            # From its exec on: before that it belongs to the group that is killed.
             with suppress(OSError):
                 while (helper / "comm").read_text() != "ksmrun-attach\n":
                     time.sleep(1e-4)
@@ -254,7 +254,7 @@ def test_ksmrun_killed(ksmrun: str, begin: Begin, sources: Programs) -> None:
             wait_until(lambda helper=helper: not helper.exists())  # type: ignore[misc]
         attaching.wait()
         seen = merges(process.pid)
-        # At its end it has nothing to merge any more.
+        # When it ends it has nothing to merge any more.
         assert process.poll() is not None or seen == (word == "attach")
     assert kills > 0
     assert process.stdout is not None

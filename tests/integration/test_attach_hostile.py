@@ -1,5 +1,6 @@
-"""Programs that do not want to be attached to, or cannot be: nobody waits for them, and all that
-can go on does so as if nothing had been.
+"""Programs that resist being attached to, or cannot be.
+
+Nobody waits for them, and those that can go on do so as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ import pytest
 from waiting import wait_until
 
 from ksmrun.attach.running import HELPER
-from ksmrun.facts.identity import read_stat
+from ksmrun.facts.stat import read_stat
 
 from .attaching import Begin, begin, deed, merges
 from .conftest import SOURCES, Programs, Run
 
 __all__ = ["begin"]
 
-# Of one process that hangs; with what a loaded machine adds, for ksmrun's own start too.
+# For one process that hangs, with what a loaded machine adds, also for ksmrun's own start.
 SECONDS_MAX = 2.0
 UNPRIVILEGED = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
@@ -38,14 +39,14 @@ def sources(programs: Programs) -> Programs:
 
 
 def timed(*arguments: str) -> tuple[str, float]:
-    """The helper's answer for the first process, and how long it took."""
+    """Return the helper's result for the first process, and the time it took."""
     start = time.monotonic()
     outcome = deed(arguments[0], *map(int, arguments[1:]))[0]
     return outcome, time.monotonic() - start
 
 
 def is_well(process: subprocess.Popen[str]) -> bool:
-    """Whether it goes on to its end, once it is told to."""
+    """Return whether it completes normally when told to."""
     said, _ = process.communicate("go\n", timeout=30)
     return said.endswith("well\n") and process.returncode == 0
 
@@ -80,7 +81,7 @@ def made_group() -> Iterator[Callable[[Path], Path]]:
 
 
 def frozen(process: subprocess.Popen[str], make: Callable[[Path], Path]) -> Path:
-    """Its cgroup (v2)."""
+    """Return its frozen cgroup (v2)."""
     group = make(mounted("cgroup2"))
     (group / "cgroup.procs").write_text(str(process.pid))
     (group / "cgroup.freeze").write_text("1")
@@ -91,7 +92,7 @@ def frozen(process: subprocess.Popen[str], make: Callable[[Path], Path]) -> Path
 def test_a_frozen_program(
     run: Run, begin: Begin, sources: Programs, made_group: Callable[[Path], Path]
 ) -> None:
-    """It is left alone, and others of the same call are not."""
+    """It is left alone, and others of the same command are not."""
     process = begin(sources.restless, "none")
     other = begin(sources.restless, "none")
     group = frozen(process, made_group)
@@ -118,7 +119,7 @@ FREEZERS = {
 def test_frozen_again_and_again(
     begin: Begin, sources: Programs, made_group: Callable[[Path], Path], version: str
 ) -> None:
-    """At whatever moment that comes, the call is made or taken back."""
+    """Whenever it is frozen, the call is made or taken back."""
     kind, option, file, (freeze, thaw), others = FREEZERS[version]
     process = begin(sources.restless, "none")
     group = made_group(mounted(kind, option))
@@ -155,8 +156,9 @@ def test_a_frozen_program_of_version_1(
 
 @pytest.mark.parametrize("how", ["vdso", "other", "fault"])
 def test_code_that_is_changed(begin: Begin, sources: Programs, how: str) -> None:
-    """What it makes instead of the call comes to nothing, and its registers are put back; what that
-    leads to each time is in tests/native/test_inject.c.
+    """What it executes instead of the call has no effect, and its registers are restored.
+
+    tests/native/test_inject.c checks the result of each case.
     """
     process = begin(*UNPRIVILEGED, sources.rewrites, how)
     found = [timed("on", str(process.pid)) for _ in range(50)]
@@ -167,7 +169,7 @@ def test_code_that_is_changed(begin: Begin, sources: Programs, how: str) -> None
 
 @pytest.mark.parametrize("how", ["file", "much"])
 def test_code_that_is_no_vdso(begin: Begin, sources: Programs, how: str) -> None:
-    """A name makes none, and other code will do."""
+    """A name does not make a vDSO, and other code will do."""
     process = begin(*UNPRIVILEGED, sources.rewrites, how)
     outcome, seconds = timed("on", str(process.pid))
     assert outcome == "done" and seconds < SECONDS_MAX
@@ -175,7 +177,7 @@ def test_code_that_is_no_vdso(begin: Begin, sources: Programs, how: str) -> None
 
 
 def test_no_page_tables_are_made(begin: Begin, sources: Programs) -> None:
-    """Of 16 TiB of code that nobody has touched nothing is read."""
+    """Of 16 TiB of untouched code nothing is read."""
     process = begin(*UNPRIVILEGED, sources.rewrites, "much")
     status = Path(f"/proc/{process.pid}/status")
 
@@ -189,7 +191,7 @@ def test_no_page_tables_are_made(begin: Begin, sources: Programs) -> None:
 
 @pytest.mark.parametrize("how", ["threads", "execs", "signals", "stops"])
 def test_a_restless_one(begin: Begin, sources: Programs, how: str) -> None:
-    """One of its threads is found, or the answer says what was in the way."""
+    """One of its threads is found, or the result says what prevented it."""
     process = begin(*UNPRIVILEGED, sources.restless, how)
     outcomes = []
     for number in range(20):
@@ -213,7 +215,7 @@ def test_a_parent_of_vfork(begin: Begin, sources: Programs) -> None:
 
 
 def test_another_process_with_its_number(begin: Begin, sources: Programs) -> None:
-    """One that began at another time is not the one that was meant."""
+    """A process that began at another time is not the one that was meant."""
     process = begin(sources.restless, "none")
     started = read_stat(Path(f"/proc/{process.pid}")).start_ticks
 
@@ -238,7 +240,7 @@ def test_words_that_name_no_process(word: str) -> None:
 
 
 def test_a_helper_that_is_told_nothing_of_its_children(begin: Begin, sources: Programs) -> None:
-    """SIGCHLD may be ignored in who starts it; without it each stop would be waited for in vain."""
+    """Its starter may ignore SIGCHLD; without the signal each stop would time out."""
     process = begin(sources.restless, "none")
     ignoring = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
     ignoring += "os.execv(sys.argv[1], sys.argv[1:])"
@@ -249,7 +251,7 @@ def test_a_helper_that_is_told_nothing_of_its_children(begin: Begin, sources: Pr
 
 
 def test_unmergeable_memory_is_spoken_of(run: Run, begin: Begin, sources: Programs) -> None:
-    """The kernel keeps no record of MADV_UNMERGEABLE, so attach says what it does to it."""
+    """The kernel keeps no record of MADV_UNMERGEABLE, so attach says that it undoes it."""
     process = begin(sources.restless, "none")
     assert "MADV_UNMERGEABLE" in run("attach", "--help").stdout
     done = re.sub(r"\s+", " ", run("attach", str(process.pid)).stdout)

@@ -1,4 +1,4 @@
-"""Real servers under load are attached to and detached from a thousand times, and miss nothing."""
+"""Real servers under load, attached to and detached from a thousand times, miss nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .attaching import deed
 
 TIMES = 1000
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
-# Debian's accounts of the two, who may not read pytest's folders.
+# Debian's accounts of the two servers, which may not read pytest's folders.
 AS_POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
 NGINX = """
 daemon off; pid nginx.pid; error_log error.log; worker_processes 2; user www-data;
@@ -30,7 +30,7 @@ http {
              location /file { alias data; } }
 }
 """
-# Objects that come and go, and sums that are known; threads that wait for each other.
+# Objects that come and go, and known sums; threads that wait for each other.
 JAVA = """
 import java.util.*;
 import java.util.concurrent.*;
@@ -85,7 +85,7 @@ func main() {
 }
 """
 LOAD_SECONDS = 10
-# What makes one load, and the processes to be attached to.
+# Command of a load, and the processes to attach to.
 Work = tuple[Callable[[], list[str]], Callable[[int], list[int]], str]
 Serves = Callable[[Path], AbstractContextManager[Work]]
 
@@ -156,7 +156,7 @@ def nginx(folder: Path) -> Iterator[Work]:
     with running(start, folder) as server:
         wait_until(lambda: answers(port))
         load = ["wrk", "-t", "1", "-c", "16", "-d", str(LOAD_SECONDS)]
-        # It names errors only where there are some.
+        # It prints errors only if there are any.
         said = r"(?s)\A(?!.*(Socket errors|Non-2xx)).*Requests/sec"
         url = f"http://127.0.0.1:{port}"
         loads = iter([f"{url}/", f"{url}/file"] * TIMES)
@@ -181,7 +181,7 @@ def go(folder: Path) -> Iterator[Work]:
 
 @contextmanager
 def game(folder: Path, command: list[str]) -> Iterator[Work]:
-    """It plays by itself; what it has to do is go on."""
+    """Start a game that plays by itself; it only has to go on."""
     with running(command, folder) as server:
         wait_until(lambda: (folder / "log").read_bytes() != b"")
         yield lambda: ["sleep", str(LOAD_SECONDS)], lambda _: tree(server.pid), ""

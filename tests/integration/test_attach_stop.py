@@ -22,7 +22,7 @@ from .conftest import SOURCES, Programs
 
 __all__ = ["begin", "sources"]
 
-# Every call that a program may wait in.
+# Every call in which a program may wait.
 CALLS = (
     *("read", "accept", "epoll_wait", "epoll_wait_timed", "epoll_pwait", "futex", "futex_timed"),
     *("nanosleep", "clock_nanosleep", "poll", "poll_timed", "ppoll", "select", "pselect"),
@@ -35,7 +35,7 @@ EPOLL_WAIT = 232
 
 
 def again_and_again(process: subprocess.Popen[str]) -> int:
-    """Until it ends; how often."""
+    """Attach and detach repeatedly until it ends; return how often."""
     times = 0
     while process.poll() is None:
         outcomes = deed("off" if times % 2 else "on", process.pid)
@@ -46,7 +46,7 @@ def again_and_again(process: subprocess.Popen[str]) -> int:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_waiting_calls_go_on_waiting(sources: Programs, begin: Begin, call: str) -> None:
-    """What comes is the answer, and in time, as if nobody had been there."""
+    """The result is correct and in time, as if nothing had happened."""
     alone = subprocess.run(
         [sources.blocked, call, str(WAIT_MS)], capture_output=True, text=True, check=True
     )
@@ -55,7 +55,7 @@ def test_waiting_calls_go_on_waiting(sources: Programs, begin: Begin, call: str)
     assert process.stdout is not None
     expected = [alone.stdout.removeprefix("waits\n")]
     if call == "futex":
-        # Made again after the word has changed, as after any stop (futex(2)).
+        # Restarted after the word has changed, as after any stop (futex(2)).
         expected.append("-1 EAGAIN in time\n")
     assert process.stdout.read() in expected
     assert process.returncode == 0
@@ -63,7 +63,7 @@ def test_waiting_calls_go_on_waiting(sources: Programs, begin: Begin, call: str)
 
 @pytest.mark.parametrize("kind", ["steady", "steady_static"])
 def test_registers_and_signals(sources: Programs, begin: Begin, kind: str) -> None:
-    """Sums in vector and other registers, under a storm of signals of which none is lost."""
+    """Sums in vector and other registers, under a storm of signals, none of which is lost."""
     process = begin(getattr(sources, kind), "2")
     assert again_and_again(process) > 5
     assert process.stdout is not None
@@ -71,7 +71,7 @@ def test_registers_and_signals(sources: Programs, begin: Begin, kind: str) -> No
 
 
 def test_a_restartable_sequence(sources: Programs, begin: Begin) -> None:
-    """It goes on being aborted: the kernel forgets the one that a call is made in."""
+    """It is still aborted: the kernel forgets the one in which a call is made."""
     process = begin(sources.sequence)
 
     def aborts() -> int:
@@ -87,7 +87,7 @@ def test_a_restartable_sequence(sources: Programs, begin: Begin) -> None:
 
 
 def test_a_signal_while_it_is_stopped(sources: Programs, begin: Begin) -> None:
-    """Its handler runs, and the call that waited fails with EINTR as without the stop."""
+    """Its handler runs, and the waiting call fails with EINTR, as without the stop."""
     process = begin(sources.interrupted)
     assert process.stdout is not None
     again = f"while :; do {HELPER} on {process.pid}; {HELPER} off {process.pid}; done"
@@ -107,7 +107,7 @@ def test_a_signal_while_it_is_stopped(sources: Programs, begin: Begin) -> None:
 
 
 def test_ended_by_another_thread_meanwhile(sources: Programs, begin: Begin) -> None:
-    """That is no harm done."""
+    """That does no harm."""
     for _ in range(100):
         process = begin(sources.ends, "20")
         while process.poll() is None:
@@ -116,10 +116,10 @@ def test_ended_by_another_thread_meanwhile(sources: Programs, begin: Begin) -> N
 
 
 def test_a_child_of_vfork(begin: Begin) -> None:
-    """Its memory is its parent's."""
+    """It shares its parent's memory."""
     code = (
         "import ctypes, os, time\nlibc = ctypes.CDLL(None)\nprint('ready', flush=True)\n"
-        # clone(CLONE_VM | SIGCHLD) as vfork, but both go on: enough to share memory.
+        # clone(CLONE_VM | SIGCHLD) like vfork, but both go on: enough to share memory.
         "import threading\n"
         "pid = libc.syscall(56, 0x4111, 0, 0, 0, 0)\n"
         "if pid == 0: libc.pause()\nlibc.pause()\n"

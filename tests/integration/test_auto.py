@@ -1,4 +1,4 @@
-"""`ksmrun monitor --auto` on the real ksmd: fast while there is work, at rest else, put back."""
+"""`ksmrun monitor --auto` on the real ksmd: fast while there is work, idle otherwise, restored."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def ksm(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """On, at the kernel's own rate: what is to be put back."""
+    """Switch KSM on, at the kernel's own rate, which is to be restored."""
     with borrowed({"run": "1"}, tmp_path):
         yield tunables()
 
@@ -92,7 +92,7 @@ def test_boost_rest_and_back(
 def test_killed(
     begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str, state: Path
 ) -> None:
-    """The guardian puts back, and leaves no record."""
+    """The guardian restores KSM, and leaves no record."""
     monitor = begin()
     programs = start_equal_programs(launcher, 2, mib=MIB)
     try:
@@ -107,7 +107,7 @@ def test_killed(
 
 
 def test_ended_with_its_guardian(begin: Begin, ksm: dict[str, str], launcher: str) -> None:
-    """As systemd does: SIGTERM for all of a unit at once."""
+    """As systemd does: SIGTERM for all processes of a unit at once."""
     monitor = begin()
     programs = start_equal_programs(launcher, 2, mib=MIB)
     try:
@@ -128,7 +128,7 @@ def children(process: subprocess.Popen[bytes]) -> list[int]:
 def test_killed_with_its_guardian(
     begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str
 ) -> None:
-    """The next one puts back before it begins."""
+    """The next monitor restores KSM before it begins."""
     monitor = begin()
     programs = start_equal_programs(launcher, 2, mib=MIB)
     try:
@@ -152,7 +152,7 @@ def test_killed_with_its_guardian(
 def test_somebody_else_sets_it(
     begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str
 ) -> None:
-    """They have it, and it is said; once it is as it was, tuning goes on."""
+    """They get it, with a message; once it is as before, tuning continues."""
     monitor = begin()
     programs = start_equal_programs(launcher, 2, mib=MIB)
     try:
@@ -166,7 +166,7 @@ def test_somebody_else_sets_it(
         (KSM / "pages_to_scan").write_text(ours)
         wait_until(lambda: "tuning goes on" in log())
         wait_until(lambda: log().count("rest: settled") == 2)
-        # What is theirs in the end stays.
+        # Their last value stays.
         (KSM / "pages_to_scan").write_text("124")
         monitor.terminate()
         assert monitor.wait(LAST_RESORT_SECONDS) == 0
@@ -184,7 +184,7 @@ def test_a_full_disk_in_a_boost(
     small_disk: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The rate is what it was, and once there is space tuning goes on by itself."""
+    """The rate is restored, and once there is space tuning continues by itself."""
     monkeypatch.setenv("KSMRUN_STATE_DIR", str(small_disk))
     monitor = begin()
     wait_until(lambda: "up to 70% of a core" in log())
@@ -229,14 +229,14 @@ def test_two_of_them(begin: Begin, log: Callable[[], str], ksm: dict[str, str]) 
 def test_restore_beside_it(
     begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str, ksmrun: str
 ) -> None:
-    """It names the monitor, and the ways on for what somebody has set meanwhile."""
+    """It names the monitor, and what to do about values that somebody else has set meanwhile."""
     monitor = begin()
     programs = start_equal_programs(launcher, 2, mib=MIB)
     try:
         wait_until(lambda: "rest: settled" in log())
         ours = value("pages_to_scan")
         (KSM / "pages_to_scan").write_text("123")
-        hand_back = f"sudo ksmrun host set pages_to_scan={ours}"
+        hand_back = f"sudo {ksmrun} host set pages_to_scan={ours}"
         wait_until(lambda: f"to do: {hand_back}, or SIGHUP" in log())
         said = subprocess.run([ksmrun, "host", "restore"], capture_output=True, text=True).stdout
         assert f"left to `ksmrun monitor --auto` of PID {monitor.pid}, which still runs" in said

@@ -1,4 +1,4 @@
-"""A daemon's client is named before it starts, and starts all the same; with a real tmux."""
+"""A daemon's client is named before it starts, and starts anyway; with a real tmux."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Tmux = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def tmux(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tmux]:
-    """Runs a command where tmux has a folder of its own; ends its server."""
+    """Run a command where tmux has its own folder; end its server."""
     environment = {name: value for name, value in os.environ.items() if name != "TMUX"}
     environment["TMUX_TMPDIR"] = str(tmp_path_factory.mktemp("t"))
 
@@ -34,7 +34,7 @@ def tmux(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tmux]:
 
 
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """What `ksmrun run` says; the launcher has its own words of a host's KSM that is off."""
+    """Return the messages of `ksmrun run`, without the launcher's about KSM being off."""
     return [line for line in done.stderr.splitlines() if line.startswith("ksmrun: ")]
 
 
@@ -67,7 +67,7 @@ def test_a_server_that_runs(tmux: Tmux, ksmrun: str) -> None:
     checked = tmux(ksmrun, "check", "--json", "--", *NEW, "game", "sleep 101")
     assert checked.returncode == 1
     assert '"item": "client"' in checked.stdout
-    # As LinuxGSM's preexecutable has it: the launcher within what the server starts.
+    # As in LinuxGSM's preexecutable: the launcher is part of what the server starts.
     inside = f"{ksmrun} run -- sleep 102"
     done = tmux(ksmrun, "run", "--", *NEW, "inside", inside)
     assert (done.returncode, said(done)) == (0, [])
@@ -78,7 +78,7 @@ def test_a_server_that_it_starts(tmux: Tmux, ksmrun: str) -> None:
     done = tmux(ksmrun, "run", "--", *NEW, "game", "sleep 101")
     assert (done.returncode, said(done)) == (0, [])
     assert pane_merges(tmux, "game") is True
-    # What a server starts that merges does too.
+    # What a merged server starts merges too.
     again = tmux(ksmrun, "run", "--", *NEW, "again", "sleep 101")
     assert (again.returncode, said(again)) == (0, [])
     assert pane_merges(tmux, "again") is True
@@ -90,7 +90,7 @@ def test_a_server_that_it_starts(tmux: Tmux, ksmrun: str) -> None:
 def test_a_daemon_that_merges_hands_it_on(
     tmux: Tmux, ksmrun: str, tmp_path: Path, merged: bool
 ) -> None:
-    """As supervisord does where it was started by `ksmrun run`; a stand-in of its name."""
+    """As supervisord does if it was started by `ksmrun run`; a stand-in with its name."""
     program = tmp_path / "supervisord"
     shutil.copy("/bin/sleep", program)
     client = tmp_path / "supervisorctl"

@@ -36,10 +36,12 @@ def test_check_of_a_java_heap_in_shared_memory(run: Run) -> None:
 
 
 @pytest.mark.host_ksm
-def test_check(run: Run, launcher: str) -> None:
+def test_check(run: Run, ksmrun: str, launcher: str) -> None:
     done = run("check")
     assert done.returncode == 1
-    assert "Nothing would merge: off (run=0); to do: sudo ksmrun host on" in done.stdout
+    # With the path, because sudo does not search virtual environments.
+    todo = shlex.join(["sudo", ksmrun, "host", "on"])
+    assert f"Nothing would merge: off (run=0); to do: {todo}" in done.stdout
     run("host", "on")
     done = run("check", "--json", "--", "python3", "-c", "pass")
     found = json.loads(done.stdout)
@@ -59,7 +61,7 @@ def test_ps(run: Run, launcher: str, ps_of_nobody: tuple[str, ...]) -> None:
         run("host", "set", "pages_to_scan=100000", "sleep_millisecs=0", "run=1")
         pids = {program.pid for program in programs}
         wait_until(lambda: int(value("pages_sharing")) > 2 * (8 << 20) // 4096)
-        # The last pages merge while we look; then all counters stand still.
+        # The last pages merge while we look; then all counters stay the same.
         run("host", "off")
         found = json.loads(run("ps", "--json").stdout)
         assert {process["pid"] for process in found["processes"]} == pids
@@ -73,7 +75,7 @@ def test_ps(run: Run, launcher: str, ps_of_nobody: tuple[str, ...]) -> None:
         text = run("ps").stdout
         assert all(str(pid) in text for pid in pids)
         assert "3 processes; together they save" in text
-        # Somebody else sees that there is more than he may read.
+        # Another user sees that there is more than they may read.
         done = subprocess.run(ps_of_nobody, capture_output=True, text=True, check=True)
         assert "could not be read" in done.stdout
         assert "sudo" in done.stdout

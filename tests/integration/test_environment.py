@@ -1,4 +1,4 @@
-"""Arguments and environment arrive to the byte, whatever they are."""
+"""Arguments and environment arrive unchanged to the byte, whatever they are."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_any_locale(see: See, way: tuple[str, ...], locale: str) -> None:
 
 
 def test_variables_of_python(see: See, way: tuple[str, ...], tmp_path: Path) -> None:
-    """They are the program's, and neither break ksmrun nor run code in it."""
+    """They belong to the program; they neither break ksmrun nor run code in it."""
     (tmp_path / "typer.py").write_text("raise SystemExit(7)\n")
     (tmp_path / "sitecustomize.py").write_text("raise SystemExit(8)\n")
     environment = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nonexistent"}
@@ -50,7 +50,7 @@ values = st.binary(max_size=30).map(lambda b: b.replace(b"\0", b"_"))
 
 
 environments = st.dictionaries(names, values, max_size=6).filter(
-    # Those steer ksmrun and ld.so.
+    # Those control ksmrun and ld.so.
     lambda e: not any(n.startswith((b"KSMRUN_", b"LD_")) for n in e)
 )
 
@@ -66,7 +66,7 @@ def test_any_bytes(
 def test_entries_that_no_shell_makes(
     launcher: str, ksmrun: str, programs: Any, tmp_path: Path
 ) -> None:
-    """Twice the same name, no "=", an empty name: execve passes anything, and so does ksmrun."""
+    """A duplicate name, no "=", an empty name: execve passes anything, and so does ksmrun."""
     entries = [b"A=1", b"A=2", b"noequals", b"=x", b"=a=b", b"", b"Z="]
     for prefix in ([], [launcher, "--"], [ksmrun, "run", "--"]):
         output = tmp_path / "seen"

@@ -1,4 +1,4 @@
-"""`ksmrun estimate` on processes whose pages are known, and against what KSM then does."""
+"""`ksmrun estimate` on processes whose pages are known, compared with what KSM then does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOBODY = 65534
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Static, so that its own memory is small and the same in each."""
+    """Build `pages`, static, so that its own memory is small and equal in each process."""
     target = let_all_in(tmp_path_factory.mktemp("pages")) / "pages"
     compile_to(target, ["gcc", "-O1", "-static", SOURCES / "pages.c"])
     return str(target)
@@ -37,7 +37,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def start(pages: str) -> Iterator[Start]:
-    """Starts `pages` with these arguments, and waits until it is ready."""
+    """Start `pages` with these arguments, and wait until it is ready."""
     running: list[subprocess.Popen[bytes]] = []
 
     def begin(*arguments: object, prefix: Sequence[str] = (), **options: Any) -> Any:
@@ -60,7 +60,7 @@ def anonymous(pids: Sequence[int], **options: Any) -> KindPages:
 
 
 def own(start: Start) -> int:
-    """Pages of the program itself that count as anonymous: its bss."""
+    """Return the pages of the program itself that count as anonymous: its bss."""
     return anonymous([start(0, 0, 0, 0, 0, 0).pid]).frames
 
 
@@ -74,7 +74,7 @@ def test_each_kind_of_page(start: Start) -> None:
     assert kind.plain.equal_within == 100
     assert abs(kind.plain.equal_across - 60) <= 2 * bss
     assert abs(kind.plain.zero - 40) <= 2 * bss
-    # Each process keeps its 100 and one of 50; together they keep one set of 30, and one of zeros.
+    # Each process keeps its 100 and one of 50; together they keep one set of 30, and one zero page.
     assert abs(kind.plain.kept - (200 + 2 + 30 + 1)) <= 2 * bss
     assert found.untouched_pages >= 80
     assert [round(each.plain.in_one) for each in found.processes] == pytest.approx(
@@ -91,7 +91,7 @@ def test_what_a_fork_shares_counts_once_and_stays_shared(start: Start) -> None:
     assert 2000 <= kind.frames <= 2050
     after = read_memory(Path("/proc") / child).pss_anonymous_bytes
     assert before is not None and after is not None
-    # process_vm_readv would give it 2,000 pages of its own, which are half in its PSS now.
+    # process_vm_readv would give it 2,000 pages of its own, half of which are in its PSS now.
     assert abs(after - before) < 100 * 4096
 
 
@@ -164,13 +164,14 @@ def test_the_target_is_not_stopped(start: Start, tmp_path: Path) -> None:
 
 
 def test_memory_for_each_page(start: Start) -> None:
-    """At most 64 bytes, beside what it takes for anything."""
+    """At most 64 bytes, besides a fixed amount."""
     small, big = (look_at_pages([start(1, pages, 0, 0, 0, 0).pid]) for pages in (10, 100_000))
     grown = big.own_peak_bytes - small.own_peak_bytes
     assert grown / (big.read_pages - small.read_pages) <= 64
 
 
-# 17 TiB that nobody may touch, as a shared layout reserves, and a page in each 8 GiB of one more.
+# 17 TiB of inaccessible memory, as a shared layout reserves, and one more with a page in each 8
+# GiB.
 SPARSE = """
 import ctypes, time
 libc = ctypes.CDLL(None)
@@ -186,7 +187,7 @@ time.sleep(1000)
 
 
 def test_terabytes_without_pages(tmp_path: Path) -> None:
-    """To read that nothing is there took half a minute for each such process."""
+    """Finding out that nothing is there once took half a minute for each such process."""
     trace = tmp_path / "trace"
     with subprocess.Popen(["python3", "-c", SPARSE], stdout=subprocess.PIPE) as process:
         try:
@@ -202,7 +203,7 @@ def test_terabytes_without_pages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [[], ["huge"]])
 def test_gigabytes_of_zeros(tmp_path: Path, words: list[str]) -> None:
-    """Memory that was only ever read is none, and is not read: page tables are all it takes."""
+    """Memory that was only ever read is none, and is not read: it consists of page tables only."""
     thp = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if words and (not thp.exists() or "[never]" in thp.read_text()):
         pytest.skip("no transparent huge pages here")
@@ -226,9 +227,9 @@ def test_gigabytes_of_zeros(tmp_path: Path, words: list[str]) -> None:
 
 
 def test_one_that_is_not_read_in_time(tmp_path: Path, start: Start) -> None:
-    """The others are, and nobody waits for whoever reads it."""
+    """The others are read, and nobody waits for the child that reads it."""
     first, second = start(1, 300, 0, 0, 0, 0), start(2, 300, 0, 0, 0, 0)
-    # Of the first child, before its first read of pages.
+    # For the first child, before its first read of pages.
     rule = "inject=pread64:delay_enter=60000000:when=1"
     line = ["strace", "-f", "-qq", "-e", "trace=pread64", "-P", f"/proc/{first.pid}/mem"]
     line += ["-e", rule, "-o", str(tmp_path / "trace"), str(HASHER)]
@@ -248,7 +249,7 @@ def test_one_that_is_not_read_in_time(tmp_path: Path, start: Start) -> None:
 
 
 def test_processes_that_come_and_go(pages: str) -> None:
-    """Looks at processes that map, unmap and end meanwhile."""
+    """Processes map, unmap and end during the estimate."""
     script = "import mmap\nwhile True:\n m = mmap.mmap(-1, 8 << 20)\n m.write(b'x' * (8 << 20))\n"
     busy = subprocess.Popen(["python3", "-c", script])
     try:
@@ -315,7 +316,7 @@ def test_bad_input(ksmrun: str, arguments: list[str], words: str) -> None:
 
 
 def test_without_root(start: Start) -> None:
-    """One's own processes can be read; other users' are named."""
+    """A user's own processes can be read; other users' are named."""
     mine = start(1, 100, 50, 0, 0, 0, user=NOBODY, group=NOBODY)
     others = start(2, 100, 0, 0, 0, 0)
     done = subprocess.run(
@@ -334,7 +335,7 @@ def test_without_root(start: Start) -> None:
 
 
 def test_sampled(ksmrun: str, start: Start) -> None:
-    """40 processes, of which 10 are looked at: the truth is in the interval."""
+    """40 processes, of which 10 are examined: the interval contains the truth."""
     pids = [start(seed, 100, 0, 300, 0, 0).pid for seed in range(40)]
     done = json.loads(ask(ksmrun, "--json", "--sample", "25%", "--no-layout", *pids).stdout)
     (prediction,) = done["predictions"]
@@ -352,7 +353,7 @@ def test_a_stopped_process(start: Start) -> None:
 
 
 def test_by_unit_and_container(tmp_path: Path) -> None:
-    """As cgroups(7) shows them; the names of real containers are tested in tests/containers."""
+    """Found by cgroup (cgroups(7)); names of real containers are tested in tests/containers."""
     container = "ab" * 32
     for number, text in ((1, "0::/system.slice/game@1.service"), (2, f"0::/docker/{container}")):
         (tmp_path / f"proc/{number}").mkdir(parents=True)

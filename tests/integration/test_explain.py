@@ -37,7 +37,7 @@ while True:
     for page in range(0, len(data), 4096):
         data[page] = number
 """
-# The capability is for Python's own files alone; once with it, so that all is imported.
+# The capability is for Python's own files only; once with it, to import everything.
 EXPLAIN = """
 import contextlib, io, os, prctl, sys
 from ksmrun.cli import run_app
@@ -51,7 +51,7 @@ Hold = Callable[..., int]
 
 @pytest.fixture
 def hold(launcher: str) -> Iterator[Hold]:
-    """Starts a program that holds such memory, and gives its PID when it does."""
+    """Start a program that holds such memory; return its PID once it does."""
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(code: str, *, merged: bool = True) -> int:
@@ -79,13 +79,13 @@ def explained(run: Run, pid: int, seconds: float = 0.5) -> dict[str, dict[str, A
 
 
 def scanned(scans: int = 5) -> None:
-    """Waits for so many passes of ksmd."""
+    """Wait for this many full scans of ksmd."""
     before = int(value("full_scans"))
     wait_until(lambda: int(value("full_scans")) >= before + scans)
 
 
 def settled(run: Run, pid: int) -> dict[str, dict[str, Any]]:
-    """The causes once ksmd has seen it all."""
+    """Return the causes once ksmd has seen everything."""
     scanned()
     found: dict[str, dict[str, Any]] = {}
 
@@ -111,7 +111,7 @@ def test_unique_data_and_smart_scan(run: Run, hold: Hold) -> None:
     causes = settled(run, hold("unique"))
     assert causes["unique data"]["size_bytes"] > 24 * MIB
     assert "ksmrun estimate" in causes["unique data"]["todo"]
-    # It has been seen often enough to be left out of some passes.
+    # It has been seen often enough to be skipped in some full scans.
     assert "smart_scan skipped" in causes["smart scan"]["found"]
 
 
@@ -126,7 +126,7 @@ def test_without_smart_scan(run: Run, hold: Hold) -> None:
 def test_equal_pages(run: Run, hold: Hold) -> None:
     pids = [hold("equal") for _ in range(2)]
     causes = settled(run, pids[0])
-    # The interpreter's own, at other addresses in each.
+    # The interpreter's own, at different addresses in each.
     assert causes["unique data"]["size_bytes"] < 24 * MIB
     text = run("explain", str(pids[0])).stdout
     assert "merging   on, by the flag of the process (prctl)" in text
@@ -162,7 +162,7 @@ def test_volatile_pages(run: Run, hold: Hold) -> None:
     pid = hold(VOLATILE)
     scanned()
     causes = explained(run, pid)
-    # Half of it by the interpreter's own memory, which holds still.
+    # Half of it by the interpreter's own memory, which does not change.
     assert causes["volatile pages"]["size_bytes"] > 12 * MIB
     assert "sampled pages changed within 0.5 s" in causes["volatile pages"]["found"]
 
@@ -204,7 +204,7 @@ def test_another_users_process(hold: Hold, nobody: tuple[str, ...]) -> None:
 
 
 def test_one_that_ends_meanwhile(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it waits between its two looks."""
+    """Between the two readings."""
     process = start("cat")
 
     def end(seconds: float) -> None:

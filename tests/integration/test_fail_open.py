@@ -1,4 +1,4 @@
-"""Where merging cannot be had: one line, and the program starts, unless --require."""
+"""Where merging is impossible: one line, and the program starts, unless --require is given."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_seccomp(programs: Any, launcher: str, error: int, words: str) -> None:
-    """EPERM is what container profiles answer; 0 fakes success; EINVAL looks like an old kernel."""
+    """Container profiles return EPERM; 0 fakes success; EINVAL looks like an old kernel."""
     deny = [programs.deny, str(error), launcher]
     done = run([*deny, "--", "sh", "-c", "echo started"])
     assert (done.returncode, done.stdout) == (0, "started\n")
@@ -55,7 +55,7 @@ def test_seccomp(programs: Any, launcher: str, error: int, words: str) -> None:
 
 @pytest.mark.host_ksm
 def test_seccomp_through_ksmrun_run(programs: Any, ksmrun: str) -> None:
-    # Else the shim would mark the memory instead.
+    # Otherwise the shim would mark the memory instead.
     deny = [programs.deny, str(errno.EPERM), ksmrun, "run", "--mechanism=prctl"]
     done = run([*deny, "--", "sh", "-c", "echo started"])
     assert (done.returncode, done.stdout) == (0, "started\n")
@@ -75,7 +75,7 @@ def test_off_needs_no_kernel_support(programs: Any, launcher: str) -> None:
 
 
 def test_under_an_emulator(tmp_path: Path) -> None:
-    """qemu-user answers prctl 67 with EINVAL, while the kernel below has it."""
+    """qemu-user answers prctl 67 with EINVAL, although the kernel below has it."""
     build = tmp_path / "build"
     source = Path(__file__).parents[2] / "native"
     configure = ["cmake", "-S", str(source), "-B", str(build), "-DCMAKE_SYSTEM_NAME=Linux"]
@@ -146,7 +146,7 @@ def test_probe(launcher: str) -> None:
     assert found["schema"] == "ksmrun-probe-1"
     assert found["prctl_supported"] is True
     assert found["kept_over_fork"] is found["kept_over_exec"] is True
-    # What merging costs in VMAs, compared with counting them here.
+    # VMAs that merging costs, compared with counting them here.
     assert found["mmap_vmas"] in (1, 2, 64, 65)
     fields = Path("/proc/self/ksm_stat").read_text().replace(":", " ").splitlines()
     assert found["ksm_stat_fields"] == [line.split()[0] for line in fields]
@@ -162,7 +162,7 @@ def test_probe_sees_ksmd_scan(launcher: str) -> None:
 
 def test_hidepid(ps_of_nobody: tuple[str, ...]) -> None:
     line = shlex.join(ps_of_nobody)
-    # In a PID namespace of its own: hidepid belongs to the namespace's one /proc, not to the mount.
+    # In its own PID namespace: hidepid belongs to the namespace's /proc, not to the mount.
     hide = [
         "unshare",
         "-p",
@@ -180,7 +180,7 @@ def test_hidepid(ps_of_nobody: tuple[str, ...]) -> None:
 
 
 def test_stderr_without_a_reader(launcher: str, ksmrun: str, tmp_path: Path) -> None:
-    """KSM is off, so each launch has a line to say; nobody hears it, and the program starts."""
+    """KSM is off, so each launch prints a line; nobody reads it, and the program starts."""
     for way in ([launcher], [ksmrun, "run"]):
         reader, writer = os.pipe()
         os.close(reader)
@@ -206,7 +206,7 @@ def test_inherited_children_stay(ksmrun: str) -> None:
 
 
 def test_einval_filter_without_proc(programs: Any, launcher: str) -> None:
-    """PR_GET_MEMORY_MERGE works, so the kernel has the prctl, and it is no old one."""
+    """PR_GET_MEMORY_MERGE works, so the kernel has the prctl and is not an old one."""
     line = shlex.join([programs.deny, "22", launcher, "--", "/bin/true"])
     done = run(["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /proc && {line}"])
     assert "older" not in done.stderr and "6.4" not in done.stderr

@@ -1,5 +1,7 @@
-"""What attached programs map later is marked too. Here by the calls that kernels before 6.4 need;
-kernels/test_follow.py has the whole commands on such a kernel.
+"""Memory that attached programs map later is marked too.
+
+Here with the calls that kernels before 6.4 need; kernels/test_follow.py runs the complete commands
+on such a kernel.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from waiting import wait_until
 
 from ksmrun.attach import running
 from ksmrun.commands.attach import _is_remembered
-from ksmrun.facts.identity import read_stat
+from ksmrun.facts.stat import read_stat
 from ksmrun.host.attached import attached, attached_file, is_running, remember
 from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Deed
@@ -68,7 +70,7 @@ def said() -> list[str]:
 
 @pytest.fixture
 def follower(said: list[str], monkeypatch: pytest.MonkeyPatch) -> Follower:
-    # What a look takes is earned at once.
+    # CPU budget for a scan is available at once.
     monkeypatch.setattr(follow, "SHARE_MAX", 1000.0)
     return Follower(lambda level, text: said.append(f"{level}: {text}"))
 
@@ -79,7 +81,7 @@ def program(begin: Begin) -> Grower:
 
 
 class Grower:
-    """A program that maps more when it is told to."""
+    """Program that maps more when told to."""
 
     def __init__(self, begin: Begin) -> None:
         self.process = begin(sys.executable, "-c", GROWS)
@@ -108,7 +110,7 @@ def ticks(pid: int) -> int:
 
 
 def unmarked(pid: int) -> int:
-    """Bytes that are private and writable, and carry no mark."""
+    """Return private writable bytes without a mark."""
     found, size, wanted = 0, 0, False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         words = line.split()
@@ -144,7 +146,7 @@ def test_what_is_as_it_was_is_left_alone(
     for _ in range(3):
         follower.follow()
     assert not calls
-    # Looked at again after a while, as memory of the same size may be another.
+    # Scanned again after a while, because memory of the same size may be another.
     monkeypatch.setattr(follow, "LOOK_AGAIN_SECONDS", 0.0)
     monkeypatch.setattr(follow, "carry_out", running.carry_out)
     program.tell("more")
@@ -176,7 +178,7 @@ def test_detached_ones_are_forgotten(program: Grower, follower: Follower) -> Non
 def test_ended_ones_and_reused_pids(program: Grower, follower: Follower, begin: Begin) -> None:
     other = Grower(begin)
     program.attach()
-    # As if its number had been another's.
+    # As if its PID had been another's.
     remember(here(), {other.pid: ticks(other.pid) - 1}, attach=True)
     assert follower.follow().processes == 1
     assert unmarked(other.pid) > 0
@@ -207,7 +209,7 @@ def test_one_that_is_left_alone_is_told_once(
     ["", "{", "[]", "null", '{"schema": "ksmrun-attached-1"}', '{"schema": 1e999}', "[" * 9999],
 )
 def test_damaged_files(folder: Path, follower: Follower, said: list[str], text: str) -> None:
-    """Said once; nothing is guessed, and nothing overwritten."""
+    """Reported once; nothing is guessed, and nothing overwritten."""
     (folder / "attached.json").write_text(text)
     for _ in range(2):
         assert follower.follow().processes == 0
@@ -232,7 +234,7 @@ def test_a_folder_that_cannot_be_written(folder: Path) -> None:
 
 
 def test_what_it_may_cost(program: Grower, follower: Follower) -> None:
-    """A look that took long has to be earned: the next one waits."""
+    """After an expensive scan the next one waits for the budget."""
     program.attach()
     clock = iter(float(second) for second in range(1000))
     follower._budget = Budget(0.01, lambda: next(clock))

@@ -1,4 +1,4 @@
-"""The example of game servers, made small: real servers, users who play, and memory that merges."""
+"""The example of game servers, at a small size: real servers, simulated users, merged memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ USERS, SERVERS = 240, 8
 
 
 def test_idle_and_with_users(tmp_path: Path) -> None:
-    """The whole size has 256 servers; of 8 in two languages less can go, with users still less."""
+    """Of 8 servers in two languages less can merge than of 256, and with users still less."""
     loads = ((0, 0.3, 0.6), (USERS, 0.2, 0.3))[0 if IS_LONG else 1 :]
     command = ["sh", str(SCRIPT), "--size", "small", "--output", str(tmp_path)]
     for users, _, _ in loads:
@@ -35,7 +35,7 @@ def test_idle_and_with_users(tmp_path: Path) -> None:
     try:
         output, errors = script.communicate(timeout=300)
     finally:
-        # What it started would go on measuring.
+        # The processes that it started would go on measuring.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(script.pid, signal.SIGTERM)
     assert script.returncode == 0, output + errors
@@ -46,14 +46,14 @@ def test_idle_and_with_users(tmp_path: Path) -> None:
         assert saved["on"] > least_plain
         assert saved["shared"] > max(least_shared, saved["on"])
         if users:
-            # Each asks once in four seconds, at random.
+            # Each user sends a request about once in four seconds, at random.
             assert all(arm["throughput"] > users / 4 / 3 for arm in arms.values())
     assert (tmp_path / "table.md").read_text() == output
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
 def metrics(folder: Path, arm: str) -> dict[str, float]:
-    """Of the first round."""
+    """Return the metrics of the first round."""
     result = json.loads((folder / "rounds" / f"001-{arm}.json").read_text())
     found: dict[str, float] = result["metrics"]
     assert not [what for what, _todo in result["warnings"] if "load" in what]

@@ -1,4 +1,7 @@
-"""The guard on real processes. That this kernel joins VMAs is denied in the kept probe."""
+"""Map-count guard on real processes.
+
+The cached probe is edited as if this kernel kept VMAs apart.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def running(script: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture
 def splitting_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
-    """A prefix under which the kept probe says what 6.12 says."""
+    """Return a prefix with which the cached probe says what 6.12's says."""
     monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path / "state"))
     cached_probe()
     kept = tmp_path / "kept"
@@ -85,11 +88,11 @@ def test_a_running_copy_is_the_measure(
     running: subprocess.Popen[bytes],
 ) -> None:
     run = [*splitting_kernel, ksmrun, "run", "--mechanism=prctl"]
-    # 99.99 % in reserve leave 6 maps, which every program exceeds on its own: only a warning.
+    # A reserve of 99.99 % leaves 6 VMAs, which every program exceeds on its own: only a warning.
     done = start(*run, "--map-reserve=99.99%", "--", script)
     assert done.returncode == 0
     assert f"PID {running.pid}, running now" in done.stderr
-    assert "to do: sudo ksmrun host max-map-count" in done.stderr
+    assert f"to do: {shlex.join(['sudo', ksmrun, 'host', 'max-map-count'])}" in done.stderr
     done = start(*run, "--map-reserve=99.99%", "--guard=refuse", "--", script)
     assert (done.returncode, done.stdout) == (125, "")
     assert "not started" in done.stderr
@@ -131,7 +134,7 @@ def test_skip_and_require(
     splitting_kernel: tuple[str, ...], ksmrun: str, programs: Programs
 ) -> None:
     flag = programs.flag
-    # A program of 20 GiB: --expect-maps counts as it is, so the data of a copy has to say it.
+    # A program of 20 GiB: --expect-maps is used unchanged, so the data of a copy must show it.
     key = str(Path(flag).resolve())
     state = Path(os.environ["KSMRUN_STATE_DIR"])
     state.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""How the installed programs are hardened, by their ELF headers and by what they do."""
+"""Hardening of the installed programs, from their ELF headers and their behaviour."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHIMS = sorted(file for file in LIBEXEC.glob("lib*/**/*.so") if file.is_file())
 
 
 def segments(elf: ELFFile, kind: str) -> list[tuple[int, int, int]]:
-    """Address, size in memory and flags of each."""
+    """Return address, size in memory and flags of each segment."""
     headers = [part.header for part in elf.iter_segments() if part.header.p_type == kind]
     return [(part.p_vaddr, part.p_memsz, part.p_flags) for part in headers]
 
@@ -36,7 +36,7 @@ def section(elf: ELFFile, name: str) -> Any:
 
 
 def flags(elf: ELFFile) -> dict[str, int]:
-    """The dynamic section: flags and whatever else, by tag."""
+    """Return the entries of the dynamic section by tag."""
     (dynamic,) = (part for part in elf.iter_segments() if isinstance(part, DynamicSegment))
     return {tag.entry.d_tag: tag.entry.d_val for tag in dynamic.iter_tags()}
 
@@ -53,7 +53,7 @@ def test_static_pie_with_relro(program: Path) -> None:
         assert tags["DT_FLAGS"] & 0x8
         assert tags["DT_FLAGS_1"] & 0x08000001 == 0x08000001
         ((start, size, _),) = segments(elf, "PT_GNU_RELRO")
-        # All that is relocated: addresses of the table end before what stays writable.
+        # All relocated data: addresses in the table end before what stays writable.
         got = section(elf, ".got").header
         assert start <= got.sh_addr and got.sh_addr + got.sh_size <= start + size
         assert (start + size) % 4096 == 0
@@ -73,7 +73,7 @@ def test_nothing_is_writable_and_executable(program: Path) -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
 def test_functions_look_at_their_canary(program: Path) -> None:
-    """On x86_64 it lies at %fs:0x28; the comparison is an instruction with that address."""
+    """On x86_64 it is at %fs:0x28; the comparison is an instruction with that address."""
     with program.open("rb") as file:
         code = section(ELFFile(file), ".text").data()
     # 64 48 8b|2b modrm 25 28 00 00 00: mov or sub of %fs:0x28 and a register.

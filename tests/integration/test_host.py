@@ -66,7 +66,7 @@ def test_advisor(run: Run) -> None:
 
 
 def test_restore_on_a_host_with_an_advisor(run: Run, launcher: str) -> None:
-    """The advisor's own pages_to_scan cannot be written back; nothing is unmerged over that."""
+    """The advisor's own pages_to_scan cannot be written back; that unmerges nothing."""
     run("host", "set", "advisor_target_scan_time=2", "advisor_mode=scan-time", "run=1")
     shutil.copytree(os.environ["KSMRUN_STATE_DIR"], os.environ["KSMRUN_STATE_DIR"] + "-outer")
     shutil.rmtree(os.environ["KSMRUN_STATE_DIR"])
@@ -90,7 +90,7 @@ def test_restore_on_a_host_with_an_advisor(run: Run, launcher: str) -> None:
 
 
 def test_values_that_the_kernel_would_rewrite(run: Run) -> None:
-    """What is recorded is what the kernel shows later, or restore would not know its own writes."""
+    """The record contains what the kernel shows later; otherwise restore would not recognise it."""
     for setting in ("sleep_millisecs=030", "pages_to_scan=+500"):
         assert run("host", "set", setting).returncode == 0
     for setting in ("use_zero_pages=on", "pages_to_scan=5x", "pages_to_scan=\udcff"):
@@ -109,7 +109,7 @@ def test_half_done_is_said(run: Run) -> None:
 
 
 def test_two_writers_at_once(run: Run, ksmrun: str) -> None:
-    """Their changes are all in the one record: restore brings everything back."""
+    """Their changes are all in the one record: restore undoes everything."""
     settings = ("pages_to_scan=111", "sleep_millisecs=11", "use_zero_pages=1", "run=1")
     for _ in range(5):
         writers = [
@@ -140,8 +140,8 @@ def test_boot_file_is_restored_too(ksmrun: str, tmp_path: Path) -> None:
 
 
 def test_what_needs_nothing_merged(run: Run, launcher: str) -> None:
-    """EBUSY is explained; restore unmerges by itself where the memory fits."""
-    # With smart_scan two equal copies may never be looked at in the same pass.
+    """EBUSY is explained; restore unmerges by itself if the memory fits."""
+    # With smart_scan two equal copies may never be scanned in the same full scan.
     fast = ("pages_to_scan=100000", "sleep_millisecs=0", "smart_scan=0", "run=1")
     run("host", "set", "max_page_sharing=300", *fast)
     programs = start_equal_programs(launcher, 2)
@@ -159,7 +159,7 @@ def test_what_needs_nothing_merged(run: Run, launcher: str) -> None:
 
 
 def test_restore_after_kill_9(run: Run, ksmrun: str) -> None:
-    """Killed at any moment of a change: restore mends it."""
+    """Killed at any moment of a change: restore completes it."""
     for delay in range(0, 24, 1 if IS_LONG else 4):
         process = subprocess.Popen(
             [ksmrun, "host", "set", "pages_to_scan=1234", "sleep_millisecs=7", "run=1"],
@@ -174,7 +174,7 @@ def test_restore_after_kill_9(run: Run, ksmrun: str) -> None:
 
 @pytest.mark.parametrize("victim", ["measurer", "both"])
 def test_a_killed_measurement_gives_ksm_back(run: Run, tmp_path: Path, victim: str) -> None:
-    """kill -9 of the measurer: its guardian restores. Of both: `ksmrun host restore` does."""
+    """kill -9 of the measurer: its guardian restores KSM. Of both: `ksmrun host restore` does."""
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom ksmrun.host.borrow import borrowed\n"
         "with borrowed({'run': '1', 'pages_to_scan': '4321'}, Path(sys.argv[1])):\n"
@@ -218,6 +218,6 @@ def test_show(run: Run) -> None:
     text = run("host", "show").stdout
     for name in (*found["tunables"], *found["counters"]):
         assert name in text
-    # What ended while ksmd was off is still counted, until it runs again.
+    # Processes that ended while ksmd was off are still counted, until it runs again.
     saved_pages = int(value("pages_sharing")) + max(0, int(value("ksm_zero_pages")))
     assert f"saved: {saved_pages * 4096 / (1 << 20):.1f} MiB" in text

@@ -18,7 +18,7 @@ from .conftest import Group, Run, start_equal_programs, stop, value
 
 pytestmark = pytest.mark.host_ksm
 
-# Python's own files are another user's here: once before, so that all is imported.
+# Python's own files belong to another user here: once before, to import everything.
 AS_NOBODY = """
 import contextlib, io, os, sys
 from ksmrun.cli import run_app
@@ -30,7 +30,7 @@ sys.exit(run_app(sys.argv[1:]))
 
 
 def test_share_of_a_core(run: Run) -> None:
-    """The plan first; nothing is set by a dry run; what is set is put back."""
+    """The plan comes first; a dry run sets nothing; what is set can be restored."""
     before = tunables()
     done = run("host", "tune", "--max-cpu=20%", "--dry-run")
     assert done.returncode == 0, done.stderr
@@ -50,12 +50,12 @@ def test_share_of_a_core(run: Run) -> None:
 
 
 def test_time_of_a_pass(run: Run) -> None:
-    """By the kernel's advisor, which follows what there is to scan."""
+    """By the kernel's advisor, which adapts to the memory to scan."""
     done = run("host", "tune", "--pass-time=2m", "--max-cpu=30%")
     assert done.returncode == 0, done.stderr
     assert value("advisor_mode") == "none [scan-time]"
     assert (value("advisor_target_scan_time"), value("advisor_max_cpu")) == ("120", "30")
-    # From there to a rate, which the advisor would set again.
+    # From there to a fixed rate, which the advisor would change again.
     done = run("host", "tune", "--profile=gentle")
     assert done.returncode == 0, done.stderr
     assert value("advisor_mode") == "[none] scan-time"
@@ -63,7 +63,7 @@ def test_time_of_a_pass(run: Run) -> None:
 
 @pytest.mark.usefixtures("ksm_on")
 def test_what_is_too_fast(run: Run, launcher: str) -> None:
-    """A second for a GiB is more than a hundredth of a core."""
+    """A second for a GiB takes more than a hundredth of a core."""
     programs = start_equal_programs(launcher, 4, mib=100)
     try:
         wait_until(lambda: int(value("pages_sharing")) > 70_000)
@@ -86,7 +86,7 @@ def test_advice(run: Run, launcher: str) -> None:
     try:
         said = run("host", "tune", "--max-cpu=20%", "--dry-run").stdout
         assert re.search(r"\d+% of the memory looked at are pages of zeros", said)
-        assert "sudo ksmrun host set use_zero_pages=1" in said
+        assert "ksmrun host set use_zero_pages=1" in said
         assert "with 2 processes smart_scan may keep equal pages apart" in said
     finally:
         stop(programs)
@@ -110,7 +110,7 @@ def test_bad_wishes(run: Run, words: tuple[str, ...], said: str) -> None:
 
 
 def test_another_tuner(run: Run, tmp_path: Path) -> None:
-    """Named with its PID, and left to its work."""
+    """Named with its PID, and left alone."""
     script = tmp_path / "ksmtuned"
     script.write_text("#!/bin/bash\nread -r\n")
     script.chmod(0o755)
@@ -230,7 +230,7 @@ def test_unmerging_process_by_process(run: Run, launcher: str) -> None:
 
 @pytest.mark.usefixtures("run")
 def test_not_root() -> None:
-    """The line to type, and a plan all the same."""
+    """The command to type, and a plan anyway."""
     environment = {k: v for k, v in os.environ.items() if k != "KSMRUN_STATE_DIR"}
 
     def as_nobody(*words: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Root's commands beside programs of a user who wants them to hang, to open or to say something.
+"""Root's commands beside programs of a user who wants them to hang, to open files or to show text.
 
 Nothing here needs KSM to be on, or changes it.
 """
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.own_pids
 
 SOURCES = Path(__file__).parent / "programs"
 KSMRUN = str(Path(sys.executable).with_name("ksmrun"))
-# A hang lasts for ever; a command takes a second, on a busy machine some.
+# A hang lasts for ever; a command takes a second, or some on a busy machine.
 SECONDS = 40.0
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 ODD_NAME = "x\n\x1b]0;\x07\x9b\u202e"
@@ -35,7 +35,7 @@ LOOKS = (
     ["estimate", "PID"],
     ["estimate", "--match", "hostile", "--json"],
 )
-# What `host unmerge`, `detach` and `wrap unit --check` look at, without the change that follows.
+# What `host unmerge`, `detach` and `wrap unit --check` read, without the change that follows.
 FITS = """
 from pathlib import Path
 from ksmrun.facts.cgroup import members
@@ -70,7 +70,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def begin(built: Path, tmp_path: Path) -> Iterator[Begin]:
-    """Starts one of them as nobody, in a folder of its own; reads "ready" and whatever follows."""
+    """Start one as nobody, in its own folder; read "ready" and whatever follows."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(name: str, *words: str) -> subprocess.Popen[bytes]:
@@ -96,14 +96,14 @@ def begin(built: Path, tmp_path: Path) -> Iterator[Begin]:
 
 
 def said(process: subprocess.Popen[bytes]) -> bytes:
-    """What it has printed up to now."""
+    """Return what it has printed so far."""
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)
     return process.stdout.read() or b""
 
 
 def look(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
-    """Runs a command of root's. A terminal that it opened would become the controlling one."""
+    """Run a command as root. A terminal that it opened would become the controlling one."""
     done = subprocess.run(
         [*words],
         stdin=subprocess.DEVNULL,
@@ -118,7 +118,7 @@ def look(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def watched(tmp_path: Path, samples: int = 4) -> str:
-    """A monitor that takes so many samples and ends as it should; returns its log."""
+    """Run a monitor for this many samples; check that it ends normally, and return its log."""
     folder, log = tmp_path / "metrics", tmp_path / "log"
     folder.mkdir(exist_ok=True)
     with log.open("wb") as output:
@@ -208,7 +208,7 @@ def test_names_of_any_bytes(begin: Begin, tmp_path: Path, name: str) -> None:
 
 @pytest.fixture
 def odd_group() -> Iterator[Path]:
-    """A cgroup whose name str.splitlines() takes for several lines."""
+    """Make a cgroup whose name str.splitlines() takes for several lines."""
     mounts = [line.split(" ") for line in Path("/proc/mounts").read_text().split("\n") if line]
     place = next(Path(words[1]) for words in mounts if words[2] in ("cgroup2", "cgroup"))
     folder = place / f"ksmrun-{os.getpid()}\u2028a\x85b\x1cc"
@@ -229,7 +229,7 @@ def test_a_cgroup_of_any_name(odd_group: Path, begin: Begin, tmp_path: Path) -> 
 
 
 def test_a_program_whose_sections_are_without_end(tmp_path: Path) -> None:
-    """The kernel does not look at them, so it runs; who reads its file counts them."""
+    """The kernel does not read them, so it runs; readers of its file have to count them."""
     file = tmp_path / "program"
     data = bytearray(Path("/bin/sleep").read_bytes())
     # elf(5): e_shnum of 0 says that the first section's sh_size has the number.
@@ -238,7 +238,7 @@ def test_a_program_whose_sections_are_without_end(tmp_path: Path) -> None:
     data[sections + 32 : sections + 40] = (1 << 60).to_bytes(8, "little")
     file.write_bytes(data)
     file.chmod(0o755)
-    # It does not merge, so `explain` tells why not by its file.
+    # It does not merge, so `explain` reads its file for the reason.
     with subprocess.Popen([file, "1000"]) as other:
         for words in (["explain", "--seconds=0.1", str(other.pid)], ["check", "--", str(file)]):
             look(tmp_path, KSMRUN, *words)
@@ -246,7 +246,7 @@ def test_a_program_whose_sections_are_without_end(tmp_path: Path) -> None:
 
 
 def test_metrics_in_a_folder_of_another_user(tmp_path: Path) -> None:
-    """With root's umask of a hardened host; the owner of the folder leads nothing elsewhere."""
+    """With a hardened host's umask for root; the owner of the folder cannot redirect anything."""
     folder, victim = tmp_path / "metrics", tmp_path / "victim"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
@@ -262,7 +262,7 @@ def test_metrics_in_a_folder_of_another_user(tmp_path: Path) -> None:
 
 
 def test_locks_that_another_user_holds(tmp_path: Path) -> None:
-    """Whoever may read a folder or a file can lock it; two monitors are told apart all the same."""
+    """Whoever may read a folder or file can lock it; two monitors still recognise each other."""
     folder, state = tmp_path / "metrics", tmp_path / "state"
     tmp_path.chmod(0o755)
     for each in tmp_path.parents[:2]:

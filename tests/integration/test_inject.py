@@ -23,7 +23,7 @@ PAUSE = "#include <unistd.h>\nint main(void) { pause(); }\n"
 
 @pytest.fixture(scope="module")
 def waits(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A static program that does nothing for long."""
+    """Return a static program that does nothing for long."""
     folder = let_all_in(tmp_path_factory.mktemp("waits"))
     (folder / "waits.c").write_text(PAUSE)
     command = ["gcc", "-static", "-o", "waits", "waits.c"]
@@ -40,14 +40,14 @@ def started(*command: str | Path) -> subprocess.Popen[str]:
 
 
 def end(process: subprocess.Popen[str]) -> str:
-    """What it and the observer had to say."""
+    """Return its output and the observer's."""
     process.kill()
     return process.communicate()[1]
 
 
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
 def test_each_time(launcher: str, waits: str, kind: str) -> None:
-    """However early the helper comes: the exec goes on after it has closed its descriptors."""
+    """However early the helper comes: the exec continues after it has closed its descriptors."""
     command = [waits] if kind == "static" else ["sleep", "60"]
     processes = [started(launcher, "--quiet", "--inject", "--", *command) for _ in range(40)]
     try:
@@ -72,9 +72,9 @@ def test_by_the_command(ksmrun: str, waits: str) -> None:
 
 
 def test_as_if_nobody_had_been_there(see: See, launcher: str) -> None:
-    """Files, signals, environment, limits, children: as when started directly."""
+    """Files, signals, environment, limits, children: the same as when started directly."""
     direct, injected = comparable(see()), comparable(see([launcher, "--quiet", "--inject", "--"]))
-    # As with --verify: a child of a moment, whose pages count (getrusage(2): RUSAGE_CHILDREN).
+    # As with --verify: a short-lived child, whose pages count (getrusage(2): RUSAGE_CHILDREN).
     for each in (direct, injected):
         del each["children_faults"]
     assert injected == direct
@@ -98,7 +98,7 @@ def test_without_its_helper(launcher: str, waits: str, tmp_path: Path) -> None:
 
 
 def test_where_it_may_not(launcher: str, waits: str) -> None:
-    """A program that gains privileges is nobody's to trace but root's."""
+    """Only root may trace a program that gains privileges."""
     folder = Path(waits).parent / "privileged"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(Path(launcher).parent, folder)
@@ -117,13 +117,13 @@ def test_where_it_may_not(launcher: str, waits: str) -> None:
 
 
 def test_the_observer_killed(launcher: str, waits: str) -> None:
-    """It leaves a program that runs, at worst without the flag."""
+    """At worst the program runs without the flag."""
     for _ in range(20):
         process = started(launcher, "--quiet", "--inject", "--", waits)
         wait_until(lambda p=process: Path(f"/proc/{p.pid}/exe").readlink() == Path(waits))  # type: ignore[misc]
         for folder in Path("/proc").iterdir():
             try:
-                # Others may be called anything.
+                # Others may have any name.
                 name = (folder / "comm").read_bytes() if folder.name.isdigit() else b""
                 words = (folder / "cmdline").read_bytes() if name == b"ksmrun-exec\n" else b""
             except OSError:

@@ -1,4 +1,4 @@
-"""Exit codes, deaths, and what cannot be run: compared with env(1) where that has an opinion."""
+"""Exit codes, deaths, and commands that cannot be run: compared with env(1) where it applies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(command: Sequence[str | bytes], **options: Any) -> subprocess.CompletedP
 
 
 def one_line(done: subprocess.CompletedProcess[bytes]) -> str:
-    """The only line about the failure; KSM being off is said besides."""
+    """Return the only line about the failure; KSM being off is reported as well."""
     lines = [line for line in done.stderr.decode().splitlines() if "KSM is off" not in line]
     assert len(lines) == 1, lines
     assert "Traceback" not in lines[0]
@@ -79,14 +79,14 @@ def test_script_without_interpreter_line(
 
 
 def test_path_search_is_that_of_env(way: Way, tmp_path: Path) -> None:
-    """Empty folders of PATH are the current one, a denied file does not end the search."""
+    """Empty folders of PATH mean the current one, and a denied file does not end the search."""
     for folder, mode, text in (("a", 0o644, "a"), ("b", 0o755, "b"), ("c", 0o755, "c")):
         file = tmp_path / folder / "tool"
         file.parent.mkdir()
         file.write_text(f"#!/bin/sh\necho {text}\n")
         file.chmod(mode)
     (tmp_path / "file").write_text("")
-    # The way itself is found by its path; the shebang of ksmrun-py names python by its path too.
+    # ksmrun itself is called by its path; the shebang of ksmrun-py names python by its path too.
     for path in ("a:b", ":b", "b:", "a", "file", "file:b", "a:file", "c:b", "", "/nonexistent"):
         search = ":".join(str(tmp_path / part) if part else "" for part in path.split(":"))
         for cwd in (tmp_path, tmp_path / "c"):
@@ -136,13 +136,13 @@ def test_what_cannot_be_run(
     done = run([*way, "--", name])
     assert done.returncode == code
     assert words in one_line(done)
-    # execvp(3) hands foreign binaries to the shell; everything else is as env has it.
+    # execvp(3) passes foreign binaries to the shell; everything else is as in env.
     if words not in ("aarch64", "format"):
         assert run(["env", name]).returncode == code
 
 
 def _foreign_elf() -> bytes:
-    """As much of an aarch64 program as the kernel looks at before it says no."""
+    """Return as much of an aarch64 program as the kernel reads before it refuses."""
     head = bytearray(64)
     head[:7] = b"\x7fELF\x02\x01\x01"
     head[16], head[18] = 2, 0xB7
@@ -158,7 +158,7 @@ def test_noexec_mount(way: Way, programs: Any, tmp_path: Path) -> None:
 
 
 def test_program_that_is_open_for_writing(way: Way, tmp_path: Path) -> None:
-    """ETXTBSY is env's 126 and ours."""
+    """ETXTBSY gives 126 in env and here."""
     target = tmp_path / "busy"
     shutil.copy("/bin/true", target)
     with target.open("ab"):
@@ -166,7 +166,7 @@ def test_program_that_is_open_for_writing(way: Way, tmp_path: Path) -> None:
 
 
 def longest_argument_list(start: Callable[[list[str]], int]) -> int:
-    """The most bytes of arguments, in words of 1,000, that can be started, to 1 KiB."""
+    """Return the most bytes of arguments, in words of 1,000, that can be started, to 1 KiB."""
     low, high = 0, 4 << 20
     while high - low > 1024:
         middle = (low + high) // 2
@@ -184,13 +184,13 @@ def test_longest_argument_list(way: Way) -> None:
 
     limit = longest_argument_list(direct)
     assert limit > 1 << 20
-    # 4 KiB for the launcher's own words, and a word's rounding.
+    # 4 KiB for the launcher's own words, and rounding by a word.
     fitting = ["x" * 999] * ((limit - 4096 - 1000) // 1000)
     assert run([*way, "--", "/bin/true", *fitting]).returncode == 0
 
 
 def test_too_long_argument_list(launcher: str) -> None:
-    """The kernel counts the file's name too: what the launcher got can be too much to pass on."""
+    """The kernel counts the file's name too: what the launcher got can be too long to pass on."""
     folder = "/." * 1500
     command = [launcher, "--quiet", "--", f"{folder}/bin/true"]
 
@@ -227,7 +227,7 @@ def test_preload_refusals(launcher: str, tmp_path: Path) -> None:
     done = run([launcher, "--preload=/a b.so", "--", "true"])
     assert done.returncode == 125
     assert "colon" in one_line(done)
-    # A file that is not there: ld.so would only print an error of its own.
+    # A file that does not exist: ld.so would only print an error of its own.
     missing = f"--preload={tmp_path}/missing.so"
     assert run([launcher, missing, "--", "true"]).returncode == 0
     assert "cannot preload" in one_line(run([launcher, missing, "--", "true"]))
@@ -256,13 +256,13 @@ def test_dry_run_line_does_the_same(ksmrun: str) -> None:
 
 
 def test_ctrl_c_while_starting(ksmrun: str) -> None:
-    """Python's own start can be met by a SIGINT at any moment: never a traceback."""
+    """A SIGINT may arrive at any moment of Python's start: never a traceback."""
     for delay in (0.01, 0.03, 0.05, 0.08, 0.1, 0.13, 0.16):
         process = subprocess.Popen(
             [ksmrun, "run", "--", "sleep", "60"],
             stderr=subprocess.PIPE,
             start_new_session=True,
-            # Tests in the background of a script have it ignored, and so would the program.
+            # Background jobs of a script ignore it, and so would the program.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         with pytest.raises(subprocess.TimeoutExpired):
@@ -280,7 +280,7 @@ def test_output_into_a_closed_pipe(ksmrun: str) -> None:
 
 
 def test_too_long_for_the_front(ksmrun: str) -> None:
-    """Between what the kernel takes for `ksmrun` and for the Python behind it: 126, as too long."""
+    """Between the limits for `ksmrun` and for the Python behind it: 126, too long."""
 
     def code(size: int) -> subprocess.CompletedProcess[bytes] | None:
         words = ["x" * 999] * (size // 1000) + ["y" * (size % 1000)]

@@ -1,4 +1,4 @@
-"""The shared layout: equal addresses within a group, other ones outside, and normal programs."""
+"""Shared layout: equal addresses within a group, different ones outside, and normal programs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_equal_in_a_group_and_secret_outside(
     fixed = {"program"} if kind in ("where_no_pie", "where_static", "where_musl_static") else set()
     for part in PARTS:
         assert (first[part] == other[part]) is (part in fixed), part
-    # What the kernel decides for each process on its own stays so.
+    # What the kernel decides for each process individually stays so.
     assert first["random"] != second["random"]
 
 
@@ -85,7 +85,7 @@ def test_the_program_sees_the_same(
     # Without seeds of its own in the environment.
     direct = comparable(see())
     wrapped = comparable(see((*shared[:-1], "--seeds=own", "--")))
-    # The auxiliary vector holds addresses, and the helper's parent was waited for.
+    # The auxiliary vector contains addresses, and the helper's parent was waited for.
     differing = {key for key in direct if direct[key] != wrapped[key]}
     assert differing <= {"auxv", "children_faults"}
 
@@ -124,7 +124,7 @@ SUBREAPER += "os.execv(sys.argv[1], sys.argv[1:])"
 
 
 def test_as_pid_1(launch: list[str], kinds: Programs) -> None:
-    """The helper is the program's child then, and waited for before its first instruction."""
+    """The helper is then the program's child, which waits for it before its first instruction."""
     expected = parts(where(*launch, kinds.where))
     assert parts(where(*AS_PID_1, *launch, kinds.where)) == expected
     subreaper = (sys.executable, "-c", SUBREAPER)
@@ -161,7 +161,7 @@ def test_nothing_stays(shared: tuple[str, ...]) -> None:
         "import os\n"
         "try: os.wait(); print('a child')\n"
         "except ChildProcessError: print('none')\n"
-        # Its first moments are watched, as it might be a wrapper.
+        # It is traced in its first moments, because it might be a wrapper.
         "tracer = lambda: open('/proc/self/status').read().split('TracerPid:')[1].split()[0]\n"
         "while tracer() != '0': pass\n"
     )
@@ -173,7 +173,7 @@ def test_nothing_stays(shared: tuple[str, ...]) -> None:
 def test_signals_during_the_launch(
     launch: list[str], kinds: Programs, number: signal.Signals
 ) -> None:
-    """Whenever they come they do what they do without a helper."""
+    """Whenever they arrive, their effect is the same as without a helper."""
     expected = parts(where(*launch, kinds.where))
     for _ in range(40):
         process = subprocess.Popen([*launch, kinds.where], stdout=subprocess.PIPE, text=True)
@@ -191,7 +191,7 @@ def test_signals_during_the_launch(
 
 @pytest.mark.usefixtures("ksm_on")
 def test_pages_with_pointers_merge(ksmrun: str) -> None:
-    """Hardly any merge without one layout."""
+    """Without a shared layout hardly any merge."""
     saved = []
     for options in ((), ("--layout=shared",)):
         command = (ksmrun, "run", "--quiet", *options, "--")

@@ -1,4 +1,4 @@
-"""The shared layout in real containers, whose default profile denies the personality it is by."""
+"""Shared layout in real containers, whose default profile denies the personality that it uses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ events_logger = "none"
 def container(
     kinds: Programs, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[str]]:
-    """A podman command line up to its options; the root has a shell, the launcher and `where`."""
+    """Return a podman command up to its options; the root has a shell, the launcher, `where`."""
     root = tmp_path / "root"
     for name in ("bin", "etc", "proc", "sys", "dev", "tmp"):
         (root / name).mkdir(parents=True)
@@ -73,13 +73,13 @@ def test_the_first_process(
     run = [*container, *PROFILES[profile], *command(tmp_path, "/bin/where")]
     first, second = where(*run), where(*run, "a", "b")
     assert parts(first) == parts(second)
-    # Where nothing is denied it is as on the host.
+    # Where nothing is denied it is the same as on the host.
     host = where(*launch, tmp_path / "root/bin/where")
     assert (parts(first) == parts(host)) is (profile == "unconfined")
 
 
 def test_an_entrypoint(container: list[str], tmp_path: Path) -> None:
-    """A script as PID 1, which ends as the program: nobody else is left."""
+    """A script as PID 1, which ends as the program: no other process remains."""
     text = "/bin/where; sleep 0.1; exec sh -c 'ps; exec /bin/where'"
     done = subprocess.run(
         [*container, *command(tmp_path, "sh", "-c", text)],
@@ -92,7 +92,7 @@ def test_an_entrypoint(container: list[str], tmp_path: Path) -> None:
     listing, _, last = done.stdout[rest:].partition('{"program"')
     assert parts(first) == parts(json.loads('{"program"' + last))
     assert listing.count("ksmrun-layout") == 1
-    # A program of busybox's is none to be followed.
+    # Programs of busybox are not followed.
     alone = subprocess.run(
         [*container, *command(tmp_path, "ps")], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""Odd start scripts: the helper that follows them never stands in their way."""
+"""Odd start scripts: the helper that follows them never obstructs them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS_MAX = 60
 
 
 def test_a_program_stopped_while_it_is_moved(launch: list[str], kinds: Programs) -> None:
-    """What sends SIGCONT is followed too, so the helper must not wait for that."""
+    """The sender of SIGCONT is followed too, so the helper must not wait for that."""
     script = f"""for i in $(seq 100); do
         {kinds.where} >/dev/null & kill -STOP $!
         /bin/true
@@ -41,7 +41,7 @@ def test_a_fifo_instead_of_a_program(launch: list[str], tmp_path: Path) -> None:
 
 
 def test_a_full_stderr(launcher: str, key: str, programs: Programs) -> None:
-    """Something is to be said of a 32-bit program."""
+    """There is a message about a 32-bit program."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with contextlib.suppress(BlockingIOError):

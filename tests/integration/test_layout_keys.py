@@ -1,4 +1,4 @@
-"""The keys of shared layouts: who gets which, and what is none."""
+"""Keys of shared layouts: who gets which, and what is rejected."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["key", "keys", "kinds", "shared"]
 def test_keys(
     ksmrun: str, launcher: str, shared: tuple[str, ...], kinds: Programs, keys: Path
 ) -> None:
-    # Without the shim, which would be one library more.
+    # Without the shim, which would be an additional library.
     group = (*shared[:-1], "--seeds=own", "--layout-group=g", "--", kinds.where)
     first = parts(where(*group))
     assert (keys / "master.key").stat().st_mode & 0o7777 == 0o600
     file = keys / "g.key"
     subprocess.run([ksmrun, "layout", "key", "g", "--output", file], check=True)
     assert (file.stat().st_mode & 0o7777, file.stat().st_size) == (0o400, 32)
-    # The group's own key, handed over as a file: Python and C derive the same.
+    # The group's own key, passed as a file: Python and C derive the same.
     handed = [launcher, "--quiet", "--layout=shared", f"--layout-key={file}", "--", kinds.where]
     assert parts(where(*handed)) == first
     subprocess.run([ksmrun, "layout", "rotate", "g"], check=True)
@@ -52,7 +52,7 @@ def test_keys_that_others_may_know(launcher: str, tmp_path: Path, key: str) -> N
 
 
 def test_a_key_handed_over_by_an_access_control_list(launcher: str, key: str) -> None:
-    """As systemd hands a credential to the user of a service."""
+    """As systemd passes a credential to the user of a service."""
     version, nobody = 2, 65534
     user_object, user, group_object, mask, other = 1, 2, 4, 16, 32
 

@@ -19,7 +19,7 @@ __all__ = ["folder", "key", "kinds", "launch"]
 def test_privileged_programs_keep_their_privilege(
     launcher: str, kinds: Programs, folder: Path, how: str
 ) -> None:
-    """A user's start script calls some: they are let go before."""
+    """A user's start script calls some: they are released before that."""
     setuid, capable = folder / "id", folder / "capable"
     shutil.copy("/usr/bin/id", setuid)
     setuid.chmod(0o4755)
@@ -46,14 +46,14 @@ def test_privileged_programs_keep_their_privilege(
         outputs.append(seen)
     assert outputs[0][0] == "0\n"
     assert outputs == [outputs[0]] * 3
-    # What comes before is moved all the same.
+    # What comes before is moved anyway.
     alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}")
     found = json.loads((folder / "where").read_text())
     assert parts(found) == parts(where(*wrapped, "--quiet", alone))
 
 
 def test_a_privileged_interpreter(launcher: str, folder: Path) -> None:
-    """It is what a script of it gains, whose own file is anybody's."""
+    """It is gained by its scripts, whose own files have no privileges."""
     awk = folder / "awk"
     shutil.copy(Path("/usr/bin/mawk"), awk)
     awk.chmod(0o4755)
@@ -67,14 +67,14 @@ def test_a_privileged_interpreter(launcher: str, folder: Path) -> None:
 
 
 def test_sudo_and_su(launcher: str, launch: list[str], kinds: Programs, folder: Path) -> None:
-    """sudo says so where a tracer took its privilege."""
+    """sudo reports if a tracer took its privilege."""
     nobody, wrapped = user(launcher, folder, "--quiet")
     script = write(folder / "script", "#!/bin/sh\nsudo -n true 2>&1\nid -u")
     direct = subprocess.run([*nobody, script], capture_output=True, text=True, check=False)
     assert "password" in direct.stdout, direct
     done = subprocess.run([*wrapped, script], capture_output=True, text=True, check=False)
     assert done.stdout == direct.stdout
-    # Root's: what they start has the kernel's layout, and the next of the script the group's.
+    # Root's: what they start has the kernel's layout, and the script's next program the group's.
     text = f"#!/bin/sh\nsu -s /bin/sh nobody -c {kinds.where}\nsudo -u nobody {kinds.where}\n"
     script = write(folder / "root", f"{text}exec {kinds.where}\n")
     done = subprocess.run([*launch, script], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""What keeps the kernel's layout, and says so; or with --require does not start."""
+"""Programs that keep the kernel's layout, with a message; or with --require do not start."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_programs_that_are_not_moved(
     script.write_text(f"#!{setuid}\n")
     script.chmod(0o755)
     assert "changes user, group or capabilities" in refused(*run, script)
-    # The exec passes over a file that cannot be run, to the next of its name in PATH.
+    # The exec skips a file that cannot be run, and tries the next of its name in PATH.
     for folder, target in (("first", "#!/nothing\n"), ("second", None)):
         (tmp_path / folder).mkdir()
         file = tmp_path / folder / "program"
@@ -50,7 +50,7 @@ def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) ->
     ptrace, set_mm = "1:101", "1:157:35"
     assert "may not be traced" in refused(programs.deny, ptrace, *run, "true")
     assert "PR_SET_MM_MAP" in refused(programs.deny, set_mm, *run, "true")
-    # mremap fails, and madvise ends its caller.
+    # mremap fails, and madvise kills its caller.
     for filter_ in ("1:25", "kill:28"):
         assert "seccomp filter denies" in refused(programs.deny, filter_, *run, "true")
     assert "legacy address layout" in refused("setarch", "-L", *run, "true")

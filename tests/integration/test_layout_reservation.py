@@ -1,5 +1,7 @@
-"""Where the exec cannot place the mmap area, what lies above it is reserved: default profiles of
-containers deny the personality, and start scripts are followed after the fact.
+"""Reservation above the mmap area, where the exec cannot place that area.
+
+Default profiles of containers deny the personality for it, and start scripts are followed after
+their exec.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ PERSONALITY = 135
 
 @pytest.fixture
 def denied(launch: list[str], programs: Programs) -> list[str]:
-    """A launch where a filter answers personality with an error."""
+    """Launch where a filter makes personality fail."""
     return [programs.deny, f"1:{PERSONALITY}", *launch[:-1], "--require", "--"]
 
 
@@ -73,7 +75,7 @@ def test_a_hard_stack_limit(launch: list[str], kinds: Programs) -> None:
 
 @pytest.mark.parametrize("answer", ["1", "kill"])
 def test_threads_and_maps(launch: list[str], programs: Programs, answer: str) -> None:
-    """New mappings go below the group's top, never above. The filter may end who asks, too."""
+    """New mappings go below the group's top, never above. The filter may also kill the caller."""
     denied = [programs.deny, f"{answer}:{PERSONALITY}", *launch[:-1], "--require", "--"]
     code = (
         "import mmap, threading\n"
@@ -95,7 +97,7 @@ def test_threads_and_maps(launch: list[str], programs: Programs, answer: str) ->
 
 
 def key_that_overlaps(program: str) -> bytes:
-    """One whose base for the program lies within a GiB of where it lies without randomisation."""
+    """Return a key whose program base is within 1 GiB of the place without randomisation."""
     notes = subprocess.run(["readelf", "-n", program], capture_output=True, text=True, check=True)
     build_id = bytes.fromhex(notes.stdout.partition("Build ID: ")[2].split()[0])
     numbers = random.Random(3)
@@ -109,7 +111,7 @@ def key_that_overlaps(program: str) -> bytes:
 def test_a_program_that_would_step_on_itself(
     launcher: str, kinds: Programs, tmp_path: Path
 ) -> None:
-    """Not randomised for its exec, it has a known place; it is moved by way of another."""
+    """Not randomised for its exec, it has a known place; it is moved through another one."""
     key = tmp_path / "key"
     key.write_bytes(key_that_overlaps(kinds.where_bss))
     key.chmod(0o400)

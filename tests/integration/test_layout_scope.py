@@ -67,7 +67,7 @@ def test_scripts_of_one_program_share_it(launch: list[str], kinds: Programs, fol
     assert len(found) == 1
 
 
-# What a shell script can notice of a tracer, or of a process between.
+# What a shell script can notice of a tracer, or of a process in between.
 NOTICING = r"""#!/bin/bash
 trap 'echo child ended' CHLD
 trap 'echo got usr1' USR1
@@ -107,7 +107,7 @@ def test_a_script_notices_nothing(launch: list[str], folder: Path, scope: str) -
             check=False,
             timeout=LAST_RESORT_SECONDS,
         )
-        # When that comes, and for how many at once, is chance.
+        # When that happens, and for how many at once, is random.
         lines = [line for line in done.stdout.splitlines() if line != "child ended"]
         assert "child ended" in done.stdout
         return done.returncode, lines, done.stderr
@@ -118,7 +118,7 @@ def test_a_script_notices_nothing(launch: list[str], folder: Path, scope: str) -
 
 
 def test_another_user(launch: list[str], kinds: Programs, folder: Path) -> None:
-    """Whom a script of root's becomes by means that are not privileged at exec."""
+    """A script of root's may become another user without a privileged exec."""
     as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups"
     script = write(folder / "script", f"#!/bin/sh\n{as_nobody} sh -c {kinds.where}")
     alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}")
@@ -126,7 +126,7 @@ def test_another_user(launch: list[str], kinds: Programs, folder: Path) -> None:
 
 
 def test_the_tree(launcher: str, launch: list[str], kinds: Programs, folder: Path) -> None:
-    """Only with it are programs followed to more than the first child that they start."""
+    """Only with it are programs followed beyond the first child that they start."""
     code = (
         f"import subprocess; [subprocess.run([c], check=True) for c in ('true', '{kinds.where}')]"
     )
@@ -135,7 +135,7 @@ def test_the_tree(launcher: str, launch: list[str], kinds: Programs, folder: Pat
     assert parts(where(*tree, *command)) == parts(where(*tree, *command, "x"))
     first, second = where(*launch, *command), where(*launch, *command)
     assert all(a != b for a, b in zip(parts(first), parts(second), strict=True))
-    # A user's programs could lose a privilege, but for where there is none to be had.
+    # A user's programs could lose a privilege, unless none can be gained.
     _, wrapped = user(launcher, folder, "--merge=keep", "--layout-scope=tree")
     perl = ("perl", "-e", f"system('{kinds.where}')")
     done = subprocess.run([*wrapped, *perl], capture_output=True, text=True, check=True)
@@ -216,7 +216,7 @@ def test_a_script_outlives_its_helper(
 
 
 def test_no_signal_is_lost_with_the_helper(launch: list[str], folder: Path) -> None:
-    """Which is told to let go while it hands them on."""
+    """It is told to release them while it passes signals on."""
     script = write(folder / "script", "#!/bin/bash\ntrap 'exit 3' USR1\nwhile :; do :; done")
     for _ in range(30):
         process = subprocess.Popen([*launch, script])
@@ -265,7 +265,7 @@ def test_a_helper_killed_at_any_moment(launch: list[str], kinds: Programs, folde
 
 
 def test_nothing_is_held(launch: list[str], folder: Path) -> None:
-    """A shell that stays, with its own output, holds no pipe of the caller's, nor a folder."""
+    """A shell that stays, with its own output, keeps no pipe or folder of the caller's open."""
     (folder / "place").mkdir()
     stays = "(while :; do sleep 0.2; done) </dev/null >/dev/null 2>&1 &"
     script = write(folder / "script", f"#!/bin/bash\n{stays}\necho $!\ncd {folder}/place")
@@ -288,7 +288,7 @@ def test_nothing_is_held(launch: list[str], folder: Path) -> None:
 
 
 def test_a_full_pipe_stops_nothing(launcher: str, key: str, kinds: Programs, folder: Path) -> None:
-    """Of what could be said there, nothing is."""
+    """Messages that would block are dropped."""
     limited = f"(ulimit -v 9000000; {kinds.where}) >/dev/null"
     fill = "dd if=/dev/zero of=/proc/$$/fd/2 bs=64k count=1 2>/dev/null"
     script = write(folder / "script", f"#!/bin/bash\n{fill}\n{limited}\necho done")
@@ -313,7 +313,7 @@ def test_a_script_that_limits_its_own_memory(launch: list[str], folder: Path) ->
 def test_filters_that_programs_install(
     launcher: str, key: str, kinds: Programs, programs: Programs, answer: str
 ) -> None:
-    """In a tree: of mremap, which moving needs."""
+    """In a tree: a filter that denies mremap, which moving needs."""
     run = [launcher, "--merge=keep", "--layout=shared", f"--layout-key={key}"]
     run += ["--layout-scope=tree", "--", "sh", "-c"]
     done = subprocess.run(
@@ -324,7 +324,7 @@ def test_filters_that_programs_install(
 
 
 def test_scripts_as_pid_1(launch: list[str], kinds: Programs, folder: Path) -> None:
-    """An entrypoint: the helper is its child, which it cannot see, and gone before the program."""
+    """An entrypoint: the helper is its child, but invisible, and gone before the program."""
     look = "import os\ntry: os.wait(); print('a child')\nexcept ChildProcessError: print('none')\n"
     text = f"#!/bin/sh\nset -e\n{kinds.where} >{folder}/child\nsleep 0.05 & wait\n"
     script = write(folder / "script", f'{text}exec {sys.executable} -c "{look}"')
@@ -340,7 +340,7 @@ def test_scripts_as_pid_1(launch: list[str], kinds: Programs, folder: Path) -> N
     child: dict[str, Any] = json.loads((folder / "child").read_text())
     assert parts(child) == parts(where(*launch, alone))
     assert parts(where(*AS_PID_1, *launch, alone)) == parts(child)
-    # It ends as a shell too, and with children that are left.
+    # It ends as a shell too, and with children that remain.
     for ending in ("exit 4", "sleep 60 & exit 4"):
         script = write(folder / "script", f"#!/bin/sh\n{ending}")
         assert (

@@ -1,9 +1,11 @@
-"""Which process has its group's layout: ps, explain and --verify tell, to whom has the keys."""
+"""ps, explain and --verify show which group's layout a process has, to users who have the keys."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ __all__ = ["keys"]
 
 @contextmanager
 def started(*command: str) -> Iterator[int]:
-    """A launch of `cat`, which waits: its PID."""
+    """Launch `cat`, which waits, and return its PID."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "cat\n")
@@ -53,6 +55,36 @@ def test_ps_and_explain(ksmrun: str) -> None:
 
         assert "its group's, games" in explained(pids["games"])
         assert "the kernel's own" in explained(plain)
+
+
+@pytest.mark.parametrize("deleted", ["the key", "its folder"])
+def test_a_key_that_was_deleted(ksmrun: str, keys: Path, deleted: str) -> None:
+    """The next launch says so, once; explain says so of what was started before."""
+    shared = (ksmrun, "run", "--layout=shared", "--")
+
+    def launched() -> str:
+        return subprocess.run([*shared, "true"], capture_output=True, text=True, check=True).stderr
+
+    def explained(pid: int) -> str:
+        command = [ksmrun, "explain", str(pid), "--seconds=0.1"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    with started(*shared, "cat") as before:
+        if deleted == "the key":
+            (keys / "master.key").unlink()
+        else:
+            shutil.rmtree(keys)
+        assert f"the key in {keys} was deleted" in explained(before)
+        # A process is as old as a tick of the clock.
+        time.sleep(1)
+        assert f"the layout key in {keys} was deleted since boot" in launched()
+        assert "was deleted" not in launched()
+        with started(*shared, "cat") as after:
+            assert "its group's, default" in explained(after)
+        assert "start the programs of its group again, together" in explained(before)
+    # What is meant is no loss.
+    subprocess.run([ksmrun, "layout", "rotate"], check=True)
+    assert "was deleted" not in launched()
 
 
 def test_nobody_without_the_key_can_tell(

@@ -1,4 +1,4 @@
-"""What starts the program, by name or by what it does, passes its group's layout on."""
+"""Wrappers, recognised by name or by what they do, pass their group's layout on."""
 
 from __future__ import annotations
 
@@ -31,11 +31,21 @@ NAMED = {
     "xargs": "xargs -a /dev/null {where}",
     "script": "script -qec {where} /dev/null",
 }
+# Of the host's libc.
+LOADER = "/lib64/ld-linux-x86-64.so.2"
 # None of these is in the list of names.
 BEHAVING = {
     "perl": ["perl", "-e", "exec '{where}'"],
     "python": [sys.executable, "-c", "import os; os.execv('{where}', ['w'])"],
     "python's child": [sys.executable, "-c", "import subprocess; subprocess.run('{where}')"],
+    "after helpers": [
+        "perl",
+        "-e",
+        "system('true'); system('id -u >/dev/null'); system('{where}')",
+    ],
+    "helpers, then exec": ["perl", "-e", "system('true') for 1 .. 3; exec '{where}'"],
+    "a shell through its loader": [LOADER, "/bin/sh", "-c", "sleep 1.2; {where}; :"],
+    "perl through its loader": [LOADER, "--argv0", "p", "/usr/bin/perl", "-e", "exec '{where}'"],
     "another init": ["{folder}/an-init", "-s", "--", "{where}"],
     "a chain": ["perl", "-e", "exec 'perl', '-e', 'exec qq({where})'"],
 }
@@ -73,7 +83,7 @@ def test_by_behaviour(
 
 
 def test_a_trial_ends(launch: list[str]) -> None:
-    """What stays is not traced any more after its first moments, and knows nothing of it."""
+    """A program that stays is not traced any more after its first moments, and does not notice."""
     code = "import os; print('ready', flush=True); print(os.read(0, 9), flush=True)"
     for prefix in ((), ("sh", "-c", '"$@"; exit $?', "sh")):
         process = subprocess.Popen(
@@ -94,7 +104,7 @@ def child_of(pid: int) -> int:
 
 
 def test_no_trial_of_what_cannot_start_anything(launch: list[str]) -> None:
-    """It is let go before its first instruction, as are debuggers."""
+    """It is released before its first instruction, as debuggers are."""
     for command in (["cat"], ["gdb", "-nx", "-q"]):
         process = subprocess.Popen(
             [*launch, *command],
@@ -119,7 +129,7 @@ def test_an_init_as_pid_1(launch: list[str], kinds: Programs) -> None:
 
 
 # prctl(2): PR_SET_CHILD_SUBREAPER. As systemd does for Type=forking: when the script has ended, the
-# one child that is left is the main process.
+# one remaining child is the main process.
 MANAGER = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
@@ -180,3 +190,9 @@ def test_a_server_that_is_forked_last(
         wait_until(lambda: (folder / "found").read_text().endswith("}\n"))
         assert parts(json.loads((folder / "found").read_text())) == expected
         (folder / "found").unlink()
+
+
+def test_a_program_through_its_loader(launch: list[str], kinds: Programs) -> None:
+    """The loader is what the kernel executes, and the program what it maps."""
+    first, second = (where(*launch, LOADER, kinds.where, *more) for more in ((), ("a",)))
+    assert parts(first) == parts(second)

@@ -15,7 +15,7 @@ LAUNCHES = volume(10_000)
 @pytest.mark.usefixtures("ksm_on")
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
 def test_every_launch_carries_the_flag(programs: Any, launcher: str, kind: str) -> None:
-    """Before 6.12.64 and 6.18.3 ksmd could drop the flag of a program it met without memory."""
+    """Before 6.12.64 and 6.18.3 ksmd could drop the flag of a program that had no memory yet."""
     scans = Path("/sys/kernel/mm/ksm/full_scans")
     before = int(scans.read_text())
     target = programs.flag_static if kind == "static" else programs.flag

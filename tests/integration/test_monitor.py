@@ -1,4 +1,4 @@
-"""`ksmrun monitor` on the real host: what it raises, clears, shows and leaves behind."""
+"""`ksmrun monitor` on the real host: what it raises, clears, exports and leaves behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["limit_put_back", "monitor", "start"]
 
 @pytest.mark.usefixtures("limit_put_back")
 def test_near_the_map_limit(monitor: Begin, start: Start, tmp_path: Path) -> None:
-    """It is told of, the limit is raised as far as allowed, that ends it, and restore undoes it."""
+    """It raises an alert, and the limit as far as allowed, which ends it; restore undoes it."""
     process = start(MANY_MAPS, 36_000)
     file = tmp_path / "facts"
     command = f"sh -c {shlex.quote(f'env | grep ^KSMRUN_ALERT_ | sort >> {file}')}"
@@ -109,7 +109,7 @@ def test_pages_that_are_copied_back(monitor: Begin, start: Start) -> None:
     merging = Path(f"/proc/{process.pid}/ksm_merging_pages")
     wait_until(lambda: int(merging.read_text()) > 15_000)
     begun = monitor("--cow-breaks=1000")
-    # It needs a sample from before.
+    # It needs an earlier sample.
     time.sleep(1.5)
     assert process.stdin is not None
     process.stdin.write(b"go\n")
@@ -136,7 +136,7 @@ def test_memory_that_could_come_back_in_a_cgroup(
 
 
 def test_killed(start: Start, tmp_path: Path, ksmrun: str) -> None:
-    """Peaks stay, whole; nothing else is left."""
+    """Peaks stay, complete; nothing else remains."""
     process = start(MANY_MAPS, 4000)
     state = tmp_path / "state"
     command = [ksmrun, "monitor", "--interval=0.2"]
@@ -150,12 +150,12 @@ def test_killed(start: Start, tmp_path: Path, ksmrun: str) -> None:
         begun.wait()
     peak = remembered(state / "peaks.json", executable)
     assert peak is not None and peak.maps >= 4000
-    # A lock's file is left to its next holder.
+    # The lock's file is left to its next holder.
     assert {each.name for each in state.iterdir()} - {"peaks.json.lock"} == {"peaks.json"}
 
 
 def test_a_script_is_known_by_its_name(launcher: str, tmp_path: Path) -> None:
-    """As the guard of a launch asks for it."""
+    """As the guard of a launch looks it up."""
     script = tmp_path / "server"
     script.write_text(f"#!{sys.executable} -S\nprint(1, flush=True)\nimport time\ntime.sleep(99)\n")
     script.chmod(0o755)
@@ -172,7 +172,7 @@ def test_a_script_is_known_by_its_name(launcher: str, tmp_path: Path) -> None:
 
 
 def test_commands_that_hang(monitor: Begin, start: Start) -> None:
-    """They hold nothing up, and a signal reaches them as ever."""
+    """They block nothing, and signals reach them as usual."""
     start(EQUAL, 1, "equal")
     begun = monitor("--on-alert=sleep 1000")
     begun.wait_for(kind="ksmd-off", state="raised")

@@ -1,4 +1,4 @@
-"""What the monitor makes of what is done to programs: by their users, and by themselves."""
+"""Conclusions of the monitor about changes to programs by their users, and by themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .monitors import Begin, Start, monitor, scrape_file, start
 
 __all__ = ["monitor", "start"]
 
-# Clears its flag at the first line, and has many maps from the second one on.
+# Clears its flag at the first line, and has many VMAs from the second one on.
 LOSES = """
 import ctypes, sys, time
 print("ready", flush=True)
@@ -63,10 +63,10 @@ def test_a_flag_that_was_taken_is_not_lost(
     for process in (detached, loses):
         wait_until(lambda pid=process.pid: f'pid="{pid}"' in scrape_file(tmp_path))  # type: ignore[misc]
     if gradually:
-        # It takes all of this PID namespace, so the other one has lost it before.
+        # It affects all processes of this PID namespace, so the other one has lost its flag before.
         tell(loses)
         begun.wait_for(kind="flag-lost", pid=str(loses.pid))
-        # The rest of `ksmrun host unmerge --gradually` is the host's KSM.
+        # The rest of `ksmrun host unmerge --gradually` concerns the host's KSM.
         monkeypatch.setenv("KSMRUN_STATE_DIR", state["KSMRUN_STATE_DIR"])
         assert any("MiB back" in line for line in detach_all(force=True))
     else:
@@ -80,14 +80,14 @@ def test_a_flag_that_was_taken_is_not_lost(
 
 
 def test_maps_are_counted_where_there_is_time(start: Start) -> None:
-    """However few there were: the next sample knows of a leap, and takes it for no trend."""
+    """However few there were: the next sample sees a leap, and does not take it for a trend."""
     process = start(LEAPS)
     scanner = Scanner(Config())
     try:
         assert maps_of(scanner, process.pid) < 1000
         tell(process)
         assert process.stdout is not None and process.stdout.readline() == b"leapt\n"
-        # Beside many programs of other tests it is its turn soon.
+        # Beside many programs of other tests its turn comes soon.
         wait_until(lambda: maps_of(scanner, process.pid) >= 60_000)
         assert trend_of(scanner, process.pid) == 0
     finally:

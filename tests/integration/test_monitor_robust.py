@@ -1,4 +1,4 @@
-"""What may not end, block or mislead the monitor: names, readers, disks, clocks, crowds."""
+"""What must not end, block or mislead the monitor: names, readers, disks, clocks, crowds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ENDS = "import sys; print('ready', flush=True); sys.stdin.read()"
 def test_a_name_of_any_bytes(monitor: Begin, start: Start, tmp_path: Path, form: str) -> None:
     process = start(ODD_NAME)
     begun = monitor(f"--textfile={tmp_path}", "--by-pid", f"--log={form}")
-    # Prometheus and JSON write a backslash as two.
+    # Prometheus and JSON double a backslash.
     name, twice = rb"a\xff\x0a\x1b[31m", rb"a\\xff\\x0a\\x1b[31m"
     shown = f'command="{twice.decode()}\\"",container="",pid="{process.pid}"'
     wait_until(lambda: shown in scrape_file(tmp_path))
@@ -72,7 +72,7 @@ def test_a_zombie_waits_for_nothing(monitor: Begin, start: Start) -> None:
 
 @pytest.mark.usefixtures("limit_put_back")
 def test_the_limit_follows_what_stands(monitor: Begin, start: Start, tmp_path: Path) -> None:
-    """An alert that stands on is no new one, and may need more all the same."""
+    """A standing alert is not raised again, but may need a higher limit."""
     start(MANY_MAPS, 36_000)
     limit, config = Path("/proc/sys/vm/max_map_count"), tmp_path / "config.toml"
     told = '[monitor]\nmap_reserve = 0.5\ninterval_seconds = 0.3\nlog = "json"\n'
@@ -112,7 +112,7 @@ def test_a_log_on_a_full_disk(ksmrun: str, small_disk: Path) -> None:
 
 
 def test_a_reader_that_does_not_read(ksmrun: str) -> None:
-    """A full pipe holds up neither the watch nor its end."""
+    """A full pipe blocks neither the monitor nor its end."""
     process = subprocess.Popen([ksmrun, "monitor", "--interval=0.1"], stdout=subprocess.PIPE)
     assert process.stdout is not None
     fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
@@ -150,7 +150,7 @@ def test_peaks_that_cannot_be_kept(monitor: Begin, start: Start) -> None:
 def test_thousands_of_short_processes(
     monitor: Begin, start: Start, launcher: str, tmp_path: Path
 ) -> None:
-    """None ends it, none is kept, and one that stays is seen among them."""
+    """None ends it, none is kept, and one that stays is found among them."""
     begun = monitor("--interval=0.1", f"--textfile={tmp_path}", "--by-pid")
     line = f"i=0; while [ $i -lt 1000 ]; do {launcher} --quiet -- true; i=$((i+1)); done"
     crowd = [subprocess.Popen(["sh", "-c", line]) for _ in range(3)]
@@ -178,7 +178,7 @@ def test_more_processes_than_descriptors(ksmrun: str, start: Start, tmp_path: Pa
 
 @pytest.mark.host_ksm
 def test_a_clock_that_jumps(monitor: Begin, start: Start, tmp_path: Path) -> None:
-    """Only the wall clock does; the watch goes by the monotonic one."""
+    """Only the wall clock jumps; the monitor uses the monotonic one."""
     start(ENDS)
     clock = tmp_path / "clock"
     clock.write_text("+0")
@@ -218,7 +218,7 @@ def test_bad_input(ksmrun: str, option: str, said: str) -> None:
 
 
 def test_nothing_is_left_open_without_stdout(ksmrun: str) -> None:
-    """Its first file would take stdout's number, and get the log."""
+    """Its first file would get stdout's number, and the log would go there."""
     code = "import os, sys; os.close(1); os.execv(sys.argv[1], sys.argv[1:])"
     line = [sys.executable, "-c", code, ksmrun, "monitor", "--interval=0.2"]
     process = subprocess.Popen(line, stderr=subprocess.PIPE)

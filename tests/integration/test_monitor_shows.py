@@ -1,4 +1,4 @@
-"""Where the monitor shows what it sees, and what it refuses to start with."""
+"""Where the monitor exports what it sees, and what it refuses at its start."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["monitor", "small_disk", "start"]
 
 
 def test_full_disk(monitor: Begin, small_disk: Path) -> None:
-    """Said once; the last figures stay, and are written again as soon as there is room."""
+    """Reported once; the last values stay, and are written again as soon as there is space."""
     begun = monitor(f"--textfile={small_disk}", KSMRUN_STATE_DIR=str(small_disk / "state"))
     metrics = small_disk / "ksmrun.prom"
     wait_until(metrics.exists)
@@ -86,7 +86,7 @@ def test_reload(monitor: Begin, start: Start, tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_at_reload(monitor: Begin, tmp_path: Path) -> None:
-    """What is shown stays shown."""
+    """The old export continues."""
     first, config = port(), tmp_path / "config.toml"
     config.write_text(f'[monitor]\nlisten = "127.0.0.1:{first}"\n')
     with socket.socket() as taken:

@@ -32,10 +32,10 @@ pytestmark = pytest.mark.host_ksm
 EXAMPLE = Path(__file__).parents[2] / "examples" / "monitoring"
 RULES, RULES_TEST = EXAMPLE / "ksmrun.rules.yml", EXAMPLE / "ksmrun.rules.test.yml"
 DASHBOARD = EXAMPLE / "ksmrun.dashboard.json"
-# Of the equal programs.
+# Number of equal programs.
 NAME = Path(sys.executable).name
 GROUPINGS = ("command", "unit", "container")
-# What a dashboard's variables stand for; a rate needs two scrapes.
+# Values of a dashboard's variables; a rate needs two scrapes.
 VARIABLES = {"$instance": ".*", "$__rate_interval": "10s"}
 
 
@@ -65,7 +65,7 @@ def promtool(*arguments: str | Path, text: str | None = None) -> subprocess.Comp
 
 @contextlib.contextmanager
 def running(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Ends with the tests, however they end."""
+    """Run it until the tests end, however they end."""
     with log.open("wb") as file:
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig=KILL", *command], stdout=file, stderr=subprocess.STDOUT
@@ -82,14 +82,14 @@ class Prometheus:
     url: str
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that it gives now."""
+        """Return the series that the query gives now."""
         answer = json.loads(get(f"{self.url}/api/v1/query", query=expression))
         assert answer["status"] == "success"
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
 
     def firing(self) -> dict[str, dict[str, str]]:
-        """By name, what each alert says."""
+        """Return the text of each alert, by name."""
         alerts = json.loads(get(f"{self.url}/api/v1/alerts"))["data"]["alerts"]
         return {
             alert["labels"]["alertname"]: alert["annotations"]
@@ -99,7 +99,7 @@ class Prometheus:
 
 
 def configure(folder: Path, target: str) -> Path:
-    """The example's own files, but for the address and the times, which are for humans."""
+    """Write the example's own files, except for the address and the times, which suit humans."""
     rules = RULES.read_text()
     assert "for: 2m" in rules
     (folder / RULES.name).write_text(rules.replace("for: 2m", "for: 1s"))
@@ -139,7 +139,7 @@ def test_real_monitor_and_prometheus(launcher: str, ksmrun: str, tmp_path: Path)
                 every_panel_shows_something(prometheus)
             with borrowed(FASTEST, tmp_path):
                 wait_until(lambda: "KsmrunKsmdOff" not in prometheus.firing())
-                # Two of three equal copies go; each counts what it shares.
+                # Two of three equal copies merge; each counts what it shares.
                 merged = f'ksmrun_merged_bytes{{command="{NAME}"}} > 3 * 8 * 2^20'
                 wait_until(lambda: shows(prometheus, merged))
             monitor.send_signal(signal.SIGKILL)
@@ -150,13 +150,13 @@ def test_real_monitor_and_prometheus(launcher: str, ksmrun: str, tmp_path: Path)
 
 
 def is_fine(metrics: str) -> None:
-    """To promtool, which knows Prometheus' conventions."""
+    """Check a file with promtool, which knows Prometheus' conventions."""
     done = promtool("check", "metrics", text=metrics)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Each panel's title and what it asks for."""
+    """Return each panel's title and query."""
     dashboard = json.loads(DASHBOARD.read_text())
     numbers = [panel["id"] for panel in dashboard["panels"]]
     assert len(numbers) == len(set(numbers))
@@ -184,7 +184,7 @@ def shows(prometheus: Prometheus, expression: str) -> bool:
 
 
 def test_rules(tmp_path: Path) -> None:
-    """Each kind has a rule, and the rules' own test goes red as soon as one of them is wrong."""
+    """Each kind has a rule, and the rules' own test fails as soon as one of them is wrong."""
     for arguments in (("rules", RULES), ("config", EXAMPLE / "prometheus.yml")):
         assert promtool("check", *arguments).returncode == 0
     done = promtool("test", "rules", RULES_TEST)

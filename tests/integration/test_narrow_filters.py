@@ -1,4 +1,4 @@
-"""A program that gives up nearly all system calls: the shim makes none that it did not ask for."""
+"""A program that gives up nearly all system calls: the shim makes none that it did not request."""
 
 from __future__ import annotations
 

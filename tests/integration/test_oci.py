@@ -1,4 +1,4 @@
-"""Containers that merge with each other, though neither image nor command knows of it."""
+"""Containers that merge with each other, though neither image nor command is prepared for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from waiting import wait_until
 
 from ksmrun.facts.launcher import launcher_path
 
-# A shell's variable of 4 MiB, whose pages are all alike.
+# A shell's variable of 4 MiB, whose pages are all equal.
 FILL = 'x=$(head -c 4194304 /dev/zero | tr "\\0" a); echo ready; sleep 300; echo $x'
 PAGES = 4 * 256
 

@@ -1,4 +1,4 @@
-"""What the wheel and the sdist hold, and the launcher where there is nothing else."""
+"""Content of the wheel and the sdist, and the launcher in an otherwise empty root."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_installed_commands_can_be_run(ksmrun: str) -> None:
 
 
 def test_in_a_root_with_nothing_else(launcher: str, programs: Any, tmp_path: Path) -> None:
-    """A container that holds the launcher and the target: no libc, no /proc, no /sys, no shell."""
+    """A container with only the launcher and the target: no libc, no /proc, no /sys, no shell."""
     shutil.copy(launcher, tmp_path / "ksmrun-exec")
     shutil.copy(programs.flag_static, tmp_path / "flag")
     for options in ([], ["--verify"], ["--require"], ["--thp=off"]):
@@ -61,7 +61,7 @@ def test_in_a_root_with_nothing_else(launcher: str, programs: Any, tmp_path: Pat
 
 
 def test_through_a_link(ksmrun: str, tmp_path: Path) -> None:
-    """As pipx and admins put it into /usr/local/bin."""
+    """As pipx and administrators link it into /usr/local/bin."""
     link = tmp_path / "ksmrun"
     link.symlink_to(ksmrun)
     subprocess.run([str(link), "--version"], check=True, stdout=subprocess.DEVNULL)

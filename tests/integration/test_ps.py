@@ -1,4 +1,4 @@
-"""`ksmrun ps`: groups, map counts, looking again and again, and PIDs that are used again."""
+"""`ksmrun ps`: groups, VMA counts, repeated output, and reused PIDs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conftest import Run, Start
 
 pytestmark = pytest.mark.own_pids
 
-# Neighbouring maps of different protection stay apart.
+# Adjacent mappings of different protection stay apart.
 MANY_MAPS = """
 import mmap
 maps = [mmap.mmap(-1, 4096, prot=1 + 2 * (number % 2)) for number in range(600)]
@@ -70,7 +70,7 @@ def test_maps_and_headroom(run: Run, start: Start) -> None:
 
 
 def test_watch(run: Run, start: Start, ksmrun: str) -> None:
-    """A line each time, with what has come and without what went."""
+    """A line each time, with new processes and without ended ones."""
     first = start("cat")
     command = [ksmrun, "ps", "--json", "--watch", "0.5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
@@ -87,7 +87,7 @@ def test_watch(run: Run, start: Start, ksmrun: str) -> None:
         first.kill()
         first.wait()
         wait_until(lambda: pids() == {second.pid})
-        # As Ctrl-C does, and without a word.
+        # As by Ctrl-C, and without a message.
         watching.send_signal(2)
         assert watching.wait() == -2
     assert run("ps", "--watch", "0").returncode == 2
@@ -123,7 +123,7 @@ def test_a_pid_that_is_used_again(start: Start) -> None:
     (found,) = watch.look(host).processes
     assert found.identity.name == "tac"
     assert found.identity.start_ticks > before.identity.start_ticks
-    # What is only known of the other one is not taken for its own.
+    # Values known only of the other one are not used for it.
     assert found.maps is None
     again(second, start, "tac", prefix=("env",))
     assert watch.look(host).processes == ()
@@ -132,10 +132,10 @@ def test_a_pid_that_is_used_again(start: Start) -> None:
 def again(
     process: subprocess.Popen[bytes], start: Start, name: str, **options: Sequence[str]
 ) -> subprocess.Popen[bytes]:
-    """Another with the same PID: the next is one more than ns_last_pid (pid_namespaces(7))."""
+    """Start another process with this PID: the next is ns_last_pid + 1 (pid_namespaces(7))."""
     process.kill()
     process.wait()
-    # Start times are told in ticks: the next program's is to be another.
+    # Start times are in ticks: the next program must have another one.
     time.sleep(2 / os.sysconf("SC_CLK_TCK"))
     for _ in range(1000):
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(process.pid - 1))
@@ -148,7 +148,7 @@ def again(
 
 
 def test_an_ended_process_is_left_out(start: Start) -> None:
-    """Also one that nobody has waited for."""
+    """Also one that nobody has reaped."""
     process = start("cat")
     watch, host = ProcessWatch(), read_host()
     assert len(watch.look(host).processes) == 1

@@ -1,4 +1,4 @@
-"""One seed for the hashes of Lua and LuaJIT; the real time and random bytes for all else."""
+"""One seed for the hashes of Lua and LuaJIT; the real time and random bytes for everything else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .conftest import SOURCES, Programs
 Shared = Callable[..., tuple[str, ...]]
 SHIM = LAUNCHER.parent / "lib64/libksmrun-preload.so"
 SEED = "0f" * 32
-# Answers whose names begin so are the constant, and no other is.
+# Answers whose names begin so are the constant, and no others are.
 SEEDING = "seeding-"
 # linux/time.h; Python has no name for it.
 CLOCK_REALTIME_COARSE = 5
@@ -33,7 +33,7 @@ KINDS = {
     "callers_musl": ["musl-gcc"],
 }
 M32 = {"callers_32": ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu"]}
-# What only unwinding tells, and libgcc unwinds.
+# Callers that only unwinding identifies, and libgcc unwinds.
 BY_UNWINDING = "seeding-bytes-by-nameless"
 LUAS = ("lua5.2", "lua5.3", "lua5.4", "luajit")
 LIBRARIES = ("liblua5.2.so.0", "liblua5.3.so.0", "liblua5.4.so.0", "libluajit-5.1.so.2")
@@ -56,7 +56,7 @@ def key(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def shared(launcher: str, key: Path) -> Shared:
-    """What to put before a command of that group, with more options."""
+    """Return the prefix for a command of that group, with more options."""
 
     def prefix(group: str = "one", *options: str) -> tuple[str, ...]:
         layout = ("--layout=shared", f"--layout-key={key}", f"--layout-group={group}")
@@ -83,7 +83,7 @@ def output(*command: str | Path, **options: Any) -> str:
 
 
 def now() -> float:
-    """As the vDSO's time() tells it: at the last tick of the kernel, some ms ago."""
+    """Return the time like the vDSO's time(): at the kernel's last tick, some ms ago."""
     return time.clock_gettime(CLOCK_REALTIME_COARSE)
 
 
@@ -112,7 +112,7 @@ def test_only_those_that_seed(shared: Shared, kinds: Programs, kind: str) -> Non
     other = answers(*shared("two"), program)
     own = [answers(*shared("one", "--seeds=own"), program) for _ in range(2)]
     for name in first:
-        # The time, right or not, is not to be compared.
+        # The time, right or wrong, cannot be compared.
         is_meant = name.startswith(SEEDING) and (kind != "callers_musl" or name != BY_UNWINDING)
         if "time" not in name or is_meant:
             assert (first[name] == second[name]) is is_meant, name
@@ -123,7 +123,7 @@ def test_only_those_that_seed(shared: Shared, kinds: Programs, kind: str) -> Non
 
 
 def test_32_bit_programs_get_the_real_ones(kinds: Programs) -> None:
-    """The kernel's layout is theirs, and so are their seeds."""
+    """They have the kernel's layout, and their own seeds."""
     shim = LAUNCHER.parent / "lib32/libksmrun-preload.so"
     environment = {"LD_PRELOAD": str(shim), "KSMRUN_SHIM": f"keep,seed={SEED}"}
     first, second = (answers(kinds.callers_32, env=environment) for _ in range(2))
@@ -147,12 +147,12 @@ def test_lua(shared: Shared, lua: str) -> None:
     next_second()
     assert order(shared()) == first
     assert order(shared("one", "--shim=keep,once")) == first
-    # LuaJIT has some 64 orders of these keys: two seeds may well share one, not four.
+    # LuaJIT has some 64 orders of these keys: two seeds may well share one, but not four.
     assert {order(shared(group)) for group in ("two", "three", "four")} != {first}
     assert {order(shared("one", "--seeds=own")) for _ in range(3)} != {first}
 
 
-# A program that loads Lua while it runs, as servers with modules do.
+# A program that loads Lua at run time, as servers with modules do.
 LOADS = """
 import ctypes, sys
 lua = ctypes.CDLL(sys.argv[1])
@@ -179,6 +179,35 @@ def test_lua_that_is_loaded_later(shared: Shared, library: str) -> None:
         return output(*prefix, sys.executable, "-c", LOADS, library, ORDER).splitlines()[0]
 
     first = order(shared())
+    next_second()
+    assert order(shared()) == first
+    assert {order(shared(group)) for group in ("two", "three", "four")} != {first}
+
+
+# By whom a library comes to stand before the shim.
+IN_FRONT = {
+    "the caller": ["env", "LD_PRELOAD={front}"],
+    "a script": ["sh", "-c", 'LD_PRELOAD={front}:$LD_PRELOAD exec "$@"', "sh"],
+}
+
+
+@pytest.mark.parametrize("lua", LUAS)
+@pytest.mark.parametrize("who", IN_FRONT)
+def test_lua_behind_another_library(shared: Shared, programs: Programs, who: str, lua: str) -> None:
+    """Which changes the time, and goes on doing so for all that is not a seed."""
+    front = programs.folder / "front.so"
+    compile_to(front, ["gcc", "-shared", "-fPIC", SOURCES / "front.c"])
+    words = [word.format(front=front) for word in IN_FRONT[who]]
+
+    def order(prefix: tuple[str, ...]) -> str:
+        command = [*words, *prefix] if who == "the caller" else [*prefix, *words]
+        before = int(now())
+        keys, told = output(*command, lua, "-e", ORDER).splitlines()
+        assert before <= int(told) + 3600 <= time.time()
+        return keys
+
+    first = order(shared())
+    next_second()
     next_second()
     assert order(shared()) == first
     assert {order(shared(group)) for group in ("two", "three", "four")} != {first}
@@ -212,7 +241,7 @@ def test_secrets_are_secrets(shared: Shared, name: str) -> None:
 
 
 def random_calls(program: list[str], environment: dict[str, str], trace: Path) -> list[str]:
-    """The lengths and flags that the kernel was asked for, and the lengths it gave, in order."""
+    """Return the requested lengths and flags, and the lengths returned, in order."""
     command = ["strace", "-f", "-qq", "-e", "trace=getrandom", "-o", str(trace), *program]
     subprocess.run(
         command, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL
@@ -245,14 +274,14 @@ def test_time_is_right_everywhere(shared: Shared) -> None:
 
 
 def test_no_layout_no_seeds(launcher: str, tmp_path: Path) -> None:
-    """Nor a shim that would be there for them only."""
+    """Nor a shim that would only be there for them."""
     layout = ("--layout=shared", f"--layout-key={tmp_path}/missing")
     preload = (f"--preload={SHIM}", "--shim=keep")
     environment = {"PATH": os.environ["PATH"]}
     for options in ((*layout, *preload), preload, (*layout, *preload, "--merge=off")):
         seen = output(launcher, "--quiet", *options, "--", "env", env=environment)
         assert seen.splitlines() == [f"PATH={os.environ['PATH']}"]
-    # One that merges stays, without a seed.
+    # For merging, it stays, without a seed.
     seen = output(launcher, "--quiet", *layout, f"--preload={SHIM}", "--", "env", env=environment)
     assert f"LD_PRELOAD={SHIM}" in seen.splitlines()
     assert "seed=" not in seen and "PYTHONHASHSEED" not in seen

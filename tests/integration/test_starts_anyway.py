@@ -7,6 +7,8 @@ import resource
 import shlex
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ def run(*command: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def starts(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """The lines that say what is lost; the program has run, and its exit code is kept."""
+    """Return the lines that say what is lost; the program has run, with its own exit code."""
     assert (done.returncode, done.stdout) == (5, "started\n"), done
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if "KSM is off" not in line]
@@ -72,7 +74,7 @@ def test_without_a_folder_for_keys(
     if runtime != "unset":
         environment["XDG_RUNTIME_DIR"] = places[runtime]
     if runtime == "somebody else's":
-        # dac_read_search, by which this user may run Python here, lets it look into that too.
+        # dac_read_search, with which this user may run Python here, gives access to that too.
         (shut / "ksmrun").write_text("")
     command = (*nobody, ksmrun, "run", "--layout=shared")
     (line,) = starts(run(*command, "--", *PROGRAM, env=environment, cwd="/"))
@@ -149,8 +151,11 @@ def test_under_a_limit(ksmrun: str, tmp_path: Path, number: int, amount: int) ->
         starts(run(*command, env=environment, preexec_fn=limit(number, amount)))
 
 
+FULL = limit(resource.RLIMIT_AS, 16 << 20)
+
+
 def test_without_processes(ksmrun: str, nobody: tuple[str, ...], tmp_path: Path) -> None:
-    """The program execs without a fork, and so does all that comes before."""
+    """The program execs without a fork, and so does everything before it."""
     environment = without("XDG_RUNTIME_DIR", KSMRUN_LAYOUT_DIR=str(tmp_path / "keys"))
     for options in ((), ("--layout=shared",)):
         script = f"ulimit -u 0; exec {shlex.join([ksmrun, 'run', *options, '--', *PROGRAM])}"
@@ -159,7 +164,7 @@ def test_without_processes(ksmrun: str, nobody: tuple[str, ...], tmp_path: Path)
 
 def test_the_plainest_launch_keeps_what_was_asked_for(ksmrun: str, programs: Any) -> None:
     def few(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        prepare = limit(resource.RLIMIT_AS, 30 << 20)
+        prepare = limit(resource.RLIMIT_AS, 18 << 20)
         command = (ksmrun, "run", *options)
         return run(*command, env=without(**environment), preexec_fn=prepare)
 
@@ -171,12 +176,13 @@ def test_the_plainest_launch_keeps_what_was_asked_for(ksmrun: str, programs: Any
     assert few("--", "/nonexistent").returncode == 127
     assert few("--require", "--layout", "shared", "--", *PROGRAM).returncode == 125
     assert few("--require", "--", *PROGRAM).stdout == "started\n"
-    # What starts nothing has nothing to start.
-    assert few("--dry-run", "--", *PROGRAM).stdout == ""
+    # A command that starts no program has nothing to start.
+    shown = run(ksmrun, "run", "--dry-run", "--", *PROGRAM, preexec_fn=FULL)
+    assert (shown.returncode, shown.stdout) == (125, "") and shown.stderr != ""
 
 
 def test_where_python_is_gone(ksmrun: str, tmp_path: Path) -> None:
-    """As after an upgrade of the distribution's, which takes the old one away."""
+    """As after an upgrade of the distribution's Python, which removes the old one."""
     here = let_all_in(tmp_path)
     for name in ("ksmrun", "ksmrun-exec"):
         shutil.copy(Path(ksmrun).with_name(name), here / name)
@@ -200,11 +206,42 @@ def test_where_a_package_is_gone(ksmrun: str, tmp_path: Path) -> None:
     assert "the Python part fails" in line
 
 
+PYTHON_BROKEN = {
+    "no standard library": "mount -t tmpfs none {library}",
+    "no modules of C": "mount -t tmpfs none {library}/lib-dynload",
+    "a package less": "mount -t tmpfs none {library}/collections",
+    "a damaged module": "mount --bind {garbage} {library}/contextlib.py",
+    "another Python's environment": "mount -t tmpfs none {packages}",
+    "no Python": "mount --bind {garbage} {python}",
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--layout=shared",)], ids=["random", "shared"])
+@pytest.mark.parametrize("broken", PYTHON_BROKEN)
+def test_with_a_broken_python(
+    ksmrun: str, tmp_path: Path, broken: str, options: tuple[str, ...]
+) -> None:
+    """As during an upgrade, or after one that removed what an environment was made from."""
+    (tmp_path / "garbage").write_text("(")
+    prepare = PYTHON_BROKEN[broken].format(
+        garbage=tmp_path / "garbage",
+        library=sysconfig.get_path("stdlib"),
+        packages=sysconfig.get_path("purelib"),
+        python=Path(sys.executable).resolve(),
+    )
+    environment = without(KSMRUN_LAYOUT_DIR=str(tmp_path / "keys"))
+    lines = starts(run(*inside(ksmrun, prepare, *options), env=environment))
+    assert any(("kernel's own layout" if options else "plainest launch") in line for line in lines)
+    assert starts(run(*inside(ksmrun, prepare, *options, "--quiet"), env=environment)) == []
+    required = run(*inside(ksmrun, prepare, "--require", *options), env=environment)
+    assert required.returncode == (125 if options else 5), required
+
+
 def test_the_front_knows_which_options_take_no_value() -> None:
     from typer.main import get_command
 
     source = (SOURCES / "fallback.c").read_text()
-    # Typed as Any, as typer's own copy of click has no types.
+    # Typed as Any, because typer's own copy of click has no types.
     command: Any = get_command(build_app(["run"]))
     parameters = command.commands["run"].params
     assert len(parameters) > 10

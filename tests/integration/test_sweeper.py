@@ -36,7 +36,7 @@ def marked(ksmrun: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def ready(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """The program, from its line "ready" on; ended by closing its stdin."""
+    """Start the program, wait for its line "ready", and end it by closing its stdin."""
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, **options) as process:
         assert process.stdout is not None
@@ -51,7 +51,7 @@ def ready(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
 
 
 def vmas(pid: int) -> list[dict[str, Any]]:
-    """Of /proc/PID/smaps: address, name, anonymous bytes, whether it is marked."""
+    """Return the VMAs of /proc/PID/smaps: address, name, anonymous bytes, whether it is marked."""
     found: list[dict[str, Any]] = []
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         first, *rest = line.split()
@@ -67,14 +67,14 @@ def vmas(pid: int) -> list[dict[str, Any]]:
 
 
 def coverage(pid: int) -> float:
-    """The marked share of the anonymous resident memory that may be marked."""
+    """Return the marked share of the anonymous resident memory that may be marked."""
     wanted = [vma for vma in vmas(pid) if vma["name"] != "[stack]" and "w" in vma["perms"]]
     total = sum(int(vma["anonymous"]) for vma in wanted)
     return sum(int(vma["anonymous"]) for vma in wanted if vma["marked"]) / total
 
 
 def sweeper_of(pid: int) -> int | None:
-    """The thread, if there is one."""
+    """Return the thread's ID, if there is one."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         if (task / "comm").read_text().strip() == "ksmrun-sweep":
             return int(task.name)
@@ -92,7 +92,7 @@ def has_marked(pid: int, bytes_min: int) -> bool:
 def test_all_is_marked_and_maps_stay_few(
     marked: tuple[str, ...], programs: Programs, arguments: tuple[str, ...]
 ) -> None:
-    # How many arenas malloc makes depends on how threads meet, unless they all are made.
+    # The number of malloc's arenas depends on how threads meet, unless all of them are made.
     environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
     with ready(programs.sweep, *arguments, env=environment) as direct:
         unwrapped = count_maps(Path("/proc") / str(direct.pid))
@@ -140,7 +140,7 @@ def test_what_the_program_excludes_stays_out(marked: tuple[str, ...], programs: 
 
 
 def test_the_thread_can_do_nothing_else(marked: tuple[str, ...], programs: Programs) -> None:
-    """Descriptors of its own, no signal, no capability, a filter; the program has none of it."""
+    """Its own descriptors, no signal, no capability, a filter; the program has none of that."""
     with ready(*marked, programs.sweep, "hold", "1") as process:
         wait_until(lambda: has_marked(process.pid, 1))
         thread = sweeper_of(process.pid)
@@ -149,7 +149,7 @@ def test_the_thread_can_do_nothing_else(marked: tuple[str, ...], programs: Progr
             line.split(":\t", 1)
             for line in (tasks / str(thread) / "status").read_text().splitlines()
         )
-        # All but SIGKILL and SIGSTOP, which cannot be.
+        # All but SIGKILL and SIGSTOP, which cannot be blocked.
         assert int(status["SigBlk"], 16) == (1 << 64) - 1 & ~(1 << 8 | 1 << 18)
         assert (status["CapPrm"], status["NoNewPrivs"], status["Seccomp"]) == ("0" * 16, "1", "2")
         files = {str(file.readlink()) for file in (tasks / str(thread) / "fd").iterdir()}
@@ -166,7 +166,7 @@ def test_the_thread_can_do_nothing_else(marked: tuple[str, ...], programs: Progr
 def test_the_program_sees_the_same(
     see: Callable[..., dict[str, Any]], marked: tuple[str, ...]
 ) -> None:
-    """But for one thread, and the environment, which --no-inherit puts back."""
+    """Except for one thread, and the environment, which --no-inherit restores."""
     direct = comparable(see())
     once = comparable(see((*marked[:-1], "--no-inherit", "--")))
     assert (direct["status"].pop("Threads"), once["status"].pop("Threads")) == ("1", "2")
@@ -232,7 +232,7 @@ def test_exit_codes_stay(marked: tuple[str, ...], programs: Programs, what: str)
 
 
 def test_as_pid_1(marked: tuple[str, ...], programs: Programs) -> None:
-    """A sandbox as the first process of a container: its child in a new namespace is PID 1 too."""
+    """A sandbox as first process of a container: its child in a new namespace is PID 1 too."""
     namespace = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
     command = [*namespace, *marked, programs.sweep, "child-of-raw-clone"]
     assert subprocess.run(command, timeout=LAST_RESORT_SECONDS, check=False).returncode == 0
@@ -240,7 +240,7 @@ def test_as_pid_1(marked: tuple[str, ...], programs: Programs) -> None:
 
 @pytest.mark.parametrize("call", ["126", "272"])
 def test_an_inherited_filter_that_kills(ksmrun: str, programs: Programs, call: str) -> None:
-    """capset, unshare: the thread would be the program's end, so there is none."""
+    """capset, unshare: the thread would kill the program, so there is none."""
     done = subprocess.run(
         [programs.deny, f"kill:{call}", ksmrun, "run", "--mechanism=mark", "--", "echo", "started"],
         capture_output=True,
@@ -273,12 +273,12 @@ def test_children_are_marked(marked: tuple[str, ...], programs: Programs) -> Non
 
 
 def clones(ksmrun: str, mechanism: str, *command: str) -> int:
-    """Successful clone and clone3 calls of a program and of all that it forks."""
+    """Return successful clone and clone3 calls of a program and of everything that it forks."""
     trace = ("strace", "-f", "-qq", "-c", "-e", "trace=clone,clone3", *command)
     run = (ksmrun, "run", "--quiet", f"--mechanism={mechanism}", "--", *trace)
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    # "% time, seconds, usecs/call, calls, errors where there are any, syscall".
+    # "% time, seconds, usecs/call, calls, errors if there are any, syscall".
     rows = [line.split() for line in done.stderr.splitlines()]
     return sum(int(row[3]) for row in rows if row and row[-1] in ("clone", "clone3"))
 
@@ -355,6 +355,36 @@ sys.stdin.read()
 """
 
 
+# The main thread's user is another one than the sweeper's then. 251: ioprio_set(2), which has no
+# function in libc; 2: of a process group; 2 << 13: IOPRIO_CLASS_BE.
+PRIORITIES = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+os.setpgid(0, 0)
+# No other process is of that user, or of that group.
+os.setresuid(54321, 54321, 54321)
+for which in (os.PRIO_PROCESS, os.PRIO_PGRP, os.PRIO_USER):
+    try:
+        os.setpriority(which, 0, -10)
+    except OSError as error:
+        print(which, error.strerror)
+print(libc.syscall(251, 2, 0, 2 << 13), ctypes.get_errno())
+print(os.getpriority(os.PRIO_PGRP, 0))
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number is of x86_64")
+def test_priorities_of_a_group(marked: tuple[str, ...]) -> None:
+    direct, wrapped = (
+        subprocess.run(
+            [*prefix, sys.executable, "-c", PRIORITIES], capture_output=True, text=True, check=True
+        ).stdout
+        for prefix in ((), marked)
+    )
+    assert wrapped == direct
+    assert "1 Permission denied\n" in direct
+
+
 @pytest.mark.parametrize(
     "drop",
     [
@@ -390,7 +420,7 @@ def test_no_room_for_the_thread(marked: tuple[str, ...], programs: Programs) -> 
 def test_short_processes(
     marked: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thousand in a row, none lost, and nothing is left."""
+    """A thousand in a row, none lost, and nothing remains."""
     script = "i=0; while [ $i -lt 1000 ]; do /bin/echo $i; i=$((i + 1)); done"
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     before = set(Path("/tmp").glob("*ksm*"))
@@ -402,7 +432,7 @@ def test_short_processes(
 
 
 def test_exec_ends_it(marked: tuple[str, ...]) -> None:
-    """The next program has a thread of its own, and no descriptor of the last one's."""
+    """The next program has its own thread, and no descriptor of the previous one's."""
     with ready(*marked, "sh", "-c", "sleep 0.3; exec sh -c 'echo ready; read x; :'") as process:
         wait_until(lambda: sweeper_of(process.pid) is not None)
         names = {str(file.readlink()) for file in Path(f"/proc/{process.pid}/fd").iterdir()}
@@ -410,7 +440,7 @@ def test_exec_ends_it(marked: tuple[str, ...]) -> None:
 
 
 def test_the_guard_inside(ksmrun: str) -> None:
-    """97 % of 65530 in reserve leave 1965 maps."""
+    """97 % of 65530 in reserve leave 1965 VMAs."""
     run = [ksmrun, "run", "--quiet", "--mechanism=mark", "--map-reserve=97%", "--"]
     with ready(*run, sys.executable, "-c", HOLD_MAPS) as process:
         folder = Path("/proc") / str(process.pid)

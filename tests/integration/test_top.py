@@ -1,4 +1,4 @@
-"""`ksmrun top`: its one frame as text, its keys by Textual's pilot, its screen in tmux."""
+"""`ksmrun top`: its single frame as text, its keys by Textual's pilot, its screen in tmux."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Tmux = Callable[..., str]
 
 
 def drive(script: Callable[[Top, Pilot[None]], Awaitable[None]], view: View | None = None) -> None:
-    """Runs the screen without a terminal, once the first look is there."""
+    """Run the screen without a terminal, once the first observation is there."""
 
     async def run() -> None:
         app = Top(view or View(sort=Sort.NAME), 0.5)
@@ -52,7 +52,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
 
 
 def shown(app: Top) -> list[str]:
-    """The lines of the table, without the cursor's look."""
+    """Return the lines of the table, without the cursor's style."""
     rows = app.screen_stack[0].query_one(Rows)
     lines = [rows.render_line(y).text.rstrip() for y in range(rows.size.height)]
     return [line for line in lines if line]
@@ -124,7 +124,7 @@ def test_filtered_and_marked(start: Start) -> None:
         await until(pilot, lambda: "1 marked" in text_of(app, "#status"))
         await pilot.press("escape")
         assert len(shown(app)) == 2
-        # The mark is the row's, wherever that is now.
+        # The mark belongs to the row, wherever that is now.
         assert [line.split()[0] for line in shown(app) if "+" in line] == [f"+{head}"]
         await pilot.press("slash", *"nothing like it")
         assert shown(app) == []
@@ -181,14 +181,14 @@ def test_the_cursor_stays_on_its_row(start: Start) -> None:
 
 @pytest.fixture
 def tmux(ksmrun: str) -> Iterator[Tmux]:
-    """A terminal of its own server, in which `ksmrun top` runs."""
+    """Start a terminal with its own server, in which `ksmrun top` runs."""
     socket = f"ksmrun-{uuid.uuid4().hex[:8]}"
 
     def call(*words: str) -> str:
         command = ["tmux", "-L", socket, "-f", "/dev/null", *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    # The shell stays, so that what is left behind is seen.
+    # The shell stays, to show what is left behind.
     variables = f"NO_COLOR=1 COLUMNS={WIDTH} LINES={HEIGHT}"
     command = f"env {variables} {ksmrun} top --interval 0.5 --sort name"
     shell = f"{command}; echo code $?; exec cat"
@@ -209,7 +209,7 @@ def test_in_tmux_without_colour(tmux: Tmux, start: Start) -> None:
     assert all(len(line) <= WIDTH for line in lines)
     assert "PID" in lines[4]
     assert "quit" in lines[-1]
-    # Attributes alone (the cursor is reversed), no colours.
+    # Attributes only (the cursor is reversed), no colours.
     codes = {code for line in screen("-e") for code in re.findall(r"\x1b\[([0-9;]*)m", line)}
     assert {word for code in codes for word in code.split(";")} <= set("01247") | {"", "39", "49"}
     # The titles fill their line, so theirs may end at the beginning of the next.
@@ -223,5 +223,5 @@ def test_in_tmux_without_colour(tmux: Tmux, start: Start) -> None:
     tmux("resize-window", "-x", str(WIDTH), "-y", str(HEIGHT))
     wait_until(lambda: "back" in screen()[-1])
     tmux("send-keys", "q")
-    # Its screen is gone, and the shell's is as it was.
+    # Its screen is gone, and the shell's is as before.
     wait_until(lambda: screen()[0] == "code 0")

@@ -14,6 +14,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sysconfig
 import tempfile
 import termios
 from pathlib import Path
@@ -26,7 +27,7 @@ from .conftest import See
 LIBC = ctypes.CDLL(None, use_errno=True)
 ADDR_NO_RANDOMIZE, PR_SET_PDEATHSIG, PR_SET_TIMERSLACK = 0x0040000, 1, 29
 
-# What differs from one start to the next without us too, or is compared apart.
+# Differs from one start to the next without us too, or is compared separately.
 APART = {"pid", "argv", "cmdline", "status", "stat", "merge"}
 STATUS_FIELDS = {
     *("Umask", "State", "Groups", "ShdPnd", "SigPnd", "SigBlk", "SigIgn", "SigCgt"),
@@ -39,7 +40,7 @@ STAT_FIELDS = (7, 8, 18, 19, 38, 40, 41)
 
 
 def comparable(seen: dict[str, Any]) -> dict[str, Any]:
-    """What has to be equal."""
+    """Return what must be equal."""
     status = dict(
         line.split(":", 1) for line in bytes.fromhex(seen["status"]).decode().splitlines()
     )
@@ -87,7 +88,7 @@ def test_thp(see: See, way: tuple[str, ...]) -> None:
 
 
 def everything_changed() -> None:
-    """In the child, before it executes: every inheritable thing away from its default."""
+    """Change every inheritable attribute, in the child before it executes the program."""
     os.umask(0o027)
     os.setsid()
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGRTMIN + 3):
@@ -142,7 +143,7 @@ def test_unprivileged(
     see: See, way: tuple[str, ...], nobody: tuple[str, ...], tmp_path: Path
 ) -> None:
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
-    # The first launch of a boot asks the kernel, in children; see below.
+    # The first launch of a boot probes the kernel, in children; see below.
     assert see([*nobody, *way], env=environment)["merge"] == 1
     assert_same(see, way, prefix=nobody, env=environment)
 
@@ -162,7 +163,7 @@ def test_controlling_terminal(see: See, way: tuple[str, ...]) -> None:
             os.close(terminal)
             os.close(controller)
         result = comparable(seen)
-        # Each session and terminal has a number of its own: the target of stdin, and the process's.
+        # Each session and terminal has its own number: the target of stdin, and the process's.
         assert seen["sid"] == seen["pgid"] == seen["pid"]
         assert result["stat"][0] != "0"
         for changing in ("sid", "pgid", "descriptors", "stat"):
@@ -184,7 +185,7 @@ def test_closed_stdio(see: See, way: tuple[str, ...], closed: tuple[int, ...]) -
 
 
 def test_verify_leaves_nothing(see: See, way: tuple[str, ...]) -> None:
-    """The observer's parent is waited for, so the program has no child; its page faults remain."""
+    """The observer's parent is reaped, so the program has no child; its page faults remain."""
     assert see([*way, "--verify", "--"])["children"] == ""
     assert_same(see, way, ("--verify",), but=("children_faults",))
 
@@ -221,7 +222,7 @@ def test_setuid_target(
     direct = see(nobody, program=str(target))
     wrapped = see([*nobody, *way, "--"], program=str(target))
     assert (direct["uid"], direct["euid"], direct["secure"]) == (65534, 65533, 1)
-    # Without a place to keep what the kernel answered it is asked each time, in children.
+    # Without a place for the cache the kernel is probed each time, in children.
     del direct["children_faults"], wrapped["children_faults"]
     assert comparable(wrapped) == comparable(direct)
     assert wrapped["merge"] == 1
@@ -238,10 +239,20 @@ def test_missing_cwd(see: See, way: tuple[str, ...], tmp_path: Path) -> None:
     assert bytes.fromhex(direct["cwd"]) == bytes.fromhex(wrapped["cwd"]) == b"errno 2"
 
 
+def test_where_python_fails(see: See, ksmrun: str) -> None:
+    """It changes signals and, in the C locale, the environment, before it fails."""
+    gone = f"mount -t tmpfs none {sysconfig.get_path('purelib')}"
+    prefix = ("unshare", "--mount", "sh", "-c", f'{gone}; exec "$@"', "sh")
+    for environment in ({"LANG": "C"}, {"LANG": "C", "LC_CTYPE": "C.UTF-8"}):
+        start: dict[str, Any] = {"env": environment | {"PATH": os.environ["PATH"]}}
+        # The children are those of the prefix.
+        assert_same(see, (ksmrun, "run"), prefix=prefix, but=("children_faults",), **start)
+
+
 def test_first_launch_of_a_boot(
     see: See, ksmrun: str, nobody: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Without the kept probe ksmrun asks the kernel in children, which must leave no SIGCHLD.
+    """Without the cached probe ksmrun probes the kernel in children, which must leave no SIGCHLD.
 
     Their page faults are counted in the program's RUSAGE_CHILDREN, this once.
     """

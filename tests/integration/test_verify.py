@@ -1,4 +1,4 @@
-"""--verify: one line, true and from outside, by an observer that leaves no trace."""
+"""--verify: one true line, by an observer from outside that leaves no trace."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_verify_confirms(launcher: str) -> None:
 def test_verify_holds_nothing_of_the_programs(launcher: str) -> None:
     """A pipe held by the observer would keep its reader waiting.
 
-    strace holds the exec back, so that there is time to see what the observer has open.
+    strace delays the exec, so that there is time to see what the observer has open.
     """
     slow_exec = ["strace", "-f", "-o", "/dev/null", "-e", "inject=execve:delay_enter=3s:when=2"]
     extra = os.open("/etc/hostname", os.O_RDONLY)
@@ -53,7 +53,7 @@ def test_verify_holds_nothing_of_the_programs(launcher: str) -> None:
     while not observers:
         assert process.poll() is None, "the exec was not held back"
         time.sleep(0.05)
-        # A leader of its own session, and none of another test's.
+        # Leader of its own session, and not of another test.
         observers = [
             found
             for found in psutil.process_iter(["name", "environ"])
@@ -110,7 +110,7 @@ def test_as_pid_1(launcher: str, ksmrun: str) -> None:
     for way in ([launcher], [ksmrun, "run"]):
         inside = ["unshare", "-p", "-f", "--mount-proc", *way, "--verify", "--"]
         done = run([*inside, "sh", "-c", "echo $$ /proc/[0-9]*"])
-        # The program is all that there is: no observer.
+        # The program is the only process: no observer.
         assert done.stdout == "1 /proc/1\n"
         assert "as PID 1" in done.stderr
         assert "host" in done.stderr
@@ -128,11 +128,11 @@ def test_under_a_subreaper(launcher: str, tmp_path: Path) -> None:
 
 
 def test_verify_of_a_program_that_nobody_reaps(launcher: str) -> None:
-    """A zombie has no memory to look at: that is no lost flag."""
+    """A zombie has no memory to read: that is no lost flag."""
     process = subprocess.Popen(
         [launcher, "--verify", "--", "true"], stderr=subprocess.PIPE, text=True
     )
-    # Not waited for: it stays a zombie while the observer looks.
+    # Not reaped: it stays a zombie while the observer looks.
     assert process.stderr is not None
     text = process.stderr.read()
     process.wait()
@@ -148,7 +148,7 @@ def test_verify_says_when_there_is_nothing_to_verify(launcher: str) -> None:
 
 def test_in_a_pid_namespace_without_init(launcher: str, ksmrun: str) -> None:
     """After `unshare --pid` our first child would be PID 1, and its end would end all forking."""
-    # Root's kept probe out of the way: an empty /run in a mount namespace.
+    # Root's cached probe is hidden: an empty /run in a mount namespace.
     prefix = "mount -t tmpfs none /run; exec unshare --pid"
     for way in ([launcher, "--verify"], [ksmrun, "run", "--verify"]):
         line = shlex.join([*way, "--", "sh", "-c", "/bin/true; /bin/true; echo two"])

@@ -37,7 +37,7 @@ Console = Callable[..., list[str]]
 
 @pytest.fixture
 def console(ksmrun: str) -> Console:
-    """Runs a command in a terminal of a width, and returns what it printed, line by line."""
+    """Run a command in a terminal of a width, and return what it printed, line by line."""
 
     def call(width: int, *words: str, **variables: str) -> list[str]:
         ours, theirs = pty.openpty()

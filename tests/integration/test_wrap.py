@@ -1,4 +1,4 @@
-"""The launcher at the place that wraps name: put there, renewed, kept while used, taken away."""
+"""Launcher at the path that wraps name: installed, updated, kept while in use, removed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ksmrun.facts.launcher import launcher_path
 from ksmrun.model.wrap import HEADER_MARK, LAUNCHER, LIBEXEC
 
 InPrivate = Callable[[str], subprocess.CompletedProcess[str]]
-# A /usr/local/libexec and an /etc of its own, over the host's.
+# Its own /usr/local/libexec and /etc, over the host's.
 PRIVATE = """
 mount -t tmpfs -o mode=755 none /usr/local/libexec && mount -t tmpfs -o mode=755 none /run &&
 mkdir -p /run/upper /run/work &&
@@ -25,7 +25,7 @@ mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work none /et
 
 @pytest.fixture
 def private(ksmrun: str, tmp_path: Path) -> Iterator[InPrivate]:
-    """Runs a script in a mount namespace; $K is ksmrun."""
+    """Run a script in a mount namespace; $K is ksmrun."""
     made = not LIBEXEC.parent.exists()
     LIBEXEC.parent.mkdir(exist_ok=True)
 
@@ -99,7 +99,7 @@ def test_places_where_others_could_change_it(private: InPrivate, spoil: str, sai
 
 
 def test_killed_at_every_rename(private: InPrivate) -> None:
-    """What is there is whole: the old launcher, or the new one."""
+    """What is there is complete: the old launcher, or the new one."""
     files = sum(file.is_file() for file in launcher_path().parent.rglob("*"))
     for number in range(1, files + 1):
         done = private(

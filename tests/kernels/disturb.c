@@ -1,7 +1,7 @@
-/* disturb kill-helper|stop COUNT COMMAND...: starts the command again and again, and at some moment
- * while it is traced kills its tracer, or stops the command and lets it go on. Prints how often it
- * then printed what it prints undisturbed, how often it was killed without a word, and how often it
- * did anything else. */
+/* disturb kill-helper|stop COUNT COMMAND...: starts the command repeatedly, and at a random moment
+ * while it is traced kills its tracer, or stops and continues the command. Prints how often the
+ * output was the same as without disturbance, how often it was killed without output, and how often
+ * anything else happened. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -27,7 +27,7 @@ static long now_ns(void) {
     return now.tv_sec * 1000000000L + now.tv_nsec;
 }
 
-/* Of the process whose status is open; 0 for none, -1 when it has ended. */
+/* Tracer of the process whose status is open; 0 for none, -1 when it has ended. */
 static pid_t tracer(int file) {
     char text[4096];
     ssize_t length = pread(file, text, sizeof text - 1, 0);
@@ -89,7 +89,7 @@ static struct run run(const char *what, long delay_ns, char **command) {
     return run;
 }
 
-/* What is random in each process is left out. */
+/* Values that are random in each process are ignored. */
 static bool is_equal(const struct run *run, const struct run *other) {
     size_t line = strcspn(run->output, "\n");
     return run->status == other->status && strncmp(run->output, other->output, line) == 0;

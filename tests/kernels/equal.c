@@ -1,7 +1,7 @@
-/* equal MIB SEED: holds that much memory with the same bytes in every process of the same seed,
+/* equal MIB SEED: holds this much memory with the same bytes in every process of the same seed,
  * none of it zero or equal within the process; grows it by brk and by mmap in small steps, as
  * allocators do. Prints how many VMAs that took, waits for the end of stdin, and prints how many of
- * its pages are merged and how many VMAs it has in all. */
+ * its pages are merged and its total number of VMAs. */
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static int vmas(void) {
     return count;
 }
 
-/* A file of its own from 6.1 on, which stayed; -1 before. */
+/* A file of its own since 6.1; -1 before. */
 static long merged_pages(void) {
     FILE *file = fopen("/proc/self/ksm_merging_pages", "re");
     long pages = -1;

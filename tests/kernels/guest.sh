@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
-# The first process of the guest: runs the product on this kernel and prints what it saw, one
-# "key=value" a line. Everything it starts ends with the guest.
+# First process of the guest: runs the product on this kernel and prints the results, one "key=value"
+# per line. Everything it starts ends with the guest.
 /bin/busybox mkdir -p /proc /sys /tmp /dev
 /bin/busybox mount -t proc none /proc
 /bin/busybox mount -t sysfs none /sys
@@ -15,14 +15,14 @@ echo
 
 echo "probe=$(ksmrun-exec --probe | tr '\n' ' ')"
 
-# The flag from the launcher, and from the shim alone, as `ksmrun run` starts it where an exec loses
-# the flag or ksmd never looks.
+# The flag from the launcher, and from the shim alone, as `ksmrun run` uses it where an exec loses the
+# flag or ksmd never scans the program.
 launch="ksmrun-exec --quiet --"
 by_shim="ksmrun-exec --quiet --merge=keep --preload=/shim"
 # Memory marked by the shim without any flag, and VMAs joined by it that the flag keeps apart.
 mark="ksmrun-exec --quiet --merge=off --shim=mark --preload=/shim"
 join="ksmrun-exec --quiet --shim=join --preload=/shim"
-# User-mode-linux runs no programs of 32 bits.
+# User-mode-linux runs no 32-bit programs.
 flag-i386
 [ $? -le 1 ] || rm -f /bin/*-i386*
 # shellcheck disable=SC2086 # lists of words
@@ -42,7 +42,7 @@ sleep 1
 
 sh /layout.sh
 
-# Pairs of programs with equal pages: what they say after ksmd had its passes. Each pair has a seed.
+# Pairs of programs with equal pages, and their output after some full scans. Each pair has a seed.
 seed=0
 mib=8
 held() { while [ ! -e "$1" ]; do sleep 0.1; done; }
@@ -65,7 +65,7 @@ pair() {
         pair mark-$kind $mark-$kind.so -- equal-$kind
     done
     pair join $join-glibc.so -- equal-glibc
-    # Something to scan for as long as the guest runs: without, ksmd makes no passes.
+    # Memory to scan as long as the guest runs: without any, ksmd does not scan.
     held /tmp/end | $by_shim-glibc.so -- equal-glibc 0 >/dev/null &
 }
 for _ in $(seq 300); do
@@ -76,7 +76,7 @@ if [ -d $ksm ]; then
     echo 0 >$ksm/sleep_millisecs
     echo 10000 >$ksm/pages_to_scan
     echo 1 >$ksm/run
-    # A page merges in its second pass. Where nothing is registered, there is none.
+    # A page merges in its second full scan. If nothing is registered, there is none.
     for _ in $(seq 600); do
         [ "$(cat $ksm/full_scans)" -ge 4 ] && break
         sleep 0.1
@@ -122,8 +122,9 @@ for try in 1 2 3 4 5 6; do
 done
 echo "scanned_probe=$scanned after $try"
 
-# Who may trace decides who can be moved. Of each user: the exit code with --require, whether two
-# launches without it lie alike, and what the second said. Scope 3 stays until the guest ends.
+# Only what may be traced can be moved. For each user: the exit code with --require, whether two
+# launches without it have equal addresses, and the second one's message. Scope 3 stays until the guest
+# ends.
 mkdir -p /etc
 echo root:x:0:0::/:/bin/sh >/etc/passwd
 echo nobody:x:65534:65534::/:/bin/sh >>/etc/passwd
@@ -143,10 +144,10 @@ scopes=/proc/sys/kernel/yama/ptrace_scope
     done
 done
 echo "end=1"
-# What is on its way to the console would not arrive.
+# Pending console output would be lost.
 sleep 1
 echo o >/proc/sysrq-trigger
 sleep 3
-# The kernels that were built here cannot switch off; QEMU ends where they start again (-no-reboot).
+# The kernels built here cannot power off; QEMU ends when they reboot (-no-reboot).
 echo b >/proc/sysrq-trigger
 sleep 60

@@ -1,4 +1,4 @@
-"""What the guests boot into: busybox, the product, and small programs of several kinds."""
+"""Initial RAM disk of the guests: busybox, the product, and small programs of several kinds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 PROGRAMS = HERE.parent / "integration/programs"
 WHERE, DISTURB = PROGRAMS / "where.c", HERE / "disturb.c"
 SOURCES = (PROGRAMS / "flag.c", PROGRAMS / "sweep.c", WHERE, HERE / "equal.c")
-# The kernel's headers, of which musl has none.
+# The kernel's headers, which musl does not have.
 HEADERS = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]
 SHIM = "libksmrun-preload.so"
 # Debian's gcc-multilib and its cross compilers exclude each other; this is multilib's part.
@@ -23,7 +23,7 @@ M32 = ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu"]
 
 
 def build_initrd(folder: Path) -> Path:
-    """For amd64: a root with the installed product, and programs of 64 and 32 bits."""
+    """Build it for amd64: a root with the installed product, and programs of 64 and 32 bits."""
     root = folder / "root"
     libexec = LAUNCHER.parent
     add_base(root, Path("/bin/busybox"), launcher_path())
@@ -42,7 +42,7 @@ def build_initrd(folder: Path) -> Path:
 
 
 def build_arm64_initrd(folder: Path) -> Path:
-    """The same, cross-built from the source tree."""
+    """Build the same for aarch64, cross-compiled from the source tree."""
     root, compiler = folder / "root", "aarch64-linux-gnu-gcc"
     busybox, build = arm64_parts(folder)
     add_base(root, busybox, build / "ksmrun-exec")
@@ -55,7 +55,7 @@ def build_arm64_initrd(folder: Path) -> Path:
 
 
 def arm64_parts(folder: Path) -> tuple[Path, Path]:
-    """busybox, and the folder that the product was cross-built in."""
+    """Return busybox, and the folder that the product was cross-compiled in."""
     unpack("busybox-static:arm64", folder)
     build = folder / "build"
     configure = ["cmake", "-S", str(HERE.parents[1] / "native"), "-B", str(build)]
@@ -67,19 +67,19 @@ def arm64_parts(folder: Path) -> tuple[Path, Path]:
 
 
 def arm64_musl(folder: Path, compiler: str) -> list[str]:
-    """Debian's musl for arm64, as its own musl-gcc would use it."""
+    """Return Debian's musl for arm64, used as its own musl-gcc would."""
     folder.mkdir()
     for package in ("musl:arm64", "musl-dev:arm64"):
         unpack(package, folder)
     (specs,) = folder.rglob("musl-gcc.specs")
     specs.write_text(specs.read_text().replace("/usr/", f"{folder}/usr/"))
     headers = ["-idirafter", "/usr/aarch64-linux-gnu/include"]
-    # Those outside are functions of libgcc, which ask glibc.
+    # The external ones are functions of libgcc, which call glibc.
     return [compiler, f"-specs={specs}", "-mno-outline-atomics", *headers]
 
 
 def add_base(root: Path, busybox: Path, launcher: Path) -> None:
-    """What needs no library."""
+    """Add what needs no library."""
     (root / "bin").mkdir(parents=True)
     shutil.copy(busybox, root / "bin/busybox")
     shutil.copy(launcher, root / "bin/ksmrun-exec")
@@ -89,7 +89,7 @@ def add_base(root: Path, busybox: Path, launcher: Path) -> None:
 
 
 def add_glibc_programs(root: Path, compiler: str, shim: Path) -> None:
-    """In every way that a program can be linked."""
+    """Add a program in every way that it can be linked."""
     add_programs(root, "glibc", [compiler], shim)
     add_programs(root, "static", [compiler, "-static"], sources=(*SOURCES, DISTURB))
     add_programs(root, "no-pie", [compiler, "-no-pie"], sources=(WHERE,))
@@ -103,7 +103,7 @@ def add_programs(
     shim: Path | None = None,
     sources: Sequence[Path] = SOURCES,
 ) -> None:
-    """The helper programs of one kind, and the shim that this kind can load."""
+    """Add the helper programs of one kind, and the shim that this kind can load."""
     for source in sources:
         target = root / f"bin/{source.stem}-{kind}"
         subprocess.run([*compiler, "-O1", "-o", target, source], check=True)
@@ -112,7 +112,7 @@ def add_programs(
 
 
 def add_libraries(root: Path, *names: str, prefix: str = "") -> None:
-    """Libraries of the host, at the same place."""
+    """Add libraries of the host, at the same path."""
     for name in names:
         target = root / name.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def add_libraries(root: Path, *names: str, prefix: str = "") -> None:
 
 
 def pack(root: Path, initrd: Path) -> Path:
-    """The folder as the kernel wants it."""
+    """Pack the folder as the kernel expects it."""
     names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
     with initrd.open("wb") as output:
         cpio = ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"]

@@ -1,4 +1,4 @@
-"""Debian's kernels as files: fetched with apt by version, without touching the host's own apt."""
+"""Debian's kernels as files: fetched with apt by version, without the host's own apt."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SUITES = (
     "sid",
 )
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# Flavours of kernels: what the name of the package ends with.
+# Flavours of kernels: the last part of the package's name.
 CLOUD_AMD64, CLOUD_ARM64, ARM64_16K = "cloud-amd64", "cloud-arm64", "arm64-16k"
 IMAGE = re.compile(r"^linux-(?:image|binary)-(\d+(?:\.\d+)+)(?:\+\S*?|-\d+)?-(\S+)$", re.MULTILINE)
 
 
 def cache_folder() -> Path:
-    """Outside of the repository; kept between runs."""
+    """Return a folder outside the repository that is kept between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base) / "ksmrun-kernels"
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def cache_folder() -> Path:
 
 
 def fetch(version: str, flavour: str) -> tuple[str, Path]:
-    """The newest kernel whose version begins so: its package name and its vmlinuz."""
+    """Return package name and vmlinuz of the newest kernel whose version begins so."""
     package = _newest(version, flavour)
     architecture = "amd64" if flavour == CLOUD_AMD64 else "arm64"
     vmlinuz = cache_folder() / f"vmlinuz-{package}"
@@ -49,7 +49,7 @@ def fetch(version: str, flavour: str) -> tuple[str, Path]:
 
 
 def unpack(package: str, folder: Path) -> None:
-    """Puts a package's files into the folder, without installing it."""
+    """Unpack a package's files into the folder, without installing it."""
     kept = cache_folder() / "debs" / f"{package}.deb"
     _names()
     with _lock():
@@ -63,7 +63,7 @@ def unpack(package: str, folder: Path) -> None:
 
 @contextmanager
 def _lock() -> Iterator[None]:
-    """One download at a time, whoever runs these tests."""
+    """Allow one download at a time, whoever runs these tests."""
     with (cache_folder() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -81,7 +81,7 @@ def _newest(version: str, flavour: str) -> str:
         raise SystemExit(
             f"no Debian suite has a kernel {version} {flavour}; look at {cache_folder()}/names"
         )
-    # Where both exist, the image package only depends on the binary one.
+    # If both exist, the image package only depends on the binary one.
     best = max(number for number, _, _ in fitting)
     return max((binary, name) for number, binary, name in fitting if number == best)[1]
 
@@ -105,7 +105,7 @@ def _read_names(folder: Path) -> str:
 
 
 def _mirror() -> str:
-    """The one this host installs from."""
+    """Return the mirror that this host installs from."""
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return next(line for line in output.splitlines() if "security" not in line)

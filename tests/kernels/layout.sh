@@ -1,7 +1,6 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
-# Run by guest.sh: programs under a shared layout, and what they say of themselves, one "key=value"
-# a line.
+# Run by guest.sh: programs under a shared layout, and their output, one "key=value" per line.
 for key in /key /other; do
     head -c 32 /dev/urandom >$key
     chmod 400 $key
@@ -17,7 +16,7 @@ say() {
     echo "where_$name=$("$@" 2>&1 | tr '\n' ' ')"
 }
 
-# With huge pages for all memory, which is Debian's setting on a host with more of it.
+# With huge pages for all memory, which is Debian's setting on a host with more memory.
 huge=/sys/kernel/mm/transparent_hugepage/enabled
 [ ! -e $huge ] || { echo always >$huge && echo "huge=$(cat $huge)"; }
 for kind in static glibc musl no-pie static-pie; do
@@ -28,7 +27,7 @@ for kind in static glibc musl no-pie static-pie; do
     # Other arguments, another environment.
     LONG=$(seq 500) say $kind-longer shared /key where-$kind "$(seq 1000)" a b c d e f
     say $kind-deep shared /key where-$kind deep
-    # Not by the function, which is no file: as the first process of a PID namespace.
+    # Not by the function, which is no file: as first process of a PID namespace.
     say $kind-init unshare --fork --pid --mount-proc \
         ksmrun-exec --merge=keep --layout=shared --layout-key=/key -- where-$kind
     # Through a shell, which is by reservation.
@@ -43,13 +42,16 @@ for kind in static glibc musl no-pie static-pie; do
     echo "threads_$kind=$?"
 done
 
-# The kernel puts vvar and vdso below, within or right above such a program, as their sizes and the
-# key's base have it; and by reservation a part goes where another lay, if it randomises all it can.
+# Depending on sizes and the key's base, the kernel puts vvar and vDSO below, within or right above such
+# a program; and by reservation a part goes where another was, if it randomises all it can.
 for bits in 33 32 31 29; do
     sysctl -w vm.mmap_rnd_bits=$bits >/dev/null 2>&1 && break
 done
 started=0
-for _ in $(seq 40); do
+# A fifth, unless the kernel's command line asks for all.
+few=20
+! grep -q ksmrun.all /proc/cmdline || few=100
+for _ in $(seq $((few * 2 / 5))); do
     rm -f /another
     head -c 32 /dev/urandom >/another
     chmod 400 /another
@@ -58,9 +60,9 @@ for _ in $(seq 40); do
 done
 echo "started_static-pie=$started"
 
-# Disturbed at random moments, it runs as ever or, without its helper, not at all.
+# Disturbed at random moments, it runs as usual or, without its helper, not at all.
 for what in kill-helper stop; do
-    echo "disturbed_$what=$(disturb-static $what 100 \
+    echo "disturbed_$what=$(disturb-static $what $few \
         ksmrun-exec --merge=keep --layout=shared --layout-key=/key -- where-glibc)"
 done
 [ ! -e $huge ] || echo never >$huge

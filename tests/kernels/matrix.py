@@ -1,4 +1,4 @@
-"""Boots kernels that differ, runs the product in each, and prints a table of what it saw.
+"""Boot different kernels, run the product in each, and print a table of the results.
 
 tests/kernels/run.sh [VERSION[-FLAVOUR]]...
 """
@@ -6,6 +6,7 @@ tests/kernels/run.sh [VERSION[-FLAVOUR]]...
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from . import patched
 from .initrd import build_arm64_initrd, build_initrd
 from .kernels import ARM64_16K, CLOUD_AMD64, CLOUD_ARM64, fetch
 
-# Flavours that are no package of a kernel image: built here, and Debian's user-mode-linux.
+# Flavours without a kernel image package: built here, and Debian's user-mode-linux.
 PATCHED, UML, ARM64_64K = "patched", "user-mode-linux", "arm64-64k"
 Kernel = tuple[str, str]
 ALL: list[Kernel] = [
@@ -26,11 +27,14 @@ ALL: list[Kernel] = [
     *((version, PATCHED) for version in patched.PATCHES),
     *((version, CLOUD_AMD64) for version in ("6.12", "6.16", "6.17", "6.18", "6.19")),
     *((version, CLOUD_AMD64) for version in ("7.0", "7.1", "7.2", "7.3")),
-    # From trixie on there is a flavour with pages of 16 KiB.
+    # From trixie on there is a flavour with 16 KiB pages.
     *(("6.12", CLOUD_ARM64), ("6.12", ARM64_16K), ("6.12", ARM64_64K), ("7.3", ARM64_16K)),
 ]
 ARM64 = (CLOUD_ARM64, ARM64_16K, ARM64_64K)
-# Beside other tests, which come first.
+# As many as there are kernels.
+IS_LONG = os.environ.get("KSMRUN_KERNELS") == "all"
+ALL_OF_IT = ["ksmrun.all"] * IS_LONG
+# Other tests have priority.
 BOOT_SECONDS = 3600
 MEMORY = 512
 QEMU_X86 = ["qemu-system-x86_64", "-machine", "q35,mem-merge=off"]
@@ -38,13 +42,13 @@ QEMU_ARM64 = ["qemu-system-aarch64", "-machine", "virt,mem-merge=off"]
 QEMU_ARM64 += ["-cpu", "max,pauth-impdef=on"]
 QEMU_OPTIONS = ["-accel", "tcg", "-m", str(MEMORY), "-nographic", "-nodefaults", "-no-reboot"]
 QEMU_OPTIONS += ["-serial", "stdio"]
-# Debian's is built without CONFIG_KSM. Only its first console is to be seen.
+# Debian's is built without CONFIG_KSM. Only its first console is visible.
 UML_COMMAND = ["linux.uml", f"mem={MEMORY}M", "con=null", "con0=null,fd:1"]
 
 
 @dataclass(frozen=True)
 class Guest:
-    """What one kernel showed: its name, and the values that guest.sh printed."""
+    """Results of one kernel: its name, and the values that guest.sh printed."""
 
     kernel: str
     flavour: str
@@ -52,16 +56,16 @@ class Guest:
 
     @property
     def probe(self) -> dict[str, Any]:
-        """The launcher's own findings."""
+        """Return the launcher's own findings."""
         found: dict[str, Any] = json.loads(self.values["probe"])
         return found
 
 
 def boot(kernel: Kernel, initrd: Path) -> Guest:
-    """Raises SystemExit with the end of the console where the guest did not come to its end."""
+    """Boot it. Raises SystemExit with the end of the console if the guest did not complete."""
     version, flavour = kernel
     if flavour == UML:
-        name, command = UML, [*UML_COMMAND, f"initrd={initrd}", "rdinit=/init"]
+        name, command = UML, [*UML_COMMAND, f"initrd={initrd}", *ALL_OF_IT, "rdinit=/init"]
     else:
         if flavour == PATCHED:
             name, vmlinuz = patched.build(version)
@@ -70,9 +74,10 @@ def boot(kernel: Kernel, initrd: Path) -> Guest:
         else:
             name, vmlinuz = fetch(version, flavour)
         qemu, console = (QEMU_ARM64, "ttyAMA0") if flavour in ARM64 else (QEMU_X86, "ttyS0")
-        # On a busy host the emulated timer may come too late for the kernel's check of it.
-        line = f"console={console} panic=-1 quiet no_timer_check rdinit=/init"
-        files = ["-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", line]
+        # On a busy host the emulated timer may be too late for the kernel's check of it.
+        line = [f"console={console}", "panic=-1", "quiet", "no_timer_check", *ALL_OF_IT]
+        line += ["rdinit=/init"]
+        files = ["-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", " ".join(line)]
         command = [*qemu, *QEMU_OPTIONS, *files]
     done = subprocess.run(
         command,
@@ -89,7 +94,7 @@ def boot(kernel: Kernel, initrd: Path) -> Guest:
 
 
 def row(guest: Guest) -> list[str]:
-    """A line of the table."""
+    """Return a line of the table."""
     probe, values = guest.probe, guest.values
     kept = {True: "yes", False: "no", None: "-"}
     brk, mmap = values["vmas"].split()
@@ -128,13 +133,13 @@ COLUMNS = [
 
 
 def kernel_named(word: str) -> Kernel:
-    """VERSION or VERSION-FLAVOUR; without a flavour, the one that a PC would boot."""
+    """Return the kernel of VERSION or VERSION-FLAVOUR; by default a PC's flavour."""
     version, _, flavour = word.partition("-")
     return version, flavour or (PATCHED if version in patched.PATCHES else CLOUD_AMD64)
 
 
 def main() -> int:
-    """Prints the table in Markdown."""
+    """Print the table in Markdown."""
     kernels = [kernel_named(word) for word in sys.argv[1:]] or ALL
     with tempfile.TemporaryDirectory() as folder:
 

@@ -1,6 +1,9 @@
-"""Kernels that are built here. Those that no suite has any more: Linux 6.12, changed to do at exec
-what they did, and named as they were, for the code that goes by the release. And one for aarch64
-with pages of 64 KiB, which Debian does not package."""
+"""Kernels that are built here.
+
+Two no suite has any more: Linux 6.12, changed to behave at exec as they did, and with their version
+numbers, for code that depends on those. And one for aarch64 with 64 KiB pages, which Debian does
+not package.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,20 @@ PACKAGE = "linux-source-6.12"
 CONFIG = Path(__file__).with_name("tiny.config")
 CONFIG_64K = Path(__file__).with_name("arm64-64k.config")
 CROSS = ("ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-")
-# ksm_execve: what is done with a flag that was set before the exec.
+# ksm_execve: what happens to a flag that was set before the exec.
 HEADER, REGISTER = "include/linux/ksm.h", "return __ksm_enter(mm);"
 # ksm_add_vma: registers what is not, since 590c03ca6a3f (6.19, 6.12.64).
 SOURCE, IS_UNREGISTERED = "mm/ksm.c", "unlikely(!test_bit(MMF_VM_MERGEABLE, &mm->flags))"
 PATCHES = {
     # The flag was not among those that an exec keeps, until 3c6f33b7273a (6.7).
     "6.6": [(HEADER, REGISTER, "clear_bit(MMF_VM_MERGE_ANY, &mm->flags);")],
-    # It was kept, but ksmd did not hear of the new memory, until 3a9e567ca45f (6.8.12, 6.9.3).
+    # It was kept, but ksmd did not learn of the new memory, until 3a9e567ca45f (6.8.12, 6.9.3).
     "6.8": [(HEADER, REGISTER, "return 0;"), (SOURCE, IS_UNREGISTERED, "0")],
 }
 
 
 def build(version: str) -> tuple[str, Path]:
-    """Its name and its vmlinuz; four to five minutes for all, where one is not in the cache."""
+    """Return its name and its vmlinuz; four to five minutes for all that are not in the cache."""
     vmlinuz = _cached(version)
     if not vmlinuz.exists():
         _build_all()
@@ -39,7 +42,7 @@ def build(version: str) -> tuple[str, Path]:
 
 
 def build_arm64_64k() -> tuple[str, Path]:
-    """The same for 6.12 with pages of 64 KiB; five minutes."""
+    """Return the same for 6.12 with 64 KiB pages; five minutes."""
     config = CONFIG.read_text().replace("-from-6.12", "-arm64-64k") + CONFIG_64K.read_text()
     image = _cache_name("6.12-arm64-64k", config)
     if not image.exists():

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Boots kernels and prints what ksmrun does on each: all that the tests know, or the named ones, as
+# Boots kernels and prints what ksmrun does on each: all known ones, or the named ones, as
 # in `tests/kernels/run.sh 6.6 6.12.43 6.12-arm64-16k`. Needs what `tests/run.sh --full` installs.
 set -eu
 cd "$(dirname "$0")/.."

@@ -65,8 +65,8 @@ if os.environ.get("KSMRUN_KERNELS") != "all":
     KERNELS = [(version, CLOUD_AMD64) for version in FEW] + [("6.12", ARM64_16K)]
 
 
-# signal(7): these fail with EINTR after any stop, and on aarch64 what would make them again is not
-# to be seen by others (the first argument is gone from the registers).
+# signal(7): these fail with EINTR after any stop, and on aarch64 others cannot see what is needed
+# to restart them (the first argument is no longer in the registers).
 FAIL_AFTER_STOPS = ("epoll_wait", "semop")
 
 
@@ -115,14 +115,14 @@ def test_attach(initrd: Callable[[str], Path], version: str, flavour: str) -> No
     if values["yama"] == "1":
         assert values["stranger"].split()[1] == "not-permitted"
     expected = {"nanosleep": "0", "epoll_wait": "1", "futex": "0", "read": "1", "semop": "0"}
-    # The kernels that are built here have no TCP, which the program begins with.
+    # The kernels built here have no TCP, with which the program begins.
     for call in CALLS if flavour != PATCHED else ():
         said = values[call].split()
         fails = call == "sigsuspend" or (flavour != CLOUD_AMD64 and call in FAIL_AFTER_STOPS)
         right = [["-1", "EINTR"] if fails else [expected[call], "-"]]
-        # futex(2): begun anew after a stop, it says so where the word had changed meanwhile.
+        # futex(2): restarted after a stop, it reports if the word has changed meanwhile.
         right += [["-1", "EAGAIN"]] if call == "futex" else []
         assert said[:2] in right, (call, said)
-        # Times begin anew there.
+        # Timeouts start again there.
         if flavour == CLOUD_AMD64:
             assert said[2:] == ["in", "time"], call

@@ -1,5 +1,6 @@
-"""`ksmrun attach` and `ksmrun monitor --follow`, whole, on the kernel whose marks do not come by
-themselves and that shows what merges: 6.1.
+"""`ksmrun attach` and `ksmrun monitor --follow`, completely, on 6.1.
+
+That kernel does not mark new memory by itself, and shows what merges.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ for line in sys.stdin:
     kept.append(mmap.mmap(-1, 8 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
     kept[-1].write(bytes(range(256)) * (8 << 12))
 """
-# KiB that are private and writable, and not marked.
+# Private writable KiB without a mark.
 UNMARKED = """
 /^[0-9a-f]+-[0-9a-f]+ / { wanted = $2 == "rw-p" }
 /^Size:/ { size = $2 }
@@ -92,13 +93,13 @@ def test_follow(tmp_path: Path) -> None:
     assert int(values["before"]) > 8192
     assert (values["attach"], values["attached"], values["hints"]) == ("0", "0", "1")
     assert values["followed"] == "0"
-    # It is let go of, whatever it maps later.
+    # It is released, whatever it maps later.
     assert (values["detach"], values["marked"], values["after"]) == ("0", "0", "0")
     assert (values["monitor"], values["runs"]) == ("0", "yes")
 
 
 def _add_python(root: Path) -> Path:
-    """The interpreter at its own place, and the product with what it needs."""
+    """Add the interpreter at its own path, and the product with what it needs."""
     executable = Path(sys.executable).resolve()
     library = Path(os.__file__).parent
     left_out = ("test", "site-packages", "dist-packages", "idlelib", "lib2to3", "ensurepip")
@@ -111,9 +112,9 @@ def _add_python(root: Path) -> Path:
             if ".." not in file.parts:
                 target = root / "site" / file
                 target.parent.mkdir(parents=True, exist_ok=True)
-                # With its time, so that what is compiled counts.
+                # With its time, so that compiled files are valid.
                 shutil.copy2(file.locate(), target)
-    # A folder of the shim's is named so that AddressSanitizer takes it for its own.
+    # The name of a folder of the shim's makes AddressSanitizer accept it.
     found_files = (file for file in (root / "site").rglob("*.so") if file.is_file())
     modules = [executable, *library.glob("lib-dynload/*.so"), *found_files]
     said = subprocess.run(["ldd", *modules], capture_output=True, text=True, check=True).stdout
@@ -123,11 +124,11 @@ def _add_python(root: Path) -> Path:
 
 
 def _with_what_it_needs(name: str) -> set[str]:
-    """Of its distributions, the extras left out."""
+    """Return the distributions that it needs, without extras."""
     wanted, found = [name], set[str]()
     while wanted:
         each = wanted.pop()
-        # What is for other systems is not installed.
+        # Requirements of other systems are not installed.
         with suppress(PackageNotFoundError):
             lines = distribution(each).requires or []
             found.add(each)

@@ -1,13 +1,12 @@
-"""The verdicts on real kernels: four of them, and with KSMRUN_KERNELS=all every one.
+"""Results on real kernels: four of them, and with KSMRUN_KERNELS=all every one.
 
 The four are the oldest, one that does not join VMAs while merging is on, the newest, and one of
-aarch64 with pages of 16 KiB.
+aarch64 with 16 KiB pages.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGSEGV
@@ -20,15 +19,17 @@ from ksmrun.plan.mechanism import choose, is_never_scanned, obstacle_to_merging
 
 from .initrd import build_arm64_initrd, build_initrd
 from .kernels import ARM64_16K, CLOUD_AMD64
-from .matrix import ALL, ARM64, ARM64_64K, PATCHED, UML, Guest, Kernel, boot
+from .matrix import ALL, ARM64, ARM64_64K, IS_LONG, PATCHED, UML, Guest, Kernel, boot
 
 FEW = {("5.10", CLOUD_AMD64), ("6.12", CLOUD_AMD64), ("7.3", CLOUD_AMD64), ("6.12", ARM64_16K)}
 
 
 @dataclass(frozen=True)
 class Expected:
-    """From commits: d7597f59d1d3 (6.4) brought the prctl, 3c6f33b7273a (6.7) keeps the flag at
-    exec, 3a9e567ca45f (6.10) registers the program, cf7e7a3503df (6.17) joins VMAs again.
+    """Expected results, from commits.
+
+    d7597f59d1d3 (6.4) brought the prctl, 3c6f33b7273a (6.7) keeps the flag at exec, 3a9e567ca45f
+    (6.10) registers the program, cf7e7a3503df (6.17) joins VMAs again.
     """
 
     has_ksm: bool
@@ -51,13 +52,13 @@ class Expected:
 
 
 KERNELS = ALL
-if os.environ.get("KSMRUN_KERNELS") != "all":
+if not IS_LONG:
     KERNELS = [kernel for kernel in ALL if kernel in FEW]
 
 
 @pytest.fixture(scope="module")
 def initrds(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
-    """Of aarch64, and of others."""
+    """Return the disks for aarch64, and for others."""
     arm64 = build_arm64_initrd(tmp_path_factory.mktemp("arm64"))
     return {True: arm64, False: build_initrd(tmp_path_factory.mktemp("amd64"))}
 
@@ -93,7 +94,7 @@ def test_probe(booted: tuple[Kernel, Guest]) -> None:
 
 
 def test_plan(booted: tuple[Kernel, Guest]) -> None:
-    """A dynamic program is not left to the launcher's flag where that alone does not merge."""
+    """A dynamic program is not left to the launcher's flag if that alone does not merge."""
     kernel, guest = booted
     expected = Expected.of(kernel)
     probe = parse_probe(guest.values["probe"])
@@ -119,9 +120,9 @@ def test_launches(booted: tuple[Kernel, Guest]) -> None:
     seen = {key: value for key, value in values.items() if key.startswith(("flag_", "shim_"))}
     assert seen == {key: "yes" if arrived else "no" for key, arrived in flags.items()}
 
-    # Pairs of 8 MiB with equal bytes: each page of one is shared with the other's, but for the two
-    # at the edges of marked memory, and on aarch64 the first ones, which may lie in the 64 KiB
-    # between two segments of a library, where they are taken for its own.
+    # Pairs of 8 MiB with equal bytes: each page of one is shared with the other's, except the two
+    # at the edges of marked memory, and on aarch64 the first ones, which may be in the 64 KiB
+    # between two segments of a library, where they count as the library's.
     page_bytes = int(values["page"])
     pages = (8 << 20) // page_bytes - 2
     if kernel[1] in ARM64:
@@ -133,7 +134,7 @@ def test_launches(booted: tuple[Kernel, Guest]) -> None:
         key.partition("_")[2]: int(n) for key, n in values.items() if key.startswith("merged_")
     }
     if -1 in merged.values():
-        # Before 6.1 no counter tells of one process.
+        # Before 6.1 no counter is per process.
         marked = sum(merges.values()) * pages
         assert set(merged) == set(merges)
         assert marked <= int(values.get("sharing", "0")) <= marked + 100
@@ -168,7 +169,7 @@ def test_messages(booted: tuple[Kernel, Guest]) -> None:
 
 
 def test_map_count(booted: tuple[Kernel, Guest]) -> None:
-    """The program's own count, without ksmrun and with it."""
+    """Its own VMA count, without ksmrun and with it."""
     kernel, guest = booted
     brk, mmap = (int(number) for number in guest.values["unwrapped_vmas"].split())
     assert brk + mmap <= 2
@@ -181,13 +182,13 @@ def test_map_count(booted: tuple[Kernel, Guest]) -> None:
 
 
 # Four as on the host, where the program has grown before the first sweep. Emulated, it grows for
-# seconds, and gets one more at each eightfold size from 64 KiB to 4 MiB, and again where the host
-# is busy. Segments of aarch64 lie 64 KiB apart, with a mapping between.
+# seconds, and gets one more at each eightfold size from 64 KiB to 4 MiB, and again if the host is
+# busy. Segments of aarch64 are 64 KiB apart, with a mapping in between.
 MAPS_MORE_MAX, MAPS_MORE_MAX_ARM64 = 14, 18
 
 
 def test_map_count_with_the_shim(booted: tuple[Kernel, Guest]) -> None:
-    """Marking adds next to nothing, and joining takes away what the flag adds."""
+    """Marking adds hardly any, and joining removes those that the flag adds."""
     kernel, guest = booted
     more = MAPS_MORE_MAX_ARM64 if kernel[1] in ARM64 else MAPS_MORE_MAX
     maps = {k.partition("_")[2]: int(n) for k, n in guest.values.items() if k.startswith("maps_")}
@@ -208,12 +209,12 @@ def test_stress(booted: tuple[Kernel, Guest]) -> None:
 
 
 PARTS = ("program", "local", "mmap", "brk", "vdso")
-# Those that are nowhere but where they were linked.
+# Parts that are only where they were linked.
 FIXED = ("static", "no-pie")
 
 
 def test_layout(booted: tuple[Kernel, Guest]) -> None:
-    """One layout for a key, another for another, and all else as without, on any page size."""
+    """One layout per key, and everything else as without, on any page size."""
     kernel, guest = booted
     seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("where_")}
     kinds = {name.removesuffix("-plain") for name in seen if name.endswith("-plain")}
@@ -260,7 +261,7 @@ def test_processes_under_a_layout(booted: tuple[Kernel, Guest]) -> None:
     values = {k: v for k, v in guest.values.items() if k.startswith(("overflow_", "threads_"))}
     assert {v for k, v in values.items() if k.startswith("overflow_")} == {str(128 + SIGSEGV)}
     assert {v for k, v in values.items() if k.startswith("threads_")} == {"0"}
-    assert guest.values["started_static-pie"] == "80"
+    assert int(guest.values["started_static-pie"]) == (80 if IS_LONG else 16)
     if kernel[1] == UML:
         return
     ran, killed, other = map(int, guest.values["disturbed_kill-helper"].split())
@@ -270,7 +271,7 @@ def test_processes_under_a_layout(booted: tuple[Kernel, Guest]) -> None:
 
 
 def test_yama(booted: tuple[Kernel, Guest]) -> None:
-    """Scopes 0 and 1 let the launcher name its helper, 2 wants CAP_SYS_PTRACE, 3 refuses all."""
+    """Scopes 0 and 1 let the launcher name its helper, 2 requires CAP_SYS_PTRACE, 3 refuses all."""
     kernel, guest = booted
     seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("yama_")}
     if kernel[1] in (PATCHED, ARM64_64K):

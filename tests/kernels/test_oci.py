@@ -19,7 +19,7 @@ CONFIG = {
     "process": {"args": ["sh"]},
     "mounts": [{"destination": "/dev", "type": "tmpfs"}],
 }
-# The runtime is none: what it would get is looked at, and its own flag, which is to stay as it was.
+# The runtime is a fake: checked are its input and its own flag, which must stay as it was.
 INIT = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sysfs /sys

@@ -1,4 +1,4 @@
-"""Programs started with one secret layout: is anything but their addresses other than without?"""
+"""Programs started with one secret layout: nothing but their addresses may differ."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ HERE = Path(__file__).parent
 # Its sources, beside those of this folder.
 INTEGRATION = HERE.parent / "integration/programs"
 Build = Callable[..., str]
-# By which its processes are found.
+# Marks its processes.
 DYNAMIC_NAME = "ksmrun-killed"
 
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """That every user can reach; pytest closes its own whenever it starts."""
+    """Return a folder that every user can reach; pytest closes its own whenever it starts."""
     with tempfile.TemporaryDirectory(prefix="ksmrun-layout-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -33,7 +33,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def build(folder: Path) -> Build:
-    """Compiles programs/NAME.c with the options, once."""
+    """Compile programs/NAME.c with the options, once."""
 
     def compile_(name: str, *options: str) -> str:
         target = folder / "-".join(
@@ -50,14 +50,14 @@ def build(folder: Path) -> Build:
 
 @pytest.fixture(scope="session")
 def launcher(folder: Path) -> str:
-    """A copy of the installed one, for every user."""
+    """Return a copy of the installed launcher that every user can execute."""
     installed = os.environ.get("KSMRUN_TEST_LAUNCHER") or launcher_path()
     return str(shutil.copy(installed, folder / "ksmrun-exec"))
 
 
 @pytest.fixture(scope="session")
 def dynamic_launcher(folder: Path) -> Path:
-    """One with shared libraries, which takes what is preloaded, and with a name of its own."""
+    """Return a launcher with shared libraries, so that it can be preloaded, with its own name."""
     tree = folder / "dynamic"
     options = ["-DKSMRUN_MUSL=OFF", "-DKSMRUN_STATIC=OFF", "-G", "Ninja"]
     configure = ["cmake", "-S", str(HERE.parents[1] / "native"), "-B", str(tree), *options]
@@ -81,13 +81,13 @@ def words(launcher: str, key: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def launch(launcher: str, key: str) -> list[str]:
-    """The words before a command that start it moved, or not at all."""
+    """Return the words before a command that start it moved, or not at all."""
     return words(launcher, key)
 
 
 @pytest.fixture(scope="session")
 def launch_as_nobody(launcher: str, key: str) -> list[str]:
-    """The same without any privilege, with a key as a service with a user of its own gets it."""
+    """Return the same without any privilege, with a key as an unprivileged service gets it."""
     file = shutil.copy(key, f"{key}-nobody")
     os.chown(file, 65534, 65534)
     drop = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]

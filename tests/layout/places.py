@@ -1,4 +1,4 @@
-"""Where a program's parts lie, as it tells itself."""
+"""Addresses of a program's parts, as it prints them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARTS = ("program", "local", "mmap", "brk", "vdso")
 
 @dataclass(frozen=True)
 class Told:
-    """What the program `where` prints: addresses, and what does not depend on them."""
+    """Output of the program `where`: addresses, and values that do not depend on them."""
 
     places: tuple[int, ...]
     rest: dict[str, Any]
@@ -25,13 +25,13 @@ class Told:
 
 def told(text: str) -> Told:
     found = json.loads(text)
-    # Each process has random bytes of its own from the kernel.
+    # Each process has its own random bytes from the kernel.
     del found["random"]
     return Told(tuple(found.pop(part) for part in PARTS), found)
 
 
 def where(*command: str) -> Told:
-    """Runs it; it must say nothing else and succeed."""
+    """Run it; it must print nothing else and succeed."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=LAST_RESORT_SECONDS
     )
@@ -40,11 +40,12 @@ def where(*command: str) -> Told:
 
 
 def named(name: str) -> list[str]:
-    """The processes with this name, which is their executable's. Zombies keep it; those whose
-    parent is gone wait for the first process of the system, which takes its time.
+    """Return the processes with this executable's name, including zombies.
+
+    Orphans are reaped by the first process of the system, which takes its time.
     """
     found = []
-    # No pattern with a file in it: one that ends meanwhile is an error of Path.glob.
+    # The pattern contains no file name: if a process ends meanwhile, Path.glob would fail.
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             text = (process / "stat").read_text(errors="replace")
@@ -55,7 +56,7 @@ def named(name: str) -> list[str]:
 
 
 def wait_until_none(name: str) -> None:
-    """For those that are on their way out."""
+    """Wait for processes that are ending."""
     deadline = time.monotonic() + 20
     while found := named(name):
         assert time.monotonic() < deadline, f"{name} is still there: {found}"

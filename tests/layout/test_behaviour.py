@@ -1,4 +1,4 @@
-"""What programs do comes out the same, and so it does under limits and personalities."""
+"""Programs behave the same when moved, also under limits and personalities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from waiting import LAST_RESORT_SECONDS
 from .conftest import Build
 from .places import where
 
-# Each with a line that says that it came to its end.
+# Each with a line that it prints when it has completed.
 DEEDS = {
     "threads": "200 threads with 8388608 bytes, 8 MiB for the first",
     "libraries": "cos(0) = 1 in libm.so.6",
@@ -50,7 +50,7 @@ def test_deed_of_nobody(launch_as_nobody: list[str], build: Build, deed: str) ->
     assert outcome([*launch_as_nobody, program, deed]) == direct
 
 
-# What is around the launcher, and so around the program.
+# Context of the launcher, and so of the program.
 UNDER = {
     "hardly more address space than it needs": ["prlimit", "--as=8000000"],
     "hardly more data than it needs": ["prlimit", "--data=1000000"],
@@ -76,7 +76,7 @@ def test_under(launch: list[str], build: Build, name: str) -> None:
 
 
 def test_many_groups(launch: list[str], build: Build) -> None:
-    """/proc/PID/status is long then, and what stands behind the groups counts all the same."""
+    """/proc/PID/status is long then, and lines after the groups still count."""
     groups = ["setpriv", "--groups=" + ",".join(map(str, range(1, 3000)))]
     tree = [*launch[:-1], "--layout-scope=tree", "--"]
     program = build("where")
@@ -85,7 +85,7 @@ def test_many_groups(launch: list[str], build: Build) -> None:
 
 @pytest.mark.parametrize("limit", ["--nofile=6", "--nproc=1"])
 def test_too_little_for_the_helper(launch_as_nobody: list[str], build: Build, limit: str) -> None:
-    """Limits of processes do not hold for root."""
+    """Limits of processes do not apply to root."""
     end = launch_as_nobody.index("--no-new-privs") + 1
     user, launcher = launch_as_nobody[:end], launch_as_nobody[end:]
     command = [*user, "prlimit", limit, *launcher, build("where")]
@@ -99,18 +99,22 @@ def test_too_little_for_the_helper(launch_as_nobody: list[str], build: Build, li
     assert not set(first.places) & set(second.places)
 
 
+# As long as it lives, other children of the parent cannot be what a wrapper waits for.
+WORKER = "my $pid = fork() // die; if (!$pid) { sleep 600; exit }"
+
+
 def test_descendants_are_randomised(launch: list[str], build: Build) -> None:
-    """By the kernel, as ever: all but the first, without which it could be a wrapper."""
+    """By the kernel, as usual: a child beside another one is a server's."""
     program = build("where")
-    again = [*launch, "perl", "-e", "system('true'); system(@ARGV)", program]
+    again = [*launch, "perl", "-e", f"{WORKER} system(@ARGV); kill 9, $pid; wait", program]
     moved, first, second = where(*launch, program), where(*again), where(*again)
     for places in zip(moved.places, first.places, second.places, strict=True):
         assert len(set(places)) == 3
     assert moved.rest == first.rest == second.rest
 
 
-# Built with sanitizers, which have opinions about where things lie: what they are to find, and how
-# the program ends then.
+# Built with sanitizers, which depend on addresses: what they must find, and how the program ends
+# then.
 SANITIZERS = {
     "address": ("heap", 1, "heap-buffer-overflow"),
     "leak": ("leak", 23, "detected memory leaks"),
@@ -127,5 +131,5 @@ def test_sanitizer(launch: list[str], build: Build, name: str) -> None:
     for prefix in ([], launch):
         found = outcome([*prefix, program, fault])
         assert found[0] == code and finding in found[2], (prefix, found)
-        # Of the program's own memory, by name.
+        # The program's own memory, by name.
         assert "faulty.c:" in found[2]

@@ -1,4 +1,4 @@
-"""Programs whose ELF headers are odd: with the group's layout they do what they do without."""
+"""Programs with unusual ELF headers behave the same with the group's layout as without."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from volume import volume
+from waiting import LAST_RESORT_SECONDS
 
 from .conftest import Build
 
@@ -22,7 +23,7 @@ FILES = 10_000
 BARE = ("-nostdlib", "-static", "-fno-pie", "-no-pie", "-fno-stack-protector")
 BARE_PIE = ("-nostdlib", "-static-pie", "-fpie", "-fno-stack-protector")
 HEADER_BYTES, SEGMENT_BYTES = 64, 56
-# Offsets in a program header (elf(5)), and how wide each field is.
+# Offsets in a program header (elf(5)), and the width of each field.
 TYPE, FLAGS, OFFSET, ADDRESS, IN_FILE, IN_MEMORY, ALIGN = 0, 4, 8, 16, 32, 40, 48
 WIDE = (OFFSET, ADDRESS, IN_FILE, IN_MEMORY, ALIGN)
 ODD_NUMBERS = (
@@ -45,26 +46,32 @@ Compare = Callable[..., tuple[int, bytes]]
 
 @pytest.fixture
 def compare(launcher: str, key: str) -> Compare:
-    """Runs a file with and without the layout; says what both did."""
+    """Run a file with and without the layout; return both results."""
     layout = [launcher, "--quiet", "--merge=keep", "--layout=shared", f"--layout-key={key}", "--"]
 
-    def run(file: Path, prepare: Callable[[], None] | None = None) -> tuple[int, bytes]:
+    def run(file: Path, prepare: Callable[[], None] = lambda: None) -> tuple[int, bytes]:
         found = []
+
+        def limited() -> None:
+            # Some run round in circles, with and without the layout.
+            resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+            prepare()
+
         for prefix in ([], layout):
             try:
                 done = subprocess.run(
                     [*prefix, file],
                     capture_output=True,
-                    timeout=30,
+                    timeout=LAST_RESORT_SECONDS,
                     check=False,
-                    preexec_fn=prepare,
+                    preexec_fn=limited,
                 )
-                # What the kernel does not take is an error here, and the launcher's 126 there.
+                # What the kernel rejects is an error here, and the launcher's 126 there.
                 found.append((done.returncode, done.stdout, done.stderr))
             except OSError:
                 found.append((126, b"", b""))
         (code, output, _), (wrapped_code, wrapped_output, said) = found
-        # A program that its exec kills may get another signal from the one who looks at it.
+        # A program that its exec kills may get another signal from its tracer.
         assert (max(code, -1), output) == (max(wrapped_code, -1), wrapped_output), (found, said)
         return code, output
 
@@ -96,7 +103,7 @@ def test_as_linkers_make_them(build: Build, compare: Compare, options: tuple[str
 
 
 def segments(count: int) -> bytes:
-    """A program of so many mappings: code in the second, pages with holes between them then."""
+    """Make a program with this many mappings: code in the second, then pages with holes."""
     base, table = 0x10000000, HEADER_BYTES + SEGMENT_BYTES * count
     size = (table + 0xFFF) // 0x1000 * 0x1000
     ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
@@ -131,7 +138,7 @@ def test_many_mappings(compare: Compare, tmp_path: Path, count: int) -> None:
 
 @pytest.mark.parametrize("headers", [129, 1100])
 def test_many_headers(build: Build, compare: Compare, tmp_path: Path, headers: int) -> None:
-    """The table at the end of the file, filled up with PT_NULL."""
+    """The table is at the end of the file, filled up with PT_NULL."""
     data = bytearray(Path(build("bare", *BARE)).read_bytes())
     (place,), (count,) = struct.unpack_from("<Q", data, 32), struct.unpack_from("<H", data, 56)
     table = data[place : place + SEGMENT_BYTES * count].ljust(SEGMENT_BYTES * headers, b"\0")
@@ -142,7 +149,7 @@ def test_many_headers(build: Build, compare: Compare, tmp_path: Path, headers: i
 
 
 def test_more_data_than_its_limit(build: Build, compare: Compare) -> None:
-    """PR_SET_MM_MAP counts what the exec did not (kernel/sys.c: check_data_rlimit)."""
+    """PR_SET_MM_MAP checks a limit that the exec did not (kernel/sys.c: check_data_rlimit)."""
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
 
     def none() -> None:
@@ -153,7 +160,7 @@ def test_more_data_than_its_limit(build: Build, compare: Compare) -> None:
 
 
 def mutate(original: bytes, chance: random.Random) -> bytes:
-    """Change a field or three of the ELF header and of the program headers."""
+    """Change one to three fields of the ELF header and of the program headers."""
     data = bytearray(original)
     (place,), (count,) = struct.unpack_from("<Q", data, 32), struct.unpack_from("<H", data, 56)
     for _ in range(chance.randint(1, 3)):

@@ -1,4 +1,4 @@
-"""Paths, files and filters that somebody chose so that a program starts where others know."""
+"""Paths, files and filters chosen so that a program would start at addresses that others know."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(not is_x86_64(), reason="numbers and places are 
 
 
 def known(program: str) -> Told:
-    """Where it is without randomisation, which everybody knows."""
+    """Return its addresses without randomisation, which everybody knows."""
     return where("setarch", "-R", program)
 
 
@@ -69,7 +69,7 @@ def test_path_of_the_loader(launch: list[str], build: Build, tmp_path: Path, nam
     shutil.copy(LOADER, loader)
     program = tmp_path / "program"
     text = Path(build("where")).read_bytes()
-    # PT_INTERP is moved to the file's end, where there is room for a longer name.
+    # PT_INTERP is moved to the file's end, where there is space for a longer name.
     program.write_bytes(with_loader(text, os.fsencode(loader) + b"\0"))
     program.chmod(0o755)
     plain = where(*launch, build("where"))
@@ -77,7 +77,7 @@ def test_path_of_the_loader(launch: list[str], build: Build, tmp_path: Path, nam
 
 
 def with_loader(elf: bytes, loader: bytes) -> bytes:
-    """The program with another PT_INTERP: the kernel reads the name from the file."""
+    """Return the program with another PT_INTERP: the kernel reads the name from the file."""
     (table,) = struct.unpack_from("<Q", elf, 32)
     (size, count) = struct.unpack_from("<HH", elf, 54)
     changed = bytearray(elf)
@@ -101,7 +101,7 @@ FAKES = {
 
 @pytest.mark.parametrize("fake", FAKES)
 def test_success_that_is_not_true(launch: list[str], build: Build, fake: str) -> None:
-    """A filter says yes and does nothing: the program lies, in part, where everybody knows."""
+    """A filter reports success without doing anything: parts stay at public addresses."""
     arguments, call, what = FAKES[fake]
     command = [build("fake"), str(call), *arguments, *launch, build("where")]
     command.remove("--quiet")
@@ -112,7 +112,7 @@ def test_success_that_is_not_true(launch: list[str], build: Build, fake: str) ->
 
 @pytest.mark.parametrize("align_bits", [30, 41, 47, 63])
 def test_alignment(launch: list[str], build: Build, tmp_path: Path, align_bits: int) -> None:
-    """A base that is a multiple of so much is one of few, or one that everybody knows."""
+    """A base with a large alignment has few possible values, or a public one."""
     elf = bytearray(Path(build("where")).read_bytes())
     (table,) = struct.unpack_from("<Q", elf, 32)
     (size, count) = struct.unpack_from("<HH", elf, 54)

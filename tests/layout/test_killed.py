@@ -1,7 +1,7 @@
-"""Whoever is killed at whatever step of a launch: the program never starts half moved.
+"""Processes killed at any step of a launch: the program never starts partly moved.
 
-The launcher is built with shared libraries, so that a preloaded one counts its calls to libc and
-kills before the N-th: for each N there is, in each process there is.
+The launcher is built with shared libraries, so that a preloaded one counts its calls of libc and
+kills before the N-th: for each N, in each process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECONDS = 20
 
 @dataclass(frozen=True)
 class Launch:
-    """One that can be killed."""
+    """Launch that can be killed."""
 
     launcher: Path
     preload: str
@@ -30,7 +30,7 @@ class Launch:
     prefix: tuple[str, ...] = ()
 
     def run(self, who: str, **settings: object) -> subprocess.CompletedProcess[str]:
-        """Raises subprocess.TimeoutExpired where it hangs."""
+        """Run it. Raises subprocess.TimeoutExpired if it hangs."""
         words = {f"KILL_{name.upper()}": str(value) for name, value in settings.items()}
         set_ = [f"{name}={value}" for name, value in words.items()]
         command = [*self.prefix, "env", f"LD_PRELOAD={self.preload}", f"KILL_WHO={who}", *set_]
@@ -51,10 +51,10 @@ def launch_to_kill(dynamic_launcher: Path, build: Build, launch: list[str]) -> L
 
 
 def end_of(done: subprocess.CompletedProcess[str], moved: Told, known: set[int]) -> str:
-    """What became of the program."""
+    """Return what became of the program."""
     if done.returncode == -signal.SIGKILL:
         assert done.stderr == ""
-        # Killed when it had been let go.
+        # Killed after it was released.
         assert done.stdout == "" or told(done.stdout).places == moved.places
         return "dead"
     assert (done.returncode, done.stderr) == (0, ""), done
@@ -87,7 +87,7 @@ def test_killed_at_every_step(
     adopts: bool,
     after_ms: int,
 ) -> None:
-    """Also where the helper is the program's own child, as in a container."""
+    """Also if the helper is the program's own child, as in a container."""
     prefix = (build("adopt"),) if adopts else ()
     launch = Launch(launch_to_kill.launcher, launch_to_kill.preload, launch_to_kill.words, prefix)
     count = tmp_path / "count"

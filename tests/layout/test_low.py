@@ -1,4 +1,4 @@
-"""What MAP_32BIT gives: secret places, the same in a group, and as much room as ever."""
+"""MAP_32BIT: secret places, the same in a group, and as much space as usual."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINKED = {
     "static": ("-static",),
     "static_pie": ("-static-pie",),
 }
-# Programs that lie in the window or over it.
+# Programs that are in the window or overlap it.
 AT = {
     "at its start": ("-Wl,-Ttext-segment=0x40000000", "-static"),
     "in what is closed": ("-Wl,-Ttext-segment=0x40100000", "-static"),
@@ -42,7 +42,7 @@ def places(*command: str) -> tuple[int, int]:
 
 
 def through_shell(launch: list[str], program: str, *arguments: str) -> list[str]:
-    """Started by a script, it is moved after an exec that was randomised."""
+    """Return a start by a script: the program is then moved after an exec that was randomised."""
     return [*launch, "sh", "-c", f'{program} "$@"; exit $?', "sh", *arguments]
 
 
@@ -59,7 +59,7 @@ def test_equal_in_a_group(launch: list[str], build: Build, linked: str) -> None:
 
 
 def test_secret_outside(launcher: str, build: Build, tmp_path: Path) -> None:
-    """13 bits: of 8192 places, 40 keys have 40 but for a few, and spread over all of it."""
+    """13 bits: 40 keys have nearly 40 different ones of 8192 places, over the whole range."""
     program, file, found = build("low"), tmp_path / "key", []
     for number in range(40):
         file.unlink(missing_ok=True)
@@ -73,7 +73,7 @@ def test_secret_outside(launcher: str, build: Build, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("by", ["limit", "reservation"])
 def test_room(launch: list[str], build: Build, by: str) -> None:
-    """The kernel's own random start takes 32 MiB of the 1024 at most; after a reservation 64."""
+    """The kernel's own random start takes at most 32 of the 1024 MiB; after a reservation 64."""
     program, mib = build("low"), 992 if by == "limit" else 960
     for what in ("room", "pieces"):
         arguments = [program, what, str(mib)]
@@ -96,7 +96,7 @@ def test_programs_in_the_window(launch: list[str], build: Build, at: str) -> Non
     program = build("low", *AT[at])
     first = places(*launch, program)
     assert first == places(*launch, program)
-    # MAP_FAILED where nothing is left.
+    # MAP_FAILED if nothing is left.
     assert (first[0] < END) is (at != "over all of it")
     assert subprocess.run([*launch, program, "brk", "700"], check=False).returncode == 0
 
@@ -109,7 +109,7 @@ def test_it_hardly_counts(launch: list[str], build: Build, limit: str) -> None:
 
 @pytest.mark.skipif(shutil.which("luajit") is None, reason="no luajit")
 def test_luajit(launch: list[str]) -> None:
-    """Its code lies near itself, its data in this window where it was built for that."""
+    """Its code is near itself, its data in this window if it was built for that."""
     code = "local t = {}; for i = 1, 3e6 do t[i] = i end; print(#t, jit.status())"
     done = subprocess.run(
         [*launch, "luajit", "-e", code], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Launches by the thousand: all moved, none hangs, and nothing stays."""
+"""Thousands of launches: all moved, none hangs, and nothing remains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IN_A_ROW = 10_000 if IS_LONG else 300
 AT_ONCE = 200 if IS_LONG else 100
 # For each launch, or for all at once.
 SECONDS = 60
-# Of the launcher here, by which its processes are found.
+# The launcher used here, by which its processes are found.
 NAME = "ksmrun-many"
 
 
@@ -50,7 +50,7 @@ def test_in_a_row(command: list[str]) -> None:
 
 
 def test_at_once(command: list[str]) -> None:
-    """On far fewer processors; five times."""
+    """With far fewer processors; five times."""
     expected = where(*command)
     with nothing_stays():
         for _ in range(5):

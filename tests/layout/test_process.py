@@ -1,4 +1,4 @@
-"""What /proc tells of a moved program: as of one that was started directly, but for the places."""
+"""/proc shows a moved program like one that was started directly, except for the addresses."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import pytest
 from .conftest import Build
 
 LINKED = {"pie": (), "no_pie": ("-no-pie",), "static": ("-static",), "static_pie": ("-static-pie",)}
-# Times, counters and the process's own number.
+# Times, counters and the PID.
 CHANGING = {"arch_status", "io", "numa_maps", "sched", "schedstat", "smaps_rollup", "statm"}
-# The moved program has page tables where its parts were, too.
+# The moved program also has page tables for the old places of its parts.
 CHANGING_ROWS = (
     *("Pid:", "Tgid:", "NSpid:", "NStgid:", "VmHWM:", "VmRSS:", "Rss", "VmPTE:"),
-    # With a page for each MiB that MAP_32BIT is not to give (native/layout/low.h).
+    # Including one page for each MiB that is closed to MAP_32BIT (native/layout/low.h).
     *("VmPeak:", "VmSize:", "VmStk:"),
     *("voluntary_ctxt", "nonvoluntary_ctxt", "SigQ:"),
 )
-# proc_pid_stat(5): minflt, majflt, utime, stime, starttime, vsize, rss, processor; and of the child
-# that the launcher waited for, cminflt, cmajflt, cutime, cstime.
+# proc_pid_stat(5): minflt, majflt, utime, stime, starttime, vsize, rss, processor; and for the
+# child that the launcher waited for, cminflt, cmajflt, cutime, cstime.
 CHANGING_FIELDS = {10, 12, 14, 15, 22, 23, 24, 39, 11, 13, 16, 17}
-# include/linux/sched.h: whether the kernel randomised this exec, which nothing looks at later.
+# include/linux/sched.h: whether the kernel randomised this exec, which nothing reads later.
 FLAGS_FIELD, PF_RANDOMIZE = 9, 0x00400000
 SMAPS_ROWS = ("Size:", "KernelPageSize:", "MMUPageSize:", "THPeligible:", "VmFlags:")
 AT_PLATFORM, AT_RANDOM, AT_EXECFN = 15, 25, 31
@@ -36,7 +36,7 @@ AT_PLATFORM, AT_RANDOM, AT_EXECFN = 15, 25, 31
 class Mapping:
     start: int
     end: int
-    what: str  # modes, offset, file and name: all but its place
+    what: str  # modes, offset, file and name: everything but the address
     rows: tuple[str, ...]
 
 
@@ -54,18 +54,18 @@ def mappings(process: Path) -> list[Mapping]:
 
 
 def is_low_page(mapping: Mapping) -> bool:
-    """One of those that close the start of what MAP_32BIT gives."""
+    """Return whether it is one of those that close the start of MAP_32BIT's range."""
     return mapping.start >> 28 == 4 and mapping.what == "---p 00000000 00:00 0"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A running program from outside, with addresses as what lies there."""
+    """Running program seen from outside, with addresses replaced by what is there."""
 
     process: Path
 
     def symbol(self, address: int) -> object:
-        """The stack's contents are not at the same distance from its start."""
+        """Name an address's place; the stack's contents have no fixed distance from its start."""
         for mapping in mappings(self.process):
             if mapping.start <= address < mapping.end:
                 is_stack = mapping.what.endswith("[stack]")
@@ -92,7 +92,7 @@ class Seen:
         return {n: value for n, value in found.items() if n not in CHANGING_FIELDS}
 
     def first_word(self) -> int:
-        """What the stack begins with (field 28, startstack): the number of arguments."""
+        """Return the first word of the stack (field 28, startstack): the number of arguments."""
         words = (self.process / "stat").read_text().rpartition(")")[2].split()
         return int.from_bytes(self.memory(int(words[28 - 3]), 8), "little")
 
@@ -106,12 +106,12 @@ class Seen:
         return found
 
     def waits_at(self) -> list[object]:
-        """Stack pointer and program counter, behind the arguments of the system call."""
+        """Return stack pointer and program counter, after the arguments of the system call."""
         words = (self.process / "syscall").read_text().split()
         return [words[0], *(self.symbol(int(word, 16)) for word in words[-2:])]
 
     def files(self) -> dict[str, object]:
-        """All others that can be read."""
+        """Return all other readable files."""
         found: dict[str, object] = {}
         for file in sorted(self.process.iterdir()):
             name = file.name
@@ -132,7 +132,7 @@ class Seen:
 
 @contextmanager
 def waiting(*command: str) -> Iterator[Seen]:
-    """The program `frames`, when it waits."""
+    """Start the program `frames`, and wait until it waits."""
     environment = {"PATH": "/usr/bin:/bin", "SOME": "thing"}
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment

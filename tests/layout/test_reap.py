@@ -1,4 +1,4 @@
-"""A program that adopts first waits for its helper: also where its code may not be written to."""
+"""A program that adopts orphans first waits for its helper, also if its code cannot be written."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_page(dynamic_launcher: Path, launch: list[str], build: Build, way: str,
 
 
 def test_neither(dynamic_launcher: Path, launch: list[str], build: Build) -> None:
-    """It is seen before the exec: the program starts with the kernel's layout, or not at all."""
+    """That is known before the exec: the program starts with the kernel's layout, or not at all."""
     command = adopting(dynamic_launcher, launch, build, True, True)
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (125, "")

@@ -1,4 +1,4 @@
-"""Languages that bring their own threads, stacks, signals and garbage collectors."""
+"""Languages with their own threads, stacks, signals and garbage collectors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from waiting import LAST_RESORT_SECONDS
 from .conftest import HERE
 
 pytestmark = pytest.mark.long_run
-# How each is built in a folder, how it is started there, and what it prints.
+# How each is built in a folder, how it is started there, and its output.
 RUNTIMES = {
     "go": ("go build -o go runtime.go", "./go", "invalid memory address"),
     "rust": ("rustc -g -o rust runtime.rs", "./rust", "210000 200000 true Some(7)\n"),
@@ -34,7 +34,7 @@ def outcome(command: list[str], folder: Path) -> tuple[int, str, str]:
         timeout=LAST_RESORT_SECONDS,
         check=False,
     )
-    # Newer Rusts tell a thread's number.
+    # Newer versions of Rust print a thread's number.
     return done.returncode, done.stdout, re.sub(r"' \(\d+\)", "'", done.stderr)
 
 

@@ -1,4 +1,4 @@
-"""Keys on a real terminal, at moments from the start of a launch on: they do as always."""
+"""Keys on a real terminal, at moments from the start of a launch on, have their usual effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from waiting import LAST_RESORT_SECONDS
 from .conftest import Build
 from .places import told, where
 
-# A launch takes 1 to 3 ms; the last ones find the program running.
+# A launch takes 1 to 3 ms; at the last ones the program is running.
 DELAYS = [step * 0.0001 for step in range(60)]
 END = b'"dumpable": 1}'
 KEYS = {
@@ -30,7 +30,7 @@ KEYS = {
 
 
 class Terminal:
-    """The end of a pseudo-terminal where the keys are."""
+    """Keyboard end of a pseudo-terminal."""
 
     def __init__(self, *command: str) -> None:
         self.master, slave = pty.openpty()
@@ -54,7 +54,7 @@ class Terminal:
             self.text += os.read(self.master, 65536)
 
     def wait_until(self, condition: Callable[[], bool], key: bytes = b"") -> None:
-        """Reads what is shown meanwhile; presses the key again where nothing came of it."""
+        """Wait for the condition, reading the output; press the key again if nothing came of it."""
         deadline = time.monotonic() + 20
         again = time.monotonic()
         while not condition():
@@ -65,7 +65,7 @@ class Terminal:
             self.read(0.001)
 
     def expect(self, text: bytes) -> bytes:
-        """What was shown before it."""
+        """Wait for this output; return what was shown before it."""
         self.wait_until(lambda: text in self.text)
         before, _, self.text = self.text.partition(text)
         return before
@@ -96,7 +96,7 @@ def test_key_that_ends(launch: list[str], build: Build, name: str, way: str) -> 
 
 @pytest.fixture
 def shell() -> Iterator[Terminal]:
-    """An interactive one, with job control."""
+    """Start an interactive shell with job control."""
     terminal = Terminal("bash", "--norc", "--noprofile", "--noediting", "-i")
     terminal.press(b"stty -echo noflsh; set -m; echo is $((1 + 1)) up\n")
     terminal.expect(b"is 2 up\r\n")
@@ -111,7 +111,7 @@ def child_of(pid: int) -> int:
 
 
 def is_stopped(pid: int) -> bool:
-    """By a signal, which is the letter t where a tracer watches."""
+    """Return whether it is stopped by a signal, shown by the letter t if a tracer watches."""
     state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] if pid else ""
     return state in ("T", "t")
 
@@ -126,10 +126,11 @@ def test_stopped_and_continued(shell: Terminal, launch: list[str], build: Build,
         shell.press(f"echo go; {line}\n".encode())
         shell.expect(b"go\r\n")
         time.sleep(delay)
-        # A key that comes too early is the shell's, who ignores it.
+        # A key that comes too early goes to the shell, which ignores it.
         shell.wait_until(lambda: is_stopped(child_of(bash)) and shell.is_in_front(bash), b"\x1a")
         child = child_of(bash)
-        # By number: bash has no current job where one stopped before it had it (stop_pipeline).
+        # By number: bash has no current job if one stopped before it was registered
+        # (stop_pipeline).
         shell.press(b"fg %1\n")
         shell.wait_until(lambda child=child: shell.is_in_front(child))  # type: ignore[misc]
         # The shell's lines may come between the program's.

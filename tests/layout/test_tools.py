@@ -1,4 +1,4 @@
-"""Debuggers, profilers, tracers and core files find their way in a moved program."""
+"""Debuggers, profilers, tracers and core files work with a moved program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .test_process import waiting
 
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 FRAMES = ("inner (number=14, what=", "outer (number=", "main (argc=")
-# The line where a launch is under somebody else's tracer already.
+# Message if a launch is under another tracer already.
 TRACED = "this process may not be traced"
 
 
@@ -34,7 +34,7 @@ def gdb(*arguments: str, commands: tuple[str, ...], cwd: Path | None = None) -> 
 
 
 def check_frames(text: str, what: str) -> None:
-    """Functions and arguments, from the innermost of ours on."""
+    """Check functions and arguments, from the innermost one of ours on."""
     places = [text.index(frame) for frame in FRAMES]
     assert places == sorted(places), text
     assert f'"{what}"' in text
@@ -62,7 +62,7 @@ def test_core_of_a_running_program(launch: list[str], build: Build, tmp_path: Pa
 
 
 def test_gdb_debugs(launch: list[str], build: Build) -> None:
-    """The launcher behind gdb: the program runs, not moved, and gdb follows it as ever."""
+    """The launcher runs under gdb: the program starts, not moved, and gdb follows it as usual."""
     program = build("frames")
     command = [*launch, program, "spin", "7"]
     strict = output("gdb", "-nx", "-batch", "-ex", "run", "--args", *command)
@@ -78,7 +78,7 @@ def test_gdb_debugs(launch: list[str], build: Build) -> None:
 
 @pytest.fixture
 def relative_cores() -> Iterator[None]:
-    """The kernel writes core files to the folder of the program, named `core`."""
+    """Let the kernel write core files to the folder of the program, named `core`."""
     before = CORE_PATTERN.read_text()
     try:
         if before.strip() != "core":
@@ -103,7 +103,7 @@ def test_core_file(
     text = gdb(program, str(core), commands=inspect)
     check_frames(text, "crash")
     assert f"exe = '{program} crash 7'" in text and "(void *) 0x8" in text
-    # What the process said of its vector is in the core; gdb found the program's base by it.
+    # The core contains what the process told of its vector, from which gdb found the base.
     assert re.search(rf'AT_EXECFN .*"{program}"', text)
 
 
@@ -116,7 +116,7 @@ REPORT = ["perf", "report", "--stdio", "--input=perf.data"]
 def test_perf_symbolises(
     launch: list[str], build: Build, tmp_path: Path, linked: tuple[str, ...]
 ) -> None:
-    """A program that perf saw start: it has no maps to read then, only what the kernel reports."""
+    """perf saw the program start: it had no maps to read, only what the kernel reports."""
     program = build("frames", *linked)
     output(*PERF, *launch, program, "spin", "100", cwd=tmp_path)
     text = output(*REPORT, f"--comm={Path(program).name[:15]}", cwd=tmp_path)
@@ -156,10 +156,11 @@ def test_a_launch_under_a_tracer(launch: list[str], build: Build) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--trace-children=yes",)])
 def test_a_launch_under_valgrind(launch: list[str], build: Build, options: tuple[str, ...]) -> None:
-    """It keeps the stack limit to itself, so the program is moved by reservation; or, where it runs
-    the program too, valgrind is.
+    """valgrind only pretends to set the stack limit, so the program is moved by reservation.
+
+    If valgrind also runs the program, it is valgrind that is moved.
     """
-    # valgrind 3.19 says on stderr which system calls it does not know (pidfd_open).
+    # valgrind 3.19 prints which system calls it does not know (pidfd_open).
     silent = ["sh", "-c", 'exec "$@" 2>/dev/null', "sh"]
     command = [*silent, "valgrind", "-q", *options, *launch, build("where")]
     assert where(*command).rest == where(build("where")).rest
@@ -167,5 +168,5 @@ def test_a_launch_under_valgrind(launch: list[str], build: Build, options: tuple
 
 @pytest.mark.parametrize("tracer", [("strace", "-f", "-o", "/dev/null"), ("valgrind", "-q")])
 def test_a_tracer_started_moved(launch: list[str], build: Build, tracer: tuple[str, ...]) -> None:
-    """It runs its own program, with a layout of its own making."""
+    """It runs its own program, with a layout of its own."""
     assert where(*launch, *tracer, build("where")).rest == where(build("where")).rest

@@ -5,7 +5,7 @@
 
 #include "caller.h"
 
-/* Kept as functions of their own, and calls that are the last thing as calls. */
+/* Stays a function of its own, and a call at its end stays a call. */
 #define ALONE __attribute__((noinline, noclone))
 #define CALL_STAYS() __asm__ volatile("" ::: "memory")
 
@@ -14,7 +14,7 @@ struct answers {
 };
 typedef struct answers (*asker)(void);
 
-/* As the shim's own functions are called: by the one that is asked about. */
+/* Called like the shim's own functions: by the function that is identified. */
 ALONE static struct answers ask(void) {
     uintptr_t caller = (uintptr_t)__builtin_return_address(0);
     return (struct answers){caller_is_named(caller), caller_is_called_by_named(caller)};
@@ -26,7 +26,7 @@ ALONE static struct answers ask_nameless(void) {
     return answers;
 }
 
-/* In the dynamic symbols, as the program is linked with -rdynamic. */
+/* Among the dynamic symbols, as the program is linked with -rdynamic. */
 struct answers first_name(asker through);
 struct answers another_name(void);
 

@@ -39,7 +39,7 @@ static void put(const char *name, const void *bytes, size_t size, off_t at) {
     close(file);
 }
 
-/* A process with these mappings: with a page of code at each place, in memory or not. */
+/* Simulates a process with these mappings: a page of code at each place, in memory or not. */
 static void given(const char *maps, const uint64_t *places, size_t count, bool is_present) {
     const uint64_t entry = is_present ? UINT64_C(1) << 63 : 0;
     static const unsigned char page[PAGE];
@@ -116,7 +116,7 @@ static void test_no_vsyscall(void **state) {
     assert_int_equal(code_find(&process), 0);
 }
 
-/* Behind gigabytes of code that is not there. */
+/* After gigabytes of code that is not in memory. */
 static void test_not_more_is_looked_at_than_may_be(void **state) {
     (void)state;
     const uint64_t places[] = {0x3000001000};

@@ -45,7 +45,7 @@ static void test_seed(void **state) {
     assert_int_equal(settings.seed[SEED_BYTES - 1], 0xff);
     settings = of("KSMRUN_SHIM=join");
     assert_false(settings.has_seed || settings.keep_flag);
-    /* One digit less, one more, one that is none. */
+    /* One digit less, one more, an invalid one. */
     for (int i = 0; i < 3; i++) {
         snprintf(entry, sizeof entry, "KSMRUN_SHIM=seed=%.*s%s", i == 1 ? 64 : 63, seed,
                  i == 0   ? ""

@@ -1,4 +1,4 @@
-/* The interpreter against the kernel: the same filter, the same call, the same answer. */
+/* The interpreter compared with the kernel: the same filter and call give the same result. */
 #include "unit.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@ static const uint32_t kill_process = 0x80000000u;
 static void test_who_lives(void **state) {
     (void)state;
     assert_true(filter_lets_sweeper_live(PROGRAM(RETURN(ALLOW))));
-    /* Where waiting and ending fail the sweeper would spin. */
+    /* If waiting and ending fail, the sweeper would spin. */
     assert_false(filter_lets_sweeper_live(PROGRAM(RETURN(ERRNO | 1))));
     assert_true(filter_lets_sweeper_live(
         PROGRAM(LOAD(0), EQUAL(NUMBER_CAPSET, 0, 1), RETURN(ERRNO | 1), RETURN(ALLOW))));
@@ -36,7 +36,8 @@ static void test_who_lives(void **state) {
         PROGRAM(LOAD(0), EQUAL(NUMBER_FUTEX, 0, 1), RETURN(ERRNO | 1), RETURN(ALLOW))));
     assert_false(filter_lets_sweeper_live(PROGRAM(RETURN(0))));
     assert_false(filter_lets_sweeper_live(PROGRAM(RETURN(0x00030000))));
-    /* One killing answer among the calls is enough, and one to a call that is not made is none. */
+    /* One killing result among the calls is enough; one for a call that is not made does not
+     * count. */
     assert_false(filter_lets_sweeper_live(
         PROGRAM(LOAD(0), EQUAL(NUMBER_MADVISE, 0, 1), RETURN(kill_process), RETURN(ALLOW))));
     assert_true(filter_lets_sweeper_live(
@@ -59,8 +60,7 @@ static void test_what_the_kernel_refuses_kills(void **state) {
     assert_int_equal(filter_answer(PROGRAM(LOAD(0)), 1, none), kill_process);
 }
 
-/* The errno that the kernel gives getpriority under the filter; -1 where it takes no such filter.
- */
+/* The errno of getpriority under the filter in the kernel; -1 if the kernel rejects the filter. */
 static int kernel_errno(const struct sock_fprog *program, const long argument[6]) {
     pid_t child = fork();
     if (child == 0) {

@@ -18,7 +18,7 @@ static void test_stat(void **state) {
     assert_int_equal(image.end_data, 460);
     assert_int_equal(image.start_brk, 470);
     assert_int_equal(image.env_end, 510);
-    /* Cut anywhere, in memory of just that size: nothing behind it is read. */
+    /* Truncated anywhere, in memory of exactly that size: nothing beyond it is read. */
     const size_t whole = (size_t)(strstr(text, " 510") + 4 - text);
     for (size_t length = 0; length < whole; length++) {
         char *cut = strndup(text, length);
@@ -54,11 +54,11 @@ static void test_the_low_window(void **state) {
     assert_int_equal(low.next, start + bytes);
     assert_int_equal(low_brk_base(&low, 0x404000), start + bytes);
     assert_int_equal(low_brk_base(&low, 0x7d500000), 0x7d500000);
-    /* Nothing, and where there is no such window. */
+    /* No bytes to close, and a machine without such a window. */
     assert_true(low_of(&machine, 0, 0, 0).count == 0 && low_of(&machine, 0, 0, 0).next == start);
     low = low_of(&aarch64, bytes, 0, 0);
     assert_true(low.count == 0 && low.next == 0 && low_brk_base(&low, 7) == 7);
-    /* Programs over its start, in it, to its end, behind it. */
+    /* Programs over its start, in it, to its end, after it. */
     low = low_of(&machine, bytes, 0x400000, start + mib);
     assert_true(low.count == 1 && low.closed[0].start == start + mib &&
                 low.next == start + mib + bytes);
@@ -85,7 +85,7 @@ struct moved {
     struct destination destination;
 };
 
-/* A program as it is to be, by reservation. */
+/* A program as it should be, by reservation. */
 static struct moved as_wanted(void) {
     const struct machine machine = x86();
     const unsigned char key[KEY_BYTES] = {1};
@@ -144,7 +144,7 @@ static void test_what_is_where_it_is_to_be(void **state) {
     (void)state;
     struct moved moved = as_wanted();
     assert_null(check(&moved));
-    /* No room for what was asked. */
+    /* No space for what was requested. */
     moved.next = (struct next_places){0, 0};
     assert_null(check(&moved));
     /* setarch -Z */
@@ -172,7 +172,7 @@ static void test_what_is_not(void **state) {
     for (int what = 0; what < 8; what++) {
         struct moved moved = as_wanted();
         switch (what) {
-        case 0: /* AT_ENTRY tells of another place. */
+        case 0: /* AT_ENTRY names another place. */
             moved.image.parts[PART_PROGRAM].start = 0x555555554000;
             break;
         case 1:
@@ -187,13 +187,13 @@ static void test_what_is_not(void **state) {
         case 4:
             moved.next.low = 0x40000000;
             break;
-        case 5: /* What can be used is no reservation. */
+        case 5: /* Accessible memory is no reservation. */
             moved.image.vmas[RESERVED].is_reserved = false;
             break;
         case 6:
             moved.image.vmas[LOW].is_reserved = false;
             break;
-        default: /* Left where the exec had it. */
+        default: /* Left where the exec put it. */
             moved.image.vmas[moved.image.vma_count++] = (struct image_vma){
                 .start = 0x555555556000, .end = 0x555555557000, .part = PART_FIXED};
         }
@@ -201,8 +201,8 @@ static void test_what_is_not(void **state) {
     }
 }
 
-/* As of 6.15 with CONFIG_MSEAL_SYSTEM_MAPPINGS; the path of the loader, in pieces of 511 bytes, has
- * a row of its own that is none. */
+/* As since 6.15 with CONFIG_MSEAL_SYSTEM_MAPPINGS; the path of the loader, in pieces of 511 bytes,
+ * contains what looks like a row. */
 static void check_sealed(const char *program, const char *vdso, bool expected) {
     struct image image = {.vma_count = 2,
                           .vmas = {{.start = 0x1000, .end = 0x2000, .part = PART_PROGRAM},

@@ -34,7 +34,7 @@ static void take_back(struct injection *injection, unsigned times) {
         inject_take_back(injection);
 }
 
-/* A child that spins until it is told, by a word of its memory, to end with MARK; stopped. */
+/* A stopped child that spins until a word in its memory tells it to exit with MARK. */
 static struct injection stopped_child(volatile int **word) {
     struct injection injection;
     *word = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -60,7 +60,7 @@ static struct injection stopped_child(volatile int **word) {
     return injection;
 }
 
-/* It goes on as if nothing had been. */
+/* It continues as if nothing had happened. */
 static void expect_well(struct injection *injection, volatile int *word) {
     int status;
     assert_int_equal(injection_end(injection), 0);

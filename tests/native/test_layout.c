@@ -40,7 +40,7 @@ static void test_hmac(void **state) {
 
 enum { KEYS = 4000, BITS_MIN = 28 };
 
-/* How many bits of a part, counted from its lowest in such units, take both values about equally
+/* Number of bits of a part, from its lowest in these units, that take both values about equally
  * often over many keys. */
 static int free_bits(const uint64_t *values, uint64_t unit_bytes) {
     uint64_t lowest = UINT64_MAX;
@@ -104,7 +104,8 @@ static void test_machines(void **state) {
         assert_int_equal(machine.address_bits, spaces[i].bits);
         assert_int_equal(machine.stack_guard_gap, 256 * spaces[i].page_bytes);
         assert_int_equal(bases_have_room(&machine), spaces[i].has_room);
-        /* A program that a shared layout started finds the same, for programs that it starts. */
+        /* A program started with a shared layout gets the same result, for programs that it
+         * starts. */
         struct bases bases = random_bases(&machine);
         if (spaces[i].has_room) {
             struct machine again =
@@ -118,14 +119,14 @@ static void test_machines(void **state) {
     struct machine here = machine_here();
     assert_int_equal(here.page_bytes, sysconf(_SC_PAGESIZE));
     assert_true((uint64_t)(uintptr_t)&here < here.stack_top);
-    /* Whatever is taken for the usual gap, the same is found, and nothing stays mapped. */
+    /* Whatever is assumed as the usual gap, the same is found, and nothing stays mapped. */
     for (uint64_t usual = here.page_bytes; usual <= 16 * here.stack_guard_gap; usual *= 4)
         assert_int_equal(gap_here(here.page_bytes, usual), here.stack_guard_gap);
     assert_int_equal(gap_here(here.page_bytes, 3 * here.page_bytes), here.stack_guard_gap);
     assert_true((uint64_t)(uintptr_t)&here > here.stack_top / 2);
 }
 
-/* From low to high: program, brk, mmap area, stack, with room for each, whatever the key. */
+/* From low to high: program, brk, mmap area, stack, with space for each, whatever the key. */
 static void check_order(const struct machine *machine, const struct bases *bases) {
     uint64_t brk_end = bases->program + 64 * gib + bases->brk_offset + 64 * gib;
     assert_true(bases->program >= machine->programs);
@@ -201,7 +202,7 @@ static void test_what_differs(void **state) {
     assert_int_not_equal(bases_by_limit(&machine, other, "a", 1).mmap_top, bases.mmap_top);
 }
 
-/* Whatever the kernel chose, the mmap area is pushed down, and the stack has its room. */
+/* Whatever the kernel chose, the mmap area is pushed down, and the stack has its space. */
 static void check_reservation(const struct space *space, uint64_t limit) {
     static uint64_t mmap[KEYS], stack[KEYS];
     const struct machine machine = machine_in(space);
@@ -264,8 +265,8 @@ static void test_seeds_leave_what_is_set(void **state) {
     free(seeded);
 }
 
-/* Of every program of a group, and of no other group; and what a CPython of the group can tell of
- * its own seed is not a part of it. */
+/* Equal for every program of a group, and different for other groups; and not derivable from the
+ * seed that a CPython of the group knows. */
 static void test_the_shims_seed(void **state) {
     (void)state;
     const unsigned char key[KEY_BYTES] = {1}, other[KEY_BYTES] = {2};

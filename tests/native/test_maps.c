@@ -39,7 +39,7 @@ static void test_lines(void **state) {
     assert_false(vmas[6].is_kernels || vmas[6].is_main_stack);
 }
 
-/* A path may hold anything but a newline, which the kernel writes as \\012 (seq_file_path). */
+/* A path may contain anything but a newline, which the kernel writes as \\012 (seq_file_path). */
 static void test_names_of_files(void **state) {
     (void)state;
     static const char text[] =

@@ -8,7 +8,7 @@
 
 static char line[16384];
 
-/* Calls message with stderr going into a pipe, whose buffer (64 KiB) holds the longest line. */
+/* Calls message with stderr connected to a pipe, whose buffer (64 KiB) holds the longest line. */
 #define CAPTURE(...)                                                                               \
     do {                                                                                           \
         int ends[2], saved = dup(STDERR_FILENO);                                                   \

@@ -8,8 +8,8 @@
 
 #include "object.h"
 
-/* The tables of an object with a hash table of one bucket, at a made-up place: its symbols'
- * addresses are 16, 32, 48 and 0 above the base. */
+/* Tables of an object with a hash table of one bucket, at an invented place: its symbols' addresses
+ * are 16, 32, 48 and 0 above the base. */
 enum { SYMBOLS = 5 };
 static const char names[] = "\0first\0second\0data\0outside";
 static Elf64_Sym symbols[SYMBOLS];
@@ -66,14 +66,14 @@ static void check_all(const struct object *object) {
 
 static void test_functions_by_name(void **state) {
     (void)state;
-    /* A little below the tables, as libraries have it, with addresses in them (glibc) and offsets
-     * (musl). All three lie within this file's data. */
+    /* A little below the tables, as in libraries, with addresses in them (glibc) and offsets
+     * (musl). All three are within this file's data. */
     uintptr_t base = (uintptr_t)dynamic - ((uintptr_t)16 << 20);
     struct object object = make(base, true);
     check_all(&object);
     object = make(base, false);
     check_all(&object);
-    /* As a program at a fixed address has it. */
+    /* As in a program at a fixed address. */
     object = make(0, true);
     check_all(&object);
 }

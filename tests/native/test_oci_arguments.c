@@ -69,7 +69,7 @@ static void test_exec_on_the_command_line(void **state) {
     assert_int_equal(PARSE("exec", "--", "id", "sh").exec_words, 4);
     assert_int_equal(PARSE("exec", "id", "--", "sh").exec_words, 4);
     assert_int_equal(PARSE("exec", "--tty=true", "id").exec_words, 0);
-    /* The command's own words are not ours to read. */
+    /* The command's own words are not ours to parse. */
     struct arguments a = PARSE("exec", "id", "sh", "--process", "/x", "--bogus");
     assert_null(a.process);
     assert_null(a.unknown);
@@ -122,14 +122,14 @@ static void test_what_is_not_known_is_said(void **state) {
     assert_string_equal(PARSE("run", "--bund", "/b", "id").unknown, "--bund");
     assert_string_equal(PARSE("exec", "-tx", "id", "sh").unknown, "-tx");
     assert_string_equal(PARSE("run", "--bundle").unknown, "--bundle");
-    /* Before the command it is not known which command it is. */
+    /* Before the command it is unknown which command it is. */
     struct arguments a = PARSE("--bogus", "run", "id");
     assert_int_equal(a.command, COMMAND_OTHER);
     a = PARSE("-");
     assert_int_equal(a.command, COMMAND_OTHER);
 }
 
-/* Any words, in any order, with every part of them cut off: nothing is read past the end. */
+/* Any words, in any order, truncated anywhere: nothing is read past the end. */
 static void test_any_words(void **state) {
     (void)state;
     static const char *const words[] = {"--root", "--root=", "-",  "--",  "create", "exec", "-b",

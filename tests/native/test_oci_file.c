@@ -28,7 +28,7 @@ static int leave(void **state) {
     static const char *const names[] = {"file", "link", "pipe", "log"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unlink(names[i]);
-    /* Fails where anything is left over. */
+    /* Fails if anything is left. */
     return chdir("/") != 0 || rmdir(folder) != 0;
 }
 
@@ -100,7 +100,7 @@ static void test_links_of_others(void **state) {
     assert_holds("file", "another's");
 }
 
-/* In the place of what stands there, which may be a link to elsewhere. */
+/* Replaces what is there, which may be a link to elsewhere. */
 static void test_secrets(void **state) {
     (void)state;
     struct stat status;
@@ -116,7 +116,7 @@ static void test_secrets(void **state) {
     assert_int_equal(file_put_secret("nothing", "x", "key", 3, geteuid()), -ENOENT);
 }
 
-/* Nothing is left beside it, and it is as it was. */
+/* Nothing is left beside it, and it is unchanged. */
 static void test_no_room(void **state) {
     (void)state;
     struct rlimit before, small;
@@ -157,7 +157,7 @@ static void test_log_lines(void **state) {
     yyjson_doc_free(line);
     free(bytes);
     /* An umlaut stays; half of one, a control character of 8 bits, the end of a line, a surrogate
-     * and a byte that UTF-8 has not are shown. */
+     * and a byte that UTF-8 does not use are replaced. */
     unlink("log");
     log_line(&arguments, LEVEL_WARNING, "%s",
              "\xc3\xa4 \xc3 \xc2\x9b \xe2\x80\xa8 \xed\xa0\x80 \xff\xf0");
@@ -170,7 +170,7 @@ static void test_log_lines(void **state) {
     free(bytes);
     unlink("log");
     log_line(&arguments, LEVEL_WARNING, "x");
-    /* One that is longer than a pipe takes at once stays a line, without its middle. */
+    /* A line longer than a pipe takes at once stays one line, without its middle. */
     static char text[32768];
     memset(text, '"', sizeof text - 1);
     arguments = (struct arguments){.log = "log"};

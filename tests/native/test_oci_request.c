@@ -66,8 +66,8 @@ static void test_all_words(void **state) {
     assert_string_equal(ask(true, "{}", "[]").group, "default");
 }
 
-/* Each of environment, annotation, runtime's entry and host's configuration against each that has
- * less to say. */
+/* Environment, annotation, runtime's entry and host's configuration, each against those that it
+ * overrides. */
 static void test_who_has_the_last_word(void **state) {
     (void)state;
     enum { ENVIRONMENT, ANNOTATION, ENTRY, HOST, SOURCES };
@@ -102,7 +102,7 @@ static void test_who_has_the_last_word(void **state) {
     assert_false(ask(false, "{}", "['KSMRUN_OCI=merge=on','KSMRUN_OCI=merge=off']").merge);
 }
 
-/* Who may name a group; an image may not even ask for a layout. */
+/* Only the starter may name a group; an image may not even ask for a layout. */
 static void test_an_image_asks_for_merging_alone(void **state) {
     (void)state;
     static const char layout[] = "['KSMRUN_OCI=merge=on,layout=shared,layout-group=prod']";
@@ -112,7 +112,7 @@ static void test_an_image_asks_for_merging_alone(void **state) {
     assert_false(r.layout_shared);
     assert_string_equal(r.group, "default");
     assert_non_null(strstr(r.refused, "layout=shared is not an image's"));
-    /* A podman --annotation is not, one that the image has too is. */
+    /* A podman --annotation is not the image's; one that the image has too is. */
     struct asked asked = {.heeds_image = true, .image = "shared"};
     r = ask_all(asked, annotations, "[]");
     assert_false(r.layout_shared);
@@ -121,7 +121,7 @@ static void test_an_image_asks_for_merging_alone(void **state) {
     r = ask_all(asked, annotations, "[]");
     assert_true(r.layout_shared && !r.is_group_operators);
     assert_string_equal(r.group, "default");
-    /* By request nothing of an image's counts. */
+    /* By request nothing from an image counts. */
     asked = (struct asked){.by_request = true, .image = "on"};
     r = ask_all(asked, "{'ksmrun.merge':'on'}", "['KSMRUN_OCI=merge=on,require=true']");
     assert_false(r.merge || r.require);
@@ -172,10 +172,10 @@ static void test_what_is_not_understood_changes_nothing(void **state) {
     snprintf(group, sizeof group, "{'ksmrun.layout-group':'%065d'}", 0);
     assert_string_equal(ask(true, group, "[]").group, "default");
     assert_non_null(strstr(ask(true, "{'ksmrun.merg':'on'}", "[]").wrong, "merg=on"));
-    /* What is none of ours, or no string. */
+    /* Not ours, or no string. */
     assert_string_equal(ask(true, "{'a':'b','ksmrunx':'y','ksmrun.merge':1}", "[1,null]").wrong,
                         "");
-    /* Each reader would end it elsewhere. */
+    /* Readers would disagree about its end. */
     assert_false(
         ask(true, "{'ksmrun.merge':'on\\u0000off'}", "['KSMRUN_OCI=merge=on\\u0000']").merge);
     assert_false(ask(true, "['ksmrun.merge','on']", "{'KSMRUN_OCI=merge=on':'x'}").merge);

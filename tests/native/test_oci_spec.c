@@ -6,7 +6,8 @@
 #include "spec.h"
 
 static const char *const whole[] = {
-    /* As runc spec writes it, shortened; numbers and names that a careless reader would change. */
+    /* Like the output of runc spec, shortened; with numbers and names that a careless reader would
+     * change. */
     "{\"ociVersion\":\"1.0.2-dev\",\"process\":{\"terminal\":true,\"user\":{\"uid\":4294967295},"
     "\"args\":[\"sh\",\"-c\",\"a \\\"b\\\" -- \\u0001\xc3\xa4\\u0000x\"],\"env\":[\"A=B\"],"
     "\"oomScoreAdj\":-0,\"rlimits\":[{\"hard\":18446744073709551615,\"soft\":1e400}]},"
@@ -34,7 +35,8 @@ static yyjson_mut_val *args_of(yyjson_mut_doc *document) {
     return yyjson_mut_obj_get(yyjson_mut_obj_get(root, "process"), "args");
 }
 
-/* Wraps where that can be done; then it is found again, and unwrapped it is as it was. */
+/* Wraps if that is possible; then the wrapping is recognised, and unwrapping restores the
+ * original. */
 static bool wraps_and_unwraps(yyjson_mut_doc *document) {
     char obstacle[OBSTACLE_BYTES];
     struct places places, found;
@@ -49,7 +51,7 @@ static bool wraps_and_unwraps(yyjson_mut_doc *document) {
         return false;
     char *before = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, NULL);
     const char *const words[] = {places.launcher, "--require", "--", NULL};
-    /* What looks like ours and is not marked so is another's. */
+    /* What looks like ours and is not marked belongs to others. */
     bool was_wrapped = args_are_wrapped(args_of(document));
     assert_true(spec_bind(document, "/host/launcher", places.launcher));
     assert_true(spec_bind(document, "/host/key", places.key));
@@ -89,7 +91,7 @@ static void test_all_else_stays_equal(void **state) {
     }
 }
 
-/* Bytes changed, cut out and doubled at random: whatever still is JSON is treated alike. */
+/* Bytes changed, cut out and doubled at random: whatever is still JSON is treated the same. */
 static void test_damaged_configs(void **state) {
     (void)state;
     enum { ROUNDS = 20000, BYTES = 2048 };
@@ -218,7 +220,7 @@ static void test_what_is_not_marked_is_left(void **state) {
     yyjson_mut_doc_free(document);
 }
 
-/* The mount of the key alone: it would lie in the way of a new one. */
+/* The mount of the key alone: it would obstruct a new one. */
 static void test_rest_of_a_wrapping_is_taken_away(void **state) {
     (void)state;
     static const char text[] =

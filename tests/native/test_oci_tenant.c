@@ -34,7 +34,7 @@ static yyjson_mut_doc *read_text(const char *text) {
     return copy;
 }
 
-/* The scope by annotations, as JSON with ' for "; "" where there is none. */
+/* Scope from annotations, as JSON with ' for "; "" if there is none. */
 static const char *scope(const char *annotations) {
     static char found[SCOPE_BYTES];
     char text[1024], obstacle[OBSTACLE_BYTES];
@@ -65,7 +65,7 @@ static void test_scopes(void **state) {
     assert_string_equal(scope("{" CONTAINERD "," IN("shop") "}"), shop);
     assert_string_equal(scope("{" CRI_O "," CRI_O_IN("shop") "}"), shop);
     assert_string_not_equal(scope("{" CRI_O "," CRI_O_IN("shop2") "}"), shop);
-    /* Older than that, or what a pod's author added for another engine. */
+    /* An older version, or annotations that a pod's author added for another engine. */
     assert_string_equal(scope("{" CONTAINERD "}"), "");
     assert_string_equal(scope("{" CRI_O "," IN("shop") "}"), "");
     assert_string_equal(scope("{" CRI_O "," CRI_O_IN("mine") "," IN("shop") "}"), "");
@@ -74,7 +74,7 @@ static void test_scopes(void **state) {
     assert_string_equal(scope("{" CONTAINERD "," IN("shop\\u0000x") "}"), "");
 }
 
-/* The host's number of a user; -1: none. */
+/* Host UID of a user; -1: none. */
 static long maps(const char *linux_part, unsigned long long user) {
     char json[512];
     unsigned mapped;
@@ -96,7 +96,7 @@ static void test_users_of_a_user_namespace(void **state) {
     assert_int_equal(maps(mappings, 1), 100000);
     assert_int_equal(maps(mappings, 65535), 165534);
     assert_int_equal(maps(mappings, 65536), -1);
-    /* Another's, of which it is not told what it maps. */
+    /* Another's namespace, whose mapping is unknown. */
     assert_int_equal(maps("{'namespaces':[{'type':'user','path':'/proc/1/ns/user'}]}", 0), -1);
     assert_int_equal(maps("{'uidMappings':[{'containerID':0,'hostID':4294967295,'size':9}]}", 1),
                      -1);
@@ -144,7 +144,7 @@ static void test_groups(void **state) {
     assert_false(opens("two", "shop", NULL, 6) || opens("two", "other", NULL, 5));
 }
 
-/* What is damaged opens nothing. */
+/* A damaged configuration opens nothing. */
 static void test_damaged_configurations(void **state) {
     (void)state;
     static const char *const texts[] = {

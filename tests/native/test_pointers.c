@@ -6,8 +6,8 @@
 
 #define TEXT(number) UINT64_C(number)
 
-/* Two processes of one program with other bases; the second has the libraries the other way round,
- * as alignment can have it. */
+/* Two processes of one program with different bases; the second has the libraries in reverse order,
+ * as alignment can cause. */
 static struct vma first_vmas[] = {
     {TEXT(0x10000), TEXT(0x20000), KIND_ANONYMOUS, false, 0, 0, false}, /* by 32-bit pointers */
     {TEXT(0x555500000000), TEXT(0x555500004000), KIND_FILE, true, 0, 77, false},
@@ -85,7 +85,7 @@ static void test_other_words_stay(void **state) {
     static const uint64_t words[] = {0,
                                      1,
                                      TEXT(0x5554ffffffff),
-                                     TEXT(0x700000001000), /* put there by the program */
+                                     TEXT(0x700000001000), /* requested by the program */
                                      TEXT(0x7f1000400000),
                                      TEXT(0x7ffc00021008),
                                      UINT64_MAX};

@@ -10,7 +10,7 @@
 
 #include "process.h"
 
-/* A folder as of /proc/PID, with the status of one thread, 9. */
+/* A folder like /proc/PID, with the status of one thread, 9. */
 static struct process made(const char *status, char *path) {
     assert_non_null(mkdtemp(path));
     struct process process = {.pid = 9, .folder = open(path, O_RDONLY | O_DIRECTORY)};

@@ -35,7 +35,7 @@ static void test_rows(void **state) {
     int file = mkstemp(path);
     assert_true(file >= 0);
     close(file);
-    /* As a process is named SigPnd:ffff, in many groups. */
+    /* For a process named SigPnd:ffff, in many groups. */
     static const int words[] = {0, 1, 168, 169, 170, 171, 65536};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         write_file(path, "Name:\tSigPnd:ffff\nGroups:\t", words[i], "\nSigPnd:\t12\nCapEff:\t0\n");
@@ -60,7 +60,7 @@ static void test_regular_files_only(void **state) {
     assert_non_null(mkdtemp(folder));
     snprintf(fifo, sizeof fifo, "%s/fifo", folder);
     assert_int_equal(mkfifo(fifo, 0600), 0);
-    /* That waited for a writer. */
+    /* That would wait for a writer. */
     assert_int_equal(procfile_read_regular(fifo, text, sizeof text), -EINVAL);
     assert_int_equal(procfile_read_regular("/dev/null", text, sizeof text), -EINVAL);
     assert_int_equal(procfile_read_regular("/nonexistent", text, sizeof text), -ENOENT);

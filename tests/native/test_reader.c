@@ -117,7 +117,7 @@ static void test_one_that_takes_long(void **state) {
     assert_int_equal(result_of(go_on, 1000, 0.5, &walked), -ETIME);
 }
 
-/* Pages of equal hash made for one run are of no use in another. */
+/* Pages made to have equal hashes in one run do not in another. */
 static void test_each_run_has_hashes_of_its_own(void **state) {
     (void)state;
     static struct look one, other;

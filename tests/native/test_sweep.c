@@ -1,4 +1,4 @@
-/* The walk over this very process, alone and beside threads that change what it walks over. */
+/* The walk over this very process, alone and beside threads that change its memory. */
 #include "unit.h"
 
 #include <fcntl.h>
@@ -61,7 +61,7 @@ static int vmas_between(const void *from, const void *to) {
     return count;
 }
 
-/* Between two shared pages, which nothing joins. */
+/* Between two shared mappings, with which nothing joins. */
 static char *map_alone(size_t bytes) {
     char *at = mmap(NULL, bytes + 8 * KIB, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(at != MAP_FAILED);
@@ -74,10 +74,10 @@ static char *map_alone(size_t bytes) {
 static void test_marks_whole_neighbours(void **state) {
     (void)state;
     char *large = map_alone(256 * KIB), *small = map_alone(32 * KIB);
-    /* Two VMAs that touch, each too small, are enough together. */
+    /* Two adjacent VMAs, each too small, are large enough together. */
     char *pair = map_alone(80 * KIB);
     assert_int_equal(mprotect(pair, 40 * KIB, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
-    /* As with the merge flag the protection is no matter: a part that changes it can join again. */
+    /* As with the merge flag, protection does not matter: a part that changes it can join again. */
     char *guarded = map_alone(128 * KIB);
     assert_int_equal(mprotect(guarded, 4 * KIB, PROT_NONE), 0);
     struct sweep sweep = prepare();
@@ -93,7 +93,7 @@ static void test_marks_whole_neighbours(void **state) {
     close(sweep.maps);
 }
 
-/* Several areas have room below, as malloc's arenas do: each that has stopped growing is marked. */
+/* Several areas have space below, like malloc's arenas: each that has stopped growing is marked. */
 static void test_marks_all_that_could_grow_down(void **state) {
     (void)state;
     enum { AREAS = 3, GAP = 128 * KIB * KIB };
@@ -105,7 +105,8 @@ static void test_marks_all_that_could_grow_down(void **state) {
         char *room = reserved + (size_t)i * 2 * GAP + 4 * KIB;
         assert_int_equal(munmap(room, GAP), 0);
         areas[i] = room + GAP;
-        /* The first mapping of each is small beside its neighbours, as one that begins to grow. */
+        /* The first mapping of each is small beside its neighbours, as at the beginning of
+         * growth. */
         int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
         assert_true(mmap(areas[i], MIB, PROT_NONE, flags, -1, 0) == areas[i]);
         assert_int_equal(mprotect(areas[i], 256 * KIB, PROT_READ | PROT_WRITE), 0);
@@ -120,7 +121,7 @@ static void test_marks_all_that_could_grow_down(void **state) {
     close(sweep.maps);
 }
 
-/* What is added at the edge where an area grows joins it, though it is marked. */
+/* Memory that is added at the growing edge of an area joins it, although it is marked. */
 static void test_growth_joins(void **state) {
     (void)state;
     char *heap = sbrk(0);
@@ -183,7 +184,7 @@ static void test_skips_sparse_reservations(void **state) {
     close(sweep.maps);
 }
 
-/* What kept them apart is gone, but a kernel only looks when something changes. */
+/* What kept them apart is gone, but a kernel only checks when something changes. */
 static void test_joins_neighbours(void **state) {
     (void)state;
     char *area = map_alone(128 * KIB);
@@ -217,7 +218,7 @@ static void *advise(void *area) {
         excluded_add(&excluded, start, end);
         madvise(area, 256 * KIB, 13);
         usleep(10);
-        /* The sweeper may be between marking it and taking that back. */
+        /* The sweeper may be between marking it and undoing that. */
         if (is_marked(area) && usleep(20 * 1000) == 0 && is_marked(area))
             return area;
         excluded_remove(&excluded, start, end);

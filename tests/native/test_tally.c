@@ -7,7 +7,7 @@
 
 enum { RECORDS = 400, PROCESSES = 5, SHARING = 3, ROUNDS = 200 };
 
-/* As tally.h has it, by comparing each record with each. */
+/* As in tally.h, by comparing each record with each. */
 struct expected {
     struct frames frames;
     uint64_t frame_count;
@@ -80,7 +80,7 @@ static struct expected count_slowly(const struct record *records, size_t count) 
     return expected;
 }
 
-/* Process by process; some frames are mapped twice, with the content of the first. */
+/* Process by process; some frames are mapped twice, with the first one's content. */
 static void make(struct records *records) {
     records->count = 0;
     for (size_t i = 0; i < RECORDS; i++) {
@@ -143,7 +143,7 @@ static struct record page(uint64_t process, uint64_t content, uint64_t by_layout
                            .process = process & PROCESSES_MAX};
 }
 
-/* Two processes, each with two pages of one name that differ, and one page that none else has. */
+/* Two processes, each with two different pages of one name, and one page that no other has. */
 static void test_what_differs_within_a_process_stays(void **state) {
     (void)state;
     static struct records records;

@@ -42,7 +42,7 @@ static void test_a_report(void **state) {
     struct report report = worker_run(finish, &order);
     assert_int_equal(report.outcome, ATTACH_FILTERED);
     assert_int_equal(report.error, 7);
-    /* It has been waited for. */
+    /* It has been reaped. */
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 

@@ -1,4 +1,4 @@
-/* cmocka wants these in front of it. */
+/* cmocka needs these before it. */
 #ifndef UNIT_H
 #define UNIT_H
 #include <setjmp.h>

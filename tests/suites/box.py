@@ -1,7 +1,7 @@
-"""PID 1 of a box: empty /tmp, /run and the like; runs a command; says what it left.
+"""PID 1 of a box: empty /tmp, /run and similar; runs a command and prints what it left behind.
 
-Run by unshare(1) with namespaces of its own for mounts, PIDs, IPC and network: what is found
-afterwards was left by the command, and all of it goes when this process goes.
+Run by unshare(1) with its own namespaces for mounts, PIDs, IPC and network: what is found
+afterwards was left by the command, and all of it vanishes when this process ends.
 
 box.py FD NAME=FOLDER... -- COMMAND [ARG]...
 """
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 EMPTY = {"/tmp": "1777", "/var/tmp": "1777", "/dev/shm": "1777", "/run": "755", "/var/log": "755"}
-# A daemon that was told to stop may be on its way out; CPython's tests leave a `sleep 3`.
+# A daemon that was told to stop may still be ending; CPython's tests leave a `sleep 3`.
 GRACE_SECONDS = 4.0
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
@@ -30,7 +30,7 @@ def mount(*arguments: str) -> None:
 
 
 def furnish(folders: dict[str, str]) -> None:
-    """Same paths for every box, so that outputs can be compared."""
+    """Prepare the box, with the same paths each time, so that outputs can be compared."""
     mount("-t", "tmpfs", "tmpfs", "/mnt")
     for name, folder in folders.items():
         place = Path("/mnt", name)
@@ -38,7 +38,7 @@ def furnish(folders: dict[str, str]) -> None:
         mount("--bind", folder, str(place))
     for place_, mode in EMPTY.items():
         mount("-t", "tmpfs", "-o", f"mode={mode}", "tmpfs", place_)
-    # Other people's tests may not turn the host's knobs.
+    # Other people's tests must not change the host's settings.
     mount("-o", "remount,bind,ro", "/sys")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sh22x", b"lo", 0)
@@ -47,7 +47,7 @@ def furnish(folders: dict[str, str]) -> None:
 
 
 def processes() -> list[str]:
-    """The names of all but this one."""
+    """Return the names of all processes but this one."""
     found = [file for file in Path("/proc").glob("[0-9]*/comm") if file.parent.name != "1"]
     return sorted(file.read_text().strip() for file in found)
 
@@ -58,7 +58,7 @@ def ipc_objects() -> int:
 
 
 def run(command: list[str]) -> int:
-    """Its exit code, minus the signal where one ended it; reaps orphans meanwhile."""
+    """Return the command's exit code, or minus its signal; reap orphans meanwhile."""
     # Python ignores these two; no program should inherit that.
     default = [signal.SIGPIPE, signal.SIGXFSZ]
     main = os.posix_spawnp(command[0], command, os.environ, setsigdef=default)

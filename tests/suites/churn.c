@@ -1,7 +1,7 @@
-/* Starts many short processes one after the other, and counts what became of them.
+/* Starts many short processes one after the other, and counts the results.
  *
  * churn fork|vfork|spawn|thread COUNT: `thread` forks beside a running thread of its own. Prints
- * how many ended as they should, and by how much its threads and descriptors grew meanwhile. */
+ * how many ended as expected, and the growth in its threads and descriptors. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <pthread.h>
@@ -24,7 +24,7 @@ static int entries(const char *path) {
     return count;
 }
 
-/* Keeps libc's allocator locked now and then, so that a fork meets it at any moment. */
+/* Keeps libc's allocator locked now and then, so that a fork can happen at any moment of it. */
 static void *allocate(void *stop) {
     while (!*(volatile int *)stop)
         free(malloc(1 << 18));

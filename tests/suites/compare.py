@@ -1,4 +1,4 @@
-"""One command, run directly and through ksmrun, each in a box of its own."""
+"""Run a command directly and through ksmrun, each in a box of its own."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ksmrun.facts.launcher import LAUNCHER
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
-# The way of which the addresses are tested, not the shim.
+# The way that tests the addresses, not the shim.
 LAYOUT = "layout"
 # Only with KSMRUN_SUITES=all.
 LONG_RUN = pytest.mark.long_run
-# Debian's, whose tests and allocators are Debian's too.
+# Debian's, because tests and allocators are Debian's too.
 PYTHON = "/usr/bin/python3"
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -46,7 +46,7 @@ UNSHARE = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that can be seen of a run from outside."""
+    """Everything that can be seen of a run from outside."""
 
     code: int
     stdout: str
@@ -61,14 +61,14 @@ class Outcome:
         return [*streams, *self.stderr.splitlines(), *left]
 
     def differences(self, other: Outcome) -> list[str]:
-        """Line by line; empty where they are alike."""
+        """Return the differences line by line; empty if there are none."""
         mine, theirs = self.lines(), other.lines()
         return list(difflib.unified_diff(mine, theirs, "direct", "wrapped", n=1, lineterm=""))
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where boxes get their folders from; what each direct run showed is kept."""
+    """Source of folders for boxes; the results of direct runs are kept."""
 
     folder: Path
     cache: Path
@@ -83,7 +83,7 @@ class Bench:
         seconds: float = 120,
         reduced: Callable[[Outcome], Outcome] = lambda outcome: outcome,
     ) -> Outcome:
-        """Runs it directly and behind the prefix; what is left by `reduced` must be equal."""
+        """Run it directly and behind the prefix; the `reduced` results must be equal."""
         key = f"{command} {environment}"
         if key not in self.direct:
             self.direct[key] = reduced(self.run(command, environment, seconds))
@@ -95,14 +95,14 @@ class Bench:
 
     @property
     def libexec(self) -> Path:
-        """A copy that users without root can reach, as they cannot root's home."""
+        """Return a copy that users without root can reach, as they cannot reach root's home."""
         copy = self.folder / "ksmrun"
         if not copy.exists():
             shutil.copytree(LAUNCHER.parent, copy)
         return copy
 
     def prefix(self, mechanism: str) -> list[str]:
-        """What `ksmrun run` would exec, with the paths of a box; a path is a shim of ours."""
+        """Return what `ksmrun run` would exec, with a box's paths; a path is a shim of ours."""
         if mechanism.startswith("/"):
             return ["/mnt/ksmrun/ksmrun-exec", "--merge=keep", f"--preload={mechanism}", "--"]
         if mechanism == LAYOUT:
@@ -134,7 +134,7 @@ class Bench:
         environment: dict[str, str] | None = None,
         seconds: float = 120,
     ) -> Outcome:
-        """Raises subprocess.TimeoutExpired; nothing of the box is left then either."""
+        """Run it. Raises subprocess.TimeoutExpired; nothing of the box is left then either."""
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
@@ -171,12 +171,12 @@ class Bench:
 
 
 def only(outcome: Outcome, pattern: str) -> Outcome:
-    """The lines of its output in which the pattern is found, and what it found there."""
+    """Return the lines of its output that match the pattern, and the match."""
     both = (outcome.stdout + outcome.stderr).splitlines()
     found = [match[0] for line in both if (match := re.search(pattern, line))]
     return replace(outcome, stdout="\n".join(found), stderr="")
 
 
 def has_shim(prefix: list[str]) -> bool:
-    """Else the way is the layout's."""
+    """Return whether the way uses the shim; else it uses the layout."""
     return any(word.startswith("--preload=") for word in prefix)

@@ -1,6 +1,6 @@
-"""Other people's programs and tests, direct and through ksmrun: everything must come out alike.
+"""Other people's programs and tests, direct and through ksmrun: all results must be equal.
 
-KSMRUN_SUITES=all runs the long ones too; KSMRUN_MECHANISMS names the ways in to test.
+KSMRUN_SUITES=all runs the long ones too; KSMRUN_MECHANISMS names the ways to test.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from .compare import LAYOUT, LONG_RUN, Bench
 
 MECHANISMS = ("preload", "mark", LAYOUT)
-# Of the layout's way, what runs always.
+# The part of the layout's way that always runs.
 LAYOUT_SHORT = {
     "test_at_work[layout]",
     "test_launches[layout]",
@@ -25,7 +25,7 @@ LAYOUT_SHORT = {
 
 
 def cache_folder() -> Path:
-    """Outside of the repository; kept between runs."""
+    """Return a folder outside the repository that is kept between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "ksmrun-suites"
 
@@ -42,7 +42,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     scope="session", params=os.environ.get("KSMRUN_MECHANISMS", " ".join(MECHANISMS)).split()
 )
 def prefix(request: pytest.FixtureRequest, bench: Bench) -> list[str]:
-    """The words before a command that start it through ksmrun."""
+    """Return the words before a command that start it through ksmrun."""
     return bench.prefix(request.param)
 
 

@@ -1,4 +1,4 @@
-/* A preload with faults, to show that the comparison sees each. */
+/* A preload with faults, to show that the comparison detects each. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-"""Debian's source of jemalloc with its tests built, without touching the host's own apt."""
+"""Debian's source of jemalloc with its tests built, without the host's own apt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SUITE = "bookworm"
 
 
 def build(cache: Path) -> None:
-    """Once; its test programs find their library by a relative path."""
+    """Build it once; its test programs find their library by a relative path."""
     done = cache / "jemalloc"
     if not done.exists():
         with tempfile.TemporaryDirectory(dir=cache) as folder:
@@ -42,7 +42,7 @@ def _fetch(folder: Path) -> Path:
 
 
 def _mirror() -> str:
-    """The one this host installs from."""
+    """Return the mirror that this host installs from."""
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return next(line for line in output.splitlines() if "security" not in line)

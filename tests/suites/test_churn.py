@@ -29,7 +29,7 @@ def test_churn(bench: Bench, prefix: list[str], way: str) -> None:
 
 
 def test_launches(bench: Bench, prefix: list[str]) -> None:
-    """Wrapped starts; each reads what it was given and ends by its own code."""
+    """Wrapped launches; each reads its input and ends with its own exit code."""
     loop = (
         f"i=0; while [ $i -lt {LAUNCHES} ]; do "
         '"$@" sh -c "exit $((i % 7))"; echo $?; i=$((i + 1)); done'

@@ -1,4 +1,4 @@
-"""The comparison itself: a preload with a fault is found out."""
+"""The comparison itself: it detects a faulty preload."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a program can see of the shim if it looks: each of these is expected to differ.
 
-A difference that has gone makes its test fail; its row then moves to a script of `scripts/`.
+If a difference vanishes, its test fails; its row then moves to a script in `scripts/`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,9 @@ import pytest
 from .compare import LONG_RUN, PYTHON, Bench, has_shim
 
 NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
-# What both show: the variable, and what ld.so says in a root that has no shim.
-EVERY_SHIM = {
-    "environment": "env | grep -c LD_PRELOAD",
-    "other root": """
-        mkdir -p /tmp/r/bin /tmp/r/lib64 /tmp/r/lib/x86_64-linux-gnu
-        cp /bin/sh /tmp/r/bin
-        cp /lib64/ld-linux-x86-64.so.2 /tmp/r/lib64
-        cp /lib/x86_64-linux-gnu/libc.so.6 /tmp/r/lib/x86_64-linux-gnu
-        chroot /tmp/r /bin/sh -c 'echo in'
-        rm -r /tmp/r""",
-}
-# Of the thread that marks.
+# Shown by both: the variable.
+EVERY_SHIM = {"environment": "env | grep -c LD_PRELOAD"}
+# Shown by the thread that marks.
 MARK = {
     "threads": "grep Threads /proc/self/status",
     # Each process counts twice for RLIMIT_NPROC and for pids.max.
@@ -29,7 +20,7 @@ MARK = {
         ulimit -u 2
         sleep 0.2 &
         wait'""",
-    # Its descriptors are in /proc, not at every moment.
+    # Its descriptors are in /proc, but not at every moment.
     "unmounting /proc": """unshare -m sh -c '
         for i in 1 2 3 4 5 6 7 8 9 10; do
             mount -t proc proc /proc

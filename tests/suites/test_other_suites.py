@@ -1,4 +1,4 @@
-"""Other projects' tests: each test passes, fails or is skipped alike."""
+"""Other projects' tests: each test passes, fails or is skipped in the same way."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from .compare import LONG_RUN, PYTHON, Bench, Outcome, only
 from .jemalloc import build
 
-# Of Debian's package of the tests of its own python3, with how many of them run at least.
+# From Debian's package of the tests of its own python3, with a minimum number that runs.
 CPYTHON = {("test_mmap", "test_os"): 250}
 CPYTHON_LONG = {
     ("test_fork1", "test_posix", "test_subprocess", "test_thread", "test_threading"): 600,
     ("test_signal",): 40,
-    # test_gdb only runs in a Python that lies where it was built, and is skipped alike.
+    # test_gdb only runs in a Python that is where it was built, and is skipped both times.
     (
         *("test_ctypes", "test_faulthandler", "test_gdb", "test_resource"),
         *("test_threadsignals", "test_wait3", "test_wait4"),
@@ -45,7 +45,7 @@ def test_cpython(bench: Bench, prefix: list[str], modules: tuple[str, ...]) -> N
     assert (direct.code, passed >= (CPYTHON | CPYTHON_LONG)[modules]) == (0, True), passed
 
 
-# jemalloc's own runner, from its own folder, on all test programs there are.
+# jemalloc's own runner, from its own folder, on all test programs.
 JEMALLOC = """
 cd /mnt/cache/jemalloc
 exec sh test/test.sh $(find test/unit test/integration -type f -perm -100 ! -name '*.*' | sort)

@@ -1,4 +1,4 @@
-"""Real programs with children, threads and other users: each script of `scripts/` tells what."""
+"""Real programs with children, threads and other users; each script of `scripts/` says which."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from .compare import HERE, LONG_RUN, PYTHON, SCRIPTS, Bench, has_shim
 
-# Each with the exit code that says that it came to its end; the long ones have `set -e`.
+# Each with its exit code on completion; the long ones have `set -e`.
 SHORT = {
     "users.sh": 0,
     "redis.sh": 0,
@@ -30,7 +30,7 @@ LONG = {
 }
 CODES = SHORT | LONG
 INTERPRETERS = {".sh": "sh", ".bash": "bash", ".pl": "perl", ".py": PYTHON, ".js": "node"}
-# Libraries that take malloc and its like from libc, by their names for ld.so.
+# Libraries that replace libc's malloc and similar, by their names for ld.so.
 ALLOCATORS = ("libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2")
 # Not preloads.sh: libfaketime hangs under libjemalloc, without ksmrun too.
 UNDER_ALLOCATORS = ("perl.pl", "shells.bash", "git.sh")
@@ -58,7 +58,7 @@ done
 
 
 def check_shim(bench: Bench, prefix: list[str]) -> None:
-    """On the program's own memory."""
+    """Check the program's own memory."""
     assert bench.run(["sh", "-c", WAITS, "sh", "10"]).stdout == ""
     assert bench.run([*prefix, "sh", "-c", WAITS, "sh", "200"]).stdout == "4000000 bytes, merging\n"
 
@@ -67,7 +67,7 @@ PARTS = ("program", "local", "mmap", "brk", "vdso")
 
 
 def check_layout(bench: Bench, prefix: list[str]) -> None:
-    """Equal addresses with other arguments and environment."""
+    """Check for equal addresses with other arguments and environment."""
     source = HERE.parent / "integration/programs/where.c"
     subprocess.run(["gcc", "-O1", "-o", bench.folder / "where", source], check=True)
     command = ["/mnt/programs/where"]
@@ -82,7 +82,7 @@ def check_layout(bench: Bench, prefix: list[str]) -> None:
 
 
 def test_at_work(bench: Bench, prefix: list[str]) -> None:
-    """What is tested is at work in a box; else all below would show nothing."""
+    """What is tested is active in a box; otherwise the tests below would prove nothing."""
     check = check_shim if has_shim(prefix) else check_layout
     check(bench, prefix)
 
@@ -100,5 +100,5 @@ def test_program(bench: Bench, prefix: list[str], name: str) -> None:
     ["python.py", *(pytest.param(name, marks=LONG_RUN) for name in UNDER_ALLOCATORS)],
 )
 def test_with_another_allocator(bench: Bench, prefix: list[str], name: str, library: str) -> None:
-    """The shim comes first in LD_PRELOAD, so it is seen with each behind it."""
+    """The shim comes first in LD_PRELOAD, so each allocator is tested behind it."""
     check(bench, prefix, name, {"LD_PRELOAD": library})

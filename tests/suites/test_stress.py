@@ -1,4 +1,4 @@
-"""stress-ng's stressors of memory, forks, threads and signals, with --verify: the same verdicts."""
+"""stress-ng's stressors of memory, forks, threads and signals, with --verify: the same results."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from .compare import HERE, LONG_RUN, Bench, Outcome, has_shim, only
 
 # Together for a few seconds in every run.
 MIX = ["malloc", "mmap", "mremap", "brk", "fork", "vfork", "madvise", "pthread", "vm", "sigsegv"]
-# Not here: ksm and what else sets the host's tunables; physpage, which fails without ksmrun too;
-# mmapfork and bigheap, which take all memory there is.
+# Excluded: ksm and others that set the host's tunables; physpage, which fails without ksmrun too;
+# mmapfork and bigheap, which use all memory there is.
 EACH = (HERE / "stressors").read_text().split()
 # These refuse to run as root.
 EACH_OF_NOBODY = ["exec", "spawn"]
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 SIZES = ["--vm-bytes=64m", "--malloc-bytes=64m", "--mmap-bytes=64m", "--mremap-bytes=16m"]
-# Without the PID. How often each stressor went round differs from run to run.
+# Without the PID. The number of rounds of each stressor differs from run to run.
 VERDICT = r"stress-ng: (fail|error|warn):|(?<=\] )(successful|unsuccessful) run|skipped|unsupported"
-# The kernel lets a program name the one range of code whose system calls stay free: libc's.
+# The kernel lets a program exempt one range of code from the dispatch of system calls: libc's.
 IN_SHIM = pytest.mark.xfail(strict=True, reason="the shim's syscall() is outside of libc's code")
 OUTSIDE_OF_LIBC = "usersyscall"
 UNITS = [("root", name) for name in (OUTSIDE_OF_LIBC, *EACH)]

@@ -1,4 +1,4 @@
-"""A booted guest: systemd as PID 1 of a container over a root that stays as it is.
+"""Booted guest: systemd as PID 1 of a container, over a root that does not change.
 
 Guests share the kernel, and so its KSM. They die with the process that started them.
 """
@@ -24,10 +24,10 @@ from .packages import packages
 
 PR_SET_PDEATHSIG = 1
 BOOT_SECONDS = 120.0
-# Of the two hierarchies of a hybrid host; a host with one has the second line only.
+# Of the two hierarchies of a hybrid host; a host with one has only the second line.
 HIERARCHIES = (Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# ksmrun as it is installed here; Python's own cache, as the packages are read-only.
+# ksmrun as it is installed here; Python's own cache, because the packages are read-only.
 COMMANDS = {
     "ksmrun": """#!/bin/sh
 export PYTHONPATH=/opt/ksmrun:/opt/packages PYTHONPYCACHEPREFIX=/var/cache/ksmrun-pyc
@@ -59,7 +59,7 @@ def die_with_parent() -> None:
 
 
 def is_init(pid: int) -> bool:
-    """Whether it is PID 1 of its namespace."""
+    """Return whether it is PID 1 of its namespace."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
@@ -73,12 +73,12 @@ def hierarchies() -> list[Path]:
 
 @dataclass
 class Guest:
-    """`folder` holds all that it changes: booted again over the same folder, it has it again."""
+    """Guest; `folder` holds all its changes, also for a later boot over the same folder."""
 
     version: int
     lower: Path
     folder: Path
-    # Of systemd-nspawn.
+    # PID of systemd-nspawn.
     options: tuple[str, ...] = ()
     name: str = field(init=False)
     leader: int = field(init=False, default=0)
@@ -99,16 +99,16 @@ class Guest:
 
     @property
     def shared(self) -> Path:
-        """A folder that is /shared inside, for all."""
+        """Folder that is /shared inside, for all."""
         return self.folder / "shared"
 
     @property
     def root(self) -> Path:
-        """Its root, as seen from outside."""
+        """Root of the guest, as seen from outside."""
         return Path(f"/proc/{self.leader}/root")
 
     def boot(self) -> None:
-        """Returns when it has reached its default target."""
+        """Boot; return when it has reached its default target."""
         sweep()
         log = (self.folder / "console.log").open("ab")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
@@ -161,7 +161,7 @@ class Guest:
         text: str = "",
         environment: dict[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        """Starts a command inside, of a user who has his runtime folder's name."""
+        """Start a command inside, as a user whose runtime folder has their name."""
         home = "/root" if user == 0 else f"/home/user{user}"
         inside = {"PATH": PATH, "HOME": home, "LC_ALL": "C.UTF-8", **(environment or {})}
         if user:
@@ -194,7 +194,7 @@ class Guest:
         timeout: float = 90,
         environment: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command inside; where it fails, both its outputs are in the error."""
+        """Run a command inside; if it fails, both its outputs are in the error."""
         process = self.start(*command, user=user, text=text, environment=environment)
         try:
             out, err = process.communicate(timeout=timeout)
@@ -208,7 +208,7 @@ class Guest:
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def cgroup(self, unit: str) -> Path:
-        """A unit's, which has to run; or that of this path, as the guest names it."""
+        """Return the cgroup of a running unit; or that of this path, as the guest names it."""
         path = unit
         if not unit.startswith("/"):
             shown = self.run("systemctl", "show", "--property=ControlGroup", "--value", "--", unit)
@@ -217,12 +217,12 @@ class Guest:
         return hierarchies()[-1] / self.name / "payload" / path.lstrip("/")
 
     def pids(self, unit: str) -> list[int]:
-        """The host's PIDs of all its processes."""
+        """Return the host's PIDs of all its processes."""
         files = self.cgroup(unit).rglob("cgroup.procs")
         return [int(word) for file in files for word in file.read_text().split()]
 
     def stop(self) -> None:
-        """As a machine is shut down."""
+        """Shut it down."""
         threads = Path("/proc", str(self.process.pid), "task")
         (nspawn,) = (threads / str(self.process.pid) / "children").read_text().split()
         os.kill(int(nspawn), signal.SIGTERM)
@@ -232,14 +232,14 @@ class Guest:
             self.kill()
 
     def kill(self) -> None:
-        """As a machine whose power is cut."""
+        """Kill it, as a power failure does."""
         self.process.kill()
         self.process.wait()
         forget(self.name)
 
 
 def forget(name: str, seconds: float = 10) -> None:
-    """Removes the cgroups of a guest that is gone, and systemd-nspawn's folder for it."""
+    """Remove the cgroups of a guest that is gone, and systemd-nspawn's folder for it."""
     deadline = time.monotonic() + seconds
     for hierarchy in hierarchies():
         while (hierarchy / name).exists():
@@ -255,7 +255,7 @@ def forget(name: str, seconds: float = 10) -> None:
 
 
 def sweep() -> None:
-    """What guests left whose tests were killed."""
+    """Clean up after guests whose tests were killed."""
     for folder in hierarchies()[-1].glob("ksmrun-guest-*"):
         if not Path("/proc", folder.name.split("-")[2]).exists():
             forget(folder.name, 0)

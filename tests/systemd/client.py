@@ -1,4 +1,4 @@
-"""Asks a service something, inside its guest, and prints the answer: client.py SERVICE."""
+"""Send a request to a service, inside its guest, and print the answer: client.py SERVICE."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def postgresql() -> str:
 
 
 def php() -> str:
-    """FastCGI: a responder's begin, its parameters and the empty end of both streams."""
+    """Send a FastCGI request: a responder's begin, its parameters, the end of both streams."""
     (path,) = Path("/run/php").glob("php8*-fpm.sock")
     Path("/tmp/answer.php").write_text("<?php echo 'PHP answers ', 6 * 7;")
     values = {"SCRIPT_FILENAME": "/tmp/answer.php", "REQUEST_METHOD": "GET"}

@@ -1,6 +1,6 @@
 """Guests with systemd 252, 254, 257 and 262, booted once for all tests.
 
-KSMRUN_SUITES=all has the Debian services in all of them; else they are in 252's only.
+With KSMRUN_SUITES=all, all of them have the Debian services; otherwise only 252's.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from .roots import build, built, roots
 
 EVERYTHING = IS_LONG
 ROOTS = roots(EVERYTHING)
-# Of a short run; tests marked every_version run in all always.
+# Of a short run; tests marked every_version always run in all.
 USUAL = tuple(ROOTS) if EVERYTHING else (252,)
 PROGRAMS = Path(__file__).parent.parent / "integration/programs"
-# A user with a manager of his own.
+# A user with their own manager.
 USER = 1000
 
 
 @pytest.fixture(scope="session")
 def see(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program that prints how it was started."""
+    """Build a program that prints how it was started."""
     program = tmp_path_factory.mktemp("programs") / "see"
     compile_to(program, ["gcc", "-O1", "-static", PROGRAMS / "see.c"])
     return program
@@ -34,7 +34,7 @@ def see(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def guests(tmp_path_factory: pytest.TempPathFactory, see: Path) -> Iterator[Callable[[int], Guest]]:
-    """By systemd's version; booted when first asked for."""
+    """Return guests by systemd's version, booted when first asked for."""
     build(list(ROOTS.values()))
     running: dict[int, Guest] = {}
 
@@ -51,7 +51,7 @@ def guests(tmp_path_factory: pytest.TempPathFactory, see: Path) -> Iterator[Call
 
 
 def prepare(guest: Guest, see: Path) -> None:
-    """Booted, with the launcher installed and a user."""
+    """Boot one, with the launcher installed and a user."""
     target = guest.folder / "upper/usr/local/bin/see"
     target.write_bytes(see.read_bytes())
     target.chmod(0o755)
@@ -62,7 +62,7 @@ def prepare(guest: Guest, see: Path) -> None:
 
 @pytest.fixture(scope="session", params=ROOTS, ids=[f"systemd{version}" for version in ROOTS])
 def guest(request: pytest.FixtureRequest, guests: Callable[[int], Guest]) -> Guest:
-    """Each of them."""
+    """Return each of them."""
     return guests(request.param)
 
 

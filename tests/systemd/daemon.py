@@ -1,4 +1,4 @@
-"""A service of each kind: daemon.py KIND. Where something is not as it should be it ends.
+"""Service of each kind: daemon.py KIND. It ends if something is wrong.
 
 Runs inside a guest, with the Python of its root.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def tell(text: str) -> None:
-    """sd_notify(3)."""
+    """Send a notification (sd_notify(3))."""
     address = os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.sendto(text.encode(), address)
@@ -26,7 +26,7 @@ def simple() -> None:
 
 
 def notify() -> None:
-    """With a watchdog, which is told to the process that was executed."""
+    """Serve with a watchdog, of which the executed process is told."""
     if os.environ["WATCHDOG_PID"] != str(os.getpid()):
         sys.exit("the watchdog is another's")
     tell("READY=1\nSTATUS=serving")
@@ -36,7 +36,7 @@ def notify() -> None:
 
 
 def notify_reload() -> None:
-    """Type=notify-reload, of systemd 253 and later: told of by a signal."""
+    """Serve with Type=notify-reload (systemd 253 and later), which reloads by a signal."""
 
     def reload(*_: object) -> None:
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
@@ -50,7 +50,7 @@ def notify_reload() -> None:
 
 
 def forking() -> None:
-    """As daemon(3): the parent ends when the child serves."""
+    """Fork like daemon(3): the parent ends when the child serves."""
     if child := os.fork():
         Path("/run/forking.pid").write_text(f"{child}\n")
         os._exit(0)
@@ -59,13 +59,13 @@ def forking() -> None:
 
 
 def field(code: int, kind: str, text: str) -> bytes:
-    """One of a D-Bus message's header: a byte, a variant; each begins at a multiple of eight."""
+    """Return a header field of a D-Bus message: a byte, a variant; each aligned to eight bytes."""
     data = struct.pack("<BB2sI", code, 1, kind.encode() + b"\0", len(text)) + text.encode() + b"\0"
     return data + bytes(-len(data) % 8)
 
 
 def call(serial: int, member: str, signature: str = "", body: bytes = b"") -> bytes:
-    """A call of the bus itself (D-Bus specification, "Message Format")."""
+    """Return a call of the bus itself (D-Bus specification, "Message Format")."""
     fields = field(1, "o", "/org/freedesktop/DBus") + field(2, "s", "org.freedesktop.DBus")
     fields += field(3, "s", member) + field(6, "s", "org.freedesktop.DBus")
     if signature:
@@ -76,7 +76,7 @@ def call(serial: int, member: str, signature: str = "", body: bytes = b"") -> by
 
 
 def dbus() -> None:
-    """Ready when the bus has given it its name."""
+    """Serve under a bus name: ready when the bus has granted it."""
     name = b"ksmrun.Typed"
     with socket.socket(socket.AF_UNIX) as bus:
         bus.connect("/run/dbus/system_bus_socket")
@@ -90,14 +90,14 @@ def dbus() -> None:
 
 
 def listens() -> list[int]:
-    """sd_listen_fds(3)."""
+    """Return the passed sockets (sd_listen_fds(3))."""
     if os.environ["LISTEN_PID"] != str(os.getpid()):
         sys.exit("the sockets are another's")
     return list(range(3, 3 + int(os.environ["LISTEN_FDS"])))
 
 
 def accept() -> None:
-    """Of a socket unit with Accept=no: each connection is told who serves it."""
+    """Serve a socket unit with Accept=no: each connection gets the PID that serves it."""
     (descriptor,) = listens()
     listener = socket.socket(fileno=descriptor)
     while True:
@@ -107,7 +107,7 @@ def accept() -> None:
 
 
 def inherit() -> None:
-    """Of one with Accept=yes: the connection is stdin and stdout."""
+    """Serve one with Accept=yes: the connection is stdin and stdout."""
     word = sys.stdin.readline().strip()
     print(f"{word} {os.getpid()} {Path('/proc/self/ksm_stat').read_text().split()}", flush=True)
 

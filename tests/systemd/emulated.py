@@ -1,4 +1,4 @@
-"""A root with systemd, booted in QEMU by Debian's kernel: for what this host's kernel has not."""
+"""Root with systemd, booted in QEMU by Debian's kernel: for what this host's kernel lacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .boot import COMMANDS
 from .packages import packages
 from .roots import Root, built
 
-# Without KVM all is some ten times slower.
+# Without KVM everything is some ten times slower.
 BOOT_SECONDS = 3600
 MEMORY_MIB = 2000
 QEMU = (
@@ -37,7 +37,7 @@ ExecStopPost=/bin/systemctl poweroff -ff
 
 
 def run(root: Root, folder: Path, script: str, *, init: str, arguments: str) -> list[str]:
-    """The lines that the script prints. init: a script that starts systemd, as PID 1."""
+    """Return the lines that the script prints. init: a script that starts systemd, as PID 1."""
     top = folder / "root"
     subprocess.run(["cp", "-a", built(root), top], check=True)
     for name in NOT_NEEDED:

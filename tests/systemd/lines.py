@@ -1,4 +1,4 @@
-"""Command lines of ExecStart= with all that their grammar has, in endless combinations.
+"""Generate command lines of ExecStart= from all parts of their grammar.
 
 systemd.service(5), "Command lines"; systemd.unit(5), "Specifiers".
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from random import Random
 
-# Names under which the helper lies, as a unit names them; the first is the usual one. A path is not
-# searched for $VAR, an argument is.
+# Names of the helper, as a unit writes them; the first is the usual one. systemd does not expand
+# $VAR in a path, but does in an argument.
 PATHS = {
     "/usr/local/bin/see": "/usr/local/bin/see",
     '"/usr/local/bin/see"': "/usr/local/bin/see",
@@ -48,13 +48,13 @@ ATOMS = (
 )
 # Alone, such a word can become none or several.
 WORDS = ("$ONE", "$TWO", "$EMPTY", "$UNSET", "$QUOTE", "$TAB", "$BACK", "$DASH", "$SEMI", "$LONG")
-# At the beginning of a line they make it one, also where it goes on from another.
+# At the beginning of a line they make it one, also if it continues another.
 COMMENTS = (";", "#")
 PRIVILEGES = ("", "", "", "+", "!", "!!")
 
 
 def line(random: Random, output: str) -> str:
-    """One value of ExecStart=, of one command that writes what it sees to output."""
+    """Generate one value of ExecStart=, with one command that writes what it sees to output."""
     marks = [mark for mark in "@-:" if random.random() < 0.3] + [random.choice(PRIVILEGES)]
     random.shuffle(marks)
     path = random.choice(list(PATHS))
@@ -73,7 +73,7 @@ def line(random: Random, output: str) -> str:
 
 
 def argument(random: Random) -> str:
-    """One word that systemd accepts."""
+    """Generate one word that systemd accepts."""
     kind = random.random()
     if kind < 0.2:
         return random.choice(WORDS)
@@ -85,7 +85,7 @@ def argument(random: Random) -> str:
 
 
 def one_word(random: Random) -> str:
-    """One that stays one, whatever is in the environment."""
+    """Generate one that stays one word, whatever is in the environment."""
     kind = random.random()
     atoms = [random.choice(ATOMS) for _ in range(random.randint(1, 3))]
     if kind < 0.3:

@@ -1,4 +1,4 @@
-"""What is to be seen of a guest from outside, without the product's help."""
+"""What can be seen of a guest from outside, without the product's help."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from .boot import Guest
 
-# What differs from one start to the next, and what systemd counts.
+# Differs from one start to the next, and what systemd counts.
 VOLATILE = re.compile(
     r"(.*Timestamp.*|.*PID.*|InvocationID|.*USec.*Last|Memory(Current|Peak|Swap.*|ZSwap.*|Available"
     r"|Effective.*)|Effective.*|CPUUsage.*|IO.*|IP.*|TasksCurrent|StatusText|NRestarts|Job"
@@ -20,13 +20,13 @@ RUN = re.compile(r" ?; (start_time|stop_time|pid|code|status)=[^;}]*")
 
 
 def merges(pid: int) -> bool:
-    """Whether a process' merge flag is set (Linux 6.14); it has to be alive."""
+    """Return whether a process's merge flag is set (Linux 6.14); it must be alive."""
     lines = Path(f"/proc/{pid}/ksm_stat").read_text().splitlines()
     return "yes" in next(line for line in lines if line.startswith("ksm_merge_any"))
 
 
 def merging(guest: Guest, unit: str) -> set[bool]:
-    """Of all processes of a unit, which has to have some: {True} where every one merges."""
+    """Return this for all processes of a unit, which must have some: {True} if every one merges."""
     found = set()
     for pid in guest.pids(unit):
         try:
@@ -38,7 +38,7 @@ def merging(guest: Guest, unit: str) -> set[bool]:
 
 
 def tree(guest: Guest) -> dict[str, tuple[int, int, int, bytes]]:
-    """All that a unit can be written to, and the launcher's place."""
+    """Return everything that a unit can write to, and the launcher's path."""
     found = {}
     for top in ("etc", "run/systemd/system", "usr/local", "usr/lib/systemd", "run/ksmrun"):
         for path in (guest.root / top).rglob("*"):
@@ -55,7 +55,7 @@ def tree(guest: Guest) -> dict[str, tuple[int, int, int, bytes]]:
 
 
 def shown(guest: Guest, unit: str) -> dict[str, str]:
-    """`systemctl show` of it, without what each start changes."""
+    """Return its `systemctl show`, without what each start changes."""
     text = guest.run("systemctl", "show", "--all", "--", unit).stdout
     pairs = (line.partition("=") for line in text.splitlines())
     steady = ((key, RUN.sub("", value)) for key, _, value in pairs if not VOLATILE.fullmatch(key))
@@ -65,7 +65,7 @@ def shown(guest: Guest, unit: str) -> dict[str, str]:
     }
 
 
-# Of what tests/integration/programs/see.c prints: it differs with each start.
+# Fields of tests/integration/programs/see.c that differ at each start.
 EACH_START = {"pid", "children_faults", "cmdline", "status", "stat", "merge"}
 NUMBERED = ("INVOCATION_ID=", "JOURNAL_STREAM=", "SYSTEMD_EXEC_PID=")
 STATUS_FIELDS = (
@@ -77,10 +77,10 @@ STATUS_FIELDS = (
 
 
 def comparable(text: str) -> dict[str, Any]:
-    """What the helper `see` saw, as far as it is equal at each start."""
+    """Return what the helper `see` saw, as far as it is equal at each start."""
     seen = json.loads(text)
     environment = [bytes.fromhex(word).decode("utf-8", "replace") for word in seen["environment"]]
-    # systemd tells the PID of the process that it executes: that has to be the program itself.
+    # systemd passes the PID of the process that it executes: that must be the program itself.
     told = [word for word in environment if word.startswith("SYSTEMD_EXEC_PID=")]
     assert told in ([], [f"SYSTEMD_EXEC_PID={seen['pid']}"]), "not started in place"
     listens = [word for word in environment if word.startswith("LISTEN_PID=")]

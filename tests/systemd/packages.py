@@ -1,4 +1,4 @@
-"""What ksmrun imports, for the Python of a root: compiled packages fit one version only."""
+"""Packages that ksmrun imports, for a root's Python: compiled ones fit one version only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN = "python-prctl"
 
 
 def packages(root: Path) -> Path:
-    """A folder for PYTHONPATH: this Python's own packages where the root has the same version."""
+    """Return a folder for PYTHONPATH: this Python's packages if the root has the same version."""
     wanted = python_version(root)
     if wanted == "{}.{}".format(*sys.version_info[:2]):
         return Path(sysconfig.get_path("purelib"))
@@ -40,5 +40,5 @@ def packages(root: Path) -> Path:
 
 
 def python_version(root: Path) -> str:
-    """As in 3.13."""
+    """Return the version in the form 3.13."""
     return (root / "usr/bin/python3").readlink().name.removeprefix("python")

@@ -1,6 +1,6 @@
-"""Debian roots with systemd 252, 254, 257 and 262, built once and then never changed.
+"""Debian roots with systemd 252, 254, 257 and 262, built once and never changed.
 
-Run as a file it builds all that the tests need.
+Run as a file it builds everything that the tests need.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path("/var/cache/ksmrun-tests/roots")
-# What systemd and ksmrun need: python-prctl is compiled, so it has to be the root's own.
+# What systemd and ksmrun need: python-prctl is compiled, so it must be the root's own.
 BASE = (
     *(
         "systemd",
@@ -30,11 +30,11 @@ BASE = (
         "passwd",
     ),
     *("python3", "python3-prctl"),
-    # Since systemd 258 without it there is no SystemCallFilter=.
+    # Since systemd 258 there is no SystemCallFilter= without it.
     "libseccomp2",
 )
 SERVICES = ("nginx-light", "redis-server", "postgresql", "php-fpm", "openarena-server")
-# Index files may be old, which matters not here; the roots go without recommended packages.
+# Index files may be old, which does not matter; the roots go without recommended packages.
 APT = ('Acquire::Check-Valid-Until "false"', 'APT::Install-Recommends "false"')
 
 
@@ -53,7 +53,7 @@ class Root:
 
     @property
     def folder(self) -> Path:
-        """Named by what is in it, so that other contents are built anew."""
+        """Folder named by its content, so that other content is built separately."""
         recipe = hashlib.sha256("\n".join(self.command(Path("/root"), "")).encode()).hexdigest()
         return CACHE / f"{self.version}-{recipe[:12]}"
 
@@ -71,7 +71,7 @@ class Root:
 
 
 def roots(everything: bool) -> dict[int, Root]:
-    """By systemd's version. The services of all only where everything is asked for."""
+    """Return the roots by systemd's version. All have the services only in a long run."""
     suites = {
         252: ("bookworm", "bookworm"),
         254: ("bookworm", "bookworm-backports"),
@@ -85,7 +85,7 @@ def roots(everything: bool) -> dict[int, Root]:
 
 
 def built(root: Root) -> Path:
-    """Its folder, built where it is not there yet; others who want it meanwhile wait."""
+    """Return its folder, built if it is missing; others who need it meanwhile wait."""
     marker = root.folder.with_suffix(".complete")
     CACHE.mkdir(parents=True, exist_ok=True)
     with root.folder.with_suffix(".lock").open("w") as lock:
@@ -100,13 +100,13 @@ def built(root: Root) -> Path:
 
 
 def build(wanted: list[Root]) -> None:
-    """All of them, two at a time."""
+    """Build all of them, two at a time."""
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(built, wanted))
 
 
 def site() -> str:
-    """The mirror that this host's own packages come from."""
+    """Return the mirror that this host's own packages come from."""
     codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
     question = ["apt-get", "indextargets", "--format=$(SITE)", "Created-By: Packages"]
     answer = subprocess.run(

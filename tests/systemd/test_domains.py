@@ -1,4 +1,4 @@
-"""Services that get a security domain at their exec: by AppArmor and SELinux, both real."""
+"""Services that get a security domain at their exec, by AppArmor and SELinux, both real."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ for name in plain game; do
 done
 """
 
-# redis_t is entered from systemd's domain by the type of the file, and so it is from a launcher's.
+# redis_t is entered from systemd's domain by the type of the file, and also from a launcher's.
 SELINUX = """
 cp /bin/sleep /bin/game
 chcon -t redis_exec_t /bin/game

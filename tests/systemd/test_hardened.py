@@ -1,4 +1,4 @@
-"""Services shut in: the launcher is seen, runs and merges there, and what they see is the same."""
+"""Sandboxed services: the launcher is visible, runs and merges; they see no difference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .conftest import USER
 from .look import comparable
 from .units import installed, some, wrap
 
-# What the helper itself calls beside @system-service.
+# System calls of the helper itself beyond @system-service.
 FILTER = "SystemCallFilter=@system-service personality sched_getscheduler ioprio_get\n"
 SHUT_IN = {
     "no-new-privileges": f"NoNewPrivileges=yes\nUser=user{USER}\n",
@@ -40,7 +40,7 @@ SHUT_IN = {
 
 
 def started(guest: Guest) -> str:
-    """What the helper saw at a start that has to go well."""
+    """Return what the helper saw at a start that must succeed."""
     guest.run("systemctl", "start", "shut")
     file = guest.shared / "shut.json"
     text = file.read_text()
@@ -64,7 +64,7 @@ def test_shut_in(guest: Guest, setting: str) -> None:
         wrap(guest, "--remove", "shut")
 
 
-# How a filter denies prctl, and whether the service then can be wrapped all the same.
+# How a filter denies prctl, and whether the service can be wrapped anyway.
 DENIED = {
     "SystemCallFilter=~prctl": False,
     "SystemCallFilter=~prctl:EPERM": True,

@@ -28,7 +28,7 @@ def value(name: str) -> str:
 def host(
     request: pytest.FixtureRequest, guests: Callable[[int], Guest], tmp_path: Path
 ) -> Iterator[Guest]:
-    """May write /sys, as a host's systemd may. Whatever happens, KSM is put back."""
+    """Boot a guest that may write /sys, as a host's systemd may. KSM is always restored."""
     guest = guests(request.param)
     with borrowed({}, tmp_path):
         guest.run("mount", "-o", "remount,rw", "/sys/kernel")
@@ -51,7 +51,7 @@ def test_set_at_boot_and_taken_away(host: Guest) -> None:
     (KSM / "pages_to_scan").write_text("100")
     host.run("systemctl", "restart", "ksmrun-host.service")
     assert value("pages_to_scan") == rate
-    # Once more, with something else.
+    # Again, with another setting.
     host.run("ksmrun", "host", "install", "--pass-time=5m")
     assert value("advisor_mode") == "none [scan-time]"
     assert value("advisor_target_scan_time") == "300"
@@ -70,7 +70,7 @@ def test_restore_takes_it_away_too(host: Guest) -> None:
 
 
 def test_monitor_sees_no_ksmd_here(host: Guest) -> None:
-    """Kernel threads are not in a guest's PID namespace: what they take is not known."""
+    """Kernel threads are not in a guest's PID namespace: their CPU time is unknown."""
     with monitored(host, "interval_seconds = 0.5\nauto = true"):
         host.run("systemctl", "start", UNIT)
         wait_until(lambda: "ksmd is not to be seen here" in journal(host), "it says so")

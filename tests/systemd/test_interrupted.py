@@ -1,4 +1,4 @@
-"""`ksmrun wrap unit --now`, interrupted while the service starts: all is as it was."""
+"""`ksmrun wrap unit --now`, interrupted while the service starts: everything is restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One address layout for several services: the group's key is theirs by LoadCredential=."""
+"""One address layout for several services, which get the group's key by LoadCredential=."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNIT = (
 
 @pytest.fixture(scope="module")
 def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program that says where its parts lie."""
+    """Build a program that prints the addresses of its parts."""
     program = tmp_path_factory.mktemp("programs") / "where"
     compile_to(program, ["gcc", "-O1", "-static-pie", "-w", PROGRAMS / "where.c"])
     return program
@@ -32,7 +32,7 @@ def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def layout(guest: Guest, where: Path) -> Callable[[str], tuple[int, ...]]:
-    """The places of an instance of placed@.service, started anew."""
+    """Restart an instance of placed@.service; return its addresses."""
     (guest.root / "srv").mkdir(exist_ok=True)
     shutil.copy(where, guest.root / "srv/where")
 
@@ -72,7 +72,7 @@ def test_instances_of_a_template(guest: Guest, layout: Callable[[str], tuple[int
 def test_services_of_other_users(
     guest: Guest, layout: Callable[[str], tuple[int, ...]], setting: str
 ) -> None:
-    """Who cannot read the key itself is given it by systemd."""
+    """systemd gives the key to users who cannot read it themselves."""
     with installed(guest, {"placed@.service": f"{UNIT}{setting}\n"}):
         wrap(guest, "--layout=shared", "placed@")
         assert layout("a") == layout("b")
@@ -80,7 +80,7 @@ def test_services_of_other_users(
 
 
 def test_a_missing_key(guest: Guest, layout: Callable[[str], tuple[int, ...]]) -> None:
-    """The service starts all the same, with a layout of its own, and says so."""
+    """The service starts anyway, with a layout of its own, and says so."""
     with installed(guest, {"placed@.service": UNIT}):
         wrap(guest, "--layout=shared", "placed@")
         shared = layout("a")
@@ -98,13 +98,13 @@ def test_a_missing_key(guest: Guest, layout: Callable[[str], tuple[int, ...]]) -
 
 
 def test_a_filter_without_ptrace(guest: Guest, layout: Callable[[str], tuple[int, ...]]) -> None:
-    """@system-service has no ptrace: said when wrapping, and the service starts merged."""
+    """@system-service has no ptrace: reported when wrapping, and the service starts merged."""
     text = f"{UNIT}SystemCallFilter=@system-service\n"
     with installed(guest, {"placed@.service": text}):
         said = wrap(guest, "--layout=shared", "--method=wrapper", "placed@")
         assert "SystemCallFilter= of placed@.service denies ptrace" in said
         assert layout("a") != layout("b")
-        # With it, as is said.
+        # With it, as the message says.
         put(guest, "placed@.service.d/10-own.conf", "[Service]\nSystemCallFilter=ptrace\n")
         guest.run("systemctl", "daemon-reload")
         assert "denies" not in wrap(guest, "--layout=shared", "placed@")

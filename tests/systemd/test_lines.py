@@ -1,4 +1,4 @@
-"""What a program sees of its command line, environment and process: the same, wrapped or not."""
+"""A program sees the same command line, environment and process state, wrapped or not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ USERS = {
 
 
 def results(guest: Guest, unit: str, pattern: str) -> dict[str, str]:
-    """Runs it once, and takes what it wrote."""
+    """Run it once, and return what it wrote."""
     guest.run("systemctl", "start", "--", unit)
     found = {}
     for file in sorted(guest.shared.glob(pattern)):
@@ -58,14 +58,14 @@ def assert_same(direct: dict[str, str], wrapped: dict[str, str]) -> None:
     ],
 )
 def test_generated_lines(guest: Guest, unit: str, user: str) -> None:
-    """As many commands of one oneshot, each with prefixes, quotes, specifiers and variables."""
+    """Many commands of one oneshot, each with prefixes, quotes, specifiers and variables."""
     for path in PATHS.values():
         target = guest.root / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
             target.hardlink_to(guest.root / "usr/local/bin/see")
     random = Random(f"{guest.version} {unit} {user}")
-    # Each start of a hardened one costs its namespaces and filters.
+    # Each start of a sandboxed one costs its namespaces and filters.
     count = LINES // 3 if user == "hardened" else LINES
     values = [line(random, f"/shared/sweep-{i}.json") for i in range(count)]
     text = f"[Service]\nType=oneshot\nRemainAfterExit=yes\n{USERS[user]}{SETTINGS}"
@@ -82,7 +82,7 @@ def test_generated_lines(guest: Guest, unit: str, user: str) -> None:
         guest.run("ksmrun", "wrap", "unit", "--remove", template)
 
 
-# Commands that are no pattern of the sweep's; those that cannot be wrapped are refused.
+# Commands outside of the generated pattern; those that cannot be wrapped are refused.
 ODD = {
     "argv[0] of several words": "@/usr/local/bin/see $TWO /shared/odd.json",
     "argv[0] that vanishes": "@/usr/local/bin/see $UNSET x /shared/odd.json",

@@ -1,4 +1,4 @@
-"""The unit that `ksmrun monitor --print-unit` prints, as it is but for what each test says."""
+"""Unit that `ksmrun monitor --print-unit` prints, unchanged except for what each test says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READ = """
 import urllib.request
 print(urllib.request.urlopen("http://127.0.0.1:9739/metrics", timeout=5).read().decode())
 """
-# A user's, and it merges. Shared mappings of their own never join.
+# A user's, and it merges. Its shared mappings never join.
 MAPS = 3000
 FLEET = f"""[Service]
 Type=notify
@@ -36,7 +36,7 @@ LIMIT = Path("/proc/sys/vm/max_map_count")
 
 @pytest.fixture(params=USUAL, ids=[f"systemd{version}" for version in USUAL])
 def host(request: pytest.FixtureRequest, guests: Callable[[int], Guest]) -> Iterator[Guest]:
-    """With a user's process that merges."""
+    """Boot a guest with a user's process that merges."""
     guest = guests(request.param)
     with installed(guest, {"fleet.service": FLEET}):
         guest.run("systemctl", "start", "fleet")
@@ -45,11 +45,11 @@ def host(request: pytest.FixtureRequest, guests: Callable[[int], Guest]) -> Iter
 
 @contextmanager
 def monitored(guest: Guest, options: str, service: str = "") -> Iterator[None]:
-    """With a configuration of its own, and a drop-in."""
+    """Run the monitor with its own configuration, and a drop-in."""
     unit = guest.run("ksmrun", "monitor", "--print-unit").stdout
     drop_in = {f"{UNIT}.d/test.conf": f"[Service]\n{service}"} if service else {}
     configure(guest, options)
-    # Of a test before, it would be read as well.
+    # A previous test's would be read as well.
     guest.run("journalctl", "--rotate", "--vacuum-time=1s")
     with installed(guest, {UNIT: unit, **drop_in}):
         yield
@@ -96,7 +96,7 @@ def test_watches_reloads_and_stops(host: Guest) -> None:
     with monitored(host, "interval_seconds = 0.3", "TimeoutStopSec=1s\n"):
         host.run("systemctl", "start", UNIT)
         assert state(host) == ("active", "success", "0")
-        # Exposure in tenths, of 100; what is left is what it needs.
+        # Exposure in tenths, of 100; what remains is what it needs.
         host.run("systemd-analyze", "security", "--threshold=22", UNIT)
         wait_until(lambda: "1 processes" in show(host, UNIT, "StatusText"), "it has looked")
         assert show(host, UNIT, "WatchdogUSec") == "1min"
@@ -134,7 +134,7 @@ def test_watches_reloads_and_stops(host: Guest) -> None:
 
 
 def test_restarts(host: Guest) -> None:
-    """Killed or hanging, it comes back; with a wrong configuration it does not try on and on."""
+    """Killed or hanging, it comes back; with an invalid configuration it stops trying."""
     quick = "RestartSec=100ms\nWatchdogSec=1s\nTimeoutAbortSec=100ms\n"
     for_ever = "[Unit]\nStartLimitIntervalSec=0\n"
     with monitored(host, "interval_seconds = 0.2", quick + for_ever):
@@ -156,8 +156,10 @@ def test_restarts(host: Guest) -> None:
 
 @pytest.fixture
 def limit(host: Guest) -> Iterator[int]:
-    """The host's, which guests share; put back afterwards. Meanwhile the guest may write it, as
-    a host's systemd may: ReadWritePaths= leaves read-only what is so outside of the unit.
+    """Restore the host's limit, which guests share, afterwards.
+
+    Meanwhile the guest may write it, as a host's systemd may: ReadWritePaths= leaves read-only what
+    is read-only outside of the unit.
     """
     before = int(LIMIT.read_text())
     host.run("mount", "-o", "remount,bind,rw", "/proc/sys")
@@ -168,8 +170,8 @@ def limit(host: Guest) -> Iterator[int]:
 
 
 def test_what_is_documented_lets_it_write(host: Guest, limit: int) -> None:
-    """A higher map limit and a file for node_exporter: shut off, but for one line in a drop-in."""
-    # By one, so that others on this host do not feel it.
+    """A higher map limit and a file for node_exporter: denied, except with a line in a drop-in."""
+    # By one, so that others on this host do not notice.
     share = 1 - MAPS / limit
     raising = f"interval_seconds = 0.3\nraise_map_count_to = {limit + 1}\nmap_reserve = {share}"
     options = f'{raising}\ntextfile = "/var/lib/textfile"'
@@ -202,8 +204,9 @@ def test_what_is_documented_lets_it_write(host: Guest, limit: int) -> None:
     ("service", "outcome"), [("SystemCallFilter=ptrace kcmp", "filtered"), ("", "not-permitted")]
 )
 def test_what_is_documented_lets_it_follow(host: Guest, service: str, outcome: str) -> None:
-    """In the unit's sandbox, by the helper itself, as programs need not be followed here. It gets
-    to them; that they have a filter is systemd-nspawn's doing.
+    """In the unit's sandbox, by the helper itself, as programs need not be followed here.
+
+    It reaches them; that they have a filter is systemd-nspawn's doing.
     """
     with installed(host, {"plain.service": "[Service]\nExecStart=sleep 1000\n"}):
         host.run("systemctl", "start", "plain")

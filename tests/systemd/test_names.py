@@ -1,4 +1,4 @@
-"""Services whose names have dots and escapes: wrapped, checked, found and put back by them."""
+"""Services whose names have dots and escapes: wrapped, checked, found and unwrapped by them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SLEEP = "[Service]\nExecStart=/bin/sleep 1000\n"
 def test_a_name(guest: Guest, file: str, name: str) -> None:
     with installed(guest, {file: SLEEP}):
         guest.run("systemctl", "start", name)
-        # Again, over the drop-in that is there.
+        # Again, over the existing drop-in.
         for options in (("--thp=off",), ()):
             wrap(guest, "--now", "--method=wrapper", *options, name)
             assert merging(guest, name) == {True}

@@ -14,7 +14,7 @@ from .look import merging, tree
 from .roots import BASE, Root, built
 
 PODMAN = ("podman", "crun", "conmon", "netavark", "busybox-static")
-# What crun does and systemd-nspawn forbids; without controllers of its own no limits can be set.
+# Calls of crun that systemd-nspawn forbids; without controllers of its own no limits can be set.
 NSPAWN = ("--capability=CAP_BPF,CAP_NET_ADMIN", "--system-call-filter=bpf")
 CONFIGURATION = {
     "etc/containers/containers.conf": "[containers]\nkeyring=false\npids_limit=0\n",
@@ -31,7 +31,7 @@ SHOW_ENTRYPOINT = ("podman", "top", "systemd-game", "args")
 
 @pytest.fixture(scope="module")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """A guest with a container that runs."""
+    """Boot a guest with a running container."""
     folder = tmp_path_factory.mktemp("podman")
     guest = Guest(257, built(Root(257, "trixie", "trixie", BASE + PODMAN)), folder, NSPAWN)
     for name, text in CONFIGURATION.items():
@@ -48,7 +48,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
 
 
 def payload(guest: Guest) -> list[Path]:
-    """/proc of the container's own processes, on the host."""
+    """Return /proc of the container's own processes, on the host."""
     folders = [Path("/proc", str(pid)) for pid in guest.pids("game.service")]
     return [each for each in folders if b"conmon" not in (each / "cmdline").read_bytes()]
 
@@ -58,7 +58,7 @@ def flags(guest: Guest) -> set[bool]:
 
 
 def stack(guest: Guest) -> str:
-    """Where the container's process has its stack."""
+    """Return the stack's address in the container's process."""
     # The helper stays for the first moments of what could be a wrapper.
     wait_until(lambda: len(payload(guest)) == 1, "the container's process is alone")
     (game,) = payload(guest)
@@ -67,7 +67,7 @@ def stack(guest: Guest) -> str:
 
 
 def restart(guest: Guest) -> None:
-    """However often it was started lately."""
+    """Restart it, however often it was started recently."""
     guest.run("systemctl", "reset-failed", "game", check=False)
     guest.run("systemctl", "restart", "game")
 
@@ -109,7 +109,7 @@ def test_one_layout(podman: Guest) -> None:
     assert stack(podman) != first
     podman.run(*WRAP, "--remove", "--now", "game")
     after = tree(podman)
-    # The master is every later launch's too, and so is the count of rotations.
+    # The master key is every later launch's too, and so is the number of rotations.
     own = {"run/ksmrun/layout", "run/ksmrun/layout/units", "run/ksmrun/layout/master.key"}
     own |= {"run/ksmrun/layout/lock", "run/ksmrun/layout/generations.json", "run/ksmrun"}
     assert {name: after[name] for name in after if name not in own} == before

@@ -1,4 +1,4 @@
-"""What has to hold over a boot, a lost launcher, and an end at any moment."""
+"""What must survive a boot, a lost launcher, and being killed at any moment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KILLS = 60 if EVERYTHING else 4
 
 @pytest.fixture(params=USUAL, ids=[f"systemd{version}" for version in USUAL])
 def own(request: pytest.FixtureRequest, tmp_path: Path, see: Path) -> Iterator[Guest]:
-    """A guest of the test's own."""
+    """Boot a guest of the test's own."""
     guest = Guest(request.param, built(ROOTS[request.param]), tmp_path)
     prepare(guest, see)
     yield guest
@@ -40,7 +40,7 @@ def places(guest: Guest, instance: str) -> tuple[int, ...]:
 
 
 def test_a_boot(own: Guest, where: Path) -> None:
-    """The key is made before the first that wants it; a new boot has a new one."""
+    """The key is made before the first service that needs it; a new boot has a new one."""
     shutil.copy(DAEMON, own.shared)
     (own.root / "srv").mkdir(exist_ok=True)
     shutil.copy(where, own.root / "srv/where")
@@ -92,12 +92,12 @@ def test_a_launcher_that_is_lost(own: Guest) -> None:
     "arguments", [("--now",), ("--now", "--layout=shared"), ("--remove", "--now")]
 )
 def test_killed_at_any_moment(own: Guest, arguments: tuple[str, ...]) -> None:
-    """The service starts afterwards, and all can be taken away."""
+    """The service starts afterwards, and everything can be removed."""
     shutil.copy(DAEMON, own.shared)
     text = f"[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=exec\nExecStart={PYTHON} simple\n"
     with installed(own, {"typed.service": text}):
         before = tree(own)
-        # How long it takes at all.
+        # How long it takes normally.
         wrap(own, "--layout=shared", "typed")
         started = time.monotonic()
         wrap(own, *arguments, "typed")
@@ -106,7 +106,7 @@ def test_killed_at_any_moment(own: Guest, arguments: tuple[str, ...]) -> None:
         for _ in range(KILLS):
             if "--remove" in arguments:
                 wrap(own, "typed")
-            # SIGKILL to the one process, as the killer of a machine without memory does it.
+            # SIGKILL to the one process, as from the kernel's OOM killer.
             wait = f"{moments.random() * seconds:.3f}"
             words = (
                 "timeout",

@@ -1,4 +1,4 @@
-"""A unit that a package changes after it was wrapped."""
+"""Unit that a package changes after it was wrapped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_renewed(guests: Callable[[int], Guest]) -> None:
     shown = guest.run("systemctl", "show", "--property=ExecStart", "renewed").stdout
     assert "-- /bin/sleep 200000" in shown
     assert merging(guest, "renewed.service") == {True}
-    # What does not start keeps the drop-in that it had.
+    # A service that does not start keeps the drop-in that it had.
     file.write_text(unit.replace("sleep", "nothing").format("1"))
     guest.run("systemctl", "daemon-reload")
     text = (guest.root / "etc/systemd/system/renewed.service.d/zz-ksmrun.conf").read_text()

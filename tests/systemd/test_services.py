@@ -1,4 +1,4 @@
-"""Debian's own services: wrapped, asked, restarted, reloaded, stopped, and put back."""
+"""Debian's own services: wrapped, queried, restarted, reloaded, stopped, and unwrapped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ CLIENT = Path(__file__).with_name("client.py")
 
 @dataclass(frozen=True)
 class Service:
-    """What it is asked is in client.py. unit: a pattern, as versions are in Debian's names."""
+    """Service; client.py has its request.
+
+    unit: a pattern, because Debian's names contain versions.
+    """
 
     name: str
     unit: str
@@ -55,7 +58,7 @@ def unit_of(guest: Guest, service: Service) -> str:
 
 
 def result(guest: Guest, unit: str) -> str:
-    """How it ended; some do not end well when they are told to."""
+    """Return how it ended; some do not end cleanly when they are told to."""
     return guest.run("systemctl", "show", "--property=Result,ExecMainStatus", unit).stdout
 
 
@@ -76,7 +79,7 @@ def test_service(host: Guest, service: Service) -> None:
 
     host.run("ksmrun", "wrap", "unit", "--now", unit)
     assert host.run("ksmrun", "wrap", "unit", "--check", unit).returncode == 0
-    # Its workers may still be on their way.
+    # Its workers may still be starting.
     wait_until(lambda: ask(host, service), f"{unit} answers, wrapped")
     assert merging(host, unit) == {True}
     host.run("systemctl", "restart", unit)

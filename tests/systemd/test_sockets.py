@@ -51,7 +51,7 @@ def test_one_service_for_all(guest: Guest) -> None:
 
 
 def test_one_service_for_each(guest: Guest) -> None:
-    """Accept=yes: the connection is its stdin; its template is what is wrapped."""
+    """Accept=yes: the connection is its stdin; its template is wrapped."""
     shutil.copy(DAEMON, guest.shared)
     units = {
         "typed.socket": SOCKET + "Accept=yes\n",
@@ -75,6 +75,6 @@ def test_one_service_for_each(guest: Guest) -> None:
 
 
 def flag(answer: list[str]) -> str:
-    """The word after ksm_merge_any."""
+    """Return the word after ksm_merge_any."""
     at = next(i for i, word in enumerate(answer) if "ksm_merge_any" in word)
     return answer[at + 1]

@@ -1,4 +1,4 @@
-"""Every Type= of a service: ready when it says so, with the same main process, wrapped or not."""
+"""Every Type= of a service: ready in time, with the same main process, wrapped or not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def daemon(guest: Guest) -> None:
 
 
 def methods(guest: Guest, kind: str) -> list[str]:
-    """Those to be asked for: systemd's own needs no test with each type."""
+    """Return the methods to test: systemd's own needs no test with each type."""
     return ["wrapper", "memory-ksm"] if guest.version >= 256 and kind == "notify" else ["wrapper"]
 
 
@@ -58,7 +58,7 @@ def test_type(guest: Guest, kind: str) -> None:
             assert show(guest, "typed", "ActiveState") == "active"
             assert show(guest, "typed", "StatusText") in ("", "serving")
             assert merging(guest, "typed") == {True}
-            # Of Type=simple it may be the launcher still.
+            # With Type=simple it may still be the launcher.
             wait_until(lambda: command(guest, "typed") == words, "the program itself runs")
             if kind == "notify-reload":
                 guest.run("systemctl", "reload", "typed")
@@ -72,7 +72,7 @@ def test_type(guest: Guest, kind: str) -> None:
     ("middle", "order"), [("/bin/false", "a"), ("-/bin/false", "ab"), ("/bin/true", "ab")]
 )
 def test_oneshot_in_order(guest: Guest, middle: str, order: str) -> None:
-    """Several commands: the first that fails is the last, but for those with a dash."""
+    """Several commands: the first that fails is the last, except for those with a dash."""
     lines = (
         "/bin/sh -c 'printf a >>/shared/order'",
         middle,
@@ -112,7 +112,7 @@ def test_memory_ksm_only_where_it_works(guest: Guest) -> None:
         assert merging(guest, "typed") == {True}
         done = guest.run("ksmrun", "wrap", "unit", "--method=memory-ksm", "typed", check=False)
         assert (done.returncode == 0) is works
-        # What only the launcher can do.
+        # Possible only with the launcher.
         wrap(guest, "--now", "--thp=off", "typed")
         assert "ExecStart=/usr/local/libexec/ksmrun/ksmrun-exec" in wrap(
             guest, "--print", "--thp=off", "typed"
@@ -132,7 +132,7 @@ def test_instances_of_a_template(guest: Guest) -> None:
         wrap(guest, "--remove", "typed@")
         guest.run("systemctl", "restart", "typed@one")
         assert merging(guest, "typed@one") == {False}
-        # Of one instance alone.
+        # Only of one instance.
         wrap(guest, "--now", "typed@one")
         guest.run("systemctl", "restart", "typed@t\\x20wo")
         assert merging(guest, "typed@one") == {True}
@@ -166,7 +166,7 @@ def test_a_child_merges_too(guest: Guest) -> None:
 
 
 def test_a_helper_would_hide_the_main_process(guest: Guest) -> None:
-    """Of Type=forking without PIDFile= systemd takes the one process that is left in the cgroup."""
+    """With Type=forking and no PIDFile=, systemd takes the only process left in the cgroup."""
     text = "[Service]\nType=forking\nExecStart=/bin/sh -c '/bin/sleep 1000 &'\n"
     tree = ("--print", "--layout=shared", "--layout-scope=tree", "typed")
     with installed(guest, {"typed.service": text}):

@@ -18,7 +18,7 @@ FOLDER = f"{HOME}/.config/systemd/user"
 
 @pytest.fixture
 def home(guest: Guest) -> Path:
-    """Where his units are; his manager runs, with one service."""
+    """Return the folder of the user's units; their manager runs, with one service."""
     shutil.copy(DAEMON, guest.shared)
     guest.run("systemctl", "start", f"user@{USER}")
     guest.run("mkdir", "-p", f"/{FOLDER}", user=USER)
@@ -29,7 +29,7 @@ def home(guest: Guest) -> Path:
 
 
 def files(home: Path) -> dict[str, bytes]:
-    """All but what Python and ksmrun keep to be faster."""
+    """Return all files except what Python and ksmrun cache."""
     found = [path for path in home.rglob("*") if path.is_file() and ".cache" not in path.parts]
     return {str(path.relative_to(home)): path.read_bytes() for path in found}
 
@@ -52,7 +52,7 @@ def test_user_unit(guest: Guest, home: Path) -> None:
     assert merging(guest, group) == {True}
     assert "merging is on in all 1" in run("ksmrun", "wrap", "unit", "--user", "--check", "own")
     assert "own.service" in run("ksmrun", "wrap", "list")
-    # Of root's view too.
+    # Also in root's view.
     assert "own.service" in guest.run("ksmrun", "wrap", "list").stdout
     run("ksmrun", "wrap", "unit", "--user", "--remove", "--now", "own")
     assert merging(guest, group) == {False}
@@ -62,7 +62,7 @@ def test_user_unit(guest: Guest, home: Path) -> None:
 
 
 def test_the_system_is_not_the_users(guest: Guest, home: Path) -> None:
-    """Without --user he is told that it takes root, and nothing changes."""
+    """Without --user a message says that it takes root, and nothing changes."""
     before = sorted((guest.root / "etc/systemd").rglob("*"))
     done = guest.run("ksmrun", "wrap", "unit", "dbus", user=USER, check=False)
     assert done.returncode != 0

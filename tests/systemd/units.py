@@ -1,4 +1,4 @@
-"""Units of the tests' own, put into a guest and taken away with all that they brought."""
+"""Units of the tests' own, put into a guest and removed with everything they brought."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER = Path("etc/systemd/system")
 
 
 def put(guest: Guest, name: str, text: str) -> Path:
-    """Writes a unit or, with a folder in its name, a drop-in; systemd is not told yet."""
+    """Write a unit or, with a folder in its name, a drop-in; systemd is not told yet."""
     file = guest.root / FOLDER / name
     file.parent.mkdir(exist_ok=True)
     file.write_text(text)
@@ -25,7 +25,7 @@ def put(guest: Guest, name: str, text: str) -> Path:
 
 @contextmanager
 def installed(guest: Guest, units: dict[str, str]) -> Iterator[None]:
-    """Texts by their names, sockets first; systemd knows them."""
+    """Install texts by their names, sockets first, and make systemd load them."""
     for name, text in units.items():
         put(guest, name, text)
     guest.run("systemctl", "daemon-reload")
@@ -42,13 +42,13 @@ def installed(guest: Guest, units: dict[str, str]) -> Iterator[None]:
 
 
 def some(names: Iterable[str], *always: str) -> list[Any]:
-    """Parameters of a test, of which some are for every version."""
+    """Return parameters of a test, some of which are for every version."""
     every = pytest.mark.every_version
     return [pytest.param(name, marks=[every] if name in always else []) for name in names]
 
 
 def wrap(guest: Guest, *arguments: str, check: bool = True) -> str:
-    """`ksmrun wrap unit` with both of its outputs. Never a traceback."""
+    """Run `ksmrun wrap unit`; return both outputs. Never a traceback."""
     done = guest.run("ksmrun", "wrap", "unit", *arguments, check=check)
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
@@ -61,7 +61,7 @@ def show(guest: Guest, unit: str, name: str) -> str:
 
 
 def command(guest: Guest, unit: str) -> list[str]:
-    """The words of the main process."""
+    """Return the words of the main process."""
     pid = show(guest, unit, "MainPID")
     words = (guest.root / "proc" / pid / "cmdline").read_bytes()
     return words.decode().rstrip("\0").split("\0")

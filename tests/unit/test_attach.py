@@ -1,4 +1,4 @@
-"""Which running processes may be made to merge, and what is said of the others."""
+"""Which running processes may be made to merge, and the messages about the others."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_who_is_left_alone(changes: dict[str, object], what: str, todo: str) -> 
 def test_who_may_be_tried(state: str, wanted: Deed) -> None:
     for maps, limit in ((800, 1000), (None, 1000), (10**6, None)):
         assert refusal(replace(RUNNING, state=state, maps=maps), limit, wanted) is None
-    # Without merging the maps become no more.
+    # Without merging the number of VMAs does not grow.
     crowded = refusal(replace(RUNNING, maps=801), 1000, wanted)
     assert (crowded is not None) == (wanted in (Deed.ON, Deed.MARK))
 

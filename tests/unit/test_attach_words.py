@@ -1,4 +1,4 @@
-"""What ksmrun-attach answers, and what is said of it."""
+"""Results of ksmrun-attach, and the messages about them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_words_say_what_and_what_to_do(name: str) -> None:
 
 
 def test_a_process_is_named_with_its_start() -> None:
-    """A PID alone may be another's by the time it is stopped."""
+    """The PID alone may belong to another process by the time it is stopped."""
     fields = dict.fromkeys(Identity.__dataclass_fields__)
     identity = Identity(**(fields | {"pid": 12, "start_ticks": 345}))  # type: ignore[arg-type]
     assert who(Candidate(identity, "S", False, 0, None, 0, None)) == "12:345"

@@ -22,7 +22,7 @@ HOME = {"HOME": "/home/u"}
 
 
 def client(line: str, **environment: str) -> str | None:
-    """Who starts the program."""
+    """Return the daemon that starts the program."""
     found = find_client(shlex.split(line), HOME | environment, UID)
     return None if found is None else found.daemon
 
@@ -56,7 +56,7 @@ def client(line: str, **environment: str) -> str | None:
         ("env A=1 nice -n 5 timeout -k 1 10s docker start web", "dockerd"),
         ("sh -c 'exec docker start web'", "dockerd"),
         ("bash -lc 'docker start web; true'", "dockerd"),
-        # These start it themselves, or nothing.
+        # These start the program themselves, or nothing.
         ("docker ps", None),
         ("docker --version", None),
         ("podman run nginx", None),
@@ -156,7 +156,7 @@ def test_any_words_are_judged(name: str, words: list[str]) -> None:
 
 
 def test_who_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # An address holds 108 bytes.
+    # A socket address holds 108 bytes.
     monkeypatch.chdir(tmp_path)
     path = Path("s")
     assert listener(path) is None

@@ -1,4 +1,4 @@
-"""The options of ksmrun-exec: each one where it is asked for, and nowhere else."""
+"""Options of ksmrun-exec: each one only where it is requested."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def planned(
 def options(
     request: Request, probe: Probe | None = GOOD, target: TargetFacts = TARGET
 ) -> list[bytes]:
-    """Between the launcher and the command, which are always the same."""
+    """Return the options between the launcher and the command, which are always the same."""
     plan = planned(request, probe, target)
     assert isinstance(plan, Plan)
     cut = plan.argv.index(b"--")
@@ -102,7 +102,7 @@ def test_an_option_stands_for_what_is_asked(changes: dict[str, object], added: l
     )
 )
 def test_options_are_asked_for_one_by_one(changes: dict[str, object]) -> None:
-    """What is asked for together is what is asked for by itself, all of it."""
+    """Requesting several options together gives the same as requesting each alone."""
     together = options(replace(REQUEST, **changes))  # type: ignore[arg-type]
     alone = [options(replace(REQUEST, **{name: value})) for name, value in changes.items()]  # type: ignore[arg-type]
     rest = {option for each in alone for option in each if not option.startswith(b"--merge=")}
@@ -116,7 +116,7 @@ def test_options_are_asked_for_one_by_one(changes: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("probe", "merge"),
     [
-        # Static children are reached by an inherited flag, where it is kept and they are scanned.
+        # An inherited flag reaches static children, on kernels that keep it and scan them.
         (SPLITS, b"--merge=on"),
         (LOSES, b"--merge=keep"),
         (NEVER_SCANS, b"--merge=keep"),
@@ -143,7 +143,7 @@ def test_a_reserve_is_never_all() -> None:
 
 
 def test_refusals() -> None:
-    """Where --require cannot hold, and only there; in words."""
+    """Refused only where --require cannot be fulfilled, and with a message."""
     required = replace(REQUEST, require=True)
     refused = planned(replace(required, mechanism=Mechanism.INJECT))
     assert isinstance(refused, Refusal)

@@ -1,4 +1,4 @@
-"""Where each alert begins and where it ends, between which it stays as it is; and what it says."""
+"""Where each alert begins and ends, that it stays as it is in between, and its messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BAD, BETWEEN, CLEAR = "bad", "between", "clear"
 
 
 def one(kind: str, states: Sequence[WatchState], key: str = "", **config: Any) -> Condition:
-    """The only condition of a kind; key: what it is about."""
+    """Return the only condition of a kind; key: its subject."""
     found = [each for each in conditions(states, Config(**config)) if each.kind == kind]
     (condition,) = [each for each in found if each.key == key]
     return condition
@@ -58,12 +58,12 @@ def maps(number: int, per_second: float = 0.0, limit: int | None = 1000) -> list
 @pytest.mark.parametrize(
     ("states", "expected", "wanted"),
     [
-        # A reserve of 20%, and less than 90% of what it leaves.
+        # A reserve of 20%, and less than 90% of the rest.
         (maps(719), CLEAR, 1024),
         (maps(720), BETWEEN, 1024),
         (maps(799), BETWEEN, 2048),
         (maps(800), BAD, 2048),
-        # 700 more in less than 100 s, from a quarter of the limit on.
+        # 700 more in less than 100 s, at a quarter of the limit or more.
         (maps(300, 7.0), CLEAR, 512),
         (maps(300, 7.1), BAD, 1024),
         (maps(250, 50.0), CLEAR, 512),
@@ -179,10 +179,10 @@ def test_who_waits(number: int, said: str) -> None:
         (scans(7, 7, 7, 7, run=0), CLEAR),
         (scans(7, 7, 7, 7, run=2), CLEAR),
         (scans(*[7] * 3, run=0) + scans(*[7] * 4)[3:], BETWEEN),
-        # Set to sleep for half of these 45 s.
+        # Configured to sleep for half of these 45 s.
         (scans(7, 7, 7, 7, sleep_millisecs=22_499), BAD),
         (scans(7, 7, 7, 7, sleep_millisecs=22_500), BETWEEN),
-        # Nobody merges.
+        # No process merges.
         ([WatchState(each.host, ()) for each in scans(7, 7, 7, 7)], CLEAR),
     ],
 )
@@ -195,7 +195,7 @@ def test_what_is_said_of_starving() -> None:
     found = one("ksmd-starved", scans(7, 7, 7, 7, 7))
     assert found.what == "ksmd is on and has scanned nothing for 45 s"
     assert "sleep_millisecs and pages_to_scan" in found.todo
-    # Four samples of one second say nothing: it may sleep between two batches.
+    # Four samples within a second prove nothing: ksmd may be sleeping between two batches.
     seconds = [
         WatchState(of_host(seconds=1000 + number / 3, pages_scanned=7), (PROCESS,))
         for number in range(4)
@@ -237,7 +237,7 @@ def test_ksmd_busy(states: list[WatchState], expected: str, share: str) -> None:
 def test_demand_is_what_it_takes_and_waits_for(
     shares: list[float], taken: float, boosts: bool | None
 ) -> None:
-    """However little of it ksmd gets; in a boost the tuner's cap counts, on what it takes."""
+    """Demand counts, however little ksmd gets of it; in a boost the tuner's cap limits its use."""
     hosts, used, waited = [], 0.0, 0.0
     for share in shares:
         hosts.append(of_host(ksmd_cpu_seconds=used, ksmd_waited_seconds=waited))
@@ -255,13 +255,13 @@ def test_demand_is_what_it_takes_and_waits_for(
     [
         ({}, "pages_to_scan=100"),
         ({"sleep_millisecs": 20, "pages_to_scan": 100_000}, "pages_to_scan=100"),
-        # Without a pause no lower rate takes less.
+        # Without a pause a lower rate does not reduce its use.
         ({"sleep_millisecs": 0, "pages_to_scan": 100}, "sleep_millisecs=20"),
         (
             {"sleep_millisecs": 0, "pages_to_scan": 10**6},
             "sleep_millisecs=20 pages_to_scan=100",
         ),
-        # The kernel refuses a rate while its advisor sets it.
+        # The kernel refuses to set a rate while its advisor sets it.
         ({"sleep_millisecs": 0, "advisor_mode": "scan-time"}, "advisor_mode=none sleep_mil"),
     ],
 )

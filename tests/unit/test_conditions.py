@@ -1,4 +1,4 @@
-"""What hurts, or soon will, of what the monitor sees."""
+"""Conclusions from what the monitor sees: what is going wrong, or soon will."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def of_process(**changes: Any) -> Watched:
 
 
 def series(*hosts: HostState, process: Watched = PROCESS) -> list[WatchState]:
-    """Samples 15 s apart; ksmd scans in each unless the host says otherwise."""
+    """Return samples 15 s apart, in each of which ksmd scans, unless the host says otherwise."""
     return [
         WatchState(
             dataclasses.replace(
@@ -124,7 +124,7 @@ def test_the_limit_that_is_wanted_ends_the_alert(maps: int, reserve: float) -> N
     [
         MapCount(52_000, 0.0, 0.0),
         MapCount(30_000, 0.0, 1.0),
-        # Fast, but only starting.
+        # Growing fast, but only starting.
         MapCount(2_000, 0.0, 1000.0),
     ],
 )
@@ -206,7 +206,7 @@ def test_memory_that_comes_back() -> None:
 
 
 def test_speeds_of_samples_that_lie_close_together() -> None:
-    """As after SIGHUP: 100 pages copied back in 5 ms are no surge, and ksmd at rest no starving."""
+    """After SIGHUP, 100 pages copied in 5 ms are no surge, and idle ksmd is not starved."""
 
     def at(seconds: float, **changes: Any) -> WatchState:
         return WatchState(of_host(seconds=seconds, **changes), (PROCESS,))

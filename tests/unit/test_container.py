@@ -29,7 +29,7 @@ from ksmrun.wrap.pod import PodRequest, rewrite
 
 WORDS = ("/usr/local/libexec/ksmrun/ksmrun-exec", "--preload=/x/$LIB/y.so", "--")
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
-# What engines and shells look at.
+# Characters that engines and shells treat specially.
 PLAIN = st.sampled_from(["sh", "-c", "$X", "$(X)", "$$", "${X}", 'a "b"', "", " ", "{", "#", "yes"])
 LISTS = st.lists(TEXT | PLAIN, max_size=4).map(tuple)
 IMAGES = st.builds(ImageConfig, name=st.just("i"), entrypoint=LISTS, cmd=LISTS)
@@ -40,13 +40,13 @@ def test_an_image(image: ImageConfig, arguments: tuple[str, ...]) -> None:
     lines = dockerfile(image, WORDS, with_shims=False).splitlines()
     assert [line.split()[0] for line in lines[:2]] == ["#", "COPY"]
     new = {line.split(" ", 1)[0]: json.loads(line.split(" ", 1)[1]) for line in lines[2:]}
-    # A new ENTRYPOINT drops the CMD of the image below.
+    # A new ENTRYPOINT drops the CMD of the base image.
     built = ImageConfig("new", tuple(new["ENTRYPOINT"]), tuple(new.get("CMD", ())))
     assert composed(built, None, arguments) == (*WORDS, *composed(image, None, arguments))
 
 
 def interpolated(word: str) -> str:
-    """As Compose does it where no variable is set, and every dollar sign is doubled."""
+    """Interpolate like Compose if no variable is set and every dollar sign is doubled."""
     assert "$" not in word.replace("$$", "")
     return word.replace("$$", "$")
 
@@ -91,7 +91,7 @@ def test_a_quoted_string_is_the_same_in_json_and_yaml(text: str) -> None:
 
 
 def expanded(word: str) -> str:
-    """As the kubelet expands it: $$ is $, $(NAME) a variable, any other $ stays."""
+    """Expand like the kubelet: $$ is $, $(NAME) a variable, any other $ stays."""
 
     def replace(found: re.Match[str]) -> str:
         return "$" if found[0] == "$$" else "A VARIABLE"
@@ -100,7 +100,7 @@ def expanded(word: str) -> str:
 
 
 def kubernetes_argv(container: dict[str, Any], image: ImageConfig) -> list[str]:
-    """As the kubelet and containerd compose and expand it."""
+    """Return the arguments that the kubelet and containerd compose and expand."""
     command = [expanded(word) for word in container.get("command") or []]
     args = [expanded(word) for word in container.get("args") or []]
     if command:
@@ -210,7 +210,7 @@ def test_each_user_of_a_pod_has_a_key() -> None:
     mounted = [paths[each["volumeMounts"][1]["name"]] for each in pod["containers"]]
     assert mounted == [user.path, root.path, user.path]
     assert user.path == "/run/ksmrun/layout/containers/namespaces/shop/g.1000.key"
-    # Without any of these it is what was said.
+    # Without any of these the words stay as they are.
     bare = "kind: Pod\nspec: {containers: [{name: a, image: i}]}"
     assert rewrite(bare, request, lambda _, __: IMAGE).keys == (request.key,)
 
@@ -320,7 +320,7 @@ services:
 def test_compose_variables_stay_variables(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tool: tuple[str, ...], knows_raw: bool
 ) -> None:
-    """Whichever Compose reads the file: one override serves several .env, and holds no secret."""
+    """One override serves several .env files, whatever Compose reads it, and has no secret."""
     file = tmp_path / "compose.yaml"
     file.write_text(SECRET)
     values = SECRET.replace("${TAG}", "7").replace("${RCON}", "secret").replace("$$", "$")
@@ -337,7 +337,7 @@ def test_compose_variables_stay_variables(
     assert (game.images, game.entrypoint) == (("i:7",), ("run", "${RCON}", "$$x"))
     assert more.command == "a ${RCON}"
     if knows_raw and tool != ("podman-compose",):
-        # ${RCON:?} is not set yet: only without values can it be read.
+        # ${RCON:?} is not set yet: the file can only be read without values.
         values = ""
         monkeypatch.setattr(
             compose_facts,

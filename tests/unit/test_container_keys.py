@@ -1,4 +1,4 @@
-"""The keys that containers get in the place of their group's."""
+"""Keys that containers get instead of their group's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_each_is_another_and_none_is_the_group_s(tmp_path: Path) -> None:
     assert [file.stat().st_mode & 0o7777 for file in made] == [0o400] * len(KEYS)
     data = {file.read_bytes() for file in made}
     assert len(data | {group_key(tmp_path, "g.1")}) == len(KEYS) + 1
-    # As native/oci/tenant.c has it, word for word.
+    # Same words as in native/oci/tenant.c.
     words = b"containers of Kubernetes/shop"
     assert made[1].read_bytes() == hmac.digest(group_key(tmp_path, "g.1"), words, "sha256")
 
@@ -54,7 +54,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         with pytest.raises(KsmrunError):
             write_container_key(tmp_path, key, None)
     assert not (tmp_path / "containers").exists()
-    # Neither through a link nor over what is there.
+    # Neither through a link nor over an existing file.
     link, target = tmp_path / "link", tmp_path / "target"
     link.symlink_to(target)
     with pytest.raises(KsmrunError):

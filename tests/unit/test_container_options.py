@@ -1,4 +1,4 @@
-"""The launcher's words in a container, by what the kernel does and what the user asks for."""
+"""The launcher's words in a container, depending on the kernel and on what the user asks for."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_kernel_that_needs_no_shim(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_kernel_that_wants_the_shim(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], probe: Probe, word: str
 ) -> None:
-    """Without the libc it is not to be had, which is said."""
+    """Without knowing the libc the shim is impossible, and a message says so."""
     launcher = planned(monkeypatch, probe)
     assert not launcher.uses_shim
     assert "--libc glibc or --libc musl" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What people call containers, from trees as engines leave them."""
+"""Names of containers, from trees as engines leave them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAUSED = {
 
 
 def keeper(root: Path, *words: str) -> Path:
-    """The tree of PID 30 (a container's), below 20, below PID 10 with these arguments."""
+    """Return the tree of PID 30 (a container's), below 20, below PID 10 with these arguments."""
     for pid, parent in ((30, 20), (20, 10), (10, 1), (1, 0)):
         folder = root / f"proc/{pid}"
         folder.mkdir(parents=True)
@@ -38,7 +38,7 @@ def keeper(root: Path, *words: str) -> Path:
 
 
 def shim(root: Path, spec: object) -> None:
-    """containerd's, which stands in the bundle of another container of the same pod."""
+    """Return containerd's shim, which works in the bundle of another container of the same pod."""
     bundles = root / "run/k8s.io"
     for name in ("sandbox", ID):
         (bundles / name).mkdir(parents=True)
@@ -64,7 +64,7 @@ def test_a_pod_by_the_names_of_its_logs(tmp_path: Path) -> None:
     ("called", "expected"), [("web", "web"), (f"k8s_app_web-0_shop_{UID}_0", "shop/web-0/app")]
 )
 def test_conmon(tmp_path: Path, called: str, expected: str) -> None:
-    """As Podman and CRI-O start it."""
+    """As started by Podman and CRI-O."""
     keeper(tmp_path, "/usr/bin/conmon", "--api-version", "1", "-c", ID, "-u", ID, "-n", called)
     assert name(tmp_path, "podman") == expected
 
@@ -92,7 +92,7 @@ def test_a_bundle_of_containerd(tmp_path: Path, spec: object, expected: str) -> 
 
 
 def test_docker_by_what_it_mounts(tmp_path: Path) -> None:
-    """Wherever its data root is."""
+    """Whatever its data root is."""
     folder = tmp_path / "data/containers" / ID
     folder.mkdir(parents=True)
     (folder / "config.v2.json").write_text('{"ID": "x", "Name": "/game"}')
@@ -101,7 +101,7 @@ def test_docker_by_what_it_mounts(tmp_path: Path) -> None:
 
 
 def test_a_keeper_that_nobody_should_trust(tmp_path: Path) -> None:
-    """A pipe, on which a reader would wait for ever, and what is not JSON."""
+    """A pipe, on which a reader would block, and a file that is not JSON."""
     shim(tmp_path, {})
     file = tmp_path / f"run/k8s.io/{ID}/config.json"
     file.write_bytes(b"\xff" + b"[" * 100_000)
@@ -124,7 +124,7 @@ def test_names_that_the_user_gave() -> None:
 
 @pytest.mark.parametrize("place", SPECS)
 def test_where_nothing_keeps_it(tmp_path: Path, place: str) -> None:
-    """The shim's folder is root's to look into, the bundles may be readable."""
+    """Only root may look into the shim's folder, but the bundles may be readable."""
     file = tmp_path / place.format(ID)
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"annotations": CRI}))
@@ -139,7 +139,7 @@ def test_where_nothing_keeps_it(tmp_path: Path, place: str) -> None:
     ("called", "expected"), [("/game", "game"), (f"/k8s_POD_web-0_shop_{UID}_0", "shop/web-0/POD")]
 )
 def test_docker_by_its_own_folder(tmp_path: Path, called: str, expected: str) -> None:
-    """A container in the network of another one mounts that one's files."""
+    """A container in another's network mounts that one's files."""
     for folder in (tmp_path / "var/lib/docker/containers", tmp_path / "data/containers"):
         (folder / ID).mkdir(parents=True)
         (folder / ID / "config.v2.json").write_text(json.dumps({"Name": called}))

@@ -1,4 +1,4 @@
-"""The rows of `ksmrun check`: which are good, which warn, and what they say to do."""
+"""Rows of `ksmrun check`: which are good, which warn, and what they say to do."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_a_good_host() -> None:
 
 
 def only(item: str, rows: tuple[CheckRow, ...]) -> CheckRow:
-    """The one row of that name; nothing else is bad, and all rows can be printed."""
+    """Return the only row of that name; check that all others are good and can be printed."""
     (found,) = [row for row in rows if row.item == item]
     assert all(row.status == "ok" for row in rows if row.item != item)
     return found
 
 
-# What is wrong, the row that says so, and words of what it says and of what is to be done.
+# What is wrong, the row that says so, and parts of its message and its advice.
 @pytest.mark.parametrize(
     ("facts", "asked", "item", "status", "found", "todo"),
     [
@@ -134,7 +134,7 @@ def test_what_hinders(
     assert would_merge(rows) == (status != "fail")
 
 
-# What is good either way, and words of what is said of it.
+# What is good either way, and parts of the message.
 @pytest.mark.parametrize(
     ("facts", "asked", "item", "found"),
     [
@@ -204,7 +204,7 @@ def test_whether_vmas_join_may_be_unknown() -> None:
 
 @given(st.integers(0, 10**6), st.integers(0, 1000))
 def test_the_rate_of_a_scan(pages: int, sleep: int) -> None:
-    """A batch, then a sleep; without one, a millisecond stands for what the batch takes."""
+    """A batch, then a sleep; if there is none, a millisecond for the batch is assumed."""
     rate = pages_per_second(ksm(pages_to_scan=pages, sleep_millisecs=sleep).ksm)
     assert rate == pytest.approx(pages / (max(sleep, 1) / 1000))
 
@@ -223,7 +223,7 @@ def test_a_slow_pass_is_one_of_more_than_five_minutes() -> None:
 
 
 def test_pass_time_is_that_of_the_kernel_facts() -> None:
-    """5,000 pages/s: one pass over 40 GiB takes 35 minutes."""
+    """5,000 pages/s: a full scan of 40 GiB takes 35 minutes."""
     row = only("scan rate", examine(host(anonymous_bytes=40 * GIB), GOOD))
     assert "takes 35 min, and a page merges in the second" in row.found
 

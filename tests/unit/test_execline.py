@@ -1,4 +1,4 @@
-"""Exec lines and unit files as systemd reads them, and what is kept of them."""
+"""Exec lines and unit files: read as systemd reads them, and preserved."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_lines_that_cannot_be_wrapped(line: str, said: str) -> None:
 
 
 def test_a_name_after_at_that_is_one_word() -> None:
-    """${A} and $$A are in any case, and $A where nothing is expanded."""
+    """${A} and $$A always are one word; $A only where nothing is expanded."""
     for line in ("@/bin/a ${B} c", "@/bin/a $$B c", ":@/bin/a $B c"):
         (command,) = parse(line)
         assert command.arguments == "c"
@@ -107,7 +107,7 @@ def test_c_escapes(name: str, character: str) -> None:
 @example(0x10FFFF)
 @example(0x110000)
 def test_characters_by_number(number: int) -> None:
-    """Where systemd takes them, and they are characters: \\x and octal mean bytes."""
+    r"""Those that systemd accepts and that are characters: \x and octal escapes mean bytes."""
     is_character = 0 < number < 0xD800 or 0xDFFF < number < 0x110000
     for escape, is_there, is_kept in (
         (f"\\x{number:02x}", number <= 0xFF, 0 < number <= 0x7F),
@@ -148,7 +148,7 @@ def test_quotes_side_by_side() -> None:
 
 @pytest.mark.parametrize("blank", ["\x0b", "\f", "\xa0", "\u2003"])
 def test_blanks_that_are_none_to_systemd(blank: str) -> None:
-    """WHITESPACE of src/basic/string-util.h has four characters."""
+    """WHITESPACE of src/basic/string-util.h has only four characters."""
     assert next_word(f"a \t{blank}b {blank}") == ("a", f"{blank}b {blank}")
     commands = parse(f"/bin/a {blank} ; {blank}b")
     assert [(command.path, command.arguments) for command in commands] == [
@@ -157,7 +157,7 @@ def test_blanks_that_are_none_to_systemd(blank: str) -> None:
 
 
 def test_simplified() -> None:
-    """As path_simplify() does it."""
+    """Same result as path_simplify()."""
     for path, expected in (
         ("//a/./b//", "/a/b"),
         ("/", "/"),
@@ -171,7 +171,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 
 def read_by_systemd(word: str, *, expands: bool) -> str:
-    """As it is in argv: specifiers and variables are expanded after quotes and escapes are gone."""
+    """Return the word as it is in argv: specifiers and variables are expanded after unquoting."""
     text, signs = unquote(word), "%$" if expands else "%"
     for sign in signs:
         assert sign not in text.replace(sign * 2, "")
@@ -184,7 +184,7 @@ def test_a_quoted_word_is_the_word(word: str, expands: bool) -> None:
     quoted = quote(word, expands=expands)
     assert read_by_systemd(quoted, expands=expands) == word
     assert next_word(quoted) == (quoted, "")
-    # A line of a unit file ends there.
+    # A line of a unit file would end there.
     assert not set("\r\n") & set(quoted)
     (command,) = parse(f"/bin/a {quoted} ; /bin/b")[:1]
     assert command.arguments == quoted

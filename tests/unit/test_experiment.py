@@ -91,7 +91,7 @@ ODD: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("change", ODD, ids=str)
 def test_plans_that_are_odd(tmp_path: Path, change: dict[str, Any]) -> None:
-    """Nobody writes them, but disks and editors do."""
+    """Unusual plans, as a disk error or an editor makes them."""
     arms = (Arm("a", ()), Arm("b", ()))
     plan = ExperimentPlan(("x",), 2, 1, arms, Ready("after", "1", 1.0))
     create(tmp_path, plan, {})

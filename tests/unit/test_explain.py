@@ -55,7 +55,7 @@ VmFlags: rd ex mr mw me de
 
 
 def look(**changes: object) -> ProcessLook:
-    """A process of 100 MiB that is merged by a tenth, on a host where all is as it should be."""
+    """Return a process of 100 MiB of which a tenth is merged, on a host without problems."""
     ksm = KsmFacts(present=True, page_bytes=4096, values=dict(ON))
     counters = Counters(2560, 0, 25600, 8 * MIB, ksm)
     memory = MemoryKind(
@@ -100,7 +100,7 @@ def test_parts_of_memory_by_their_size() -> None:
     assert names(kinds(hugetlb=MemoryKind(size_bytes=64 * MIB)))[1] == "hugetlb pages"
     assert names(kinds(anonymous=MemoryKind(swap_bytes=50 * MIB)))[1] == "swap"
     assert names(kinds(anonymous=MemoryKind(anonymous_bytes=50 * MIB)))[1] == "not marked"
-    # Not worth a word.
+    # Too small to be reported.
     assert names(kinds(shared=MemoryKind(rss_bytes=3 * MIB))) == ["unique data"]
 
 
@@ -111,9 +111,9 @@ def test_parts_of_memory_by_their_size() -> None:
         ({"run": 2}, ["ksmd unmerges"]),
         ({"pages_to_scan": 0}, ["ksmd off"]),
         ({"full_scans": 101}, ["unique data"]),
-        # Reset by run=2, and two passes since.
+        # Reset by run=2, and two full scans since.
         ({"full_scans": 2}, ["not settled"]),
-        # A pass over so many pages takes longer than this process has lived.
+        # A full scan of that many pages takes longer than this process has lived.
         ({"pages_unshared": 10**9}, ["not settled"]),
         ({"smart_scan": 1}, ["unique data"]),
     ],
@@ -126,7 +126,7 @@ def test_what_ksmd_has_not_reached() -> None:
     found = with_ksm(full_scans=103)
     assert found.after is not None
     assert names(replace(found, after=replace(found.after, rmap_items=12_000))) == ["not settled"]
-    # Passes went by, and nothing of it was looked at.
+    # Full scans were completed, and nothing of it was scanned.
     assert names(replace(found, after=replace(found.after, rmap_items=0))) == ["never scanned"]
     # It still merges.
     assert names(replace(found, after=replace(found.after, merging_pages=9000))) == ["not settled"]
@@ -160,7 +160,7 @@ def test_how_it_would_get_the_flag(changes: dict[str, str], todo: str) -> None:
     (cause,) = explain(found)
     assert cause.name == "flag missing" and cause.found.startswith("it has no merge flag")
     assert todo in cause.todo and not cause.todo.endswith(".service")
-    # Now, and for good.
+    # Now, and permanently.
     assert cause.todo.startswith("sudo ksmrun attach 7, or ")
     (cause,) = explain(found, ("no such prctl", "boot another"))
     assert cause.name == "flag missing" and cause.found.endswith("(madvise); no such prctl")

@@ -1,4 +1,4 @@
-"""What `ksmrun explain` says of a process, and when it takes it for settled."""
+"""Messages of `ksmrun explain`, and when it considers a process converged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .test_explain import MIB, ON, WHO, kinds, look, names, with_ksm
 
 
 def with_counters(*, seconds: float = 2, age: float = 3600, **after: Any) -> ProcessLook:
-    """What changed from before to after, of the process and of ksmd (ksm_NAME)."""
+    """Return the change from before to after, of the process and of ksmd (ksm_NAME)."""
     found = look(seconds=seconds, age_seconds=age)
     assert found.after is not None
     of_host = {name[4:]: number for name, number in after.items() if name.startswith("ksm_")}
@@ -25,7 +25,7 @@ def with_counters(*, seconds: float = 2, age: float = 3600, **after: Any) -> Pro
     return replace(found, after=replace(found.after, ksm=ksm, **rest))
 
 
-# What is said, in words and with figures: of 100 MiB marked, 10 are merged.
+# The message, with figures: of 100 MiB marked, 10 are merged.
 @pytest.mark.parametrize(
     ("found", "name", "size_mib", "said", "todo"),
     [
@@ -123,7 +123,7 @@ def test_the_largest_parts_come_first_and_small_ones_not_at_all(sizes: list[int]
 
 
 def test_how_long_a_pass_takes() -> None:
-    """Over all pages that ksmd knows, at 50,000 pages a second."""
+    """For all pages that ksmd knows, at 50,000 pages a second."""
     names = ("pages_shared", "pages_sharing", "pages_unshared", "pages_volatile")
     for name in names:
         (cause,) = explain(with_ksm(full_scans=1, **{name: 10**6}))
@@ -139,7 +139,7 @@ def test_how_long_a_pass_takes() -> None:
 @pytest.mark.parametrize(
     ("found", "settled"),
     [
-        # Three passes were seen, or it is older than three passes take (3.0 s here).
+        # Three full scans were seen, or it is older than three scans take (3.0 s here).
         (with_counters(ksm_full_scans=103), True),
         (with_counters(ksm_full_scans=102, ksm_pages_shared=10**9), False),
         (with_counters(ksm_full_scans=103, ksm_pages_shared=10**9), True),
@@ -147,11 +147,11 @@ def test_how_long_a_pass_takes() -> None:
         (with_counters(age=2.9, ksm_pages_shared=50_000), False),
         (with_counters(ksm_full_scans=3), True),
         (with_counters(ksm_full_scans=2), False),
-        # A little merges always.
+        # A little always merges.
         (with_counters(ksm_full_scans=103, merging_pages=2586), True),
         (with_counters(ksm_full_scans=103, merging_pages=2587), False),
         (with_counters(merging_pages=2561), False),
-        # 95% was looked at.
+        # 95% has been scanned.
         (with_counters(rmap_items=24_320), True),
         (with_counters(rmap_items=24_319), False),
     ],
@@ -161,7 +161,7 @@ def test_when_it_has_settled(found: ProcessLook, settled: bool) -> None:
 
 
 def test_records_of_zeros_are_not_of_what_is_marked() -> None:
-    """The kernel keeps some for pages that its zero page took the place of."""
+    """The kernel keeps some records for pages that its zero page has replaced."""
     for zeros, settled in ((10, True), (11, False)):
         found = with_counters(rmap_items=24_330, zero_pages=zeros)
         assert ("not settled" not in names(replace(found, before=found.after))) == settled
@@ -192,7 +192,7 @@ def test_scans_that_were_seen(first: int | str, last: int | str, seen: int | Non
 
 
 def test_figures_of_a_sample() -> None:
-    """Of three pages one: of bytes there are no fractions."""
+    """One of three pages: there are no fractions of bytes."""
     found = {cause.name: cause for cause in explain(look(sampled=Sampled(3, 1)))}
     assert str(found["volatile pages"].size_bytes) == str(100 * MIB // 3)
     for sampled in (None, Sampled(0, 0)):

@@ -1,4 +1,4 @@
-"""From some processes to all: how often the truth is in the interval, on made fleets."""
+"""Extrapolation from some processes to all: how often the interval contains the truth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUNDS = 50
 
 
 def contents_of(processes: list[frozenset[int]]) -> tuple[list[Contents], int]:
-    """As ksmrun-estimate counts them, and how many there are together."""
+    """Return contents as ksmrun-estimate counts them, and the number of different ones."""
     uses = Counter(content for process in processes for content in process)
     counted = [
         Contents(len(process), *(sum(uses[each] == n for each in process) for n in (1, 2, 3)))
@@ -28,9 +28,7 @@ def contents_of(processes: list[frozenset[int]]) -> tuple[list[Contents], int]:
 def make_fleet(
     size: int, *, common: int, own: int, group: int, groups: int
 ) -> list[frozenset[int]]:
-    """Processes with contents that all have, that each has alone (a number that varies), and that
-    one of some groups has.
-    """
+    """Make processes with contents of all, of only one (a varying number), and of some groups."""
     fleet, following = [], common + group * groups
     for _ in range(size):
         mine = random.randrange(own // 2, own * 3 // 2 + 1)
@@ -58,7 +56,7 @@ def test_coverage(common: int, own: int, group: int, groups: int) -> None:
         truth = contents_of(fleet)[1]
         looked_at, distinct = contents_of(random.sample(fleet, 16))
         told = extrapolate(looked_at, distinct, len(fleet))
-        # A content more or less is no error; intervals may have no width.
+        # A difference of one content is no error; intervals may have no width.
         held += abs(told.contents - truth) <= told.half_width + 0.01 * truth
     assert held >= 0.9 * ROUNDS
 

@@ -1,4 +1,4 @@
-"""Readers against trees of other kernels, and against garbage."""
+"""Readers on trees of other kernels, and on garbage."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_ksm_stat_of_6_14(
 
 
 def test_marked_memory_before_6_14(tmp_path: Path) -> None:
-    """Debian 13's 6.12 has no ksm_merge_any; the marks in smaps tell."""
+    """Debian 13's 6.12 has no ksm_merge_any; the marks in smaps show it."""
     text = "00400000-00401000 rw-p 0 00:00 0\nRss: 4 kB\nVmFlags: rd wr mr mw me ac {}sd \n"
     assert has_marked_memory(tree(tmp_path / "on", {"smaps": text.format("mg ")}))
     assert not has_marked_memory(tree(tmp_path / "off", {"smaps": text.format("")}))

@@ -1,4 +1,4 @@
-"""What somebody else named is opened only where it is a regular file, and never waited for."""
+"""Paths that others chose are opened only if they are regular files, and never block."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from ksmrun.model.wrap import LAUNCHER
 from ksmrun.support import foreign
 from ksmrun.support.foreign import open_regular, read_bytes, read_text, resolved
 
-# A cgroup's name holds any bytes but a line feed and a slash; str.splitlines() parts at each.
+# A cgroup's name may contain any byte but a line feed and a slash; str.splitlines() splits at each.
 PARTING = ("\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r")
 GIB = 1 << 30
 
 
 def irregular(folder: Path) -> dict[str, Path]:
-    """One of each kind."""
+    """Make one file of each irregular type."""
     os.mkfifo(folder / "fifo")
-    # By its folder's descriptor, as a path may have 108 bytes only (unix(7)).
+    # Through its folder's descriptor, because a socket path is limited to 108 bytes (unix(7)).
     place = os.open(folder, os.O_PATH)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(f"/proc/self/fd/{place}/socket")
@@ -85,7 +85,7 @@ def test_without_proc_the_same_file_or_none(
 
 
 def test_files_of_the_kernel() -> None:
-    """Of which some refuse a large read."""
+    """Some of them refuse a large read."""
     assert read_int(Path("/proc/sys/vm/max_map_count"))
     assert read_kernel_text(Path("/proc/self/status"))
     assert read_text(Path("/proc/sys/kernel/random/boot_id"))

@@ -1,4 +1,4 @@
-"""Processes put together and sorted."""
+"""Processes grouped and sorted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard's arithmetic and decisions."""
+"""Arithmetic and decisions of the map-count guard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .test_plan import GOOD, REQUEST, SPLITS, TARGET
 
 LIMIT = 65530
 GIB = 1 << 30
-# As the kernel facts have it: a heap grown by 132 KiB steps is at the limit at about 8.2 GiB.
+# Known from the kernel: a heap grown in steps of 132 KiB reaches the limit at about 8.2 GiB.
 SMALL = MapPeak("seen", 300, 1 * GIB)
 LARGE = MapPeak("seen", 300, 9 * GIB)
 MANY = MapPeak("seen", 64000, 1 * GIB)
@@ -74,7 +74,7 @@ def test_each_step_of_the_heap_is_one_map_more() -> None:
 
 
 def test_the_peak_that_counts_is_the_highest() -> None:
-    """By maps where VMAs join, and by maps and heap where they do not."""
+    """Compared by VMAs where they join, and by VMAs and heap where they do not."""
     peaks = [MapPeak("few", 200, 8 * GIB), MapPeak("many", 900, 0)]
     for joins, source in ((True, "many"), (False, "few")):
         for known in (peaks, peaks[::-1]):
@@ -95,6 +95,10 @@ def test_the_message_shows_the_arithmetic() -> None:
         judgement.message
     )
     assert "sudo ksmrun host max-map-count 131072 (up to 28 MiB of kernel" in judgement.todo
+    assert "boot 6.17 or later" in judgement.todo
+    # Where it has no more maps by merging, no other kernel helps.
+    for peak, joins in ((LARGE, True), (MapPeak("given", 64000, None), False), (MANY, True)):
+        assert "boot" not in judge([peak], LIMIT, 0.2, vmas_merge=joins).todo
     alone = judge([SMALL], LIMIT, 0.125, vmas_merge=True)
     assert alone.message == "map limit fits: 300 maps (seen), of 65530 less 12.5% = 57338"
 
@@ -110,7 +114,7 @@ def test_the_limit_it_names_fits(maps: int, data: int, reserve: float, joins: bo
     judgement = judge([peak], LIMIT, reserve, vmas_merge=joins)
     again = judge([peak], judgement.fitting_limit, reserve, vmas_merge=joins)
     assert again.verdict == "fits"
-    # And half of it does not, or just so.
+    # And half of it does not fit, or just does.
     half = judgement.fitting_limit // 2
     fits = judge([peak], half, reserve, vmas_merge=joins).verdict == "fits"
     assert not fits or judgement.expected_maps == int(half * (1 - reserve))
@@ -157,7 +161,7 @@ def test_plans() -> None:
 
 
 def test_check_fails_where_the_guard_takes_merging_away() -> None:
-    """Exit 0 of check means that the program would merge."""
+    """Exit code 0 of check means that the program would merge."""
     for peak, status in ((LARGE, "fail"), (SMALL, "ok")):
         judgement = judge([peak], LIMIT, 0.2, vmas_merge=False)
         plan = plan_launch(REQUEST, b"x", SPLITS, TARGET, judgement)

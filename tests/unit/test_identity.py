@@ -1,4 +1,4 @@
-"""Who a process is, asked of real ones."""
+"""Identity of real processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from ksm_at_boot import ksmd_pid
 
-from ksmrun.facts.identity import pinned, read_identity, read_stat, user_name
+from ksmrun.facts.identity import pinned, read_identity, user_name
+from ksmrun.facts.stat import read_stat
 
 SLEEP = (sys.executable, "-c", "print(flush=True); input()")
 
@@ -37,7 +38,7 @@ def test_a_real_process() -> None:
 
 @pytest.mark.parametrize("name", ["a) R 1 (b", "(", ")", "a\nb", "\udcff", " "])
 def test_names_that_look_like_fields(tmp_path: Path, name: str) -> None:
-    """The kernel's name is the file's, which may hold anything."""
+    """The kernel's name is the file's, which may contain anything."""
     program = tmp_path / name
     shutil.copy("/bin/cat", program)
     with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
@@ -52,7 +53,7 @@ def test_names_that_look_like_fields(tmp_path: Path, name: str) -> None:
 
 
 def test_a_pinned_process_is_no_other() -> None:
-    """Not even where its PID is used again."""
+    """Not even if its PID is reused."""
     with start(*SLEEP) as process:
         with pinned(process.pid) as folder:
             process.communicate("")

@@ -44,7 +44,7 @@ ALLOWED = {
     "commands": ALL - {"commands"},
     "cli": {"model", "options", "commands"},
 }
-# typer takes longer to import than all else together, and only these need it.
+# typer takes longer to import than everything else together, and only these need it.
 TYPER_ROOMS = {"cli", "commands"}
 
 
@@ -79,5 +79,5 @@ def test_imports_follow_the_table(file: Path) -> None:
 
 
 def test_the_installed_package_is_tested() -> None:
-    """Not the source tree: there the launcher is missing."""
+    """Not the source tree, in which the launcher is missing."""
     assert (PACKAGE / "libexec" / "ksmrun-exec").exists()

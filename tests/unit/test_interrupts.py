@@ -1,4 +1,4 @@
-"""A change that a signal interrupts is taken back, and the command ends by the signal."""
+"""A change that a signal interrupts is undone, and the command ends by the signal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# A manager that gets the signal in the midst of one of its calls, and a second while all is taken
-# back, as an impatient user sends it.
+# A systemd manager that gets the signal during one of its calls, and a second one during the undo,
+# as an impatient user sends it.
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
@@ -73,13 +73,13 @@ def test_all_is_taken_back(tmp_path: Path, number: int, at: str) -> None:
     assert (
         done.stderr == f"ksmrun: interrupted ({signal.Signals(number).name}): all is taken back\n"
     )
-    # The service runs as before, and nobody waits for one whose start hangs.
+    # The service runs as before, and nothing waits for one whose start hangs.
     assert calls[-1] == "restart --no-block -- a True False"
     assert "daemon-reload True False" in calls
 
 
 def test_a_signal_that_the_caller_ignores(tmp_path: Path) -> None:
-    """As nohup(1) does."""
+    """As with nohup(1)."""
     done, text, _ = start(tmp_path, signal.SIGHUP, "restart", "ignored")
     assert (done.returncode, done.stdout) == (0, "applied\n"), done.stderr
     assert text.endswith("after\n")

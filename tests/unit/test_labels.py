@@ -1,4 +1,4 @@
-"""Labels of metrics are bounded, whatever programs call themselves."""
+"""Labels of metrics are bounded, whatever names programs choose."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_new_names_come_at_a_bounded_rate() -> None:
 
 
 def test_all_users_together() -> None:
-    """As from a user namespace, which has 65,536 of them."""
+    """As in a user namespace, which has 65,536 users."""
     book = LabelBook()
     many = [process(number, f"n{number}", 100_000 + number) for number in range(5000)]
     found = book.group([*many, process(9000, "init", 0)], 0, by_pid=True)
@@ -52,7 +52,7 @@ def test_what_is_in_a_label() -> None:
 
 
 def test_pause_containers_are_one_series() -> None:
-    """Each pod has one: a series of its own for each is as many as there are pods."""
+    """Each pod has one: separate series would be as many as there are pods."""
     paused = [process(number, "pause", 0) for number in range(50)]
     pods = [
         replace(each, identity=replace(each.identity, container=f"shop/web-{number}/POD"))

@@ -1,4 +1,4 @@
-"""A bound on CPU time, beside a timer that the program to be launched is to keep."""
+"""Limit on CPU time, beside a timer that the program to be launched keeps."""
 
 from __future__ import annotations
 

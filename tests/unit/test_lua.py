@@ -1,4 +1,4 @@
-"""Programs that hold Lua, with and without names for its functions."""
+"""Programs that contain Lua, with and without names for its functions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_embedded_with_and_without_names(tmp_path: Path) -> None:
 
 
 def test_one_that_is_only_called(tmp_path: Path) -> None:
-    """A name that the program takes from elsewhere is not its own."""
+    """A name that the program imports is not its own."""
     library = tmp_path / "libother.so"
     subprocess.run(
         ["gcc", "-shared", "-fPIC", "-xc", "-", "-o", str(library)],

@@ -1,4 +1,4 @@
-"""Which way a program comes to merge, and the reason that is given for it."""
+"""Chosen mechanism, and the reason given for it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def asked(mechanism: Mechanism, **changes: object) -> Request:
 @pytest.mark.parametrize("probe", [GOOD, OLD, LOSES, None])
 @pytest.mark.parametrize("mechanism", Mechanism)
 def test_the_flag_may_stay_as_it_is(probe: Probe | None, mechanism: Mechanism) -> None:
-    """Nothing is set and nothing is marked, whatever else is asked for."""
+    """Nothing is set and nothing is marked, whatever else is requested."""
     for merge, option, said in (
         (MergeMode.KEEP, b"--merge=keep", "left as it was inherited"),
         (MergeMode.OFF, b"--merge=off", "an inherited merge flag is cleared"),

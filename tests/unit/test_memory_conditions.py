@@ -1,4 +1,4 @@
-"""Where the alerts on memory begin and end that was merged, and comes back or could."""
+"""Where the alerts about merged memory that is, or could be, unmerged begin and end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_cow_surge(states: list[WatchState], expected: str, speed: str) -> None:
 
 
 def merged(number: int, free: int | None, swap: int | None = 0, **changes: Any) -> HostState:
-    """In units that are easy to count in."""
+    """Return merged memory, in units that are easy to count."""
     return of_host(
         page_bytes=MIB,
         pages_sharing=number,
@@ -64,7 +64,7 @@ def merged(number: int, free: int | None, swap: int | None = 0, **changes: Any) 
         (merged(1001, 1000), BAD, 1000),
         (merged(1001, 1000, 1000), CLEAR, 2000),
         (merged(1001, 1000, None), BAD, 1000),
-        # Nothing follows from what is not known.
+        # Nothing follows from unknown values.
         (merged(1001, None), BETWEEN, 0),
         (merged(0, None), BETWEEN, 0),
     ],
@@ -99,7 +99,7 @@ def comes_back(before: HostState, after: HostState, total: float | None = 1000) 
 @pytest.mark.parametrize(
     ("before", "after", "total", "expected"),
     [
-        # A twentieth of all memory, and as much less is available.
+        # A twentieth of all memory, and available memory is lower by as much.
         (merged(150, 500), merged(100, 450), 1000, BAD),
         (merged(149, 500), merged(100, 450), 1000, CLEAR),
         (merged(150, 500), merged(100, 451), 1000, CLEAR),
@@ -108,7 +108,7 @@ def comes_back(before: HostState, after: HostState, total: float | None = 1000) 
         (merged(100, 500), merged(100, 500), None, CLEAR),
         (merged(150, None), merged(100, 450), 1000, CLEAR),
         (merged(150, 500), merged(100, None), 1000, BAD),
-        # Nothing is what is not known: a byte would be enough here.
+        # Zero is not unknown: one byte would suffice here.
         (merged(150, None), merged(100, 0), 0.00001, CLEAR),
         (merged(150, 0), merged(100, None), 0.00001, CLEAR),
         (merged(150, 50), merged(100, None), 1000, BAD),

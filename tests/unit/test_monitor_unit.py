@@ -1,4 +1,4 @@
-"""The unit that `ksmrun monitor --print-unit` prints: each option given is in its ExecStart."""
+"""Unit that `ksmrun monitor --print-unit` prints: each option given is in its ExecStart."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands import monitor
+from ksmrun.model import EXIT_USAGE
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.monitor import MonitorOptions
 from ksmrun.wrap.execline import next_word, parse
@@ -19,14 +20,14 @@ from ksmrun.wrap.monitor_unit import COMMAND, INSTALL, LISTEN, render
 
 from .test_execline import read_by_systemd
 
-# A command line has no NUL, and is of characters or single bytes.
+# A command line contains no NUL, and consists of characters or single bytes.
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 PATHS = WORDS.map(lambda word: f"/a {word}")
 LISTS = {"listen": WORDS, "textfile": PATHS, "config": PATHS, "on_alert": WORDS}
 
 
 def texts(item: Item) -> st.SearchStrategy[str]:
-    """What may be typed for it."""
+    """Generate what may be typed for it."""
     if item.attribute in LISTS:
         return LISTS[item.attribute]
     if item.choices:
@@ -71,7 +72,7 @@ def printed(words: list[str]) -> str:
 
 
 def exec_start(text: str) -> list[str]:
-    """The words as systemd starts them."""
+    """Return the words as systemd starts them."""
     (line,) = [line for line in text.split("\n") if line.startswith("ExecStart=")]
     (found,) = parse(line.removeprefix("ExecStart="))
     words, rest = [], found.arguments
@@ -120,3 +121,22 @@ def test_a_relative_path_is_of_this_folder(monkeypatch: pytest.MonkeyPatch, tmp_
     found = exec_start(printed(["--textfile=x", "--config=y"]))
     assert f"--textfile={tmp_path}/x" in found
     assert f"--config={tmp_path}/y" in found
+
+
+@pytest.mark.parametrize("words", [[], ["--auto"], ["--listen=127.0.0.1:1"]])
+def test_without_the_client_of_prometheus(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """A unit that starts, unless metrics are requested; and how to get them."""
+    monkeypatch.setattr(monitor, "find_spec", lambda _: None)
+    assert exec_start(printed(words))[1:] == ["monitor", *words]
+    said = capsys.readouterr().err
+    assert "prometheus-client" in said and "pip install 'ksmrun[monitor]'" in said
+
+
+def test_what_stays_wrong_is_not_tried_for_ever() -> None:
+    settings = dict(line.split("=", 1) for line in printed([]).splitlines() if "=" in line)
+    assert settings["RestartPreventExitStatus"] == str(EXIT_USAGE)
+    # All restarts fit into the interval, so that the limit is reached (systemd.unit(5)).
+    tries_seconds = int(settings["StartLimitBurst"]) * int(settings["RestartSec"].rstrip("s"))
+    assert settings["StartLimitIntervalSec"] == "10min" and tries_seconds < 600

@@ -1,4 +1,4 @@
-"""Who else sets the tunables of KSM: at boot, and while it runs."""
+"""Other programs that set KSM's tunables, at boot and later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables and sizes as they are shown."""
+"""Tables and sizes as shown."""
 
 from __future__ import annotations
 

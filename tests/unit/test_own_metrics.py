@@ -1,4 +1,4 @@
-"""The user's own metrics: each number once, from the load's output and from commands."""
+"""Custom metrics: each number once, from the load's output and from commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_output(log: Path) -> None:
         file.flush()
         assert own.sample() == {"p99": (2.0, 3.0)}
         file.write("7")
-    # A line counts when it is whole, or the load has ended.
+    # A line counts when it is complete, or when the load has ended.
     assert own.sample() == {}
     assert own.sample(is_last=True) == {"p99": (17.0,)}
     assert own.totals() == {"p99": 17.0}

@@ -1,4 +1,4 @@
-"""Pause containers are no rows of lists."""
+"""Pause containers are not shown in lists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .test_conditions import PROCESS
         ("shop/web-0/pod", 1 << 19, False),
         ("POD", 1 << 19, False),
         (None, 1 << 19, False),
-        # Nobody hides by calling himself so.
+        # Nobody can hide by that name.
         ("shop/web-0/POD", PAUSE_RSS_MAX + 1, False),
     ],
 )

@@ -1,4 +1,4 @@
-"""cgroup paths as engines, drivers and distributions write them."""
+"""Cgroup paths as engines, drivers and distributions write them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HASH = "9da3b2a14682e1fb23be3c2492753207"
 KUBE = f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{BELOW}.slice"
 USER = "/user.slice/user-1000.slice/user@1000.service"
 PATHS = {
-    # Docker: systemd's driver, cgroupfs, a cgroup parent of the user's, rootless.
+    # Docker: systemd driver, cgroupfs, a custom cgroup parent, rootless.
     f"/system.slice/docker-{ID}.scope": ("docker", ID, None),
     f"/docker/{ID}": ("docker", ID, None),
     f"/docker/{ID}/init.scope": ("docker", ID, None),
@@ -27,7 +27,7 @@ PATHS = {
     f"/games/{ID}": (None, ID, None),
     f"/{ID}": (None, ID, None),
     f"/ecs/0123abcd/{ID}": (None, ID, None),
-    # Podman: systemd's driver, cgroupfs, pods, Quadlet, rootless; conmon is beside the container.
+    # Podman: systemd driver, cgroupfs, pods, Quadlet, rootless; conmon is beside the container.
     f"/machine.slice/libpod-{ID}.scope": ("podman", ID, None),
     f"/machine.slice/libpod-{ID}.scope/container": ("podman", ID, None),
     f"/libpod_parent/libpod-{ID}": ("podman", ID, None),
@@ -73,10 +73,10 @@ PATHS = {
     "/lxc.payload.web/system.slice/cron.service": ("lxc", "web", None),
     "/lxc.payload/web": ("lxc", "web", None),
     "/lxc.monitor.web": None,
-    # What another cgroup namespace shows, and a group that is gone.
+    # Seen from another cgroup namespace, and a group that is gone.
     f"/../../system.slice/docker-{ID}.scope": ("docker", ID, None),
     f"/system.slice/docker-{ID}.scope (deleted)": ("docker", ID, None),
-    # None at all.
+    # None.
     "/": None,
     "/system.slice/default/web": None,
     "/default": None,
@@ -99,7 +99,7 @@ def test_container(path: str) -> None:
         ("/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service"),
         ("/init.scope", "init.scope"),
         (f"/system.slice/docker-{ID}.scope", f"docker-{ID}.scope"),
-        # The host's unit, not the one of the systemd in the container.
+        # The host's unit, not that of the systemd in the container.
         ("/machine.slice/systemd-nspawn@a.service/payload/x.service", "systemd-nspawn@a.service"),
         ("/user.slice/user-1000.slice/session-3.scope", "session-3.scope"),
         (f"{USER}/app.slice/web.service", "user@1000.service/web.service"),
@@ -115,7 +115,7 @@ def test_unit(path: str, unit: str | None) -> None:
 
 
 def test_both_kinds_of_cgroup() -> None:
-    """v1's lines come first; the unit is in systemd's, the container in whatever line has it."""
+    """v1's lines come first; the unit is in systemd's, the container in any line that has it."""
     text = f"9:name=systemd:/system.slice/web.service\n4:memory:/docker/{ID}\n0::/\n"
     found = placement(text)
     assert found.unit == "web.service"

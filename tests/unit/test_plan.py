@@ -25,7 +25,7 @@ from ksmrun.model import (
 from ksmrun.plan.launch import plan_launch, shell_line
 from ksmrun.plan.mechanism import choose
 
-# As 6.18 answers; the others differ from it as older kernels do.
+# Answers of 6.18; the others differ from it as older kernels do.
 GOOD = Probe(
     kernel="6.18.0",
     machine="x86_64",
@@ -146,7 +146,7 @@ def test_a_mechanism_that_is_asked_for() -> None:
 
 
 def test_injection() -> None:
-    """It comes after the exec, so it can be no condition for it."""
+    """It happens after the exec, so it can be no condition for the exec."""
     planned = plan_launch(REQUEST, b"/x/ksmrun-exec", LOSES, STATIC, None, SHIM)
     assert isinstance(planned, Plan)
     assert planned.argv[1:3] == (b"--merge=on", b"--inject")
@@ -185,7 +185,7 @@ def test_require_refuses_where_nothing_would_merge() -> None:
     planned = plan_launch(request, b"x", LOSES, STATIC, None, SHIM)
     assert isinstance(planned, Refusal)
     assert planned.what and planned.todo
-    # Whether the prctl works the launcher finds out, which gets --require too.
+    # Only the launcher finds out whether the prctl works, and it gets --require too.
     for other in (GOOD, OLD, NEVER_SCANS, SPLITS, None):
         assert isinstance(plan_launch(request, b"x", other, TARGET), Plan)
     off = replace(request, merge=MergeMode.OFF)
@@ -217,7 +217,7 @@ SHARED = replace(REQUEST, layout=SharedLayout(b"/run/key", "group#0"))
 
 
 def shim_words(request: Request, probe: Probe, target: TargetFacts = TARGET) -> bytes | None:
-    """What the shim is told; None where it is not preloaded."""
+    """Return the words for the shim; None if it is not preloaded."""
     planned = plan_launch(request, b"/x/ksmrun-exec", probe, target, shim=SHIM)
     assert isinstance(planned, Plan)
     options = planned.argv[: planned.argv.index(b"--")]
@@ -230,7 +230,7 @@ def test_seeds_bring_the_shim_where_merging_does_not() -> None:
     assert shim_words(SHARED, GOOD) == b"keep"
     assert shim_words(replace(SHARED, inherit=False), GOOD) == b"keep,once"
     assert shim_words(replace(SHARED, merge=MergeMode.OFF), GOOD) == b"keep"
-    # Where it is there anyway, it does what it is there for.
+    # If it is loaded anyway, it does its usual work.
     assert shim_words(SHARED, LOSES) == b""
     assert shim_words(SHARED, SPLITS) == b"join"
     assert shim_words(SHARED, OLD) == b"mark,min=65536,reserve=20"

@@ -1,4 +1,4 @@
-"""The answer of `ksmrun-exec --probe` is taken whole, or not at all."""
+"""The result of `ksmrun-exec --probe` is used completely, or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
 
 from .test_plan import GOOD, OLD
 
-# Only where the prctl cannot be had.
+# Only if the prctl is unavailable.
 OPTIONAL = ("prctl_obstacle_what", "prctl_obstacle_todo")
 ANSWER = json.loads(json.dumps(asdict(OLD)))
 
@@ -24,7 +24,7 @@ def test_an_answer(probe: object) -> None:
 
 @pytest.mark.parametrize("name", ANSWER)
 def test_an_answer_of_another_version(name: str) -> None:
-    """A field that is not there is no None: that would be what this kernel does."""
+    """A missing field is not None, which would describe the kernel."""
     text = json.dumps({key: value for key, value in ANSWER.items() if key != name})
     if name in OPTIONAL:
         assert getattr(parse_probe(text), name) is None

@@ -1,4 +1,4 @@
-"""Host changes are undone, whenever the change was cut short. On a tree of plain files."""
+"""Host changes are undone, whenever the change was interrupted. On a tree of plain files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = ("run", "pages_to_scan", "sleep_millisecs", "use_zero_pages")
 
 
 class Host:
-    """A copied tree, a record beside it."""
+    """Copied tree, with a record beside it."""
 
     def __init__(self, folder: Path, mem_available_kib: int = 8 << 20) -> None:
         self.root = folder / "root"
@@ -82,7 +82,7 @@ def test_killed_at_any_write(
     killed_at: int,
     restore_killed_at: int,
 ) -> None:
-    """Before any write to sysfs, while setting and while restoring: one more restore mends it."""
+    """Before any write to sysfs, while setting and restoring: another restore completes it."""
     host = Host(tmp_path_factory.mktemp("host"))
     before = host.values()
     real_write, countdown = tunables._write, [killed_at]
@@ -123,7 +123,7 @@ def test_after_a_reboot_nothing_is_left_to_do(host: Host) -> None:
     assert "rebooted" in host.restore()[0]
     assert host.values()["run"] == "1"
     assert host.restore() == []
-    # And a record of an older boot is not continued.
+    # A record of an earlier boot is not continued.
     host.set({"pages_to_scan": "3"})
     record = load(host.record)
     assert record is not None
@@ -217,7 +217,7 @@ def test_boot_file(tmp_path: Path) -> None:
 
 
 def test_a_rate_that_is_set_again_and_again() -> None:
-    """The record stays small, and knows what stands there now."""
+    """The record stays small, and contains the present value."""
     found = Record("boot")
     for number in range(1000):
         found = found.with_written("rate", "100", str(number % 700))

@@ -1,4 +1,4 @@
-"""Where the record of host changes lies, what is in its file, and that the disk has it in time."""
+"""Where the record of host changes is, what is in it, and that it is on disk in time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ksmrun.support.safefile import replace_file
 
 NUMBERS = st.integers(0, 10**19).map(str)
 WRITTEN = st.lists(st.one_of(NUMBERS, st.sampled_from(["none", "scan-time", ANY_VALUE])))
-# One of each kind that may be put back.
+# One of each kind that may be restored.
 PATHS = st.sampled_from(
     [
         "sys/kernel/mm/ksm/pages_to_scan",
@@ -56,7 +56,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path, record: Record) -> None:
 
 
 def test_the_file_as_others_read_it(tmp_path: Path) -> None:
-    """An older ksmrun wrote it, or a newer one undoes it."""
+    """Written by an older ksmrun, or undone by a newer one."""
     file = tmp_path / "host.json"
     save(file, Record("boot", (Change("sys/run", "0", ("1", "2")),)))
     text = file.read_text()
@@ -80,7 +80,7 @@ def test_what_is_written_again_and_again(writes: list[tuple[str, str]]) -> None:
         values = [value for path, value in writes if path == change.path]
         first = next(number for number, (path, _) in enumerate(writes) if path == change.path)
         assert change.before == f"before {first}"
-        # Each once, by when it was last written; of too many the latest.
+        # Each once, by its last write; beyond the limit only the latest.
         latest = list(dict.fromkeys(reversed(values)))[:WRITTEN_MAX]
         assert list(change.written) == latest[::-1]
 
@@ -185,8 +185,10 @@ def test_folders(
 
 @pytest.mark.parametrize("mode", [0o644, 0o600, 0o666])
 def test_a_replaced_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
-    """Its mode is as asked for whatever the umask is. The disk has the content before it has the
-    name, so that after a power cut there is the old file or the new one; then the name.
+    """Its mode is as requested, whatever the umask is.
+
+    The disk has the content before it has the name, so that after a power cut there is the old file
+    or the new one; then the name.
     """
     file = tmp_path / "file"
     file.write_bytes(b"old")

@@ -21,6 +21,7 @@ from ksmrun.commands.table import Format
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
 from ksmrun.report.load import load, samples_of
+from ksmrun.report.plots import own_numbers
 from ksmrun.report.pool import pooled
 from ksmrun.report.verdict import judge
 
@@ -35,7 +36,7 @@ Save = Callable[..., Path]
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """Writes an experiment as `ksmrun ab` does: arms that save a share, with some noise."""
+    """Write an experiment like `ksmrun ab`: arms that save a share, with some noise."""
 
     def write(name: str = "one", rounds: int = 6, saved: float = 0.85, **changes: Any) -> Path:
         folder = tmp_path / name
@@ -74,7 +75,7 @@ def save(tmp_path: Path) -> Save:
                     for second in range(10)
                 ]
                 lines = "".join(json.dumps(sample) + "\n" for sample in samples)
-                # The last one is cut, as by a full disk.
+                # The last one is truncated, as by a full disk.
                 file.with_suffix(".samples.jsonl").write_text(lines + '{"elapsed')
         return folder
 
@@ -105,7 +106,7 @@ def test_the_verdict(save: Save) -> None:
     (verdict,) = judge(load(save()))
     assert re.fullmatch(
         r"on saves 1\.2\d GiB of 1\.45 GiB \(85% ± [01]%\), after 38 s, for 0\.6 s of ksmd's CPU; "
-        "p99 unchanged",
+        r"p99: no certain change \([+-]\d+% ± \d+%\)",
         verdict.sentence,
     )
 
@@ -123,6 +124,21 @@ def test_chance_and_few_rounds(save: Save) -> None:
     assert "which may be chance" in verdict.sentence
     (verdict,) = judge(load(save("few", rounds=2)))
     assert "too few to be certain" in verdict.sentence
+    assert "p99: too few rounds to tell" in verdict.sentence
+    assert not any(each.is_certain for each in verdict.differences)
+
+
+def test_distributions_have_all_arms(save: Save) -> None:
+    """The load of one arm ended before it was measured: only its sums are there."""
+    folder = save()
+    for file in (folder / "rounds").glob("*-on.samples.jsonl"):
+        file.write_text(file.read_text().replace('"p99"', '"other"'))
+    saved = load(folder)
+    found = own_numbers(saved, "p99")
+    assert found == {arm: [each["p99"] for each in saved.rounds[arm]] for arm in ("off", "on")}
+    # A turn more of one arm only is no round.
+    (folder / "rounds/006-on.json").unlink()
+    assert [len(samples_of(load(folder), arm)) for arm in ("off", "on")] == [5, 5]
 
 
 def test_several_together(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,7 +152,7 @@ def test_several_together(save: Save, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 class Resources(HTMLParser):
-    """What a page would fetch, and its elements."""
+    """Resources that a page would fetch, and its elements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,7 +162,7 @@ class Resources(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         for name, value in attrs:
-            # SVG points into itself.
+            # SVG refers to itself.
             is_inside = (value or "").startswith("#")
             if name in ("src", "href", "xlink:href", "data", "poster") and not is_inside:
                 self.fetched.append(str(value))
@@ -178,7 +194,7 @@ def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixt
     assert identifiers.sub("", again) == identifiers.sub("", text)
 
 
-# Appended to a copy of the page: a browser tells what it made of it.
+# Appended to a copy of the page: a browser reports how it rendered it.
 TELL = "<script>document.title = document.documentElement.scrollWidth - innerWidth</script>"
 PHONE_PIXELS = 420
 
@@ -198,7 +214,7 @@ def test_page_on_a_phone(save: Save, tmp_path: Path, scheme: str, is_dark: bool)
     subprocess.run(shot, capture_output=True, timeout=120, check=True)
     pixels = imread(picture)
     assert pixels.shape[1] == PHONE_PIXELS
-    # Most of it is the background.
+    # Most of it is background.
     assert bool(pixels[..., :3].mean() < 0.3) is is_dark
     done = subprocess.run(
         [*chromium, "--dump-dom", copy.as_uri()],
@@ -207,7 +223,7 @@ def test_page_on_a_phone(save: Save, tmp_path: Path, scheme: str, is_dark: bool)
         timeout=120,
         check=True,
     )
-    # Nothing sticks out at the side, however wide the tables are.
+    # Nothing overflows sideways, however wide the tables are.
     assert "<title>0</title>" in done.stdout
 
 
@@ -227,7 +243,7 @@ def test_what_cannot_be_read(save: Save, tmp_path: Path) -> None:
 
 
 def test_what_is_odd(save: Save) -> None:
-    """Whole JSON, but not what it should be: said so, whatever it is."""
+    """Valid JSON, but with wrong content: reported, whatever it is."""
     changes: list[tuple[str, dict[str, Any]]] = [
         ("experiment.json", {"plan": {}}),
         ("experiment.json", {"plan": []}),
@@ -261,7 +277,7 @@ def test_rate_and_ideal_are_said(save: Save) -> None:
         result.write_text(json.dumps(data))
     (verdict,) = judge(load(folder))
     assert ", after 38 s of scanning 5000 pages each 20 ms, for 0.6 s" in verdict.sentence
-    assert "; 97% of what could merge has merged; p99 unchanged" in verdict.sentence
+    assert "; 97% of what could merge has merged; p99: no certain change (" in verdict.sentence
 
 
 def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:
@@ -276,6 +292,8 @@ def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:
 
 def test_no_point_is_cut_off_at_the_edge(save: Save) -> None:
     """In pixels: a point is round, so its middle has to stay off the edge by its radius."""
+    from matplotlib.collections import PathCollection
+
     from ksmrun.report.plots import draw_memory, draw_rounds, figure
 
     # Rounds that are nearly equal, where a margin for their spread is none for a point.
@@ -286,7 +304,7 @@ def test_no_point_is_cut_off_at_the_edge(save: Save) -> None:
         draw_rounds(axes, saved, metric)
         whole.draw_without_rendering()
         box = axes.get_window_extent()
-        for points in axes.collections:
+        for points in axes.findobj(PathCollection):
             radius = points.get_sizes()[0] ** 0.5 / 2 * whole.dpi / 72
             for _, y in axes.transData.transform(points.get_offsets()):
                 assert y + radius <= box.ymax

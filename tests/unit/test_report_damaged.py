@@ -1,4 +1,4 @@
-"""A saved experiment in which one value is another: a report, or an error in words."""
+"""Saved experiments with one wrong value: a report, or an error message."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from volume import volume
 
 from ksmrun.commands.report import report
 from ksmrun.experiment.store import load_plan
@@ -55,7 +56,7 @@ def tree(save: Save) -> Path:  # noqa: F811
 
 
 def places(data: Any) -> Iterator[tuple[Any, Any]]:
-    """Where each value of a document is."""
+    """Return the place of each value in a document."""
     for key in list(data) if isinstance(data, dict) else range(len(data)):
         yield data, key
         if isinstance(data[key], dict | list):
@@ -63,13 +64,13 @@ def places(data: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def spoilt(tree: Path, copy: Path, number: int, value: Any) -> None:
-    """A copy in which the value of this number, counted round and round, is another."""
+    """Return a copy in which the value of this number (modulo) is another."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(tree, copy)
     files = sorted(each for each in copy.rglob("*.json*") if each.is_file())
     file = files[number % len(files)]
     lines = file.read_text().split("\n") if file.suffix == ".jsonl" else [file.read_text()]
-    # The last line of the samples is cut.
+    # The last line of the samples is truncated.
     index = number // len(files) % len([line for line in lines if line.endswith(("}", "}\n"))])
     data = json.loads(lines[index])
     found = list(places(data))
@@ -88,7 +89,7 @@ def says_or_refuses(folder: Path, **options: Any) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=volume(400), suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 5000), value=VALUES)
 @example(number=0, value=10**400)
 def test_any_value_may_be_another(tree: Path, tmp_path: Path, number: int, value: Any) -> None:
@@ -101,7 +102,7 @@ def test_any_value_may_be_another(tree: Path, tmp_path: Path, number: int, value
 
 
 @pytest.mark.slow
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=volume(50), suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 5000), value=VALUES)
 def test_pictures_of_it(tree: Path, tmp_path: Path, number: int, value: Any) -> None:
     copy = tmp_path / "copy"
@@ -111,7 +112,7 @@ def test_pictures_of_it(tree: Path, tmp_path: Path, number: int, value: Any) -> 
 
 @pytest.mark.slow
 def test_every_place_and_kind(tree: Path, tmp_path: Path) -> None:
-    """The plain changes, all of them: what an editor, a disk or another version makes."""
+    """All simple changes: those that an editor, a disk or another version makes."""
     copy = tmp_path / "copy"
     files = sorted(each for each in tree.rglob("*.json") if each.is_file())[:2]
     for at, file in enumerate(files):

@@ -1,4 +1,4 @@
-"""Which runtime a program is, found in real files, and what is said of it."""
+"""Runtimes recognised in real files, and the messages about them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_by_what_a_program_exports_or_needs(
     source = f"void {function}(void) {{}} int main(void) {{ return 0; }}"
     exports = build(tmp_path / "exports", source, "-Wl,-E")
     assert runtime_name(exports) == name
-    # Not exported: somebody else's function of the same name.
+    # Not exported: another function of the same name.
     assert runtime_name(build(tmp_path / "hides", source)) is None
     soname = f"{library}x.so.1"
     shared = build(

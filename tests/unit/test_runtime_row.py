@@ -1,4 +1,4 @@
-"""What `ksmrun check` says of a language runtime."""
+"""Row of `ksmrun check` about a language runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are written whole, in the right mode, where they were meant to go, or not at all."""
+"""Files are written completely, with the right mode and in the right place, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settle rule on made-up series."""
+"""Convergence rule on made-up series."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ksmrun.observe.settle import has_settled, settle_progress
 
 
 def series(*points: tuple[int, int]) -> list[Sample]:
-    """Samples from (full_scans, merged pages)."""
+    """Return samples from (full_scans, merged pages)."""
     return [Sample(0, 1, 0, 0, 0, 0, 0, merged, 0, scans, 0) for scans, merged in points]
 
 

@@ -1,4 +1,4 @@
-"""What ksmrun saved is read back only where it is ours, and as it should be."""
+"""State that ksmrun saved is read back only if it is ours and valid."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_forged_record_writes_nothing(
 def test_a_record_with_one_value_changed(
     tmp_path_factory: pytest.TempPathFactory, value: Any, index: int
 ) -> None:
-    """Never a traceback: it is undone, or refused in words."""
+    """Never a traceback: it is undone, or refused with a message."""
     file = tmp_path_factory.mktemp("record") / "host.json"
     change = {"path": f"{KSM}/run", "before": "0", "written": ["1", "*"]}
     data = {"schema": RECORD, "boot_id": "b-1", "changes": [change]}
@@ -163,7 +163,7 @@ def test_one_experiment_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not (folder / "ab.pid").exists()
     with alone(folder):
         pass
-    # A name of somebody who has ended, or was never there.
+    # A PID of a process that has ended, or never existed.
     for text in ("1 1\n", "x y\n", "", "99999999 5\n"):
         (folder / "ab.pid").write_text(text)
         with alone(folder):

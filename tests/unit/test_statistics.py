@@ -1,4 +1,4 @@
-"""Intervals that hold what they promise: simulated experiments without and with a difference."""
+"""Confidence intervals keep their promise in simulated experiments."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from volume import volume
 from ksmrun.report.statistics import ROUNDS_MIN, Difference, compare, corrected
 
 EXPERIMENTS = volume(2000)
-# Four standard deviations of a share of 5 % among so many.
+# Four standard deviations of a share of 5 % among this many.
 TOLERANCE = 4 * (0.05 * 0.95 / EXPERIMENTS) ** 0.5
 
 
 def simulated(rounds: int, effect: float, source: random.Random) -> Difference:
-    """Rounds that drift, as hosts do, and arms that each add noise of their own."""
+    """Simulate rounds that drift, as hosts do, and arms that each add their own noise."""
     host = [source.gauss(1000, 100) for _ in range(rounds)]
     base = [level + source.gauss(0, 10) for level in host]
     arm = [level + effect + source.gauss(0, 10) for level in host]
@@ -27,7 +27,7 @@ def simulated(rounds: int, effect: float, source: random.Random) -> Difference:
 @pytest.mark.parametrize("effect", [0.0, -400.0])
 @pytest.mark.parametrize("rounds", [ROUNDS_MIN, 12])
 def test_coverage(rounds: int, effect: float) -> None:
-    """95 % of the intervals hold the true difference; 5 % of the A/A experiments raise alarm."""
+    """95 % of the intervals contain the true difference; 5 % of A/A experiments raise an alarm."""
     source = random.Random(rounds)
     found = [simulated(rounds, effect, source) for _ in range(EXPERIMENTS)]
     held = sum(each.low <= effect <= each.high for each in found if each.low and each.high)
@@ -38,7 +38,7 @@ def test_coverage(rounds: int, effect: float) -> None:
 
 
 def test_several_metrics_together() -> None:
-    """Without a difference, any of six metrics raises alarm in at most 5 % of the experiments."""
+    """Without a difference, at most 5 % of the experiments raise an alarm in one of six metrics."""
     source = random.Random(1)
     alarms = 0
     for _ in range(EXPERIMENTS):
@@ -64,7 +64,7 @@ def test_holm(p_values: list[float]) -> None:
     for each in found:
         assert each.p_value is not None
         assert each.p_corrected is not None
-        # Never surer than alone, never more careful than Bonferroni.
+        # Never more certain than alone, never more cautious than Bonferroni.
         assert each.p_value <= each.p_corrected <= min(1.0, len(others) * each.p_value)
     order = sorted(found, key=lambda each: each.p_value or 0)
     assert [each.p_corrected for each in order] == sorted(each.p_corrected or 0 for each in order)

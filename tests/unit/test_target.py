@@ -1,4 +1,4 @@
-"""What is read from a program before it starts, against real programs and damaged ones."""
+"""What is read from a program before it starts, on real programs and damaged ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from volume import volume
 
+from ksmrun.facts.maps import program_key, running_key, running_peak
 from ksmrun.facts.target import look_at
 
 PATH = {b"PATH": b"/usr/bin:/bin"}
@@ -99,7 +101,7 @@ def test_unknown_is_not_a_failure(tmp_path: Path) -> None:
     assert look_at(script(tmp_path, b"\0\1\2"), PATH).note is not None
 
 
-@settings(max_examples=300)
+@settings(max_examples=volume(1000))
 @given(
     cut=st.integers(4, 2000),
     changes=st.lists(st.tuples(st.integers(4, 1500), st.integers(0, 255)), max_size=8),
@@ -117,9 +119,63 @@ def test_damaged_elf_files(cut: int, changes: list[tuple[int, int]]) -> None:
     "line", [b"#!/bin/sh\r\n", b"#! /usr/bin/env bash\r\n", b"#!/bin/sh -e\r\n"]
 )
 def test_lines_from_windows(tmp_path: Path, line: bytes) -> None:
-    """The kernel takes the carriage return for a part of the last word."""
+    """The kernel takes the carriage return as part of the last word."""
     facts = look_at(script(tmp_path, line + b"echo hi\r\n"), PATH)
     assert facts.path is None and "carriage return" in (facts.note or "")
     assert "sed -i" in (facts.note or "")
     facts = look_at(script(tmp_path, b"#!/bin/sh\necho hi\r\n"), PATH)
     assert facts.path == "/bin/sh"
+
+
+# Each loader's options before the program, as it is written in start scripts.
+LOADER_LINES = (
+    ("ld-linux-x86-64.so.2", "{program} --port 1"),
+    ("ld-linux-x86-64.so.2", "--library-path /lib:/usr/lib --argv0 server {program}"),
+    ("ld-linux-aarch64.so.1", "--inhibit-cache --preload /lib/x.so -- {program} -- x"),
+    ("ld-musl-x86_64.so.1", "--library-path /lib:/usr/lib -- {program}"),
+    ("ld-musl-x86_64.so.1", "--library-path=/lib --preload=/lib/x.so {program} --list"),
+)
+
+
+@pytest.mark.parametrize(("name", "line"), LOADER_LINES)
+def test_a_loader_is_looked_through(tmp_path: Path, name: str, line: str) -> None:
+    """The program's kind, and the loader's libc; what the kernel grants is by the loader's file."""
+    program, loader = tmp_path / "server", tmp_path / name
+    shutil.copy("/usr/bin/env", program)
+    program.chmod(0o4644)
+    shutil.copy(Path("/lib64/ld-linux-x86-64.so.2").resolve(), loader)
+    words = [os.fsencode(word.format(program=program)) for word in line.split()]
+    facts = look_at(os.fsencode(loader), {}, words)
+    assert (facts.path, facts.loaded_by, facts.loader) == (str(program), str(loader), str(loader))
+    assert facts.libc == ("musl" if "musl" in name else "glibc")
+    assert (facts.dynamic, facts.setuid, facts.elf_class_bits) == (True, False, 64)
+    assert program_key(facts) == f"{loader.resolve()}\0{program.resolve()}"
+
+
+def test_a_loader_without_a_program_is_itself(tmp_path: Path) -> None:
+    loader = Path("/lib64/ld-linux-x86-64.so.2")
+    assert look_at(os.fsencode(loader), {}, [b"--version"]).path == str(loader)
+    missing = look_at(os.fsencode(loader), {}, [os.fsencode(tmp_path / "none")])
+    assert missing.path == str(loader) and "none" in (missing.note or "")
+    # A program that is called like one.
+    named = tmp_path / "ld-linux-x86-64.so.2"
+    shutil.copy("/usr/bin/env", named)
+    assert look_at(os.fsencode(named), {}, [b"/bin/sh"]).path == str(named)
+
+
+def test_a_running_loader_has_the_key_of_its_command() -> None:
+    loader, program = Path("/lib64/ld-linux-x86-64.so.2").resolve(), Path("/bin/cat").resolve()
+    words = ["--argv0", "server", str(program)]
+    facts = look_at(os.fsencode(loader), {}, [*map(os.fsencode, words)])
+    with subprocess.Popen(
+        [loader, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("x\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        folder = Path("/proc") / str(process.pid)
+        assert running_key(folder, str(loader)) == program_key(facts)
+        found = running_peak(facts)
+        assert found is not None and found.maps > 0
+        process.stdin.close()

@@ -1,4 +1,4 @@
-"""The rate of ksmd as the monitor sets it, on a model of ksmd."""
+"""Rate of ksmd as the monitor sets it, on a model of ksmd."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from volume import volume
 
 from ksmrun.watch.tuner import (
     RATE_MAX,
@@ -35,7 +36,7 @@ START = Look(
 
 @dataclass
 class Ksmd:
-    """Scans all pages at this cost; what can merge does in the second pass."""
+    """Model that scans all pages at this cost; equal pages merge in the second full scan."""
 
     cost_seconds: float
     mergeable_share: float = 0.9
@@ -89,9 +90,9 @@ def run(ksmd: Ksmd, state: State, seconds: int, cap: float = 0.7) -> tuple[State
     size=st.integers(GIB // 4, 16 * GIB),
     cap=st.floats(0.05, 0.95),
 )
-@settings(max_examples=100)
+@settings(max_examples=volume(200))
 def test_boost_settle_rest(cost: float, size: int, cap: float) -> None:
-    """Whatever a page costs: up to the cap while there is work, then next to nothing."""
+    """Whatever a page costs: up to the cap while there is work, then hardly any."""
     ksmd = Ksmd(cost)
     state = State(ksmd.look, cap_share=cap)
     ksmd.grow(size)
@@ -106,15 +107,15 @@ def test_boost_settle_rest(cost: float, size: int, cap: float) -> None:
     before = ksmd.look
     run(ksmd, state, 100, cap)
     at_rest = (ksmd.look.ksmd_cpu_seconds - before.ksmd_cpu_seconds) / 100
-    # The least rate there is may take more where a page costs much.
+    # The lowest possible rate may use more if a page costs much.
     least = RATE_MIN * cost / 0.02
     assert at_rest <= max(2 * REST_SHARE, least * 1.01)
 
 
 @given(cost=st.floats(2e-7, 1e-5), cap=st.floats(0.05, 0.95))
-@settings(max_examples=50)
+@settings(max_examples=volume(200))
 def test_never_above_the_cap(cost: float, cap: float) -> None:
-    """But for the second in which a new rate is tried."""
+    """Except in the second in which a new rate is tried."""
     ksmd = Ksmd(cost)
     state = State(ksmd.look, cap_share=cap)
     ksmd.grow(4096 * GIB)
@@ -155,14 +156,14 @@ def test_growth_begins_anew() -> None:
     ksmd.grow(GIB)
     state, said = run(ksmd, State(START), 60)
     assert said[-1].startswith("rest: settled")
-    # Noise is none.
+    # Noise is no growth.
     ksmd.look = replace(ksmd.look, anonymous_bytes=ksmd.look.anonymous_bytes + (8 << 20))
     state, said = run(ksmd, state, 60)
     assert said == []
     ksmd.look = replace(ksmd.look, anonymous_bytes=ksmd.look.anonymous_bytes + (64 << 20))
     state, said = run(ksmd, state, 60)
     assert "0 new to merge, 72 MiB more" in said[0]
-    # What ended is none either, and what comes for it is.
+    # Neither is the end of a process, nor its replacement.
     ksmd.look = replace(ksmd.look, anonymous_bytes=ksmd.look.anonymous_bytes - (512 << 20))
     state, said = run(ksmd, state, 60)
     assert said == []
@@ -173,7 +174,7 @@ def test_growth_begins_anew() -> None:
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_what_comes_back(restarted: bool) -> None:
-    """Written to, which more work would only repeat; or taken along by a process that ended."""
+    """Written to, so that more work would be repeated; or removed with a process that ended."""
     ksmd = Ksmd(1e-6)
     ksmd.grow(4 * GIB)
     state = State(START)
@@ -199,7 +200,7 @@ def test_what_never_settles() -> None:
     said = ""
     for _ in range(200):
         look = ksmd.run(state.rate, 1.0)
-        # More in each second pass.
+        # More in every second full scan.
         look = replace(look, merged_pages=50_000 + 4_000 * (look.full_scans % 2))
         state, said = step(state, look, 0.7)
         if state.mode is Mode.REST:
@@ -208,7 +209,7 @@ def test_what_never_settles() -> None:
 
 
 def test_a_small_program_that_starts_is_worth_a_boost() -> None:
-    """Or its pages would wait for a pass of the resting rate."""
+    """Otherwise its pages would wait for a full scan at the idle rate."""
     ksmd = Ksmd(1e-6)
     ksmd.grow(4 * GIB)
     state, _ = run(ksmd, State(START), 120)
@@ -226,7 +227,7 @@ def test_a_small_program_that_starts_is_worth_a_boost() -> None:
 )
 @settings(max_examples=50)
 def test_a_big_program_after_small_ones(cost: float, small: list[int], during: bool) -> None:
-    """It is scanned as fast as if it were the first, also where it comes while a boost goes on."""
+    """It is scanned as fast as if it were the first, also if it starts during a boost."""
 
     def seconds_to_the_cap(sizes: list[int]) -> int:
         ksmd = Ksmd(cost)

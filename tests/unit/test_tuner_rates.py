@@ -1,4 +1,4 @@
-"""The rate that each step of the monitor gives ksmd: the cap on it, and its bounds."""
+"""Rate that each step of the monitor gives ksmd: its cap and its bounds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .test_tuner_steps import AT_REST, GIB, NOW, boosted, later, passes
         (0.09, 0.6, 0.7),
         (0.09, 0.4, 0.5),
         (0.2, 0.9, 0.7),
-        # It always has ten times what it takes at rest.
+        # It always has ten times what it uses when idle.
         (0.31, 0.06, 0.05),
         (None, 0.1, 0.7),
     ],
@@ -43,7 +43,7 @@ def test_the_cap_where_pressure_was_not_known() -> None:
     unknown = replace(state, look=replace(NOW, pressure_seconds=None))
     assert step(unknown, later(NOW), 0.7)[0].cap_share == 0.7
     assert step(state, later(NOW, 0.0), 0.7)[0].cap_share == 0.7, "no time went by"
-    # A cap below ten times the rest is kept.
+    # A cap below ten times the idle share is kept.
     pressed = later(NOW, pressure_seconds=1)
     assert step(replace(AT_REST, cap_share=0.02), pressed, 0.02)[0].cap_share == 0.02
 
@@ -60,7 +60,7 @@ def test_each_step_leads_to_the_share_that_is_wanted(
 ) -> None:
     """Whatever a page costs; but by no more than a factor of 4, and within the bounds."""
     wanted = REST_SHARE if mode is Mode.REST else 0.9 * cap
-    # A cap that has risen already, as it does so in steps.
+    # A cap that has risen already, as it does in steps.
     state = replace(boosted(), mode=mode, cap_share=cap)
     state = replace(state, boost_rate=float(rate), rest_rate=float(rate))
     state = replace(state, settled_bytes=64 * GIB, settled_started=41)
@@ -85,7 +85,7 @@ def test_rates_without_use_and_without_time() -> None:
     for seconds in (0.0, -1.0):
         look = later(state.look, seconds, ksmd_cpu_seconds=1)
         assert step(state, look, 0.7)[0].boost_rate == 1000, "no time went by"
-    # It may seem to have taken all of a core, or more.
+    # It may seem to have used all of a core, or more.
     for used in (1.0, 1.5):
         assert step(state, later(state.look, ksmd_cpu_seconds=used), 0.7)[0].boost_rate == 250
 
@@ -100,7 +100,8 @@ def test_a_cap_below_the_rest_holds_at_rest() -> None:
 @pytest.mark.parametrize(
     ("mode", "pages", "anonymous", "most"),
     [
-        # A whole pass in 1.5 s, and in a minute; of what ksmd knows or of what there is.
+        # A full scan in 1.5 s, and in a minute; of the pages that ksmd knows or of those that
+        # exist.
         (Mode.BOOST, 150_000, 0, 2000),
         (Mode.REST, 6_000_000, 0, 2000),
         (Mode.BOOST, 0, 150_000 * 4096, 2000),
@@ -123,7 +124,7 @@ def test_the_first_rate_of_a_boost_is_bounded_too() -> None:
 
 @pytest.mark.parametrize(
     ("rest_rate", "expected"),
-    # 0.5% of a core, where 63% were taken by 10,000 pages: 1 : 339.
+    # 0.5% of a core, where 10,000 pages used 63%: 1 : 339.
     [(20.0, 29.5), (29.0, 29.5), (100.0, 100.0)],
 )
 def test_the_first_rate_at_rest(rest_rate: float, expected: float) -> None:

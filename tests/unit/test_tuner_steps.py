@@ -1,4 +1,4 @@
-"""When the monitor begins to boost ksmd, and when it ends, one step at a time."""
+"""When the monitor begins and ends a boost of ksmd, one step at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from ksmrun.watch.tuner import Look, Mode, State, growth_bytes, step
 
 MIB, GIB = 1 << 20, 1 << 30
-# After a while: no count of the host begins at 0. 64 GiB: no pass is too fast.
+# After a while: no counter of the host begins at 0. 64 GiB: no full scan is too fast.
 NOW = Look(
     seconds=5000.0,
     sleep_seconds=0.02,
@@ -27,20 +27,20 @@ AT_REST = State(NOW, settled_bytes=64 * GIB, settled_started=40)
 
 
 def later(before: Look, seconds: float = 1.0, **changes: Any) -> Look:
-    """Counts in changes are what is added."""
+    """Return a later look; counters in changes are added."""
     added = {name: getattr(before, name) + number for name, number in changes.items()}
     return replace(before, seconds=before.seconds + seconds, **added)
 
 
 def boosted(**changes: Any) -> State:
-    """A boost that has just begun, at what it found."""
+    """Return a boost that has just begun, from what it found."""
     state, said = step(replace(AT_REST, **changes), later(NOW, started=1), 0.7)
     assert said.startswith("boost: ")
     return state
 
 
 def passes(state: State, *merged: int, cap: float = 0.7) -> tuple[State, list[str]]:
-    """One pass in each second, after which so many pages are merged in all."""
+    """One full scan per second, after which this many pages are merged in total."""
     said = []
     for pages in merged:
         look = replace(later(state.look, full_scans=1), merged_pages=pages)
@@ -71,14 +71,14 @@ def test_what_is_said_of_a_boost() -> None:
     state, said = passes(boosted(), 0, 25_600, 25_600)
     assert said == ["", "", "rest: settled; 100 MiB merged, 3 passes in 3 s"]
     assert state.mode is Mode.REST
-    # What is settled then is where the next growth counts from.
+    # The next growth counts from what has converged then.
     assert (state.settled_bytes, state.settled_started) == (64 * GIB, 41)
 
 
 @pytest.mark.parametrize(
     ("merged", "ends_at"),
     [
-        # No sooner than the third pass, and when a whole one gained nothing.
+        # Not before the third full scan, and only when a complete one gained nothing.
         ([0, 0, 0], 3),
         ([0, 9000, 9256], 3),
         ([0, 9000, 9257, 9257], 4),
@@ -103,14 +103,14 @@ def test_looks_within_a_pass_are_none() -> None:
 
 
 def test_a_boost_that_began_within_a_pass() -> None:
-    """What merged when it began counts as the pass before the first."""
+    """What merged when it began counts as the scan before the first."""
     begun, _ = step(AT_REST, later(NOW, started=1, merged_pages=50_000), 0.7)
     _, said = passes(replace(begun, grown_at_scan=98), 50_000)
     assert said[-1].startswith("rest: settled")
 
 
 def test_passes_that_go_by_between_two_looks() -> None:
-    """What was gained since it began was gained in one of them."""
+    """Everything gained since it began was gained in one of them."""
     for gained, settled in ((256, True), (20_000, False)):
         state = boosted()
         state, _ = step(state, later(state.look, merged_pages=gained), 0.7)
@@ -128,17 +128,17 @@ def test_what_merged_before_a_boost_is_not_lost_in_it() -> None:
 @pytest.mark.parametrize(
     ("merged", "back_mib"),
     [
-        # 32 MiB, and a tenth of the most.
+        # 32 MiB, and a tenth of the maximum.
         ([0, 20_000, 11_808], None),
         ([0, 20_000, 11_807], 32),
         ([200_000, 180_000], None),
         ([200_000, 179_999], 78),
-        # What merged in the first pass after a growth may be gone already.
+        # What merged in the first full scan after a growth may be gone already.
         ([20_000 - 8193], None),
     ],
 )
 def test_what_is_written_to(merged: list[int], back_mib: int | None) -> None:
-    # Never settled by then.
+    # Not converged by then.
     begun = replace(
         boosted(), best_pages=20_000 if len(merged) == 1 else 0, merged_at_pass=(10**9,)
     )
@@ -160,7 +160,7 @@ def test_what_never_settles() -> None:
 @pytest.mark.parametrize(
     ("grows", "is_new"),
     [
-        # Of 64 GiB 2% are noise.
+        # 2% of 64 GiB are noise.
         ({"anonymous_bytes": 64 * GIB // 50}, False),
         ({"anonymous_bytes": 64 * GIB // 50 + 1}, True),
         ({"anonymous_bytes": -64 * GIB // 50 - 1}, False),

@@ -1,4 +1,4 @@
-"""From what is wanted of ksmd to tunables, and what is said of it."""
+"""Tunables computed from a target for ksmd, and the messages about them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def settings(plan: TunePlan) -> dict[str, str]:
 def test_share_of_a_core(
     gib: float, cost: float, share: float, values: dict[str, int | str]
 ) -> None:
-    """What a batch takes, and the pass that follows from it, as mm/ksm.c works."""
+    """The time of a batch, and of the full scan that follows from it, as in mm/ksm.c."""
     memory = Memory(int(gib * GIB_PAGES), 8)
     plan = planned(values, memory, cost, Intent(cpu_share_max=share))
     found = settings(plan)
@@ -62,7 +62,7 @@ def test_share_of_a_core(
     busy = pages * cost
     assert busy / (busy + 0.02) <= share * 1.0001
     if pages < RATE_MAX:
-        # One page more would be over it.
+        # One page more would exceed it.
         assert (busy + cost) / (busy + cost + 0.02) >= share * 0.9999
     assert plan.cpu_share == pytest.approx(busy / (busy + 0.02))
     assert plan.pass_seconds == pytest.approx(memory.mergeable_pages / pages * (busy + 0.02))
@@ -70,7 +70,7 @@ def test_share_of_a_core(
 
 @given(gib=st.floats(1, 512), cost=st.floats(2e-7, 1e-5), seconds=st.floats(1, 3600))
 def test_time_of_a_pass(gib: float, cost: float, seconds: float) -> None:
-    """Kept, or refused with a time that is not."""
+    """Achieved, or refused with a time that is possible."""
     memory = Memory(int(gib * GIB_PAGES), 8)
     intent = Intent(pass_seconds=seconds)
     try:
@@ -86,14 +86,14 @@ def test_time_of_a_pass(gib: float, cost: float, seconds: float) -> None:
 
     pages = int(settings(plan)["pages_to_scan"])
     assert plan.pass_seconds == pytest.approx(seconds_of(pages))
-    # A rate is whole pages: this one takes as long or longer, one page more not.
+    # A rate is a whole number of pages: this one takes as long or longer, one page more does not.
     assert pages == 1 or seconds_of(pages) >= seconds * 0.999
     assert pages == RATE_MAX or seconds_of(pages + 1) <= seconds * 1.001
 
 
 @pytest.mark.parametrize(("profile", "share"), [("gentle", 0.05), ("balanced", 0.2), ("fast", 0.7)])
 def test_profiles(profile: str, share: float) -> None:
-    """What it says of a core, to the user who names it."""
+    """Its share of a core, for the user who names it."""
     plan = planned(NEW, Memory(GIB_PAGES, 8), 1e-6, PROFILES[profile])
     assert plan.cpu_share == pytest.approx(share, rel=0.01)
 
@@ -137,7 +137,7 @@ def test_each_setting_says_what_it_was_and_why(
 
 
 def test_advisor() -> None:
-    """For the time of a pass, in an order in which the kernel takes it; with its own least."""
+    """For the time of a full scan, in an order that the kernel accepts; with its own minimum."""
     plan = planned(NEW, Memory(100 * GIB_PAGES, 8), 1e-6, Intent(120, 0.5))
     found = settings(plan)
     assert list(found)[-2:] == ["advisor_mode", "run"]
@@ -145,11 +145,11 @@ def test_advisor() -> None:
     assert found["advisor_max_cpu"] == "50"
     assert plan.pass_seconds == pytest.approx(120)
     assert plan.cpu_share == pytest.approx(26.2144 / 120)
-    # It takes a tenth of a core where less would do, so not for those who want less.
+    # It uses at least a tenth of a core, so it is not for those who want less.
     assert planned(NEW, Memory(GIB_PAGES, 8), 1e-6, Intent(60, 0.5)).cpu_share == 0.1
     found = settings(planned(NEW, Memory(GIB_PAGES, 8), 1e-6, Intent(60, 0.05)))
     assert found["advisor_mode"] == "none"
-    # No advisor where a share is asked for, and none of its knobs before 6.8.
+    # No advisor if a share is requested, and none of its tunables before 6.8.
     found = settings(
         planned(NEW | {"advisor_mode": "scan-time"}, Memory(9, 2), 1e-6, Intent(None, 0.2))
     )
@@ -163,7 +163,8 @@ def test_advisor() -> None:
 @pytest.mark.parametrize(
     ("changes", "intent", "cost", "pages"),
     [
-        # Where it begins, and what the pass may need: the kernel's own where that is enough.
+        # Where it begins, and what the full scan may need: the kernel's own value if that is
+        # enough.
         ({}, Intent(600, 0.5), 1e-6, ("500", "30000")),
         ({"sleep_millisecs": 40}, Intent(600, 0.5), 1e-6, ("500", "40000")),
         ({"sleep_millisecs": "x"}, Intent(600, 0.7), 1e-6, ("500", "46666")),
@@ -238,7 +239,7 @@ def test_nothing_to_scan() -> None:
 def test_advice(
     values: dict[str, int | str], memory: Memory, host: dict[str, object], said: str
 ) -> None:
-    """Where there is cause, and nowhere else."""
+    """Only if there is a reason."""
     quiet = replace(HOST, ksm=KsmFacts(True, 4096, NEW), numa_nodes=1, thp_enabled="madvise")
     intent, cost = Intent(cpu_share_max=0.2), ScanCost(1e-6, "measured")
     assert tuned(quiet, Memory(9, 8, 0.001), cost, intent).advice == ()

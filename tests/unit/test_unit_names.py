@@ -39,7 +39,7 @@ NAMES = st.text("ab.8@-_:", min_size=1)
         ("game@", "game@.service"),
         ("session-3.scope", "session-3.scope"),
         ("user.slice", "user.slice"),
-        # systemd-escape(1) makes the same.
+        # systemd-escape(1) gives the same.
         ("a b", "a\\x20b.service"),
         ("ä", "\\xc3\\xa4.service"),
         ("game@a\\x2db", "game@a\\x2db.service"),

@@ -1,4 +1,4 @@
-"""Warnings of turns and of rounds: each is there where its cause is, and nowhere else."""
+"""Warnings of turns and of rounds: each appears only if its cause does."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_who_is_lost() -> None:
     assert lost(before, {8: helper, 9: Member(9, 2000, "server", (3, 4))}) == [(SERVER, True)]
     # The same process after an exec.
     assert lost(before, {8: helper, 7: replace(SERVER, image=(3, 4))}) == [(SERVER, True)]
-    # One came for two.
+    # One replaced two.
     twin = replace(SERVER, pid=6)
     new = {9: Member(9, 2000, "server", (3, 4))}
     assert [again for _, again in lost({6: twin, 7: SERVER}, new)] == [True, False]

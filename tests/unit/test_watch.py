@@ -1,4 +1,4 @@
-"""What the monitor makes of what it sees: conditions, alerts that begin and end once, schedule."""
+"""Conclusions of the monitor: conditions, alerts that begin and end once, schedule."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_reused_pid_is_another() -> None:
 
 @st.composite
 def standing(draw: st.DrawFn) -> list[tuple[bool, bool]]:
-    """(is_bad, is_clear) over time; never both."""
+    """Return (is_bad, is_clear) over time; never both are true."""
     return draw(
         st.lists(st.sampled_from([(True, False), (False, True), (False, False)]), max_size=40)
     )
@@ -72,7 +72,7 @@ def test_alerts_alternate(times: list[tuple[bool, bool]]) -> None:
 
 @given(st.integers(0, LIMIT), st.floats(0, 5000), st.floats(1, 60), st.floats(0.5 * LIMIT, LIMIT))
 def test_counts_come_in_time(maps: int, speed: float, interval: float, reserve_at: float) -> None:
-    """At that speed, or what is feared, the reserve is not reached before the next count."""
+    """At that speed, or the assumed one, the reserve is not reached before the next count."""
     delay = next_count_seconds(MapCount(maps, 0.0, speed), reserve_at, interval)
     assert interval <= delay <= max(DELAY_SECONDS_MAX, interval)
     if delay > interval:
@@ -87,7 +87,7 @@ def test_trend() -> None:
     goes_on = counted(leap, 450, 30.0)
     assert goes_on.per_second == pytest.approx(15.0)
     assert seconds_to(1050, goes_on) == pytest.approx(40.0)
-    # It shrinks, and the clock does not go on.
+    # It shrinks, and the clock stands still.
     assert counted(goes_on, 0, 40.0).per_second == 0.0
     assert counted(goes_on, 500, 30.0).per_second == 0.0
 
@@ -98,7 +98,7 @@ def test_trend() -> None:
     st.floats(1, 600),
 )
 def test_a_leap_is_no_trend(before: list[int], maps: int, seconds: float) -> None:
-    """Whatever came before, after a leap and two counts that stay nothing is foretold."""
+    """Whatever came before: after a leap and two equal counts nothing is predicted."""
     count, now = None, 0.0
     for each in (*before, maps, maps):
         now += seconds
@@ -184,6 +184,9 @@ def test_configuration(write: Any) -> None:
         ("[monitor]\nlisten = '127.0.0.1:99999'", "is no address"),
         ("monitor = 3", "monitor is no table"),
         ("[monitor", "is no TOML"),
+        (f"[monitor]\ninterval = {'1' * 5000}", "is no TOML"),
+        ("[monitor]\nx = " + "[" * 5000, "is no TOML"),
+        (f"[monitor]\ncow_breaks = {10**400}", "a number from 1 to 1000000000, not 1000"),
     ],
 )
 def test_wrong_configuration(write: Any, text: str, said: str) -> None:

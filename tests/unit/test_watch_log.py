@@ -1,10 +1,12 @@
-"""The monitor's log: one line, whatever is said."""
+"""The monitor's log: one line, whatever the text is."""
 
 from __future__ import annotations
 
 import json
+import os
 import select
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,23 @@ def test_what_a_command_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert words["KSMRUN_ALERT_SUBJECT"].startswith(r"x\x0aBcc: all@example.org\x1b\u2028\xffy")
     assert all(each.isprintable() and len(each) <= WORD_MAX for each in words.values())
     assert len((tmp_path / "log").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("place", ["file", "journal", "another journal"])
+def test_lines_have_a_time_where_the_journal_gives_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    with (tmp_path / "log").open("w") as log, monkeypatch.context() as patched:
+        found = os.fstat(log.fileno())
+        stream = {"journal": f"{found.st_dev}:{found.st_ino}", "another journal": "1:2"}
+        patched.setenv("JOURNAL_STREAM", stream.get(place, ""))
+        patched.setattr(sys, "stdout", log)
+        Log("plain").say("warning", "it is so")
+    line = (tmp_path / "log").read_text()
+    time, _, rest = line.rpartition("warning: ")
+    assert rest == "it is so\n"
+    if place == "journal":
+        assert time == ""
+    else:
+        age = datetime.now(UTC) - datetime.fromisoformat(time.rstrip())
+        assert timedelta(seconds=-1) <= age < timedelta(hours=1)

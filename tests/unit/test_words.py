@@ -1,4 +1,4 @@
-"""Names of others, shown and written as JSON."""
+"""Names that others chose, shown and written as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import ksmrun
 from ksmrun.commands.output import print_file, print_json, print_line, say
 from ksmrun.support.words import for_json, printable, utf8
 
-# With lone surrogates, as undecodable bytes of names are kept in (PEP 383).
+# Includes lone surrogates, which represent undecodable bytes (PEP 383).
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
 PRINTING = ("output.py",)
@@ -52,7 +52,7 @@ def test_how_it_is_escaped(text: str, shown: str) -> None:
 )
 def test_json_for_strict_readers(value: object) -> None:
     text = json.dumps(for_json(value), ensure_ascii=False, allow_nan=False)
-    # Neither UTF-8 nor the readers of other languages have lone surrogates.
+    # Neither UTF-8 nor the readers of other languages allow lone surrogates.
     text.encode()
 
 
@@ -77,7 +77,7 @@ def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("file", sorted(COMMANDS.glob("*.py")), ids=lambda file: str(file.name))
 def test_only_output_prints(file: Path) -> None:
-    """Elsewhere a name could be printed raw; a text that stands there is none."""
+    """Elsewhere a name could be printed raw; a literal text is no name."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
             words = [*node.args, *(each.value for each in node.keywords)]

@@ -1,4 +1,4 @@
-"""What wraps are made of: the choice of the way, the drop-in's text, files that are ours or not."""
+"""Parts of wraps: the choice of the method, the drop-in's text, files that are ours or not."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ OPTIONS = st.lists(st.sampled_from(["--merge=on", "--preload=/a/$LIB/b%.so"]), m
 
 @given(PATHS, st.sampled_from(["", "-", ":", "+", "-:", "!!"]), OPTIONS)
 def test_systemd_would_find_the_same_command(path: str, prefix: str, options: list[str]) -> None:
-    """As systemd takes the drop-in's line apart, what is behind the launcher is what was there."""
+    """Parsed as systemd does, the drop-in's line has the original command behind the launcher."""
     quoted = path.replace("\\", "\\\\").replace('"', '\\"')
     text = render(unit(), Method.WRAPPER, [f'"{prefix}{quoted}" b %i $X'], options, None, "")
     line = text.splitlines()[-1].removeprefix("ExecStart=")
@@ -157,7 +157,7 @@ def test_what_the_service_must_see() -> None:
     bound = [f"BindReadOnlyPaths={LIBEXEC}"]
     assert visibility(unit(RootDirectory="/srv/root")) == bound
     assert visibility(unit(TemporaryFileSystem="/usr/local:ro")) == bound
-    # Nothing can be bound below such a path.
+    # Nothing can be mounted below such a path.
     assert is_inaccessible(unit(InaccessiblePaths="-/usr/local/libexec"))
     assert not is_inaccessible(unit(InaccessiblePaths="/usr/local/lib /home"))
     assert visibility(unit(TemporaryFileSystem="/home /var")) == []

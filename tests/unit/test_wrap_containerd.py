@@ -1,4 +1,4 @@
-"""The lines for containerd's CRI plugin, on top of what a file has."""
+"""Lines for containerd's CRI plugin, appended to what a file has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ksmrun.wrap.containerd import BEGIN, BY_REQUEST, END, lines_for
 
 V2 = 'plugins."io.containerd.grpc.v1.cri"'
 V3 = 'plugins."io.containerd.cri.v1.runtime"'
-# As the package of Debian 12 and 13 has it.
+# As in the package of Debian 12 and 13.
 DEBIAN = f'version = 2\n[plugins]\n  [{V2}]\n    [{V2}.cni]\n      bin_dir = "/usr/lib/cni"\n'
 RUNC = f"""
 [{V2}.containerd]
@@ -39,7 +39,7 @@ FILES: dict[str, tuple[str | None, str]] = {
 
 
 def together(text: str | None, plugin: str, *, default: bool = False) -> dict[str, Any]:
-    """What containerd makes of the file with the lines at its end."""
+    """Return what containerd reads from the file with the lines appended."""
     added, _ = lines_for(text, "f.toml", default=default)
     settings = tomllib.loads((text or "") + added)
     found: dict[str, Any] = settings["plugins"][plugin]["containerd"]
@@ -61,7 +61,7 @@ def test_runc_stays_beside_ours(name: str, default: bool) -> None:
 
 
 def test_what_the_file_says_of_runc_holds_for_ours() -> None:
-    """SystemdCgroup above all: kubelet and runtime must agree on who manages cgroups."""
+    """Above all SystemdCgroup: kubelet and runtime must agree on who manages cgroups."""
     ours = together(DEBIAN + RUNC, "io.containerd.grpc.v1.cri")["runtimes"]["ksmrun"]
     assert ours["options"]["SystemdCgroup"] is True
     assert ours["privileged_without_host_devices"] is True

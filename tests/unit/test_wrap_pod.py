@@ -1,4 +1,4 @@
-"""What `ksmrun wrap pod` leaves of a manifest as it was, and what it says of the rest."""
+"""What `ksmrun wrap pod` preserves of a manifest, and its messages about the rest."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ spec:
 
 
 def test_every_line_and_comment_stays() -> None:
-    """A user's file is compared and kept in a repository: only lines are added."""
+    """Users compare their files and keep them in a repository: only lines are added."""
     found = rewritten(BLOCK)
     assert found.has_comments
     left = iter(found.text.splitlines())
-    # An item's first line keeps its dash, and what stood behind it.
+    # An item's first line keeps its dash, and what followed it.
     assert all(any(line.strip(" -") in new for new in left) for line in BLOCK.splitlines())
     pod = yaml.safe_load(found.text)["spec"]["template"]["spec"]
     assert pod["containers"][0]["command"] == [*WORDS, "run", "1e3"]
@@ -124,7 +124,7 @@ SAME = {"cpu": "0.5", "memory": "64Mi"}
     ],
 )
 def test_the_pod_keeps_its_quality_of_service(resources: str, expected: Any) -> None:
-    """Guaranteed stays so, BestEffort too, and a quota that took the pod takes it still."""
+    """Guaranteed stays so, BestEffort too, and a quota that admitted the pod still admits it."""
     text = f"kind: Pod\nspec: {{containers: [{{name: a}}, {{name: b, resources: {resources}}}]}}"
     bringer = yaml.safe_load(rewritten(text).text)["spec"]["initContainers"][0]
     assert bringer.get("resources") == expected
@@ -192,7 +192,7 @@ DOCUMENTS = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), VALUES, m
 def test_any_document_is_changed_where_it_is_asked_for(
     value: dict[str, Any], style: bool | None
 ) -> None:
-    """Whichever style it is written in, and without a fall-back that would lose comments."""
+    """Whichever style it is written in, and without the fallback that would lose comments."""
     value.pop("x", None)
     value["l"] = ["o", {"p": 1}]
     text = yaml.safe_dump(value, default_flow_style=style)

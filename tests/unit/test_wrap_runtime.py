@@ -1,4 +1,4 @@
-"""The lines for container engines, as their own formats have them."""
+"""Lines for container engines, in their own formats."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_cri_o() -> None:
     lines = render(Engine.CRI_O, default=True)
     settings = tomllib.loads(lines.text)["crio"]["runtime"]
     assert settings["default_runtime"] == BY_REQUEST
-    # Annotations of others in it keep CRI-O from starting.
+    # Annotations of others in it would keep CRI-O from starting.
     assert settings["runtimes"]["ksmrun"] == {
         "runtime_path": str(OCI_RUNTIME),
         "runtime_type": "oci",

@@ -1,7 +1,7 @@
-/* report [ARG...]: one line of JSON: its PID, its merge flag (prctl 68), its arguments. With WAIT
- * in the environment it stays until a signal, of which it tells before it ends. With ADDRESS it
- * tells where its code lies. With HOLD=MIB it fills so much memory first, the same in all that run
- * it. */
+/* report [ARG...]: prints one line of JSON: its PID, its merge flag (prctl 68), its arguments. With
+ * WAIT in the environment it stays until a signal, which it reports before it ends. With ADDRESS it
+ * prints the address of its code. With HOLD=MIB it first fills that much memory, with the same
+ * content in all processes. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* blocked CALL [MS]: waits in that system call, for something that comes after so long, and prints
- * what the call answered and whether it took that long. */
+/* blocked CALL [MS]: waits in that system call for an event that comes after this time, and prints
+ * the call's result and whether it took that long. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/futex.h>
@@ -46,7 +46,7 @@ static int is(const char *name) {
     return strcmp(asked, name) == 0;
 }
 
-/* What the call waits for. */
+/* Causes the event that the call waits for. */
 static void *come(void *main_thread) {
     pause_ms(wait_ms);
     if (is("accept")) {
@@ -207,7 +207,7 @@ int main(int argc, char **argv) {
         return 1;
     while (is("write_timed") && send(full[0], some, sizeof some, MSG_DONTWAIT) > 0)
         ;
-    /* Only what is to be interrupted by it sees the signal. */
+    /* Only calls that it should interrupt see the signal. */
     int signalled = is("pause") || is("sigsuspend") || is("sigtimedwait");
     struct sigaction action = {.sa_handler = signalled ? nothing : SIG_IGN};
     sigaction(SIGUSR1, &action, NULL);

@@ -1,5 +1,5 @@
-/* Asks for the time and for random bytes as Lua and LuaJIT do, and as everybody else does, and
- * prints what it got: a line each, its name and the answer. */
+/* Requests the time and random bytes as Lua and LuaJIT do, and as others do; prints the results,
+ * one line each: name and value. */
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -15,7 +15,7 @@ static void print_bytes(const char *name, const unsigned char *bytes, int count)
     putchar('\n');
 }
 
-/* As lj_prng_seed_secure since 2023: without a name, called by several. */
+/* As lj_prng_seed_secure since 2023: unnamed, with several callers. */
 ALONE static long fill(unsigned char *bytes) {
     long count = syscall(SYS_getrandom, bytes, 32L, 0L);
     __asm__ volatile("" ::: "memory");
@@ -24,7 +24,7 @@ ALONE static long fill(unsigned char *bytes) {
 
 typedef long (*filler)(unsigned char *);
 
-/* The functions that are meant have these names. */
+/* These names are the ones that the shim looks for. */
 EXPORTED void lua_newstate(filler allocator) {
     unsigned char bytes[64];
     time_t now;

@@ -1,6 +1,6 @@
-/* deny ERRNO|kill[:CALL[:ARGUMENT]] COMMAND...: runs COMMAND under a seccomp filter that answers a
- * system call with this errno (0 fakes success), as container profiles do: prctl 67 unless a number
- * is given, and with an ARGUMENT only where that is its first one. */
+/* deny ERRNO|kill[:CALL[:ARGUMENT]] COMMAND...: runs COMMAND under a seccomp filter that makes a
+ * system call fail with this errno (0 fakes success), as container profiles do: prctl 67 unless a
+ * number is given, and with ARGUMENT only if that is its first argument. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-        /* Without an argument both ways lead to the refusal. */
+        /* Without an argument both branches deny. */
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, argument, 0, given == 2 ? 0 : 1),
         BPF_STMT(BPF_RET | BPF_K, kills ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),

@@ -1,4 +1,5 @@
-/* Ends by one thread while the other, the first, is at work: at random within so many ms. */
+/* Ends by one thread while the other, the first, is working: at a random time within this many
+ * ms. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* Exits with 0 if the merge flag is set in this program, else 1: the shortest program there is to
- * count launches with. With arguments it is the counter: starts `argv[2]...` argv[1] times, on all
- * processors, and prints how many of them exited with 0. */
+/* Exits with 0 if the merge flag is set in this program, else 1; as short as possible, for counting
+ * launches. With arguments it is the counter: starts `argv[2]...` argv[1] times, on all processors,
+ * and prints how many of them exited with 0. */
 #define _GNU_SOURCE
 #include <spawn.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Waits without end, and prints how often a signal ended that: a handler makes it fail. */
+/* Waits for ever, and prints how often a signal interrupted that: its handler makes the wait
+ * fail. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

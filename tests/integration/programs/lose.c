@@ -1,5 +1,5 @@
-/* lose COMMAND: clears the merge flag and executes COMMAND. Between launcher and program it stands
- * for the kernels that lose the flag at exec, 6.4 to 6.6. */
+/* lose COMMAND: clears the merge flag and executes COMMAND. Between launcher and program it
+ * simulates the kernels that lose the flag at exec, 6.4 to 6.6. */
 #include <sys/prctl.h>
 #include <unistd.h>
 

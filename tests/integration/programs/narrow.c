@@ -1,4 +1,5 @@
-/* narrow filter|strict prctl|seccomp: lets itself only what it needs any more, and ends with 5. */
+/* narrow filter|strict prctl|seccomp: permits itself only the calls that it still needs, and exits
+ * with 5. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -39,7 +40,7 @@ int main(int count, char **words) {
         return 4;
     if (!is_strict)
         return 5;
-    /* _exit(2) is exit_group(2) in libc, which the strict mode does not let. */
+    /* _exit(2) is exit_group(2) in libc, which the strict mode does not permit. */
     syscall(SYS_exit, 5);
     return 6;
 }

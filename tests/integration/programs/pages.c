@@ -1,5 +1,5 @@
 /* A process with known pages: pages SEED UNIQUE WITHIN ACROSS ZERO UNTOUCHED [fork|change]
- * fork: a child shares them all. change: the unique ones change without end. Prints "ready". */
+ *   fork: a child shares them all. change: the unique ones keep changing. Prints "ready". */
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>

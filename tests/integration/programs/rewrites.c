@@ -43,7 +43,7 @@ static int is_traced(void) {
     return tracer != NULL && atoi(tracer + strlen("TracerPid:")) != 0;
 }
 
-/* What it is as a tracer comes it stays. */
+/* The code that the tracer finds stays. */
 static void *change(void *nothing) {
     for (;;) {
         rewrite();

@@ -1,6 +1,6 @@
-/* Prints as JSON all that a program can see of how it was started. Texts are in hex: argv and the
- * environment need not be UTF-8. What /proc tells is left to the reader, who gets those files
- * whole. */
+/* Prints as JSON everything that a program can see of how it was started. Texts are in hex: argv
+ * and the environment need not be UTF-8. Files of /proc are included completely, for the reader to
+ * interpret. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -73,11 +73,11 @@ static void file(const char *name, const char *path) {
 }
 
 int main(int argc, char **argv) {
-    /* The result goes where the first argument says, so that stdout can be looked at, and be
+    /* The result goes to the file in the first argument, so that stdout can be examined, and be
      * closed. */
     const char *path = argc > 1 ? argv[1] : "/dev/stdout";
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    /* Out of the way of the descriptors that are looked at, as high as the limit allows. */
+    /* Away from the examined descriptors, as high as the limit allows. */
     long limit = sysconf(_SC_OPEN_MAX);
     int high = fcntl(fd, F_DUPFD_CLOEXEC, limit < 1024 ? limit - 1 : 1023);
     close(fd);

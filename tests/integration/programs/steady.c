@@ -1,5 +1,5 @@
-/* steady SECONDS: sums in all registers that a program has, and signals that it sends to itself;
- * prints whether all came out as they must. */
+/* steady SECONDS: computes sums in all registers of a program, and sends signals to itself; prints
+ * whether all results are correct. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdint.h>
@@ -24,7 +24,7 @@ static void count_user(int signal) {
 
 typedef double quad __attribute__((vector_size(32)));
 
-/* Never the same in two rounds, and known for each. */
+/* Different in every round, and predictable. */
 static double vectors(long round) {
     quad one = {1, 2, 3, 4}, sum = {0};
     for (long i = 0; i < 1000; i++)

@@ -1,5 +1,5 @@
 /* sweep WHAT: a program whose memory the shim marks, and which does WHAT to it. Prints "ready" when
- * done and waits for the end of stdin; or exits with what it found. */
+ * done and waits for the end of stdin; or exits with its result. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
@@ -103,7 +103,7 @@ static void set_filter(const struct sock_filter *code, unsigned short length, in
 #define KILL_ON(number)                                                                            \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), RETURN(SECCOMP_RET_KILL_PROCESS)
 
-/* Runs with the threads' ends below: what a child forked now comes to. */
+/* Runs with the ends of the threads below, and returns the status of a child forked now. */
 static int child_status(unsigned milliseconds) {
     pid_t child = fork();
     if (child == 0) {
@@ -115,8 +115,8 @@ static int child_status(unsigned milliseconds) {
     return status;
 }
 
-/* How often a child that has just given up root finds a thread of its own that could still misuse
- * it: it has the child's next number. */
+/* Number of children that have just given up root and find a thread of their own that could still
+ * be misused; it has the TID after the child's. */
 static int unconfined_children(int count) {
     int found = 0;
     for (int i = 0; i < count; i++) {
@@ -196,7 +196,7 @@ int main(int argc, char **argv) {
             }
         take(8 * MIB);
     } else if (strcmp(what, "last-thread") == 0) {
-        /* The process ends with its last thread: the sweeper is none that libc counts. */
+        /* The process ends with its last thread: libc does not count the sweeper. */
         pthread_t thread;
         pthread_create(&thread, NULL, end_last, NULL);
         pthread_exit(NULL);
@@ -211,7 +211,7 @@ int main(int argc, char **argv) {
         }
         return 0;
     } else if (strcmp(what, "quiet-child") == 0) {
-        /* Lives longer than a sweeper waits before its first look, and never grows. */
+        /* Lives longer than a sweeper waits before its first sweep, and never grows. */
         pid_t child = fork();
         if (child == 0) {
             for (int i = 0; i < 50; i++)
@@ -223,14 +223,14 @@ int main(int argc, char **argv) {
         waitpid(child, &status, 0);
         return status;
     } else if (strcmp(what, "grown-child") == 0) {
-        /* By malloc alone, as most programs do. The process that goes on is the child. */
+        /* By malloc only, as most programs do. The process that continues is the child. */
         if (fork() != 0)
             _exit(0);
         char *held = malloc(8 * MIB);
         memset(held, 1, 8 * MIB);
         printf("%d\n", getpid());
     } else if (strcmp(what, "strict-child") == 0) {
-        /* Whose memory has grown, and which may then only read, write and end. */
+        /* A child whose memory has grown, and which may then only read, write and end. */
         pid_t child = fork();
         if (child == 0) {
             memset(malloc(8 * MIB), 1, 8 * MIB);
@@ -244,7 +244,7 @@ int main(int argc, char **argv) {
         prctl(PR_SET_SECCOMP, 1L, 0L, 0L, 0L);
         syscall(SYS_exit, 7);
     } else if (strcmp(what, "cancel-child") == 0) {
-        /* What is handed on stays a cancellation point. */
+        /* A forwarded call stays a cancellation point. */
         if (fork() != 0) {
             int status = -1;
             wait(&status);
@@ -296,7 +296,7 @@ int main(int argc, char **argv) {
         waitpid(child, &status, 0);
         return status;
     } else if (strcmp(what, "generations") == 0) {
-        /* Each is the last one's child; the last one holds memory. */
+        /* Each is the previous one's child; the last one holds memory. */
         for (int i = 0; i < 5; i++)
             if (fork() != 0)
                 _exit(0);

@@ -1,5 +1,5 @@
-/* where [WHAT]: prints where its parts are, as JSON. deep: fills most of its stack first. overflow:
- * fills more than all of it. wait: waits for a signal afterwards. */
+/* where [WHAT]: prints the addresses of its parts as JSON. deep: fills most of its stack first.
+ * overflow: fills more than all of it. wait: waits for a signal afterwards. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>

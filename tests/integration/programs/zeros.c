@@ -1,5 +1,5 @@
-/* zeros [huge]: has read 64 GiB of memory that nobody has written, in huge pages; or 4 GiB. It
- * takes page tables alone. */
+/* zeros [huge]: has read 64 GiB of untouched memory, in huge pages; or 4 GiB. That takes only page
+ * tables. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-/* adopt COMMAND [ARG]...: becomes a command that adopts its descendants' orphans, as the first
- * process of a container does. */
+/* adopt COMMAND [ARG]...: becomes a command that adopts orphaned descendants, as the first process
+ * of a container does. */
 #include <sys/prctl.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-/* A program that needs no libc: it writes what it is handed by the compiler and the linker. */
+/* A program without libc, written for the bare compiler and linker. */
 static const char text[] = "ran\n";
 static int data = 3, nothing;
 

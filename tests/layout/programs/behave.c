@@ -1,5 +1,4 @@
-/* behave WHAT [WORD]...: does what programs do, and prints what came of it, the same in each run.
- */
+/* behave WHAT [WORD]...: does what programs do, and prints the results, the same in each run. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <execinfo.h>
@@ -44,7 +43,7 @@ static int descend(long frames) {
     return frames > 0 ? descend(frames - 1) + frame[0] : 0;
 }
 
-/* Of the calling thread, as libc found it out; the main thread's from /proc/self/maps. */
+/* Stack of the calling thread, as libc knows it; the main thread's from /proc/self/maps. */
 static size_t stack_bytes(const void *local) {
     pthread_attr_t attributes;
     void *lowest;
@@ -66,7 +65,7 @@ static void *thread(void *argument) {
     return NULL;
 }
 
-/* All at one time, each with a stack of the default size, of which it uses some. */
+/* All at the same time, each with a stack of the default size, some of which it uses. */
 static void threads(void) {
     pthread_t started[THREADS];
     size_t bytes[THREADS];
@@ -78,7 +77,7 @@ static void threads(void) {
         pthread_join(started[i], NULL);
         equal += bytes[i] == bytes[0];
     }
-    /* The main thread's is the limit, less some pages. */
+    /* The main thread's is the limit minus some pages. */
     printf("%d threads with %zu bytes, %zu MiB for the first\n", equal, bytes[0],
            (stack_bytes(&local) + (1 << 20) - 1) >> 20);
 }
@@ -91,7 +90,7 @@ static int print_name(struct dl_phdr_info *info, size_t size, void *data) {
     return 0;
 }
 
-/* The vdso is among what is loaded. */
+/* The vDSO is among the loaded objects. */
 static void libraries(void) {
     void *library = dlopen("libm.so.6", RTLD_NOW);
     check(library != NULL, "dlopen");
@@ -141,7 +140,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     printf("signal %d, %s frames\n", number, count >= 4 ? "enough" : "few");
 }
 
-/* Handlers on a stack of their own; a stack that overflows ends in one. */
+/* Handlers on separate stacks; one stack overflow is handled there. */
 static void signals(void) {
     struct rlimit limit;
     stack_t other = {.ss_size = 1 << 16, .ss_sp = malloc(1 << 16)};
@@ -206,7 +205,7 @@ static void show_title(void) {
     check(system(command) == 0, "ps");
 }
 
-/* As servers do, over arguments and environment (setproctitle). */
+/* As servers do: over arguments and environment (setproctitle). */
 static void title(char **argv) {
     char *end = argv[0];
     for (char **word = argv; *word != NULL; word++)

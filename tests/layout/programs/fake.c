@@ -1,5 +1,5 @@
-/* fake CALL INDEX VALUE [INDEX VALUE] COMMAND...: runs COMMAND under a seccomp filter that does
- * nothing and answers 0 where the system call has these arguments: success that is not true. */
+/* fake CALL INDEX VALUE [INDEX VALUE] COMMAND...: runs COMMAND under a seccomp filter that returns
+ * 0 without doing anything if the system call has these arguments: fake success. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <linux/filter.h>

@@ -1,6 +1,6 @@
-/* frames WHAT NUMBER: runs into two functions of its own, for debuggers and profilers. crash: ends
- * by a fault there. wait: says "ready" and waits there. spin: works there, in libc, and in the
- * vdso. */
+/* frames WHAT NUMBER: runs two nested functions, for debuggers and profilers. crash: ends by a
+ * fault there. wait: prints "ready" and waits there. spin: works there, in libc, and in the
+ * vDSO. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

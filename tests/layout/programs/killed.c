@@ -1,8 +1,8 @@
-/* Preloaded into a launcher that is linked dynamically: kills at a moment of the launch, which is
- * before a call to libc of a given number. KILL_WHO: launcher or helper, which end themselves; or
- * target, which the helper ends. KILL_AT: the number, from 1 on. KILL_AFTER_MS: so long after the
- * call before, in which the others go on. KILL_COUNT: a file that gets the number of calls where
- * nothing was killed. */
+/* Preloaded into a dynamically linked launcher: kills at a certain moment of the launch, before the
+ * call of libc with a given number. KILL_WHO: launcher or helper, which kill themselves; or target,
+ * which the helper kills. KILL_AT: the number, from 1 on. KILL_AFTER_MS: time since the previous
+ * call, in which the others continue. KILL_COUNT: a file that gets the number of calls if nothing
+ * was killed. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -68,7 +68,7 @@ WRAP(int, prlimit,
      (pid_t pid, enum __rlimit_resource what, const struct rlimit *to, struct rlimit *from),
      (pid, what, to, from))
 
-/* The launcher's comes later than the end of a helper that was killed before it. */
+/* The launcher's write comes after the end of a helper that was killed before it. */
 ssize_t write(int file, const void *from, size_t size) {
     struct timespec time = {0, 1000000};
     if (!is_helper && !is_counted())
@@ -108,7 +108,7 @@ long ptrace(enum __ptrace_request request, ...) {
     return NEXT(ptrace)(request, pid, address, data);
 }
 
-/* Of the launch, only the helper makes a session. */
+/* In a launch, only the helper creates a session. */
 pid_t setsid(void) {
     is_helper = true;
     before_call();

@@ -1,5 +1,5 @@
-/* Preloaded into a launcher that is linked dynamically: /proc/PID/mem writes only where the process
- * itself may, as kernels have it that boot with proc_mem.force_override=never. */
+/* Preloaded into a dynamically linked launcher: /proc/PID/mem writes only where the process itself
+ * may, as on kernels booted with proc_mem.force_override=never. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -19,7 +19,7 @@ ask 'set max_parallel_workers_per_gather = 2; set min_parallel_table_scan_size =
     set parallel_setup_cost = 0; set parallel_tuple_cost = 0;
     select md5(string_agg(aid::text, $$,$$ order by aid)) from pgbench_accounts'
 ask "select count(*) from generate_series(1, 300000) a group by a % 3 order by 1"
-# A backend that dies by SIGKILL makes the server start all of them anew.
+# A backend that dies by SIGKILL makes the server restart all of them.
 psql -Xqc "copy (select pg_backend_pid()) to program 'kill -9 \$(cat)'" >/dev/null 2>&1 || echo died
 until ask 'select 1' 2>/dev/null; do sleep 0.05; done
 ask 'select count(*) from pgbench_history'

@@ -16,3 +16,11 @@ setpriv --reuid=65534 --regid=65534 --clear-groups fakeroot sh -c '
 stat -c '%u %g %F' a b
 stdbuf -oL echo buffered
 rm -r /tmp/fake
+
+# A root without the shim: ld.so says nothing.
+mkdir -p /tmp/r/bin /tmp/r/lib64 /tmp/r/lib/x86_64-linux-gnu
+cp /bin/sh /tmp/r/bin
+cp /lib64/ld-linux-x86-64.so.2 /tmp/r/lib64
+cp /lib/x86_64-linux-gnu/libc.so.6 /tmp/r/lib/x86_64-linux-gnu
+chroot /tmp/r /bin/sh -c 'echo in'
+rm -r /tmp/r

@@ -1,4 +1,4 @@
-"""Threads that fork, pools, subprocesses, shared memory, mappings, system calls by hand."""
+"""Threads that fork, pools, subprocesses, shared memory, mappings, raw system calls."""
 
 from __future__ import annotations
 

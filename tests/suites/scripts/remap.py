@@ -1,6 +1,6 @@
-"""Mappings that grow, move and shrink after they have rested: each is one mapping to its program.
+"""Mappings that grow, move and shrink after a pause: each is one mapping to its program.
 
-mremap(2) takes a range of one VMA only, and answers EFAULT where it was split.
+mremap(2) takes a range of one VMA only, and fails with EFAULT if it was split.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main() -> None:
     for area in areas:
         area[:] = b"x" * len(area)
     for factor in (4, 2, 1):
-        # Longer than a marking thread waits before it looks again at memory that has grown.
+        # Longer than a marking thread waits before it checks memory that has grown again.
         time.sleep(0.8)
         for area, mib in zip(areas, (1, 4, 16), strict=True):
             try:

@@ -65,7 +65,7 @@ requests() {
     ask http://127.0.0.1:8080/page
     ask --unix-socket nginx.sock http://localhost/page
     ask "http://127.0.0.1:8080/x.php?[1-50]"
-    # Together; what came is looked at one after the other.
+    # Concurrently; the answers are checked one after the other.
     curl -s --parallel -o 'got#1' "http://127.0.0.1:8080/page?[1-50]" 2>/dev/null
     cat got* | md5sum
     rm got*

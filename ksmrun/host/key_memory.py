@@ -1,0 +1,87 @@
+"""Remember which layout key a folder had since boot: a deleted one is replaced by another.
+
+The memory lies outside the folder: in the root of the file system that holds it, if that is one of
+/run, and else among the records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from ksmrun.facts.ksm import ROOT
+from ksmrun.host.record import current_boot_id, own_state_folder
+from ksmrun.model import KsmrunError
+from ksmrun.support.safefile import replace_file
+from ksmrun.support.state import read_state
+
+SCHEMA = "ksmrun-layout-keys-1"
+SHAPE = {"boot_id": str, "keys": {str: str}, "lost_at": {str: int}}
+FOLDERS_MAX = 64
+MASTER_KEY = "master.key"
+RUN = Path("/run")
+
+
+def seen_key(folder: Path, key: bytes, *, is_meant: bool = False) -> bool:
+    """Remember the key; True if the folder had another one since boot, and nobody rotated it.
+
+    is_meant: it was rotated. Best effort: without memory nothing is known.
+    """
+    with suppress(OSError, KsmrunError):
+        file = _file(folder)
+        if file is None:
+            return False
+        keys, lost_at = _read(file)
+        mark, name = hmac.digest(key, b"which key", hashlib.sha256).hex()[:16], str(folder)
+        before = keys.get(name)
+        if before == mark:
+            return False
+        keys[name] = mark
+        is_lost = before is not None and not is_meant
+        if is_lost:
+            lost_at[name] = int(time.time())
+        else:
+            lost_at.pop(name, None)
+        kept = dict(list(keys.items())[-FOLDERS_MAX:])
+        data = {
+            "schema": SCHEMA,
+            "boot_id": current_boot_id(ROOT),
+            "keys": kept,
+            "lost_at": {each: when for each, when in lost_at.items() if each in kept},
+        }
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, json.dumps(data).encode(), 0o600)
+        return is_lost
+    return False
+
+
+def key_lost_at(folder: Path) -> int | None:
+    """Return when (seconds since the epoch) a key was found deleted; None if none was."""
+    with suppress(OSError, KsmrunError):
+        file = _file(folder)
+        if file is None:
+            return None
+        keys, lost_at = _read(file)
+        if str(folder) in keys and not (folder / MASTER_KEY).exists():
+            return int(time.time())
+        return lost_at.get(str(folder))
+    return None
+
+
+def _read(file: Path) -> tuple[dict[str, str], dict[str, int]]:
+    data = read_state(file, SCHEMA, SHAPE, f"delete {file}")
+    if data is None or data["boot_id"] != current_boot_id(ROOT):
+        return {}, {}
+    return data["keys"], data["lost_at"]
+
+
+def _file(folder: Path) -> Path | None:
+    mount = next((each for each in (folder, *folder.parents) if each.is_mount()), None)
+    if mount is not None and mount.is_relative_to(RUN):
+        return mount / "ksmrun-layout-keys.json"
+    states = own_state_folder()
+    return None if states is None else states / "layout-keys.json"

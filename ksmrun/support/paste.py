@@ -1,0 +1,32 @@
+"""Make commands in messages work when they are pasted into a shell of this host."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+# PATH of commands run by sudo, if sudoers does not set another (sudoers(5): secure_path).
+SECURE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SUDO, PIP = "sudo ksmrun ", "pip install 'ksmrun["
+
+
+def own_program() -> str:
+    """Return the path of the running `ksmrun`."""
+    beside = Path(sys.argv[0]).absolute().with_name("ksmrun")
+    return str(beside) if beside.is_file() else shutil.which("ksmrun") or "ksmrun"
+
+
+def pasteable(text: str) -> str:
+    """Return the text with the path of ksmrun if sudo does not find it, and of its own pip."""
+    if SUDO in text and shutil.which("ksmrun", path=SECURE_PATH) is None:
+        text = text.replace(SUDO, f"sudo {shlex.quote(own_program())} ")
+    return text.replace(PIP, f"{_pip()} install 'ksmrun[") if PIP in text else text
+
+
+@functools.cache
+def _pip() -> str:
+    pip = Path(sys.executable).with_name("pip")
+    return shlex.quote(str(pip)) if pip.is_file() else f"{shlex.quote(sys.executable)} -m pip"

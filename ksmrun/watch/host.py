@@ -1,0 +1,64 @@
+"""Read the host's part of a sample."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+
+from ksmrun.facts.host import read_host
+from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.launcher import cached_probe
+from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.model import KsmrunError
+from ksmrun.model.watch import HostState
+from ksmrun.observe.sampler import cpu_seconds, find_ksmd, waited_seconds
+
+
+class HostReader:
+    """Reader of the host's counters, which finds ksmd once."""
+
+    def __init__(self) -> None:
+        self._ksmd = find_ksmd()
+        self._vmas_merge = _vmas_merge()
+
+    def read(self) -> HostState:
+        """Return the present state."""
+        host = read_host(ROOT)
+        ksm = host.ksm
+        vmstat = parse_fields(read_text(ROOT / "proc/vmstat") or "")
+        try:
+            ksmd_seconds = None if self._ksmd is None else cpu_seconds(self._ksmd)
+        except psutil.Error:
+            ksmd_seconds = None
+        mode = ksm.values.get("advisor_mode")
+        return HostState(
+            seconds=time.monotonic(),
+            page_bytes=ksm.page_bytes,
+            run=ksm.number("run"),
+            pages_shared=ksm.number("pages_shared"),
+            pages_sharing=ksm.number("pages_sharing"),
+            zero_pages=ksm.number("ksm_zero_pages"),
+            pages_scanned=ksm.number("pages_scanned"),
+            full_scans=ksm.number("full_scans"),
+            profit_bytes=ksm.number("general_profit"),
+            ksmd_cpu_seconds=ksmd_seconds,
+            cow_breaks=parse_int(vmstat.get("cow_ksm", "")),
+            mem_total_bytes=host.mem_total_bytes,
+            mem_available_bytes=host.mem_available_bytes,
+            swap_free_bytes=host.swap_free_bytes,
+            max_map_count=host.max_map_count,
+            sleep_millisecs=ksm.number("sleep_millisecs"),
+            pages_to_scan=ksm.number("pages_to_scan"),
+            advisor_mode=None if mode is None else str(mode),
+            ksmd_waited_seconds=None if self._ksmd is None else waited_seconds(self._ksmd.pid),
+            vmas_merge=self._vmas_merge,
+        )
+
+
+def _vmas_merge() -> bool | None:
+    """Return whether VMAs of merging programs join; None if the kernel cannot be asked."""
+    try:
+        return cached_probe().vmas_merge
+    except (KsmrunError, OSError):
+        return None

@@ -1,0 +1,79 @@
+#include "front.h"
+
+#if __SIZEOF_POINTER__ == 8
+
+#include <elf.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "loaded.h"
+#include "object.h"
+#include "syscalls.h"
+
+enum { PAGE_BYTES = 4096, PROTECT_READ = 1, PROTECT_READ_AND_WRITE = 3 };
+
+extern void *dlsym(void *, const char *) __attribute__((weak));
+extern unsigned long getauxval(unsigned long) __attribute__((weak));
+
+struct replacing {
+    const char *const *holders;
+    const char *name;
+    void *replacement;
+    const struct loaded_object *loaded; /* the one that is looked at */
+    bool has_failed;
+};
+
+/* The linker's. A function's own name would lead to the one in front. */
+extern const char _end[] __attribute__((visibility("hidden")));
+
+void *front_function(const char *name) {
+    void *found = dlsym == NULL ? NULL : dlsym(NULL, name); /* RTLD_DEFAULT */
+    bool is_own = (uintptr_t)found >= (uintptr_t)__ehdr_start && (uintptr_t)found < (uintptr_t)_end;
+    return is_own ? NULL : found;
+}
+
+static bool holds_one(const struct object *object, const char *const *names) {
+    struct range range;
+    for (; *names != NULL; names++)
+        if (object_function(object, *names, &range))
+            return true;
+    return false;
+}
+
+/* ld.so made these pages read-only when it had filled them (PT_GNU_RELRO). */
+static void replace(void **place, void *argument) {
+    struct replacing *replacing = argument;
+    const segment_header *relro = loaded_segment(replacing->loaded, PT_GNU_RELRO);
+    uintptr_t start = relro == NULL ? 0 : replacing->loaded->base + relro->p_vaddr;
+    uintptr_t page_bytes = getauxval != NULL ? getauxval(AT_PAGESZ) : PAGE_BYTES;
+    long page = (long)((uintptr_t)place & ~(page_bytes - 1));
+    bool is_readonly = relro != NULL && (uintptr_t)place - start < relro->p_memsz;
+    if (is_readonly &&
+        SYSTEM_CALL(NUMBER_MPROTECT, page, (long)page_bytes, PROTECT_READ_AND_WRITE) != 0) {
+        replacing->has_failed = true;
+        return;
+    }
+    *place = replacing->replacement;
+    if (is_readonly)
+        SYSTEM_CALL(NUMBER_MPROTECT, page, (long)page_bytes, PROTECT_READ);
+}
+
+static int look(struct loaded_object *loaded, size_t size, void *argument) {
+    struct replacing *replacing = argument;
+    struct object object = loaded_as_object(loaded);
+    (void)size;
+    if (!loaded_is_shim(loaded) && holds_one(&object, replacing->holders)) {
+        replacing->loaded = loaded;
+        object_each_import(&object, replacing->name, replace, replacing);
+    }
+    return 0;
+}
+
+bool front_replace(const char *const *holders, const char *name, void *replacement) {
+    struct replacing replacing = {.holders = holders, .name = name, .replacement = replacement};
+    if (dl_iterate_phdr != NULL)
+        dl_iterate_phdr(look, &replacing);
+    return !replacing.has_failed;
+}
+
+#endif

@@ -1,0 +1,52 @@
+"""Commands in messages do what they say when they are pasted."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ksmrun.support import paste
+from ksmrun.support.paste import pasteable
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make an installation in a folder with a space, which neither PATH nor sudo has."""
+    folder = tmp_path / "a venv"
+    folder.mkdir()
+    for name in ("ksmrun", "ksmrun-py"):
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(folder / "ksmrun-py")])
+    monkeypatch.setattr(paste, "SECURE_PATH", str(tmp_path / "sbin"))
+    return folder / "ksmrun"
+
+
+def test_sudo_gets_the_path(program: Path) -> None:
+    said = pasteable("ksmd is off; to do: sudo ksmrun host on, or sudo ksmrun host set run=1")
+    assert shlex.split(said.split("to do: ")[1])[:4] == ["sudo", str(program), "host", "on,"]
+    assert "sudo ksmrun" not in said
+
+
+def test_sudo_finds_it(program: Path, tmp_path: Path) -> None:
+    (tmp_path / "sbin").mkdir()
+    (tmp_path / "sbin/ksmrun").symlink_to(program)
+    assert pasteable("sudo ksmrun host on") == "sudo ksmrun host on"
+
+
+def test_pip_is_that_of_this_python() -> None:
+    said = pasteable("experiments need SciPy; pip install 'ksmrun[ab]'").split("; ")[1]
+    *pip, verb, what = shlex.split(said)
+    assert (verb, what) == ("install", "ksmrun[ab]")
+    assert pip in ([str(Path(sys.executable).with_name("pip"))], [sys.executable, "-m", "pip"])
+
+
+@given(st.text())
+def test_other_text_stays(text: str) -> None:
+    if paste.SUDO not in text and paste.PIP not in text:
+        assert pasteable(text) == text

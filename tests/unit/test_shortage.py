@@ -1,0 +1,48 @@
+"""Without descriptors nothing is known of processes: nobody takes that for "they have ended"."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SCRIPT = """
+import os, resource, sys
+from pathlib import Path
+import psutil
+from ksmrun.facts import daemons, maps, process, select, stat
+from ksmrun.facts.host import read_host
+from ksmrun.facts.target import look_at
+from ksmrun.host import fits, attached
+from ksmrun.attach import running, gradually
+from ksmrun.observe import fleet, members, others, predict, processes, sampler, scanning
+from ksmrun.model import KsmrunError
+host, target = read_host(), look_at(sys.executable.encode(), os.environ)
+watch = processes.ProcessWatch()
+pids = psutil.pids()
+# What lists them is done already: reading is what fails.
+psutil.pids = lambda: pids
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+for look in sys.argv[1:]:
+    try:
+        print(f"{look} found {eval(look)!r}")
+    except KsmrunError as error:
+        print(f"{look}: {error}")
+    except OSError as error:
+        if error.errno != 24:
+            print(f"{look}: {error}")
+"""
+LOOKS = (
+    *("watch.look(host)", "processes._is_kernel_thread(1)", "processes.read_process(1)"),
+    *("maps.most_maps_in_use()", "maps.running_peak(target)", "maps.count_maps(Path('/proc/1'))"),
+    *("others.others(())", "scanning.mergeable_memory(looks=False)", "sampler.find_ksmd()"),
+    *("sampler.sample([1], 0.0)", "sampler.with_children([1])", "members.members([1])"),
+    *("fits._merged_pages()", "attached.is_running(1, 0)", "running.look(1)"),
+    *("list(gradually._merging())", "predict._pss_anonymous_bytes([1])", "select.matching('x')"),
+    *("stat.command_words(Path('/proc/1'))", "fleet._cheap([1], 'hold', 0.0)"),
+    "daemons.named('nobody')",
+)
+
+
+def test_it_is_said() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *LOOKS], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
