@@ -65,7 +65,7 @@ def _host_memory(seen: HostStatus) -> Row:
     found = f"{_mib(max(merged, 0))} merged, {_mib(free)} free"
     if merged > free:
         # Unmerging would bring about what it is to prevent.
-        found += ": it does not fit if it comes back; stop copies"
+        found += ": it does not fit if it comes back"
         return Row("memory", State.TODO, found, "sudo ksmrun ps --sort merged")
     return Row("memory", State.OK, f"{found}: it fits if it comes back")
 
@@ -134,7 +134,7 @@ def _flags(seen: HostStatus) -> Row:
     if not seen.lost:
         return Row("flags", State.OK, f"{_processes(len(seen.merging))} merge, none is known lost")
     (pid, name), *others = seen.lost
-    found = f"wrapped or attached, and not merging: PID {pid} ({name}){_more(others)}"
+    found = f"not merging as it should: PID {pid} ({name}){_more(others)}"
     return Row("flags", State.TODO, found, f"sudo ksmrun explain {pid}")
 
 
