@@ -7,8 +7,6 @@ import os
 import signal
 import sys
 
-from ksmrun import __version__
-
 FRONT_OPTION = "--front="
 
 
@@ -21,8 +19,10 @@ def main() -> None:
     _restore_signals(front)
     if arguments == ["--version"]:
         try:
-            # Not print(): it would fail again, with a traceback, when Python flushes at exit.
-            os.write(1, f"ksmrun {__version__}\n".encode())
+            # Not print, which would fail once more, and loudly, when Python ends.
+            from ksmrun.commands.version import version_text
+
+            os.write(1, f"{version_text()}\n".encode())
         except OSError as error:
             sys.exit(f"ksmrun: stdout: {error.strerror}; look at where it goes")
         return

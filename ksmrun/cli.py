@@ -8,25 +8,36 @@ import importlib
 import io
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from ksmrun.commands.output import say
+from ksmrun.commands.version import version_text
 from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.options.show import help_text, width
+from ksmrun.options.table import MODULES, NAMELESS, top
+from ksmrun.support.oci import is_oci_call
 
-# Each module of ksmrun.commands has register(app). This is the order in the help.
-COMMANDS = (
-    *("run", "attach", "check", "estimate", "ps", "top", "explain", "monitor", "status"),
-    *("ab", "report", "host", "wrap", "layout"),
-)
+if TYPE_CHECKING:
+    import typer
+
+# Commands that are registered by another's module.
+HOMES = {"detach": "attach"}
+HELP_WORDS = ("-h", "--help")
 # What ran out belongs to this process or host, not to the file.
 TODO = {
     errno.EMFILE: "raise this process's limit of open files: ulimit -n 1024",
     errno.ENFILE: "raise the host's limit of open files: sysctl fs.file-max",
     errno.ENOMEM: "free memory, or raise the limits (ulimit -v, ulimit -d)",
 }
+
+
+OCI_CALL = (
+    "a container engine called `ksmrun` as its runtime, which is ksmrun-oci; to do: "
+    "sudo ksmrun wrap install, then add the lines of `ksmrun wrap runtime podman` (or docker, "
+    "containerd, cri-o) to the engine's configuration"
+)
 
 
 def run_app(arguments: list[str]) -> int:
@@ -38,19 +49,35 @@ def run_app(arguments: list[str]) -> int:
     # With this variable set, `ksmrun run` would print a completion script. Removed from our copy
     # only: the program keeps it.
     os.environ.pop("_KSMRUN_COMPLETE", None)
+    if is_oci_call(arguments):
+        say(OCI_CALL)
+        return EXIT_FAILURE
     command = arguments[0] if arguments else ""
-    app = build_app([command] if command in COMMANDS else COMMANDS)
     try:
-        code = _exit_code(app, arguments)
+        code = _shown(arguments)
+        if code is None:
+            app = build_app([command] if command in MODULES else MODULES)
+            code = _exit_code(app, arguments)
         sys.stdout.flush()
     except KsmrunError as error:
         say(str(error))
-        return error.exit_code
+        code = error.exit_code
     except OSError as error:
         _explain(error)
         return EXIT_OWN_FAILURE if command == "run" else EXIT_FAILURE
     # For `ksmrun run`, 2 may be the program's own exit code, so a usage error is 125, as in env.
     return EXIT_OWN_FAILURE if command == "run" and code == EXIT_USAGE else code
+
+
+def _shown(arguments: list[str]) -> int | None:
+    """Print what needs neither typer nor the command; None for all else."""
+    if arguments == ["--version"]:
+        print(version_text())
+    elif not arguments or arguments[0] in HELP_WORDS:
+        print(help_text(top(), width()))
+    else:
+        return None
+    return 0 if arguments else EXIT_USAGE
 
 
 def _exit_code(app: typer.Typer, arguments: list[str]) -> int:
@@ -84,28 +111,17 @@ def _explain(error: OSError) -> None:
         say(f"{where}: {error.strerror}; {todo}")
 
 
-def build_app(names: tuple[str, ...] | list[str] = COMMANDS) -> typer.Typer:
-    """Return the app with these commands."""
-    app = typer.Typer(
-        name="ksmrun",
-        help="Start unmodified programs so that Linux keeps their equal memory pages once (KSM).",
-        epilog="Example: ksmrun run -- ./server --port 8303",
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-    )
+def build_app(names: Iterable[str] = MODULES) -> typer.Typer:
+    """Return the app with the commands that these words name."""
+    # Not at the top: it brings typer, which what is only shown does without.
+    from ksmrun.commands.declare import group
+
+    app = group(NAMELESS)
 
     @app.callback(invoke_without_command=True)
-    def options(
-        version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    ) -> None:
-        if version:
-            from ksmrun import __version__
+    def ksmrun() -> None:
+        """For a group of one command."""
 
-            print(f"ksmrun {__version__}")
-            raise typer.Exit
-
-    for name in names:
+    for name in dict.fromkeys(HOMES.get(name, name) for name in names):
         importlib.import_module(f"ksmrun.commands.{name}").register(app)
     return app

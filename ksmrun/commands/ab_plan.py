@@ -8,16 +8,18 @@ from importlib.util import find_spec
 
 import psutil
 
-from ksmrun.experiment.arms import planned
+from ksmrun.experiment.arms import DEFAULT, parse, planned
 from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.own import check_metric
 from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.ready import checker, port_number
 from ksmrun.experiment.summary import HOLD_METRICS
+from ksmrun.host.tunables import parse_settings
 from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
+from ksmrun.options.ab import AbOptions, ReadyOptions
 from ksmrun.options.item import SECONDS_MAX, Item, Kind
-from ksmrun.options.parse import parse
+from ksmrun.options.parse import parse as parse_value
 from ksmrun.report.gate import Gate, parse_gates
 from ksmrun.report.statistics import ROUNDS_MIN
 
@@ -25,18 +27,50 @@ from ksmrun.report.statistics import ROUNDS_MIN
 SECONDS = Item("", Kind.SECONDS, least=0.0, most=SECONDS_MAX)
 
 
-def read_ready(given: dict[str, str | float | None], timeout_seconds: float) -> Ready:
+def planned_experiment(options: AbOptions, command: tuple[str, ...]) -> ExperimentPlan:
+    """Return what the options ask for. Raises KsmrunError for what is no arm, metric or tunable."""
+    return ExperimentPlan(
+        command=command,
+        copies=options.copies,
+        rounds=options.rounds,
+        arms=parse(options.arm or DEFAULT),
+        ready=_ready(options),
+        primary=options.primary,
+        load=options.load,
+        fleet_load=options.fleet_load,
+        metrics=read_metrics(options.metric, "output")
+        + read_metrics(options.metric_cmd, "command"),
+        tunables=parse_settings(options.ksm),
+        hold_tunables=parse_settings(options.hold_ksm),
+        stagger_seconds=options.stagger_seconds,
+        warm_up_seconds=options.warm_up_seconds,
+        settle_seconds_max=options.settle_seconds_max,
+        hold_seconds=options.hold_seconds,
+        drops_caches=options.drop_caches,
+    )
+
+
+def _ready(options: ReadyOptions) -> Ready:
     """Return the readiness check that was given. Raises KsmrunError for none or several."""
-    found = [(kind, str(value)) for kind, value in given.items() if value is not None]
+    ways = {
+        "stdout": options.ready_stdout,
+        "tcp": options.ready_tcp,
+        "udp": options.ready_udp,
+        "file": options.ready_file,
+        "cmd": options.ready_cmd,
+        "after": options.ready_after_seconds,
+    }
+    found = [(kind, str(value)) for kind, value in ways.items() if value is not None]
     if len(found) != 1:
         raise KsmrunError(
             f"{len(found)} options tell when a copy is ready",
             "give one of --ready-stdout, -tcp, -udp, -file, -cmd and -after",
+            EXIT_USAGE,
         )
-    return Ready(*found[0], timeout_seconds)
+    return Ready(*found[0], options.ready_timeout_seconds)
 
 
-def read_metrics(texts: list[str], kind: str) -> tuple[Metric, ...]:
+def read_metrics(texts: Sequence[str], kind: str) -> tuple[Metric, ...]:
     """Parse NAME=VALUE. Raises KsmrunError."""
     metrics = []
     for text in texts:
@@ -72,7 +106,7 @@ def checked(plan: ExperimentPlan) -> ExperimentPlan:
     Raises KsmrunError if it cannot run.
     """
     if not plan.command:
-        raise KsmrunError("no command given", "see `ksmrun ab --help`")
+        raise KsmrunError("no command given", "see `ksmrun ab --help`", EXIT_USAGE)
     refuse_what_cannot_run(plan)
     last = Instance(plan.copies - 1, plan.arms[0].name, "/tmp")
     words = [expand(word, last, first_port(plan.command)) for word in plan.command]
@@ -117,7 +151,7 @@ def _refuse_bad_times(plan: ExperimentPlan) -> None:
 
 
 def _time(option: str, text: str) -> None:
-    parse(SECONDS, option, text)
+    parse_value(SECONDS, option, text)
 
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import median
-from typing import Annotated
 
 import typer
 
 from ksmrun.attach.running import carry_out, look
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line, print_table, say
-from ksmrun.commands.selection import Container, Match, Pids, Tree, Unit, selected
+from ksmrun.commands.selection import selected
 from ksmrun.commands.table import Column
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
@@ -20,63 +20,26 @@ from ksmrun.host.attached import attached_file, remember
 from ksmrun.host.fits import check_fits
 from ksmrun.model import EXIT_FAILURE, KsmrunError
 from ksmrun.model.attach import Attached, Candidate, Deed
+from ksmrun.options.attach import ATTACH, DETACH, AttachOptions, DetachOptions
 from ksmrun.plan.attach import UNMERGEABLE_NOTE, deed, refusal
 
 SCHEMA = "ksmrun-attach-1"
-ATTACH_EPILOG = "Example: sudo ksmrun attach --unit game.service"
-DETACH_EPILOG = "Example: sudo ksmrun detach --unit game.service"
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add both commands."""
-    app.command("attach", epilog=ATTACH_EPILOG)(attach)
-    app.command("detach", epilog=DETACH_EPILOG)(detach)
+    declare(app, ATTACH, attach)
+    declare(app, DETACH, detach)
 
 
-def attach(
-    pids: Pids = None,
-    match: Match = None,
-    unit: Unit = None,
-    container: Container = None,
-    tree: Tree = False,
-    dry_run: DryRun = False,
-    as_json: Json = False,
-) -> None:
-    """Make running programs merge, without a restart.
-
-    One thread of each process is stopped for about a millisecond, and made to set its own flag
-    (PR_SET_MEMORY_MERGE). Before Linux 6.4, which has no flag, it marks the memory that the process
-    has; for memory that it maps later run `ksmrun monitor --follow`. Exit code 1 if a process is
-    left alone.
-
-    Memory that a program made MADV_UNMERGEABLE before, to keep secrets out, merges too: the kernel
-    does not tell it from other memory. What it makes so afterwards stays out. Start such programs
-    with `ksmrun run` instead.
-    """
-    _do(selected(pids, match, unit, container, tree=tree), True, dry_run, as_json)
+def attach(options: AttachOptions) -> None:
+    """Make the selected processes merge."""
+    _do(selected(options), True, options.dry_run, options.as_json)
 
 
-def detach(
-    pids: Pids = None,
-    match: Match = None,
-    unit: Unit = None,
-    container: Container = None,
-    tree: Tree = False,
-    dry_run: DryRun = False,
-    as_json: Json = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if the memory does not fit.")
-    ] = False,
-) -> None:
-    """Stop merging of running programs. Their memory use grows at once.
-
-    Refused if the memory would not fit, in the host or in a cgroup's limit.
-    """
-    chosen = selected(pids, match, unit, container, tree=tree)
-    _do(chosen, False, dry_run, as_json, force=force)
+def detach(options: DetachOptions) -> None:
+    """Make the selected processes stop merging."""
+    _do(selected(options), False, options.dry_run, options.as_json, force=options.force)
 
 
 def _do(

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from ksmrun.commands.client import asked_daemon
+from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.guarding import judge_target
 from ksmrun.commands.output import print_json, print_note, print_table
-from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
+from ksmrun.commands.run_plan import requested
+from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.host import read_host
 from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
 from ksmrun.facts.lua import find_lua
 from ksmrun.facts.runtime import Runtime, find_runtime
 from ksmrun.facts.target import look_at
+from ksmrun.host.keys import MASTER_KEY, group_label, keys_folder
 from ksmrun.launch.inplace import initial_arguments
-from ksmrun.model import Plan, Refusal, Request, TargetFacts
+from ksmrun.model import (
+    LayoutMode,
+    MergeMode,
+    Plan,
+    Refusal,
+    Request,
+    SharedLayout,
+    TargetFacts,
+)
+from ksmrun.options.check import CHECK, CheckOptions
 from ksmrun.plan.doctor import CheckRow, examine, would_merge
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.java_heap import unmergeable_heap
@@ -33,60 +44,45 @@ SCHEMA = "ksmrun-check-1"
 Heap = tuple[str, str, str] | None
 # Other machine types that a kernel runs natively.
 RUNS_ON = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64", "arm")}
-EPILOG = "Example: ksmrun check -- ./server --port 8303"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(
-        "check",
-        epilog=EPILOG,
-        options_metavar="[OPTIONS] [-- COMMAND [ARG]...]",
-        context_settings={"allow_interspersed_args": False, "allow_extra_args": True},
-    )(check)
+    declare(app, CHECK, check)
 
 
-def check(
-    context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    format_: FormatOption = Format.TABLE,
-    no_header: NoHeader = False,
-) -> None:
-    """Check whether memory would merge here. If not, say what to do.
-
-    With a COMMAND also show what it is, and how it would be started. Exit code 0 if a program
-    launched now would merge, 1 if not.
-    """
-    style = Style(format_, not no_header)
+def check(options: CheckOptions, given: Given) -> None:
+    """Examine host and program; exit with 0 where a program launched now would merge."""
+    style = style_of(options)
     probe = run_probe()
     rows = examine(read_host(), probe)
     target: TargetFacts | None = None
     runtime: Runtime | None = None
     plan: Plan | None = None
     heap: Heap = None
-    if context.args:
-        command = initial_arguments(len(context.args))
+    if given.rest:
+        command = initial_arguments(len(given.rest))
+        request = replace(requested(options, command), layout=_layout(options))
         target = look_at(command[0], os.environb, command[1:])
         runtime = find_runtime(target)
         heap = _heap(runtime, command)
         launcher, shim = os.fsencode(launcher_path()), shim_path(target)
-        choice = choose(Request(command), probe, target, shim)
+        choice = choose(request, probe, target, shim)
         splits = adds_vmas(probe, choice)
-        judgement = judge_target(Request(command), target, adds_vmas=splits)
-        planned = plan_launch(Request(command), launcher, probe, target, judgement, shim)
-        assert not isinstance(planned, Refusal), "only --require refuses"
-        plan = planned
+        judgement = judge_target(request, target, adds_vmas=splits)
+        planned = plan_launch(request, launcher, probe, target, judgement, shim)
+        plan = None if isinstance(planned, Refusal) else planned
         rows = (
             *rows,
             *_client_rows(command),
             _program_row(target, probe.machine),
             _runtime_row(runtime, heap),
             _map_row(judgement, splits),
-            _plan_row(plan, choice, judgement),
+            _plan_row(planned, request, choice, judgement),
             *_lua_rows(target, not_preloadable(target, shim)),
         )
     merges = would_merge(rows)
-    if as_json or format_ is Format.JSON:
+    if wants_json(options):
         print_json(
             SCHEMA,
             merges=merges,
@@ -140,7 +136,23 @@ def _verdict(rows: tuple[CheckRow, ...], merges: bool) -> str:
     return f"Nothing would merge: {first.found}; to do: {first.todo}"
 
 
-def _plan_row(plan: Plan, choice: Choice, judgement: Judgement) -> CheckRow:
+def _layout(options: CheckOptions) -> SharedLayout | None:
+    """Return what `ksmrun run` would share, without making the key."""
+    if options.layout is not LayoutMode.SHARED:
+        return None
+    folder = keys_folder()
+    file, label = os.fsencode(folder / MASTER_KEY), group_label(folder, options.layout_group)
+    return SharedLayout(file, label, options.seeds, options.layout_scope)
+
+
+def _plan_row(
+    plan: Plan | Refusal, request: Request, choice: Choice, judgement: Judgement
+) -> CheckRow:
+    if isinstance(plan, Refusal):
+        return CheckRow("plan", "fail", f"{plan.what}; not started", plan.todo)
+    if request.merge is not MergeMode.ON:
+        found = f"--merge={request.merge} does not ask for merging"
+        return CheckRow("plan", "fail", found, "leave --merge and KSMRUN_MERGE out")
     if plan.mechanism is None:
         # Merging is not switched off here, so the guard did it.
         found = f"the guard starts it without merging: {judgement.message}"

@@ -42,7 +42,8 @@ def declare(app: typer.Typer, command: Command, function: Callable[..., None]) -
     takes_rest = bool(command.passes)
 
     def run(context: typer.Context, **raw: Any) -> None:
-        given = Given(*_read(table, raw), rest=tuple(context.args))
+        environment = os.environ if command.reads_variables else {}
+        given = Given(*_read(table, raw, environment), rest=tuple(context.args))
         options = command.options(**given.values)
         if wants_given:
             function(options, given)
@@ -116,7 +117,7 @@ def _parameter(item: Item) -> inspect.Parameter:
 
 
 def _read(
-    table: tuple[Item, ...], raw: Mapping[str, Any]
+    table: tuple[Item, ...], raw: Mapping[str, Any], environment: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, str | bool]]:
     values: dict[str, Any] = {}
     words: dict[str, str | bool] = {}
@@ -124,8 +125,8 @@ def _read(
         found, where = raw.get(item.attribute), item.name
         if found not in (None, []):
             words[item.name.removeprefix("--")] = found
-        elif item.variable and os.environ.get(item.variable):
-            found, where = os.environ[item.variable], item.variable
+        elif item.variable and environment.get(item.variable):
+            found, where = environment[item.variable], item.variable
         else:
             continue
         if item.is_many:

@@ -6,22 +6,20 @@ import functools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
-from ksmrun.commands.numbers import seconds
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import (
     mib,
-    parse_share,
     print_json,
     print_note,
     print_table,
     say,
     sudo_line,
 )
-from ksmrun.commands.selection import Container, Match, Pids, Tree, Unit, selected
-from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
+from ksmrun.commands.selection import selected
+from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.select import programs
@@ -30,6 +28,7 @@ from ksmrun.model import EXIT_FAILURE, KsmrunError
 from ksmrun.model.estimate import Estimate, Frames, Prediction
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.predict import predict, predict_all
+from ksmrun.options.estimate import ESTIMATE, EstimateOptions
 from ksmrun.plan.runtimes import gains_of
 
 SCHEMA = "ksmrun-estimate-1"
@@ -42,61 +41,27 @@ WORTH_TELLING_SHARE = 0.08
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("estimate", epilog=EPILOG)(estimate)
+    declare(app, ESTIMATE, estimate)
 
 
-def estimate(
-    pids: Pids = None,
-    match: Match = None,
-    unit: Unit = None,
-    container: Container = None,
-    tree: Tree = False,
-    sample: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Look at this share of each program's processes only, as 5%, and tell the rest "
-            "with an interval. Needs ksmrun[ab].",
-        ),
-    ] = None,
-    volatile_after: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            parser=seconds(0.0),
-            help="Look again then: what has changed is not counted on.",
-        ),
-    ] = 0.0,
-    layout: Annotated[
-        bool,
-        typer.Option("--layout/--no-layout", help="Whether to tell what one layout would add."),
-    ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    format_: FormatOption = Format.TABLE,
-    no_header: NoHeader = False,
-) -> None:
-    """Estimate what merging would save on running processes. Switches nothing on.
-
-    Hashes their private pages that are in memory. The processes are not stopped, nothing is swapped
-    in, and what they share by fork or KSM stays shared. Exit code 1 if none can be read.
-    """
-    as_json = as_json or format_ is Format.JSON
-    style = Style(format_, not no_header)
-    chosen = selected(pids, match, unit, container, tree=tree)
+def estimate(options: EstimateOptions) -> None:
+    """Look at the pages, and print what would be saved."""
+    style = style_of(options)
+    chosen = selected(options)
     look = functools.partial(
         look_at_pages,
-        layout=layout,
-        volatile_after_seconds=volatile_after,
+        layout=options.layout,
+        volatile_after_seconds=options.volatile_after_seconds,
         max_page_sharing=read_ksm(ROOT).number("max_page_sharing"),
     )
-    if sample is None:
+    if options.sample is None:
         found = look(chosen)
         predictions, looks = [predict("", found)], [found]
     else:
-        share = _share(sample)
+        share = _share(options.sample)
         pairs = [predict_all(*group, share, look) for group in programs(chosen).items()]
         predictions, looks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if as_json:
+    if wants_json(options):
         print_json(
             SCHEMA,
             predictions=[asdict(each) for each in predictions],
@@ -105,16 +70,13 @@ def estimate(
     elif any(each.processes for each in looks):
         _print(predictions, looks, style)
     _say_unread(looks)
-    for line in () if as_json else _notes(predictions, looks, chosen):
+    for line in () if wants_json(options) else _notes(predictions, looks, chosen):
         print_note(line, style)
     if not any(each.processes for each in looks):
         raise typer.Exit(EXIT_FAILURE)
 
 
-def _share(text: str) -> float:
-    share = parse_share("--sample", text, exit_code=EXIT_FAILURE)
-    if share == 0:
-        raise KsmrunError("--sample=0% looks at nothing", "for example --sample=5%")
+def _share(share: float) -> float:
     try:
         import scipy.stats  # noqa: F401
     except ImportError as error:
@@ -142,7 +104,7 @@ def _print(predictions: list[Prediction], looks: list[Estimate], style: Style) -
 def _print_kinds(found: Estimate, style: Style) -> None:
     has_volatile = found.volatile_after_seconds > 0
     has_layout = all(kind.layout for kind in found.kinds.values())
-    # What it is about comes last, and stays.
+    # The results come last, and always stay.
     columns = [
         Column("MiB of", "left"),
         Column("in memory", "right"),
@@ -256,7 +218,7 @@ def _untold(predictions: list[Prediction], pids: Sequence[int]) -> Iterator[str]
         return
     for program in programs(pids):
         runtime = find_runtime(look_at(os.fsencode(program), {})) if program else None
-        # What a runtime gained in trials is no promise for a program that has it inside.
+        # A runtime's gains in trials are no promise for a program that embeds it.
         gains = None if runtime is None or runtime.is_inside else gains_of(runtime.name)
         if runtime is None or gains is None:
             continue

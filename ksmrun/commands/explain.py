@@ -8,13 +8,12 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from ksmrun.commands import numbers
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
-from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
+from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import why_no_layout
 from ksmrun.facts.stat import command_words, memory_folder
@@ -26,6 +25,8 @@ from ksmrun.model import KsmrunError, Request
 from ksmrun.model.explain import Cause, ProcessLook
 from ksmrun.observe.explain import look_at_process
 from ksmrun.observe.groups import container_label
+from ksmrun.options.explain import EXPLAIN, ExplainOptions
+from ksmrun.options.output import Format
 from ksmrun.plan.doctor import duration
 from ksmrun.plan.explain import explain as find_causes
 from ksmrun.plan.mechanism import choose, not_preloadable
@@ -43,36 +44,17 @@ WAYS = {
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("explain", epilog="Example: sudo ksmrun explain 4711")(explain)
+    declare(app, EXPLAIN, explain)
 
 
-def explain(
-    pid: Annotated[
-        int,
-        typer.Argument(metavar="PID", parser=numbers.whole(1, PID_MAX), help="Process ID."),
-    ],
-    seconds: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            parser=numbers.seconds(0.1, 3600.0),
-            help="How long to look: more passes of ksmd, surer words.",
-        ),
-    ] = 2.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    format_: FormatOption = Format.TABLE,
-    no_header: NoHeader = False,
-) -> None:
-    """Explain why a process merges, or does not merge more.
-
-    Observes the process for some seconds and reads up to 1000 of its pages, changing nothing. Takes
-    half a second more for 65,000 VMAs.
-    """
-    style = Style(format_, not no_header)
-    look = look_at_process(pid, seconds)
+def explain(options: ExplainOptions) -> None:
+    """Look at the process, and name the causes."""
+    style = style_of(options)
+    pid = options.pid
+    look = look_at_process(pid, options.look_seconds)
     causes = find_causes(look, _obstacle(look))
     group = groups_of([pid]).get(pid)
-    if as_json or format_ is Format.JSON:
+    if wants_json(options):
         print_json(
             SCHEMA,
             process=asdict(look),

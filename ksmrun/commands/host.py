@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Annotated
 
 import typer
 
 from ksmrun.attach.gradually import detach_all
+from ksmrun.commands.declare import declare, group
 from ksmrun.commands.host_install import install
 from ksmrun.commands.host_show import show
 from ksmrun.commands.host_tune import tune
-from ksmrun.commands.numbers import whole
 from ksmrun.commands.output import print_line, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.systemd import Systemd
@@ -29,6 +28,24 @@ from ksmrun.host.tunables import (
     set_tunables,
 )
 from ksmrun.model import KsmrunError
+from ksmrun.options.host import (
+    HOST,
+    INSTALL,
+    MAX_MAP_COUNT,
+    OFF,
+    ON,
+    RESTORE,
+    SET,
+    SHOW,
+    TUNE,
+    UNMERGE,
+    MapCountOptions,
+    OffOptions,
+    OnOptions,
+    RestoreOptions,
+    SetOptions,
+    UnmergeOptions,
+)
 
 MIB = 1 << 20
 UNDO = "undo: ksmrun host restore"
@@ -36,87 +53,53 @@ UNDO = "undo: ksmrun host restore"
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
-    host = typer.Typer(
-        help="Switch and tune KSM on this host, and put it back.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        epilog="Example: sudo ksmrun host on",
-    )
-    host.command("on", epilog="Example: sudo ksmrun host on --boot")(on)
-    host.command("off", epilog="Example: sudo ksmrun host off")(off)
-    host.command("unmerge", epilog="Example: sudo ksmrun host unmerge")(unmerge)
-    host.command("tune", epilog="Example: sudo ksmrun host tune --max-cpu 20% --dry-run")(tune)
-    host.command("set", epilog="Example: sudo ksmrun host set pages_to_scan=2000")(set_)
-    host.command("max-map-count", epilog="Example: sudo ksmrun host max-map-count 131072")(
-        max_map_count
-    )
-    host.command("restore", epilog="Example: sudo ksmrun host restore")(restore_)
-    host.command("install", epilog="Example: sudo ksmrun host install --pass-time 60s")(install)
-    host.command("show", epilog="Example: ksmrun host show")(show)
+    host = group(HOST)
+    declare(host, ON, on)
+    declare(host, OFF, off)
+    declare(host, UNMERGE, unmerge)
+    declare(host, TUNE, tune)
+    declare(host, SET, set_)
+    declare(host, MAX_MAP_COUNT, max_map_count)
+    declare(host, RESTORE, restore_)
+    declare(host, INSTALL, install)
+    declare(host, SHOW, show)
     app.add_typer(host, name="host")
 
 
-def on(
-    at_boot: Annotated[
-        bool, typer.Option("--boot", help="Also at every boot (tmpfiles.d).")
-    ] = False,
-) -> None:
-    """Start merging (run=1)."""
-    _apply({"run": "1"}, ["host", "on", *(["--boot"] if at_boot else [])])
-    if at_boot:
+def on(options: OnOptions) -> None:
+    """Start ksmd."""
+    _apply({"run": "1"}, ["host", "on", *(["--boot"] if options.at_boot else [])])
+    if options.at_boot:
         print_line(boot.enable(ROOT))
 
 
-def off(
-    at_boot: Annotated[bool, typer.Option("--boot", help="Also no longer at boot.")] = False,
-) -> None:
-    """Stop merging (run=0). What is merged stays merged until it is written to."""
-    _apply({"run": "0"}, ["host", "off", *(["--boot"] if at_boot else [])])
-    if at_boot:
+def off(options: OffOptions) -> None:
+    """Stop ksmd."""
+    _apply({"run": "0"}, ["host", "off", *(["--boot"] if options.at_boot else [])])
+    if options.at_boot:
         print_line(boot.disable(ROOT))
 
 
-def unmerge(
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if the memory does not fit.")
-    ] = False,
-    gradually: Annotated[
-        bool,
-        typer.Option(
-            "--gradually",
-            help="Process by process, each made to clear its flag (as `ksmrun detach`), as far as "
-            "the memory fits; the rest at once.",
-        ),
-    ] = False,
-) -> None:
-    """Unmerge everything (run=2). Refused if the pages do not fit into free memory."""
-    options = [*(["--force"] if force else []), *(["--gradually"] if gradually else [])]
-    arguments = ["host", "unmerge", *options]
-    if gradually:
-        _print_lines(arguments, lambda: detach_all(force=force))
-    _apply({"run": "2"}, arguments, force=force)
+def unmerge(options: UnmergeOptions) -> None:
+    """Give all processes their own pages back."""
+    words = ["--force"] if options.force else []
+    words += ["--gradually"] if options.gradually else []
+    arguments = ["host", "unmerge", *words]
+    if options.gradually:
+        _print_lines(arguments, lambda: detach_all(force=options.force))
+    _apply({"run": "2"}, arguments, force=options.force)
 
 
-def set_(
-    settings: Annotated[
-        list[str], typer.Argument(metavar="NAME=VALUE...", help="Tunables; see `host show`.")
-    ],
-    force: Annotated[
-        bool, typer.Option("--force", help="Unmerge even if the memory does not fit.")
-    ] = False,
-    unmerge: Annotated[
-        bool,
-        typer.Option(
-            "--unmerge", help="May unmerge all for what changes only while nothing is merged."
-        ),
-    ] = False,
-) -> None:
-    """Set tunables of KSM. Also khugepaged/max_ptes_shared, which undoes merging."""
-    pairs = parse_settings(settings)
-    options = [*(["--force"] if force else []), *(["--unmerge"] if unmerge else [])]
-    if not unmerge and sys.stdin.isatty() and os.geteuid() == 0:
-        unmerge = _asked_to_unmerge(pairs)
-    _apply(pairs, ["host", "set", *settings, *options], force=force, unmerge=unmerge)
+def set_(options: SetOptions) -> None:
+    """Set tunables, after asking whether to unmerge for it."""
+    pairs = parse_settings(options.settings)
+    words = ["--force"] if options.force else []
+    words += ["--unmerge"] if options.unmerge else []
+    unmerges = options.unmerge
+    if not unmerges and sys.stdin.isatty() and os.geteuid() == 0:
+        unmerges = _asked_to_unmerge(pairs)
+    arguments = ["host", "set", *options.settings, *words]
+    _apply(pairs, arguments, force=options.force, unmerge=unmerges)
 
 
 def _asked_to_unmerge(settings: dict[str, str]) -> bool:
@@ -132,15 +115,9 @@ def _asked_to_unmerge(settings: dict[str, str]) -> bool:
     )
 
 
-def max_map_count(
-    limit: Annotated[
-        int,
-        typer.Argument(
-            parser=whole(1, (1 << 31) - 1), metavar="N", help="VMAs a process may have."
-        ),
-    ],
-) -> None:
-    """Set vm.max_map_count. It takes effect at once, and is refused if a process uses more."""
+def max_map_count(options: MapCountOptions) -> None:
+    """Set the limit."""
+    limit = options.limit
 
     def write() -> list[str]:
         line = set_max_map_count(limit, state_folder() / "host.json", ROOT)
@@ -149,15 +126,9 @@ def max_map_count(
     _print_lines(["host", "max-map-count", str(limit)], write)
 
 
-def restore_(
-    force: Annotated[
-        bool, typer.Option("--force", help="Unmerge even if the memory does not fit.")
-    ] = False,
-    values: Annotated[
-        bool, typer.Option("--values", help="Leave what is set at boot: only the values of now.")
-    ] = False,
-) -> None:
-    """Restore what ksmrun changed. Also what a killed measurement left behind."""
+def restore_(options: RestoreOptions) -> None:
+    """Put back what is recorded."""
+    force, values = options.force, options.values
 
     def put_back() -> list[str]:
         folder = state_folder()
@@ -169,8 +140,8 @@ def restore_(
             lines += service.remove(ROOT, Systemd())
         return lines or ["nothing to restore: no change is recorded"]
 
-    options = [*(["--force"] if force else []), *(["--values"] if values else [])]
-    _print_lines(["host", "restore", *options], put_back)
+    words = [*(["--force"] if force else []), *(["--values"] if values else [])]
+    _print_lines(["host", "restore", *words], put_back)
 
 
 def _apply(

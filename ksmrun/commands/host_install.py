@@ -3,56 +3,34 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
 
-import typer
-
-from ksmrun.commands.host_tune import (
-    MaxCpu,
-    PassTime,
-    Profile,
-    intent_words,
-    made_plan,
-    parse_intent,
-)
+from ksmrun.commands.declare import Given
+from ksmrun.commands.host_tune import intent_of, intent_words, made_plan
 from ksmrun.commands.output import print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host import service
 from ksmrun.model import KsmrunError
+from ksmrun.options.host import InstallOptions
 from ksmrun.support.paste import own_program
 
 
-def install(
-    pass_time: PassTime = None,
-    max_cpu: MaxCpu = None,
-    profile: Profile = None,
-    print_: Annotated[
-        bool, typer.Option("--print", help="Print the systemd unit, and do nothing.")
-    ] = False,
-    remove: Annotated[
-        bool, typer.Option("--remove", help="Take it away, and put KSM back.")
-    ] = False,
-) -> None:
-    """Set ksmd's speed now and at every boot, by a systemd unit.
-
-    To adapt it to what starts and grows, use `ksmrun monitor --auto --print-unit` instead.
-    """
-    options = intent_words(pass_time, max_cpu, profile)
-    words = ["host", "install", *options, *(["--remove"] if remove else [])]
-    if not print_ and os.geteuid() != 0:
-        raise KsmrunError("a unit for the host needs root", f"run: {sudo_line(words)}")
-    if remove:
-        for line in service.remove(ROOT, Systemd()):
-            print_line(line)
+def install(options: InstallOptions, given: Given) -> None:
+    """Install, print or remove the unit."""
+    words = intent_words(given)
+    line = ["host", "install", *words, *(["--remove"] if options.remove else [])]
+    if not options.show and os.geteuid() != 0:
+        raise KsmrunError("a unit for the host needs root", f"run: {sudo_line(line)}")
+    if options.remove:
+        for text in service.remove(ROOT, Systemd()):
+            print_line(text)
         return
-    intent = parse_intent(pass_time, max_cpu, profile)
-    plan, _, _ = made_plan(intent, may_try=not print_)
+    plan, _, _ = made_plan(intent_of(options), may_try=not options.show)
     settings = {knob.name: knob.then for knob in plan.knobs}
-    text = service.unit_text(own_program(), settings, f"ksmrun host tune {' '.join(options)}")
-    if print_:
+    text = service.unit_text(own_program(), settings, f"ksmrun host tune {' '.join(words)}")
+    if options.show:
         print_file(text)
         return
-    for line in service.install(ROOT, text, Systemd()):
-        print_line(line)
+    for done in service.install(ROOT, text, Systemd()):
+        print_line(done)
     print_line("undo: ksmrun host install --remove")

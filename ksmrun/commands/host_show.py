@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
-
-from ksmrun.commands import numbers
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
-from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
+from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.host.others import advisor, boot_files, running_tuners
 from ksmrun.host.tunables import tunable_names
@@ -17,6 +13,8 @@ from ksmrun.model import KsmFacts, KsmrunError
 from ksmrun.model.tuning import ScanRate
 from ksmrun.observe.live import dedup
 from ksmrun.observe.scanning import mergeable_memory, scan_rate
+from ksmrun.options.host import ShowOptions
+from ksmrun.options.output import Format
 
 SCHEMA = "ksmrun-host-2"
 UNITS = {
@@ -93,21 +91,10 @@ PURPOSES = {
 }
 
 
-def show(
-    seconds: Annotated[
-        float,
-        typer.Option(
-            parser=numbers.seconds(0.0), metavar="S", help="Watch ksmd so long; 0: do not."
-        ),
-    ] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    format_: FormatOption = Format.TABLE,
-    no_header: NoHeader = False,
-) -> None:
-    """Show KSM's tunables and counters. Also what it saves, and what ksmd does."""
-    as_json = as_json or format_ is Format.JSON
-    style = Style(format_, not no_header)
-    rate = scan_rate(seconds) if seconds else None
+def show(options: ShowOptions) -> None:
+    """Read, and print tables or JSON."""
+    style = style_of(options)
+    rate = scan_rate(options.watch_seconds) if options.watch_seconds else None
     ksm = read_ksm()
     if not ksm.present:
         raise KsmrunError(
@@ -116,7 +103,7 @@ def show(
         )
     tunables = tunable_names(ROOT)
     others = [*running_tuners(), *advisor(ROOT), *boot_files(ROOT)]
-    if as_json:
+    if wants_json(options):
         print_json(
             SCHEMA,
             tunables={name: ksm.values.get(name) for name in tunables},

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
-
+from ksmrun.commands.declare import Given
 from ksmrun.commands.output import (
-    parse_share,
     print_json,
     print_line,
     print_table,
@@ -31,48 +27,20 @@ from ksmrun.observe.scanning import (
     mergeable_memory,
     scan_rate,
 )
+from ksmrun.options.host import IntentOptions, TuneOptions
+from ksmrun.options.item import items
 from ksmrun.plan.tuning import ASSUMED, PROFILES, tuned
 
 SCHEMA = "ksmrun-tune-1"
 MIB, GIB = 1 << 20, 1 << 30
 MEASURE_SECONDS = 2.0
-UNITS_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
-
-PassTime = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Of a pass over what is mergeable now: 60s, 5m."),
-]
-MaxCpu = Annotated[str | None, typer.Option(metavar="SHARE", help="Of one core, for ksmd: 20%.")]
-Profile = Annotated[
-    str | None,
-    typer.Option(
-        metavar="|".join(PROFILES),
-        help=", ".join(f"{name}: {each.cpu_share_max:.0%}" for name, each in PROFILES.items())
-        + " of a core.",
-    ),
-]
 
 
-def tune(
-    pass_time: PassTime = None,
-    max_cpu: MaxCpu = None,
-    profile: Profile = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan, and set nothing.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the plan as one JSON object.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even where something else tunes this host.")
-    ] = False,
-) -> None:
-    """Set ksmd's speed by a target. The plan is shown first.
-
-    For fast merging after each start and hardly any work when idle: `ksmrun monitor --auto`.
-    """
-    intent = parse_intent(pass_time, max_cpu, profile)
-    words = ["host", "tune", *intent_words(pass_time, max_cpu, profile)]
+def tune(options: TuneOptions, given: Given) -> None:
+    """Make the plan, show it, and carry it out."""
+    intent = intent_of(options)
+    dry_run, as_json = options.dry_run, options.as_json
+    words = ["host", "tune", *intent_words(given)]
     if not dry_run and os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
         raise KsmrunError(
             "tuning KSM needs root", f"run: {sudo_line(words)}, or see the plan: --dry-run"
@@ -84,7 +52,7 @@ def tune(
         )
     # The advisor is used here as a means: only what it sets counts as a change.
     running = running_tuners()
-    if running and not (dry_run or force):
+    if running and not (dry_run or options.force):
         raise KsmrunError(running[0].what, f"{running[0].todo}; or --force, to set it beside")
     plan, memory, cost = made_plan(intent, may_try=not dry_run)
     if as_json:
@@ -119,44 +87,26 @@ def made_plan(intent: Intent, *, may_try: bool) -> tuple[TunePlan, Memory, ScanC
     return tuned(read_host(ROOT), memory, cost, intent), memory, cost
 
 
-def parse_intent(pass_time: str | None, max_cpu: str | None, profile: str | None) -> Intent:
-    """Parse the target. Raises KsmrunError."""
-    if pass_time is None and max_cpu is None and profile is None:
+def intent_of(options: IntentOptions) -> Intent:
+    """Return the target. Raises KsmrunError if none or two are given."""
+    if options.pass_time is None and options.max_cpu is None and options.profile is None:
         raise KsmrunError(
             "nothing is asked for",
             "give --pass-time 60s, --max-cpu 20%, or --profile balanced",
             EXIT_USAGE,
         )
-    if profile is not None and profile not in PROFILES:
-        raise KsmrunError(
-            f"there is no profile {profile!r}", f"there are {', '.join(PROFILES)}", EXIT_USAGE
-        )
-    if profile is not None and max_cpu is not None:
+    if options.profile is not None and options.max_cpu is not None:
         raise KsmrunError(
             "--profile and --max-cpu both say what ksmd may take", "give one of them", EXIT_USAGE
         )
-    share = PROFILES[profile].cpu_share_max if profile else None
-    if max_cpu is not None:
-        share = parse_share("--max-cpu", max_cpu)
-        if not share:
-            raise KsmrunError("--max-cpu 0% is no work", "sudo ksmrun host off", EXIT_USAGE)
-    return Intent(None if pass_time is None else _seconds(pass_time), share)
+    share = PROFILES[options.profile].cpu_share_max if options.profile else options.max_cpu
+    return Intent(options.pass_time, share)
 
 
-def intent_words(pass_time: str | None, max_cpu: str | None, profile: str | None) -> list[str]:
-    """Return the target as command line words."""
-    options = {"--pass-time": pass_time, "--max-cpu": max_cpu, "--profile": profile}
-    return [f"{name}={value}" for name, value in options.items() if value is not None]
-
-
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|min|h|)", text)
-    seconds = float(found[1]) * UNITS_SECONDS[found[2]] if found else 0.0
-    if not 1 <= seconds <= 86400:
-        raise KsmrunError(
-            f"--pass-time {text!r} is no time from 1s to 24h", "for example 60s or 5m", EXIT_USAGE
-        )
-    return seconds
+def intent_words(given: Given) -> list[str]:
+    """Return the target as typed on the command line."""
+    names = [item.name.removeprefix("--") for item in items(IntentOptions)]
+    return [f"--{name}={given.words[name]}" for name in names if name in given.words]
 
 
 def _print(plan: TunePlan, memory: Memory, cost: ScanCost) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 from ksmrun.commands.plain import in_ascii, is_ascii_only
 from ksmrun.commands.table import (
     Column,
-    Format,
     Style,
     draw,
     fit,
@@ -24,6 +23,7 @@ from ksmrun.commands.table import (
     terminal_columns,
 )
 from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.options.output import Format
 from ksmrun.support.paste import own_program, pasteable
 from ksmrun.support.words import for_json, printable
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from ksmrun.commands.numbers import seconds
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import (
     count,
     mib,
@@ -19,15 +19,15 @@ from ksmrun.commands.output import (
     print_table,
     sudo_line,
 )
-from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
+from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.host import read_host
 from ksmrun.host.layout_groups import groups_of
-from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
-from ksmrun.observe.groups import By, Group, Sort, group, sort_groups
+from ksmrun.model.process import By, ProcessKsm, ProcessList, Sort, Sweeper
+from ksmrun.observe.groups import Group, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
+from ksmrun.options.ps import PS, PsOptions
 
 SCHEMA = "ksmrun-ps-1"
-WATCH_SECONDS_MIN = 0.5
 # Columns for figures_of(). On a narrow terminal the gain stays, and then the headroom.
 FIGURES = (
     Column("merged MiB", "right"),
@@ -38,51 +38,29 @@ FIGURES = (
     Column("maps", "right", 5),
     Column("headroom", "right", 2),
 )
-# Move the cursor to the top left, and clear all below it (console_codes(4)).
+# Cursor to the top left, and all below it cleared (console_codes(4)).
 CLEAR = "\x1b[H\x1b[J"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("ps", epilog="Example: sudo ksmrun ps --by container --sort pss")(ps)
+    declare(app, PS, ps)
 
 
-def ps(
-    by: Annotated[By, typer.Option(help="What is put together in one row.")] = By.PROCESS,
-    sort: Annotated[
-        Sort, typer.Option(help="Names upwards, else the most first, or the least headroom.")
-    ] = Sort.NAME,
-    watch: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            parser=seconds(WATCH_SECONDS_MIN),
-            help="Look again and again, until Ctrl-C; at most as often as it stays cheap.",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    format_: FormatOption = Format.TABLE,
-    no_header: NoHeader = False,
-) -> None:
-    """List the processes that merge, and what each gains.
-
-    Without root only the user's own processes can be read. The total subtracts the pages kept once
-    if everything that merges is listed; the sum of the profits does not. Headroom is the number of
-    VMAs left up to vm.max_map_count, in a group that of the process with the most VMAs. The pause
-    containers of pods are left out.
-    """
-    as_json = as_json or format_ is Format.JSON
-    style = Style(format_, not no_header)
+def ps(options: PsOptions) -> None:
+    """List once, or again and again."""
+    style = style_of(options)
     processes = ProcessWatch()
     while True:
         started = time.monotonic()
         found = processes.look(read_host())
-        if as_json:
-            _print_json(found, by, sort, one_line=watch is not None)
+        watch = options.watch_seconds
+        if wants_json(options):
+            _print_json(found, options.by, options.sort, one_line=watch is not None)
         else:
             if watch is not None and sys.stdout.isatty():
                 print(end=CLEAR)
-            _print_table(found, by, sort, style)
+            _print_table(found, options.by, options.sort, style)
         if watch is None:
             return
         sys.stdout.flush()
@@ -160,7 +138,8 @@ def _print_table(found: ProcessList, by: By, sort: Sort, style: Style) -> None:
     ]
     if rows:
         print_table(columns, rows, style)
-    for line in (total_line(found), *_stopped(found), *unseen(found)):
+    print_note(total_line(found), style)
+    for line in (*_stopped(found), *unseen(found)):
         print_note(line, style)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line, print_note, print_table, say
-from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
+from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.model import KsmrunError
+from ksmrun.options.output import Format
+from ksmrun.options.report import REPORT, ReportOptions
 from ksmrun.report.gate import EXIT_CODES, Gate, judge_gates, parse_gates, together
 from ksmrun.report.load import Saved, load
 from ksmrun.report.pool import differing, pooled
@@ -21,45 +23,18 @@ from ksmrun.report.verdict import ArmVerdict, judge, size_text
 from ksmrun.report.warnings import warnings
 
 SCHEMA = "ksmrun-report-1"
-GateOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="METRIC<=CHANGE",
-        help="Limit for the change of a metric against the base arm, as 'pss<=-20%', 'p99<=+5' or "
-        "'rss<=+64MiB' (repeatable). Judged on the bad end of the interval; exit code 0: all "
-        "hold, 1: one does not, 3: not sure.",
-    ),
-]
 # Facts on which savings and costs depend.
 TOLD = ("KSM scans", "KSM set to", "while measuring")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("report", epilog="Example: ksmrun report results/ --html results.html")(report)
+    declare(app, REPORT, report)
 
 
-def report(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Of `ksmrun ab --output`.")
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    format_: FormatOption = Format.TABLE,
-    no_header: NoHeader = False,
-    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture.")] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write one page with all there is.")
-    ] = None,
-    gate: GateOption = None,
-) -> None:
-    """Report what experiments found. Reads saved results only.
-
-    Several folders of the same fleet, from other days or hosts, are combined; others are shown one
-    by one. With --gate the exit code is 0 if all hold, 1 if one does not, and 3 if that is not
-    sure: the interval spans the limit, there are fewer than 6 rounds, or merging had not settled.
-    """
-    as_json = as_json or format_ is Format.JSON
-    experiments = [load(folder) for folder in folders]
+def report(options: ReportOptions) -> None:
+    """Print what the folders hold, and draw it."""
+    experiments = [load(folder) for folder in options.folders]
     if len(experiments) > 1:
         for saved in experiments:
             for verdict in judge(saved):
@@ -70,10 +45,10 @@ def report(
                 "give folders of the same fleet and arms",
             )
     saved = pooled(experiments)
-    gates = parse_gates(gate or (), saved.metrics)
-    code = _print(saved, gates, Style(format_, not no_header), as_json=as_json)
-    if png is not None or html is not None:
-        _draw(saved, png, html)
+    gates = parse_gates(options.gate, saved.metrics)
+    code = _print(saved, gates, style_of(options), as_json=wants_json(options))
+    if options.png is not None or options.html is not None:
+        _draw(saved, options.png, options.html)
     if code:
         raise typer.Exit(code)
 

@@ -22,6 +22,7 @@ from ksmrun.model import (
     SeedMode,
     SharedLayout,
 )
+from ksmrun.options.launch import LaunchOptions
 from ksmrun.plan.launch import needs_judgement, plain_options, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
 
@@ -38,6 +39,24 @@ class LayoutWish:
     group: str
     seeds: SeedMode
     scope: LayoutScope
+
+
+def requested(options: LaunchOptions, command: tuple[bytes, ...]) -> Request:
+    """Return what the options ask for, but for the layout, whose key is looked for later."""
+    return Request(
+        command=command,
+        merge=options.merge,
+        thp=options.thp,
+        require=options.require,
+        verify=options.verify,
+        quiet=options.quiet,
+        mechanism=options.mechanism,
+        guard=options.guard,
+        map_reserve=options.map_reserve,
+        expect_maps=options.expect_maps,
+        mark_min_bytes=options.mark_min_bytes,
+        inherit=options.inherit,
+    )
 
 
 def plan_run(request: Request, wish: LayoutWish | None) -> Plan:

@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line
 from ksmrun.commands.table import terminal_columns
 from ksmrun.facts.host import read_host
@@ -26,6 +26,7 @@ from ksmrun.model import KsmrunError
 from ksmrun.model.status import HostStatus, Row, State, Undoable
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, Wrap
 from ksmrun.observe.merging import KsmdWatch, Look, look_at_merging
+from ksmrun.options.status import STATUS, StatusOptions
 from ksmrun.plan.status import judge, worst
 from ksmrun.support.foreign import read_text
 from ksmrun.wrap.dropin import fingerprint, written_fingerprint
@@ -38,19 +39,14 @@ INDENT = 16
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("status", epilog="Example: sudo ksmrun status")(status)
+    declare(app, STATUS, status)
 
 
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Show whether KSM is in order on this host, and what to do if not.
-
-    Exit code 0 if everything is, 1 if there is something to do or to look at as root.
-    """
+def status(options: StatusOptions) -> None:
+    """Look at the host, and exit with 1 if something is not in order."""
     rows = judge(_look())
     state = worst(rows)
-    if as_json:
+    if options.as_json:
         print_json(SCHEMA, state=state, rows=[asdict(row) for row in rows])
     else:
         show(rows)

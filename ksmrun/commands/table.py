@@ -6,10 +6,9 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import typer
+from ksmrun.options.output import Format
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,14 +23,6 @@ TEXT_COLUMNS_MIN = 16
 TEXT_COLUMNS_GOOD = 40
 
 
-class Format(StrEnum):
-    """Output format of a table."""
-
-    TABLE = "table"
-    TSV = "tsv"
-    JSON = "json"
-
-
 @dataclass(frozen=True)
 class Style:
     """Options of a table's output."""
@@ -40,10 +31,25 @@ class Style:
     has_header: bool = True
 
 
-FormatOption = Annotated[
-    Format, typer.Option("--format", help="Output format. tsv: tab-separated, all columns.")
-]
-NoHeader = Annotated[bool, typer.Option("--no-header", help="Omit the column names.")]
+class TableOptions(Protocol):
+    """Options of a command that prints a table."""
+
+    @property
+    def as_json(self) -> bool: ...
+    @property
+    def format(self) -> Format: ...
+    @property
+    def no_header(self) -> bool: ...
+
+
+def style_of(options: TableOptions) -> Style:
+    """Return how its table is printed."""
+    return Style(options.format, not options.no_header)
+
+
+def wants_json(options: TableOptions) -> bool:
+    """Return whether JSON is asked for, in either way."""
+    return options.as_json or options.format is Format.JSON
 
 
 @dataclass(frozen=True)

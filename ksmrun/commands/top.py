@@ -6,20 +6,19 @@ import os
 import sys
 import time
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
-from ksmrun.commands.numbers import seconds
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line
 from ksmrun.commands.ps import process_fields, unseen
 from ksmrun.commands.table import terminal_columns
 from ksmrun.commands.top_frame import View, header, lines, status
 from ksmrun.facts.host import read_host
 from ksmrun.model import KsmrunError
-from ksmrun.observe.groups import By, Sort
 from ksmrun.observe.live import HostWatch
 from ksmrun.observe.processes import ProcessWatch
+from ksmrun.options.ps import TOP, TopOptions
 from ksmrun.support.paste import own_program
 
 SCHEMA = "ksmrun-top-1"
@@ -29,33 +28,14 @@ ONCE_SECONDS = 1.0
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("top", epilog="Example: sudo ksmrun top --by container")(top)
+    declare(app, TOP, top)
 
 
-def top(
-    by: Annotated[By, typer.Option(help="What is put together in one row.")] = By.PROCESS,
-    sort: Annotated[
-        Sort, typer.Option(help="Names upwards, else the most first, or the least headroom.")
-    ] = Sort.PROFIT,
-    text: Annotated[
-        str, typer.Option("--filter", metavar="TEXT", help="Only what has it in its names.")
-    ] = "",
-    interval: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", parser=seconds(0.5), help="Between two looks, at least."),
-    ] = 2.0,
-    once: Annotated[bool, typer.Option(help="Print one frame as plain text.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Watch what merges, live.
-
-    Keys: s sorts, g groups, / filters, space marks, enter opens a row, escape goes back, q quits.
-    Sizes are in MiB; "left" is the number of VMAs left up to vm.max_map_count. It refreshes less
-    often than asked if that would take more than 2 % of a core, and measures PSS and maps rarely.
-    """
-    view = View(by, sort, text)
-    if once or as_json:
-        _once(view, as_json=as_json)
+def top(options: TopOptions) -> None:
+    """Show the screen, or one frame of it."""
+    view = View(options.by, options.sort, options.text)
+    if options.once or options.as_json:
+        _once(view, as_json=options.as_json)
         return
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise KsmrunError(
@@ -75,7 +55,7 @@ def top(
     # If these are exported (readline does so), they would be used after a resize too.
     for name in ("LINES", "COLUMNS"):
         os.environ.pop(name, None)
-    Top(view, interval).run()
+    Top(view, options.interval_seconds).run()
 
 
 def _once(view: View, *, as_json: bool) -> None:

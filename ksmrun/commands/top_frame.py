@@ -12,8 +12,8 @@ from rich.cells import set_cell_size
 from ksmrun.commands.output import mib
 from ksmrun.commands.ps import figures_of
 from ksmrun.commands.table import GAP_COLUMNS, Column, Layout, cut_command, fit
-from ksmrun.model.process import ProcessList
-from ksmrun.observe.groups import By, Group, Sort, group, matching, sort_groups
+from ksmrun.model.process import By, ProcessList, Sort
+from ksmrun.observe.groups import Group, group, matching, sort_groups
 from ksmrun.observe.live import HostLook, HostWatch
 from ksmrun.support.words import printable
 

@@ -15,8 +15,8 @@ from ksmrun.commands.top_frame import View, cells_of, columns_of, header, line_o
 from ksmrun.commands.top_process import ProcessScreen
 from ksmrun.commands.top_rows import Rows
 from ksmrun.facts.host import read_host
-from ksmrun.model.process import ProcessList
-from ksmrun.observe.groups import By, Group
+from ksmrun.model.process import By, ProcessList
+from ksmrun.observe.groups import Group
 from ksmrun.observe.live import HISTORY, HostLook, HostWatch
 from ksmrun.observe.processes import ProcessWatch
 

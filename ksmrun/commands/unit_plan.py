@@ -20,15 +20,13 @@ from ksmrun.model import (
     KsmrunError,
     LayoutMode,
     LayoutScope,
-    Mechanism,
     Refusal,
     Request,
-    SeedMode,
     SharedLayout,
     TargetFacts,
-    ThpMode,
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
+from ksmrun.options.wrap import UnitOptions
 from ksmrun.plan.launch import needs_judgement, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
 from ksmrun.support.foreign import read_text
@@ -49,20 +47,6 @@ from ksmrun.wrap.unitfile import values
 # systemd's own search path for a command without a slash (systemd.exec(5), ExecSearchPath=).
 SEARCH_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 QUADLET_TYPES = (".container", ".pod", ".kube")
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options as on the command line."""
-
-    method: Method
-    mechanism: Mechanism
-    require: bool
-    thp: ThpMode
-    layout: LayoutMode
-    layout_group: str
-    layout_scope: LayoutScope
-    seeds: SeedMode
 
 
 @dataclass(frozen=True)
@@ -92,7 +76,9 @@ def unit_name(name: str) -> str:
     return full
 
 
-def plan_unit(systemd: Systemd, name: str, options: Options, *, compares_domains: bool) -> UnitPlan:
+def plan_unit(
+    systemd: Systemd, name: str, options: UnitOptions, *, compares_domains: bool
+) -> UnitPlan:
     """Return the plan. Raises KsmrunError if the service cannot be wrapped."""
     unit = systemd.unit(name, DROP_IN)
     if unit.value("NeedDaemonReload") == "yes" and (os.geteuid() == 0 or systemd.user):
@@ -219,7 +205,7 @@ def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: b
 
 
 def _request(
-    unit: UnitFacts, exec_values: Sequence[str], options: Options, key: KeyPlace | None
+    unit: UnitFacts, exec_values: Sequence[str], options: UnitOptions, key: KeyPlace | None
 ) -> tuple[Request, TargetFacts]:
     first = _first_path(unit, exec_values)
     if "/" not in first and any(
@@ -259,8 +245,8 @@ def _first_path(unit: UnitFacts, exec_values: Sequence[str]) -> str:
     return unwrapped(unit.commands[0]).path
 
 
-def _key(unit: UnitFacts, options: Options, *, user: bool) -> tuple[KeyPlace | None, list[str]]:
-    """Return the place of the group's key, if the service can have its layout, and notes."""
+def _key(unit: UnitFacts, options: UnitOptions, *, user: bool) -> tuple[KeyPlace | None, list[str]]:
+    """Where the group's key lies, if the service can have its layout, and what to say of it."""
     if options.layout is not LayoutMode.SHARED:
         return None, []
     group_label(keys_folder(), options.layout_group)

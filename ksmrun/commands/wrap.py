@@ -6,7 +6,10 @@ import importlib
 
 import typer
 
-# Each module has register(group). This is the order in the help.
+from ksmrun.commands.declare import group
+from ksmrun.options.wrap import WRAP
+
+# Each module of ksmrun.commands has register(group). In the order of the help.
 COMMANDS = (
     *("wrap_install", "wrap_unit", "wrap_quadlet", "wrap_list"),
     *("wrap_image", "wrap_compose", "wrap_pod", "wrap_runtime"),
@@ -15,11 +18,7 @@ COMMANDS = (
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(
-        no_args_is_help=True,
-        help="Put merging around services and containers that are already deployed.",
-        epilog="Example: sudo ksmrun wrap unit --now nginx",
-    )
+    commands = group(WRAP)
     for name in COMMANDS:
-        importlib.import_module(f"ksmrun.commands.{name}").register(group)
-    app.add_typer(group, name="wrap")
+        importlib.import_module(f"ksmrun.commands.{name}").register(commands)
+    app.add_typer(commands, name="wrap")

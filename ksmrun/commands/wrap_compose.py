@@ -4,104 +4,44 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from ksmrun.commands.container_options import (
-    ENGINE,
-    LAYOUT,
-    LAYOUT_GROUP,
-    LAYOUT_SCOPE,
-    LAYOUT_USER,
-    LIBC,
-    MAP_COUNT,
-    MECHANISM,
-    REQUIRE,
-    SEEDS,
-    THP,
-    Options,
-    key_lines,
-    plan_launcher,
-    refuse_foreign,
-)
+from ksmrun.commands.container_options import key_lines, plan_launcher, refuse_foreign
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.compose import read_project
 from ksmrun.facts.image import read_image
 from ksmrun.host.ours import remove_ours, write_ours
-from ksmrun.model import KsmrunError, LayoutMode, LayoutScope, Mechanism, SeedMode, ThpMode
+from ksmrun.model import KsmrunError
 from ksmrun.model.container import ComposeProject, ComposeService, Engine, ImageConfig
 from ksmrun.model.wrap import LAUNCHER
+from ksmrun.options.containers import COMPOSE, ComposeOptions
 from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.header import header
 
 
 def register(group: typer.Typer) -> None:
     """Add the command."""
-    group.command(
-        "compose",
-        epilog="Example: ksmrun wrap compose compose.yaml --output compose.ksmrun.yaml",
-    )(compose)
+    declare(group, COMPOSE, compose)
 
 
-def compose(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A Compose file; - for stdin.")],
-    service: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE]...", help="All, unless named.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write it there, instead of only showing it."),
-    ] = None,
-    remove: Annotated[
-        bool, typer.Option("--remove", help="FILE is what --output wrote: delete it.")
-    ] = False,
-    image: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SERVICE=IMAGE", help="The image of a service that the file builds."),
-    ] = None,
-    engine: ENGINE = Engine.AUTO,
-    libc: LIBC = None,
-    mechanism: MECHANISM = Mechanism.AUTO,
-    require: REQUIRE = False,
-    require_max_map_count: MAP_COUNT = None,
-    thp: THP = ThpMode.KEEP,
-    layout: LAYOUT = LayoutMode.RANDOM,
-    layout_group: LAYOUT_GROUP = "default",
-    layout_scope: LAYOUT_SCOPE = LayoutScope.PROGRAM,
-    layout_user: LAYOUT_USER = 0,
-    seeds: SEEDS = SeedMode.SHARED,
-) -> None:
-    """Print a Compose override file that makes services start merged.
-
-    Then: docker compose -f FILE -f compose.ksmrun.yaml up. The launcher is mounted into the
-    containers; no image changes.
-    """
-    if remove:
+def compose(options: ComposeOptions) -> None:
+    """Print the override, write it, or delete it."""
+    file, output = options.file, options.output
+    if options.remove:
         if not remove_ours(Path(file)):
             raise KsmrunError(f"{file} is not there", "name the file that --output wrote")
         print_line(f"{file} deleted")
         return
-    options = Options(
-        libc=libc,
-        mechanism=mechanism,
-        require=require,
-        map_count=require_max_map_count,
-        thp=thp,
-        layout=layout,
-        layout_group=layout_group,
-        layout_scope=layout_scope,
-        seeds=seeds,
-        layout_user=layout_user,
-    )
     project, how = read_project(file)
     say(f"read by {how}")
-    named = dict(_named_image(text) for text in image or ())
+    named = dict(_named_image(text) for text in options.image)
     launcher = plan_launcher(options)
     overrides = []
-    for each in _chosen(project, service or []):
+    for each in _chosen(project, options.service):
         _refuse_wrapped(each)
-        config = _config(each, named, engine) if needs_image(each) else None
+        config = _config(each, named, options.engine) if needs_image(each) else None
         if config is not None and not (each.entrypoint or each.command or _starts(config)):
             raise KsmrunError(f"{each.name} has no command at all", "set its command: in the file")
         overrides.append(override(each, config, launcher.words))
@@ -121,7 +61,7 @@ def compose(
         say(f"{output} written")
 
 
-def _chosen(project: ComposeProject, names: list[str]) -> list[ComposeService]:
+def _chosen(project: ComposeProject, names: tuple[str, ...]) -> list[ComposeService]:
     known = {service.name: service for service in project.services}
     for name in names:
         if name not in known:

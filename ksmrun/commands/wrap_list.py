@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_note, print_table
-from ksmrun.commands.table import Column, Format, FormatOption, NoHeader, Style
+from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.model.wrap import LAUNCHER
+from ksmrun.options.wrap import LIST, ListOptions
 
 SCHEMA = "ksmrun-wrap-list-1"
 
 
 def register(group: typer.Typer) -> None:
     """Add the command."""
-    group.command("list", epilog="Example: sudo ksmrun wrap list")(list_wraps)
+    declare(group, LIST, list_wraps)
 
 
-def list_wraps(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    format_: FormatOption = Format.TABLE,
-    no_header: NoHeader = False,
-) -> None:
-    """List what is wrapped on this host, by ksmrun or by hand.
-
-    Exit code 1 if something names a launcher that is missing: it would not start.
-    """
-    as_json = as_json or format_ is Format.JSON
-    style = Style(format_, not no_header)
+def list_wraps(options: ListOptions) -> None:
+    """Print what is found, and whether the launcher is there."""
+    style = style_of(options)
     wraps = find_wraps()
     is_missing = not LAUNCHER.exists() and any(wrap.uses_launcher for wrap in wraps)
-    if as_json:
+    if wants_json(options):
         rows = [{**asdict(wrap), "path": str(wrap.path)} for wrap in wraps]
         print_json(SCHEMA, wraps=rows, launcher=str(LAUNCHER), launcher_missing=is_missing)
     elif wraps:
@@ -59,7 +52,7 @@ def list_wraps(
     else:
         print_note("nothing is wrapped; see `ksmrun wrap unit --help`", style)
     if is_missing:
-        if not as_json:
+        if not wants_json(options):
             print_note(
                 f"{LAUNCHER} is missing: these will not start; to do: sudo ksmrun wrap install",
                 style,

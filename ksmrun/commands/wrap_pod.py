@@ -5,135 +5,48 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from ksmrun.commands.container_options import (
-    ENGINE,
-    LAYOUT,
-    LAYOUT_GROUP,
-    LAYOUT_SCOPE,
-    LAYOUT_USER,
-    LIBC,
-    MAP_COUNT,
-    MECHANISM,
-    REQUIRE,
-    SEEDS,
-    THP,
-    Options,
-    key_lines,
-    plan_launcher,
-    refuse_foreign,
-)
+from ksmrun.commands.container_options import key_lines, plan_launcher, refuse_foreign
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.image import read_image
 from ksmrun.facts.text import read_text
 from ksmrun.facts.yaml import require_yaml
-from ksmrun.model import KsmrunError, LayoutMode, LayoutScope, Mechanism, SeedMode, ThpMode
-from ksmrun.model.container import Engine, ImageConfig
+from ksmrun.model import KsmrunError
+from ksmrun.model.container import ImageConfig
 from ksmrun.model.wrap import LIBEXEC
+from ksmrun.options.containers import POD, PodOptions, Source
 
 if TYPE_CHECKING:
     from ksmrun.wrap.pod import Rewritten
 
-LAUNCHER_IMAGE = "ksmrun-launcher"
-
-
-class Source(StrEnum):
-    """Origin of the launcher in a pod."""
-
-    IMAGE = "image"
-    HOST = "host"
-
 
 def register(group: typer.Typer) -> None:
     """Add the command."""
-    group.command(
-        "pod", epilog="Example: ksmrun wrap pod --from host web.yaml | kubectl apply -f -"
-    )(pod)
+    declare(group, POD, pod)
 
 
-def pod(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Manifests; - for stdin.")],
-    container: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this one. Can be repeated.")
-    ] = None,
-    entrypoint: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=COMMAND",
-            help="What the image of a container starts, where no engine here has it.",
-        ),
-    ] = None,
-    source: Annotated[
-        Source,
-        typer.Option(
-            "--from",
-            help="image: an init container brings the launcher. host: each node has it (hostPath, "
-            "which Pod Security may forbid).",
-        ),
-    ] = Source.IMAGE,
-    launcher_image: Annotated[
-        str, typer.Option(metavar="IMAGE", help="With --from image: one that has it, and cp.")
-    ] = LAUNCHER_IMAGE,
-    engine: ENGINE = Engine.AUTO,
-    libc: LIBC = None,
-    mechanism: MECHANISM = Mechanism.AUTO,
-    require: REQUIRE = False,
-    require_max_map_count: MAP_COUNT = None,
-    thp: THP = ThpMode.KEEP,
-    layout: LAYOUT = LayoutMode.RANDOM,
-    layout_group: LAYOUT_GROUP = "default",
-    layout_scope: LAYOUT_SCOPE = LayoutScope.PROGRAM,
-    layout_user: LAYOUT_USER = 0,
-    namespace: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Of pods whose manifest names none: a layout is of one namespace."
-        ),
-    ] = "default",
-    seeds: SEEDS = SeedMode.SHARED,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", help="Exit 1 and print nothing where a manifest with containers is left."
-        ),
-    ] = False,
-) -> None:
-    """Rewrite Kubernetes manifests so that containers start merged.
-
-    To undo it, apply the original manifests; the output says where that is not enough. Init
-    containers, probes, hooks and Helm's tests start as before.
-    """
+def pod(options: PodOptions) -> None:
+    """Print the manifests, and on stderr what was done."""
     require_yaml()
     # Imported here: the other commands need no YAML.
     from ksmrun.wrap.pod import PodRequest, rewrite
 
-    options = Options(
-        libc=libc,
-        mechanism=mechanism,
-        require=require,
-        map_count=require_max_map_count,
-        thp=thp,
-        layout=layout,
-        layout_group=layout_group,
-        layout_scope=layout_scope,
-        seeds=seeds,
-        layout_user=layout_user,
-    )
+    file, source, launcher_image = options.file, options.source, options.launcher_image
     text = sys.stdin.read() if file == "-" else read_text(Path(file))
     if text is None:
         raise KsmrunError(f"{file} cannot be read", "name a manifest, or - for stdin")
-    named = dict(_named_command(each) for each in entrypoint or ())
+    named = dict(_named_command(each) for each in options.entrypoint)
 
     def look(name: str, image: str) -> ImageConfig:
         if name in named:
             return ImageConfig(image, named[name], ())
         try:
-            config = read_image(image, engine)
+            config = read_image(image, options.engine)
         except KsmrunError as error:
             raise KsmrunError(
                 f"what the container {name} starts is not known: {error.what}",
@@ -146,13 +59,13 @@ def pod(
     request = PodRequest(
         launcher=launcher.words,
         image=launcher_image if source is Source.IMAGE else None,
-        containers=tuple(container or ()),
-        key=None if launcher.key is None else replace(launcher.key, namespace=namespace),
+        containers=options.container,
+        key=None if launcher.key is None else replace(launcher.key, namespace=options.namespace),
     )
     found = rewrite(text, request, look)
     for each in found.left:
         say(f"{each.name} {each.why}")
-    if strict and any(not each.is_meant for each in found.left):
+    if options.strict and any(not each.is_meant for each in found.left):
         raise KsmrunError(
             "with --strict every manifest with containers has to be rewritten",
             "take out what is named above, or leave --strict out",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line
 from ksmrun.commands.unit_apply import (
     apply,
@@ -23,8 +23,9 @@ from ksmrun.facts.systemd import Systemd
 from ksmrun.host.keys import group_label, keys_folder
 from ksmrun.host.libexec import refuse_unsafe
 from ksmrun.host.services import restart
-from ksmrun.model import KsmrunError, LayoutMode
+from ksmrun.model import EXIT_USAGE, KsmrunError, LayoutMode
 from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
+from ksmrun.options.wrap import QUADLET, QuadletOptions
 from ksmrun.support.paste import own_program
 from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace, key_unit
 from ksmrun.wrap.quadlet import render
@@ -32,68 +33,39 @@ from ksmrun.wrap.quadlet import render
 
 def register(group: typer.Typer) -> None:
     """Add the command."""
-    group.command("quadlet", epilog="Example: sudo ksmrun wrap quadlet --now web.container")(
-        quadlet
-    )
+    declare(group, QUADLET, quadlet)
 
 
-def quadlet(
-    name: Annotated[str, typer.Argument(metavar="NAME.container", help="A file of Quadlet's.")],
-    show: Annotated[
-        bool, typer.Option("--print", help="Show the drop-in, and change nothing.")
-    ] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the drop-in away.")] = False,
-    check: Annotated[
-        bool,
-        typer.Option("--check", help="Does the container merge? Exit code 1 if it does not."),
-    ] = False,
-    now: Annotated[
-        bool,
-        typer.Option(
-            "--now", help="Restart it. If it does not start so, it gets back what it had."
-        ),
-    ] = False,
-    user: Annotated[bool, typer.Option("--user", help="A container of your own.")] = False,
-    require: Annotated[
-        bool, typer.Option("--require", help="Do not start the container unmerged.")
-    ] = False,
-    layout: Annotated[LayoutMode, typer.Option(help="As for `ksmrun run`.")] = LayoutMode.RANDOM,
-    layout_group: Annotated[
-        str, typer.Option(metavar="NAME", help="As for `ksmrun run`.")
-    ] = "default",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="With --check: print one JSON object.")
-    ] = False,
-) -> None:
-    """Start a Quadlet container merged, by the runtime ksmrun-oci. Image and file stay unchanged.
-
-    Podman reads drop-ins of .container files since 5.0.
-    """
-    if sum((show, remove, check)) > 1:
-        raise KsmrunError("--print, --remove and --check exclude each other", "give one of them")
+def quadlet(options: QuadletOptions) -> None:
+    """Show, check, write or remove the drop-in."""
+    if sum((options.show, options.remove, options.check)) > 1:
+        raise KsmrunError(
+            "--print, --remove and --check exclude each other", "give one of them", EXIT_USAGE
+        )
+    name, user, now = options.name, options.user, options.now
     systemd = Systemd(user)
     file = name if name.endswith(".container") else f"{name}.container"
     if "/" in file:
         raise KsmrunError(f"{file} is a path", "give the name of the file alone")
     drop_in = quadlet_folder(user=user) / f"{file}.d" / DROP_IN
     service = f"{file.removesuffix('.container')}.service"
-    if check:
-        show_check(systemd, service, as_json=as_json)
+    if options.check:
+        show_check(systemd, service, as_json=options.as_json)
         return
-    if remove:
+    if options.remove:
         _remove(systemd, drop_in, service, now=now)
         return
     key = None
-    if layout is LayoutMode.SHARED:
-        group_label(keys_folder(), layout_group)
-        key = KeyPlace(layout_group, user)
-    text = render(file, key, "--user " if user else "", require=require)
+    if options.layout is LayoutMode.SHARED:
+        group_label(keys_folder(), options.layout_group)
+        key = KeyPlace(options.layout_group, user)
+    text = render(file, key, "--user " if user else "", require=options.require)
     files = [(drop_in, text)]
     if key is not None:
         files.insert(0, (unit_folder(user=user) / KEY_UNIT, key_unit(own_program(), key)))
     for path, content in files:
         print_file(f"# {path}\n{content}")
-    if not show:
+    if not options.show:
         _write(systemd, service, files, now=now)
 
 

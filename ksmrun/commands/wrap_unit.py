@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.commands.unit_apply import (
     apply,
@@ -20,93 +20,43 @@ from ksmrun.commands.unit_apply import (
     unit_folder,
 )
 from ksmrun.commands.unit_check import check_unit, describe, show_check
-from ksmrun.commands.unit_plan import Options, UnitPlan, plan_unit, unit_name
+from ksmrun.commands.unit_plan import UnitPlan, plan_unit, unit_name
 from ksmrun.facts.domain import domain_of
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.services import restart
 from ksmrun.model import (
+    EXIT_USAGE,
     KsmrunError,
-    LayoutMode,
-    LayoutScope,
-    Mechanism,
-    SeedMode,
-    ThpMode,
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, ExecCommand, Method
+from ksmrun.options.wrap import UNIT, UnitOptions
 from ksmrun.wrap.dropin import KEY_UNIT, unwrapped
 
 
 def register(group: typer.Typer) -> None:
     """Add the command."""
-    group.command("unit", epilog="Example: sudo ksmrun wrap unit --now nginx")(unit)
+    declare(group, UNIT, unit)
 
 
-def unit(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="A service; NAME@ is all instances of a template."),
-    ],
-    show: Annotated[
-        bool, typer.Option("--print", help="Show the drop-in, and change nothing.")
-    ] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the drop-in away.")] = False,
-    check: Annotated[
-        bool,
-        typer.Option("--check", help="Does the running service merge? Exit code 1 if it does not."),
-    ] = False,
-    now: Annotated[
-        bool,
-        typer.Option(
-            "--now", help="Restart it. If it does not start so, it gets back what it had."
-        ),
-    ] = False,
-    user: Annotated[bool, typer.Option("--user", help="A service of your own manager.")] = False,
-    method: Annotated[
-        Method,
-        typer.Option(
-            help="The launcher before the command, or systemd's MemoryKSM=yes; auto tries that, "
-            "and takes it where it works and is enough."
-        ),
-    ] = Method.AUTO,
-    mechanism: Annotated[Mechanism, typer.Option(help="As for `ksmrun run`.")] = Mechanism.AUTO,
-    require: Annotated[
-        bool, typer.Option("--require", help="Do not start the service unmerged.")
-    ] = False,
-    thp: Annotated[ThpMode, typer.Option(help="As for `ksmrun run`.")] = ThpMode.KEEP,
-    layout: Annotated[LayoutMode, typer.Option(help="As for `ksmrun run`.")] = LayoutMode.RANDOM,
-    layout_group: Annotated[
-        str, typer.Option(metavar="NAME", help="As for `ksmrun run`.")
-    ] = "default",
-    layout_scope: Annotated[
-        LayoutScope, typer.Option(help="As for `ksmrun run`.")
-    ] = LayoutScope.PROGRAM,
-    seeds: Annotated[SeedMode, typer.Option(help="As for `ksmrun run`.")] = SeedMode.SHARED,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="With --check: print one JSON object.")
-    ] = False,
-) -> None:
-    """Start a service merged. A drop-in wraps its ExecStart; --remove removes it.
-
-    Prefixes, quotes, specifiers and $VAR stay as they are. systemd is asked before and after: if it
-    does not read the same command, the drop-in is removed again.
-    """
-    if sum((show, remove, check)) > 1:
-        raise KsmrunError("--print, --remove and --check exclude each other", "give one of them")
-    systemd, full_name = Systemd(user), unit_name(name)
-    if check:
-        show_check(systemd, full_name, as_json=as_json)
-    elif remove:
+def unit(options: UnitOptions) -> None:
+    """Show, check, write or remove the drop-in."""
+    if sum((options.show, options.remove, options.check)) > 1:
+        raise KsmrunError(
+            "--print, --remove and --check exclude each other", "give one of them", EXIT_USAGE
+        )
+    now = options.now
+    systemd, full_name = Systemd(options.user), unit_name(options.name)
+    if options.check:
+        show_check(systemd, full_name, as_json=options.as_json)
+    elif options.remove:
         _remove(systemd, full_name, now=now)
     else:
-        options = Options(
-            method, mechanism, require, thp, layout, layout_group, layout_scope, seeds
-        )
         plan = plan_unit(systemd, full_name, options, compares_domains=now)
         for line in plan.notes:
             say(line)
         for file, text in files_of(plan):
             print_file(f"# {file}\n{text}")
-        if not show:
+        if not options.show:
             _write(systemd, plan, now=now)
 
 

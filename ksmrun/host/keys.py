@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.host.key_memory import seen_key
-from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
 from ksmrun.support.state import read_state
 
+MASTER_KEY = "master.key"
 KEY_BYTES = 32
 SCHEMA = "ksmrun-layout-1"
 SHAPE = {"generations": {str: int}}
@@ -40,7 +41,7 @@ def keys_folder() -> Path:
     raise KsmrunError(
         "XDG_RUNTIME_DIR is not set, where this user's layout key would lie",
         "log in with a session, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
-        EXIT_OWN_FAILURE,
+        EXIT_USAGE,
     )
 
 
@@ -59,7 +60,7 @@ class MadeKey:
 
 def make_master_key(folder: Path) -> MadeKey:
     """Return the file, created if missing. Concurrent calls get the same key."""
-    file = folder / "master.key"
+    file = folder / MASTER_KEY
     with _explained(folder):
         if file.exists():
             return MadeKey(file, ends_with_login=False, replaces=_replaces(file))
@@ -106,7 +107,7 @@ def check_group(group: str) -> None:
         raise KsmrunError(
             f"a group's name has 1 to 64 letters, digits, dots, dashes, underscores, not {group!r}",
             "for example --layout-group=games",
-            EXIT_OWN_FAILURE,
+            EXIT_USAGE,
         )
 
 
@@ -174,7 +175,7 @@ def _generations(folder: Path) -> dict[str, int]:
     try:
         data = read_state(folder / "generations.json", SCHEMA, SHAPE, todo)
     except KsmrunError as error:
-        raise KsmrunError(error.what, error.todo, EXIT_OWN_FAILURE) from error
+        raise KsmrunError(error.what, error.todo, EXIT_USAGE) from error
     counts: dict[str, int] = {} if data is None else data["generations"]
     return counts
 
@@ -187,5 +188,5 @@ def _explained(path: Path) -> Iterator[None]:
         raise KsmrunError(
             f"{error.filename or path}: {error.strerror}",
             "look at its folder and modes; root's keys lie in /run/ksmrun/layout",
-            EXIT_OWN_FAILURE,
+            EXIT_USAGE,
         ) from error

@@ -15,6 +15,15 @@ class Engine(StrEnum):
     SKOPEO = "skopeo"
 
 
+class RuntimeEngine(StrEnum):
+    """The container engines that take another runtime."""
+
+    PODMAN = "podman"
+    DOCKER = "docker"
+    CONTAINERD = "containerd"
+    CRI_O = "cri-o"
+
+
 class Libc(StrEnum):
     """C library of an image's programs, which the image's configuration does not say."""
 

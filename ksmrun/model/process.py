@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 # Name of a pod's pause container in NAMESPACE/POD/CONTAINER. Kubernetes allows no capitals in other
 # names.
 PAUSE = "POD"
 # Share of the host's merged pages below which unlisted ones are an effect of counting over time.
 UNCOUNTED_SHARE_MAX = 0.02
+
+
+class By(StrEnum):
+    """What one row of a list stands for."""
+
+    PROCESS = "process"
+    UNIT = "unit"
+    CONTAINER = "container"
+    USER = "user"
+    COMMAND = "command"
+    EXECUTABLE = "executable"
+
+
+class Sort(StrEnum):
+    """Order of a list: names upwards, the most first, the least headroom first."""
+
+    NAME = "name"
+    PROCESSES = "processes"
+    MERGED = "merged"
+    ZERO = "zero"
+    PROFIT = "profit"
+    RSS = "rss"
+    PSS = "pss"
+    MAPS = "maps"
+    HEADROOM = "headroom"
 
 
 @dataclass(frozen=True)

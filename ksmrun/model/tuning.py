@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Profile(StrEnum):
+    """Names for what ksmd may take."""
+
+    GENTLE = "gentle"
+    BALANCED = "balanced"
+    FAST = "fast"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ HEADER_MARK = "# Written by `ksmrun "
 DROP_IN = "zz-ksmrun.conf"
 
 
+CONTAINERD_FILE = "/etc/containerd/config.toml"
+
+
 class Method(StrEnum):
     """Mechanism of a service's merging: the launcher before its command, or systemd itself."""
 

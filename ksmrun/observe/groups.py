@@ -4,34 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
-from ksmrun.model.process import Identity, ProcessKsm
-
-
-class By(StrEnum):
-    """Property by which processes are grouped."""
-
-    PROCESS = "process"
-    UNIT = "unit"
-    CONTAINER = "container"
-    USER = "user"
-    COMMAND = "command"
-    EXECUTABLE = "executable"
-
-
-class Sort(StrEnum):
-    """Sort order of a table: names ascending, highest values first, least headroom first."""
-
-    NAME = "name"
-    PROCESSES = "processes"
-    MERGED = "merged"
-    ZERO = "zero"
-    PROFIT = "profit"
-    RSS = "rss"
-    PSS = "pss"
-    MAPS = "maps"
-    HEADROOM = "headroom"
+from ksmrun.model.process import By, Identity, ProcessKsm, Sort
 
 
 @dataclass(frozen=True)

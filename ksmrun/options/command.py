@@ -17,8 +17,8 @@ class Command:
     """Command. words: as typed after ksmrun. text: paragraphs.
 
     summary: a sentence without full stop, beginning with a verb. passes: what follows the options
-    belongs to another program. examples: what each does, and the line to paste. exit_codes: those
-    beside 0 and 2.
+    belongs to another program. reads_variables: the variables of its options count. examples: what
+    each does, and the line to paste. exit_codes: those beside 0 and 2.
     """
 
     words: tuple[str, ...]
@@ -28,6 +28,7 @@ class Command:
     examples: tuple[tuple[str, str], ...] = ()
     exit_codes: tuple[tuple[str, str], ...] = (("1", "the command failed"),)
     passes: str = ""
+    reads_variables: bool = False
     commands: tuple[Command, ...] = ()
     see_also: tuple[str, ...] = field(default=())
 

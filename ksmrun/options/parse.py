@@ -121,7 +121,11 @@ def _example(item: Item, where: str) -> str:
         return f"for example {where}={examples[0]}"
     if examples:
         return f"for example {' or '.join(examples)}"
-    return f"see `ksmrun help` for {item.name}"
+    if item.kind is Kind.CHOICE:
+        return f"for example {item.choices[0]}"
+    if item.kind is Kind.SWITCH:
+        return "give on or off"
+    return f"give {form(item)}"
 
 
 def _shown(given: object) -> str:

@@ -11,6 +11,7 @@ from ksmrun.options.item import Item
 from ksmrun.options.parse import shown_default
 
 WIDTH_MIN, WIDTH_MAX, COLUMN_MAX = 30, 100, 28
+SIDE_BY_SIDE_MIN = 60
 
 
 def width() -> int:
@@ -28,14 +29,14 @@ def names_of(item: Item) -> str:
     return f"{names} {item.value_word}".strip()
 
 
-def sentences_of(item: Item) -> str:
-    """Return the help of an option with default and variable."""
+def sentences_of(item: Item, *, with_variable: bool) -> str:
+    """Return the help of an option with its default, and the variable where it counts."""
     parts = [item.help]
     if default := shown_default(item):
         parts.append(f"Default: {default}.")
     if item.is_many and not item.is_argument:
         parts.append("Repeatable.")
-    if item.variable:
+    if item.variable and with_variable:
         parts.append(f"Variable: {item.variable}.")
     return " ".join(parts)
 
@@ -46,8 +47,8 @@ def help_text(command: Command, columns: int) -> str:
     for paragraph in (f"{command.summary}.", *command.text):
         lines += [*wrapped(paragraph, columns), ""]
     lines += _list("Commands:", ((each.name, each.summary) for each in command.commands), columns)
-    lines += _list("Arguments:", _rows(command.arguments), columns)
-    flags = [*_rows(command.flags), ("-h, --help", "Show this help.")]
+    lines += _list("Arguments:", _rows(command.arguments, command), columns)
+    flags = [*_rows(command.flags, command), ("-h, --help", "Show this help.")]
     if not command.words:
         flags.insert(0, ("--version", "Show the versions of ksmrun and kernel."))
     lines += _list("Options:", flags, columns)
@@ -55,15 +56,14 @@ def help_text(command: Command, columns: int) -> str:
     if not {"2", "125"} & dict(codes).keys():
         codes.append(("2", "wrong use of options or arguments"))
     lines += _list("Exit codes:", codes, columns)
-    lines += ["Examples:"] if command.examples else []
     for what, line in command.examples:
-        lines += [*(f"  # {each}" for each in wrapped(what, columns - 4)), f"  {line}"]
+        lines += [f"Example: {line}", *(f"  {each}" for each in wrapped(f"{what}.", columns - 2))]
     return "\n".join(lines).rstrip()
 
 
-def _rows(found: Iterable[Item]) -> Iterator[tuple[str, str]]:
+def _rows(found: Iterable[Item], command: Command) -> Iterator[tuple[str, str]]:
     for item in found:
-        yield names_of(item), sentences_of(item)
+        yield names_of(item), sentences_of(item, with_variable=command.reads_variables)
 
 
 def _list(title: str, rows: Iterable[tuple[str, str]], columns: int) -> list[str]:
@@ -71,7 +71,9 @@ def _list(title: str, rows: Iterable[tuple[str, str]], columns: int) -> list[str
     table = list(rows)
     if not table:
         return []
-    column = min(max(len(name) for name, _ in table), COLUMN_MAX, columns // 2)
+    column = min(max(len(name) for name, _ in table), COLUMN_MAX)
+    if columns < SIDE_BY_SIDE_MIN:
+        column = 2
     lines = [title]
     for name, text in table:
         found = wrapped(text, columns - column - 4) or [""]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ksmrun.model import HostFacts, KsmFacts, KsmrunError
-from ksmrun.model.tuning import Intent, Knob, Memory, ScanCost, TunePlan
+from ksmrun.model.tuning import Intent, Knob, Memory, Profile, ScanCost, TunePlan
 
 GIB = 1 << 30
 # The kernel's defaults.
@@ -18,9 +18,9 @@ SLEEP_MILLISECS, PAGES_TO_SCAN = 20, 100
 PAGE_SECONDS_MIN = 5e-7
 WHOLE_CORE_SHARE = 0.9
 PROFILES = {
-    "gentle": Intent(cpu_share_max=0.05),
-    "balanced": Intent(cpu_share_max=0.2),
-    "fast": Intent(cpu_share_max=0.7),
+    Profile.GENTLE: Intent(cpu_share_max=0.05),
+    Profile.BALANCED: Intent(cpu_share_max=0.2),
+    Profile.FAST: Intent(cpu_share_max=0.7),
 }
 # Minimum of the kernel's advisor, whatever its target (KSM_ADVISOR_MIN_CPU).
 ADVISOR_SHARE_MIN = 0.1

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from enum import StrEnum
 
+from ksmrun.model.container import RuntimeEngine as Engine
+from ksmrun.model.wrap import CONTAINERD_FILE, OCI_RUNTIME
 from ksmrun.model.wrap import OCI_BY_REQUEST as LINK
-from ksmrun.model.wrap import OCI_RUNTIME
 from ksmrun.wrap import containerd
 from ksmrun.wrap.containerd import ALL, BY_REQUEST
 from ksmrun.wrap.header import header
-
-CONTAINERD_FILE = "/etc/containerd/config.toml"
-
-
-class Engine(StrEnum):
-    """Container engine that accepts other runtimes."""
-
-    PODMAN = "podman"
-    DOCKER = "docker"
-    CONTAINERD = "containerd"
-    CRI_O = "cri-o"
 
 
 @dataclass(frozen=True)

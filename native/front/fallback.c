@@ -62,14 +62,14 @@ static bool is(const char *word, const char *name) {
     return strcmp(word, name) == 0;
 }
 
-/* Only these take no value (ksmrun/commands/run.py). */
+/* Only these take no value (ksmrun/options/launch.py). */
 static bool read_switch(struct launch *launch, const char *word) {
     launch->require |= is(word, "--require");
     launch->quiet |= is(word, "--quiet");
     launch->verify |= is(word, "--verify");
-    launch->is_none |= is(word, "--dry-run") || is(word, "--help");
+    launch->is_none |= is(word, "--dry-run") || is(word, "--help") || is(word, "-h");
     return is(word, "--require") || is(word, "--quiet") || is(word, "--verify") ||
-           is(word, "--dry-run") || is(word, "--help") || is(word, "--inherit") ||
+           is(word, "--dry-run") || is(word, "--help") || is(word, "-h") || is(word, "--inherit") ||
            is(word, "--no-inherit");
 }
 
@@ -97,7 +97,7 @@ static struct launch read_words(char **words) {
         .layout = layout != NULL && is(layout, "shared"),
     };
     char **at = words;
-    for (; *at != NULL && strncmp(*at, "--", 2) == 0; at++) {
+    for (; *at != NULL && (strncmp(*at, "--", 2) == 0 || is(*at, "-h")); at++) {
         const char *word = *at;
         if (is(word, "--")) {
             at++;

@@ -20,6 +20,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "complete.h"
 #include "fallback.h"
 #include "python.h"
 
@@ -74,6 +75,9 @@ int main(int argc, char **argv) {
     char folder[PATH_MAX];
     if (!own_folder(folder, sizeof folder))
         return fail("cannot find the folder this command lies in");
+    /* Asked by shells at each key press (complete.h), for which Python starts too slowly. */
+    if (argc > 1 && strcmp(argv[1], "--front=complete") == 0)
+        return complete_print(argc - 2, argv + 2);
     static const char comes_back[] = "--front=start";
     if (argc > 3 && strcmp(argv[1], comes_back) == 0) {
         restore(argv[2]);

@@ -107,22 +107,23 @@ static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
 
 /* A target that would adopt this process waits for it before its first instruction (reap.h), and so
  * cannot have a trial. */
-static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *name) {
+static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *name,
+                           const char *file) {
     return mover->scope == SCOPE_PROGRAM && !(mover->is_child && pid == mover->target) &&
-           wrapper_is_possible(pid, name);
+           wrapper_is_possible(name, file);
 }
 
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
-    char path[PATH_MAX], name[PATH_MAX];
+    char path[PATH_MAX], file[PATH_MAX + 32];
     trial_forget(pid);
     bool is_known = tracee_link(pid, "exe", path, sizeof path);
-    memcpy(name, path, sizeof name);
-    loader_look_through(pid, name, sizeof name);
+    const char *name = loader_look_through(pid, path, file, sizeof file) ? file : path;
     bool is_shell = is_known && wrapper_is_named(pid, name);
-    bool is_tried = is_known && !is_shell && is_to_be_tried(mover, pid, name);
+    bool is_tried = is_known && !is_shell && is_to_be_tried(mover, pid, name, file);
     bool goes_on = is_shell || (is_known && mover->scope == SCOPE_TREE);
     const struct place_request request = {
         .pid = pid,
+        .file = file,
         .machine = &mover->machine,
         .key = mover->key,
         .arranged = arranged,

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../exec/procfile.h"
 
@@ -50,13 +51,19 @@ const char *loader_program(const char *file, const char *words, size_t bytes) {
     return word == NULL || memchr(word, '\0', (size_t)(end - word)) == NULL ? NULL : word;
 }
 
-bool loader_look_through(pid_t pid, char *file, size_t file_bytes) {
+bool loader_look_through(pid_t pid, const char *exe, char *file, size_t file_bytes) {
     char path[32], words[4096];
+    struct stat status;
     snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
     ssize_t length = procfile_read(path, words, sizeof words);
-    const char *program = length <= 0 ? NULL : loader_program(file, words, (size_t)length);
-    if (program == NULL)
-        return false;
-    snprintf(file, file_bytes, "/proc/%d/%s/%s", pid, *program == '/' ? "root" : "cwd", program);
-    return true;
+    const char *program = length <= 0 ? NULL : loader_program(exe, words, (size_t)length);
+    if (program != NULL) {
+        snprintf(file, file_bytes, "/proc/%d/%s/%s", pid, *program == '/' ? "root" : "cwd",
+                 program);
+        /* A device is not opened, and a FIFO never waited for. */
+        if (stat(file, &status) == 0 && S_ISREG(status.st_mode))
+            return true;
+    }
+    snprintf(file, file_bytes, "/proc/%d/exe", pid);
+    return false;
 }

@@ -12,8 +12,8 @@
  * NUL must follow the bytes. Pure. */
 const char *loader_program(const char *file, const char *words, size_t bytes);
 
-/* Replaces the path of a loader's file by that of the program's file, as seen from here. Returns
- * false, and leaves it, if the process's file is no loader. */
-bool loader_look_through(pid_t pid, char *file, size_t file_bytes);
+/* Stores where the file of the process's program can be read: what its loader loads, or else what
+ * it has executed. exe: the target of /proc/PID/exe. Returns whether that is a loader. */
+bool loader_look_through(pid_t pid, const char *exe, char *file, size_t file_bytes);
 
 #endif

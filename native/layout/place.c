@@ -1,5 +1,6 @@
 #include "place.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "../exec/procfile.h"
 #include "check.h"
 #include "identity.h"
+#include "names.h"
 #include "reap.h"
 #include "sealed.h"
 #include "target.h"
@@ -50,9 +52,29 @@ static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_
     return NULL;
 }
 
+/* MemorySanitizer, ThreadSanitizer and DataFlowSanitizer end a program that has anything mapped
+ * where their shadow memory is to be, as a reservation has (compiler-rt: msan.h, tsan_platform.h).
+ */
+static bool is_sanitized(const char *path) {
+    static const char *const names[] = {"__msan_init", "__tsan_init", "__dfsan_arg_tls", NULL};
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0)
+        return false;
+    struct names found = names_read(file);
+    bool is_found = names_have(&found, names);
+    free(found.strings);
+    close(file);
+    return is_found;
+}
+
 /* Returns whether reservations can hold the mmap area down to where it should begin. */
-static const char *not_reservable(pid_t pid, const struct image *image, const struct bases *bases) {
+static const char *not_reservable(const struct place_request *request, const struct image *image,
+                                  const struct bases *bases) {
+    pid_t pid = request->pid;
     uint64_t space_bytes;
+    if (is_sanitized(request->file))
+        return "it is built with a sanitizer (-fsanitize=memory, thread or dataflow), which does "
+               "not bear that a part of its addresses is reserved";
     if (!tracee_limit(pid, "Max address space", &space_bytes) || space_bytes != RLIM_INFINITY)
         return "its address space is limited (ulimit -v), and a part would have to be reserved";
     if (tracee_filters(pid) > tracee_filters(getpid()))
@@ -94,7 +116,7 @@ static const char *examine(const struct place_request *request, struct injection
                "a kernel with few bits of address)";
     *bases = bases_by_reservation(request->machine, request->key, identity.bytes, identity.length,
                                   stack_bytes);
-    return not_reservable(request->pid, image, bases);
+    return not_reservable(request, image, bases);
 }
 
 static struct placement leave(const struct place_request *request, struct injection *injection,

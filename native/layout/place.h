@@ -10,6 +10,7 @@
 
 struct place_request {
     pid_t pid;
+    const char *file; /* of its program, where it can be read */
     const struct machine *machine;
     const unsigned char *key;
     const struct arranged *arranged; /* NULL: the kernel's own layout, so by reservation */

@@ -1,17 +1,14 @@
 #include "wrapper.h"
 
-#include <elf.h>
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "names.h"
 #include "tracee.h"
 
-enum { PHDRS_MAX = 64, DYNAMICS_MAX = 256, STRINGS_BYTES_MAX = 4 << 20 };
 /* A wrapper in Go has three MiB. */
 static const off_t STATIC_BYTES_MAX = 8 << 20;
 
@@ -57,19 +54,6 @@ static bool is_interpreter(const char *path) {
     return false;
 }
 
-static bool read_at(int file, void *to, size_t bytes, uint64_t offset) {
-    return pread(file, to, bytes, (off_t)offset) == (ssize_t)bytes;
-}
-
-/* Offset in the file of an address in a segment; 0: none. */
-static uint64_t offset_of(const Elf64_Phdr *parts, int count, uint64_t address) {
-    for (int i = 0; i < count; i++)
-        if (parts[i].p_type == PT_LOAD && address >= parts[i].p_vaddr &&
-            address - parts[i].p_vaddr < parts[i].p_filesz)
-            return address - parts[i].p_vaddr + parts[i].p_offset;
-    return 0;
-}
-
 static bool is_name_of_exec(const char *name) {
     return (strncmp(name, "exec", 4) == 0 && (name[4] == 'v' || name[4] == 'l')) ||
            strcmp(name, "fexecve") == 0 || strncmp(name, "posix_spawn", 11) == 0;
@@ -84,32 +68,6 @@ static bool names_exec(const char *strings, size_t bytes) {
         is_found |= is_name_of_exec(strings + at);
     }
     return is_found;
-}
-
-/* elf(5): the names of dynamic symbols are in DT_STRTAB. An unreadable file counts as possible. */
-static bool strings_name_exec(int file, const Elf64_Phdr *parts, int count,
-                              const Elf64_Phdr *dynamic) {
-    Elf64_Dyn entries[DYNAMICS_MAX];
-    uint64_t at = 0, bytes = 0;
-    size_t wanted = dynamic->p_filesz < sizeof entries ? dynamic->p_filesz : sizeof entries;
-    if (!read_at(file, entries, wanted, dynamic->p_offset))
-        return true;
-    for (size_t i = 0; i < wanted / sizeof *entries && entries[i].d_tag != DT_NULL; i++) {
-        if (entries[i].d_tag == DT_STRTAB)
-            at = offset_of(parts, count, entries[i].d_un.d_ptr);
-        if (entries[i].d_tag == DT_STRSZ)
-            bytes = entries[i].d_un.d_val;
-    }
-    if (at == 0 || bytes == 0 || bytes > STRINGS_BYTES_MAX)
-        return true;
-    char *strings = malloc(bytes + 1);
-    if (strings == NULL)
-        return true;
-    bool is_read = read_at(file, strings, bytes, at);
-    strings[bytes] = '\0';
-    bool names = !is_read || names_exec(strings, bytes);
-    free(strings);
-    return names;
 }
 
 static bool has_bytes(const unsigned char *text, size_t length, const char *bytes, size_t wanted) {
@@ -141,36 +99,25 @@ static bool static_may_exec(int file, off_t size) {
     return false;
 }
 
+/* An unreadable file counts as possible. */
 static bool file_may_exec(int file) {
-    Elf64_Ehdr header;
-    Elf64_Phdr parts[PHDRS_MAX];
-    const Elf64_Phdr *dynamic = NULL;
     struct stat status;
-    bool has_loader = false;
-    if (fstat(file, &status) != 0 || !read_at(file, &header, sizeof header, 0) ||
-        header.e_phnum > PHDRS_MAX ||
-        !read_at(file, parts, header.e_phnum * sizeof *parts, header.e_phoff))
-        return false;
-    for (int i = 0; i < header.e_phnum; i++) {
-        has_loader |= parts[i].p_type == PT_INTERP;
-        if (parts[i].p_type == PT_DYNAMIC)
-            dynamic = &parts[i];
-    }
-    if (!has_loader || dynamic == NULL)
-        return static_may_exec(file, status.st_size);
-    return strings_name_exec(file, parts, header.e_phnum, dynamic);
+    struct names names = names_read(file);
+    bool may_exec = names.state == NAMES_UNREADABLE;
+    if (names.state == NAMES_STATIC)
+        may_exec = fstat(file, &status) == 0 && static_may_exec(file, status.st_size);
+    else if (names.state == NAMES_READ)
+        may_exec = names_exec(names.strings, names.bytes);
+    free(names.strings);
+    return may_exec;
 }
 
-bool wrapper_is_possible(pid_t pid, const char *path) {
-    char link[32];
-    if (is_interpreter(path))
+bool wrapper_is_possible(const char *name, const char *file) {
+    if (is_interpreter(name))
         return true;
-    snprintf(link, sizeof link, "/proc/%d/exe", pid);
-    /* A path below /proc is what a loader is to load (loader.h). */
-    bool is_loaded = strncmp(path, "/proc/", 6) == 0;
-    int file = open(is_loaded ? path : link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    bool is_possible = file >= 0 && file_may_exec(file);
-    if (file >= 0)
-        close(file);
+    int opened = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool is_possible = opened >= 0 && file_may_exec(opened);
+    if (opened >= 0)
+        close(opened);
     return is_possible;
 }

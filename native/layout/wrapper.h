@@ -8,9 +8,8 @@
 /* Shells, inits of containers, and commands that exec another: followed as long as they run. */
 bool wrapper_is_named(pid_t pid, const char *path);
 
-/* Returns whether the program of that process can execute another at all, from the functions that
- * its file imports (execve(2), posix_spawn(3)); if not, it is released before its first
- * instruction. */
-bool wrapper_is_possible(pid_t pid, const char *path);
+/* Returns whether a program of that name can execute another at all, from the functions that its
+ * file imports (execve(2), posix_spawn(3)); if not, it is released before its first instruction. */
+bool wrapper_is_possible(const char *name, const char *file);
 
 #endif

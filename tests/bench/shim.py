@@ -74,6 +74,28 @@ def compare(works: dict[str, list[str]], rounds: int) -> None:
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
+def compare_forks(program: str, rounds: int) -> None:
+    """Print the ratios of each way's fork and wait to those without, and their quartiles."""
+    print("\n| fork and wait | without | " + " | ".join(list(WAYS)[1:]) + " |")
+    print("|---|" + "---|" * len(WAYS))
+    for name, prefix in {
+        "as usual": [],
+        "nice": ["nice", "-n", "10"],
+        "SCHED_FIFO": ["chrt", "--fifo", "10"],
+    }.items():
+        found: dict[str, list[float]] = {way: [] for way in WAYS}
+        for _ in range(rounds):
+            for way in WAYS:
+                command = [*prefix, *launch(way), program, "forks", "600"]
+                found[way].append(float(subprocess.check_output(command)))
+        cells = [f"{statistics.median(found['without']) / 1000:.0f} µs"]
+        for way in list(WAYS)[1:]:
+            pairs = zip(found[way], found["without"], strict=True)
+            low, middle, high = statistics.quantiles([with_ / bare for with_, bare in pairs], n=4)
+            cells.append(f"{middle:.3f} ({low:.3f} to {high:.3f})")
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
 def held(command: list[str]) -> subprocess.Popen[str]:
     """Start the program, and wait until it has allocated its memory."""
     pipe = subprocess.PIPE
@@ -115,13 +137,11 @@ def main() -> None:
                 "malloc and free": [program, "malloc", "12000000"],
                 "mmap and munmap": [program, "mmap", "250000"],
                 "16 threads": [program, "server", "40000"],
-                "fork and wait": [program, "forks", "5000"],
-                "fork and wait, nice": ["nice", "-n", "10", program, "forks", "5000"],
-                "fork and wait, SCHED_FIFO": ["chrt", "--fifo", "10", program, "forks", "5000"],
                 "CPython": [sys.executable, "-c", PYTHON],
             },
             rounds,
         )
+        compare_forks(program, rounds)
         print("\n| sweep over | CPU of one, marking | joining |\n|---|---|---|")
         for count in (1000, 10000):
             work = [program, "vmas", str(count)]

@@ -19,8 +19,8 @@ from compiled import compile_to
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.facts.launcher import launcher_path
+from ksmrun.model.container import RuntimeEngine as Engine
 from ksmrun.model.wrap import LIBEXEC
-from ksmrun.wrap.runtime import Engine
 
 PROGRAMS = Path(__file__).parent.parent / "integration/programs"
 APPLETS = ("sh", "cat", "echo", "env", "grep", "id", "ls", "sleep", "stty", "test", "true", "tty")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from ksmrun.wrap.runtime import Engine
+from ksmrun.model.container import RuntimeEngine as Engine
 
 from .conftest import Done, daemon, find_process, merges, printed, run, seen_by_ps
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from waiting import LAST_RESORT_SECONDS
 
-from ksmrun.wrap.runtime import Engine
+from ksmrun.model.container import RuntimeEngine as Engine
 
 from .conftest import (
     Done,

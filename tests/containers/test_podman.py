@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from folders import let_all_in
 
-from ksmrun.wrap.runtime import Engine
+from ksmrun.model.container import RuntimeEngine as Engine
 
 from .conftest import Done, find_process, make_root, merges, parts, printed, run, seen_by_ps, tree
 

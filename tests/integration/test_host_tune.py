@@ -96,10 +96,10 @@ def test_advice(run: Run, launcher: str) -> None:
     ("words", "said"),
     [
         ((), "nothing is asked for"),
-        (("--profile=quick",), "there are gentle, balanced, fast"),
+        (("--profile=quick",), "one of gentle, balanced, fast, not 'quick'"),
         (("--max-cpu=120%",), "is a share from 0% to 100%"),
-        (("--max-cpu=0%",), "no work"),
-        (("--pass-time=soon",), "no time from 1s to 24h"),
+        (("--max-cpu=0%",), "is a share from 0.01% to 100%"),
+        (("--pass-time=soon",), "a time in seconds from 1 to 86400"),
         (("--profile=fast", "--max-cpu=5%"), "give one of them"),
     ],
 )

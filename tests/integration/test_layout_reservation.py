@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from compiled import compile_to
 from waiting import wait_until
 
 from .conftest import Programs, start_equal_programs, stop
@@ -154,3 +155,55 @@ def test_it_merges_and_the_reservation_does_not_count(denied: list[str]) -> None
         flags = [part.split("\n")[0].split() for part in smaps.split("\nVmFlags:")[1:]]
         assert "mg" not in flags[sizes.index(max(sizes))] and max(sizes) > 1 << 30
     stop(programs)
+
+
+# What each is built with, and what it tells of a fault: its shadow memory bears no reservation.
+SANITIZERS = {
+    "memory": ("clang", "use-of-uninitialized-value"),
+    "thread": ("gcc", "data race"),
+    "dataflow": ("clang", None),
+}
+FAULTS = """
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+static int shared;
+static void *race(void *unused) { shared++; return unused; }
+int main(int count, char **words) {
+    int *numbers = malloc(400);
+    (void)words;
+    if (count > 1) {
+        pthread_t other;
+        pthread_create(&other, NULL, race, NULL);
+        shared++;
+        pthread_join(other, NULL);
+        if (numbers[count]) puts("uninitialised");
+    }
+    puts("end");
+    free(numbers);
+}
+"""
+
+
+@pytest.mark.parametrize("way", ["script", "filter"])
+@pytest.mark.parametrize("name", SANITIZERS)
+def test_sanitizers_keep_the_kernels_layout(
+    launch: list[str], programs: Programs, tmp_path: Path, name: str, way: str
+) -> None:
+    """They start, find what they are to find, and one line says what they do without."""
+    compiler, finding = SANITIZERS[name]
+    source, program = tmp_path / "faults.c", tmp_path / "faults"
+    source.write_text(FAULTS)
+    compile_to(program, [compiler, "-g", f"-fsanitize={name}", "-pthread", source])
+    launch = [word for word in launch if word != "--quiet"]
+    if way == "script":
+        words = [*launch, "sh", "-c", '"$@"; exit $?', "sh", str(program)]
+    else:
+        words = [programs.deny, f"1:{PERSONALITY}", *launch, str(program)]
+    good = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (good.returncode, good.stdout) == (0, "end\n"), good
+    said = [line for line in good.stderr.splitlines() if "KSM is off" not in line]
+    assert len(said) == 1 and "is built with a sanitizer" in said[0], said
+    if finding is not None:
+        bad = subprocess.run([*words, "fault"], capture_output=True, text=True, check=False)
+        assert bad.returncode != 0 and finding in bad.stderr

@@ -21,7 +21,7 @@ from waiting import LAST_RESORT_SECONDS, wait_until
 from ksmrun.commands.top_frame import View
 from ksmrun.commands.top_rows import Rows
 from ksmrun.commands.top_screen import Top
-from ksmrun.observe.groups import By, Sort
+from ksmrun.model.process import By, Sort
 
 from .conftest import Run, Start
 

@@ -68,7 +68,8 @@ pair() {
     # Memory to scan as long as the guest runs: without any, ksmd does not scan.
     held /tmp/end | $by_shim-glibc.so -- equal-glibc 0 >/dev/null &
 }
-for _ in $(seq 300); do
+# Last resorts, for a guest that gets next to no CPU.
+for _ in $(seq 3000); do
     [ "$(cat /tmp/pair-* | grep -c ^page)" = $((2 * seed)) ] && break
     sleep 0.1
 done
@@ -77,7 +78,7 @@ if [ -d $ksm ]; then
     echo 10000 >$ksm/pages_to_scan
     echo 1 >$ksm/run
     # A page merges in its second full scan. If nothing is registered, there is none.
-    for _ in $(seq 600); do
+    for _ in $(seq 6000); do
         [ "$(cat $ksm/full_scans)" -ge 4 ] && break
         sleep 0.1
     done
@@ -85,7 +86,7 @@ if [ -d $ksm ]; then
     echo "sharing=$(cat $ksm/pages_sharing)"
 fi
 : >/tmp/go
-for _ in $(seq 100); do
+for _ in $(seq 1000); do
     [ "$(cat /tmp/pair-* | grep -c ^maps)" = $((2 * seed)) ] && break
     sleep 0.1
 done

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+from compiled import compile_to
 
 from ksmrun.facts.launcher import LAUNCHER, launcher_path
 
@@ -60,9 +63,11 @@ def arm64_parts(folder: Path) -> tuple[Path, Path]:
     build = folder / "build"
     configure = ["cmake", "-S", str(HERE.parents[1] / "native"), "-B", str(build)]
     options = ["-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64"]
-    options += ["-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc"]
-    subprocess.run([*configure, *options], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", build], check=True, stdout=subprocess.DEVNULL)
+    options += ["-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc", "-DCMAKE_C_COMPILER_LAUNCHER=ccache"]
+    # As tests/step.sh has it: the compiler's answers hold for any folder.
+    environment = {**os.environ, "CCACHE_BASEDIR": str(HERE.parents[1]), "CCACHE_NOHASHDIR": "1"}
+    for command in ([*configure, *options], ["cmake", "--build", str(build)]):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
     return next(folder.rglob("bin/busybox")), build
 
 
@@ -106,7 +111,7 @@ def add_programs(
     """Add the helper programs of one kind, and the shim that this kind can load."""
     for source in sources:
         target = root / f"bin/{source.stem}-{kind}"
-        subprocess.run([*compiler, "-O1", "-o", target, source], check=True)
+        compile_to(target, [*compiler, "-O1", source])
     if shim is not None:
         shutil.copy(shim, root / f"shim-{kind}.so")
 

@@ -7,4 +7,5 @@ cd "$(dirname "$0")/.."
     echo "no .venv with ksmrun in it; to do: tests/run.sh --full" >&2
     exit 1
 }
+export PYTHONPATH=common
 exec ../.venv/bin/python -m kernels.matrix "$@"

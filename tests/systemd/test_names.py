@@ -16,7 +16,7 @@ SLEEP = "[Service]\nExecStart=/bin/sleep 1000\n"
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        ("php8.2-fpm.service", "php8.2-fpm"),
+        ("web8.2-fpm.service", "web8.2-fpm"),
         ("a\\x2db.service", "a\\x2db"),
         ("redis-6.0@.service", "redis-6.0@c\\x2dd.e"),
     ],

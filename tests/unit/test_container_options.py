@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from ksmrun.commands import container_options
-from ksmrun.commands.container_options import Launcher, Options, plan_launcher, refuse_foreign
+from ksmrun.commands.container_options import Launcher, plan_launcher, refuse_foreign
 from ksmrun.model import (
     KsmrunError,
     LayoutMode,
     LayoutScope,
-    Mechanism,
     Probe,
     SeedMode,
     ThpMode,
 )
 from ksmrun.model.container import ImageConfig, Libc
 from ksmrun.model.wrap import LAUNCHER, ContainerKey
+from ksmrun.options.containers import ContainerOptions
 
 NEW = Probe(
     kernel="6.18.0",
@@ -44,17 +44,7 @@ JOINS = replace(NEW, mmap_vmas=65, brk_vmas=64)
 MARKS = replace(
     NEW, prctl_supported=False, prctl_obstacle="kernel-too-old", prctl_obstacle_what="too old"
 )
-DEFAULTS = Options(
-    libc=None,
-    mechanism=Mechanism.AUTO,
-    require=False,
-    map_count=None,
-    thp=ThpMode.KEEP,
-    layout=LayoutMode.RANDOM,
-    layout_group="default",
-    layout_scope=LayoutScope.PROGRAM,
-    seeds=SeedMode.SHARED,
-)
+DEFAULTS = ContainerOptions()
 GLIBC = "--preload=/usr/local/libexec/ksmrun/$LIB/as-libasan.so/../libksmrun-preload.so"
 
 
@@ -90,7 +80,7 @@ def test_all_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch,
         NEW,
         require=True,
-        map_count=262144,
+        require_max_map_count=262144,
         thp=ThpMode.OFF,
         layout=LayoutMode.SHARED,
         layout_group="games",

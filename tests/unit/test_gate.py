@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ksmrun.commands.report import report
 from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.options.report import ReportOptions
 from ksmrun.report.gate import EXIT_CODES, GO, STOP, UNSURE, GateResult, judge_gates, parse_gates
 from ksmrun.report.load import Saved
 from ksmrun.report.statistics import Difference
@@ -146,7 +147,7 @@ def test_exit_codes(
     folder = save()
     for as_json in (False, True):
         try:
-            report([folder], as_json=as_json, gate=gates)
+            report(ReportOptions(folders=(folder,), as_json=as_json, gate=tuple(gates)))
             found = 0
         except typer.Exit as ended:
             found = ended.exit_code
@@ -162,6 +163,6 @@ def test_exit_codes(
 
 def test_too_few_rounds(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended:
-        report([save(rounds=2)], gate=["pss<=-80%"])
+        report(ReportOptions(folders=(save(rounds=2),), gate=("pss<=-80%",)))
     assert ended.value.exit_code == 3
     assert "not sure, 2 rounds, and 6 are needed: -8" in capsys.readouterr().out

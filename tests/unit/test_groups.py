@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from ksmrun.model.process import Identity, ProcessKsm
-from ksmrun.observe.groups import By, Sort, group, sort_groups
+from ksmrun.model.process import By, Identity, ProcessKsm, Sort
+from ksmrun.observe.groups import group, sort_groups
 
 
 def process(pid: int, who: dict[str, Any] | None = None, **figures: int | None) -> ProcessKsm:

@@ -27,10 +27,10 @@ ALL = {
 }
 ALLOWED = {
     "__init__": set(),
-    "__main__": {"cli"},
+    "__main__": {"cli", "commands"},
     "model": set(),
     "support": {"model"},
-    "options": {"model"},
+    "options": {"model", "plan"},
     "facts": {"model"},
     "plan": {"model"},
     "launch": {"model"},

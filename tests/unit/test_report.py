@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from ksmrun.commands.report import report
-from ksmrun.commands.table import Format
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
+from ksmrun.options.output import Format
+from ksmrun.options.report import ReportOptions
 from ksmrun.report.load import load, samples_of
 from ksmrun.report.plots import own_numbers
 from ksmrun.report.pool import pooled
@@ -88,7 +89,7 @@ def test_the_table_shows_the_whole_interval(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     folder = save()
-    report([folder])
+    report(ReportOptions(folders=(folder,)))
     lines = capsys.readouterr().out.splitlines()
     (rule,) = [number for number, line in enumerate(lines) if set(line) == {"─"}]
     assert len(lines[rule]) <= width
@@ -98,7 +99,7 @@ def test_the_table_shows_the_whole_interval(
     assert len(re.findall(r"-1\.2\d", row)) == 3
     assert " to " in row
     assert " yes" in row
-    report([folder], format_=Format.TSV)
+    report(ReportOptions(folders=(folder,), format=Format.TSV))
     assert "\t95 % interval\t" in capsys.readouterr().out.splitlines()[0]
 
 
@@ -143,12 +144,27 @@ def test_distributions_have_all_arms(save: Save) -> None:
 
 def test_several_together(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = save("one", rounds=3), save("two", rounds=4)
-    report([one, two], as_json=True)
+    report(
+        ReportOptions(
+            folders=(
+                one,
+                two,
+            ),
+            as_json=True,
+        )
+    )
     captured = capsys.readouterr()
     assert json.loads(captured.out)["rounds"] == 7
     assert f"{one}: on saves" in captured.err
     with pytest.raises(KsmrunError, match="differ in hold_seconds"):
-        report([one, save("three", hold_seconds=1.0)])
+        report(
+            ReportOptions(
+                folders=(
+                    one,
+                    save("three", hold_seconds=1.0),
+                )
+            )
+        )
 
 
 class Resources(HTMLParser):
@@ -171,7 +187,7 @@ class Resources(HTMLParser):
 def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = save()
     png, page = tmp_path / "a.png", tmp_path / "a.html"
-    report([folder], png=png, html=page)
+    report(ReportOptions(folders=(folder,), png=png, html=page))
     assert "noisy <i> (in 6 turns); to do: wait" in capsys.readouterr().out
     assert png.read_bytes().startswith(b"\x89PNG")
     text = page.read_text()
@@ -188,7 +204,7 @@ def test_page_and_picture(save: Save, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "&lt;script&gt;" in text
     assert "prefers-color-scheme: dark" in text
     # The same results give the same page.
-    report([folder], html=tmp_path / "b.html")
+    report(ReportOptions(folders=(folder,), html=tmp_path / "b.html"))
     again = (tmp_path / "b.html").read_text()
     identifiers = re.compile(r'(id="|#|url\(#)[a-z0-9]+')
     assert identifiers.sub("", again) == identifiers.sub("", text)
@@ -205,7 +221,7 @@ def test_page_on_a_phone(save: Save, tmp_path: Path, scheme: str, is_dark: bool)
     from matplotlib.image import imread
 
     page, picture, copy = (tmp_path / name for name in ("a.html", "a.png", "b.html"))
-    report([save()], html=page)
+    report(ReportOptions(folders=(save(),), html=page))
     copy.write_text(page.read_text().replace("</html>", f"{TELL}</html>"))
     chromium = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     chromium += [f"--window-size={PHONE_PIXELS},1600", f"--user-data-dir={tmp_path / 'profile'}"]
@@ -239,7 +255,7 @@ def test_what_cannot_be_read(save: Save, tmp_path: Path) -> None:
     with pytest.raises(KsmrunError, match="is damaged"):
         load(folder)
     with pytest.raises(KsmrunError, match="cannot be written"):
-        report([save("fine")], png=tmp_path / "no/folder.png")
+        report(ReportOptions(folders=(save("fine"),), png=tmp_path / "no/folder.png"))
 
 
 def test_what_is_odd(save: Save) -> None:
@@ -258,7 +274,7 @@ def test_what_is_odd(save: Save) -> None:
         file = save(f"odd-{number}") / name
         file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
         with pytest.raises(KsmrunError, match=r"missing or odd|NaN is no number"):
-            report([file.parents[name.count("/")]])
+            report(ReportOptions(folders=(file.parents[name.count("/")],)))
     folder = save("no-dictionary")
     (folder / "experiment.json").write_bytes(b"\xff\xfe[")
     with pytest.raises(KsmrunError, match="is damaged"):
@@ -285,7 +301,15 @@ def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:
     file = two / "experiment.json"
     file.write_text(file.read_text().replace("6.18.0 <b>", "6.12.0"))
     page = tmp_path / "a.html"
-    report([one, two], html=page)
+    report(
+        ReportOptions(
+            folders=(
+                one,
+                two,
+            ),
+            html=page,
+        )
+    )
     assert "6.18.0 &lt;b&gt;; 6.12.0" in page.read_text()
     assert len(samples_of(pooled([load(one), load(two)]), "on")) == 4
 
@@ -332,7 +356,7 @@ def test_long_words_stay_on_the_page(save: Save, tmp_path: Path, width: int) -> 
         file.with_name(file.name.replace("-on.", f"-{arm}.")).write_text(text)
         file.unlink()
     page = tmp_path / "page.html"
-    report([folder], html=page)
+    report(ReportOptions(folders=(folder,), html=page))
     # chromium itself says how wide the page wants to be; it has no window below 500 pixels.
     frame = tmp_path / "frame.html"
     frame.write_text(

@@ -18,6 +18,7 @@ from volume import volume
 from ksmrun.commands.report import report
 from ksmrun.experiment.store import load_plan
 from ksmrun.model import KsmrunError
+from ksmrun.options.report import ReportOptions
 
 from .test_report import Save, save  # noqa: F401
 
@@ -83,7 +84,7 @@ def spoilt(tree: Path, copy: Path, number: int, value: Any) -> None:
 def says_or_refuses(folder: Path, **options: Any) -> None:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            report([folder], **options)
+            report(ReportOptions(folders=(folder,), **options))
     except KsmrunError as error:
         assert error.what and error.todo
 

@@ -18,13 +18,13 @@ from ksmrun.commands.plain import ascii_only_by, in_ascii
 from ksmrun.commands.table import (
     TEXT_COLUMNS_MIN,
     Column,
-    Format,
     Style,
     cut_command,
     fit,
     table_width,
     terminal_columns,
 )
+from ksmrun.options.output import Format
 
 Kind = Literal["left", "right", "name", "fold", "cut", "command"]
 WORD = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.model import KsmFacts, KsmrunError
-from ksmrun.model.tuning import Intent, Memory, ScanCost, TunePlan
+from ksmrun.model.tuning import Intent, Memory, Profile, ScanCost, TunePlan
 from ksmrun.plan.tuning import PROFILES, RATE_MAX, tuned
 
 from .test_plan import HOST
@@ -93,8 +93,8 @@ def test_time_of_a_pass(gib: float, cost: float, seconds: float) -> None:
 
 @pytest.mark.parametrize(("profile", "share"), [("gentle", 0.05), ("balanced", 0.2), ("fast", 0.7)])
 def test_profiles(profile: str, share: float) -> None:
-    """Its share of a core, for the user who names it."""
-    plan = planned(NEW, Memory(GIB_PAGES, 8), 1e-6, PROFILES[profile])
+    """What it says of a core, to the user who names it."""
+    plan = planned(NEW, Memory(GIB_PAGES, 8), 1e-6, PROFILES[Profile(profile)])
     assert plan.cpu_share == pytest.approx(share, rel=0.01)
 
 

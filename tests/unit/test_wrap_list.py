@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from ksmrun.commands import wrap_list
-from ksmrun.commands.table import Format
 from ksmrun.model.wrap import Wrap
+from ksmrun.options.output import Format
+from ksmrun.options.wrap import ListOptions
 
 NAMES = ("nginx.service", "a-game-server-of-a-long-name@instance-one.service")
 
@@ -30,13 +31,13 @@ def test_how_to_remove_is_seen(
     ]
     monkeypatch.setattr(wrap_list, "find_wraps", lambda: tuple(wraps))
     monkeypatch.setenv("COLUMNS", str(width))
-    wrap_list.list_wraps()
+    wrap_list.list_wraps(ListOptions())
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= width for line in lines)
     first = lines[0]
     start, end = first.index("to remove"), first.index("file")
     told = " ".join(" ".join(line[start:end].strip() for line in lines[2:]).split())
     assert told.replace(" ", "").startswith(f"sudoksmrunwrapunit--remove{NAMES[0]}byhand:ksmrun")
-    wrap_list.list_wraps(format_=Format.TSV)
+    wrap_list.list_wraps(ListOptions(format=Format.TSV))
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[1] for row in rows] == ["name", *NAMES]

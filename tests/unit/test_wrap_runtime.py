@@ -7,10 +7,11 @@ import tomllib
 
 import pytest
 
+from ksmrun.model.container import RuntimeEngine as Engine
 from ksmrun.model.wrap import OCI_BY_REQUEST as LINK
 from ksmrun.model.wrap import OCI_RUNTIME
 from ksmrun.wrap.containerd import BY_REQUEST
-from ksmrun.wrap.runtime import Engine, render
+from ksmrun.wrap.runtime import render
 
 
 def test_docker() -> None:

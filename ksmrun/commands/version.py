@@ -1,0 +1,24 @@
+"""`ksmrun --version`: the version, and what this kernel has."""
+
+from __future__ import annotations
+
+import os
+
+from ksmrun import __version__
+from ksmrun.facts.ksm import read_ksm
+
+STATES = {0: "off", 1: "on", 2: "unmerging"}
+
+
+def version_text() -> str:
+    """Return three lines, of which the first is the version alone."""
+    uname = os.uname()
+    ksm = read_ksm()
+    if not ksm.present:
+        state = "not there (no CONFIG_KSM, or /sys is not mounted)"
+    else:
+        run = ksm.number("run")
+        state = f"{STATES.get(run, 'unknown')} (run={run})" if run is not None else "unreadable"
+        features = [name for name in ("smart_scan", "advisor_mode") if name in ksm.values]
+        state += f", with {' and '.join(features)}" if features else ""
+    return f"ksmrun {__version__}\nkernel {uname.release} {uname.machine}\nKSM {state}"

@@ -1,0 +1,74 @@
+"""The table of completion for native/front/complete.c, made when that is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ksmrun.options.item import Item, Kind, items
+from ksmrun.options.table import leaves, top
+
+HELP_SWITCHES = (("-h", "Show this help"), ("--help", "Show this help"))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Row of the table; see struct entry there."""
+
+    command: str
+    role: str
+    name: str
+    help: str
+    choices: str = ""
+    kind: str = "none"
+    is_many: bool = False
+
+    @property
+    def line(self) -> str:
+        """Return the row in C, of which JSON's strings are valid ones in ASCII."""
+        texts = (self.name, self.choices, self.kind, self.help)
+        parts = [json.dumps(self.command), self.role, *map(json.dumps, texts)]
+        return f"    {{{', '.join(parts)}, {str(self.is_many).lower()}}},"
+
+
+def entries() -> Iterator[Entry]:
+    """Yield all rows, in the order in which they are offered."""
+    yield Entry("", "SWITCH", "--version", "Show the versions of ksmrun and kernel")
+    for command in (top(), *top().commands, *leaves()):
+        path = " ".join(command.words)
+        for inner in command.commands:
+            yield Entry(path, "SUBCOMMAND", inner.name, inner.summary)
+        if command.words == ("help",):
+            yield from _topics(path)
+            continue
+        for item in items(command.options):
+            yield from _of(path, item)
+        if command.passes:
+            yield Entry(path, "REST", "COMMAND", "Program to start")
+        for name, text in HELP_SWITCHES:
+            yield Entry(path, "SWITCH", name, text)
+
+
+def _of(path: str, item: Item) -> Iterator[Entry]:
+    text = item.help.partition(". ")[0].removesuffix(".")
+    choices = "|".join(item.choices)
+    if item.is_argument:
+        yield Entry(path, "ARGUMENT", item.name, text, choices, item.values, item.is_many)
+        return
+    role = "SWITCH" if item.kind is Kind.SWITCH else "OPTION"
+    for name in item.names:
+        yield Entry(path, role, name, text, choices, item.values, item.is_many)
+
+
+def _topics(path: str) -> Iterator[Entry]:
+    """`ksmrun help` takes the words of commands."""
+    for command in top().commands:
+        yield Entry(path, "SUBCOMMAND", command.name, command.summary)
+        for inner in command.commands:
+            yield Entry(f"{path} {command.name}", "SUBCOMMAND", inner.name, inner.summary)
+
+
+def table_text() -> str:
+    """Return the file that complete.c includes."""
+    return "\n".join(each.line for each in dict.fromkeys(entries())) + "\n"

@@ -1,0 +1,153 @@
+"""The options of a launch, which `run`, `check`, arms of `ab` and the wraps share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ksmrun.model import (
+    GuardMode,
+    LayoutMode,
+    LayoutScope,
+    Mechanism,
+    MergeMode,
+    SeedMode,
+    ThpMode,
+)
+from ksmrun.options.command import Command
+from ksmrun.options.item import Values, choice, option, share, size, switch, whole
+
+
+@dataclass(frozen=True)
+class GroupOptions:
+    """What every launch has."""
+
+    require: bool = switch(
+        "Do not start the program where its memory will not merge.", variable="KSMRUN_REQUIRE"
+    )
+    layout: LayoutMode = choice(
+        "Address layout: random, by the kernel for each process; or shared, secret addresses that "
+        "all programs of a group have, so that pages full of pointers merge, too.",
+        LayoutMode.RANDOM,
+        variable="KSMRUN_LAYOUT",
+    )
+    layout_group: str = option(
+        "Group that shares the layout.",
+        "default",
+        metavar="GROUP",
+        variable="KSMRUN_LAYOUT_GROUP",
+        values=Values.GROUP,
+    )
+
+
+@dataclass(frozen=True)
+class WrapOptions(GroupOptions):
+    """What every launch of a known program has."""
+
+    layout_scope: LayoutScope = choice(
+        "Processes that get the shared layout: the program alone, also through shells and command "
+        "wrappers such as env; or the whole tree of processes that it starts.",
+        LayoutScope.PROGRAM,
+        variable="KSMRUN_LAYOUT_SCOPE",
+    )
+    seeds: SeedMode = choice(
+        "With a shared layout: one shared hash seed for CPython, Perl and Lua, or their own.",
+        SeedMode.SHARED,
+        variable="KSMRUN_SEEDS",
+    )
+    mechanism: Mechanism = choice(
+        "Way to enable merging. auto: what this kernel needs. prctl: the process flag, set before "
+        "the exec. preload: the flag, set by a preloaded shim. mark: memory marked by the shim. "
+        "inject: the flag, set right after the exec by a helper.",
+        Mechanism.AUTO,
+        variable="KSMRUN_MECHANISM",
+    )
+    thp: ThpMode = choice(
+        "Transparent huge pages of the program: left as they are, or switched off.",
+        ThpMode.KEEP,
+        variable="KSMRUN_THP",
+    )
+
+
+@dataclass(frozen=True)
+class LaunchOptions(WrapOptions):
+    """What a launch has."""
+
+    merge: MergeMode = choice(
+        "Merge flag of the program: set, cleared, or kept as inherited.",
+        MergeMode.ON,
+        variable="KSMRUN_MERGE",
+    )
+    verify: bool = switch(
+        "Report on stderr, after the exec, whether the merge flag arrived.",
+        variable="KSMRUN_VERIFY",
+    )
+    quiet: bool = switch(
+        "Print nothing where the program starts without merging.", variable="KSMRUN_QUIET"
+    )
+    guard: GuardMode = choice(
+        "Action where the program would come too near vm.max_map_count: skip merging if that "
+        "helps, warn only, refuse to start it (exit code 125), or off.",
+        GuardMode.SKIP,
+        variable="KSMRUN_GUARD",
+    )
+    map_reserve: float = share(
+        "Share of vm.max_map_count to keep free.",
+        0.2,
+        below_most=True,
+        variable="KSMRUN_MAP_RESERVE",
+    )
+    expect_maps: int | None = whole(
+        "Number of mappings (VMAs) that the program has at its peak, where you know it.",
+        least=1,
+        most=(1 << 31) - 1,
+        variable="KSMRUN_EXPECT_MAPS",
+    )
+    mark_min_bytes: int = size(
+        "Smallest run of neighbouring mappings, in bytes, that the shim marks.",
+        64 << 10,
+        name="--mark-min",
+        most=1 << 40,
+        variable="KSMRUN_MARK_MIN",
+    )
+    inherit: bool = switch(
+        "Pass the shim on to the program's children, or not.",
+        True,
+        negative="--no-inherit",
+        variable="KSMRUN_INHERIT",
+    )
+
+
+@dataclass(frozen=True)
+class RunOptions(LaunchOptions):
+    """All options of `ksmrun run`."""
+
+    dry_run: bool = switch("Print the ksmrun-exec command line instead of running it.")
+
+
+PASSES = "[--] COMMAND [ARG...]"
+RUN = Command(
+    ("run",),
+    "Start COMMAND with its memory merged",
+    (
+        "COMMAND runs in place, with the same PID, and sees what it would see without ksmrun. "
+        "Where its memory cannot merge, it starts anyway and one line on stderr says why, unless "
+        "--require is given.",
+    ),
+    RunOptions,
+    (
+        ("Start a program, and see that it merges", "ksmrun run --verify -- sleep 1"),
+        (
+            "Start copies of an interpreter with one address layout",
+            "ksmrun run --layout shared --layout-group web -- python3 -c 'print(\"started\")'",
+        ),
+        ("Show what would be executed", "ksmrun run --dry-run -- sleep 1"),
+    ),
+    (
+        ("125", "ksmrun failed, refused to start COMMAND, or was used wrongly"),
+        ("126", "COMMAND was found but cannot be run"),
+        ("127", "COMMAND was not found"),
+        ("other", "exit code of COMMAND"),
+    ),
+    passes=PASSES,
+    reads_variables=True,
+)

@@ -1,0 +1,46 @@
+"""`ksmrun completion`: its argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ksmrun.options.command import Command
+from ksmrun.options.item import Kind, argument
+
+
+class Shell(StrEnum):
+    """Shell with completion."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+@dataclass(frozen=True)
+class ShellOptions:
+    """Options of `ksmrun completion`."""
+
+    shell: Shell = argument(
+        "Shell that the script is for.",
+        "SHELL",
+        Kind.CHOICE,
+        make=Shell,
+        choices=tuple(each.value for each in Shell),
+        is_required=True,
+    )
+
+
+COMPLETION = Command(
+    ("completion",),
+    "Print the script by which a shell completes ksmrun",
+    (
+        "Packages put it where the shell finds it by itself. From a virtual environment, add the "
+        'line to ~/.bashrc or ~/.zshrc: eval "$(ksmrun completion bash)".',
+    ),
+    ShellOptions,
+    (
+        ("Complete in this bash", 'eval "$(ksmrun completion bash)"'),
+        ("Complete in this fish", "ksmrun completion fish | source"),
+    ),
+)

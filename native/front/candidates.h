@@ -1,0 +1,14 @@
+/* Values that completion finds on this host: processes, units, containers, groups, tunables. */
+#ifndef KSMRUN_FRONT_CANDIDATES_H
+#define KSMRUN_FRONT_CANDIDATES_H
+
+#include <stdbool.h>
+
+/* Print each value of this kind (ksmrun/options/item.py: Values) that begins with start, one per
+ * line, a tab and a description behind it; false for a kind that the shell completes itself. */
+bool candidates_print(const char *kind, const char *prefix, const char *start);
+
+/* Print one line, as the above do, if value begins with start. prefix goes before the value. */
+void candidates_offer(const char *prefix, const char *value, const char *help, const char *start);
+
+#endif

@@ -1,0 +1,24 @@
+/* Names of the functions and variables that a program's file imports or exports. */
+#ifndef KSMRUN_NAMES_H
+#define KSMRUN_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct names {
+    enum {
+        NAMES_NOT_ELF,
+        NAMES_STATIC, /* no loader fills in addresses by name */
+        NAMES_UNREADABLE,
+        NAMES_READ,
+    } state;
+    char *strings; /* one after the other, each with its NUL; to be freed */
+    size_t bytes;
+};
+
+struct names names_read(int file);
+
+/* Whether any of them is one of these, of which the last is NULL. */
+bool names_have(const struct names *names, const char *const *wanted);
+
+#endif
