@@ -9,7 +9,8 @@ from ksmrun.attach.running import carry_out, look
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.pages import PAGE_BYTES
-from ksmrun.facts.process import all_pids, read_ksm_stat
+from ksmrun.facts.pids import all_pids
+from ksmrun.facts.process import read_ksm_stat
 from ksmrun.host.fits import check_fits
 from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Deed

@@ -61,7 +61,9 @@ def _do(
         if refused is not None:
             results.append(Attached(candidate, False, *refused))
         elif candidate.merges == merges:
-            results.append(Attached(candidate, True, "it is so already"))
+            results.append(
+                Attached(candidate, True, "already attached" if merges else "already detached")
+            )
         else:
             todo.append(candidate)
     if not merges and not force:
@@ -80,7 +82,9 @@ def _do(
     else:
         _print(results, "attached" if merges else "detached")
         if wanted is Deed.MARK and any(each.done for each in results) and not dry_run:
-            print_line("What they map later carries no mark; to do: sudo ksmrun monitor --follow")
+            print_line(
+                "Memory that they map later is not marked; to do: sudo ksmrun monitor --follow"
+            )
         if wanted.merges and any(each.stopped_ns is not None for each in results if each.done):
             print_line(UNMERGEABLE_NOTE)
     if not is_whole or not all(each.done for each in results):

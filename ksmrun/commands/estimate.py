@@ -80,7 +80,9 @@ def _share(share: float) -> float:
     try:
         import scipy.stats  # noqa: F401
     except ImportError as error:
-        raise KsmrunError("--sample needs SciPy", "pip install 'ksmrun[ab]'") from error
+        raise KsmrunError(
+            "--sample needs SciPy, which is not installed", "run: pip install 'ksmrun[ab]'"
+        ) from error
     return share
 
 

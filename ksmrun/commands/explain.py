@@ -15,7 +15,7 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
 from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.launcher import cached_probe, shim_path
-from ksmrun.facts.layout import why_no_layout
+from ksmrun.facts.layout import starts_from_container_init, why_no_layout
 from ksmrun.facts.stat import command_words, memory_folder
 from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import key_lost_at
@@ -116,8 +116,14 @@ def _layout(look: ProcessLook, group: str | None) -> str:
     """Return whose addresses it has; for the kernel's own, why it cannot have a group's."""
     if group is not None:
         return f"its group's, {group}"
-    found = why_no_layout(memory_folder(Path(f"/proc/{look.identity.pid}")))
+    folder = Path(f"/proc/{look.identity.pid}")
+    found = why_no_layout(memory_folder(folder))
     because = found or _without_layout(look.age_seconds)
+    if found is None and starts_from_container_init(folder):
+        because += (
+            ", or by its container's first process, which is followed only where it is a known "
+            "wrapper or names a program in its arguments (--layout-scope=tree follows it always)"
+        )
     return f"the kernel's own, or that of a group whose key is not here: {because}"
 
 

@@ -17,6 +17,7 @@ from ksmrun.commands.output import print_line, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host import boot, service
+from ksmrun.host.auto import TUNED, auto_tuner
 from ksmrun.host.borrow import restore_abandoned
 from ksmrun.host.fits import unmerge_bytes
 from ksmrun.host.record import state_folder
@@ -150,7 +151,9 @@ def _apply(
     def write() -> list[str]:
         record_file = state_folder() / "host.json"
         lines = set_tunables(settings, record_file, ROOT, force=force, unmerge=unmerge)
-        return lines if all(line.endswith("already") for line in lines) else [*lines, UNDO]
+        undo = [] if all(line.endswith("already") for line in lines) else [UNDO]
+        tuners = auto_tuner(state_folder()) if settings.keys() & set(TUNED) else []
+        return [*lines, *undo, *(f"note: {each.what}; {each.todo}" for each in tuners)]
 
     _print_lines(arguments, write)
 
@@ -158,6 +161,6 @@ def _apply(
 def _print_lines(arguments: list[str], work: Callable[[], Iterable[str]]) -> None:
     """Print the lines that the work yields; without root, print the sudo command to type."""
     if os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
-        raise KsmrunError("tuning KSM needs root", f"run: {sudo_line(arguments)}")
+        raise KsmrunError("changing KSM needs root", f"run: {sudo_line(arguments)}")
     for line in work():
         print_line(line)

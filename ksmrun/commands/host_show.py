@@ -98,7 +98,7 @@ def show(options: ShowOptions) -> None:
     ksm = read_ksm()
     if not ksm.present:
         raise KsmrunError(
-            "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
+            "/sys/kernel/mm/ksm does not exist: the kernel has no KSM, or /sys is not mounted",
             "see `ksmrun check`",
         )
     tunables = tunable_names(ROOT)

@@ -22,10 +22,10 @@ from ksmrun.commands.table import (
     table_width,
     terminal_columns,
 )
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model import UsageError
 from ksmrun.options.output import Format
 from ksmrun.support.paste import own_program, pasteable
-from ksmrun.support.words import for_json, printable
+from ksmrun.support.words import for_json, printable, shortened
 
 MIB = 1 << 20
 _STYLE = Style()
@@ -140,10 +140,8 @@ def count(number: int | None) -> str:
     return "-" if number is None else str(number)
 
 
-def parse_share(
-    option: str, text: str, *, below_all: bool = False, exit_code: int = EXIT_USAGE
-) -> float:
-    """Parse 20% or 0.2 as 0.2, from 0 to 1. Raises KsmrunError with this exit code.
+def parse_share(option: str, text: str, *, below_all: bool = False) -> float:
+    """Parse 20% or 0.2 as 0.2, from 0 to 1. Raises UsageError.
 
     below_all: 1 itself is not allowed.
     """
@@ -152,11 +150,10 @@ def parse_share(
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1 or (below_all and share == 1):
-        below = "below " if below_all else ""
-        raise KsmrunError(
-            f"{option} is a share from 0% to {below}100%, not {text[:40]!r}",
-            f"for example {option}=20%",
-            exit_code,
+        most = "less than 100%" if below_all else "100%"
+        raise UsageError(
+            f"{option}={shortened(text)} is not a share",
+            f"give a percentage from 0% to {most}, as in {option}=20%",
         )
     return share
 

@@ -41,7 +41,7 @@ def report(options: ReportOptions) -> None:
                 say(f"{saved.folder}: {verdict.sentence}")
         if names := differing(experiments):
             raise KsmrunError(
-                f"they differ in {', '.join(names)}, so their rounds are not taken together",
+                f"the experiments differ in {', '.join(names)}, so their rounds cannot be pooled",
                 "give folders of the same fleet and arms",
             )
     saved = pooled(experiments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ksmrun.facts.pids import require_proc
 from ksmrun.facts.select import in_container, in_unit, matching
 from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.observe.sampler import with_children
@@ -10,6 +11,7 @@ from ksmrun.options.select import SelectOptions
 
 def selected(options: SelectOptions) -> tuple[int, ...]:
     """Return the selected processes, in order. Raises KsmrunError if an option selects none."""
+    require_proc()
     named = [(f"--unit {unit}", in_unit(unit)) for unit in options.unit]
     named += [(f"--container {name}", in_container(name)) for name in options.container]
     if options.match:

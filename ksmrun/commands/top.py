@@ -39,7 +39,7 @@ def top(options: TopOptions) -> None:
         return
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise KsmrunError(
-            "this is no terminal, and `top` needs one",
+            "`top` needs a terminal, and this is not one",
             "use `ksmrun top --once`, or `ksmrun ps --watch 5`",
         )
     try:

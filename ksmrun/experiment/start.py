@@ -82,7 +82,8 @@ def _refuse_too_many(turn: Running) -> None:
     if needed > left * MEMORY_SHARE_MAX:
         fitting = 1 + int(left * MEMORY_SHARE_MAX / max(size, 1))
         raise KsmrunError(
-            f"{turn.plan.copies} copies need some {(needed + size) / MIB:.0f} MiB without merging "
-            f"(the first has {size / MIB:.0f}), and {left / MIB:.0f} MiB are free",
-            f"take at most {fitting} copies: -n {fitting}",
+            f"{turn.plan.copies} copies need about {(needed + size) / MIB:.0f} MiB "
+            f"without merging (the first has {size / MIB:.0f}), and {left / MIB:.0f} MiB "
+            "are available",
+            f"start at most {fitting} copies: -n {fitting}",
         )

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from ksmrun.facts.text import read_text
+from ksmrun.facts.text import parse_fields, read_text
 
 EI_CLASS, ELFCLASS64 = 4, 2
 ADDR_COMPAT_LAYOUT = 0x0200000
@@ -34,6 +34,12 @@ def why_no_layout(process: Path) -> str | None:
         if line.startswith("Max address space") and line.split()[3] != "unlimited":
             return "its address space is limited (ulimit -v), and a part would have to be reserved"
     return None
+
+
+def starts_from_container_init(process: Path) -> bool:
+    """Return whether it was started in a PID namespace of its own, and not as its PID 1."""
+    numbers = parse_fields(read_text(process / "status") or "").get("NSpid", "").split()
+    return len(numbers) > 1 and numbers[-1] != "1"
 
 
 def _has_capabilities(file: Path) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psutil
-
 from ksmrun.facts.loader import is_loader, program_of
+from ksmrun.facts.pids import all_pids
 from ksmrun.facts.stat import command_words, living, memory_folder, read_link
 from ksmrun.facts.text import kib_fields, read_text
 from ksmrun.model import MapPeak, TargetFacts
@@ -35,7 +34,7 @@ def _count_maps(folder: Path) -> int:
 def most_maps_in_use() -> tuple[int, int] | None:
     """Return the highest VMA count of any readable process, and its PID."""
     counted = []
-    for pid in psutil.pids():
+    for pid in all_pids():
         try:
             counted.append((count_maps(Path("/proc") / str(pid)), pid))
         except OSError as error:
@@ -82,7 +81,7 @@ def running_peak(target: TargetFacts) -> MapPeak | None:
         return None
     executable, _, script = key.partition("\0")
     best: MapPeak | None = None
-    for pid in psutil.pids():
+    for pid in all_pids():
         # This process runs Python too, and has the script among its arguments.
         if pid == os.getpid():
             continue

@@ -9,13 +9,11 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 
-import psutil
-
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.stat import living
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int, read_text
 from ksmrun.model.process import Sweeper
-from ksmrun.support.foreign import FLAGS, raise_shortage
+from ksmrun.support.foreign import FLAGS
 
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
@@ -67,17 +65,6 @@ class Memory:
     uss_bytes: int | None = None
     swap_bytes: int | None = None
     huge_bytes: int | None = None
-
-
-def all_pids() -> list[int]:
-    """Return all PIDs; empty without /proc, for which psutil raises."""
-    try:
-        return psutil.pids()
-    except OSError as error:
-        raise_shortage(error)
-    except IndexError:
-        pass
-    return []
 
 
 def read_ksm_stat(folder: Path) -> KsmStat:

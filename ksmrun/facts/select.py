@@ -11,6 +11,7 @@ import psutil
 from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.containers import container_name
 from ksmrun.facts.match import those_with
+from ksmrun.facts.pids import all_pids
 from ksmrun.facts.placement import placement
 from ksmrun.facts.stat import command_words
 from ksmrun.facts.text import read_or_raise
@@ -28,7 +29,7 @@ def matching(pattern: str) -> tuple[int, ...]:
     KsmrunError.
     """
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    lines = [(pid, " ".join(command_words(Path(f"/proc/{pid}")))) for pid in psutil.pids()]
+    lines = [(pid, " ".join(command_words(Path(f"/proc/{pid}")))) for pid in all_pids()]
     return those_with(
         "--match", pattern, ((pid, line) for pid, line in lines if line and pid not in own)
     )

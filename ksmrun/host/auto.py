@@ -8,10 +8,12 @@ from pathlib import Path
 
 from ksmrun.host.alone import holder, this_process
 from ksmrun.host.lock import lock_file
+from ksmrun.host.others import OtherTuner
 from ksmrun.model import KsmrunError
 from ksmrun.support.safefile import writable
 
 LOCK = "auto.lock"
+TUNED = ("pages_to_scan", "sleep_millisecs", "smart_scan")
 
 
 def take_tuning(folder: Path) -> int:
@@ -35,6 +37,19 @@ def take_tuning(folder: Path) -> int:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, this_process(), 0)
     return descriptor
+
+
+def auto_tuner(folder: Path) -> list[OtherTuner]:
+    """Return `ksmrun monitor --auto` as one of those who set KSM's rate, if it runs."""
+    pid = tuning_pid(folder)
+    if pid is None:
+        return []
+    return [
+        OtherTuner(
+            f"`ksmrun monitor --auto` (PID {pid}) sets KSM's rate on this host",
+            "end it first, or leave --auto out there; while a value is not its own, it waits",
+        )
+    ]
 
 
 def tuning_pid(folder: Path) -> int | None:

@@ -42,7 +42,8 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
     try:
         if not is_guarded:
             raise KsmrunError(
-                "KSM is not changed, as nobody could put it back", "see the line above"
+                "KSM is left as it is, because the process that would put it back could not start",
+                "see the line above for the reason",
             )
         set_tunables(settings, record_file, ROOT)
         yield

@@ -8,7 +8,8 @@ from pathlib import Path
 from ksmrun.facts.host import read_host
 from ksmrun.facts.maps import most_maps_in_use
 from ksmrun.facts.memory_groups import memory_groups, memory_path
-from ksmrun.facts.process import all_pids, read_ksm_stat
+from ksmrun.facts.pids import all_pids
+from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import read_or_raise
 from ksmrun.model import HostFacts, KsmFacts, KsmrunError
 from ksmrun.model.watch import GroupState
@@ -22,9 +23,9 @@ def check_maps_fit(limit: int) -> None:
     in_use, pid = most_maps_in_use() or (0, 0)
     if limit <= in_use:
         raise KsmrunError(
-            f"vm.max_map_count={limit} would keep PID {pid}, which has {in_use} maps already, from "
-            "mapping anything more",
-            f"set more than {in_use}, or stop that process first",
+            f"vm.max_map_count={limit} is less than the {in_use} mappings that PID {pid} "
+            "has, which then could not map anything more",
+            f"give more than {in_use}, or stop that process first",
         )
 
 

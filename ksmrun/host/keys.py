@@ -15,17 +15,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ksmrun.facts.text import read_text
 from ksmrun.host.key_memory import seen_key
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.host.keyring import recall, remember
+from ksmrun.model import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
 from ksmrun.support.state import read_state
+from ksmrun.support.words import shortened
 
 MASTER_KEY = "master.key"
 KEY_BYTES = 32
 SCHEMA = "ksmrun-layout-1"
 SHAPE = {"generations": {str: int}}
 GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Name of what the user's keyring has of an earlier login.
+KEPT = "ksmrun-layout"
 # logind's: one file per user whose runtime folder stays (loginctl(1): enable-linger).
 LINGERING = Path("/var/lib/systemd/linger")
 
@@ -39,7 +44,7 @@ def keys_folder() -> Path:
     if base := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(base) / "ksmrun/layout"
     raise KsmrunError(
-        "XDG_RUNTIME_DIR is not set, where this user's layout key would lie",
+        "there is no folder for this user's layout key, as XDG_RUNTIME_DIR is not set",
         "log in with a session, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
         EXIT_USAGE,
     )
@@ -50,7 +55,7 @@ class MadeKey:
     """File with a master key. replaces: the one before it was deleted since boot, not rotated.
 
     ends_with_login: it was created just now, in a folder that logind removes with the user's last
-    session (user@.service(5), logind.conf(5): linger).
+    session (user@.service(5), logind.conf(5): linger), and cannot be kept beyond that.
     """
 
     file: Path
@@ -64,20 +69,44 @@ def make_master_key(folder: Path) -> MadeKey:
     with _explained(folder):
         if file.exists():
             return MadeKey(file, ends_with_login=False, replaces=_replaces(file))
-        _create_key(folder)
-        return MadeKey(file, _ends_with_login(folder), _replaces(file))
+        ends_with_login = _ends_with_login(folder)
+        _create_key(folder, is_first=ends_with_login)
+        is_lost = ends_with_login and not _keep(folder)
+        return MadeKey(file, is_lost, _replaces(file))
 
 
-def _create_key(folder: Path) -> None:
+def _create_key(folder: Path, *, is_first: bool = False) -> None:
+    """Create the file. is_first: with the key of an earlier login, if there is one."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / "master.key"
     temporary = folder / temporary_name(file.name)
-    create_file(temporary, secrets.token_bytes(KEY_BYTES), 0o600)
+    key = _restored(folder) if is_first else None
+    create_file(temporary, key or secrets.token_bytes(KEY_BYTES), 0o600)
     try:
         with contextlib.suppress(FileExistsError):
             file.hardlink_to(temporary)
     finally:
         temporary.unlink()
+
+
+def _keep(folder: Path) -> bool:
+    """Keep the master key and the generations for this user's next login."""
+    master = drain(open_regular(folder / "master.key", follow=False), KEY_BYTES + 1)
+    generations = read_text(folder / "generations.json") or ""
+    return len(master) == KEY_BYTES and remember(KEPT, master + generations.encode())
+
+
+def _restored(folder: Path) -> bytes | None:
+    """Return the master key of an earlier login, whose generations are written; None if none.
+
+    Programs that outlive a login (nohup, tmux) have its layout, and so does the next copy.
+    """
+    kept = recall(KEPT)
+    if kept is None or len(kept) < KEY_BYTES:
+        return None
+    if len(kept) > KEY_BYTES:
+        replace_file(folder / "generations.json", kept[KEY_BYTES:], 0o600)
+    return kept[:KEY_BYTES]
 
 
 def _replaces(file: Path, *, is_meant: bool = False) -> bool:
@@ -104,10 +133,9 @@ def _ends_with_login(folder: Path) -> bool:
 def check_group(group: str) -> None:
     """Raise KsmrunError if this is no valid group name."""
     if GROUP.fullmatch(group) is None:
-        raise KsmrunError(
-            f"a group's name has 1 to 64 letters, digits, dots, dashes, underscores, not {group!r}",
-            "for example --layout-group=games",
-            EXIT_USAGE,
+        raise UsageError(
+            f"{shortened(group)!r} is not a valid name of a layout group",
+            "give 1 to 64 letters, digits, dots, dashes or underscores, as in games",
         )
 
 
@@ -127,8 +155,8 @@ def group_key(folder: Path, group: str) -> bytes:
     # Same rule as in ksmrun-exec: what others could read or plant is not accepted as a key.
     if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()) or len(master) != KEY_BYTES:
         raise KsmrunError(
-            f"{file} is not a key that only its owner can read",
-            "remove it, and start the programs again",
+            f"{file} is not a layout key: {KEY_BYTES} bytes that only their owner can read",
+            f"remove it, and start the programs of the group again: rm {file}",
         )
     return hmac.new(master, group_label(folder, group).encode(), hashlib.sha256).digest()
 
@@ -147,11 +175,17 @@ def rotate(folder: Path, group: str | None) -> None:
         if group is None:
             (folder / "master.key").unlink(missing_ok=True)
             _create_key(folder)
+            if _ends_with_login(folder):
+                _keep(folder)
             _replaces(folder / "master.key", is_meant=True)
             _renew_units(folder)
             return
-        group_label(folder, group)
+        check_group(group)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _ends_with_login(folder):
+            # With the generations of an earlier login.
+            master_key(folder)
+        group_label(folder, group)
         lock = open_lock(folder / "lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -159,6 +193,8 @@ def rotate(folder: Path, group: str | None) -> None:
             generations[group] = generations.get(group, 0) + 1
             text = json.dumps({"schema": SCHEMA, "generations": generations})
             replace_file(folder / "generations.json", text.encode(), 0o600)
+            if _ends_with_login(folder):
+                _keep(folder)
         finally:
             os.close(lock)
         _renew_units(folder)
@@ -171,7 +207,7 @@ def _renew_units(folder: Path) -> None:
 
 
 def _generations(folder: Path) -> dict[str, int]:
-    todo = "remove it: all groups then start again with another layout"
+    todo = "remove it; programs started after that get another layout"
     try:
         data = read_state(folder / "generations.json", SCHEMA, SHAPE, todo)
     except KsmrunError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.ksm import FOLDER, ROOT, read_ksm
-from ksmrun.facts.process import all_pids
+from ksmrun.facts.pids import all_pids
 from ksmrun.facts.stat import command_words
 from ksmrun.facts.text import read_text
 from ksmrun.model.wrap import HEADER_MARK

@@ -14,7 +14,8 @@ from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.memory_groups import memory_path
 from ksmrun.facts.pages import PAGE_BYTES
-from ksmrun.facts.process import all_pids, read_ksm_stat, read_rss
+from ksmrun.facts.pids import all_pids
+from ksmrun.facts.process import read_ksm_stat, read_rss
 from ksmrun.facts.stat import read_stat
 from ksmrun.facts.text import parse_int, read_text
 from ksmrun.model.status import Ksmd, Merging

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
+from ksmrun.facts.pids import all_pids
 from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import read_text
 from ksmrun.support.foreign import raise_shortage
@@ -25,7 +24,7 @@ class Other:
 def others(ours: Collection[int]) -> list[Other]:
     """Return all but ours, the largest first, without those that this user may not read."""
     found = []
-    for pid in set(psutil.pids()) - set(ours):
+    for pid in set(all_pids()) - set(ours):
         folder = Path(f"/proc/{pid}")
         try:
             ksm_stat = read_ksm_stat(folder)

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
 from ksmrun.facts.host import read_host
 from ksmrun.facts.identity import pinned, read_identity
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import count_maps
+from ksmrun.facts.pids import all_pids, require_proc
 from ksmrun.facts.process import (
     KsmStat,
     has_marked_memory,
@@ -58,7 +57,7 @@ class ProcessWatch:
         """Return the present state. pause_seconds: minimum time to wait before the next call."""
         started, cpu_before = time.monotonic(), time.thread_time()
         whole = started >= self._next_whole
-        self._look_at(psutil.pids(), whole=whole)
+        self._look_at(all_pids(), whole=whole)
         cpu_seconds = time.thread_time() - cpu_before
         if whole:
             pause = max(WHOLE_SECONDS_MIN, 2 * cpu_seconds / CPU_SHARE_MAX)
@@ -109,10 +108,11 @@ def is_pause(process: ProcessKsm) -> bool:
 
 def require_counters() -> None:
     """Raise KsmrunError if this kernel has no counters of processes."""
+    require_proc()
     if not Path("/proc/self/ksm_stat").exists():
         raise KsmrunError(
-            "/proc/PID/ksm_stat is not there: a kernel before 6.1 or without KSM, or no /proc",
-            "look at /sys/kernel/mm/ksm with `ksmrun host show`",
+            "/proc/PID/ksm_stat does not exist: the kernel is older than 6.1 or has no KSM",
+            "see `ksmrun check`; the host's totals are in `ksmrun host show`",
         )
 
 

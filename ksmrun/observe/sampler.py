@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.facts.process import all_pids, read_memory
+from ksmrun.facts.pids import all_pids
+from ksmrun.facts.process import read_memory
 from ksmrun.facts.stat import read_stat
 from ksmrun.model import Sample
 from ksmrun.support.foreign import raise_shortage

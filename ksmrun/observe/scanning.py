@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import PAGE_BYTES
-from ksmrun.facts.process import all_pids, read_anonymous, read_ksm_stat, read_sweeper
+from ksmrun.facts.pids import all_pids
+from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_sweeper
 from ksmrun.model import KsmrunError
 from ksmrun.model.tuning import KsmdCounters, Memory, ScanCost, ScanRate
 from ksmrun.observe.estimate import look_at_pages

@@ -124,8 +124,8 @@ def _by_rate(
         why = f"{share_max:.0%} of a core, at {cost.seconds_per_page * 1e6:.1f} µs a page"
     elif not memory.mergeable_pages:
         raise KsmrunError(
-            "nothing merges on this host now, so no rate follows from the time of a pass",
-            "start the programs first, or ask for --max-cpu; `ksmrun monitor --auto` follows them",
+            "no program merges on this host now, so no rate can be derived from --pass-time",
+            "start the programs first, give --max-cpu, or let `ksmrun monitor --auto` set the rate",
         )
     else:
         idle = intent.pass_seconds - memory.mergeable_pages * cost.seconds_per_page

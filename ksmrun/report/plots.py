@@ -34,7 +34,10 @@ def figure(rows: int) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise KsmrunError("pictures need matplotlib", "pip install 'ksmrun[ab]'") from error
+        raise KsmrunError(
+            "--png and --html need matplotlib, which is not installed",
+            "run: pip install 'ksmrun[ab]'",
+        ) from error
     width, height = SIZE_INCHES
     return Figure(figsize=(width, height * rows), layout="constrained")
 
@@ -48,7 +51,9 @@ def write_png(saved: Saved, file: Path) -> None:
     try:
         whole.savefig(file, dpi=150)
     except (OSError, ValueError) as error:
-        raise KsmrunError(f"{file} cannot be written: {error}", "name a file with .png") from error
+        raise KsmrunError(
+            f"cannot write {file}: {error}", "give the path of a .png file that this user can write"
+        ) from error
 
 
 def svg(draw: Any, saved: Saved, *arguments: Any) -> str:

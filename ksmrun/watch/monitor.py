@@ -105,7 +105,7 @@ class _Monitor:
             config = load()
             self._show.set_up(config)
         except KsmrunError as error:
-            self._log.say("error", f"not reloaded: {error}")
+            self._log.say("error", f"the configuration was not reloaded: {error}")
             return
         self._config = self._scanner.config = self._actor.config = config
         self._log.form = config.log
@@ -113,7 +113,7 @@ class _Monitor:
             self._tune(config)
             self._follow(config)
         except KsmrunError as error:
-            self._log.say("error", f"not as configured: {error}")
+            self._log.say("error", f"the configuration is only partly in use: {error}")
         self._log.say("info", "reloaded")
 
     def _remember_alerts(self) -> str:
@@ -160,7 +160,11 @@ class _Monitor:
         if not config.follow:
             self._follower = None
         elif self._follower is None and cached_probe().prctl_supported:
-            self._log.say("info", "nothing to follow: here what a program maps later merges too")
+            self._log.say(
+                "info",
+                "--follow has nothing to do: on this kernel, memory that a program maps "
+                "later merges too",
+            )
         elif self._follower is None:
             self._follower = Follower(self._log.say)
 

@@ -8,11 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
-
 from ksmrun.facts.identity import read_identity
 from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
+from ksmrun.facts.pids import all_pids
 from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_memory, read_sweeper
 from ksmrun.facts.stat import read_program
 from ksmrun.facts.text import read_text
@@ -95,7 +94,7 @@ class Scanner:
 
     def _find(self, host: HostState) -> None:
         """Find new processes. A reused PID shows when its old process is read."""
-        pids = psutil.pids()
+        pids = all_pids()
         here = set(pids)
         self._others = {pid: due for pid, due in self._others.items() if pid in here}
         self._unreadable &= here

@@ -56,9 +56,9 @@ static void say_left(const struct mover *mover, pid_t pid, const char *path, con
     if (mover->quiet)
         return;
     begin_line(pid);
-    message("PID %d (%s) %s: %s", pid, path,
-            mover->require ? "is not started, as it cannot have the group's layout"
-                           : "starts with the kernel's own layout, not the group's",
+    message("PID %d (%s): shared layout not applied%s: %s; start it with --layout=random if it "
+            "needs none",
+            pid, path, mover->require ? " and the program not started, because of --require" : "",
             reason);
     end_line();
 }
@@ -67,9 +67,10 @@ static void say_left(const struct mover *mover, pid_t pid, const char *path, con
 static void say_privileged(struct mover *mover, pid_t pid, const char *path) {
     if (!mover->quiet && !mover->has_said_privileged) {
         begin_line(pid);
-        message("PID %d (%s) starts with the kernel's own layout, not the group's: it changes "
-                "user, group or capabilities at exec, and is not traced then; this is said once",
-                pid, path);
+        message(
+            "PID %d (%s): shared layout not applied: it changes user, group or capabilities at "
+            "exec, which forbids tracing; nothing to do if it needs none (this is reported once)",
+            pid, path);
         end_line();
     }
     mover->has_said_privileged = true;
@@ -83,10 +84,9 @@ static void kill_half_moved(pid_t pid, const char *path, const struct placement 
         return;
     begin_line(pid);
     kill(pid, SIGKILL);
-    message(
-        "PID %d (%s) is killed, as it cannot be moved to the shared layout (%s: %lld); start it "
-        "with --layout=random",
-        pid, path, placed->what, (long long)placed->result);
+    message("PID %d (%s) was killed, because moving it to the shared layout failed halfway (%s: "
+            "%lld); start it with --layout=random",
+            pid, path, placed->what, (long long)placed->result);
     end_line();
 }
 
@@ -105,12 +105,14 @@ static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
     return arranged == NULL && !target_gains_privilege(path);
 }
 
-/* A target that would adopt this process waits for it before its first instruction (reap.h), and so
- * cannot have a trial. */
+/* A target that would adopt this process waits for it before its first instruction (reap.h). One
+ * that has a trial cannot, and has it as a zombie, of which no wait(2) without __WALL tells, until
+ * it execs or ends: so that needs a sign that it is a wrapper. */
 static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *name,
                            const char *file) {
-    return mover->scope == SCOPE_PROGRAM && !(mover->is_child && pid == mover->target) &&
-           wrapper_is_possible(name, file);
+    bool is_adopter = mover->is_child && pid == mover->target;
+    return mover->scope == SCOPE_PROGRAM && wrapper_is_possible(name, file) &&
+           (!is_adopter || wrapper_names_program(pid, name));
 }
 
 bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
@@ -128,7 +130,7 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
         .key = mover->key,
         .arranged = arranged,
         .was_privileged = arranged != NULL && mover->was_privileged,
-        .is_waiting_first = mover->is_child && pid == mover->target && !goes_on,
+        .is_waiting_first = mover->is_child && pid == mover->target && !goes_on && !is_tried,
         .require = mover->require,
     };
     if (is_shell && is_kept_unmoved(pid, arranged) && keep(mover, pid))

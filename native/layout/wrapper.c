@@ -6,11 +6,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "names.h"
 #include "tracee.h"
 
 /* A wrapper in Go has three MiB. */
 static const off_t STATIC_BYTES_MAX = 8 << 20;
+
+/* Their programs are scripts, and the file that asks may be a library of theirs. */
+static bool is_interpreter(const char *path) {
+    static const char *const names[] = {"python", "perl", "ruby"};
+    const char *name = strrchr(path, '/');
+    for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
+        if (strncmp(name + 1, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
 
 bool wrapper_is_named(pid_t pid, const char *path) {
     static const char *const names[] = {
@@ -33,6 +44,8 @@ bool wrapper_is_named(pid_t pid, const char *path) {
         "chpst",        "execlineb",      "bwrap",
         "s6-setuidgid", "s6-softlimit",   "s6-envdir",
         "s6-setlock",   "s6-applyuidgid", "s6-envuidgid",
+        "runsvdir",     "runsv",          "s6-svscan",
+        "s6-supervise", "svscan",         "supervise",
     };
     const char *name = strrchr(path, '/');
     char applet[1 + TRACEE_APPLET_BYTES] = "/";
@@ -41,17 +54,7 @@ bool wrapper_is_named(pid_t pid, const char *path) {
     for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
         if (strcmp(name + 1, names[i]) == 0)
             return true;
-    return false;
-}
-
-/* Their programs are scripts, and the importing file may be a library of theirs. */
-static bool is_interpreter(const char *path) {
-    static const char *const names[] = {"python", "perl", "ruby"};
-    const char *name = strrchr(path, '/');
-    for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
-        if (strncmp(name + 1, names[i], strlen(names[i])) == 0)
-            return true;
-    return false;
+    return is_interpreter(path) && arguments_script_is(pid, "supervisord");
 }
 
 static bool is_name_of_exec(const char *name) {
@@ -120,4 +123,8 @@ bool wrapper_is_possible(const char *name, const char *file) {
     if (opened >= 0)
         close(opened);
     return is_possible;
+}
+
+bool wrapper_names_program(pid_t pid, const char *path) {
+    return arguments_name_program(pid, is_interpreter(path));
 }

@@ -178,8 +178,14 @@ def test_a_folder_that_is_named_as_we_are(
         (["--ready-stdout=(", "--", "true"], "is no regular expression"),
         (["--ready-after=0", "--metric=x", "--", "true"], "is no NAME=VALUE"),
         (["--ready-after=0", "--metric=x=(a)", "--", "true"], "reads a load's output"),
-        (["--ready-after=0", "--hold=nan", "--", "true"], "--hold is a time in seconds from 0"),
-        (["--ready-after=-1", "--", "true"], "--ready-after is a time in seconds"),
+        (
+            ["--ready-after=0", "--hold=nan", "--", "true"],
+            "--hold=nan is not valid; give a time in seconds from 0",
+        ),
+        (
+            ["--ready-after=-1", "--", "true"],
+            "--ready-after=-1 is not valid; give a time in seconds",
+        ),
         (["--ready-after=0", "--load='", "--", "true"], "--load: No closing quotation"),
         (["--ready-after=0", "--fleet-load=", "--", "true"], "--fleet-load is empty"),
         (["--ready-after=0", "--load=true {x}", "--", "true"], "placeholder {x} is not known"),

@@ -236,15 +236,21 @@ def test_restore_beside_it(
         wait_until(lambda: "rest: settled" in log())
         ours = value("pages_to_scan")
         (KSM / "pages_to_scan").write_text("123")
-        hand_back = f"sudo {ksmrun} host set pages_to_scan={ours}"
-        wait_until(lambda: f"to do: {hand_back}, or SIGHUP" in log())
+        hand_back = f"/ksmrun host set pages_to_scan={ours}"
+        wait_until(lambda: f"{hand_back}, or SIGHUP" in log())
         said = subprocess.run([ksmrun, "host", "restore"], capture_output=True, text=True).stdout
         assert f"left to `ksmrun monitor --auto` of PID {monitor.pid}, which still runs" in said
         assert "pages_to_scan is 123, which somebody else wrote meanwhile" in said
         assert hand_back in said and "pages_to_scan=100 is what it was before" in said
+        mine = [ksmrun, "host", "set", "pages_to_scan=124"]
+        said = subprocess.run(mine, capture_output=True, text=True, check=True).stdout
+        assert f"note: `ksmrun monitor --auto` (PID {monitor.pid}) sets KSM's rate" in said
+        tune = [ksmrun, "host", "tune", "--max-cpu=5%"]
+        refused = subprocess.run(tune, capture_output=True, text=True)
+        assert refused.returncode == 1 and f"(PID {monitor.pid}) sets" in refused.stderr
         monitor.send_signal(signal.SIGHUP)
         wait_until(lambda: "tuning goes on" in log())
-        wait_until(lambda: value("pages_to_scan") != "123")
+        wait_until(lambda: value("pages_to_scan") != "124")
         monitor.terminate()
         assert monitor.wait(LAST_RESORT_SECONDS) == 0
         assert tunables() == ksm

@@ -97,8 +97,8 @@ def test_advice(run: Run, launcher: str) -> None:
     [
         ((), "nothing is asked for"),
         (("--profile=quick",), "one of gentle, balanced, fast, not 'quick'"),
-        (("--max-cpu=120%",), "is a share from 0% to 100%"),
-        (("--max-cpu=0%",), "is a share from 0.01% to 100%"),
+        (("--max-cpu=120%",), "give a share from 0% to 100%"),
+        (("--max-cpu=0%",), "give a share from 0.01% to 100%"),
         (("--pass-time=soon",), "a time in seconds from 1 to 86400"),
         (("--profile=fast", "--max-cpu=5%"), "give one of them"),
     ],

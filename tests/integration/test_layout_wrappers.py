@@ -128,6 +128,55 @@ def test_an_init_as_pid_1(launch: list[str], kinds: Programs) -> None:
     assert parts(first) == parts(second)
 
 
+# Those that wait for any child must get their own, though the helper is one as well.
+PID_1 = {
+    "an init": ["{folder}/an-init", "-s", "--", "{where}"],
+    "perl": ["perl", "-e", "exec @ARGV", "{where}"],
+    "a name in PATH": ["{folder}/an-init", "-s", "--", "in-path"],
+    "python's child": [
+        sys.executable,
+        "-c",
+        "import os, sys; child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ); "
+        "sys.exit(os.wait() != (child, 0))",
+        "{where}",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PID_1)
+def test_any_wrapper_as_pid_1(
+    launch: list[str],
+    kinds: Programs,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    expected: tuple[int, ...],
+    name: str,
+) -> None:
+    """No list names it, and an argument of its own is a program."""
+    shutil.copy("/usr/bin/tini", folder / "an-init")
+    shutil.copy(kinds.where, folder / "in-path")
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    command = [word.format(where=kinds.where, folder=folder) for word in PID_1[name]]
+    assert parts(where(*AS_PID_1, *launch, *command)) == expected
+
+
+def test_all_that_a_supervisor_starts(
+    launch: list[str], kinds: Programs, folder: Path, expected: tuple[int, ...]
+) -> None:
+    code = f"import subprocess\nfor _ in range(3): subprocess.run('{kinds.where}')\n"
+    script = write(folder / "supervisord", f"#!{sys.executable}\n{code}")
+    for prefix in ((), AS_PID_1):
+        done = subprocess.run(
+            [*prefix, *launch, script, "-n"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=LAST_RESORT_SECONDS,
+        )
+        found = done.stdout.replace("}\n{", "}\0{").split("\0")
+        assert [parts(json.loads(text)) for text in found] == [expected] * 3
+
+
 # prctl(2): PR_SET_CHILD_SUBREAPER. As systemd does for Type=forking: when the script has ended, the
 # one remaining child is the main process.
 MANAGER = """

@@ -129,7 +129,7 @@ def test_static_programs_are_not_reached(ksmrun: str, programs: Any) -> None:
 
 def test_verify_waits_for_the_shim(ksmrun: str) -> None:
     done = run(ksmrun, "run", "--mechanism=preload", "--verify", "--", "sleep", "1")
-    assert "carries the merge flag after the exec" in done.stderr
+    assert "has the merge flag after the exec" in done.stderr
 
 
 def test_errno_and_output_stay(ksmrun: str, tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ QEMU = (
     *("-serial", "stdio"),
 )
 TESTS = Path(__file__).parent.parent
-FETCH = "from kernels.kernels import CLOUD_AMD64, fetch; print(fetch('6.12', CLOUD_AMD64)[1])"
+FETCH = (
+    "import sys; sys.path.append('common'); from kernels.kernels import CLOUD_AMD64, fetch; "
+    "print(fetch('6.12', CLOUD_AMD64)[1])"
+)
 NOT_NEEDED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt")
 SERVICE = """[Unit]
 After=multi-user.target

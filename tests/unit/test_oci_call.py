@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.cli import COMMANDS, run_app
+from ksmrun.cli import run_app
+from ksmrun.options.table import MODULES
 from ksmrun.support.oci import is_oci_call
 
 WORDS = st.lists(
@@ -35,7 +36,7 @@ def test_calls_of_engines(call: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert "No such option" not in said
 
 
-@given(st.sampled_from([*COMMANDS, "--version", "--help"]), WORDS)
+@given(st.sampled_from([*MODULES, "--version", "--help"]), WORDS)
 def test_own_commands_are_none(command: str, words: list[str]) -> None:
     assert not is_oci_call([command, *words])
     assert not is_oci_call([])

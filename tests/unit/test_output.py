@@ -24,11 +24,13 @@ def test_shares(percent: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "%", "-1%", "101%", "1.01", "nan", "inf", "five", "5%%"])
 def test_what_is_no_share(text: str) -> None:
-    with pytest.raises(KsmrunError, match="--x is a share from 0% to 100%"):
+    with pytest.raises(
+        KsmrunError, match=r"--x=.* is not a share; give a percentage from 0% to 100%"
+    ):
         parse_share("--x", text)
 
 
 def test_all_may_be_too_much() -> None:
     assert parse_share("--x", "100%") == 1
-    with pytest.raises(KsmrunError, match="from 0% to below 100%"):
+    with pytest.raises(KsmrunError, match="from 0% to less than 100%"):
         parse_share("--x", "100%", below_all=True)

@@ -212,7 +212,7 @@ def test_changes_only() -> None:
 
 
 def test_nothing_to_scan() -> None:
-    with pytest.raises(KsmrunError, match="nothing merges on this host now") as caught:
+    with pytest.raises(KsmrunError, match="no program merges on this host now") as caught:
         planned(OLD, Memory(0, 0), 1e-6, Intent(60.0))
     assert "start the programs first" in caught.value.todo
     assert planned(NEW, Memory(0, 0), 1e-6, Intent(60.0)).pass_seconds == 0

@@ -1,0 +1,107 @@
+"""Packages of all of Debian's suites as files: fetched with apt, without the host's own apt."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SUITES = (
+    "bullseye",
+    "bookworm",
+    "bookworm-backports",
+    "trixie",
+    "trixie-backports",
+    "forky",
+    "sid",
+)
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def cache_folder() -> Path:
+    """Return a folder outside the repository that is kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "ksmrun-kernels"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def unpack(package: str, folder: Path) -> None:
+    """Unpack a package's files into the folder, without installing it."""
+    kept = cache_folder() / "debs" / f"{package}.deb"
+    package_names()
+    with _lock():
+        if not kept.exists():
+            kept.parent.mkdir(exist_ok=True)
+            _apt("get", "download", package, cwd=folder)
+            (archive,) = folder.glob("*.deb")
+            archive.replace(kept)
+    subprocess.run(["dpkg-deb", "-x", kept, folder], check=True)
+
+
+def unpack_version(package: str, version: str, folder: Path) -> str:
+    """Unpack the newest version of a package that begins so, of any suite, and return it."""
+    package_names()
+    with _lock():
+        # A row is: package | version | suite.
+        rows = [row.split("|") for row in _apt("cache", "madison", package).splitlines()]
+    found = [row[1].strip() for row in rows if row[1].strip().startswith(f"{version}.")]
+    if not found:
+        raise SystemExit(f"no Debian suite has {package} {version}; look at {cache_folder()}/lists")
+    unpack(f"{package}={found[0]}", folder)
+    return found[0]
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    """Allow one download at a time, whoever runs these tests."""
+    with (cache_folder() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def package_names() -> str:
+    with _lock():
+        return _read_names(cache_folder())
+
+
+def _read_names(folder: Path) -> str:
+    names = folder / "packages"
+    if not names.exists():
+        (folder / "lists/partial").mkdir(parents=True, exist_ok=True)
+        (folder / "archives/partial").mkdir(parents=True, exist_ok=True)
+        mirror = _mirror()
+        lines = [f"deb [arch=amd64,arm64 signed-by={KEYRING}] {mirror} {s} main\n" for s in SUITES]
+        (folder / "sources.list").write_text("".join(lines))
+        _apt("get", "update")
+        names.write_text(_apt("cache", "pkgnames", "linux-"))
+    return names.read_text()
+
+
+def _mirror() -> str:
+    """Return the mirror that this host installs from."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return next(line for line in output.splitlines() if "security" not in line)
+
+
+def _apt(tool: str, *arguments: str, cwd: Path | None = None) -> str:
+    folder = cache_folder()
+    options = {
+        "Dir::Etc::sourcelist": folder / "sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::State::lists": folder / "lists",
+        "Dir::Cache": folder,
+        "APT::Sandbox::User": "root",
+    }
+    architectures = ("APT::Architectures::=amd64", "APT::Architectures::=arm64")
+    words = [word for option in architectures for word in ("-o", option)]
+    words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    command = [f"apt-{tool}", *words, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    if done.returncode != 0:
+        raise SystemExit(f"apt-{tool} {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout

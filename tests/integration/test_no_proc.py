@@ -1,0 +1,58 @@
+"""Commands where /proc is not mounted: they say so, without a traceback."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+
+import pytest
+
+COVER = "mount -t tmpfs tmpfs /proc && exec "
+NOT_MOUNTED = "/proc is not mounted here, so processes cannot be seen; mount -t proc proc /proc"
+
+
+def without_proc(ksmrun: str, *words: str) -> subprocess.CompletedProcess[str]:
+    line = ["unshare", "--mount", "sh", "-c", COVER + shlex.join([ksmrun, *words])]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ps",),
+        ("top", "--once"),
+        ("explain", "1"),
+        ("estimate", "1"),
+        ("estimate", "--match", "x"),
+        ("attach", "1"),
+        ("attach", "--unit", "cron"),
+        ("ab", "-n", "1", "--ready-after", "1", "--", "sleep", "9"),
+        # Less than is allowed anyway, in case that it is not refused.
+        ("host", "max-map-count", "65530"),
+    ],
+)
+def test_it_is_refused(ksmrun: str, words: tuple[str, ...]) -> None:
+    done = without_proc(ksmrun, *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"ksmrun: {NOT_MOUNTED}\n"
+
+
+@pytest.mark.parametrize("words", [("check",), ("check", "--", "true"), ("host", "show")])
+def test_it_is_left_out(ksmrun: str, words: tuple[str, ...]) -> None:
+    done = without_proc(ksmrun, *words)
+    assert done.returncode in (0, 1) and done.stderr == "" and done.stdout
+
+
+def test_too_few_descriptors(ksmrun: str) -> None:
+    """No process is found then, which is not "none merges"."""
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -n 5; exec {shlex.quote(ksmrun)} ps"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert "Too many open files; raise this process's limit of open files: ulimit" in done.stderr
+    assert "Traceback" not in done.stderr
