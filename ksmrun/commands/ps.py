@@ -25,18 +25,16 @@ from ksmrun.host.layout_groups import groups_of
 from ksmrun.model.process import By, ProcessKsm, ProcessList, Sort, Sweeper
 from ksmrun.observe.groups import Group, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
+from ksmrun.observe.quantities import QUANTITIES, Unit
 from ksmrun.options.ps import PS, PsOptions
 
 SCHEMA = "ksmrun-ps-1"
 # Columns for figures_of(). On a narrow terminal the gain stays, and then the headroom.
-FIGURES = (
-    Column("merged MiB", "right"),
-    Column("zero MiB", "right", 7),
-    Column("profit MiB", "right"),
-    Column("RSS MiB", "right", 4),
-    Column("PSS MiB", "right", 3),
-    Column("maps", "right", 5),
-    Column("headroom", "right", 2),
+PRIORITIES = {"zero": 7, "maps": 5, "RSS": 4, "PSS": 3, "headroom": 2}
+UNITS = {Unit.BYTES: " MiB", Unit.MAPS: ""}
+FIGURES = tuple(
+    Column(f"{each.word}{UNITS[each.unit]}", "right", PRIORITIES.get(each.word, 0))
+    for each in QUANTITIES
 )
 # Cursor to the top left, and all below it cleared (console_codes(4)).
 CLEAR = "\x1b[H\x1b[J"
@@ -150,14 +148,12 @@ def _layout_of(row: Group, layouts: dict[int, str]) -> str:
 
 
 def figures_of(row: Group, found: ProcessList) -> list[str]:
-    """Return merged, zero, profit, RSS and PSS in MiB, maps and headroom."""
-    pages = (row.merging_pages, row.zero_pages)
-    return [
-        *(mib(None if number is None else number * found.page_bytes) for number in pages),
-        *(mib(size) for size in (row.profit_bytes, row.rss_bytes, row.pss_bytes)),
-        count(row.maps),
-        count(row.headroom_maps(found.max_map_count)),
-    ]
+    """Return the values of all quantities, in their order; sizes in MiB."""
+    figures = []
+    for quantity in QUANTITIES:
+        value = quantity.read(row, found.page_bytes, found.max_map_count)
+        figures.append(mib(value) if quantity.unit is Unit.BYTES else count(value))
+    return figures
 
 
 def total_line(found: ProcessList) -> str:

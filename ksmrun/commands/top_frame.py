@@ -10,26 +10,19 @@ from typing import TypeVar
 from rich.cells import set_cell_size
 
 from ksmrun.commands.output import mib
-from ksmrun.commands.ps import figures_of
+from ksmrun.commands.ps import PRIORITIES, figures_of
 from ksmrun.commands.table import GAP_COLUMNS, Column, Layout, cut_command, fit
 from ksmrun.model.process import By, ProcessList, Sort
 from ksmrun.observe.groups import Group, group, matching, sort_groups
 from ksmrun.observe.live import HostLook, HostWatch
+from ksmrun.observe.quantities import QUANTITIES
 from ksmrun.support.words import printable
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
 Choice = TypeVar("Choice", By, Sort)
-# Title, width in columns, priority (as in ps), sort key.
-COLUMNS = {
-    "merged": (7, 0, Sort.MERGED),
-    "zero": (6, 7, Sort.ZERO),
-    "profit": (7, 0, Sort.PROFIT),
-    "RSS": (7, 4, Sort.RSS),
-    "PSS": (7, 3, Sort.PSS),
-    "maps": (6, 5, Sort.MAPS),
-    "left": (6, 2, Sort.HEADROOM),
-}
+# Width of a figure, with room for the mark of the sorted one.
+FIGURE_WIDTH = 6
 FIRST_WIDTH = 8
 # Narrower than this, the header is printed without sparklines.
 SPARK_COLUMNS_MIN = 78
@@ -96,8 +89,8 @@ def columns_of(view: View) -> list[str]:
     """Return the columns' titles; the sort column has a mark."""
     first = "PID" if view.by is By.PROCESS else "count"
     last = "command" if view.by is By.PROCESS else str(view.by)
-    names = [first, last, *COLUMNS]
-    sorts = [Sort.PROCESSES, Sort.NAME, *(sort for _, _, sort in COLUMNS.values())]
+    names = [first, last, *(each.word for each in QUANTITIES)]
+    sorts = [Sort.PROCESSES, Sort.NAME, *(each.sort for each in QUANTITIES)]
     return [
         f"{name}*" if sort is view.sort else name for name, sort in zip(names, sorts, strict=True)
     ]
@@ -122,8 +115,11 @@ def lines(view: View, found: ProcessList, width: int) -> list[str]:
 def layout(width: int) -> Layout:
     """Return the columns that fit; the name has what the figures leave."""
     columns = [Column("", "right"), Column("", "cut")]
-    columns += [Column(name, "right", priority) for name, (_, priority, _) in COLUMNS.items()]
-    sizes = [FIRST_WIDTH, width, *(size for size, _, _ in COLUMNS.values())]
+    columns += [Column(each.word, "right", PRIORITIES.get(each.word, 0)) for each in QUANTITIES]
+    sizes = [
+        *(FIRST_WIDTH, width),
+        *(max(FIGURE_WIDTH, len(each.word) + 1) for each in QUANTITIES),
+    ]
     return fit(columns, sizes, width)
 
 

@@ -93,7 +93,7 @@ def apply(
 
 
 def _runs(state: str) -> bool:
-    return state in ("active", "activating", "reloading")
+    return state not in ("failed", "inactive", "deactivating")
 
 
 def _before(service: str, states: Mapping[str, str]) -> str:

@@ -44,9 +44,10 @@ def launcher_path() -> Path:
 def shim_path(target: TargetFacts, folder: Path = LAUNCHER.parent) -> bytes | None:
     """Return the shim for LD_PRELOAD; None if ld.so would split its path (ld.so(8)).
 
-    For glibc the path contains $LIB, which 32 and 64-bit programs replace by different folders;
-    musl does not know it. SHIM is reached through a folder whose name AddressSanitizer recognises,
-    because the wrapped program may start one that is built with it. folder: where the launcher is.
+    For glibc the path contains $LIB, which ld.so expands to different folders for 32 and 64-bit
+    programs; musl does not expand it. SHIM is reached through a folder whose name AddressSanitizer
+    recognises, because the wrapped program may start one that is built with it. folder: where the
+    launcher is.
     """
     if any(mark in str(folder) for mark in " :"):
         return None

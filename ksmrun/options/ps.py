@@ -64,7 +64,7 @@ TOP = Command(
     "Watch the processes that merge, live",
     (
         "Keys: s sorts, g groups, / filters, space marks, enter opens a row, escape goes back, q "
-        'quits. Sizes are in MiB; "left" is the number of mappings left up to vm.max_map_count. '
+        'quits. Sizes are in MiB; "headroom" is the mappings left up to vm.max_map_count. '
         "Samples are taken less often where they would take more than 2% of a core, and PSS and "
         "mappings are read rarely.",
     ),

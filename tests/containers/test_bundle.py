@@ -368,7 +368,7 @@ def test_shared_layout(make: Make, group: str, change: Callable[[Config], None])
 
 
 def test_an_image_takes_no_group_s_key(make: Make, group: str) -> None:
-    """What an image's environment may ask for, under each name of the runtime."""
+    """An image's environment may ask for little, under each name of the runtime."""
     for name in ("ksmrun-oci", "ksmrun-oci-by-request"):
         bundle = make(name=name)
         bundle.config["process"]["env"].append(f"KSMRUN_OCI=layout=shared,layout-group={group}")

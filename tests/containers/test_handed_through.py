@@ -1,4 +1,4 @@
-"""What ksmrun-oci passes on; the only fake is a runtime that records its input."""
+"""ksmrun-oci passes everything else on; the only fake is a runtime that records its input."""
 
 from __future__ import annotations
 
@@ -426,7 +426,7 @@ IMAGES: dict[str, tuple[Any, bool]] = {
 def test_annotations_of_podman_s_images(
     start: Start, bundle: Path, tmp_path: Path, name: str
 ) -> None:
-    """What an image carries does not count as its starter's, nor does what may be the image's."""
+    """Annotations that are, or may be, the image's do not count as its starter's."""
     file = bundle / "config.json"
     config = json.loads(file.read_text())
     config["annotations"] = {"io.container.manager": "libpod", **ASKS}

@@ -177,7 +177,7 @@ def test_code_that_is_no_vdso(begin: Begin, sources: Programs, how: str) -> None
 
 
 def test_no_page_tables_are_made(begin: Begin, sources: Programs) -> None:
-    """Of 16 TiB of untouched code nothing is read."""
+    """Nothing is read from 16 TiB of untouched code."""
     process = begin(*UNPRIVILEGED, sources.rewrites, "much")
     status = Path(f"/proc/{process.pid}/status")
 

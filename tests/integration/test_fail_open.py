@@ -1,4 +1,4 @@
-"""Where merging is impossible: one line, and the program starts, unless --require is given."""
+"""Merging is impossible: one line, and the program starts, unless --require is given."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_einval_filter_without_proc(programs: Any, launcher: str) -> None:
 
 
 def test_a_filter_of_the_past_does_not_refuse(programs: Any, ksmrun: str) -> None:
-    """What one process was denied says nothing about the next one."""
+    """A denial for one process says nothing about the next one."""
     assert run([programs.deny, "1", ksmrun, "run", "--", "true"]).returncode == 0
     prctl = ["run", "--require", "--mechanism=prctl", "--", "true"]
     done = run([programs.deny, "95", ksmrun, *prctl])

@@ -50,7 +50,7 @@ def test_share_of_a_core(run: Run) -> None:
 
 
 def test_time_of_a_pass(run: Run) -> None:
-    """By the kernel's advisor, which adapts to the memory to scan."""
+    """The kernel's advisor is used, which adapts to the memory to scan."""
     done = run("host", "tune", "--pass-time=2m", "--max-cpu=30%")
     assert done.returncode == 0, done.stderr
     assert value("advisor_mode") == "none [scan-time]"

@@ -1,4 +1,4 @@
-"""Where the monitor exports what it sees, and what it refuses at its start."""
+"""Exports of the monitor, and what it refuses at its start."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ IN_ANOTHER_ROOT = {
 def test_no_word_of_ld_so_in_another_root(
     ksmrun: str, tmp_path: Path, name: str, options: tuple[str, ...]
 ) -> None:
-    """Where the shim is not, nothing names it; where it is, it is inherited."""
+    """Nothing names the shim in a root without it; in a root with it, it is inherited."""
     for file in ("/bin/sh", "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"):
         copy = tmp_path / file.removeprefix("/")
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -115,7 +115,7 @@ def test_what_costs_much_is_not_read_each_time(
 
 
 def test_a_pid_that_is_used_again(start: Start) -> None:
-    """By a program that does not merge, then by one that does, but is another."""
+    """Reused by a program that does not merge, then by one that does, but is another."""
     first = start("cat")
     watch, host = ProcessWatch(), read_host()
     (before,) = watch.look(host).processes

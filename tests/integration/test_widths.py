@@ -30,7 +30,7 @@ NAMES = {
     "estimate": "MiB of in memory zeros across processes within one unique when merged "
     "with one layout",
     "host": "tunable value default what it is for",
-    "top": "PID command merged zero profit RSS PSS maps left",
+    "top": "PID command merged zero profit RSS PSS maps headroom",
 }
 Console = Callable[..., list[str]]
 

@@ -238,7 +238,7 @@ def test_layout(booted: tuple[Kernel, Guest]) -> None:
 
 
 def test_layout_through_a_script(booted: tuple[Kernel, Guest]) -> None:
-    """By reservation, so other addresses than without a shell, and as secret."""
+    """The reservation gives other addresses than without a shell, equally secret."""
     kernel, guest = booted
     if kernel[1] == UML:
         return

@@ -104,7 +104,7 @@ WORKER = "my $pid = fork() // die; if (!$pid) { sleep 600; exit }"
 
 
 def test_descendants_are_randomised(launch: list[str], build: Build) -> None:
-    """By the kernel, as usual: a child beside another one is a server's."""
+    """The kernel randomises them as usual: a child beside another one is a server's."""
     program = build("where")
     again = [*launch, "perl", "-e", f"{WORKER} system(@ARGV); kill 9, $pid; wait", program]
     moved, first, second = where(*launch, program), where(*again), where(*again)

@@ -1,4 +1,4 @@
-"""Which running processes may be made to merge, and the messages about the others."""
+"""Processes that may be made to merge, and the messages about the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `ksmrun wrap pod` preserves of a manifest, and its messages about the rest."""
+"""Preservation of a manifest by `ksmrun wrap pod`, and its messages about the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the wraps say and do where a service is in trouble already, and without ksmrun."""
+"""Wraps of a service that is in trouble already, and without ksmrun."""
 
 from __future__ import annotations
 
