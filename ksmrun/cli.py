@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-# ??? COMMANDS
 import contextlib
 import errno
 import importlib
@@ -122,14 +121,14 @@ def _explain(error: OSError) -> None:
 
 def build_app(names: Iterable[str] = MODULES) -> typer.Typer:
     """Return the app with the commands that these words name."""
-    # Not at the top: it brings typer, which what is only shown does without.
+    # Imported here: it imports typer, without which help and version work.
     from ksmrun.commands.declare import group
 
     app = group(NAMELESS)
 
     @app.callback(invoke_without_command=True)
     def ksmrun() -> None:
-        """For a group of one command."""
+        """Do nothing; a callback makes typer keep the group of a single command."""
 
     for name in dict.fromkeys(HOMES.get(name, name) for name in names):
         importlib.import_module(f"ksmrun.commands.{name}").register(app)

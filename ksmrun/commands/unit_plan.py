@@ -254,7 +254,7 @@ def _first_path(unit: UnitFacts, exec_values: Sequence[str]) -> str:
 
 
 def _key(unit: UnitFacts, options: UnitOptions, *, user: bool) -> tuple[KeyPlace | None, list[str]]:
-    """Where the group's key lies, if the service can have its layout, and what to say of it."""
+    """Return the place of the group's key, if the service can have its layout, and notes."""
     if options.layout is not LayoutMode.SHARED:
         return None, []
     group_label(keys_folder(), options.layout_group)

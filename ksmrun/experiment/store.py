@@ -74,7 +74,7 @@ def is_done(folder: Path, number: int, arm: str) -> bool:
 
 
 def count_results(folder: Path) -> int:
-    """How many turns have a result: one for each arm in each round."""
+    """Return the number of turns with a result: one for each arm in each round."""
     return len(list((folder / "rounds").glob("*.json")))
 
 

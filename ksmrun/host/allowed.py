@@ -1,4 +1,4 @@
-"""What each tunable takes, in words. Pure."""
+"""Values that each tunable accepts, in words. Pure."""
 
 from __future__ import annotations
 

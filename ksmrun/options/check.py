@@ -1,4 +1,4 @@
-"""`ksmrun check`: its options."""
+"""Options of `ksmrun check`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ JSON = "Print one JSON object."
 
 @dataclass(frozen=True)
 class CheckOptions(LaunchOptions):
-    """Those of a launch, and the form."""
+    """Options of `ksmrun check`: those of a launch, and the output form."""
 
     as_json: bool = switch(JSON, name="--json")
     format: Format = choice(FORMAT, Format.TABLE)

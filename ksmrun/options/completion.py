@@ -1,4 +1,4 @@
-"""The table of completion for native/front/complete.c, made when that is built."""
+"""Table of completion for native/front/complete.c, generated when that is built."""
 
 from __future__ import annotations
 

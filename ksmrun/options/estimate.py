@@ -1,4 +1,4 @@
-"""`ksmrun estimate`: its options."""
+"""Options of `ksmrun estimate`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ksmrun.options.select import JSON, SelectOptions
 
 @dataclass(frozen=True)
 class EstimateOptions(SelectOptions):
-    """The processes, and how to look at them."""
+    """Options of `ksmrun estimate`."""
 
     sample: float | None = share(
         "Share of each program's processes to look at, such as 5%; the rest is estimated, with an "

@@ -1,4 +1,4 @@
-"""`ksmrun explain`: its options."""
+"""Options of `ksmrun explain`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ksmrun.options.select import JSON
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """The process, and how long to look."""
+    """Options of `ksmrun explain`."""
 
     pid: int = argument(
         "Process ID.",

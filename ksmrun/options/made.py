@@ -1,4 +1,4 @@
-"""What is made of the table of options when the C parts are built: completion and manual pages."""
+"""Files generated from the table of options when building the C parts: completion, manual pages."""
 
 from __future__ import annotations
 

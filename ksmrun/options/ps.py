@@ -1,4 +1,4 @@
-"""`ksmrun ps` and `top`: their options."""
+"""Options of `ksmrun ps` and `top`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SORT = "Order of rows: names upwards, sizes from the largest, headroom from the 
 
 @dataclass(frozen=True)
 class PsOptions:
-    """How the list is shown."""
+    """Options of `ksmrun ps`."""
 
     by: By = choice(BY, By.PROCESS)
     sort: Sort = choice(SORT, Sort.NAME)
@@ -35,7 +35,7 @@ class PsOptions:
 
 @dataclass(frozen=True)
 class TopOptions:
-    """How the screen begins."""
+    """Options of `ksmrun top`."""
 
     by: By = choice(BY, By.PROCESS)
     sort: Sort = choice(SORT, Sort.PROFIT)

@@ -1,4 +1,4 @@
-"""`ksmrun report`: its options."""
+"""Options of `ksmrun report`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GATE_CODES = (
 
 @dataclass(frozen=True)
 class GateOptions:
-    """The limits that decide about the exit code."""
+    """Limits that decide the exit code."""
 
     gate: tuple[str, ...] = option(
         "Limit for the change of a metric against the base arm, such as 'pss<=-20%', 'p99<=+5' or "
@@ -30,7 +30,7 @@ class GateOptions:
 
 @dataclass(frozen=True)
 class ReportOptions(GateOptions):
-    """The results, and the form."""
+    """Options of `ksmrun report`."""
 
     folders: tuple[Path, ...] = argument(
         "Folders that `ksmrun ab --output` wrote.",

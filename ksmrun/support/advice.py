@@ -1,4 +1,4 @@
-"""What to do about errors that many callers meet."""
+"""Advice on errors that occur in many places."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def helper_todo(error: int, file: str | Path) -> str:
-    """Say what to do where a program of ksmrun's own cannot be started (errno)."""
+    """Return what to do if a program of ksmrun's own cannot be started (errno)."""
     if error in (errno.EACCES, errno.EPERM):
         return f"see where permission is missing: namei -l {shlex.quote(str(file))}"
     if error in (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE):
@@ -17,7 +17,7 @@ def helper_todo(error: int, file: str | Path) -> str:
 
 
 def write_todo(error: int, other: str) -> str:
-    """Say what to do where a file cannot be written; other: the way to name another one."""
+    """Return what to do if a file cannot be written; other: the way to name another one."""
     if error in (errno.EACCES, errno.EPERM):
         return f"run this as a user who may write there, or {other}"
     if error in (errno.ENOSPC, errno.EDQUOT):
