@@ -54,7 +54,7 @@ def tune(options: TuneOptions, given: Given) -> None:
     # The advisor is used here as a means: only what it sets counts as a change.
     running = [*auto_tuner(state_folder()), *running_tuners()]
     if running and not (dry_run or options.force):
-        raise KsmrunError(running[0].what, f"{running[0].todo}; or --force, to set it beside")
+        raise KsmrunError(running[0].what, f"{running[0].todo}, or add --force")
     plan, memory, cost = made_plan(intent, may_try=not dry_run)
     if as_json:
         print_json(SCHEMA, **asdict(plan), memory=asdict(memory), cost=asdict(cost))
