@@ -109,7 +109,7 @@ def test_a_port_that_is_taken_at_reload(monitor: Begin, tmp_path: Path) -> None:
         (["--listen=9739"], "is no address"),
         (["--textfile=/proc"], "cannot write to /proc"),
         (["--textfile=/no/such/folder"], "cannot write to /no/such/folder"),
-        (["--config=/no/such/file"], "is not there"),
+        (["--config=/no/such/file"], "does not exist"),
         (["--log=xml"], "plain or json"),
         (["--raise-map-count-to=10"], "out of range"),
     ],
