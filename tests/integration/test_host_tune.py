@@ -69,7 +69,9 @@ def test_what_is_too_fast(run: Run, launcher: str) -> None:
         wait_until(lambda: int(value("pages_sharing")) > 70_000)
         done = run("host", "tune", "--pass-time=1s", "--max-cpu=1%", "--dry-run")
         assert done.returncode == 1
-        assert re.search(r"a pass over 0\.4 GiB takes \d+ s of CPU here .*µs a page", done.stderr)
+        assert re.search(
+            r"a full scan of 0\.4 GiB takes \d+ s of CPU here .*µs a page", done.stderr
+        )
         assert "ask for --pass-time" in done.stderr
     finally:
         stop(programs)
