@@ -24,7 +24,7 @@ def main() -> None:
 
             os.write(1, f"{version_text()}\n".encode())
         except OSError as error:
-            sys.exit(f"ksmrun: stdout: {error.strerror}; look at where it goes")
+            sys.exit(f"ksmrun: cannot write to stdout: {error.strerror}; check what it is")
         return
     try:
         from ksmrun.cli import run_app
@@ -34,7 +34,13 @@ def main() -> None:
         # The front then starts the program without us, as after whatever else is raised.
         if arguments[:1] == ["run"]:
             raise
-        sys.exit("ksmrun: no memory is left; raise the limits (ulimit -v and -d)")
+        sys.exit("ksmrun: out of memory; raise the limits (ulimit -v and -d)")
+    # A package that is not installed, or whose files this user cannot read.
+    except (ImportError, PermissionError) as error:
+        if arguments[:1] == ["run"]:
+            raise
+        todo = "install ksmrun again with pip, readable for all its users"
+        sys.exit(f"ksmrun: cannot load its modules: {error}; {todo}")
     sys.exit(code)
 
 

@@ -18,6 +18,7 @@ from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.options.show import help_text, width
 from ksmrun.options.table import MODULES, NAMELESS, top
 from ksmrun.support.oci import is_oci_call
+from ksmrun.usage import TyperUsageError, explain_usage
 
 if TYPE_CHECKING:
     import typer
@@ -65,8 +66,8 @@ def run_app(arguments: list[str]) -> int:
     except OSError as error:
         _explain(error)
         return EXIT_OWN_FAILURE if command == "run" else EXIT_FAILURE
-    # For `ksmrun run`, 2 may be the program's own exit code, so a usage error is 125, as in env.
-    return EXIT_OWN_FAILURE if command == "run" and code == EXIT_USAGE else code
+    # For `ksmrun run`, 1 and 2 may be the program's own exit codes, so ours are 125, as in env.
+    return EXIT_OWN_FAILURE if command == "run" and code in (EXIT_FAILURE, EXIT_USAGE) else code
 
 
 def _shown(arguments: list[str]) -> int | None:
@@ -82,10 +83,17 @@ def _shown(arguments: list[str]) -> int | None:
 
 def _exit_code(app: typer.Typer, arguments: list[str]) -> int:
     try:
-        app(arguments, prog_name="ksmrun")
+        code = app(arguments, prog_name="ksmrun", standalone_mode=False)
+    except TyperUsageError as error:
+        # A group that was given no command.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            return EXIT_USAGE
+        named = arguments[:1] if arguments[:1] and arguments[0] in MODULES else []
+        raise explain_usage(error, " ".join(["ksmrun", *named])) from error
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else EXIT_FAILURE
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _prepare_output() -> None:
@@ -113,14 +121,14 @@ def _explain(error: OSError) -> None:
 
 def build_app(names: Iterable[str] = MODULES) -> typer.Typer:
     """Return the app with the commands that these words name."""
-    # Not at the top: it brings typer, which what is only shown does without.
+    # Imported here: it imports typer, without which help and version work.
     from ksmrun.commands.declare import group
 
     app = group(NAMELESS)
 
     @app.callback(invoke_without_command=True)
     def ksmrun() -> None:
-        """For a group of one command."""
+        """Do nothing; a callback makes typer keep the group of a single command."""
 
     for name in dict.fromkeys(HOMES.get(name, name) for name in names):
         importlib.import_module(f"ksmrun.commands.{name}").register(app)

@@ -18,6 +18,7 @@ from ksmrun.host.attached import note_detached
 from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Attached, Candidate, Deed
 from ksmrun.plan.attach import outcome, who
+from ksmrun.support.advice import helper_todo
 from ksmrun.support.foreign import SHORTAGES, raise_shortage
 
 HELPER = LAUNCHER.with_name("ksmrun-attach")
@@ -53,10 +54,15 @@ def look(pid: int) -> Candidate:
             maps=None if ksm_stat is None else count_maps(folder),
         )
     except PermissionError as error:
-        raise KsmrunError(f"PID {pid} is another user's", "be root, or its user") from error
+        raise KsmrunError(
+            f"PID {pid} belongs to another user", "run this as root, or as that user"
+        ) from error
     except OSError as error:
         raise_shortage(error)
-        raise KsmrunError(f"there is no process {pid}", "`ksmrun ps` lists what merges") from error
+        raise KsmrunError(
+            f"there is no process {pid}",
+            "list processes with `ps -e`, or those that merge with `ksmrun ps`",
+        ) from error
 
 
 def carry_out(candidates: Sequence[Candidate], deed: Deed) -> list[Attached]:
@@ -91,10 +97,13 @@ def _run(deed: Deed, processes: Sequence[str]) -> dict[int, _Line]:
             start_new_session=True,
         )
     except OSError as error:
-        raise KsmrunError(f"{HELPER}: {error.strerror}", "install ksmrun again") from error
+        raise KsmrunError(
+            f"cannot start {HELPER}: {error.strerror}", helper_todo(error.errno or 0, HELPER)
+        ) from error
     if done.returncode != 0:
         raise KsmrunError(
-            f"{HELPER} ended with {done.returncode}: {done.stderr.strip()}", "run it by hand"
+            f"{HELPER} failed with exit code {done.returncode}: {done.stderr.strip()}",
+            f"run it by hand to see why: {HELPER} {deed} {' '.join(processes[:3])}",
         )
     lines = {}
     for line in done.stdout.splitlines():

@@ -25,7 +25,7 @@ from ksmrun.commands.ab_show import announce, run_shown
 from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
-from ksmrun.experiment.store import PLAN, create, load_plan
+from ksmrun.experiment.store import PLAN, count_results, create, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.facts.pids import require_proc
 from ksmrun.host.alone import alone
@@ -66,8 +66,9 @@ def _refuse_other_options(given: Given) -> None:
     others = [f"--{name}" for name in given.words if name not in ("resume", "gate")]
     if others or given.rest:
         raise KsmrunError(
-            f"--resume takes all from its folder, not {', '.join(others) or 'a command'}",
-            "leave it out, or start a new experiment",
+            "--resume reads everything from its folder, and "
+            f"{', '.join(others) or 'a command'} is given too",
+            "leave that out, or start a new experiment",
             EXIT_USAGE,
         )
 
@@ -88,7 +89,7 @@ def _work(
         # This is repeated: the report of what is done comes first.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        say("interrupted; nothing is left running")
+        say("interrupted; every copy was stopped")
         _say_how_to_go_on(folder)
         _report_if_any(folder)
         return EXIT_INTERRUPTED
@@ -97,7 +98,7 @@ def _work(
         _say_how_to_go_on(folder)
         return error.exit_code
     except OSError as error:
-        say(f"{error.filename or 'a file'}: {error.strerror}; look at free space and permissions")
+        say(f"{error.filename or 'a file'}: {error.strerror}; check its permissions and free space")
         return EXIT_FAILURE
     finally:
         # The keeper does this too, unless it was killed.
@@ -122,8 +123,13 @@ def _host() -> dict[str, Any]:
 
 
 def _say_how_to_go_on(folder: Path) -> None:
-    if (folder / PLAN).exists():
-        say(f"what was measured is kept; go on with: ksmrun ab --resume {folder}")
+    if not (folder / PLAN).exists():
+        return
+    done = count_results(folder)
+    if done:
+        say(f"the measurements of {done} arms are kept; go on with: ksmrun ab --resume {folder}")
+    else:
+        say(f"nothing was measured; start again with another --output, or delete {folder}")
 
 
 def _report_if_any(folder: Path) -> None:

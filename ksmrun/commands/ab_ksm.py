@@ -32,9 +32,9 @@ def ksm_for(plan: ExperimentPlan) -> Iterator[None]:
         what = (
             "--ksm and --hold-ksm need root"
             if is_on
-            else "KSM is off, and to switch it on needs root"
+            else "KSM is off, and switching it on needs root"
         )
-        raise KsmrunError(what, "run this as root, or first: sudo ksmrun host on")
+        raise KsmrunError(what, "run this as root, or run `sudo ksmrun host on` first")
     with borrowed(wanted):
         yield
 
@@ -47,6 +47,6 @@ def refuse_other_rate(folder: Path) -> None:
     if changed:
         was = " ".join(f"{name}={then[name]}" for name in changed)
         raise KsmrunError(
-            f"KSM is set otherwise than when this experiment began: it was {was}",
-            f"sudo ksmrun host set {was}, or start a new experiment",
+            f"KSM is not set as when this experiment began, which was {was}",
+            f"run `sudo ksmrun host set {was}`, or start a new experiment",
         )

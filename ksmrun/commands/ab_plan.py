@@ -15,13 +15,14 @@ from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.ready import checker, port_number
 from ksmrun.experiment.summary import HOLD_METRICS
 from ksmrun.host.tunables import parse_settings
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
 from ksmrun.options.ab import AbOptions, ReadyOptions
 from ksmrun.options.item import SECONDS_MAX, Item, Kind
 from ksmrun.options.parse import parse as parse_value
 from ksmrun.report.gate import Gate, parse_gates
 from ksmrun.report.statistics import ROUNDS_MIN
+from ksmrun.support.words import shortened
 
 # Also checked in a saved plan.
 SECONDS = Item("", Kind.SECONDS, least=0.0, most=SECONDS_MAX)
@@ -63,8 +64,9 @@ def _ready(options: ReadyOptions) -> Ready:
     found = [(kind, str(value)) for kind, value in ways.items() if value is not None]
     if len(found) != 1:
         raise KsmrunError(
-            f"{len(found)} options tell when a copy is ready",
-            "give one of --ready-stdout, -tcp, -udp, -file, -cmd and -after",
+            f"{len(found) or 'no'} options say when a copy is ready",
+            "give one of --ready-stdout, --ready-tcp, --ready-udp, --ready-file, "
+            "--ready-cmd and --ready-after",
             EXIT_USAGE,
         )
     return Ready(*found[0], options.ready_timeout_seconds)
@@ -76,9 +78,9 @@ def read_metrics(texts: Sequence[str], kind: str) -> tuple[Metric, ...]:
     for text in texts:
         name, mark, value = text.partition("=")
         if not mark or not name.isidentifier() or not value:
-            raise KsmrunError(
-                f"{text!r} is no NAME=VALUE of a metric",
-                r"for example --metric p99='p99: ([0-9.]+)'",
+            raise UsageError(
+                f"{shortened(text)!r} is not a custom metric, NAME=VALUE",
+                r"give for example --metric p99='p99: ([0-9.]+)'",
             )
         metrics.append(Metric(name, kind, value))
     return tuple(metrics)
@@ -90,12 +92,12 @@ def read_gates(texts: Sequence[str], plan: ExperimentPlan) -> tuple[Gate, ...]:
     if gates and plan.rounds < ROUNDS_MIN:
         raise KsmrunError(
             f"--gate judges {ROUNDS_MIN} rounds or more, and --rounds is {plan.rounds}",
-            f"--rounds {ROUNDS_MIN}",
+            f"give --rounds {ROUNDS_MIN}",
             EXIT_USAGE,
         )
     if gates and len(plan.arms) < 2:
         raise KsmrunError(
-            "--gate compares arms, and there is one only", "give a second --arm", EXIT_USAGE
+            "--gate compares arms, and there is only one", "give a second --arm", EXIT_USAGE
         )
     return gates
 
@@ -119,7 +121,9 @@ def refuse_what_cannot_run(plan: ExperimentPlan) -> None:
     if any(metric.kind == "output" for metric in plan.metrics) and not (
         plan.load or plan.fleet_load
     ):
-        raise KsmrunError("--metric reads a load's output", "give --load or --fleet-load too")
+        raise UsageError(
+            "--metric is given without a load whose output it reads", "add --load or --fleet-load"
+        )
     _refuse_bad_times(plan)
     _refuse_unreportable(plan)
     for option, command in (("--load", plan.load), ("--fleet-load", plan.fleet_load)):
@@ -157,11 +161,14 @@ def _time(option: str, text: str) -> None:
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
     """Refuse early what would make the report fail at the end."""
     if find_spec("scipy") is None:
-        raise KsmrunError("experiments need SciPy", "pip install 'ksmrun[ab]'")
+        raise KsmrunError(
+            "experiments need SciPy, which is not installed", "run: pip install 'ksmrun[ab]'"
+        )
     known = _known_metrics(plan)
     if plan.primary not in known:
-        raise KsmrunError(
-            f"--primary={plan.primary} is no metric", f"there are {', '.join(sorted(known))}"
+        raise UsageError(
+            f"--primary={shortened(plan.primary)} is not a metric of this experiment",
+            f"give one of {', '.join(sorted(known))}",
         )
 
 
@@ -183,5 +190,5 @@ def _refuse_used_ports(plan: ExperimentPlan, port: int | None) -> None:
         if is_bound and used in wanted:
             user = f"PID {connection.pid}" if connection.pid else "another user's process"
             raise KsmrunError(
-                f"port {used} is in use by {user}", "give another first port, as {port:32000}"
+                f"port {used} is in use by {user}", "give another first port, as in {port:32000}"
             )

@@ -12,6 +12,7 @@ from ksmrun.attach.running import carry_out, look
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line, print_table, say
 from ksmrun.commands.selection import selected
+from ksmrun.commands.table import Column
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.launcher import cached_probe
@@ -60,7 +61,9 @@ def _do(
         if refused is not None:
             results.append(Attached(candidate, False, *refused))
         elif candidate.merges == merges:
-            results.append(Attached(candidate, True, "it is so already"))
+            results.append(
+                Attached(candidate, True, "already attached" if merges else "already detached")
+            )
         else:
             todo.append(candidate)
     if not merges and not force:
@@ -79,7 +82,9 @@ def _do(
     else:
         _print(results, "attached" if merges else "detached")
         if wanted is Deed.MARK and any(each.done for each in results) and not dry_run:
-            print_line("What they map later carries no mark; to do: sudo ksmrun monitor --follow")
+            print_line(
+                "Memory that they map later is not marked; to do: sudo ksmrun monitor --follow"
+            )
         if wanted.merges and any(each.stopped_ns is not None for each in results if each.done):
             print_line(UNMERGEABLE_NOTE)
     if not is_whole or not all(each.done for each in results):
@@ -109,7 +114,12 @@ def _print(results: Sequence[Attached], verb: str) -> None:
         stopped = "-" if each.stopped_ns is None else f"{each.stopped_ns / 1000:.0f}"
         rows.append([str(who.pid), who.name, stopped, text])
     if rows:
-        columns = {"PID": "right", "name": "left", "stopped, µs": "right", "result": "fold"}
+        columns = [
+            Column("PID", "right"),
+            Column("name", "left"),
+            Column("stopped, µs", "right", 1),
+            Column("result", "fold"),
+        ]
         print_table(columns, rows)
     stops = [each.stopped_ns for each in results if each.done and each.stopped_ns is not None]
     if stops:

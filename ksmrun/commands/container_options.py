@@ -68,11 +68,14 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
         words.append(f"--require-max-map-count={options.require_max_map_count}")
     wanted = choose(request, probe, target, known)
     if shim is None and wanted.mechanism in (Mechanism.PRELOAD, Mechanism.MARK):
-        say(f"on this kernel {wanted.reason}; to do: --libc glibc or --libc musl, as in the image")
+        say(
+            f"on this kernel {wanted.reason}; to do: give --libc glibc or --libc musl, as "
+            "in the image"
+        )
     for warning in plan.warnings:
         say(warning)
     if not LAUNCHER.exists():
-        say(f"{LAUNCHER} is not there; to do: sudo ksmrun wrap install")
+        say(f"{LAUNCHER} does not exist; to do: sudo ksmrun wrap install")
     uses_shim = any(word.startswith("--preload=") for word in words)
     return Launcher((*words, "--"), uses_shim, key)
 
@@ -80,13 +83,16 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
 def refuse_foreign(image: ImageConfig) -> None:
     """Raise KsmrunError for an image in which this host's launcher cannot run."""
     if image.os not in (None, "", "linux"):
-        raise KsmrunError(f"{image.name} is an image for {image.os}", "there is no KSM in it")
+        raise KsmrunError(
+            f"{image.name} is an image for {image.os}, which has no KSM", "give an image for Linux"
+        )
     machine = os.uname().machine
     known = LAUNCHED.get(machine, ())
     if known and image.architecture not in (None, "", *known):
         raise KsmrunError(
-            f"{image.name} is for {image.architecture}, and the launcher here for {machine}",
-            f"do this on a host of {image.architecture}, with the launcher that is there",
+            f"{image.name} is for {image.architecture}, and the launcher of this host is "
+            f"for {machine}",
+            f"run this on a host of {image.architecture}",
         )
 
 

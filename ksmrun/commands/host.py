@@ -161,6 +161,6 @@ def _apply(
 def _print_lines(arguments: list[str], work: Callable[[], Iterable[str]]) -> None:
     """Print the lines that the work yields; without root, print the sudo command to type."""
     if os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
-        raise KsmrunError("tuning KSM needs root", f"run: {sudo_line(arguments)}")
+        raise KsmrunError("changing KSM needs root", f"run: {sudo_line(arguments)}")
     for line in work():
         print_line(line)

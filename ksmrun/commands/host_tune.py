@@ -12,6 +12,7 @@ from ksmrun.commands.output import (
     print_table,
     sudo_line,
 )
+from ksmrun.commands.table import Column
 from ksmrun.experiment.scan_cost import cost_by_trial
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT, read_ksm
@@ -43,17 +44,17 @@ def tune(options: TuneOptions, given: Given) -> None:
     words = ["host", "tune", *intent_words(given)]
     if not dry_run and os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
         raise KsmrunError(
-            "tuning KSM needs root", f"run: {sudo_line(words)}, or see the plan: --dry-run"
+            "changing KSM needs root", f"run: {sudo_line(words)}, or see the plan: --dry-run"
         )
     if not read_ksm(ROOT).present:
         raise KsmrunError(
-            "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
+            "/sys/kernel/mm/ksm does not exist: the kernel has no KSM, or /sys is not mounted",
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
         )
     # The advisor is used here as a means: only what it sets counts as a change.
     running = [*auto_tuner(state_folder()), *running_tuners()]
     if running and not (dry_run or options.force):
-        raise KsmrunError(running[0].what, f"{running[0].todo}; or --force, to set it beside")
+        raise KsmrunError(running[0].what, f"{running[0].todo}, or add --force")
     plan, memory, cost = made_plan(intent, may_try=not dry_run)
     if as_json:
         print_json(SCHEMA, **asdict(plan), memory=asdict(memory), cost=asdict(cost))
@@ -91,13 +92,15 @@ def intent_of(options: IntentOptions) -> Intent:
     """Return the target. Raises KsmrunError if none or two are given."""
     if options.pass_time is None and options.max_cpu is None and options.profile is None:
         raise KsmrunError(
-            "nothing is asked for",
+            "no goal is given",
             "give --pass-time 60s, --max-cpu 20%, or --profile balanced",
             EXIT_USAGE,
         )
     if options.profile is not None and options.max_cpu is not None:
         raise KsmrunError(
-            "--profile and --max-cpu both say what ksmd may take", "give one of them", EXIT_USAGE
+            "--profile and --max-cpu both limit the CPU time of ksmd",
+            "give one of them",
+            EXIT_USAGE,
         )
     share = PROFILES[options.profile].cpu_share_max if options.profile else options.max_cpu
     return Intent(options.pass_time, share)
@@ -111,7 +114,12 @@ def intent_words(given: Given) -> list[str]:
 
 def _print(plan: TunePlan, memory: Memory, cost: ScanCost) -> None:
     rows = [[knob.name, knob.now, knob.then, knob.why] for knob in plan.changes]
-    columns = {"tunable": "left", "now": "left", "then": "left", "why": "cut"}
+    columns = [
+        Column("tunable", "left"),
+        Column("now", "left"),
+        Column("then", "left"),
+        Column("why", "fold"),
+    ]
     if rows:
         print_table(columns, rows)
     else:

@@ -10,7 +10,7 @@ from ksmrun.commands.declare import declare, group
 from ksmrun.commands.output import print_line
 from ksmrun.host.container_keys import renew_container_keys, write_container_key
 from ksmrun.host.keys import group_key, keys_folder, rotate, write_group_key
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.wrap import ContainerKey
 from ksmrun.options.layout import KEY, LAYOUT, ROTATE, KeyOptions, RotateOptions
 
@@ -30,13 +30,14 @@ def key(options: KeyOptions) -> None:
         print_line(str(write_container_key(keys_folder(), container_key, options.output)))
         return
     if options.namespace is not None or options.user:
-        raise KsmrunError("--namespace and --user are of containers", "add --containers")
+        raise KsmrunError("--namespace and --user apply to container keys only", "add --containers")
     if options.output is not None:
         write_group_key(keys_folder(), options.group, options.output)
         return
     if sys.stdout.isatty():
-        raise KsmrunError(
-            "a key is secret, and this is a terminal", "give --output FILE, or a pipe"
+        raise UsageError(
+            "the key is secret and binary, and stdout is a terminal",
+            "give --output FILE, or pipe it",
         )
     sys.stdout.buffer.write(group_key(keys_folder(), options.group))
 

@@ -43,15 +43,19 @@ def monitor(options: MonitorOptions, given: Given) -> None:
         return
     if not read_ksm(ROOT).present:
         raise KsmrunError(
-            "/sys/kernel/mm/ksm is not there: no KSM in this kernel, or /sys is not mounted",
+            "/sys/kernel/mm/ksm does not exist: the kernel has no KSM, or /sys is not mounted",
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
             EXIT_USAGE,
         )
     require_proc()
     if not Path("/proc/self/ksm_stat").exists():
-        raise KsmrunError("/proc/PID/ksm_stat is not there", "boot 6.1 or later", EXIT_USAGE)
+        raise KsmrunError(
+            "/proc/PID/ksm_stat does not exist",
+            "boot Linux 6.1 or later with CONFIG_KSM=y",
+            EXIT_USAGE,
+        )
     if os.geteuid() != 0:
-        say(f"only this user's processes are watched; to do: {sudo_line(['monitor'])}")
+        say(f"without root only this user's processes are watched; to do: {sudo_line(['monitor'])}")
     keys = {item.attribute for item in items(MonitorKeys)}
     values = {name: value for name, value in given.values.items() if name in keys}
     watch(functools.partial(load, options.config, values))
@@ -60,7 +64,7 @@ def monitor(options: MonitorOptions, given: Given) -> None:
 def _without_client(words: Mapping[str, str | bool]) -> str:
     todo = "pip install 'ksmrun[monitor]'"
     if words.keys() & {"listen", "textfile"}:
-        return f"this unit does not start yet: metrics need prometheus-client; first: {todo}"
+        return f"this unit does not start yet: metrics need prometheus-client; first run: {todo}"
     return (
         "this unit serves no metrics, as prometheus-client is not installed; to do: "
         f"{todo}, and print it again"

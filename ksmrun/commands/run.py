@@ -64,6 +64,6 @@ def _without_client(request: Request, wants_layout: bool) -> Request:
     if request.require:
         raise KsmrunError(f"{client.found}; not started", client.way, EXIT_OWN_FAILURE)
     if not request.quiet:
-        verified = "; that is not verified" if request.verify else ""
+        verified = ", so --verify has nothing to check" if request.verify else ""
         say(f"{client.found}{verified}; to do: {client.way}")
     return replace(request, verify=False)

@@ -29,7 +29,8 @@ from ksmrun.plan.mechanism import adds_vmas, choose
 if TYPE_CHECKING:
     from ksmrun.host.keys import MadeKey
 
-TODO = "look at limits (ulimit -a), at /proc and at the folders that it names"
+TODO = "check the limits (ulimit -a), that /proc is mounted, and the permissions of "
+"that path"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ def plan_run(request: Request, wish: LayoutWish | None) -> Plan:
     except Exception as error:  # noqa: BLE001
         plan = _plain_plan(request, error)
     if isinstance(plan, Refusal):
-        raise KsmrunError(f"{plan.what}; not started", plan.todo, EXIT_OWN_FAILURE)
+        raise KsmrunError(
+            f"{plan.what}; not started because of --require or --guard", plan.todo, EXIT_OWN_FAILURE
+        )
     return replace(plan, warnings=(*warnings, *plan.warnings))
 
 
@@ -88,7 +91,7 @@ def start(plan: Plan, request: Request) -> NoReturn:
         if request.require or error.exit_code == EXIT_CANNOT_RUN:
             raise
         if not request.quiet:
-            say(f"memory will not merge: {error.what}; {_all_the_same(error.todo)}")
+            say(f"memory will not merge: {error.what}; {_anyway(error.todo)}")
     exec_by_path(request.command, environment)
 
 
@@ -106,9 +109,13 @@ def _layout(request: Request, wish: LayoutWish) -> tuple[SharedLayout | None, tu
     except (KsmrunError, OSError, ValueError, MemoryError) as error:
         what, todo = _explained(error)
         if request.require:
-            raise KsmrunError(f"{what}; not started", todo, EXIT_OWN_FAILURE) from error
-        lost = f"the layout is the kernel's own, not the group's: {what}"
-        return None, (f"{lost}; {_all_the_same(todo)}",)
+            raise KsmrunError(
+                f"shared layout not applied: {what}; not started because of --require",
+                todo,
+                EXIT_OWN_FAILURE,
+            ) from error
+        lost = f"shared layout not applied: {what}"
+        return None, (f"{lost}; {_anyway(todo)}",)
     layout = SharedLayout(os.fsencode(made.file), label, wish.seeds, wish.scope)
     return layout, _how_long(made)
 
@@ -124,9 +131,10 @@ def _how_long(made: MadeKey) -> tuple[str, ...]:
     if not made.ends_with_login:
         return ()
     return (
-        f"a new layout key was made in {made.file.parent}, which goes with this user's last "
-        "session: copies that start after it has gone get another layout; to do: "
-        "`loginctl enable-linger`, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
+        f"the layout key in {made.file.parent} is new, and is deleted when this "
+        "user's last session ends: copies that are started after that get another "
+        "layout; to do: run `loginctl enable-linger`, or set KSMRUN_LAYOUT_DIR to a "
+        "folder of mode 0700",
     )
 
 
@@ -160,9 +168,9 @@ def _plain_plan(request: Request, error: Exception) -> Plan | Refusal:
     try:
         launcher = os.fsencode(launcher_path())
     except (KsmrunError, OSError):
-        lost = f"memory will not merge: {what}; {_all_the_same(todo)}"
+        lost = f"memory will not merge: {what}; {_anyway(todo)}"
         return Plan(None, request.command, (), (lost,))
-    lost = f"planning failed, so the launch is the plainest: {what}; {_all_the_same(todo)}"
+    lost = f"the launch could not be planned, so defaults are used: {what}; {_anyway(todo)}"
     argv = (launcher, *plain_options(request), b"--", *request.command)
     return Plan(None, argv, (), (lost,))
 
@@ -174,9 +182,9 @@ def _explained(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError):
         return f"{error.filename or 'a system call'}: {error.strerror}", TODO
     if isinstance(error, MemoryError):
-        return "no memory is left for planning", "raise the limits (ulimit -v and -d)"
+        return "out of memory", "raise the limits (ulimit -v and -d)"
     return f"{type(error).__name__}: {error}", TODO
 
 
-def _all_the_same(todo: str) -> str:
-    return f"the program starts all the same; to do: {todo}"
+def _anyway(todo: str) -> str:
+    return f"the program starts anyway; to do: {todo}"

@@ -53,7 +53,9 @@ def apply(
     states = {service: systemd.show(service).get("ActiveState", "") for service in services}
     for file, _ in files:
         if is_foreign(file):
-            raise KsmrunError(f"{file} is not ours", "move it away, or add the lines there")
+            raise KsmrunError(
+                f"{file} was not written by ksmrun", "move it away, or add the lines to it yourself"
+            )
     with interruptible():
         try:
             if any(text is not None for text in before.values()):
@@ -70,7 +72,7 @@ def apply(
             for service in services:
                 if not restart(systemd, service):
                     raise KsmrunError(
-                        f"{service} does not start wrapped; it has back what it had",
+                        f"{service} does not start wrapped; the change was taken back",
                         journal(systemd, service),
                     )
                 judge(service)
@@ -82,7 +84,7 @@ def apply(
                 ignore()
             was_interrupted = isinstance(error, Interrupted)
             if was_interrupted:
-                say(f"interrupted ({error}): all is taken back")
+                say(f"interrupted ({error}): every change was taken back; run the command again")
             _take_back(systemd, before, states, wait=not was_interrupted)
             down = [each for each in services if not _runs(states[each])]
             if isinstance(error, KsmrunError) and down:
@@ -91,7 +93,7 @@ def apply(
 
 
 def _runs(state: str) -> bool:
-    return state in ("active", "activating", "reloading")
+    return state not in ("failed", "inactive", "deactivating")
 
 
 def _before(service: str, states: Mapping[str, str]) -> str:
@@ -124,7 +126,7 @@ def refuse_failed(systemd: Systemd, found: UnitCheck) -> None:
     """Raise KsmrunError if the service is not up."""
     if found.state in ("failed", "activating"):
         raise KsmrunError(
-            f"{found.name} does not start wrapped ({found.result}); it has back what it had",
+            f"{found.name} does not start wrapped ({found.result}); the change was taken back",
             journal(systemd, found.name),
         )
 

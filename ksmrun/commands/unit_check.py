@@ -55,11 +55,14 @@ def check_unit(systemd: Systemd, name: str) -> UnitCheck:
     if "@." in name:
         raise KsmrunError(
             f"{name} is a template, which never runs itself",
-            f"name an instance: systemctl list-units '{name.replace('@.', '@*.')}'",
+            f"give an instance: systemctl list-units '{name.replace('@.', '@*.')}'",
         )
     unit = systemd.unit(name, DROP_IN)
     if unit.value("LoadState") != "loaded":
-        raise KsmrunError(f"{name}: {unit.value('LoadState')}", "look at the name")
+        raise KsmrunError(
+            f"{name}: {unit.value('LoadState')}",
+            "check the name: systemctl list-units --all --type=service",
+        )
     group = unit.value("ControlGroup")
     pids = payload(members(group)) if group else ()
     found = [_look_at(pid) for pid in pids]
@@ -113,7 +116,7 @@ def _look_at(pid: int) -> tuple[bool, int] | None:
         process = read_process(pid)
     except PermissionError as error:
         raise KsmrunError(
-            f"PID {pid} is another user's, and cannot be looked at", "run this as root"
+            f"PID {pid} belongs to another user, and cannot be read", "run this as root"
         ) from error
     except OSError as error:
         raise_shortage(error)
@@ -153,7 +156,7 @@ def _problems(
             0, (f"{LAUNCHER} is missing: it will not start", "sudo ksmrun wrap install")
         )
     if merging and read_host().ksm.number("run") != 1:
-        problems.append(("ksmd is off: nothing merges yet", "sudo ksmrun host on"))
+        problems.append(("ksmd is off: nothing merges yet", "run: sudo ksmrun host on"))
     written = _written(unit)
     if written is not None and written != fingerprint(exec_values_of(unit)):
         problems.append(("its ExecStart= has changed since it was wrapped", own))

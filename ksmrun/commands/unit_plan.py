@@ -24,6 +24,7 @@ from ksmrun.model import (
     Request,
     SharedLayout,
     TargetFacts,
+    UsageError,
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.options.wrap import UnitOptions
@@ -32,6 +33,7 @@ from ksmrun.plan.mechanism import adds_vmas, choose
 from ksmrun.support.foreign import read_text
 from ksmrun.support.paste import own_program
 from ksmrun.support.unitname import unit_type
+from ksmrun.support.words import shortened
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
 from ksmrun.wrap.method import (
@@ -65,13 +67,14 @@ class UnitPlan:
 def unit_name(name: str) -> str:
     """Return the name with its suffix. Raises KsmrunError for what is no service."""
     if name.endswith(QUADLET_TYPES):
-        raise KsmrunError(f"{name} is a file of Quadlet's", f"use: ksmrun wrap quadlet {name}")
+        raise KsmrunError(f"{name} is a Quadlet file", f"run: ksmrun wrap quadlet {name}")
     full = name if unit_type(name) else f"{name}.service"
     if not full.endswith(".service"):
-        raise KsmrunError(f"{full} is not a service", "name the service that it starts")
+        raise UsageError(f"{full} is not a service", "give the service that it starts")
     if "/" in full or full.startswith("-"):
-        raise KsmrunError(
-            f"{full!r} is not the name of a unit", "name it as `systemctl status` does"
+        raise UsageError(
+            f"{shortened(full)!r} is not a valid unit name",
+            "give it as `systemctl list-units` shows it",
         )
     return full
 
@@ -87,11 +90,14 @@ def plan_unit(
     _refuse_unusable(unit)
     exec_values = exec_values_of(unit)
     if not exec_values:
-        raise KsmrunError(f"{unit.name} has no ExecStart=", "there is nothing to wrap in it")
+        raise KsmrunError(
+            f"{unit.name} has no ExecStart=, so there is nothing to wrap",
+            "give the service that starts the program",
+        )
     if all(command.path.endswith("/true") for command in map(unwrapped, unit.commands)):
         instances = f"{unit.name.removesuffix('.service')}@*.service"
         raise KsmrunError(
-            f"{unit.name} runs only {unit.commands[0].path}: it stands for other units",
+            f"{unit.name} runs only {unit.commands[0].path}: other units do its work",
             f"wrap those: systemctl list-units '{instances}'",
         )
     key, layout_notes = _key(unit, options, user=systemd.user)
@@ -154,7 +160,7 @@ def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
     texts = [read_text(path) for path in unit.files]
     for path, text in zip(unit.files, texts, strict=True):
         if text is None:
-            raise KsmrunError(f"{path} cannot be read", "run this as root")
+            raise KsmrunError(f"cannot read {path}", "run this as root")
     return values([text for text in texts if text is not None], "Service", "ExecStart")
 
 
@@ -165,42 +171,44 @@ def _refuse_unusable(unit: UnitFacts) -> None:
         said = unit.value("LoadError").partition(" ")[2].strip('"')
         raise KsmrunError(
             f"{unit.name}: {said or state}",
-            "look at its name and files: systemctl list-unit-files '*.service'",
+            "check the name: systemctl list-unit-files '*.service'",
         )
     if unit.value("Transient") == "yes":
         raise KsmrunError(
-            f"{unit.name} is transient: it has no file to add to",
+            f"{unit.name} is transient, and has no file for a drop-in to extend",
             f"put `{LAUNCHER} --` before the command that systemd-run is given",
         )
     if unit.value("SourcePath").endswith(".container"):
         source = Path(unit.value("SourcePath")).name
         raise KsmrunError(
-            f"{unit.name} is made from {source} by Quadlet", f"use: ksmrun wrap quadlet {source}"
+            f"{unit.name} is generated from {source} by Quadlet",
+            f"run: ksmrun wrap quadlet {source}",
         )
 
 
 def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: bool) -> None:
     """Refuse a launcher that could vanish, or that would cost the service its security domain."""
     if not os.access(LAUNCHER, os.X_OK):
-        raise KsmrunError(f"{LAUNCHER} is not there", "first: sudo ksmrun wrap install")
+        raise KsmrunError(f"{LAUNCHER} does not exist", "first run: sudo ksmrun wrap install")
     refuse_unsafe()
     without = "use --method memory-ksm (systemd 256 or later), which has no launcher"
     if is_inaccessible(unit):
         raise KsmrunError(f"InaccessiblePaths= of {unit.name} hides {LIBEXEC}", without)
     if calls := killing_calls(unit):
         raise KsmrunError(
-            f"SystemCallFilter= of {unit.name} ends what calls {', '.join(calls)}, as the launcher "
-            "does",
-            f"{without}; or SystemCallErrorNumber=EPERM in a drop-in, where it denies prctl only",
+            f"SystemCallFilter= of {unit.name} kills a process that calls "
+            f"{', '.join(calls)}, as the launcher does",
+            f"{without}; if only prctl is denied, SystemCallErrorNumber=EPERM in a "
+            "drop-in is enough",
         )
     if source is None:
         return
     is_running = unit.value("MainPID") not in ("", "0")
     if not compares_domains or not is_running:
         raise KsmrunError(
-            f"{unit.name} gets its security domain at its exec ({source}), and could lose it by a "
-            "launcher",
-            "start it and use --now, which compares the domain and takes all back if it changed",
+            f"{unit.name} gets its security domain at exec ({source}), and a launcher "
+            "could change it",
+            "start it and use --now, which compares the domain and undoes the change if it differs",
         )
 
 
@@ -213,8 +221,8 @@ def _request(
         for p in ("Environment", "EnvironmentFiles", "ExecSearchPath")
     ):
         raise KsmrunError(
-            f"ExecStart= names {first} without its folder, and the unit may set PATH",
-            "write the whole path in ExecStart=",
+            f"ExecStart= gives {first} without its folder, and the unit may set PATH",
+            "give the whole path in ExecStart=",
         )
     root = unit.value("RootDirectory")
     seen = f"{root}{first}" if root and first.startswith("/") else first
@@ -246,7 +254,7 @@ def _first_path(unit: UnitFacts, exec_values: Sequence[str]) -> str:
 
 
 def _key(unit: UnitFacts, options: UnitOptions, *, user: bool) -> tuple[KeyPlace | None, list[str]]:
-    """Where the group's key lies, if the service can have its layout, and what to say of it."""
+    """Return the place of the group's key, if the service can have its layout, and notes."""
     if options.layout is not LayoutMode.SHARED:
         return None, []
     group_label(keys_folder(), options.layout_group)

@@ -13,10 +13,11 @@ from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.compose import read_project
 from ksmrun.facts.image import read_image
 from ksmrun.host.ours import remove_ours, write_ours
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.container import ComposeProject, ComposeService, Engine, ImageConfig
 from ksmrun.model.wrap import LAUNCHER
 from ksmrun.options.containers import COMPOSE, ComposeOptions
+from ksmrun.support.words import shortened
 from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.header import header
 
@@ -31,7 +32,7 @@ def compose(options: ComposeOptions) -> None:
     file, output = options.file, options.output
     if options.remove:
         if not remove_ours(Path(file)):
-            raise KsmrunError(f"{file} is not there", "name the file that --output wrote")
+            raise KsmrunError(f"{file} does not exist", "give the file that --output wrote")
         print_line(f"{file} deleted")
         return
     project, how = read_project(file)
@@ -43,7 +44,7 @@ def compose(options: ComposeOptions) -> None:
         _refuse_wrapped(each)
         config = _config(each, named, options.engine) if needs_image(each) else None
         if config is not None and not (each.entrypoint or each.command or _starts(config)):
-            raise KsmrunError(f"{each.name} has no command at all", "set its command: in the file")
+            raise KsmrunError(f"{each.name} has no command", "set its command: in the file")
         overrides.append(override(each, config, launcher.words))
     keys = [] if launcher.key is None else [launcher.key]
     target = "compose.ksmrun.yaml" if output is None else str(output)
@@ -71,14 +72,14 @@ def _chosen(project: ComposeProject, names: tuple[str, ...]) -> list[ComposeServ
 
 def _refuse_wrapped(service: ComposeService) -> None:
     if str(LAUNCHER) in (service.entrypoint or ""):
-        raise KsmrunError(f"{service.name} is wrapped already", "give the file without the other")
+        raise KsmrunError(f"{service.name} is already wrapped", "leave out the file that wraps it")
 
 
 def _named_image(text: str) -> tuple[str, str]:
     service, mark, name = text.partition("=")
     if not mark or not name:
-        raise KsmrunError(
-            f"--image is SERVICE=IMAGE, not {text!r}", "for example --image web=my/web"
+        raise UsageError(
+            f"--image={shortened(text)} is not SERVICE=IMAGE", "give for example --image web=my/web"
         )
     return service, name
 
@@ -87,8 +88,8 @@ def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> I
     """Return the configuration of the first of its images that is present."""
     if service.extends:
         raise KsmrunError(
-            f"what {service.name} starts may be in the service that it extends",
-            f"set entrypoint: (or, where that is empty, command:) of {service.name} in the file",
+            f"the command of {service.name} may be in the service that it extends",
+            f"set entrypoint: of {service.name} in the file, or command: if it has no entrypoint",
         )
     if service.name in named:
         config = read_image(named[service.name], engine)
@@ -110,7 +111,7 @@ def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> I
         todo = f"build it first, and if it is called otherwise: --image {service.name}=IMAGE"
     else:
         todo = f"pull it first, or set entrypoint: of {service.name} in the file"
-    raise KsmrunError(f"what {service.name} starts is not known: {error.what}", todo)
+    raise KsmrunError(f"the command of {service.name} is not known: {error.what}", todo)
 
 
 def _starts(image: ImageConfig) -> bool:

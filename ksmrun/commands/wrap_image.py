@@ -32,10 +32,12 @@ def image(options: ImageOptions) -> None:
     )
     refuse_foreign(found)
     if str(LAUNCHER) in found.entrypoint:
-        raise KsmrunError(f"{found.name} is wrapped already", "give the image that it was made of")
+        raise KsmrunError(
+            f"{found.name} is already wrapped", "give the image that it was built from"
+        )
     launcher = plan_launcher(options)
     if not composed(found, None, ()):
-        say(f"{found.name} has no entrypoint and no command: `docker run` has to name one")
+        say(f"{found.name} has no entrypoint and no command; give a command to `docker run`")
     lines = []
     if launcher.key is not None:
         lines = key_lines([launcher.key])

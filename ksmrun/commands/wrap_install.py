@@ -29,7 +29,7 @@ def install_launcher(options: InstallOptions) -> None:
             # Without a launcher these would not start (203/EXEC).
             raise KsmrunError(
                 f"{LIBEXEC} is used by {', '.join(str(wrap.path) for wrap in users)}",
-                "take those away first: see `ksmrun wrap list`",
+                "remove those first: see `ksmrun wrap list`",
             )
         lines = uninstall()
     for line in lines:

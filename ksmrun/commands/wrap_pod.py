@@ -16,10 +16,11 @@ from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.image import read_image
 from ksmrun.facts.text import read_text
 from ksmrun.facts.yaml import require_yaml
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.wrap import LIBEXEC
 from ksmrun.options.containers import POD, PodOptions, Source
+from ksmrun.support.words import shortened
 
 if TYPE_CHECKING:
     from ksmrun.wrap.pod import Rewritten
@@ -39,7 +40,7 @@ def pod(options: PodOptions) -> None:
     file, source, launcher_image = options.file, options.source, options.launcher_image
     text = sys.stdin.read() if file == "-" else read_text(Path(file))
     if text is None:
-        raise KsmrunError(f"{file} cannot be read", "name a manifest, or - for stdin")
+        raise KsmrunError(f"cannot read {file}", "give the file of a manifest, or - for stdin")
     named = dict(_named_command(each) for each in options.entrypoint)
 
     def look(name: str, image: str) -> ImageConfig:
@@ -49,7 +50,7 @@ def pod(options: PodOptions) -> None:
             config = read_image(image, options.engine)
         except KsmrunError as error:
             raise KsmrunError(
-                f"what the container {name} starts is not known: {error.what}",
+                f"the command of the container {name} is not known: {error.what}",
                 f"set its command: in the manifest, or give --entrypoint {name}='COMMAND'",
             ) from error
         refuse_foreign(config)
@@ -68,10 +69,10 @@ def pod(options: PodOptions) -> None:
     if options.strict and any(not each.is_meant for each in found.left):
         raise KsmrunError(
             "with --strict every manifest with containers has to be rewritten",
-            "take out what is named above, or leave --strict out",
+            "remove the ones named above, or leave out --strict",
         )
     if not found.has_comments:
-        say("comments and anchors are lost: what aliases stand for is written out")
+        say("comments and anchors are lost, and aliases are written out; keep the original file")
     for line in _notes(source, launcher_image, found):
         if text.lstrip().startswith(("{", "[")):
             # JSON has no comments.
@@ -123,10 +124,12 @@ def _named_command(text: str) -> tuple[str, tuple[str, ...]]:
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
-        raise KsmrunError(f"--entrypoint {text!r}: {error}", "quote it as for a shell") from error
+        raise UsageError(
+            f"--entrypoint={shortened(text)}: {error}", "quote it as in a shell"
+        ) from error
     if not mark or not words:
-        raise KsmrunError(
-            f"--entrypoint is NAME=COMMAND, not {text!r}",
-            "for example --entrypoint web='nginx -g \"daemon off;\"'",
+        raise UsageError(
+            f"--entrypoint={shortened(text)} is not NAME=COMMAND",
+            "give for example --entrypoint web='nginx -g \"daemon off;\"'",
         )
     return name, words

@@ -23,7 +23,7 @@ from ksmrun.facts.systemd import Systemd
 from ksmrun.host.keys import group_label, keys_folder
 from ksmrun.host.libexec import refuse_unsafe
 from ksmrun.host.services import restart
-from ksmrun.model import EXIT_USAGE, KsmrunError, LayoutMode
+from ksmrun.model import EXIT_USAGE, KsmrunError, LayoutMode, UsageError
 from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
 from ksmrun.options.wrap import QUADLET, QuadletOptions
 from ksmrun.support.paste import own_program
@@ -46,7 +46,7 @@ def quadlet(options: QuadletOptions) -> None:
     systemd = Systemd(user)
     file = name if name.endswith(".container") else f"{name}.container"
     if "/" in file:
-        raise KsmrunError(f"{file} is a path", "give the name of the file alone")
+        raise UsageError(f"{file} is a path", "give the name of the file without its folder")
     drop_in = quadlet_folder(user=user) / f"{file}.d" / DROP_IN
     service = f"{file.removesuffix('.container')}.service"
     if options.check:
@@ -71,12 +71,12 @@ def quadlet(options: QuadletOptions) -> None:
 
 def _write(systemd: Systemd, service: str, files: list[tuple[Path, str]], *, now: bool) -> None:
     if not os.access(OCI_RUNTIME, os.X_OK):
-        raise KsmrunError(f"{OCI_RUNTIME} is not there", "first: sudo ksmrun wrap install")
+        raise KsmrunError(f"{OCI_RUNTIME} does not exist", "first run: sudo ksmrun wrap install")
     refuse_unsafe()
     if systemd.show(service).get("LoadState") != "loaded":
         raise KsmrunError(
             f"there is no {service}",
-            "look at what Quadlet makes: /usr/lib/systemd/system-generators/podman-system-generator"
+            "see what Quadlet generates: /usr/lib/systemd/system-generators/podman-system-generator"
             f" {'--user ' if systemd.user else ''}--dryrun",
         )
 
@@ -84,7 +84,8 @@ def _write(systemd: Systemd, service: str, files: list[tuple[Path, str]], *, now
         if not any(f"--runtime={OCI_RUNTIME}" in each.argv for each in systemd.commands(service)):
             lines = " ".join(files[-1][1].splitlines()[-2:])
             raise KsmrunError(
-                "Quadlet does not read the drop-in: Podman before 5.0; all was taken back",
+                "Quadlet did not read the drop-in, as in Podman before 5.0; the change was "
+                "taken back",
                 f"add to the file itself, below [Container]: {lines}",
             )
 
@@ -102,7 +103,7 @@ def _write(systemd: Systemd, service: str, files: list[tuple[Path, str]], *, now
 def _remove(systemd: Systemd, drop_in: Path, service: str, *, now: bool) -> None:
     removed = take_away(systemd, [drop_in])
     if not removed:
-        raise KsmrunError(f"{drop_in} is not there", "see `ksmrun wrap list`")
+        raise KsmrunError(f"{drop_in} does not exist", "see `ksmrun wrap list`")
     for path in removed:
         print_line(f"{path} deleted")
     if not now:

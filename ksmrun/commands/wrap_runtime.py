@@ -28,7 +28,7 @@ def print_runtime(options: RuntimeOptions) -> None:
     if layout_group is not None:
         if engine is not RuntimeEngine.DOCKER:
             raise KsmrunError(
-                f"--layout-group is for docker, and {engine} passes annotations on",
+                f"--layout-group applies to docker only, as {engine} passes annotations on",
                 f"start containers with the annotation ksmrun.layout-group={layout_group}",
             )
         group_label(keys_folder(), layout_group)
@@ -54,5 +54,5 @@ def _text(file: Path) -> str | None:
         return None
     except (OSError, ValueError) as error:
         raise KsmrunError(
-            f"{file} cannot be read: {error}", "name containerd's configuration: --config FILE"
+            f"cannot read {file}: {error}", "give containerd's configuration with --config FILE"
         ) from error

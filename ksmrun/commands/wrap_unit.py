@@ -99,9 +99,9 @@ def _compare(systemd: Systemd, plan: UnitPlan, before: Sequence[ExecCommand]) ->
         raise KsmrunError(f"systemd reads other commands from the drop-in: {read}", todo)
     is_wrapped = all(command.argv[0] == str(LAUNCHER) for command in after)
     if plan.method is Method.WRAPPER and not is_wrapped:
-        raise KsmrunError("another drop-in, read later, sets ExecStart= again", todo)
+        raise KsmrunError("another drop-in, which systemd reads later, sets ExecStart= again", todo)
     if plan.method is Method.MEMORY_KSM and systemd.show(name).get("MemoryKSM") != "yes":
-        raise KsmrunError("another drop-in, read later, sets MemoryKSM= again", todo)
+        raise KsmrunError("another drop-in, which systemd reads later, sets MemoryKSM= again", todo)
 
 
 def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> None:
@@ -111,7 +111,7 @@ def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> N
     if plan.domain_source and domain and found.main_pid and domain_of(found.main_pid) != domain:
         raise KsmrunError(
             f"{name} ran as {domain}, and wrapped as {domain_of(found.main_pid)}"
-            f" ({plan.domain_source}); it has back what it had",
+            f" ({plan.domain_source}); the change was taken back",
             "use --method memory-ksm (systemd 256 or later)",
         )
     for line in describe(found):

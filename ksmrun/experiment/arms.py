@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ksmrun.host.borrow import as_this_python
-from ksmrun.model import KsmrunError
+from ksmrun.model import UsageError
 from ksmrun.model.experiment import Arm
+from ksmrun.support.words import shortened
 
 DEFAULT = ("off=--merge=off", "on=")
 PLAN_SECONDS = 60.0
@@ -22,18 +23,20 @@ def parse(texts: Sequence[str]) -> tuple[Arm, ...]:
     for text in texts:
         name, mark, options = text.partition("=")
         if not mark or not name.isidentifier():
-            raise KsmrunError(
-                f"--arm={text!r} is no NAME=OPTIONS", "for example --arm layout='--layout shared'"
+            raise UsageError(
+                f"--arm={shortened(text)} is not NAME=OPTIONS",
+                "give for example --arm layout='--layout shared'",
             )
         try:
             arms.append(Arm(name, tuple(shlex.split(options))))
         except ValueError as error:
-            raise KsmrunError(f"--arm={text!r}: {error}", "close the quote") from error
+            raise UsageError(f"--arm={shortened(text)}: {error}", "close the quote") from error
     names = [arm.name for arm in arms]
     if len(arms) < 2 or len(set(names)) < len(names):
-        raise KsmrunError(
-            f"an experiment compares arms of different names, not {', '.join(names) or 'none'}",
-            "give at least two; the first one is what the others are compared with",
+        raise UsageError(
+            "an experiment needs at least two arms with different names, not "
+            f"{', '.join(names) or 'none'}",
+            "give --arm twice or more; the others are compared with the first",
         )
     return tuple(arms)
 
@@ -65,6 +68,6 @@ def planned(arm: Arm, command: Sequence[str]) -> Arm:
     )
     if done.returncode != 0:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise KsmrunError(f"--arm {arm.name}: {said}", "see `ksmrun run --help` for its options")
+        raise UsageError(f"--arm {arm.name}: {said}", "see `ksmrun run --help` for the options")
     words = shlex.split(done.stdout)
     return replace(arm, launcher_options=tuple(words[1 : words.index("--")]))

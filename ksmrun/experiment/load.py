@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ksmrun.experiment.placeholders import Instance, expand
 from ksmrun.launch.fleet import Copy, Fleet
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.experiment import ExperimentPlan
+from ksmrun.support.words import shortened
 
 # A first run that fails as early as this was no load.
 STARTS_SECONDS = 1.0
@@ -62,9 +63,9 @@ class _Runner:
             self.failures += 1
             if self.runs == 1 and time.monotonic() - self.started < STARTS_SECONDS:
                 raise KsmrunError(
-                    f"{self.option} ended with {code}; its output ends: "
+                    f"{self.option} ended with exit code {code}; its output ends: "
                     f"{self.fleet.tail(self.fleet.pids[-1])}",
-                    "start it by hand to see why",
+                    "start the load by hand to see why",
                 )
         self.fleet.stop()
         yield self.start()
@@ -89,8 +90,8 @@ class Load:
                 self.logs.append(runner.start())
         except OSError as error:
             raise KsmrunError(
-                f"the load cannot be started: {error.filename}: {error.strerror}",
-                "give its whole path; shell syntax needs sh -c",
+                f"cannot start the load {error.filename}: {error.strerror}",
+                "give its whole path; for shell syntax use sh -c",
             ) from error
 
     def tick(self) -> None:
@@ -138,7 +139,7 @@ class Load:
         return [
             (
                 f"{option} ended with an error in {failures} of {runs} runs",
-                "start it by hand to see why",
+                "start the load by hand to see why",
             )
             for option in sorted({each.option for each in self._runners})
             for failures, runs in [self._sums(option)]
@@ -170,9 +171,9 @@ def refuse_no_command(option: str, text: str) -> None:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise KsmrunError(f"{option}: {error} in {text!r}", "close the quote") from error
+        raise UsageError(f"{option}={shortened(text)}: {error}", "close the quote") from error
     if not words:
-        raise KsmrunError(f"{option} is empty", "give a command")
+        raise UsageError(f"{option} is empty", "give a command")
 
 
 def _encode(word: str) -> bytes:

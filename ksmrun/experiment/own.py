@@ -13,8 +13,9 @@ from statistics import fmean
 from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.placeholders import Instance, expand
 from ksmrun.facts import match
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.experiment import Metric
+from ksmrun.support.words import shortened
 
 COMMAND_SECONDS = 30.0
 # Share of the time that a command may take, at most once a second.
@@ -86,10 +87,9 @@ class OwnMetrics:
                 numbers.append(_number(metric, found[-1][0]))
         if not numbers:
             raise KsmrunError(
-                f"the metric {metric.name} is nowhere in the load's output: {metric.value}"
-                f"{self._ends()}",
-                "start the load by hand and look at what it prints; one that does not end has to "
-                "print it at once (stdbuf -oL COMMAND)",
+                f"the load's output has no metric {metric.name}: {metric.value}{self._ends()}",
+                "start the load by hand, and compare what it prints with the expression; one that "
+                "does not end has to print it at once (stdbuf -oL COMMAND)",
             )
         return fmean(numbers)
 
@@ -125,7 +125,9 @@ class OwnMetrics:
                 check=True,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise KsmrunError(f"--metric-cmd {metric.name}: {error}", "run it by hand") from error
+            raise KsmrunError(
+                f"--metric-cmd {metric.name} failed: {error}", "run that command by hand to see why"
+            ) from error
         return _number(metric, done.stdout.strip())
 
 
@@ -141,8 +143,8 @@ def check_metric(metric: Metric, first: Instance, port: int | None) -> None:
         expand(metric.value, first, port)
         return
     if match.compiled(_option(metric), metric.value).groups < 1:
-        raise KsmrunError(
-            f"--metric {metric.name}: {metric.value!r} has no group",
+        raise UsageError(
+            f"--metric {metric.name}: {shortened(metric.value)!r} has no group",
             "put the number in parentheses, as in 'p99: ([0-9.]+)'",
         )
 
@@ -158,8 +160,8 @@ def _number(metric: Metric, text: str | None) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise KsmrunError(
-            f"the metric {metric.name} is no number: {text!r}",
-            "let the first group of the regular expression hold just the number, or the command "
-            "print nothing else",
+            f"the metric {metric.name} is not a number: {shortened(text or '')!r}",
+            "match only the number in the first group of the expression; a command has "
+            "to print only the number",
         )
     return number

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ksmrun.model import KsmrunError
+from ksmrun.model import UsageError
 
 # {{ and }} stand for braces, as in Python's and Rust's formats.
 PATTERN = re.compile(r"\{\{|\}\}|\{([a-z]*)(?::([^{}]*))?\}")
@@ -28,16 +28,17 @@ def first_port(words: Sequence[str]) -> int | None:
     bases = {found[2] for word in words for found in PATTERN.finditer(word) if found[1] == "port"}
     bases.discard(None)
     if len(bases) > 1:
-        raise KsmrunError(
-            f"{{port:BASE}} has several bases: {', '.join(sorted(bases))}",
+        raise UsageError(
+            f"{{port:BASE}} has several first ports: {', '.join(sorted(bases))}",
             "give one, and write {port} elsewhere",
         )
     if not bases:
         return None
     (base,) = bases
     if not base.isascii() or not base.isdigit() or not 0 < int(base) <= PORT_MAX:
-        raise KsmrunError(
-            f"{{port:{base}}} is no port", f"give a number from 1 to {PORT_MAX}, as {{port:31000}}"
+        raise UsageError(
+            f"{{port:{base}}} is not a port",
+            f"give a number from 1 to {PORT_MAX}, as in {{port:31000}}",
         )
     return int(base)
 
@@ -47,8 +48,9 @@ def port_of(base: int | None, instance: Instance) -> int | None:
     if base is None:
         return None
     if base + instance.index > PORT_MAX:
-        raise KsmrunError(
-            f"{{port:{base}}} has no port for copy {instance.index}", "begin with a lower port"
+        raise UsageError(
+            f"{{port:{base}}} leaves no port for copy {instance.index}, as {PORT_MAX} is the last",
+            "give a lower first port",
         )
     return base + instance.index
 
@@ -63,12 +65,14 @@ def expand(word: str, instance: Instance, base: int | None) -> str:
         values: dict[str, object] = {"i": instance.index, "arm": instance.arm}
         values |= {"dir": instance.folder, "port": port_of(base, instance)}
         if name not in values or (argument is not None and name != "port"):
-            raise KsmrunError(
-                f"the placeholder {found[0]} is not known",
-                f"there are {NAMES}; write {{{{ and }}}} for braces",
+            raise UsageError(
+                f"there is no placeholder {found[0]}",
+                f"use {NAMES}, and write {{{{ and }}}} for braces",
             )
         if values[name] is None:
-            raise KsmrunError("{port} has no first port", "write {port:BASE} once, as {port:31000}")
+            raise UsageError(
+                "{port} has no first port", "write {port:BASE} once, as in {port:31000}"
+            )
         return str(values[name])
 
     return PATTERN.sub(fill, word)

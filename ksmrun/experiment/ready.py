@@ -16,9 +16,10 @@ from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.placeholders import PATTERN as PLACEHOLDER
 from ksmrun.experiment.placeholders import PORT_MAX, Instance, expand
 from ksmrun.facts import match
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.experiment import Ready
 from ksmrun.observe.sampler import with_children
+from ksmrun.support.words import shortened
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 CONNECT_SECONDS = 0.5
@@ -51,7 +52,9 @@ def checker(ready: Ready, port: int | None) -> Callable[[Started], bool]:
         ),
     }
     if ready.kind not in kinds:
-        raise KsmrunError(f"ready by {ready.kind!r} is not known", "start a new experiment")
+        raise KsmrunError(
+            f"the plan has an unknown way of being ready, {ready.kind!r}", "start a new experiment"
+        )
     _refuse_bad(ready)
     check = kinds[ready.kind]
     if ready.kind == "stdout":
@@ -72,7 +75,10 @@ def _refuse_bad(ready: Ready) -> None:
     port = ready.value.rpartition(":")[2] if ready.kind == "tcp" else ready.value
     is_number = port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX
     if ready.kind in ("tcp", "udp") and not (PLACEHOLDER.search(port) or is_number):
-        raise KsmrunError(f"--ready-{ready.kind}: {port!r} is no port", "give a number, or {port}")
+        raise UsageError(
+            f"--ready-{ready.kind}={shortened(ready.value)} has no valid port",
+            f"give a number from 1 to {PORT_MAX}, or {{port}}",
+        )
     if ready.kind == "cmd":
         refuse_no_command("--ready-cmd", ready.value)
     if ready.kind == "stdout":
@@ -119,6 +125,6 @@ def _command(value: str, started: Started) -> bool:
         return False
     except OSError as error:
         raise KsmrunError(
-            f"--ready-cmd {value}: {error.strerror}", "give its whole path"
+            f"cannot start --ready-cmd={shortened(value)}: {error.strerror}", "give its whole path"
         ) from error
     return done.returncode == 0

@@ -91,8 +91,9 @@ def refuse_full_host(sample: FleetSample, total_bytes: int) -> None:
     left = sample.mem_available_bytes
     if left is not None and left < total_bytes * LEFT_SHARE_MIN:
         raise KsmrunError(
-            f"the host has {left / MIB:.0f} MiB left, so the fleet was ended before it swaps",
-            "take fewer copies (-n)",
+            f"the host has only {left / MIB:.0f} MiB left, so the fleet was stopped "
+            "before it swaps",
+            "start fewer copies (-n)",
         )
 
 

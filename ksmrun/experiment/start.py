@@ -66,7 +66,7 @@ def _wait_ready(turn: Running, started: list[Started], is_ready: Callable[[Start
                     f"copy {each.instance.index} (PID {each.pid}) is not ready after "
                     f"{timeout:.0f} s, by --ready-{turn.plan.ready.kind} "
                     f"{turn.plan.ready.value}; its output ends: {turn.fleet.tail(each.pid)}",
-                    "start it by hand to see what it waits for, or raise --ready-timeout",
+                    "start the program by hand to see what it waits for, or raise --ready-timeout",
                 )
             time.sleep(POLL_SECONDS)
 
@@ -82,7 +82,8 @@ def _refuse_too_many(turn: Running) -> None:
     if needed > left * MEMORY_SHARE_MAX:
         fitting = 1 + int(left * MEMORY_SHARE_MAX / max(size, 1))
         raise KsmrunError(
-            f"{turn.plan.copies} copies need some {(needed + size) / MIB:.0f} MiB without merging "
-            f"(the first has {size / MIB:.0f}), and {left / MIB:.0f} MiB are free",
-            f"take at most {fitting} copies: -n {fitting}",
+            f"{turn.plan.copies} copies need about {(needed + size) / MIB:.0f} MiB "
+            f"without merging (the first has {size / MIB:.0f}), and {left / MIB:.0f} MiB "
+            "are available",
+            f"start at most {fitting} copies: -n {fitting}",
         )

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.experiment import (
     SCHEMA,
     Arm,
@@ -21,6 +21,7 @@ from ksmrun.model.experiment import (
 )
 from ksmrun.model.saved import HOST
 from ksmrun.model.saved import PLAN as PLAN_SHAPE
+from ksmrun.support.advice import write_todo
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
 
@@ -32,7 +33,7 @@ def create(folder: Path, plan: ExperimentPlan, host: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise KsmrunError(f"{folder} is not empty", "name a new folder, or go on with --resume")
+            raise UsageError(f"{folder} is not empty", "give a new folder, or go on with --resume")
         (folder / "rounds").mkdir()
         _write(folder / PLAN, {"schema": SCHEMA, "host": host, "plan": asdict(plan)})
     except OSError as error:
@@ -55,7 +56,8 @@ def load_plan(folder: Path) -> ExperimentPlan:
     # A field of another version.
     except TypeError as error:
         raise KsmrunError(
-            f"{folder / PLAN} is not a plan of this version ({error})", "start a new experiment"
+            f"{folder / PLAN} was written by another version of ksmrun ({error})",
+            "start a new experiment",
         ) from error
     return found
 
@@ -69,6 +71,11 @@ def load_ksm(folder: Path) -> dict[str, Any]:
 def is_done(folder: Path, number: int, arm: str) -> bool:
     """Return whether this turn has a result."""
     return result_file(folder, number, arm).exists()
+
+
+def count_results(folder: Path) -> int:
+    """Return the number of turns with a result: one for each arm in each round."""
+    return len(list((folder / "rounds").glob("*.json")))
 
 
 def result_file(folder: Path, number: int, arm: str) -> Path:
@@ -115,15 +122,16 @@ def _read(file: Path) -> dict[str, Any]:
     if data is None:
         raise KsmrunError(
             f"{file}: No such file or directory",
-            "name the folder that `ksmrun ab --output` was given",
+            "give the folder that `ksmrun ab --output` was given",
         )
     plan = data["plan"]
     if not plan["command"] or not plan["arms"] or plan["copies"] < 1 or plan["rounds"] < 1:
-        raise KsmrunError(f"{file} is damaged (missing or odd: command, arms or numbers)", todo)
+        raise KsmrunError(f"{file} is damaged (command, arms or numbers are not valid)", todo)
     return data
 
 
 def _cannot(file: Path, error: OSError) -> KsmrunError:
     return KsmrunError(
-        f"{error.filename or file}: {error.strerror}", "name a folder that can be written"
+        f"cannot write {error.filename or file}: {error.strerror}",
+        write_todo(error.errno or 0, "give another folder with --output"),
     )

@@ -37,7 +37,7 @@ def read_project(file: str) -> tuple[ComposeProject, str]:
         return parse_project(sys.stdin.read(), "stdin", Path.cwd()), "stdin"
     text = read_text(Path(file))
     if text is None:
-        raise KsmrunError(f"{file} cannot be read", "name a Compose file, or - for stdin")
+        raise KsmrunError(f"cannot read {file}", "give a Compose file, or - for stdin")
     folder = Path(file).absolute().parent
     own = parse_project(text, file, folder)
     tool = _tool()
@@ -78,8 +78,9 @@ def _as_written(
     for each in found.services:
         if each.name not in words and (each.entrypoint or each.command):
             raise KsmrunError(
-                f"{each.name} is not in {file} itself, and its variables are known by value only",
-                "wrap the file that has it",
+                f"{each.name} is not in {file} itself, and only the values of its variables "
+                "are known",
+                "wrap the file that defines it",
             )
         own = words.get(each.name, each)
         services.append(replace(each, entrypoint=own.entrypoint, command=own.command))
@@ -91,12 +92,12 @@ def parse_project(text: str, name: str, folder: Path) -> ComposeProject:
     data = load(text, name)
     services = data.get("services") if isinstance(data, dict) else None
     if not isinstance(services, dict):
-        raise KsmrunError(f"{name} has no services", "name a Compose file")
+        raise KsmrunError(f"{name} has no services", "give a Compose file")
     project = str(data.get("name") or os.environ.get("COMPOSE_PROJECT_NAME") or folder.name)
     found = []
     for service, settings in services.items():
         if not isinstance(settings, dict):
-            raise KsmrunError(f"{name}: the service {service} is no mapping", "mend it there")
+            raise KsmrunError(f"{name}: the service {service} is not a mapping", "fix the file")
         found.append(_service(str(service), settings, project.lower()))
     version = data.get("version")
     return ComposeProject(tuple(found), None if version is None else str(version))

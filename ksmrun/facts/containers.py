@@ -107,8 +107,8 @@ def _after(words: list[str], option: str) -> str | None:
 def _named_by_cri_o(name: str | None) -> str | None:
     """Return the pod's name from k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT; None for other names.
 
-    A pause container is called POD. Docker below cri-dockerd names containers so too; Podman's
-    names are the user's.
+    A pause container is called POD. Docker below cri-dockerd uses such names too; Podman's names
+    are chosen by the user.
     """
     parts = (name or "").split("_")
     if len(parts) == 6 and parts[0] == "k8s":

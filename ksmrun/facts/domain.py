@@ -8,7 +8,7 @@ from ksmrun.facts.text import read_text
 
 
 def selinux_enabled(root: Path = Path("/")) -> bool:
-    """Return whether selinuxfs exists, in enforcing or permissive mode."""
+    """Return whether SELinux is on (selinuxfs exists), in enforcing or permissive mode."""
     return (root / "sys/fs/selinux/enforce").exists()
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.tool import run_tool
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.container import Engine, ImageConfig
+from ksmrun.support.words import shortened
 
 # skopeo's transports (containers-transports(5)); docker:// is a registry.
 TRANSPORTS = (
@@ -58,7 +59,9 @@ def parse_image(text: str, name: str) -> ImageConfig:
         data = json.loads(text)
         entries = data if isinstance(data, list) else [data]
         if len(entries) != 1:
-            raise KsmrunError(f"{len(entries)} images at once", "give one")
+            raise KsmrunError(
+                f"the input describes {len(entries)} images", "give one image at a time"
+            )
         top = {key.lower(): value for key, value in entries[0].items()}
         config = top.get("config") or {}
         return ImageConfig(
@@ -70,7 +73,7 @@ def parse_image(text: str, name: str) -> ImageConfig:
         )
     except (ValueError, TypeError, AttributeError) as error:
         raise KsmrunError(
-            f"{name} is no configuration of an image",
+            f"{name} is not the configuration of an image",
             "give what `docker image inspect`, `podman image inspect` or `skopeo inspect --config` "
             "prints",
         ) from error
@@ -92,7 +95,9 @@ def _with_transport(name: str) -> str:
     """Prefix a path with the transport that its content needs; leave other names as they are."""
     path = Path(name)
     if name.startswith("-"):
-        raise KsmrunError(f"{name!r} is not the name of an image", "see `ksmrun wrap image --help`")
+        raise UsageError(
+            f"{shortened(name)!r} is not a valid image name", "see `ksmrun wrap image --help`"
+        )
     if not name.startswith(("/", ".")) or not path.exists():
         return name
     if path.is_dir():
@@ -102,9 +107,11 @@ def _with_transport(name: str) -> str:
             # The first members decide; a present-day docker-archive is an OCI layout as well.
             names = {member.name.removeprefix("./") for member in archive}
     except (OSError, tarfile.TarError) as error:
-        raise KsmrunError(f"{name}: {error}", "give a saved image, or an image's name") from error
+        raise KsmrunError(
+            f"cannot read {name}: {error}", "give a saved image, or the name of an image"
+        ) from error
     return f"docker-archive:{name}" if "manifest.json" in names else f"oci-archive:{name}"
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return run_tool(command, TIMEOUT_SECONDS, "look whether its daemon runs")
+    return run_tool(command, TIMEOUT_SECONDS, "check that its daemon runs")

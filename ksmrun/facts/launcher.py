@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 from ksmrun.facts.text import parse_fields, read_text
 from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError, Probe, TargetFacts
+from ksmrun.support.advice import helper_todo
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import distrust
@@ -30,9 +32,10 @@ PROBE_BYTES_MAX = 1 << 16
 def launcher_path() -> Path:
     """Return the launcher that was installed with this package."""
     if not os.access(LAUNCHER, os.X_OK):
+        error = errno.EACCES if LAUNCHER.exists() else errno.ENOENT
         raise KsmrunError(
-            f"{LAUNCHER} is missing or not executable",
-            "install ksmrun again with pip; a source tree has no launcher before that",
+            f"cannot start {LAUNCHER}: {os.strerror(error)}",
+            helper_todo(error, LAUNCHER),
             EXIT_OWN_FAILURE,
         )
     return LAUNCHER
@@ -41,9 +44,10 @@ def launcher_path() -> Path:
 def shim_path(target: TargetFacts, folder: Path = LAUNCHER.parent) -> bytes | None:
     """Return the shim for LD_PRELOAD; None if ld.so would split its path (ld.so(8)).
 
-    For glibc the path contains $LIB, which 32 and 64-bit programs replace by different folders;
-    musl does not know it. SHIM is reached through a folder whose name AddressSanitizer recognises,
-    because the wrapped program may start one that is built with it. folder: where the launcher is.
+    For glibc the path contains $LIB, which ld.so expands to different folders for 32 and 64-bit
+    programs; musl does not expand it. SHIM is reached through a folder whose name AddressSanitizer
+    recognises, because the wrapped program may start one that is built with it. folder: where the
+    launcher is.
     """
     if any(mark in str(folder) for mark in " :"):
         return None
@@ -103,8 +107,8 @@ def parse_probe(text: str) -> Probe:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise KsmrunError(
-            f"the answer of ksmrun-exec --probe is not understood ({error})",
-            "install ksmrun again, so that both are of one version",
+            f"cannot read the output of ksmrun-exec --probe ({error})",
+            "install ksmrun again with pip, so that both have the same version",
             EXIT_OWN_FAILURE,
         ) from error
 
@@ -112,7 +116,7 @@ def parse_probe(text: str) -> Probe:
 def _run_probe_text(launcher: Path) -> str:
     if _child_would_be_init():
         raise KsmrunError(
-            "the kernel cannot be asked here: the child that does it would be PID 1",
+            "cannot probe the kernel: the probe would be PID 1 of the new PID namespace",
             "use `unshare --fork`",
             EXIT_OWN_FAILURE,
         )
@@ -129,7 +133,7 @@ def _run_probe_text(launcher: Path) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise KsmrunError(
             f"{launcher} --probe failed ({error})",
-            "run it by hand to see why",
+            f"run {launcher} --probe to see why",
             EXIT_OWN_FAILURE,
         ) from error
     return done.stdout

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from ksmrun.model import KsmrunError
+from ksmrun.model import UsageError
 from ksmrun.support.limit import cpu_limit
+from ksmrun.support.words import shortened
 
 # CPU time per search.
 MATCH_SECONDS = 2.0
@@ -19,8 +20,9 @@ def compiled(option: str, pattern: str) -> re.Pattern[str]:
         with _limited(option, pattern):
             return re.compile(pattern, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
-        raise KsmrunError(
-            f"{option}={pattern!r} is no regular expression: {error}", "mend it; a dot is \\."
+        raise UsageError(
+            f"{option}={shortened(pattern)!r} is not a valid regular expression: {error}",
+            "correct it; a literal dot, parenthesis or bracket needs a backslash",
         ) from error
 
 
@@ -49,7 +51,7 @@ def _limited(option: str, pattern: str) -> Iterator[None]:
         with cpu_limit(MATCH_SECONDS):
             yield
     except TimeoutError as error:
-        raise KsmrunError(
-            f"{option}={pattern!r} takes more than {MATCH_SECONDS:g} s",
-            "write it without a repeat of what matches in several ways, as in (a|aa)+",
+        raise UsageError(
+            f"{option}={shortened(pattern)!r} takes more than {MATCH_SECONDS:g} s to match",
+            "write it without repeating what matches in several ways, as in (a|aa)+",
         ) from error

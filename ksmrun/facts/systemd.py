@@ -61,13 +61,13 @@ class Systemd:
             )
         except FileNotFoundError as error:
             raise KsmrunError(
-                f"{program} is not there: this host does not run systemd",
+                f"there is no {program}: this host does not run systemd",
                 "start the program with `ksmrun run`, or wrap its container",
             ) from error
         except subprocess.TimeoutExpired as error:
             raise KsmrunError(
-                f"{program} {' '.join(arguments[:2])} did not end in {TIMEOUT_SECONDS:.0f} s",
-                "look at `systemctl list-jobs`",
+                f"{program} {' '.join(arguments[:2])} did not end within {TIMEOUT_SECONDS:.0f} s",
+                "see `systemctl list-jobs`",
             ) from error
 
     def succeed(self, program: str, *arguments: str) -> str:

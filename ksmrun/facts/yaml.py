@@ -18,8 +18,8 @@ def require_yaml() -> None:
     """Raise KsmrunError if PyYAML is missing."""
     if yaml is None:
         raise KsmrunError(
-            "YAML cannot be read: PyYAML is not there",
-            "install ksmrun with its extra: pip install 'ksmrun[containers]'",
+            "reading YAML needs PyYAML, which is not installed",
+            "run: pip install 'ksmrun[containers]'",
         )
 
 
@@ -42,7 +42,7 @@ def load(text: str, name: str) -> Any:
     try:
         return yaml.load(text, Loader)
     except yaml.YAMLError as error:
-        raise KsmrunError(f"{name} is no YAML: {one_line(error)}", "mend it there") from error
+        raise KsmrunError(f"{name} is not valid YAML: {one_line(error)}", "fix the file") from error
 
 
 def one_line(error: Exception) -> str:

@@ -36,7 +36,10 @@ def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
         raise _busy(str(pid))
     folder = roots if os.geteuid() == 0 else own_state_folder()
     if folder is None:
-        raise KsmrunError("this user has no home to lock an experiment in", "set HOME")
+        raise KsmrunError(
+            "this user has no home folder for the lock of an experiment",
+            "set HOME to a folder that this user can write to",
+        )
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         lock = open_lock(folder / LOCK)
@@ -64,7 +67,10 @@ def this_process() -> bytes:
 
 
 def _busy(pid: str) -> KsmrunError:
-    return KsmrunError(f"another experiment runs on this host, as PID {pid}", "wait for its end")
+    return KsmrunError(
+        f"another experiment is running on this host, as PID {pid}",
+        "wait until it has ended, or stop it",
+    )
 
 
 def _holder(folder: Path) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import os
@@ -12,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ksmrun.host.keys import group_key
-from ksmrun.model import KsmrunError
+from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.wrap import ContainerKey
+from ksmrun.support.words import shortened
 
 # Namespace names of Kubernetes (RFC 1123).
 NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -23,11 +25,15 @@ USER_MAX = (1 << 32) - 2
 def derived_key(folder: Path, key: ContainerKey) -> bytes:
     """Derive the key from the group's, as ksmrun-oci does."""
     if key.namespace is not None and NAMESPACE.fullmatch(key.namespace) is None:
-        raise KsmrunError(
-            f"{key.namespace!r} is no name of a namespace", "give it as Kubernetes has it"
+        raise UsageError(
+            f"--namespace={shortened(key.namespace)} is not a valid name of a Kubernetes namespace",
+            "give up to 63 lower-case letters, digits and dashes, as `kubectl get ns` shows it",
         )
     if not 0 <= key.user <= USER_MAX:
-        raise KsmrunError(f"{key.user} is no number of a user", "give the host's, as `id -u` does")
+        raise UsageError(
+            f"--user={key.user} is not a user ID",
+            "give the number that `id -u USER` shows on the host",
+        )
     return hmac.digest(group_key(folder, key.group), key.scope.encode(), hashlib.sha256)
 
 
@@ -40,7 +46,10 @@ def write_container_key(folder: Path, key: ContainerKey, output: Path | None) ->
         _create(file, data, key.user)
     except OSError as error:
         raise KsmrunError(
-            f"{file}: {error.strerror}", "look at its folder; `layout rotate` renews what is there"
+            f"cannot write {file}: {error.strerror}",
+            "renew the keys that exist with `ksmrun layout rotate`, or give another --output"
+            if error.errno == errno.EEXIST
+            else "check the permissions and free space of its folder",
         ) from error
     return file
 
@@ -55,7 +64,10 @@ def renew_container_keys(folder: Path) -> None:
             temporary.replace(file)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise KsmrunError(f"{file}: {error.strerror}", "look at its folder") from error
+            raise KsmrunError(
+                f"cannot write {file}: {error.strerror}",
+                "check the permissions and free space of its folder",
+            ) from error
 
 
 def _written(folder: Path) -> Iterator[ContainerKey]:

@@ -23,9 +23,9 @@ def check_maps_fit(limit: int) -> None:
     in_use, pid = most_maps_in_use() or (0, 0)
     if limit <= in_use:
         raise KsmrunError(
-            f"vm.max_map_count={limit} would keep PID {pid}, which has {in_use} maps already, from "
-            "mapping anything more",
-            f"set more than {in_use}, or stop that process first",
+            f"vm.max_map_count={limit} is less than the {in_use} mappings that PID {pid} "
+            "has, which then could not map anything more",
+            f"give more than {in_use}, or stop that process first",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -18,10 +19,11 @@ from pathlib import Path
 from ksmrun.facts.text import read_text
 from ksmrun.host.key_memory import seen_key
 from ksmrun.host.keyring import recall, remember
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
 from ksmrun.support.state import read_state
+from ksmrun.support.words import shortened
 
 MASTER_KEY = "master.key"
 KEY_BYTES = 32
@@ -43,7 +45,7 @@ def keys_folder() -> Path:
     if base := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(base) / "ksmrun/layout"
     raise KsmrunError(
-        "XDG_RUNTIME_DIR is not set, where this user's layout key would lie",
+        "there is no folder for this user's layout key, as XDG_RUNTIME_DIR is not set",
         "log in with a session, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
         EXIT_USAGE,
     )
@@ -132,10 +134,9 @@ def _ends_with_login(folder: Path) -> bool:
 def check_group(group: str) -> None:
     """Raise KsmrunError if this is no valid group name."""
     if GROUP.fullmatch(group) is None:
-        raise KsmrunError(
-            f"a group's name has 1 to 64 letters, digits, dots, dashes, underscores, not {group!r}",
-            "for example --layout-group=games",
-            EXIT_USAGE,
+        raise UsageError(
+            f"{shortened(group)!r} is not a valid name of a layout group",
+            "give 1 to 64 letters, digits, dots, dashes or underscores, as in games",
         )
 
 
@@ -155,8 +156,8 @@ def group_key(folder: Path, group: str) -> bytes:
     # Same rule as in ksmrun-exec: what others could read or plant is not accepted as a key.
     if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()) or len(master) != KEY_BYTES:
         raise KsmrunError(
-            f"{file} is not a key that only its owner can read",
-            "remove it, and start the programs again",
+            f"{file} is not a layout key: {KEY_BYTES} bytes that only their owner can read",
+            f"remove it, and start the programs of the group again: rm {file}",
         )
     return hmac.new(master, group_label(folder, group).encode(), hashlib.sha256).digest()
 
@@ -207,7 +208,7 @@ def _renew_units(folder: Path) -> None:
 
 
 def _generations(folder: Path) -> dict[str, int]:
-    todo = "remove it: all groups then start again with another layout"
+    todo = "remove it; programs started after that get another layout"
     try:
         data = read_state(folder / "generations.json", SCHEMA, SHAPE, todo)
     except KsmrunError as error:
@@ -216,13 +217,22 @@ def _generations(folder: Path) -> dict[str, int]:
     return counts
 
 
+def _todo(error: OSError) -> str:
+    if error.errno == errno.EEXIST:
+        return "remove that file first, or give another"
+    return "check the permissions and free space of its folder; root's keys are in "
+
+
+"/run/ksmrun/layout"
+
+
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise KsmrunError(
-            f"{error.filename or path}: {error.strerror}",
-            "look at its folder and modes; root's keys lie in /run/ksmrun/layout",
+            f"cannot use {error.filename or path}: {error.strerror}",
+            _todo(error),
             EXIT_USAGE,
         ) from error

@@ -31,12 +31,17 @@ def install(source: Path, folder: Path = LIBEXEC) -> list[str]:
         _make_folders(folder, folder)
         with held(folder / ".lock") as is_alone:
             if not is_alone:
-                raise KsmrunError(f"another writes to {folder} now", "wait until it has ended")
+                raise KsmrunError(
+                    f"another ksmrun is writing to {folder}",
+                    "wait until it has ended, then try again",
+                )
             lines = _copy(source, folder)
     except OSError as error:
         raise KsmrunError(
             f"cannot write {error.filename or folder}: {error.strerror}",
-            "run this as root" if os.geteuid() else "look at free space, and at its file system",
+            "run this as root"
+            if os.geteuid()
+            else "check its free space, and whether its file system is read-only",
         ) from error
     _label(folder)
     return lines
@@ -80,12 +85,15 @@ def refuse_unsafe(folder: Path = LIBEXEC) -> None:
     """Raise KsmrunError if a user could replace the launcher: it must not start services then."""
     real = folder.resolve()
     if any(real.is_relative_to(home) for home in HOMES):
-        raise KsmrunError(f"{folder} leads to {real}, in a home", "make it a folder of the system")
+        raise KsmrunError(
+            f"{folder} leads to {real}, in a home folder",
+            "make it a folder outside of /home and /root",
+        )
     for place in (real, *real.parents):
         if (place / "pyvenv.cfg").exists():
             raise KsmrunError(
                 f"{folder} leads to {real}, in a virtual environment",
-                "make it a folder of the system",
+                "make it a folder outside of it",
             )
         if not place.exists():
             continue
@@ -93,8 +101,8 @@ def refuse_unsafe(folder: Path = LIBEXEC) -> None:
         is_open = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and status.st_gid != 0
         if status.st_uid != 0 or is_open or status.st_mode & stat.S_IWOTH:
             raise KsmrunError(
-                f"{place} can be changed by others than root",
-                f"chown root {place}; chmod go-w {place}",
+                f"{place} can be changed by users other than root",
+                f"run: chown root {place} && chmod go-w {place}",
             )
 
 

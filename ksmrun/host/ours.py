@@ -26,7 +26,9 @@ def is_foreign(file: Path) -> bool:
 def write_ours(file: Path, text: str) -> None:
     """Write the file, creating its folder; on disk before this returns. Raises KsmrunError."""
     if is_foreign(file):
-        raise KsmrunError(f"{file} is not ours", "move it away, or add the lines there yourself")
+        raise KsmrunError(
+            f"{file} was not written by ksmrun", "move it away, or add the lines to it yourself"
+        )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, text.encode("utf-8", "surrogateescape"), 0o644)
@@ -44,7 +46,7 @@ def remove_ours(file: Path) -> bool:
     if not file.exists() and not file.is_symlink():
         return False
     if is_foreign(file):
-        raise KsmrunError(f"{file} is not ours", "look at it, and delete it yourself")
+        raise KsmrunError(f"{file} was not written by ksmrun", "read it, and delete it yourself")
     try:
         file.unlink()
     except OSError as error:

@@ -106,7 +106,7 @@ def load(file: Path) -> Record | None:
     for change in changes:
         if change.path not in WORDS and parse_int(change.before) is None:
             raise KsmrunError(
-                f"{file} is damaged (missing or odd: {change.before} of /{change.path})", TODO
+                f"{file} is damaged ({change.before!r} is not a value of /{change.path})", TODO
             )
     return Record(data["boot_id"], changes)
 

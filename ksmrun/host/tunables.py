@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from ksmrun.facts.ksm import FOLDER, read_ksm
 from ksmrun.facts.pids import require_proc
 from ksmrun.facts.text import bracketed, parse_int, read_text
+from ksmrun.host.allowed import KHUGEPAGED_NAMES, allowed
 from ksmrun.host.fits import check_maps_fit, check_unmerge_fits
 from ksmrun.host.record import (
     ANY_VALUE,
@@ -21,13 +23,13 @@ from ksmrun.host.record import (
     locked,
     save,
 )
-from ksmrun.model import EXIT_USAGE, KsmFacts, KsmrunError
+from ksmrun.model import KsmFacts, KsmrunError, UsageError
 from ksmrun.support.safefile import overwrite
+from ksmrun.support.words import shortened
 
 RUN = str(FOLDER / "run")
 # khugepaged's tunables undo merging where huge pages are on; they have this prefix.
 KHUGEPAGED = "khugepaged/"
-KHUGEPAGED_NAMES = ("max_ptes_none", "max_ptes_shared", "max_ptes_swap")
 HUGE_FOLDER = Path("sys/kernel/mm/transparent_hugepage")
 # These change only while nothing is merged (mm/ksm.c).
 WHILE_UNMERGED = ("merge_across_nodes", "max_page_sharing")
@@ -40,8 +42,8 @@ def parse_settings(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
-            raise KsmrunError(
-                f"'{text}' is not NAME=VALUE", "for example pages_to_scan=2000", EXIT_USAGE
+            raise UsageError(
+                f"{shortened(text)!r} is not NAME=VALUE", "give for example pages_to_scan=2000"
             )
         pairs[name] = value
     return pairs
@@ -53,7 +55,7 @@ def tunable_names(root: Path) -> tuple[str, ...]:
         files = sorted((root / FOLDER).iterdir())
     except OSError as error:
         raise KsmrunError(
-            f"/{FOLDER} is not there: no KSM in this kernel, or /sys is not mounted",
+            f"/{FOLDER} does not exist: the kernel has no KSM, or /sys is not mounted",
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
         ) from error
     return tuple(f.name for f in files if f.stat().st_mode & stat.S_IWUSR)
@@ -77,8 +79,8 @@ def set_tunables(
         if name not in known and not (
             name.startswith(KHUGEPAGED) and name.removeprefix(KHUGEPAGED) in KHUGEPAGED_NAMES
         ):
-            raise KsmrunError(
-                f"this kernel has no KSM tunable '{name}'", f"it has {', '.join(known)}"
+            raise UsageError(
+                f"this kernel has no KSM tunable {shortened(name)!r}", f"it has {', '.join(known)}"
             )
     lines: list[str] = []
     with locked(record_file):
@@ -127,9 +129,9 @@ def _canonical(name: str, wanted: str, current: str) -> str:
     if number is not None:
         return str(number)
     if parse_int(current) is not None:
-        raise KsmrunError(f"{name} takes a number, not {wanted!r}", f"for example {name}=1")
+        raise UsageError(f"{name}={shortened(wanted)} is not a number", f"give {allowed(name)}")
     if not wanted.replace("-", "").replace("_", "").isalnum() or not wanted.isascii():
-        raise KsmrunError(f"{name} takes a word, not {wanted!r}", "see `ksmrun host show`")
+        raise UsageError(f"{name}={shortened(wanted)} is not a word", f"give {allowed(name)}")
     return wanted
 
 
@@ -145,7 +147,7 @@ def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
             return []
         if record.boot_id and record.boot_id != current_boot_id(root):
             drop(record_file)
-            return ["nothing left to do: the host was rebooted since, which reset it"]
+            return ["nothing to put back: the host has rebooted since, which reset everything"]
         lines: list[str] = []
         failures: list[tuple[Change, KsmrunError]] = []
 
@@ -194,7 +196,8 @@ def _put_back(record_file: Path, root: Path, change: Change, force: bool) -> str
         return f"{name}: {change.before} already"
     if current not in change.written and ANY_VALUE not in change.written:
         return (
-            f"{name}: left at {current}, which somebody else wrote since ({change.before} before)"
+            f"{name}: left at {current}, which another program has set since "
+            f"({change.before} before)"
         )
     if name == "pages_to_scan" and _advisor_runs(read_ksm(root)):
         return f"{name}: left to the advisor, which sets it"
@@ -230,7 +233,9 @@ def _write_recorded(record_file: Path, root: Path, path: str, value: str) -> Non
 def _current(root: Path, path: str) -> str:
     text = read_text(root / path)
     if text is None:
-        raise KsmrunError(f"cannot read /{path}", "mount /sys, and be root")
+        raise KsmrunError(
+            f"cannot read /{path}", "check that /sys and /proc are mounted, and run this as root"
+        )
     return bracketed(text) or text.strip()
 
 
@@ -239,8 +244,19 @@ def _write(root: Path, path: str, value: str) -> None:
         # The kernel takes each write as one complete value.
         overwrite(root / path, value.encode())
     except OSError as error:
+        name = Path(path).name
+        if error.errno in (errno.EINVAL, errno.ERANGE) and not _is_advised(name, root):
+            now = read_ksm(root).values.get(name)
+            raise UsageError(
+                f"the kernel refuses {name}={shortened(value)} (now {now})",
+                f"give {allowed(name)}",
+            ) from error
         what, todo = _explain(path, value, error.errno or 0, root)
         raise KsmrunError(what, todo) from error
+
+
+def _is_advised(name: str, root: Path) -> bool:
+    return name == "pages_to_scan" and _advisor_runs(read_ksm(root))
 
 
 def _explain(path: str, value: str, error: int, root: Path) -> tuple[str, str]:
@@ -250,27 +266,22 @@ def _explain(path: str, value: str, error: int, root: Path) -> tuple[str, str]:
     if error == errno.EBUSY:
         shared = ksm.number("pages_shared")
         return (
-            f"{refused}: it can only change while nothing is merged ({shared} pages are shared)",
-            "run `ksmrun host unmerge`, set it, then `ksmrun host on`",
+            f"{refused}: it can only change while nothing is merged, and {shared} pages are",
+            "run `sudo ksmrun host unmerge`, set it, then run `sudo ksmrun host on`",
         )
-    if error == errno.EINVAL and name == "pages_to_scan" and _advisor_runs(ksm):
+    if error == errno.EINVAL:
         return (
             f"{refused}: the {ksm.values['advisor_mode']} advisor sets it",
-            "set advisor_mode=none first, or the advisor's own limits instead",
-        )
-    if error in (errno.EINVAL, errno.ERANGE):
-        return (
-            f"{refused}: not a value it takes (now {ksm.values.get(name)})",
-            "see Documentation/admin-guide/mm/ksm.rst",
+            "set advisor_mode=none first, or change the advisor's limits instead",
         )
     if error == errno.EROFS:
         return (
             f"/{path} is read-only here, as in most containers and sandboxed units",
-            f"change it on the host, which is one for all; in a unit, ReadWritePaths=/{path}",
+            f"change it on the host; in a systemd unit, set ReadWritePaths=/{path}",
         )
     if error in (errno.EACCES, errno.EPERM):
-        return f"/{path} can be written by root only", "run this as root"
-    return f"cannot write {value} to /{path}: errno {error}", "look at the kernel log"
+        return f"only root can write /{path}", "run this as root"
+    return f"cannot write {value} to /{path}: {os.strerror(error)}", "see the kernel log (dmesg)"
 
 
 def _advisor_runs(ksm: KsmFacts) -> bool:

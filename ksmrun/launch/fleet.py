@@ -98,7 +98,7 @@ class Fleet:
                     raise KsmrunError(
                         f"PID {running.process.pid} is not ready after {timeout_seconds:.0f} s; "
                         f"its output ends: {_tail(running.log)}",
-                        "start it by hand to see what it waits for",
+                        "start the program by hand to see what it waits for",
                     )
                 time.sleep(POLL_SECONDS)
 
@@ -110,10 +110,9 @@ class Fleet:
                 raise KsmrunError(
                     f"PID {running.process.pid} {_end(code)}; its output ends: "
                     f"{_tail(running.log)}",
-                    "start it by hand to see why"
+                    "start the program by hand to see why"
                     if code
-                    else "it has to run until it is stopped; if it goes to the background, give it "
-                    "the option that keeps it in the foreground",
+                    else "the program has to run until it is stopped, and in the foreground",
                 )
 
     def tail(self, pid: int) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ksmrun.model import EXIT_CANNOT_RUN, EXIT_NOT_FOUND, EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.support.advice import helper_todo
 
 
 def initial_environment() -> tuple[bytes, ...]:
@@ -47,9 +48,11 @@ def exec_in_place(argv: Sequence[bytes], environment: Sequence[bytes]) -> NoRetu
     error = _execute("execve", argv, environment)
     # The only missing file can be the launcher; a command line that is too long is the program's.
     is_too_long = error == errno.E2BIG
+    launcher = os.fsdecode(argv[0])
+    longer = "shorten the arguments, or raise the stack limit (ulimit -s)"
     raise KsmrunError(
-        f"cannot start {os.fsdecode(argv[0])}: {os.strerror(error)}",
-        "shorten the arguments" if is_too_long else "install ksmrun again",
+        f"cannot start {launcher}: {os.strerror(error)}",
+        longer if is_too_long else helper_todo(error, launcher),
         EXIT_CANNOT_RUN if is_too_long else EXIT_OWN_FAILURE,
     )
 
@@ -59,7 +62,7 @@ def exec_by_path(argv: Sequence[bytes], environment: Sequence[bytes]) -> NoRetur
     error = _execute("execvpe", argv, environment)
     raise KsmrunError(
         f"cannot run '{os.fsdecode(argv[0])}': {os.strerror(error)}",
-        "check the path and its modes",
+        "check the path and its permissions",
         EXIT_NOT_FOUND if error == errno.ENOENT else EXIT_CANNOT_RUN,
     )
 

@@ -25,6 +25,13 @@ class KsmrunError(Exception):
         self.exit_code = exit_code
 
 
+class UsageError(KsmrunError):
+    """A command line, variable or setting that is not valid. `ksmrun run` ends with 125 for it."""
+
+    def __init__(self, what: str, todo: str) -> None:
+        super().__init__(what, todo, EXIT_USAGE)
+
+
 class MergeMode(StrEnum):
     """Action of ksmrun-exec on the merge flag: set it, clear an inherited one, leave it alone."""
 

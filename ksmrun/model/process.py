@@ -13,7 +13,7 @@ UNCOUNTED_SHARE_MAX = 0.02
 
 
 class By(StrEnum):
-    """What one row of a list stands for."""
+    """Grouping of a list: the property that one row stands for."""
 
     PROCESS = "process"
     UNIT = "unit"

@@ -13,6 +13,7 @@ from ksmrun.facts.launcher import LAUNCHER
 from ksmrun.facts.stat import thread_with_memory
 from ksmrun.model import KsmrunError
 from ksmrun.model.estimate import Contents, Estimate, Frames, KindPages, ProcessPages, Unread
+from ksmrun.support.advice import helper_todo
 
 HASHER = LAUNCHER.with_name("ksmrun-estimate")
 MAX_PAGE_SHARING = 256
@@ -40,18 +41,21 @@ def look_at_pages(
     try:
         done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     except OSError as error:
-        raise KsmrunError(f"{HASHER}: {error.strerror}", "install ksmrun again") from error
+        raise KsmrunError(
+            f"cannot start {HASHER}: {error.strerror}", helper_todo(error.errno or 0, HASHER)
+        ) from error
     if done.returncode != 0:
         what = done.stderr.strip().removeprefix("ksmrun-estimate: ")
         raise KsmrunError(
-            what or f"{HASHER} ended with {done.returncode}", "run it by hand to see why"
+            what or f"{HASHER} failed with exit code {done.returncode}",
+            f"run {HASHER} by hand to see why",
         )
     try:
         return parse(json.loads(done.stdout))
     except (ValueError, KeyError, TypeError) as error:
         raise KsmrunError(
-            f"the answer of {HASHER} is not understood ({error})",
-            "install ksmrun again, so that both are of one version",
+            f"cannot read the output of {HASHER} ({error})",
+            "install ksmrun again with pip, so that both have the same version",
         ) from error
 
 

@@ -32,7 +32,8 @@ def look_at_process(pid: int, seconds: float) -> ProcessLook:
             return _look(folder, pid, seconds)
     except (FileNotFoundError, ProcessLookupError) as error:
         raise KsmrunError(
-            f"there is no process {pid}, or it ended meanwhile", "`ksmrun ps` lists what merges"
+            f"there is no process {pid}, or it has just ended",
+            "list processes with `ps -e`, or those that merge with `ksmrun ps`",
         ) from error
 
 
@@ -41,7 +42,7 @@ def _look(folder: Path, pid: int, seconds: float) -> ProcessLook:
     if stat.is_kernel_thread or not has_living_thread(folder):
         what = "is the kernel's" if stat.is_kernel_thread else "has ended, and waits for its parent"
         raise KsmrunError(
-            f"PID {pid} ({stat.name}) {what}: it has no memory of its own", "name another"
+            f"PID {pid} ({stat.name}) {what}: it has no memory of its own", "give another PID"
         )
     identity, host = read_identity(folder, pid), read_host(ROOT)
     enabled_by, kinds, before, after, sampled = None, {}, None, None, None

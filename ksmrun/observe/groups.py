@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ksmrun.model.process import By, Identity, ProcessKsm, Sort
 
@@ -17,7 +18,8 @@ class Group:
 
     key: object
     name: str
-    processes: tuple[ProcessKsm, ...]
+    # Also the monitor's (model/watch.py: Watched), whose map counts have a time.
+    processes: tuple[Any, ...]
 
     @property
     def merging_pages(self) -> int | None:
@@ -47,8 +49,8 @@ class Group:
     @property
     def maps(self) -> int | None:
         """Highest number of VMAs of one process, because the limit applies to each process."""
-        known = (process.maps for process in self.processes if process.maps is not None)
-        return max(known, default=None)
+        counts = (getattr(process.maps, "maps", process.maps) for process in self.processes)
+        return max((count for count in counts if count is not None), default=None)
 
     @property
     def enabled_by(self) -> str:

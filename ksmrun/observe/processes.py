@@ -111,8 +111,8 @@ def require_counters() -> None:
     require_proc()
     if not Path("/proc/self/ksm_stat").exists():
         raise KsmrunError(
-            "/proc/PID/ksm_stat is not there: a kernel before 6.1 or without KSM",
-            "look at /sys/kernel/mm/ksm with `ksmrun host show`",
+            "/proc/PID/ksm_stat does not exist: the kernel is older than 6.1 or has no KSM",
+            "see `ksmrun check`; the host's totals are in `ksmrun host show`",
         )
 
 

@@ -1,4 +1,4 @@
-"""`ksmrun ab`: its options."""
+"""Options of `ksmrun ab`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOAD = (
 
 @dataclass(frozen=True)
 class ReadyOptions:
-    """When a copy counts as started."""
+    """Options that say when a copy is ready."""
 
     ready_stdout: str | None = option(
         "Count a copy as ready when its output matches this regular expression.", metavar="REGEX"
@@ -47,7 +47,7 @@ class ReadyOptions:
 
 @dataclass(frozen=True)
 class AbOptions(GateOptions, ReadyOptions):
-    """The whole experiment."""
+    """Options of `ksmrun ab`."""
 
     copies: int = whole("Number of copies to start.", 8, short="-n", least=1, most=COPIES_MAX)
     rounds: int = whole(

@@ -1,4 +1,4 @@
-"""`ksmrun attach` and `detach`: their options."""
+"""Options of `ksmrun attach` and `detach`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ksmrun.options.select import JSON, SelectOptions
 
 @dataclass(frozen=True)
 class AttachOptions(SelectOptions):
-    """The processes, and how."""
+    """Options of `ksmrun attach`."""
 
     dry_run: bool = switch("Show what would be done, and do nothing.")
     as_json: bool = switch(JSON, name="--json")
@@ -19,7 +19,7 @@ class AttachOptions(SelectOptions):
 
 @dataclass(frozen=True)
 class DetachOptions(AttachOptions):
-    """The same, against better judgement."""
+    """Options of `ksmrun detach`."""
 
     force: bool = switch("Detach even if the memory does not fit.")
 

@@ -1,4 +1,4 @@
-"""The table of completion for native/front/complete.c, made when that is built."""
+"""Table of completion for native/front/complete.c, generated when that is built."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ksmrun.options.item import Item, Kind, items
+from ksmrun.options.pages import TOPICS
 from ksmrun.options.table import leaves, top
 
 HELP_SWITCHES = (("-h", "Show this help"), ("--help", "Show this help"))
@@ -62,7 +63,9 @@ def _of(path: str, item: Item) -> Iterator[Entry]:
 
 
 def _topics(path: str) -> Iterator[Entry]:
-    """`ksmrun help` takes the words of commands."""
+    """Yield the commands and topics that `ksmrun help` takes."""
+    for topic, reference in TOPICS.items():
+        yield Entry(path, "SUBCOMMAND", topic, f"Show {reference}")
     for command in top().commands:
         yield Entry(path, "SUBCOMMAND", command.name, command.summary)
         for inner in command.commands:

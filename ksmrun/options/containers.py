@@ -1,4 +1,4 @@
-"""`ksmrun wrap image`, `compose` and `pod`: their options."""
+"""Options of `ksmrun wrap image`, `compose` and `pod`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAUNCHER_IMAGE = "ksmrun-launcher"
 
 
 class Source(StrEnum):
-    """Where a pod gets the launcher from."""
+    """Origin of the launcher in a pod."""
 
     IMAGE = "image"
     HOST = "host"
@@ -25,7 +25,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class ContainerOptions(WrapOptions):
-    """How a container's program is launched."""
+    """Options of a launch in a container."""
 
     engine: Engine = choice("Program to ask what an image starts.", Engine.AUTO)
     libc: Libc | None = choice(
@@ -51,7 +51,7 @@ class ContainerOptions(WrapOptions):
 
 @dataclass(frozen=True)
 class ImageOptions(ContainerOptions):
-    """The image, and the form."""
+    """Options of `ksmrun wrap image`."""
 
     name: str = argument(
         "Name of an image, a saved image (./image.tar, oci:FOLDER), or - for the output of `docker "
@@ -64,7 +64,7 @@ class ImageOptions(ContainerOptions):
 
 @dataclass(frozen=True)
 class ComposeOptions(ContainerOptions):
-    """The file, and what to do with it."""
+    """Options of `ksmrun wrap compose`."""
 
     file: str = argument("Compose file; - for stdin.", "FILE", is_required=True, values=Values.FILE)
     service: tuple[str, ...] = argument(
@@ -79,7 +79,7 @@ class ComposeOptions(ContainerOptions):
 
 @dataclass(frozen=True)
 class PodOptions(ContainerOptions):
-    """The manifests, and how the launcher comes into them."""
+    """Options of `ksmrun wrap pod`."""
 
     file: str = argument("Manifests; - for stdin.", "FILE", is_required=True, values=Values.FILE)
     container: tuple[str, ...] = option(

@@ -1,4 +1,4 @@
-"""`ksmrun help`: its argument."""
+"""Argument of `ksmrun help`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ksmrun.options.item import argument
 
 @dataclass(frozen=True)
 class HelpOptions:
-    """What to show."""
+    """Argument of `ksmrun help`."""
 
     words: tuple[str, ...] = argument("Command, or topic.", "COMMAND|TOPIC", is_many=True)
 

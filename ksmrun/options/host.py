@@ -1,4 +1,4 @@
-"""`ksmrun host`: its commands and their options."""
+"""Commands of `ksmrun host` and their options."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ksmrun.model.tuning import Profile
 from ksmrun.options.command import Command, NoOptions
 from ksmrun.options.item import Kind, Values, argument, choice, seconds, share, switch
+from ksmrun.options.output import FORMAT, NO_HEADER, Format
 from ksmrun.options.select import JSON
 from ksmrun.plan.tuning import PROFILES
 
@@ -15,21 +16,21 @@ FORCE = "Unmerge even if the memory does not fit."
 
 @dataclass(frozen=True)
 class OnOptions:
-    """For how long."""
+    """Options of `ksmrun host on`."""
 
     at_boot: bool = switch("Switch it on at every boot, too (tmpfiles.d).", name="--boot")
 
 
 @dataclass(frozen=True)
 class OffOptions:
-    """For how long."""
+    """Options of `ksmrun host off`."""
 
     at_boot: bool = switch("Do not switch it on at boot any more, either.", name="--boot")
 
 
 @dataclass(frozen=True)
 class UnmergeOptions:
-    """How."""
+    """Options of `ksmrun host unmerge`."""
 
     force: bool = switch(FORCE)
     gradually: bool = switch(
@@ -40,7 +41,7 @@ class UnmergeOptions:
 
 @dataclass(frozen=True)
 class IntentOptions:
-    """What is wanted of ksmd."""
+    """Options that say what is wanted of ksmd."""
 
     pass_time: float | None = seconds(
         "Time for a full scan of what is mergeable now, such as 60s or 5m.",
@@ -62,7 +63,7 @@ class IntentOptions:
 
 @dataclass(frozen=True)
 class TuneOptions(IntentOptions):
-    """What is wanted, and how."""
+    """Options of `ksmrun host tune`."""
 
     dry_run: bool = switch("Show the plan, and set nothing.")
     as_json: bool = switch("Print the plan as one JSON object.", name="--json")
@@ -71,7 +72,7 @@ class TuneOptions(IntentOptions):
 
 @dataclass(frozen=True)
 class SetOptions:
-    """The tunables, and how."""
+    """Options of `ksmrun host set`."""
 
     settings: tuple[str, ...] = argument(
         "Tunables with their new values; `ksmrun host show` lists them.",
@@ -88,7 +89,7 @@ class SetOptions:
 
 @dataclass(frozen=True)
 class MapCountOptions:
-    """The limit."""
+    """Argument of `ksmrun host max-map-count`."""
 
     limit: int = argument(
         "Largest number of mappings (VMAs) of a process.",
@@ -102,7 +103,7 @@ class MapCountOptions:
 
 @dataclass(frozen=True)
 class RestoreOptions:
-    """How much."""
+    """Options of `ksmrun host restore`."""
 
     force: bool = switch(FORCE)
     values: bool = switch("Put back present values only, not what is set at boot.")
@@ -110,7 +111,7 @@ class RestoreOptions:
 
 @dataclass(frozen=True)
 class InstallOptions(IntentOptions):
-    """What is wanted, and how."""
+    """Options of `ksmrun host install`."""
 
     show: bool = switch("Print the systemd unit, and do nothing.", name="--print")
     remove: bool = switch("Remove the unit, and put KSM back.")
@@ -118,12 +119,14 @@ class InstallOptions(IntentOptions):
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """How."""
+    """Options of `ksmrun host show`."""
 
     watch_seconds: float = seconds(
         "Seconds to watch ksmd; 0: do not watch it.", 1.0, name="--seconds", most=86400.0
     )
     as_json: bool = switch(JSON, name="--json")
+    format: Format = choice(FORMAT, Format.TABLE)
+    no_header: bool = switch(NO_HEADER)
 
 
 ON = Command(

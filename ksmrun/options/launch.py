@@ -1,4 +1,4 @@
-"""The options of a launch, which `run`, `check`, arms of `ab` and the wraps share."""
+"""Options of a launch, shared by `run`, `check`, arms of `ab` and the wraps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ksmrun.options.item import Values, choice, option, share, size, switch, who
 
 @dataclass(frozen=True)
 class GroupOptions:
-    """What every launch has."""
+    """Options of every launch."""
 
     require: bool = switch(
         "Do not start the program where its memory will not merge.", variable="KSMRUN_REQUIRE"
@@ -41,7 +41,7 @@ class GroupOptions:
 
 @dataclass(frozen=True)
 class WrapOptions(GroupOptions):
-    """What every launch of a known program has."""
+    """Options of every launch of a known program."""
 
     layout_scope: LayoutScope = choice(
         "Processes that get the shared layout: the program alone, also through shells and command "
@@ -70,7 +70,7 @@ class WrapOptions(GroupOptions):
 
 @dataclass(frozen=True)
 class LaunchOptions(WrapOptions):
-    """What a launch has."""
+    """Options of a launch by `ksmrun run` or `check`."""
 
     merge: MergeMode = choice(
         "Merge flag of the program: set, cleared, or kept as inherited.",

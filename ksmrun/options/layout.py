@@ -1,4 +1,4 @@
-"""`ksmrun layout`: its commands and their options."""
+"""Commands of `ksmrun layout` and their options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UID_MAX = (1 << 32) - 2
 
 @dataclass(frozen=True)
 class KeyOptions:
-    """The key, and where it goes."""
+    """Options of `ksmrun layout key`."""
 
     group: str = argument(
         "Group, as given to --layout-group.", "GROUP", is_required=True, values=Values.GROUP
@@ -40,7 +40,7 @@ class KeyOptions:
 
 @dataclass(frozen=True)
 class RotateOptions:
-    """Whose key."""
+    """Argument of `ksmrun layout rotate`."""
 
     group: str | None = argument(
         "Group; all groups where none is named.", "GROUP", Kind.TEXT, values=Values.GROUP

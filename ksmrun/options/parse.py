@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model import UsageError
 from ksmrun.options.item import Item, Kind
+from ksmrun.support.words import shortened
 
 ON, OFF = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
 UNITS_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
@@ -18,7 +20,6 @@ EXAMPLES = {
     Kind.SHARE: ("20%", "0.2"),
     Kind.SIZE: ("65536", "64K", "2M"),
 }
-SHOWN_MAX = 60
 
 
 def parse(item: Item, where: str, given: object) -> Any:
@@ -37,8 +38,9 @@ def parse(item: Item, where: str, given: object) -> Any:
     else:
         value = None
     if value is None or not _is_within(item, value):
-        raise KsmrunError(
-            f"{where} is {form(item)}, not {_shown(given)}", _example(item, where), EXIT_USAGE
+        raise UsageError(
+            f"{where}{_sign(where)}{_shown(given, where)} is not valid",
+            f"give {form(item)}{_example(item)}",
         )
     return value
 
@@ -87,12 +89,12 @@ def _is_within(item: Item, value: Any) -> bool:
 
 
 def form(item: Item) -> str:
-    """Return the form that a value must have, as "a share from 0% to below 100%"."""
+    """Return what a value may be, as "a share from 0% to below 100%"."""
     match item.kind:
         case Kind.SWITCH:
-            return "a switch (on or off)"
+            return "on or off"
         case Kind.CHOICE:
-            return "one of " + ", ".join(item.choices)
+            return _either(item.choices)
         case Kind.TEXT:
             return "a text"
         case Kind.PATH:
@@ -106,7 +108,7 @@ def form(item: Item) -> str:
     }[item.kind]
     least = "" if item.least is None else f" from {_bound(item, item.least)}"
     if item.most is None:
-        return f"{noun}{least}{' on' if least else ''}"
+        return noun if item.least is None else f"{noun}, {_bound(item, item.least)} or more"
     below = "below " if item.below_most else ""
     return f"{noun}{least} to {below}{_bound(item, item.most)}"
 
@@ -115,22 +117,26 @@ def _bound(item: Item, value: float) -> str:
     return f"{value * 100:g}%" if item.kind is Kind.SHARE else f"{value:.15g}"
 
 
-def _example(item: Item, where: str) -> str:
+def _example(item: Item) -> str:
     examples = EXAMPLES.get(item.kind)
-    if examples and where.startswith("--"):
-        return f"for example {where}={examples[0]}"
-    if examples:
-        return f"for example {' or '.join(examples)}"
-    if item.kind is Kind.CHOICE:
-        return f"for example {item.choices[0]}"
-    if item.kind is Kind.SWITCH:
-        return "give on or off"
-    return f"give {form(item)}"
+    return f", as in {_either(examples)}" if examples else ""
 
 
-def _shown(given: object) -> str:
-    text = repr(given)
-    return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}..."
+def _either(words: Sequence[str]) -> str:
+    """Return "a, b or c"."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _sign(where: str) -> str:
+    """Return what stands between a name and its value: in a file, on a command line."""
+    if ": " in where:
+        return " = "
+    return "=" if where.startswith(("-", "KSMRUN_")) else " "
+
+
+def _shown(given: object, where: str) -> str:
+    is_typed = isinstance(given, str) and ": " not in where
+    return shortened(str(given) if is_typed else repr(given))
 
 
 def shown_default(item: Item) -> str:

@@ -1,4 +1,4 @@
-"""`ksmrun ps` and `top`: their options."""
+"""Options of `ksmrun ps` and `top`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ksmrun.model.process import By, Sort
 from ksmrun.options.command import Command
 from ksmrun.options.item import choice, option, seconds, switch
+from ksmrun.options.output import FORMAT, NO_HEADER, Format
 from ksmrun.options.select import JSON
 
 WATCH_SECONDS_MIN = 0.5
@@ -16,7 +17,7 @@ SORT = "Order of rows: names upwards, sizes from the largest, headroom from the 
 
 @dataclass(frozen=True)
 class PsOptions:
-    """How the list is shown."""
+    """Options of `ksmrun ps`."""
 
     by: By = choice(BY, By.PROCESS)
     sort: Sort = choice(SORT, Sort.NAME)
@@ -28,11 +29,13 @@ class PsOptions:
         most=86400.0,
     )
     as_json: bool = switch(JSON, name="--json")
+    format: Format = choice(FORMAT, Format.TABLE)
+    no_header: bool = switch(NO_HEADER)
 
 
 @dataclass(frozen=True)
 class TopOptions:
-    """How the screen begins."""
+    """Options of `ksmrun top`."""
 
     by: By = choice(BY, By.PROCESS)
     sort: Sort = choice(SORT, Sort.PROFIT)
@@ -61,7 +64,7 @@ TOP = Command(
     "Watch the processes that merge, live",
     (
         "Keys: s sorts, g groups, / filters, space marks, enter opens a row, escape goes back, q "
-        'quits. Sizes are in MiB; "left" is the number of mappings left up to vm.max_map_count. '
+        'quits. Sizes are in MiB; "headroom" is the mappings left up to vm.max_map_count. '
         "Samples are taken less often where they would take more than 2% of a core, and PSS and "
         "mappings are read rarely.",
     ),

@@ -1,4 +1,4 @@
-"""`ksmrun report`: its options."""
+"""Options of `ksmrun report`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.options.command import Command
-from ksmrun.options.item import Kind, Values, argument, option, path, switch
+from ksmrun.options.item import Kind, Values, argument, choice, option, path, switch
+from ksmrun.options.output import FORMAT, NO_HEADER, Format
 from ksmrun.options.select import JSON
 
 GATE_CODES = (
@@ -17,7 +18,7 @@ GATE_CODES = (
 
 @dataclass(frozen=True)
 class GateOptions:
-    """The limits that decide about the exit code."""
+    """Limits that decide the exit code."""
 
     gate: tuple[str, ...] = option(
         "Limit for the change of a metric against the base arm, such as 'pss<=-20%', 'p99<=+5' or "
@@ -29,7 +30,7 @@ class GateOptions:
 
 @dataclass(frozen=True)
 class ReportOptions(GateOptions):
-    """The results, and the form."""
+    """Options of `ksmrun report`."""
 
     folders: tuple[Path, ...] = argument(
         "Folders that `ksmrun ab --output` wrote.",
@@ -40,6 +41,8 @@ class ReportOptions(GateOptions):
         values=Values.FOLDER,
     )
     as_json: bool = switch(JSON, name="--json")
+    format: Format = choice(FORMAT, Format.TABLE)
+    no_header: bool = switch(NO_HEADER)
     png: Path | None = path("Picture to write, as PNG. Needs ksmrun[ab].")
     html: Path | None = path("Page to write, as HTML, with all that is known. Needs ksmrun[ab].")
 

@@ -11,7 +11,7 @@ JSON = "Print one JSON object."
 
 @dataclass(frozen=True)
 class SelectOptions:
-    """Which processes."""
+    """Options that select running processes."""
 
     pids: tuple[int, ...] = argument(
         "Process IDs.", "PID", Kind.WHOLE, least=1, most=1 << 22, is_many=True, values=Values.PID

@@ -1,4 +1,4 @@
-"""`ksmrun completion`: its argument."""
+"""Argument of `ksmrun completion`."""
 
 from __future__ import annotations
 

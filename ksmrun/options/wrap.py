@@ -1,4 +1,4 @@
-"""`ksmrun wrap`: its commands for services and engines, and their options."""
+"""Options of the commands of `ksmrun wrap` for services and engines."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from ksmrun.options.command import Command, NoOptions
 from ksmrun.options.containers import COMPOSE, IMAGE, POD
 from ksmrun.options.item import Kind, Values, argument, choice, option, path, switch
 from ksmrun.options.launch import GroupOptions, WrapOptions
+from ksmrun.options.output import FORMAT, NO_HEADER, Format
 from ksmrun.options.select import JSON
 
 
 @dataclass(frozen=True)
 class InstallOptions:
-    """Which way."""
+    """Options of `ksmrun wrap install`."""
 
     remove: bool = switch("Remove the launcher, where nothing uses it.")
 
 
 @dataclass(frozen=True)
 class ServiceOptions:
-    """What is done with a drop-in."""
+    """Options of commands that write a drop-in."""
 
     show: bool = switch("Show the drop-in, and change nothing.", name="--print")
     remove: bool = switch("Remove the drop-in.")
@@ -35,7 +36,7 @@ class ServiceOptions:
 
 @dataclass(frozen=True)
 class UnitOptions(ServiceOptions, WrapOptions):
-    """The service, and how it is wrapped."""
+    """Options of `ksmrun wrap unit`."""
 
     name: str = argument(
         "Service; NAME@ stands for all instances of a template.",
@@ -52,21 +53,23 @@ class UnitOptions(ServiceOptions, WrapOptions):
 
 @dataclass(frozen=True)
 class QuadletOptions(ServiceOptions, GroupOptions):
-    """The container, and how it is wrapped."""
+    """Options of `ksmrun wrap quadlet`."""
 
     name: str = argument("Quadlet file, by its name alone.", "NAME.container", is_required=True)
 
 
 @dataclass(frozen=True)
 class ListOptions:
-    """The form."""
+    """Options of `ksmrun wrap list`."""
 
     as_json: bool = switch(JSON, name="--json")
+    format: Format = choice(FORMAT, Format.TABLE)
+    no_header: bool = switch(NO_HEADER)
 
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """The engine, and who gets the runtime."""
+    """Options of `ksmrun wrap runtime`."""
 
     engine: RuntimeEngine = argument(
         "Container engine.",

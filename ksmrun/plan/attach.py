@@ -14,44 +14,50 @@ UNMERGEABLE_NOTE = (
     "memory; for programs that keep secrets so: ksmrun detach, and start them with `ksmrun run`"
 )
 OUTCOMES = {
-    "gone": ("it ended meanwhile", "look for the one that came for it"),
+    "gone": ("it ended meanwhile", "if it was restarted, attach to the new PID"),
     "not-permitted": (
         "this user may not trace it",
-        "be root or its user; kernel.yama.ptrace_scope and a debugger at work forbid it too",
+        "run this as root or as its user, see kernel.yama.ptrace_scope, and detach any debugger",
     ),
     "no-stop": (
-        "it sleeps uninterruptibly, and did not stop",
-        "try again; thaw it first where its freezer cgroup (version 1) is frozen",
+        "it is in uninterruptible sleep and could not be stopped",
+        "try again; if its freezer cgroup (version 1) is frozen, thaw it first",
     ),
-    "stopped": ("it is stopped (SIGSTOP)", "continue it: kill -CONT"),
+    "stopped": ("it is stopped (SIGSTOP)", "continue it with kill -CONT"),
     "frozen": (
         "its cgroup is frozen",
-        "thaw it: podman unpause, systemctl thaw, or 0 in its cgroup.freeze",
+        "thaw it with podman unpause, systemctl thaw, or by writing 0 to its cgroup.freeze",
     ),
-    "shared": ("its memory is its parent's until it execs (vfork)", "try again"),
-    "other-bits": ("it is a 32-bit program", "start it anew with `ksmrun run`"),
+    "shared": ("it uses its parent's memory until it execs (vfork)", "try again"),
+    "other-bits": ("it is a 32-bit program", "restart it with `ksmrun run`"),
     "dispatched": (
-        "it catches its own system calls (PR_SET_SYSCALL_USER_DISPATCH)",
-        "start it anew with `ksmrun run`",
+        "it intercepts its own system calls (PR_SET_SYSCALL_USER_DISPATCH)",
+        "restart it with `ksmrun run`",
     ),
     "filtered": (
-        "its seccomp filter does not let the call through, or is not shown to this user",
-        "be root; or start it anew with `ksmrun run`, or its service with `ksmrun wrap unit`",
+        "its seccomp filter denies the system call, or this user cannot read the filter",
+        "run this as root, or restart it with `ksmrun run`, a service with `ksmrun wrap unit`",
     ),
-    "no-instruction": ("it has no code to make a system call with", "start it anew"),
+    "no-instruction": (
+        "no system call instruction was found in it",
+        "restart it with `ksmrun run`",
+    ),
     "late": (
-        "it did not do it in time, or only a part, and was put back as it was",
-        "see whether it gets CPU time (cpu.max); and try again",
+        "it did not finish in time, and was put back as it was",
+        "check that it gets CPU time (cpu.max), and try again",
     ),
     "pending": (
-        "the call in it has not ended; a ksmrun-attach of its own waits for that, to put it back",
-        "see what holds it: /proc/PID/stack; do not end that ksmrun-attach",
+        "the system call in it has not returned; a ksmrun-attach process waits for it",
+        "see what blocks it in /proc/PID/stack, and do not kill that ksmrun-attach",
     ),
     "unreadable": (
-        "its memory could not be looked at within a second",
-        "see what holds it: /proc/PID/stack",
+        "its memory could not be read within a second",
+        "see what blocks it in /proc/PID/stack",
     ),
-    "lost": ("it did not do what was asked", "see whether it still works; and report this"),
+    "lost": (
+        "the flag did not change",
+        "check that the program still works, and report this as a bug",
+    ),
 }
 
 
@@ -65,13 +71,13 @@ def deed(*, merges: bool, has_flag: bool) -> Deed:
 def refusal(found: Candidate, max_map_count: int | None, wanted: Deed) -> tuple[str, str] | None:
     """Return why the process is left alone, and what to do; None if it may be tried."""
     if found.is_kernel_thread:
-        return "it is the kernel's, and has no memory of its own", "name another"
+        return "it is a kernel thread, and has no memory of its own", "give another PID"
     if found.state in ("Z", "X"):
-        return "it has ended", "name another"
+        return "it has ended", "give another PID"
     if found.tracer:
         return (
             f"PID {found.tracer} traces it",
-            "end the debugger (gdb, strace) first",
+            "detach that debugger (gdb, strace) first",
         )
     if found.state in ("T", "t"):
         return OUTCOMES["stopped"]
@@ -81,8 +87,8 @@ def refusal(found: Candidate, max_map_count: int | None, wanted: Deed) -> tuple[
         most = int(max_map_count * (1 - MAP_RESERVE))
         if found.maps > most:
             return (
-                f"it has {found.maps} maps of {max_map_count}, too near the limit",
-                "sudo ksmrun host max-map-count N first",
+                f"it has {found.maps} of at most {max_map_count} mappings, too near the limit",
+                "raise it first: sudo ksmrun host max-map-count N",
             )
     return None
 
@@ -95,5 +101,8 @@ def who(found: Candidate) -> str:
 def outcome(name: str, error: int) -> tuple[str, str]:
     """Return what a result of ksmrun-attach means, and what to do."""
     if name == "refused":
-        return f"the kernel refused the call (errno {error})", "see `ksmrun check`"
-    return OUTCOMES.get(name, (f"ksmrun-attach says {name!r}", "install ksmrun again"))
+        return f"the kernel refused the system call (errno {error})", "see `ksmrun check`"
+    return OUTCOMES.get(
+        name,
+        (f"ksmrun-attach reports {name!r}, which is not known", "install ksmrun again with pip"),
+    )

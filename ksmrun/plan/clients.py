@@ -155,7 +155,9 @@ def _dtach(arguments: Sequence[str], _environment: Environment, _uid: int) -> Cl
         return None
     socket = PurePosixPath(arguments[1])
     daemon = f"the dtach that already runs at {socket}"
-    return Client("dtach", daemon, "end that one, or sudo ksmrun attach its PID", socket)
+    return Client(
+        "dtach", daemon, "end that one, or run `sudo ksmrun attach PID` with its PID", socket
+    )
 
 
 def _pm2(arguments: Sequence[str], environment: Environment, _uid: int) -> Client | None:

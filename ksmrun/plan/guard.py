@@ -49,11 +49,11 @@ class Judgement:
         """Ways out, and the cost of the first."""
         kernel_mib = self.fitting_limit * VMA_KERNEL_BYTES / (1 << 20)
         raising = (
-            f"sudo ksmrun host max-map-count {self.fitting_limit} (up to {kernel_mib:.0f} MiB of "
-            "kernel memory for a process that uses it, and longer walks of its map tree)"
+            f"run `sudo ksmrun host max-map-count {self.fitting_limit}` (up to {kernel_mib:.0f} "
+            "MiB of kernel memory for each process that uses them)"
         )
         # Another kernel helps only against what merging adds on this one.
-        joins = ", or boot 6.17 or later, which joins VMAs"
+        joins = ", or boot Linux 6.17 or later, which joins mappings"
         return raising + joins if self.merging_adds else raising
 
 

@@ -60,22 +60,25 @@ def plan_launch(
             return Refusal(judgement.message, judgement.todo)
         if decision == "skip":
             request = replace(request, merge=MergeMode.OFF)
-            guarded = (f"starts without merging: {judgement.message}; to do: {judgement.todo}",)
+            guarded = (
+                f"the program starts without merging: {judgement.message}; to do: {judgement.todo}",
+            )
         elif decision == "warn":
             guarded = (f"{judgement.message}; to do: {judgement.todo}",)
     choice = choose(request, probe, target, shim)
     # Only the launcher finds out whether the prctl works for this very process.
     if request.require and choice.mechanism is Mechanism.INJECT:
         return Refusal(
-            "--mechanism inject makes a program merge that runs already, so --require cannot hold",
-            "leave one of them out",
+            "--mechanism=inject sets the merge flag after the program has started, too "
+            "late for --require",
+            "leave out one of them",
         )
     if request.require and choice.obstacle == LOST_AT_EXEC:
         return Refusal(f"memory will not merge: {choice.obstacle[0]}", choice.obstacle[1])
     merging = choice.mechanism is not None
     reasons = [choice.reason]
     if target.note is not None:
-        reasons.append(f"the program is not known: {target.note}")
+        reasons.append(f"nothing is known of the program: {target.note}")
     unreachable = not_preloadable(target, shim)
     if _shares_seeds(request):
         reasons.append(_seeds_reason(unreachable))
@@ -147,8 +150,8 @@ def _shares_seeds(request: Request) -> bool:
 
 def _seeds_reason(unreachable: str | None) -> str:
     if unreachable is not None:
-        return f"Lua in it keeps hash seeds of its own, as the shim cannot be used: {unreachable}"
-    return "the shim gives Lua and LuaJIT in it the group's hash seed"
+        return f"Lua keeps its own hash seed, because the shim cannot be used: {unreachable}"
+    return "the shim gives Lua and LuaJIT in the program the group's hash seed"
 
 
 def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism | None) -> list[bytes]:
@@ -169,15 +172,16 @@ def _warnings(probe: Probe, choice: Choice, judgement: Judgement | None) -> tupl
     # What the launcher finds out itself (no prctl, flag lost at exec) it also reports itself.
     if choice.mechanism is Mechanism.PRCTL and is_never_scanned(probe) and probe.kept_over_exec:
         warnings.append(
-            f"kernels {probe.known_not_scanned} keep the merge flag but never scan the program "
-            f"(this is {probe.kernel}); to do: watch `ksmrun ps`, boot 6.12 or later"
+            f"this kernel ({probe.kernel}) keeps the merge flag but may never scan the "
+            f"program, as Linux {probe.known_not_scanned} do not; to do: watch `ksmrun "
+            "ps`, and boot Linux 6.12 or later if nothing merges"
         )
     # Fixed by cf7e7a3503df (6.17), not backported.
     is_unknown = judgement is None or judgement.verdict == "unknown"
     if probe.prctl_supported and adds_vmas(probe, choice) and is_unknown:
         warnings.append(
-            f"on this kernel ({probe.kernel}) each new mapping of a merging program stays a VMA of "
-            "its own, so a growing heap nears vm.max_map_count; to do: boot 6.17 or later, or "
-            "raise it: sudo sysctl -w vm.max_map_count=1048576"
+            f"on this kernel ({probe.kernel}) the mappings of a merging program are not "
+            "joined, so a growing heap approaches vm.max_map_count; to do: boot Linux "
+            "6.17 or later, or run: sudo sysctl -w vm.max_map_count=1048576"
         )
     return tuple(warnings)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ksmrun.model import Mechanism, MergeMode, Probe, Request, TargetFacts
 
 LOST_AT_EXEC = (
-    "this kernel loses the merge flag at exec, as 6.4 to 6.6 do",
-    "boot a kernel of 6.12 or later",
+    "this kernel loses the merge flag at exec, as Linux 6.4 to 6.6 do",
+    "boot Linux 6.12 or later",
 )
 INJECTS = "a helper has the program set the merge flag right after its exec"
 
@@ -36,7 +36,7 @@ def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
         return None
     return (
         probe.prctl_obstacle_what or "prctl(PR_SET_MEMORY_MERGE) fails",
-        probe.prctl_obstacle_todo or "look at `ksmrun-exec --probe`",
+        probe.prctl_obstacle_todo or "run `ksmrun-exec --probe` and read prctl_error",
     )
 
 
@@ -129,13 +129,13 @@ def _wanted(asked: Mechanism, probe: Probe | None) -> tuple[Mechanism, str]:
 def not_preloadable(target: TargetFacts, shim: bytes | None) -> str | None:
     """Return why ld.so would not load the shim into the program; None if it would."""
     if shim is None:
-        return "its path holds a blank or a colon, at which ld.so splits LD_PRELOAD"
+        return "its path has a space or colon, at which ld.so splits LD_PRELOAD"
     if target.setuid or target.setgid:
         return "the program changes user or group at exec, and ld.so ignores LD_PRELOAD then"
     if target.capabilities:
         return "the program gets capabilities at exec, and ld.so ignores LD_PRELOAD then"
     if target.needs_first_preload:
-        return "the program is built with AddressSanitizer, which wants no library before its own"
+        return "the program is built with AddressSanitizer, which must be the first library"
     if target.dynamic is False:
         return "the program is statically linked"
     return None

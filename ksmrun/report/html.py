@@ -17,6 +17,7 @@ from ksmrun.report.plots import (
 )
 from ksmrun.report.setting import commands, facts, maps
 from ksmrun.report.verdict import ArmVerdict
+from ksmrun.support.advice import write_todo
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -32,7 +33,9 @@ def write_html(
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError as error:
-        raise KsmrunError("--html needs Jinja", "pip install 'ksmrun[ab]'") from error
+        raise KsmrunError(
+            "--html needs Jinja, which is not installed", "run: pip install 'ksmrun[ab]'"
+        ) from error
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     text = template.render(
@@ -51,7 +54,10 @@ def write_html(
     try:
         file.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise KsmrunError(f"{file}: {error.strerror}", "name a file that can be written") from error
+        raise KsmrunError(
+            f"cannot write {file}: {error.strerror}",
+            write_todo(error.errno or 0, "give another file with --html"),
+        ) from error
 
 
 def _pictures(saved: Saved) -> list[tuple[str, str]]:

@@ -68,9 +68,7 @@ def load(folder: Path) -> Saved:
     plan, host = experiment["plan"], experiment["host"]
     arms = tuple(arm["name"] for arm in plan["arms"])
     if not arms:
-        raise KsmrunError(
-            f"{folder} is damaged (missing or odd: it has no arms)", "start a new experiment"
-        )
+        raise KsmrunError(f"{folder} is damaged (it has no arms)", "start a new experiment")
     files = sorted((folder / "rounds").glob("*.json"))
     results = tuple(_read(file, RESULT) for file in files)
     by_arm = {
@@ -80,7 +78,7 @@ def load(folder: Path) -> Saved:
     whole = sorted(set.intersection(*(set(found) for found in by_arm.values())))
     if not whole:
         raise KsmrunError(
-            f"{folder} has no whole round yet", f"go on with: ksmrun ab --resume {folder}"
+            f"{folder} has no complete round yet", f"go on with: ksmrun ab --resume {folder}"
         )
     rounds = {arm: tuple(found[number] for number in whole) for arm, found in by_arm.items()}
     return Saved(folder, host, plan, arms, rounds, results)
@@ -114,6 +112,6 @@ def _read(file: Path, shape: dict[str, Any]) -> dict[str, Any]:
     if data is None:
         raise KsmrunError(
             f"{file}: No such file or directory",
-            "name the folder that `ksmrun ab --output` was given",
+            "give the folder that `ksmrun ab --output` was given",
         )
     return data

@@ -79,7 +79,10 @@ def _interval(values: Sequence[float]) -> tuple[float | None, float | None, floa
     try:
         from scipy import stats
     except ImportError as error:
-        raise KsmrunError("intervals need SciPy", "pip install 'ksmrun[ab]'") from error
+        raise KsmrunError(
+            "confidence intervals need SciPy, which is not installed",
+            "run: pip install 'ksmrun[ab]'",
+        ) from error
     result = stats.ttest_1samp(values, 0.0)
     interval = result.confidence_interval(CONFIDENCE)
     return float(interval.low), float(interval.high), float(result.pvalue)

@@ -50,7 +50,7 @@ def _judge(saved: Saved, base: str, arm: str) -> ArmVerdict:
     if primary not in found:
         raise KsmrunError(
             f"{saved.folder}: the primary metric {primary} is not in every round",
-            f"there are: {', '.join(found)}; see --primary of `ksmrun ab`",
+            f"repeat the experiment with another --primary: {', '.join(found)}",
         )
     first = found.pop(primary)
     differences = corrected(first, list(found.values()))

@@ -5,21 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# Global options of runc(8), crun(1) and runsc, which stand before the command; ksmrun has none.
+# Global options of runc(8), crun(1) and runsc, which precede the command; ksmrun has none.
 OPTIONS = frozenset(
     (
         *("--log", "--log-format", "--log-level", "--debug", "--root", "--criu", "--rootless"),
         *("--systemd-cgroup", "--cgroup-manager"),
     )
 )
-# Commands that ksmrun does not have: with a bundle, and of a container by its ID.
+# Commands that ksmrun does not have: those with a bundle, and those on a container's ID.
 WITH_BUNDLE = ("create", "restore")
 WITH_ID = ("start", "state", "kill", "delete", "exec", "pause", "resume", "update", "checkpoint")
 ID = re.compile(r"[0-9a-f]{64}")
 
 
 def is_oci_call(arguments: Sequence[str]) -> bool:
-    """Tell whether this is an engine's call, and none of ksmrun's own commands."""
+    """Return whether this is an engine's call, and not one of ksmrun's own commands."""
     first = arguments[0].partition("=")[0] if arguments else ""
     if first in OPTIONS:
         return True

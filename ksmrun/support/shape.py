@@ -32,7 +32,7 @@ def misfit(value: Any, shape: Any, where: str = "") -> str:
     if isinstance(shape, re.Pattern):
         fits = isinstance(value, str) and shape.fullmatch(value) is not None
         return "" if fits else f"{where or 'it'} is not of the form {shape.pattern}"
-    return "" if _is_kind(value, shape) else f"{where or 'it'} is no {_kind_name(shape)}"
+    return "" if _is_kind(value, shape) else f"{where or 'it'} is not {_kind_name(shape)}"
 
 
 def _is_kind(value: Any, kind: Any) -> bool:
@@ -49,15 +49,16 @@ def _is_kind(value: Any, kind: Any) -> bool:
 
 
 def _kind_name(kind: Any) -> str:
-    return "null" if kind is None else str(kind.__name__)
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    return "null" if kind is None else names.get(kind, str(kind.__name__))
 
 
 def _list_misfit(value: Any, shape: list[Any], where: str) -> str:
     if not isinstance(value, list):
-        return f"{where or 'it'} is no list"
+        return f"{where or 'it'} is not a list"
     shapes = shape if len(shape) > 1 else shape * len(value)
     if len(shapes) != len(value):
-        return f"{where or 'it'} has not {len(shapes)} members"
+        return f"{where or 'it'} does not have {len(shapes)} members"
     pairs = enumerate(zip(value, shapes, strict=True))
     wrong = (misfit(each, of, f"{where}[{i}]") for i, (each, of) in pairs)
     return next(filter(None, wrong), "")
@@ -65,7 +66,7 @@ def _list_misfit(value: Any, shape: list[Any], where: str) -> str:
 
 def _object_misfit(value: Any, shape: dict[Any, Any], where: str) -> str:
     if not isinstance(value, dict):
-        return f"{where or 'it'} is no object"
+        return f"{where or 'it'} is not an object"
     if str in shape:
         wrong = (misfit(each, shape[str], _below(where, name)) for name, each in value.items())
         return next(filter(None, wrong), "")
@@ -73,7 +74,7 @@ def _object_misfit(value: Any, shape: dict[Any, Any], where: str) -> str:
         key = name.removesuffix("?")
         if key not in value:
             if key == name:
-                return f"{_below(where, name)} is not there"
+                return f"{_below(where, name)} is missing"
             continue
         if found := misfit(value[key], of, _below(where, key)):
             return found

@@ -32,7 +32,7 @@ def read_state(
         raise KsmrunError(f"cannot read {file}: {error.strerror}", todo) from error
     if ours and (wrong := distrust(descriptor)):
         os.close(descriptor)
-        raise KsmrunError(f"{file} {wrong}, so it is not believed", todo)
+        raise KsmrunError(f"{file} {wrong}, so it is not trusted", todo)
     try:
         text = drain(descriptor, STATE_BYTES_MAX).decode()
         data = json.loads(text, parse_constant=_refuse_constant)
@@ -42,9 +42,11 @@ def read_state(
         raise KsmrunError(f"{file} is damaged ({error})", todo) from error
     found = data.get("schema") if isinstance(data, dict) else None
     if found != schema:
-        raise KsmrunError(f"{file} is of another version (its schema is not {schema})", todo)
+        raise KsmrunError(
+            f"{file} was written by another version of ksmrun (its schema is not {schema})", todo
+        )
     if wrong := misfit(data, shape):
-        raise KsmrunError(f"{file} is damaged (missing or odd: {wrong})", todo)
+        raise KsmrunError(f"{file} is damaged ({wrong})", todo)
     assert isinstance(data, dict)
     return data
 
@@ -61,4 +63,4 @@ def distrust(descriptor: int, *, may_group_write: bool = False) -> str:
 
 
 def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"{word} is not a JSON number")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+# Characters of a value that a message repeats.
+SHOWN_MAX = 60
 # surrogateescape (PEP 383) maps each undecodable byte to one of these.
 ESCAPED_FIRST, ESCAPED_LAST = 0xDC80, 0xDCFF
 
@@ -18,6 +20,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def shortened(text: str, most: int = SHOWN_MAX) -> str:
+    """Return the text, cut with "..." where it is too long to be repeated in a message."""
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def utf8(text: str) -> str:

@@ -14,6 +14,7 @@ from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import MAX_MAP_COUNT, set_max_map_count
 from ksmrun.model import KsmrunError
 from ksmrun.model.watch import Condition, Event
+from ksmrun.support.paste import pasteable
 from ksmrun.support.words import printable
 from ksmrun.watch.config import Config
 from ksmrun.watch.log import Log
@@ -59,8 +60,9 @@ class Actor:
         if len(self._commands) >= COMMANDS_MAX:
             self.log.say(
                 "error",
-                f"{COMMANDS_MAX} commands of --on-alert still run; left out: "
-                f"{event.condition.kind} of {event.condition.subject}",
+                f"{COMMANDS_MAX} commands of --on-alert are still running, so none is started "
+                f"for {event.condition.kind} of {event.condition.subject}; check why they do "
+                "not end",
             )
             return
         condition = event.condition
@@ -69,7 +71,7 @@ class Actor:
             "STATE": "raised" if event.raised else "cleared",
             "SUBJECT": condition.subject,
             "MESSAGE": condition.what,
-            "TODO": condition.todo,
+            "TODO": pasteable(condition.todo),
             **{key.upper(): value for key, value in condition.facts.items()},
         }
         # In a mail, a line feed in a name would start another header.
@@ -86,7 +88,7 @@ class Actor:
                 preexec_fn=_unblock_all,
             )
         except (OSError, ValueError) as error:
-            self.log.say("error", f"--on-alert {self.config.on_alert}: {error}")
+            self.log.say("error", f"cannot start --on-alert: {error}; check {self.config.on_alert}")
         else:
             self._commands.append((time.monotonic(), process))
 
@@ -96,7 +98,12 @@ class Actor:
         for started, process in self._commands:
             if process.poll() is not None:
                 if process.returncode:
-                    self.log.say("error", f"--on-alert ended with {process.returncode}")
+                    self.log.say(
+                        "error",
+                        "the command of --on-alert failed with exit code "
+                        f"{process.returncode}; run "
+                        "it by hand to see why",
+                    )
                 continue
             took = time.monotonic() - started
             if took < COMMAND_SECONDS or not self._kill(process):
@@ -110,7 +117,11 @@ class Actor:
         except PermissionError:
             return False
         process.wait()
-        self.log.say("error", f"--on-alert was killed after {COMMAND_SECONDS:.0f} s")
+        self.log.say(
+            "error",
+            f"the command of --on-alert was killed after {COMMAND_SECONDS:.0f} s; check "
+            "why it does not end",
+        )
         return True
 
     def _raise_limit(self, standing: Sequence[Condition]) -> None:
@@ -122,8 +133,8 @@ class Actor:
         limit, refused = min(max(wanted), most), ""
         if limit <= now:
             refused = (
-                f"vm.max_map_count is {now} and may be raised to {most} only; "
-                "raise --raise-map-count-to"
+                f"vm.max_map_count is {now}, and --raise-map-count-to={most} allows no more; "
+                "give it a larger number"
             )
         else:
             try:

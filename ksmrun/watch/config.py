@@ -5,18 +5,20 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
+import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.text import parse_int
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.options.item import items
 from ksmrun.options.monitor import DEFAULT_FILE, TABLE, MonitorKeys
 from ksmrun.options.parse import parse
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.state import distrust
+from ksmrun.support.words import shortened
 
 FILE_BYTES_MAX = 1 << 20
 
@@ -34,7 +36,9 @@ class Config(MonitorKeys):
         number = parse_int(port)
         if not host or number is None or not 0 <= number <= 65535:
             raise KsmrunError(
-                f"listen = {self.listen!r} is no address", "for example 127.0.0.1:9739", EXIT_USAGE
+                f"listen = {shortened(self.listen)!r} is not an address",
+                "give HOST:PORT, as in 127.0.0.1:9739, with a port from 0 to 65535",
+                EXIT_USAGE,
             )
         return host, number
 
@@ -47,10 +51,10 @@ class Config(MonitorKeys):
             words = shlex.split(self.on_alert)
         except ValueError as error:
             raise KsmrunError(
-                f"on_alert = {self.on_alert!r}: {error}", "close the quotation", EXIT_USAGE
+                f"on_alert = {shortened(self.on_alert)!r}: {error}", "close the quote", EXIT_USAGE
             ) from error
         if not words:
-            raise KsmrunError("on_alert names no command", "leave it out for none", EXIT_USAGE)
+            raise UsageError("on_alert is empty", "give a command, or leave on_alert out")
         return words
 
 
@@ -62,8 +66,18 @@ def load(file: Path | None, options: Mapping[str, Any]) -> Config:
     values = _read(file or DEFAULT_FILE, must_exist=file is not None)
     values |= {name: value for name, value in options.items() if value is not None}
     config = Config(**values)
-    _ = config.address, config.command
+    _ = config.address
+    _refuse_missing_command(config.command)
     return config
+
+
+def _refuse_missing_command(words: list[str]) -> None:
+    """Raise UsageError at the start, rather than fail at the first alert."""
+    if words and shutil.which(words[0]) is None:
+        raise UsageError(
+            f"on_alert: {shortened(words[0])} does not exist or is not executable",
+            "give the whole path of an executable file",
+        )
 
 
 def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
@@ -71,28 +85,34 @@ def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
         descriptor = open_regular(file)
         if wrong := distrust(descriptor, may_group_write=True):
             os.close(descriptor)
-            raise KsmrunError(f"{file} {wrong}, and names commands", "chown it, chmod o-w it")
+            raise KsmrunError(
+                f"{file} {wrong}, and could run commands",
+                f"run: chown root {file} && chmod o-w {file}",
+            )
         found = tomllib.loads(drain(descriptor, FILE_BYTES_MAX).decode())
     except FileNotFoundError as error:
         if not must_exist:
             return {}
-        raise KsmrunError(f"{file} is not there", "name another by --config") from error
+        raise UsageError(f"{file} does not exist", "give another file with --config") from error
     except OSError as error:
-        raise KsmrunError(f"cannot read {file}: {error.strerror}", "look at its mode") from error
+        raise KsmrunError(
+            f"cannot read {file}: {error.strerror}",
+            "check its permissions, or give another with --config",
+        ) from error
     # ValueError: also invalid UTF-8, and numbers with thousands of digits.
     except (ValueError, RecursionError) as error:
-        raise KsmrunError(
-            f"{file} is no TOML: {error}", "correct that line of the file", EXIT_USAGE
+        raise UsageError(
+            f"{file} is not valid TOML: {error}", "fix that line of the file"
         ) from error
     for name, value in found.items():
         if name != TABLE:
             what = f"there is no table [{name:.60}]"
             if not isinstance(value, dict):
                 what = f"the key {name!r:.60} is in no table"
-            raise KsmrunError(f"{file}: {what}", f"the keys belong below [{TABLE}]", EXIT_USAGE)
+            raise UsageError(f"{file}: {what}", f"the keys belong below [{TABLE}]")
     table = found.get(TABLE, {})
     if not isinstance(table, dict):
-        raise KsmrunError(f"{file}: {TABLE} is no table", f"write [{TABLE}] above", EXIT_USAGE)
+        raise UsageError(f"{file}: {TABLE} is not a table", f"write [{TABLE}] above its keys")
     return _checked(file, table)
 
 
@@ -110,8 +130,8 @@ def _checked(file: Path, table: Mapping[str, Any]) -> dict[str, Any]:
             near = difflib.get_close_matches(key, names, 1)
             todo = f"did you mean {near[0]}? " if near else ""
             todo += f"the keys are {', '.join(sorted(known))}"
-            raise KsmrunError(f"{file}: there is no key {key!r:.60}", todo, EXIT_USAGE)
+            raise UsageError(f"{file}: there is no key {key!r:.60}", todo)
         if item.attribute in values:
-            raise KsmrunError(f"{file}: {item.key} is there twice", "remove one", EXIT_USAGE)
+            raise UsageError(f"{file}: {item.key} is there twice", "remove one")
         values[item.attribute] = parse(item, f"{file}: {key}", given)
     return values

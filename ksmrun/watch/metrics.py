@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 
@@ -19,6 +19,8 @@ from ksmrun.model.watch import (
     Watched,
     WatchState,
 )
+from ksmrun.observe.groups import Group
+from ksmrun.observe.quantities import QUANTITIES, Quantity
 from ksmrun.watch.labels import LabelBook
 
 # Value of a group of processes; None: unknown.
@@ -72,31 +74,9 @@ class WatchCollector(Collector):
             return metric
 
         yield family("processes", "Processes that merge.", len)
-        yield family(
-            "merged_bytes",
-            "Memory that is shared with others by merging.",
-            lambda them: page * total(each.merging_pages for each in them),
-        )
-        yield family(
-            "merged_zero_bytes",
-            "Memory that is shared with the page of zeros by merging.",
-            lambda them: page * total(each.zero_pages for each in them),
-        )
-        yield family(
-            "profit_bytes",
-            "What merging saves less its records; counts what is kept once as saved too.",
-            lambda them: total(each.profit_bytes for each in them),
-        )
-        yield family(
-            "pss_bytes",
-            "Memory, shared pages by the share.",
-            lambda them: known_total(each.pss_bytes for each in them),
-        )
-        yield family(
-            "maps_max",
-            "Memory maps of the process that has the most.",
-            lambda them: most(each.maps.maps for each in them if each.maps),
-        )
+        for quantity in QUANTITIES:
+            if quantity.metric:
+                yield family(quantity.metric, quantity.help, _reader(quantity, page, limit))
         yield family(
             "map_headroom_min_ratio",
             "Free share of vm.max_map_count of the process that has the least.",
@@ -104,25 +84,13 @@ class WatchCollector(Collector):
         )
 
 
-def total(values: Iterable[int | None]) -> int:
-    """Return the sum; unknown values count as 0."""
-    return sum(value or 0 for value in values)
-
-
-def known_total(values: Iterable[int | None]) -> int | None:
-    """Return the sum of the known values; None if none is known."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
-
-
-def most(values: Iterable[int]) -> int | None:
-    """Return the maximum; None if empty."""
-    return max(values, default=None)
+def _reader(quantity: Quantity, page_bytes: int, limit: int | None) -> Value:
+    return lambda them: quantity.read(Group(None, "", tuple(them)), page_bytes, limit)
 
 
 def headroom(processes: list[Watched], limit: int | None) -> float | None:
     """Return the smallest free share of the map limit."""
-    maps = most(each.maps.maps for each in processes if each.maps)
+    maps = Group(None, "", tuple(processes)).maps
     return None if maps is None or not limit else 1 - maps / limit
 
 

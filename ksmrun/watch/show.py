@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from pathlib import Path
 from threading import Thread
@@ -103,7 +104,9 @@ def _registry() -> tuple[CollectorRegistry, WatchCollector]:
         from prometheus_client import CollectorRegistry
     except ImportError as error:
         raise KsmrunError(
-            "metrics need prometheus-client", "pip install 'ksmrun[monitor]'", EXIT_USAGE
+            "--listen and --textfile need prometheus-client, which is not installed",
+            "run: pip install 'ksmrun[monitor]'",
+            EXIT_USAGE,
         ) from error
     from ksmrun.watch.metrics import WatchCollector
 
@@ -120,7 +123,14 @@ def _serve(address: tuple[str, int], registry: CollectorRegistry) -> tuple[WSGIS
         return start_http_server(port, host, registry)
     except OSError as error:
         raise KsmrunError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            "another program has it (`ss -ltnp`), or it is no address of this host; choose another "
-            "with --listen",
+            f"cannot listen on {host}:{port}: {error.strerror or error}", _listen_todo(error, port)
         ) from error
+
+
+def _listen_todo(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        see = f"see which program has the port (ss -ltnp 'sport = {port}')"
+        return f"{see}, or give another with --listen"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "give a port from 1024 on, as lower ones need root or CAP_NET_BIND_SERVICE"
+    return "give an address of this host with --listen, such as 127.0.0.1 (ip address)"

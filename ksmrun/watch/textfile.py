@@ -33,7 +33,8 @@ class Textfile:
         except BlockingIOError as error:
             os.close(self._folder)
             raise KsmrunError(
-                f"another monitor writes to {folder}", "one for the host is enough; end that one"
+                f"another monitor writes to {folder}",
+                "one for the host is enough; stop that one, or give another folder",
             ) from error
         except OSError:
             # Without a state folder of our own nobody is locked out.
@@ -78,5 +79,6 @@ def _check(folder: Path) -> None:
     except OSError as error:
         raise KsmrunError(
             f"cannot write to {folder}: {error.strerror}",
-            "name the folder of node_exporter's --collector.textfile.directory in --textfile",
+            "give --textfile the folder of node_exporter's "
+            "--collector.textfile.directory, and check its permissions",
         ) from error

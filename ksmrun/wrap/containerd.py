@@ -39,11 +39,13 @@ def lines_for(text: str | None, file: str, *, default: bool) -> tuple[str, tuple
     version = settings.get("version", VERSION_OF_OLD) if old.strip() else VERSION_OF_NEW
     if not isinstance(version, int) or version not in CRI:
         known = ", ".join(map(str, CRI))
-        raise KsmrunError(f"{file} is of version {version!r}", f"set a known one there: {known}")
+        raise KsmrunError(
+            f"{file} has the unknown version {version!r}", f"set version to a known one: {known}"
+        )
     containerd = _table(settings, "plugins", CRI[version], "containerd")
     runtimes = _table(containerd, "runtimes")
     if ALL in runtimes or BY_REQUEST in runtimes:
-        raise KsmrunError(f"{file} has the runtime {ALL} already", f"first: {_undo(file)}")
+        raise KsmrunError(f"{file} already has the runtime {ALL}", f"first: {_undo(file)}")
     top = f"plugins.{_key(CRI[version])}.containerd"
     lines = [] if old.strip() else [f"version = {VERSION_OF_NEW}"]
     notes = [f"add it at the end of {file}, then: sudo systemctl restart containerd"]
@@ -64,8 +66,8 @@ def lines_for(text: str | None, file: str, *, default: bool) -> tuple[str, tuple
         tomllib.loads(f"{old}\n{added}")
     except tomllib.TOMLDecodeError as error:
         raise KsmrunError(
-            f"the lines do not go to the end of {file}: {error}",
-            f"write [{top}.runtimes.NAME] there as tables of their own, not in braces",
+            f"the lines cannot be added to the end of {file}: {error}",
+            f"write each [{top}.runtimes.NAME] there as a table of its own, not in braces",
         ) from error
     return added, (*notes, *_warnings(settings, version, file))
 
@@ -120,7 +122,7 @@ def _parsed(text: str, file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise KsmrunError(f"{file} is no TOML: {error}", "correct it") from error
+        raise KsmrunError(f"{file} is not valid TOML: {error}", "fix the file") from error
 
 
 def _table(of: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:

@@ -100,10 +100,10 @@ def rewrite(text: str, request: PodRequest, look: Look) -> Rewritten:
         return _rewrite(_Work(Splicer(text), request, look))
     except yaml.YAMLError as error:
         raise KsmrunError(
-            f"the manifest is no YAML: {' '.join(str(error).split())}", "correct it"
+            f"the manifest is not valid YAML: {' '.join(str(error).split())}", "fix the manifest"
         ) from error
     except RecursionError as error:
-        raise KsmrunError("the manifest is nested too deeply", "correct it") from error
+        raise KsmrunError("the manifest is nested too deeply", "fix the manifest") from error
 
 
 def _rewrite(work: _Work) -> Rewritten:
@@ -114,11 +114,13 @@ def _rewrite(work: _Work) -> Rewritten:
             _wrap_pod(pod, work)
     if missing := set(work.request.containers) - set(work.names):
         raise KsmrunError(
-            f"no container is called {', '.join(sorted(missing))}", "look at the manifest"
+            f"the manifest has no container {', '.join(sorted(missing))}", "check its names"
         )
     if not work.names:
         others = "".join(f"; {each.name} {each.why}" for each in left)
-        raise KsmrunError(f"there is no pod in it{others}", f"give one of: {', '.join(POD_PATHS)}")
+        raise KsmrunError(
+            f"the manifest has no pod{others}", f"give one of: {', '.join(POD_PATHS)}"
+        )
     return Rewritten(
         text=work.splicer.result(),
         names=tuple(work.names),
@@ -148,14 +150,14 @@ def _pod(document: Node) -> _Pod | None:
     for key in POD_PATHS[kind]:
         node = get(node, key)
     if not isinstance(node, MappingNode):
-        raise KsmrunError(f"a {kind} has no {'.'.join(POD_PATHS[kind])}", "correct it")
+        raise KsmrunError(f"a {kind} has no {'.'.join(POD_PATHS[kind])}", "fix the manifest")
     return _Pod(node, kind, text_of(get(get(document, "metadata"), "namespace")))
 
 
 def _wrap_pod(found: _Pod, work: _Work) -> None:
     pod, request = found.spec, work.request
     if text_of(get(get(pod, "os"), "name")) == "windows":
-        raise KsmrunError("a pod is for Windows", "there is no KSM in it")
+        raise KsmrunError("a pod is for Windows, which has no KSM", "take it out of the manifest")
     chosen = [
         node
         for node in items_of(get(pod, "containers"))
@@ -166,7 +168,7 @@ def _wrap_pod(found: _Pod, work: _Work) -> None:
     keys: list[ContainerKey] = []
     for container in chosen:
         if not isinstance(container, MappingNode):
-            raise KsmrunError("a container is no mapping", "correct the manifest")
+            raise KsmrunError("a container is not a mapping", "fix the manifest")
         key = None if request.key is None else _key(found, container, request.key)
         _wrap_container(container, work, key)
         keys += [] if key is None else [key]
@@ -193,7 +195,7 @@ def _wrap_container(container: MappingNode, work: _Work, key: ContainerKey | Non
     name = text_of(get(container, "name"))
     command = _words(get(container, "command"), f"command of {name}")
     if any(text_of(word) == str(LAUNCHER) for word in command):
-        raise KsmrunError(f"the container {name} is wrapped already", "give the original manifest")
+        raise KsmrunError(f"the container {name} is already wrapped", "give the original manifest")
     words = [*work.request.launcher]
     if not command:
         # Kubernetes drops both of the image's if command is set, and CMD if args are.
@@ -202,7 +204,7 @@ def _wrap_container(container: MappingNode, work: _Work, key: ContainerKey | Non
         args = get(container, "args")
         if not _words(args, f"args of {name}"):
             if not (image.entrypoint or image.cmd):
-                raise KsmrunError(f"the container {name} has no command", "set it there")
+                raise KsmrunError(f"the container {name} has no command", "set its command:")
             work.splicer.prepend(container, "args", [_escaped(word) for word in image.cmd])
     mounts = [_mount(VOLUME, str(LIBEXEC))]
     if key is not None:
@@ -210,7 +212,7 @@ def _wrap_container(container: MappingNode, work: _Work, key: ContainerKey | Non
     taken = [PurePosixPath(text_of(get(each, "mountPath"))) for each in _mounts(container)]
     for path in (str(LIBEXEC), KEY_FILE):
         if PurePosixPath(path) in taken:
-            raise KsmrunError(f"the container {name} has a mount at {path} already", "move it")
+            raise KsmrunError(f"the container {name} already has a mount at {path}", "move it")
     work.splicer.prepend(container, "volumeMounts", mounts)
     work.splicer.prepend(container, "command", [_escaped(word) for word in words])
 
@@ -224,7 +226,7 @@ def _add_volumes(pod: MappingNode, work: _Work, keys: Sequence[ContainerKey]) ->
     for volume in items_of(get(pod, "volumes")):
         if text_of(get(volume, "name")) in own:
             raise KsmrunError(
-                f"the pod has a volume {text_of(get(volume, 'name'))} already", "rename it"
+                f"the pod already has a volume {text_of(get(volume, 'name'))}", "rename it"
             )
     added: list[object]
     if work.request.image is None:
@@ -232,7 +234,7 @@ def _add_volumes(pod: MappingNode, work: _Work, keys: Sequence[ContainerKey]) ->
     else:
         for node in (each for kind in CONTAINERS for each in items_of(get(pod, kind))):
             if text_of(get(node, "name")) == VOLUME:
-                raise KsmrunError(f"the pod has a container {VOLUME} already", "rename it")
+                raise KsmrunError(f"the pod already has a container {VOLUME}", "rename it")
         added = [{"name": VOLUME, "emptyDir": {}}]
         # Only the first: others may have been wrapped by hand.
         work.splicer.prepend(pod, "initContainers", [_bringer(work.request.image, pod)])
@@ -295,5 +297,5 @@ def _words(node: Node | None, what: str) -> list[Node]:
     if node is None:
         return []
     if not isinstance(node, SequenceNode):
-        raise KsmrunError(f"the {what} is no list", "correct the manifest: Kubernetes wants a list")
+        raise KsmrunError(f"the {what} is not a list", "fix the manifest: it has to be one")
     return list(node.value)

@@ -67,7 +67,7 @@ class Splicer:
             self.set_key(mapping, key, list(values))
             return
         if not isinstance(known, SequenceNode):
-            raise KsmrunError(f"{key} is no list", "Kubernetes wants a list: correct the manifest")
+            raise KsmrunError(f"{key} is not a list", "fix the manifest: Kubernetes expects a list")
         items = [flow(value) for value in values]
         if known.flow_style:
             self._open(known, ", ".join(items) + (", " if known.value else ""))
@@ -119,7 +119,10 @@ def get(node: Node | None, key: str) -> Node | None:
         return None
     for name, value in node.value:
         if text_of(name) == "<<":
-            raise KsmrunError("the manifest has merge keys (<<)", "write out what they stand for")
+            raise KsmrunError(
+                "the manifest has merge keys (<<), which cannot be kept",
+                "write out what they expand to",
+            )
         if text_of(name) == key:
             return None if value.tag == NULL else value
     return None
@@ -195,7 +198,7 @@ def _copied(node: Node, budget: list[int]) -> Node:
     """Return a copy in which each alias is expanded. The budget stops a cycle."""
     budget[0] -= 1
     if budget[0] < 0:
-        raise KsmrunError("the aliases of the manifest stand for too much", "write them out")
+        raise KsmrunError("the aliases of the manifest expand to too much", "write them out")
     if isinstance(node, ScalarNode):
         return ScalarNode(node.tag, node.value, style=node.style)
     if isinstance(node, MappingNode):

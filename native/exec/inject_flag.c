@@ -52,7 +52,7 @@ bool inject_flag(int folder, pid_t pid, const char *command, bool quiet) {
         return child > 0 && child_wait(child) == 0;
     }
     if (!quiet)
-        message("PID %d (%s) runs, but does not merge: %s is not there; install ksmrun again", pid,
-                command, path);
+        message("PID %d (%s) runs, but does not merge: %s does not exist; install ksmrun again",
+                pid, command, path);
     return false;
 }

@@ -30,14 +30,17 @@
 /* As in env(1), nohup(1) and timeout(1). */
 enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
+/* Of a path no longer than this all is shown, of a longer one a quarter of it. */
+enum { NAME_SHOWN_MAX = 512 };
+
 extern char **environ;
 
 /* Reports that something requested is impossible. Returns whether to start the program anyway. */
 static bool fail_open(const struct options *options, const char *what, const char *todo) {
     if (options->require)
-        message("%s; not started, as --require asks; to do: %s", what, todo);
+        message("%s; not started because of --require; to do: %s", what, todo);
     else if (!options->quiet)
-        message("%s; the program starts all the same; to do: %s", what, todo);
+        message("%s; the program starts anyway; to do: %s", what, todo);
     return !options->require;
 }
 
@@ -49,7 +52,7 @@ static void warn_if_ksmd_is_off(const struct options *options) {
         return;
     if (run[0] != '1')
         message("KSM is off on this host (/sys/kernel/mm/ksm/run is %c), so nothing merges yet; to "
-                "do: `sudo ksmrun host on`, which works for running programs too",
+                "do: run `sudo ksmrun host on`, no program has to be restarted",
                 run[0]);
 }
 
@@ -88,12 +91,13 @@ static bool apply_merge(const struct options *options) {
             !experiment_loses_at_exec())
             return true;
         return fail_open(options, "memory will not merge: this kernel loses the merge flag at exec",
-                         "boot a kernel of 6.12 or later");
+                         "boot Linux 6.12 or later");
     }
     char what[256];
     snprintf(what, sizeof what, "memory will %s: %s (%s)",
              on ? "not merge" : "still merge, the inherited flag cannot be cleared",
-             obstacle_what(obstacle), error != 0 ? strerror(error) : "success claimed, flag unset");
+             obstacle_what(obstacle),
+             error != 0 ? strerror(error) : "it reports success, but the flag is not set");
     return fail_open(options, what, obstacle_todo(obstacle));
 }
 
@@ -101,8 +105,10 @@ static bool apply_thp(const struct options *options) {
     if (!options->thp_off || prctl(PR_SET_THP_DISABLE, 1L, 0L, 0L, 0L) == 0)
         return true;
     char what[128];
-    snprintf(what, sizeof what, "transparent huge pages stay as they are: %s", strerror(errno));
-    return fail_open(options, what, "allow prctl 41 in the seccomp profile, or leave --thp out");
+    snprintf(what, sizeof what, "--thp=off has no effect: prctl(PR_SET_THP_DISABLE): %s",
+             strerror(errno));
+    return fail_open(options, what,
+                     "allow prctl 41 in the seccomp profile, or leave out --thp=off");
 }
 
 /* An installed filter that kills at a call of the shim's thread would kill the program: so a child
@@ -166,7 +172,7 @@ static bool choose_preload(const struct options *options, struct additions *addi
     if (!may_be_there(file)) {
         char what[4200];
         snprintf(what, sizeof what, "cannot preload '%s': %s", file, strerror(errno));
-        return fail_open(options, what, "check the path and its modes");
+        return fail_open(options, what, "check the path and its permissions");
     }
     additions->preload = file;
     if (!sweeps(options) || shim_would_live()) {
@@ -178,9 +184,9 @@ static bool choose_preload(const struct options *options, struct additions *addi
     if (marks(options))
         additions->preload = NULL;
     return fail_open(options,
-                     "the shim starts no thread, which the seccomp filter in force would kill: "
-                     "memory is not marked, VMAs are not joined",
-                     "allow capset, clone, madvise, prctl and unshare in the profile");
+                     "the seccomp filter in force would kill the shim's thread, so the shim does "
+                     "not mark memory or join VMAs",
+                     "allow capset, clone, madvise, prctl and unshare in the seccomp profile");
 }
 
 static bool apply_layout(const struct options *options, const char *command,
@@ -203,7 +209,7 @@ static bool apply_layout(const struct options *options, const char *command,
     char *todo = strrchr(reason, ';');
     if (todo != NULL)
         *todo++ = '\0';
-    snprintf(what, sizeof what, "the layout is the kernel's own, not the group's: %s", reason);
+    snprintf(what, sizeof what, "shared layout not applied: %s", reason);
     return fail_open(options, what, todo == NULL ? "start it with --layout=random" : todo + 1);
 }
 
@@ -220,7 +226,7 @@ static bool extend_environment(const struct options *options, const struct addit
         char **extended =
             preload_environment(*envp, file, additions->shim, has_seeds ? seed : NULL);
         if (extended == NULL)
-            return fail_open(options, "cannot preload: no memory",
+            return fail_open(options, "cannot preload: out of memory",
                              "free memory, then start it again");
         *envp = extended;
     }
@@ -263,18 +269,16 @@ static bool has_map_count(const struct options *options) {
         return true;
     ssize_t length = procfile_read("/proc/sys/vm/max_map_count", text, sizeof text);
     if (length < 0) {
-        message(
-            "vm.max_map_count cannot be read (%s), and --require-max-map-count=%ld asks for it; "
-            "not started; mount /proc",
-            strerror((int)-length), wanted);
+        message("cannot read vm.max_map_count (%s), which --require-max-map-count=%ld needs; not "
+                "started; to do: mount /proc",
+                strerror((int)-length), wanted);
         return false;
     }
     long limit = strtol(text, NULL, 10);
     if (limit < wanted)
-        message(
-            "vm.max_map_count is %ld, less than the %ld of --require-max-map-count; not started; "
-            "to do: `sudo sysctl -w vm.max_map_count=%ld`",
-            limit, wanted, wanted);
+        message("vm.max_map_count is %ld, less than --require-max-map-count=%ld; not started; to "
+                "do: run `sudo sysctl -w vm.max_map_count=%ld`",
+                limit, wanted, wanted);
     return limit >= wanted;
 }
 
@@ -302,7 +306,9 @@ static int run(const struct options *options) {
     observer_cancel(observer);
     char text[512];
     failure_describe(&failure, text, sizeof text);
-    message("cannot run '%s': %s", failure.path, text);
+    const int shown = strlen(failure.path) > NAME_SHOWN_MAX ? NAME_SHOWN_MAX / 4 : NAME_SHOWN_MAX;
+    message("cannot run '%.*s%s': %s", shown, failure.path,
+            strlen(failure.path) > NAME_SHOWN_MAX ? "..." : "", text);
     return failure.error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
@@ -329,7 +335,7 @@ int main(int argc, char **argv) {
     struct options options;
     char error[512];
     if (!options_parse(argc, argv, &options, error, sizeof error)) {
-        message("%s; see `ksmrun-exec --help`", error);
+        message("%s", error);
         return EXIT_OWN_FAILURE;
     }
     switch (options.action) {

@@ -97,10 +97,9 @@ const char *obstacle_what(enum merge_obstacle obstacle) {
             "this kernel has no PR_SET_MEMORY_MERGE, which came with Linux 6.4",
         [OBSTACLE_NO_KSM] = "this kernel was built without CONFIG_KSM",
         [OBSTACLE_SECCOMP] = "a seccomp filter refuses prctl(PR_SET_MEMORY_MERGE)",
-        [OBSTACLE_NOT_PASSED_ON] =
-            "something between the program and the kernel (an emulator, a sandbox) does not pass "
-            "prctl(PR_SET_MEMORY_MERGE) on",
-        [OBSTACLE_NO_MEMORY] = "the kernel has no memory for the change",
+        [OBSTACLE_NOT_PASSED_ON] = "a layer between the program and the kernel (an emulator or a "
+                                   "sandbox) does not pass prctl(PR_SET_MEMORY_MERGE) on",
+        [OBSTACLE_NO_MEMORY] = "the kernel has no memory left to set the flag",
         [OBSTACLE_UNKNOWN] = "prctl(PR_SET_MEMORY_MERGE) failed",
     };
     return texts[obstacle];
@@ -109,12 +108,14 @@ const char *obstacle_what(enum merge_obstacle obstacle) {
 const char *obstacle_todo(enum merge_obstacle obstacle) {
     static const char *const texts[] = {
         [OBSTACLE_NONE] = "nothing to do",
-        [OBSTACLE_KERNEL_TOO_OLD] = "boot a kernel of 6.12 or later",
-        [OBSTACLE_NO_KSM] = "boot a kernel built with CONFIG_KSM=y (all big distributions' are)",
-        [OBSTACLE_SECCOMP] = "allow prctl 67 and 68 in the profile of the container or service",
-        [OBSTACLE_NOT_PASSED_ON] = "start it without that layer",
+        [OBSTACLE_KERNEL_TOO_OLD] = "boot Linux 6.12 or later",
+        [OBSTACLE_NO_KSM] =
+            "boot a kernel built with CONFIG_KSM=y (those of the large distributions are)",
+        [OBSTACLE_SECCOMP] =
+            "allow prctl 67 and 68 in the seccomp profile of the container or service",
+        [OBSTACLE_NOT_PASSED_ON] = "start the program without that layer",
         [OBSTACLE_NO_MEMORY] = "free memory, then start it again",
-        [OBSTACLE_UNKNOWN] = "look at `ksmrun-exec --probe`",
+        [OBSTACLE_UNKNOWN] = "run `ksmrun-exec --probe` and read prctl_error",
     };
     return texts[obstacle];
 }

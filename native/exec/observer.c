@@ -109,10 +109,9 @@ static enum flag await(int process, enum expected expected) {
 
 static void report_marks(enum flag marks, pid_t pid, const char *command, bool quiet) {
     if (marks == FLAG_LOST)
-        message(
-            "PID %d (%s) runs, but the shim marked nothing in 3 seconds: it holds too little, or "
-            "ld.so did not load the shim; look again with `sudo ksmrun ps`",
-            pid, command);
+        message("PID %d (%s) runs, but the shim marked no memory within 3 seconds: the program has "
+                "too little, or ld.so did not load the shim; check again with `sudo ksmrun ps`",
+                pid, command);
     else if (!quiet)
         message("verified: PID %d (%s) has memory marked for merging", pid, command);
 }
@@ -123,31 +122,29 @@ static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
     switch (flag) {
     case FLAG_SET:
         if (release_never_scans(release))
-            message(
-                "PID %d (%s) carries the merge flag, but kernels from 6.7 to 6.8.11 and 6.9.0 to "
-                "6.9.2 never scan a program started with it (this is %s); watch `ksmrun ps`, and "
-                "boot 6.12 or later if nothing merges",
-                pid, command, release);
+            message("PID %d (%s) has the merge flag, but this kernel (%s) may never scan it: 6.7 "
+                    "to 6.8.11 and 6.9.0 to 6.9.2 do not scan a program started with the flag; "
+                    "watch `ksmrun ps`, and boot Linux 6.12 or later if nothing merges",
+                    pid, command, release);
         else if (!quiet)
-            message("verified: PID %d (%s) carries the merge flag after the exec", pid, command);
+            message("verified: PID %d (%s) has the merge flag after the exec", pid, command);
         break;
     case FLAG_LOST:
-        message("PID %d (%s) runs, but the merge flag was lost at exec, as kernels from 6.4 to 6.6 "
-                "lose it, and a rare race does before 6.12.64 and 6.18.3 (this is %s); start it "
-                "again, and boot 6.12.64 or later if that does not help",
-                pid, command, release);
+        message(
+            "PID %d (%s) runs, but the merge flag was lost at exec: Linux 6.4 to 6.6 always lose "
+            "it, and other releases before 6.12.64 and 6.18.3 in a rare race (this is %s); "
+            "start it again, and boot 6.12.64, 6.18.3 or later if that does not help",
+            pid, command, release);
         break;
     case FLAG_UNREADABLE:
-        message(
-            "cannot verify PID %d (%s): its /proc files are not readable by this user (a setuid or "
-            "unreadable program, or another namespace); look with `sudo ksmrun ps`",
-            pid, command);
+        message("cannot verify PID %d (%s): its /proc files are not readable by this user (a "
+                "setuid or unreadable program, or another namespace); check with `sudo ksmrun ps`",
+                pid, command);
         break;
     case FLAG_GONE:
-        message(
-            "cannot verify PID %d (%s): it ended before it could be looked at; run it again with "
-            "work to do",
-            pid, command);
+        message("cannot verify PID %d (%s): it ended before it could be checked; verify a program "
+                "that runs longer",
+                pid, command);
         break;
     }
 }
@@ -174,16 +171,16 @@ static void report_layout(pid_t pid, const struct observation *observation) {
     }
     explicit_bzero(key, sizeof key);
     if (found == MEMBER_UNKNOWN)
-        message("cannot verify the layout of PID %d (%s): its maps cannot be read, or it has ended "
-                "already; look with `sudo ksmrun ps`",
+        message("cannot verify the layout of PID %d (%s): its maps cannot be read, or it has "
+                "ended; check with `sudo ksmrun ps`",
                 pid, observation->command);
     else if (found == NO_MEMBER)
-        message(
-            "PID %d (%s) has the kernel's own layout; where it is a wrapper, what it starts may "
-            "have the group's: `ksmrun ps` shows it for each process",
-            pid, observation->command);
+        message("PID %d (%s) does not have the shared layout; if it is a wrapper, check the "
+                "program that it starts with `ksmrun ps`",
+                pid, observation->command);
     else if (!observation->quiet)
-        message("verified: PID %d (%s) has its group's layout", pid, observation->command);
+        message("verified: PID %d (%s) has the shared layout of its group", pid,
+                observation->command);
 }
 
 _Noreturn static void observe(int process, int exec_pipe, pid_t pid,
@@ -231,17 +228,17 @@ static bool would_adopt(void) {
 }
 
 int observer_start(const struct observation *observation) {
-    const char *verb = observation->injects ? "inject" : "verify";
+    const char *verb = observation->injects ? "set the merge flag after the exec" : "verify";
     if (would_adopt()) {
         if (!observation->quiet)
-            message("cannot %s from here: as PID 1 or a subreaper this process would become the "
-                    "parent of its observer; look with `sudo ksmrun ps` on the host",
+            message("cannot %s: as PID 1 or a subreaper, this process would become the parent of "
+                    "the helper; check with `sudo ksmrun ps` on the host",
                     verb);
         return -1;
     }
     if (child_would_be_init()) {
-        message("cannot %s from here: an observer would be the first process of the new PID "
-                "namespace and end it; use `unshare --fork`, or look with `sudo ksmrun ps`",
+        message("cannot %s: the helper would be the first process of the new PID namespace, which "
+                "ends with it; use `unshare --fork`, or check with `sudo ksmrun ps`",
                 verb);
         return -1;
     }
@@ -251,11 +248,12 @@ int observer_start(const struct observation *observation) {
     if (process < 0) {
         message("cannot %s: /proc/self: %s; %s", verb, strerror(-process),
                 process == -EMFILE ? "raise the limit of open files (ulimit -n)"
-                                   : "mount /proc here, or look from the host");
+                                   : "mount /proc, or check with `sudo ksmrun ps` on the host");
         return -1;
     }
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        message("cannot %s: pipe: %s; raise the limit of open files", verb, strerror(errno));
+        message("cannot %s: pipe: %s; raise the limit of open files (ulimit -n)", verb,
+                strerror(errno));
         close(process);
         return -1;
     }
@@ -284,7 +282,7 @@ int observer_start(const struct observation *observation) {
      * then raises no SIGPIPE. */
     if (is_started)
         return writer;
-    message("cannot %s: no observer could be started; raise the limit of processes (ulimit -u) or "
+    message("cannot %s: the helper cannot be started; raise the limit of processes (ulimit -u) or "
             "of open files (ulimit -n)",
             verb);
     if (reader >= 0)

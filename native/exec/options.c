@@ -151,6 +151,26 @@ static bool are_shim_words(const char *words) {
     }
 }
 
+static const char see_help[] = "see `ksmrun-exec --help`";
+
+static bool refuse_value(char *error, size_t size, const char *name, const char *allowed) {
+    snprintf(error, size, "--%s=%.100s%s is not valid; give %s", name, optarg,
+             strlen(optarg) > 100 ? "..." : "", allowed);
+    return false;
+}
+
+/* getopt_long(3) answers the same for an option that is not there and for one with a value too
+ * much, as it sets optopt for the second alone. */
+static bool refuse_option(char *error, size_t size, const char *word) {
+    int length = (int)strcspn(word, "=");
+    if (optopt != 0 && word[1] == '-')
+        snprintf(error, size, "%.*s takes no value; give %.*s alone", length, word, length, word);
+    else
+        snprintf(error, size, "there is no option %.100s%s; %s", word,
+                 strlen(word) > 100 ? "..." : "", see_help);
+    return false;
+}
+
 bool options_parse(int argc, char **argv, struct options *options, char *error, int error_bytes) {
     size_t error_size = (size_t)error_bytes;
     *options = (struct options){.action = ACTION_RUN, .merge = MERGE_ON};
@@ -158,26 +178,24 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
     opterr = 0;
     /* Before Linux 5.18 (dcd46d897adb) argv can be empty, and argv[1] is then the environment. */
     if (argc < 1) {
-        snprintf(error, error_size, "no command given");
+        snprintf(error, error_size, "no command given; %s", see_help);
         return false;
     }
     for (;;) {
         int word = optind;
         /* "+": the first word that is not an option ends the options. */
-        int id = getopt_long(argc, argv, "+:", long_options, NULL);
+        int id = getopt_long(argc, argv, "+:h", long_options, NULL);
         if (id == -1)
             break;
         switch (id) {
         case OPTION_MERGE:
             if (!parse_merge(optarg, &options->merge)) {
-                snprintf(error, error_size, "--merge is on, off or keep, not '%s'", optarg);
-                return false;
+                return refuse_value(error, error_size, "merge", "on, off or keep");
             }
             break;
         case OPTION_THP:
             if (!parse_thp(optarg, &options->thp_off)) {
-                snprintf(error, error_size, "--thp is keep or off, not '%s'", optarg);
-                return false;
+                return refuse_value(error, error_size, "thp", "keep or off");
             }
             break;
         case OPTION_INJECT:
@@ -186,8 +204,8 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
         case OPTION_PRELOAD:
             if (!can_be_preloaded(optarg)) {
                 snprintf(error, error_size,
-                         "--preload='%s' is empty or has a space or colon, at which ld.so would "
-                         "split it: put the file elsewhere",
+                         "--preload='%.200s' is empty, or has a space or colon, at which ld.so "
+                         "would split it; move the file to a path without them",
                          optarg);
                 return false;
             }
@@ -195,19 +213,16 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             break;
         case OPTION_SHIM:
             if (!are_shim_words(optarg)) {
-                snprintf(error, error_size,
-                         "--shim is a list of mark, join, min=BYTES, reserve=0 to 99, once and "
-                         "keep, not '%s'",
-                         optarg);
-                return false;
+                return refuse_value(error, error_size, "shim",
+                                    "mark, join, min=BYTES, reserve=PERCENT (0 to 99), once or "
+                                    "keep, or several with commas between them");
             }
             options->shim = optarg;
             break;
         case OPTION_LAYOUT:
             options->layout_shared = strcmp(optarg, "shared") == 0;
             if (!options->layout_shared && strcmp(optarg, "random") != 0) {
-                snprintf(error, error_size, "--layout is random or shared, not '%s'", optarg);
-                return false;
+                return refuse_value(error, error_size, "layout", "random or shared");
             }
             break;
         case OPTION_LAYOUT_KEY:
@@ -219,8 +234,7 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
         case OPTION_LAYOUT_SCOPE:
             options->layout_tree = strcmp(optarg, "tree") == 0;
             if (!options->layout_tree && strcmp(optarg, "program") != 0) {
-                snprintf(error, error_size, "--layout-scope is program or tree, not '%s'", optarg);
-                return false;
+                return refuse_value(error, error_size, "layout-scope", "program or tree");
             }
             break;
         case OPTION_LAYOUT_CHECK:
@@ -229,8 +243,7 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
         case OPTION_SEEDS:
             options->seeds_own = strcmp(optarg, "own") == 0;
             if (!options->seeds_own && strcmp(optarg, "shared") != 0) {
-                snprintf(error, error_size, "--seeds is shared or own, not '%s'", optarg);
-                return false;
+                return refuse_value(error, error_size, "seeds", "shared or own");
             }
             break;
         case OPTION_ARGV0:
@@ -241,9 +254,8 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             break;
         case OPTION_REQUIRE_MAX_MAP_COUNT:
             if (!parse_count(optarg, &options->require_max_map_count)) {
-                snprintf(error, error_size, "--require-max-map-count is a number from 1, not '%s'",
-                         optarg);
-                return false;
+                return refuse_value(error, error_size, "require-max-map-count",
+                                    "a whole number, 1 or more");
             }
             break;
         case OPTION_QUIET:
@@ -262,36 +274,39 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             options->action = ACTION_VERSION;
             return true;
         case OPTION_HELP:
+        case 'h':
             options->action = ACTION_HELP;
             return true;
         case ':':
-            snprintf(error, error_size, "option '%s' needs a value", argv[word]);
+            snprintf(error, error_size, "%.200s has no value; add one after it, as in %.200s=VALUE",
+                     argv[word], argv[word]);
             return false;
         default:
-            snprintf(error, error_size, "no such option, or it takes no value: '%s'", argv[word]);
-            return false;
+            return refuse_option(error, error_size, argv[word]);
         }
     }
     if (options->shim != NULL && options->preload == NULL) {
-        snprintf(error, error_size, "--shim needs --preload=FILE, the shim it is for");
+        snprintf(error, error_size, "--shim is given without the shim; add --preload=FILE");
         return false;
     }
     if (options->inject && (options->merge != MERGE_ON || options->require)) {
         snprintf(error, error_size,
-                 "--inject comes after the start: not with --merge=off or keep, nor --require");
+                 "--inject sets the merge flag after the program has started; leave out --require, "
+                 "--merge=off and --merge=keep");
         return false;
     }
     if (options->layout_shared && options->layout_key == NULL) {
-        snprintf(error, error_size, "--layout=shared needs --layout-key=FILE");
+        snprintf(error, error_size,
+                 "--layout=shared is given without a key; add --layout-key=FILE");
         return false;
     }
     if (options->action == ACTION_LAYOUT_CHECK && options->layout_key == NULL) {
-        snprintf(error, error_size, "--layout-check needs --layout-key=FILE");
+        snprintf(error, error_size, "--layout-check is given without a key; add --layout-key=FILE");
         return false;
     }
     options->command = argv + optind;
     if (options->command[0] == NULL) {
-        snprintf(error, error_size, "no command given");
+        snprintf(error, error_size, "no command given; %s", see_help);
         return false;
     }
     return true;

@@ -108,7 +108,8 @@ int probe_print(void) {
     print_error(found.mm_map_errno);
     printf("}\n");
     if (fflush(stdout) != 0) {
-        message("cannot write the probe's result to stdout; look at where it goes");
+        message("cannot write the result to stdout; check what stdout is connected to, and its "
+                "free space");
         return 125;
     }
     return 0;

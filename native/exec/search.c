@@ -156,8 +156,8 @@ static void describe_binary(const char *path, char *text, size_t size) {
     ssize_t length = procfile_read(path, (char *)head, sizeof head);
     if (length < 20 || memcmp(head, ELFMAG, SELFMAG) != 0) {
         snprintf(text, size,
-                 "it is a binary in a format this kernel does not run; use one built for "
-                 "Linux on this machine");
+                 "it is a binary file in a format that this kernel does not run; use a program "
+                 "built for Linux on this machine");
         return;
     }
     bool big_endian = head[EI_DATA] == ELFDATA2MSB;
@@ -187,6 +187,20 @@ static bool script_interpreter(const char *path, char *interpreter, size_t size)
     return true;
 }
 
+/* Without permission to execute it. Only for a program is chmod the answer. */
+static void describe_no_program(const char *path, char *text, size_t size) {
+    char head[SELFMAG + 1] = "";
+    ssize_t length = procfile_read_regular(path, head, sizeof head);
+    bool is_elf = length >= SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0;
+    if (length < 0 || is_elf || strncmp(head, "#!", 2) == 0)
+        snprintf(text, size, "it has no execute permission; run chmod +x on it");
+    else
+        snprintf(text, size,
+                 "it has no execute permission and looks like data, neither an ELF file nor a "
+                 "script with #!; give the program that reads it, or run chmod +x on it if it is a "
+                 "shell script");
+}
+
 void failure_describe(const struct exec_failure *failure, char *text, int text_bytes) {
     size_t size = (size_t)text_bytes;
     const char *path = failure->path;
@@ -198,37 +212,61 @@ void failure_describe(const struct exec_failure *failure, char *text, int text_b
         describe_binary(path, text, size);
     } else if (failure->error == E2BIG) {
         snprintf(text, size,
-                 "its arguments and environment are longer than the kernel takes; shorten "
-                 "them, or raise the stack limit (ulimit -s), of which they get a quarter");
+                 "its arguments and environment are longer than the kernel allows; shorten them, "
+                 "or raise the stack limit (ulimit -s), a quarter of which they may fill");
     } else if (failure->error == ENOENT && is_there &&
                script_interpreter(path, interpreter, sizeof interpreter) &&
                interpreter[0] != '\0' && interpreter[strlen(interpreter) - 1] == '\r') {
         snprintf(text, size,
-                 "its lines end with a carriage return (CR LF, as on Windows), which the kernel "
-                 "takes for a part of '%.*s'; remove them: sed -i 's/\\r$//' on the file",
+                 "its first line ends with a carriage return (CR LF, as on Windows), which the "
+                 "kernel takes as part of the interpreter's name '%.*s'; remove them with sed -i "
+                 "'s/\\r$//' FILE",
                  (int)strlen(interpreter) - 1, interpreter);
     } else if (failure->error == ENOENT && is_there &&
                script_interpreter(path, interpreter, sizeof interpreter)) {
         snprintf(text, size,
-                 "its interpreter '%s' does not exist; install it, or mend the first line",
+                 "its interpreter '%s' does not exist; install it, or correct the first line of "
+                 "the script",
                  interpreter);
     } else if (failure->error == ENOENT && is_there) {
         snprintf(text, size,
-                 "the file is there, but not the loader it names (ld.so of glibc or musl); "
+                 "the file exists, but the loader that it names (ld.so of glibc or musl) does not; "
                  "install that libc, or use a static build");
     } else if (failure->error == ENOENT) {
         snprintf(text, size,
                  is_path ? "no such file; check the path"
-                         : "no such command in PATH; check the spelling, or name its path");
+                         : "no such command in PATH; check the spelling, or give its path");
     } else if (failure->error == EACCES && is_there && S_ISDIR(status.st_mode)) {
-        snprintf(text, size, "it is a directory; name the program in it");
+        snprintf(text, size, "it is a directory; give the path of a program in it");
     } else if (failure->error == EACCES && is_there && (status.st_mode & 0111) == 0) {
-        snprintf(text, size, "it is not executable; chmod +x it");
+        describe_no_program(path, text, size);
+    } else if (failure->error == EACCES && is_there && access(path, X_OK) == 0 &&
+               script_interpreter(path, interpreter, sizeof interpreter) &&
+               access(interpreter, X_OK) != 0) {
+        snprintf(text, size,
+                 "its interpreter '%s' cannot be executed by this user (UID %u); check the "
+                 "permissions of that file and of the folders above it (namei -l)",
+                 interpreter, geteuid());
     } else if (failure->error == EACCES) {
         snprintf(text, size,
-                 "permission denied; check the modes of the file and the folders above, and "
-                 "that its file system is not mounted noexec");
+                 "permission denied; check the permissions of the file and of the folders above it "
+                 "(namei -l), and that its file system is not mounted noexec");
+    } else if (failure->error == ENAMETOOLONG) {
+        snprintf(text, size,
+                 "%s: a path may have %d bytes, and each name in it %d; check the command",
+                 strerror(failure->error), PATH_MAX - 1, NAME_MAX);
+    } else if (failure->error == ENOTDIR) {
+        snprintf(text, size, "%s: its path goes through a file; check the path",
+                 strerror(failure->error));
+    } else if (failure->error == ELOOP) {
+        snprintf(text, size, "%s; check where the links of its path lead (namei)",
+                 strerror(failure->error));
+    } else if (failure->error == ETXTBSY) {
+        snprintf(text, size,
+                 "%s: it is open for writing; wait until its writer has closed it (fuser -v)",
+                 strerror(failure->error));
     } else {
-        snprintf(text, size, "%s; run it without ksmrun-exec to compare", strerror(failure->error));
+        snprintf(text, size, "%s; start it without ksmrun-exec to see whether that fails too",
+                 strerror(failure->error));
     }
 }

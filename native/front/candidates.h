@@ -4,11 +4,11 @@
 
 #include <stdbool.h>
 
-/* Print each value of this kind (ksmrun/options/item.py: Values) that begins with start, one per
- * line, a tab and a description behind it; false for a kind that the shell completes itself. */
+/* Prints each value of this kind (ksmrun/options/item.py: Values) that begins with start, one per
+ * line, with a tab and a description; false for a kind that the shell completes itself. */
 bool candidates_print(const char *kind, const char *prefix, const char *start);
 
-/* Print one line, as the above do, if value begins with start. prefix goes before the value. */
+/* Prints one line, as above, if value begins with start. prefix goes before the value. */
 void candidates_offer(const char *prefix, const char *value, const char *help, const char *start);
 
 #endif

@@ -118,14 +118,11 @@ static struct launch read_words(char **words) {
 }
 
 /* A stderr without a reader must not end the launch. */
-static void say(const char *why, const char *what) {
+static void say(const char *why, const char *what, const char *todo) {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, pipe, size;
     sigaction(SIGPIPE, &ignore, &pipe);
     sigaction(SIGXFSZ, &ignore, &size);
-    dprintf(STDERR_FILENO,
-            "ksmrun: %s; %s; to do: raise the limits (ulimit -v, -d and -n), or "
-            "install ksmrun again with pip\n",
-            why, what);
+    dprintf(STDERR_FILENO, "ksmrun: %s; %s; to do: %s\n", why, what, todo);
     sigaction(SIGPIPE, &pipe, NULL);
     sigaction(SIGXFSZ, &size, NULL);
 }
@@ -158,27 +155,29 @@ static void exec_launcher(const char *folder, const struct launch *launch) {
     free(arguments);
 }
 
-int fallback_start(const char *folder, char **words, const char *why) {
+int fallback_start(const char *folder, char **words, const char *why, const char *todo) {
     if (*words == NULL || !is(*words, "run"))
         return -1;
     struct launch launch = read_words(words + 1);
     if (launch.is_none || *launch.command == NULL)
         return -1;
     if (launch.require && launch.layout) {
-        say(why, "the layout cannot be shared so; not started, as --require asks");
+        say(why, "shared layout not applied; not started because of --require", todo);
         return EXIT_OWN_FAILURE;
     }
     if (!launch.quiet)
-        say(why, launch.layout ? "the program starts all the same, with the kernel's own layout"
-                               : "the program starts all the same, by the plainest launch");
+        say(why,
+            launch.layout ? "the program starts anyway, shared layout not applied"
+                          : "the program starts anyway, with default options",
+            todo);
     exec_launcher(folder, &launch);
     if (launch.require) {
-        say(why, "ksmrun-exec cannot be started either; not started, as --require asks");
+        say(why, "ksmrun-exec cannot be started either; not started because of --require", todo);
         return EXIT_OWN_FAILURE;
     }
     execvp(*launch.command, launch.command);
     int error = errno;
-    fprintf(stderr, "ksmrun: cannot run '%s': %s; check the path and its modes\n", *launch.command,
-            strerror(error));
+    fprintf(stderr, "ksmrun: cannot run '%.512s': %s; check the path and its permissions\n",
+            *launch.command, strerror(error));
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }

@@ -9,6 +9,6 @@ bool fallback_has_room(void);
 
 /* words: what follows "ksmrun", NULL-terminated. Executes ksmrun-exec in the folder, or the program
  * itself if that fails. Returns an exit code; -1 if the words start no program. */
-int fallback_start(const char *folder, char **words, const char *why);
+int fallback_start(const char *folder, char **words, const char *why, const char *todo);
 
 #endif

@@ -50,9 +50,25 @@ static bool own_folder(char *folder, size_t size) {
     return true;
 }
 
-static int fail(const char *what) {
-    fprintf(stderr, "ksmrun: %s; install ksmrun again with pip\n", what);
+static int fail(const char *what, const char *todo) {
+    fprintf(stderr, "ksmrun: %s; %s\n", what, todo);
     return EXIT_OWN_FAILURE;
+}
+
+static const char out_of_room[] =
+    "raise the limits (ulimit -v, -d and -n), or install ksmrun again with pip";
+
+/* Says why Python does not start, and what to do. It may be where this user cannot go, as in root's
+ * home. */
+static void explain_start(const char *file, int error, char *what, char *todo, size_t size) {
+    snprintf(what, size, "cannot start %s as user %u: %s", file, geteuid(), strerror(error));
+    if (error == EACCES)
+        snprintf(todo, size,
+                 "see where permission is missing (namei -l %s), or install ksmrun with a Python "
+                 "that all users can execute",
+                 file);
+    else
+        snprintf(todo, size, "install ksmrun again with pip");
 }
 
 /* Undoes what Python did at its start. found: the original state, as main() writes it. */
@@ -74,20 +90,21 @@ static void restore(const char *found) {
 int main(int argc, char **argv) {
     char folder[PATH_MAX];
     if (!own_folder(folder, sizeof folder))
-        return fail("cannot find the folder this command lies in");
+        return fail("cannot find the folder of this command",
+                    "mount /proc, or start it by its path");
     /* Asked by shells at each key press (complete.h), for which Python starts too slowly. */
     if (argc > 1 && strcmp(argv[1], "--front=complete") == 0)
         return complete_print(argc - 2, argv + 2);
     static const char comes_back[] = "--front=start";
     if (argc > 3 && strcmp(argv[1], comes_back) == 0) {
+        static const char fails[] = "the Python part of ksmrun fails";
         restore(argv[2]);
-        int code = fallback_start(folder, argv + 3, "the Python part fails");
-        return code >= 0 ? code
-                         : fail("the Python part fails, by a limit (ulimit -v, -d, -n) or as parts "
-                                "of it are gone");
+        int code = fallback_start(folder, argv + 3, fails, out_of_room);
+        return code >= 0 ? code : fail(fails, out_of_room);
     }
     if (!fallback_has_room()) {
-        int code = fallback_start(folder, argv + 1, "there is no room here for Python");
+        int code = fallback_start(folder, argv + 1, "the limits leave too little room for Python",
+                                  out_of_room);
         if (code >= 0)
             return code;
     }
@@ -98,7 +115,11 @@ int main(int argc, char **argv) {
     bool is_known = python_of_script(python_part, interpreter, sizeof interpreter);
     bool is_launch = argc > 1 && strcmp(argv[1], "run") == 0;
     if (is_known && is_launch && !python_starts(interpreter)) {
-        int code = fallback_start(folder, argv + 1, "Python does not start");
+        char what[PATH_MAX + 128] = "Python does not start", todo[PATH_MAX + 128];
+        snprintf(todo, sizeof todo, "%s", out_of_room);
+        if (access(interpreter, X_OK) != 0)
+            explain_start(interpreter, errno, what, todo, sizeof what);
+        int code = fallback_start(folder, argv + 1, what, todo);
         if (code >= 0)
             return code;
     }
@@ -117,8 +138,8 @@ int main(int argc, char **argv) {
     char **arguments = calloc((size_t)argc + 7, sizeof *arguments);
     if (arguments == NULL) {
         sigprocmask(SIG_SETMASK, &before, NULL);
-        int code = fallback_start(folder, argv + 1, "no memory");
-        return code >= 0 ? code : fail("no memory");
+        int code = fallback_start(folder, argv + 1, "out of memory", out_of_room);
+        return code >= 0 ? code : fail("out of memory", "raise the limits (ulimit -v and -d)");
     }
     int count = 0;
     if (is_known) {
@@ -139,15 +160,15 @@ int main(int argc, char **argv) {
         arguments[count++] = argv[i];
     execv(is_known ? interpreter : python_part, arguments);
     if (errno == E2BIG) {
-        fprintf(stderr,
-                "ksmrun: the arguments and the environment are longer than the kernel takes; "
-                "shorten them, or raise the stack limit (ulimit -s), of which they get a "
-                "quarter\n");
+        fprintf(
+            stderr,
+            "ksmrun: the arguments and the environment are longer than the kernel allows; shorten "
+            "them, or raise the stack limit (ulimit -s), a quarter of which they may fill\n");
         return EXIT_CANNOT_RUN;
     }
-    char what[PATH_MAX + 128];
-    snprintf(what, sizeof what, "cannot start %s: %s", python_part, strerror(errno));
+    char what[PATH_MAX + 128], todo[PATH_MAX + 128];
+    explain_start(is_known ? interpreter : python_part, errno, what, todo, sizeof what);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    int code = fallback_start(folder, argv + 1, what);
-    return code >= 0 ? code : fail(what);
+    int code = fallback_start(folder, argv + 1, what, todo);
+    return code >= 0 ? code : fail(what, todo);
 }

@@ -56,9 +56,9 @@ static void say_left(const struct mover *mover, pid_t pid, const char *path, con
     if (mover->quiet)
         return;
     begin_line(pid);
-    message("PID %d (%s) %s: %s", pid, path,
-            mover->require ? "is not started, as it cannot have the group's layout"
-                           : "starts with the kernel's own layout, not the group's",
+    message("PID %d (%s): shared layout not applied%s: %s; start it with --layout=random if it "
+            "needs none",
+            pid, path, mover->require ? " and the program not started, because of --require" : "",
             reason);
     end_line();
 }
@@ -67,9 +67,10 @@ static void say_left(const struct mover *mover, pid_t pid, const char *path, con
 static void say_privileged(struct mover *mover, pid_t pid, const char *path) {
     if (!mover->quiet && !mover->has_said_privileged) {
         begin_line(pid);
-        message("PID %d (%s) starts with the kernel's own layout, not the group's: it changes "
-                "user, group or capabilities at exec, and is not traced then; this is said once",
-                pid, path);
+        message(
+            "PID %d (%s): shared layout not applied: it changes user, group or capabilities at "
+            "exec, which forbids tracing; nothing to do if it needs none (this is reported once)",
+            pid, path);
         end_line();
     }
     mover->has_said_privileged = true;
@@ -83,10 +84,9 @@ static void kill_half_moved(pid_t pid, const char *path, const struct placement 
         return;
     begin_line(pid);
     kill(pid, SIGKILL);
-    message(
-        "PID %d (%s) is killed, as it cannot be moved to the shared layout (%s: %lld); start it "
-        "with --layout=random",
-        pid, path, placed->what, (long long)placed->result);
+    message("PID %d (%s) was killed, because moving it to the shared layout failed halfway (%s: "
+            "%lld); start it with --layout=random",
+            pid, path, placed->what, (long long)placed->result);
     end_line();
 }
 

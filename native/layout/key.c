@@ -44,7 +44,8 @@ int key_read(const char *file, const char *group, unsigned char key[KEY_BYTES],
     /* O_NONBLOCK: a FIFO in its place would block. */
     int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (descriptor < 0)
-        return refuse(reason, "the layout key %s: %s; make one with `ksmrun layout key`", file,
+        return refuse(reason,
+                      "cannot read the layout key %s: %s; make one with `ksmrun layout key`", file,
                       strerror(errno));
     bool is_known = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
     ssize_t length = read(descriptor, bytes, sizeof bytes);
@@ -56,11 +57,10 @@ int key_read(const char *file, const char *group, unsigned char key[KEY_BYTES],
                       "key`",
                       file, KEY_BYTES);
     if (!is_secret || (status.st_uid != 0 && status.st_uid != geteuid()))
-        return refuse(
-            reason,
-            "the layout key %s can be read by others (mode %04o, owner %u); chmod 400 it, "
-            "and make a new one, as it may be known",
-            file, (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid);
+        return refuse(reason,
+                      "the layout key %s can be read by other users (mode %04o, owner %u), so it "
+                      "is no longer secret; make a new one with `ksmrun layout key`, mode 0400",
+                      file, (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid);
     if (group == NULL)
         memcpy(key, bytes, KEY_BYTES);
     else

@@ -197,33 +197,32 @@ static int check_place(const struct layout_request *request, const struct machin
                        char reason[REASON_BYTES]) {
     if (!bases_have_room(machine))
         return refuse(reason,
-                      "this kernel's addresses have %d bits, with pages of %llu KiB, which is too "
-                      "little room for secrets; start it with --layout=random",
+                      "addresses of %d bits with pages of %llu KiB leave too few bits for a secret "
+                      "layout; start it with --layout=random",
                       machine->address_bits, (unsigned long long)machine->page_bytes / 1024);
     if (child_would_be_init())
         return refuse(reason, "the helper that moves the program would be the first process of the "
-                              "new PID namespace; use `unshare --fork`");
+                              "new PID namespace, which ends with it; use `unshare --fork`");
     if (!has_own_proc())
-        return refuse(reason, "/proc is not mounted, or not for this PID namespace; mount it "
+        return refuse(reason, "/proc is not mounted, or is that of another PID namespace; mount it "
                               "(unshare --mount-proc)");
     if (!filter_lets(try_moving))
-        return refuse(reason, "a seccomp filter denies a call that moves a program; allow madvise, "
-                              "mmap, mremap, openat, prctl, prlimit64 and ptrace");
+        return refuse(reason, "a seccomp filter denies a system call that moving a program needs; "
+                              "allow madvise, mmap, mremap, openat, prctl, prlimit64 and ptrace");
     if (would_adopt() && !may_wait_first())
-        return refuse(reason,
-                      "as PID 1 or a subreaper the program would first have to wait for the "
-                      "helper that moves it, in code that nothing here may write; allow "
-                      "mprotect(PROT_EXEC), or boot without proc_mem.force_override=never");
+        return refuse(reason, "the program is PID 1 or a subreaper, and would have to wait for the "
+                              "helper in code that cannot be written here; allow "
+                              "mprotect(PROT_EXEC), or boot without proc_mem.force_override=never");
     if (has_legacy_layout())
-        return refuse(reason, "the legacy address layout is on, which nothing makes secret; set "
-                              "vm.legacy_va_layout to 0, leave `setarch -L` out");
+        return refuse(reason, "the legacy address layout is on, which cannot be kept secret; set "
+                              "vm.legacy_va_layout=0, and leave out `setarch -L`");
     if (!can_tell_kernel())
         return refuse(reason, "this kernel has no PR_SET_MM_MAP (CONFIG_CHECKPOINT_RESTORE), or a "
                               "seccomp filter refuses it; allow prctl 35");
     if (request->scope == SCOPE_TREE && !exec_keeps_privilege())
-        return refuse(reason, "followed to all it starts, programs would lose what they gain at "
-                              "exec (setuid, capabilities); use --layout-scope=program, give it "
-                              "CAP_SYS_PTRACE, or set no_new_privs");
+        return refuse(reason, "with --layout-scope=tree, setuid programs and those with file "
+                              "capabilities would start without these; use --layout-scope=program, "
+                              "give the program CAP_SYS_PTRACE, or set no_new_privs");
     return target_may_move(request->command, reason);
 }
 
@@ -233,9 +232,10 @@ static int check_space(const struct machine *machine, char reason[REASON_BYTES])
     if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur == RLIM_INFINITY &&
         getrlimit(RLIMIT_STACK, &stack) == 0 && bases_can_reserve(machine, stack.rlim_cur))
         return 0;
-    return refuse(reason, "the address space is limited (ulimit -v) or has too little room beside "
-                          "the stack, and its personality or hard stack limit leave no other way "
-                          "than to reserve a part of it; lift one of the limits");
+    return refuse(reason,
+                  "the limit of the address space (ulimit -v) or the room beside the stack is too "
+                  "small to reserve a part of it, which its personality or hard stack limit makes "
+                  "necessary; raise ulimit -v or the hard stack limit (ulimit -Hs)");
 }
 
 int layout_begin(const struct layout_request *request, const unsigned char key[KEY_BYTES],
@@ -268,7 +268,7 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
                       "of processes and descriptors (ulimit -u and -n)",
                       strerror(error));
     return refuse(reason,
-                  "this process may not be traced (%s); allow ptrace in the seccomp profile, "
-                  "set kernel.yama.ptrace_scope to 0 or 1, or take the debugger or strace off it",
+                  "this process cannot be traced (%s); allow ptrace in the seccomp profile, set "
+                  "kernel.yama.ptrace_scope to 0 or 1, or detach the debugger or strace",
                   strerror(error));
 }

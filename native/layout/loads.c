@@ -60,31 +60,31 @@ const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, si
     if (extent.vmas == 0)
         return NULL;
     if (extent.is_unordered)
-        return "has segments that are not in order, or lie over each other";
+        return "has segments that are not in order or overlap";
     if (extent.has_empty)
-        return "has an empty segment, where nothing lies";
+        return "has an empty segment";
     bool is_movable = header->e_type == ET_DYN;
     if (extent.vmas + OTHER_VMAS > IMAGE_VMAS_MAX)
         return "has more segments than can be moved";
     if (extent.high - extent.low > IMAGE_PROGRAM_BYTES_MAX)
-        return "has segments that lie too far apart";
+        return "has segments that are too far apart";
     /* Without a loader the kernel puts it into the mmap area (fs/binfmt_elf.c: load_elf_binary),
      * and everything else below. */
     if (is_movable && !has_loader && extent.high - extent.low > RELOCATE_LOADER_BYTES / 2)
-        return "is larger than what is looked for in the mmap area, and has no loader";
+        return "is too large for the mmap area, and has no loader";
     if (extent.align > IMAGE_ALIGN_MAX)
-        return "has segments whose alignment leaves too few places";
+        return "has segments whose alignment leaves too few addresses to choose from";
     if (extent.start_code >= extent.end_code || extent.start_data > extent.end_data)
-        return "has no code, or its data in an order that prctl(PR_SET_MM_MAP) does not take";
+        return "has no code, or its data in an order that prctl(PR_SET_MM_MAP) refuses";
     if (extent.end_data - extent.start_data > data_bytes)
         return "has more data than its limit allows (ulimit -d)";
     if (!is_movable && extent.low < MIN_ADDRESS)
-        return "is linked to lie below 64 KiB, of which prctl(PR_SET_MM_MAP) takes nothing";
+        return "is linked to an address below 64 KiB, which prctl(PR_SET_MM_MAP) refuses";
     if (!is_movable && extent.has_hole && extent.low < machine->low_end &&
         extent.high > machine->low_start)
-        return "has a hole where MAP_32BIT gives pages";
+        return "has a gap between its segments where MAP_32BIT places mappings";
     if (!is_movable && extent.high > machine->programs)
-        return "is linked to lie where the group has its mappings";
+        return "is linked to addresses where the shared layout has its mappings";
     return NULL;
 }
 

@@ -12,13 +12,13 @@ struct names {
         NAMES_UNREADABLE,
         NAMES_READ,
     } state;
-    char *strings; /* one after the other, each with its NUL; to be freed */
+    char *strings; /* one after the other, each with its NUL; must be freed */
     size_t bytes;
 };
 
 struct names names_read(int file);
 
-/* Whether any of them is one of these, of which the last is NULL. */
+/* Returns whether any of them is in the NULL-terminated list. */
 bool names_have(const struct names *names, const char *const *wanted);
 
 #endif

@@ -46,9 +46,9 @@ static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_
     snprintf(path, sizeof path, "/proc/%d/personality", pid);
     if (procfile_read(path, text, sizeof text) < 0 ||
         (strtoul(text, NULL, 16) & ADDR_NO_RANDOMIZE) == 0)
-        return "the kernel took the personality away";
+        return "the kernel reset its personality at exec";
     if (loader != 0 && (loader >= mmap_top || mmap_top - loader > RELOCATE_LOADER_BYTES))
-        return "its loader is not where the stack limit should have put it";
+        return "its loader is not where the stack limit puts it";
     return NULL;
 }
 
@@ -73,20 +73,21 @@ static const char *not_reservable(const struct place_request *request, const str
     pid_t pid = request->pid;
     uint64_t space_bytes;
     if (is_sanitized(request->file))
-        return "it is built with a sanitizer (-fsanitize=memory, thread or dataflow), which does "
-               "not bear that a part of its addresses is reserved";
+        return "it is built with a sanitizer (-fsanitize=memory, thread or dataflow), which fails "
+               "if a part of its addresses is reserved";
     if (!tracee_limit(pid, "Max address space", &space_bytes) || space_bytes != RLIM_INFINITY)
-        return "its address space is limited (ulimit -v), and a part would have to be reserved";
+        return "its address space is limited (ulimit -v), and a part of it would have to be "
+               "reserved";
     if (tracee_filters(pid) > tracee_filters(getpid()))
-        return "it has a seccomp filter of its own, which may refuse the calls that move it";
+        return "it has a seccomp filter of its own, which may refuse the system calls that move it";
     for (enum image_part part = PART_KERNELS; part <= PART_LOADER; part++)
         if (image->parts[part].end != 0 && image->parts[part].start < bases->mmap_top)
-            return "its mmap area lies lower than the kernel's default has it (setarch -L)";
+            return "its mmap area lies lower than the kernel's default (setarch -L)";
     if (image->parts[PART_LOADER].end > bases->reserve_end)
-        return "its mmap area lies higher than its stack limit lets it";
+        return "its mmap area lies higher than its stack limit allows";
     if (sealed_is(pid, image))
-        return "the kernel's own mappings are sealed (CONFIG_MSEAL_SYSTEM_MAPPINGS), and a "
-               "reservation wants them moved";
+        return "the kernel's own mappings are sealed (CONFIG_MSEAL_SYSTEM_MAPPINGS) and cannot be "
+               "moved";
     return NULL;
 }
 

@@ -90,7 +90,7 @@ static int check_other(const char *path, const struct head *head, char reason[RE
         !has_other_formats())
         return 0;
     return refuse(reason,
-                  "%s is for an interpreter that binfmt_misc names, which is known only when it "
+                  "%s is run by an interpreter of binfmt_misc, which cannot be known before it "
                   "runs; start that interpreter, or use --layout=random",
                   path);
 }
@@ -100,18 +100,19 @@ static int check_file(const char *path, const struct head *head, char reason[REA
         return 0;
     if (file_gains_privilege(path))
         return refuse(reason,
-                      "%s changes user, group or capabilities at exec, which it would lose under a "
-                      "tracer; put ksmrun behind it (sudo -u USER ksmrun run ...), or use "
+                      "%s changes user, group or capabilities at exec, which it would lose while "
+                      "traced; put ksmrun behind it (sudo -u USER ksmrun run ...), or use "
                       "--layout=random",
                       path);
     if (access(path, R_OK) != 0)
-        return refuse(reason, "%s cannot be read, so its memory is hidden too; chmod +r it", path);
+        return refuse(reason, "%s cannot be read, so neither can its memory; run chmod +r on it",
+                      path);
     if (head->length < 20 || memcmp(head->bytes, ELFMAG, SELFMAG) != 0)
         return check_other(path, head, reason);
     if (head->bytes[EI_CLASS] != ELFCLASS64 || (head->bytes[18] | head->bytes[19] << 8) != MACHINE)
         return refuse(reason,
                       "%s is a 32-bit program or one of another machine, whose addresses have too "
-                      "few bits to keep secret; start it with --layout=random",
+                      "few bits for a secret layout; start it with --layout=random",
                       path);
     const char *obstacle = loads_obstacle_of(path);
     return obstacle == NULL

@@ -13,7 +13,7 @@ bool wrapper_is_named(pid_t pid, const char *path);
  * file imports (execve(2), posix_spawn(3)); if not, it is released before its first instruction. */
 bool wrapper_is_possible(const char *name, const char *file);
 
-/* Whether an argument of that process is a program too, as a wrapper's is. */
+/* Returns whether an argument of that process is a program too, as a wrapper's is. */
 bool wrapper_names_program(pid_t pid, const char *path);
 
 #endif

@@ -43,7 +43,7 @@ DOCKERD = ("--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "
 
 @dataclass
 class Place:
-    """Where commands run: a mount namespace, a folder, and an environment that names the engines.
+    """Place of commands: a mount namespace, a folder, and an environment that names the engines.
 
     folder: short, because podman allows 50 characters.
     """

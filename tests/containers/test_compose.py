@@ -153,7 +153,7 @@ def test_what_is_refused(place: Place, tmp_path: Path) -> None:
         ((*wrap, "it"), "what it starts is not known"),
         ((*wrap, "ok", "--output", other), f"{other} is not ours"),
         ((KSMRUN, "wrap", "compose", "--remove", other), f"{other} is not ours"),
-        ((KSMRUN, "wrap", "compose", "--remove", tmp_path / "none"), "is not there"),
+        ((KSMRUN, "wrap", "compose", "--remove", tmp_path / "none"), "does not exist"),
         ((*wrap, "--image", "x"), "--image is SERVICE=IMAGE"),
         ((KSMRUN, "wrap", "compose", other), "has no services"),
     ]

@@ -134,7 +134,7 @@ def test_from_outside(docker: Docker, seconds: str) -> None:
 
 
 def test_ps_calls_it_by_its_name(docker: Docker, seconds: str) -> None:
-    """By the file in the daemon's data root, which is not the usual one here."""
+    """The name is in the daemon's data root, which is not the usual one here."""
     name = docker.start([], "sleep", seconds + "1")
     assert docker.call("exec", "--detach", name, "sleep", seconds).returncode == 0
     for pid in (find_process(seconds + "1"), find_process(seconds)):

@@ -156,7 +156,7 @@ spec:
 
 @pytest.mark.usefixtures("app")
 def test_containers_of_other_users_have_one_layout(podman: Engine, tmp_path: Path) -> None:
-    """By the keys that the printed commands make, each readable by its own user."""
+    """The printed commands make the keys, each readable by its own user."""
     options = ("--engine", "podman", "--from", "host", "--layout", "shared", "--require")
     changed = podman.place.ksmrun("wrap", "pod", *options, "-", input=SHARED)
     environment = {"KSMRUN_LAYOUT_DIR": str(tmp_path / "keys")}

@@ -258,7 +258,7 @@ def build(podman: Podman, folder: Path, environment: str, annotations: list[str]
 def test_an_image_takes_no_group_s_key(
     podman: Podman, programs: Path, tmp_path: Path, group: str
 ) -> None:
-    """By its environment, or by annotations, which Podman copies into the bundle."""
+    """Neither by its environment, nor by annotations, which Podman copies into the bundle."""
     make_root(tmp_path / "root", programs)
     words = f"layout=shared,layout-group={group}"
     asks = [f"--annotation=ksmrun.{word}" for word in (*words.split(","), "merge=on")]

@@ -104,7 +104,7 @@ def refused(*command: str | Path, **options: Any) -> str:
         **options,
     )
     assert (strict.returncode, strict.stdout) == (125, "")
-    assert "the program starts all the same; to do: " in lines[0]
+    assert "the program starts anyway; to do: " in lines[0]
     line: str = lines[0]
     return line
 

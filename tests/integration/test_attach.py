@@ -110,7 +110,7 @@ def test_memory_that_does_not_fit(run: Run, group: Group, launcher: str) -> None
 
 
 def test_selected(run: Run, begin: Begin) -> None:
-    """By a mark in the command line, together with its children."""
+    """Selected by a mark in the command line, together with its children."""
     mark = f"mark-{os.getpid()}-{time.monotonic_ns()}"
     child = "import subprocess, sys; print('ready', flush=True); subprocess.run(['sleep', '1000'])"
     process = begin(sys.executable, "-c", child, mark)

@@ -177,7 +177,7 @@ def test_code_that_is_no_vdso(begin: Begin, sources: Programs, how: str) -> None
 
 
 def test_no_page_tables_are_made(begin: Begin, sources: Programs) -> None:
-    """Of 16 TiB of untouched code nothing is read."""
+    """Nothing is read from 16 TiB of untouched code."""
     process = begin(*UNPRIVILEGED, sources.rewrites, "much")
     status = Path(f"/proc/{process.pid}/status")
 
@@ -236,7 +236,7 @@ def test_another_process_with_its_number(begin: Begin, sources: Programs) -> Non
 def test_words_that_name_no_process(word: str) -> None:
     done = subprocess.run([HELPER, "on", word], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{word} is no PID" in done.stderr
+    assert f"{word} is not a PID" in done.stderr
 
 
 def test_a_helper_that_is_told_nothing_of_its_children(begin: Begin, sources: Programs) -> None:

@@ -300,12 +300,12 @@ def test_match_and_tree(ksmrun: str, start: Start) -> None:
     ("arguments", "words"),
     [
         ([], "no process is named"),
-        (["--match", "("], "no regular expression"),
+        (["--match", "("], "not a valid regular expression"),
         (["--match", "no such line anywhere [0-9]{40}"], "no process found"),
         (["--unit", "no-such-unit"], "no process found by --unit"),
         (["--container", "zz"], "no process found by --container"),
-        (["--sample", "5", "1"], "is a share from 0.01% to 100%"),
-        (["--sample", "0%", "1"], "is a share from 0.01% to 100%"),
+        (["--sample", "5", "1"], "give a share from 0.01% to 100%"),
+        (["--sample", "0%", "1"], "give a share from 0.01% to 100%"),
         (["4194303"], "could not be read: gone"),
     ],
 )

@@ -19,7 +19,7 @@ USERS, SERVERS = 240, 8
 
 
 def test_idle_and_with_users(tmp_path: Path) -> None:
-    """Of 8 servers in two languages less can merge than of 256, and with users still less."""
+    """Less can merge of 8 servers in two languages than of 256, and with users still less."""
     loads = ((0, 0.3, 0.6), (USERS, 0.2, 0.3))[0 if IS_LONG else 1 :]
     command = ["sh", str(SCRIPT), "--size", "small", "--output", str(tmp_path)]
     for users, _, _ in loads:

@@ -109,7 +109,7 @@ def test_a_program_that_nobody_has_seen_is_warned_of(
     splitting_kernel: tuple[str, ...], ksmrun: str, programs: Programs
 ) -> None:
     run = [*splitting_kernel, ksmrun, "run", "--mechanism=prctl"]
-    warning = "stays a VMA of its own"
+    warning = "are not joined"
     assert warning in start(*run, "--", programs.flag).stderr
     assert warning not in start(*run, "--quiet", "--", programs.flag).stderr
     assert warning not in start(ksmrun, "run", "--", programs.flag).stderr

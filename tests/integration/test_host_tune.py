@@ -50,7 +50,7 @@ def test_share_of_a_core(run: Run) -> None:
 
 
 def test_time_of_a_pass(run: Run) -> None:
-    """By the kernel's advisor, which adapts to the memory to scan."""
+    """The kernel's advisor is used, which adapts to the memory to scan."""
     done = run("host", "tune", "--pass-time=2m", "--max-cpu=30%")
     assert done.returncode == 0, done.stderr
     assert value("advisor_mode") == "none [scan-time]"
@@ -69,7 +69,9 @@ def test_what_is_too_fast(run: Run, launcher: str) -> None:
         wait_until(lambda: int(value("pages_sharing")) > 70_000)
         done = run("host", "tune", "--pass-time=1s", "--max-cpu=1%", "--dry-run")
         assert done.returncode == 1
-        assert re.search(r"a pass over 0\.4 GiB takes \d+ s of CPU here .*µs a page", done.stderr)
+        assert re.search(
+            r"a full scan of 0\.4 GiB takes \d+ s of CPU here .*µs a page", done.stderr
+        )
         assert "ask for --pass-time" in done.stderr
     finally:
         stop(programs)
@@ -97,8 +99,8 @@ def test_advice(run: Run, launcher: str) -> None:
     [
         ((), "nothing is asked for"),
         (("--profile=quick",), "one of gentle, balanced, fast, not 'quick'"),
-        (("--max-cpu=120%",), "is a share from 0% to 100%"),
-        (("--max-cpu=0%",), "is a share from 0.01% to 100%"),
+        (("--max-cpu=120%",), "give a share from 0% to 100%"),
+        (("--max-cpu=0%",), "give a share from 0.01% to 100%"),
         (("--pass-time=soon",), "a time in seconds from 1 to 86400"),
         (("--profile=fast", "--max-cpu=5%"), "give one of them"),
     ],

@@ -61,14 +61,14 @@ def test_by_the_command(ksmrun: str, waits: str) -> None:
     wait_until(lambda: Path(f"/proc/{process.pid}/exe").readlink() == Path(waits))
     wait_until(lambda: merges(process.pid))
     time.sleep(0.5)
-    assert f"verified: PID {process.pid} ({waits}) carries the merge flag" in end(process)
+    assert f"verified: PID {process.pid} ({waits}) has the merge flag" in end(process)
     explained = subprocess.run(
         [ksmrun, "run", "--mechanism=inject", "--require", "--", waits],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (explained.returncode, "--require cannot hold" in explained.stderr) == (125, True)
+    assert (explained.returncode, "too late for --require" in explained.stderr) == (125, True)
 
 
 def test_as_if_nobody_had_been_there(see: See, launcher: str) -> None:
@@ -94,7 +94,7 @@ def test_without_its_helper(launcher: str, waits: str, tmp_path: Path) -> None:
     time.sleep(0.5)
     assert not merges(process.pid)
     said = end(process)
-    assert f"does not merge: {tmp_path}/ksmrun-attach is not there; install ksmrun again" in said
+    assert f"does not merge: {tmp_path}/ksmrun-attach does not exist; install ksmrun again" in said
 
 
 def test_where_it_may_not(launcher: str, waits: str) -> None:

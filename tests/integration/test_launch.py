@@ -207,7 +207,7 @@ def test_too_long_argument_list(launcher: str) -> None:
         result = code(filler)
         if result == 126:
             done = run([*command, *filler])
-            assert "longer than the kernel takes" in one_line(done)
+            assert "longer than the kernel allows" in one_line(done)
             return
         low, high = (middle, high) if result == 0 else (low, middle)
     pytest.fail("no length found that the launcher accepts and the program does not")
@@ -297,4 +297,4 @@ def test_too_long_for_the_front(ksmrun: str) -> None:
     done = code(low)
     assert done is not None
     assert done.returncode == 126
-    assert b"longer than the kernel takes" in done.stderr
+    assert b"longer than the kernel allows" in done.stderr

@@ -300,7 +300,7 @@ def test_a_full_pipe_stops_nothing(launcher: str, key: str, kinds: Programs, fol
 
 
 def test_a_script_that_limits_its_own_memory(launch: list[str], folder: Path) -> None:
-    """What is reserved for programs does not count in shells."""
+    """The reservation for programs does not count in shells."""
     inner = write(folder / "inner", "#!/bin/bash\nulimit -v 2000000\nx=$(seq 200000)\necho ${#x}")
     for shell in ("sh", "bash"):
         outer = write(folder / "outer", f"#!/bin/{shell}\n{inner}\n{shell} {inner}")

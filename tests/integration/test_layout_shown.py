@@ -47,7 +47,7 @@ def test_ps_and_explain(ksmrun: str) -> None:
         assert {group: found[pid] for group, pid in pids.items()} == {g: g for g in pids}
         assert found[plain] is None
         table = subprocess.run([ksmrun, "ps"], capture_output=True, text=True, check=True).stdout
-        assert " layout " in table.splitlines()[0]
+        assert table.splitlines()[0].split()[-1] == "layout"
 
         def explained(pid: int) -> str:
             command = [ksmrun, "explain", str(pid), "--seconds=0.1"]
@@ -100,7 +100,7 @@ def test_nobody_without_the_key_can_tell(
 def test_verify(ksmrun: str) -> None:
     shared = (ksmrun, "run", "--verify", "--layout=shared", "--")
     done = subprocess.run([*shared, "sleep", "2"], capture_output=True, text=True, check=True)
-    assert "has its group's layout" in done.stderr
+    assert "has the shared layout of its group" in done.stderr
     limited = ("prlimit", "--as=9000000000", "sleep", "2")
     done = subprocess.run([*shared, *limited], capture_output=True, text=True, check=True)
     assert "its address space is limited" in done.stderr

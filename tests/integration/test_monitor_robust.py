@@ -1,4 +1,4 @@
-"""What must not end, block or mislead the monitor: names, readers, disks, clocks, crowds."""
+"""Names, readers, disks, clocks and crowds that must not end, block or mislead the monitor."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_thousands_of_short_processes(
 
 
 def test_more_processes_than_descriptors(ksmrun: str, start: Start, tmp_path: Path) -> None:
-    """Those that fit are watched, the others are counted."""
+    """As many as fit are watched, the others are counted."""
     for _ in range(6):
         start(ENDS)
     line = ["prlimit", "--nofile=35", ksmrun, "monitor", "--interval=0.3"]

@@ -129,7 +129,7 @@ def test_static_programs_are_not_reached(ksmrun: str, programs: Any) -> None:
 
 def test_verify_waits_for_the_shim(ksmrun: str) -> None:
     done = run(ksmrun, "run", "--mechanism=preload", "--verify", "--", "sleep", "1")
-    assert "carries the merge flag after the exec" in done.stderr
+    assert "has the merge flag after the exec" in done.stderr
 
 
 def test_errno_and_output_stay(ksmrun: str, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ IN_ANOTHER_ROOT = {
 def test_no_word_of_ld_so_in_another_root(
     ksmrun: str, tmp_path: Path, name: str, options: tuple[str, ...]
 ) -> None:
-    """Where the shim is not, nothing names it; where it is, it is inherited."""
+    """Nothing names the shim in a root without it; in a root with it, it is inherited."""
     for file in ("/bin/sh", "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"):
         copy = tmp_path / file.removeprefix("/")
         copy.parent.mkdir(parents=True, exist_ok=True)

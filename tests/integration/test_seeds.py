@@ -194,7 +194,7 @@ IN_FRONT = {
 @pytest.mark.parametrize("lua", LUAS)
 @pytest.mark.parametrize("who", IN_FRONT)
 def test_lua_behind_another_library(shared: Shared, programs: Programs, who: str, lua: str) -> None:
-    """Which changes the time, and goes on doing so for all that is not a seed."""
+    """The library changes the time, and continues to do so for everything that is not a seed."""
     front = programs.folder / "front.so"
     compile_to(front, ["gcc", "-shared", "-fPIC", SOURCES / "front.c"])
     words = [word.format(front=front) for word in IN_FRONT[who]]

@@ -99,7 +99,7 @@ def test_places_where_others_could_change_it(private: InPrivate, spoil: str, sai
 
 
 def test_killed_at_every_rename(private: InPrivate) -> None:
-    """What is there is complete: the old launcher, or the new one."""
+    """The installed launcher is complete: the old one, or the new one."""
     files = sum(file.is_file() for file in launcher_path().parent.rglob("*"))
     for number in range(1, files + 1):
         done = private(

@@ -163,7 +163,7 @@ def test_messages(booted: tuple[Kernel, Guest]) -> None:
         assert expected.has_prctl is ("the merge flag was lost at exec" in values["verify"])
     elif expected.scanned:
         assert "verified: " in values["verify"]
-        assert "carries the merge flag after the exec" in values["verify"]
+        assert "has the merge flag after the exec" in values["verify"]
     else:
         assert "never scan a program started with it" in values["verify"]
 
@@ -222,7 +222,7 @@ def test_layout(booted: tuple[Kernel, Guest]) -> None:
     assert kernel[1] != CLOUD_AMD64 or guest.values["huge"].startswith("[always]")
     if kernel[1] == UML:
         # It has no PR_SET_MM_MAP.
-        assert all("layout is the kernel's own" in seen[f"{kind}-first"] for kind in kinds)
+        assert all("shared layout not applied" in seen[f"{kind}-first"] for kind in kinds)
         return
     for kind in kinds:
         runs = ("plain", "first", "other", "longer", "deep", "init")
@@ -238,7 +238,7 @@ def test_layout(booted: tuple[Kernel, Guest]) -> None:
 
 
 def test_layout_through_a_script(booted: tuple[Kernel, Guest]) -> None:
-    """By reservation, so other addresses than without a shell, and as secret."""
+    """The reservation gives other addresses than without a shell, equally secret."""
     kernel, guest = booted
     if kernel[1] == UML:
         return
@@ -284,5 +284,5 @@ def test_yama(booted: tuple[Kernel, Guest]) -> None:
             assert (code, places, said) == ("0", "shared", ""), name
         else:
             assert (code, places, said.count("|")) == ("125", "own", 1), name
-            assert "the layout is the kernel's own" in said, name
+            assert "shared layout not applied" in said, name
             assert "kernel.yama.ptrace_scope" in said, name

@@ -89,7 +89,7 @@ def test_too_little_for_the_helper(launch_as_nobody: list[str], build: Build, li
     end = launch_as_nobody.index("--no-new-privs") + 1
     user, launcher = launch_as_nobody[:end], launch_as_nobody[end:]
     command = [*user, "prlimit", limit, *launcher, build("where")]
-    line = "ksmrun-exec: the layout is the kernel's own, not the group's: the helper that moves"
+    line = "ksmrun-exec: shared layout not applied: the helper that moves"
     code, stdout, stderr = outcome(command)
     assert (code, stdout) == (125, "") and stderr.startswith(line), stderr
     assert len(stderr.splitlines()) == 1 and "ulimit" in stderr
@@ -104,7 +104,7 @@ WORKER = "my $pid = fork() // die; if (!$pid) { sleep 600; exit }"
 
 
 def test_descendants_are_randomised(launch: list[str], build: Build) -> None:
-    """By the kernel, as usual: a child beside another one is a server's."""
+    """The kernel randomises them as usual: a child beside another one is a server's."""
     program = build("where")
     again = [*launch, "perl", "-e", f"{WORKER} system(@ARGV); kill 9, $pid; wait", program]
     moved, first, second = where(*launch, program), where(*again), where(*again)

@@ -188,7 +188,7 @@ def mutate(original: bytes, chance: random.Random) -> bytes:
 
 @pytest.mark.parametrize("options", [BARE, BARE_PIE], ids=["fixed", "pie"])
 def test_mutated(build: Build, compare: Compare, tmp_path: Path, options: tuple[str, ...]) -> None:
-    """What runs directly also runs with the layout, and what does not, does not."""
+    """A file that runs directly also runs with the layout, and one that does not, does not."""
     original = Path(build("bare", *options)).read_bytes()
     seed = int(os.environ.get("KSMRUN_ELF_SEED", "1"))
     chance, file, ran = random.Random(seed), tmp_path / "mutated", 0

@@ -65,7 +65,7 @@ static void test_errors_name_the_word(void **state) {
     (void)state;
     struct options options;
     assert_false(PARSE(&options, "--quiet"));
-    assert_string_equal(error, "no command given");
+    assert_string_equal(error, "no command given; see `ksmrun-exec --help`");
     assert_false(PARSE(&options, "--bogus", "x"));
     assert_non_null(strstr(error, "--bogus"));
     assert_false(PARSE(&options, "-x", "x"));
@@ -96,7 +96,7 @@ static void test_empty_argv(void **state) {
     struct options options;
     char *argv[] = {NULL, (char *)"LEAK=1", NULL};
     assert_false(options_parse(0, argv, &options, error, ERROR_BYTES));
-    assert_string_equal(error, "no command given");
+    assert_string_equal(error, "no command given; see `ksmrun-exec --help`");
 }
 
 static void test_words_for_the_shim(void **state) {

@@ -38,6 +38,10 @@ static void test_not_found(void **state) {
     assert_non_null(strstr(why("no-such-command"), "no such command in PATH"));
     assert_int_equal(failure.error, ENOENT);
     assert_non_null(strstr(why("/nonexistent/x"), "no such file"));
+    static char long_name[5001];
+    memset(long_name, 'a', sizeof long_name - 1);
+    assert_non_null(strstr(why(long_name), "each name in it 255"));
+    assert_int_equal(failure.error, ENAMETOOLONG);
     why("");
     assert_int_equal(failure.error, ENOENT);
     unsetenv("PATH");
@@ -51,7 +55,10 @@ static void test_denied_wins_over_missing(void **state) {
     char search_path[600];
     snprintf(search_path, sizeof search_path, "%s:/nonexistent", folder);
     setenv("PATH", search_path, 1);
-    assert_non_null(strstr(why("denied"), "chmod +x"));
+    assert_non_null(strstr(why("denied"), "looks like data"));
+    static const char script[] = "#!/bin/sh\n";
+    file("denied", script, sizeof script - 1, 0644);
+    assert_non_null(strstr(why("denied"), "no execute permission; run chmod +x"));
     assert_int_equal(failure.error, EACCES);
     assert_string_equal(failure.path, path);
     assert_non_null(strstr(why(folder), "directory"));

@@ -15,6 +15,7 @@ from .compare import LAYOUT, LONG_RUN, Bench
 MECHANISMS = ("preload", "mark", LAYOUT)
 # The part of the layout's way that always runs.
 LAYOUT_SHORT = {
+    "test_calls[layout]",
     "test_at_work[layout]",
     "test_launches[layout]",
     "test_cpython[layout-modules0]",

@@ -1,4 +1,4 @@
-"""What a program can see of the shim if it looks: each of these is expected to differ.
+"""Traces of the shim that a program can see if it looks: each of these is expected to differ.
 
 If a difference vanishes, its test fails; its row then moves to a script in `scripts/`.
 """

@@ -12,13 +12,8 @@ import pytest
 
 from .compare import LONG_RUN, Bench, Outcome
 from .ltp import LONG, SHORT, built, programs
+from .ways import WAYS, launch
 
-WAYS = {
-    "prctl": ("--mechanism=prctl",),
-    "mark": ("--mechanism=mark",),
-    "join": ("--mechanism=preload",),
-    "layout": ("--mechanism=prctl", "--layout=shared"),
-}
 # What a test says of one of its checks, in the new library and in the old one.
 VERDICT = re.compile(r"^(\S+:\d+: |\S+ +\d+ +)(TPASS|TFAIL|TCONF|TBROK|TWARN)\b", re.MULTILINE)
 LIMIT_SECONDS = 300
@@ -61,9 +56,6 @@ def test_system_calls(bench: Bench, way: str, folder: str) -> None:
     root = f"/mnt/cache/{place.name}"
     path = f"{root}/testcases/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     environment = {"LTPROOT": root, "PATH": path, "LTP_TIMEOUT_MUL": "3", "TMPDIR": "/tmp"}
-    launch = bench.planned(*WAYS[way])
-    if way == "join" and not any(word.startswith("--shim=") for word in launch):
-        launch.insert(-1, "--shim=join")
     different: list[str] = []
     for _ in range(TRIES):
         runs = [
@@ -74,7 +66,7 @@ def test_system_calls(bench: Bench, way: str, folder: str) -> None:
                     LIMIT_SECONDS * (len(names) + 1),
                 )
             )
-            for prefix in ([], launch)
+            for prefix in ([], launch(bench, way))
         ]
         different = runs[0].differences(runs[1])
         if not different:

@@ -82,7 +82,7 @@ def check_layout(bench: Bench, prefix: list[str]) -> None:
 
 
 def test_at_work(bench: Bench, prefix: list[str]) -> None:
-    """What is tested is active in a box; otherwise the tests below would prove nothing."""
+    """The tested part is active in a box; otherwise the tests below would prove nothing."""
     check = check_shim if has_shim(prefix) else check_layout
     check(bench, prefix)
 

@@ -1,4 +1,4 @@
-"""What can be seen of a guest from outside, without the product's help."""
+"""Views of a guest from outside, without the product's help."""
 
 from __future__ import annotations
 

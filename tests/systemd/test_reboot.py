@@ -1,4 +1,4 @@
-"""What must survive a boot, a lost launcher, and being killed at any moment."""
+"""Survival of a boot, a lost launcher, and being killed at any moment."""
 
 from __future__ import annotations
 

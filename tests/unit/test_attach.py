@@ -1,4 +1,4 @@
-"""Which running processes may be made to merge, and the messages about the others."""
+"""Processes that may be made to merge, and the messages about the others."""
 
 from __future__ import annotations
 
@@ -32,14 +32,18 @@ def test_what_is_done_depends_on_the_kernel() -> None:
 @pytest.mark.parametrize(
     ("changes", "what", "todo"),
     [
-        ({"is_kernel_thread": True}, "it is the kernel's", "name another"),
-        ({"state": "Z"}, "it has ended", "name another"),
-        ({"state": "X"}, "it has ended", "name another"),
-        ({"tracer": 9}, "PID 9 traces it", "end the debugger"),
+        ({"is_kernel_thread": True}, "it is a kernel thread", "give another PID"),
+        ({"state": "Z"}, "it has ended", "give another PID"),
+        ({"state": "X"}, "it has ended", "give another PID"),
+        ({"tracer": 9}, "PID 9 traces it", "detach that debugger"),
         ({"state": "T"}, "it is stopped", "kill -CONT"),
         ({"state": "t"}, "it is stopped", "kill -CONT"),
-        ({"state": "D"}, "it sleeps uninterruptibly", "try again"),
-        ({"maps": 801}, "it has 801 maps of 1000, too near", "ksmrun host max-map-count N"),
+        ({"state": "D"}, "it is in uninterruptible sleep", "try again"),
+        (
+            {"maps": 801},
+            "it has 801 of at most 1000 mappings, too near",
+            "ksmrun host max-map-count N",
+        ),
     ],
 )
 def test_who_is_left_alone(changes: dict[str, object], what: str, todo: str) -> None:
@@ -63,4 +67,7 @@ def test_outcomes_are_words() -> None:
     assert "errno 13" in what and todo == "see `ksmrun check`"
     for name, said in OUTCOMES.items():
         assert outcome(name, 0) == said
-    assert outcome("new", 0) == ("ksmrun-attach says 'new'", "install ksmrun again")
+    assert outcome("new", 0) == (
+        "ksmrun-attach reports 'new', which is not known",
+        "install ksmrun again with pip",
+    )

@@ -147,7 +147,7 @@ def test_refusals() -> None:
     required = replace(REQUEST, require=True)
     refused = planned(replace(required, mechanism=Mechanism.INJECT))
     assert isinstance(refused, Refusal)
-    assert "--mechanism inject" in refused.what and "leave one of them out" in refused.todo
+    assert "--mechanism=inject" in refused.what and "leave out one of them" in refused.todo
     refused = planned(required, LOSES, STATIC)
     assert isinstance(refused, Refusal)
     assert refused == Refusal(f"memory will not merge: {LOST_AT_EXEC[0]}", LOST_AT_EXEC[1])
@@ -162,7 +162,9 @@ def test_reasons() -> None:
     for target, note in ((TARGET, ()), (replace(TARGET, note="no such file"), ("no such file",))):
         plan = planned(REQUEST, GOOD, target)
         assert isinstance(plan, Plan)
-        assert plan.reasons[1:] == tuple(f"the program is not known: {each}" for each in note)
+        assert plan.reasons[1:] == tuple(
+            f"nothing is known of the program: {each}" for each in note
+        )
     plan = planned(replace(REQUEST, layout=SharedLayout(b"/k", None)))
     assert isinstance(plan, Plan)
     assert "the group's hash seed" in plan.reasons[-1]
@@ -179,7 +181,7 @@ def test_a_general_warning_is_for_programs_that_nobody_has_seen() -> None:
     both = replace(NEVER_SCANS, mmap_vmas=65)
     plan = planned(prctl, both)
     assert isinstance(plan, Plan) and len(plan.warnings) == 2
-    assert "kernels 6.7 to 6.8.11 keep" in plan.warnings[0] and "6.8.3" in plan.warnings[0]
+    assert "Linux 6.7 to 6.8.11" in plan.warnings[0] and "6.8.3" in plan.warnings[0]
     plan = planned(prctl, replace(both, prctl_supported=None))
     assert isinstance(plan, Plan) and len(plan.warnings) == 1, "whether it merges is not known"
 

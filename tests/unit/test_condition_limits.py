@@ -1,4 +1,4 @@
-"""Where each alert begins and ends, that it stays as it is in between, and its messages."""
+"""Limits at which each alert begins and ends, between which it stays as it is, and its messages."""
 
 from __future__ import annotations
 

@@ -223,15 +223,18 @@ def test_each_user_of_a_pod_has_a_key() -> None:
         ("kind: Pod\nspec: {os: {name: windows}, containers: [{name: a}]}", "Windows"),
         ("kind: Pod\nspec: {<<: {}, containers: [{name: a}]}", "merge keys"),
         (f"kind: Pod\nspec: {{containers: [{{name: a, command: [{LAUNCHER}]}}]}}", "already"),
-        ("kind: Pod\nspec: {containers: [{name: a, command: run it}]}", "no list"),
+        ("kind: Pod\nspec: {containers: [{name: a, command: run it}]}", "not a list"),
         ("kind: Pod\nspec: {containers: [{name: a}], volumes: [{name: ksmrun}]}", "a volume"),
-        ("kind: Pod\nspec: {containers: [3]}", "no mapping"),
-        ("kind: Fleet\nspec: {containers: [{name: a}]}", "no pod in it; Fleet has containers"),
+        ("kind: Pod\nspec: {containers: [3]}", "not a mapping"),
+        (
+            "kind: Fleet\nspec: {containers: [{name: a}]}",
+            "manifest has no pod; Fleet has containers",
+        ),
         (
             f"kind: Pod\nspec: {{containers: [{{volumeMounts: [{{mountPath: {LIBEXEC}/}}]}}]}}",
             "mount",
         ),
-        ("kind: [", "no YAML"),
+        ("kind: [", "not valid YAML"),
     ],
 )
 def test_manifests_that_cannot_be_rewritten(text: str, part: str) -> None:

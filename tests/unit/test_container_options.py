@@ -94,7 +94,7 @@ def test_all_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     )
     assert launcher.key == ContainerKey("games")
     assert launcher.key.path == "/run/ksmrun/layout/containers/host/games.0.key"
-    with pytest.raises(KsmrunError, match="a group's name"):
+    with pytest.raises(KsmrunError, match="not a valid name of a layout group"):
         planned(monkeypatch, NEW, layout=LayoutMode.SHARED, layout_group="../x")
 
 

@@ -64,7 +64,7 @@ def only(item: str, rows: tuple[CheckRow, ...]) -> CheckRow:
     ("facts", "asked", "item", "status", "found", "todo"),
     [
         (HOST, OLD, "kernel", "warn", "6.1.0: this kernel has no PR_S", "6.12 or later, for the o"),
-        (HOST, NO_KSM, "kernel", "fail", "6.1.0: this kernel has no", "boot a kernel of 6.12 or l"),
+        (HOST, NO_KSM, "kernel", "fail", "6.1.0: this kernel has no", "boot Linux 6.12 or later"),
         (HOST, LOSES, "kernel", "warn", f"6.6.9: {LOST_AT_EXEC[0]}; dynamic", LOST_AT_EXEC[1]),
         (
             *(HOST, probe(prctl_supported=None), "kernel", "warn"),

@@ -107,7 +107,7 @@ def test_c_escapes(name: str, character: str) -> None:
 @example(0x10FFFF)
 @example(0x110000)
 def test_characters_by_number(number: int) -> None:
-    r"""Those that systemd accepts and that are characters: \x and octal escapes mean bytes."""
+    r"""Escapes that systemd accepts and that are characters: \x and octal escapes mean bytes."""
     is_character = 0 < number < 0xD800 or 0xDFFF < number < 0x110000
     for escape, is_there, is_kept in (
         (f"\\x{number:02x}", number <= 0xFF, 0 < number <= 0x7F),

@@ -94,8 +94,8 @@ def test_the_message_shows_the_arithmetic() -> None:
     assert f"300 maps (seen) and {steps} more while merging, of 65530 less 20% = 52424" in (
         judgement.message
     )
-    assert "sudo ksmrun host max-map-count 131072 (up to 28 MiB of kernel" in judgement.todo
-    assert "boot 6.17 or later" in judgement.todo
+    assert "`sudo ksmrun host max-map-count 131072` (up to 28 MiB of kernel" in judgement.todo
+    assert "boot Linux 6.17 or later" in judgement.todo
     # Where it has no more maps by merging, no other kernel helps.
     for peak, joins in ((LARGE, True), (MapPeak("given", 64000, None), False), (MANY, True)):
         assert "boot" not in judge([peak], LIMIT, 0.2, vmas_merge=joins).todo

@@ -42,10 +42,11 @@ ALLOWED = {
     "report": {"model"},
     "watch": {"model", "options", "facts", "plan", "observe", "host", "attach"},
     "commands": ALL - {"commands"},
-    "cli": {"model", "options", "commands"},
+    "cli": {"model", "options", "commands", "usage"},
+    "usage": {"model"},
 }
 # typer takes longer to import than everything else together, and only these need it.
-TYPER_ROOMS = {"cli", "commands"}
+TYPER_ROOMS = {"cli", "commands", "usage"}
 
 
 def imports(file: Path) -> set[str]:

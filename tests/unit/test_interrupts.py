@@ -31,7 +31,7 @@ class Stub(Systemd):
         return subprocess.CompletedProcess(arguments, 0, "", "")
 
     def show(self, name):
-        return {}
+        return {"ActiveState": "active", "MainPID": "0"}
 
 def compare():
     if at == "compare":
@@ -70,9 +70,9 @@ def test_all_is_taken_back(tmp_path: Path, number: int, at: str) -> None:
     assert done.returncode == -number, done.stderr
     assert text.endswith("before\n")
     assert not (tmp_path / "new.conf").exists()
-    assert (
-        done.stderr == f"ksmrun: interrupted ({signal.Signals(number).name}): all is taken back\n"
-    )
+    name = signal.Signals(number).name
+    said = f"interrupted ({name}): every change was taken back; run the command again"
+    assert done.stderr == f"ksmrun: {said}\n"
     # The service runs as before, and nothing waits for one whose start hangs.
     assert calls[-1] == "restart --no-block -- a True False"
     assert "daemon-reload True False" in calls

@@ -125,13 +125,13 @@ def test_programs_that_ld_so_gives_no_shim(changes: dict[str, bool], said: str) 
     found = not_preloadable(replace(TARGET, **changes), SHIM)  # type: ignore[arg-type]
     assert found is not None and said in found
     assert not_preloadable(TARGET, SHIM) is None, "one that is not known is tried"
-    assert "a blank or a colon" in str(not_preloadable(TARGET, None))
+    assert "a space or colon" in str(not_preloadable(TARGET, None))
 
 
 def test_an_obstacle_has_words_even_where_the_launcher_has_none() -> None:
     wordless = replace(OLD, prctl_obstacle_what=None, prctl_obstacle_todo=None)
     assert obstacle_to_merging(wordless) == (
-        *("prctl(PR_SET_MEMORY_MERGE) fails", "look at `ksmrun-exec --probe`"),
+        *("prctl(PR_SET_MEMORY_MERGE) fails", "run `ksmrun-exec --probe` and read prctl_error"),
     )
     assert obstacle_to_merging(OLD) == OLD_OBSTACLE
     for works in (True, None):

@@ -1,4 +1,4 @@
-"""Where the alerts about merged memory that is, or could be, unmerged begin and end."""
+"""Limits of the alerts about merged memory that is, or could be, unmerged."""
 
 from __future__ import annotations
 

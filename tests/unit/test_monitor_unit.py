@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,6 +88,9 @@ def test_the_same_options(words: list[str]) -> None:
     _, subcommand, *options = exec_start(printed(words))
     assert subcommand == "monitor"
     given, found = parsed(words), parsed(options)
+    if given["textfile"] is not None:
+        # A folder, with or without a slash at its end.
+        given["textfile"] = str(Path(given["textfile"]))
     assert found == given | {"listen": LISTEN if given["listen"] is None else given["listen"]}
 
 

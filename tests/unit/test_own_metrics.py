@@ -47,7 +47,7 @@ def test_command(tmp_path: Path) -> None:
     file = tmp_path / "number"
     file.write_text("5\n")
     own = OwnMetrics([Metric("n", "command", f"cat {tmp_path}/{{arm}}")], [], FIRST, None)
-    with pytest.raises(KsmrunError, match=r"--metric-cmd n: .*cat"):
+    with pytest.raises(KsmrunError, match=r"--metric-cmd n failed: .*cat"):
         own.sample()
     (tmp_path / "on").write_text(" 6\n")
     assert own.sample() == {"n": (6.0,)}
@@ -60,24 +60,24 @@ def test_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["x", "nan", "inf", "1,5"])
 def test_no_number(log: Path, text: str) -> None:
     log.write_text(f"p99: {text}\n")
-    with pytest.raises(KsmrunError, match="is no number"):
+    with pytest.raises(KsmrunError, match="is not a number"):
         OwnMetrics([P99], [log], FIRST, None).totals()
 
 
 def test_nowhere(log: Path) -> None:
     log.write_text("")
-    with pytest.raises(KsmrunError, match="nowhere in the load's output"):
+    with pytest.raises(KsmrunError, match="load's output has no metric"):
         OwnMetrics([P99], [log], FIRST, None).totals()
 
 
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
-        (Metric("a", "output", "("), "no regular expression"),
+        (Metric("a", "output", "("), "not a valid regular expression"),
         (Metric("a", "output", "p99: .*"), "has no group"),
         (Metric("a", "command", "'"), "No closing quotation"),
         (Metric("a", "command", " "), "is empty"),
-        (Metric("a", "command", "echo {nope}"), "is not known"),
+        (Metric("a", "command", "echo {nope}"), "there is no placeholder"),
         (Metric("a", "command", "echo {port}"), "no first port"),
     ],
 )

@@ -50,7 +50,7 @@ OLD = replace(
     prctl_supported=False,
     prctl_obstacle="kernel-too-old",
     prctl_obstacle_what="this kernel has no PR_SET_MEMORY_MERGE",
-    prctl_obstacle_todo="boot a kernel of 6.12 or later",
+    prctl_obstacle_todo="boot Linux 6.12 or later",
     kept_over_exec=None,
 )
 NO_KSM = replace(OLD, prctl_obstacle="no-config-ksm")
@@ -133,7 +133,7 @@ def test_a_mechanism_that_is_asked_for() -> None:
     preload = replace(REQUEST, mechanism=Mechanism.PRELOAD)
     assert choose(preload, GOOD, DYNAMIC, SHIM).mechanism is Mechanism.PRELOAD
     assert "statically" in choose(preload, GOOD, STATIC, SHIM).reason
-    assert "blank" in choose(preload, GOOD, DYNAMIC, None).reason
+    assert "space or colon" in choose(preload, GOOD, DYNAMIC, None).reason
     prctl = replace(REQUEST, mechanism=Mechanism.PRCTL)
     assert choose(prctl, LOSES, DYNAMIC, SHIM).mechanism is Mechanism.PRCTL
     assert choose(preload, OLD, DYNAMIC, SHIM).obstacle is not None
@@ -255,4 +255,4 @@ def test_seeds_of_what_cannot_be_preloaded_stay(target: TargetFacts) -> None:
     assert shim_words(SHARED, GOOD, target) is None
     planned = plan_launch(SHARED, b"/x/ksmrun-exec", GOOD, target, shim=SHIM)
     assert isinstance(planned, Plan)
-    assert "hash seeds of its own" in planned.reasons[-1]
+    assert "its own hash seed" in planned.reasons[-1]

@@ -1,4 +1,4 @@
-"""What processes save together: exact where all that merges is listed, else between two bounds."""
+"""Savings of all processes together: exact if all that merge are listed, else two bounds."""
 
 from __future__ import annotations
 

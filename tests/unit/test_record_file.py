@@ -1,4 +1,4 @@
-"""Where the record of host changes is, what is in it, and that it is on disk in time."""
+"""Place and content of the record of host changes, which is on disk in time."""
 
 from __future__ import annotations
 

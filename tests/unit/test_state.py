@@ -39,11 +39,11 @@ def test_any_value_against_any_shape(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "shape", "said"),
     [
-        ({"a": {"b": "x"}}, {"a": {"b": int}}, "a.b is no int"),
-        ({"a": [1, True]}, {"a": [int]}, "a[1] is no int"),
-        ({"a": [1]}, {"a": [int, int]}, "a has not 2 members"),
-        ({}, {"a": int}, "a is not there"),
-        ({"a": 10**400}, {"a": float}, "a is no float"),
+        ({"a": {"b": "x"}}, {"a": {"b": int}}, "a.b is not a whole number"),
+        ({"a": [1, True]}, {"a": [int]}, "a[1] is not a whole number"),
+        ({"a": [1]}, {"a": [int, int]}, "a does not have 2 members"),
+        ({}, {"a": int}, "a is missing"),
+        ({"a": 10**400}, {"a": float}, "a is not a number"),
         ({"a": "b/../c"}, {"a": re.compile("[a-z]+")}, "a is not of the form [a-z]+"),
         ({"a": 1, "more": 2}, {"a": float, "b?": str}, ""),
     ],
@@ -61,8 +61,11 @@ def test_what_does_not_fit_is_named(value: Any, shape: Any, said: str) -> None:
         (lambda file: file.write_bytes(b"\xff"), "is damaged"),
         (lambda file: file.write_text("[" * 100_000), "is damaged"),
         (lambda file: file.write_text('{"schema": "s", "a": NaN}'), "is damaged"),
-        (lambda file: file.write_text('{"schema": "t", "a": 1}'), "is of another version"),
-        (lambda file: file.write_text('{"schema": "s", "a": "x"}'), "missing or odd: a is no int"),
+        (lambda file: file.write_text('{"schema": "t", "a": 1}'), "was written by another version"),
+        (
+            lambda file: file.write_text('{"schema": "s", "a": "x"}'),
+            "is damaged (a is not a whole number)",
+        ),
         (lambda file: file.rename(file.with_name("b")), ""),
     ],
 )
@@ -158,7 +161,7 @@ def test_one_experiment_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with alone(folder):
         assert (folder / "ab.lock").stat().st_mode & 0o777 == 0o600, "others cannot hold it"
         assert (folder / "ab.pid").read_text().split()[0] == str(os.getpid())
-        with pytest.raises(KsmrunError, match="another experiment runs"), alone(folder):
+        with pytest.raises(KsmrunError, match="another experiment is running"), alone(folder):
             pass
     assert not (folder / "ab.pid").exists()
     with alone(folder):

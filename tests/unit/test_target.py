@@ -1,4 +1,4 @@
-"""What is read from a program before it starts, on real programs and damaged ones."""
+"""Facts that are read from a program before it starts, on real programs and damaged ones."""
 
 from __future__ import annotations
 

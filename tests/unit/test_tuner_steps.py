@@ -1,4 +1,4 @@
-"""When the monitor begins and ends a boost of ksmd, one step at a time."""
+"""Beginning and end of a boost of ksmd, one step at a time."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_looks_within_a_pass_are_none() -> None:
 
 
 def test_a_boost_that_began_within_a_pass() -> None:
-    """What merged when it began counts as the scan before the first."""
+    """Pages merged when it began count as the scan before the first."""
     begun, _ = step(AT_REST, later(NOW, started=1, merged_pages=50_000), 0.7)
     _, said = passes(replace(begun, grown_at_scan=98), 50_000)
     assert said[-1].startswith("rest: settled")

@@ -135,7 +135,7 @@ def test_services_that_are_wrapped(name: str, full: str) -> None:
     [
         *((f"php8.2.{suffix}", "is not a service") for suffix in UNIT_TYPES if suffix != "service"),
         ("a.b.container", "ksmrun wrap quadlet a.b.container"),
-        ("/etc/systemd/system/a.service", "not the name of a unit"),
+        ("/etc/systemd/system/a.service", "not a valid unit name"),
     ],
 )
 def test_what_is_not_wrapped(name: str, said: str) -> None:

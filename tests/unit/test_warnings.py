@@ -125,7 +125,7 @@ def test_who_is_lost() -> None:
 def test_a_full_host() -> None:
     refuse_full_host(QUIET, 2000 * MIB)
     refuse_full_host(replace(QUIET, mem_available_bytes=None), 1 << 60)
-    with pytest.raises(KsmrunError, match="has 1000 MiB left, so the fleet was ended"):
+    with pytest.raises(KsmrunError, match="has only 1000 MiB left, so the fleet was stopped"):
         refuse_full_host(QUIET, 40_000 * MIB)
 
 

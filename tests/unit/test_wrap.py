@@ -189,11 +189,11 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     file.parent.mkdir()
     file.write_text("[Service]\n")
     for change in (lambda: write_ours(file, text), lambda: remove_ours(file)):
-        with pytest.raises(KsmrunError, match="is not ours"):
+        with pytest.raises(KsmrunError, match="was not written by ksmrun"):
             change()
     file.unlink()
     file.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(KsmrunError, match="is not ours"):
+    with pytest.raises(KsmrunError, match="was not written by ksmrun"):
         write_ours(file, text)
 
 

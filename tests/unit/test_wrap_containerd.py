@@ -89,10 +89,10 @@ def test_what_is_to_be_known_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("version = 2\n[", "no TOML"),
-        ("version = 9\n", "of version 9"),
-        ("version = [2]\n", "of version"),
-        (f"version = 2\n[{V2}.containerd]\nruntimes = {{}}\n", "do not go to the end"),
+        ("version = 2\n[", "not valid TOML"),
+        ("version = 9\n", "unknown version 9"),
+        ("version = [2]\n", "unknown version"),
+        (f"version = 2\n[{V2}.containerd]\nruntimes = {{}}\n", "cannot be added to the end"),
         (DEBIAN + lines_for(DEBIAN, "f", default=False)[0], "already"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What `ksmrun wrap pod` preserves of a manifest, and its messages about the rest."""
+"""Preservation of a manifest by `ksmrun wrap pod`, and its messages about the rest."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_container_of_the_init_container_s_name(where: str) -> None:
     text = f"{{kind: Pod, spec: {{containers: [{{name: a}}], {where}: [{{name: ksmrun}}]}}}}"
     if where == "containers":
         text = "{kind: Pod, spec: {containers: [{name: ksmrun}]}}"
-    with pytest.raises(KsmrunError, match="a container ksmrun already"):
+    with pytest.raises(KsmrunError, match="already has a container ksmrun"):
         rewritten(text)
     assert rewritten(text, None).names
 

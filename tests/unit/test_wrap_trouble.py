@@ -1,4 +1,4 @@
-"""What the wraps say and do where a service is in trouble already, and without ksmrun."""
+"""Wraps of a service that is in trouble already, and without ksmrun."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_start_limit_is_reset_before_the_next_start(user: bool) -> None:
 @pytest.mark.parametrize(
     ("state", "said", "last"),
     [
-        ("active", "it has back what it had", "restart"),
+        ("active", "the change was taken back", "restart"),
         ("failed", f"({NAME} had failed before, too, so its wrap need not be the cause)", "stop"),
         ("inactive", f"({NAME} did not run before, and is stopped again)", "reset-failed"),
     ],

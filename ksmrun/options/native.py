@@ -1,0 +1,63 @@
+"""Options of the native programs, for their manual pages. A test compares them with --help."""
+
+from __future__ import annotations
+
+EXEC_OPTIONS = (
+    ("--merge=on|off|keep", "Set the merge flag, clear an inherited one, or keep it. Default: on."),
+    ("--thp=keep|off", "Leave transparent huge pages as they are, or switch them off."),
+    ("--inject", "Make the program set the flag after the exec, by ptrace."),
+    ("--preload=FILE", "Put this library last in LD_PRELOAD."),
+    (
+        "--shim=WORD[,WORD...]",
+        "Work of the preloaded shim. mark: mark memory instead of setting the flag. join: join "
+        "mappings. min=BYTES: mark no less. reserve=PERCENT: share of vm.max_map_count to keep "
+        "free. once: children do not inherit it. keep: only share seeds.",
+    ),
+    ("--layout=random|shared", "Address layout: the kernel's, or the one of a key."),
+    ("--layout-key=FILE", "Key of 32 secret bytes that nobody else can read."),
+    (
+        "--layout-scope=program|tree",
+        "Processes that get the layout: the program alone, also through shells and command "
+        "wrappers; or all that it starts. Default: program.",
+    ),
+    ("--layout-group=NAME", "Derive the key of this group from the file."),
+    (
+        "--layout-check",
+        "Start nothing: take COMMAND as a list of PIDs, and print for each whether it has the "
+        "layout of the key.",
+    ),
+    (
+        "--seeds=shared|own",
+        "With a shared layout: one hash seed for interpreters, or their own. Default: shared.",
+    ),
+    ("--argv0=NAME", "Give the program this argv[0]."),
+    ("--require", "Do not start the program where its memory will not merge (exit code 125)."),
+    (
+        "--require-max-map-count=NUMBER",
+        "Do not start the program where vm.max_map_count is less (exit code 125).",
+    ),
+    ("--quiet", "Print nothing where the program starts without merging."),
+    ("--verify", "Report on stderr, after the exec, whether the merge flag arrived."),
+    ("--probe", "Print as JSON what this kernel does to a launched program."),
+    ("--version", "Print the version."),
+    ("--help", "Print the help."),
+)
+OCI_OPTIONS = (
+    ("--ksmrun-by-request", "Wrap only containers that ask for it."),
+    (
+        "--ksmrun-environment",
+        "With requests: accept those of a container's environment and image, too.",
+    ),
+    ("--ksmrun-request=WORDS", "Request of all containers, written as in KSMRUN_OCI."),
+    ("--ksmrun-config=FILE", "Configuration in place of /etc/ksmrun/oci.json."),
+    ("--ksmrun-runtime=FILE", "Runtime to run. Default: the first of runc and crun."),
+    ("--ksmrun-help", "Print the help, with the form of requests and configuration."),
+)
+OCI_ANNOTATIONS = (
+    ("ksmrun.merge=on|off", "Wrap the container, or not."),
+    ("ksmrun.mechanism=auto|prctl|preload", "Way to enable merging."),
+    ("ksmrun.require=true|false", "Do not start the container where it would not merge."),
+    ("ksmrun.layout=shared|random", "Address layout of the container."),
+    ("ksmrun.layout-group=NAME", "Group that shares the layout."),
+    ("ksmrun.layout-scope=program|tree", "As --layout-scope of ksmrun-exec(1)."),
+)

@@ -1,0 +1,107 @@
+"""What is wrong in a command line is said in our form, with the value and what is allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ksmrun.cli import run_app
+
+CASES: list[tuple[dict[str, str], str, int, str]] = [
+    (
+        {"KSMRUN_REQUIRE": "banana"},
+        "run true",
+        125,
+        "KSMRUN_REQUIRE=banana is not valid; give on or off",
+    ),
+    (
+        {"KSMRUN_EXPECT_MAPS": "abc"},
+        "run true",
+        125,
+        "KSMRUN_EXPECT_MAPS=abc is not valid; give a whole number from 1",
+    ),
+    (
+        {},
+        "run --expect-maps abc true",
+        125,
+        "--expect-maps=abc is not valid; give a whole number from 1",
+    ),
+    (
+        {},
+        "run --expect-maps=0 true",
+        125,
+        "--expect-maps=0 is not valid; give a whole number from 1",
+    ),
+    ({}, "run --merge=onn true", 125, "--merge=onn is not valid; give on, off or keep"),
+    (
+        {},
+        "run --mergee=on true",
+        125,
+        "there is no option --mergee; did you mean --merge? see `ksmrun run --help`",
+    ),
+    ({}, "run --require=yes true", 125, "--require takes no value; give --require alone"),
+    (
+        {},
+        "run --layout-group",
+        125,
+        "--layout-group has no value; add one after it: see `ksmrun run --help`",
+    ),
+    ({}, "run", 125, "no command given; see `ksmrun run --help`"),
+    ({}, "run --mark-min=x true", 125, "--mark-min=x is not valid; give a size in bytes"),
+    (
+        {},
+        "run --map-reserve=x true",
+        125,
+        "--map-reserve=x is not valid; give a share from 0% to below 100%",
+    ),
+    ({}, "explain", 2, "PID is missing; add it: see `ksmrun explain --help`"),
+    ({}, "explain abc", 2, "PID abc is not valid; give a whole number from 1"),
+    ({}, "explain 1 2", 2, "unexpected argument: 2; leave it out; see `ksmrun explain --help`"),
+    ({}, "frob", 2, "there is no command frob; see `ksmrun --help` for the commands"),
+    ({}, "host sett", 2, "there is no command sett; did you mean set? see `ksmrun host --help`"),
+    ({}, "ab -n x -- true", 2, "--copies=x is not valid; give a whole number from 1"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KSMRUN_REQUIRE", "KSMRUN_MERGE", "KSMRUN_EXPECT_MAPS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(("variables", "line", "code", "said"), CASES)
+def test_words(
+    variables: dict[str, str],
+    line: str,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert run_app(line.split()) == code
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(f"ksmrun: {said}"), output.err
+    assert output.err.count("\n") == 1, "one line"
+
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=300)
+
+
+@given(WORDS, st.sampled_from(["run --merge=x", "run --x", "explain x", "ps --watch=x", "host x"]))
+@settings(max_examples=60, deadline=None)
+def test_any_word_gives_one_line_of_two_parts(word: str, before: str) -> None:
+    output = io.StringIO()
+    with contextlib.redirect_stderr(output):
+        code = run_app((before + word).split(" ", 1))
+    said = output.getvalue()
+    assert code == (125 if before.startswith("run") else 2), said
+    assert said.count("\n") == 1 and re.match(r"ksmrun: .+; .+\n", said), said
+    assert len(said) < 700
