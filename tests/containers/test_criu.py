@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from debs import unpack_from
@@ -83,7 +84,7 @@ def test_a_wrapped_container_comes_back(
     (tmp_path / "root/tmp").mkdir(exist_ok=True)
     images = ("--image-path", str(tmp_path / "images"), "--work-path", str(tmp_path / "images"))
     # An open file outside of the container could not be restored.
-    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    quiet: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     words = [*bundle.runtime, "run", "--detach", "--bundle", str(bundle.path), bundle.name]
     bundle.config["process"]["args"] = ["sh", "-c", COUNT]
     bundle.save()
