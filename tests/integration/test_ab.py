@@ -189,7 +189,7 @@ def test_a_folder_that_is_named_as_we_are(
             ["--ready-after=-1", "--", "true"],
             "--ready-after=-1 is not valid; give a time in seconds",
         ),
-        (["--ready-after=0", "--load='", "--", "true"], "--load=': No closing quotation"),
+        (["--ready-after=0", "--load='", "--", "true"], "No closing quotation"),
         (["--ready-after=0", "--fleet-load=", "--", "true"], "--fleet-load is empty"),
         (["--ready-after=0", "--load=true {x}", "--", "true"], "there is no placeholder {x}"),
         (["--ready-after=0", "--load=true", "--metric=x=a", "--", "true"], "has no group"),
@@ -202,12 +202,17 @@ def test_a_folder_that_is_named_as_we_are(
         (["--ready-cmd=", "--", "true"], "--ready-cmd is empty"),
         (["--ready-after=0", "--ksm=nope=1", "--", "sleep", "99"], "nope"),
         (["--ready-after=0", "--ksm=run", "--", "true"], "is not NAME=VALUE"),
+        (["--ready-after=0", "--gate=nope<=-20%", "--", "true"], "there is no metric nope"),
+        (["--ready-after=0", "--gate=pss<=-20%", "--", "true"], "judges 6 rounds or more"),
         (["--ready-after=0", "--", "/nonexistent/program"], "ended with 127"),
         (["--ready-after=5", "--", "true"], "ended with 0"),
         (["--ready-after=5", "--", "sh", "-c", "echo oh; exit 3"], "ended with 3"),
         (["--ready-timeout=0.3", "--ready-file=/nonexistent", "--", "sleep", "99"], "is not ready"),
         (["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"], "cannot start the load"),
-        (["--ready-after=0.1", "-n100000", "--", "sleep", "99"], "copies need about"),
+        (
+            ["--ready-after=0.1", "-n10000000", "--", "sleep", "99"],
+            "--copies=10000000 is not valid",
+        ),
     ],
 )
 def test_what_is_refused(ab: Ab, arguments: list[str], said: str) -> None:
