@@ -72,9 +72,10 @@ def register(app: typer.Typer) -> None:
 
 def on(options: OnOptions) -> None:
     """Start ksmd."""
+    was_on = read_ksm(ROOT).number("run") == 1
     _apply({"run": "1"}, ["host", "on", *(["--boot"] if options.at_boot else [])])
-    memory = mergeable_memory(looks=False)
-    if line := pace_line(read_ksm(ROOT), memory.mergeable_pages * PAGE_BYTES):
+    mergeable_bytes = 0 if was_on else mergeable_memory(looks=False).mergeable_pages * PAGE_BYTES
+    if not was_on and (line := pace_line(read_ksm(ROOT), mergeable_bytes)):
         print_line(line)
     if options.at_boot:
         print_line(boot.enable(ROOT))
