@@ -205,7 +205,10 @@ def test_a_folder_that_is_named_as_we_are(
         (["--ready-after=5", "--", "true"], "ended with 0"),
         (["--ready-after=5", "--", "sh", "-c", "echo oh; exit 3"], "ended with 3"),
         (["--ready-timeout=0.3", "--ready-file=/nonexistent", "--", "sleep", "99"], "is not ready"),
-        (["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"], "load cannot be started"),
+        (
+            ["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"],
+            "cannot start the load /nonexistent:",
+        ),
         (
             ["--ready-after=0.1", "-n10000000", "--", "sleep", "99"],
             "--copies=10000000 is not valid",
