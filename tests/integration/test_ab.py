@@ -168,8 +168,8 @@ def test_a_folder_that_is_named_as_we_are(
     [
         (["--ready-after=0"], "no command given"),
         (["--ready-after=0", "--primary=nope", "--", "true"], "--primary=nope is not a metric"),
-        (["--", "true"], "0 options tell when a copy is ready"),
-        (["--ready-after=0", "--ready-tcp=1", "--", "true"], "2 options tell"),
+        (["--", "true"], "no options say when a copy is ready"),
+        (["--ready-after=0", "--ready-tcp=1", "--", "true"], "2 options say"),
         (["--ready-after=0", "--arm=x", "--", "true"], "is not NAME=OPTIONS"),
         (["--ready-after=0", "--arm=x=", "--", "true"], "at least two"),
         (["--ready-after=0", "--arm=a=", "--arm=b=--bogus", "--", "true"], "--arm b:"),
