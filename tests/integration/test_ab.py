@@ -167,14 +167,7 @@ def test_a_folder_that_is_named_as_we_are(
     ("arguments", "said"),
     [
         (["--ready-after=0"], "no command given"),
-<<<<<<< HEAD
-        (
-            ["--ready-after=0", "--primary=nope", "--", "true"],
-            "is not a metric of this experiment; give one of ",
-        ),
-=======
         (["--ready-after=0", "--primary=nope", "--", "true"], "--primary=nope is not a metric"),
->>>>>>> main
         (["--", "true"], "no options say when a copy is ready"),
         (["--ready-after=0", "--ready-tcp=1", "--", "true"], "2 options say"),
         (["--ready-after=0", "--arm=x", "--", "true"], "is not NAME=OPTIONS"),
@@ -212,14 +205,10 @@ def test_a_folder_that_is_named_as_we_are(
         (["--ready-after=5", "--", "true"], "ended with 0"),
         (["--ready-after=5", "--", "sh", "-c", "echo oh; exit 3"], "ended with 3"),
         (["--ready-timeout=0.3", "--ready-file=/nonexistent", "--", "sleep", "99"], "is not ready"),
-<<<<<<< HEAD
-        (["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"], "cannot start the load"),
-=======
         (
             ["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"],
             "cannot start the load /nonexistent:",
         ),
->>>>>>> main
         (
             ["--ready-after=0.1", "-n10000000", "--", "sleep", "99"],
             "--copies=10000000 is not valid",
