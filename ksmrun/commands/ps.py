@@ -27,6 +27,7 @@ from ksmrun.observe.groups import Group, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.observe.quantities import QUANTITIES, Unit
 from ksmrun.options.ps import PS, PsOptions
+from ksmrun.plan.pace import wait_line
 
 SCHEMA = "ksmrun-ps-1"
 # Columns for figures_of(). On a narrow terminal the gain stays, and then the headroom.
@@ -51,7 +52,8 @@ def ps(options: PsOptions) -> None:
     processes = ProcessWatch()
     while True:
         started = time.monotonic()
-        found = processes.look(read_host())
+        host = read_host()
+        found = processes.look(host)
         watch = options.watch_seconds
         if wants_json(options):
             _print_json(found, options.by, options.sort, one_line=watch is not None)
@@ -59,6 +61,9 @@ def ps(options: PsOptions) -> None:
             if watch is not None and sys.stdout.isatty():
                 print(end=CLEAR)
             _print_table(found, options.by, options.sort, style)
+            resident = sum(process.rss_bytes or 0 for process in found.processes)
+            if line := wait_line(host.ksm, resident):
+                print_note(line, style)
         if watch is None:
             return
         sys.stdout.flush()

@@ -168,8 +168,8 @@ def test_a_folder_that_is_named_as_we_are(
     [
         (["--ready-after=0"], "no command given"),
         (["--ready-after=0", "--primary=nope", "--", "true"], "--primary=nope is not a metric"),
-        (["--", "true"], "0 options tell when a copy is ready"),
-        (["--ready-after=0", "--ready-tcp=1", "--", "true"], "2 options tell"),
+        (["--", "true"], "no options say when a copy is ready"),
+        (["--ready-after=0", "--ready-tcp=1", "--", "true"], "2 options say"),
         (["--ready-after=0", "--arm=x", "--", "true"], "is not NAME=OPTIONS"),
         (["--ready-after=0", "--arm=x=", "--", "true"], "at least two"),
         (["--ready-after=0", "--arm=a=", "--arm=b=--bogus", "--", "true"], "--arm b:"),
@@ -205,7 +205,10 @@ def test_a_folder_that_is_named_as_we_are(
         (["--ready-after=5", "--", "true"], "ended with 0"),
         (["--ready-after=5", "--", "sh", "-c", "echo oh; exit 3"], "ended with 3"),
         (["--ready-timeout=0.3", "--ready-file=/nonexistent", "--", "sleep", "99"], "is not ready"),
-        (["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"], "load cannot be started"),
+        (
+            ["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"],
+            "cannot start the load /nonexistent:",
+        ),
         (
             ["--ready-after=0.1", "-n10000000", "--", "sleep", "99"],
             "--copies=10000000 is not valid",

@@ -107,7 +107,7 @@ def test_the_verdict(save: Save) -> None:
     (verdict,) = judge(load(save()))
     assert re.fullmatch(
         r"on saves 1\.2\d GiB of 1\.45 GiB \(85% ± [01]%\), after 38 s, for 0\.6 s of ksmd's CPU; "
-        r"p99: no certain change \([+-]\d+% ± \d+%\)",
+        r"p99: no change shown \([+-]\d+% ± \d+%\)",
         verdict.sentence,
     )
 
@@ -122,7 +122,7 @@ def test_without_scipy_and_without_the_primary(save: Save, monkeypatch: pytest.M
 
 def test_chance_and_few_rounds(save: Save) -> None:
     (verdict,) = judge(load(save("none", saved=0.0)))
-    assert "which may be chance" in verdict.sentence
+    assert "no change of pss_bytes shown (" in verdict.sentence
     (verdict,) = judge(load(save("few", rounds=2)))
     assert "too few to be certain" in verdict.sentence
     assert "p99: too few rounds to tell" in verdict.sentence
@@ -293,7 +293,7 @@ def test_rate_and_ideal_are_said(save: Save) -> None:
         result.write_text(json.dumps(data))
     (verdict,) = judge(load(folder))
     assert ", after 38 s of scanning 5000 pages each 20 ms, for 0.6 s" in verdict.sentence
-    assert "; 97% of what could merge has merged; p99: no certain change (" in verdict.sentence
+    assert "; 97% of what could merge has merged; p99: no change shown (" in verdict.sentence
 
 
 def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:
@@ -374,3 +374,16 @@ def test_long_words_stay_on_the_page(save: Save, tmp_path: Path, width: int) -> 
     found = re.search(r"<title>(\d+) (\d+)</title>", done.stdout)
     assert found is not None, done.stdout
     assert int(found[2]) <= int(found[1]) <= width
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(0.5, r"\d+% ± \d+% less"), (1.5, r"\d+% ± \d+% more")]
+)
+def test_the_sentence_says_more_or_less(save: Save, factor: float, words: str) -> None:
+    folder = save()
+    for file in (folder / "rounds").glob("*-on.json"):
+        data = json.loads(file.read_text())
+        data["metrics"]["p99"] = 20 * factor + data["metrics"]["p99"] % 0.1
+        file.write_text(json.dumps(data))
+    (verdict,) = judge(load(folder))
+    assert re.search(rf"; p99 {words}", verdict.sentence), verdict.sentence
