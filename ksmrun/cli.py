@@ -114,7 +114,7 @@ def _explain(error: OSError) -> None:
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
     if error.errno != errno.EPIPE:
-        where = error.filename or "writing the output"
+        where = os.fsdecode(error.filename) if error.filename else "writing the output"
         todo = TODO.get(error.errno or 0, "look at limits (ulimit -a), free space and permissions")
         say(f"{where}: {error.strerror}; {todo}")
 

@@ -105,6 +105,8 @@ def run_folders(
         # 5: the options selected no test.
         return Ended(f"pytest {name}", time.monotonic() - begin, code in (0, 5))
 
+    # pytest rewrites each module once and keeps it; all workers would do that at the same time.
+    run([*pytest, "--collect-only", *folders], environment, BUILD / "collected.log")
     with ThreadPoolExecutor(len(runs)) as pool:
         ended = list(pool.map(run_one, runs))
     counted = tally([BUILD / f"{name}.xml" for name in runs])

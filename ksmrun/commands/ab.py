@@ -66,8 +66,9 @@ def _refuse_other_options(given: Given) -> None:
     others = [f"--{name}" for name in given.words if name not in ("resume", "gate")]
     if others or given.rest:
         raise KsmrunError(
-            f"--resume takes all from its folder, not {', '.join(others) or 'a command'}",
-            "leave it out, or start a new experiment",
+            "--resume reads everything from its folder, and "
+            f"{', '.join(others) or 'a command'} is given too",
+            "leave that out, or start a new experiment",
             EXIT_USAGE,
         )
 
@@ -126,9 +127,12 @@ def _say_how_to_go_on(folder: Path) -> None:
         return
     done = count_results(folder)
     if done:
-        say(f"{done} measurements are kept; go on with: ksmrun ab --resume {folder}")
+        say(f"the measurements of {done} arms are kept; go on with: ksmrun ab --resume {folder}")
     else:
-        say(f"nothing was measured; start again with another --output, or delete {folder}")
+        say(
+            "nothing was measured; correct the command and start again, or after a passing failure "
+            f"go on with: ksmrun ab --resume {folder}"
+        )
 
 
 def _report_if_any(folder: Path) -> None:

@@ -64,8 +64,9 @@ def _ready(options: ReadyOptions) -> Ready:
     found = [(kind, str(value)) for kind, value in ways.items() if value is not None]
     if len(found) != 1:
         raise KsmrunError(
-            f"{len(found)} options tell when a copy is ready",
-            "give one of --ready-stdout, -tcp, -udp, -file, -cmd and -after",
+            f"{len(found) or 'no'} options say when a copy is ready",
+            "give one of --ready-stdout, --ready-tcp, --ready-udp, --ready-file, "
+            "--ready-cmd and --ready-after",
             EXIT_USAGE,
         )
     return Ready(*found[0], options.ready_timeout_seconds)
@@ -91,12 +92,12 @@ def read_gates(texts: Sequence[str], plan: ExperimentPlan) -> tuple[Gate, ...]:
     if gates and plan.rounds < ROUNDS_MIN:
         raise KsmrunError(
             f"--gate judges {ROUNDS_MIN} rounds or more, and --rounds is {plan.rounds}",
-            f"--rounds {ROUNDS_MIN}",
+            f"give --rounds {ROUNDS_MIN}",
             EXIT_USAGE,
         )
     if gates and len(plan.arms) < 2:
         raise KsmrunError(
-            "--gate compares arms, and there is one only", "give a second --arm", EXIT_USAGE
+            "--gate compares arms, and there is only one", "give a second --arm", EXIT_USAGE
         )
     return gates
 

@@ -12,6 +12,7 @@ from ksmrun.attach.running import carry_out, look
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line, print_table, say
 from ksmrun.commands.selection import selected
+from ksmrun.commands.table import Column
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.launcher import cached_probe
@@ -113,7 +114,12 @@ def _print(results: Sequence[Attached], verb: str) -> None:
         stopped = "-" if each.stopped_ns is None else f"{each.stopped_ns / 1000:.0f}"
         rows.append([str(who.pid), who.name, stopped, text])
     if rows:
-        columns = {"PID": "right", "name": "left", "stopped, µs": "right", "result": "fold"}
+        columns = [
+            Column("PID", "right"),
+            Column("name", "left"),
+            Column("stopped, µs", "right", 1),
+            Column("result", "fold"),
+        ]
         print_table(columns, rows)
     stops = [each.stopped_ns for each in results if each.done and each.stopped_ns is not None]
     if stops:

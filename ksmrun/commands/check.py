@@ -12,8 +12,9 @@ import typer
 from ksmrun.commands.client import asked_daemon
 from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.guarding import judge_target
-from ksmrun.commands.output import print_json, print_line, print_table
+from ksmrun.commands.output import print_json, print_note, print_table
 from ksmrun.commands.run_plan import requested
+from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.host import read_host
 from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
 from ksmrun.facts.lua import find_lua
@@ -52,6 +53,7 @@ def register(app: typer.Typer) -> None:
 
 def check(options: CheckOptions, given: Given) -> None:
     """Examine host and program; exit with 0 where a program launched now would merge."""
+    style = style_of(options)
     probe = run_probe()
     rows = examine(read_host(), probe)
     target: TargetFacts | None = None
@@ -74,13 +76,13 @@ def check(options: CheckOptions, given: Given) -> None:
             *rows,
             *_client_rows(command),
             _program_row(target, probe.machine),
-            runtime_row(*(runtime.name, runtime.evidence, heap) if runtime else (None, None)),
+            _runtime_row(runtime, heap),
             _map_row(judgement, splits),
             _plan_row(planned, request, choice, judgement),
             *_lua_rows(target, not_preloadable(target, shim)),
         )
     merges = would_merge(rows)
-    if options.as_json:
+    if wants_json(options):
         print_json(
             SCHEMA,
             merges=merges,
@@ -92,23 +94,34 @@ def check(options: CheckOptions, given: Given) -> None:
             command_line=None if plan is None else _command_line(plan),
         )
     else:
-        columns = {"": "left", "item": "left", "found": "fold", "to do": "fold"}
-        print_table(columns, [[row.status, row.item, row.found, row.todo] for row in rows])
+        columns = [
+            Column("", "left"),
+            Column("item", "left"),
+            Column("found", "fold"),
+            Column("to do", "fold"),
+        ]
+        print_table(columns, [[row.status, row.item, row.found, row.todo] for row in rows], style)
         if plan is not None:
-            print_line(f"command line: {_command_line(plan)}")
-        print_line(_verdict(rows, merges))
+            print_note(f"command line: {_command_line(plan)}", style)
+        print_note(_verdict(rows, merges), style)
     raise typer.Exit(0 if merges else 1)
 
 
 def _heap(runtime: Runtime | None, command: tuple[bytes, ...]) -> Heap:
     """Return what keeps the heap of a Java program from merging."""
-    if runtime is None or runtime.name != "OpenJDK":
+    if runtime is None or runtime.name != "OpenJDK" or runtime.is_inside:
         return None
     return unmergeable_heap([os.fsdecode(word) for word in command[1:]], os.environ)
 
 
+def _runtime_row(runtime: Runtime | None, heap: Heap) -> CheckRow:
+    if runtime is None:
+        return runtime_row(None, None)
+    return runtime_row(runtime.name, runtime.evidence, heap, is_inside=runtime.is_inside)
+
+
 def _runtime(runtime: Runtime, heap: Heap) -> dict[str, object]:
-    gains = gains_of(runtime.name) if heap is None else None
+    gains = None if heap is not None or runtime.is_inside else gains_of(runtime.name)
     return {**asdict(runtime), "gains": None if gains is None else asdict(gains)}
 
 
@@ -161,7 +174,7 @@ def _lua_rows(target: TargetFacts, unreachable: str | None) -> Iterator[CheckRow
     lua = None if target.path is None else find_lua(Path(target.path))
     if lua is None:
         return
-    found = f"{lua.name}: equal tables differ from copy to copy"
+    found = f"{lua.name} inside: equal tables differ from copy to copy"
     if unreachable is not None:
         found += f", with a shared layout too, as the shim cannot be used: {unreachable}"
     elif not lua.is_named:

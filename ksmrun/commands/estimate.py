@@ -13,12 +13,13 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import (
     mib,
     print_json,
-    print_line,
+    print_note,
     print_table,
     say,
     sudo_line,
 )
 from ksmrun.commands.selection import selected
+from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.select import programs
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
 
 def estimate(options: EstimateOptions) -> None:
     """Look at the pages, and print what would be saved."""
+    style = style_of(options)
     chosen = selected(options)
     look = functools.partial(
         look_at_pages,
@@ -59,17 +61,17 @@ def estimate(options: EstimateOptions) -> None:
         share = _share(options.sample)
         pairs = [predict_all(*group, share, look) for group in programs(chosen).items()]
         predictions, looks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if options.as_json:
+    if wants_json(options):
         print_json(
             SCHEMA,
             predictions=[asdict(each) for each in predictions],
             looks=[asdict(each) for each in looks],
         )
     elif any(each.processes for each in looks):
-        _print(predictions, looks)
+        _print(predictions, looks, style)
     _say_unread(looks)
-    for line in () if options.as_json else _notes(predictions, looks, chosen):
-        print_line(line)
+    for line in () if wants_json(options) else _notes(predictions, looks, chosen):
+        print_note(line, style)
     if not any(each.processes for each in looks):
         raise typer.Exit(EXIT_FAILURE)
 
@@ -84,31 +86,38 @@ def _share(share: float) -> float:
     return share
 
 
-def _print(predictions: list[Prediction], looks: list[Estimate]) -> None:
+def _print(predictions: list[Prediction], looks: list[Estimate], style: Style) -> None:
     for prediction, found in zip(predictions, looks, strict=True):
         if not found.processes:
             continue
         if prediction.program:
-            print_line(f"{prediction.program}")
+            print_note(prediction.program, style)
         if prediction.looked_at == prediction.processes:
-            _print_kinds(found)
+            _print_kinds(found, style)
         for line in _verdict(prediction, found):
-            print_line(line)
+            print_note(line, style)
     if len(predictions) > 1:
         now = sum(each.now_bytes for each in predictions)
         kept = sum(each.kept_bytes for each in predictions)
         width = sum(each.kept_half_width_bytes**2 for each in predictions) ** 0.5
-        print_line(f"All together: {_saving(now, kept, width)}.")
+        print_note(f"All together: {_saving(now, kept, width)}.", style)
 
 
-def _print_kinds(found: Estimate) -> None:
-    columns = {"MiB of": "left"} | dict.fromkeys(
-        ("in memory", "zeros", "across processes", "within one", "unique"), "right"
-    )
+def _print_kinds(found: Estimate, style: Style) -> None:
     has_volatile = found.volatile_after_seconds > 0
-    columns |= dict.fromkeys((*(("changing",) if has_volatile else ()), "when merged"), "right")
     has_layout = all(kind.layout for kind in found.kinds.values())
-    columns |= {"with one layout": "right"} if has_layout else {}
+    # The results come last, and always stay.
+    columns = [
+        Column("MiB of", "left"),
+        Column("in memory", "right"),
+        Column("zeros", "right", 2),
+        Column("across processes", "right", 3),
+        Column("within one", "right", 4),
+        Column("unique", "right", 5),
+        *([Column("changing", "right", 1)] if has_volatile else []),
+        Column("when merged", "right"),
+        *([Column("with one layout", "right")] if has_layout else []),
+    ]
     rows, sums = [], list[float]()
     for name, kind in found.kinds.items():
         sizes = [kind.frames, *_equal(kind.plain, volatile=has_volatile), kind.plain.kept]
@@ -116,7 +125,7 @@ def _print_kinds(found: Estimate) -> None:
         rows.append([name, *(mib(round(size * found.page_bytes)) for size in sizes)])
         sums = [total + size for total, size in zip(sums or [0.0] * len(sizes), sizes, strict=True)]
     rows.append(["all", *(mib(round(size * found.page_bytes)) for size in sums)])
-    print_table(columns, rows)
+    print_table(columns, rows, style)
 
 
 def _equal(frames: Frames, *, volatile: bool) -> list[int]:
@@ -211,7 +220,8 @@ def _untold(predictions: list[Prediction], pids: Sequence[int]) -> Iterator[str]
         return
     for program in programs(pids):
         runtime = find_runtime(look_at(os.fsencode(program), {})) if program else None
-        gains = None if runtime is None else gains_of(runtime.name)
+        # A runtime's gains in trials are no promise for a program that embeds it.
+        gains = None if runtime is None or runtime.is_inside else gains_of(runtime.name)
         if runtime is None or gains is None:
             continue
         if gains.layout_share > 1 - kept / now + WORTH_TELLING_SHARE:

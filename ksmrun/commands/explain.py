@@ -12,7 +12,8 @@ from pathlib import Path
 import typer
 
 from ksmrun.commands.declare import declare
-from ksmrun.commands.output import mib, print_json, print_line, print_table
+from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
+from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import starts_from_container_init, why_no_layout
 from ksmrun.facts.stat import command_words, memory_folder
@@ -25,6 +26,7 @@ from ksmrun.model.explain import Cause, ProcessLook
 from ksmrun.observe.explain import look_at_process
 from ksmrun.observe.groups import container_label
 from ksmrun.options.explain import EXPLAIN, ExplainOptions
+from ksmrun.options.output import Format
 from ksmrun.plan.doctor import duration
 from ksmrun.plan.explain import explain as find_causes
 from ksmrun.plan.mechanism import choose, not_preloadable
@@ -47,11 +49,12 @@ def register(app: typer.Typer) -> None:
 
 def explain(options: ExplainOptions) -> None:
     """Look at the process, and name the causes."""
+    style = style_of(options)
     pid = options.pid
     look = look_at_process(pid, options.look_seconds)
     causes = find_causes(look, _obstacle(look))
     group = groups_of([pid]).get(pid)
-    if options.as_json:
+    if wants_json(options):
         print_json(
             SCHEMA,
             process=asdict(look),
@@ -60,10 +63,10 @@ def explain(options: ExplainOptions) -> None:
         )
         return
     for line in _describe(look):
-        print_line(line)
+        print_note(line, style)
     if look.after is not None:
-        print_line(f"{'layout':<10}{_layout(look, group)}")
-    _print_causes(causes)
+        print_note(f"{'layout':<10}{_layout(look, group)}", style)
+    _print_causes(causes, style)
 
 
 def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
@@ -143,15 +146,21 @@ def _maps(look: ProcessLook) -> str:
     return f"{maps}" if limit is None else f"{maps} of {limit}: {limit - maps} left"
 
 
-def _print_causes(causes: tuple[Cause, ...]) -> None:
+def _print_causes(causes: tuple[Cause, ...], style: Style) -> None:
     if not causes:
-        print_line("nothing keeps a notable part of it from merging")
+        print_note("nothing keeps a notable part of it from merging", style)
         return
-    print_line()
-    columns = {"why not more": "left", "MiB": "right", "found": "fold", "to do": "fold"}
+    if style.format is Format.TABLE:
+        print_line()
+    columns = [
+        Column("why not more", "name"),
+        Column("MiB", "right"),
+        Column("found", "fold"),
+        Column("to do", "fold"),
+    ]
     rows = [
         [cause.name, "" if cause.size_bytes is None else mib(cause.size_bytes), *texts]
         for cause in causes
         for texts in [(cause.found, cause.todo)]
     ]
-    print_table(columns, rows)
+    print_table(columns, rows, style)

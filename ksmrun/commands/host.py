@@ -15,6 +15,7 @@ from ksmrun.commands.host_show import show
 from ksmrun.commands.host_tune import tune
 from ksmrun.commands.output import print_line, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host import boot, service
 from ksmrun.host.auto import TUNED, auto_tuner
@@ -29,6 +30,7 @@ from ksmrun.host.tunables import (
     set_tunables,
 )
 from ksmrun.model import KsmrunError
+from ksmrun.observe.scanning import mergeable_memory
 from ksmrun.options.host import (
     HOST,
     INSTALL,
@@ -47,6 +49,7 @@ from ksmrun.options.host import (
     SetOptions,
     UnmergeOptions,
 )
+from ksmrun.plan.pace import pace_line
 
 MIB = 1 << 20
 UNDO = "undo: ksmrun host restore"
@@ -69,7 +72,11 @@ def register(app: typer.Typer) -> None:
 
 def on(options: OnOptions) -> None:
     """Start ksmd."""
+    was_on = read_ksm(ROOT).number("run") == 1
     _apply({"run": "1"}, ["host", "on", *(["--boot"] if options.at_boot else [])])
+    mergeable_bytes = 0 if was_on else mergeable_memory(looks=False).mergeable_pages * PAGE_BYTES
+    if not was_on and (line := pace_line(read_ksm(ROOT), mergeable_bytes)):
+        print_line(line)
     if options.at_boot:
         print_line(boot.enable(ROOT))
 

@@ -20,7 +20,7 @@ def install(options: InstallOptions, given: Given) -> None:
     words = intent_words(given)
     line = ["host", "install", *words, *(["--remove"] if options.remove else [])]
     if not options.show and os.geteuid() != 0:
-        raise KsmrunError("a unit for the host needs root", f"run: {sudo_line(line)}")
+        raise KsmrunError("installing a unit for the host needs root", f"run: {sudo_line(line)}")
     if options.remove:
         for text in service.remove(ROOT, Systemd()):
             print_line(text)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ksmrun.commands.output import mib, print_json, print_line, print_table
+from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
+from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.host.others import advisor, boot_files, running_tuners
 from ksmrun.host.tunables import tunable_names
@@ -13,6 +14,7 @@ from ksmrun.model.tuning import ScanRate
 from ksmrun.observe.live import dedup
 from ksmrun.observe.scanning import mergeable_memory, scan_rate
 from ksmrun.options.host import ShowOptions
+from ksmrun.options.output import Format
 
 SCHEMA = "ksmrun-host-2"
 UNITS = {
@@ -91,6 +93,7 @@ PURPOSES = {
 
 def show(options: ShowOptions) -> None:
     """Read, and print tables or JSON."""
+    style = style_of(options)
     rate = scan_rate(options.watch_seconds) if options.watch_seconds else None
     ksm = read_ksm()
     if not ksm.present:
@@ -100,7 +103,7 @@ def show(options: ShowOptions) -> None:
         )
     tunables = tunable_names(ROOT)
     others = [*running_tuners(), *advisor(ROOT), *boot_files(ROOT)]
-    if options.as_json:
+    if wants_json(options):
         print_json(
             SCHEMA,
             tunables={name: ksm.values.get(name) for name in tunables},
@@ -115,23 +118,35 @@ def show(options: ShowOptions) -> None:
         )
         return
     rows = [[name, _shown(ksm, name), _default(ksm, name), _purpose(name)] for name in tunables]
-    columns = {"tunable": "left", "value": "left", "default": "left", "what it is for": "cut"}
-    print_table(columns, rows)
+    columns = [
+        Column("tunable", "name"),
+        Column("value", "fold"),
+        Column("default", "left", 1),
+        Column("what it is for", "fold"),
+    ]
+    print_table(columns, rows, style)
     print_line()
     counters = [name for name in ksm.values if name not in tunables]
     rows = [[name, _shown(ksm, name), _purpose(name)] for name in counters]
-    print_table({"counter": "left", "value": "left", "what it counts": "cut"}, rows)
-    print_line()
+    columns = [
+        Column("counter", "name"),
+        Column("value", "fold"),
+        Column("what it counts", "fold"),
+    ]
+    print_table(columns, rows, style)
+    if style.format is Format.TABLE:
+        print_line()
     factor = dedup(ksm)
-    print_line(
+    print_note(
         f"saved: {mib(_saved_bytes(ksm))} MiB"
         f"; dedup factor: {'-' if factor is None else f'{factor:.1f}'}"
-        f"; profit, metadata subtracted: {mib(ksm.number('general_profit'))} MiB"
+        f"; profit, metadata subtracted: {mib(ksm.number('general_profit'))} MiB",
+        style,
     )
     if rate is not None:
-        print_line(_work(ksm, rate))
+        print_note(_work(ksm, rate), style)
     for other in others:
-        print_line(f"note: {other.what}; {other.todo}")
+        print_note(f"note: {other.what}; {other.todo}", style)
 
 
 def _purpose(name: str) -> str:

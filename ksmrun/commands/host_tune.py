@@ -12,6 +12,7 @@ from ksmrun.commands.output import (
     print_table,
     sudo_line,
 )
+from ksmrun.commands.table import Column
 from ksmrun.experiment.scan_cost import cost_by_trial
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT, read_ksm
@@ -53,7 +54,7 @@ def tune(options: TuneOptions, given: Given) -> None:
     # The advisor is used here as a means: only what it sets counts as a change.
     running = [*auto_tuner(state_folder()), *running_tuners()]
     if running and not (dry_run or options.force):
-        raise KsmrunError(running[0].what, f"{running[0].todo}; or --force, to set it beside")
+        raise KsmrunError(running[0].what, f"{running[0].todo}, or add --force")
     plan, memory, cost = made_plan(intent, may_try=not dry_run)
     if as_json:
         print_json(SCHEMA, **asdict(plan), memory=asdict(memory), cost=asdict(cost))
@@ -113,7 +114,12 @@ def intent_words(given: Given) -> list[str]:
 
 def _print(plan: TunePlan, memory: Memory, cost: ScanCost) -> None:
     rows = [[knob.name, knob.now, knob.then, knob.why] for knob in plan.changes]
-    columns = {"tunable": "left", "now": "left", "then": "left", "why": "cut"}
+    columns = [
+        Column("tunable", "left"),
+        Column("now", "left"),
+        Column("then", "left"),
+        Column("why", "fold"),
+    ]
     if rows:
         print_table(columns, rows)
     else:

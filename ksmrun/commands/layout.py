@@ -30,7 +30,7 @@ def key(options: KeyOptions) -> None:
         print_line(str(write_container_key(keys_folder(), container_key, options.output)))
         return
     if options.namespace is not None or options.user:
-        raise KsmrunError("--namespace and --user are of containers", "add --containers")
+        raise KsmrunError("--namespace and --user apply to container keys only", "add --containers")
     if options.output is not None:
         write_group_key(keys_folder(), options.group, options.output)
         return

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from ksmrun.commands.plain import in_ascii, is_ascii_only
+from ksmrun.commands.table import (
+    Column,
+    Style,
+    draw,
+    fit,
+    left_out_line,
+    table_width,
+    terminal_columns,
+)
 from ksmrun.model import UsageError
+from ksmrun.options.output import Format
 from ksmrun.support.paste import own_program, pasteable
 from ksmrun.support.words import for_json, printable, shortened
 
 MIB = 1 << 20
-# Between two columns of a table.
-GAP_COLUMNS = 3
+_STYLE = Style()
 
 
 def print_json(schema: str, **fields: Any) -> None:
@@ -28,12 +41,21 @@ def print_json_line(schema: str, **fields: Any) -> None:
     print(json.dumps(for_json({"schema": schema, **fields})))
 
 
+def shown(text: str, *, elsewhere: bool = True) -> str:
+    """Return the text as a line that cannot control a terminal, in the locale's characters.
+
+    elsewhere: its commands, if any, are not for this host.
+    """
+    text = printable(text if elsewhere else pasteable(text))
+    return in_ascii(text) if is_ascii_only() else text
+
+
 def print_line(line: str = "", *, elsewhere: bool = False) -> None:
     """Print exactly one line that cannot control a terminal, whatever names it contains.
 
     elsewhere: its commands are for other hosts, which may have ksmrun in another place.
     """
-    print(printable(line if elsewhere else pasteable(line)))
+    print(shown(line, elsewhere=elsewhere))
 
 
 def print_file(text: str) -> None:
@@ -45,48 +67,66 @@ def print_file(text: str) -> None:
 
 def say(line: str, *, elsewhere: bool = False) -> None:
     """Print a line on stderr. A closed or full stderr must not end the command."""
-    shown = printable(line if elsewhere else pasteable(line))
+    text = shown(line, elsewhere=elsewhere)
     numbers = (signal.SIGPIPE, signal.SIGXFSZ)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     with contextlib.suppress(OSError):
-        print(f"ksmrun: {shown}", file=sys.stderr, flush=True)
+        print(f"ksmrun: {text}", file=sys.stderr, flush=True)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
 
 
-def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:
-    """Print a table. A column's value is its kind.
-
-    "left" and "right" keep their full width, "fold" may wrap, "cut" is truncated on a narrow
-    terminal.
-    """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    rows = [list(map(pasteable, row)) for row in rows]
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    widths = [
-        max([len(name), *(len(row[index]) for row in rows)]) if kind in ("left", "right") else None
-        for index, (name, kind) in enumerate(columns.items())
+def print_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style = _STYLE
+) -> None:
+    """Print a table that fits the terminal and name the columns left out, or print TSV."""
+    # Arms of an experiment are named by whoever made it.
+    columns = [replace(column, name=shown(column.name)) for column in columns]
+    # Texts may name commands to paste; others are names.
+    cells = [
+        [
+            shown(cell, elsewhere=column.kind != "fold")
+            for column, cell in zip(columns, row, strict=True)
+        ]
+        for row in rows
     ]
-    # rich shrinks all columns alike if none may wrap, so the width that is left is computed here.
-    rest = console.width - sum(width + GAP_COLUMNS for width in widths if width is not None)
-    for (name, kind), width in zip(columns.items(), widths, strict=True):
-        table.add_column(
-            name,
-            justify="right" if kind == "right" else "left",
-            no_wrap=kind != "fold",
-            overflow="fold" if kind == "fold" else "ellipsis",
-            min_width=width,
-            max_width=max(rest, len(name)) if kind == "cut" else None,
+    if style.format is Format.TSV:
+        for row in [[column.name for column in columns]] * style.has_header + cells:
+            print("\t".join(row))
+        return
+    # Not at the top: it takes longer to import than most commands take.
+    from rich.cells import cell_len
+    from rich.console import Console
+
+    sizes = [max((cell_len(row[i]) for row in cells), default=0) for i in range(len(columns))]
+    width = terminal_columns()
+    layout = fit(columns, sizes, width)
+    # Both sizes, as rich takes a dumb terminal for one of 80 columns.
+    console = Console(
+        width=max(width, table_width(layout)),
+        height=24,
+        highlight=False,
+        force_terminal=sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"),
+    )
+    console.print(
+        draw(
+            columns,
+            cells,
+            layout,
+            has_header=style.has_header,
+            ascii_only=is_ascii_only(),
         )
-    for row in rows:
-        # Text, not markup: a command line may contain brackets. Undecodable bytes become visible.
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    console.print(table)
+    )
+    if line := left_out_line(layout, width):
+        print_line(line)
+
+
+def print_note(line: str, style: Style) -> None:
+    """Print a line beside a table: on stderr if stdout has rows alone."""
+    if style.format is Format.TSV:
+        say(line)
+    else:
+        print_line(line)
 
 
 def mib(size_bytes: int | None) -> str:

@@ -15,10 +15,11 @@ from ksmrun.commands.output import (
     mib,
     print_json,
     print_json_line,
-    print_line,
+    print_note,
     print_table,
     sudo_line,
 )
+from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.host import read_host
 from ksmrun.host.layout_groups import groups_of
 from ksmrun.model.process import By, ProcessKsm, ProcessList, Sort, Sweeper
@@ -26,8 +27,16 @@ from ksmrun.observe.groups import Group, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.observe.quantities import QUANTITIES, Unit
 from ksmrun.options.ps import PS, PsOptions
+from ksmrun.plan.pace import wait_line
 
 SCHEMA = "ksmrun-ps-1"
+# Columns for figures_of(). On a narrow terminal the gain stays, and then the headroom.
+PRIORITIES = {"zero": 7, "maps": 5, "RSS": 4, "PSS": 3, "headroom": 2}
+UNITS = {Unit.BYTES: " MiB", Unit.MAPS: ""}
+FIGURES = tuple(
+    Column(f"{each.word}{UNITS[each.unit]}", "right", PRIORITIES.get(each.word, 0))
+    for each in QUANTITIES
+)
 # Cursor to the top left, and all below it cleared (console_codes(4)).
 CLEAR = "\x1b[H\x1b[J"
 
@@ -39,17 +48,22 @@ def register(app: typer.Typer) -> None:
 
 def ps(options: PsOptions) -> None:
     """List once, or again and again."""
+    style = style_of(options)
     processes = ProcessWatch()
     while True:
         started = time.monotonic()
-        found = processes.look(read_host())
+        host = read_host()
+        found = processes.look(host)
         watch = options.watch_seconds
-        if options.as_json:
+        if wants_json(options):
             _print_json(found, options.by, options.sort, one_line=watch is not None)
         else:
             if watch is not None and sys.stdout.isatty():
                 print(end=CLEAR)
-            _print_table(found, options.by, options.sort)
+            _print_table(found, options.by, options.sort, style)
+            resident = sum(process.rss_bytes or 0 for process in found.processes)
+            if line := wait_line(host.ksm, resident):
+                print_note(line, style)
         if watch is None:
             return
         sys.stdout.flush()
@@ -105,32 +119,31 @@ def _group_fields(row: Group, max_map_count: int | None) -> dict[str, Any]:
     }
 
 
-def _print_table(found: ProcessList, by: By, sort: Sort) -> None:
+def _print_table(found: ProcessList, by: By, sort: Sort, style: Style) -> None:
     single = by is By.PROCESS
-    units = {Unit.BYTES: " MiB", Unit.MAPS: ""}
-    figures = [f"{quantity.word}{units[quantity.unit]}" for quantity in QUANTITIES]
-    columns = dict.fromkeys(("PID" if single else "processes", *figures), "right")
     layouts = groups_of(process.pid for process in found.processes)
-    columns |= (
-        {"by": "left"}
-        | ({"layout": "left"} if layouts else {})
-        | {"command" if single else by: "cut"}
-    )
+    columns = [
+        Column("PID" if single else "processes", "right"),
+        Column("command", "command") if single else Column(by, "cut"),
+        *FIGURES,
+        Column("by", "left", 6),
+        *([Column("layout", "left", 1)] if layouts else []),
+    ]
     rows = [
         [
             row.name if single else str(len(row.processes)),
+            row.processes[0].command if single else row.name,
             *figures_of(row, found),
             row.enabled_by,
             *([_layout_of(row, layouts)] if layouts else []),
-            row.processes[0].command if single else row.name,
         ]
         for row in sort_groups(group(found.processes, by), sort)
     ]
     if rows:
-        print_table(columns, rows)
-    print_line(total_line(found))
+        print_table(columns, rows, style)
+    print_note(total_line(found), style)
     for line in (*_stopped(found), *unseen(found)):
-        print_line(line)
+        print_note(line, style)
 
 
 def _layout_of(row: Group, layouts: dict[int, str]) -> str:

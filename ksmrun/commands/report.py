@@ -9,8 +9,10 @@ from pathlib import Path
 import typer
 
 from ksmrun.commands.declare import declare
-from ksmrun.commands.output import print_json, print_line, print_table, say
+from ksmrun.commands.output import print_json, print_line, print_note, print_table, say
+from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.model import KsmrunError
+from ksmrun.options.output import Format
 from ksmrun.options.report import REPORT, ReportOptions
 from ksmrun.report.gate import EXIT_CODES, Gate, judge_gates, parse_gates, together
 from ksmrun.report.load import Saved, load
@@ -44,7 +46,7 @@ def report(options: ReportOptions) -> None:
             )
     saved = pooled(experiments)
     gates = parse_gates(options.gate, saved.metrics)
-    code = _print(saved, gates, as_json=options.as_json)
+    code = _print(saved, gates, style_of(options), as_json=wants_json(options))
     if options.png is not None or options.html is not None:
         _draw(saved, options.png, options.html)
     if code:
@@ -61,7 +63,10 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
     if html is not None:
         verdicts = judge(saved)
         tables = [
-            (list(_columns(each)), [_row(difference) for difference in each.differences])
+            (
+                [column.name for column in _columns(each)],
+                [_row(difference) for difference in each.differences],
+            )
             for each in verdicts
         ]
         write_html(saved, verdicts, tables, warnings(saved), html)
@@ -69,10 +74,10 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
 
 def print_report(folder: Path, gates: Sequence[Gate] = ()) -> int:
     """Print a report, return the exit code. Raises KsmrunError if there is no complete round."""
-    return _print(load(folder), gates, as_json=False)
+    return _print(load(folder), gates, Style(), as_json=False)
 
 
-def _print(saved: Saved, gates: Sequence[Gate], *, as_json: bool) -> int:
+def _print(saved: Saved, gates: Sequence[Gate], style: Style, *, as_json: bool) -> int:
     """Print a report, return the exit code: that of the gates, 0 without any."""
     verdicts = judge(saved)
     notes = warnings(saved)
@@ -93,25 +98,33 @@ def _print(saved: Saved, gates: Sequence[Gate], *, as_json: bool) -> int:
         )
         return EXIT_CODES[answer]
     for verdict in verdicts:
-        print_line(verdict.sentence)
+        print_note(verdict.sentence, style)
     for verdict in verdicts:
+        if style.format is Format.TABLE:
+            print_line()
+        print_table(_columns(verdict), [_row(each) for each in verdict.differences], style)
+    if style.format is Format.TABLE:
         print_line()
-        print_table(_columns(verdict), [_row(each) for each in verdict.differences])
-    print_line()
     for name, value in facts(saved):
         if name in TOLD:
-            print_line(f"{name}: {value}")
-    print_line(f"maps of a process: {', '.join(each.text for each in maps(saved)) or '-'}")
+            print_note(f"{name}: {value}", style)
+    print_note(f"maps of a process: {', '.join(each.text for each in maps(saved)) or '-'}", style)
     for what, todo in notes:
-        print_line(f"{what}; to do: {todo}")
+        print_note(f"{what}; to do: {todo}", style)
     for result in judged:
-        print_line(result.line)
+        print_note(result.line, style)
     return EXIT_CODES[answer]
 
 
-def _columns(verdict: ArmVerdict) -> dict[str, str]:
-    columns = {"metric": "left", verdict.base: "right", verdict.arm: "right"}
-    return columns | {"difference": "right", "95 % interval": "right", "certain": "left"}
+def _columns(verdict: ArmVerdict) -> list[Column]:
+    return [
+        Column("metric", "name"),
+        Column(verdict.base, "right", 1),
+        Column(verdict.arm, "right", 2),
+        Column("difference", "right"),
+        Column("95 % interval", "fold"),
+        Column("certain", "left"),
+    ]
 
 
 def _fields(verdict: ArmVerdict) -> dict[str, object]:

@@ -8,6 +8,13 @@ from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.observe.sampler import with_children
 from ksmrun.options.select import SelectOptions
 
+# Where the names that can be given are shown.
+TODO = {
+    "--unit": "list the running units with `systemctl list-units --state=running`",
+    "--container": "list the containers with `podman ps`, `docker ps` or `crictl ps`",
+    "--match": "check the expression against the command lines that `ps -eo pid,args` shows",
+}
+
 
 def selected(options: SelectOptions) -> tuple[int, ...]:
     """Return the selected processes, in order. Raises KsmrunError if an option selects none."""
@@ -18,9 +25,7 @@ def selected(options: SelectOptions) -> tuple[int, ...]:
         named.append((f"--match {options.match}", matching(options.match)))
     for name, chosen in named:
         if not chosen:
-            raise KsmrunError(
-                f"no process found by {name}", "look at `systemd-cgls`, and at the name"
-            )
+            raise KsmrunError(f"no process found by {name}", TODO[name.partition(" ")[0]])
     found = {*options.pids, *(pid for _, chosen in named for pid in chosen)}
     if not found:
         raise KsmrunError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -13,6 +12,7 @@ import typer
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line
 from ksmrun.commands.ps import process_fields, unseen
+from ksmrun.commands.table import terminal_columns
 from ksmrun.commands.top_frame import View, header, lines, status
 from ksmrun.facts.host import read_host
 from ksmrun.model import KsmrunError
@@ -69,10 +69,10 @@ def _once(view: View, *, as_json: bool) -> None:
         fields = [process_fields(process, found.max_map_count) for process in shown]
         print_json(SCHEMA, host=asdict(host), processes=fields, unreadable=found.unreadable)
         return
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    frame = [*header(watch, host, found), status(view, [], found), "", *lines(view, found)]
-    for line in frame:
-        print_line(line[:width])
+    width = terminal_columns()
+    head = [*header(watch, host, found, width), status(view, [], found, width), ""]
+    for line in (*head, *lines(view, found, width)):
+        print_line(line.rstrip())
     for line in unseen(found):
         print_line(line)
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TypeVar
 
+from rich.cells import set_cell_size
+
 from ksmrun.commands.output import mib
-from ksmrun.commands.ps import figures_of
+from ksmrun.commands.ps import PRIORITIES, figures_of
+from ksmrun.commands.table import GAP_COLUMNS, Column, Layout, cut_command, fit
 from ksmrun.model.process import By, ProcessList, Sort
 from ksmrun.observe.groups import Group, group, matching, sort_groups
 from ksmrun.observe.live import HostLook, HostWatch
@@ -17,8 +21,11 @@ from ksmrun.support.words import printable
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
 Choice = TypeVar("Choice", By, Sort)
-# Width of each column, with room for the mark of the sorted one; all fit into 80 columns.
-WIDTHS = (8, *(max(8, len(each.word) + 2) for each in QUANTITIES))
+# Width of a figure, with room for the mark of the sorted one.
+FIGURE_WIDTH = 6
+FIRST_WIDTH = 8
+# Narrower than this, the header is printed without sparklines.
+SPARK_COLUMNS_MIN = 78
 
 
 @dataclass(frozen=True)
@@ -60,15 +67,20 @@ class View:
         return replace(self, sort=_after(list(Sort), self.sort))
 
 
-def header(watch: HostWatch, host: HostLook, found: ProcessList) -> list[str]:
-    """Return three lines of up to 78 columns."""
+def header(
+    watch: HostWatch, host: HostLook, found: ProcessList, width: int = SPARK_COLUMNS_MIN
+) -> list[str]:
+    """Return three lines of up to 78 columns, without sparklines of up to 58."""
+    saved, took = (
+        (f"{spark(values)}   " if width >= SPARK_COLUMNS_MIN else "  ")
+        for values in (watch.saved, watch.cpu)
+    )
     cpu = "-" if host.ksmd_cpu is None else f"{host.ksmd_cpu:.1%}"
     dedup = "-" if host.dedup is None else f"{host.dedup:.1f}x"
     available = "-" if host.mem_available_bytes is None else mib(host.mem_available_bytes)
     return [
-        f"saved {mib(host.saved_bytes):>10} MiB {spark(watch.saved)}   dedup {dedup:>7}"
-        f"   free {available:>10} MiB",
-        f"ksmd  {_state(host):<3} {cpu:>6} CPU {spark(watch.cpu)}   {_pass(host)}",
+        f"saved {mib(host.saved_bytes):>10} MiB {saved}dedup {dedup:>7}   free {available:>10} MiB",
+        f"ksmd  {_state(host):<3} {cpu:>6} CPU {took}{_pass(host)}",
         _processes(found),
     ]
 
@@ -77,8 +89,8 @@ def columns_of(view: View) -> list[str]:
     """Return the columns' titles; the sort column has a mark."""
     first = "PID" if view.by is By.PROCESS else "count"
     last = "command" if view.by is By.PROCESS else str(view.by)
-    names = [first, *(each.word for each in QUANTITIES), last]
-    sorts = [Sort.PROCESSES, *(each.sort for each in QUANTITIES), Sort.NAME]
+    names = [first, last, *(each.word for each in QUANTITIES)]
+    sorts = [Sort.PROCESSES, Sort.NAME, *(each.sort for each in QUANTITIES)]
     return [
         f"{name}*" if sort is view.sort else name for name, sort in zip(names, sorts, strict=True)
     ]
@@ -90,24 +102,45 @@ def cells_of(row: Group, view: View, found: ProcessList) -> list[str]:
     first = row.name if single else str(len(row.processes))
     mark = "+" if row.key in view.marked else " "
     last = row.processes[0].command if single else row.name
-    return [f"{mark}{first}", *figures_of(row, found), printable(last)]
+    return [f"{mark}{first}", printable(last), *figures_of(row, found)]
 
 
-def lines(view: View, found: ProcessList) -> list[str]:
+def lines(view: View, found: ProcessList, width: int) -> list[str]:
     """Return the table as text."""
     titles = [columns_of(view), *(cells_of(row, view, found) for row in view.rows(found))]
-    return [line_of(cells) for cells in titles]
+    return [line_of(cells, width) for cells in titles]
 
 
-def line_of(cells: Sequence[str]) -> str:
-    """Return a line with figures right-aligned and the name at full length."""
-    figures = zip(WIDTHS, cells[:-1], strict=True)
-    return "".join(f"{cell:>{width}}" for width, cell in figures) + f"  {cells[-1]}"
+@cache
+def layout(width: int) -> Layout:
+    """Return the columns that fit; the name has what the figures leave."""
+    columns = [Column("", "right"), Column("", "cut")]
+    columns += [Column(each.word, "right", PRIORITIES.get(each.word, 0)) for each in QUANTITIES]
+    sizes = [
+        *(FIRST_WIDTH, width),
+        *(max(FIGURE_WIDTH, len(each.word) + 1) for each in QUANTITIES),
+    ]
+    return fit(columns, sizes, width)
 
 
-def status(view: View, rows: Iterable[Group], found: ProcessList) -> str:
-    """Return what is shown, and the sum over marked rows."""
-    parts = [f"by {view.by}, sorted by {view.sort}"]
+def line_of(cells: Sequence[str], width: int) -> str:
+    """Return a line of that width: PID or count, the name, figures right-aligned."""
+    widths = layout(width).widths
+    # In cells of the terminal, as a name may have wide characters.
+    texts = [
+        set_cell_size(cut_command(cells[i], columns), columns)
+        if i == 1
+        else f"{cells[i]:>{columns}}"
+        for i, columns in widths.items()
+    ]
+    return (" " * GAP_COLUMNS).join(texts)
+
+
+def status(view: View, rows: Iterable[Group], found: ProcessList, width: int) -> str:
+    """Return what is shown and what is not, and the sum over marked rows."""
+    left_out = layout(width).left_out
+    parts = [f"not shown at {width} columns: {', '.join(left_out)}"] if left_out else []
+    parts.append(f"by {view.by}, sorted by {view.sort}")
     if view.text:
         parts.append(f"filter {view.text!r}")
     if view.inside is not None:

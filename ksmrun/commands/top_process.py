@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from textual import work
@@ -13,6 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from ksmrun.commands.output import mib
+from ksmrun.commands.table import GAP_COLUMNS, Column, Layout, fit
 from ksmrun.commands.top_frame import spark
 from ksmrun.facts.identity import pinned
 from ksmrun.facts.smaps import by_kind, read_vmas
@@ -27,12 +29,23 @@ if TYPE_CHECKING:
     from ksmrun.commands.top_screen import Top
 
 PERIOD_SECONDS_MIN = 5.0
+KIND_WIDTH = 9
+# Width in columns, priority.
+COLUMNS = {
+    "maps": (6, 0),
+    "size": (8, 6),
+    "RSS": (8, 4),
+    "anon": (8, 0),
+    "marked": (8, 3),
+    "merged": (8, 0),
+    "huge": (7, 5),
+}
 
 
 class ProcessScreen(Screen[None]):
     """Screen of a process. Reads its smaps as often as that stays below CPU_SHARE_MAX of a core."""
 
-    CSS = "ProcessScreen Static { height: auto; text-wrap: nowrap; }"
+    CSS = "ProcessScreen Static { height: auto; text-wrap: wrap; }"
 
     def __init__(self, who: Identity) -> None:
         super().__init__()
@@ -70,16 +83,23 @@ class ProcessScreen(Screen[None]):
         app = cast("Top", self.app)
         assert app.found is not None
         maps = app.maps.get((self.who.pid, self.who.start_ticks), deque())
-        lines = describe(self.who, kinds, app.found, maps)
+        lines = describe(self.who, kinds, app.found, maps, self.size.width)
         field.update("\n".join(map(printable, lines)))
         pause_seconds = max(PERIOD_SECONDS_MIN, 2 * cost_seconds / CPU_SHARE_MAX)
         self.set_timer(pause_seconds, self._look)
 
 
 def describe(
-    who: Identity, kinds: dict[str, MemoryKind], found: ProcessList, maps: deque[int]
+    who: Identity,
+    kinds: dict[str, MemoryKind],
+    found: ProcessList,
+    maps: deque[int],
+    width: int = 80,
 ) -> list[str]:
     """Return the lines of the screen."""
+    figures = [Column(name, "right", priority) for name, (_, priority) in COLUMNS.items()]
+    sizes = [KIND_WIDTH, *(size for size, _ in COLUMNS.values())]
+    shown = fit([Column("kind", "left"), *figures], sizes, width)
     process = next((one for one in found.processes if one.identity == who), None)
     limit = found.max_map_count
     lines = [
@@ -89,19 +109,22 @@ def describe(
         _merged(process, kinds, found.page_bytes),
         f"maps    {maps[-1] if maps else '-'} of {limit}  {spark(maps)}",
         "",
-        f"{'kind':<10}{'maps':>7}{'size':>11}{'RSS':>10}{'anon':>10}{'marked':>10}{'merged':>10}"
-        f"{'huge':>9}",
+        _line(("kind", *COLUMNS), shown),
     ]
+    if shown.left_out:
+        lines.insert(-1, f"not shown at {width} columns: {', '.join(shown.left_out)}")
     if not kinds:
         return [*lines, "its maps are its owner's and root's to read: sudo ksmrun top"]
     for name, kind in kinds.items():
-        sizes = (kind.rss_bytes, kind.anonymous_bytes, kind.marked_bytes, kind.merged_bytes)
-        lines.append(
-            f"{name:<10}{kind.vmas:>7}{mib(kind.size_bytes):>11}"
-            + "".join(f"{mib(size):>10}" for size in sizes)
-            + f"{mib(kind.huge_bytes):>9}"
-        )
+        resident = (kind.size_bytes, kind.rss_bytes, kind.anonymous_bytes)
+        figures_bytes = (*resident, kind.marked_bytes, kind.merged_bytes, kind.huge_bytes)
+        lines.append(_line((name, str(kind.vmas), *map(mib, figures_bytes)), shown))
     return [*lines, "", f"why not more? sudo ksmrun explain {who.pid}"]
+
+
+def _line(cells: Sequence[str], shown: Layout) -> str:
+    texts = [f"{cells[i]:{'>' if i else '<'}{size}}" for i, size in shown.widths.items()]
+    return (" " * GAP_COLUMNS).join(texts)
 
 
 def _merged(process: ProcessKsm | None, kinds: dict[str, MemoryKind], page_bytes: int) -> str:

@@ -21,6 +21,8 @@ from ksmrun.observe.live import HISTORY, HostLook, HostWatch
 from ksmrun.observe.processes import ProcessWatch
 
 KEYS = "q quit  s sort  g group  / filter  space mark  enter open  esc back"
+# For 60 columns.
+KEYS_SHORT = "q quit s sort g group / filter spc mark ret open esc back"
 
 
 class Top(App[None]):
@@ -32,6 +34,7 @@ class Top(App[None]):
     Screen { background: ansi_default; color: ansi_default; }
     Static { text-wrap: nowrap; text-overflow: clip; }
     #host, #titles, #status, #keys { height: auto; }
+    #status { text-wrap: wrap; max-height: 2; }
     #titles { text-style: bold underline; margin-top: 1; }
     #filter { display: none; height: 1; border: none; padding: 0; }
     Rows { height: 1fr; background: ansi_default; }
@@ -92,13 +95,20 @@ class Top(App[None]):
         # Below the screen of a process, if one is open.
         base = self.screen_stack[0]
         rows = self._shown = view.rows(found)
-        base.query_one("#host", Static).update("\n".join(header(self._watch, host, found)))
-        base.query_one("#titles", Static).update(line_of(columns_of(view)))
-        base.query_one("#status", Static).update(status(view, rows, found))
+        width = self.size.width
+        head = header(self._watch, host, found, width)
+        base.query_one("#host", Static).update("\n".join(head))
+        keys = KEYS if width >= len(KEYS) else KEYS_SHORT
+        base.query_one("#keys", Static).update(keys)
+        base.query_one("#titles", Static).update(line_of(columns_of(view), width))
+        base.query_one("#status", Static).update(status(view, rows, found, width))
         base.query_one(Rows).show(
             [row.key for row in rows],
-            lambda number: line_of(cells_of(rows[number], view, found)),
+            lambda number: line_of(cells_of(rows[number], view, found), width),
         )
+
+    def on_resize(self) -> None:
+        self.show()
 
     def change(self, view: View) -> None:
         """Switch to another view of the same observation."""

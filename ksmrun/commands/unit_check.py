@@ -156,7 +156,7 @@ def _problems(
             0, (f"{LAUNCHER} is missing: it will not start", "sudo ksmrun wrap install")
         )
     if merging and read_host().ksm.number("run") != 1:
-        problems.append(("ksmd is off: nothing merges yet", "sudo ksmrun host on"))
+        problems.append(("ksmd is off: nothing merges yet", "run: sudo ksmrun host on"))
     written = _written(unit)
     if written is not None and written != fingerprint(exec_values_of(unit)):
         problems.append(("its ExecStart= has changed since it was wrapped", own))

@@ -160,7 +160,7 @@ def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
     texts = [read_text(path) for path in unit.files]
     for path, text in zip(unit.files, texts, strict=True):
         if text is None:
-            raise KsmrunError(f"{path} cannot be read", "run this as root")
+            raise KsmrunError(f"cannot read {path}", "run this as root")
     return values([text for text in texts if text is not None], "Service", "ExecStart")
 
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 import typer
 
 from ksmrun.commands.declare import declare
-from ksmrun.commands.output import print_json, print_line, print_table
+from ksmrun.commands.output import print_json, print_note, print_table
+from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.model.wrap import LAUNCHER
 from ksmrun.options.wrap import LIST, ListOptions
@@ -22,30 +23,38 @@ def register(group: typer.Typer) -> None:
 
 def list_wraps(options: ListOptions) -> None:
     """Print what is found, and whether the launcher is there."""
+    style = style_of(options)
     wraps = find_wraps()
     is_missing = not LAUNCHER.exists() and any(wrap.uses_launcher for wrap in wraps)
-    if options.as_json:
+    if wants_json(options):
         rows = [{**asdict(wrap), "path": str(wrap.path)} for wrap in wraps]
         print_json(SCHEMA, wraps=rows, launcher=str(LAUNCHER), launcher_missing=is_missing)
     elif wraps:
-        columns = {"kind": "left", "name": "left", "file": "left", "to remove": "fold"}
+        columns = [
+            Column("kind", "left"),
+            Column("name", "name"),
+            Column("to remove", "fold"),
+            Column("file", "fold"),
+        ]
         print_table(
             columns,
             [
                 [
                     wrap.kind,
                     wrap.name,
-                    str(wrap.path),
                     wrap.remove or "by hand: ksmrun did not write it",
+                    str(wrap.path),
                 ]
                 for wrap in wraps
             ],
+            style,
         )
     else:
-        print_line("nothing is wrapped; see `ksmrun wrap unit --help`")
+        print_note("nothing is wrapped; see `ksmrun wrap unit --help`", style)
     if is_missing:
-        if not options.as_json:
-            print_line(
-                f"{LAUNCHER} is missing: these will not start; to do: sudo ksmrun wrap install"
+        if not wants_json(options):
+            print_note(
+                f"{LAUNCHER} is missing: these will not start; to do: sudo ksmrun wrap install",
+                style,
             )
         raise typer.Exit(1)

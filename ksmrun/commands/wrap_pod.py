@@ -40,7 +40,7 @@ def pod(options: PodOptions) -> None:
     file, source, launcher_image = options.file, options.source, options.launcher_image
     text = sys.stdin.read() if file == "-" else read_text(Path(file))
     if text is None:
-        raise KsmrunError(f"{file} cannot be read", "name a manifest, or - for stdin")
+        raise KsmrunError(f"cannot read {file}", "give the file of a manifest, or - for stdin")
     named = dict(_named_command(each) for each in options.entrypoint)
 
     def look(name: str, image: str) -> ImageConfig:

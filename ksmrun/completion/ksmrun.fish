@@ -2,7 +2,7 @@
 function __ksmrun_complete
     set -l words (commandline -opc)
     set -l current (commandline -ct)
-    for line in (command ksmrun --front=complete $words[2..-1] "$current" 2>/dev/null)
+    for line in (command $words[1] --front=complete $words[2..-1] "$current" 2>/dev/null)
         switch $line
             case :file
                 __fish_complete_path $current

@@ -90,7 +90,7 @@ class Load:
                 self.logs.append(runner.start())
         except OSError as error:
             raise KsmrunError(
-                f"cannot start the load {error.filename}: {error.strerror}",
+                f"cannot start the load {os.fsdecode(error.filename)}: {error.strerror}",
                 "give its whole path; for shell syntax use sh -c",
             ) from error
 

@@ -66,7 +66,7 @@ def _wait_ready(turn: Running, started: list[Started], is_ready: Callable[[Start
                     f"copy {each.instance.index} (PID {each.pid}) is not ready after "
                     f"{timeout:.0f} s, by --ready-{turn.plan.ready.kind} "
                     f"{turn.plan.ready.value}; its output ends: {turn.fleet.tail(each.pid)}",
-                    "start it by hand to see what it waits for, or raise --ready-timeout",
+                    "start the program by hand to see what it waits for, or raise --ready-timeout",
                 )
             time.sleep(POLL_SECONDS)
 

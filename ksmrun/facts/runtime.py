@@ -1,7 +1,11 @@
-"""Language runtime that a program is or embeds, from what its file links and exports."""
+"""Language runtime that a program is or embeds, from what its file links and exports and its name.
+
+redis-server exports lua_newstate, and yet is not Lua.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +29,21 @@ SIGNS = (
     ("LuaJIT", "libluajit-", "luaJIT_setmode"),
     ("Lua", "liblua5", "lua_newstate"),
 )
+# Names of the runtimes' own programs. Any other program with such a function embeds an interpreter,
+# and most of its memory may be its own. libjli.so is the library of Java launchers.
+_VERSION = r"-?v?[\d.]*"
+NAMES = {
+    "Node.js": rf"(node|nodejs){_VERSION}",
+    "OpenJDK": rf"javaw?{_VERSION}",
+    "Mono": rf"mono(-sgen|-boehm)?(32|64)?{_VERSION}",
+    "PHP": rf"(php|lsphp)(-fpm|-cgi|-cli|dbg)?{_VERSION}(-fpm|-cgi|-cli)?",
+    "Ruby": rf"ruby(-mri)?{_VERSION}",
+    "CPython": rf"python{_VERSION}[a-z]{{0,3}}(-dbg|-debug|-intel64)?",
+    "Perl": rf"perl{_VERSION}(-[\w-]+)?",
+    "LuaJIT": rf"luajit{_VERSION}((alpha|beta|rc)\d*|-beta\d*)?",
+    "Lua": rf"luac?{_VERSION}",
+}
+LAUNCHER_SIGNS = ("libjli.so", "JLI_Launch")
 # A start script: the program that it starts is what counts.
 SHELL = "shell"
 SHELLS = ("sh", "bash", "dash", "ash", "busybox", "ksh", "mksh", "zsh")
@@ -32,10 +51,14 @@ SHELLS = ("sh", "bash", "dash", "ash", "busybox", "ksh", "mksh", "zsh")
 
 @dataclass(frozen=True)
 class Runtime:
-    """Runtime: its name, as plan/runtimes.py knows it, and the evidence for it."""
+    """Runtime: its name, as plan/runtimes.py knows it, and the evidence for it.
+
+    is_inside: the program is another one that embeds this interpreter.
+    """
 
     name: str
     evidence: str
+    is_inside: bool = False
 
 
 def find_runtime(target: TargetFacts) -> Runtime | None:
@@ -45,27 +68,38 @@ def find_runtime(target: TargetFacts) -> Runtime | None:
     # A link's name is weaker evidence: /bin/sh may be dash, and busybox anything.
     path = Path(resolved(target.path))
     if path.name in SHELLS:
-        return Runtime(SHELL, f"{path} is a shell")
+        return Runtime(SHELL, f"{target.path} is a shell")
     try:
         with elf_file(path) as elf:
             needed = _needed(elf)
             if elf.get_section_by_name(".go.buildinfo") is not None:
                 return Runtime("Go", "section .go.buildinfo")
-            return decide(needed, _exports(elf))
+            return decide({Path(target.path).name, path.name}, needed, _exports(elf))
     except UnreadableElfError:
         return None
 
 
-def decide(needed: tuple[str, ...], exports: Callable[[str], bool]) -> Runtime | None:
-    """Return the runtime, from the libraries a program needs and whether it exports a function."""
+def decide(
+    names: set[str], needed: tuple[str, ...], exports: Callable[[str], bool]
+) -> Runtime | None:
+    """Return the runtime, from the libraries a program needs and whether it exports a function.
+
+    names: of the file, and of the link to it that was started.
+    """
     for name, _, function in SIGNS:
         if exports(function):
-            return Runtime(name, f"it exports {function}")
+            return Runtime(name, f"it exports {function}", _is_inside(name, names, function))
     for name, library, _ in SIGNS:
         for found in needed:
             if found.startswith(library):
-                return Runtime(name, f"it needs {found}")
+                return Runtime(name, f"it needs {found}", _is_inside(name, names, library))
     return None
+
+
+def _is_inside(runtime: str, names: set[str], sign: str) -> bool:
+    if sign in LAUNCHER_SIGNS:
+        return False
+    return not any(re.fullmatch(NAMES[runtime], each) for each in names)
 
 
 def _needed(elf: object) -> tuple[str, ...]:

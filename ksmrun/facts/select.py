@@ -15,6 +15,7 @@ from ksmrun.facts.pids import all_pids
 from ksmrun.facts.placement import placement
 from ksmrun.facts.stat import command_words
 from ksmrun.facts.text import read_or_raise
+from ksmrun.support.foreign import resolved
 from ksmrun.support.unitname import full_name, has_cgroup
 
 # Minimum length of an abbreviated container ID; engines show 12.
@@ -73,12 +74,33 @@ def _where(is_meant: Callable[[int, str], bool], root: Path) -> tuple[int, ...]:
 
 
 def programs(pids: Sequence[int], root: Path = Path("/")) -> dict[str, list[int]]:
-    """Return the processes by executable file; unknown ones are under ""."""
+    """Return the processes by executable file; unknown ones are under "".
+
+    A file that was started by a link beside it has the link's name.
+    """
     found: dict[str, list[int]] = {}
     for pid in pids:
         try:
-            name = str((root / f"proc/{pid}/exe").readlink())
+            executable = str((root / f"proc/{pid}/exe").readlink())
         except OSError:
-            name = ""
-        found.setdefault(name, []).append(pid)
-    return found
+            executable = ""
+        found.setdefault(executable, []).append(pid)
+    return {
+        _started_as(executable, root / f"proc/{those[0]}"): those
+        for executable, those in found.items()
+    }
+
+
+def _started_as(executable: str, folder: Path) -> str:
+    """Return the link by which the file was started.
+
+    The kernel knows /usr/bin/redis-server as redis-check-rdb, and /bin/sh perhaps as busybox.
+    """
+    # A title that a program gave itself has blanks (setproctitle(3)).
+    words = " ".join(command_words(folder)[:1]).split()
+    name = Path(words[0]).name if words else ""
+    if not executable or not name:
+        return executable
+    # Words are the program's own to choose, so the file system decides.
+    started = Path(executable).with_name(name)
+    return str(started) if resolved(started) == resolved(executable) else executable

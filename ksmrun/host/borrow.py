@@ -86,13 +86,19 @@ def restore_abandoned(folder: Path, root: Path, *, force: bool = False) -> list[
     """Undo records whose guardian was killed too, as `ksmrun host restore` does."""
     lines = []
     for record_file in sorted(folder.glob(f"{PREFIX}*.json")):
-        with locked(_life_of(record_file), wait=False) as is_abandoned:
-            if is_abandoned:
+        with locked(_life_of(record_file), wait=False) as is_left:
+            if is_left:
                 lines += restore(record_file, root, force=force)
                 _drop_locks(record_file)
             else:
                 lines += _of_who_runs(record_file, root)
     return lines
+
+
+def is_abandoned(record_file: Path) -> bool:
+    """Return whether the guardian of a record is gone. Raises KsmrunError without permission."""
+    with locked(_life_of(record_file), wait=False) as found:
+        return found
 
 
 def _of_who_runs(record_file: Path, root: Path) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -216,13 +217,22 @@ def _generations(folder: Path) -> dict[str, int]:
     return counts
 
 
+def _todo(error: OSError) -> str:
+    if error.errno == errno.EEXIST:
+        return "remove that file first, or give another"
+    return "check the permissions and free space of its folder; root's keys are in "
+
+
+"/run/ksmrun/layout"
+
+
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise KsmrunError(
-            f"{error.filename or path}: {error.strerror}",
-            "look at its folder and modes; root's keys lie in /run/ksmrun/layout",
+            f"cannot use {error.filename or path}: {error.strerror}",
+            _todo(error),
             EXIT_USAGE,
         ) from error

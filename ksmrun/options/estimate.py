@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ksmrun.options.command import Command
-from ksmrun.options.item import seconds, share, switch
+from ksmrun.options.item import choice, seconds, share, switch
+from ksmrun.options.output import FORMAT, NO_HEADER, Format
 from ksmrun.options.select import JSON, SelectOptions
 
 
@@ -29,6 +30,8 @@ class EstimateOptions(SelectOptions):
         "Estimate what one shared address layout would add, or not.", True, negative="--no-layout"
     )
     as_json: bool = switch(JSON, name="--json")
+    format: Format = choice(FORMAT, Format.TABLE)
+    no_header: bool = switch(NO_HEADER)
 
 
 ESTIMATE = Command(

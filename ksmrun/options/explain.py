@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ksmrun.options.command import Command
-from ksmrun.options.item import Kind, Values, argument, seconds, switch
+from ksmrun.options.item import Kind, Values, argument, choice, seconds, switch
+from ksmrun.options.output import FORMAT, NO_HEADER, Format
 from ksmrun.options.select import JSON
 
 
@@ -30,6 +31,8 @@ class ExplainOptions:
         most=86400.0,
     )
     as_json: bool = switch(JSON, name="--json")
+    format: Format = choice(FORMAT, Format.TABLE)
+    no_header: bool = switch(NO_HEADER)
 
 
 EXPLAIN = Command(

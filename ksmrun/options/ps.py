@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ksmrun.model.process import By, Sort
 from ksmrun.options.command import Command
 from ksmrun.options.item import choice, option, seconds, switch
+from ksmrun.options.output import FORMAT, NO_HEADER, Format
 from ksmrun.options.select import JSON
 
 WATCH_SECONDS_MIN = 0.5
@@ -28,6 +29,8 @@ class PsOptions:
         most=86400.0,
     )
     as_json: bool = switch(JSON, name="--json")
+    format: Format = choice(FORMAT, Format.TABLE)
+    no_header: bool = switch(NO_HEADER)
 
 
 @dataclass(frozen=True)

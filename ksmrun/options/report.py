@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.options.command import Command
-from ksmrun.options.item import Kind, Values, argument, option, path, switch
+from ksmrun.options.item import Kind, Values, argument, choice, option, path, switch
+from ksmrun.options.output import FORMAT, NO_HEADER, Format
 from ksmrun.options.select import JSON
 
 GATE_CODES = (
@@ -40,6 +41,8 @@ class ReportOptions(GateOptions):
         values=Values.FOLDER,
     )
     as_json: bool = switch(JSON, name="--json")
+    format: Format = choice(FORMAT, Format.TABLE)
+    no_header: bool = switch(NO_HEADER)
     png: Path | None = path("Picture to write, as PNG. Needs ksmrun[ab].")
     html: Path | None = path("Page to write, as HTML, with all that is known. Needs ksmrun[ab].")
 

@@ -18,6 +18,7 @@ MODULES = {
     "top": "ps",
     "explain": "explain",
     "monitor": "monitor",
+    "status": "status",
     "ab": "ab",
     "report": "report",
     "host": "host",

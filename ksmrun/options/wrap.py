@@ -11,6 +11,7 @@ from ksmrun.options.command import Command, NoOptions
 from ksmrun.options.containers import COMPOSE, IMAGE, POD
 from ksmrun.options.item import Kind, Values, argument, choice, option, path, switch
 from ksmrun.options.launch import GroupOptions, WrapOptions
+from ksmrun.options.output import FORMAT, NO_HEADER, Format
 from ksmrun.options.select import JSON
 
 
@@ -62,6 +63,8 @@ class ListOptions:
     """Options of `ksmrun wrap list`."""
 
     as_json: bool = switch(JSON, name="--json")
+    format: Format = choice(FORMAT, Format.TABLE)
+    no_header: bool = switch(NO_HEADER)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ UNMERGEABLE_NOTE = (
     "memory; for programs that keep secrets so: ksmrun detach, and start them with `ksmrun run`"
 )
 OUTCOMES = {
-    "gone": ("it ended meanwhile", "look for the one that came for it"),
+    "gone": ("it ended meanwhile", "if it was restarted, attach to the new PID"),
     "not-permitted": (
         "this user may not trace it",
         "run this as root or as its user, see kernel.yama.ptrace_scope, and detach any debugger",

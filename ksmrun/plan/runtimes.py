@@ -83,12 +83,20 @@ def gains_of(name: str | None) -> Gains | None:
 
 
 def runtime_row(
-    name: str | None, evidence: str | None, heap: tuple[str, str, str] | None = None
+    name: str | None,
+    evidence: str | None,
+    heap: tuple[str, str, str] | None = None,
+    *,
+    is_inside: bool = False,
 ) -> CheckRow:
     """Return a row: the runtime found, what it gains, and which flags to try.
 
-    heap: as in plan/java_heap.py, if a flag keeps the heap from merging.
+    heap: as in plan/java_heap.py, if a flag keeps the heap from merging. is_inside: the program
+    embeds that interpreter, so most of its memory may be its own.
     """
+    if is_inside:
+        found = f"none of its own: {name} is inside ({evidence}), whose gains are not the program's"
+        return CheckRow(ITEM, "ok", found, "ksmrun estimate measures running copies")
     if heap is not None:
         flag, what, todo = heap
         return CheckRow(ITEM, "warn", f"{name} with {flag}: {what} ({evidence})", todo)

@@ -41,7 +41,7 @@ def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> Tu
     if intent.pass_seconds is not None and scan_seconds > intent.pass_seconds * share_max:
         least = scan_seconds / share_max
         raise KsmrunError(
-            f"a pass over {_gib(memory, ksm):.1f} GiB takes {scan_seconds:.0f} s of CPU here "
+            f"a full scan of {_gib(memory, ksm):.1f} GiB takes {scan_seconds:.0f} s of CPU here "
             f"({cost.seconds_per_page * 1e6:.1f} µs a page, {cost.source}): in "
             f"{intent.pass_seconds:.0f} s it would be {scan_seconds / intent.pass_seconds:.0%} of "
             f"a core, over {share_max:.0%}",
@@ -130,7 +130,7 @@ def _by_rate(
     else:
         idle = intent.pass_seconds - memory.mergeable_pages * cost.seconds_per_page
         pages = memory.mergeable_pages * sleep_seconds / max(idle, 1e-3)
-        why = f"a pass over {_gib(memory, ksm):.1f} GiB in {intent.pass_seconds:.0f} s"
+        why = f"a full scan of {_gib(memory, ksm):.1f} GiB in {intent.pass_seconds:.0f} s"
     batch = min(max(1, int(pages)), RATE_MAX)
     why_sleep = "ms between batches, what the rate is reckoned with"
     knobs = [

@@ -97,7 +97,9 @@ def _metric(name: str, metrics: Collection[str]) -> str:
     found = [each for each in (name, f"{name}_bytes") if each in metrics]
     if not found:
         raise KsmrunError(
-            f"--gate: there is no metric {name}", f"there are {', '.join(metrics)}", EXIT_USAGE
+            f"--gate: there is no metric {name}",
+            f"there are {', '.join(sorted(metrics))}",
+            EXIT_USAGE,
         )
     return found[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ COLOURS = ("#999999", "#2f8fdd", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 INK = "#7f7f7f"
 # Legible when scaled to a phone's width.
 SIZE_INCHES = (4.6, 2.9)
+# Room above the highest value for half a point, in a picture of that size.
+TOP_ROOM = 1.06
+# Names are the user's: they take up to three lines.
+LABEL_CHARACTERS, TICK_CHARACTERS, TICK_CHARACTERS_MIN, LINES_MAX = 32, 48, 6, 3
 
 
 def figure(rows: int) -> Figure:
@@ -64,7 +69,7 @@ def svg(draw: Any, saved: Saved, *arguments: Any) -> str:
 def draw_memory(axes: Axes, saved: Saved) -> None:
     """Draw the fleet's PSS from the start, one line per round and arm."""
     for arm, colour in zip(saved.arms, _colours(len(saved.arms)), strict=True):
-        label: str | None = arm
+        label: str | None = _wrapped(arm)
         for turn in samples_of(saved, arm):
             samples = [s for s in turn if s.get("pss_bytes") is not None]
             # After the hold the load ends.
@@ -82,7 +87,7 @@ def draw_memory(axes: Axes, saved: Saved) -> None:
             label = None
     axes.set_xlabel("seconds since the start")
     axes.set_ylabel("PSS of the fleet, MiB")
-    axes.set_ylim(bottom=0)
+    _from_zero(axes)
     _finish(axes)
 
 
@@ -102,12 +107,13 @@ def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
     ):
         found = [each[metric] / scale for each in saved.rounds[arm] if metric in each]
         axes.scatter([position] * len(found), found, color=colour, zorder=2)
-    axes.set_xticks(list(positions), saved.arms)
+    width = max(TICK_CHARACTERS // len(saved.arms), TICK_CHARACTERS_MIN)
+    axes.set_xticks(list(positions), [_wrapped(arm, width) for arm in saved.arms])
     axes.margins(x=0.3)
     if unit:
         # Sizes are compared by their heights, so the axis begins at 0.
-        axes.set_ylim(bottom=0)
-    axes.set_ylabel(_plain(f"{metric.removesuffix('_bytes')}{unit}"))
+        _from_zero(axes)
+    axes.set_ylabel(_wrapped(f"{metric.removesuffix('_bytes')}{unit}"))
     _finish(axes)
 
 
@@ -116,8 +122,10 @@ def draw_distribution(axes: Axes, saved: Saved, name: str) -> None:
     found = own_numbers(saved, name)
     for arm, colour in zip(saved.arms, _colours(len(saved.arms)), strict=True):
         if numbers := found[arm]:
-            axes.ecdf(numbers, color=colour, linewidth=1.6, label=f"{arm} ({len(numbers)})")
-    axes.set_xlabel(_plain(name))
+            axes.ecdf(
+                numbers, color=colour, linewidth=1.6, label=_wrapped(f"{arm} ({len(numbers)})")
+            )
+    axes.set_xlabel(_wrapped(name))
     axes.set_ylabel("share at or below")
     _finish(axes)
 
@@ -147,9 +155,16 @@ def _colours(count: int) -> Sequence[str]:
     return [COLOURS[index % len(COLOURS)] for index in range(count)]
 
 
-def _plain(name: str) -> str:
-    """Escape dollar signs, between which matplotlib reads a formula."""
-    return printable(name).replace("$", r"\$")
+def _from_zero(axes: Axes) -> None:
+    """Begin the axis at 0, with room at the top for a whole point."""
+    top = axes.dataLim.ymax
+    axes.set_ylim(bottom=0, top=top * TOP_ROOM if 0 < top < float("inf") else None)
+
+
+def _wrapped(name: str, characters: int = LABEL_CHARACTERS) -> str:
+    """Break a long name, and escape dollar signs, between which matplotlib reads a formula."""
+    lines = textwrap.wrap(printable(name), characters)[:LINES_MAX]
+    return "\n".join(lines).replace("$", r"\$")
 
 
 def _finish(axes: Axes) -> None:

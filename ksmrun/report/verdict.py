@@ -55,14 +55,21 @@ def _judge(saved: Saved, base: str, arm: str) -> ArmVerdict:
     first = found.pop(primary)
     differences = corrected(first, list(found.values()))
     return ArmVerdict(
-        arm, base, differences, _headline(arm, first), _details(saved, arm, differences)
+        arm, base, differences, _headline(arm, differences[0]), _details(saved, arm, differences)
     )
 
 
 def _headline(arm: str, primary: Difference) -> str:
+    if _shows_none(primary):
+        return f"{arm}: no change of {primary.metric} shown ({_signed_share(primary)})"
     if primary.metric.endswith("_bytes"):
         return _saved(arm, primary)
-    return f"{arm} changes {primary.metric} by {primary.mean:+.3g} ({_share(primary)})"
+    return f"{arm} changes {primary.metric} by {primary.mean:+.3g} ({_signed_share(primary)})"
+
+
+def _shows_none(each: Difference) -> bool:
+    """Return whether there are rounds enough, and chance alone may explain the difference."""
+    return each.rounds >= ROUNDS_MIN and not each.is_certain
 
 
 def _details(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
@@ -72,8 +79,6 @@ def _details(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
     if primary.rounds < ROUNDS_MIN:
         rounds = "1 round" if primary.rounds == 1 else f"{primary.rounds} rounds"
         text += f", from {rounds}, which is too few to be certain"
-    elif not primary.is_certain:
-        text += ", which may be chance"
     settle, ksmd = others.get("settle_seconds"), others.get("ksmd_cpu_seconds")
     if settle is not None and settle.arm_mean > 0:
         rates = dict.fromkeys(scan_rate(host) for host in saved.hosts)
@@ -92,10 +97,15 @@ def _details(saved: Saved, arm: str, differences: Sequence[Difference]) -> str:
 def _own_text(each: Difference) -> str:
     """Describe a custom metric. Not as "unchanged": an undetected difference may be large."""
     if each.is_certain:
-        return f"{each.metric} changed by {_signed_share(each)}"
+        return f"{each.metric} {_more_or_less(each)}"
     if each.rounds < ROUNDS_MIN:
         return f"{each.metric}: too few rounds to tell"
-    return f"{each.metric}: no certain change ({_signed_share(each)})"
+    return f"{each.metric}: no change shown ({_signed_share(each)})"
+
+
+def _more_or_less(each: Difference) -> str:
+    word = "more" if each.mean >= 0 else "less"
+    return f"{each.mean:+.3g}, from 0" if each.share is None else f"{_share(each)} {word}"
 
 
 def _share_of_ideal(saved: Saved, arm: str) -> float | None:

@@ -14,6 +14,7 @@ from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import MAX_MAP_COUNT, set_max_map_count
 from ksmrun.model import KsmrunError
 from ksmrun.model.watch import Condition, Event
+from ksmrun.support.paste import pasteable
 from ksmrun.support.words import printable
 from ksmrun.watch.config import Config
 from ksmrun.watch.log import Log
@@ -70,7 +71,7 @@ class Actor:
             "STATE": "raised" if event.raised else "cleared",
             "SUBJECT": condition.subject,
             "MESSAGE": condition.what,
-            "TODO": condition.todo,
+            "TODO": pasteable(condition.todo),
             **{key.upper(): value for key, value in condition.facts.items()},
         }
         # In a mail, a line feed in a name would start another header.

@@ -6,11 +6,14 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from ksmrun.facts.launcher import cached_probe
 from ksmrun.host.peaks import peaks_file, remember_all
+from ksmrun.host.record import own_state_folder
+from ksmrun.host.standing import drop_alerts, write_alerts
 from ksmrun.model import KsmrunError, MapPeak
 from ksmrun.model.watch import WatchState
 from ksmrun.watch.act import Actor
@@ -64,6 +67,8 @@ class _Monitor:
         self._states: deque[WatchState] = deque()
         self._next_peaks = 0.0
         self._wrong: dict[str, str] = {}
+        # None: not yet, as those of a monitor that was killed may be there.
+        self._remembered: tuple[tuple[str, str], ...] | None = None
         self._tuner: AutoTuner | None = None
         self._tune(config)
         self._follower: Follower | None = None
@@ -85,6 +90,7 @@ class _Monitor:
         events = self._book.update(conditions(self._states, self._config))
         self._actor.act(events, self._book.standing)
         self._say_once("metrics", self._show.show(state, self._book))
+        self._say_once("alerts", self._remember_alerts())
         if state.host.seconds >= self._next_peaks:
             self._say_once("peaks", _remember_peaks(state))
             self._next_peaks = state.host.seconds + PEAKS_INTERVAL_SECONDS
@@ -110,7 +116,23 @@ class _Monitor:
             self._log.say("error", f"the configuration is only partly in use: {error}")
         self._log.say("info", "reloaded")
 
+    def _remember_alerts(self) -> str:
+        """Write the alerts for `ksmrun status` if they changed. Return the error."""
+        folder, alerts = own_state_folder(), tuple((c.kind, c.key) for c in self._book.standing)
+        if folder is None or alerts == self._remembered:
+            return ""
+        try:
+            write_alerts(folder, self._book.standing)
+        except OSError as error:
+            return f"cannot write {folder}: {error.strerror}; `ksmrun status` shows no alerts"
+        self._remembered = alerts
+        return ""
+
     def close(self) -> None:
+        folder = own_state_folder()
+        if folder is not None:
+            with suppress(OSError, KsmrunError):
+                drop_alerts(folder)
         if self._tuner is not None:
             self._tuner.close()
         self._show.close()

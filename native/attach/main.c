@@ -87,8 +87,8 @@ static int serve_launch(pid_t pid, const char *command, bool quiet) {
     if (!quiet && report.outcome != ATTACH_DONE && report.outcome != ATTACH_GONE) {
         char line[COMMAND_BYTES + 256];
         int length = snprintf(line, sizeof line,
-                              "ksmrun-exec: PID %d (%.*s) runs, but does not merge: %s; `ksmrun "
-                              "attach %d` tells why\n",
+                              "ksmrun-exec: PID %d (%.*s) runs, but does not merge: %s; run "
+                              "`ksmrun attach %d` to see why\n",
                               pid, COMMAND_BYTES, command, names[report.outcome], pid);
         for (int i = 0; i + 1 < length; i++)
             if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
@@ -108,7 +108,7 @@ static bool parse_who(const char *text, pid_t *pid, uint64_t *start_ticks) {
         *start_ticks = strtoull(end + 1, &end, 10);
     if (*end == '\0' && number > 0 && number <= PID_MAX && errno == 0)
         return true;
-    fprintf(stderr, "ksmrun-attach: %s is no PID\n", text);
+    fprintf(stderr, "ksmrun-attach: %s is not a PID; give PID or PID:START\n", text);
     return false;
 }
 

@@ -129,7 +129,7 @@ int main(int argc, char **argv) {
     struct tally tally = {.processes = calloc(count, sizeof *tally.processes)};
     look.with_layout = options.with_layout;
     if (processes == NULL || tally.processes == NULL || !look_prepare(&look))
-        return fail("no memory", "free some");
+        return fail("out of memory", "free memory, or raise ulimit -v");
     for (size_t i = 0; i < count; i++)
         processes[i] = open_process(argv[optind + (int)i]);
     double seconds = look_at_all(&look, processes, count, options.volatile_after_seconds);
@@ -141,7 +141,7 @@ int main(int argc, char **argv) {
     const struct result result = {&look, &tally,  processes,
                                   count, seconds, options.volatile_after_seconds};
     if (!output_write(&result))
-        return fail("the result cannot be written", "look at what reads it, and at free memory");
+        return fail("the result cannot be written", "check what reads it, and free memory");
     /* The end of the process frees everything. */
     return 0;
 }

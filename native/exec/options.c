@@ -184,7 +184,7 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
     for (;;) {
         int word = optind;
         /* "+": the first word that is not an option ends the options. */
-        int id = getopt_long(argc, argv, "+:", long_options, NULL);
+        int id = getopt_long(argc, argv, "+:h", long_options, NULL);
         if (id == -1)
             break;
         switch (id) {
@@ -274,6 +274,7 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
             options->action = ACTION_VERSION;
             return true;
         case OPTION_HELP:
+        case 'h':
             options->action = ACTION_HELP;
             return true;
         case ':':

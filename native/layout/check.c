@@ -56,7 +56,7 @@ const char *check_image(const struct image *moved, const struct next_places *nex
         (next->mmap >= bases->mmap_top || bases->mmap_top - next->mmap > RELOCATE_LOADER_BYTES))
         return "the mmap area is not where the group has it";
     if (next->low != 0 && destination->low.next != 0 && next->low != destination->low.next)
-        return "what MAP_32BIT gives is not where the group has it";
+        return "the MAP_32BIT area is not where the group has it";
     return NULL;
 }
 

@@ -73,8 +73,8 @@ static const char *not_reservable(const struct place_request *request, const str
     pid_t pid = request->pid;
     uint64_t space_bytes;
     if (is_sanitized(request->file))
-        return "it is built with a sanitizer (-fsanitize=memory, thread or dataflow), which does "
-               "not bear that a part of its addresses is reserved";
+        return "it is built with a sanitizer (-fsanitize=memory, thread or dataflow), which fails "
+               "if a part of its addresses is reserved";
     if (!tracee_limit(pid, "Max address space", &space_bytes) || space_bytes != RLIM_INFINITY)
         return "its address space is limited (ulimit -v), and a part of it would have to be "
                "reserved";

@@ -20,7 +20,7 @@ static bool make_key(const struct wishes *wishes, yyjson_mut_val *config, const 
     if (!wishes->request.is_group_operators &&
         !policy_opens(&wishes->policy, group, &tenant, &wishes->image)) {
         snprintf(obstacle, OBSTACLE_BYTES,
-                 "the layout is the kernel's own: group %s is not open for this container (user "
+                 "shared layout not applied: group %s is not open for this container (user "
                  "%u, namespace \"%.64s\"); see \"groups\" in --ksmrun-help",
                  group, tenant.user, tenant.namespace);
         return false;
@@ -79,7 +79,8 @@ static bool is_pause(yyjson_mut_val *root, const struct image *image) {
 static bool may_restore(const struct arguments *arguments, const struct request *request,
                         const char *path, char obstacle[OBSTACLE_BYTES]) {
     snprintf(obstacle, OBSTACLE_BYTES,
-             "restored processes merge as far as they did, and what they map from now on may not");
+             "restored processes keep merging what they have, and memory that they map later may "
+             "not merge");
     if (!request->require)
         log_line(arguments, LEVEL_WARNING, "%s: %s; see `ksmrun attach`", path, obstacle);
     return !request->require;
@@ -131,7 +132,7 @@ bool wrap_create(const struct arguments *arguments) {
     if (document == NULL ||
         realpath(arguments->bundle != NULL ? arguments->bundle : ".", bundle) == NULL) {
         if (document != NULL)
-            snprintf(obstacle, sizeof obstacle, "its folder is not there: %s", strerror(errno));
+            snprintf(obstacle, sizeof obstacle, "its folder does not exist: %s", strerror(errno));
         yyjson_mut_doc_free(document);
         return fail_open(arguments, false, path, obstacle);
     }

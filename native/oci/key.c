@@ -21,10 +21,11 @@ static bool find_group(const char *group, char path[PATH_MAX], char obstacle[OBS
         snprintf(path, PATH_MAX, "%s/ksmrun/layout/units/%s.key", base, group);
     if (access(path, R_OK) == 0)
         return true;
-    snprintf(obstacle, OBSTACLE_BYTES,
-             "the layout is the kernel's own: group %s has no key; `sudo ksmrun layout key %s "
-             "--output /run/ksmrun/layout/units/%s.key`",
-             group, group, group);
+    snprintf(
+        obstacle, OBSTACLE_BYTES,
+        "shared layout not applied: group %s has no key; make one with `sudo ksmrun layout key %s "
+        "--output /run/ksmrun/layout/units/%s.key`",
+        group, group, group);
     return false;
 }
 
@@ -35,7 +36,7 @@ bool key_make(const char *bundle, const char *group, const struct tenant *tenant
     if (!find_group(group, path, obstacle))
         return false;
     if (key_read(path, NULL, of_group, reason) != 0) {
-        snprintf(obstacle, OBSTACLE_BYTES, "the layout is the kernel's own: %.400s", reason);
+        snprintf(obstacle, OBSTACLE_BYTES, "shared layout not applied: %.400s", reason);
         return false;
     }
     tenant_scope(tenant, scope);
@@ -47,8 +48,8 @@ bool key_make(const char *bundle, const char *group, const struct tenant *tenant
     explicit_bzero(derived, sizeof derived);
     if (result != 0)
         snprintf(obstacle, OBSTACLE_BYTES,
-                 "the layout is the kernel's own: %.160s cannot be written for user %u of the "
-                 "host: %s; look at the folder and at uidMappings",
+                 "shared layout not applied: %.160s cannot be written for user %u of the host: %s; "
+                 "check the permissions of its folder, and uidMappings",
                  path, tenant->user, strerror(-result));
     return result == 0;
 }

@@ -19,17 +19,18 @@ int main(int argc, char **argv) {
     if (argc < 1 || arguments.help)
         return fputs(arguments_help, stdout) < 0 || fflush(stdout) != 0 ? EXIT_OWN_FAILURE : 0;
     if (!runtime_find(&arguments, runtime)) {
-        log_line(&arguments, LEVEL_ERROR,
-                 "no runtime: %s is not there, not executable or this program; install runc or "
-                 "crun, or name one by --ksmrun-runtime or KSMRUN_OCI_RUNTIME",
-                 runtime);
+        log_line(
+            &arguments, LEVEL_ERROR,
+            "no runtime: %s does not exist, is not executable, or is this program; install runc or "
+            "crun, or name one by --ksmrun-runtime or KSMRUN_OCI_RUNTIME",
+            runtime);
         return EXIT_OWN_FAILURE;
     }
     char **words = argv + arguments.first;
     if (arguments.command != COMMAND_OTHER && arguments.unknown != NULL)
         log_line(&arguments, LEVEL_WARNING,
-                 "%s is not known here; what it starts is not merged; use the long options of "
-                 "runc or crun",
+                 "%s is not a known option; the container starts without merging; use the long "
+                 "options of runc or crun",
                  arguments.unknown);
     else if ((arguments.command == COMMAND_CREATE || arguments.command == COMMAND_RESTORE) &&
              !wrap_create(&arguments))
@@ -42,7 +43,9 @@ int main(int argc, char **argv) {
     /* The place before the words is free: it was argv[0] or an option of ours. */
     words[-1] = runtime;
     execv(runtime, words - 1);
-    log_line(&arguments, LEVEL_ERROR, "cannot start %s: %s; look at the file", runtime,
-             strerror(errno));
+    log_line(
+        &arguments, LEVEL_ERROR,
+        "cannot start %s: %s; check its permissions, or name another runtime by --ksmrun-runtime",
+        runtime, strerror(errno));
     return EXIT_OWN_FAILURE;
 }

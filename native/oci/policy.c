@@ -100,7 +100,7 @@ static const char *read_members(yyjson_val *root, struct policy *policy) {
 }
 
 bool policy_load(const char *path, struct policy *policy, char obstacle[OBSTACLE_BYTES]) {
-    static const char result[] = "no group's layout is given by annotations until it is mended";
+    static const char result[] = "until it is fixed, annotations get no shared layout";
     char *json;
     size_t length;
     *policy = (struct policy){.heeds_image = false};
@@ -115,7 +115,8 @@ bool policy_load(const char *path, struct policy *policy, char obstacle[OBSTACLE
     if (!is_safe(path)) {
         free(json);
         snprintf(obstacle, OBSTACLE_BYTES,
-                 "others than root can change it or its folder; chown and chmod go-w them; %s",
+                 "users other than root can change it or its folder; run chown root and chmod go-w "
+                 "on both; %s",
                  result);
         return false;
     }
@@ -134,8 +135,8 @@ bool policy_load(const char *path, struct policy *policy, char obstacle[OBSTACLE
     }
     policy->heeds_image = false;
     policy->request = NULL;
-    snprintf(obstacle, OBSTACLE_BYTES, "\"%.64s\" in it is not understood; see --ksmrun-help; %s",
-             wrong, result);
+    snprintf(obstacle, OBSTACLE_BYTES, "\"%.64s\" in it is not valid; see --ksmrun-help; %s", wrong,
+             result);
     return false;
 }
 

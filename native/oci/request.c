@@ -87,15 +87,15 @@ static void set(const struct word *word, struct reading *reading) {
     bool is_known = false;
     if (!reading->is_heeded) {
         note(request->refused, sizeof request->refused, word,
-             " is not heeded, as an image may have set it; ask by --annotation, or see "
+             " is ignored, as an image may have set it; ask by --annotation, or see "
              "\"environment\" in --ksmrun-help");
         return;
     }
     /* A group's layout is a secret of its programs: an image can only ask for merging. */
     if (is_layout(word) && reading->source == SOURCE_IMAGE) {
         note(request->refused, sizeof request->refused, word,
-             " is not an image's or its environment's to ask for; give it by --annotation, or in "
-             "the host's configuration (--ksmrun-help)");
+             " is ignored, as an image or its environment may not ask for it; give it by "
+             "--annotation, or in the host's configuration (--ksmrun-help)");
         return;
     }
     if (is(word->key, word->key_length, "merge")) {

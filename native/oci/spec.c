@@ -90,12 +90,12 @@ bool spec_is_fit(yyjson_mut_val *config, char obstacle[OBSTACLE_BYTES]) {
     yyjson_mut_val *process = yyjson_mut_obj_get(config, "process");
     obstacle[0] = '\0';
     if (!yyjson_mut_is_obj(config))
-        snprintf(obstacle, OBSTACLE_BYTES, "it is no JSON object");
+        snprintf(obstacle, OBSTACLE_BYTES, "it is not a JSON object");
     else if (strncmp(version, "1.", 2) != 0)
         snprintf(obstacle, OBSTACLE_BYTES, "its ociVersion is \"%.32s\", and only 1.x is known",
                  version);
     else if (other != NULL)
-        snprintf(obstacle, OBSTACLE_BYTES, "it has \"%s\", so it is no plain Linux container",
+        snprintf(obstacle, OBSTACLE_BYTES, "it has \"%s\", so it is not a plain Linux container",
                  other);
     else if (twice != NULL)
         snprintf(obstacle, OBSTACLE_BYTES, "it has \"%s\" twice", twice);

@@ -111,8 +111,8 @@ bool tenant_read(yyjson_mut_val *config, const struct image *image, struct tenan
         if (!is_told ||
             (tenant->namespace[0] != '\0' && strcmp(tenant->namespace, namespace) != 0)) {
             snprintf(obstacle, OBSTACLE_BYTES,
-                     "the layout is the kernel's own: the pod's namespace is not told for certain "
-                     "by the annotation %s; use containerd 1.5 or later, or CRI-O, and let no pod "
+                     "shared layout not applied: the pod's namespace is not certain from the "
+                     "annotation %s; use containerd 1.5 or later, or CRI-O, and let no pod "
                      "set it",
                      engines[i].namespace);
             return false;
@@ -123,8 +123,8 @@ bool tenant_read(yyjson_mut_val *config, const struct image *image, struct tenan
     if (find_user(config, &tenant->user))
         return true;
     snprintf(obstacle, OBSTACLE_BYTES,
-             "the layout is the kernel's own: uidMappings gives the process's user no number on "
-             "the host, so a key cannot be his; map process.user.uid");
+             "shared layout not applied: uidMappings does not map the process's user to one of the "
+             "host, who could own the key; map process.user.uid");
     return false;
 }
 

@@ -70,7 +70,7 @@ void words_make(const struct request *request, const struct places *places, bool
 bool fail_open(const struct arguments *arguments, bool require, const char *what,
                const char *obstacle) {
     log_line(arguments, require ? LEVEL_ERROR : LEVEL_WARNING, "%s: %s; %s", what, obstacle,
-             require ? "not started, as ksmrun.require asks" : "it starts without merging");
+             require ? "not started because of ksmrun.require" : "it starts without merging");
     return !require;
 }
 
@@ -100,8 +100,8 @@ void wishes_read(const struct arguments *arguments, const char *bundle, yyjson_m
     if (quiet)
         return;
     if (wishes->request.wrong[0] != '\0')
-        log_line(arguments, LEVEL_WARNING, "%s: ksmrun.%s is not understood; see --ksmrun-help",
-                 bundle, wishes->request.wrong);
+        log_line(arguments, LEVEL_WARNING, "%s: ksmrun.%s is not valid; see --ksmrun-help", bundle,
+                 wishes->request.wrong);
     if (wishes->request.refused[0] != '\0' && wishes->image.is_unknown)
         log_line(arguments, LEVEL_WARNING,
                  "%s: its image is not found in Podman's storage beside it, so each annotation "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,6 +53,18 @@ def unpack_version(package: str, version: str, folder: Path) -> str:
         raise SystemExit(f"no Debian suite has {package} {version}; look at {cache_folder()}/lists")
     unpack(f"{package}={found[0]}", folder)
     return found[0]
+
+
+def unpack_from(suite: str, packages: Sequence[str], folder: Path) -> None:
+    """Unpack packages of one suite into the folder."""
+    package_names()
+    folder.mkdir(exist_ok=True)
+    with _lock():
+        text = _apt("cache", "madison", *packages)
+    for row in text.splitlines():
+        package, version, place = (word.strip() for word in row.split("|"))
+        if f" {suite}/" in place:
+            unpack(f"{package}={version}", folder)
 
 
 @contextmanager

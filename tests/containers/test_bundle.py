@@ -234,7 +234,7 @@ def test_asking_by_annotation_and_by_environment(make: Make) -> None:
     bundle.config["process"]["env"].append("KSMRUN_OCI=merge=on")
     done = bundle.run(*look)
     assert done.stdout == "ksm_merge_any: no\n"
-    assert "merge=on is not heeded" in done.stderr
+    assert "merge=on is ignored" in done.stderr
     root_words = bundle.runtime
     at = next(i for i, word in enumerate(root_words) if word.endswith("ksmrun-oci-by-request"))
     bundle.runtime = [*root_words[: at + 1], "--ksmrun-environment", *root_words[at + 1 :]]
@@ -400,7 +400,7 @@ def test_namespaces_have_layouts_of_their_own(make: Make, group: str) -> None:
     }
     done = bundle.run("true")
     assert done.returncode == 125
-    assert "namespace is not told" in done.stderr
+    assert "namespace is not certain" in done.stderr
 
 
 def test_groups_that_the_host_opens(make: Make, group: str, tmp_path: Path) -> None:

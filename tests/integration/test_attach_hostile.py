@@ -236,7 +236,7 @@ def test_another_process_with_its_number(begin: Begin, sources: Programs) -> Non
 def test_words_that_name_no_process(word: str) -> None:
     done = subprocess.run([HELPER, "on", word], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{word} is no PID" in done.stderr
+    assert f"{word} is not a PID" in done.stderr
 
 
 def test_a_helper_that_is_told_nothing_of_its_children(begin: Begin, sources: Programs) -> None:

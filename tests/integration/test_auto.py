@@ -270,6 +270,6 @@ def test_another_tuner(begin: Begin, log: Callable[[], str], tmp_path: Path) -> 
 @pytest.mark.usefixtures("ksm")
 def test_configured(begin: Begin, log: Callable[[], str], tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
-    config.write_text("[monitor]\nauto_max_cpu = 0.3\n")
+    config.write_text('[monitor]\nmax_cpu = "30%"\n')
     begin(f"--config={config}")
     wait_until(lambda: "up to 30% of a core" in log())

@@ -69,7 +69,9 @@ def test_what_is_too_fast(run: Run, launcher: str) -> None:
         wait_until(lambda: int(value("pages_sharing")) > 70_000)
         done = run("host", "tune", "--pass-time=1s", "--max-cpu=1%", "--dry-run")
         assert done.returncode == 1
-        assert re.search(r"a pass over 0\.4 GiB takes \d+ s of CPU here .*µs a page", done.stderr)
+        assert re.search(
+            r"a full scan of 0\.4 GiB takes \d+ s of CPU here .*µs a page", done.stderr
+        )
         assert "ask for --pass-time" in done.stderr
     finally:
         stop(programs)
@@ -95,7 +97,7 @@ def test_advice(run: Run, launcher: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "nothing is asked for"),
+        ((), "no goal is given"),
         (("--profile=quick",), "one of gentle, balanced, fast, not 'quick'"),
         (("--max-cpu=120%",), "give a share from 0% to 100%"),
         (("--max-cpu=0%",), "give a share from 0.01% to 100%"),

@@ -47,7 +47,7 @@ def test_ps_and_explain(ksmrun: str) -> None:
         assert {group: found[pid] for group, pid in pids.items()} == {g: g for g in pids}
         assert found[plain] is None
         table = subprocess.run([ksmrun, "ps"], capture_output=True, text=True, check=True).stdout
-        assert " layout " in table.splitlines()[0]
+        assert table.splitlines()[0].split()[-1] == "layout"
 
         def explained(pid: int) -> str:
             command = [ksmrun, "explain", str(pid), "--seconds=0.1"]

@@ -55,8 +55,8 @@ def test_no_higher_than_allowed(monitor: Begin, start: Start, tmp_path: Path) ->
     )
     begun.wait_for(kind="map-headroom", pid=str(process.pid))
     begun.wait_for(
-        message="vm.max_map_count is 65530 and may be raised to 65530 only; raise "
-        "--raise-map-count-to"
+        message="vm.max_map_count is 65530, and --raise-map-count-to=65530 allows no more; give it "
+        "a larger number"
     )
     assert begun.seen(kind="map-headroom", state="cleared") is None
     process.kill()

@@ -75,7 +75,7 @@ def test_the_limit_follows_what_stands(monitor: Begin, start: Start, tmp_path: P
     """A standing alert is not raised again, but may need a higher limit."""
     start(MANY_MAPS, 36_000)
     limit, config = Path("/proc/sys/vm/max_map_count"), tmp_path / "config.toml"
-    told = '[monitor]\nmap_reserve = 0.5\ninterval_seconds = 0.3\nlog = "json"\n'
+    told = '[monitor]\nmap_reserve = 0.5\ninterval = 0.3\nlog = "json"\n'
     config.write_text(f"{told}raise_map_count_to = 70000\n")
     begun = monitor(f"--config={config}", KSMRUN_STATE_DIR=str(tmp_path / "state"))
     begun.wait_for(kind="map-headroom", state="raised")

@@ -103,15 +103,15 @@ def test_a_port_that_is_taken_at_reload(monitor: Begin, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--map-reserve=-5%"], "from 0% to below 100%"),
-        (["--map-reserve=100%"], "from 0% to below 100%"),
-        (["--interval=0"], "out of range"),
-        (["--listen=9739"], "is no address"),
+        (["--map-reserve=-5%"], "a share from 0% to 99%"),
+        (["--map-reserve=100%"], "a share from 0% to 99%"),
+        (["--interval=0"], "a time in seconds from 0.1 to 3600"),
+        (["--listen=9739"], "is not an address"),
         (["--textfile=/proc"], "cannot write to /proc"),
         (["--textfile=/no/such/folder"], "cannot write to /no/such/folder"),
-        (["--config=/no/such/file"], "is not there"),
+        (["--config=/no/such/file"], "does not exist"),
         (["--log=xml"], "plain or json"),
-        (["--raise-map-count-to=10"], "out of range"),
+        (["--raise-map-count-to=10"], "a whole number from 65530 to 2147483647"),
     ],
 )
 def test_bad_input(ksmrun: str, options: Sequence[str], said: str) -> None:

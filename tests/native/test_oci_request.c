@@ -111,7 +111,7 @@ static void test_an_image_asks_for_merging_alone(void **state) {
     assert_true(r.merge);
     assert_false(r.layout_shared);
     assert_string_equal(r.group, "default");
-    assert_non_null(strstr(r.refused, "layout=shared is not an image's"));
+    assert_non_null(strstr(r.refused, "layout=shared is ignored"));
     /* A podman --annotation is not the image's; one that the image has too is. */
     struct asked asked = {.heeds_image = true, .image = "shared"};
     r = ask_all(asked, annotations, "[]");
@@ -125,7 +125,7 @@ static void test_an_image_asks_for_merging_alone(void **state) {
     asked = (struct asked){.by_request = true, .image = "on"};
     r = ask_all(asked, "{'ksmrun.merge':'on'}", "['KSMRUN_OCI=merge=on,require=true']");
     assert_false(r.merge || r.require);
-    assert_non_null(strstr(r.refused, "is not heeded"));
+    assert_non_null(strstr(r.refused, "is ignored"));
     asked.image = NULL;
     assert_true(ask_all(asked, "{'ksmrun.merge':'on'}", "[]").merge);
 }

@@ -71,7 +71,7 @@ def test_restore_takes_it_away_too(host: Guest) -> None:
 
 def test_monitor_sees_no_ksmd_here(host: Guest) -> None:
     """Kernel threads are not in a guest's PID namespace: their CPU time is unknown."""
-    with monitored(host, "interval_seconds = 0.5\nauto = true"):
+    with monitored(host, "interval = 0.5\nauto = true"):
         host.run("systemctl", "start", UNIT)
         wait_until(lambda: "ksmd is not to be seen here" in journal(host), "it says so")
         assert show(host, UNIT, "ActiveState") == "active"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from enum import StrEnum
 from typing import Any
@@ -83,7 +84,8 @@ def test_examples_are_of_the_table(command: Command) -> None:
     for _, line in command.examples:
         if "ksmrun " not in line:
             continue
-        words = shlex.split(line.partition(command.line)[2].partition(" | ")[0].partition(">>")[0])
+        # Up to the end of a pipe's first command, or of a command substitution.
+        words = shlex.split(re.split(r' \| |>>|\)"', line.partition(command.line)[2])[0])
         raw = parser_of(command.words).make_context("x", words).params
         for item in items(command.options):
             given = raw[item.attribute]

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.commands.output import mib, parse_share, print_table
+from ksmrun.commands.output import mib, parse_share
 from ksmrun.model import KsmrunError
-
-WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12)
-
-
-@given(WORDS, WORDS, st.integers(0, 2000))
-def test_a_long_command_takes_nothing_from_the_other_columns(
-    pid: str, by: str, length: int
-) -> None:
-    columns = {"PID": "right", "by": "left", "command": "cut"}
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        print_table(columns, [[pid, by, "x" * length]])
-    line = output.getvalue().splitlines()[-1]
-    assert line.split()[:2] == [pid, by]
-    assert len(line) <= 200
 
 
 def test_no_minus_before_zero() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from ksmrun.commands.report import report
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
+from ksmrun.options.output import Format
 from ksmrun.options.report import ReportOptions
 from ksmrun.report.load import load, samples_of
 from ksmrun.report.plots import own_numbers
@@ -81,11 +83,31 @@ def save(tmp_path: Path) -> Save:
     return write
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_the_table_shows_the_whole_interval(
+    save: Save, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    folder = save()
+    report(ReportOptions(folders=(folder,)))
+    lines = capsys.readouterr().out.splitlines()
+    (rule,) = [number for number, line in enumerate(lines) if set(line) == {"─"}]
+    assert len(lines[rule]) <= width
+    first = next(number for number, line in enumerate(lines) if line.startswith("pss_bytes"))
+    # In the narrowest it takes two lines.
+    row = lines[first] + (lines[first + 1] if width == 60 else "")
+    assert len(re.findall(r"-1\.2\d", row)) == 3
+    assert " to " in row
+    assert " yes" in row
+    report(ReportOptions(folders=(folder,), format=Format.TSV))
+    assert "\t95 % interval\t" in capsys.readouterr().out.splitlines()[0]
+
+
 def test_the_verdict(save: Save) -> None:
     (verdict,) = judge(load(save()))
     assert re.fullmatch(
         r"on saves 1\.2\d GiB of 1\.45 GiB \(85% ± [01]%\), after 38 s, for 0\.6 s of ksmd's CPU; "
-        r"p99: no certain change \([+-]\d+% ± \d+%\)",
+        r"p99: no change shown \([+-]\d+% ± \d+%\)",
         verdict.sentence,
     )
 
@@ -100,7 +122,7 @@ def test_without_scipy_and_without_the_primary(save: Save, monkeypatch: pytest.M
 
 def test_chance_and_few_rounds(save: Save) -> None:
     (verdict,) = judge(load(save("none", saved=0.0)))
-    assert "which may be chance" in verdict.sentence
+    assert "no change of pss_bytes shown (" in verdict.sentence
     (verdict,) = judge(load(save("few", rounds=2)))
     assert "too few to be certain" in verdict.sentence
     assert "p99: too few rounds to tell" in verdict.sentence
@@ -271,7 +293,7 @@ def test_rate_and_ideal_are_said(save: Save) -> None:
         result.write_text(json.dumps(data))
     (verdict,) = judge(load(folder))
     assert ", after 38 s of scanning 5000 pages each 20 ms, for 0.6 s" in verdict.sentence
-    assert "; 97% of what could merge has merged; p99: no certain change (" in verdict.sentence
+    assert "; 97% of what could merge has merged; p99: no change shown (" in verdict.sentence
 
 
 def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:
@@ -290,3 +312,78 @@ def test_pooled_hosts_and_memory(save: Save, tmp_path: Path) -> None:
     )
     assert "6.18.0 &lt;b&gt;; 6.12.0" in page.read_text()
     assert len(samples_of(pooled([load(one), load(two)]), "on")) == 4
+
+
+def test_no_point_is_cut_off_at_the_edge(save: Save) -> None:
+    """In pixels: a point is round, so its middle has to stay off the edge by its radius."""
+    from matplotlib.collections import PathCollection
+
+    from ksmrun.report.plots import draw_memory, draw_rounds, figure
+
+    # Rounds that are nearly equal, where a margin for their spread is none for a point.
+    saved = load(save(saved=0.0))
+    for metric in ("pss_bytes", "p99", "ksmd_cpu_seconds"):
+        whole = figure(1)
+        axes = whole.subplots()
+        draw_rounds(axes, saved, metric)
+        whole.draw_without_rendering()
+        box = axes.get_window_extent()
+        for points in axes.findobj(PathCollection):
+            radius = points.get_sizes()[0] ** 0.5 / 2 * whole.dpi / 72
+            for _, y in axes.transData.transform(points.get_offsets()):
+                assert y + radius <= box.ymax
+    whole = figure(1)
+    axes = whole.subplots()
+    draw_memory(axes, saved)
+    whole.draw_without_rendering()
+    highest = max(float(line.get_ydata().max()) for line in axes.lines)  # type: ignore[union-attr]
+    assert axes.get_ylim()[1] > highest * 1.02
+
+
+LONG = "a_word_without_any_blank_" * 12
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(which("chromium") is None, reason="no chromium to lay the page out")
+@pytest.mark.parametrize("width", [390, 1000])
+def test_long_words_stay_on_the_page(save: Save, tmp_path: Path, width: int) -> None:
+    folder = save()
+    arm = LONG[:120]
+    text = (folder / "experiment.json").read_text().replace('"on"', json.dumps(arm))
+    (folder / "experiment.json").write_text(text)
+    for file in (folder / "rounds").glob("*-on.*"):
+        text = file.read_text().replace('"on"', json.dumps(arm)).replace("noisy <i>", LONG)
+        file.with_name(file.name.replace("-on.", f"-{arm}.")).write_text(text)
+        file.unlink()
+    page = tmp_path / "page.html"
+    report(ReportOptions(folders=(folder,), html=page))
+    # chromium itself says how wide the page wants to be; it has no window below 500 pixels.
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f"<iframe id=f src='page.html' style='width:{width}px;height:900px;border:0'></iframe>"
+        "<script>onload = () => { const page = f.contentDocument.documentElement;"
+        "document.title = page.clientWidth + ' ' + page.scrollWidth; }</script>"
+    )
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    done = subprocess.run(
+        ["chromium", *options, f"--user-data-dir={tmp_path}/profile", "--dump-dom", frame.as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"<title>(\d+) (\d+)</title>", done.stdout)
+    assert found is not None, done.stdout
+    assert int(found[2]) <= int(found[1]) <= width
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(0.5, r"\d+% ± \d+% less"), (1.5, r"\d+% ± \d+% more")]
+)
+def test_the_sentence_says_more_or_less(save: Save, factor: float, words: str) -> None:
+    folder = save()
+    for file in (folder / "rounds").glob("*-on.json"):
+        data = json.loads(file.read_text())
+        data["metrics"]["p99"] = 20 * factor + data["metrics"]["p99"] % 0.1
+        file.write_text(json.dumps(data))
+    (verdict,) = judge(load(folder))
+    assert re.search(rf"; p99 {words}", verdict.sentence), verdict.sentence

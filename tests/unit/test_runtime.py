@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.facts.runtime import SHELL, SIGNS, find_runtime
+from ksmrun.facts.runtime import SHELL, SIGNS, Runtime, decide, find_runtime
 from ksmrun.facts.target import look_at
 from ksmrun.plan.runtimes import RUNTIMES
 
@@ -53,7 +53,8 @@ def test_by_what_a_program_exports_or_needs(
     tmp_path: Path, name: str, library: str, function: str
 ) -> None:
     source = f"void {function}(void) {{}} int main(void) {{ return 0; }}"
-    assert runtime_name(build(tmp_path / "exports", source, "-Wl,-E")) == name
+    exports = build(tmp_path / "exports", source, "-Wl,-E")
+    assert runtime_name(exports) == name
     # Not exported: another function of the same name.
     assert runtime_name(build(tmp_path / "hides", source)) is None
     soname = f"{library}x.so.1"
@@ -61,7 +62,59 @@ def test_by_what_a_program_exports_or_needs(
         tmp_path / soname, f"void {function}(void) {{}}", "-shared", f"-Wl,-soname,{soname}"
     )
     caller = f"void {function}(void); int main(void) {{ {function}(); return 0; }}"
-    assert runtime_name(build(tmp_path / "needs", caller, shared)) == name
+    needs = build(tmp_path / "needs", caller, shared)
+    assert runtime_name(needs) == name
+    # No program of the runtime is called so: it has the interpreter inside, among other things.
+    # Only a launcher of Java has libjli.
+    assert is_inside(exports) == (function != "JLI_Launch")
+    assert is_inside(needs) == (library != "libjli.so")
+
+
+def is_inside(file: Path) -> bool:
+    found = find_runtime(look_at(str(file).encode(), PATH))
+    return found is not None and found.is_inside
+
+
+OWN_NAMES = {
+    "CPython": "python python3 python3.11 python3.11-dbg python3.13t",
+    "Perl": "perl perl5.36.0 perl5.36-x86_64-linux-gnu",
+    "PHP": "php php8.2 php-fpm php-fpm8.2 php-cgi php8.2-cgi phpdbg8.2 lsphp",
+    "Ruby": "ruby ruby3.1 ruby-mri",
+    "Lua": "lua lua5.4 lua54 luac5.3",
+    "LuaJIT": "luajit luajit-2.1.0-beta3",
+    "Mono": "mono mono-sgen",
+    "Node.js": "node nodejs node18",
+    "OpenJDK": "java",
+}
+OTHER_NAMES = "redis-server nginx vim.nox uwsgi gdb nmap blender pythonista lua-server javac2 noded"
+
+
+@pytest.mark.parametrize("runtime", OWN_NAMES)
+def test_the_name_tells_an_interpreter_from_a_program_with_one_inside(runtime: str) -> None:
+    function = next(function for name, _, function in SIGNS if name == runtime)
+    if runtime == "OpenJDK":
+        function = "JNI_CreateJavaVM"
+    for name in OWN_NAMES[runtime].split():
+        assert decide({name}, (), function.__eq__) == Runtime(runtime, f"it exports {function}")
+        # A link of another name, as /opt/game/script, changes nothing.
+        found = decide({"script", name}, (), function.__eq__)
+        assert found is not None
+        assert not found.is_inside
+    for name in OTHER_NAMES.split():
+        found = decide({name}, (), function.__eq__)
+        assert found is not None
+        assert found.is_inside
+
+
+def test_a_link_to_an_interpreter_is_one_and_is_named(tmp_path: Path) -> None:
+    link = tmp_path / "worker"
+    link.symlink_to("/usr/bin/perl")
+    assert runtime_name(link) == "Perl"
+    assert not is_inside(link)
+    shell = tmp_path / "starter"
+    shell.symlink_to("/bin/dash")
+    found = find_runtime(look_at(str(shell).encode(), PATH))
+    assert found == Runtime(SHELL, f"{shell} is a shell")
 
 
 def test_a_go_program(tmp_path: Path) -> None:

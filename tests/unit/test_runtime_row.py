@@ -33,6 +33,15 @@ def test_the_row_of_what_is_not_known(name: str | None) -> None:
     assert row.found == "none that is known here"
 
 
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_an_interpreter_inside_promises_nothing(name: str) -> None:
+    row = runtime_row(name, "seen", is_inside=True)
+    assert (row.item, row.status) == (ITEM, "ok")
+    assert row.found.startswith(f"none of its own: {name} is inside (seen)")
+    assert "%" not in row.found + row.todo
+    assert "ksmrun estimate" in row.todo
+
+
 def test_the_row_of_a_shell() -> None:
     row = runtime_row(SHELL, "/bin/dash is a shell")
     assert (row.item, row.status) == (ITEM, "ok")

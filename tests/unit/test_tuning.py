@@ -103,7 +103,7 @@ def test_profiles(profile: str, share: float) -> None:
     [
         (
             Intent(20),
-            "a pass over 100.0 GiB takes 26 s of CPU here (1.0 µs a page, measured): in 20 s it "
+            "a full scan of 100.0 GiB takes 26 s of CPU here (1.0 µs a page, measured): in 20 s it "
             "would be 131% of a core, over 100%",
             "ask for --pass-time 27s or more",
         ),
@@ -201,7 +201,7 @@ def test_reasons() -> None:
         return next(knob.why for knob in plan.knobs if knob.name == "pages_to_scan")
 
     assert why(Intent(cpu_share_max=0.2)) == "20% of a core, at 2.0 µs a page"
-    assert why(Intent(60)) == "a pass over 1.5 GiB in 60 s"
+    assert why(Intent(60)) == "a full scan of 1.5 GiB in 60 s"
 
 
 def test_changes_only() -> None:

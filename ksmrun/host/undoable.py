@@ -1,0 +1,54 @@
+"""Who sets KSM on this host, and which changes can be put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ksmrun.facts.text import bracketed, read_text
+from ksmrun.host import boot, service
+from ksmrun.host.auto import tuning_pid
+from ksmrun.host.borrow import PREFIX, is_abandoned
+from ksmrun.host.others import advisor, boot_files, running_tuners
+from ksmrun.host.record import Record, load
+from ksmrun.model.status import Undoable
+
+
+def undoable(folder: Path, root: Path) -> tuple[Undoable, ...]:
+    """Return each record with its tunables that differ from before. Raises KsmrunError."""
+    found = []
+    for file in (folder / "host.json", *sorted(folder.glob(f"{PREFIX}*.json"))):
+        names = _changed(load(file), root)
+        if names:
+            is_left = file.name.startswith(PREFIX) and is_abandoned(file)
+            found.append(Undoable(names, is_left))
+    return tuple(found)
+
+
+def _changed(record: Record | None, root: Path) -> tuple[str, ...]:
+    changes = () if record is None else record.changes
+    return tuple(Path(each.path).name for each in changes if _now(root, each.path) != each.before)
+
+
+def _now(root: Path, path: str) -> str:
+    text = read_text(root / path) or ""
+    return bracketed(text) or text.strip()
+
+
+def setters(folder: Path, root: Path, records: tuple[Undoable, ...]) -> tuple[str, ...]:
+    """Return who sets KSM. Files of others are searched only if nobody else is known."""
+    found = tuple(_known(folder, root, records))
+    return found or tuple(each.what for each in boot_files(root))
+
+
+def _known(folder: Path, root: Path, records: tuple[Undoable, ...]) -> Iterator[str]:
+    pid = tuning_pid(folder)
+    if pid is not None:
+        yield f"`ksmrun monitor --auto` (PID {pid}) sets its rate"
+    yield from (each.what for each in (*running_tuners(), *advisor(root)))
+    if service.is_installed(root):
+        yield f"{service.NAME} sets it at boot"
+    elif boot.is_enabled(root):
+        yield f"/{boot.FILE} sets it at boot"
+    elif pid is None and any("run" in each.names for each in records):
+        yield "set by `ksmrun host`"

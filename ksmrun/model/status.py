@@ -1,0 +1,88 @@
+"""State of a host at one moment, for `ksmrun status`, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ksmrun.model import HostFacts
+from ksmrun.model.watch import GroupState
+
+
+class State(StrEnum):
+    """Result of a check. UNKNOWN: this user may not see it."""
+
+    OK = "ok"
+    UNKNOWN = "?"
+    TODO = "TODO"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One check: its result, the finding, and the one command to run."""
+
+    name: str
+    state: State
+    found: str
+    todo: str = ""
+
+
+@dataclass(frozen=True)
+class Merging:
+    """Process that merges. maps: None if not counted."""
+
+    pid: int
+    name: str
+    merged_bytes: int
+    maps: int | None
+
+
+@dataclass(frozen=True)
+class Ksmd:
+    """What ksmd did in a short time. Shares are of one core; None: not visible."""
+
+    seconds: float
+    used_share: float | None
+    waited_share: float | None
+    pages: int | None
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Monitor that keeps its alerts in a file. runs: False if it ended without removing them."""
+
+    pid: int
+    runs: bool
+    alerts: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Undoable:
+    """Record of changes. names: the tunables; left: whoever made them did not put them back."""
+
+    names: tuple[str, ...]
+    left: bool
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """Everything that one look saw.
+
+    setters: whoever sets KSM. lost: (PID, name) of programs that were to merge and do not.
+    launchers: files that name a missing launcher. stale: units whose ExecStart= changed.
+    """
+
+    host: HostFacts
+    setters: tuple[str, ...] = ()
+    merging: tuple[Merging, ...] = ()
+    groups: tuple[GroupState, ...] = ()
+    ksmd: Ksmd | None = None
+    lost: tuple[tuple[int, str], ...] = ()
+    monitor: Monitor | None = None
+    launchers: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    wrapped: int = 0
+    records: tuple[Undoable, ...] = ()
+    record_error: str = ""
+    unreadable: int = 0
+    hidepid: bool = False

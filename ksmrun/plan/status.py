@@ -1,0 +1,203 @@
+"""Judgement of a host's state: what is in order, and what to do about the rest. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+from ksmrun.model.status import HostStatus, Row, State
+from ksmrun.plan.tuning import calmer
+
+MIB = 1 << 20
+# As `ksmrun run --map-reserve` and the monitor have it.
+MAP_RESERVE_SHARE = 0.2
+# Share of a core that ksmd takes, or wants and does not get.
+BUSY_SHARE = 0.9
+STARVED_SHARE = 0.5
+# A shorter look does not show that ksmd stands still.
+STILL_SECONDS_MIN = 0.05
+
+
+def judge(seen: HostStatus) -> tuple[Row, ...]:
+    """Return the rows in the order of the screen."""
+    rows = (
+        _ksm(seen),
+        _host_memory(seen),
+        _cgroup(seen),
+        _ksmd(seen),
+        _maps(seen),
+        _flags(seen),
+        _alerts(seen),
+        _launcher(seen),
+        _wraps(seen),
+        _records(seen),
+    )
+    return (*rows, _access(seen)) if seen.unreadable or seen.hidepid else rows
+
+
+def worst(rows: Iterable[Row]) -> State:
+    """Return the state that decides about the exit code."""
+    states = {row.state for row in rows}
+    return next((each for each in (State.TODO, State.UNKNOWN) if each in states), State.OK)
+
+
+def _ksm(seen: HostStatus) -> Row:
+    ksm, waiting = seen.host.ksm, len(seen.merging)
+    if not ksm.present:
+        return Row("KSM", State.TODO, "not in this kernel, or /sys is not mounted", "ksmrun check")
+    run = ksm.number("run")
+    who = "; ".join(seen.setters)
+    if run == 1:
+        return Row("KSM", State.OK, f"on; {who or 'set by hand, as nothing here says by whom'}")
+    off = {0: "off", 2: "unmerging (run=2)"}.get(-1 if run is None else run, "unreadable")
+    text = f"{off}; {who}" if who else off
+    if waiting:
+        return Row("KSM", State.TODO, f"{text}; {_processes(waiting)} wait", "sudo ksmrun host on")
+    return Row("KSM", State.OK, f"{text}; nothing here is to be merged")
+
+
+def _host_memory(seen: HostStatus) -> Row:
+    merged = (seen.host.ksm.merged_pages or 0) * seen.host.ksm.page_bytes
+    available = seen.host.mem_available_bytes
+    if available is None:
+        return Row("memory", State.UNKNOWN, "MemAvailable is not readable", "ksmrun check")
+    free = available + (seen.host.swap_free_bytes or 0)
+    found = f"{_mib(max(merged, 0))} merged, {_mib(free)} free"
+    if merged > free:
+        # Unmerging would bring about what it is to prevent.
+        found += ": it does not fit if it comes back"
+        return Row("memory", State.TODO, found, "sudo ksmrun ps --sort merged")
+    return Row("memory", State.OK, f"{found}: it fits if it comes back")
+
+
+def _cgroup(seen: HostStatus) -> Row:
+    if not seen.groups:
+        return Row("cgroup", State.OK, "no limited cgroup has merged memory")
+    tightest = min(seen.groups, key=lambda group: group.free_bytes - group.merged_bytes)
+    found = (
+        f"{tightest.path}: {_mib(tightest.merged_bytes)} merged, {_mib(tightest.free_bytes)} of "
+        f"{_mib(tightest.limit_bytes)} free"
+    )
+    if tightest.merged_bytes <= tightest.free_bytes:
+        return Row("cgroup", State.OK, f"{found}: it fits")
+    unit = tightest.path.rsplit("/", 1)[-1]
+    limit = -(-(tightest.limit_bytes + tightest.merged_bytes - tightest.free_bytes) // MIB)
+    todo = f"echo {limit}M | sudo tee {shlex.quote(f'/sys/fs/cgroup{tightest.path}/memory.max')}"
+    if unit.endswith((".service", ".scope", ".slice")):
+        todo = f"sudo systemctl set-property --runtime {shlex.quote(unit)} MemoryMax={limit}M"
+    return Row("cgroup", State.TODO, f"{found}: it would be killed", todo)
+
+
+def _ksmd(seen: HostStatus) -> Row:
+    ksm, look = seen.host.ksm, seen.ksmd
+    if ksm.number("run") != 1:
+        return Row("ksmd", State.OK, "at rest")
+    if look is None or look.used_share is None:
+        return Row("ksmd", State.OK, "not visible from this PID namespace")
+    pages, sleep = ksm.number("pages_to_scan"), ksm.number("sleep_millisecs")
+    waited = look.waited_share or 0.0
+    found = f"{look.used_share:.0%} of a core, waits {waited:.0%} of the time for a CPU"
+    found += f", sleeps {sleep} ms after {pages} pages"
+    lower = calmer(sleep, pages, str(ksm.values.get("advisor_mode", "none")))
+    if waited >= STARVED_SHARE:
+        return Row("ksmd", State.TODO, found, lower)
+    if look.used_share + waited >= BUSY_SHARE:
+        return Row("ksmd", State.TODO, f"{found}; lower it once merging has settled", lower)
+    rests = (sleep or 0) / 1e3 * 2
+    still = look.pages == 0 and look.seconds > max(rests, STILL_SECONDS_MIN)
+    if still and seen.merging:
+        return Row("ksmd", State.TODO, f"{found}; it scans nothing", "ksmrun host show")
+    return Row("ksmd", State.OK, found)
+
+
+def _maps(seen: HostStatus) -> Row:
+    counted = [each for each in seen.merging if each.maps is not None]
+    limit = seen.host.max_map_count
+    if not seen.merging or limit is None:
+        return Row("map limit", State.OK, f"no process merges (limit {limit})")
+    if not counted:
+        return Row("map limit", State.UNKNOWN, "no process could be counted", "sudo ksmrun status")
+    most = max(counted, key=lambda each: each.maps or 0)
+    maps = most.maps or 0
+    found = f"PID {most.pid} ({most.name}): {maps} of {limit}"
+    if len(counted) < len(seen.merging):
+        found += f", of {len(counted)} counted of {len(seen.merging)}"
+    near = [each for each in counted if (each.maps or 0) >= limit * (1 - MAP_RESERVE_SHARE)]
+    if not near:
+        return Row("map limit", State.OK, found)
+    found += f"; {len(near)} are near it"
+    wanted = 1 << int(maps / (1 - MAP_RESERVE_SHARE)).bit_length()
+    return Row("map limit", State.TODO, found, f"sudo ksmrun host max-map-count {wanted}")
+
+
+def _flags(seen: HostStatus) -> Row:
+    if not seen.lost:
+        return Row("flags", State.OK, f"{_processes(len(seen.merging))} merge, none is known lost")
+    (pid, name), *others = seen.lost
+    found = f"not merging as it should: PID {pid} ({name}){_more(others)}"
+    return Row("flags", State.TODO, found, f"sudo ksmrun explain {pid}")
+
+
+def _alerts(seen: HostStatus) -> Row:
+    monitor = seen.monitor
+    if monitor is None:
+        return Row("alerts", State.OK, "no monitor runs: only this moment was looked at")
+    if not monitor.runs:
+        found = f"the monitor (PID {monitor.pid}) ended without a word"
+        return Row("alerts", State.TODO, found, "sudo systemctl restart ksmrun-monitor")
+    if not monitor.alerts:
+        return Row("alerts", State.OK, f"none stands, says the monitor (PID {monitor.pid})")
+    (kind, what, todo), *others = monitor.alerts
+    return Row("alerts", State.TODO, f"{kind}: {what}{_more(others)}", todo)
+
+
+def _launcher(seen: HostStatus) -> Row:
+    if not seen.launchers:
+        return Row("launcher", State.OK, "nothing names one that is missing")
+    first, *others = seen.launchers
+    found = f"missing: {first}{_more(others)} will not start"
+    return Row("launcher", State.TODO, found, "sudo ksmrun wrap install")
+
+
+def _wraps(seen: HostStatus) -> Row:
+    if not seen.stale:
+        return Row("wraps", State.OK, f"{seen.wrapped} here, none is stale")
+    first, *others = seen.stale
+    found = f"ExecStart= changed under the wrap of {first}{_more(others)}"
+    return Row("wraps", State.TODO, found, f"sudo ksmrun wrap unit --now {shlex.quote(first)}")
+
+
+def _records(seen: HostStatus) -> Row:
+    if seen.record_error:
+        return Row("records", State.UNKNOWN, seen.record_error, "sudo ksmrun host restore")
+    left = _names(record.names for record in seen.records if record.left)
+    if left:
+        found = f"{left}: left by a measurement or monitor that ended"
+        return Row("records", State.TODO, found, "sudo ksmrun host restore")
+    names = _names(record.names for record in seen.records)
+    if names:
+        return Row("records", State.OK, f"{names} can be put back (sudo ksmrun host restore)")
+    return Row("records", State.OK, "nothing to put back")
+
+
+def _access(seen: HostStatus) -> Row:
+    found = "/proc hides other users' processes (hidepid)"
+    if seen.unreadable:
+        found = f"{_processes(seen.unreadable)} of other users could not be read"
+    return Row("access", State.UNKNOWN, found, "sudo ksmrun status")
+
+
+def _names(groups: Iterable[Sequence[str]]) -> str:
+    return ", ".join(dict.fromkeys(name for group in groups for name in group))
+
+
+def _more(others: Sequence[object]) -> str:
+    return f" and {len(others)} more" if others else ""
+
+
+def _processes(number: int) -> str:
+    return "1 process" if number == 1 else f"{number} processes"
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:,.0f} MiB"

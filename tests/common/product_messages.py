@@ -1,0 +1,90 @@
+"""Collect the messages of the product from its source, for a test to list and judge.
+
+Python: the arguments of KsmrunError, UsageError, Refusal and say, and pairs of texts (what, todo).
+C: string literals that are sentences. What is filled in is shown in braces, or as printf has it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ERRORS = ("KsmrunError", "UsageError", "Refusal")
+# Literals with what stands between the parts of one, and comments, in which they are none.
+LITERAL = re.compile(
+    r'(?P<text>"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*)|/\*.*?\*/|//[^\n]*', re.DOTALL
+)
+PART = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
+C_FOLDERS = ("exec", "layout", "oci", "attach", "estimate", "front")
+# A message of C has so many words at least; others are formats of files and names.
+WORDS_MIN = 3
+
+
+def python_messages(file: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the parts of each message: (what, todo), or one line."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in ERRORS:
+                yield tuple(_text(each) for each in node.args[:2])
+            elif name == "say" and node.args:
+                yield (_text(node.args[-1]),)
+        elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and all(map(_is_text, node.elts)):
+            parts = tuple(map(_text, node.elts))
+            # Sentences are lines of a command's output.
+            if all(" " in part and not re.match(r"[A-Z][a-z]", part) for part in parts):
+                yield parts
+
+
+def c_messages(file: Path) -> Iterator[tuple[str, ...]]:
+    """Yield each literal that is a sentence."""
+    for found in LITERAL.finditer(file.read_text()):
+        text = "".join(PART.findall(found["text"] or "")).removesuffix("\\n")
+        if "\\n" not in text and len(re.findall(r"[A-Za-z]+(?= |$)", text)) >= WORDS_MIN:
+            yield (text,)
+
+
+def collected(root: Path) -> dict[str, list[tuple[str, ...]]]:
+    """Return the messages by file, as far as more than what is filled in is known of them."""
+    found = {}
+    for file in sorted((root / "ksmrun").rglob("*.py")):
+        # Help texts are no messages.
+        if file.parent.name == "options" and file.name != "parse.py":
+            continue
+        found[str(file.relative_to(root))] = list(python_messages(file))
+    for folder in C_FOLDERS:
+        for file in sorted((root / "native" / folder).glob("*.c")):
+            found[str(file.relative_to(root))] = list(c_messages(file))
+    return {
+        name: kept
+        for name, messages in found.items()
+        if (kept := sorted({each for each in messages if any(map(_is_known, each))}))
+    }
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (
+        isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+def _is_known(part: str) -> bool:
+    return re.search(r"[A-Za-z]", re.sub(r"\{[^}]*\}", "", part)) is not None
+
+
+def _text(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(_text, node.values))
+    if isinstance(node, ast.FormattedValue):
+        return f"{{{_short(node.value)}}}"
+    if isinstance(node, ast.IfExp):
+        return f"{_text(node.body)} | {_text(node.orelse)}"
+    return f"{{{_short(node)}}}"
+
+
+def _short(node: ast.AST) -> str:
+    return re.sub(r"\W+", "_", ast.unparse(node)).strip("_")[:30]

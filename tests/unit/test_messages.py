@@ -1,0 +1,47 @@
+"""Every message of the product is listed in messages.txt, to be read as its users read them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from product_messages import collected
+
+import ksmrun
+
+ROOT = Path(ksmrun.__file__).parent.parent
+LIST = Path(__file__).with_name("messages.txt")
+# Words that have to be read twice, and what a message never has.
+BANNED = re.compile(
+    r"\banew\b|\bmend(s|ed)?\b|in the midst|\bnone of\b|\bit is so\b|\bis not "
+    "ours\b|(?<!there )\bis no [a-z]"
+    r"|the kernel's own, not|  |\bNone\b"
+)
+
+
+def listed() -> str:
+    lines = ["Made by: KSMRUN_RENEW=1 pytest unit/test_messages.py"]
+    for file, messages in collected(ROOT).items():
+        lines += ["", file, *(f"    {' ; '.join(parts)}" for parts in messages)]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_list_is_whole() -> None:
+    text = listed()
+    if os.environ.get("KSMRUN_RENEW"):
+        LIST.write_text(text)
+    missing = set(text.split("\n")) ^ set(LIST.read_text().split("\n"))
+    assert text == LIST.read_text(), (
+        f"messages differ from {LIST.name}: {sorted(missing)[:10]}; read them as an operator who "
+        "does not know the project would, then: KSMRUN_RENEW=1 pytest unit/test_messages.py"
+    )
+
+
+def test_each_says_what_happened_and_what_to_do() -> None:
+    for file, messages in collected(ROOT).items():
+        for parts in messages:
+            assert all(part.strip() for part in parts), f"{file}: {parts}: an empty part"
+            for part in parts:
+                assert not BANNED.search(part), f"{file}: {part!r}: {BANNED.search(part)}"
+                assert not part.endswith(".") or part.endswith("..."), f"{file}: {part!r} ends so"

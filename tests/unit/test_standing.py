@@ -1,0 +1,52 @@
+"""Alerts that the monitor leaves for `ksmrun status`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ksmrun.host.standing import NAME, drop_alerts, read_alerts, write_alerts
+from ksmrun.model import KsmrunError
+from ksmrun.model.watch import Condition
+
+ALERT = Condition("ksmd-off", "", "ksmd", True, False, "ksmd is off", "sudo ksmrun host on")
+
+
+def test_written_read_and_dropped(tmp_path: Path) -> None:
+    assert read_alerts(tmp_path) is None
+    write_alerts(tmp_path, [ALERT])
+    found = read_alerts(tmp_path)
+    assert found is not None
+    assert found.runs
+    assert found.alerts == (("ksmd-off", "ksmd is off", "sudo ksmrun host on"),)
+    drop_alerts(tmp_path)
+    assert read_alerts(tmp_path) is None
+    drop_alerts(tmp_path)
+
+
+def test_one_that_was_killed_and_one_of_another_boot(tmp_path: Path) -> None:
+    write_alerts(tmp_path, [])
+    data = json.loads((tmp_path / NAME).read_text())
+    with subprocess.Popen(["true"]) as process:
+        pass
+    for changed in ({"pid": process.pid}, {"start_ticks": 1}):
+        (tmp_path / NAME).write_text(json.dumps(data | changed))
+        found = read_alerts(tmp_path)
+        assert found is not None
+        assert not found.runs
+    # Not this monitor's to delete.
+    (tmp_path / NAME).write_text(json.dumps(data | {"pid": process.pid}))
+    drop_alerts(tmp_path)
+    assert (tmp_path / NAME).exists()
+    (tmp_path / NAME).write_text(json.dumps(data | {"boot_id": "another"}))
+    assert read_alerts(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"schema": "ksmrun-alerts-1", "pid": "x"}', "[" * 99])
+def test_a_damaged_file_is_an_error_in_words(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text)
+    with pytest.raises(KsmrunError, match=r"alerts\.json"):
+        read_alerts(tmp_path)

@@ -1,0 +1,182 @@
+"""What `ksmrun status` makes of a host."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ksmrun.commands import status as command
+from ksmrun.model import HostFacts, KsmFacts
+from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable
+from ksmrun.model.watch import GroupState
+from ksmrun.plan.status import judge, worst
+
+MIB = 1 << 20
+VALUES = {"run": 1, "pages_to_scan": 100, "sleep_millisecs": 20, "pages_sharing": 1000}
+
+
+def host(available: int = 1 << 30, **values: Any) -> HostFacts:
+    facts = dict.fromkeys(HostFacts.__dataclass_fields__)
+    ksm = KsmFacts(present=True, page_bytes=4096, values={**VALUES, **values})
+    known = {"ksm": ksm, "mem_available_bytes": available, "swap_free_bytes": 0}
+    return HostFacts(**{**facts, "max_map_count": 65530, **known})  # type: ignore[arg-type]
+
+
+FINE = HostStatus(
+    host=host(),
+    setters=("set by `ksmrun host`",),
+    merging=(Merging(5, "game", 9 * MIB, 40), Merging(6, "game", 9 * MIB, 50)),
+    groups=(GroupState("/system.slice/game.service", 99 * MIB, 50 * MIB, 18 * MIB),),
+    ksmd=Ksmd(0.1, 0.03, 0.0, 500),
+    monitor=Monitor(77, True, ()),
+    wrapped=2,
+    records=(Undoable(("run",), left=False),),
+)
+
+
+def row(seen: HostStatus, name: str) -> Row:
+    (found,) = [each for each in judge(seen) if each.name == name]
+    return found
+
+
+def test_all_in_order() -> None:
+    rows = judge(FINE)
+    assert {each.state for each in rows} == {State.OK}
+    assert worst(rows) is State.OK
+    assert "set by `ksmrun host`" in rows[0].found
+    assert row(FINE, "map limit").found.startswith("PID 6 (game): 50 of 65530")
+    assert "host restore" in row(FINE, "records").found
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "todo"),
+    [
+        ("KSM", {"host": host(run=0)}, "sudo ksmrun host on"),
+        ("KSM", {"host": host(run=2)}, "sudo ksmrun host on"),
+        ("memory", {"host": host(available=3 * MIB)}, "sudo ksmrun ps --sort merged"),
+        (
+            "cgroup",
+            {"groups": (GroupState("/", 9 * MIB, MIB, 2 * MIB),)},
+            "echo 10M | sudo tee /sys/fs/cgroup//memory.max",
+        ),
+        (
+            "cgroup",
+            {"groups": (*FINE.groups, GroupState("/a.slice/b.service", 9 * MIB, MIB, 2 * MIB))},
+            "sudo systemctl set-property --runtime b.service MemoryMax=10M",
+        ),
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.97, 0.0, 500)}, "ksmrun host set"),
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.3, 0.65, 500)}, "ksmrun host set"),
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.0, 0.0, 0)}, "ksmrun host show"),
+        ("map limit", {"merging": (Merging(5, "x", 0, 60000),)}, "host max-map-count 131072"),
+        ("flags", {"lost": ((9, "game"), (10, "game"))}, "sudo ksmrun explain 9"),
+        ("alerts", {"monitor": Monitor(7, True, (("k", "it", "do it"),))}, "do it"),
+        ("alerts", {"monitor": Monitor(7, False, ())}, "restart ksmrun-monitor"),
+        ("launcher", {"launchers": ("nginx.service",)}, "sudo ksmrun wrap install"),
+        ("wraps", {"stale": ("nginx.service",)}, "sudo ksmrun wrap unit --now nginx.service"),
+        ("records", {"records": (Undoable(("run",), left=True),)}, "sudo ksmrun host restore"),
+    ],
+)
+def test_what_is_wrong_has_one_thing_to_do(name: str, changed: dict[str, Any], todo: str) -> None:
+    rows = judge(replace(FINE, **changed))
+    bad = [each for each in rows if each.state is not State.OK]
+    assert [each.name for each in bad] == [name]
+    assert bad[0].state is State.TODO
+    assert todo in bad[0].todo
+    assert worst(rows) is State.TODO
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("access", {"unreadable": 3}),
+        ("access", {"hidepid": True}),
+        ("memory", {"host": replace(host(), mem_available_bytes=None)}),
+        ("map limit", {"merging": (Merging(5, "x", 0, None),)}),
+        ("records", {"record_error": "host.json is damaged"}),
+    ],
+)
+def test_what_cannot_be_seen_is_not_in_order(name: str, changed: dict[str, Any]) -> None:
+    rows = judge(replace(FINE, **changed))
+    assert [each.name for each in rows if each.state is not State.OK] == [name]
+    assert worst(rows) is State.UNKNOWN
+
+
+def test_off_is_in_order_where_nothing_waits() -> None:
+    seen = HostStatus(host=host(run=0))
+    assert worst(judge(seen)) is State.OK
+    assert row(seen, "ksmd").found == "at rest"
+
+
+# The longest that a kernel, a unit or a cgroup calls things in practice.
+WORST = HostStatus(
+    host=host(available=3 * MIB, run=1, sleep_millisecs=0, pages_to_scan=1000000),
+    setters=("`ksmrun monitor --auto` (PID 1234567) sets its rate",),
+    merging=tuple(Merging(1234567 + i, "a-long-name-123", MIB, 60000) for i in range(3)),
+    groups=(GroupState("/system.slice/a-game-server@one.service", 9 * MIB, MIB, 2 * MIB),),
+    ksmd=Ksmd(0.1, 0.5, 0.5, 500),
+    lost=((1234567, "a-long-name-123"),) * 2,
+    monitor=Monitor(1234567, True, (("ksmd-off", "ksmd is off", "sudo ksmrun host on"),) * 2),
+    launchers=("a-game-server@one.service",) * 2,
+    stale=("a-game-server@one.service",) * 2,
+    records=(Undoable(("run", "pages_to_scan"), left=True),),
+)
+
+
+def test_the_worst_night_fits_on_a_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = judge(WORST)
+    assert sum(each.state is State.TODO for each in rows) == 9
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        command.show(rows)
+    lines = text.getvalue().splitlines()
+    assert len(lines) <= 24
+    # A command that is longer is not broken, so that it can be copied.
+    assert all(len(line) <= 80 for line in lines if "to do:" not in line), text.getvalue()
+    for each in rows:
+        assert f"to do: {each.todo}" in text.getvalue() or each.state is State.OK
+
+
+@given(
+    st.builds(
+        replace,
+        st.just(FINE),
+        host=st.builds(
+            host,
+            available=st.integers(0, 1 << 40),
+            run=st.sampled_from([None, 0, 1, 2, 3]),
+            pages_sharing=st.one_of(st.none(), st.integers(-5, 1 << 30)),
+            sleep_millisecs=st.one_of(st.none(), st.integers(0, 1 << 32)),
+        ),
+        merging=st.lists(
+            st.builds(
+                Merging,
+                st.integers(1, 1 << 22),
+                st.text(max_size=15),
+                st.integers(0, 1 << 40),
+                st.one_of(st.none(), st.integers(0, 1 << 31)),
+            )
+        ).map(tuple),
+        ksmd=st.one_of(
+            st.none(),
+            st.builds(
+                Ksmd,
+                st.floats(0.01, 1),
+                st.one_of(st.none(), st.floats(0, 1)),
+                st.one_of(st.none(), st.floats(0, 1)),
+                st.one_of(st.none(), st.integers(0, 1 << 40)),
+            ),
+        ),
+    )
+)
+def test_whatever_is_not_in_order_has_something_to_do(seen: HostStatus) -> None:
+    rows = judge(seen)
+    assert all(bool(each.todo) == (each.state is not State.OK) for each in rows)
+    assert all(each.found for each in rows)
+    assert [each.name for each in rows[:2]] == ["KSM", "memory"]
