@@ -348,7 +348,7 @@ LONG = "a_word_without_any_blank_" * 12
 @pytest.mark.parametrize("width", [390, 1000])
 def test_long_words_stay_on_the_page(save: Save, tmp_path: Path, width: int) -> None:
     folder = save()
-    arm = LONG[:120]
+    arm = LONG[:64]
     text = (folder / "experiment.json").read_text().replace('"on"', json.dumps(arm))
     (folder / "experiment.json").write_text(text)
     for file in (folder / "rounds").glob("*-on.*"):
