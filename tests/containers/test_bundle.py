@@ -248,7 +248,7 @@ def test_asking_by_annotation_and_by_environment(make: Make) -> None:
     file.chmod(0o666)
     done = bundle.run(*look)
     assert done.stdout == "ksm_merge_any: no\n"
-    assert "others than root can change it" in done.stderr
+    assert "users other than root can change it" in done.stderr
     other = make()
     other.config["process"]["env"].append("KSMRUN_OCI=merge=off")
     assert other.run(*look).stdout == "ksm_merge_any: no\n"

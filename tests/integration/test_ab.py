@@ -342,7 +342,7 @@ def test_one_at_a_time(running: tuple[psutil.Process, str], ab: Ab, tmp_path: Pa
     (worker,) = keeper.children()
     done = ab(f"--output={tmp_path / 'other'}", "--ready-after=0", "--", "sleep", "99")
     assert done.returncode == 1
-    assert f"another experiment runs on this host, as PID {worker.pid}" in done.stderr
+    assert f"another experiment is running on this host, as PID {worker.pid}" in done.stderr
 
 
 def test_going_on(ab: Ab, folder: Path, ksmrun: str, tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_going_on(ab: Ab, folder: Path, ksmrun: str, tmp_path: Path) -> None:
     assert "is not empty" in ab("--ready-after=0", "--", "sleep", "9").stderr
     report = subprocess.run([ksmrun, "report", folder], capture_output=True, text=True, check=False)
     assert report.returncode == 1
-    assert "no whole round" in report.stderr
+    assert "no complete round" in report.stderr
     other = subprocess.run(
         [ksmrun, "ab", "--resume", folder, "--rounds=3"],
         capture_output=True,

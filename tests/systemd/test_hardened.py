@@ -82,7 +82,9 @@ def test_denied(guest: Guest, setting: str) -> None:
     text = f"[Service]\nType=oneshot\n{setting}\nExecStart={command}\n"
     with installed(guest, {"shut.service": text}):
         said = wrap(guest, "--method=wrapper", "shut", check=False)
-        assert ("hides" in said or "ends what calls prctl" in said) is not DENIED[setting]
+        assert ("hides" in said or "kills a process that calls prctl" in said) is not DENIED[
+            setting
+        ]
         guest.run("systemctl", "start", "shut")
         assert "ksm_merge_any: no" in (guest.shared / "stat").read_text()
         if guest.version >= 256:

@@ -123,7 +123,7 @@ def test_taken_back_where_it_does_not_start(podman: Guest) -> None:
     done = podman.run(*WRAP, "--now", "game", check=False)
     runtime.write_bytes(whole)
     assert done.returncode == 1
-    assert "has back what it had" in done.stderr
+    assert "the change was taken back" in done.stderr
     assert tree(podman) == before
     assert flags(podman) == {False}
     assert merging(podman, "game.service") == {False}

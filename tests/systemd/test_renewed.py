@@ -32,7 +32,7 @@ def test_renewed(guests: Callable[[int], Guest]) -> None:
     text = (guest.root / "etc/systemd/system/renewed.service.d/zz-ksmrun.conf").read_text()
     done = guest.run(*wrap, "--now", "renewed", check=False)
     assert done.returncode == 1
-    assert "has back what it had" in done.stderr
+    assert "the change was taken back" in done.stderr
     drop_in = guest.root / "etc/systemd/system/renewed.service.d/zz-ksmrun.conf"
     assert drop_in.read_text() == text
     assert merging(guest, "renewed.service") == {True}
