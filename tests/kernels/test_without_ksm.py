@@ -61,4 +61,5 @@ def test_ksm_is_absent_from_the_kernel(tmp_path: Path) -> None:
     assert codes == [0, 125, 0, 125, 1, 1, 1, 1, 0], text
     assert text.count("started\n") == 2
     assert text.count("this kernel was built without CONFIG_KSM") >= 5
-    assert text.count("no KSM in this kernel") >= 2
+    assert text.count("no KSM in this kernel") >= 1
+    assert "is older than 6.1 or has no KSM" in text
