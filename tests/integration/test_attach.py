@@ -132,7 +132,7 @@ def test_traced_stopped_ended_or_the_kernels(run: Run, begin: Begin) -> None:
     wait_until(lambda: "T (stopped)" in Path(f"/proc/{process.pid}/status").read_text())
     done = run("attach", str(process.pid))
     assert done.returncode == 1
-    assert "it is stopped (SIGSTOP); continue it: kill -CONT" in done.stdout
+    assert "it is stopped (SIGSTOP); continue it with kill -CONT" in done.stdout
     assert deed("on", process.pid) == ["stopped"]
     process.send_signal(signal.SIGCONT)
     tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", str(process.pid)])
@@ -171,7 +171,7 @@ def test_filters(run: Run, begin: Begin) -> None:
 
 def test_one_that_catches_its_calls(run: Run, begin: Begin) -> None:
     process = begin(sys.executable, "-c", CATCHES_CALLS)
-    assert "it catches its own system calls" in left_alone(run, process.pid)
+    assert "it intercepts its own system calls" in left_alone(run, process.pid)
     # It still catches them, and has no handler for that.
     process.communicate("go\n")
     assert process.returncode == -signal.SIGSYS

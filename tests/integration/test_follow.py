@@ -265,7 +265,8 @@ def test_what_it_takes_is_shown(program: Grower, follower: Follower) -> None:
 def test_where_the_flag_is_nothing_is_followed(monitor: Monitors) -> None:
     watching = monitor("--follow")
     watching.wait_for(
-        message="--follow has nothing to do: on this kernel, memory that a program maps later merges too"
+        message="--follow has nothing to do: on this kernel, memory that a program maps "
+        "later merges too"
     )
     assert watching.process.poll() is None
 
