@@ -129,7 +129,10 @@ def _say_how_to_go_on(folder: Path) -> None:
     if done:
         say(f"the measurements of {done} arms are kept; go on with: ksmrun ab --resume {folder}")
     else:
-        say(f"nothing was measured; start again with another --output, or delete {folder}")
+        say(
+            "nothing was measured; correct the command and start again, or after a passing failure "
+            f"go on with: ksmrun ab --resume {folder}"
+        )
 
 
 def _report_if_any(folder: Path) -> None:

@@ -61,7 +61,7 @@ def _table(lines: list[str]) -> Terms:
     found = []
     for term, *cells in rows:
         named = zip(head[1:], cells, strict=True)
-        text = "; ".join(f"{name}: {cell}" if len(head) > 2 else cell for name, cell in named)
+        text = "; ".join(f"{name}: {cell}" if cells[1:] else cell for name, cell in named if cell)
         found.append((term, text))
     return Terms(tuple(found))
 

@@ -90,10 +90,10 @@ class _Monitor:
         events = self._book.update(conditions(self._states, self._config))
         self._actor.act(events, self._book.standing)
         self._say_once("metrics", self._show.show(state, self._book))
-        self._say_once("alerts", self._remember_alerts())
         if state.host.seconds >= self._next_peaks:
             self._say_once("peaks", _remember_peaks(state))
             self._next_peaks = state.host.seconds + PEAKS_INTERVAL_SECONDS
+        self._say_once("alerts", self._remember_alerts())
         # Ready as soon as there is something to export.
         notify(f"READY=1\nWATCHDOG=1\nSTATUS={_status(state, self._book)}")
         return self._wait()

@@ -151,8 +151,8 @@ def test_what_is_refused(place: Place, tmp_path: Path) -> None:
     cases = [
         ((*wrap, "nobody"), "no service nobody; there are: it, ok"),
         ((*wrap, "it"), "what it starts is not known"),
-        ((*wrap, "ok", "--output", other), f"{other} is not ours"),
-        ((KSMRUN, "wrap", "compose", "--remove", other), f"{other} is not ours"),
+        ((*wrap, "ok", "--output", other), f"{other} was not written by ksmrun"),
+        ((KSMRUN, "wrap", "compose", "--remove", other), f"{other} was not written by ksmrun"),
         ((KSMRUN, "wrap", "compose", "--remove", tmp_path / "none"), "does not exist"),
         ((*wrap, "--image", "x"), "--image is SERVICE=IMAGE"),
         ((KSMRUN, "wrap", "compose", other), "has no services"),
@@ -166,4 +166,4 @@ def test_what_is_refused(place: Place, tmp_path: Path) -> None:
     shown = place.ksmrun(*wrap[1:], "ok", environment={"PATH": "/nonexistent"})
     other.write_text(shown)
     done = place.try_run(KSMRUN, "wrap", "compose", other, environment={"PATH": "/nonexistent"})
-    assert "wrapped already" in done.stderr
+    assert "already wrapped" in done.stderr

@@ -177,7 +177,7 @@ def test_ways_to_name_an_image(podman: Engine, place: Place, tmp_path: Path) -> 
 REFUSED: dict[str, tuple[Any, str]] = {
     "arm64": ({"Architecture": "arm64", "Os": "linux", "Config": {}}, "is for arm64"),
     "windows": ({"Architecture": "amd64", "Os": "windows", "Config": {}}, "for windows"),
-    "wrapped": ({"Os": "linux", "Config": {"Entrypoint": [str(LAUNCHER)]}}, "wrapped already"),
+    "wrapped": ({"Os": "linux", "Config": {"Entrypoint": [str(LAUNCHER)]}}, "already wrapped"),
     "nothing": ([], "0 images"),
 }
 

@@ -174,10 +174,10 @@ def test_a_folder_that_is_named_as_we_are(
         (["--ready-after=0", "--arm=x=", "--", "true"], "at least two"),
         (["--ready-after=0", "--arm=a=", "--arm=b=--bogus", "--", "true"], "--arm b:"),
         (["--ready-after=0", "--", "true", "{nope}"], "there is no placeholder {nope}"),
-        (["--ready-tcp={port}", "--", "true"], "has no first port"),
+        (["--ready-tcp={port}", "--", "true"], "no first port"),
         (["--ready-stdout=(", "--", "true"], "is not a valid regular expression"),
-        (["--ready-after=0", "--metric=x", "--", "true"], "is not a custom metric"),
-        (["--ready-after=0", "--metric=x=(a)", "--", "true"], "without a load"),
+        (["--ready-after=0", "--metric=x", "--", "true"], "is not a custom metric, NAME=VALUE"),
+        (["--ready-after=0", "--metric=x=(a)", "--", "true"], "without a load whose output"),
         (
             ["--ready-after=0", "--hold=nan", "--", "true"],
             "--hold=nan is not valid; give a time in seconds from 0",
@@ -364,7 +364,7 @@ def test_going_on(ab: Ab, folder: Path, ksmrun: str, tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert "--resume takes all from its folder, not --rounds" in other.stderr
+    assert "--resume reads everything from its folder, and --rounds" in other.stderr
     again = subprocess.run(
         [ksmrun, "ab", "--resume", folder],
         env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},

@@ -96,7 +96,10 @@ def test_a_load_that_fails(ab: Ab, folder: Path) -> None:
     """At once: told with its output. Later: a warning, and the rest counts."""
     said = ab(*ONCE, "--load=sh -c 'echo no such option; exit 3'", *python(EQUAL + READY))
     assert said.returncode != 0
-    assert "--load ended with 3; its output ends: no such option; start it by" in said.stderr
+    assert (
+        "--load ended with exit code 3; its output ends: no such option; start the load by"
+        in said.stderr
+    )
     code = "import sys, time; time.sleep(1.2); print('rps: 4'); sys.exit(1)"
     done = ab(
         *(*ONCE, f"--output={folder}-2", "--hold=3", f"--load={load(code)}"),
@@ -114,6 +117,6 @@ def test_a_metric_that_is_nowhere(ab: Ab) -> None:
         *("--metric=rps=rps: (.*)", *python(EQUAL + READY)),
     )
     assert done.returncode == 1
-    assert "the metric rps is nowhere in the load's output: rps: (.*); its output ends: rate 5" in (
+    assert "the load's output has no metric rps: rps: (.*); its output ends: rate 5" in (
         done.stderr
     )

@@ -79,7 +79,7 @@ def test_programs_begin_and_cease_to_merge(run: Run) -> None:
         )
         assert all(map(merges, pids))
         wait_until(lambda: min(map(merged_pages, pids)) > 2000)
-        assert run("attach", *words).stdout.count("it is so already") == 2
+        assert run("attach", *words).stdout.count("already attached") == 2
         found = json.loads(run("detach", "--json", *words).stdout)
         assert [each["done"] for each in found["results"]] == [True, True]
         assert not any(map(merges, pids))

@@ -50,8 +50,7 @@ def test_an_example_can_be_pasted(ksmrun: str, tmp_path: Path, line: str) -> Non
         text=True,
         check=False,
     )
-    # The checks say by 1 that memory would not merge: KSM may be off.
-    assert done.returncode == 0 or (line.startswith("ksmrun check") and done.returncode == 1), (
-        done.stderr
-    )
+    # By 1 these say that something is not in order, as KSM may be off.
+    may_judge = line.removeprefix("sudo ").startswith(("ksmrun check", "ksmrun status"))
+    assert done.returncode in ((0, 1) if may_judge else (0,)), done.stderr
     assert "Traceback" not in done.stderr

@@ -97,7 +97,7 @@ def test_advice(run: Run, launcher: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "nothing is asked for"),
+        ((), "no goal is given"),
         (("--profile=quick",), "one of gentle, balanced, fast, not 'quick'"),
         (("--max-cpu=120%",), "give a share from 0% to 100%"),
         (("--max-cpu=0%",), "give a share from 0.01% to 100%"),

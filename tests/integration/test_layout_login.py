@@ -69,5 +69,5 @@ def test_it_is_announced_where_it_cannot_be_kept(
     """As under the seccomp profiles of containers."""
     line = [*user, programs.deny, "1:248", ksmrun, "run", "--layout=shared", "--", kinds.where]
     done = logins(LOGIN, shlex.join(line))
-    assert len(places(done)) == 1 and "goes with this user's last session" in done.stderr
+    assert len(places(done)) == 1 and "last session ends" in done.stderr
     assert not Path("/run/user/65534/ksmrun").exists()

@@ -46,8 +46,9 @@ def test_ps_and_explain(ksmrun: str) -> None:
         found = {row["pid"]: row["layout_group"] for row in json.loads(done.stdout)["processes"]}
         assert {group: found[pid] for group, pid in pids.items()} == {g: g for g in pids}
         assert found[plain] is None
-        table = subprocess.run([ksmrun, "ps"], capture_output=True, text=True, check=True).stdout
-        assert table.splitlines()[0].split()[-1] == "layout"
+        command = [ksmrun, "ps", "--format=tsv"]
+        table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert table.splitlines()[0].split("\t")[-1] == "layout"
 
         def explained(pid: int) -> str:
             command = [ksmrun, "explain", str(pid), "--seconds=0.1"]

@@ -206,11 +206,11 @@ def test_a_clock_that_jumps(monitor: Begin, start: Start, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--on-alert=", "names no command"),
+        ("--on-alert=", "on_alert is empty"),
         ("--on-alert=mail 'root", "No closing quotation"),
-        ("--listen=127.0.0.1:\u00b2", "is no address"),
-        ("--listen=127.0.0.1:" + "9" * 5000, "is no address"),
-        ("--listen=127.0.0.1:-1", "is no address"),
+        ("--listen=127.0.0.1:\u00b2", "is not an address"),
+        ("--listen=127.0.0.1:" + "9" * 5000, "is not an address"),
+        ("--listen=127.0.0.1:-1", "is not an address"),
     ],
 )
 def test_bad_input(ksmrun: str, option: str, said: str) -> None:

@@ -11,11 +11,10 @@ from pathlib import Path
 
 # Where the shim, the layout or the helper could be in the way, by folders of
 # testcases/kernel/syscalls.
-SHORT = (
-    *("brk", "clone", "epoll_wait", "fork", "getrlimit", "kill", "mprotect", "nice", "pipe"),
-    *("prctl", "ptrace", "rt_sigaction", "seccomp", "setpriority", "sigprocmask", "vfork", "wait"),
-)
+SHORT = ("brk", "nice", "seccomp", "setpriority", "sigprocmask", "vfork")
 LONG = (
+    *("clone", "epoll_wait", "fork", "getrlimit", "kill", "mprotect", "pipe", "prctl", "ptrace"),
+    *("rt_sigaction", "wait"),
     *("alarm", "arch_prctl", "capget", "capset", "clone3", "close_range", "epoll_create"),
     *("epoll_create1", "epoll_ctl", "epoll_pwait", "execl", "execle", "execlp", "execv", "execve"),
     *("execveat", "execvp", "exit", "exit_group", "fcntl", "flock", "futex", "get_robust_list"),

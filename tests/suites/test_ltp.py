@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from .compare import LONG_RUN, Bench, Outcome
+from .compare import Bench, Outcome
 from .ltp import LONG, SHORT, built, programs
 from .ways import WAYS, launch
 
@@ -42,14 +42,12 @@ def verdicts(outcome: Outcome) -> Outcome:
     return replace(outcome, stdout="\n".join(lines), stderr="", files=(), processes=(), ipc=0)
 
 
-@pytest.mark.parametrize(
-    "folder", [*SHORT, *(pytest.param(folder, marks=LONG_RUN) for folder in LONG)]
-)
+@pytest.mark.long_run
+@pytest.mark.parametrize("folder", [*SHORT, *LONG])
 @pytest.mark.parametrize("way", WAYS)
 def test_system_calls(bench: Bench, way: str, folder: str) -> None:
     place = built(bench.cache)
-    if place is None:
-        pytest.skip("KSMRUN_LTP=FOLDER names the source of the Linux Test Project, to be built")
+    assert place is not None, "KSMRUN_LTP=FOLDER names the source to be built"
     names = programs(place, folder)
     if not names:
         pytest.skip(f"{place} has no tests of {folder}")

@@ -36,7 +36,7 @@ def test_all_is_taken_back(guest: Guest, number: signal.Signals, is_wrapped: boo
         guest.run("kill", f"-{number.name}", (guest.shared / "pid").read_text().strip())
         _, said = process.communicate(timeout=60)
         assert process.returncode != 0
-        assert f"interrupted ({number.name}): all is taken back" in said
+        assert f"interrupted ({number.name}): every change was taken back" in said
         assert (drop_in.read_text() if drop_in.exists() else None) == before
         assert show(guest, "slow", "ExecStart").partition(" ; ignore_errors")[0] == asked
         assert drop_in.parent.exists() is is_wrapped

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
@@ -343,12 +342,11 @@ def test_no_point_is_cut_off_at_the_edge(save: Save) -> None:
 LONG = "a_word_without_any_blank_" * 12
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(which("chromium") is None, reason="no chromium to lay the page out")
+@pytest.mark.long_run
 @pytest.mark.parametrize("width", [390, 1000])
 def test_long_words_stay_on_the_page(save: Save, tmp_path: Path, width: int) -> None:
     folder = save()
-    arm = LONG[:120]
+    arm = LONG[:64]
     text = (folder / "experiment.json").read_text().replace('"on"', json.dumps(arm))
     (folder / "experiment.json").write_text(text)
     for file in (folder / "rounds").glob("*-on.*"):
