@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from importlib import resources
+from collections.abc import Iterable
 
 import typer
 
 from ksmrun.commands.declare import declare
-from ksmrun.commands.output import print_line
+from ksmrun.commands.output import print_line, print_markdown
 from ksmrun.model import EXIT_USAGE, KsmrunError
 from ksmrun.options.help import HELP, HelpOptions
 from ksmrun.options.page import Page, plain
 from ksmrun.options.pages import TOPICS, pages
 from ksmrun.options.show import help_text, width, wrapped
 from ksmrun.options.table import top
+from ksmrun.options.texts import page_of, texts
 
 
 def register(app: typer.Typer) -> None:
@@ -23,22 +24,26 @@ def register(app: typer.Typer) -> None:
 
 
 def show_help(options: HelpOptions) -> None:
-    """Print the page that the words name; without any, all commands and topics."""
-    topics = _topics()
+    """Print the pages that the words name; without any, all commands and topics."""
+    commands, topics, found = _commands(), _topics(), texts()
     name = " ".join(options.words)
     if not name:
-        lines = help_text(top(), width()).split("\n")
-        listed = ", ".join(sorted((*TOPICS, *_texts())))
-        lines += ["", *wrapped(f"Topics of `ksmrun help`: {listed}.", width())]
-    elif page := _commands().get(name) or topics.get(name):
-        lines = list(plain(page, width()))
-    elif name in (texts := _texts()):
-        lines = texts[name].splitlines()
-    else:
-        known = [*_commands(), *topics, *texts]
-        near = difflib.get_close_matches(name, known, 1)
+        listed = ", ".join(sorted({*TOPICS, *found}))
+        lines = [*help_text(top(), width()).split("\n"), ""]
+        _print([*lines, *wrapped(f"Topics of `ksmrun help`: {listed}.", width())])
+        return
+    page = commands.get(name) or topics.get(name)
+    if page is None and name not in found:
+        near = difflib.get_close_matches(name, [*commands, *topics, *found], 1)
         todo = f"did you mean `ksmrun help {near[0]}`?" if near else "see `ksmrun help`"
         raise KsmrunError(f"there is no command or topic {name!r:.60}", todo, EXIT_USAGE)
+    if page is not None:
+        _print(plain(page, width()))
+    if name in found and not print_markdown(found[name], width()):
+        _print([*([""] if page else []), *plain(page_of(name, found[name]), width())])
+
+
+def _print(lines: Iterable[str]) -> None:
     for line in lines:
         print_line(line)
 
@@ -59,15 +64,3 @@ def _topics() -> dict[str, Page]:
     """Return the pages by topic, and as man pages name each other."""
     found = {page.reference: page for page in pages()}
     return found | {topic: found[reference] for topic, reference in TOPICS.items()}
-
-
-def _texts() -> dict[str, str]:
-    """Return the texts on topics that come with ksmrun."""
-    folder = resources.files("ksmrun").joinpath("help")
-    if not folder.is_dir():
-        return {}
-    return {
-        file.name.removesuffix(".md"): file.read_text(encoding="utf-8")
-        for file in folder.iterdir()
-        if file.name.endswith(".md")
-    }

@@ -65,6 +65,22 @@ def print_file(text: str) -> None:
     print(text, end="")
 
 
+def print_markdown(text: str, columns: int) -> bool:
+    """Print our own Markdown on a terminal that can show it; return whether that was done."""
+    if not sys.stdout.isatty() or _is_dumb() or is_ascii_only():
+        return False
+    # Not at the top: it takes longer to import than most commands take.
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console(width=columns).print(Markdown(text))
+    return True
+
+
+def _is_dumb() -> bool:
+    return os.environ.get("TERM") in ("dumb", "unknown")
+
+
 def say(line: str, *, elsewhere: bool = False) -> None:
     """Print a line on stderr. A closed or full stderr must not end the command."""
     text = shown(line, elsewhere=elsewhere)
@@ -106,7 +122,7 @@ def print_table(
         width=max(width, table_width(layout)),
         height=24,
         highlight=False,
-        force_terminal=sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"),
+        force_terminal=sys.stdout.isatty() and not _is_dumb(),
     )
     console.print(
         draw(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.pages import TOPICS
 from ksmrun.options.table import leaves, top
+from ksmrun.options.texts import texts, title_of
 
 HELP_SWITCHES = (("-h", "Show this help"), ("--help", "Show this help"))
 
@@ -66,6 +67,10 @@ def _topics(path: str) -> Iterator[Entry]:
     """Yield the commands and topics that `ksmrun help` takes."""
     for topic, reference in TOPICS.items():
         yield Entry(path, "SUBCOMMAND", topic, f"Show {reference}")
+    names = {each.name for each in top().commands}
+    for topic, text in texts().items():
+        if topic not in names:
+            yield Entry(path, "SUBCOMMAND", topic, title_of(text))
     for command in top().commands:
         yield Entry(path, "SUBCOMMAND", command.name, command.summary)
         for inner in command.commands:

@@ -12,6 +12,7 @@ from ksmrun.options.native import EXEC_OPTIONS, OCI_ANNOTATIONS, OCI_OPTIONS
 from ksmrun.options.page import Lines, Page, Terms
 from ksmrun.options.show import names_of, sentences_of
 from ksmrun.options.table import leaves, top
+from ksmrun.options.texts import page_of, texts
 
 RUN_CODES = (
     ("125", "ksmrun failed, refused to start the program, or was used wrongly"),
@@ -19,12 +20,11 @@ RUN_CODES = (
     ("127", "the program was not found"),
     ("other", "exit code of the program"),
 )
-# Words for `ksmrun help` beside commands, and the names of their pages.
+# Words for `ksmrun help` beside commands and texts, and the names of their pages.
 TOPICS = {
     "overview": "ksmrun(7)",
-    "exit-codes": "ksmrun(7)",
-    "environment": "ksmrun(7)",
-    "files": "ksmrun(7)",
+    "environment": "ksmrun-files-and-environment(7)",
+    "files": "ksmrun-files-and-environment(7)",
     "configuration": "ksmrun.toml(5)",
     "exec": "ksmrun-exec(1)",
     "oci": "ksmrun-oci(8)",
@@ -48,7 +48,8 @@ VARIABLES = (
 def pages() -> tuple[Page, ...]:
     """Return all pages, that of ksmrun first."""
     commands = {each.words: each for each in (top(), *top().commands, *leaves())}
-    return (*map(of_command, commands.values()), _exec(), _oci(), _toml(), _overview())
+    topics = (page_of(*each) for each in texts().items())
+    return (*map(of_command, commands.values()), _exec(), _oci(), _toml(), _overview(), *topics)
 
 
 def page_name(command: Command) -> str:
@@ -81,6 +82,8 @@ def of_command(command: Command) -> Page:
         [page_name(top()) + "(1)"] if len(command.words) < 2 else [f"ksmrun-{command.words[0]}(1)"]
     )
     also = ["ksmrun(7)"] if not command.words else [*above, "ksmrun(7)"]
+    if command.name in texts():
+        also.append(f"ksmrun-{command.name}(7)")
     sections.append(("SEE ALSO", (", ".join(also),)))
     return Page(page_name(command), 1, _lower(command.summary), tuple(sections))
 
@@ -201,6 +204,8 @@ def _toml() -> Page:
 
 
 def _overview() -> Page:
+    others = ("ksmrun-exec(1)", "ksmrun-oci(8)", "ksmrun.toml(5)")
+    topics = (f"ksmrun-{topic}(7)" for topic in texts())
     return Page(
         "ksmrun",
         7,
@@ -228,6 +233,6 @@ def _overview() -> Page:
                     Lines(("sudo ksmrun host on", "ksmrun run --verify -- sleep 1")),
                 ),
             ),
-            ("SEE ALSO", ("ksmrun(1), ksmrun-exec(1), ksmrun-oci(8), ksmrun.toml(5)",)),
+            ("SEE ALSO", (", ".join(("ksmrun(1)", *others, *topics)),)),
         ),
     )

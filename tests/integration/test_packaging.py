@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.options.pages import pages
+from ksmrun.options.texts import texts
 
 DIST = Path(__file__).parents[2] / "dist"
 # As a static PIE with stack protector it has 142.
@@ -33,6 +34,7 @@ def test_wheel() -> None:
             is_front = Path(entry.filename).name == "ksmrun"
             assert entry.file_size < (FRONT_BYTES_MAX if is_front else LAUNCHER_BYTES_MAX)
         assert archive.read(launcher).startswith(b"\x7fELF")
+        assert {f"ksmrun/help/{topic}.md" for topic in texts()} <= entries.keys()
         shared = {name.partition(".data/data/share/")[2] for name in entries}
         assert {f"man/{page.file}" for page in pages()} <= shared
         assert {
