@@ -213,7 +213,7 @@ def test_one_that_ends_meanwhile(start: Start, monkeypatch: pytest.MonkeyPatch) 
         process.wait()
 
     monkeypatch.setattr("ksmrun.observe.explain.time.sleep", end)
-    with pytest.raises(KsmrunError, match="ended meanwhile"):
+    with pytest.raises(KsmrunError, match="it has just ended"):
         look_at_process(process.pid, 1.5)
 
 

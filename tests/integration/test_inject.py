@@ -110,7 +110,7 @@ def test_where_it_may_not(launcher: str, waits: str) -> None:
     process = started(*as_nobody, str(folder / Path(launcher).name), "--inject", "--", str(setuid))
     time.sleep(3)
     assert process.poll() is None and not merges(process.pid)
-    assert "does not merge: not-permitted; `ksmrun attach" in end(process)
+    assert "does not merge: not-permitted; run `ksmrun attach" in end(process)
     mine = started(*as_nobody, str(folder / Path(launcher).name), "--inject", "--", waits)
     wait_until(lambda: merges(mine.pid))
     end(mine)

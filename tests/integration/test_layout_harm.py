@@ -63,4 +63,4 @@ def test_required_in_a_script(launcher: str, key: str, programs: Programs) -> No
     command = [launcher, "--layout=shared", f"--layout-key={key}", "--merge=keep", "--require"]
     command += ["--", "bash", "-c", f"{programs.flag_32}; echo $?"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
-    assert done.stdout == "137\n" and "is not started" in done.stderr
+    assert done.stdout == "137\n" and "shared layout not applied" in done.stderr

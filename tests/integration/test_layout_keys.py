@@ -40,7 +40,7 @@ def test_keys_that_others_may_know(launcher: str, tmp_path: Path, key: str) -> N
     run = [launcher, "--layout=shared"]
     assert "No such file" in refused(*run, "--layout-key=/nothing", "true")
     Path(key).chmod(0o440)
-    assert "can be read by others" in refused(*run, f"--layout-key={key}", "true")
+    assert "can be read by other users" in refused(*run, f"--layout-key={key}", "true")
     short = tmp_path / "short"
     short.write_bytes(b"x" * 31)
     short.chmod(0o400)
@@ -71,4 +71,4 @@ def test_a_key_handed_over_by_an_access_control_list(launcher: str, key: str) ->
     done = subprocess.run([*as_nobody, *run, "--require", "true"], capture_output=True, text=True)
     assert done.returncode == 0, done
     set_list((nobody, 4), (1000, 4))
-    assert "can be read by others" in refused(*as_nobody, *run, "true")
+    assert "can be read by other users" in refused(*as_nobody, *run, "true")

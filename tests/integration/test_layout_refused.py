@@ -46,9 +46,9 @@ def test_programs_that_are_not_moved(
 
 def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) -> None:
     run = [launcher, "--layout=shared", f"--layout-key={key}"]
-    assert "may not be traced" in refused("strace", "-o", "/dev/null", *run, "true")
+    assert "cannot be traced" in refused("strace", "-o", "/dev/null", *run, "true")
     ptrace, set_mm = "1:101", "1:157:35"
-    assert "may not be traced" in refused(programs.deny, ptrace, *run, "true")
+    assert "cannot be traced" in refused(programs.deny, ptrace, *run, "true")
     assert "PR_SET_MM_MAP" in refused(programs.deny, set_mm, *run, "true")
     # mremap fails, and madvise kills its caller.
     for filter_ in ("1:25", "kill:28"):
@@ -57,4 +57,4 @@ def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) ->
     assert "/proc is not mounted" in refused("unshare", "--pid", "--fork", *run, "true")
     # Neither by the stack limit nor by a reservation.
     limited = ["bash", "-c", 'ulimit -Hs 100000; ulimit -v 9000000; exec "$@"', "bash", *run]
-    assert "the address space is limited" in refused(*limited, "true")
+    assert "the limit of the address space" in refused(*limited, "true")

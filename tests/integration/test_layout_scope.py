@@ -126,9 +126,10 @@ def test_another_user(launch: list[str], kinds: Programs, folder: Path) -> None:
 
 
 def test_the_tree(launcher: str, launch: list[str], kinds: Programs, folder: Path) -> None:
-    """Only with it are programs followed beyond the first child that they start."""
+    """Only with it is a program followed that is started beside another one that lives."""
     code = (
-        f"import subprocess; [subprocess.run([c], check=True) for c in ('true', '{kinds.where}')]"
+        "import subprocess; first = subprocess.Popen(['sleep', '99']); "
+        f"subprocess.run(['{kinds.where}'], check=True); first.kill(); first.wait()"
     )
     command = (sys.executable, "-c", code)
     tree = [*launch[:-1], "--layout-scope=tree", "--"]

@@ -332,7 +332,10 @@ def test_what_is_said_of_lua(ksmrun: str, tmp_path: Path, monkeypatch: pytest.Mo
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         (row,) = (row for row in json.loads(done.stdout)["rows"] if row["item"] == "Lua")
         assert row["status"] == status
-    for program, said in (("lua5.4", "the group's hash seed"), ("/sbin/ldconfig", "of its own")):
+    for program, said in (
+        ("lua5.4", "the group's hash seed"),
+        ("/sbin/ldconfig", "its own hash seed"),
+    ):
         command = [ksmrun, "run", "--layout=shared", "--dry-run", program]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert said in done.stderr

@@ -86,8 +86,8 @@ def test_kept_while_something_uses_it(private: InPrivate) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (f"chmod 777 {LIBEXEC.parent}", "by others than root"),
-        (f"chown 1 {LIBEXEC.parent}", "by others than root"),
+        (f"chmod 777 {LIBEXEC.parent}", "by users other than root"),
+        (f"chown 1 {LIBEXEC.parent}", "by users other than root"),
         (f"touch {LIBEXEC.parent}/pyvenv.cfg", "virtual environment"),
         (f"mkdir -m 755 /run/user; ln -s /run/user {LIBEXEC}", "in a home"),
     ],
@@ -136,5 +136,5 @@ def test_what_is_no_service(ksmrun: str, name: str) -> None:
     done = subprocess.run(
         [ksmrun, "wrap", "unit", "--", name], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1
+    assert done.returncode == (1 if name == "a.container" else 2)
     assert HEADER_MARK not in done.stdout

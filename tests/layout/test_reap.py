@@ -49,7 +49,7 @@ def test_neither(dynamic_launcher: Path, launch: list[str], build: Build) -> Non
     command = adopting(dynamic_launcher, launch, build, True, True)
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (125, "")
-    assert "as PID 1 or a subreaper" in done.stderr and "to do: allow mprotect" in done.stderr
+    assert "is PID 1 or a subreaper" in done.stderr and "to do: allow mprotect" in done.stderr
     command.remove("--require")
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

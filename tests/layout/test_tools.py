@@ -17,7 +17,7 @@ from .test_process import waiting
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 FRAMES = ("inner (number=14, what=", "outer (number=", "main (argc=")
 # Message if a launch is under another tracer already.
-TRACED = "this process may not be traced"
+TRACED = "this process cannot be traced"
 
 
 def output(*command: str, cwd: Path | None = None) -> str:
