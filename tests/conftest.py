@@ -34,6 +34,9 @@ SHARED = ("guest", "booted", "engine", "daemon")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # readline, which pytest imports, sets these for all that is started, behind os.environ's back.
+    os.unsetenv("COLUMNS")
+    os.unsetenv("LINES")
     # A runner started by nohup or with & ignores these signals, and so would every program started
     # here.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):

@@ -2,13 +2,15 @@
 
 python3 users.py --users N --servers N --first-port N [--pause S] [--arrive S] [--window S] KIND...
 
-On SIGTERM it prints statistics of the last --window seconds and ends. Latency counts from the
+Four times a window it prints statistics of the last --window seconds, and once more on SIGTERM or
+SIGINT, which end it. Latency counts from the
 moment at which a request was due, so a slow server cannot hide it by delaying later requests.
 """
 
 from __future__ import annotations
 
 import argparse
+import bisect
 import heapq
 import random
 import selectors
@@ -53,14 +55,19 @@ class Players:
         self.is_over = False
 
     def play(self) -> None:
-        """Run until SIGTERM."""
+        """Run until SIGTERM or SIGINT, and print the statistics four times a window."""
+        step = self.options.window / 4
+        due = time.monotonic() + self.options.window
         while not self.is_over:
             now = time.monotonic()
+            if now >= due:
+                print(self.summary(), flush=True)
+                due = now + step
             while self.due and self.due[0][0] <= now:
                 wanted, number = heapq.heappop(self.due)
                 self.act(number, wanted)
-            wait = self.due[0][0] - time.monotonic() if self.due else None
-            for key, _ in self.selector.select(None if wait is None else max(0.0, wait)):
+            until = min(due, self.due[0][0]) if self.due else due
+            for key, _ in self.selector.select(max(0.0, until - time.monotonic())):
                 self.hear(key.data)
 
     def act(self, number: int, wanted: float) -> None:
@@ -105,10 +112,9 @@ class Players:
     def summary(self) -> str:
         """Return the statistics of the last window."""
         window = self.options.window
-        since = time.monotonic() - window
-        delays = sorted(
-            delay for at, delay in zip(self.times, self.delays, strict=True) if at >= since
-        )
+        first = bisect.bisect_left(self.times, time.monotonic() - window)
+        del self.times[:first], self.delays[:first]
+        delays = sorted(self.delays)
         if not delays:
             return "throughput: 0"
         p50, p99 = (1000 * delays[int(len(delays) * share)] for share in (0.5, 0.99))
@@ -143,7 +149,8 @@ def main() -> int:
         # Interrupts a wait that may be long.
         raise InterruptedError
 
-    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
     try:
         players.play()
     except InterruptedError:

@@ -98,8 +98,8 @@ def test_advice(run: Run, launcher: str) -> None:
     ("words", "said"),
     [
         ((), "no goal is given"),
-        (("--profile=quick",), "one of gentle, balanced, fast, not 'quick'"),
-        (("--max-cpu=120%",), "give a share from 0% to 100%"),
+        (("--profile=quick",), "--profile=quick is not valid; give gentle, balanced or fast"),
+        (("--max-cpu=120%",), "give a share from 0.01% to 100%"),
         (("--max-cpu=0%",), "give a share from 0.01% to 100%"),
         (("--pass-time=soon",), "a time in seconds from 1 to 86400"),
         (("--profile=fast", "--max-cpu=5%"), "give one of them"),
