@@ -31,10 +31,11 @@ class Top(App[None]):
     ENABLE_COMMAND_PALETTE = False
     # The terminal's own colours; none if NO_COLOR is set.
     CSS = """
-    Screen { background: ansi_default; color: ansi_default; }
+    Screen { background: ansi_default; color: ansi_default; overflow: hidden; }
     Static { text-wrap: nowrap; text-overflow: clip; }
     #host, #titles, #status, #keys { height: auto; }
     #status { text-wrap: wrap; max-height: 2; }
+    #keys { dock: bottom; max-height: 2; }
     #titles { text-style: bold underline; margin-top: 1; }
     #filter { display: none; height: 1; border: none; padding: 0; }
     Rows { height: 1fr; background: ansi_default; }

@@ -219,7 +219,7 @@ def test_in_tmux_without_colour(tmux: Tmux, start: Start) -> None:
     wait_until(lambda: any(f"+{pids[1]}" in line for line in screen()))
     tmux("resize-window", "-x", "30", "-y", "8")
     wait_until(lambda: len(screen()) == 8)
-    wait_until(lambda: "quit" in screen()[-1])
+    wait_until(lambda: "quit" in "".join(screen()[-2:]))
     tmux("resize-window", "-x", str(WIDTH), "-y", str(HEIGHT))
     wait_until(lambda: "back" in screen()[-1])
     tmux("send-keys", "q")
