@@ -11,10 +11,11 @@ import hmac
 import json
 import time
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT
-from ksmrun.host.record import current_boot_id, own_state_folder
+from ksmrun.host.record import current_boot_id, locked, own_state_folder
 from ksmrun.model import KsmrunError
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
@@ -22,6 +23,7 @@ from ksmrun.support.state import read_state
 SCHEMA = "ksmrun-layout-keys-1"
 SHAPE = {"boot_id": str, "keys": {str: str}, "lost_at": {str: int}}
 FOLDERS_MAX = 64
+LOCK_TRIES, LOCK_PAUSE_SECONDS = 20, 0.005
 MASTER_KEY = "master.key"
 RUN = Path("/run")
 
@@ -35,28 +37,37 @@ def seen_key(folder: Path, key: bytes, *, is_meant: bool = False) -> bool:
         file = _file(folder)
         if file is None:
             return False
-        keys, lost_at = _read(file)
         mark, name = hmac.digest(key, b"which key", hashlib.sha256).hex()[:16], str(folder)
-        before = keys.get(name)
-        if before == mark:
+        if _read(file)[0].get(name) == mark:
             return False
-        keys[name] = mark
-        is_lost = before is not None and not is_meant
-        if is_lost:
-            lost_at[name] = int(time.time())
-        else:
-            lost_at.pop(name, None)
-        kept = dict(list(keys.items())[-FOLDERS_MAX:])
-        data = {
-            "schema": SCHEMA,
-            "boot_id": current_boot_id(ROOT),
-            "keys": kept,
-            "lost_at": {each: when for each, when in lost_at.items() if each in kept},
-        }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, json.dumps(data).encode(), 0o600)
-        return is_lost
+        # Without a wait that a launch could not end: whoever holds it may be stopped.
+        for _ in range(LOCK_TRIES):
+            with locked(file, wait=False) as is_held:
+                if is_held:
+                    return _remember(file, name, mark, is_meant=is_meant)
+            time.sleep(LOCK_PAUSE_SECONDS)
     return False
+
+
+def _remember(file: Path, name: str, mark: str, *, is_meant: bool) -> bool:
+    """Write the folder's key into the locked file; return whether it had another one."""
+    keys, lost_at = _read(file)
+    before = keys.pop(name, None)
+    keys[name] = mark
+    is_lost = before not in (None, mark) and not is_meant
+    if is_lost:
+        lost_at[name] = ceil(time.time())
+    elif before != mark:
+        lost_at.pop(name, None)
+    kept = dict(list(keys.items())[-FOLDERS_MAX:])
+    data = {
+        "schema": SCHEMA,
+        "boot_id": current_boot_id(ROOT),
+        "keys": kept,
+        "lost_at": {each: when for each, when in lost_at.items() if each in kept},
+    }
+    replace_file(file, json.dumps(data).encode(), 0o600)
+    return is_lost
 
 
 def key_lost_at(folder: Path) -> int | None:
@@ -67,7 +78,7 @@ def key_lost_at(folder: Path) -> int | None:
             return None
         keys, lost_at = _read(file)
         if str(folder) in keys and not (folder / MASTER_KEY).exists():
-            return int(time.time())
+            return ceil(time.time())
         return lost_at.get(str(folder))
     return None
 

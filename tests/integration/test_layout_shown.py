@@ -59,8 +59,12 @@ def test_ps_and_explain(ksmrun: str) -> None:
 
 
 @pytest.mark.parametrize("deleted", ["the key", "its folder"])
-def test_a_key_that_was_deleted(ksmrun: str, keys: Path, deleted: str) -> None:
+def test_a_key_that_was_deleted(
+    ksmrun: str, keys: Path, deleted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The next launch says so, once; explain says so of what was started before."""
+    # Of so many folders the last are remembered, and other tests have theirs.
+    monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path / "state"))
     shared = (ksmrun, "run", "--layout=shared", "--")
 
     def launched() -> str:

@@ -132,7 +132,8 @@ def test_short_processes(
     assert done.stdout.split() == [str(number) for number in range(1000)]
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
-    assert set(Path("/tmp").glob("*ksm*")) == before
+    # Folders are of other tests.
+    assert [each for each in set(Path("/tmp").glob("*ksm*")) - before if not each.is_dir()] == []
 
 
 def test_exec_ends_it(marked: tuple[str, ...]) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from product_messages import collected
 
-import ksmrun
-
-ROOT = Path(ksmrun.__file__).parent.parent
+# The source tree, also where an installed package is tested.
+ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("messages.txt")
 # Words that have to be read twice, and what a message never has.
 BANNED = re.compile(
