@@ -176,7 +176,8 @@ static bool refuse_option(char *error, size_t size, const char *word) {
 bool options_parse(int argc, char **argv, struct options *options, char *error, int error_bytes) {
     size_t error_size = (size_t)error_bytes;
     *options = (struct options){.action = ACTION_RUN, .merge = MERGE_ON};
-    optind = 1;
+    /* 0: from the beginning, also of a word (getopt(3), musl's getopt.c). */
+    optind = 0;
     opterr = 0;
     /* Before Linux 5.18 (dcd46d897adb) argv can be empty, and argv[1] is then the environment. */
     if (argc < 1) {
@@ -184,7 +185,7 @@ bool options_parse(int argc, char **argv, struct options *options, char *error, 
         return false;
     }
     for (;;) {
-        int word = optind;
+        int word = optind == 0 ? 1 : optind;
         /* "+": the first word that is not an option ends the options. */
         int id = getopt_long(argc, argv, "+:h", long_options, NULL);
         if (id == -1)
