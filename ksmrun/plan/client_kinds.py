@@ -29,7 +29,7 @@ JOB = f"{INSIDE} in the job itself"
 RUNTIME = "sudo ksmrun wrap runtime"
 DOCKER = Kind(
     "dockerd",
-    f"{RUNTIME} docker, or ksmrun wrap compose",
+    f"{RUNTIME} docker, or ksmrun wrap compose FILE",
     "run start restart create exec up compose container service stack unpause",
     "-H --host -c --context -l --log-level --config",
     # dockerd or systemd starts it.
@@ -37,7 +37,7 @@ DOCKER = Kind(
 )
 COMPOSE = Kind(
     "dockerd",
-    "ksmrun wrap compose",
+    "ksmrun wrap compose FILE",
     "run start restart create exec up unpause scale",
     "-f --file -p --project-name --env-file --profile --project-directory",
     process="containerd",
@@ -57,7 +57,7 @@ CONTAINERD = Kind(
 )
 KUBERNETES = Kind(
     "Kubernetes",
-    "rewrite the manifest: ksmrun wrap pod",
+    "rewrite the manifest: ksmrun wrap pod FILE",
     "run apply create replace rollout scale exec debug patch set edit install upgrade rollback",
     "-n --namespace --context --kubeconfig --kube-context --cluster --user -s --server",
 )
@@ -70,7 +70,7 @@ KINDS = {
     **dict.fromkeys(("nerdctl", "ctr", "crictl"), CONTAINERD),
     **dict.fromkeys(("kubectl", "oc", "helm"), KUBERNETES),
     **dict.fromkeys(("lxc", "incus"), LXD),
-    "virsh": Kind("libvirtd", "sudo ksmrun attach the guest's process", "start create"),
+    "virsh": Kind("libvirtd", "sudo ksmrun attach --match 'qemu.*GUEST'", "start create"),
     "machinectl": Kind(
         "systemd", "sudo ksmrun wrap unit --now systemd-nspawn@", "start shell enable"
     ),
