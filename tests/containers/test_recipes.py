@@ -130,10 +130,11 @@ def answers(port: int) -> bool:
 
 
 def servers(port: int) -> list[psutil.Process]:
-    """Return the web servers of that port."""
+    """Return the web servers of that port, without what they forked to answer a request."""
     words = f"127.0.0.1:{port}"
-    everyone = psutil.process_iter(["cmdline"])
-    return [each for each in everyone if words in (each.info["cmdline"] or ())]
+    everyone = psutil.process_iter(["cmdline", "ppid"])
+    found = {each.pid: each for each in everyone if words in (each.info["cmdline"] or ())}
+    return [each for each in found.values() if each.info["ppid"] not in found]
 
 
 @pytest.mark.usefixtures("web")

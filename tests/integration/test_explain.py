@@ -134,6 +134,7 @@ def test_equal_pages(run: Run, hold: Hold) -> None:
     assert float(merged) >= 24
 
 
+@pytest.mark.host_ksm
 def test_not_settled(run: Run, hold: Hold) -> None:
     run("host", "set", "pages_to_scan=1", "sleep_millisecs=500", "run=1")
     causes = explained(run, hold("unique"))
