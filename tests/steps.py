@@ -76,14 +76,15 @@ def run_folders(
 ) -> list[Ended]:
     """Run pytest four times side by side; tests of the host's KSM or all processes are serial."""
     pytest: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "--durations=15"]
-    inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids", *pytest]
+    inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids"]
+    without_ksm = [*inside, "--read-only-ksm", *pytest]
     others = [folder for folder in folders if folder != "kernels"]
     runs: dict[str, list[str | Path]] = {
-        "host-ksm": [*inside, "-m", "host_ksm", *others],
-        "own-pids": [*inside, "-m", "own_pids and not host_ksm", *others],
+        "host-ksm": [*inside, *pytest, "-m", "host_ksm", *others],
+        "own-pids": [*without_ksm, "-m", "own_pids and not host_ksm", *others],
         "spread": [*pytest, *SPREAD, WORKERS, "-m", "not host_ksm and not own_pids", *others],
         # Emulation computes while the others wait.
-        "kernels": ["nice", "-n5", *inside, *SPREAD, "2", "kernels"],
+        "kernels": ["nice", "-n5", *without_ksm, *SPREAD, "2", "kernels"],
     }
     if "kernels" not in folders:
         del runs["kernels"]
