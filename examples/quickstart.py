@@ -24,7 +24,7 @@ from rich.table import Table
 
 from ksmrun.facts.ksm import read_ksm
 from ksmrun.facts.launcher import launcher_path, run_probe
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.launch.fleet import Copy, Fleet, launcher_line, log_has
 from ksmrun.model import KsmrunError, MergeMode, RunResult, Sample
 from ksmrun.observe.processes import list_processes

@@ -11,7 +11,7 @@ from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.pids import all_pids
 from ksmrun.facts.process import read_ksm_stat
-from ksmrun.host.fits import check_fits
+from ksmrun.host.unmerge_safety import check_fits
 from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Deed
 from ksmrun.plan.attach import refusal

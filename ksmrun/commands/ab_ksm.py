@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ksmrun.experiment.store import load_ksm
 from ksmrun.facts.ksm import read_ksm
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, shim_path
-from ksmrun.host.keys import group_label, keys_folder
+from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.model import (
     KsmrunError,
     LayoutMode,

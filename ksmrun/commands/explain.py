@@ -19,8 +19,8 @@ from ksmrun.facts.layout import starts_from_container_init, why_no_layout
 from ksmrun.facts.stat import command_words, memory_folder
 from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import key_lost_at
-from ksmrun.host.keys import keys_folder
 from ksmrun.host.layout_groups import groups_of
+from ksmrun.host.layout_keys import keys_folder
 from ksmrun.model import KsmrunError, Request
 from ksmrun.model.explain import Cause, ProcessLook
 from ksmrun.observe.explain import look_at_process

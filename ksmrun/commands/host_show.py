@@ -7,7 +7,7 @@ from dataclasses import asdict
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
 from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.host.others import advisor, boot_files, running_tuners
+from ksmrun.host.other_tuners import advisor, boot_files, running_tuners
 from ksmrun.host.tunables import tunable_names
 from ksmrun.model import KsmFacts, KsmrunError
 from ksmrun.model.tuning import ScanRate

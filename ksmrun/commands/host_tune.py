@@ -18,7 +18,7 @@ from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.host.auto import auto_tuner
-from ksmrun.host.others import boot_files, running_tuners
+from ksmrun.host.other_tuners import boot_files, running_tuners
 from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import set_tunables
 from ksmrun.model import EXIT_USAGE, KsmrunError

@@ -27,7 +27,7 @@ from ksmrun.plan.launch import needs_judgement, plain_options, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
 
 if TYPE_CHECKING:
-    from ksmrun.host.keys import MadeKey
+    from ksmrun.host.layout_keys import MadeKey
 
 TODO = "check the limits (ulimit -a), that /proc is mounted, and the permissions of "
 "that path"
@@ -97,8 +97,8 @@ def start(plan: Plan, request: Request) -> NoReturn:
 
 def _layout(request: Request, wish: LayoutWish) -> tuple[SharedLayout | None, tuple[str, ...]]:
     # Imported here: few launches need keys.
-    from ksmrun.host.keys import check_group, group_label, keys_folder, make_master_key
     from ksmrun.host.layout_groups import remember_group
+    from ksmrun.host.layout_keys import check_group, group_label, keys_folder, make_master_key
 
     check_group(wish.group)
     try:

@@ -18,7 +18,7 @@ from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.memory_groups import memory_groups
 from ksmrun.facts.unit_files import unit_files
 from ksmrun.facts.wraps import find_wraps
-from ksmrun.host.attached import attached, attached_file, is_running, was_detached
+from ksmrun.host.attach_state import attached, attached_file, is_running, was_detached
 from ksmrun.host.record import state_folder
 from ksmrun.host.standing import read_alerts
 from ksmrun.host.undoable import setters, undoable

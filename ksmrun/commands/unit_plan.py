@@ -13,8 +13,8 @@ from ksmrun.facts.domain import selinux_enabled
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.target import look_at
-from ksmrun.host.keys import group_label, keys_folder
-from ksmrun.host.libexec import refuse_unsafe
+from ksmrun.host.installed_launcher import refuse_unsafe
+from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.model import (
     GuardMode,
     KsmrunError,

@@ -9,7 +9,7 @@ import typer
 
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import say
-from ksmrun.host.keys import group_label, keys_folder
+from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.model import KsmrunError
 from ksmrun.model.container import RuntimeEngine
 from ksmrun.options.wrap import RUNTIME, RuntimeOptions

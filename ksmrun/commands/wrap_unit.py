@@ -23,7 +23,7 @@ from ksmrun.commands.unit_check import check_unit, describe, show_check
 from ksmrun.commands.unit_plan import UnitPlan, plan_unit, unit_name
 from ksmrun.facts.domain import domain_of
 from ksmrun.facts.systemd import Systemd
-from ksmrun.host.services import restart
+from ksmrun.host.unit_restart import restart
 from ksmrun.model import (
     EXIT_USAGE,
     KsmrunError,

@@ -12,7 +12,6 @@ from ksmrun.facts.ksm import FOLDER, read_ksm
 from ksmrun.facts.pids import require_proc
 from ksmrun.facts.text import bracketed, parse_int, read_text
 from ksmrun.host.allowed import KHUGEPAGED_NAMES, allowed
-from ksmrun.host.fits import check_maps_fit, check_unmerge_fits
 from ksmrun.host.record import (
     ANY_VALUE,
     Change,
@@ -23,6 +22,7 @@ from ksmrun.host.record import (
     locked,
     save,
 )
+from ksmrun.host.unmerge_safety import check_maps_fit, check_unmerge_fits
 from ksmrun.model import KsmFacts, KsmrunError, UsageError
 from ksmrun.support.safefile import overwrite
 from ksmrun.support.words import shortened

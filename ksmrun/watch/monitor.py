@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ksmrun.facts.launcher import cached_probe
-from ksmrun.host.peaks import peaks_file, remember_all
+from ksmrun.host.map_peaks import peaks_file, remember_all
 from ksmrun.host.record import own_state_folder
 from ksmrun.host.standing import drop_alerts, write_alerts
 from ksmrun.model import KsmrunError, MapPeak

@@ -26,7 +26,7 @@ import psutil
 from engines import ENGINES, Engine, ready_engine
 
 from ksmrun.facts.launcher import launcher_path
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.model import KsmrunError
 from ksmrun.observe.sampler import sample
 from ksmrun.observe.settle import has_settled

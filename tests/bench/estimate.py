@@ -22,7 +22,7 @@ from pathlib import Path
 from programs import PROGRAMS, Program
 from runtimes import ARMS, TUNABLES, measure
 
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.model import KsmrunError
 from ksmrun.model.estimate import Estimate
 from ksmrun.observe.estimate import look_at_pages

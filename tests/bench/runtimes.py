@@ -28,7 +28,7 @@ from typing import Any
 import psutil
 from programs import PROGRAMS, Place, Program
 
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.launch.fleet import Copy, Fleet
 from ksmrun.model import KsmrunError
 from ksmrun.observe.sampler import sample

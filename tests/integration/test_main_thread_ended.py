@@ -24,7 +24,7 @@ from ksmrun.facts.process import (
 from ksmrun.facts.select import matching
 from ksmrun.facts.smaps import by_kind, read_vmas
 from ksmrun.facts.stat import command_words, read_stat, thread_with_memory
-from ksmrun.host.attached import is_running
+from ksmrun.host.attach_state import is_running
 from ksmrun.model import TargetFacts
 from ksmrun.observe.fleet import _cheap, _with_costly
 from ksmrun.observe.members import members

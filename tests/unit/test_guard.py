@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands.check import _plan_row
-from ksmrun.host.peaks import PROGRAMS_MAX, remember, remembered
+from ksmrun.host.map_peaks import PROGRAMS_MAX, remember, remembered
 from ksmrun.model import (
     GuardMode,
     KsmrunError,

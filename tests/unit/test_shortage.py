@@ -12,7 +12,7 @@ import psutil
 from ksmrun.facts import daemons, maps, process, select, stat
 from ksmrun.facts.host import read_host
 from ksmrun.facts.target import look_at
-from ksmrun.host import fits, attached
+from ksmrun.host import attach_state, unmerge_safety
 from ksmrun.attach import running, gradually
 from ksmrun.observe import fleet, members, others, predict, processes, sampler, scanning
 from ksmrun.model import KsmrunError
@@ -36,7 +36,7 @@ LOOKS = (
     *("maps.most_maps_in_use()", "maps.running_peak(target)", "maps.count_maps(Path('/proc/1'))"),
     *("others.others(())", "scanning.mergeable_memory(looks=False)", "sampler.find_ksmd()"),
     *("sampler.sample([1], 0.0)", "sampler.with_children([1])", "members.members([1])"),
-    *("fits._merged_pages()", "attached.is_running(1, 0)", "running.look(1)"),
+    *("unmerge_safety._merged_pages()", "attach_state.is_running(1, 0)", "running.look(1)"),
     *("list(gradually._merging())", "predict._pss_anonymous_bytes([1])", "select.matching('x')"),
     *("stat.command_words(Path('/proc/1'))", "fleet._cheap([1], 'hold', 0.0)"),
     "daemons.named('nobody')",

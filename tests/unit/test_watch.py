@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.facts.memory_groups import memory_groups, memory_path
-from ksmrun.host.peaks import remember_all, remembered
+from ksmrun.host.map_peaks import remember_all, remembered
 from ksmrun.model import KsmrunError, MapPeak
 from ksmrun.model.watch import (
     Condition,

@@ -31,7 +31,7 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
     record_file = record_of(folder)
     # Signals to the measurer's group (Ctrl-C, timeout) must not reach the guardian.
     guardian = subprocess.Popen(
-        [sys.executable, *as_this_python(), "-m", "ksmrun.host.borrow", record_file],
+        [sys.executable, *as_this_python(), "-m", "ksmrun.host.temporary_tunables", record_file],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

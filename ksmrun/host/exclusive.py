@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ksmrun.facts.stat import read_stat
 from ksmrun.facts.text import parse_int
-from ksmrun.host.attached import is_running
+from ksmrun.host.attach_state import is_running
 from ksmrun.host.record import own_state_folder
 from ksmrun.model import KsmrunError
 from ksmrun.support.foreign import drain, open_regular
