@@ -16,8 +16,7 @@ from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Deed
 from ksmrun.plan.attach import refusal
 from ksmrun.support.foreign import raise_shortage
-
-MIB = 1 << 20
+from ksmrun.support.units import MIB
 
 
 def detach_all(*, force: bool) -> Iterator[str]:

@@ -27,9 +27,9 @@ from ksmrun.observe.explain import look_at_process
 from ksmrun.observe.groups import container_label
 from ksmrun.options.explain import EXPLAIN, ExplainOptions
 from ksmrun.options.output import Format
-from ksmrun.plan.doctor import duration
 from ksmrun.plan.explain import explain as find_causes
 from ksmrun.plan.mechanism import choose, not_preloadable
+from ksmrun.support.units import duration
 
 SCHEMA = "ksmrun-explain-1"
 # include/linux/threads.h: PID_MAX_LIMIT.

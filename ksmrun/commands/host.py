@@ -50,8 +50,8 @@ from ksmrun.options.host import (
     UnmergeOptions,
 )
 from ksmrun.plan.pace import pace_line
+from ksmrun.support.units import MIB
 
-MIB = 1 << 20
 UNDO = "undo: ksmrun host restore"
 
 

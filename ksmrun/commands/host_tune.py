@@ -31,9 +31,9 @@ from ksmrun.observe.scanning import (
 from ksmrun.options.host import IntentOptions, TuneOptions
 from ksmrun.options.item import items
 from ksmrun.plan.tuning import ASSUMED, PROFILES, tuned
+from ksmrun.support.units import GIB, MIB
 
 SCHEMA = "ksmrun-tune-1"
-MIB, GIB = 1 << 20, 1 << 30
 MEASURE_SECONDS = 2.0
 
 

@@ -16,11 +16,11 @@ from ksmrun.launch.orphans import children
 from ksmrun.model import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, FleetSample
 from ksmrun.observe.fleet import FleetSampler
+from ksmrun.support.units import MIB
 
 POLL_SECONDS = 0.05
 # Share of the host's memory. A fleet beyond it is ended before the host swaps.
 LEFT_SHARE_MIN = 0.04
-MIB = 1 << 20
 # Custom metrics, as in FleetSample.own.
 Own = Callable[[], dict[str, tuple[float, ...]]]
 

@@ -14,8 +14,7 @@ from ksmrun.facts.text import read_or_raise
 from ksmrun.model import HostFacts, KsmFacts, KsmrunError
 from ksmrun.model.watch import GroupState
 from ksmrun.support.foreign import raise_shortage
-
-MIB = 1 << 20
+from ksmrun.support.units import MIB
 
 
 def check_maps_fit(limit: int) -> None:

@@ -10,8 +10,7 @@ from ksmrun.model import KsmrunError
 from ksmrun.report.load import Saved
 from ksmrun.report.setting import scan_rate
 from ksmrun.report.statistics import ROUNDS_MIN, Difference, compare, corrected
-
-GIB, MIB = 1 << 30, 1 << 20
+from ksmrun.support.units import GIB, MIB
 
 
 @dataclass(frozen=True)
