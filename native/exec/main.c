@@ -15,7 +15,7 @@
 #include "../layout/machine.h"
 #include "../layout/membership.h"
 #include "../layout/seeds.h"
-#include "../preload/filter.h"
+#include "../shim/filter.h"
 #include "child.h"
 #include "experiment.h"
 #include "merge.h"

@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "environment.h"
+#include "settings.h"
 
 static struct settings of(const char *text) {
     char entry[128];
     strcpy(entry, text);
-    return environment_settings((char *[]){(char *)"A=mark", entry, NULL});
+    return settings_read((char *[]){(char *)"A=mark", entry, NULL});
 }
 
 static void test_settings(void **state) {
@@ -24,12 +24,12 @@ static void test_settings(void **state) {
     assert_int_equal(of("KSMRUN_SHIM=reserve=100").map_reserve_percent, 20);
     assert_false(of("KSMRUN_SHIM=").mark);
     assert_false(of("KSMRUN_SHIMS=mark").mark);
-    assert_false(environment_settings(NULL).mark);
+    assert_false(settings_read(NULL).mark);
     char shim[] = "KSMRUN_SHIM=mark",
          valgrind[] = "LD_PRELOAD=/x.so:/usr/libexec/valgrind/vgpreload_core-amd64-linux.so";
-    assert_true(environment_settings((char *[]){shim, NULL}).mark);
-    assert_false(environment_settings((char *[]){shim, valgrind, NULL}).mark);
-    assert_false(environment_settings((char *[]){valgrind, shim, NULL}).mark);
+    assert_true(settings_read((char *[]){shim, NULL}).mark);
+    assert_false(settings_read((char *[]){shim, valgrind, NULL}).mark);
+    assert_false(settings_read((char *[]){valgrind, shim, NULL}).mark);
 }
 
 static void test_seed(void **state) {
@@ -59,7 +59,7 @@ static void forgets(const char *given, const char *left) {
     char first[] = "A=1", shim[] = "KSMRUN_SHIM=once", list[128];
     strcpy(list, given);
     char *environment[] = {shim, list, first, NULL};
-    environment_forget(environment);
+    settings_forget_shim(environment);
     int count = 0;
     if (left != NULL)
         assert_string_equal(environment[count++], left);
@@ -75,7 +75,7 @@ static void test_forgets_itself_only(void **state) {
     forgets("LD_PRELOAD=/libksmrun-preload.so.1", "LD_PRELOAD=/libksmrun-preload.so.1");
     forgets("LD_PRELOAD=libksmrun-preload.so", "LD_PRELOAD=libksmrun-preload.so");
     forgets("LD_PRELOADS=/x/libksmrun-preload.so", "LD_PRELOADS=/x/libksmrun-preload.so");
-    environment_forget(NULL);
+    settings_forget_shim(NULL);
 }
 
 int main(void) {
