@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "preload.h"
+#include "environment.h"
 
 #define ENVIRONMENT(...) ((char *[]){__VA_ARGS__, NULL})
 
@@ -21,7 +21,7 @@ static void release(char **environment, char **original) {
 /* expected: the entries, in order. */
 static void check_seeded(char **given, const char *file, const char *shim, const char *seed,
                          const char **expected) {
-    char **made = preload_environment(given, file, shim, seed);
+    char **made = environment_with_preload(given, file, shim, seed);
     assert_non_null(made);
     size_t i;
     for (i = 0; expected[i] != NULL; i++) {
