@@ -17,8 +17,8 @@
 #include "../exec/message.h"
 #include "../exec/procfile.h"
 #include "../inject/inject.h"
+#include "decide.h"
 #include "loader.h"
-#include "place.h"
 #include "target.h"
 #include "tracee.h"
 #include "tracees.h"
@@ -76,7 +76,7 @@ static void say_privileged(struct helper *helper, pid_t pid, const char *path) {
     helper->has_said_privileged = true;
 }
 
-static void kill_half_moved(pid_t pid, const char *path, const struct placement *placed) {
+static void kill_half_moved(pid_t pid, const char *path, const struct move_outcome *outcome) {
     unsigned long event;
     /* Not stopped any more, so somebody else is killing it (ptrace(2): ESRCH): nothing was wrong,
      * and the PID may have been reused. */
@@ -86,7 +86,7 @@ static void kill_half_moved(pid_t pid, const char *path, const struct placement 
     kill(pid, SIGKILL);
     message("PID %d (%s) was killed, because moving it to the shared layout failed halfway (%s: "
             "%lld); start it with --layout=random",
-            pid, path, placed->what, (long long)placed->result);
+            pid, path, outcome->what, (long long)outcome->result);
     end_line();
 }
 
@@ -123,7 +123,7 @@ bool follow_exec(struct helper *helper, pid_t pid, const struct arranged *arrang
     bool is_shell = is_known && wrapper_is_named(pid, name);
     bool is_tried = is_known && !is_shell && is_to_be_tried(helper, pid, name, file);
     bool goes_on = is_shell || (is_known && helper->scope == SCOPE_TREE);
-    const struct place_request request = {
+    const struct move_request request = {
         .pid = pid,
         .file = file,
         .machine = &helper->machine,
@@ -135,22 +135,23 @@ bool follow_exec(struct helper *helper, pid_t pid, const struct arranged *arrang
     };
     if (is_shell && is_kept_unmoved(pid, arranged) && keep(helper, pid))
         return true;
-    struct placement placed = place(&request);
+    struct move_outcome outcome = decide_and_move(&request);
     /* A process that is not as arranged is at addresses that everybody knows. */
-    if (placed.state == PLACE_HALF_MOVED || (placed.state == PLACE_LEFT && arranged != NULL)) {
-        kill_half_moved(pid, path, &placed);
+    if (outcome.state == OUTCOME_HALF_MOVED ||
+        (outcome.state == OUTCOME_LEFT && arranged != NULL)) {
+        kill_half_moved(pid, path, &outcome);
         return false;
     }
     /* If no call could be made in it, it could not be made to exit either. */
-    if (helper->require && placed.state == PLACE_LEFT && !placed.is_privileged)
+    if (helper->require && outcome.state == OUTCOME_LEFT && !outcome.is_privileged)
         kill(pid, SIGKILL);
-    if (placed.is_privileged)
+    if (outcome.is_privileged)
         say_privileged(helper, pid, path);
-    else if (placed.state != PLACE_MOVED)
-        say_left(helper, pid, path, placed.what);
-    if (is_tried && placed.state == PLACE_MOVED)
+    else if (outcome.state != OUTCOME_MOVED)
+        say_left(helper, pid, path, outcome.what);
+    if (is_tried && outcome.state == OUTCOME_MOVED)
         goes_on = trial_begin(pid);
-    if (goes_on && placed.state == PLACE_MOVED && keep(helper, pid))
+    if (goes_on && outcome.state == OUTCOME_MOVED && keep(helper, pid))
         return true;
     ptrace(PTRACE_DETACH, pid, 0L, 0L);
     /* It waits for the end of this process. */
