@@ -19,7 +19,7 @@
 #include "tracee.h"
 
 static const char privileged[] = "it changes user, group or capabilities at exec";
-/* REAP_GAP: distance above the mmap area and what relocate.c may put there. */
+/* REAP_GAP: distance above the mmap area and what move_parts.c may put there. */
 enum { REAP_GAP = 16 << 20, CODE_BYTES_MAX = 16 << 20, EXIT_OWN_FAILURE = 125 };
 
 static bool find_instruction(struct injection *injection, const struct image *image) {
@@ -47,7 +47,7 @@ static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_
     if (procfile_read(path, text, sizeof text) < 0 ||
         (strtoul(text, NULL, 16) & ADDR_NO_RANDOMIZE) == 0)
         return "the kernel reset its personality at exec";
-    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > RELOCATE_LOADER_BYTES))
+    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > MOVE_LOADER_BYTES_MAX))
         return "its loader is not where the stack limit puts it";
     return NULL;
 }
@@ -150,7 +150,7 @@ struct move_outcome decide_and_move(const struct move_request *request) {
         return leave(request, &injection, failed);
     const struct destination destination = destination_of(&image, request->machine, &bases);
     failed =
-        relocate(&injection, request->machine, &image, &destination, &bases, request->arranged);
+        move_parts(&injection, request->machine, &image, &destination, &bases, request->arranged);
     if (failed == NULL)
         failed = check_moved(&injection, &bases, &destination, request->arranged);
     if (failed == NULL && request->is_waiting_first)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "relocate.h"
+#include "move_parts.h"
 
 struct move_request {
     pid_t pid;

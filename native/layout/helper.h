@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "relocate.h"
+#include "move_parts.h"
 
 /* Execs that get the layout. SCOPE_PROGRAM follows shells, command wrappers and programs that turn
  * out to be wrappers (trial.h) to the programs that they start; SCOPE_TREE every descendant. */
