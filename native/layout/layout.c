@@ -62,7 +62,7 @@ static bool filter_lets(bool (*try_calls)(void)) {
 static bool try_moving(void) {
     size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    /* Its result does not matter (announce.c), but that it returns does. */
+    /* Its result does not matter (profiler_events.c), but that it returns does. */
     int file = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (file >= 0)
         close(file);

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "announce.h"
+#include "profiler_events.h"
 
 enum { BLOCK_STEP = 64 * 1024, SCRATCH_BYTES = 1024, WORD = sizeof(uint64_t) };
 /* What the kernel put above the stack (vvar and vdso, before 6.13) goes above the mmap area here,
@@ -253,8 +253,8 @@ const char *move_parts(struct injection *injection, const struct machine *machin
             failed = "writing the arguments to the stack";
         else if (!tell_kernel(&move, &block, address, destination->brk))
             failed = "prctl(PR_SET_MM_MAP)";
-        else if (!announce_code(injection, image, move.deltas[PART_PROGRAM],
-                                (address - SCRATCH_BYTES) & ~(uint64_t)63))
+        else if (!profiler_events_cause(injection, image, move.deltas[PART_PROGRAM],
+                                        (address - SCRATCH_BYTES) & ~(uint64_t)63))
             failed = "mapping its code again";
         else if (arranged != NULL && !undo_arranged(&move, arranged))
             failed = "putting personality and stack limit back";
