@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ksmrun.commands.output import say
 from ksmrun.commands.version import version_text
-from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.options.show import help_text, width
 from ksmrun.options.table import MODULES, NAMELESS, top
 from ksmrun.support.oci import is_oci_call
@@ -35,7 +35,7 @@ TODO = {
 
 
 OCI_CALL = (
-    "a container engine called `ksmrun` as its runtime, which is ksmrun-oci; to do: "
+    "a container engine started `ksmrun` as its runtime, but that is ksmrun-oci; to do: "
     "sudo ksmrun wrap install, then add the lines of `ksmrun wrap runtime podman` (or docker, "
     "containerd, cri-o) to the engine's configuration"
 )

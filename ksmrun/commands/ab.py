@@ -28,9 +28,9 @@ from ksmrun.commands.report import print_report
 from ksmrun.experiment.store import PLAN, count_results, create, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.facts.pids import require_proc
-from ksmrun.host.alone import alone
+from ksmrun.host.exclusive import alone
 from ksmrun.launch.keeper import kept
-from ksmrun.model import EXIT_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.model.experiment import ExperimentPlan
 from ksmrun.options.ab import AB, AbOptions
 from ksmrun.report.gate import Gate
@@ -127,11 +127,11 @@ def _say_how_to_go_on(folder: Path) -> None:
         return
     done = count_results(folder)
     if done:
-        say(f"the measurements of {done} arms are kept; go on with: ksmrun ab --resume {folder}")
+        say(f"the measurements of {done} arms are kept; continue with: ksmrun ab --resume {folder}")
     else:
         say(
-            "nothing was measured; correct the command and start again, or after a passing failure "
-            f"go on with: ksmrun ab --resume {folder}"
+            "nothing was measured; correct the command and start again, or if the "
+            f"cause is gone, continue with: ksmrun ab --resume {folder}"
         )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ksmrun.experiment.store import load_ksm
 from ksmrun.facts.ksm import read_ksm
-from ksmrun.host.borrow import borrowed
-from ksmrun.model import KsmrunError
+from ksmrun.host.temporary_tunables import borrowed
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan
 
 # An advisor keeps changing pages_to_scan.
@@ -47,6 +47,6 @@ def refuse_other_rate(folder: Path) -> None:
     if changed:
         was = " ".join(f"{name}={then[name]}" for name in changed)
         raise KsmrunError(
-            f"KSM is not set as when this experiment began, which was {was}",
+            f"KSM has other values than when this experiment began ({was})",
             f"run `sudo ksmrun host set {was}`, or start a new experiment",
         )

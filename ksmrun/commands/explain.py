@@ -19,17 +19,18 @@ from ksmrun.facts.layout import starts_from_container_init, why_no_layout
 from ksmrun.facts.stat import command_words, memory_folder
 from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import key_lost_at
-from ksmrun.host.keys import keys_folder
 from ksmrun.host.layout_groups import groups_of
-from ksmrun.model import KsmrunError, Request
+from ksmrun.host.layout_keys import keys_folder
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.explain import Cause, ProcessLook
+from ksmrun.model.launch import Request
 from ksmrun.observe.explain import look_at_process
 from ksmrun.observe.groups import container_label
 from ksmrun.options.explain import EXPLAIN, ExplainOptions
 from ksmrun.options.output import Format
-from ksmrun.plan.doctor import duration
 from ksmrun.plan.explain import explain as find_causes
 from ksmrun.plan.mechanism import choose, not_preloadable
+from ksmrun.support.units import duration
 
 SCHEMA = "ksmrun-explain-1"
 # include/linux/threads.h: PID_MAX_LIMIT.
@@ -38,7 +39,7 @@ WAYS = {
     "prctl": "on, by the flag of the process (prctl)",
     "shim": "on, by the shim, which marks its memory",
     "madvise": "on, by the program itself, which marks memory with madvise",
-    "seen": "on, as ksmd scans it; by which way, this kernel does not tell",
+    "seen": "on, as ksmd scans it; this kernel does not show what switched it on",
 }
 
 
@@ -101,8 +102,8 @@ def _describe(look: ProcessLook) -> list[str]:
     rows = {
         "merging": WAYS.get(look.enabled_by or "", "off"),
         "merged": f"{mib((after.merging_pages or 0) * page_bytes)} MiB, and {mib(zero_bytes)} MiB "
-        f"of empty pages; with the metadata that gains {mib(after.profit_bytes)} MiB",
-        "scanned": f"{after.rmap_items or 0} pages have been looked at, of "
+        f"of zero pages; {mib(after.profit_bytes)} MiB are saved, metadata subtracted",
+        "scanned": f"{mib((after.rmap_items or 0) * page_bytes)} of "
         f"{mib(total('marked_bytes'))} MiB that are marked",
         "memory": f"{mib(total('rss_bytes'))} MiB resident: {mib(anonymous)} anonymous, "
         f"{mib(shared_bytes)} shared, {mib(files_bytes)} of files; "
@@ -148,7 +149,7 @@ def _maps(look: ProcessLook) -> str:
 
 def _print_causes(causes: tuple[Cause, ...], style: Style) -> None:
     if not causes:
-        print_note("nothing keeps a notable part of it from merging", style)
+        print_note("nothing prevents a notable part of it from merging", style)
         return
     if style.format is Format.TABLE:
         print_line()

@@ -14,7 +14,7 @@ from ksmrun.commands.unit_plan import exec_values_of
 from ksmrun.facts.cgroup import members, payload
 from ksmrun.facts.host import read_host
 from ksmrun.facts.systemd import Systemd, drop_ins
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, OCI_RUNTIME, UnitFacts
 from ksmrun.observe.processes import read_process
 from ksmrun.support.foreign import raise_shortage, read_text
@@ -184,12 +184,12 @@ def _idle(unit: UnitFacts, systemd: Systemd) -> list[tuple[str, str]]:
     name, state = shlex.quote(unit.name), unit.value("ActiveState")
     start = f"{systemctl} start {name}"
     if state != "failed":
-        return [(f"it does not run ({state})", start)]
+        return [(f"it is not running ({state})", start)]
     # systemd refuses to start it while its start limit is hit (systemd.unit(5)).
     log = shlex.join(["journalctl", *systemd.scope, "-u", unit.name])
     return [
         (
-            f"it does not run ({state}, {unit.value('Result') or 'unknown result'})",
+            f"it is not running ({state}, {unit.value('Result') or 'unknown result'})",
             f"see why: {log}; then: {systemctl} reset-failed {name} && {start}",
         )
     ]

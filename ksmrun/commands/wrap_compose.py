@@ -12,9 +12,9 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.compose import read_project
 from ksmrun.facts.image import read_image
-from ksmrun.host.ours import remove_ours, write_ours
-from ksmrun.model import KsmrunError, UsageError
+from ksmrun.host.owned_files import remove_ours, write_ours
 from ksmrun.model.container import ComposeProject, ComposeService, Engine, ImageConfig
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import LAUNCHER
 from ksmrun.options.containers import COMPOSE, ComposeOptions
 from ksmrun.support.words import shortened
@@ -108,7 +108,9 @@ def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> I
     if "$" in service.images[0]:
         todo = f"name it: --image {service.name}=IMAGE"
     elif service.builds:
-        todo = f"build it first, and if it is called otherwise: --image {service.name}=IMAGE"
+        todo = (
+            f"build it first; if its image has another name, give it: --image {service.name}=IMAGE"
+        )
     else:
         todo = f"pull it first, or set entrypoint: of {service.name} in the file"
     raise KsmrunError(f"the command of {service.name} is not known: {error.what}", todo)

@@ -15,12 +15,12 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.image import read_image
 from ksmrun.facts.text import read_text
-from ksmrun.facts.yaml import require_yaml
-from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.container import ImageConfig
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import LIBEXEC
 from ksmrun.options.containers import POD, PodOptions, Source
 from ksmrun.support.words import shortened
+from ksmrun.support.yaml import require_yaml
 
 if TYPE_CHECKING:
     from ksmrun.wrap.pod import Rewritten
@@ -96,12 +96,14 @@ def _undo(kinds: tuple[str, ...]) -> list[str]:
         lines.append("To remove it: apply the original manifest.")
     if fixed := [kind for kind in kinds if kind in REPLACED]:
         lines.append(
-            f"A {' and a '.join(fixed)} that is there cannot be changed, but "
-            "`kubectl replace --force -f FILE` deletes it"
+            f"An existing {' or '.join(fixed)} cannot be changed: "
+            "`kubectl replace --force -f FILE` deletes and recreates it"
         )
-        lines.append("and makes it again. To remove it: so, with the original manifest.")
+        lines.append("(pods and all). To remove it: do that with the original manifest.")
     if keeping := [kind for kind in kinds if kind in KEEPING]:
-        lines.append(f"A {' or '.join(keeping)} keeps its pods as they are: delete these then.")
+        lines.append(
+            f"A {' or '.join(keeping)} does not change pods that exist: delete them afterwards."
+        )
     return lines
 
 

@@ -23,11 +23,8 @@ from ksmrun.commands.unit_check import check_unit, describe, show_check
 from ksmrun.commands.unit_plan import UnitPlan, plan_unit, unit_name
 from ksmrun.facts.domain import domain_of
 from ksmrun.facts.systemd import Systemd
-from ksmrun.host.services import restart
-from ksmrun.model import (
-    EXIT_USAGE,
-    KsmrunError,
-)
+from ksmrun.host.unit_restart import restart
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, ExecCommand, Method
 from ksmrun.options.wrap import UNIT, UnitOptions
 from ksmrun.wrap.dropin import KEY_UNIT, unwrapped
@@ -110,7 +107,7 @@ def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> N
     refuse_failed(systemd, found)
     if plan.domain_source and domain and found.main_pid and domain_of(found.main_pid) != domain:
         raise KsmrunError(
-            f"{name} ran as {domain}, and wrapped as {domain_of(found.main_pid)}"
+            f"{name} ran as {domain} before, and wrapped runs as {domain_of(found.main_pid)}"
             f" ({plan.domain_source}); the change was taken back",
             "use --method memory-ksm (systemd 256 or later)",
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ksmrun.model import KsmFacts
-from ksmrun.plan.doctor import duration, pages_per_second
+from ksmrun.model.ksm import KsmFacts
+from ksmrun.plan.doctor import pages_per_second
+from ksmrun.support.units import MIB, duration
 
-MIB = 1 << 20
 # A page merges in the second full scan at the earliest.
 FULL_SCANS = 2
 # Nobody waits for less, so it needs no word.
@@ -20,11 +20,11 @@ def pace_line(ksm: KsmFacts, mergeable_bytes: int) -> str | None:
         return None
     speed = f"at most {rate * ksm.page_bytes / MIB:.1f} MiB/s are scanned"
     if not mergeable_bytes:
-        return f"{speed}, each page twice before it merges; to do: {AUTO} merges in seconds"
+        return f"{speed}, each page twice before it merges; to merge within seconds: {AUTO}"
     seconds = FULL_SCANS * mergeable_bytes / ksm.page_bytes / rate
     return (
         f"{speed}: the {mergeable_bytes / MIB:.0f} MiB of programs that merge take "
-        f"{duration(seconds)} (two full scans); to do: {AUTO} merges in seconds"
+        f"{duration(seconds)} (two full scans); to merge within seconds: {AUTO}"
     )
 
 

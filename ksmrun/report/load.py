@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import SCHEMA
 from ksmrun.model.saved import EXPERIMENT, RESULT, SAMPLE
 from ksmrun.support.foreign import read_bytes
@@ -78,7 +78,7 @@ def load(folder: Path) -> Saved:
     whole = sorted(set.intersection(*(set(found) for found in by_arm.values())))
     if not whole:
         raise KsmrunError(
-            f"{folder} has no complete round yet", f"go on with: ksmrun ab --resume {folder}"
+            f"{folder} has no complete round yet", f"continue with: ksmrun ab --resume {folder}"
         )
     rounds = {arm: tuple(found[number] for number in whole) for arm, found in by_arm.items()}
     return Saved(folder, host, plan, arms, rounds, results)

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "experiment.h"
-#include "message.h"
-#include "procfile.h"
+#include "../common/message.h"
+#include "../common/procfile.h"
+#include "kernel_trial.h"
 
 static const char *json_answer(enum answer answer) {
     static const char *const texts[] = {"null", "false", "true"};
@@ -61,7 +61,7 @@ static void print_error(int error) {
 }
 
 int probe_print(void) {
-    struct findings found = experiment_all();
+    struct findings found = kernel_trial_all();
     struct utsname kernel;
     if (uname(&kernel) != 0)
         memset(&kernel, 0, sizeof kernel);

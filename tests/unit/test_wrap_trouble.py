@@ -13,8 +13,8 @@ from ksmrun.commands.unit_apply import apply
 from ksmrun.commands.unit_check import check_unit, describe
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.wraps import find_wraps
-from ksmrun.model import KsmrunError
 from ksmrun.model.container import RuntimeEngine as Engine
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import DROP_IN, HEADER_MARK, LAUNCHER, Method, UnitFacts
 from ksmrun.wrap import dropin, quadlet
 from ksmrun.wrap.runtime import render
@@ -51,10 +51,12 @@ def test_a_start_limit_is_reset_before_the_next_start(user: bool) -> None:
     (_, problem) = describe(check_unit(Fake(user), NAME))
     systemctl = "systemctl --user" if user else "systemctl"
     name = shlex.quote(NAME)
-    assert problem.startswith("it does not run (failed, start-limit-hit); to do: see why: journal")
+    assert problem.startswith(
+        "it is not running (failed, start-limit-hit); to do: see why: journal"
+    )
     assert problem.endswith(f"{systemctl} reset-failed {name} && {systemctl} start {name}")
     (_, problem) = describe(check_unit(Fake(user, state="inactive"), NAME))
-    assert problem == f"it does not run (inactive); to do: {systemctl} start {name}"
+    assert problem == f"it is not running (inactive); to do: {systemctl} start {name}"
 
 
 @pytest.mark.parametrize(
