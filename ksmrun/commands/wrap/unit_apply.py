@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ksmrun.commands.output import say
-from ksmrun.commands.unit_check import UnitCheck
+from ksmrun.commands.wrap.unit_check import UnitCheck
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.keys import keys_folder
 from ksmrun.host.ours import is_foreign, remove_ours, write_ours
