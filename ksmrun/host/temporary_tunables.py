@@ -19,7 +19,7 @@ from ksmrun.facts.text import bracketed, read_text
 from ksmrun.host.auto import tuning_pid
 from ksmrun.host.record import ANY_VALUE, load, locked, state_folder
 from ksmrun.host.tunables import restore, set_tunables
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.words import printable
 
 PREFIX = "borrowed-"
@@ -31,7 +31,7 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
     record_file = record_of(folder)
     # Signals to the measurer's group (Ctrl-C, timeout) must not reach the guardian.
     guardian = subprocess.Popen(
-        [sys.executable, *as_this_python(), "-m", "ksmrun.host.borrow", record_file],
+        [sys.executable, *as_this_python(), "-m", "ksmrun.host.temporary_tunables", record_file],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ksmrun.facts.systemd import Systemd
-from ksmrun.host.ours import is_foreign, remove_ours, write_ours
+from ksmrun.host.owned_files import is_foreign, remove_ours, write_ours
 
 NAME = "ksmrun-host.service"
 FILE = Path("etc/systemd/system") / NAME
