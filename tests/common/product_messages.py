@@ -21,13 +21,8 @@ LITERAL = re.compile(
     r'(?P<text>"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*)|/\*.*?\*/|//[^\n]*', re.DOTALL
 )
 PART = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
-<<<<<<< HEAD
-C_FOLDERS = ("exec", "layout", "oci", "attach", "estimate", "front")
-# Other literals with fewer words are formats, names and parts of a message.
-=======
 C_FOLDERS = ("common", "exec", "layout", "oci", "attach", "estimate", "front")
-# A message of C has so many words at least; others are formats of files and names.
->>>>>>> main
+# Other literals with fewer words are formats, names and parts of a message.
 WORDS_MIN = 3
 
 
