@@ -47,8 +47,8 @@ def compile_to(target: Path, command: Sequence[str | Path]) -> None:
 def build_product(tree: Path, options: Sequence[str], target: str = "all") -> None:
     """Build the product's C programs in a folder, through ccache as in tests/step.sh."""
     cached = {"CCACHE_BASEDIR": str(NATIVE.parent), "CCACHE_NOHASHDIR": "1"}
+    configure: tuple[str | Path, ...] = ("cmake", "-S", NATIVE, "-B", tree, "-G", "Ninja")
     through_ccache = "-DCMAKE_C_COMPILER_LAUNCHER=ccache"
-    configure: list[str | Path] = ["cmake", "-S", NATIVE, "-B", tree, "-G", "Ninja"]
-    configure += [*options, through_ccache]
-    for command in (configure, ["cmake", "--build", tree, "--target", target]):
+    build = ("cmake", "--build", tree, "--target", target)
+    for command in ((*configure, *options, through_ccache), build):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **cached})

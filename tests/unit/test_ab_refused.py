@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ksmrun.cli import run_app
-from ksmrun.commands import ab
+from ksmrun.commands.ab import command
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(*_: object) -> int:
         raise AssertionError("it has started")
 
-    monkeypatch.setattr(ab, "kept", start)
+    monkeypatch.setattr(command, "kept", start)
 
 
 @pytest.mark.parametrize(
