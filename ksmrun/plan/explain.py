@@ -16,7 +16,7 @@ NOTABLE_SHARE, NOTABLE_BYTES = 0.05, 1 << 20
 VISITED_SHARE = 0.95
 # A page merges in the second full scan that sees it unchanged; the third shows that no more follow.
 SETTLING_SCANS = 3
-ESTIMATE = "ksmrun estimate"
+ESTIMATE = "sudo ksmrun estimate"
 
 
 def explain(look: ProcessLook, obstacle: tuple[str, str] | None = None) -> tuple[Cause, ...]:
@@ -171,7 +171,7 @@ def _scanned(look: ProcessLook, before: Counters, after: Counters) -> Iterator[C
         "unique data",
         left,
         f"{left / MIB:.1f} MiB were scanned, hold still, and equal no other page that KSM knows",
-        f"`{ESTIMATE} {look.identity.pid}` tells what could merge; pages full of pointers become "
+        f"`{ESTIMATE} {look.identity.pid}` shows what could merge; pages full of pointers become "
         "equal with `ksmrun run --layout shared`",
     )
     yield from _smart_scan(before, after, left)

@@ -55,7 +55,7 @@ def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[C
         is_clear=not lost,
         what=f"{subject} merged, and has lost its flag",
         todo="it was cleared by the program, at an exec, or from outside, as by another user's "
-        f"`ksmrun detach`; `ksmrun explain {process.identity.pid}` tells more",
+        f"`ksmrun detach`; see why: sudo ksmrun explain {process.identity.pid}",
         facts={"pid": str(process.identity.pid)},
     )
     # In a boost full scans are short, and the processes to merge with may just be starting.
@@ -114,7 +114,7 @@ def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition
         is_clear=loss < LOSS_BYTES_MIN * CLEAR_SHARE,
         what=f"{subject} merged little in {FULL_SCANS} full scans: ksmd's records of it take "
         f"{loss / MIB:.1f} MiB more than it saves",
-        todo=f"`ksmrun explain {process.identity.pid}` tells why; start it without merging",
+        todo=f"see why: sudo ksmrun explain {process.identity.pid}; start it without merging",
         facts={"pid": str(process.identity.pid), "value": str(profit)},
     )
 
@@ -219,7 +219,7 @@ def _cow_surge(hosts: Sequence[HostState], surge: float) -> Condition:
         is_bad=speed >= surge,
         is_clear=speed < surge * CLEAR_SHARE,
         what=f"{speed:.0f} merged pages a second are copied back as programs write to them",
-        todo="a program changes what had merged: `ksmrun ps` tells which one merges less now",
+        todo="a program changes what had merged: see which one merges less now: sudo ksmrun ps",
         facts={"value": f"{speed:.0f}", "limit": f"{surge:.0f}"},
     )
 
@@ -272,7 +272,7 @@ def _comes_back(hosts: Sequence[HostState]) -> Condition:
         is_clear=not is_bad,
         what=f"in {duration(last.seconds - most.seconds)} {back / MIB:.0f} MiB came back that had "
         f"been merged, and {fallen / MIB:.0f} MiB less are available",
-        todo="see which process merges less (`ksmrun ps`); stop copies before memory runs out",
+        todo="see which process merges less: sudo ksmrun ps; stop copies before memory runs out",
         facts={"value": str(back), "limit": f"{wanted:.0f}"},
     )
 

@@ -97,7 +97,7 @@ def test_flag_lost() -> None:
     lost = one("flag-lost", [WatchState(HOST, (of_process(enabled_by=None),))], KEY)
     assert stands(lost) == BAD and lost.subject == name(PROCESS)
     assert lost.what == f"{name(PROCESS)} merged, and has lost its flag"
-    assert "`ksmrun explain 4242`" in lost.todo and lost.facts == {"pid": "4242"}
+    assert ": sudo ksmrun explain 4242" in lost.todo and lost.facts == {"pid": "4242"}
     assert stands(one("flag-lost", [WatchState(HOST, (PROCESS,))], KEY)) == CLEAR
 
 
@@ -134,7 +134,7 @@ def test_costs_more(changes: dict[str, Any], expected: str) -> None:
 def test_what_is_said_of_costs() -> None:
     found = costs(profit_bytes=-3 * MIB // 2)
     assert found.what.startswith(f"{name(PROCESS)} merged little in 3 full scans: ")
-    assert "take 1.5 MiB more" in found.what and "`ksmrun explain 4242`" in found.todo
+    assert "take 1.5 MiB more" in found.what and ": sudo ksmrun explain 4242" in found.todo
     assert found.facts == {"pid": "4242", "value": "-1572864"}
 
 
