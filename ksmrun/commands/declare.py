@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from ksmrun.model import UsageError
+from ksmrun.model.errors import UsageError
 from ksmrun.options.command import Command
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.parse import parse

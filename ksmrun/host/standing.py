@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.stat import read_stat
-from ksmrun.host.attached import is_running
+from ksmrun.host.attach_state import is_running
 from ksmrun.host.record import current_boot_id
 from ksmrun.model.status import Monitor
 from ksmrun.model.watch import Condition

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from ksmrun.model.status import HostStatus, Row, State
 from ksmrun.plan.tuning import calmer
+from ksmrun.support.units import MIB
 
-MIB = 1 << 20
 # As `ksmrun run --map-reserve` and the monitor have it.
 MAP_RESERVE_SHARE = 0.2
 # Share of a core that ksmd takes, or wants and does not get.
