@@ -17,7 +17,7 @@ LITERAL = re.compile(
     r'(?P<text>"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*)|/\*.*?\*/|//[^\n]*', re.DOTALL
 )
 PART = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
-C_FOLDERS = ("exec", "layout", "oci", "attach", "estimate", "front")
+C_FOLDERS = ("common", "exec", "layout", "oci", "attach", "estimate", "front")
 # A message of C has so many words at least; others are formats of files and names.
 WORDS_MIN = 3
 
