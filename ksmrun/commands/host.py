@@ -120,7 +120,7 @@ def _asked_to_unmerge(settings: dict[str, str]) -> bool:
     try:
         return typer.confirm(
             f"{names[0]} changes only while nothing is merged: unmerge {size / MIB:.0f} MiB, and "
-            "let ksmd start over?"
+            "merge them again with the new value?"
         )
     except typer.Abort as error:
         print_line()

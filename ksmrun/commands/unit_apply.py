@@ -189,4 +189,4 @@ def instances(systemd: Systemd, name: str) -> list[str]:
 def later(systemd: Systemd, name: str) -> str:
     """Return what is left to do without --now."""
     restarts = systemd.to_paste("systemctl", *systemd.scope, "restart", name)
-    return f"it counts from the next start; to do: {restarts}"
+    return f"it takes effect at the next start; to do: {restarts}"

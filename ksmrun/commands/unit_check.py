@@ -188,13 +188,13 @@ def _idle(unit: UnitFacts, systemd: Systemd) -> list[tuple[str, str]]:
         systemd.to_paste("systemctl", *systemd.scope, "start", unit.name),
     )
     if state != "failed":
-        return [(f"it does not run ({state})", start)]
+        return [(f"it is not running ({state})", start)]
     # systemd refuses to start it while its start limit is hit (systemd.unit(5)).
     log = systemd.to_paste("journalctl", *systemd.scope, "-u", unit.name)
     reset = systemd.to_paste("systemctl", *systemd.scope, "reset-failed", unit.name)
     return [
         (
-            f"it does not run ({state}, {unit.value('Result') or 'unknown result'})",
+            f"it is not running ({state}, {unit.value('Result') or 'unknown result'})",
             f"see why: {log}; then: {reset} && {start}",
         )
     ]
