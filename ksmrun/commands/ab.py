@@ -30,7 +30,7 @@ from ksmrun.facts.host import read_host
 from ksmrun.facts.pids import require_proc
 from ksmrun.host.exclusive import alone
 from ksmrun.launch.keeper import kept
-from ksmrun.model import EXIT_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.model.experiment import ExperimentPlan
 from ksmrun.options.ab import AB, AbOptions
 from ksmrun.report.gate import Gate

@@ -22,7 +22,7 @@ from ksmrun.facts.runtime import Runtime, find_runtime
 from ksmrun.facts.target import look_at
 from ksmrun.host.layout_keys import MASTER_KEY, group_label, keys_folder
 from ksmrun.launch.inplace import initial_arguments
-from ksmrun.model import (
+from ksmrun.model.launch import (
     LayoutMode,
     MergeMode,
     Plan,

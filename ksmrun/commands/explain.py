@@ -21,8 +21,9 @@ from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import key_lost_at
 from ksmrun.host.layout_groups import groups_of
 from ksmrun.host.layout_keys import keys_folder
-from ksmrun.model import KsmrunError, Request
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.explain import Cause, ProcessLook
+from ksmrun.model.launch import Request
 from ksmrun.observe.explain import look_at_process
 from ksmrun.observe.groups import container_label
 from ksmrun.options.explain import EXPLAIN, ExplainOptions

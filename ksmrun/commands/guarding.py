@@ -7,7 +7,8 @@ from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import program_key, running_peak
 from ksmrun.facts.text import read_int
 from ksmrun.host.map_peaks import peaks_file, remember, remembered
-from ksmrun.model import KsmrunError, MapPeak, Request, TargetFacts
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.launch import MapPeak, Request, TargetFacts
 from ksmrun.plan.guard import Judgement, judge
 
 

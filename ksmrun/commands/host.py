@@ -29,7 +29,7 @@ from ksmrun.host.tunables import (
     set_tunables,
 )
 from ksmrun.host.unmerge_safety import unmerge_bytes
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.observe.scanning import mergeable_memory
 from ksmrun.options.host import (
     HOST,

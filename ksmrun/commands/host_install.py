@@ -10,7 +10,7 @@ from ksmrun.commands.output import print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host import boot_unit
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.options.host import InstallOptions
 from ksmrun.support.paste import own_program
 

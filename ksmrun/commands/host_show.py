@@ -9,7 +9,8 @@ from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.host.other_tuners import advisor, boot_files, running_tuners
 from ksmrun.host.tunables import tunable_names
-from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.tuning import ScanRate
 from ksmrun.observe.live import dedup
 from ksmrun.observe.scanning import mergeable_memory, scan_rate

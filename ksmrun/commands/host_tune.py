@@ -21,7 +21,7 @@ from ksmrun.host.auto import auto_tuner
 from ksmrun.host.other_tuners import boot_files, running_tuners
 from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import set_tunables
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.model.tuning import Intent, Memory, ScanCost, TunePlan
 from ksmrun.observe.scanning import (
     cost_since_boot,

@@ -22,7 +22,7 @@ from ksmrun.commands.table import (
     table_width,
     terminal_columns,
 )
-from ksmrun.model import UsageError
+from ksmrun.model.errors import UsageError
 from ksmrun.options.output import Format
 from ksmrun.support.paste import own_program, pasteable
 from ksmrun.support.units import MIB

@@ -10,18 +10,8 @@ from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, launcher_path, shim_path
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import exec_by_path, exec_in_place, initial_environment
-from ksmrun.model import (
-    EXIT_CANNOT_RUN,
-    EXIT_OWN_FAILURE,
-    KsmrunError,
-    LayoutScope,
-    Plan,
-    Probe,
-    Refusal,
-    Request,
-    SeedMode,
-    SharedLayout,
-)
+from ksmrun.model.errors import EXIT_CANNOT_RUN, EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model.launch import LayoutScope, Plan, Probe, Refusal, Request, SeedMode, SharedLayout
 from ksmrun.options.launch import LaunchOptions
 from ksmrun.plan.launch import needs_judgement, plain_options, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose

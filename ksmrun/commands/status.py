@@ -22,7 +22,7 @@ from ksmrun.host.attach_state import attached, attached_file, is_running, was_de
 from ksmrun.host.record import state_folder
 from ksmrun.host.standing import read_alerts
 from ksmrun.host.undoable import setters, undoable
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.status import HostStatus, Row, State, Undoable
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, Wrap
 from ksmrun.observe.merging import KsmdWatch, Look, look_at_merging

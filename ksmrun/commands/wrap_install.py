@@ -9,7 +9,7 @@ from ksmrun.commands.output import print_line
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.host.installed_launcher import install, uninstall
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LIBEXEC
 from ksmrun.options.wrap import INSTALL, InstallOptions
 

@@ -13,7 +13,7 @@ from ksmrun.experiment.ready import Started, checker
 from ksmrun.experiment.running import POLL_SECONDS, Running
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.launch.fleet import Copy
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import Arm
 from ksmrun.support.units import MIB
 

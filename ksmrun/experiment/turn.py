@@ -26,7 +26,7 @@ from ksmrun.facts.process import read_ksm_stat
 from ksmrun.host.temporary_tunables import other_settings
 from ksmrun.launch.fleet import Fleet
 from ksmrun.launch.orphans import no_orphans
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import Arm, ArmResult, ExperimentPlan
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.members import Member, lost, main_members, members

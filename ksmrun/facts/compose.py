@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.text import read_text
-from ksmrun.model import KsmrunError
 from ksmrun.model.container import ComposeProject, ComposeService, Words
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.tool import run_tool
 from ksmrun.support.yaml import load
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.text import parse_fields, read_text
-from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError, Probe, TargetFacts
+from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model.launch import Probe, TargetFacts
 from ksmrun.support.advice import helper_todo
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import replace_file

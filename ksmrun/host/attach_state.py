@@ -16,7 +16,7 @@ from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.stat import has_living_thread, read_stat
 from ksmrun.facts.text import parse_int
 from ksmrun.host.record import current_boot_id, locked, own_state_folder
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.foreign import raise_shortage
 from ksmrun.support.safefile import replace_file, writable
 from ksmrun.support.state import read_state

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ksmrun.host.layout_keys import group_key
-from ksmrun.model import KsmrunError, UsageError
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import ContainerKey
 from ksmrun.support.words import shortened
 

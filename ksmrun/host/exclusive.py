@@ -16,7 +16,7 @@ from ksmrun.facts.stat import read_stat
 from ksmrun.facts.text import parse_int
 from ksmrun.host.attach_state import is_running
 from ksmrun.host.record import own_state_folder
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import open_lock, replace_file, writable
 from ksmrun.support.state import distrust

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ksmrun.facts.text import read_text
 from ksmrun.host.lock import held
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LIBEXEC, OCI_RUNTIME
 from ksmrun.support.safefile import replace_file, temporary_name
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT
 from ksmrun.host.record import current_boot_id, locked, own_state_folder
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from ksmrun.facts.text import read_text
 from ksmrun.host.key_memory import seen_key
 from ksmrun.host.keyring import recall, remember
-from ksmrun.model import EXIT_USAGE, KsmrunError, UsageError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
 from ksmrun.support.state import read_state

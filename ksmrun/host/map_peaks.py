@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ksmrun.host.lock import held
 from ksmrun.host.record import own_state_folder
-from ksmrun.model import KsmrunError, MapPeak
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.launch import MapPeak
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
 

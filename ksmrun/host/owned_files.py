@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import HEADER_MARK
 from ksmrun.support.foreign import read_text
 from ksmrun.support.safefile import is_temporary_of, replace_file

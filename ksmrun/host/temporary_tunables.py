@@ -19,7 +19,7 @@ from ksmrun.facts.text import bracketed, read_text
 from ksmrun.host.auto import tuning_pid
 from ksmrun.host.record import ANY_VALUE, load, locked, state_folder
 from ksmrun.host.tunables import restore, set_tunables
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.words import printable
 
 PREFIX = "borrowed-"

@@ -23,7 +23,8 @@ from ksmrun.host.record import (
     save,
 )
 from ksmrun.host.unmerge_safety import check_maps_fit, check_unmerge_fits
-from ksmrun.model import KsmFacts, KsmrunError, UsageError
+from ksmrun.model.errors import KsmrunError, UsageError
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.support.safefile import overwrite
 from ksmrun.support.words import shortened
 

@@ -11,7 +11,8 @@ from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.pids import all_pids
 from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import read_or_raise
-from ksmrun.model import HostFacts, KsmFacts, KsmrunError
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.ksm import HostFacts, KsmFacts
 from ksmrun.model.watch import GroupState
 from ksmrun.support.foreign import raise_shortage
 from ksmrun.support.units import MIB

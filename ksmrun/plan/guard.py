@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ksmrun.model import GuardMode, MapPeak
+from ksmrun.model.launch import GuardMode, MapPeak
 from ksmrun.support.units import MIB
 
 # glibc grows its heap by M_TOP_PAD and the request, in pages (malloc/malloc.c: sysmalloc).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ksmrun.model import KsmFacts
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.plan.doctor import pages_per_second
 from ksmrun.support.units import MIB, duration
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ksmrun.model import HostFacts, KsmFacts, KsmrunError
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.ksm import HostFacts, KsmFacts
 from ksmrun.model.tuning import Intent, Knob, Memory, Profile, ScanCost, TunePlan
 from ksmrun.support.units import GIB
 

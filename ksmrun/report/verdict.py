@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.report.load import Saved
 from ksmrun.report.setting import scan_rate
 from ksmrun.report.statistics import ROUNDS_MIN, Difference, compare, corrected

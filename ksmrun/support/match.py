@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from ksmrun.model import UsageError
+from ksmrun.model.errors import UsageError
 from ksmrun.support.limit import cpu_limit
 from ksmrun.support.words import shortened
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 
 
 def run_tool(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 
 try:
     import yaml

@@ -17,7 +17,8 @@ from ksmrun.host.other_tuners import advisor, running_tuners
 from ksmrun.host.record import prepare, state_folder
 from ksmrun.host.temporary_tunables import borrowed, record_of, restore_abandoned
 from ksmrun.host.tunables import set_tunables
-from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.watch import WatchState
 from ksmrun.observe.fleet import pressure_seconds
 from ksmrun.observe.live import known_pages

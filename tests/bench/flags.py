@@ -25,7 +25,7 @@ from programs import PROGRAMS, Place, Program, with_flags
 from runtimes import ARMS, MIB, TUNABLES, measure
 
 from ksmrun.host.temporary_tunables import borrowed
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 
 TIMES = "10"
 

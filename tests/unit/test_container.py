@@ -19,8 +19,8 @@ from ksmrun.commands.wrap_compose import _config
 from ksmrun.facts import compose as compose_facts
 from ksmrun.facts.compose import parse_project
 from ksmrun.facts.image import parse_image
-from ksmrun.model import KsmrunError
 from ksmrun.model.container import Engine, ImageConfig
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.support import yaml as yaml_support
 from ksmrun.wrap.compose import needs_image, override, render

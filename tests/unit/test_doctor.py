@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.model import HostFacts, KsmFacts, Probe
+from ksmrun.model.ksm import HostFacts, KsmFacts
+from ksmrun.model.launch import Probe
 from ksmrun.plan.doctor import (
     MAX_MAP_COUNT_DEFAULT,
     CheckRow,

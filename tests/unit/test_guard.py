@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ksmrun.commands.check import _plan_row
 from ksmrun.host.map_peaks import PROGRAMS_MAX, remember, remembered
-from ksmrun.model import (
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.launch import (
     GuardMode,
-    KsmrunError,
     MapPeak,
     Mechanism,
     MergeMode,

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support import match
 from ksmrun.support.match import compiled, found
 

@@ -15,7 +15,7 @@ from ksmrun.facts.target import look_at
 from ksmrun.host import attach_state, unmerge_safety
 from ksmrun.attach import running, gradually
 from ksmrun.observe import fleet, members, others, predict, processes, sampler, scanning
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 host, target = read_host(), look_at(sys.executable.encode(), os.environ)
 watch = processes.ProcessWatch()
 pids = psutil.pids()

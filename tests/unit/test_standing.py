@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ksmrun.host.standing import NAME, drop_alerts, read_alerts, write_alerts
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.watch import Condition
 
 ALERT = Condition("ksmd-off", "", "ksmd", True, False, "ksmd is off", "sudo ksmrun host on")

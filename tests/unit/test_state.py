@@ -17,7 +17,7 @@ from ksmrun.host.exclusive import alone
 from ksmrun.host.record import SCHEMA as RECORD
 from ksmrun.host.record import current_boot_id, load
 from ksmrun.host.tunables import restore
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.shape import misfit
 from ksmrun.support.state import read_state
 

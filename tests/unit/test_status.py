@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands import status as command
-from ksmrun.model import HostFacts, KsmFacts
+from ksmrun.model.ksm import HostFacts, KsmFacts
 from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable
 from ksmrun.model.watch import GroupState
 from ksmrun.plan.status import judge, worst
