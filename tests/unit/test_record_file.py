@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -211,3 +213,22 @@ def test_a_replaced_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: 
     assert synced == [("content", b"old"), ("folder", b"new")]
     assert stat.S_IMODE(file.stat().st_mode) == mode
     assert file.read_bytes() == b"new" and list(tmp_path.iterdir()) == [file]
+
+
+def test_one_after_the_other(tmp_path: Path) -> None:
+    """Who waits does not get a lock that its holder has just removed."""
+    file, rounds = tmp_path / "count.json", 50
+    file.write_text("0")
+
+    def count() -> None:
+        for _ in range(rounds):
+            with locked(file):
+                before = int(file.read_text())
+                time.sleep(0)
+                file.write_text(str(before + 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(count) for _ in range(4)]:
+            each.result()
+    assert int(file.read_text()) == 4 * rounds
+    assert [each.name for each in tmp_path.iterdir()] == [file.name]
