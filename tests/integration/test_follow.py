@@ -31,9 +31,9 @@ from ksmrun.watch.follow import Follower
 from ksmrun.watch.metrics import Shown, WatchCollector
 from ksmrun.watch.scan import Scanner
 
-from .attaching import Begin, begin
-from .monitors import Begin as Monitors
-from .monitors import monitor
+from .support.attaching import Begin, begin
+from .support.monitors import Begin as Monitors
+from .support.monitors import monitor
 from .test_monitoring_example import is_fine
 
 pytestmark = pytest.mark.own_pids
