@@ -21,7 +21,7 @@ from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import distrust
 
 LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
-# See native/preload/as-libasan.so.
+# See native/shim/as-libasan.so.
 SHIM = "as-libasan.so/../libksmrun-preload.so"
 # It takes milliseconds, half a second more if ksmd runs, and longer on a loaded machine.
 PROBE_TIMEOUT_SECONDS = 30.0

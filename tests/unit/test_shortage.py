@@ -18,6 +18,7 @@ from ksmrun.observe import fleet, members, others, predict, processes, sampler, 
 from ksmrun.model.errors import KsmrunError
 host, target = read_host(), look_at(sys.executable.encode(), os.environ)
 watch = processes.ProcessWatch()
+sample = fleet.FleetSampler().complete((), "hold")
 pids = psutil.pids()
 # What lists them is done already: reading is what fails.
 psutil.pids = lambda: pids
@@ -35,7 +36,7 @@ LOOKS = (
     *("watch.look(host)", "processes._is_kernel_thread(1)", "processes.read_process(1)"),
     *("maps.most_maps_in_use()", "maps.running_peak(target)", "maps.count_maps(Path('/proc/1'))"),
     *("others.others(())", "scanning.mergeable_memory(looks=False)", "sampler.find_ksmd()"),
-    *("sampler.sample([1], 0.0)", "sampler.with_children([1])", "members.members([1])"),
+    *("fleet._with_costly(sample, [1])", "sampler.with_children([1])", "members.members([1])"),
     *("unmerge_safety._merged_pages()", "attach_state.is_running(1, 0)", "running.look(1)"),
     *("list(gradually._merging())", "predict._pss_anonymous_bytes([1])", "select.matching('x')"),
     *("stat.command_words(Path('/proc/1'))", "fleet._cheap([1], 'hold', 0.0)"),

@@ -1,7 +1,7 @@
 /* Settings from the launcher: KSMRUN_SHIM=mark,join,min=BYTES,reserve=PERCENT,once,keep,seed=HEX,
  * each word optional; without the variable the shim only sets the flag. */
-#ifndef KSMRUN_ENVIRONMENT_H
-#define KSMRUN_ENVIRONMENT_H
+#ifndef KSMRUN_SETTINGS_H
+#define KSMRUN_SETTINGS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,9 +19,9 @@ struct settings {
     unsigned map_reserve_percent;
 };
 
-struct settings environment_settings(char **environment);
+struct settings settings_read(char **environment);
 
 /* Removes the shim from the environment, in place, so that no child gets it. */
-void environment_forget(char **environment);
+void settings_forget_shim(char **environment);
 
 #endif

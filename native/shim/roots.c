@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "environment.h"
 #include "loaded.h"
 #include "next.h"
+#include "settings.h"
 #include "syscalls.h"
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -104,7 +104,7 @@ static int execute(exec_function *const *next, const char *file, vector words, v
         copy = copy_of(environment);
     if (copy.entries == NULL)
         return (*next)(file, words, environment);
-    environment_forget(copy.entries);
+    settings_forget_shim(copy.entries);
     int result = (*next)(file, words, copy.entries);
     SYSTEM_CALL(NUMBER_MUNMAP, (long)copy.entries, copy.bytes);
     return result;

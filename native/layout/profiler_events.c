@@ -1,4 +1,4 @@
-#include "announce.h"
+#include "profiler_events.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +23,8 @@ static bool left_all_as_it_was(int64_t result) {
 
 /* mremap is not reported to profilers, mmap is (perf_event_mmap in mm/vma.c): so unmodified code is
  * mapped again over itself, from the program's own file. */
-bool announce_code(struct injection *injection, const struct image *image, uint64_t delta,
-                   uint64_t scratch) {
+bool profiler_events_cause(struct injection *injection, const struct image *image, uint64_t delta,
+                           uint64_t scratch) {
     static const char path[16] = "/proc/self/exe", zeros[sizeof path] = {0};
     const uint64_t opening[6] = {(uint64_t)AT_FDCWD, scratch, O_RDONLY | O_CLOEXEC};
     if (delta == 0)

@@ -1,4 +1,4 @@
-#include "place.h"
+#include "decide.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@
 #include "tracee.h"
 
 static const char privileged[] = "it changes user, group or capabilities at exec";
-/* REAP_GAP: distance above the mmap area and what relocate.c may put there. */
+/* REAP_GAP: distance above the mmap area and what move_parts.c may put there. */
 enum { REAP_GAP = 16 << 20, CODE_BYTES_MAX = 16 << 20, EXIT_OWN_FAILURE = 125 };
 
 static bool find_instruction(struct injection *injection, const struct image *image) {
@@ -47,7 +47,7 @@ static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_
     if (procfile_read(path, text, sizeof text) < 0 ||
         (strtoul(text, NULL, 16) & ADDR_NO_RANDOMIZE) == 0)
         return "the kernel reset its personality at exec";
-    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > RELOCATE_LOADER_BYTES))
+    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > MOVE_LOADER_BYTES_MAX))
         return "its loader is not where the stack limit puts it";
     return NULL;
 }
@@ -68,7 +68,7 @@ static bool is_sanitized(const char *path) {
 }
 
 /* Returns whether reservations can hold the mmap area down to where it should begin. */
-static const char *not_reservable(const struct place_request *request, const struct image *image,
+static const char *not_reservable(const struct move_request *request, const struct image *image,
                                   const struct bases *bases) {
     pid_t pid = request->pid;
     uint64_t space_bytes;
@@ -92,7 +92,7 @@ static const char *not_reservable(const struct place_request *request, const str
 }
 
 /* Returns NULL if the program can be moved to the bases without obstacles. */
-static const char *examine(const struct place_request *request, struct injection *injection,
+static const char *examine(const struct move_request *request, struct injection *injection,
                            struct image *image, struct bases *bases) {
     char path[32];
     struct identity identity;
@@ -120,44 +120,44 @@ static const char *examine(const struct place_request *request, struct injection
     return not_reservable(request, image, bases);
 }
 
-static struct placement leave(const struct place_request *request, struct injection *injection,
-                              const char *what) {
-    struct placement placement = {
-        .state = PLACE_LEFT, .what = what, .is_privileged = what == privileged};
-    if (request->require && !placement.is_privileged && injection->instruction != 0) {
+static struct move_outcome leave(const struct move_request *request, struct injection *injection,
+                                 const char *what) {
+    struct move_outcome outcome = {
+        .state = OUTCOME_LEFT, .what = what, .is_privileged = what == privileged};
+    if (request->require && !outcome.is_privileged && injection->instruction != 0) {
         const uint64_t arguments[6] = {EXIT_OWN_FAILURE};
         inject(injection, SYS_exit_group, arguments);
-        placement.state = PLACE_ENDED;
+        outcome.state = OUTCOME_ENDED;
     } else if (request->is_waiting_first && injection->instruction != 0) {
         const char *failed = reap_first(injection, getpid(), 0);
-        placement.what = failed == NULL ? what : failed;
+        outcome.what = failed == NULL ? what : failed;
     }
-    if (injection_end(injection) != 0 && placement.state == PLACE_LEFT)
-        placement.state = PLACE_HALF_MOVED;
-    return placement;
+    if (injection_end(injection) != 0 && outcome.state == OUTCOME_LEFT)
+        outcome.state = OUTCOME_HALF_MOVED;
+    return outcome;
 }
 
-struct placement place(const struct place_request *request) {
+struct move_outcome decide_and_move(const struct move_request *request) {
     struct injection injection;
     struct image image;
     struct bases bases;
     int error = injection_begin(&injection, request->pid);
     if (error != 0)
-        return (struct placement){
-            .state = PLACE_LEFT, .what = "its memory cannot be read", .result = error};
+        return (struct move_outcome){
+            .state = OUTCOME_LEFT, .what = "its memory cannot be read", .result = error};
     const char *failed = examine(request, &injection, &image, &bases);
     if (failed != NULL)
         return leave(request, &injection, failed);
     const struct destination destination = destination_of(&image, request->machine, &bases);
     failed =
-        relocate(&injection, request->machine, &image, &destination, &bases, request->arranged);
+        move_parts(&injection, request->machine, &image, &destination, &bases, request->arranged);
     if (failed == NULL)
         failed = check_moved(&injection, &bases, &destination, request->arranged);
     if (failed == NULL && request->is_waiting_first)
         failed = reap_first(&injection, getpid(), bases.mmap_top + REAP_GAP);
     if (injection_end(&injection) != 0 && failed == NULL)
         failed = "letting it go";
-    return (struct placement){.state = failed == NULL ? PLACE_MOVED : PLACE_HALF_MOVED,
-                              .what = failed,
-                              .result = injection.result};
+    return (struct move_outcome){.state = failed == NULL ? OUTCOME_MOVED : OUTCOME_HALF_MOVED,
+                                 .what = failed,
+                                 .result = injection.result};
 }

@@ -1,17 +1,17 @@
 /* The helper process that moves the program. */
-#ifndef KSMRUN_MOVER_H
-#define KSMRUN_MOVER_H
+#ifndef KSMRUN_HELPER_H
+#define KSMRUN_HELPER_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "relocate.h"
+#include "move_parts.h"
 
 /* Execs that get the layout. SCOPE_PROGRAM follows shells, command wrappers and programs that turn
  * out to be wrappers (trial.h) to the programs that they start; SCOPE_TREE every descendant. */
 enum scope { SCOPE_PROGRAM, SCOPE_TREE };
 
-struct mover {
+struct helper {
     pid_t target;
     bool is_child;         /* of the target, which then has to wait for it */
     int commands, answers; /* pipes from and to the launcher */
@@ -33,6 +33,6 @@ struct mover {
 
 /* Writes its PID, waits for a byte, seizes the target, writes the result (an errno), and moves the
  * target at its exec, and what it starts, if it is to be followed. */
-_Noreturn void mover_run(struct mover *mover);
+_Noreturn void helper_run(struct helper *helper);
 
 #endif

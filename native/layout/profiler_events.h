@@ -1,6 +1,6 @@
 /* Tells profilers where a moved program's code is now. */
-#ifndef KSMRUN_ANNOUNCE_H
-#define KSMRUN_ANNOUNCE_H
+#ifndef KSMRUN_PROFILER_EVENTS_H
+#define KSMRUN_PROFILER_EVENTS_H
 
 #include <stdbool.h>
 
@@ -9,7 +9,7 @@
 /* For the program described by image, moved by delta. Uses a few bytes of its stack at scratch, and
  * zeroes them again. If a security policy refuses, nothing changes and profilers are not told.
  * Returns whether the program's code is still intact. */
-bool announce_code(struct injection *injection, const struct image *image, uint64_t delta,
-                   uint64_t scratch);
+bool profiler_events_cause(struct injection *injection, const struct image *image, uint64_t delta,
+                           uint64_t scratch);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "environment.h"
+#include "settings.h"
 
 /* Before this call, and without a seed in the settings, every caller gets the real values. */
 void seeding_begin(const struct settings *settings);

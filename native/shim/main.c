@@ -10,12 +10,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "environment.h"
 #include "forward.h"
 #include "interpose.h"
 #include "linux.h"
 #include "roots.h"
 #include "seeding.h"
+#include "settings.h"
 #include "sweeper.h"
 #include "syscalls.h"
 
@@ -78,9 +78,9 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     (void)argc;
     (void)argv;
     char **environment = &environ != NULL && environ != NULL ? environ : envp;
-    struct settings settings = environment_settings(environment);
+    struct settings settings = settings_read(environment);
     if (!settings.inherit)
-        environment_forget(environment);
+        settings_forget_shim(environment);
     forward_begin();
     roots_begin();
     seeding_begin(&settings);

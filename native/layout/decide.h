@@ -1,14 +1,15 @@
-/* Moves a traced process, which is stopped at the end of its exec, to the group's bases. */
-#ifndef KSMRUN_PLACE_H
-#define KSMRUN_PLACE_H
+/* Decides whether a traced process, which is stopped at the end of its exec, can be moved to the
+ * group's bases, and has it moved or leaves it. */
+#ifndef KSMRUN_DECIDE_H
+#define KSMRUN_DECIDE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "relocate.h"
+#include "move_parts.h"
 
-struct place_request {
+struct move_request {
     pid_t pid;
     const char *file; /* of its program, where it can be read */
     const struct machine *machine;
@@ -19,12 +20,12 @@ struct place_request {
     bool require;                    /* if it cannot be moved, end it with exit code 125 */
 };
 
-struct placement {
+struct move_outcome {
     enum {
-        PLACE_MOVED,
-        PLACE_LEFT, /* as the exec left it */
-        PLACE_ENDED,
-        PLACE_HALF_MOVED, /* must be killed */
+        OUTCOME_MOVED,
+        OUTCOME_LEFT, /* as the exec left it */
+        OUTCOME_ENDED,
+        OUTCOME_HALF_MOVED, /* must be killed */
     } state;
     bool is_privileged; /* and was left as it is for that */
     const char *what;   /* error; NULL if it was moved */
@@ -32,6 +33,6 @@ struct placement {
 };
 
 /* The process stays stopped. */
-struct placement place(const struct place_request *request);
+struct move_outcome decide_and_move(const struct move_request *request);
 
 #endif

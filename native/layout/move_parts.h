@@ -1,6 +1,6 @@
 /* Moves a program to the group's bases before its first instruction. */
-#ifndef KSMRUN_RELOCATE_H
-#define KSMRUN_RELOCATE_H
+#ifndef KSMRUN_MOVE_PARTS_H
+#define KSMRUN_MOVE_PARTS_H
 
 #include <stdbool.h>
 
@@ -16,7 +16,7 @@ struct arranged {
 
 /* Maximum distances: of the loader and similar below the top of the mmap area; and above the stack,
  * of what older kernels put there. */
-static const uint64_t RELOCATE_LOADER_BYTES = (uint64_t)4 << 30, RELOCATE_ABOVE = 4 << 20;
+static const uint64_t MOVE_LOADER_BYTES_MAX = (uint64_t)4 << 30, MOVE_ABOVE_BYTES_MAX = 4 << 20;
 
 /* Addresses to move a program to. */
 struct destination {
@@ -29,8 +29,8 @@ struct destination destination_of(const struct image *image, const struct machin
 
 /* arranged is NULL if nothing was arranged. Returns NULL, or what failed: the program must then be
  * killed, because it is partly moved. */
-const char *relocate(struct injection *injection, const struct machine *machine,
-                     const struct image *image, const struct destination *destination,
-                     const struct bases *bases, const struct arranged *arranged);
+const char *move_parts(struct injection *injection, const struct machine *machine,
+                       const struct image *image, const struct destination *destination,
+                       const struct bases *bases, const struct arranged *arranged);
 
 #endif

@@ -1,4 +1,4 @@
-#include "environment.h"
+#include "settings.h"
 
 static const char settings_name[] = "KSMRUN_SHIM=";
 static const char preload_name[] = "LD_PRELOAD=";
@@ -75,7 +75,7 @@ static bool is_under_valgrind(char *entry) {
     return list != NULL && contains(list, "/vgpreload_core");
 }
 
-struct settings environment_settings(char **environment) {
+struct settings settings_read(char **environment) {
     struct settings settings = {
         .inherit = true,
         .mark_min_bytes = MARK_MIN_BYTES,
@@ -121,7 +121,7 @@ static bool keep_others(char *list) {
     return to != list;
 }
 
-void environment_forget(char **environment) {
+void settings_forget_shim(char **environment) {
     char **to = environment;
     for (; environment != NULL && *environment != NULL; environment++) {
         char *list = after(*environment, preload_name);

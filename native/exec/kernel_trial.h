@@ -1,6 +1,6 @@
-/* Tests what this kernel does by doing it; each experiment runs in a child of its own. */
-#ifndef KSMRUN_EXPERIMENT_H
-#define KSMRUN_EXPERIMENT_H
+/* Tests what this kernel does by doing it; each trial runs in a child of its own. */
+#ifndef KSMRUN_KERNEL_TRIAL_H
+#define KSMRUN_KERNEL_TRIAL_H
 
 #include <stdbool.h>
 
@@ -8,7 +8,7 @@
 
 enum answer { ANSWER_UNKNOWN, ANSWER_NO, ANSWER_YES };
 
-/* Number of mappings or brk steps in the VMA experiments. */
+/* Number of mappings or brk steps in the VMA trials. */
 enum { VMA_STEPS = 64 };
 
 struct findings {
@@ -25,19 +25,19 @@ struct findings {
     int mm_map_errno;
 };
 
-/* Runs all experiments. Takes some milliseconds, and at most half a second more if ksmd runs. */
-struct findings experiment_all(void);
+/* Runs all trials. Takes some milliseconds, and at most half a second more if ksmd runs. */
+struct findings kernel_trial_all(void);
 
 /* Returns whether an exec loses the merge flag on this kernel; also false if that cannot be found
  * out. Leaves nothing behind in this process. */
-bool experiment_loses_at_exec(void);
+bool kernel_loses_flag_at_exec(void);
 
 /* Returns whether mappings of a merging process stay separate VMAs on this kernel, as before
  * cf7e7a3503df (6.17); also false if that cannot be found out. Leaves nothing behind in this
  * process. */
-bool experiment_keeps_vmas_apart(void);
+bool kernel_keeps_vmas_apart(void);
 
-/* The part of an experiment that runs after an exec; its exit code is the result. */
-int experiment_after_exec(void);
+/* The part of a trial that runs after an exec; its exit code is the result. */
+int kernel_trial_after_exec(void);
 
 #endif

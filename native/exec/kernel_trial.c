@@ -1,4 +1,4 @@
-#include "experiment.h"
+#include "kernel_trial.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -28,12 +28,12 @@ static size_t page_bytes(void) {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Runs the experiment in a child, so that its flag stays there, and a filter that kills leaves us
+/* Runs the trial in a child, so that its flag stays there, and a filter that kills leaves us
  * alive. The child writes its results into *findings, which is shared memory. */
-static void in_child(void (*experiment)(struct findings *), struct findings *findings) {
+static void in_child(void (*trial)(struct findings *), struct findings *findings) {
     pid_t child = fork();
     if (child == 0) {
-        experiment(findings);
+        trial(findings);
         _exit(0);
     }
     while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
@@ -66,7 +66,7 @@ static int launched_child(void) {
     return code < EXIT_FLAG_LOST || code > EXIT_SCAN_UNKNOWN ? -1 : code;
 }
 
-bool experiment_loses_at_exec(void) {
+bool kernel_loses_flag_at_exec(void) {
     return !child_would_be_init() && launched_child() == EXIT_FLAG_LOST;
 }
 
@@ -89,7 +89,7 @@ static long number_in(const char *path, const char *key) {
     return place != NULL ? strtol(place + strlen(key), NULL, 10) : -1;
 }
 
-int experiment_after_exec(void) {
+int kernel_trial_after_exec(void) {
     if (merge_get() != 1)
         return EXIT_FLAG_LOST;
     if (number_in("/sys/kernel/mm/ksm/run", "") != 1)
@@ -147,7 +147,7 @@ static void try_adjacent_mmaps(struct findings *findings) {
     findings->mmap_vmas = vmas_since(before);
 }
 
-bool experiment_keeps_vmas_apart(void) {
+bool kernel_keeps_vmas_apart(void) {
     if (child_would_be_init())
         return false;
     pid_t child = child_fork();
@@ -256,7 +256,7 @@ static void try_mm_map(struct findings *findings) {
     findings->mm_map_allowed = result == 0 ? ANSWER_YES : ANSWER_NO;
 }
 
-struct findings experiment_all(void) {
+struct findings kernel_trial_all(void) {
     struct findings findings = {.obstacle = OBSTACLE_UNKNOWN, .mmap_vmas = -1, .brk_vmas = -1};
     struct findings *shared =
         mmap(NULL, sizeof findings, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -1,4 +1,4 @@
-#include "mover.h"
+#include "helper.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -20,10 +20,10 @@ static int wait_for(pid_t pid, int *status) {
 }
 
 /* Passes on what happens to the target until its exec, as if it were not traced. */
-static void await_exec(const struct mover *mover) {
+static void await_exec(const struct helper *helper) {
     for (;;) {
         int status;
-        if (wait_for(mover->target, &status) != 0 || !WIFSTOPPED(status))
+        if (wait_for(helper->target, &status) != 0 || !WIFSTOPPED(status))
             /* It did not start anything, and has said why. */
             _exit(0);
         int event = status >> 16, signal = WSTOPSIG(status);
@@ -31,20 +31,20 @@ static void await_exec(const struct mover *mover) {
             return;
         bool is_group_stop = event == PTRACE_EVENT_STOP && signal != SIGTRAP;
         if (is_group_stop)
-            ptrace(PTRACE_LISTEN, mover->target, 0L, 0L);
+            ptrace(PTRACE_LISTEN, helper->target, 0L, 0L);
         else
-            ptrace(PTRACE_CONT, mover->target, 0L, event == 0 ? (long)signal : 0L);
+            ptrace(PTRACE_CONT, helper->target, 0L, event == 0 ? (long)signal : 0L);
     }
 }
 
 /* Returns whether the target's parent will become this process's, once the target has ended. In
  * a container, children of the target go to PID 1; a subreaper in between as parent is not
  * visible. */
-static bool will_be_beside(const struct mover *mover) {
-    return tracees_parent_of(mover->target) == (mover->is_child ? 1 : getppid());
+static bool will_be_beside(const struct helper *helper) {
+    return tracees_parent_of(helper->target) == (helper->is_child ? 1 : getppid());
 }
 
-void mover_run(struct mover *mover) {
+void helper_run(struct helper *helper) {
     pid_t own = getpid();
     char byte;
     /* Ctrl-C is for the program; if it ended this process before the exec, the target would end
@@ -52,23 +52,23 @@ void mover_run(struct mover *mover) {
     setsid();
     /* It holds the key: no core dump, and not readable by others. */
     prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
-    descriptors_close_all_but(mover->commands, mover->answers);
-    if (write(mover->answers, &own, sizeof own) != sizeof own ||
-        read(mover->commands, &byte, 1) != 1)
+    descriptors_close_all_but(helper->commands, helper->answers);
+    if (write(helper->answers, &own, sizeof own) != sizeof own ||
+        read(helper->commands, &byte, 1) != 1)
         _exit(1);
     /* All options in one call: if the helper is killed, no program is left partly moved. */
     long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
-    int error = ptrace(PTRACE_SEIZE, mover->target, 0L, options) == 0 ? 0 : errno;
-    if (write(mover->answers, &error, sizeof error) != sizeof error || error != 0)
+    int error = ptrace(PTRACE_SEIZE, helper->target, 0L, options) == 0 ? 0 : errno;
+    if (write(helper->answers, &error, sizeof error) != sizeof error || error != 0)
         _exit(1);
-    close(mover->answers);
-    close(mover->commands);
-    mover->ends_with_target = will_be_beside(mover);
-    await_exec(mover);
+    close(helper->answers);
+    close(helper->commands);
+    helper->ends_with_target = will_be_beside(helper);
+    await_exec(helper);
     /* Registers that are set at the exec's event are overwritten, so this is done at its end. If
      * the target ends before that, somebody else killed it. */
-    if (inject_go_on(mover->target) &&
-        follow_exec(mover, mover->target, mover->is_arranged ? &mover->arranged : NULL))
-        follow(mover, mover->target);
+    if (inject_go_on(helper->target) &&
+        follow_exec(helper, helper->target, helper->is_arranged ? &helper->arranged : NULL))
+        follow(helper, helper->target);
     _exit(0);
 }

@@ -1,4 +1,4 @@
-#include "preload.h"
+#include "environment.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ static char *preload_entry(const char *list, const char *file) {
     return entry;
 }
 
-char **preload_environment(char **envp, const char *file, const char *shim, const char *seed) {
+char **environment_with_preload(char **envp, const char *file, const char *shim, const char *seed) {
     size_t count = 0, kept = 0;
     bool has_list = false;
     while (envp[count] != NULL)
