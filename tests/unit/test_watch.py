@@ -17,9 +17,9 @@ from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.host.map_peaks import remember_all, remembered
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import MapPeak
+from ksmrun.model.memory_group import GroupState
 from ksmrun.model.watch import (
     Condition,
-    GroupState,
     MapCount,
     WatchState,
 )
