@@ -144,12 +144,13 @@ def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = open_lock(lock_file)
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        todo = writable(error) if is_full else "run this as root"
-        raise KsmrunError(
-            f"cannot open {lock_file}: {error.strerror}",
-            f"{todo}, or name another folder in KSMRUN_STATE_DIR",
-        ) from error
+        other = "name another folder in KSMRUN_STATE_DIR"
+        todo = f"check the path, or {other}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            todo = f"{writable(error)}, or {other}"
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            todo = f"run this as root, or {other}"
+        raise KsmrunError(f"cannot open {lock_file}: {error.strerror}", todo) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
