@@ -20,7 +20,7 @@ from volume import IS_LONG
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import value
-from .experiments import EQUAL, READY, Ab, ab, command, folder, marked, python
+from .support.experiments import EQUAL, READY, Ab, ab, command, folder, marked, python
 
 pytestmark = pytest.mark.host_ksm
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from schemas import PROBE
 from waiting import LAST_RESORT_SECONDS
 
 from .conftest import reachable
@@ -143,7 +144,7 @@ def test_odd_mounts(
 
 def test_probe(launcher: str) -> None:
     found = json.loads(run([launcher, "--probe"]).stdout)
-    assert found["schema"] == "ksmrun-probe-1"
+    assert found["schema"] == PROBE
     assert found["prctl_supported"] is True
     assert found["kept_over_fork"] is found["kept_over_exec"] is True
     # VMAs that merging costs, compared with counting them here.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from schemas import PEAKS
 
 from ksmrun.commands.check import _plan_row
 from ksmrun.host.map_peaks import PROGRAMS_MAX, remember, remembered
@@ -214,7 +215,7 @@ def test_peaks_are_remembered(tmp_path: Path) -> None:
         remember(file, f"program {number}", MapPeak("x", 1, None))
     assert remembered(file, "a") is None, "the oldest went"
     assert len(json.loads(file.read_text())["peaks"]) == PROGRAMS_MAX
-    for text in ("", "{", "[]", '{"schema": "ksmrun-peaks-1", "peaks": {"a": 1}}'):
+    for text in ("", "{", "[]", json.dumps({"schema": PEAKS, "peaks": {"a": 1}})):
         file.write_text(text)
         with pytest.raises(KsmrunError, match=r"damaged|another version"):
             remembered(file, "a")
