@@ -216,10 +216,9 @@ def _generations(folder: Path) -> dict[str, int]:
 def _todo(error: OSError) -> str:
     if error.errno == errno.EEXIST:
         return "remove that file first, or give another"
-    return "check the permissions and free space of its folder; root's keys are in "
-
-
-"/run/ksmrun/layout"
+    return (
+        "check the permissions and free space of its folder; root's keys are in /run/ksmrun/layout"
+    )
 
 
 @contextlib.contextmanager
