@@ -17,7 +17,7 @@ from ksmrun.report.plots import (
 )
 from ksmrun.report.results import Saved
 from ksmrun.report.verdict import ArmVerdict
-from ksmrun.support.advice import write_todo
+from ksmrun.support.advice import require_module, write_todo
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -30,12 +30,9 @@ def write_html(
     file: Path,
 ) -> None:
     """Write the file. tables: headings and rows for each verdict, as the terminal shows them."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError as error:
-        raise KsmrunError(
-            "--html needs Jinja, which is not installed", "run: pip install 'ksmrun[ab]'"
-        ) from error
+    require_module("jinja2", "--html needs Jinja", "ab")
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     text = template.render(
@@ -56,7 +53,7 @@ def write_html(
     except OSError as error:
         raise KsmrunError(
             f"cannot write {file}: {error.strerror}",
-            write_todo(error.errno or 0, "give another file with --html"),
+            write_todo(error, "give another file with --html"),
         ) from error
 
 

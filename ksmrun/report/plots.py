@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ksmrun.model.errors import KsmrunError
 from ksmrun.report.results import Saved, samples_of
+from ksmrun.support.advice import require_module
 from ksmrun.support.units import MIB
 from ksmrun.support.words import printable
 
@@ -31,13 +32,9 @@ LABEL_CHARACTERS, TICK_CHARACTERS, TICK_CHARACTERS_MIN, LINES_MAX = 32, 48, 6, 3
 
 def figure(rows: int) -> Figure:
     """Return an empty figure. Raises KsmrunError if matplotlib is missing."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise KsmrunError(
-            "--png and --html need matplotlib, which is not installed",
-            "run: pip install 'ksmrun[ab]'",
-        ) from error
+    require_module("matplotlib", "--png and --html need matplotlib", "ab")
+    from matplotlib.figure import Figure
+
     width, height = SIZE_INCHES
     return Figure(figsize=(width, height * rows), layout="constrained")
 
