@@ -29,8 +29,7 @@ from ksmrun.plan.mechanism import adds_vmas, choose
 if TYPE_CHECKING:
     from ksmrun.host.keys import MadeKey
 
-TODO = "check the limits (ulimit -a), that /proc is mounted, and the permissions of "
-"that path"
+TODO = "check the limits (ulimit -a), that /proc is mounted, and the permissions of the path named"
 
 
 @dataclass(frozen=True)
