@@ -20,10 +20,10 @@ from ksmrun.facts.unit_files import unit_files
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.host.attached import attached, attached_file, is_running, was_detached
 from ksmrun.host.record import state_folder
-from ksmrun.host.standing import read_alerts
+from ksmrun.host.standing import find_alerts
 from ksmrun.host.undoable import setters, undoable
 from ksmrun.model import KsmrunError
-from ksmrun.model.status import HostStatus, Row, State, Undoable
+from ksmrun.model.status import HostStatus, Row, State, Undoable, Unread
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, Wrap
 from ksmrun.observe.merging import KsmdWatch, Look, look_at_merging
 from ksmrun.options.status import STATUS, StatusOptions
@@ -80,25 +80,23 @@ def _look() -> HostStatus:
     units = {wrap.name for wrap in wraps if _is_service(wrap)}
     found = look_at_merging(units)
     folder = state_folder()
-    records: tuple[Undoable, ...] = ()
-    error = ""
+    records: tuple[Undoable, ...] | Unread
     try:
         records = undoable(folder, ROOT)
-    except KsmrunError as wrong:
-        error = wrong.what
+    except KsmrunError as error:
+        records = Unread(error.what, error.todo)
     lacks = not LAUNCHER.exists()
     return HostStatus(
         host=host,
-        setters=setters(folder, ROOT, records),
+        setters=setters(folder, ROOT, () if isinstance(records, Unread) else records),
         merging=found.merging,
         groups=memory_groups(found.merged_bytes),
         lost=tuple(_lost(found)),
-        monitor=read_alerts(folder),
+        monitor=find_alerts(),
         launchers=tuple(wrap.name for wrap in wraps if wrap.uses_launcher and lacks),
         stale=tuple(wrap.name for wrap in wraps if _is_service(wrap) and _is_stale(wrap)),
         wrapped=len(wraps),
         records=records,
-        record_error=error,
         unreadable=found.unreadable,
         hidepid=bool(host.hidepid) and os.geteuid() != 0,
         ksmd=ksmd.result(),

@@ -58,10 +58,21 @@ class Monitor:
 
 @dataclass(frozen=True)
 class Undoable:
-    """Record of changes. names: the tunables; left: whoever made them did not put them back."""
+    """Record of changes. names: the tunables; left: whoever made them did not put them back.
+
+    left is None if this user may not see whether they still run.
+    """
 
     names: tuple[str, ...]
-    left: bool
+    left: bool | None
+
+
+@dataclass(frozen=True)
+class Unread:
+    """File that could not be read: what happened, and what to do."""
+
+    what: str
+    todo: str
 
 
 @dataclass(frozen=True)
@@ -78,11 +89,10 @@ class HostStatus:
     groups: tuple[GroupState, ...] = ()
     ksmd: Ksmd | None = None
     lost: tuple[tuple[int, str], ...] = ()
-    monitor: Monitor | None = None
+    monitor: Monitor | Unread | None = None
     launchers: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     wrapped: int = 0
-    records: tuple[Undoable, ...] = ()
-    record_error: str = ""
+    records: tuple[Undoable, ...] | Unread = ()
     unreadable: int = 0
     hidepid: bool = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ksmrun.model import HostFacts, KsmFacts, Probe
 from ksmrun.plan.mechanism import LOST_AT_EXEC, can_mark, is_never_scanned, obstacle_to_merging
-from ksmrun.plan.tuning import calmer, whole_core
+from ksmrun.plan.tuning import LOW_ALREADY, calmer, whole_core
 
 MIB = 1 << 20
 # The kernel's default (mm/mmap.c: DEFAULT_MAX_MAP_COUNT).
@@ -136,7 +136,7 @@ def _scan_rate(host: HostFacts) -> CheckRow:
             "warn",
             f"ksmd takes a whole core while there is anything to scan: {pages} pages, then a pause "
             f"of {sleep} ms (sleep_millisecs)",
-            calmer(sleep, pages, str(host.ksm.values.get("advisor_mode", "none"))),
+            calmer(sleep, pages, str(host.ksm.values.get("advisor_mode", "none"))) or LOW_ALREADY,
         )
     seconds = memory_bytes / host.ksm.page_bytes / rate
     found = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from ksmrun.model.status import HostStatus, Row, State
-from ksmrun.plan.tuning import calmer
+from ksmrun.model.status import HostStatus, Row, State, Unread
+from ksmrun.plan.tuning import LOW_ALREADY, calmer
 
 MIB = 1 << 20
 # As `ksmrun run --map-reserve` and the monitor have it.
@@ -80,12 +80,7 @@ def _cgroup(seen: HostStatus) -> Row:
     )
     if tightest.merged_bytes <= tightest.free_bytes:
         return Row("cgroup", State.OK, f"{found}: it fits")
-    unit = tightest.path.rsplit("/", 1)[-1]
-    limit = -(-(tightest.limit_bytes + tightest.merged_bytes - tightest.free_bytes) // MIB)
-    todo = f"echo {limit}M | sudo tee {shlex.quote(f'/sys/fs/cgroup{tightest.path}/memory.max')}"
-    if unit.endswith((".service", ".scope", ".slice")):
-        todo = f"sudo systemctl set-property --runtime {shlex.quote(unit)} MemoryMax={limit}M"
-    return Row("cgroup", State.TODO, f"{found}: it would be killed", todo)
+    return Row("cgroup", State.TODO, f"{found}: it would be killed", tightest.raising)
 
 
 def _ksmd(seen: HostStatus) -> Row:
@@ -99,10 +94,10 @@ def _ksmd(seen: HostStatus) -> Row:
     found = f"{look.used_share:.0%} of a core, waits {waited:.0%} of the time for a CPU"
     found += f", sleeps {sleep} ms after {pages} pages"
     lower = calmer(sleep, pages, str(ksm.values.get("advisor_mode", "none")))
-    if waited >= STARVED_SHARE:
-        return Row("ksmd", State.TODO, found, lower)
-    if look.used_share + waited >= BUSY_SHARE:
+    if waited < STARVED_SHARE and look.used_share + waited >= BUSY_SHARE and lower is not None:
         return Row("ksmd", State.TODO, f"{found}; lower it once merging has settled", lower)
+    if waited >= STARVED_SHARE or look.used_share + waited >= BUSY_SHARE:
+        return Row("ksmd", State.TODO, found, lower or LOW_ALREADY)
     rests = (sleep or 0) / 1e3 * 2
     still = look.pages == 0 and look.seconds > max(rests, STILL_SECONDS_MIN)
     if still and seen.merging:
@@ -142,9 +137,15 @@ def _alerts(seen: HostStatus) -> Row:
     monitor = seen.monitor
     if monitor is None:
         return Row("alerts", State.OK, "no monitor runs: only this moment was looked at")
+    if isinstance(monitor, Unread):
+        return Row("alerts", State.UNKNOWN, monitor.what, monitor.todo)
+    if not monitor.runs and seen.hidepid:
+        found = f"only root sees whether the monitor (PID {monitor.pid}) still runs"
+        return Row("alerts", State.UNKNOWN, found, "sudo ksmrun status")
     if not monitor.runs:
         found = f"the monitor (PID {monitor.pid}) ended without a word"
-        return Row("alerts", State.TODO, found, "sudo systemctl restart ksmrun-monitor")
+        todo = "sudo systemctl restart ksmrun-monitor, or start `ksmrun monitor` again"
+        return Row("alerts", State.TODO, found, todo)
     if not monitor.alerts:
         return Row("alerts", State.OK, f"none stands, says the monitor (PID {monitor.pid})")
     (kind, what, todo), *others = monitor.alerts
@@ -168,13 +169,18 @@ def _wraps(seen: HostStatus) -> Row:
 
 
 def _records(seen: HostStatus) -> Row:
-    if seen.record_error:
-        return Row("records", State.UNKNOWN, seen.record_error, "sudo ksmrun host restore")
-    left = _names(record.names for record in seen.records if record.left)
+    records = seen.records
+    if isinstance(records, Unread):
+        return Row("records", State.UNKNOWN, records.what, records.todo)
+    left = _names(record.names for record in records if record.left)
     if left:
         found = f"{left}: left by a measurement or monitor that ended"
         return Row("records", State.TODO, found, "sudo ksmrun host restore")
-    names = _names(record.names for record in seen.records)
+    unseen = _names(record.names for record in records if record.left is None)
+    if unseen:
+        found = f"{unseen}: only root sees whether the measurement or monitor that set it runs"
+        return Row("records", State.UNKNOWN, found, "sudo ksmrun status")
+    names = _names(record.names for record in records)
     if names:
         return Row("records", State.OK, f"{names} can be put back (sudo ksmrun host restore)")
     return Row("records", State.OK, "nothing to put back")

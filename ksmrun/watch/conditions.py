@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ksmrun.model.watch import Condition, GroupState, HostState, MapCount, Watched, WatchState
-from ksmrun.plan.tuning import calmer
+from ksmrun.plan.tuning import LOW_ALREADY, calmer
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import seconds_to
 
@@ -181,6 +181,7 @@ def _ksmd_busy(now: WatchState, hosts: Sequence[HostState], busy_share: float) -
     host, last = hosts[-1], used + waited
     waiting = f" and waits for a CPU for {waited:.0%} of the time" if waited >= 0.01 else ""
     lower = calmer(host.sleep_millisecs, host.pages_to_scan, host.advisor_mode)
+    todo = f"lower its rate once merging has settled: {lower}" if lower else LOW_ALREADY
     return Condition(
         "ksmd-busy",
         "",
@@ -188,9 +189,7 @@ def _ksmd_busy(now: WatchState, hosts: Sequence[HostState], busy_share: float) -
         is_bad=len(known) == IN_A_ROW and min(map(sum, known)) >= busy_share,
         is_clear=last < busy_share * CLEAR_SHARE,
         what=f"ksmd takes {used:.0%} of a core{waiting}, for {IN_A_ROW} samples now",
-        todo="a lower --max-cpu"
-        if now.boosts is not None
-        else f"lower its rate once merging has settled: {lower}",
+        todo=todo if now.boosts is None else "a lower --max-cpu",
         facts={"value": f"{last:.3f}"},
     )
 
@@ -251,7 +250,7 @@ def _could_come_back_in(group: GroupState) -> Condition:
         what=f"{group.path} has {group.merged_bytes / MIB:.0f} MiB merged, and only "
         f"{free / MIB:.0f} of its {group.limit_bytes / MIB:.0f} MiB are free: if its programs "
         "change those pages, it is killed",
-        todo="raise its memory.max (systemd: MemoryMax=), or run fewer processes in it",
+        todo=f"{group.raising}, or run fewer processes in it",
         facts={"value": str(group.merged_bytes), "limit": str(free)},
     )
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ksmrun.commands import status as command
 from ksmrun.model import HostFacts, KsmFacts
-from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable
+from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable, Unread
 from ksmrun.model.watch import GroupState
 from ksmrun.plan.status import judge, worst
 
@@ -32,12 +32,15 @@ FINE = HostStatus(
     host=host(),
     setters=("set by `ksmrun host`",),
     merging=(Merging(5, "game", 9 * MIB, 40), Merging(6, "game", 9 * MIB, 50)),
-    groups=(GroupState("/system.slice/game.service", 99 * MIB, 50 * MIB, 18 * MIB),),
+    groups=(GroupState("/system.slice/game.service", 99 * MIB, 50 * MIB, 18 * MIB, "/x"),),
     ksmd=Ksmd(0.1, 0.03, 0.0, 500),
     monitor=Monitor(77, True, ()),
     wrapped=2,
     records=(Undoable(("run",), left=False),),
 )
+
+
+FAST = {"host": host(pages_to_scan=2000)}
 
 
 def row(seen: HostStatus, name: str) -> Row:
@@ -62,16 +65,19 @@ def test_all_in_order() -> None:
         ("memory", {"host": host(available=3 * MIB)}, "sudo ksmrun ps --sort merged"),
         (
             "cgroup",
-            {"groups": (GroupState("/", 9 * MIB, MIB, 2 * MIB),)},
-            "echo 10M | sudo tee /sys/fs/cgroup//memory.max",
+            {"groups": (GroupState("/", 9 * MIB, MIB, 2 * MIB, "/sys/fs/cgroup/memory.max"),)},
+            "docker update --memory=10m",
         ),
         (
             "cgroup",
-            {"groups": (*FINE.groups, GroupState("/a.slice/b.service", 9 * MIB, MIB, 2 * MIB))},
-            "sudo systemctl set-property --runtime b.service MemoryMax=10M",
+            {"groups": (*FINE.groups, GroupState("/x/y z", 9 * MIB, MIB, 2 * MIB, "/x/y z/max"))},
+            "echo 10M | sudo tee '/x/y z/max'",
         ),
-        ("ksmd", {"ksmd": Ksmd(0.1, 0.97, 0.0, 500)}, "ksmrun host set"),
-        ("ksmd", {"ksmd": Ksmd(0.1, 0.3, 0.65, 500)}, "ksmrun host set"),
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.97, 0.0, 500), **FAST}, "host set pages_to_scan=100"),
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.3, 0.65, 500), **FAST}, "host set pages_to_scan=100"),
+        # The default is no reason for either.
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.97, 0.0, 500)}, "see what else takes the CPU"),
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.3, 0.65, 500)}, "see what else takes the CPU"),
         ("ksmd", {"ksmd": Ksmd(0.1, 0.0, 0.0, 0)}, "ksmrun host show"),
         ("map limit", {"merging": (Merging(5, "x", 0, 60000),)}, "host max-map-count 131072"),
         ("flags", {"lost": ((9, "game"), (10, "game"))}, "sudo ksmrun explain 9"),
@@ -98,13 +104,25 @@ def test_what_is_wrong_has_one_thing_to_do(name: str, changed: dict[str, Any], t
         ("access", {"hidepid": True}),
         ("memory", {"host": replace(host(), mem_available_bytes=None)}),
         ("map limit", {"merging": (Merging(5, "x", 0, None),)}),
-        ("records", {"record_error": "host.json is damaged"}),
+        ("records", {"records": Unread("host.json is damaged", "delete it")}),
+        ("records", {"records": (Undoable(("run",), left=None),)}),
+        ("alerts", {"monitor": Unread("alerts.json is damaged", "delete it")}),
     ],
 )
 def test_what_cannot_be_seen_is_not_in_order(name: str, changed: dict[str, Any]) -> None:
     rows = judge(replace(FINE, **changed))
-    assert [each.name for each in rows if each.state is not State.OK] == [name]
+    (one,) = [each for each in rows if each.state is not State.OK]
+    assert one.name == name
     assert worst(rows) is State.UNKNOWN
+    # What changes nothing that is in order: nothing here says that something is not.
+    assert "host restore" not in one.todo
+    unread = [each for each in changed.values() if isinstance(each, Unread)]
+    assert (one.found, one.todo) in [(each.what, each.todo) for each in unread] or not unread
+
+
+def test_a_hidden_monitor_has_not_ended() -> None:
+    seen = replace(FINE, hidepid=True, monitor=Monitor(7, False, ()))
+    assert row(seen, "alerts").state is State.UNKNOWN
 
 
 def test_off_is_in_order_where_nothing_waits() -> None:
@@ -118,7 +136,12 @@ WORST = HostStatus(
     host=host(available=3 * MIB, run=1, sleep_millisecs=0, pages_to_scan=1000000),
     setters=("`ksmrun monitor --auto` (PID 1234567) sets its rate",),
     merging=tuple(Merging(1234567 + i, "a-long-name-123", MIB, 60000) for i in range(3)),
-    groups=(GroupState("/system.slice/a-game-server@one.service", 9 * MIB, MIB, 2 * MIB),),
+    groups=(
+        GroupState(
+            *("/system.slice/a-game-server@one.service", 9 * MIB, MIB, 2 * MIB, "/x"),
+            "a-game-server@one.service",
+        ),
+    ),
     ksmd=Ksmd(0.1, 0.5, 0.5, 500),
     lost=((1234567, "a-long-name-123"),) * 2,
     monitor=Monitor(1234567, True, (("ksmd-off", "ksmd is off", "sudo ksmrun host on"),) * 2),
