@@ -27,10 +27,11 @@ from ksmrun.facts.launcher import launcher_path, run_probe
 from ksmrun.host.borrow import borrowed
 from ksmrun.launch.fleet import Copy, Fleet, launcher_line, log_has
 from ksmrun.model import KsmrunError, MergeMode, RunResult, Sample
-from ksmrun.observe.processes import list_processes
+from ksmrun.observe.others import names, others
 from ksmrun.observe.sampler import sample
 from ksmrun.observe.settle import has_settled, settle_progress
 from ksmrun.plan.mechanism import obstacle_to_merging
+from ksmrun.support.words import printable
 
 MIB = 1 << 20
 # Copies started within one second can share time-based seeds, which copies on a real host do not.
@@ -139,8 +140,13 @@ def ksm_on(console: Console) -> Iterator[bool]:
         yield False
         return
     ksm = read_ksm()
-    if any(process.merging_pages for process in list_processes().processes):
-        console.print("note: something else merges on this host already; the counters include it")
+    if strangers := others(()):
+        console.print(
+            f"note: KSM works for others here already: {printable(names(strangers))}; the counters "
+            "include them",
+            markup=False,
+            highlight=False,
+        )
     why = "not root" if ksm.present else "/sys/kernel/mm/ksm is not there"
     with contextlib.ExitStack() as stack:
         if os.geteuid() == 0 and ksm.present:

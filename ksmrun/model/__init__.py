@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Share of vm.max_map_count to keep free, unless an option says otherwise.
+MAP_RESERVE = 0.2
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_OWN_FAILURE = 125
@@ -126,7 +128,7 @@ class Request:
     quiet: bool = False
     mechanism: Mechanism = Mechanism.AUTO
     guard: GuardMode = GuardMode.SKIP
-    map_reserve: float = 0.2
+    map_reserve: float = MAP_RESERVE
     expect_maps: int | None = None
     mark_min_bytes: int = 64 << 10
     inherit: bool = True

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
+from ksmrun.model import MAP_RESERVE
 from ksmrun.model.status import HostStatus, Row, State, Unread
+from ksmrun.plan.guard import allowed_maps, fitting_limit
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
 
 MIB = 1 << 20
-# As `ksmrun run --map-reserve` and the monitor have it.
-MAP_RESERVE_SHARE = 0.2
 # Share of a core that ksmd takes, or wants and does not get.
 BUSY_SHARE = 0.9
 STARVED_SHARE = 0.5
@@ -117,11 +117,11 @@ def _maps(seen: HostStatus) -> Row:
     found = f"PID {most.pid} ({most.name}): {maps} of {limit}"
     if len(counted) < len(seen.merging):
         found += f", of {len(counted)} counted of {len(seen.merging)}"
-    near = [each for each in counted if (each.maps or 0) >= limit * (1 - MAP_RESERVE_SHARE)]
+    near = [each for each in counted if (each.maps or 0) > allowed_maps(limit, MAP_RESERVE)]
     if not near:
         return Row("map limit", State.OK, found)
     found += f"; {len(near)} are near it"
-    wanted = 1 << int(maps / (1 - MAP_RESERVE_SHARE)).bit_length()
+    wanted = fitting_limit(maps, MAP_RESERVE)
     return Row("map limit", State.TODO, found, f"sudo ksmrun host max-map-count {wanted}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ksmrun.model.watch import Condition, GroupState, HostState, MapCount, Watched, WatchState
+from ksmrun.plan.guard import allowed_maps, fitting_limit
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import seconds_to
@@ -64,7 +65,7 @@ def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[C
 
 def _map_headroom(process: Watched, count: MapCount, host: HostState, config: Config) -> Condition:
     limit = host.max_map_count or 0
-    reserve_at = limit * (1 - config.map_reserve)
+    allowed = allowed_maps(limit, config.map_reserve)
     left_seconds = seconds_to(limit, count)
     soon = (
         left_seconds is not None
@@ -73,15 +74,15 @@ def _map_headroom(process: Watched, count: MapCount, host: HostState, config: Co
     )
     when = f", and reaches it in {duration(left_seconds)} if it goes on so" if soon else ""
     subject = name(process)
-    # The least power of two with which the alert ends, and another doubling if it is growing.
-    enough = count.maps / (1 - config.map_reserve) / CLEAR_SHARE
-    wanted = 1 << int(enough * (2 if soon else 1)).bit_length()
+    # With it the alert ends, also after another doubling if it is growing.
+    most = (int(count.maps / CLEAR_SHARE) + 1) * (2 if soon else 1)
+    wanted = fitting_limit(most, config.map_reserve)
     return Condition(
         "map-headroom",
         key(process),
         subject,
-        is_bad=count.maps >= reserve_at or soon,
-        is_clear=count.maps < reserve_at * CLEAR_SHARE and not soon,
+        is_bad=count.maps > allowed or soon,
+        is_clear=count.maps < allowed * CLEAR_SHARE and not soon,
         what=f"{subject} has {count.maps} maps of {limit}{when}",
         todo=f"sudo ksmrun host max-map-count {wanted}, or {_fewer_maps(process, host)}",
         facts={

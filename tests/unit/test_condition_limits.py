@@ -61,8 +61,8 @@ def maps(number: int, per_second: float = 0.0, limit: int | None = 1000) -> list
         # A reserve of 20%, and less than 90% of the rest.
         (maps(719), CLEAR, 1024),
         (maps(720), BETWEEN, 1024),
-        (maps(799), BETWEEN, 2048),
-        (maps(800), BAD, 2048),
+        (maps(800), BETWEEN, 2048),
+        (maps(801), BAD, 2048),
         # 700 more in less than 100 s, at a quarter of the limit or more.
         (maps(300, 7.0), CLEAR, 512),
         (maps(300, 7.1), BAD, 1024),

@@ -12,10 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands import status as command
-from ksmrun.model import HostFacts, KsmFacts
+from ksmrun.model import HostFacts, KsmFacts, MapPeak
 from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable, Unread
-from ksmrun.model.watch import GroupState
+from ksmrun.model.watch import GroupState, MapCount, WatchState
+from ksmrun.plan.guard import judge as judge_maps
 from ksmrun.plan.status import judge, worst
+from ksmrun.watch.conditions import conditions
+from ksmrun.watch.config import Config
+
+from .test_conditions import of_host, of_process
 
 MIB = 1 << 20
 VALUES = {"run": 1, "pages_to_scan": 100, "sleep_millisecs": 20, "pages_sharing": 1000}
@@ -123,6 +128,19 @@ def test_what_cannot_be_seen_is_not_in_order(name: str, changed: dict[str, Any])
 def test_a_hidden_monitor_has_not_ended() -> None:
     seen = replace(FINE, hidepid=True, monitor=Monitor(7, False, ()))
     assert row(seen, "alerts").state is State.UNKNOWN
+
+
+@given(st.integers(1, 1 << 24), st.integers(1, 1 << 24))
+def test_launch_monitor_and_status_agree_on_the_map_limit(maps: int, limit: int) -> None:
+    seen = replace(
+        FINE, host=replace(FINE.host, max_map_count=limit), merging=(Merging(5, "x", 0, maps),)
+    )
+    fits = judge_maps([MapPeak("seen", maps, None)], limit, 0.2, vmas_merge=True).verdict == "fits"
+    assert (row(seen, "map limit").state is State.OK) == fits
+    watched = of_process(maps=MapCount(maps, 0.0, 0.0))
+    states = [WatchState(of_host(max_map_count=limit), (watched,))]
+    (alert,) = (each for each in conditions(states, Config()) if each.kind == "map-headroom")
+    assert alert.is_bad == (not fits)
 
 
 def test_off_is_in_order_where_nothing_waits() -> None:
