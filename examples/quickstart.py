@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +24,13 @@ from rich.table import Table
 
 from ksmrun.facts.ksm import read_ksm
 from ksmrun.facts.launcher import launcher_path, run_probe
-from ksmrun.host.borrow import borrowed
-from ksmrun.launch.fleet import Copy, Fleet, launcher_line, log_has
-from ksmrun.model import KsmrunError, MergeMode, RunResult, Sample
+from ksmrun.host.temporary_tunables import borrowed
+from ksmrun.launch.fleet import Copy, Fleet
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.experiment import FleetSample
+from ksmrun.model.launch import MergeMode
+from ksmrun.observe.fleet import FleetSampler
 from ksmrun.observe.others import names, others
-from ksmrun.observe.sampler import sample
 from ksmrun.observe.settle import has_settled, settle_progress
 from ksmrun.plan.mechanism import obstacle_to_merging
 from ksmrun.support.words import printable
@@ -66,7 +68,7 @@ class Program:
     title: str
     file: str
     command: Callable[[int], list[str]]
-    is_ready: Callable[[Path], bool]
+    ready: str
 
 
 PROGRAMS = {
@@ -77,21 +79,33 @@ PROGRAMS = {
             "/usr/games/DDNet-Server",
             *("sv_ipv4only 1", "bindaddr 127.0.0.1", f"sv_port {port}", "sv_register 0"),
         ],
-        log_has(b"server: version"),
+        "server: version",
     ),
     "openttd": Program(
         "OpenTTD game server",
         "/usr/games/openttd",
         lambda port: [*("/usr/games/openttd", f"-D127.0.0.1:{port}", "-G42", "-g", "-dnet=3")],
-        log_has(b"Initializing UDP listeners"),
+        "Initializing UDP listeners",
     ),
     "python": Program(
         "CPython with WordNet",
         "/usr/share/wordnet/data.noun",
         lambda _port: [sys.executable, "-c", LOAD_WORDNET],
-        log_has(b"ready"),
+        "ready",
     ),
 }
+
+
+@dataclass(frozen=True)
+class FleetRun:
+    """Complete run of one fleet: the host before any copy started, the fleet when measured."""
+
+    name: str
+    merge: MergeMode
+    before: FleetSample
+    measured: FleetSample
+    settled: bool
+    settle_seconds: float
 
 
 def main() -> int:
@@ -177,10 +191,24 @@ def warm_up(program: Program) -> None:
     """Start and stop one copy, so that reading its files from disk counts for neither arm."""
     with tempfile.TemporaryDirectory(prefix="ksmrun-quickstart-") as scratch, Fleet() as fleet:
         fleet.start(copy(program, MergeMode.OFF, Path(scratch)))
-        fleet.wait_ready(program.is_ready, READY_SECONDS)
+        wait_ready(fleet, program, [Path(scratch)])
 
 
-def run_arm(console: Console, program: Program, arm: MergeMode, copies: int) -> RunResult:
+def wait_ready(fleet: Fleet, program: Program, folders: Sequence[Path]) -> None:
+    """Wait until each copy has printed its ready line. Raises KsmrunError."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not all(program.ready.encode() in (folder / "log").read_bytes() for folder in folders):
+        fleet.check_alive()
+        if time.monotonic() > deadline:
+            raise KsmrunError(
+                f"{program.title} is not ready after {READY_SECONDS:.0f} s; "
+                f"its output ends: {fleet.tail(fleet.pids[-1])}",
+                "start the program by hand to see what it waits for",
+            )
+        time.sleep(0.05)
+
+
+def run_arm(console: Console, program: Program, arm: MergeMode, copies: int) -> FleetRun:
     """Run one fleet from start to stop, with a progress bar for each phase."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     name = f"{program.title}, merging {arm.value}"
@@ -192,22 +220,22 @@ def run_arm(console: Console, program: Program, arm: MergeMode, copies: int) -> 
         Fleet() as fleet,
         Progress(*columns, console=console, transient=True, disable=is_plain) as progress,
     ):
-        started = time.monotonic()
-        before = sample((), started)
+        sampler = FleetSampler()
+        before = sampler.complete((), "before")
         task = progress.add_task(f"{name}: starting", total=copies)
-        for number in range(copies):
-            folder = Path(scratch) / str(number)
+        folders = [Path(scratch) / str(number) for number in range(copies)]
+        for folder in folders:
             folder.mkdir()
             fleet.start(copy(program, arm, folder))
             progress.advance(task)
             time.sleep(STAGGER_SECONDS)
         progress.update(task, description=f"{name}: waiting until all are ready", total=None)
-        fleet.wait_ready(program.is_ready, READY_SECONDS)
+        wait_ready(fleet, program, folders)
         ready = time.monotonic()
         samples = []
         while True:
             fleet.check_alive()
-            samples.append(sample(fleet.pids, started))
+            samples.append(sampler.complete(fleet.pids, "settling"))
             waited = time.monotonic() - ready
             if arm is MergeMode.OFF:
                 done, share, settled = waited >= QUIET_SECONDS, waited / QUIET_SECONDS, True
@@ -216,7 +244,7 @@ def run_arm(console: Console, program: Program, arm: MergeMode, copies: int) -> 
                 done, share = settled or waited >= SETTLE_SECONDS, settle_progress(samples)
             progress.update(task, description=f"{name}: settling", total=1, completed=share)
             if done:
-                return RunResult(name, arm, before, samples[-1], settled, waited)
+                return FleetRun(name, arm, before, samples[-1], settled, waited)
             time.sleep(0.5)
 
 
@@ -225,7 +253,8 @@ def copy(program: Program, arm: MergeMode, folder: Path) -> Copy:
     environment = {**os.environ, "HOME": str(folder)}
     command = program.command(free_udp_port())
     options = (f"--merge={arm.value}", "--quiet")
-    return Copy(launcher_line(launcher_path(), options, command), folder, environment)
+    words = [str(launcher_path()), *options, "--", *command]
+    return Copy(tuple(os.fsencode(word) for word in words), folder, environment)
 
 
 def free_udp_port() -> int:
@@ -235,7 +264,7 @@ def free_udp_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def print_results(console: Console, results: list[RunResult], copies: int) -> None:
+def print_results(console: Console, results: list[FleetRun], copies: int) -> None:
     """Print one table; the saved share is of PSS, which splits a shared page among its users."""
     table = Table(title=f"{copies} copies of each program, MiB", title_justify="left")
     table.add_column("program")
@@ -264,7 +293,7 @@ def print_results(console: Console, results: list[RunResult], copies: int) -> No
             console.print(verdict(off, on), highlight=False)
 
 
-def verdict(off: RunResult, on: RunResult) -> str:
+def verdict(off: FleetRun, on: FleetRun) -> str:
     """Return a sentence that says what merging saved."""
     without, with_ = (each.measured.pss_anonymous_bytes or 0 for each in (off, on))
     taken = [
@@ -278,7 +307,7 @@ def verdict(off: RunResult, on: RunResult) -> str:
     )
 
 
-def merged(sample: Sample) -> int:
+def merged(sample: FleetSample) -> int:
     """Return the number of pages that need no memory of their own."""
     return (sample.pages_sharing or 0) + (sample.zero_pages or 0)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ksmrun.commands.output import say
 from ksmrun.commands.version import version_text
-from ksmrun.model import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.options.show import help_text, width
 from ksmrun.options.table import MODULES, NAMELESS, top
 from ksmrun.support.oci import is_oci_call

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from ksmrun.model import UsageError
+from ksmrun.model.errors import UsageError
 from ksmrun.support.words import shortened
 
 # Exported under no name of its own: the class that typer raises for all of them.

@@ -11,13 +11,12 @@ from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.pids import all_pids
 from ksmrun.facts.process import read_ksm_stat
-from ksmrun.host.fits import check_fits
-from ksmrun.model import KsmrunError
+from ksmrun.host.unmerge_safety import check_fits
 from ksmrun.model.attach import Deed
+from ksmrun.model.errors import KsmrunError
 from ksmrun.plan.attach import refusal
 from ksmrun.support.foreign import raise_shortage
-
-MIB = 1 << 20
+from ksmrun.support.units import MIB
 
 
 def detach_all(*, force: bool) -> Iterator[str]:

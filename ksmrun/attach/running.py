@@ -14,9 +14,9 @@ from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.stat import read_stat, thread_with_memory
 from ksmrun.facts.text import parse_fields, parse_int, read_text
-from ksmrun.host.attached import note_detached
-from ksmrun.model import KsmrunError
+from ksmrun.host.attach_state import note_detached
 from ksmrun.model.attach import Attached, Candidate, Deed
+from ksmrun.model.errors import KsmrunError
 from ksmrun.plan.attach import outcome, who
 from ksmrun.support.advice import helper_todo
 from ksmrun.support.foreign import SHORTAGES, raise_shortage

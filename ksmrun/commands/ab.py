@@ -28,9 +28,9 @@ from ksmrun.commands.report import print_report
 from ksmrun.experiment.store import PLAN, count_results, create, load_plan
 from ksmrun.facts.host import read_host
 from ksmrun.facts.pids import require_proc
-from ksmrun.host.alone import alone
+from ksmrun.host.exclusive import alone
 from ksmrun.launch.keeper import kept
-from ksmrun.model import EXIT_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.model.experiment import ExperimentPlan
 from ksmrun.options.ab import AB, AbOptions
 from ksmrun.report.gate import Gate

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ksmrun.experiment.store import load_ksm
 from ksmrun.facts.ksm import read_ksm
-from ksmrun.host.borrow import borrowed
-from ksmrun.model import KsmrunError
+from ksmrun.host.temporary_tunables import borrowed
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan
 
 # An advisor keeps changing pages_to_scan.

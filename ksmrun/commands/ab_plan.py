@@ -15,7 +15,7 @@ from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.ready import checker, port_number
 from ksmrun.experiment.summary import HOLD_METRICS
 from ksmrun.host.tunables import parse_settings
-from ksmrun.model import EXIT_USAGE, KsmrunError, UsageError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
 from ksmrun.options.ab import AbOptions, ReadyOptions
 from ksmrun.options.item import SECONDS_MAX, Item, Kind

@@ -16,10 +16,10 @@ from ksmrun.commands.table import Column
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.launcher import cached_probe
-from ksmrun.host.attached import attached_file, remember
-from ksmrun.host.fits import check_fits
-from ksmrun.model import EXIT_FAILURE, KsmrunError
+from ksmrun.host.attach_state import attached_file, remember
+from ksmrun.host.unmerge_safety import check_fits
 from ksmrun.model.attach import Attached, Candidate, Deed
+from ksmrun.model.errors import EXIT_FAILURE, KsmrunError
 from ksmrun.options.attach import ATTACH, DETACH, AttachOptions, DetachOptions
 from ksmrun.plan.attach import UNMERGEABLE_NOTE, deed, refusal
 

@@ -21,9 +21,9 @@ from ksmrun.facts.lua import find_lua
 from ksmrun.facts.runtime import Runtime, find_runtime
 from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import MASTER_KEY
-from ksmrun.host.keys import group_label, keys_folder
+from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.launch.inplace import initial_arguments
-from ksmrun.model import (
+from ksmrun.model.launch import (
     LayoutMode,
     MergeMode,
     Plan,

@@ -8,17 +8,10 @@ from dataclasses import dataclass
 
 from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, shim_path
-from ksmrun.host.keys import group_label, keys_folder
-from ksmrun.model import (
-    KsmrunError,
-    LayoutMode,
-    Mechanism,
-    Refusal,
-    Request,
-    SharedLayout,
-    TargetFacts,
-)
+from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.model.container import ImageConfig
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.launch import LayoutMode, Mechanism, Refusal, Request, SharedLayout, TargetFacts
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.options.containers import ContainerOptions
 from ksmrun.plan.launch import plan_launch

@@ -24,7 +24,7 @@ from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.select import programs
 from ksmrun.facts.target import look_at
-from ksmrun.model import EXIT_FAILURE, KsmrunError
+from ksmrun.model.errors import EXIT_FAILURE, KsmrunError
 from ksmrun.model.estimate import Estimate, Frames, Prediction
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.predict import predict, predict_all

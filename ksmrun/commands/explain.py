@@ -19,17 +19,18 @@ from ksmrun.facts.layout import starts_from_container_init, why_no_layout
 from ksmrun.facts.stat import command_words, memory_folder
 from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import key_lost_at
-from ksmrun.host.keys import keys_folder
 from ksmrun.host.layout_groups import groups_of
-from ksmrun.model import KsmrunError, Request
+from ksmrun.host.layout_keys import keys_folder
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.explain import Cause, ProcessLook
+from ksmrun.model.launch import Request
 from ksmrun.observe.explain import look_at_process
 from ksmrun.observe.groups import container_label
 from ksmrun.options.explain import EXPLAIN, ExplainOptions
 from ksmrun.options.output import Format
-from ksmrun.plan.doctor import duration
 from ksmrun.plan.explain import explain as find_causes
 from ksmrun.plan.mechanism import choose, not_preloadable
+from ksmrun.support.units import duration
 
 SCHEMA = "ksmrun-explain-1"
 # include/linux/threads.h: PID_MAX_LIMIT.

@@ -6,8 +6,9 @@ from ksmrun.commands.output import say
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import program_key, running_peak
 from ksmrun.facts.text import read_int
-from ksmrun.host.peaks import peaks_file, remember, remembered
-from ksmrun.model import KsmrunError, MapPeak, Request, TargetFacts
+from ksmrun.host.map_peaks import peaks_file, remember, remembered
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.launch import MapPeak, Request, TargetFacts
 from ksmrun.plan.guard import Judgement, judge
 
 

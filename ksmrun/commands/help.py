@@ -9,7 +9,7 @@ import typer
 
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_line, print_markdown
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.options.help import HELP, HelpOptions
 from ksmrun.options.page import Page, plain
 from ksmrun.options.pages import TOPICS, pages

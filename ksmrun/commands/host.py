@@ -17,11 +17,10 @@ from ksmrun.commands.output import print_line, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.systemd import Systemd
-from ksmrun.host import boot, service
+from ksmrun.host import boot, boot_unit
 from ksmrun.host.auto import TUNED, auto_tuner
-from ksmrun.host.borrow import restore_abandoned
-from ksmrun.host.fits import unmerge_bytes
 from ksmrun.host.record import state_folder
+from ksmrun.host.temporary_tunables import restore_abandoned
 from ksmrun.host.tunables import (
     WHILE_UNMERGED,
     parse_settings,
@@ -29,7 +28,8 @@ from ksmrun.host.tunables import (
     set_max_map_count,
     set_tunables,
 )
-from ksmrun.model import KsmrunError
+from ksmrun.host.unmerge_safety import unmerge_bytes
+from ksmrun.model.errors import KsmrunError
 from ksmrun.observe.scanning import mergeable_memory
 from ksmrun.options.host import (
     HOST,
@@ -50,8 +50,8 @@ from ksmrun.options.host import (
     UnmergeOptions,
 )
 from ksmrun.plan.pace import pace_line
+from ksmrun.support.units import MIB
 
-MIB = 1 << 20
 UNDO = "undo: ksmrun host restore"
 
 
@@ -144,8 +144,8 @@ def restore_(options: RestoreOptions) -> None:
         lines += restore(folder / "host.json", ROOT, force=force)
         if not values and boot.is_enabled(ROOT):
             lines.append(boot.disable(ROOT))
-        if not values and service.is_installed(ROOT):
-            lines += service.remove(ROOT, Systemd())
+        if not values and boot_unit.is_installed(ROOT):
+            lines += boot_unit.remove(ROOT, Systemd())
         return lines or ["nothing to restore: no change is recorded"]
 
     words = [*(["--force"] if force else []), *(["--values"] if values else [])]

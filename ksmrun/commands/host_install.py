@@ -9,8 +9,8 @@ from ksmrun.commands.host_tune import intent_of, intent_words, made_plan
 from ksmrun.commands.output import print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd
-from ksmrun.host import service
-from ksmrun.model import KsmrunError
+from ksmrun.host import boot_unit
+from ksmrun.model.errors import KsmrunError
 from ksmrun.options.host import InstallOptions
 from ksmrun.support.paste import own_program
 
@@ -22,15 +22,15 @@ def install(options: InstallOptions, given: Given) -> None:
     if not options.show and os.geteuid() != 0:
         raise KsmrunError("installing a unit for the host needs root", f"run: {sudo_line(line)}")
     if options.remove:
-        for text in service.remove(ROOT, Systemd()):
+        for text in boot_unit.remove(ROOT, Systemd()):
             print_line(text)
         return
     plan, _, _ = made_plan(intent_of(options), may_try=not options.show)
     settings = {knob.name: knob.then for knob in plan.knobs}
-    text = service.unit_text(own_program(), settings, f"ksmrun host tune {' '.join(words)}")
+    text = boot_unit.unit_text(own_program(), settings, f"ksmrun host tune {' '.join(words)}")
     if options.show:
         print_file(text)
         return
-    for done in service.install(ROOT, text, Systemd()):
+    for done in boot_unit.install(ROOT, text, Systemd()):
         print_line(done)
     print_line("undo: ksmrun host install --remove")

@@ -7,14 +7,16 @@ from dataclasses import asdict
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
 from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.host.others import advisor, boot_files, running_tuners
+from ksmrun.host.other_tuners import advisor, boot_files, running_tuners
 from ksmrun.host.tunables import tunable_names
-from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.tuning import ScanRate
 from ksmrun.observe.live import dedup
 from ksmrun.observe.scanning import mergeable_memory, scan_rate
 from ksmrun.options.host import ShowOptions
 from ksmrun.options.output import Format
+from ksmrun.support.units import MIB
 
 SCHEMA = "ksmrun-host-2"
 UNITS = {
@@ -163,7 +165,7 @@ def _work(ksm: KsmFacts, rate: ScanRate) -> str:
     """Describe ksmd's present work in one line."""
     words = [f"ksmd: {rate.cpu_share:.1%} of a core"]
     if rate.pages_per_second is not None:
-        words.append(f"{rate.pages_per_second * ksm.page_bytes / (1 << 20):.0f} MiB/s scanned")
+        words.append(f"{rate.pages_per_second * ksm.page_bytes / MIB:.0f} MiB/s scanned")
     pass_seconds = _pass_seconds(rate)
     if pass_seconds is not None:
         words.append(f"a pass takes {pass_seconds:.0f} s, and so much at most is left of this one")

@@ -18,10 +18,10 @@ from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.host.auto import auto_tuner
-from ksmrun.host.others import boot_files, running_tuners
+from ksmrun.host.other_tuners import boot_files, running_tuners
 from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import set_tunables
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.model.tuning import Intent, Memory, ScanCost, TunePlan
 from ksmrun.observe.scanning import (
     cost_since_boot,
@@ -31,9 +31,9 @@ from ksmrun.observe.scanning import (
 from ksmrun.options.host import IntentOptions, TuneOptions
 from ksmrun.options.item import items
 from ksmrun.plan.tuning import ASSUMED, PROFILES, tuned
+from ksmrun.support.units import GIB, MIB
 
 SCHEMA = "ksmrun-tune-1"
-MIB, GIB = 1 << 20, 1 << 30
 MEASURE_SECONDS = 2.0
 
 

@@ -9,8 +9,8 @@ import typer
 from ksmrun.commands.declare import declare, group
 from ksmrun.commands.output import print_line
 from ksmrun.host.container_keys import renew_container_keys, write_container_key
-from ksmrun.host.keys import group_key, keys_folder, rotate, write_group_key
-from ksmrun.model import KsmrunError, UsageError
+from ksmrun.host.layout_keys import group_key, keys_folder, rotate, write_group_key
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import ContainerKey
 from ksmrun.options.layout import KEY, LAYOUT, ROTATE, KeyOptions, RotateOptions
 

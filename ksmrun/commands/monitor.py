@@ -15,7 +15,7 @@ from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.output import print_file, say, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pids import require_proc
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.options.item import Values, items
 from ksmrun.options.monitor import MONITOR, MonitorKeys, MonitorOptions
 from ksmrun.support.paste import own_program

@@ -22,12 +22,12 @@ from ksmrun.commands.table import (
     table_width,
     terminal_columns,
 )
-from ksmrun.model import UsageError
+from ksmrun.model.errors import UsageError
 from ksmrun.options.output import Format
 from ksmrun.support.paste import own_program, pasteable
+from ksmrun.support.units import MIB
 from ksmrun.support.words import for_json, printable, shortened
 
-MIB = 1 << 20
 _STYLE = Style()
 
 

@@ -11,7 +11,7 @@ import typer
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line, print_note, print_table, say
 from ksmrun.commands.table import Column, Style, style_of, wants_json
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.options.output import Format
 from ksmrun.options.report import REPORT, ReportOptions
 from ksmrun.report.gate import EXIT_CODES, Gate, judge_gates, parse_gates, together

@@ -12,13 +12,8 @@ from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.output import say
 from ksmrun.commands.run_plan import LayoutWish, plan_run, requested, start
 from ksmrun.launch.inplace import initial_arguments
-from ksmrun.model import (
-    EXIT_OWN_FAILURE,
-    KsmrunError,
-    LayoutMode,
-    MergeMode,
-    Request,
-)
+from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model.launch import LayoutMode, MergeMode, Request
 from ksmrun.options.launch import RUN, RunOptions
 from ksmrun.plan.launch import shell_line
 

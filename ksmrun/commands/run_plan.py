@@ -10,24 +10,14 @@ from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, launcher_path, shim_path
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import exec_by_path, exec_in_place, initial_environment
-from ksmrun.model import (
-    EXIT_CANNOT_RUN,
-    EXIT_OWN_FAILURE,
-    KsmrunError,
-    LayoutScope,
-    Plan,
-    Probe,
-    Refusal,
-    Request,
-    SeedMode,
-    SharedLayout,
-)
+from ksmrun.model.errors import EXIT_CANNOT_RUN, EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model.launch import LayoutScope, Plan, Probe, Refusal, Request, SeedMode, SharedLayout
 from ksmrun.options.launch import LaunchOptions
 from ksmrun.plan.launch import needs_judgement, plain_options, plan_launch
 from ksmrun.plan.mechanism import adds_vmas, choose
 
 if TYPE_CHECKING:
-    from ksmrun.host.keys import MadeKey
+    from ksmrun.host.layout_keys import MadeKey
 
 TODO = "check the limits (ulimit -a), that /proc is mounted, and the permissions of the path named"
 
@@ -96,8 +86,8 @@ def start(plan: Plan, request: Request) -> NoReturn:
 
 def _layout(request: Request, wish: LayoutWish) -> tuple[SharedLayout | None, tuple[str, ...]]:
     # Imported here: few launches need keys.
-    from ksmrun.host.keys import check_group, group_label, keys_folder, make_master_key
     from ksmrun.host.layout_groups import remember_group
+    from ksmrun.host.layout_keys import check_group, group_label, keys_folder, make_master_key
 
     check_group(wish.group)
     try:

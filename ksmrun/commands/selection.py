@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ksmrun.facts.pids import require_proc
 from ksmrun.facts.select import in_container, in_unit, matching
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.observe.sampler import with_children
 from ksmrun.options.select import SelectOptions
 

@@ -18,11 +18,11 @@ from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.memory_groups import memory_groups
 from ksmrun.facts.unit_files import unit_files
 from ksmrun.facts.wraps import find_wraps
-from ksmrun.host.attached import attached, attached_file, is_running, was_detached
+from ksmrun.host.attach_state import attached, attached_file, is_running, was_detached
 from ksmrun.host.record import state_folder
 from ksmrun.host.standing import find_alerts
 from ksmrun.host.undoable import setters, undoable
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.status import HostStatus, Row, State, Undoable, Unread
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, Wrap
 from ksmrun.observe.merging import KsmdWatch, Look, look_at_merging

@@ -15,7 +15,7 @@ from ksmrun.commands.ps import process_fields, unseen
 from ksmrun.commands.table import terminal_columns
 from ksmrun.commands.top_frame import View, header, lines, status
 from ksmrun.facts.host import read_host
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.observe.live import HostWatch
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.options.ps import TOP, TopOptions

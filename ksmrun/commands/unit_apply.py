@@ -9,10 +9,10 @@ from pathlib import Path
 from ksmrun.commands.output import say
 from ksmrun.commands.unit_check import UnitCheck
 from ksmrun.facts.systemd import Systemd
-from ksmrun.host.keys import keys_folder
-from ksmrun.host.ours import is_foreign, remove_ours, write_ours
-from ksmrun.host.services import reload_manager, restart
-from ksmrun.model import KsmrunError
+from ksmrun.host.layout_keys import keys_folder
+from ksmrun.host.owned_files import is_foreign, remove_ours, write_ours
+from ksmrun.host.unit_restart import reload_manager, restart
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import DROP_IN
 from ksmrun.support.foreign import read_text
 from ksmrun.support.interrupts import Interrupted, held, ignore, interruptible

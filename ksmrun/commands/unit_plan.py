@@ -13,18 +13,17 @@ from ksmrun.facts.domain import selinux_enabled
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.target import look_at
-from ksmrun.host.keys import group_label, keys_folder
-from ksmrun.host.libexec import refuse_unsafe
-from ksmrun.model import (
+from ksmrun.host.installed_launcher import refuse_unsafe
+from ksmrun.host.layout_keys import group_label, keys_folder
+from ksmrun.model.errors import KsmrunError, UsageError
+from ksmrun.model.launch import (
     GuardMode,
-    KsmrunError,
     LayoutMode,
     LayoutScope,
     Refusal,
     Request,
     SharedLayout,
     TargetFacts,
-    UsageError,
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.options.wrap import UnitOptions

@@ -12,9 +12,9 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.compose import read_project
 from ksmrun.facts.image import read_image
-from ksmrun.host.ours import remove_ours, write_ours
-from ksmrun.model import KsmrunError, UsageError
+from ksmrun.host.owned_files import remove_ours, write_ours
 from ksmrun.model.container import ComposeProject, ComposeService, Engine, ImageConfig
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import LAUNCHER
 from ksmrun.options.containers import COMPOSE, ComposeOptions
 from ksmrun.support.words import shortened

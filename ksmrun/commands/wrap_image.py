@@ -11,7 +11,7 @@ from ksmrun.commands.container_options import key_lines, plan_launcher, refuse_f
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_json, say
 from ksmrun.facts.image import parse_image, read_image
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LAUNCHER
 from ksmrun.options.containers import IMAGE, ImageOptions
 from ksmrun.wrap.container import KEY_FILE, composed, dockerfile

@@ -8,8 +8,8 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_line
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.facts.wraps import find_wraps
-from ksmrun.host.libexec import install, uninstall
-from ksmrun.model import KsmrunError
+from ksmrun.host.installed_launcher import install, uninstall
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LIBEXEC
 from ksmrun.options.wrap import INSTALL, InstallOptions
 

@@ -15,12 +15,12 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.facts.image import read_image
 from ksmrun.facts.text import read_text
-from ksmrun.facts.yaml import require_yaml
-from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.container import ImageConfig
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import LIBEXEC
 from ksmrun.options.containers import POD, PodOptions, Source
 from ksmrun.support.words import shortened
+from ksmrun.support.yaml import require_yaml
 
 if TYPE_CHECKING:
     from ksmrun.wrap.pod import Rewritten

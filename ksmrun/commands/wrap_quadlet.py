@@ -20,10 +20,11 @@ from ksmrun.commands.unit_apply import (
 )
 from ksmrun.commands.unit_check import check_unit, describe, show_check
 from ksmrun.facts.systemd import Systemd
-from ksmrun.host.keys import group_label, keys_folder
-from ksmrun.host.libexec import refuse_unsafe
-from ksmrun.host.services import restart
-from ksmrun.model import EXIT_USAGE, KsmrunError, LayoutMode, UsageError
+from ksmrun.host.installed_launcher import refuse_unsafe
+from ksmrun.host.layout_keys import group_label, keys_folder
+from ksmrun.host.unit_restart import restart
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
+from ksmrun.model.launch import LayoutMode
 from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
 from ksmrun.options.wrap import QUADLET, QuadletOptions
 from ksmrun.support.paste import own_program

@@ -9,9 +9,9 @@ import typer
 
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import say
-from ksmrun.host.keys import group_label, keys_folder
-from ksmrun.model import KsmrunError
+from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.model.container import RuntimeEngine
+from ksmrun.model.errors import KsmrunError
 from ksmrun.options.wrap import RUNTIME, RuntimeOptions
 from ksmrun.support import foreign
 from ksmrun.wrap.runtime import render

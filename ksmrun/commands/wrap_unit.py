@@ -23,11 +23,8 @@ from ksmrun.commands.unit_check import check_unit, describe, show_check
 from ksmrun.commands.unit_plan import UnitPlan, plan_unit, unit_name
 from ksmrun.facts.domain import domain_of
 from ksmrun.facts.systemd import Systemd
-from ksmrun.host.services import restart
-from ksmrun.model import (
-    EXIT_USAGE,
-    KsmrunError,
-)
+from ksmrun.host.unit_restart import restart
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, ExecCommand, Method
 from ksmrun.options.wrap import UNIT, UnitOptions
 from ksmrun.wrap.dropin import KEY_UNIT, unwrapped

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ksmrun.host.borrow import as_this_python
-from ksmrun.model import UsageError
+from ksmrun.host.temporary_tunables import as_this_python
+from ksmrun.model.errors import UsageError
 from ksmrun.model.experiment import Arm
 from ksmrun.support.words import shortened
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ksmrun.experiment.placeholders import Instance, expand
 from ksmrun.launch.fleet import Copy, Fleet
-from ksmrun.model import KsmrunError, UsageError
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.experiment import ExperimentPlan
 from ksmrun.support.safefile import writable
 from ksmrun.support.words import shortened

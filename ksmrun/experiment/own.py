@@ -12,9 +12,9 @@ from statistics import fmean
 
 from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.placeholders import Instance, expand
-from ksmrun.facts import match
-from ksmrun.model import KsmrunError, UsageError
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.experiment import Metric
+from ksmrun.support import match
 from ksmrun.support.words import shortened
 
 COMMAND_SECONDS = 30.0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ksmrun.model import UsageError
+from ksmrun.model.errors import UsageError
 
 # {{ and }} stand for braces, as in Python's and Rust's formats.
 PATTERN = re.compile(r"\{\{|\}\}|\{([a-z]*)(?::([^{}]*))?\}")

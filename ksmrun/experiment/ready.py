@@ -15,10 +15,10 @@ import psutil
 from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.placeholders import PATTERN as PLACEHOLDER
 from ksmrun.experiment.placeholders import PORT_MAX, Instance, expand
-from ksmrun.facts import match
-from ksmrun.model import KsmrunError, UsageError
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.experiment import Ready
 from ksmrun.observe.sampler import with_children
+from ksmrun.support import match
 from ksmrun.support.words import shortened
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")

@@ -13,14 +13,14 @@ import psutil
 from ksmrun.experiment.store import write_sample
 from ksmrun.launch.fleet import Fleet
 from ksmrun.launch.orphans import children
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, FleetSample
 from ksmrun.observe.fleet import FleetSampler
+from ksmrun.support.units import MIB
 
 POLL_SECONDS = 0.05
 # Share of the host's memory. A fleet beyond it is ended before the host swaps.
 LEFT_SHARE_MIN = 0.04
-MIB = 1 << 20
 # Custom metrics, as in FleetSample.own.
 Own = Callable[[], dict[str, tuple[float, ...]]]
 
@@ -69,7 +69,8 @@ class Running:
 
     def sample(self, phase: str, *, costly: bool, own: Own = dict) -> None:
         """Take a sample, whether or not the copies are still alive."""
-        sample = self.sampler.tick(self.pids, phase, costly=costly)
+        take = self.sampler.complete if costly else self.sampler.tick
+        sample = take(self.pids, phase)
         if sample is None:
             return
         refuse_full_host(sample, psutil.virtual_memory().total)

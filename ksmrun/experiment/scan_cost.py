@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from ksmrun.facts.launcher import launcher_path
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.model.tuning import ScanCost
 from ksmrun.observe.scanning import ksmd_counters
 

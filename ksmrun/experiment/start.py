@@ -10,11 +10,12 @@ import psutil
 
 from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.ready import Started, checker
-from ksmrun.experiment.running import MIB, POLL_SECONDS, Running
+from ksmrun.experiment.running import POLL_SECONDS, Running
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.launch.fleet import Copy
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import Arm
+from ksmrun.support.units import MIB
 
 # Share of the free memory that the whole fleet may take: the host must not swap.
 MEMORY_SHARE_MAX = 0.9

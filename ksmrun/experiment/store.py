@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from ksmrun.model import KsmrunError, UsageError
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.experiment import (
     SCHEMA,
     Arm,

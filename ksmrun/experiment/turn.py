@@ -23,10 +23,10 @@ from ksmrun.experiment.warnings import Seen, warnings
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.process import read_ksm_stat
-from ksmrun.host.borrow import other_settings
+from ksmrun.host.temporary_tunables import other_settings
 from ksmrun.launch.fleet import Fleet
 from ksmrun.launch.orphans import no_orphans
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import Arm, ArmResult, ExperimentPlan
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.members import Member, lost, main_members, members

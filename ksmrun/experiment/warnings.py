@@ -9,6 +9,7 @@ from ksmrun.experiment.summary import hold_metrics
 from ksmrun.model.experiment import FleetSample
 from ksmrun.observe.members import Member
 from ksmrun.observe.others import NAMES_MAX, Other, names
+from ksmrun.support.units import MIB
 
 Note = tuple[str, str]
 # Share of time in which some task waited for memory: noticeable from here on.
@@ -21,7 +22,6 @@ UNEQUAL_SHARE_MAX = 0.2
 SIZE_BYTES_MIN = 1 << 20
 # Share of the mergeable memory: noticeable if this much is left unmerged.
 LEFT_SHARE_MAX = 0.1
-MIB = 1 << 20
 
 
 @dataclass(frozen=True)

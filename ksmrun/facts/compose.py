@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.text import read_text
-from ksmrun.facts.tool import run_tool
-from ksmrun.facts.yaml import load
-from ksmrun.model import KsmrunError
 from ksmrun.model.container import ComposeProject, ComposeService, Words
+from ksmrun.model.errors import KsmrunError
+from ksmrun.support.tool import run_tool
+from ksmrun.support.yaml import load
 
 # Command line of each tool, and output that it gives only if it can do `config`: docker without its
 # plugin shows its own help, and podman-compose before 1.1 has no such command.

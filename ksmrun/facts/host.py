@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ksmrun.facts.ksm import FOLDER, ROOT, read_ksm
 from ksmrun.facts.text import bracketed, kib_fields, parse_fields, parse_int, read_int, read_text
-from ksmrun.model import HostFacts
+from ksmrun.model.ksm import HostFacts
 
 MEMINFO = ("MemTotal", "MemAvailable", "AnonPages", "SwapTotal", "SwapFree")
 

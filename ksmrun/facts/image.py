@@ -9,9 +9,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ksmrun.facts.tool import run_tool
-from ksmrun.model import KsmrunError, UsageError
 from ksmrun.model.container import Engine, ImageConfig
+from ksmrun.model.errors import KsmrunError, UsageError
+from ksmrun.support.tool import run_tool
 from ksmrun.support.words import shortened
 
 # skopeo's transports (containers-transports(5)); docker:// is a registry.

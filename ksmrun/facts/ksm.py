@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ksmrun.facts.text import bracketed, parse_int, read_text
-from ksmrun.model import KsmFacts
+from ksmrun.model.ksm import KsmFacts
 
 ROOT = Path("/")
 FOLDER = Path("sys/kernel/mm/ksm")

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.text import parse_fields, read_text
-from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError, Probe, TargetFacts
+from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model.launch import Probe, TargetFacts
 from ksmrun.support.advice import helper_todo
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import distrust
 
 LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
-# See native/preload/as-libasan.so.
+# See native/shim/as-libasan.so.
 SHIM = "as-libasan.so/../libksmrun-preload.so"
 # It takes milliseconds, half a second more if ksmd runs, and longer on a loaded machine.
 PROBE_TIMEOUT_SECONDS = 30.0

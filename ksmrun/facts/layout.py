@@ -16,7 +16,7 @@ CAPABILITIES = "security.capability"
 def why_no_layout(process: Path) -> str | None:
     """Return the first obstacle found in this /proc folder; None if none is visible.
 
-    ksmrun-exec checks the same at the exec (native/layout/place.c).
+    ksmrun-exec checks the same at the exec (native/layout/decide.c).
     """
     try:
         mode = (process / "exe").stat().st_mode

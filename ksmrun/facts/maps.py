@@ -9,7 +9,7 @@ from ksmrun.facts.loader import is_loader, program_of
 from ksmrun.facts.pids import all_pids
 from ksmrun.facts.stat import command_words, living, memory_folder, read_link
 from ksmrun.facts.text import kib_fields, read_text
-from ksmrun.model import MapPeak, TargetFacts
+from ksmrun.model.launch import MapPeak, TargetFacts
 from ksmrun.support.foreign import raise_shortage, read_bytes, resolved
 
 CHUNK_BYTES = 1 << 20

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.foreign import raise_shortage
 
 

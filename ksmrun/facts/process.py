@@ -17,7 +17,7 @@ from ksmrun.support.foreign import FLAGS
 
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
-# Name of the shim's thread and of its status file (native/preload/).
+# Name of the shim's thread and of its status file (native/shim/).
 SWEEPER = "ksmrun-sweep"
 STATUS_BYTES = 160
 # The shim starts its thread early, when the process has few descriptors.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.elf import UnreadableElfError, elf_file
-from ksmrun.model import TargetFacts
+from ksmrun.model.launch import TargetFacts
 from ksmrun.support.foreign import resolved
 
 # Prefix of its library (DT_NEEDED), and a function that programs export if they contain it. Of

@@ -10,12 +10,12 @@ import psutil
 
 from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.containers import container_name
-from ksmrun.facts.match import those_with
 from ksmrun.facts.pids import all_pids
 from ksmrun.facts.placement import placement
 from ksmrun.facts.stat import command_words
 from ksmrun.facts.text import read_or_raise
 from ksmrun.support.foreign import resolved
+from ksmrun.support.match import those_with
 from ksmrun.support.unitname import full_name, has_cgroup
 
 # Minimum length of an abbreviated container ID; engines show 12.

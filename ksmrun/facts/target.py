@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ksmrun.facts.elf import UnreadableElfError, elf_file
 from ksmrun.facts.loader import is_loader, is_musl, program_of
-from ksmrun.model import TargetFacts
+from ksmrun.model.launch import TargetFacts
 from ksmrun.support.foreign import read_bytes, resolved
 
 # The kernel follows five levels of interpreters (fs/exec.c: exec_binprm), and reads 256 bytes of

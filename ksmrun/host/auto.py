@@ -6,10 +6,10 @@ import contextlib
 import os
 from pathlib import Path
 
-from ksmrun.host.alone import holder, this_process
+from ksmrun.host.exclusive import holder, this_process
 from ksmrun.host.lock import lock_file
-from ksmrun.host.others import OtherTuner
-from ksmrun.model import KsmrunError
+from ksmrun.host.other_tuners import OtherTuner
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.safefile import writable
 
 LOCK = "auto.lock"

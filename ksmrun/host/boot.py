@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ksmrun.host.ours import is_foreign, remove_ours, write_ours
+from ksmrun.host.owned_files import is_foreign, remove_ours, write_ours
 
 FILE = Path("etc/tmpfiles.d/ksmrun.conf")
 HEADER = "# Written by `ksmrun host on --boot`; taken away by `ksmrun host off --boot`.\n"

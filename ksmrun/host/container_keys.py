@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ksmrun.host.keys import group_key
-from ksmrun.model import KsmrunError, UsageError
+from ksmrun.host.layout_keys import group_key
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import ContainerKey
 from ksmrun.support.safefile import create_file, replace_file
 from ksmrun.support.words import shortened

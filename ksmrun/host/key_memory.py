@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT
 from ksmrun.host.record import current_boot_id, locked, own_state_folder
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state

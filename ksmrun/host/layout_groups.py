@@ -12,8 +12,8 @@ from ksmrun.facts.launcher import launcher_path
 from ksmrun.facts.stat import thread_with_memory
 from ksmrun.host.container_keys import NAMESPACE, derived_key
 from ksmrun.host.key_memory import MASTER_KEY
-from ksmrun.host.keys import GROUP, group_key, keys_folder
-from ksmrun.model import KsmrunError
+from ksmrun.host.layout_keys import GROUP, group_key, keys_folder
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import ContainerKey
 from ksmrun.support.safefile import create_file
 

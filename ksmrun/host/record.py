@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ksmrun.facts.text import parse_int, read_text
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.safefile import open_lock, replace_file, writable
 from ksmrun.support.state import read_state
 

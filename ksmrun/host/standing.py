@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.stat import read_stat
-from ksmrun.host.attached import is_running
+from ksmrun.host.attach_state import is_running
 from ksmrun.host.record import current_boot_id, own_state_folder, state_folder
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.status import Monitor, Unread
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state

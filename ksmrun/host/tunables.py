@@ -12,7 +12,6 @@ from ksmrun.facts.ksm import FOLDER, read_ksm
 from ksmrun.facts.pids import require_proc
 from ksmrun.facts.text import bracketed, parse_int, read_text
 from ksmrun.host.allowed import KHUGEPAGED_NAMES, allowed
-from ksmrun.host.fits import check_maps_fit, check_unmerge_fits
 from ksmrun.host.record import (
     ANY_VALUE,
     Change,
@@ -23,7 +22,9 @@ from ksmrun.host.record import (
     locked,
     save,
 )
-from ksmrun.model import KsmFacts, KsmrunError, UsageError
+from ksmrun.host.unmerge_safety import check_maps_fit, check_unmerge_fits
+from ksmrun.model.errors import KsmrunError, UsageError
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.support.safefile import overwrite
 from ksmrun.support.words import shortened
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ksmrun.facts.text import bracketed, read_text
-from ksmrun.host import boot, service
+from ksmrun.host import boot, boot_unit
 from ksmrun.host.auto import tuning_pid
-from ksmrun.host.borrow import PREFIX, is_abandoned
-from ksmrun.host.others import advisor, boot_files, running_tuners
+from ksmrun.host.other_tuners import advisor, boot_files, running_tuners
 from ksmrun.host.record import Record, load
+from ksmrun.host.temporary_tunables import PREFIX, is_abandoned
 from ksmrun.model.status import Undoable
 
 
@@ -46,8 +46,8 @@ def _known(folder: Path, root: Path, records: tuple[Undoable, ...]) -> Iterator[
     if pid is not None:
         yield f"`ksmrun monitor --auto` (PID {pid}) sets its rate"
     yield from (each.what for each in (*running_tuners(), *advisor(root)))
-    if service.is_installed(root):
-        yield f"{service.NAME} sets it at boot"
+    if boot_unit.is_installed(root):
+        yield f"{boot_unit.NAME} sets it at boot"
     elif boot.is_enabled(root):
         yield f"/{boot.FILE} sets it at boot"
     elif pid is None and any("run" in each.names for each in records):

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +19,9 @@ from types import TracebackType
 import prctl
 import psutil
 
-from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
 
 STOP_SECONDS = 10.0
-POLL_SECONDS = 0.05
 TAIL_BYTES = 600
 
 
@@ -88,20 +87,6 @@ class Fleet:
             )
         self._running.append(_Running(process, log))
 
-    def wait_ready(self, is_ready: Callable[[Path], bool], timeout_seconds: float) -> None:
-        """Wait until is_ready(log) for each copy. Raises KsmrunError with its last output."""
-        deadline = time.monotonic() + timeout_seconds
-        for running in self._running:
-            while not is_ready(running.log):
-                self.check_alive()
-                if time.monotonic() > deadline:
-                    raise KsmrunError(
-                        f"PID {running.process.pid} is not ready after {timeout_seconds:.0f} s; "
-                        f"its output ends: {_tail(running.log)}",
-                        "start the program by hand to see what it waits for",
-                    )
-                time.sleep(POLL_SECONDS)
-
     def check_alive(self) -> None:
         """Raise KsmrunError, with its output, if a copy has ended."""
         for running in self._running:
@@ -156,18 +141,6 @@ class Fleet:
             if running.process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(running.process.pid, number)
-
-
-def log_has(text: bytes) -> Callable[[Path], bool]:
-    """Return a test that is true as soon as the copy's output contains this text."""
-    return lambda log: text in log.read_bytes()
-
-
-def launcher_line(
-    launcher: Path, options: Sequence[str], command: Sequence[str]
-) -> tuple[bytes, ...]:
-    """Return a ksmrun-exec command line from text."""
-    return tuple(os.fsencode(word) for word in (str(launcher), *options, "--", *command))
 
 
 def _die_with_parent(parent: int) -> Callable[[], None]:

@@ -18,7 +18,7 @@ import prctl
 import psutil
 
 # Restores KSM if the worker is gone; it ends by itself.
-GUARDIAN = "ksmrun.host.borrow"
+GUARDIAN = "ksmrun.host.temporary_tunables"
 GUARDIAN_SECONDS = 30.0
 FORWARDED = (signal.SIGTERM, signal.SIGHUP)
 

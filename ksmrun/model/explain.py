@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ksmrun.model import KsmFacts
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.process import Identity
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ksmrun.model import HostFacts
+from ksmrun.model.ksm import HostFacts
 from ksmrun.model.watch import GroupState
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from ksmrun.model.process import Identity
 
-MIB = 1 << 20
 # All kinds, so that metrics show a zero for those without an alert.
 ALERT_KINDS = (
     "map-headroom",
@@ -113,7 +112,7 @@ class GroupState:
     @property
     def raising(self) -> str:
         """How to set a limit that everything merged fits into (systemd.resource-control(5))."""
-        limit = -(-(self.limit_bytes + self.merged_bytes - self.free_bytes) // MIB)
+        limit = -(-(self.limit_bytes + self.merged_bytes - self.free_bytes) // (1 << 20))
         if self.path == "/":
             # Only in a cgroup namespace the topmost has one, and there it is usually read-only.
             return f"raise this container's limit on its host (docker update --memory={limit}m)"

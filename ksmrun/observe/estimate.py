@@ -11,7 +11,7 @@ from typing import Any
 
 from ksmrun.facts.launcher import LAUNCHER
 from ksmrun.facts.stat import thread_with_memory
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.estimate import Contents, Estimate, Frames, KindPages, ProcessPages, Unread
 from ksmrun.support.advice import helper_todo
 

@@ -13,7 +13,7 @@ from ksmrun.facts.pages import read_pages, sample_addresses
 from ksmrun.facts.process import read_ksm_stat, read_sweeper
 from ksmrun.facts.smaps import Vma, by_kind, read_vmas
 from ksmrun.facts.stat import has_living_thread, memory_folder, read_stat
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.explain import Counters, ProcessLook, Sampled
 from ksmrun.observe.processes import enabling, require_counters
 

@@ -45,11 +45,19 @@ class FleetSampler:
         """CPU time of sampling since the start, as a share of one core."""
         return self._cpu_seconds / max(time.monotonic() - self.started, 1e-9)
 
-    def tick(self, pids: Sequence[int], phase: str, *, costly: bool = False) -> FleetSample | None:
-        """Return a sample if one is due; costly: a complete one, now."""
+    def tick(self, pids: Sequence[int], phase: str) -> FleetSample | None:
+        """Return a sample if one is due."""
         now = time.monotonic() - self.started
-        if now < self._next_cheap and not costly:
+        if now < self._next_cheap:
             return None
+        return self._sample(pids, phase, costly=now >= self._next_costly)
+
+    def complete(self, pids: Sequence[int], phase: str) -> FleetSample:
+        """Return a sample with every value, now."""
+        return self._sample(pids, phase, costly=True)
+
+    def _sample(self, pids: Sequence[int], phase: str, *, costly: bool) -> FleetSample:
+        now = time.monotonic() - self.started
         before = time.process_time()
         processes = with_children(pids)
         sample = _cheap(processes, phase, now)
@@ -57,7 +65,7 @@ class FleetSampler:
             sample = replace(sample, ksmd_cpu_seconds=cpu_seconds(self._ksmd))
         cheap_seconds = time.process_time() - before
         self._next_cheap = now + max(PERIOD_SECONDS, cheap_seconds / (CPU_SHARE_MAX / 2))
-        if costly or now >= self._next_costly:
+        if costly:
             sample = _with_costly(sample, processes)
             costly_seconds = time.process_time() - before - cheap_seconds
             self._next_costly = now + max(PERIOD_SECONDS, costly_seconds / (CPU_SHARE_MAX / 2))

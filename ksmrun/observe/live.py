@@ -6,7 +6,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from ksmrun.model import HostFacts, KsmFacts
+from ksmrun.model.ksm import HostFacts, KsmFacts
 from ksmrun.observe.sampler import cpu_seconds, find_ksmd
 
 HISTORY = 60

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ksmrun.facts.host import read_host
 from ksmrun.facts.identity import pinned, read_identity
-from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.pids import all_pids, require_proc
 from ksmrun.facts.process import (
@@ -21,7 +19,8 @@ from ksmrun.facts.process import (
     read_sweeper,
 )
 from ksmrun.facts.stat import Stat, read_program, read_stat
-from ksmrun.model import HostFacts, KsmrunError
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.ksm import HostFacts
 from ksmrun.model.process import Identity, ProcessKsm, ProcessList, Sweeper
 from ksmrun.support.foreign import raise_shortage
 
@@ -30,11 +29,6 @@ CPU_SHARE_MAX = 0.02
 WHOLE_SECONDS_MIN = 5.0
 # RSS bound of a pause container, which does nothing: a larger process only has that name.
 PAUSE_RSS_MAX = 4 << 20
-
-
-def list_processes() -> ProcessList:
-    """Return the merge-enabled processes. Ended ones are left out, forbidden ones counted."""
-    return ProcessWatch().look(read_host(ROOT))
 
 
 class ProcessWatch:

@@ -1,46 +1,15 @@
-"""One sample of a fleet and its host."""
+"""Processes below others, and ksmd's CPU time: what every sample needs."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import psutil
 
-from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pids import all_pids
-from ksmrun.facts.process import read_memory
 from ksmrun.facts.stat import read_stat
-from ksmrun.model import Sample
 from ksmrun.support.foreign import raise_shortage
-
-
-def sample(pids: Sequence[int], started: float) -> Sample:
-    """Return sums over these processes and their descendants. started: monotonic second 0.
-
-    Reading smaps_rollup costs about 8.5 ms per GiB. A process that ended counts as nothing.
-    """
-    memories = []
-    for pid in with_children(pids):
-        try:
-            memories.append(read_memory(Path("/proc") / str(pid)))
-        except OSError as error:
-            raise_shortage(error)
-    ksm = read_ksm(ROOT)
-    return Sample(
-        elapsed_seconds=time.monotonic() - started,
-        processes=len(memories),
-        rss_bytes=known_sum(each.rss_bytes for each in memories),
-        pss_bytes=known_sum(each.pss_bytes for each in memories),
-        pss_anonymous_bytes=known_sum(each.pss_anonymous_bytes for each in memories),
-        mem_available_bytes=psutil.virtual_memory().available,
-        pages_shared=ksm.number("pages_shared"),
-        pages_sharing=ksm.number("pages_sharing"),
-        zero_pages=ksm.number("ksm_zero_pages"),
-        full_scans=ksm.number("full_scans"),
-        ksmd_cpu_seconds=ksmd_cpu_seconds(),
-    )
 
 
 def known_sum(values: Iterable[int | None]) -> int | None:

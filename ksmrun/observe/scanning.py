@@ -9,7 +9,7 @@ from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.pids import all_pids
 from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_sweeper
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.tuning import KsmdCounters, Memory, ScanCost, ScanRate
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.live import known_pages

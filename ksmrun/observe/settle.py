@@ -13,7 +13,7 @@ STABLE_PAGES_MIN = 256
 
 
 class Counted(Protocol):
-    """Counters of a sample, such as Sample or FleetSample; None if not counted."""
+    """Counters of a sample, such as FleetSample; None if not counted."""
 
     @property
     def pages_sharing(self) -> int | None: ...

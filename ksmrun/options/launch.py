@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ksmrun.model import (
+from ksmrun.model.launch import (
     MAP_RESERVE,
     GuardMode,
     LayoutMode,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from ksmrun.model import MAP_RESERVE
+from ksmrun.model.launch import MAP_RESERVE
 from ksmrun.options.command import Command
 from ksmrun.options.item import Values, choice, number, option, path, seconds, share, switch, whole
 

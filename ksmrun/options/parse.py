@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ksmrun.model import UsageError
+from ksmrun.model.errors import UsageError
 from ksmrun.options.item import Item, Kind
 from ksmrun.support.words import shortened
 

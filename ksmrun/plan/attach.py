@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ksmrun.model import MAP_RESERVE
 from ksmrun.model.attach import Candidate, Deed
+from ksmrun.model.launch import MAP_RESERVE
 from ksmrun.plan.guard import allowed_maps, fitting_limit
 
 # MADV_UNMERGEABLE clears VM_MERGEABLE and leaves no other trace (mm/ksm.c: ksm_madvise), so smaps

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ksmrun.model import HostFacts, KsmFacts, Probe
+from ksmrun.model.ksm import HostFacts, KsmFacts
+from ksmrun.model.launch import Probe
 from ksmrun.plan.mechanism import LOST_AT_EXEC, can_mark, is_never_scanned, obstacle_to_merging
 from ksmrun.plan.tuning import LOW_ALREADY, calmer, whole_core
+from ksmrun.support.units import MIB, duration
 
-MIB = 1 << 20
 # The kernel's default (mm/mmap.c: DEFAULT_MAX_MAP_COUNT).
 MAX_MAP_COUNT_DEFAULT = 65530
 LOOK = "look at /sys/kernel/mm/ksm and /proc/meminfo"
@@ -246,14 +247,3 @@ def _privileges(host: HostFacts) -> str:
         f"no_new_privs: {'on' if host.no_new_privs else 'off'}; "
         f"this user {writable} tune KSM"
     )
-
-
-def duration(seconds: float) -> str:
-    """Format seconds for people: 0.4 s, 12 s, 35 min, 2.1 h."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

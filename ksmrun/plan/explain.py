@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Iterator
 
 from ksmrun.model.explain import Cause, Counters, MemoryKind, ProcessLook, Sampled
-from ksmrun.plan.doctor import duration, pages_per_second
+from ksmrun.plan.doctor import pages_per_second
 from ksmrun.support.unitname import short_name
+from ksmrun.support.units import MIB, duration
 
-MIB = 1 << 20
 # Causes of less than this share of the memory, and of less than a MiB, are not reported.
 NOTABLE_SHARE, NOTABLE_BYTES = 0.05, 1 << 20
 # ksmd has been through when it has seen this share of the marked memory: the rest is new.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ksmrun.model import GuardMode, MapPeak
+from ksmrun.model.launch import GuardMode, MapPeak
+from ksmrun.support.units import MIB
 
 # glibc grows its heap by M_TOP_PAD and the request, in pages (malloc/malloc.c: sysmalloc).
 BRK_STEP_BYTES = 132 * 1024
@@ -46,7 +47,7 @@ class Judgement:
     @property
     def todo(self) -> str:
         """Ways out, and the cost of the first."""
-        kernel_mib = self.fitting_limit * VMA_KERNEL_BYTES / (1 << 20)
+        kernel_mib = self.fitting_limit * VMA_KERNEL_BYTES / MIB
         raising = (
             f"run `sudo ksmrun host max-map-count {self.fitting_limit}` (up to {kernel_mib:.0f} "
             "MiB of kernel memory for each process that uses them)"

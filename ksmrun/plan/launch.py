@@ -6,7 +6,7 @@ import os
 import shlex
 from dataclasses import replace
 
-from ksmrun.model import (
+from ksmrun.model.launch import (
     GuardMode,
     LayoutScope,
     Mechanism,

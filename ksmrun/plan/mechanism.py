@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ksmrun.model import Mechanism, MergeMode, Probe, Request, TargetFacts
+from ksmrun.model.launch import Mechanism, MergeMode, Probe, Request, TargetFacts
 
 LOST_AT_EXEC = (
     "this kernel loses the merge flag at exec, as Linux 6.4 to 6.6 do",

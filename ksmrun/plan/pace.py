@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ksmrun.model import KsmFacts
-from ksmrun.plan.doctor import duration, pages_per_second
+from ksmrun.model.ksm import KsmFacts
+from ksmrun.plan.doctor import pages_per_second
+from ksmrun.support.units import MIB, duration
 
-MIB = 1 << 20
 # A page merges in the second full scan at the earliest.
 FULL_SCANS = 2
 # Nobody waits for less, so it needs no word.

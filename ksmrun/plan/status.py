@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from ksmrun.model import MAP_RESERVE
+from ksmrun.model.launch import MAP_RESERVE
 from ksmrun.model.status import HostStatus, Row, State, Unread
 from ksmrun.plan.guard import allowed_maps, fitting_limit
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
+from ksmrun.support.units import MIB
 
-MIB = 1 << 20
 # Share of a core that ksmd takes, or wants and does not get.
 BUSY_SHARE = 0.9
 STARVED_SHARE = 0.5

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ksmrun.model import HostFacts, KsmFacts, KsmrunError
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.ksm import HostFacts, KsmFacts
 from ksmrun.model.tuning import Intent, Knob, Memory, Profile, ScanCost, TunePlan
+from ksmrun.support.units import GIB
 
-GIB = 1 << 30
 # The kernel's defaults.
 SLEEP_MILLISECS, PAGES_TO_SCAN = 20, 100
 LOW_ALREADY = "see what else takes the CPU (top): ksmd's rate is not above the kernel's default"

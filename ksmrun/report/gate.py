@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from ksmrun.model import EXIT_FAILURE, UsageError
+from ksmrun.model.errors import EXIT_FAILURE, UsageError
 from ksmrun.report.load import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference
 from ksmrun.report.verdict import ArmVerdict

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import SCHEMA
 from ksmrun.model.saved import EXPERIMENT, RESULT, SAMPLE
 from ksmrun.support.foreign import read_bytes

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.report.load import Saved, samples_of
 from ksmrun.report.written import write_report
+from ksmrun.support.units import MIB
 from ksmrun.support.words import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MIB = 1 << 20
 # Distinguishable for the colour-blind (after Okabe and Ito), on white and on black.
 COLOURS = ("#999999", "#2f8fdd", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 # Legible on both backgrounds.

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ksmrun.report.load import Saved
-
-MIB, GIB = 1 << 20, 1 << 30
+from ksmrun.support.units import GIB, MIB
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 
 CONFIDENCE = 0.95
 # With fewer rounds the interval is too wide to be useful, and one outlier decides.

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.report.load import Saved
 from ksmrun.report.setting import scan_rate
 from ksmrun.report.statistics import ROUNDS_MIN, Difference, compare, corrected
-
-GIB, MIB = 1 << 30, 1 << 20
+from ksmrun.support.units import GIB, MIB
 
 
 @dataclass(frozen=True)

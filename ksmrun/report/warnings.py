@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from statistics import fmean, stdev
 
 from ksmrun.report.load import Saved
+from ksmrun.support.units import MIB
 
 Note = tuple[str, str]
 # Standard deviation of the primary metric between rounds, as a share of the base arm's mean.
@@ -15,7 +16,6 @@ VARYING_SHARE_MAX = 0.2
 ROUNDS_MIN = 3
 # Copies that start within one second can have the same seeds (time() in seconds).
 STAGGER_SECONDS_MIN = 1.0
-MIB = 1 << 20
 
 
 def warnings(saved: Saved) -> list[Note]:

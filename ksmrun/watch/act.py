@@ -12,7 +12,7 @@ from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.text import read_int
 from ksmrun.host.record import state_folder
 from ksmrun.host.tunables import MAX_MAP_COUNT, set_max_map_count
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.watch import Condition, Event
 from ksmrun.support.paste import pasteable
 from ksmrun.support.words import printable

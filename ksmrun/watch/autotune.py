@@ -12,12 +12,13 @@ import psutil
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.host.auto import LOCK, take_tuning
-from ksmrun.host.borrow import borrowed, record_of, restore_abandoned
 from ksmrun.host.lock import unlock
-from ksmrun.host.others import advisor, running_tuners
+from ksmrun.host.other_tuners import advisor, running_tuners
 from ksmrun.host.record import prepare, state_folder
+from ksmrun.host.temporary_tunables import borrowed, record_of, restore_abandoned
 from ksmrun.host.tunables import set_tunables
-from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.watch import WatchState
 from ksmrun.observe.fleet import pressure_seconds
 from ksmrun.observe.live import known_pages

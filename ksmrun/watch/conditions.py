@@ -8,10 +8,10 @@ from itertools import pairwise
 from ksmrun.model.watch import Condition, GroupState, HostState, MapCount, Watched, WatchState
 from ksmrun.plan.guard import allowed_maps, fitting_limit
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
+from ksmrun.support.units import MIB, duration
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import seconds_to
 
-MIB = 1 << 20
 # Hysteresis: an alert ends this far below the value at which it begins.
 CLEAR_SHARE = 0.9
 # Number of consecutive samples that must agree about ksmd.
@@ -287,12 +287,3 @@ def name(process: Watched) -> str:
     who = process.identity
     place = who.container or who.unit
     return f"PID {who.pid} ({who.name}{f', {place}' if place else ''})"
-
-
-def duration(seconds: float | None) -> str:
-    """Format seconds for people."""
-    if seconds is None:
-        return "-"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

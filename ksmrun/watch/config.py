@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ksmrun.facts.text import parse_int
-from ksmrun.model import EXIT_USAGE, KsmrunError, UsageError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.options.item import items
 from ksmrun.options.monitor import DEFAULT_FILE, TABLE, MonitorKeys
 from ksmrun.options.parse import parse

@@ -12,10 +12,10 @@ from ksmrun.attach.running import carry_out, look
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.process import read_statm
 from ksmrun.facts.text import read_int
-from ksmrun.host.attached import attached, attached_file, is_running
+from ksmrun.host.attach_state import attached, attached_file, is_running
 from ksmrun.host.tunables import MAX_MAP_COUNT
-from ksmrun.model import KsmrunError
 from ksmrun.model.attach import Deed
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.watch import Followed
 from ksmrun.plan.attach import refusal
 from ksmrun.watch.budget import Budget

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ksmrun.facts.launcher import cached_probe
-from ksmrun.host.peaks import peaks_file, remember_all
+from ksmrun.host.map_peaks import peaks_file, remember_all
 from ksmrun.host.record import own_state_folder
 from ksmrun.host.standing import drop_alerts, write_alerts
-from ksmrun.model import KsmrunError, MapPeak
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.launch import MapPeak
 from ksmrun.model.watch import WatchState
 from ksmrun.watch.act import Actor
 from ksmrun.watch.autotune import TICK_SECONDS, AutoTuner

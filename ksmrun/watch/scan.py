@@ -15,7 +15,7 @@ from ksmrun.facts.pids import all_pids
 from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_memory, read_sweeper
 from ksmrun.facts.stat import read_program
 from ksmrun.facts.text import read_text
-from ksmrun.host.attached import was_detached
+from ksmrun.host.attach_state import was_detached
 from ksmrun.model.watch import GroupState, HostState, Watched, WatchState
 from ksmrun.observe.processes import enabling, is_as_before, still_enabling
 from ksmrun.plan.guard import allowed_maps

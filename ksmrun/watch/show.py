@@ -9,7 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.model.watch import WatchState
 from ksmrun.watch.book import AlertBook
 from ksmrun.watch.config import Config

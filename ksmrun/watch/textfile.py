@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ksmrun.host.lock import lock_file, unlock
 from ksmrun.host.record import own_state_folder
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.safefile import create_file, replace_in, temporary_name
 
 FILE_NAME = "ksmrun.prom"

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-MIB = 1 << 20
+from ksmrun.support.units import MIB
+
 # Growth of merging memory that is worth a boost.
 GROWTH_BYTES_MIN, GROWTH_SHARE = 32 * MIB, 0.02
 STABLE_PASSES = 3

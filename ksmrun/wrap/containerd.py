@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import OCI_BY_REQUEST, OCI_RUNTIME
 
 ALL, BY_REQUEST = "ksmrun", "ksmrun-by-request"

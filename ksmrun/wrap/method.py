@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ksmrun.model import Mechanism, MergeMode, Probe, Request, ThpMode
+from ksmrun.model.launch import Mechanism, MergeMode, Probe, Request, ThpMode
 from ksmrun.model.wrap import Method, UnitFacts
 from ksmrun.plan.mechanism import Choice, adds_vmas
 

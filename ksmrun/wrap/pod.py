@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 import yaml
 from yaml.nodes import MappingNode, Node, SequenceNode
 
-from ksmrun.model import KsmrunError
 from ksmrun.model.container import ImageConfig
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.wrap.container import KEY_FILE
 from ksmrun.wrap.pod_left import Left, left_of

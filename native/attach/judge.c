@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sys/ptrace.h>
 
-#include "../preload/filter.h"
+#include "../shim/filter.h"
 
 /* include/uapi/linux/ptrace.h, Linux 6.4; 0x4210 is the setter. */
 #define GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211

@@ -15,14 +15,14 @@
 #include "../layout/machine.h"
 #include "../layout/membership.h"
 #include "../layout/seeds.h"
-#include "../preload/filter.h"
+#include "../shim/filter.h"
 #include "child.h"
-#include "experiment.h"
+#include "environment.h"
+#include "kernel_trial.h"
 #include "merge.h"
 #include "message.h"
 #include "observer.h"
 #include "options.h"
-#include "preload.h"
 #include "probe.h"
 #include "procfile.h"
 #include "search.h"
@@ -88,7 +88,7 @@ static bool apply_merge(const struct options *options) {
         warn_if_ksmd_is_off(options);
         struct utsname kernel;
         if (uname(&kernel) != 0 || !release_may_lose_at_exec(kernel.release) ||
-            !experiment_loses_at_exec())
+            !kernel_loses_flag_at_exec())
             return true;
         return fail_open(options, "memory will not merge: this kernel loses the merge flag at exec",
                          "boot Linux 6.12 or later");
@@ -224,7 +224,7 @@ static bool extend_environment(const struct options *options, const struct addit
         if (has_seeds)
             seeds_shim_word(additions->key, seed);
         char **extended =
-            preload_environment(*envp, file, additions->shim, has_seeds ? seed : NULL);
+            environment_with_preload(*envp, file, additions->shim, has_seeds ? seed : NULL);
         if (extended == NULL)
             return fail_open(options, "cannot preload: out of memory",
                              "free memory, then start it again");
@@ -342,7 +342,7 @@ int main(int argc, char **argv) {
     case ACTION_PROBE:
         return probe_print();
     case ACTION_PROBE_LAUNCHED:
-        return experiment_after_exec();
+        return kernel_trial_after_exec();
     case ACTION_VERSION:
         return puts("ksmrun-exec " KSMRUN_VERSION) < 0 || fflush(stdout) != 0 ? EXIT_OWN_FAILURE
                                                                               : 0;

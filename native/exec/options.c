@@ -135,7 +135,7 @@ static bool is_shim_number(const char *word, size_t length, const char *name, lo
     return end == word + length && errno == 0 && number >= 0 && number <= maximum;
 }
 
-/* The same words as in ../preload/environment.c. */
+/* The same words as in ../shim/settings.c. */
 static bool are_shim_words(const char *words) {
     for (;;) {
         size_t length = strcspn(words, ",");

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "experiment.h"
+#include "kernel_trial.h"
 #include "message.h"
 #include "procfile.h"
 
@@ -61,7 +61,7 @@ static void print_error(int error) {
 }
 
 int probe_print(void) {
-    struct findings found = experiment_all();
+    struct findings found = kernel_trial_all();
     struct utsname kernel;
     if (uname(&kernel) != 0)
         memset(&kernel, 0, sizeof kernel);

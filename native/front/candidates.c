@@ -154,7 +154,7 @@ static void print_services(const char *prefix, const char *start) {
         print_files(folders[i], ".service", false, "service", prefix, start);
 }
 
-/* As ksmrun/host/keys.py: keys_folder(). */
+/* As ksmrun/host/layout_keys.py: keys_folder(). */
 static void print_groups(const char *prefix, const char *start) {
     char folder[PATH_MAX], path[PATH_MAX + 8];
     const char *given = getenv("KSMRUN_LAYOUT_DIR"), *base = getenv("XDG_RUNTIME_DIR");

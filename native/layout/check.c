@@ -24,8 +24,9 @@ static bool is_reservation(const struct image_vma *vma, const struct bases *base
 
 /* What the kernel had above the stack (before 6.13) goes slightly above the mmap area. */
 static bool is_below_top(const struct image_vma *vma, const struct bases *bases) {
-    uint64_t above = bases->reserve_end == 0 && vma->part == PART_KERNELS ? RELOCATE_ABOVE : 0;
-    return is_in(vma, bases->mmap_top - RELOCATE_LOADER_BYTES, bases->mmap_top + above);
+    uint64_t above =
+        bases->reserve_end == 0 && vma->part == PART_KERNELS ? MOVE_ABOVE_BYTES_MAX : 0;
+    return is_in(vma, bases->mmap_top - MOVE_LOADER_BYTES_MAX, bases->mmap_top + above);
 }
 
 /* Except vsyscall, and a page at 0 that a personality requests (MMAP_PAGE_ZERO). */
@@ -53,7 +54,7 @@ const char *check_image(const struct image *moved, const struct next_places *nex
     if (moved->start_brk != destination->brk)
         return "the brk heap does not begin where the group has it";
     if (next->mmap != 0 &&
-        (next->mmap >= bases->mmap_top || bases->mmap_top - next->mmap > RELOCATE_LOADER_BYTES))
+        (next->mmap >= bases->mmap_top || bases->mmap_top - next->mmap > MOVE_LOADER_BYTES_MAX))
         return "the mmap area is not where the group has it";
     if (next->low != 0 && destination->low.next != 0 && next->low != destination->low.next)
         return "the MAP_32BIT area is not where the group has it";

@@ -3,7 +3,7 @@
 #ifndef KSMRUN_CHECK_H
 #define KSMRUN_CHECK_H
 
-#include "relocate.h"
+#include "move_parts.h"
 
 /* Places that the kernel gives for the program's next requests; 0: none. */
 struct next_places {

@@ -17,8 +17,8 @@
 #include "../exec/message.h"
 #include "../exec/procfile.h"
 #include "../inject/inject.h"
+#include "decide.h"
 #include "loader.h"
-#include "place.h"
 #include "target.h"
 #include "tracee.h"
 #include "tracees.h"
@@ -52,20 +52,20 @@ static void end_line(void) {
         tracee_return_stderr();
 }
 
-static void say_left(const struct mover *mover, pid_t pid, const char *path, const char *reason) {
-    if (mover->quiet)
+static void say_left(const struct helper *helper, pid_t pid, const char *path, const char *reason) {
+    if (helper->quiet)
         return;
     begin_line(pid);
     message("PID %d (%s): shared layout not applied%s: %s; start it with --layout=random if it "
             "needs none",
-            pid, path, mover->require ? " and the program not started, because of --require" : "",
+            pid, path, helper->require ? " and the program not started, because of --require" : "",
             reason);
     end_line();
 }
 
 /* Printed once: a start script may call sudo or ping repeatedly. */
-static void say_privileged(struct mover *mover, pid_t pid, const char *path) {
-    if (!mover->quiet && !mover->has_said_privileged) {
+static void say_privileged(struct helper *helper, pid_t pid, const char *path) {
+    if (!helper->quiet && !helper->has_said_privileged) {
         begin_line(pid);
         message(
             "PID %d (%s): shared layout not applied: it changes user, group or capabilities at "
@@ -73,10 +73,10 @@ static void say_privileged(struct mover *mover, pid_t pid, const char *path) {
             pid, path);
         end_line();
     }
-    mover->has_said_privileged = true;
+    helper->has_said_privileged = true;
 }
 
-static void kill_half_moved(pid_t pid, const char *path, const struct placement *placed) {
+static void kill_half_moved(pid_t pid, const char *path, const struct move_outcome *outcome) {
     unsigned long event;
     /* Not stopped any more, so somebody else is killing it (ptrace(2): ESRCH): nothing was wrong,
      * and the PID may have been reused. */
@@ -86,13 +86,13 @@ static void kill_half_moved(pid_t pid, const char *path, const struct placement 
     kill(pid, SIGKILL);
     message("PID %d (%s) was killed, because moving it to the shared layout failed halfway (%s: "
             "%lld); start it with --layout=random",
-            pid, path, placed->what, (long long)placed->result);
+            pid, path, outcome->what, (long long)outcome->result);
     end_line();
 }
 
 /* Restores the trace options, and a stop signal that arrived meanwhile (inject_go_on). */
-static bool keep(const struct mover *mover, pid_t pid) {
-    long until_end = mover->ends_with_target && pid == mover->target ? PTRACE_O_TRACEEXIT : 0;
+static bool keep(const struct helper *helper, pid_t pid) {
+    long until_end = helper->ends_with_target && pid == helper->target ? PTRACE_O_TRACEEXIT : 0;
     return ptrace(PTRACE_SETOPTIONS, pid, 0L, following | until_end) == 0 &&
            ptrace(PTRACE_INTERRUPT, pid, 0L, 0L) == 0;
 }
@@ -108,49 +108,50 @@ static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
 /* A target that would adopt this process waits for it before its first instruction (reap.h). One
  * that has a trial cannot, and has it as a zombie, of which no wait(2) without __WALL tells, until
  * it execs or ends: so that needs a sign that it is a wrapper. */
-static bool is_to_be_tried(const struct mover *mover, pid_t pid, const char *name,
+static bool is_to_be_tried(const struct helper *helper, pid_t pid, const char *name,
                            const char *file) {
-    bool is_adopter = mover->is_child && pid == mover->target;
-    return mover->scope == SCOPE_PROGRAM && wrapper_is_possible(name, file) &&
+    bool is_adopter = helper->is_child && pid == helper->target;
+    return helper->scope == SCOPE_PROGRAM && wrapper_is_possible(name, file) &&
            (!is_adopter || wrapper_names_program(pid, name));
 }
 
-bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged) {
+bool follow_exec(struct helper *helper, pid_t pid, const struct arranged *arranged) {
     char path[PATH_MAX], file[PATH_MAX + 32];
     trial_forget(pid);
     bool is_known = tracee_link(pid, "exe", path, sizeof path);
     const char *name = loader_look_through(pid, path, file, sizeof file) ? file : path;
     bool is_shell = is_known && wrapper_is_named(pid, name);
-    bool is_tried = is_known && !is_shell && is_to_be_tried(mover, pid, name, file);
-    bool goes_on = is_shell || (is_known && mover->scope == SCOPE_TREE);
-    const struct place_request request = {
+    bool is_tried = is_known && !is_shell && is_to_be_tried(helper, pid, name, file);
+    bool goes_on = is_shell || (is_known && helper->scope == SCOPE_TREE);
+    const struct move_request request = {
         .pid = pid,
         .file = file,
-        .machine = &mover->machine,
-        .key = mover->key,
+        .machine = &helper->machine,
+        .key = helper->key,
         .arranged = arranged,
-        .was_privileged = arranged != NULL && mover->was_privileged,
-        .is_waiting_first = mover->is_child && pid == mover->target && !goes_on && !is_tried,
-        .require = mover->require,
+        .was_privileged = arranged != NULL && helper->was_privileged,
+        .is_waiting_first = helper->is_child && pid == helper->target && !goes_on && !is_tried,
+        .require = helper->require,
     };
-    if (is_shell && is_kept_unmoved(pid, arranged) && keep(mover, pid))
+    if (is_shell && is_kept_unmoved(pid, arranged) && keep(helper, pid))
         return true;
-    struct placement placed = place(&request);
+    struct move_outcome outcome = decide_and_move(&request);
     /* A process that is not as arranged is at addresses that everybody knows. */
-    if (placed.state == PLACE_HALF_MOVED || (placed.state == PLACE_LEFT && arranged != NULL)) {
-        kill_half_moved(pid, path, &placed);
+    if (outcome.state == OUTCOME_HALF_MOVED ||
+        (outcome.state == OUTCOME_LEFT && arranged != NULL)) {
+        kill_half_moved(pid, path, &outcome);
         return false;
     }
     /* If no call could be made in it, it could not be made to exit either. */
-    if (mover->require && placed.state == PLACE_LEFT && !placed.is_privileged)
+    if (helper->require && outcome.state == OUTCOME_LEFT && !outcome.is_privileged)
         kill(pid, SIGKILL);
-    if (placed.is_privileged)
-        say_privileged(mover, pid, path);
-    else if (placed.state != PLACE_MOVED)
-        say_left(mover, pid, path, placed.what);
-    if (is_tried && placed.state == PLACE_MOVED)
+    if (outcome.is_privileged)
+        say_privileged(helper, pid, path);
+    else if (outcome.state != OUTCOME_MOVED)
+        say_left(helper, pid, path, outcome.what);
+    if (is_tried && outcome.state == OUTCOME_MOVED)
         goes_on = trial_begin(pid);
-    if (goes_on && placed.state == PLACE_MOVED && keep(mover, pid))
+    if (goes_on && outcome.state == OUTCOME_MOVED && keep(helper, pid))
         return true;
     ptrace(PTRACE_DETACH, pid, 0L, 0L);
     /* It waits for the end of this process. */
@@ -160,13 +161,13 @@ bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged
 }
 
 /* System calls are intercepted only if an exec could lose something by being traced. */
-static void go_on(const struct mover *mover, pid_t pid, long signal) {
-    ptrace(mover->exec_keeps_privilege ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0L, signal);
+static void go_on(const struct helper *helper, pid_t pid, long signal) {
+    ptrace(helper->exec_keeps_privilege ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0L, signal);
 }
 
 /* At the entry to a system call: whether to release it before an exec that gains privilege, of
  * which an unprivileged tracer would deprive it (execve(2)). */
-static bool is_to_be_let_go(struct mover *mover, pid_t pid) {
+static bool is_to_be_let_go(struct helper *helper, pid_t pid) {
     char path[PATH_MAX + 64];
     struct tracee_call call;
     if (!tracee_call(pid, &call))
@@ -179,19 +180,19 @@ static bool is_to_be_let_go(struct mover *mover, pid_t pid) {
         return true;
     if (!target_gains_privilege(path))
         return false;
-    say_privileged(mover, pid, path);
+    say_privileged(helper, pid, path);
     return true;
 }
 
-static void at_exec(struct mover *mover, pid_t pid) {
+static void at_exec(struct helper *helper, pid_t pid) {
     /* Registers that are set at the exec's event are overwritten, so this is done at its end. */
     /* What is made to end has no stderr any more. */
-    if (mover->require)
+    if (helper->require)
         begin_line(pid);
     if (ptrace(PTRACE_SETOPTIONS, pid, 0L, following | PTRACE_O_EXITKILL) == 0 &&
-        inject_go_on(pid) && follow_exec(mover, pid, NULL))
-        go_on(mover, pid, 0);
-    if (mover->require)
+        inject_go_on(pid) && follow_exec(helper, pid, NULL))
+        go_on(helper, pid, 0);
+    if (helper->require)
         end_line();
 }
 
@@ -204,10 +205,10 @@ static bool is_awaited(pid_t pid) {
     return pid != ending_pid && tracees_may_exec(pid);
 }
 
-static bool is_at_end(const struct mover *mover, pid_t pid) {
+static bool is_at_end(const struct helper *helper, pid_t pid) {
     char path[32], threads[16];
     snprintf(path, sizeof path, "/proc/%d/status", pid);
-    return mover->ends_with_target && pid == mover->target &&
+    return helper->ends_with_target && pid == helper->target &&
            procfile_row(path, "Threads", threads, sizeof threads) && strtol(threads, NULL, 10) == 1;
 }
 
@@ -217,19 +218,19 @@ static void at_fork(pid_t pid) {
         trial_has_forked(pid, (pid_t)child);
 }
 
-static void at_stop(struct mover *mover, pid_t pid, int status) {
+static void at_stop(struct helper *helper, pid_t pid, int status) {
     int event = status >> 16, signal = WSTOPSIG(status);
     /* Before its parent's event it would continue as nobody's child, and be moved at its exec. */
     if (event == PTRACE_EVENT_STOP && tracees_has_not_executed(pid))
         trial_has_forked(tracees_parent_of(pid), pid);
     if (signal == (SIGTRAP | 0x80)) {
-        if (is_to_be_let_go(mover, pid))
+        if (is_to_be_let_go(helper, pid))
             ptrace(PTRACE_DETACH, pid, 0L, 0L);
         else
-            go_on(mover, pid, 0);
+            go_on(helper, pid, 0);
     } else if (event == PTRACE_EVENT_EXEC) {
-        at_exec(mover, pid);
-    } else if (event == PTRACE_EVENT_EXIT && is_at_end(mover, pid)) {
+        at_exec(helper, pid);
+    } else if (event == PTRACE_EVENT_EXIT && is_at_end(helper, pid)) {
         ending_since_ms = now_ms();
         ending_pid = pid;
     } else if (event == PTRACE_EVENT_STOP && trial_is_over(pid)) {
@@ -241,7 +242,7 @@ static void at_stop(struct mover *mover, pid_t pid, int status) {
         if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK ||
             event == PTRACE_EVENT_CLONE)
             at_fork(pid);
-        go_on(mover, pid, event == 0 ? (long)signal : 0L);
+        go_on(helper, pid, event == 0 ? (long)signal : 0L);
     }
 }
 
@@ -289,16 +290,16 @@ static int wait_for_signal(const sigset_t *signals, int timeout_ms) {
     return sigtimedwait(signals, NULL, timeout_ms < 0 ? NULL : &timeout);
 }
 
-void follow(struct mover *mover, pid_t pid) {
+void follow(struct helper *helper, pid_t pid) {
     int status;
     sigset_t both;
     step_aside();
     block_signals(&both);
-    go_on(mover, pid, 0);
+    go_on(helper, pid, 0);
     do {
         while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
             if (WIFSTOPPED(status))
-                at_stop(mover, pid, status);
+                at_stop(helper, pid, status);
             else
                 trial_forget(pid);
         }

@@ -3,14 +3,14 @@
 #ifndef KSMRUN_FOLLOW_H
 #define KSMRUN_FOLLOW_H
 
-#include "mover.h"
+#include "helper.h"
 
 /* Moves the process, which is stopped at the end of its exec, and reports errors. Returns whether
  * to follow it further; otherwise it was released. */
-bool follow_exec(struct mover *mover, pid_t pid, const struct arranged *arranged);
+bool follow_exec(struct helper *helper, pid_t pid, const struct arranged *arranged);
 
 /* Follows the stopped process and its descendants until none is left to follow. A SIGTERM releases
  * all of them. */
-_Noreturn void follow(struct mover *mover, pid_t pid);
+_Noreturn void follow(struct helper *helper, pid_t pid);
 
 #endif

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "../exec/procfile.h"
-#include "../preload/maps.h"
+#include "../shim/maps.h"
 
 /* fs/binfmt_elf.c: load_elf_phdrs accepts 64 KiB of them. */
 enum { PHDRS_MAX = 65536 / sizeof(Elf64_Phdr), AUXV_MAX = 64 };

@@ -17,9 +17,9 @@
 #include "../exec/child.h"
 #include "../exec/merge.h"
 #include "../exec/procfile.h"
-#include "mover.h"
+#include "helper.h"
+#include "move_parts.h"
 #include "reap.h"
-#include "relocate.h"
 #include "sha256.h"
 #include "target.h"
 #include "tracee.h"
@@ -62,7 +62,7 @@ static bool filter_lets(bool (*try_calls)(void)) {
 static bool try_moving(void) {
     size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    /* Its result does not matter (announce.c), but that it returns does. */
+    /* Its result does not matter (profiler_events.c), but that it returns does. */
     int file = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (file >= 0)
         close(file);
@@ -134,44 +134,44 @@ static bool would_adopt(void) {
            (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
 }
 
-/* Starts the mover and lets it seize this process. Returns 0 or an errno. */
-static int start_mover(struct mover *mover) {
+/* Starts the helper and lets it seize this process. Returns 0 or an errno. */
+static int start_helper(struct helper *helper) {
     int commands[2] = {-1, -1}, answers[2] = {-1, -1};
     if (pipe2(commands, O_CLOEXEC) != 0 || pipe2(answers, O_CLOEXEC) != 0)
         return errno;
-    mover->commands = descriptor_above_stdio(commands[0]);
+    helper->commands = descriptor_above_stdio(commands[0]);
     int write_end = descriptor_above_stdio(commands[1]);
     int read_end = descriptor_above_stdio(answers[0]);
-    mover->answers = descriptor_above_stdio(answers[1]);
-    if (mover->commands < 0 || write_end < 0 || read_end < 0 || mover->answers < 0)
+    helper->answers = descriptor_above_stdio(answers[1]);
+    if (helper->commands < 0 || write_end < 0 || read_end < 0 || helper->answers < 0)
         return EMFILE;
-    mover->target = getpid();
-    mover->is_child = would_adopt();
+    helper->target = getpid();
+    helper->is_child = would_adopt();
     pid_t child = child_fork();
     if (child == 0) {
         close(write_end);
         close(read_end);
-        pid_t helper = mover->is_child ? 0 : child_fork();
-        if (helper == 0)
-            mover_run(mover);
-        _exit(helper < 0 ? 1 : 0);
+        pid_t own = helper->is_child ? 0 : child_fork();
+        if (own == 0)
+            helper_run(helper);
+        _exit(own < 0 ? 1 : 0);
     }
-    close(mover->answers);
+    close(helper->answers);
     int answer = EAGAIN;
-    pid_t helper;
-    bool is_started = child > 0 && (mover->is_child || child_wait(child) == 0);
-    if (is_started && read(read_end, &helper, sizeof helper) == sizeof helper) {
+    pid_t helper_pid;
+    bool is_started = child > 0 && (helper->is_child || child_wait(child) == 0);
+    if (is_started && read(read_end, &helper_pid, sizeof helper_pid) == sizeof helper_pid) {
         /* Yama otherwise lets only ancestors trace (Documentation/admin-guide/LSM/Yama.rst). */
-        prctl(PR_SET_PTRACER, (unsigned long)helper, 0L, 0L, 0L);
+        prctl(PR_SET_PTRACER, (unsigned long)helper_pid, 0L, 0L, 0L);
         if (write(write_end, "g", 1) != 1 ||
             read(read_end, &answer, sizeof answer) != sizeof answer)
             answer = ESRCH;
         prctl(PR_SET_PTRACER, 0L, 0L, 0L, 0L);
     }
-    if (is_started && mover->is_child && answer != 0)
+    if (is_started && helper->is_child && answer != 0)
         child_wait(child);
     /* Open until here, so that a helper that is gone causes no SIGPIPE. */
-    close(mover->commands);
+    close(helper->commands);
     close(write_end);
     close(read_end);
     return answer;
@@ -243,7 +243,7 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
     const struct machine machine = machine_here();
     if (check_place(request, &machine, reason) != 0)
         return -1;
-    struct mover mover = {
+    struct helper helper = {
         .machine = machine,
         .scope = request->scope,
         .exec_keeps_privilege = exec_keeps_privilege(),
@@ -251,17 +251,17 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
         .quiet = request->quiet,
         .was_privileged = getuid() != geteuid() || getgid() != getegid(),
     };
-    memcpy(mover.key, key, KEY_BYTES);
-    mover.is_arranged =
-        arrange(&mover.arranged, &machine, bases_by_limit(&machine, key, "", 0).mmap_top);
-    if (!mover.is_arranged && check_space(&machine, reason) != 0)
+    memcpy(helper.key, key, KEY_BYTES);
+    helper.is_arranged =
+        arrange(&helper.arranged, &machine, bases_by_limit(&machine, key, "", 0).mmap_top);
+    if (!helper.is_arranged && check_space(&machine, reason) != 0)
         return -1;
-    int error = start_mover(&mover);
-    explicit_bzero(mover.key, sizeof mover.key);
+    int error = start_helper(&helper);
+    explicit_bzero(helper.key, sizeof helper.key);
     if (error == 0)
         return 0;
-    if (mover.is_arranged)
-        undo(&mover.arranged);
+    if (helper.is_arranged)
+        undo(&helper.arranged);
     if (error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM)
         return refuse(reason,
                       "the helper that moves the program cannot be started (%s); raise the limits "

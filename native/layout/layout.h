@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "bases.h"
-#include "mover.h"
+#include "helper.h"
 #include "reason.h"
 
 struct layout_request {

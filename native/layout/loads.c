@@ -8,7 +8,7 @@
 
 #include "../exec/procfile.h"
 #include "image.h"
-#include "relocate.h"
+#include "move_parts.h"
 
 /* VMAs of the loader, the stack and the kernel's own. */
 enum { OTHER_VMAS = 64 };
@@ -70,7 +70,7 @@ const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, si
         return "has segments that are too far apart";
     /* Without a loader the kernel puts it into the mmap area (fs/binfmt_elf.c: load_elf_binary),
      * and everything else below. */
-    if (is_movable && !has_loader && extent.high - extent.low > RELOCATE_LOADER_BYTES / 2)
+    if (is_movable && !has_loader && extent.high - extent.low > MOVE_LOADER_BYTES_MAX / 2)
         return "is too large for the mmap area, and has no loader";
     if (extent.align > IMAGE_ALIGN_MAX)
         return "has segments whose alignment leaves too few addresses to choose from";

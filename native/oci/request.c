@@ -32,7 +32,7 @@ static bool set_switch(const struct word *word, const char *on, const char *off,
     return is_on || is(word->value, word->value_length, off);
 }
 
-/* Same rule as in `ksmrun layout key` (ksmrun/host/keys.py). */
+/* Same rule as in `ksmrun layout key` (ksmrun/host/layout_keys.py). */
 static bool set_group(const struct word *word, char group[GROUP_BYTES]) {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";

@@ -5,11 +5,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "../exec/experiment.h"
+#include "../exec/kernel_trial.h"
 
 bool shim_is_wanted(enum mechanism mechanism) {
     return mechanism == MECHANISM_PRELOAD ||
-           (mechanism == MECHANISM_AUTO && experiment_keeps_vmas_apart());
+           (mechanism == MECHANISM_AUTO && kernel_keeps_vmas_apart());
 }
 
 /* Mounts the folder, if it exists. */

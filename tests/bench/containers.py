@@ -26,9 +26,9 @@ import psutil
 from engines import ENGINES, Engine, ready_engine
 
 from ksmrun.facts.launcher import launcher_path
-from ksmrun.host.borrow import borrowed
-from ksmrun.model import KsmrunError
-from ksmrun.observe.sampler import sample
+from ksmrun.host.temporary_tunables import borrowed
+from ksmrun.model.errors import KsmrunError
+from ksmrun.observe.fleet import FleetSampler
 from ksmrun.observe.settle import has_settled
 
 SCHEMA = "ksmrun-containers-1"
@@ -101,7 +101,8 @@ def command(program: str, processes: int, arm: str) -> list[str]:
 
 def measure(engine: Engine, program: str, containers: int, processes: int, arm: str) -> Measured:
     """Start the containers one by one, and wait until merging has converged."""
-    before = sample((), time.monotonic())
+    sampler = FleetSampler()
+    before = sampler.complete((), "before")
     with ExitStack() as stack:
         mounts = {"/usr": "/usr", str(launcher_path().parent): "/ksmrun"}
         firsts = [
@@ -112,11 +113,11 @@ def measure(engine: Engine, program: str, containers: int, processes: int, arm: 
         ]
         wait_until_grown(firsts, processes, PROGRAMS[program].ready_mib)
         ready = time.monotonic()
-        samples = [sample(firsts, ready)]
+        samples = [sampler.complete(firsts, "settling")]
         settled = False
         while time.monotonic() - ready < (QUIET_SECONDS if arm == "off" else SETTLE_SECONDS):
             time.sleep(1)
-            samples.append(sample(firsts, ready))
+            samples.append(sampler.complete(firsts, "settling"))
             if arm == "on" and (settled := has_settled(samples)):
                 break
         last = samples[-1]

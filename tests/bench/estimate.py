@@ -22,8 +22,8 @@ from pathlib import Path
 from programs import PROGRAMS, Program
 from runtimes import ARMS, TUNABLES, measure
 
-from ksmrun.host.borrow import borrowed
-from ksmrun.model import KsmrunError
+from ksmrun.host.temporary_tunables import borrowed
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.estimate import Estimate
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.sampler import with_children

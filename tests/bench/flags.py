@@ -24,8 +24,8 @@ from pathlib import Path
 from programs import PROGRAMS, Place, Program, with_flags
 from runtimes import ARMS, MIB, TUNABLES, measure
 
-from ksmrun.host.borrow import borrowed
-from ksmrun.model import KsmrunError
+from ksmrun.host.temporary_tunables import borrowed
+from ksmrun.model.errors import KsmrunError
 
 TIMES = "10"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from ksmrun.facts.stat import read_stat
-from ksmrun.host.attached import attached_file, remember
+from ksmrun.host.attach_state import attached_file, remember
 from ksmrun.watch.follow import Follower
 
 # Two MiB each, so that larger programs also have more VMAs.

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.launcher import launcher_path
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 
 PAGES = 1024
 # Pages made equal after the fork, so that each process has its own memory: PAGES in each.

@@ -28,10 +28,10 @@ from typing import Any
 import psutil
 from programs import PROGRAMS, Place, Program
 
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.launch.fleet import Copy, Fleet
-from ksmrun.model import KsmrunError
-from ksmrun.observe.sampler import sample
+from ksmrun.model.errors import KsmrunError
+from ksmrun.observe.fleet import FleetSampler
 from ksmrun.observe.settle import has_settled
 
 SCHEMA = "ksmrun-runtimes-1"
@@ -70,8 +70,8 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="ksmrun-bench-") as scratch, Fleet() as fleet:
         # Every run has its own layout: lucky and unlucky ones show as noise.
         variables = {**environment, "KSMRUN_LAYOUT_DIR": f"{scratch}/layout"}
-        started = time.monotonic()
-        before = sample((), started)
+        sampler = FleetSampler()
+        before = sampler.complete((), "before")
         places = [
             Place(number, Path(scratch) / f"copy-{number}", shared) for number in range(copies)
         ]
@@ -82,16 +82,16 @@ def measure(
             home = {**variables, "HOME": str(place.folder)}
             fleet.start(Copy(tuple(os.fsencode(word) for word in line), place.folder, home))
             time.sleep(STAGGER_SECONDS)
-        fleet.wait_ready(lambda log: program.ready in log.read_text("latin-1"), READY_SECONDS)
+        wait_ready(fleet, program, places)
         for place in places:
             program.load(place)
         ready = time.monotonic()
-        samples = [sample(fleet.pids, started)]
+        samples = [sampler.complete(fleet.pids, "settling")]
         is_off, settled = "--merge=off" in options, False
         while time.monotonic() - ready < (QUIET_SECONDS if is_off else SETTLE_SECONDS):
             time.sleep(0.5)
             fleet.check_alive()
-            samples.append(sample(fleet.pids, started))
+            samples.append(sampler.complete(fleet.pids, "settling"))
             if not is_off and (settled := has_settled(samples)):
                 break
         last = samples[-1]
@@ -106,6 +106,19 @@ def measure(
             same_addresses=len({addresses(pid) for pid in fleet.pids}) == 1,
             said=tuple(sorted({line for place in places for line in own_lines(place)})),
         )
+
+
+def wait_ready(fleet: Fleet, program: Program, places: Sequence[Place]) -> None:
+    """Wait until each copy has printed its ready line. Raises KsmrunError."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not all(program.ready in (place.folder / "log").read_text("latin-1") for place in places):
+        fleet.check_alive()
+        if time.monotonic() > deadline:
+            raise KsmrunError(
+                f"some copies are not ready after {READY_SECONDS:.0f} s",
+                "start the program by hand to see what it waits for",
+            )
+        time.sleep(0.05)
 
 
 def ksmrun() -> Path:

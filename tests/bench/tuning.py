@@ -25,7 +25,7 @@ from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.launcher import launcher_path
-from ksmrun.host.borrow import borrowed, other_settings
+from ksmrun.host.temporary_tunables import borrowed, other_settings
 from ksmrun.observe.sampler import ksmd_cpu_seconds
 
 SCHEMA = "ksmrun-tuning-1"

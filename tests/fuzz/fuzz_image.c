@@ -6,7 +6,7 @@
 
 #include "../../native/exec/procfile.h"
 #include "../../native/layout/image.h"
-#include "../../native/preload/maps.h"
+#include "../../native/shim/maps.h"
 
 enum { AUXV, MAPS, STAT, EXE, FILES };
 static struct {

@@ -26,7 +26,7 @@ from ksmrun.facts.smaps import by_kind, read_vmas
 from ksmrun.facts.stat import command_words, read_stat
 from ksmrun.facts.target import look_at
 from ksmrun.host import record
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.words import for_json, printable
 
 SECONDS = float(os.environ.get("KSMRUN_FUZZ_SECONDS", "0.2"))

@@ -20,7 +20,7 @@ from ksm_at_boot import KSM
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.facts.launcher import launcher_path
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 
 See = Callable[..., dict[str, Any]]
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -15,7 +15,7 @@ import pytest
 from ksm_at_boot import KSM, tunables
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 
 from .conftest import start_equal_programs, stop, value
 from .monitors import small_disk

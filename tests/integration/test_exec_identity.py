@@ -13,7 +13,7 @@ from waiting import wait_until
 from ksmrun.facts.host import read_host
 from ksmrun.facts.maps import program_key
 from ksmrun.facts.target import look_at
-from ksmrun.host.peaks import remembered
+from ksmrun.host.map_peaks import remembered
 from ksmrun.model.watch import Watched
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.watch.config import Config

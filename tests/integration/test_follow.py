@@ -20,9 +20,9 @@ from waiting import wait_until
 from ksmrun.attach import running
 from ksmrun.commands.attach import _is_remembered
 from ksmrun.facts.stat import read_stat
-from ksmrun.host.attached import attached, attached_file, is_running, remember
-from ksmrun.model import KsmrunError
+from ksmrun.host.attach_state import attached, attached_file, is_running, remember
 from ksmrun.model.attach import Deed
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.watch import ALERT_KINDS
 from ksmrun.watch import follow
 from ksmrun.watch.budget import Budget

@@ -179,7 +179,8 @@ def test_restore_after_kill_9(run: Run, ksmrun: str) -> None:
 def test_a_killed_measurement_gives_ksm_back(run: Run, tmp_path: Path, victim: str) -> None:
     """kill -9 of the measurer: its guardian restores KSM. Of both: `ksmrun host restore` does."""
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom ksmrun.host.borrow import borrowed\n"
+        "import sys, time\nfrom pathlib import Path\n"
+        "from ksmrun.host.temporary_tunables import borrowed\n"
         "with borrowed({'run': '1', 'pages_to_scan': '4321'}, Path(sys.argv[1])):\n"
         "    print('borrowed', flush=True)\n    time.sleep(60)\n"
     )

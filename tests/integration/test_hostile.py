@@ -39,8 +39,8 @@ LOOKS = (
 FITS = """
 from pathlib import Path
 from ksmrun.facts.cgroup import members
-from ksmrun.host.fits import check_fits, check_unmerge_fits
-from ksmrun.host.others import running_tuners
+from ksmrun.host.unmerge_safety import check_fits, check_unmerge_fits
+from ksmrun.host.other_tuners import running_tuners
 import sys
 members("/a.service"), check_unmerge_fits(Path("/")), running_tuners()
 check_fits({int(sys.argv[1]): 1}, Path("/"))
@@ -300,7 +300,7 @@ def test_the_limit_of_the_container_that_this_runs_in(tmp_path: Path) -> None:
         enter = (
             f"echo $$ >{folder}/cgroup.procs && exec unshare --cgroup --mount sh -c '{INSIDE}' sh"
         )
-        code = "import os, sys, pathlib; from ksmrun.host.fits import check_fits\n"
+        code = "import os, sys, pathlib; from ksmrun.host.unmerge_safety import check_fits\n"
         code += "check_fits({os.getpid(): 1 << 18}, pathlib.Path('/'))"
         done = subprocess.run(
             ["sh", "-c", f'{enter} "$@"', "sh", sys.executable, "-c", code],

@@ -24,12 +24,11 @@ from ksmrun.facts.process import (
 from ksmrun.facts.select import matching
 from ksmrun.facts.smaps import by_kind, read_vmas
 from ksmrun.facts.stat import command_words, read_stat, thread_with_memory
-from ksmrun.host.attached import is_running
-from ksmrun.model import TargetFacts
-from ksmrun.observe.fleet import _cheap, _with_costly
+from ksmrun.host.attach_state import is_running
+from ksmrun.model.launch import TargetFacts
+from ksmrun.observe.fleet import FleetSampler, _cheap, _with_costly
 from ksmrun.observe.members import members
 from ksmrun.observe.processes import read_again, read_process
-from ksmrun.observe.sampler import sample
 from ksmrun.watch.config import Config
 from ksmrun.watch.scan import Scanner
 
@@ -86,7 +85,7 @@ def test_every_reader_reads_a_living_thread(late: int) -> None:
 
 
 def test_the_fleet_counts_it(late: int) -> None:
-    now = sample([late], 0.0)
+    now = FleetSampler().complete([late], "hold")
     assert (now.pss_anonymous_bytes or 0) > BYTES
     assert _cheap([late], "hold", 0.0).rss_bytes > BYTES
     assert _with_costly(_cheap([late], "hold", 0.0), [late]).pss_anonymous_bytes or BYTES < 0

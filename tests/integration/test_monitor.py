@@ -15,8 +15,8 @@ from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.facts.maps import program_key, running_key
 from ksmrun.facts.target import look_at
-from ksmrun.host.borrow import borrowed
-from ksmrun.host.peaks import remembered
+from ksmrun.host.map_peaks import remembered
+from ksmrun.host.temporary_tunables import borrowed
 
 from .conftest import FASTEST, Group
 from .monitors import EQUAL, MANY_MAPS, Begin, Start, limit_put_back, monitor, start

@@ -23,7 +23,7 @@ import pytest
 import yaml
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-from ksmrun.host.borrow import borrowed
+from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.model.watch import ALERT_KINDS
 
 from .conftest import FASTEST, start_equal_programs, stop

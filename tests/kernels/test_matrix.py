@@ -14,7 +14,7 @@ from signal import SIGSEGV
 import pytest
 
 from ksmrun.facts.launcher import parse_probe
-from ksmrun.model import Mechanism, Request, TargetFacts
+from ksmrun.model.launch import Mechanism, Request, TargetFacts
 from ksmrun.plan.mechanism import choose, is_never_scanned, obstacle_to_merging
 
 from .initrd import build_arm64_initrd, build_initrd

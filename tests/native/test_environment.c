@@ -1,88 +1,95 @@
 #include "unit.h"
 
-#include <stdio.h>
-#include <string.h>
+#include <stdbool.h>
+#include <stdlib.h>
 
 #include "environment.h"
 
-static struct settings of(const char *text) {
-    char entry[128];
-    strcpy(entry, text);
-    return environment_settings((char *[]){(char *)"A=mark", entry, NULL});
-}
+#define ENVIRONMENT(...) ((char *[]){__VA_ARGS__, NULL})
 
-static void test_settings(void **state) {
-    (void)state;
-    struct settings settings = of("B=");
-    assert_true(settings.inherit && !settings.mark);
-    assert_int_equal(settings.mark_min_bytes, 65536);
-    assert_int_equal(settings.map_reserve_percent, 20);
-    settings = of("KSMRUN_SHIM=once,reserve=0,min=1048576,mark,join");
-    assert_true(settings.mark && settings.join && !settings.inherit);
-    assert_int_equal(settings.mark_min_bytes, 1048576);
-    assert_int_equal(settings.map_reserve_percent, 0);
-    assert_int_equal(of("KSMRUN_SHIM=reserve=100").map_reserve_percent, 20);
-    assert_false(of("KSMRUN_SHIM=").mark);
-    assert_false(of("KSMRUN_SHIMS=mark").mark);
-    assert_false(environment_settings(NULL).mark);
-    char shim[] = "KSMRUN_SHIM=mark",
-         valgrind[] = "LD_PRELOAD=/x.so:/usr/libexec/valgrind/vgpreload_core-amd64-linux.so";
-    assert_true(environment_settings((char *[]){shim, NULL}).mark);
-    assert_false(environment_settings((char *[]){shim, valgrind, NULL}).mark);
-    assert_false(environment_settings((char *[]){valgrind, shim, NULL}).mark);
-}
-
-static void test_seed(void **state) {
-    (void)state;
-    static const char seed[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1dfeff";
-    char entry[128];
-    snprintf(entry, sizeof entry, "KSMRUN_SHIM=keep,seed=%s,once", seed);
-    struct settings settings = of(entry);
-    assert_true(settings.has_seed && settings.keep_flag && !settings.inherit);
-    for (int i = 0; i < SEED_BYTES - 2; i++)
-        assert_int_equal(settings.seed[i], i);
-    assert_int_equal(settings.seed[SEED_BYTES - 2], 0xfe);
-    assert_int_equal(settings.seed[SEED_BYTES - 1], 0xff);
-    settings = of("KSMRUN_SHIM=join");
-    assert_false(settings.has_seed || settings.keep_flag);
-    /* One digit less, one more, an invalid one. */
-    for (int i = 0; i < 3; i++) {
-        snprintf(entry, sizeof entry, "KSMRUN_SHIM=seed=%.*s%s", i == 1 ? 64 : 63, seed,
-                 i == 0   ? ""
-                 : i == 1 ? "0"
-                          : "g");
-        assert_false(of(entry).has_seed);
+static void release(char **environment, char **original) {
+    for (size_t i = 0; environment[i] != NULL; i++) {
+        bool is_new = true;
+        for (size_t j = 0; original[j] != NULL; j++)
+            is_new = is_new && environment[i] != original[j];
+        if (is_new)
+            free(environment[i]);
     }
+    free(environment);
 }
 
-static void forgets(const char *given, const char *left) {
-    char first[] = "A=1", shim[] = "KSMRUN_SHIM=once", list[128];
-    strcpy(list, given);
-    char *environment[] = {shim, list, first, NULL};
-    environment_forget(environment);
-    int count = 0;
-    if (left != NULL)
-        assert_string_equal(environment[count++], left);
-    assert_ptr_equal(environment[count++], first);
-    assert_null(environment[count]);
+/* expected: the entries, in order. */
+static void check_seeded(char **given, const char *file, const char *shim, const char *seed,
+                         const char **expected) {
+    char **made = environment_with_preload(given, file, shim, seed);
+    assert_non_null(made);
+    size_t i;
+    for (i = 0; expected[i] != NULL; i++) {
+        assert_non_null(made[i]);
+        assert_string_equal(made[i], expected[i]);
+    }
+    assert_null(made[i]);
+    release(made, given);
 }
 
-static void test_forgets_itself_only(void **state) {
+static void check(char **given, const char *file, const char *shim, const char **expected) {
+    check_seeded(given, file, shim, NULL, expected);
+}
+
+#define EXPECT(...) ((const char *[]){__VA_ARGS__, NULL})
+#define S(text) ((char *)(text))
+
+static void test_appends_where_absent(void **state) {
     (void)state;
-    forgets("LD_PRELOAD=/x/$LIB/libksmrun-preload.so", NULL);
-    forgets("LD_PRELOAD=/x/libksmrun-preload.so:/y.so", "LD_PRELOAD=/y.so");
-    forgets("LD_PRELOAD=/y.so:/x/libksmrun-preload.so /z.so", "LD_PRELOAD=/y.so:/z.so");
-    forgets("LD_PRELOAD=/libksmrun-preload.so.1", "LD_PRELOAD=/libksmrun-preload.so.1");
-    forgets("LD_PRELOAD=libksmrun-preload.so", "LD_PRELOAD=libksmrun-preload.so");
-    forgets("LD_PRELOADS=/x/libksmrun-preload.so", "LD_PRELOADS=/x/libksmrun-preload.so");
-    environment_forget(NULL);
+    check(ENVIRONMENT(S("A=1"), S("A=2")), "/x.so", NULL, EXPECT("A=1", "A=2", "LD_PRELOAD=/x.so"));
+    check(ENVIRONMENT(S("A=1")), "/x.so", "mark",
+          EXPECT("A=1", "LD_PRELOAD=/x.so", "KSMRUN_SHIM=mark"));
+}
+
+static void test_seed_is_the_last_word(void **state) {
+    (void)state;
+    char **given = ENVIRONMENT(S("KSMRUN_SHIM=mark,seed=0"));
+    check_seeded(given, "/x.so", "keep", "seed=1",
+                 EXPECT("LD_PRELOAD=/x.so", "KSMRUN_SHIM=keep,seed=1"));
+    check_seeded(given, "/x.so", NULL, "seed=1", EXPECT("LD_PRELOAD=/x.so", "KSMRUN_SHIM=seed=1"));
+    check_seeded(given, NULL, "keep", "seed=1", EXPECT(NULL));
+}
+
+static void test_comes_last_and_keeps_the_rest(void **state) {
+    (void)state;
+    check(ENVIRONMENT(S("LD_PRELOAD=/y.so /z.so"), S("B="), S("LD_PRELOAD=")), "/x.so", NULL,
+          EXPECT("LD_PRELOAD=/y.so /z.so:/x.so", "B=", "LD_PRELOAD=/x.so"));
+}
+
+static void test_leaves_names_that_only_begin_alike(void **state) {
+    (void)state;
+    check(ENVIRONMENT(S("LD_PRELOAD_X=1"), S("LD_PRELOAD")), "/x.so", NULL,
+          EXPECT("LD_PRELOAD_X=1", "LD_PRELOAD", "LD_PRELOAD=/x.so"));
+}
+
+static void test_takes_an_older_shim_out(void **state) {
+    (void)state;
+    char *list = S("LD_PRELOAD=/a/libksmrun-preload.so:/y.so /b/libksmrun-preload.so");
+    check(ENVIRONMENT(list, S("KSMRUN_SHIM=mark")), "/x/libksmrun-preload.so", "once",
+          EXPECT("LD_PRELOAD=/y.so:/x/libksmrun-preload.so", "KSMRUN_SHIM=once"));
+    check(ENVIRONMENT(list, S("KSMRUN_SHIM=mark")), NULL, NULL, EXPECT("LD_PRELOAD=/y.so"));
+    check(ENVIRONMENT(S("LD_PRELOAD=/a/libksmrun-preload.so"), S("A=")), NULL, NULL, EXPECT("A="));
+}
+
+static void test_touches_nothing_where_nothing_is_ours(void **state) {
+    (void)state;
+    check(ENVIRONMENT(S("LD_PRELOAD=:/y.so: "), S("A=")), NULL, NULL,
+          EXPECT("LD_PRELOAD=:/y.so: ", "A="));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_forgets_itself_only),
+        cmocka_unit_test(test_appends_where_absent),
+        cmocka_unit_test(test_seed_is_the_last_word),
+        cmocka_unit_test(test_comes_last_and_keeps_the_rest),
+        cmocka_unit_test(test_leaves_names_that_only_begin_alike),
+        cmocka_unit_test(test_takes_an_older_shim_out),
+        cmocka_unit_test(test_touches_nothing_where_nothing_is_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.model import (
+from ksmrun.model.launch import (
     GuardMode,
     LayoutScope,
     MapPeak,

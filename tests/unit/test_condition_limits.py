@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.model.watch import Condition, HostState, MapCount, WatchState
-from ksmrun.watch.conditions import conditions, duration, name
+from ksmrun.watch.conditions import conditions, name
 from ksmrun.watch.config import Config
 
 from .test_conditions import HOST, MIB, PROCESS, WHO, of_host, of_process
@@ -290,14 +290,3 @@ def test_names() -> None:
     assert named() == "PID 4242 (server, game.service)"
     assert named(unit=None) == "PID 4242 (server)"
     assert named(container="games") == "PID 4242 (server, games)"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        *((None, "-"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min")),
-        *((7200, "2 h"), (36_000_000, "10000 h")),
-    ],
-)
-def test_durations(seconds: float | None, said: str) -> None:
-    assert duration(seconds) == said

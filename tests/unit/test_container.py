@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from ksmrun.commands.wrap_compose import _config
 from ksmrun.facts import compose as compose_facts
-from ksmrun.facts import yaml as yaml_facts
 from ksmrun.facts.compose import parse_project
 from ksmrun.facts.image import parse_image
-from ksmrun.model import KsmrunError
 from ksmrun.model.container import Engine, ImageConfig
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
+from ksmrun.support import yaml as yaml_support
 from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.container import composed, dockerfile, quoted
 from ksmrun.wrap.pod import PodRequest, rewrite
@@ -291,9 +291,9 @@ services:
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_facts, "yaml", None)
+    monkeypatch.setattr(yaml_support, "yaml", None)
     with pytest.raises(KsmrunError, match=r"ksmrun\[containers\]"):
-        yaml_facts.require_yaml()
+        yaml_support.require_yaml()
 
 
 def test_without_compose_the_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ksmrun.host.container_keys import renew_container_keys, write_container_key
-from ksmrun.host.keys import group_key, rotate
-from ksmrun.model import KsmrunError
+from ksmrun.host.layout_keys import group_key, rotate
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import ContainerKey
 
 KEYS = (

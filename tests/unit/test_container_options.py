@@ -9,15 +9,9 @@ import pytest
 
 from ksmrun.commands import container_options
 from ksmrun.commands.container_options import Launcher, plan_launcher, refuse_foreign
-from ksmrun.model import (
-    KsmrunError,
-    LayoutMode,
-    LayoutScope,
-    Probe,
-    SeedMode,
-    ThpMode,
-)
 from ksmrun.model.container import ImageConfig, Libc
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.launch import LayoutMode, LayoutScope, Probe, SeedMode, ThpMode
 from ksmrun.model.wrap import LAUNCHER, ContainerKey
 from ksmrun.options.containers import ContainerOptions
 

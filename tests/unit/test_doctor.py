@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.model import HostFacts, KsmFacts, Probe
+from ksmrun.model.ksm import HostFacts, KsmFacts
+from ksmrun.model.launch import Probe
 from ksmrun.plan.doctor import (
     MAX_MAP_COUNT_DEFAULT,
     CheckRow,
-    duration,
     examine,
     pages_per_second,
     would_merge,
@@ -226,17 +226,6 @@ def test_pass_time_is_that_of_the_kernel_facts() -> None:
     """5,000 pages/s: a full scan of 40 GiB takes 35 minutes."""
     row = only("scan rate", examine(host(anonymous_bytes=40 * GIB), GOOD))
     assert "takes 35 min, and a page merges in the second" in row.found
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        *((0.44, "0.4 s"), (9.94, "9.9 s"), (10, "10 s"), (119, "119 s"), (120, "2 min")),
-        *((7199, "120 min"), (7200, "2.0 h"), (9000, "2.5 h"), (3_600_000, "1000.0 h")),
-    ],
-)
-def test_durations(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
 
 
 def test_check_repeats_the_launchers_words() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ksmrun.experiment.order import turns
 from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.store import create, load_plan
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import Arm, ExperimentPlan, Ready
 
 COPY = Instance(3, "on", "/tmp/x")

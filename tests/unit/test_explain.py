@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ksmrun.facts.smaps import by_kind, read_vmas
-from ksmrun.model import KsmFacts
 from ksmrun.model.explain import Counters, MemoryKind, ProcessLook, Sampled
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.process import Identity
 from ksmrun.plan.explain import explain
 

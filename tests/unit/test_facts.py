@@ -13,7 +13,7 @@ from ksmrun.facts.ksm import read_ksm
 from ksmrun.facts.launcher import parse_probe
 from ksmrun.facts.process import has_marked_memory, read_ksm_stat, read_memory
 from ksmrun.facts.text import bracketed, kib_fields, parse_fields, parse_int
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands.report import report
-from ksmrun.model import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.options.report import ReportOptions
 from ksmrun.report.gate import EXIT_CODES, GO, STOP, UNSURE, GateResult, judge_gates, parse_gates
 from ksmrun.report.load import Saved

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands.check import _plan_row
-from ksmrun.host.peaks import PROGRAMS_MAX, remember, remembered
-from ksmrun.model import (
+from ksmrun.host.map_peaks import PROGRAMS_MAX, remember, remembered
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.launch import (
     GuardMode,
-    KsmrunError,
     MapPeak,
     Mechanism,
     MergeMode,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from volume import volume
 
 from ksmrun.host.key_memory import FOLDERS_MAX, key_lost_at, rotating, seen_key
-from ksmrun.host.keys import group_key, make_master_key, rotate
-from ksmrun.model import KsmrunError
+from ksmrun.host.layout_keys import group_key, make_master_key, rotate
+from ksmrun.model.errors import KsmrunError
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -99,10 +99,10 @@ def test_a_rotation_that_the_next_login_would_undo_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setattr("ksmrun.host.keys._ends_with_login", lambda _: True)
-    monkeypatch.setattr("ksmrun.host.keys.remember", lambda *_: False)
+    monkeypatch.setattr("ksmrun.host.layout_keys._ends_with_login", lambda _: True)
+    monkeypatch.setattr("ksmrun.host.layout_keys.remember", lambda *_: False)
     keyring: list[bytes | None] = [None]
-    monkeypatch.setattr("ksmrun.host.keys.recall", lambda _: keyring[0])
+    monkeypatch.setattr("ksmrun.host.layout_keys.recall", lambda _: keyring[0])
     for group in (None, "games"):
         keyring[0] = None
         rotate(tmp_path, group)

@@ -12,7 +12,7 @@ from waiting import wait_until
 from ksmrun.experiment import load as loads
 from ksmrun.experiment.load import Load, planned_load
 from ksmrun.experiment.placeholders import Instance
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, Ready
 
 Plan = Callable[[str], Load]

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from ksmrun.facts import match
-from ksmrun.facts.match import compiled, found
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
+from ksmrun.support import match
+from ksmrun.support.match import compiled, found
 
 
 def test_groups_of_all_lines() -> None:

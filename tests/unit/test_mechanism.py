@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ksmrun.model import Mechanism, MergeMode, Plan, Probe, Request, TargetFacts
+from ksmrun.model.launch import Mechanism, MergeMode, Plan, Probe, Request, TargetFacts
 from ksmrun.plan.launch import plan_launch
 from ksmrun.plan.mechanism import (
     LOST_AT_EXEC,

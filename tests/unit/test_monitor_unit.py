@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands import monitor
-from ksmrun.model import EXIT_USAGE
+from ksmrun.model.errors import EXIT_USAGE
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.monitor import MonitorOptions
 from ksmrun.wrap.execline import next_word, parse

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from ksmrun.cli import build_app
 from ksmrun.commands.declare import declare
 from ksmrun.commands.run_plan import requested
-from ksmrun.model import EXIT_USAGE, KsmrunError, Request
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError
+from ksmrun.model.launch import Request
 from ksmrun.options.command import Command
 from ksmrun.options.item import Item, Kind, choice, items, number, option, seconds, share, switch
 from ksmrun.options.launch import LaunchOptions, WrapOptions

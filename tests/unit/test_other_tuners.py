@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.host.others import boot_files, tuner_name
+from ksmrun.host.other_tuners import boot_files, tuner_name
 
 
 def test_files_that_set_ksm_at_boot(tmp_path: Path) -> None:

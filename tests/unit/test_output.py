@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands.output import mib, parse_share
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 
 
 def test_no_minus_before_zero() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ksmrun.experiment.own import OwnMetrics, check_metric
 from ksmrun.experiment.placeholders import Instance
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import Metric
 
 FIRST = Instance(0, "on", "/tmp")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ksmrun.model import KsmFacts
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.plan.pace import pace_line, wait_line
 
 GIB = 1 << 30

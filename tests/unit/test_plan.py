@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.model import (
-    HostFacts,
-    KsmFacts,
+from ksmrun.model.ksm import HostFacts, KsmFacts
+from ksmrun.model.launch import (
     Mechanism,
     MergeMode,
     Plan,

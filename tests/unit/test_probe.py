@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from ksmrun.facts.launcher import parse_probe
-from ksmrun.model import EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
 
 from .test_plan import GOOD, OLD
 

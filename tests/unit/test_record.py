@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ksmrun.host import boot, tunables
 from ksmrun.host.record import Record, load
 from ksmrun.host.tunables import restore, set_tunables
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 
 NAMES = ("run", "pages_to_scan", "sleep_millisecs", "use_zero_pages")
 

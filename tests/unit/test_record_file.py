@@ -24,7 +24,7 @@ from ksmrun.host.record import (
     save,
     state_folder,
 )
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.safefile import replace_file
 
 NUMBERS = st.integers(0, 10**19).map(str)

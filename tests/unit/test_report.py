@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ksmrun.commands.report import report
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
 from ksmrun.options.output import Format
 from ksmrun.options.report import ReportOptions

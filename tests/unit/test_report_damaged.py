@@ -17,7 +17,7 @@ from volume import volume
 
 from ksmrun.commands.report import report
 from ksmrun.experiment.store import load_plan
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.options.report import ReportOptions
 
 from .test_report import Save, save  # noqa: F401

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.model import Sample
 from ksmrun.observe.settle import has_settled, settle_progress
 
 
-def series(*points: tuple[int, int]) -> list[Sample]:
+class Counts(NamedTuple):
+    """What has_settled() reads of a sample."""
+
+    full_scans: int
+    pages_sharing: int
+    zero_pages: int = 0
+
+
+def series(*points: tuple[int, int]) -> list[Counts]:
     """Return samples from (full_scans, merged pages)."""
-    return [Sample(0, 1, 0, 0, 0, 0, 0, merged, 0, scans, 0) for scans, merged in points]
+    return [Counts(*point) for point in points]
 
 
 def test_three_scans_without_change() -> None:

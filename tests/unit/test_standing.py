@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ksmrun.host.standing import NAME, drop_alerts, find_alerts, read_alerts, write_alerts
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.status import Monitor, Unread
 
 ALERT = ("ksmd-off", "ksmd is off", "sudo ksmrun host on")

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.host.alone import alone
-from ksmrun.host.attached import attached
+from ksmrun.host.attach_state import attached
+from ksmrun.host.exclusive import alone
 from ksmrun.host.record import SCHEMA as RECORD
 from ksmrun.host.record import current_boot_id, load
 from ksmrun.host.tunables import restore
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.shape import misfit
 from ksmrun.support.state import read_state
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands import status as command
-from ksmrun.model import HostFacts, KsmFacts, MapPeak
+from ksmrun.model.ksm import HostFacts, KsmFacts
+from ksmrun.model.launch import MapPeak
 from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable, Unread
 from ksmrun.model.watch import GroupState, MapCount, WatchState
 from ksmrun.plan.guard import judge as judge_maps

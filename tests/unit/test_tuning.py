@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.model import KsmFacts, KsmrunError
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.tuning import Intent, Memory, Profile, ScanCost, TunePlan
 from ksmrun.plan.tuning import PROFILES, RATE_MAX, calmer, tuned, whole_core
 

@@ -13,7 +13,7 @@ from ksmrun.commands.unit_plan import unit_name
 from ksmrun.facts.placement import unit_of
 from ksmrun.facts.select import in_unit
 from ksmrun.facts.systemd import drop_ins
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.unitname import (
     UNIT_TYPES,
     full_name,

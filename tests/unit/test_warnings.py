@@ -11,7 +11,7 @@ import pytest
 
 from ksmrun.experiment.running import refuse_full_host
 from ksmrun.experiment.warnings import Seen, warnings
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import FleetSample
 from ksmrun.observe.members import Member, lost
 from ksmrun.observe.others import Other

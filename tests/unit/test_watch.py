@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.facts.memory_groups import memory_groups, memory_path
-from ksmrun.host.peaks import remember_all, remembered
-from ksmrun.model import KsmrunError, MapPeak
+from ksmrun.host.map_peaks import remember_all, remembered
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.launch import MapPeak
 from ksmrun.model.watch import (
     Condition,
     GroupState,

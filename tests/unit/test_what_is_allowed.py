@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ksmrun.host.allowed import allowed
-from ksmrun.model import UsageError
+from ksmrun.model.errors import UsageError
 from ksmrun.support.advice import helper_todo, write_todo
 from ksmrun.support.words import SHOWN_MAX, shortened
 from ksmrun.watch.config import load

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ksmrun.facts.cgroup import members, payload
 from ksmrun.facts.wraps import find_wraps
-from ksmrun.host.ours import is_foreign, remove_ours, write_ours
-from ksmrun.model import KsmrunError, Mechanism, Request, SharedLayout
+from ksmrun.host.owned_files import is_foreign, remove_ours, write_ours
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.launch import Mechanism, Request, SharedLayout
 from ksmrun.model.wrap import HEADER_MARK, LAUNCHER, LIBEXEC, ExecCommand, Method, UnitFacts
 from ksmrun.plan.mechanism import LOST_AT_EXEC, Choice
 from ksmrun.wrap.dropin import (

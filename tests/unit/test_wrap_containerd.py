@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ksmrun.model import KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import OCI_BY_REQUEST, OCI_RUNTIME
 from ksmrun.wrap.containerd import BEGIN, BY_REQUEST, END, lines_for
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ksmrun.cli import build_app
-from ksmrun.model import KsmrunError
 from ksmrun.model.container import ImageConfig
+from ksmrun.model.errors import KsmrunError
 from ksmrun.wrap.pod import PodRequest, Rewritten, rewrite
 from ksmrun.wrap.splice import Splicer, flow
 

@@ -13,8 +13,8 @@ from ksmrun.commands.unit_apply import apply
 from ksmrun.commands.unit_check import check_unit, describe
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.wraps import find_wraps
-from ksmrun.model import KsmrunError
 from ksmrun.model.container import RuntimeEngine as Engine
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import DROP_IN, HEADER_MARK, LAUNCHER, Method, UnitFacts
 from ksmrun.wrap import dropin, quadlet
 from ksmrun.wrap.runtime import render

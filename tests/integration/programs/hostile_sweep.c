@@ -1,4 +1,4 @@
-// Poses as the shim's thread (native/preload/): what it has open under the name of the status file
+// Poses as the shim's thread (native/shim/): what it has open under the name of the status file
 // is a FIFO, a device or a terminal of its own, bind-mounted there. Says "opened" once somebody
 // opens it.
 #define _GNU_SOURCE

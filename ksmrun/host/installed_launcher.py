@@ -1,0 +1,129 @@
+"""Install, update and remove the launcher and its shims at the path that wraps name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+from ksmrun.facts.text import read_text
+from ksmrun.host.lock import held
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.wrap import LIBEXEC, OCI_RUNTIME
+from ksmrun.support.safefile import replace_file, temporary_name
+
+# Other names of ksmrun-oci, each with its own mode: Podman selects runtimes by name.
+LINKS = ("ksmrun-oci-by-request", "ksmrun-oci-crun")
+HOMES = ("/home", "/root", "/tmp", "/var/tmp", "/run/user")
+
+
+def install(source: Path, folder: Path = LIBEXEC) -> list[str]:
+    """Copy what is in source, each file atomically; return the lines to show. Raises KsmrunError.
+
+    Running programs keep their old file; a service that starts meanwhile gets the old or the new
+    one.
+    """
+    refuse_unsafe(folder)
+    try:
+        _make_folders(folder, folder)
+        with held(folder / ".lock") as is_alone:
+            if not is_alone:
+                raise KsmrunError(
+                    f"another ksmrun is writing to {folder}",
+                    "wait until it has ended, then try again",
+                )
+            lines = _copy(source, folder)
+    except OSError as error:
+        raise KsmrunError(
+            f"cannot write {error.filename or folder}: {error.strerror}",
+            "run this as root"
+            if os.geteuid()
+            else "check its free space, and whether its file system is read-only",
+        ) from error
+    _label(folder)
+    return lines
+
+
+def _copy(source: Path, folder: Path) -> list[str]:
+    lines = []
+    for file in sorted(source.rglob("*")):
+        if not file.is_file():
+            continue
+        target = folder / file.relative_to(source)
+        _make_folders(target.parent, folder)
+        data = file.read_bytes()
+        if target.is_file() and target.read_bytes() == data and os.access(target, os.X_OK):
+            lines.append(f"{target} already")
+            continue
+        replace_file(target, data, 0o755, leftover_seconds=0)
+        lines.append(f"{target} written")
+    for name in LINKS if (folder / OCI_RUNTIME.name).exists() else ():
+        _link(folder / name, OCI_RUNTIME.name)
+    return lines
+
+
+def uninstall(folder: Path = LIBEXEC) -> list[str]:
+    """Remove it; return the lines to show. The caller has checked that nothing uses it."""
+    if not folder.is_dir():
+        return [f"{folder} is not there"]
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise KsmrunError(
+            f"cannot delete {error.filename}: {error.strerror}", "run this as root"
+        ) from error
+    # Created by install(); /usr/local/libexec may have been there before.
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
+    return [f"{folder} deleted"]
+
+
+def refuse_unsafe(folder: Path = LIBEXEC) -> None:
+    """Raise KsmrunError if a user could replace the launcher: it must not start services then."""
+    real = folder.resolve()
+    if any(real.is_relative_to(home) for home in HOMES):
+        raise KsmrunError(
+            f"{folder} leads to {real}, in a home folder",
+            "make it a folder outside of /home and /root",
+        )
+    for place in (real, *real.parents):
+        if (place / "pyvenv.cfg").exists():
+            raise KsmrunError(
+                f"{folder} leads to {real}, in a virtual environment",
+                "make it a folder outside of it",
+            )
+        if not place.exists():
+            continue
+        status = place.stat()
+        is_open = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and status.st_gid != 0
+        if status.st_uid != 0 or is_open or status.st_mode & stat.S_IWOTH:
+            raise KsmrunError(
+                f"{place} can be changed by users other than root",
+                f"run: chown root {place} && chmod go-w {place}",
+            )
+
+
+def _make_folders(folder: Path, top: Path) -> None:
+    """Create folders readable by all, whatever the umask: services run as any user."""
+    for place in reversed((folder, *folder.parents)):
+        if not place.exists():
+            place.mkdir()
+            place.chmod(0o755)
+        elif place.is_relative_to(top):
+            place.chmod(0o755)
+
+
+def _link(link: Path, target: str) -> None:
+    temporary = link.with_name(temporary_name(link.name))
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def _label(folder: Path) -> None:
+    """Set the SELinux type of the place; a file created elsewhere and renamed may have another."""
+    if read_text(Path("/sys/fs/selinux/enforce")) is None or shutil.which("restorecon") is None:
+        return
+    subprocess.run(["restorecon", "-R", str(folder)], check=False, stdin=subprocess.DEVNULL)

@@ -1,0 +1,53 @@
+"""What KSM and its host show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class KsmFacts:
+    """Content of /sys/kernel/mm/ksm, one entry per readable file. Numbers are int, modes are text.
+
+    present is False if the kernel has no KSM or /sys is not mounted.
+    """
+
+    present: bool
+    page_bytes: int
+    values: dict[str, int | str]
+
+    def number(self, name: str) -> int | None:
+        """Return the value of a counter or tunable; None if absent or not a number."""
+        value = self.values.get(name)
+        return value if isinstance(value, int) else None
+
+    @property
+    def merged_pages(self) -> int | None:
+        """Pages that need no memory of their own; None if unknown."""
+        sharing = self.number("pages_sharing")
+        # 6.18 can lose count of zero pages and fall below 0.
+        return None if sharing is None else sharing + max(self.number("ksm_zero_pages") or 0, 0)
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """Properties of this host that decide whether and how fast memory merges."""
+
+    kernel: str
+    ksm: KsmFacts
+    mem_total_bytes: int | None
+    mem_available_bytes: int | None
+    anonymous_bytes: int | None
+    swap_total_bytes: int | None
+    swap_free_bytes: int | None
+    zswap_enabled: bool | None
+    thp_enabled: str | None
+    max_map_count: int | None
+    numa_nodes: int | None
+    container: str | None
+    hidepid: bool | None
+    seccomp_mode: int | None
+    no_new_privs: bool | None
+    capabilities: tuple[str, ...] | None
+    ksm_writable: bool
+    khugepaged_max_ptes_shared: int | None = None

@@ -1,0 +1,25 @@
+"""Run container tools and read their output, whatever its language and encoding."""
+
+from __future__ import annotations
+
+import subprocess
+
+from ksmrun.model.errors import KsmrunError
+
+
+def run_tool(
+    command: list[str], timeout_seconds: float, todo: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool. Raises KsmrunError, with this todo, if it cannot be started or does not end."""
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise KsmrunError(f"{command[0]}: {error}", todo) from error
