@@ -156,8 +156,8 @@ def ksm_on(console: Console) -> Iterator[bool]:
     ksm = read_ksm()
     if strangers := others(()):
         console.print(
-            f"note: KSM works for others here already: {printable(names(strangers))}; the counters "
-            "include them",
+            f"note: other programs merge on this host too: {printable(names(strangers))}; the "
+            "counters include them",
             markup=False,
             highlight=False,
         )

@@ -127,11 +127,11 @@ def _say_how_to_go_on(folder: Path) -> None:
         return
     done = count_results(folder)
     if done:
-        say(f"the measurements of {done} arms are kept; go on with: ksmrun ab --resume {folder}")
+        say(f"the measurements of {done} arms are kept; continue with: ksmrun ab --resume {folder}")
     else:
         say(
-            "nothing was measured; correct the command and start again, or after a passing failure "
-            f"go on with: ksmrun ab --resume {folder}"
+            "nothing was measured; correct the command and start again, or if the "
+            f"cause is gone, continue with: ksmrun ab --resume {folder}"
         )
 
 

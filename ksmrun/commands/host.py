@@ -118,8 +118,8 @@ def _asked_to_unmerge(settings: dict[str, str]) -> bool:
         return False
     size = unmerge_bytes(ksm)
     return typer.confirm(
-        f"{names[0]} changes only while nothing is merged: unmerge {size / MIB:.0f} MiB, and have "
-        "ksmd begin anew?"
+        f"{names[0]} changes only while nothing is merged: unmerge {size / MIB:.0f} MiB, and "
+        "merge them again with the new value?"
     )
 
 

@@ -114,7 +114,7 @@ def describe(
     if shown.left_out:
         lines.insert(-1, f"not shown at {width} columns: {', '.join(shown.left_out)}")
     if not kinds:
-        return [*lines, "its maps are its owner's and root's to read: sudo ksmrun top"]
+        return [*lines, "only its owner and root can read its maps: sudo ksmrun top"]
     for name, kind in kinds.items():
         resident = (kind.size_bytes, kind.rss_bytes, kind.anonymous_bytes)
         figures_bytes = (*resident, kind.marked_bytes, kind.merged_bytes, kind.huge_bytes)
@@ -129,7 +129,7 @@ def _line(cells: Sequence[str], shown: Layout) -> str:
 
 def _merged(process: ProcessKsm | None, kinds: dict[str, MemoryKind], page_bytes: int) -> str:
     if process is None or process.merging_pages is None:
-        return "merged  not any more"
+        return "merged  no longer"
     merged = process.merging_pages * page_bytes
     anonymous = sum(kind.anonymous_bytes for kind in kinds.values())
     share = f" ({merged / anonymous:.0%} of its anonymous memory)" if anonymous else ""

@@ -174,4 +174,4 @@ def instances(systemd: Systemd, name: str) -> list[str]:
 def later(systemd: Systemd, name: str) -> str:
     """Return what is left to do without --now."""
     scope = "".join(f"{word} " for word in systemd.scope)
-    return f"it counts from the next start; to do: systemctl {scope}restart {shlex.quote(name)}"
+    return f"it takes effect at the next start; to do: systemctl {scope}restart {shlex.quote(name)}"

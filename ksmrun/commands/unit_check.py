@@ -184,12 +184,12 @@ def _idle(unit: UnitFacts, systemd: Systemd) -> list[tuple[str, str]]:
     name, state = shlex.quote(unit.name), unit.value("ActiveState")
     start = f"{systemctl} start {name}"
     if state != "failed":
-        return [(f"it does not run ({state})", start)]
+        return [(f"it is not running ({state})", start)]
     # systemd refuses to start it while its start limit is hit (systemd.unit(5)).
     log = shlex.join(["journalctl", *systemd.scope, "-u", unit.name])
     return [
         (
-            f"it does not run ({state}, {unit.value('Result') or 'unknown result'})",
+            f"it is not running ({state}, {unit.value('Result') or 'unknown result'})",
             f"see why: {log}; then: {systemctl} reset-failed {name} && {start}",
         )
     ]

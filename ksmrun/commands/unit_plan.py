@@ -97,13 +97,13 @@ def plan_unit(
         instances = f"{unit.name.removesuffix('.service')}@*.service"
         raise KsmrunError(
             f"{unit.name} runs only {unit.commands[0].path}: other units do its work",
-            f"wrap those: systemctl list-units '{instances}'",
+            f"wrap the units that this lists: systemctl list-units '{instances}'",
         )
     key, layout_notes = _key(unit, options, user=systemd.user)
     if key is not None and options.layout_scope is LayoutScope.TREE and hides_main_pid(unit):
         what = (
             f"{unit.name} is Type=forking without PIDFile=, and with --layout-scope=tree a helper "
-            "stays beside it, so that systemd could not tell its main process"
+            "stays beside it, so systemd could not find out its main process"
         )
         todo = "set PIDFile= in a drop-in, if it writes one, and wrap it again"
         if options.require:
@@ -264,4 +264,4 @@ def _key(unit: UnitFacts, options: UnitOptions, *, user: bool) -> tuple[KeyPlace
     todo = f"allow it (SystemCallFilter={' '.join(denied)} in a drop-in), and wrap it again"
     if options.require:
         raise KsmrunError(what, todo)
-    return None, [f"{what}: it keeps the kernel's; to do: {todo}"]
+    return None, [f"{what}: the service keeps the kernel's own layout; to do: {todo}"]

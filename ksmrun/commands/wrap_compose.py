@@ -108,7 +108,9 @@ def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> I
     if "$" in service.images[0]:
         todo = f"name it: --image {service.name}=IMAGE"
     elif service.builds:
-        todo = f"build it first, and if it is called otherwise: --image {service.name}=IMAGE"
+        todo = (
+            f"build it first; if its image has another name, give it: --image {service.name}=IMAGE"
+        )
     else:
         todo = f"pull it first, or set entrypoint: of {service.name} in the file"
     raise KsmrunError(f"the command of {service.name} is not known: {error.what}", todo)

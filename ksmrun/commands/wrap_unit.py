@@ -107,7 +107,7 @@ def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> N
     refuse_failed(systemd, found)
     if plan.domain_source and domain and found.main_pid and domain_of(found.main_pid) != domain:
         raise KsmrunError(
-            f"{name} ran as {domain}, and wrapped as {domain_of(found.main_pid)}"
+            f"{name} ran as {domain} before, and wrapped runs as {domain_of(found.main_pid)}"
             f" ({plan.domain_source}); the change was taken back",
             "use --method memory-ksm (systemd 256 or later)",
         )

@@ -83,7 +83,9 @@ class Systemd:
         if "bus" in said or "booted" in said:
             where = "in a session of that user" if self.user else "on a host that runs systemd"
             return f"run this {where}"
-        return "run this as root" if os.geteuid() and not self.user else "look at its message"
+        return (
+            "run this as root" if os.geteuid() and not self.user else "correct what systemd reports"
+        )
 
     def show(self, name: str) -> dict[str, str]:
         """Return PROPERTIES of a unit, without those that this version of systemd does not have."""

@@ -121,8 +121,8 @@ def _of_who_runs(record_file: Path, root: Path) -> Iterator[str]:
         if now != change.before and not {now, ANY_VALUE} & set(change.written):
             name = Path(change.path).name
             yield (
-                f"{name} is {now}, which somebody else wrote meanwhile, and stays so; to do: "
-                f"sudo ksmrun host set {name}={change.written[-1]} hands it back, "
+                f"{name} is {now}, which another program or user has set since, so it stays; "
+                f"to do: sudo ksmrun host set {name}={change.written[-1]} hands it back, "
                 f"{name}={change.before} is what it was before"
             )
 

@@ -43,7 +43,7 @@ class UnmergeOptions:
 class IntentOptions:
     """Options that say what is wanted of ksmd."""
 
-    pass_time: float | None = seconds(
+    scan_time: float | None = seconds(
         "Time for a full scan of what is mergeable now, such as 60s or 5m.",
         metavar="TIME",
         least=1.0,

@@ -72,7 +72,7 @@ def load(folder: Path) -> Saved:
     whole = _whole_rounds(arms, results)
     if not whole:
         raise KsmrunError(
-            f"{folder} has no complete round yet", f"go on with: ksmrun ab --resume {folder}"
+            f"{folder} has no complete round yet", f"continue with: ksmrun ab --resume {folder}"
         )
     metrics = {(each["arm"], each["round"]): each["metrics"] for each in results}
     rounds = {arm: tuple(metrics[arm, number] for number in whole) for arm in arms}

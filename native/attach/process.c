@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../exec/procfile.h"
+#include "../common/procfile.h"
 
 /* Fields after the name, which may contain anything. */
 static const char *read_stat(int folder, const char *name, char *text, size_t size) {

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "message.h"
-#include "procfile.h"
+#include "../common/child.h"
+#include "../common/message.h"
+#include "../common/procfile.h"
 
 extern char **environ;
 

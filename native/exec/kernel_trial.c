@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "procfile.h"
+#include "../common/child.h"
+#include "../common/procfile.h"
 
 /* Exit codes of the launched child; others (a loader's error, a signal) mean unknown. */
 enum { EXIT_FLAG_LOST = 40, EXIT_NOT_SCANNED = 41, EXIT_SCANNED = 42, EXIT_SCAN_UNKNOWN = 43 };

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "merge.h"
+#include "../common/merge.h"
 
 enum answer { ANSWER_UNKNOWN, ANSWER_NO, ANSWER_YES };
 

@@ -10,22 +10,22 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../common/child.h"
+#include "../common/merge.h"
+#include "../common/message.h"
+#include "../common/procfile.h"
+#include "../common/search.h"
 #include "../layout/key.h"
 #include "../layout/layout.h"
 #include "../layout/machine.h"
 #include "../layout/membership.h"
 #include "../layout/seeds.h"
 #include "../shim/filter.h"
-#include "child.h"
 #include "environment.h"
 #include "kernel_trial.h"
-#include "merge.h"
-#include "message.h"
 #include "observer.h"
 #include "options.h"
 #include "probe.h"
-#include "procfile.h"
-#include "search.h"
 
 /* As in env(1), nohup(1) and timeout(1). */
 enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };

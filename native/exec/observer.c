@@ -9,14 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/child.h"
+#include "../common/descriptors.h"
+#include "../common/merge.h"
+#include "../common/message.h"
+#include "../common/procfile.h"
 #include "../layout/key.h"
 #include "../layout/membership.h"
-#include "child.h"
-#include "descriptors.h"
 #include "inject_flag.h"
-#include "merge.h"
-#include "message.h"
-#include "procfile.h"
 
 #ifndef PR_SET_PTRACER
 #define PR_SET_PTRACER 0x59616d61

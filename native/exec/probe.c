@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "../common/message.h"
+#include "../common/procfile.h"
 #include "kernel_trial.h"
-#include "message.h"
-#include "procfile.h"
 
 static const char *json_answer(enum answer answer) {
     static const char *const texts[] = {"null", "false", "true"};

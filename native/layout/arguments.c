@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../exec/procfile.h"
-#include "../exec/search.h"
+#include "../common/procfile.h"
+#include "../common/search.h"
 
 enum { WORDS_BYTES = 16 << 10 };
 

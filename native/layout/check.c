@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 
-#include "../exec/procfile.h"
+#include "../common/procfile.h"
 #include "tracee.h"
 
 static bool is_in(const struct image_vma *vma, uint64_t start, uint64_t end) {

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../exec/procfile.h"
+#include "../common/procfile.h"
 #include "check.h"
 #include "identity.h"
 #include "names.h"

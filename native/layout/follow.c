@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../exec/message.h"
-#include "../exec/procfile.h"
+#include "../common/message.h"
+#include "../common/procfile.h"
 #include "../inject/inject.h"
 #include "decide.h"
 #include "loader.h"

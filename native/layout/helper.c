@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../exec/descriptors.h"
+#include "../common/descriptors.h"
 #include "../inject/inject.h"
 #include "follow.h"
 #include "tracees.h"

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../exec/procfile.h"
-#include "../shim/maps.h"
+#include "../common/maps.h"
+#include "../common/procfile.h"
 
 /* fs/binfmt_elf.c: load_elf_phdrs accepts 64 KiB of them. */
 enum { PHDRS_MAX = 65536 / sizeof(Elf64_Phdr), AUXV_MAX = 64 };

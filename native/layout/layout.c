@@ -14,9 +14,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../exec/child.h"
-#include "../exec/merge.h"
-#include "../exec/procfile.h"
+#include "../common/child.h"
+#include "../common/merge.h"
+#include "../common/procfile.h"
 #include "helper.h"
 #include "move_parts.h"
 #include "reap.h"

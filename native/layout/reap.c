@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../exec/procfile.h"
+#include "../common/procfile.h"
 
 /* wait4(child, NULL, __WALL, NULL), again after EINTR; rt_sigtimedwait(set, NULL, zero, 8);
  * rt_sigprocmask(SIG_SETMASK, mask, NULL, 8); all registers as an exec leaves them; then to the

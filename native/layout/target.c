@@ -13,8 +13,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "../exec/procfile.h"
-#include "../exec/search.h"
+#include "../common/procfile.h"
+#include "../common/search.h"
 #include "loads.h"
 
 /* fs/exec.c: exec_binprm follows this many interpreters. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../exec/procfile.h"
+#include "../common/procfile.h"
 
 /* include/linux/sched.h: PF_FORKNOEXEC. */
 enum { FORKED_NO_EXEC = 0x40 };

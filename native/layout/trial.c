@@ -8,7 +8,7 @@
 #include <sys/ptrace.h>
 #include <time.h>
 
-#include "../exec/procfile.h"
+#include "../common/procfile.h"
 #include "tracees.h"
 
 enum { TRIALS_MAX = 128, CHILDREN_MAX = 16, REST_MS = 1000, BUSY_MS = 10000 };

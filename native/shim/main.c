@@ -36,7 +36,7 @@ static int number_at(const char **text) {
     return number;
 }
 
-/* Only a running ksmd could show this (see ../exec/merge.h), so the version is used. */
+/* Only a running ksmd could show this (see ../common/merge.h), so the version is used. */
 static bool may_be_unregistered(void) {
     char names[UTS_FIELDS * UTS_FIELD_BYTES];
     if (SYSTEM_CALL(NUMBER_UNAME, (long)names) != 0)

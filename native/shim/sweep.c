@@ -1,7 +1,7 @@
 #include "sweep.h"
 
+#include "../common/maps.h"
 #include "linux.h"
-#include "maps.h"
 #include "syscalls.h"
 
 enum { ERROR_NOMEM = 12, ERROR_AGAIN = 11 };

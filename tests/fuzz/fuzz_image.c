@@ -4,9 +4,9 @@
 
 #include <elf.h>
 
-#include "../../native/exec/procfile.h"
+#include "../../native/common/maps.h"
+#include "../../native/common/procfile.h"
 #include "../../native/layout/image.h"
-#include "../../native/shim/maps.h"
 
 enum { AUXV, MAPS, STAT, EXE, FILES };
 static struct {

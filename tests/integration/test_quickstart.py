@@ -71,7 +71,7 @@ def test_it_names_who_merges_already(launcher: str) -> None:
             said += process.stdout.read()
     finally:
         stop(programs)
-    assert said.startswith("note: KSM works for others here already: python")
+    assert said.startswith("note: other programs merge on this host too: python")
     assert all(f"(PID {each.pid})" in said.replace("\n", " ") for each in programs)
 
 

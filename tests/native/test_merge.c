@@ -2,7 +2,7 @@
 
 #include "merge.h"
 
-/* ../../native/exec/merge.h names the commits. */
+/* ../../native/common/merge.h names the commits. */
 static void test_releases_that_never_scan(void **state) {
     (void)state;
     const char *never[] = {"6.7.0", "6.7.12-amd64", "6.8.0-rc1", "6.8.11", "6.9.0", "6.9.2-1"};

@@ -302,7 +302,7 @@ def test_without_compose_the_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(compose_facts, "TOOLS", {})
     project, how = compose_facts.read_project(str(file))
     assert project.services[0].command == "x ${Y}"
-    assert "no Compose is here" in how
+    assert "no Compose is installed" in how
     failing = subprocess.CompletedProcess([], 1, "", "it\nfailed")
     monkeypatch.setattr(compose_facts, "TOOLS", {("sh",): "x"})
     answers = iter([subprocess.CompletedProcess([], 0, "", ""), failing, failing])

@@ -147,7 +147,7 @@ def test_launch_monitor_and_status_agree_on_the_map_limit(maps: int, limit: int)
 def test_off_is_in_order_where_nothing_waits() -> None:
     seen = HostStatus(host=host(run=0))
     assert worst(judge(seen)) is State.OK
-    assert row(seen, "ksmd").found == "at rest"
+    assert row(seen, "ksmd").found == "idle, as KSM is off"
 
 
 # The longest that a kernel, a unit or a cgroup calls things in practice.

@@ -51,10 +51,12 @@ def test_a_start_limit_is_reset_before_the_next_start(user: bool) -> None:
     (_, problem) = describe(check_unit(Fake(user), NAME))
     systemctl = "systemctl --user" if user else "systemctl"
     name = shlex.quote(NAME)
-    assert problem.startswith("it does not run (failed, start-limit-hit); to do: see why: journal")
+    assert problem.startswith(
+        "it is not running (failed, start-limit-hit); to do: see why: journal"
+    )
     assert problem.endswith(f"{systemctl} reset-failed {name} && {systemctl} start {name}")
     (_, problem) = describe(check_unit(Fake(user, state="inactive"), NAME))
-    assert problem == f"it does not run (inactive); to do: {systemctl} start {name}"
+    assert problem == f"it is not running (inactive); to do: {systemctl} start {name}"
 
 
 @pytest.mark.parametrize(
