@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import hmac
 import json
@@ -19,9 +18,10 @@ from pathlib import Path
 from ksmrun.facts.text import read_text
 from ksmrun.host.key_memory import KEY_BYTES, MASTER_KEY, read_master, rotating, seen_key
 from ksmrun.host.keyring import recall, remember
+from ksmrun.host.lock import held
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.support.foreign import drain, open_regular
-from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
+from ksmrun.support.safefile import create_file, replace_file, temporary_name
 from ksmrun.support.state import read_state
 from ksmrun.support.words import shortened
 
@@ -172,9 +172,7 @@ def rotate(folder: Path, group: str | None) -> None:
         if group is not None and _ends_with_login(folder):
             # With the generations of an earlier login.
             master_key(folder)
-        lock = open_lock(folder / "lock")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with held(folder / "lock", wait=True):
             if group is None:
                 # Replaced, not deleted: a launch just then would restore an earlier login's.
                 with rotating(folder):
@@ -182,8 +180,6 @@ def rotate(folder: Path, group: str | None) -> None:
             else:
                 _count_rotation(folder, group)
             is_kept = not _ends_with_login(folder) or _keep(folder)
-        finally:
-            os.close(lock)
         _renew_units(folder)
     if not is_kept and recall(KEPT) is not None:
         raise KsmrunError(

@@ -9,12 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from schemas import STATUS
 from waiting import wait_until
 
 from ksmrun.host.temporary_tunables import borrowed
 
 from .conftest import Run, Start
-from .monitors import Begin, monitor
+from .support.monitors import Begin, monitor
 
 __all__ = ["monitor"]
 
@@ -71,7 +72,7 @@ def test_a_measurement_that_still_runs(
 
 def test_the_document_has_every_check(run: Run) -> None:
     found = json.loads(run("status", "--json").stdout)
-    assert found["schema"] == "ksmrun-status-1"
+    assert found["schema"] == STATUS
     assert {row["state"] for row in found["rows"]} <= {"ok", "TODO", "?"}
     assert len(found["rows"]) >= 10
     assert all(bool(row["todo"]) == (row["state"] != "ok") for row in found["rows"])

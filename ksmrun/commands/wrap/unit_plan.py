@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ksmrun.commands.guarding import judge_target
 from ksmrun.facts.domain import selinux_enabled
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.target import look_at
 from ksmrun.host.installed_launcher import refuse_unsafe
 from ksmrun.host.layout_keys import group_label, keys_folder
+from ksmrun.launch.prepare import prepare
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.launch import (
     GuardMode,
@@ -27,8 +27,6 @@ from ksmrun.model.launch import (
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.options.wrap import UnitOptions
-from ksmrun.plan.launch import needs_judgement, plan_launch
-from ksmrun.plan.mechanism import adds_vmas, choose
 from ksmrun.support.foreign import read_text
 from ksmrun.support.paste import own_program
 from ksmrun.support.unitname import unit_type
@@ -63,10 +61,10 @@ class UnitPlan:
     domain_source: str | None
 
 
-def unit_name(name: str) -> str:
+def unit_name(systemd: Systemd, name: str) -> str:
     """Return the name with its suffix. Raises KsmrunError for what is no service."""
     if name.endswith(QUADLET_TYPES):
-        raise KsmrunError(f"{name} is a Quadlet file", f"run: ksmrun wrap quadlet {name}")
+        raise KsmrunError(f"{name} is a Quadlet file", f"run: {_quadlet(systemd, name)}")
     full = name if unit_type(name) else f"{name}.service"
     if not full.endswith(".service"):
         raise UsageError(f"{full} is not a service", "give the service that it starts")
@@ -86,7 +84,7 @@ def plan_unit(
     if unit.value("NeedDaemonReload") == "yes" and (os.geteuid() == 0 or systemd.user):
         systemd.succeed("systemctl", "daemon-reload")
         unit = systemd.unit(name, DROP_IN)
-    _refuse_unusable(unit)
+    _refuse_unusable(unit, systemd)
     exec_values = exec_values_of(unit)
     if not exec_values:
         raise KsmrunError(
@@ -113,8 +111,8 @@ def plan_unit(
     request, target = _request(unit, exec_values, options, key)
     probe = cached_probe()
     shim = shim_path(target, LIBEXEC)
-    choice = choose(request, probe, target, shim)
-    needed = launcher_needed_for(request, probe, choice)
+    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim)
+    needed = launcher_needed_for(request, probe, prepared.choice)
     wants_trial = options.method is not Method.WRAPPER and needed is None
     works = systemd.memory_ksm_works() if wants_trial else None
     chosen = choose_method(options.method, works, needed)
@@ -126,13 +124,10 @@ def plan_unit(
     if chosen.method is Method.WRAPPER:
         source = domain_source(unit, selinux=selinux_enabled() and not systemd.user)
         _refuse_launcher(unit, source, compares_domains=compares_domains)
-        judgement = None
-        if needs_judgement(request, probe, choice):
-            judgement = judge_target(request, target, adds_vmas=adds_vmas(probe, choice))
-        plan = plan_launch(request, os.fsencode(LAUNCHER), probe, target, judgement, shim)
+        plan = prepared.plan
         if isinstance(plan, Refusal):
             raise KsmrunError(plan.what, plan.todo)
-        notes += [*plan.reasons[1:], *plan.warnings]
+        notes += [*prepared.notes, *plan.reasons[1:], *plan.warnings]
         words = plan.argv[1 : plan.argv.index(b"--")]
         # The key's place is written with systemd's specifiers.
         launcher_options = [os.fsdecode(w) for w in words if not w.startswith(b"--layout-key=")]
@@ -163,7 +158,7 @@ def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
     return values([text for text in texts if text is not None], "Service", "ExecStart")
 
 
-def _refuse_unusable(unit: UnitFacts) -> None:
+def _refuse_unusable(unit: UnitFacts, systemd: Systemd) -> None:
     state = unit.value("LoadState")
     if state != "loaded":
         # D-Bus name, then its name in sentences.
@@ -181,8 +176,12 @@ def _refuse_unusable(unit: UnitFacts) -> None:
         source = Path(unit.value("SourcePath")).name
         raise KsmrunError(
             f"{unit.name} is generated from {source} by Quadlet",
-            f"run: ksmrun wrap quadlet {source}",
+            f"run: {_quadlet(systemd, source)}",
         )
+
+
+def _quadlet(systemd: Systemd, file: str) -> str:
+    return systemd.to_paste("ksmrun", "wrap", "quadlet", *systemd.scope, file)
 
 
 def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: bool) -> None:
