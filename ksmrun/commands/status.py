@@ -16,7 +16,7 @@ from ksmrun.commands.table import terminal_columns
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.memory_groups import memory_groups
-from ksmrun.facts.unit_files import unit_files
+from ksmrun.facts.unit_files import FILES_MAX, unit_files, unit_folders
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.host.attach_state import attached, attached_file, is_running, was_detached
 from ksmrun.host.record import state_folder
@@ -35,6 +35,7 @@ from ksmrun.wrap.unitfile import values
 SCHEMA = "ksmrun-status-1"
 # In columns: the state and the name of a row.
 INDENT = 16
+UNIT_BYTES_MAX = 1 << 18
 
 
 def register(app: typer.Typer) -> None:
@@ -96,7 +97,7 @@ def _look() -> HostStatus:
         lost=tuple(_lost(found)),
         monitor=find_alerts(),
         launchers=tuple(wrap.name for wrap in wraps if wrap.uses_launcher and lacks),
-        stale=tuple(wrap.name for wrap in wraps if _is_service(wrap) and _is_stale(wrap)),
+        stale=tuple(wrap for wrap in wraps if wrap.ours and is_stale(wrap)),
         wrapped=len(wraps),
         records=records,
         unreadable=found.unreadable,
@@ -109,13 +110,16 @@ def _is_service(wrap: Wrap) -> bool:
     return wrap.ours and wrap.kind == "unit"
 
 
-def _is_stale(wrap: Wrap) -> bool:
+def is_stale(wrap: Wrap) -> bool:
     """Return whether the unit's ExecStart= differs from what its drop-in was made from."""
     written = written_fingerprint(read_text(wrap.path) or "")
-    files = [path for path in unit_files(wrap.name) if path.name != DROP_IN]
-    texts = [read_text(path) for path in files]
+    if written is None:
+        return False
+    found_files = unit_files(wrap.name, unit_folders(wrap.path))
+    files = [path for path in found_files if path.name != DROP_IN]
+    texts = [read_text(path, UNIT_BYTES_MAX) for path in files[:FILES_MAX]]
     # Without a unit file, or with one that only root reads, nothing is known.
-    if written is None or not texts or None in texts:
+    if not texts or None in texts or len(files) > FILES_MAX:
         return False
     found = values([text for text in texts if text is not None], "Service", "ExecStart")
     return written != fingerprint(found)

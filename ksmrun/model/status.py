@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from ksmrun.model.ksm import HostFacts
 from ksmrun.model.watch import GroupState
+from ksmrun.model.wrap import Wrap
 
 
 class State(StrEnum):
@@ -80,7 +81,7 @@ class HostStatus:
     """Everything that one look saw.
 
     setters: whoever sets KSM. lost: (PID, name) of programs that were to merge and do not.
-    launchers: files that name a missing launcher. stale: units whose ExecStart= changed.
+    launchers: files that name a missing launcher. stale: wraps of units whose ExecStart= changed.
     """
 
     host: HostFacts
@@ -91,7 +92,7 @@ class HostStatus:
     lost: tuple[tuple[int, str], ...] = ()
     monitor: Monitor | Unread | None = None
     launchers: tuple[str, ...] = ()
-    stale: tuple[str, ...] = ()
+    stale: tuple[Wrap, ...] = ()
     wrapped: int = 0
     records: tuple[Undoable, ...] | Unread = ()
     unreadable: int = 0

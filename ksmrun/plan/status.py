@@ -168,8 +168,12 @@ def _wraps(seen: HostStatus) -> Row:
     if not seen.stale:
         return Row("wraps", State.OK, f"{seen.wrapped} here, none is stale")
     first, *others = seen.stale
-    found = f"ExecStart= changed under the wrap of {first}{_more(others)}"
-    return Row("wraps", State.TODO, found, f"sudo ksmrun wrap unit --now {shlex.quote(first)}")
+    name = shlex.quote(first.name)
+    found = f"ExecStart= changed under the wrap of {first.name}{_more(others)}"
+    if first.kind == "unit":
+        return Row("wraps", State.TODO, found, f"sudo ksmrun wrap unit --now {name}")
+    todo = f"as the owner of {first.path}: ksmrun wrap unit --user --now {name}"
+    return Row("wraps", State.TODO, found, todo)
 
 
 def _records(seen: HostStatus) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from ksmrun.model.ksm import HostFacts, KsmFacts
 from ksmrun.model.launch import MapPeak
 from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable, Unread
 from ksmrun.model.watch import GroupState, MapCount, WatchState
+from ksmrun.model.wrap import Wrap
 from ksmrun.plan.guard import judge as judge_maps
 from ksmrun.plan.status import judge, worst
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
+from ksmrun.wrap.dropin import FINGERPRINT, fingerprint
 
 from .test_conditions import of_host, of_process
 
@@ -32,6 +35,10 @@ def host(available: int = 1 << 30, **values: Any) -> HostFacts:
     ksm = KsmFacts(present=True, page_bytes=4096, values={**VALUES, **values})
     known = {"ksm": ksm, "mem_available_bytes": available, "swap_free_bytes": 0}
     return HostFacts(**{**facts, "max_map_count": 65530, **known})  # type: ignore[arg-type]
+
+
+def stale(name: str, kind: str = "unit") -> Wrap:
+    return Wrap(Path(f"/x/{name}.d/zz-ksmrun.conf"), kind, name, ours=True, uses_launcher=True)
 
 
 FINE = HostStatus(
@@ -90,7 +97,12 @@ def test_all_in_order() -> None:
         ("alerts", {"monitor": Monitor(7, True, (("k", "it", "do it"),))}, "do it"),
         ("alerts", {"monitor": Monitor(7, False, ())}, "restart ksmrun-monitor"),
         ("launcher", {"launchers": ("nginx.service",)}, "sudo ksmrun wrap install"),
-        ("wraps", {"stale": ("nginx.service",)}, "sudo ksmrun wrap unit --now nginx.service"),
+        ("wraps", {"stale": (stale("nginx.service"),)}, "sudo ksmrun wrap unit --now nginx.serv"),
+        (
+            "wraps",
+            {"stale": (stale("game.service", "user unit"),)},
+            "as the owner of /x/game.service.d/zz-ksmrun.conf: ksmrun wrap unit --user --now game",
+        ),
         ("records", {"records": (Undoable(("run",), left=True),)}, "sudo ksmrun host restore"),
     ],
 )
@@ -144,6 +156,20 @@ def test_launch_monitor_and_status_agree_on_the_map_limit(maps: int, limit: int)
     assert alert.is_bad == (not fits)
 
 
+def test_a_changed_unit_of_a_user(tmp_path: Path) -> None:
+    folder = tmp_path / ".config/systemd/user"
+    drop_in = folder / "game.service.d/zz-ksmrun.conf"
+    drop_in.parent.mkdir(parents=True)
+    (folder / "game.service").write_text("[Service]\nExecStart=/bin/game --port 1\n")
+    drop_in.write_text(f"{FINGERPRINT}{fingerprint(['/bin/game --port 1'])}\n[Service]\n")
+    wrap = Wrap(drop_in, "user unit", "game.service", ours=True, uses_launcher=True)
+    assert not command.is_stale(wrap)
+    (drop_in.parent / "a.conf").write_text("[Service]\nExecStart=\nExecStart=/bin/game --port 2\n")
+    assert command.is_stale(wrap)
+    (folder / "game.service").unlink()
+    assert not command.is_stale(wrap), "nothing is known of it"
+
+
 def test_off_is_in_order_where_nothing_waits() -> None:
     seen = HostStatus(host=host(run=0))
     assert worst(judge(seen)) is State.OK
@@ -165,7 +191,7 @@ WORST = HostStatus(
     lost=((1234567, "a-long-name-123"),) * 2,
     monitor=Monitor(1234567, True, (("ksmd-off", "ksmd is off", "sudo ksmrun host on"),) * 2),
     launchers=("a-game-server@one.service",) * 2,
-    stale=("a-game-server@one.service",) * 2,
+    stale=(stale("a-game-server@one.service"),) * 2,
     records=(Undoable(("run", "pages_to_scan"), left=True),),
 )
 
