@@ -87,7 +87,8 @@ def _look() -> HostStatus:
     try:
         records = undoable(folder, ROOT)
     except KsmrunError as error:
-        records = Unread(error.what, error.todo)
+        # Root's file is for root to correct.
+        records = Unread(error.what, error.todo if os.geteuid() == 0 else "sudo ksmrun status")
     lacks = not LAUNCHER.exists()
     return HostStatus(
         host=host,

@@ -48,12 +48,17 @@ def drop_alerts(folder: Path) -> None:
 
 def find_alerts() -> Monitor | Unread | None:
     """Return the alerts of the host's monitor, or else of this user's own."""
-    folders = dict.fromkeys((state_folder(), own_state_folder()))
-    try:
-        found = [read_alerts(folder) for folder in folders if folder is not None]
-    except KsmrunError as error:
-        return Unread(error.what, error.todo)
-    known = [each for each in found if each is not None]
+    own, known = own_state_folder(), []
+    for folder in dict.fromkeys((state_folder(), own)):
+        if folder is None:
+            continue
+        try:
+            found = read_alerts(folder)
+        except KsmrunError as error:
+            # Root's file is for root to correct.
+            return Unread(error.what, error.todo if folder == own else "sudo ksmrun status")
+        if found is not None:
+            known.append(found)
     return next((each for each in known if each.runs), known[0] if known else None)
 
 

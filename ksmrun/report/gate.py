@@ -14,7 +14,7 @@ from ksmrun.model.errors import EXIT_FAILURE, UsageError
 from ksmrun.report.load import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference
 from ksmrun.report.verdict import ArmVerdict
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted, shortened
 
 GO, STOP, UNSURE = "go", "stop", "not sure"
 EXIT_CODES = {GO: 0, STOP: EXIT_FAILURE, UNSURE: 3}
@@ -70,23 +70,20 @@ def parse_gates(texts: Iterable[str], metrics: Collection[str]) -> tuple[Gate, .
 def _parse(text: str, metrics: Collection[str]) -> Gate:
     form = FORM.fullmatch(text)
     if form is None:
-        raise UsageError(
-            f"--gate={shortened(text)!r} is not METRIC<=CHANGE or METRIC>=CHANGE", EXAMPLES
-        )
+        raise UsageError(f"--gate={quoted(text)} is not METRIC<=CHANGE or METRIC>=CHANGE", EXAMPLES)
     name, direction, number, unit = form[1], form[2], form[3], form[4]
     metric = _metric(name, metrics)
     limit = float(number)
     if number[0] not in "+-" and limit != 0:
         raise UsageError(
-            f"--gate={shortened(text)!r}: the limit is a change against the base arm, but has no "
-            "sign",
+            f"--gate={quoted(text)}: the limit is a change against the base arm, but has no sign",
             f"write {name}{direction}+{number}{unit} or {name}{direction}-{number}{unit}",
         )
     scales = {"": 1.0, "%": 0.01} | (UNITS_BYTES if metric.endswith("_bytes") else {})
     if unit not in scales or abs(limit) == float("inf"):
         known = ", ".join(each for each in scales if each)
         raise UsageError(
-            f"--gate={shortened(text)!r}: {shortened(unit or number)} is not known here",
+            f"--gate={quoted(text)}: {shortened(unit or number)} is not known here",
             f"give a number with one of {known}, or without a unit",
         )
     return Gate(text.strip(), metric, direction == "<=", limit * scales[unit], unit == "%")

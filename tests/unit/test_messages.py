@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from pathlib import Path
@@ -24,7 +25,7 @@ BANNED = re.compile(
 # Commands for root, also those that show less to others; {}: sudo or nothing, as is needed there.
 OF_ROOT = re.compile(
     r"(?<!sudo )(?<!\{\})ksmrun (host (on|off|unmerge|set|max-map-count|restore|install)"
-    r"|wrap (install|unit|quadlet)|layout rotate|attach|detach|explain|estimate|ps)\b"
+    r"|wrap (install|unit(?! --user)|quadlet)|layout rotate|attach|detach|explain|estimate|ps)\b"
 )
 # Those that are mentioned, or asked of whoever may be no root.
 MENTIONED = re.compile(
@@ -67,3 +68,16 @@ def test_each_says_what_happened_and_what_to_do() -> None:
                 assert not BANNED.search(part), f"{file}: {part!r}: {BANNED.search(part)}"
                 is_line = len(parts) == 1 or part.endswith("...")
                 assert is_line or not part.endswith("."), f"{file}: {part!r} ends with a full stop"
+
+
+def test_no_string_stands_by_itself() -> None:
+    """It would be the rest of a message, which a line end without parentheses cut off."""
+    for file in sorted((ROOT / "ksmrun").rglob("*.py")):
+        tree = ast.parse(file.read_text())
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+        docstrings = {node.body[0] for node in ast.walk(tree) if isinstance(node, documented)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr) and node not in docstrings:
+                assert not isinstance(node.value, ast.Constant | ast.JoinedStr), (
+                    f"{file.name}:{node.lineno}"
+                )
