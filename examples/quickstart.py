@@ -30,7 +30,7 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import FleetSample
 from ksmrun.model.launch import MergeMode
 from ksmrun.observe.fleet import FleetSampler
-from ksmrun.observe.others import names, others
+from ksmrun.observe.other_mergers import names, others
 from ksmrun.observe.settle import has_settled, settle_progress
 from ksmrun.plan.mechanism import obstacle_to_merging
 from ksmrun.support.words import printable

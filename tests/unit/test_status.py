@@ -17,8 +17,9 @@ from ksmrun.cli import run_app
 from ksmrun.commands import status as command
 from ksmrun.model.ksm import HostFacts, KsmFacts
 from ksmrun.model.launch import MapPeak
+from ksmrun.model.memory_group import GroupState
 from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable, Unread
-from ksmrun.model.watch import GroupState, MapCount, WatchState
+from ksmrun.model.watch import MapCount, WatchState
 from ksmrun.model.wrap import Wrap
 from ksmrun.plan.guard import judge as judge_maps
 from ksmrun.plan.status import judge, worst

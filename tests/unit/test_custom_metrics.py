@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.experiment.own import OwnMetrics, check_metric
+from ksmrun.experiment.custom_metrics import CustomMetrics, check_metric
 from ksmrun.experiment.placeholders import Instance
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import Metric
@@ -25,7 +25,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_output(log: Path) -> None:
-    own = OwnMetrics([P99], [log], FIRST, None)
+    own = CustomMetrics([P99], [log], FIRST, None)
     assert own.sample() == {}
     with log.open("a") as file:
         file.write("p99: 2\nnothing\np99: 3\np99: 1")
@@ -41,7 +41,7 @@ def test_output(log: Path) -> None:
 def test_several_logs(log: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(b"p99: 4\n\xff\n")
-    own = OwnMetrics([P99], [log, other], FIRST, None)
+    own = CustomMetrics([P99], [log, other], FIRST, None)
     assert own.totals() == {"p99": 2.5}
 
 
@@ -51,13 +51,13 @@ def test_a_log_that_grows_is_searched_as_a_whole_one(
 ) -> None:
     log = tmp_path_factory.mktemp("grows") / "log"
     log.touch()
-    own = OwnMetrics([P99], [log], FIRST, None)
+    own = CustomMetrics([P99], [log], FIRST, None)
     known = False
     for text in texts:
         with log.open("a") as file:
             file.write(text)
         # Not taken back for a line that was incomplete.
-        known = known or OwnMetrics([P99], [log], FIRST, None).has_all([log])
+        known = known or CustomMetrics([P99], [log], FIRST, None).has_all([log])
         assert own.has_all([log]) == known
 
 
@@ -67,7 +67,7 @@ def test_only_the_rest_of_a_log_is_read_again(log: Path) -> None:
         return int(Path("/proc/self/io").read_text().split()[1])
 
     log.write_text("nothing\n" * (1 << 18))
-    own = OwnMetrics([P99], [log], FIRST, None)
+    own = CustomMetrics([P99], [log], FIRST, None)
     assert not own.has_all([log])
     with log.open("a") as file:
         file.write("p99: 1\n")
@@ -79,7 +79,7 @@ def test_only_the_rest_of_a_log_is_read_again(log: Path) -> None:
 def test_command(tmp_path: Path) -> None:
     file = tmp_path / "number"
     file.write_text("5\n")
-    own = OwnMetrics([Metric("n", "command", f"cat {tmp_path}/{{arm}}")], [], FIRST, None)
+    own = CustomMetrics([Metric("n", "command", f"cat {tmp_path}/{{arm}}")], [], FIRST, None)
     with pytest.raises(KsmrunError, match=r"--metric-cmd n failed: .*cat"):
         own.sample()
     (tmp_path / "on").write_text(" 6\n")
@@ -94,13 +94,13 @@ def test_command(tmp_path: Path) -> None:
 def test_no_number(log: Path, text: str) -> None:
     log.write_text(f"p99: {text}\n")
     with pytest.raises(KsmrunError, match="is not a number"):
-        OwnMetrics([P99], [log], FIRST, None).totals()
+        CustomMetrics([P99], [log], FIRST, None).totals()
 
 
 def test_nowhere(log: Path) -> None:
     log.write_text("")
     with pytest.raises(KsmrunError, match="load's output has no metric"):
-        OwnMetrics([P99], [log], FIRST, None).totals()
+        CustomMetrics([P99], [log], FIRST, None).totals()
 
 
 @pytest.mark.parametrize(

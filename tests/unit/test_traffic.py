@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from ksmrun.experiment import load as loads
-from ksmrun.experiment.load import Load, planned_load
+from ksmrun.experiment import traffic
 from ksmrun.experiment.placeholders import Instance
+from ksmrun.experiment.traffic import Load, planned_load
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import ExperimentPlan, Ready
 
@@ -21,7 +21,7 @@ Plan = Callable[[str], Load]
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plan]:
     # So that a run that fails soon was a load all the same.
-    monkeypatch.setattr(loads, "STARTS_SECONDS", 0.0)
+    monkeypatch.setattr(traffic, "STARTS_SECONDS", 0.0)
     planned = []
 
     def made(script: str) -> Load:
@@ -55,7 +55,7 @@ def test_each_failure_counts_once(plan: Plan, tmp_path: Path) -> None:
 def test_what_is_ended_by_the_measurement_has_not_failed(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loads, "END_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(traffic, "END_SECONDS_MAX", 0.0)
     load = plan("sleep 1000")
     load.start()
     load.finish(lambda _: False, lambda: None)
