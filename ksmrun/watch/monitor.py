@@ -69,7 +69,7 @@ class _Monitor:
         self._next_peaks = 0.0
         self._wrong: dict[str, str] = {}
         # None: not yet, as those of a monitor that was killed may be there.
-        self._remembered: tuple[tuple[str, str], ...] | None = None
+        self._remembered: tuple[tuple[str, str, str], ...] | None = None
         self._tuner: AutoTuner | None = None
         self._tune(config)
         self._follower: Follower | None = None
@@ -119,11 +119,13 @@ class _Monitor:
 
     def _remember_alerts(self) -> str:
         """Write the alerts for `ksmrun status` if they changed. Return the error."""
-        folder, alerts = own_state_folder(), tuple((c.kind, c.key) for c in self._book.standing)
+        # With their texts: the figures in them are of the last sample.
+        alerts = tuple((each.kind, each.what, each.todo) for each in self._book.standing)
+        folder = own_state_folder()
         if folder is None or alerts == self._remembered:
             return ""
         try:
-            write_alerts(folder, self._book.standing)
+            write_alerts(folder, alerts)
         except OSError as error:
             return f"cannot write {folder}: {error.strerror}; `ksmrun status` shows no alerts"
         self._remembered = alerts
