@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ksmrun.model.errors import KsmrunError
 from ksmrun.report.conditions import commands, facts, maps
 from ksmrun.report.plots import (
     colour_of,
@@ -17,7 +16,8 @@ from ksmrun.report.plots import (
 )
 from ksmrun.report.results import Saved
 from ksmrun.report.verdict import ArmVerdict
-from ksmrun.support.advice import require_module, write_todo
+from ksmrun.report.written import write_report
+from ksmrun.support.advice import require_module
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -48,13 +48,7 @@ def write_html(
         facts=facts(saved),
         commands=commands(saved.plan),
     )
-    try:
-        file.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise KsmrunError(
-            f"cannot write {file}: {error.strerror}",
-            write_todo(error, "give another file with --html"),
-        ) from error
+    write_report(file, text.encode(errors="backslashreplace"), "--html")
 
 
 def _pictures(saved: Saved) -> list[tuple[str, str]]:
