@@ -39,12 +39,15 @@ case $1 in
         seconds=${KSMRUN_FUZZ_SECONDS:-5}
         cmake -S tests/fuzz -B build/fuzz -G Ninja -DCMAKE_C_COMPILER=clang >/dev/null
         cmake --build build/fuzz >/dev/null
-        for given in tests/fuzz/corpus/*; do
-            name=${given##*/}
+        for harness in tests/fuzz/fuzz_*.c; do
+            name=${harness##*/fuzz_}
+            name=${name%.c}
+            given=tests/fuzz/corpus/$name
+            [ -d "$given" ] || given=
             mkdir -p "build/fuzz/found" "build/fuzz/corpus/$name"
             nice -n 19 "build/fuzz/$name" -max_total_time="$seconds" -timeout=10 -max_len=4096 -verbosity=0 \
                 -print_final_stats=1 -artifact_prefix="build/fuzz/found/$name-" \
-                "build/fuzz/corpus/$name" "$given" >"build/fuzz/$name.log" 2>&1 || {
+                "build/fuzz/corpus/$name" ${given:+"$given"} >"build/fuzz/$name.log" 2>&1 || {
                 cat "build/fuzz/$name.log"
                 exit 1
             }
