@@ -8,7 +8,8 @@ export CMAKE_C_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 
 sanitized_builds() {
     for sanitizers in address,undefined thread; do
-        cmake -S native -B "build/$sanitizers" -G Ninja -DKSMRUN_SANITIZE="$sanitizers" >/dev/null
+        cmake -S native -B "build/$sanitizers" -G Ninja -DKSMRUN_WERROR=ON \
+            -DKSMRUN_SANITIZE="$sanitizers" >/dev/null
         cmake --build "build/$sanitizers" >/dev/null
     done
 }
@@ -33,6 +34,11 @@ case $1 in
         for sanitizers in address,undefined thread; do
             ctest --test-dir "build/$sanitizers" --output-on-failure
         done
+        # The other compiler has other warnings.
+        cmake -S native -B build/clang -G Ninja -DCMAKE_C_COMPILER=clang -DKSMRUN_WERROR=ON \
+            -DKSMRUN_SANITIZE=address,undefined >/dev/null
+        cmake --build build/clang >/dev/null
+        ctest --test-dir build/clang --output-on-failure
         ;;
     fuzz)
         # Findings are in build/fuzz/found; to do: add a test, and the input to fuzz/corpus.

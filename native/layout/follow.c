@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
 #include "../common/message.h"
 #include "../common/procfile.h"
 #include "../inject/inject.h"
@@ -32,12 +33,6 @@ static const long following = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRAC
 
 /* For what the target has forked to execute something, if this process ends with it. */
 enum { ENDING_MS = 500, ENDING_STEP_MS = 5, TRIAL_STEP_MS = 50 };
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Once it has stepped aside, a message goes to the stderr of the process that it is about. */
 static bool is_aside;

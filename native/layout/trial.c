@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <time.h>
 
+#include "../common/clock.h"
 #include "../common/procfile.h"
 #include "tracees.h"
 
@@ -23,12 +23,6 @@ static struct trial {
     int children;
     bool is_over;
 } trials[TRIALS_MAX];
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static struct trial *find(pid_t pid) {
     for (size_t i = 0; i < TRIALS_MAX; i++)

@@ -121,6 +121,32 @@ def test_a_forked_python(marked: tuple[str, ...]) -> None:
         wait_until(lambda: has_marked(child, 32 << 20))
 
 
+@pytest.fixture
+def joined(launcher: str) -> tuple[str, ...]:
+    """Have the thread join VMAs of a program that has the merge flag, as before Linux 6.17."""
+    return (launcher, "--quiet", f"--preload={SHIM}", "--shim=join", "--")
+
+
+def test_joining_steps_aside_and_comes_back(joined: tuple[str, ...], programs: Programs) -> None:
+    for what in ("allow-filter-tsync", "unshare"):
+        with ready(*joined, programs.sweep, what) as process:
+            wait_until(lambda pid=process.pid: sweeper_of(pid) is not None)  # type: ignore[misc]
+
+
+def test_a_child_that_grows_is_joined(joined: tuple[str, ...], programs: Programs) -> None:
+    """The process that continues is the child; the test sees it end with its stdin."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [*joined, programs.sweep, "grown-child"], stdin=pipe, stdout=pipe, text=True
+    )
+    assert process.stdout is not None and process.stdin is not None
+    child = int(process.stdout.readline())
+    assert process.stdout.readline() == "ready\n"
+    wait_until(lambda: sweeper_of(child) is not None)
+    process.stdin.close()
+    process.wait()
+
+
 def test_forks_at_once(marked: tuple[str, ...], programs: Programs) -> None:
     """Whoever forks sends the thread away, and it comes back after all of them."""
     program = programs.forks
