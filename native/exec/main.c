@@ -321,6 +321,15 @@ static pid_t pid_of(const char *word) {
     return number > 0 && errno == 0 && *end == '\0' && number <= INT_MAX ? (pid_t)number : 0;
 }
 
+/* Returns the exit code. */
+static int print(const char *text) {
+    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    message("cannot write to stdout: %s; check what stdout is connected to, and its free space",
+            strerror(errno));
+    return EXIT_OWN_FAILURE;
+}
+
 static int check_layouts(const struct options *options) {
     static const char *const answers[] = {
         [MEMBER] = "yes", [NO_MEMBER] = "no", [MEMBER_UNKNOWN] = "unknown"};
@@ -343,11 +352,7 @@ static int check_layouts(const struct options *options) {
     if (wrong != NULL)
         message("'%.100s' is no PID; give --layout-check numbers, as in --layout-check 1234",
                 wrong);
-    else if (fflush(stdout) != 0 || ferror(stdout))
-        message("cannot write the result: %s; check where stdout goes", strerror(errno));
-    else
-        return 0;
-    return EXIT_OWN_FAILURE;
+    return wrong == NULL ? print("") : EXIT_OWN_FAILURE;
 }
 
 int main(int argc, char **argv) {
@@ -363,10 +368,9 @@ int main(int argc, char **argv) {
     case ACTION_PROBE_LAUNCHED:
         return kernel_trial_after_exec();
     case ACTION_VERSION:
-        return puts("ksmrun-exec " KSMRUN_VERSION) < 0 || fflush(stdout) != 0 ? EXIT_OWN_FAILURE
-                                                                              : 0;
+        return print("ksmrun-exec " KSMRUN_VERSION "\n");
     case ACTION_HELP:
-        return fputs(options_help, stdout) < 0 || fflush(stdout) != 0 ? EXIT_OWN_FAILURE : 0;
+        return print(options_help);
     case ACTION_LAYOUT_CHECK:
         return check_layouts(&options);
     case ACTION_RUN:

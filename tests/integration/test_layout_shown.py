@@ -16,7 +16,7 @@ from compiled import compile_to
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import SOURCES
-from .layouts import folder, key, keys, launch, user
+from .support.layouts import folder, key, keys, launch, user
 
 __all__ = ["folder", "key", "keys", "launch"]
 

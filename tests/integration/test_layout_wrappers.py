@@ -15,7 +15,7 @@ from compiled import compile_to
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import SOURCES, Programs
-from .layouts import AS_PID_1, folder, key, kinds, launch, parts, tracer_of, where, write
+from .support.layouts import AS_PID_1, folder, key, kinds, launch, parts, tracer_of, where, write
 
 __all__ = ["folder", "key", "kinds", "launch"]
 

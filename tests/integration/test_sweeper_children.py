@@ -15,7 +15,7 @@ from waiting import LAST_RESORT_SECONDS, wait_until
 from ksmrun.facts.launcher import LAUNCHER
 
 from .conftest import SOURCES, Programs
-from .sweeping import (
+from .support.sweeping import (
     has_marked,
     marked,
     ready,
