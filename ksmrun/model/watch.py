@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.process import Identity
 
 # All kinds, so that metrics show a zero for those without an alert.
@@ -29,32 +30,15 @@ class HostState:
     """
 
     seconds: float
-    page_bytes: int
-    run: int | None
-    pages_shared: int | None
-    pages_sharing: int | None
-    zero_pages: int | None
-    pages_scanned: int | None
-    full_scans: int | None
-    profit_bytes: int | None
+    ksm: KsmFacts
     ksmd_cpu_seconds: float | None
     cow_breaks: int | None
     mem_total_bytes: int | None
     mem_available_bytes: int | None
     swap_free_bytes: int | None
     max_map_count: int | None
-    sleep_millisecs: int | None = None
-    pages_to_scan: int | None = None
-    advisor_mode: str | None = None
     ksmd_waited_seconds: float | None = None
     vmas_merge: bool | None = None
-
-    @property
-    def merged_bytes(self) -> int:
-        """Memory that would be needed if everything were unmerged."""
-        # The kernel's count of zero pages has been seen below zero.
-        pages = (self.pages_sharing or 0) + (self.zero_pages or 0)
-        return max(pages, 0) * self.page_bytes
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def _ksm(seen: HostStatus) -> Row:
     ksm, waiting = seen.host.ksm, len(seen.merging)
     if not ksm.present:
         return Row("KSM", State.TODO, "not in this kernel, or /sys is not mounted", "ksmrun check")
-    run = ksm.number("run")
+    run = ksm.run
     who = "; ".join(seen.setters)
     if run == 1:
         return Row("KSM", State.OK, f"on; {who or 'by hand or by another program'}")
@@ -90,7 +90,7 @@ def _cgroup(seen: HostStatus) -> Row:
 
 def _ksmd(seen: HostStatus) -> Row:
     ksm, look = seen.host.ksm, seen.ksmd
-    if ksm.number("run") != 1:
+    if ksm.run != 1:
         return Row("ksmd", State.OK, "idle, as KSM is off")
     if look is None or look.used_share is None:
         return Row("ksmd", State.OK, "not visible from this PID namespace")

@@ -102,7 +102,8 @@ def _fewer_maps(process: Watched, host: HostState) -> str:
 
 
 def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition:
-    profit, since, scans = process.profit_bytes, process.since_full_scans, host.full_scans
+    profit = process.profit_bytes
+    since, scans = process.since_full_scans, host.ksm.full_scans
     looked_at = since is not None and scans is not None and scans >= since + FULL_SCANS
     loss = -(profit or 0)
     subject = name(process)
@@ -121,7 +122,7 @@ def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition
 
 def _ksmd_off(now: WatchState) -> Condition:
     waiting = sum(process.enabled_by is not None for process in now.processes)
-    run = now.host.run
+    run = now.host.ksm.run
     is_bad = waiting > 0 and run is not None and run != 1
     return Condition(
         "ksmd-off",
@@ -146,18 +147,18 @@ def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
     """
     recent = hosts[-IN_A_ROW:]
     work = [
-        host.ksmd_cpu_seconds if host.pages_scanned is None else host.pages_scanned
+        host.ksmd_cpu_seconds if host.ksm.pages_scanned is None else host.ksm.pages_scanned
         for host in recent
     ]
     stands = (
         len(recent) == IN_A_ROW
         and merges
-        and all(host.run == 1 for host in recent)
+        and all(host.ksm.run == 1 for host in recent)
         and None not in work
         and len(set(work)) == 1
     )
     waited = recent[-1].seconds - recent[0].seconds
-    sleeps_seconds = (recent[-1].sleep_millisecs or 0) / 1e3
+    sleeps_seconds = (recent[-1].ksm.number("sleep_millisecs") or 0) / 1e3
     # With such a long sleep it does what it was configured to do.
     stands = stands and waited > max(2 * sleeps_seconds, APART_SECONDS_MIN)
     return Condition(
@@ -165,7 +166,7 @@ def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
         "",
         "ksmd",
         is_bad=stands,
-        is_clear=len(work) < 2 or work[-1] != work[-2] or not merges or recent[-1].run != 1,
+        is_clear=len(work) < 2 or work[-1] != work[-2] or not merges or recent[-1].ksm.run != 1,
         what=f"ksmd is on and has scanned nothing for {duration(waited)}",
         todo="check sleep_millisecs and pages_to_scan (ksmrun host show), and what takes the CPU "
         "(top): ksmd runs at nice 5",
@@ -180,7 +181,12 @@ def _ksmd_busy(now: WatchState, hosts: Sequence[HostState], busy_share: float) -
     used, waited = known[-1] if known else (0.0, 0.0)
     host, last = hosts[-1], used + waited
     waiting = f" and waits for a CPU for {waited:.0%} of the time" if waited >= 0.01 else ""
-    lower = calmer(host.sleep_millisecs, host.pages_to_scan, host.advisor_mode)
+    ksm = host.ksm
+    lower = calmer(
+        ksm.number("sleep_millisecs"),
+        ksm.number("pages_to_scan"),
+        str(ksm.values.get("advisor_mode", "none")),
+    )
     return Condition(
         "ksmd-busy",
         "",
@@ -231,12 +237,12 @@ def _could_come_back(host: HostState) -> Condition:
         "memory-could-come-back",
         "",
         "the host",
-        is_bad=known and host.merged_bytes > free,
-        is_clear=known and host.merged_bytes <= free * CLEAR_SHARE,
-        what=f"{host.merged_bytes / MIB:.0f} MiB are merged, and only {free / MIB:.0f} MiB are "
+        is_bad=known and host.ksm.merged_bytes > free,
+        is_clear=known and host.ksm.merged_bytes <= free * CLEAR_SHARE,
+        what=f"{host.ksm.merged_bytes / MIB:.0f} MiB are merged, and only {free / MIB:.0f} MiB are "
         "free: if programs change those pages, the host runs out of memory",
         todo="run fewer copies, or add memory or swap; do not unmerge",
-        facts={"value": str(host.merged_bytes), "limit": str(free)},
+        facts={"value": str(host.ksm.merged_bytes), "limit": str(free)},
     )
 
 
@@ -259,8 +265,8 @@ def _could_come_back_in(group: GroupState) -> Condition:
 def _comes_back(hosts: Sequence[HostState]) -> Condition:
     """Compare with the sample of these in which the most was merged."""
     last = hosts[-1]
-    most = max(hosts, key=lambda host: host.merged_bytes)
-    back = most.merged_bytes - last.merged_bytes
+    most = max(hosts, key=lambda host: host.ksm.merged_bytes)
+    back = most.ksm.merged_bytes - last.ksm.merged_bytes
     fallen = (most.mem_available_bytes or 0) - (last.mem_available_bytes or 0)
     wanted = COMEBACK_SHARE * (last.mem_total_bytes or 0)
     is_bad = 0 < wanted <= back and fallen >= wanted

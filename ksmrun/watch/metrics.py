@@ -63,7 +63,7 @@ class WatchCollector(Collector):
         labels = (*GROUP_LABELS, "pid") if self.by_pid else GROUP_LABELS
         with self._lock:
             groups = self._book.group(state.processes, state.host.seconds, by_pid=self.by_pid)
-        page, limit = state.host.page_bytes, state.host.max_map_count
+        page, limit = state.host.ksm.page_bytes, state.host.max_map_count
 
         def family(name: str, text: str, value: Value) -> Metric:
             metric = GaugeMetricFamily(f"ksmrun_{name}", text, labels=labels)
@@ -95,19 +95,19 @@ def headroom(processes: list[Watched], limit: int | None) -> float | None:
 
 
 def _of_host(host: HostState) -> Iterator[Metric]:
-    page = host.page_bytes
+    ksm = host.ksm
     gauges: tuple[tuple[str, str, float | None], ...] = (
-        ("ksm_run", "/sys/kernel/mm/ksm/run: 1 is on, 2 unmerges.", host.run),
+        ("ksm_run", "/sys/kernel/mm/ksm/run: 1 is on, 2 unmerges.", ksm.run),
         (
             "ksm_kept_bytes",
             "Memory of merged pages that are kept, each once for several places.",
-            _size(host.pages_shared, page),
+            _size(ksm.number("pages_shared"), ksm.page_bytes),
         ),
-        ("ksm_saved_bytes", "Memory that would come back without merging.", host.merged_bytes),
+        ("ksm_saved_bytes", "Memory that would come back without merging.", ksm.merged_bytes),
         (
             "ksm_profit_bytes",
             "What merging saves on the host, less its records.",
-            host.profit_bytes,
+            ksm.number("general_profit"),
         ),
         ("memory_available_bytes", "MemAvailable of the host.", host.mem_available_bytes),
         ("maps_limit", "vm.max_map_count.", host.max_map_count),
@@ -117,8 +117,8 @@ def _of_host(host: HostState) -> Iterator[Metric]:
             yield GaugeMetricFamily(f"ksmrun_{name}", text, value=value)
     counters: tuple[tuple[str, str, float | None], ...] = (
         ("ksmd_cpu_seconds", "CPU time of ksmd.", host.ksmd_cpu_seconds),
-        ("ksm_scanned_pages", "Pages that ksmd has scanned.", host.pages_scanned),
-        ("ksm_full_scans", "Full scans of all mergeable memory by ksmd.", host.full_scans),
+        ("ksm_scanned_pages", "Pages that ksmd has scanned.", ksm.pages_scanned),
+        ("ksm_full_scans", "Full scans of all mergeable memory by ksmd.", ksm.full_scans),
         ("ksm_cow_breaks", "Merged pages copied back as a program wrote to them.", host.cow_breaks),
     )
     for name, text, value in counters:

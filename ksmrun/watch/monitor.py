@@ -192,7 +192,7 @@ class _Monitor:
 
 
 def _status(state: WatchState, book: AlertBook) -> str:
-    saved = state.host.merged_bytes >> 20
+    saved = state.host.ksm.merged_bytes >> 20
     text = f"{len(state.processes)} processes, {saved} MiB merged, {len(book.standing)} alerts"
     followed = state.followed
     if followed is not None:

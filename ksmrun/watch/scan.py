@@ -82,7 +82,7 @@ class Scanner:
         return WatchState(
             host=host,
             processes=processes,
-            groups=self._groups(host.page_bytes),
+            groups=self._groups(host.ksm.page_bytes),
             unreadable=len(self._unreadable),
         )
 
@@ -160,7 +160,7 @@ class Scanner:
             zero_pages=ksm_stat.zero_pages,
             rmap_items=ksm_stat.rmap_items,
             profit_bytes=ksm_stat.profit_bytes,
-            since_full_scans=host.full_scans,
+            since_full_scans=host.ksm.full_scans,
         )
         group = memory_path(read_text(folder / "cgroup") or "")
         return _Known(descriptor, watched, group, stat.image, host.seconds, host.seconds)

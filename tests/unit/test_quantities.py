@@ -42,10 +42,10 @@ def test_one_value_everywhere(rows: list[tuple[int | None, ...]]) -> None:
     collector.shown.raised_total.update(dict.fromkeys(KINDS, 0))
     families = {family.name: family for family in collector.collect()}
     row = Group(None, "", listed)
-    found = ProcessList(listed, 0, False, HOST.page_bytes, 0, HOST.max_map_count, 0)
+    found = ProcessList(listed, 0, False, HOST.ksm.page_bytes, 0, HOST.max_map_count, 0)
     shown = dict(zip((each.word for each in QUANTITIES), figures_of(row, found), strict=True))
     for quantity in QUANTITIES:
-        value = quantity.read(row, HOST.page_bytes, HOST.max_map_count)
+        value = quantity.read(row, HOST.ksm.page_bytes, HOST.max_map_count)
         assert (shown[quantity.word] == "-") == (value is None)
         if quantity.metric:
             family = families[f"ksmrun_{quantity.metric}"]
