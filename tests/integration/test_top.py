@@ -18,9 +18,9 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-from ksmrun.commands.top_frame import View
-from ksmrun.commands.top_rows import Rows
-from ksmrun.commands.top_screen import Top
+from ksmrun.commands.top.frame import View
+from ksmrun.commands.top.rows import Rows
+from ksmrun.commands.top.screen import Top
 from ksmrun.model.process import By, Sort
 
 from .conftest import Run, Start

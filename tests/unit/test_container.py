@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.commands.wrap_compose import _config
+from ksmrun.commands.wrap.compose import _config
 from ksmrun.facts import compose as compose_facts
 from ksmrun.facts.compose import parse_project
 from ksmrun.facts.image import parse_image

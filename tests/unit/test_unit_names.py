@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.commands.unit_plan import unit_name
+from ksmrun.commands.wrap.unit_plan import unit_name
 from ksmrun.facts.placement import unit_of
 from ksmrun.facts.select import in_unit
 from ksmrun.facts.systemd import drop_ins

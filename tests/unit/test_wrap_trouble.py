@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.commands.unit_apply import apply
-from ksmrun.commands.unit_check import check_unit, describe
+from ksmrun.commands.wrap.unit_apply import apply
+from ksmrun.commands.wrap.unit_check import check_unit, describe
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.model.container import RuntimeEngine as Engine

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ksmrun.commands.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
+from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.facts.image import read_image
 from ksmrun.facts.text import read_text
 from ksmrun.model.container import ImageConfig

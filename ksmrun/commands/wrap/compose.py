@@ -7,9 +7,9 @@ from pathlib import Path
 
 import typer
 
-from ksmrun.commands.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
+from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.facts.compose import read_project
 from ksmrun.facts.image import read_image
 from ksmrun.host.owned_files import remove_ours, write_ours

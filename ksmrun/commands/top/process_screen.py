@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from ksmrun.commands.output import mib
 from ksmrun.commands.table import GAP_COLUMNS, Column, Layout, fit
-from ksmrun.commands.top_frame import spark
+from ksmrun.commands.top.frame import spark
 from ksmrun.facts.identity import pinned
 from ksmrun.facts.smaps import by_kind, read_vmas
 from ksmrun.facts.stat import read_stat
@@ -26,7 +26,7 @@ from ksmrun.observe.processes import CPU_SHARE_MAX
 from ksmrun.support.words import printable
 
 if TYPE_CHECKING:
-    from ksmrun.commands.top_screen import Top
+    from ksmrun.commands.top.screen import Top
 
 PERIOD_SECONDS_MIN = 5.0
 KIND_WIDTH = 9

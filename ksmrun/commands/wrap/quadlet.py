@@ -9,7 +9,7 @@ import typer
 
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line
-from ksmrun.commands.unit_apply import (
+from ksmrun.commands.wrap.unit_apply import (
     apply,
     journal,
     later,
@@ -18,7 +18,7 @@ from ksmrun.commands.unit_apply import (
     take_away,
     unit_folder,
 )
-from ksmrun.commands.unit_check import check_unit, describe, show_check
+from ksmrun.commands.wrap.unit_check import check_unit, describe, show_check
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.installed_launcher import refuse_unsafe
 from ksmrun.host.layout_keys import group_label, keys_folder

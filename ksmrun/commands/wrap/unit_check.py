@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from ksmrun.commands.output import mib, print_json, print_line
-from ksmrun.commands.unit_plan import exec_values_of
+from ksmrun.commands.wrap.unit_plan import exec_values_of
 from ksmrun.facts.cgroup import members, payload
 from ksmrun.facts.host import read_host
 from ksmrun.facts.systemd import Systemd, drop_ins

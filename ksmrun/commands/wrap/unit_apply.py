@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ksmrun.commands.output import say
-from ksmrun.commands.unit_check import UnitCheck
+from ksmrun.commands.wrap.unit_check import UnitCheck
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.layout_keys import keys_folder
 from ksmrun.host.owned_files import is_foreign, remove_ours, write_ours

@@ -14,14 +14,14 @@ from typing import Any
 import typer
 
 from ksmrun import __version__
-from ksmrun.commands.ab_ksm import ksm_for, refuse_other_rate
-from ksmrun.commands.ab_plan import (
+from ksmrun.commands.ab.ksm import ksm_for, refuse_other_rate
+from ksmrun.commands.ab.plan import (
     checked,
     planned_experiment,
     read_gates,
     refuse_what_cannot_run,
 )
-from ksmrun.commands.ab_show import announce, run_shown
+from ksmrun.commands.ab.show import announce, run_shown
 from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report

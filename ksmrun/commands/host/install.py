@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ksmrun.commands.declare import Given
-from ksmrun.commands.host_tune import intent_of, intent_words, made_plan
+from ksmrun.commands.host.tune import intent_of, intent_words, made_plan
 from ksmrun.commands.output import print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd

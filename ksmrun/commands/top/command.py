@@ -13,7 +13,7 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line
 from ksmrun.commands.ps import process_fields, unseen
 from ksmrun.commands.table import terminal_columns
-from ksmrun.commands.top_frame import View, header, lines, status
+from ksmrun.commands.top.frame import View, header, lines, status
 from ksmrun.facts.host import read_host
 from ksmrun.model.errors import KsmrunError
 from ksmrun.observe.live import HostWatch
@@ -43,7 +43,7 @@ def top(options: TopOptions) -> None:
             "use `ksmrun top --once`, or `ksmrun ps --watch 5`",
         )
     try:
-        from ksmrun.commands.top_screen import Top
+        from ksmrun.commands.top.screen import Top
     except ModuleNotFoundError as error:
         # Any other missing module would be our own fault.
         if (error.name or "").partition(".")[0] != "textual":

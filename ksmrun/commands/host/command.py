@@ -10,9 +10,9 @@ import typer
 
 from ksmrun.attach.gradually import detach_all
 from ksmrun.commands.declare import declare, group
-from ksmrun.commands.host_install import install
-from ksmrun.commands.host_show import show
-from ksmrun.commands.host_tune import tune
+from ksmrun.commands.host.install import install
+from ksmrun.commands.host.show import show
+from ksmrun.commands.host.tune import tune
 from ksmrun.commands.output import print_line, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import PAGE_BYTES

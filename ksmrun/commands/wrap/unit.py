@@ -10,7 +10,7 @@ import typer
 
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
-from ksmrun.commands.unit_apply import (
+from ksmrun.commands.wrap.unit_apply import (
     apply,
     instances,
     journal,
@@ -19,8 +19,8 @@ from ksmrun.commands.unit_apply import (
     take_away,
     unit_folder,
 )
-from ksmrun.commands.unit_check import check_unit, describe, show_check
-from ksmrun.commands.unit_plan import UnitPlan, plan_unit, unit_name
+from ksmrun.commands.wrap.unit_check import check_unit, describe, show_check
+from ksmrun.commands.wrap.unit_plan import UnitPlan, plan_unit, unit_name
 from ksmrun.facts.domain import domain_of
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.unit_restart import restart
