@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ksmrun.model.ksm import KsmFacts
-from ksmrun.model.process import Identity
+from ksmrun.model.process import ProcessKsm
 
 # All kinds, so that metrics show a zero for those without an alert.
 ALERT_KINDS = (
@@ -55,24 +55,17 @@ class MapCount:
     last_per_second: float = 0.0
 
 
-@dataclass(frozen=True)
-class Watched:
+@dataclass(frozen=True, kw_only=True)
+class Watched(ProcessKsm):
     """Process that merges, or did when the monitor first saw it.
 
-    enabled_by: None if the flag was lost since. since_full_scans: the host's count when first seen.
-    program: the guard's key for it. pss_bytes and maps: as last measured.
+    since_full_scans: the host's count when first seen. program: the guard's key for it. count: what
+    maps is from. pss_bytes and maps: as last measured.
     """
 
-    identity: Identity
-    enabled_by: str | None
-    merging_pages: int | None
-    zero_pages: int | None
-    rmap_items: int | None
-    profit_bytes: int | None
     since_full_scans: int | None
     program: str | None = None
-    pss_bytes: int | None = None
-    maps: MapCount | None = None
+    count: MapCount | None = None
     anonymous_bytes: int | None = None
 
 

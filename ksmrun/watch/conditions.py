@@ -43,8 +43,8 @@ def conditions(states: Sequence[WatchState], config: Config) -> Iterator[Conditi
 
 def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[Condition]:
     host = now.host
-    if process.maps is not None and host.max_map_count:
-        yield _map_headroom(process, process.maps, host, config)
+    if process.count is not None and host.max_map_count:
+        yield _map_headroom(process, process.count, host, config)
     subject = name(process)
     lost = process.enabled_by is None
     yield Condition(

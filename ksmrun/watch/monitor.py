@@ -204,7 +204,7 @@ def _remember_peaks(state: WatchState) -> str:
     """Save peaks by program, for the guard of later launches. Return the error; empty for none."""
     peaks: dict[str, MapPeak] = {}
     for process in state.processes:
-        program, count = process.program, process.maps
+        program, count = process.program, process.count
         if program is None or count is None:
             continue
         best = peaks.get(program)

@@ -51,7 +51,7 @@ KEY = "4242-77"
 
 
 def maps(number: int, per_second: float = 0.0, limit: int | None = 1000) -> list[WatchState]:
-    process = of_process(maps=MapCount(number, 990.0, per_second))
+    process = of_process(count=MapCount(number, 990.0, per_second))
     return [WatchState(of_host(max_map_count=limit), (process,))]
 
 

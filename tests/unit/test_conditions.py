@@ -48,8 +48,12 @@ WHO = Identity(
     *("game.service", None, None, None, None),
 )
 PROCESS = Watched(
-    *(WHO, "prctl", 1000, 0, 2000, 3 * MIB, 10, "/srv/server", 20 * MIB),
-    MapCount(900, 990.0, 0.0),
+    *(WHO, "prctl", 1000, 0, 2000, 3 * MIB),
+    since_full_scans=10,
+    program="/srv/server",
+    pss_bytes=20 * MIB,
+    maps=900,
+    count=MapCount(900, 990.0, 0.0),
 )
 
 
@@ -112,7 +116,7 @@ def test_every_kind_is_known() -> None:
     ],
 )
 def test_map_headroom(count: MapCount, said: str) -> None:
-    (found,) = bad(series(HOST, process=of_process(maps=count)))
+    (found,) = bad(series(HOST, process=of_process(count=count)))
     assert found.kind == "map-headroom"
     assert said in found.what and "PID 4242 (server, game.service)" in found.what
     assert int(found.facts["wanted"]) > count.maps / 0.8
@@ -125,7 +129,7 @@ def test_the_limit_that_is_wanted_ends_the_alert(maps: int, reserve: float) -> N
         found = conditions(states, Config(map_reserve=reserve))
         return next(each for each in found if each.kind == "map-headroom")
 
-    process = of_process(maps=MapCount(maps, 0.0, 0.0))
+    process = of_process(count=MapCount(maps, 0.0, 0.0))
     enough = int(headroom(LIMIT).facts["wanted"])
     assert headroom(enough).is_clear and not headroom(enough).is_bad
 
@@ -140,11 +144,11 @@ def test_the_limit_that_is_wanted_ends_the_alert(maps: int, reserve: float) -> N
     ],
 )
 def test_enough_headroom(count: MapCount) -> None:
-    assert kinds(series(HOST, process=of_process(maps=count))) == []
+    assert kinds(series(HOST, process=of_process(count=count))) == []
 
 
 def test_a_limit_changed_while_running() -> None:
-    process = of_process(maps=MapCount(60_000, 0.0, 0.0))
+    process = of_process(count=MapCount(60_000, 0.0, 0.0))
     assert kinds(series(HOST, process=process)) == ["map-headroom"]
     assert kinds(series(of_host(max_map_count=131_072), process=process)) == []
 

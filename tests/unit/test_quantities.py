@@ -11,7 +11,7 @@ from ksmrun.commands.ps import figures_of
 from ksmrun.commands.top.frame import View, columns_of
 from ksmrun.model.process import ProcessKsm, ProcessList
 from ksmrun.model.watch import ALERT_KINDS as KINDS
-from ksmrun.model.watch import MapCount, Watched, WatchState
+from ksmrun.model.watch import Watched, WatchState
 from ksmrun.observe.groups import Group
 from ksmrun.observe.quantities import QUANTITIES
 from ksmrun.watch.metrics import Shown, WatchCollector
@@ -30,11 +30,7 @@ def test_one_value_everywhere(rows: list[tuple[int | None, ...]]) -> None:
         for each, (merging, zero, profit, pss, maps) in zip(who, rows, strict=True)
     )
     watched = tuple(
-        Watched(
-            *(each, "prctl", merging, zero, 0, profit, 0),
-            pss_bytes=pss,
-            maps=None if maps is None else MapCount(maps, 0.0, 0.0),
-        )
+        Watched(*(each, "prctl", merging, zero, 0, profit, None, pss, maps), since_full_scans=0)
         for each, (merging, zero, profit, pss, maps) in zip(who, rows, strict=True)
     )
     collector = WatchCollector()
