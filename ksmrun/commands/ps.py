@@ -23,9 +23,10 @@ from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.host import read_host
 from ksmrun.host.layout_groups import groups_of
 from ksmrun.model.process import By, ProcessKsm, ProcessList, Sort, Sweeper
+from ksmrun.model.quantities import Unit
 from ksmrun.observe.groups import Group, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
-from ksmrun.observe.quantities import QUANTITIES, Unit
+from ksmrun.observe.quantities import QUANTITIES
 from ksmrun.options.ps import PS, PsOptions
 from ksmrun.plan.pace import wait_line
 

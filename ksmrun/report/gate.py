@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ksmrun.model.errors import EXIT_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.model.quantities import Unit, metric_id
+from ksmrun.model.quantities import metric as described
 from ksmrun.report.load import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference
 from ksmrun.report.verdict import ArmVerdict
@@ -19,7 +21,7 @@ GO, STOP, UNSURE = "go", "stop", "not sure"
 EXIT_CODES = {GO: 0, STOP: EXIT_FAILURE, UNSURE: 3}
 UNITS_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-FORM = re.compile(rf"\s*(\w+)\s*(<=|>=)\s*({NUMBER})\s*(%|\w*)\s*", re.ASCII)
+FORM = re.compile(rf"\s*(\w+(?: \w+)*)\s*(<=|>=)\s*({NUMBER})\s*(%|\w*)\s*", re.ASCII)
 EXAMPLES = "for example --gate 'pss<=-20%' or --gate 'p99<=+5'"
 
 
@@ -81,7 +83,7 @@ def _parse(text: str, metrics: Collection[str]) -> Gate:
             f"write {name}{direction}+{number}{unit} or {name}{direction}-{number}{unit}",
             EXIT_USAGE,
         )
-    scales = {"": 1.0, "%": 0.01} | (UNITS_BYTES if metric.endswith("_bytes") else {})
+    scales = {"": 1.0, "%": 0.01} | (UNITS_BYTES if described(metric).unit is Unit.BYTES else {})
     if unit not in scales or abs(limit) == float("inf"):
         known = ", ".join(each for each in scales if each)
         raise KsmrunError(
@@ -93,15 +95,15 @@ def _parse(text: str, metrics: Collection[str]) -> Gate:
 
 
 def _metric(name: str, metrics: Collection[str]) -> str:
-    """Return the metric of this name, with or without its unit."""
-    found = [each for each in (name, f"{name}_bytes") if each in metrics]
-    if not found:
+    """Return the metric of this name: id, with or without its unit, or word."""
+    found = metric_id(name, metrics)
+    if found is None:
         raise KsmrunError(
             f"--gate: there is no metric {name}",
             f"there are {', '.join(sorted(metrics))}",
             EXIT_USAGE,
         )
-    return found[0]
+    return found
 
 
 def judge_gates(
@@ -174,6 +176,6 @@ def _place(gate: Gate, low: float, high: float) -> str:
 def _text(gate: Gate, change: float) -> str:
     if gate.is_share:
         return f"{change:+.1%}"
-    if gate.metric.endswith("_bytes"):
+    if described(gate.metric).unit is Unit.BYTES:
         return f"{change / UNITS_BYTES['MiB']:+.1f} MiB"
     return f"{change:+.4g}"
