@@ -46,6 +46,10 @@ class Systemd:
         """Option with which systemctl and similar programs talk to this manager."""
         return ("--user",) if self.user else ()
 
+    def to_paste(self, *words: str) -> str:
+        """Return a command for a shell, with sudo where only root may command this manager."""
+        return shlex.join([*(() if self.user else ("sudo",)), *words])
+
     def call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run systemctl, busctl or systemd-run. Raises KsmrunError if it cannot be started."""
         try:

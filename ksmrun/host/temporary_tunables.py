@@ -20,6 +20,7 @@ from ksmrun.host.auto import tuning_pid
 from ksmrun.host.record import ANY_VALUE, load, locked, state_folder
 from ksmrun.host.tunables import restore, set_tunables
 from ksmrun.model.errors import KsmrunError
+from ksmrun.support.paste import pasteable
 from ksmrun.support.words import printable
 
 PREFIX = "borrowed-"
@@ -52,7 +53,8 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
         failed = guardian.wait() != 0
         guardian.stdout.close()
         if is_guarded and failed:
-            print("ksmrun: KSM was not put back; run `ksmrun host restore`", file=sys.stderr)
+            todo = pasteable("sudo ksmrun host restore")
+            print(f"ksmrun: KSM was not put back; run: {todo}", file=sys.stderr)
 
 
 def as_this_python() -> list[str]:

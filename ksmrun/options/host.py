@@ -187,6 +187,7 @@ INSTALL = Command(
     ("To adapt the rate to what starts and grows, use `ksmrun monitor --auto --print-unit`.",),
     InstallOptions,
     (("Print the unit", "ksmrun host install --max-cpu 20% --print"),),
+    excludes=(("--print", "--remove"),),
 )
 SHOW = Command(
     ("host", "show"),

@@ -16,7 +16,7 @@ NOTABLE_SHARE, NOTABLE_BYTES = 0.05, 1 << 20
 VISITED_SHARE = 0.95
 # A page merges in the second full scan that sees it unchanged; the third shows that no more follow.
 SETTLING_SCANS = 3
-ESTIMATE = "ksmrun estimate"
+ESTIMATE = "sudo ksmrun estimate"
 
 
 def explain(look: ProcessLook, obstacle: tuple[str, str] | None = None) -> tuple[Cause, ...]:

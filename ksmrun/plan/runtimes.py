@@ -96,7 +96,7 @@ def runtime_row(
     """
     if is_inside:
         found = f"unknown: {name} is inside ({evidence}), but its gains need not be the program's"
-        return CheckRow(ITEM, "ok", found, "ksmrun estimate measures running copies")
+        return CheckRow(ITEM, "ok", found, "sudo ksmrun estimate measures running copies")
     if heap is not None:
         flag, what, todo = heap
         return CheckRow(ITEM, "warn", f"{name} with {flag}: {what} ({evidence})", todo)

@@ -40,6 +40,20 @@ def python_messages(file: Path) -> Iterator[tuple[str, ...]]:
             yield tuple(map(_text, parts))
 
 
+def literals(file: Path) -> Iterator[str]:
+    """Yield the texts of a Python file that are no docstrings, with {} for what is filled in."""
+    within = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Expr):
+            within.add(node.value)
+        elif isinstance(node, ast.JoinedStr):
+            within.update(node.values)
+            parts = (each.value if isinstance(each, ast.Constant) else "{}" for each in node.values)
+            yield "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in within:
+            yield node.value
+
+
 def c_messages(file: Path) -> Iterator[tuple[str, ...]]:
     """Yield each literal that is a sentence."""
     for found in LITERAL.finditer(file.read_text()):

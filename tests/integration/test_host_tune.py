@@ -170,17 +170,20 @@ def test_set_what_needs_unmerging(run: Run, launcher: str) -> None:
 
 
 @pytest.mark.usefixtures("ksm_on")
-@pytest.mark.parametrize(("answer", "limit"), [("y", "300"), ("n", "256")])
+@pytest.mark.parametrize(("answer", "limit"), [("y\n", "300"), ("n\n", "256"), ("\x04", "256")])
 def test_asks_who_can_answer(run: Run, launcher: str, ksmrun: str, answer: str, limit: str) -> None:
     programs = start_equal_programs(launcher, 2)
     terminal, end = pty.openpty()
     try:
         wait_until(lambda: int(value("pages_sharing")) > 2000)
-        os.write(terminal, f"{answer}\n".encode())
+        os.write(terminal, answer.encode())
         line = [ksmrun, "host", "set", "max_page_sharing=300"]
         done = subprocess.run(line, stdin=end, capture_output=True, text=True, check=False)
         assert re.search(r"unmerge \d+ MiB, and merge them again", done.stdout)
-        assert done.returncode == (0 if answer == "y" else 1)
+        assert done.returncode == (0 if answer == "y\n" else 1)
+        # Ctrl-D is no answer.
+        assert ("there was no answer, so nothing was changed" in done.stderr) == (answer == "\x04")
+        assert "Traceback" not in done.stderr
         assert value("max_page_sharing") == limit
         run("host", "restore")
     finally:

@@ -87,7 +87,7 @@ def test_what_is_said_of_map_headroom() -> None:
 
 @pytest.mark.parametrize(
     "states",
-    [maps(800, limit=None), maps(800, limit=0), [WatchState(HOST, (of_process(maps=None),))]],
+    [maps(800, limit=None), maps(800, limit=0), [WatchState(HOST, (of_process(count=None),))]],
 )
 def test_headroom_that_is_not_known(states: list[WatchState]) -> None:
     assert "map-headroom" not in [each.kind for each in conditions(states, Config())]

@@ -29,7 +29,7 @@ def with_counters(*, seconds: float = 2, age: float = 3600, **after: Any) -> Pro
 @pytest.mark.parametrize(
     ("found", "name", "size_mib", "said", "todo"),
     [
-        (look(), "unique data", 90, "90.0 MiB were scanned", "`ksmrun estimate 7`"),
+        (look(), "unique data", 90, "90.0 MiB were scanned", "`sudo ksmrun estimate 7`"),
         (look(sampled=Sampled(0, 0)), "unique data", 90, "do not change", "--layout shared"),
         (
             *(look(sampled=Sampled(1000, 400), seconds=2.5), "volatile pages", 40),

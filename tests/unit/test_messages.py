@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from product_messages import collected
+from product_messages import collected, literals
 
 # The source tree, also where an installed package is tested.
 ROOT = Path(__file__).parents[2]
@@ -18,6 +18,18 @@ BANNED = re.compile(
     r"|the kernel's own, not|  |\bNone\b"
     # A round of ksmd over all mergeable memory is a full scan.
     r"|\b(a|one|this|the|per|next|second|ninth) pass\b|\d passes\b|\} passes\b(?! annotations)"
+)
+
+
+# Commands for root, also those that show less to others; {}: sudo or nothing, as is needed there.
+OF_ROOT = re.compile(
+    r"(?<!sudo )(?<!\{\})ksmrun (host (on|off|unmerge|set|max-map-count|restore|install)"
+    r"|wrap (install|unit|quadlet)|layout rotate|attach|detach|explain|estimate|ps)\b"
+)
+# Those that are mentioned, or asked of whoever may be no root.
+MENTIONED = re.compile(
+    r"(ritten by|taken away by|another user's|watch) `ksmrun [^`]*`"
+    r"|`ksmrun ps --watch 5`|`ksmrun wrap unit --help`|`ksmrun [^`]*` of the last"
 )
 
 
@@ -37,6 +49,14 @@ def test_the_list_is_whole() -> None:
         f"messages differ from {LIST.name}: {sorted(missing)[:10]}; read them as an operator who "
         "does not know the project would, then: KSMRUN_RENEW=1 pytest unit/test_messages.py"
     )
+
+
+def test_commands_for_root_begin_with_sudo() -> None:
+    for file in sorted((ROOT / "ksmrun").rglob("*.py")):
+        if file.parent.name != "options":
+            for text in literals(file):
+                found = OF_ROOT.search(MENTIONED.sub("", text))
+                assert found is None, f"{file.name}: {text!r} has no sudo"
 
 
 def test_each_says_what_happened_and_what_to_do() -> None:

@@ -51,7 +51,7 @@ from ksmrun.options.host import (
 from ksmrun.plan.pace import pace_line
 from ksmrun.support.units import MIB
 
-UNDO = "undo: ksmrun host restore"
+UNDO = "undo: sudo ksmrun host restore"
 
 
 def register(app: typer.Typer) -> None:
@@ -116,10 +116,16 @@ def _asked_to_unmerge(settings: dict[str, str]) -> bool:
     if not names or not ksm.number("pages_shared"):
         return False
     size = ksm.merged_bytes
-    return typer.confirm(
-        f"{names[0]} changes only while nothing is merged: unmerge {size / MIB:.0f} MiB, and "
-        "merge them again with the new value?"
-    )
+    try:
+        return typer.confirm(
+            f"{names[0]} changes only while nothing is merged: unmerge {size / MIB:.0f} MiB, and "
+            "merge them again with the new value?"
+        )
+    except typer.Abort as error:
+        print_line()
+        raise KsmrunError(
+            "there was no answer, so nothing was changed", "answer y or n, or add --unmerge"
+        ) from error
 
 
 def max_map_count(options: MapCountOptions) -> None:

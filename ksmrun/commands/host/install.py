@@ -33,4 +33,4 @@ def install(options: InstallOptions, given: Given) -> None:
         return
     for done in boot_unit.install(ROOT, text, Systemd()):
         print_line(done)
-    print_line("undo: ksmrun host install --remove")
+    print_line("undo: sudo ksmrun host install --remove")

@@ -75,7 +75,7 @@ def tune(options: TuneOptions, given: Given) -> None:
         scanned = rate.pages_per_second
         speed = "" if scanned is None else f", {scanned * PAGE_BYTES / MIB:.0f} MiB/s scanned"
         print_line(f"now: ksmd takes {rate.cpu_share:.1%} of a core{speed}")
-    print_line("undo: ksmrun host restore")
+    print_line("undo: sudo ksmrun host restore")
 
 
 def made_plan(intent: Intent, *, may_try: bool) -> tuple[TunePlan, Memory, ScanCost]:

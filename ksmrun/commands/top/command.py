@@ -19,7 +19,6 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.observe.live import HostWatch
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.options.ps import TOP, TopOptions
-from ksmrun.support.paste import own_program
 
 SCHEMA = "ksmrun-top-1"
 # Between the two observations of --once, over which ksmd's share of a core is measured.
@@ -50,7 +49,7 @@ def top(options: TopOptions) -> None:
             raise
         raise KsmrunError(
             "the screen of `top` needs Textual, which is not installed",
-            f"{_pip()} install 'ksmrun[top]', or use `ksmrun top --once`",
+            "run: pip install 'ksmrun[top]', or use `ksmrun top --once`",
         ) from error
     # If these are exported (readline does so), they would be used after a resize too.
     for name in ("LINES", "COLUMNS"):
@@ -75,8 +74,3 @@ def _once(view: View, *, as_json: bool) -> None:
         print_line(line.rstrip())
     for line in unseen(found):
         print_line(line)
-
-
-def _pip() -> str:
-    """Return the pip command of this installation."""
-    return own_program().removesuffix("ksmrun") + "pip"

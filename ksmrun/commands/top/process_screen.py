@@ -23,6 +23,7 @@ from ksmrun.model.explain import MemoryKind
 from ksmrun.model.process import Identity, ProcessKsm, ProcessList
 from ksmrun.observe.groups import container_label
 from ksmrun.observe.processes import CPU_SHARE_MAX
+from ksmrun.support.paste import pasteable
 from ksmrun.support.words import printable
 
 if TYPE_CHECKING:
@@ -114,12 +115,12 @@ def describe(
     if shown.left_out:
         lines.insert(-1, f"not shown at {width} columns: {', '.join(shown.left_out)}")
     if not kinds:
-        return [*lines, "only its owner and root can read its maps: sudo ksmrun top"]
+        return [*lines, pasteable("only its owner and root can read its maps: sudo ksmrun top")]
     for name, kind in kinds.items():
         resident = (kind.size_bytes, kind.rss_bytes, kind.anonymous_bytes)
         figures_bytes = (*resident, kind.marked_bytes, kind.merged_bytes, kind.huge_bytes)
         lines.append(_line((name, str(kind.vmas), *map(mib, figures_bytes)), shown))
-    return [*lines, "", f"why not more? sudo ksmrun explain {who.pid}"]
+    return [*lines, "", pasteable(f"why not more? sudo ksmrun explain {who.pid}")]
 
 
 def _line(cells: Sequence[str], shown: Layout) -> str:

@@ -24,7 +24,7 @@ from ksmrun.commands.wrap.unit_plan import UnitPlan, plan_unit, unit_name
 from ksmrun.facts.domain import domain_of
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.unit_restart import restart
-from ksmrun.model.errors import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, ExecCommand, Method
 from ksmrun.options.wrap import UNIT, UnitOptions
 from ksmrun.wrap.dropin import KEY_UNIT, unwrapped
@@ -37,12 +37,9 @@ def register(group: typer.Typer) -> None:
 
 def unit(options: UnitOptions) -> None:
     """Show, check, write or remove the drop-in."""
-    if sum((options.show, options.remove, options.check)) > 1:
-        raise KsmrunError(
-            "--print, --remove and --check exclude each other", "give one of them", EXIT_USAGE
-        )
     now = options.now
-    systemd, full_name = Systemd(options.user), unit_name(options.name)
+    systemd = Systemd(options.user)
+    full_name = unit_name(systemd, options.name)
     if options.check:
         show_check(systemd, full_name, as_json=options.as_json)
     elif options.remove:
