@@ -62,14 +62,18 @@ METRICS = {
     each.id: each
     for each in (
         *(PSS, RSS, MAPS, AVAILABLE, HOST_MERGED, HOST_PROFIT, KSMD_SECONDS),
-        Quantity("pss_anonymous_bytes", "anonymous PSS", Unit.BYTES, "PSS of no file."),
+        Quantity("pss_anonymous_bytes", "anonymous PSS", Unit.BYTES, "PSS without files."),
         Quantity("uss_bytes", "USS", Unit.BYTES, "Memory that no other process has."),
         Quantity("swap_bytes", "swap", Unit.BYTES, "Memory in swap."),
-        Quantity("cpu_share", "CPU", Unit.SHARE, "CPU time, of a core."),
+        Quantity("cpu_share", "CPU", Unit.SHARE, "CPU time of the programs, of a core."),
         Quantity("ksmd_cpu_share", "CPU of ksmd", Unit.SHARE, "CPU time of ksmd, of a core."),
-        *(
-            Quantity(f"{kind}_faults_per_second", f"{kind} faults", Unit.PER_SECOND, "Page faults.")
-            for kind in ("minor", "major")
+        Quantity(
+            *("minor_faults_per_second", "minor faults", Unit.PER_SECOND),
+            "Page faults served from memory.",
+        ),
+        Quantity(
+            *("major_faults_per_second", "major faults", Unit.PER_SECOND),
+            "Page faults that read from disk or swap.",
         ),
         Quantity(
             *("cow_ksm_per_second", "pages copied back", Unit.PER_SECOND),
