@@ -30,7 +30,7 @@ from ksmrun.options.wrap import UnitOptions
 from ksmrun.support.foreign import read_text
 from ksmrun.support.paste import own_program
 from ksmrun.support.unitname import unit_type
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
 from ksmrun.wrap.method import (
@@ -68,9 +68,9 @@ def unit_name(systemd: Systemd, name: str) -> str:
     full = name if unit_type(name) else f"{name}.service"
     if not full.endswith(".service"):
         raise UsageError(f"{full} is not a service", "give the service that it starts")
-    if "/" in full or full.startswith("-"):
+    if not name or "/" in full or full.startswith("-"):
         raise UsageError(
-            f"{shortened(full)!r} is not a valid unit name",
+            f"{quoted(name)} is not a valid unit name",
             "give it as `systemctl list-units` shows it",
         )
     return full
