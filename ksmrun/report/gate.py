@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ksmrun.model.errors import EXIT_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.model.quantities import Unit, metric_id
 from ksmrun.model.quantities import metric as described
-from ksmrun.report.load import Saved
+from ksmrun.report.results import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference
 from ksmrun.report.verdict import ArmVerdict
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.quantities import PSS, Unit
 from ksmrun.model.quantities import metric as described
-from ksmrun.report.load import Saved, samples_of
+from ksmrun.report.results import Saved, samples_of
 from ksmrun.support.units import MIB
 from ksmrun.support.words import printable
 

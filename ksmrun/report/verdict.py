@@ -8,8 +8,8 @@ from statistics import fmean
 
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.quantities import Unit, metric
-from ksmrun.report.load import Saved
-from ksmrun.report.setting import scan_rate
+from ksmrun.report.conditions import scan_rate
+from ksmrun.report.results import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference, compare, corrected
 from ksmrun.report.values import size_text, word_of
 

@@ -21,8 +21,8 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.watch import WatchState
 from ksmrun.observe.fleet import pressure_seconds
-from ksmrun.observe.live import known_pages
 from ksmrun.observe.sampler import cpu_seconds, find_ksmd
+from ksmrun.observe.scan_rate import known_pages
 from ksmrun.watch.tuner import GROWTH_BYTES_MIN, Look, Mode, State, step
 
 # Time between steps, and between two samples of all processes because memory grew.

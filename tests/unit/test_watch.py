@@ -23,7 +23,7 @@ from ksmrun.model.watch import (
     MapCount,
     WatchState,
 )
-from ksmrun.watch.book import AlertBook
+from ksmrun.watch.alerts import AlertBook
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config, load
 from ksmrun.watch.schedule import DELAY_SECONDS_MAX, counted, next_count_seconds, seconds_to
