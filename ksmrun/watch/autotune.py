@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import psutil
-
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.host.auto import LOCK, take_tuning
@@ -114,7 +112,7 @@ class AutoTuner:
         """
         try:
             work()
-        except (KsmrunError, psutil.Error) as error:
+        except (KsmrunError, OSError) as error:
             self._put_back()
             self._retry_at = time.monotonic() + RETRY_SECONDS
             if str(error) != self._wrong:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import psutil
-
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.launcher import cached_probe
@@ -28,7 +26,7 @@ class HostReader:
         vmstat = parse_fields(read_text(ROOT / "proc/vmstat") or "")
         try:
             ksmd_seconds = None if self._ksmd is None else cpu_seconds(self._ksmd)
-        except psutil.Error:
+        except OSError:
             ksmd_seconds = None
         return HostState(
             seconds=time.monotonic(),
@@ -39,7 +37,7 @@ class HostReader:
             mem_available_bytes=host.mem_available_bytes,
             swap_free_bytes=host.swap_free_bytes,
             max_map_count=host.max_map_count,
-            ksmd_waited_seconds=None if self._ksmd is None else waited_seconds(self._ksmd.pid),
+            ksmd_waited_seconds=None if self._ksmd is None else waited_seconds(self._ksmd),
             vmas_merge=self._vmas_merge,
         )
 

@@ -138,7 +138,7 @@ def test_a_folder_that_is_named_as_we_are(
         (["--ready-timeout=0.3", "--ready-file=/nonexistent", "--", "sleep", "99"], "is not ready"),
         (
             ["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"],
-            "cannot start the load /nonexistent:",
+            "cannot start --load /nonexistent:",
         ),
     ],
 )
