@@ -172,7 +172,7 @@ def test_launch_monitor_and_status_agree_on_the_map_limit(maps: int, limit: int)
     )
     fits = judge_maps([MapPeak("seen", maps, None)], limit, 0.2, vmas_merge=True).verdict == "fits"
     assert (row(seen, "map limit").state is State.OK) == fits
-    watched = of_process(maps=MapCount(maps, 0.0, 0.0))
+    watched = of_process(count=MapCount(maps, 0.0, 0.0))
     states = [WatchState(of_host(max_map_count=limit), (watched,))]
     (alert,) = (each for each in conditions(states, Config()) if each.kind == "map-headroom")
     assert alert.is_bad == (not fits)
