@@ -22,7 +22,7 @@ from ksmrun.watch.alerts import AlertBook
 from ksmrun.watch.autotune import TICK_SECONDS, AutoTuner
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
-from ksmrun.watch.exporter import Show
+from ksmrun.watch.exporter import Exporter
 from ksmrun.watch.follow import Follower
 from ksmrun.watch.log import Log
 from ksmrun.watch.notify import notify, reloading, watchdog_seconds
@@ -59,8 +59,8 @@ def watch(load: Callable[[], Config]) -> None:
 class _Monitor:
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._show = Show()
-        self._show.set_up(config)
+        self._exporter = Exporter()
+        self._exporter.set_up(config)
         self._scanner = Scanner(config)
         self._log = Log(config.log)
         self._actor = Actor(config, self._log)
@@ -90,7 +90,7 @@ class _Monitor:
             self._states.popleft()
         events = self._book.update(conditions(self._states, self._config))
         self._actor.act(events, self._book.standing)
-        self._say_once("metrics", self._show.show(state, self._book))
+        self._say_once("metrics", self._exporter.export(state, self._book))
         if state.host.seconds >= self._next_peaks:
             self._say_once("peaks", _remember_peaks(state))
             self._next_peaks = state.host.seconds + PEAKS_INTERVAL_SECONDS
@@ -104,7 +104,7 @@ class _Monitor:
         notify(reloading())
         try:
             config = load()
-            self._show.set_up(config)
+            self._exporter.set_up(config)
         except KsmrunError as error:
             self._log.say("error", f"the configuration was not reloaded: {error}")
             return
@@ -138,7 +138,7 @@ class _Monitor:
                 drop_alerts(folder)
         if self._tuner is not None:
             self._tuner.close()
-        self._show.close()
+        self._exporter.close()
         self._scanner.close()
 
     def _say_once(self, of: str, wrong: str) -> None:
