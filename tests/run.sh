@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")"
 steps="style native sanitized fuzz unit integration layout containers systemd kernels suites"
-long="valgrind quickstart bench"
+long="release valgrind quickstart bench"
 
 case ${1-} in
     --list)

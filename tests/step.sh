@@ -72,6 +72,9 @@ case $1 in
             containers/test_bundle_layout.py" only=""
         repeated KSMRUN_TEST_OCI="$built/ksmrun-oci"
         ;;
+    release)
+        (cd tests && ../$bin/python -m pytest -q release)
+        ;;
     valgrind)
         cmake -S native -B build/valgrind -G Ninja -DKSMRUN_MUSL=OFF -DKSMRUN_STATIC=OFF >/dev/null
         cmake --build build/valgrind >/dev/null

@@ -121,7 +121,8 @@ def build_prctl(scratch: Path, dist: Path, environment: Mapping[str, str]) -> No
     libraries.mkdir()
     compiler = os.environ.get("CC", "gcc")
     shutil.copy(output(compiler, "-print-file-name=libcap.a"), libraries)
-    flags = "-O2 -U_FORTIFY_SOURCE -DPy_LIMITED_API=0x030b0000 -D_GNU_SOURCE -include string.h -include unistd.h"
+    headers = "-D_GNU_SOURCE -include string.h -include unistd.h"
+    flags = f"-O2 -U_FORTIFY_SOURCE -DPy_LIMITED_API=0x030b0000 {headers}"
     variables = {
         "CFLAGS": f"{flags} -ffile-prefix-map={sources}=.",
         "LDFLAGS": f"-L{libraries} -nodefaultlibs -Wl,-s -Wl,--build-id=none",

@@ -57,7 +57,7 @@ class Root:
 
 
 @pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tools() -> Path:
     """Return the folder of the programs that native/package/requirements.txt names."""
     folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ksmrun-tests/tools"
     wanted = (PACKAGE / "requirements.txt").read_text()
