@@ -75,15 +75,15 @@ def described() -> Release:
     """Return the release that the last commit is."""
     lines = (TOP / "pyproject.toml").read_text().splitlines()
     (version,) = (line.split('"')[1] for line in lines if line.startswith("version = "))
-    commit, seconds = output("git", "log", "-1", "--format=%h %ct").split()
+    commit, seconds = output("git", "log", "-1", "--format=%H %ct").split()
     return Release(version, commit, int(seconds))
 
 
-def check_out(folder: Path) -> None:
-    """Write the files of the last commit to the folder."""
+def check_out(commit: str, folder: Path) -> None:
+    """Write the files of a commit to the folder."""
     folder.mkdir(parents=True)
     archive = folder.with_suffix(".tar")
-    run("git", "archive", "--output", archive, "HEAD", folder=TOP)
+    run("git", "archive", "--output", archive, commit, folder=TOP)
     with tarfile.open(archive) as file:
         file.extractall(folder, filter="data")
     archive.unlink()
@@ -253,7 +253,7 @@ def _tool(name: str) -> Path:
 def build(folder: Path, release: Release) -> dict[str, str]:
     """Build all into the folder/dist; return the SHA-256 sums by file name."""
     sources, scratch, dist = folder / "sources", folder / "scratch", folder / "dist"
-    check_out(sources)
+    check_out(release.commit, sources)
     scratch.mkdir()
     dist.mkdir()
     environment = {"SOURCE_DATE_EPOCH": str(release.seconds), "TZ": "UTC", "LC_ALL": "C"}
