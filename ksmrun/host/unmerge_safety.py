@@ -13,7 +13,7 @@ from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import read_or_raise
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import HostFacts, KsmFacts
-from ksmrun.model.watch import GroupState
+from ksmrun.model.memory_group import GroupState
 from ksmrun.support.foreign import raise_shortage
 from ksmrun.support.units import MIB
 
@@ -70,7 +70,7 @@ def _check(host: HostFacts, needed: int, groups: Sequence[GroupState]) -> None:
                 f"unmerging would bring back up to {group.merged_bytes / MIB:.0f} MiB in "
                 f"{where}, where {group.free_bytes / MIB:.0f} of "
                 f"{group.limit_bytes / MIB:.0f} MiB are free: its programs would be killed",
-                "raise its memory.max (systemd: MemoryMax=) first, or add --force",
+                f"{group.raising}, or add --force to do it all the same",
             )
 
 

@@ -17,8 +17,8 @@ from ksmrun.facts.process import has_marked_memory
 from ksmrun.facts.text import parse_fields, read_int
 from ksmrun.facts.text import read_text as read_kernel_text
 from ksmrun.facts.wraps import find_wraps
+from ksmrun.model.memory_group import GroupState
 from ksmrun.model.process import Container
-from ksmrun.model.watch import GroupState
 from ksmrun.model.wrap import LAUNCHER
 from ksmrun.support import foreign
 from ksmrun.support.foreign import open_regular, read_bytes, read_text, resolved
@@ -144,7 +144,8 @@ def test_the_limit_of_the_container_that_this_runs_in(tmp_path: Path) -> None:
     (group / "memory.max").write_text(f"{4 * GIB}\n")
     (group / "memory.current").write_text(f"{3 * GIB}\n")
     found = memory_groups({"/": 100, "/below": 11, "/../outside": 7}, tmp_path)
-    assert found == (GroupState("/", 4 * GIB, GIB, 111),)
+    assert found == (GroupState("/", 4 * GIB, GIB, 111, str(group / "memory.max")),)
+    assert found[0].raising.startswith("raise this container's limit on its host")
 
 
 def test_an_id_is_no_path(tmp_path: Path) -> None:
