@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from systemd.roots import built, roots
+
+from tests.systemd.roots import built, roots
 
 TOP = Path(__file__).parents[2]
 PACKAGE = TOP / "native/package"
@@ -43,9 +44,10 @@ class Root:
     def sh(self, script: str, *, check: bool = True) -> str:
         """Run a script in a fresh copy of the root, without network; return what it prints."""
         namespaces = ("unshare", "--mount", "--pid", "--fork", "--net", "--kill-child=KILL")
-        inside = ("sh", "-euc", INSIDE, "inside", self.folder, self.scratch, self.release, script)
+        places = (self.folder, self.scratch, self.release)
+        command: list[str | Path] = [*namespaces, "sh", "-euc", INSIDE, "inside", *places, script]
         done = subprocess.run(
-            [*namespaces, *inside],
+            command,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -64,8 +66,8 @@ def tools() -> Path:
     kept = folder / "installed"
     if not kept.exists() or kept.read_text() != wanted:
         venv.create(folder, with_pip=True, clear=True)
-        pip = [folder / "bin/python", "-m", "pip", "--disable-pip-version-check", "-qq", "install"]
-        subprocess.run([*pip, "-r", PACKAGE / "requirements.txt"], check=True)
+        pip = ("-m", "pip", "--disable-pip-version-check", "-qq", "install", "-r")
+        subprocess.run([folder / "bin/python", *pip, PACKAGE / "requirements.txt"], check=True)
         kept.write_text(wanted)
     return folder / "bin"
 
