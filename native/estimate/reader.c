@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../common/clock.h"
 
 enum { SILENCE_MS_MAX = 1500, LOOK_MS = 100, BATCH = 1024 };
 
@@ -50,12 +51,6 @@ bool reader_send(const struct record *record) {
     return outgoing.count < BATCH || flush();
 }
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Keeps only this pipe open: a reader of our output must not wait for this process. */
 static _Noreturn void run(const struct reading *reading, int to) {
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++)
@@ -90,7 +85,7 @@ static int take_some(const struct reading *reading, int from, size_t *used) {
 
 /* Until the child has closed its end. Returns 0 or -errno. */
 static int take_all(const struct reading *reading, int from) {
-    int64_t start = now_ms(), heard = start;
+    int64_t start = clock_now_ms(), heard = start;
     uint64_t ticks = 0;
     size_t used = 0;
     for (;;) {
@@ -102,10 +97,10 @@ static int take_all(const struct reading *reading, int from) {
         }
         uint64_t now_ticks = atomic_load(&shared->ticks);
         if (now_ticks != ticks)
-            heard = now_ms();
+            heard = clock_now_ms();
         ticks = now_ticks;
-        if (now_ms() - heard > SILENCE_MS_MAX ||
-            (double)(now_ms() - start) > reading->seconds_max * 1000)
+        if (clock_now_ms() - heard > SILENCE_MS_MAX ||
+            (double)(clock_now_ms() - start) > reading->seconds_max * 1000)
             return -ETIME;
     }
 }

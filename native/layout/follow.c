@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
 #include "../common/message.h"
 #include "../common/procfile.h"
 #include "../inject/inject.h"
@@ -32,12 +33,6 @@ static const long following = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRAC
 
 /* For what the target has forked to execute something, if this process ends with it. */
 enum { ENDING_MS = 500, ENDING_STEP_MS = 5, TRIAL_STEP_MS = 50 };
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Once it has stepped aside, a message goes to the stderr of the process that it is about. */
 static bool is_aside;
@@ -231,7 +226,7 @@ static void at_stop(struct helper *helper, pid_t pid, int status) {
     } else if (event == PTRACE_EVENT_EXEC) {
         at_exec(helper, pid);
     } else if (event == PTRACE_EVENT_EXIT && is_at_end(helper, pid)) {
-        ending_since_ms = now_ms();
+        ending_since_ms = clock_now_ms();
         ending_pid = pid;
     } else if (event == PTRACE_EVENT_STOP && trial_is_over(pid)) {
         ptrace(PTRACE_DETACH, pid, 0L, 0L);
@@ -271,7 +266,7 @@ static void block_signals(sigset_t *both) {
  * to do: what is still traced continues. */
 static int wait_ms(void) {
     if (ending_since_ms != 0) {
-        if (now_ms() - ending_since_ms > ENDING_MS || !tracees_any(is_awaited))
+        if (clock_now_ms() - ending_since_ms > ENDING_MS || !tracees_any(is_awaited))
             _exit(0);
         return ENDING_STEP_MS;
     }

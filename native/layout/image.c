@@ -3,7 +3,6 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,15 +46,17 @@ static const char *read_maps(struct image *image, pid_t pid, uint64_t stack_poin
     struct vma vma;
     snprintf(path, sizeof path, "/proc/%d/maps", pid);
     int maps = open(path, O_RDONLY | O_CLOEXEC);
-    bool has_room = maps >= 0;
+    bool is_whole = maps >= 0;
     ssize_t length = -1;
-    while (has_room && (length = read(maps, text, sizeof text)) > 0)
-        for (ssize_t i = 0; i < length; i++)
-            if (maps_read_byte(&reader, text[i], &vma))
-                has_room = has_room && add_vma(image, &vma, stack_pointer);
+    while (is_whole && (length = read(maps, text, sizeof text)) > 0)
+        for (ssize_t i = 0; i < length && is_whole; i++) {
+            enum maps_result result = maps_read_byte(&reader, text[i], &vma);
+            is_whole = result == MAPS_INSIDE ||
+                       (result == MAPS_VMA && add_vma(image, &vma, stack_pointer));
+        }
     if (maps >= 0)
         close(maps);
-    return has_room && length == 0 ? NULL : "/proc/PID/maps";
+    return is_whole && length == 0 ? NULL : "/proc/PID/maps";
 }
 
 /* Whatever is neither the program's nor the kernel's is the loader's, from its base on; except a
@@ -79,40 +80,23 @@ static const char *find_parts(struct image *image, uint64_t program_start, uint6
     return image->parts[PART_STACK].end != 0 ? NULL : "the stack in /proc/PID/maps";
 }
 
-/* proc_pid_stat(5): fields 26, 27, and 45 to 51. The program's name, which may contain anything, is
- * in parentheses, and only numbers follow. */
-bool image_parse_stat(struct image *image, const char *text) {
-    enum { FIELD_OF_STATE = 3, FIELDS = 52 };
-    uint64_t fields[FIELDS] = {0};
-    const char *at = strrchr(text, ')');
-    if (at == NULL || at[1] != ' ' || at[2] == '\0')
-        return false;
-    at += 3;
-    for (int field = FIELD_OF_STATE + 1; field < FIELDS; field++) {
-        char *end;
-        fields[field] = strtoull(at, &end, 10);
-        if (end == at)
-            return false;
-        at = end;
-    }
-    image->start_code = fields[26];
-    image->end_code = fields[27];
-    image->start_data = fields[45];
-    image->end_data = fields[46];
-    image->start_brk = fields[47];
-    image->arg_start = fields[48];
-    image->arg_end = fields[49];
-    image->env_start = fields[50];
-    image->env_end = fields[51];
-    return image->arg_start != 0;
-}
-
 static const char *read_stat(struct image *image, pid_t pid) {
-    char path[32], text[2048];
+    char path[32];
+    struct pidstat stat;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    return procfile_read(path, text, sizeof text) > 0 && image_parse_stat(image, text)
-               ? NULL
-               : "the addresses in /proc/PID/stat";
+    /* Of a process that may not be read all addresses are 0. */
+    if (!procfile_stat(AT_FDCWD, path, &stat) || stat.fields[PIDSTAT_ARG_START] == 0)
+        return "the addresses in /proc/PID/stat";
+    image->start_code = stat.fields[PIDSTAT_START_CODE];
+    image->end_code = stat.fields[PIDSTAT_END_CODE];
+    image->start_data = stat.fields[PIDSTAT_START_DATA];
+    image->end_data = stat.fields[PIDSTAT_END_DATA];
+    image->start_brk = stat.fields[PIDSTAT_START_BRK];
+    image->arg_start = stat.fields[PIDSTAT_ARG_START];
+    image->arg_end = stat.fields[PIDSTAT_ARG_END];
+    image->env_start = stat.fields[PIDSTAT_ENV_START];
+    image->env_end = stat.fields[PIDSTAT_ENV_END];
+    return NULL;
 }
 
 struct auxv {

@@ -1,9 +1,9 @@
 #include "tracees.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "../common/procfile.h"
@@ -30,38 +30,36 @@ bool tracees_any(bool (*is_one)(pid_t pid)) {
     return is_found;
 }
 
-/* proc_pid_stat(5): state, and six fields later the flags, after the name in parentheses. */
-static bool read_state(pid_t pid, char *state, unsigned long *flags) {
-    char path[32], text[512];
+static bool read_stat(pid_t pid, struct pidstat *stat) {
+    char path[32];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    const char *end = procfile_read(path, text, sizeof text) < 0 ? NULL : strrchr(text, ')');
-    return end != NULL && sscanf(end, ") %c %*d %*d %*d %*d %*d %lu", state, flags) == 2;
+    return procfile_stat(AT_FDCWD, path, stat);
+}
+
+static bool is_forked_only(const struct pidstat *stat) {
+    return (stat->fields[PIDSTAT_FLAGS] & FORKED_NO_EXEC) != 0;
 }
 
 bool tracees_is_resting(pid_t pid) {
-    char state;
-    unsigned long flags;
-    return !read_state(pid, &state, &flags) || (state != 'R' && state != 'D');
+    struct pidstat stat;
+    return !read_stat(pid, &stat) || (stat.state != 'R' && stat.state != 'D');
 }
 
 bool tracees_is_alive(pid_t pid) {
-    char state;
-    unsigned long flags;
-    return read_state(pid, &state, &flags) && state != 'Z' && state != 'X';
+    struct pidstat stat;
+    return read_stat(pid, &stat) && stat.state != 'Z' && stat.state != 'X';
 }
 
 bool tracees_has_not_executed(pid_t pid) {
-    char state;
-    unsigned long flags;
-    return read_state(pid, &state, &flags) && (flags & FORKED_NO_EXEC) != 0;
+    struct pidstat stat;
+    return read_stat(pid, &stat) && is_forked_only(&stat);
 }
 
 bool tracees_may_exec(pid_t pid) {
-    char state;
-    unsigned long flags;
-    if (!read_state(pid, &state, &flags))
-        return false;
-    return state == 't' || ((flags & FORKED_NO_EXEC) != 0 && (state == 'R' || state == 'D'));
+    struct pidstat stat;
+    return read_stat(pid, &stat) &&
+           (stat.state == 't' ||
+            (is_forked_only(&stat) && (stat.state == 'R' || stat.state == 'D')));
 }
 
 pid_t tracees_parent_of(pid_t pid) {

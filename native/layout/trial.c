@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <time.h>
 
+#include "../common/clock.h"
 #include "../common/procfile.h"
 #include "tracees.h"
 
@@ -23,12 +23,6 @@ static struct trial {
     int children;
     bool is_over;
 } trials[TRIALS_MAX];
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static struct trial *find(pid_t pid) {
     for (size_t i = 0; i < TRIALS_MAX; i++)
@@ -60,7 +54,7 @@ bool trial_begin(pid_t pid) {
     struct trial *free_one = find(0);
     if (free_one == NULL)
         return false;
-    *free_one = (struct trial){.pid = pid, .began_ms = now_ms()};
+    *free_one = (struct trial){.pid = pid, .began_ms = clock_now_ms()};
     return true;
 }
 
@@ -99,7 +93,7 @@ static bool has_grown(pid_t pid) {
 }
 
 static bool is_at_end(const struct trial *trial) {
-    int64_t passed_ms = now_ms() - trial->began_ms;
+    int64_t passed_ms = clock_now_ms() - trial->began_ms;
     return trial->is_over || passed_ms >= BUSY_MS || has_grown(trial->pid) ||
            (passed_ms >= REST_MS && tracees_is_resting(trial->pid));
 }

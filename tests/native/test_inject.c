@@ -13,6 +13,7 @@
 
 #include "../inject/inject.h"
 #include "../inject/wait.h"
+#include "clock.h"
 
 enum { LIMIT_NS = 50 * 1000 * 1000, PAGE = 4096, MARK = 77 };
 
@@ -51,7 +52,7 @@ static struct injection stopped_child(volatile int **word) {
         ;
     assert_int_equal(ptrace(PTRACE_SEIZE, pid, 0L, (long)PTRACE_O_TRACESYSGOOD), 0);
     assert_int_equal(ptrace(PTRACE_INTERRUPT, pid, 0L, 0L), 0);
-    assert_true(wait_for_stop(pid, wait_clock_ns() + 20L * LIMIT_NS) > 0);
+    assert_true(wait_for_stop(pid, clock_now_ns() + 20L * LIMIT_NS) > 0);
     assert_int_equal(injection_begin(&injection, pid), 0);
     injection.limit_ns = LIMIT_NS;
     injection.late = take_back;
@@ -79,9 +80,9 @@ static int64_t call_getppid(const unsigned char *bytes, size_t size, bool is_pos
     memcpy(code, bytes, size);
     struct injection injection = stopped_child(&word);
     assert_int_equal(injection_is_possible(&injection), is_possible);
-    int64_t start = wait_clock_ns();
+    int64_t start = clock_now_ns();
     int64_t result = inject(&injection, SYS_getppid, none);
-    assert_in_range(wait_clock_ns() - start, 0, 10L * LIMIT_NS);
+    assert_in_range(clock_now_ns() - start, 0, 10L * LIMIT_NS);
     expect_well(&injection, word);
     return result;
 }
