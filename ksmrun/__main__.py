@@ -24,7 +24,7 @@ def main() -> None:
 
             os.write(1, f"{version_text()}\n".encode())
         except OSError as error:
-            sys.exit(f"ksmrun: cannot write to stdout: {error.strerror}; check what it is")
+            sys.exit(f"ksmrun: cannot write to stdout: {error.strerror}; check its free space")
         return
     try:
         from ksmrun.cli import run_app

@@ -35,7 +35,7 @@ TODO = {
 
 
 OCI_CALL = (
-    "a container engine called `ksmrun` as its runtime, which is ksmrun-oci; to do: "
+    "a container engine started `ksmrun` as its runtime, but that is ksmrun-oci; to do: "
     "sudo ksmrun wrap install, then add the lines of `ksmrun wrap runtime podman` (or docker, "
     "containerd, cri-o) to the engine's configuration"
 )

@@ -12,6 +12,10 @@ if ! cmp -s pyproject.toml .venv/editable; then
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-build-isolation --editable '.[test]'
     cp pyproject.toml .venv/editable
 fi
+# The install's own finder knows only the modules that there were; a path finds new and moved ones.
+for file in .venv/lib/python3*/site-packages/_*ksmrun*.pth; do
+    echo "$PWD" >"$file"
+done
 mkdir -p build/quick
 export PATH="$PWD/.venv/bin:$PATH"
 

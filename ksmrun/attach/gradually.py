@@ -40,7 +40,7 @@ def detach_all(*, force: bool) -> Iterator[str]:
         (done,) = carry_out([candidate], Deed.OFF)
         available = (read_host(ROOT).mem_available_bytes or 0) / MIB
         yield (
-            f"{name}: {pages * PAGE_BYTES / MIB:.0f} MiB back, {available:.0f} MiB available now"
+            f"{name}: {pages * PAGE_BYTES / MIB:.0f} MiB unmerged, {available:.0f} MiB available"
             if done.done
             else f"{name}: left for the end: {done.why}"
         )

@@ -61,7 +61,7 @@ def look(pid: int) -> Candidate:
         raise_shortage(error)
         raise KsmrunError(
             f"there is no process {pid}",
-            "list processes with `ps -e`, or those that merge with `ksmrun ps`",
+            "list processes with `ps -e`, or those that merge with `sudo ksmrun ps`",
         ) from error
 
 

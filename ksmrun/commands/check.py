@@ -188,7 +188,7 @@ def _lua_rows(target: TargetFacts, unreachable: str | None) -> Iterator[CheckRow
 def _map_row(judgement: Judgement, splits: bool) -> CheckRow:
     if judgement.verdict == "unknown":
         # Where VMAs join, merging does not bring a program nearer to the limit.
-        todo = "let a copy run and check again, or say ksmrun run --expect-maps" if splits else ""
+        todo = "start a copy and check again, or give ksmrun run --expect-maps N" if splits else ""
         return CheckRow("map limit", "ok", f"unknown: {judgement.arithmetic}", todo)
     if judgement.verdict == "fits":
         return CheckRow("map limit", "ok", judgement.message)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ksmrun.model.errors import UsageError
 from ksmrun.options.command import Command
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.parse import parse
@@ -44,6 +45,7 @@ def declare(app: typer.Typer, command: Command, function: Callable[..., None]) -
     def run(context: typer.Context, **raw: Any) -> None:
         environment = os.environ if command.reads_variables else {}
         given = Given(*_read(table, raw, environment), rest=tuple(context.args))
+        _refuse_contradictions(command, given)
         options = command.options(**given.values)
         if wants_given:
             function(options, given)
@@ -114,6 +116,13 @@ def _parameter(item: Item) -> inspect.Parameter:
         default=None,
         annotation=Annotated[wanted | None, extra],
     )
+
+
+def _refuse_contradictions(command: Command, given: Given) -> None:
+    for names in command.excludes:
+        found = [name for name in names if given.words.get(name.removeprefix("--"))]
+        if len(found) > 1:
+            raise UsageError(f"{' and '.join(found)} exclude each other", "give one of them")
 
 
 def _read(

@@ -205,7 +205,7 @@ def _notes(
             f"{sudo_line(['estimate'])} ..."
         )
     if sum(len(found.processes) for found in looks) == 1:
-        yield "Of one process only what is equal within it is seen; start another copy."
+        yield "Only pages that are equal within this one process are counted; start another copy."
     yield from _untold(predictions, pids)
 
 
@@ -227,7 +227,7 @@ def _untold(predictions: list[Prediction], pids: Sequence[int]) -> Iterator[str]
         if gains.layout_share > 1 - kept / now + WORTH_TELLING_SHARE:
             yield (
                 f"{program} is {runtime.name}: 8 copies saved {gains.layout_share:.0%} with one "
-                "layout in a trial. Copies without it do not show that: they draw hash seeds, and "
-                "place objects by address; start two with `ksmrun run --layout shared --merge off` "
+                "layout in a trial. Copies without it cannot show that, as their hash seeds and "
+                "addresses differ; start two with `ksmrun run --layout shared --merge off` "
                 "and estimate those."
             )

@@ -39,7 +39,7 @@ WAYS = {
     "prctl": "on, by the flag of the process (prctl)",
     "shim": "on, by the shim, which marks its memory",
     "madvise": "on, by the program itself, which marks memory with madvise",
-    "seen": "on, as ksmd scans it; by which way, this kernel does not tell",
+    "seen": "on, as ksmd scans it; this kernel does not show what switched it on",
 }
 
 
@@ -102,8 +102,8 @@ def _describe(look: ProcessLook) -> list[str]:
     rows = {
         "merging": WAYS.get(look.enabled_by or "", "off"),
         "merged": f"{mib((after.merging_pages or 0) * page_bytes)} MiB, and {mib(zero_bytes)} MiB "
-        f"of empty pages; with the metadata that gains {mib(after.profit_bytes)} MiB",
-        "scanned": f"{after.rmap_items or 0} pages have been looked at, of "
+        f"of zero pages; {mib(after.profit_bytes)} MiB are saved, metadata subtracted",
+        "scanned": f"{mib((after.rmap_items or 0) * page_bytes)} of "
         f"{mib(total('marked_bytes'))} MiB that are marked",
         "memory": f"{mib(total('rss_bytes'))} MiB resident: {mib(anonymous)} anonymous, "
         f"{mib(shared_bytes)} shared, {mib(files_bytes)} of files; "
@@ -149,7 +149,7 @@ def _maps(look: ProcessLook) -> str:
 
 def _print_causes(causes: tuple[Cause, ...], style: Style) -> None:
     if not causes:
-        print_note("nothing keeps a notable part of it from merging", style)
+        print_note("nothing prevents a notable part of it from merging", style)
         return
     if style.format is Format.TABLE:
         print_line()

@@ -133,7 +133,7 @@ def print_table(
             ascii_only=is_ascii_only(),
         )
     )
-    if line := left_out_line(layout, width):
+    if line := left_out_line(layout, width, style):
         print_line(line)
 
 

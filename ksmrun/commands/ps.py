@@ -181,8 +181,8 @@ def total_line(found: ProcessList) -> str:
     merged = (found.pages_shared or 0) + (found.pages_sharing or 0)
     saved = f"{mib(least)} to {mib(most)} MiB" if least > 0 else f"up to {mib(most)} MiB"
     return (
-        f"{processes}; together they save {saved}: {others} of the {merged} merged pages of this "
-        "host are of processes that are not listed here, so whose pages are kept once is not known"
+        f"{processes}; together they save {saved}, metadata subtracted; not exact, as {others} of "
+        f"the {merged} merged pages of this host belong to processes that are not listed"
     )
 
 

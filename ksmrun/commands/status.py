@@ -58,7 +58,9 @@ def show(rows: Sequence[Row]) -> None:
     for row in rows:
         _print(row)
     number = sum(row.state is not State.OK for row in rows)
-    print_line("all is in order" if not number else f"{number} of {len(rows)} to look at")
+    print_line(
+        "everything is in order" if not number else f"{number} of {len(rows)} need attention"
+    )
 
 
 def _print(row: Row) -> None:

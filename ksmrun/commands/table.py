@@ -25,10 +25,11 @@ TEXT_COLUMNS_GOOD = 40
 
 @dataclass(frozen=True)
 class Style:
-    """Options of a table's output."""
+    """Options of a table's output. is_chosen: they are options of the command."""
 
     format: Format = Format.TABLE
     has_header: bool = True
+    is_chosen: bool = False
 
 
 class TableOptions(Protocol):
@@ -44,7 +45,7 @@ class TableOptions(Protocol):
 
 def style_of(options: TableOptions) -> Style:
     """Return how its table is printed."""
-    return Style(options.format, not options.no_header)
+    return Style(options.format, not options.no_header, is_chosen=True)
 
 
 def wants_json(options: TableOptions) -> bool:
@@ -139,13 +140,13 @@ def _share_out(widths: dict[int, int], most: dict[int, int], rest: int) -> int:
     return rest
 
 
-def left_out_line(layout: Layout, width: int) -> str | None:
+def left_out_line(layout: Layout, width: int, style: Style) -> str | None:
     """Return which columns are not shown, and how to see them; None if all are."""
     if not layout.left_out:
         return None
     return (
         f"not shown at {width} columns: {', '.join(layout.left_out)}; "
-        "to do: widen the terminal, or use --format tsv"
+        f"to do: widen the terminal{', or use --format tsv' if style.is_chosen else ''}"
     )
 
 

@@ -92,8 +92,8 @@ def refuse_full_host(sample: FleetSample, total_bytes: int) -> None:
     left = sample.mem_available_bytes
     if left is not None and left < total_bytes * LEFT_SHARE_MIN:
         raise KsmrunError(
-            f"the host has only {left / MIB:.0f} MiB left, so the fleet was stopped "
-            "before it swaps",
+            f"only {left / MIB:.0f} MiB are available on this host, so the fleet was stopped "
+            "before the host would swap",
             "start fewer copies (-n)",
         )
 

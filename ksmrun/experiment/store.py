@@ -33,7 +33,9 @@ def create(folder: Path, plan: ExperimentPlan, host: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise UsageError(f"{folder} is not empty", "give a new folder, or go on with --resume")
+            raise UsageError(
+                f"{folder} is not empty", "give a new folder, or continue one with --resume"
+            )
         (folder / "rounds").mkdir()
         _write(folder / PLAN, {"schema": SCHEMA, "host": host, "plan": asdict(plan)})
     except OSError as error:

@@ -77,7 +77,10 @@ def warnings(
 
 def _of_the_fleet(seen: Seen, *, settled: bool | None) -> Iterator[Note]:
     if not seen.ksm_is_on:
-        yield "KSM was switched off while measuring", "keep it on: see who else sets it"
+        yield (
+            "KSM was switched off while measuring",
+            "keep it on: `ksmrun host show` names what else sets it",
+        )
     elif seen.is_to_merge and not seen.merges:
         yield (
             "no process of this arm is enabled for merging",
@@ -90,11 +93,11 @@ def _of_the_fleet(seen: Seen, *, settled: bool | None) -> Iterator[Note]:
             named.append(f"{len(large) - NAMES_MAX} more")
         size = sum(_size(each, seen) for each in large) / MIB
         yield (
-            f"KSM works for others on this host too: {', '.join(named)}, {size:.0f} MiB",
-            "stop them for the measurement: they take ksmd's time, and are in what is merged",
+            f"other programs merge on this host too: {', '.join(named)}, {size:.0f} MiB",
+            "stop them for the measurement: they take ksmd's time, and count as merged memory",
         )
     for is_replaced, what, todo in (
-        (True, "started anew", "what it had merged was lost: see in its log why it restarted"),
+        (True, "restarted", "what it had merged was lost: see in its log why it restarted"),
         (False, "ended", "see in its log why; start it by hand with the same load"),
     ):
         gone = [
@@ -109,8 +112,8 @@ def _of_the_fleet(seen: Seen, *, settled: bool | None) -> Iterator[Note]:
         # mm/ksm.c: should_skip_rmap_item(): a skipped page is removed from the unstable tree.
         yield (
             f"{left / MIB:.0f} MiB of {could / MIB:.0f} MiB that could merge have not: smart_scan "
-            "looks at old pages in every ninth pass only, and two copies whose turns never "
-            "coincide are kept apart",
+            "looks at old pages in every ninth full scan only, and two copies never looked at in "
+            "the same one are kept apart",
             "--ksm smart_scan=0, or more copies: the effect goes with the first pair that meets",
         )
     least, most = min(seen.merged_bytes, default=0), max(seen.merged_bytes, default=0)
@@ -134,12 +137,12 @@ def _of_memory(before: FleetSample, hold: Sequence[FleetSample]) -> Iterator[Not
     ):
         yield (
             "the host swapped, which hides memory from PSS",
-            "take fewer copies (-n), or switch swap off for the measurement",
+            "start fewer copies (-n), or switch swap off for the measurement",
         )
     metrics = hold_metrics(hold, 1)
     pressure = metrics.get("memory_pressure_share", 0.0)
     if len(hold) > 1 and pressure > PRESSURE_SHARE_MAX:
-        yield f"tasks waited for memory {pressure:.0%} of the time", "take fewer copies (-n)"
+        yield f"tasks waited for memory {pressure:.0%} of the time", "start fewer copies (-n)"
     huge = next((each.huge_bytes for each in reversed(hold) if each.huge_bytes is not None), 0)
     anonymous = metrics.get("pss_anonymous_bytes", 0.0)
     if anonymous and huge / anonymous > HUGE_SHARE_MAX:
@@ -154,5 +157,5 @@ def _of_maps(hold: Sequence[FleetSample], limit: int | None) -> Iterator[Note]:
     if limit and most > limit * MAPS_SHARE_MAX:
         yield (
             f"a process has {most} maps of {limit} (vm.max_map_count), and fails at the limit",
-            f"sysctl vm.max_map_count={limit * 4}",
+            f"sudo ksmrun host max-map-count {limit * 4}",
         )

@@ -42,7 +42,7 @@ def read_project(file: str) -> tuple[ComposeProject, str]:
     own = parse_project(text, file, folder)
     tool = _tool()
     if tool is None:
-        return own, "the file itself: no Compose is here that resolves extends and variables"
+        return own, "the file itself: no Compose is installed that resolves extends and variables"
     name = " ".join(tool)
     done = _run([*tool, "-f", file, "config"])
     raw = None
@@ -138,4 +138,4 @@ def _tool() -> tuple[str, ...] | None:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return run_tool(command, TIMEOUT_SECONDS, "look whether it works by itself")
+    return run_tool(command, TIMEOUT_SECONDS, "run it by hand to see why")

@@ -46,6 +46,10 @@ class Systemd:
         """Option with which systemctl and similar programs talk to this manager."""
         return ("--user",) if self.user else ()
 
+    def to_paste(self, *words: str) -> str:
+        """Return a command for a shell, with sudo where only root may command this manager."""
+        return shlex.join([*(() if self.user else ("sudo",)), *words])
+
     def call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run systemctl, busctl or systemd-run. Raises KsmrunError if it cannot be started."""
         try:
@@ -83,7 +87,9 @@ class Systemd:
         if "bus" in said or "booted" in said:
             where = "in a session of that user" if self.user else "on a host that runs systemd"
             return f"run this {where}"
-        return "run this as root" if os.geteuid() and not self.user else "look at its message"
+        return (
+            "run this as root" if os.geteuid() and not self.user else "correct what systemd reports"
+        )
 
     def show(self, name: str) -> dict[str, str]:
         """Return PROPERTIES of a unit, without those that this version of systemd does not have."""

@@ -47,7 +47,7 @@ def auto_tuner(folder: Path) -> list[OtherTuner]:
     return [
         OtherTuner(
             f"`ksmrun monitor --auto` (PID {pid}) sets KSM's rate on this host",
-            "end it first, or leave --auto out there; while a value is not its own, it waits",
+            "end it first, or start it without --auto; while others set values, it pauses",
         )
     ]
 

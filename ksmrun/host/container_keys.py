@@ -47,7 +47,7 @@ def write_container_key(folder: Path, key: ContainerKey, output: Path | None) ->
     except OSError as error:
         raise KsmrunError(
             f"cannot write {file}: {error.strerror}",
-            "renew the keys that exist with `ksmrun layout rotate`, or give another --output"
+            "renew the keys that exist with `sudo ksmrun layout rotate`, or give another --output"
             if error.errno == errno.EEXIST
             else "check the permissions and free space of its folder",
         ) from error

@@ -77,5 +77,5 @@ def _add(file: Path, peaks: Mapping[str, MapPeak]) -> None:
 
 
 def _load(file: Path) -> dict[str, tuple[int, int]]:
-    data = read_state(file, SCHEMA, SHAPE, "nothing; it is begun anew") or {"peaks": {}}
+    data = read_state(file, SCHEMA, SHAPE, "nothing: a new one is written") or {"peaks": {}}
     return {key: (maps, size) for key, (maps, size) in data["peaks"].items()}

@@ -20,6 +20,7 @@ from ksmrun.host.auto import tuning_pid
 from ksmrun.host.record import ANY_VALUE, load, locked, state_folder
 from ksmrun.host.tunables import restore, set_tunables
 from ksmrun.model.errors import KsmrunError
+from ksmrun.support.paste import pasteable
 from ksmrun.support.words import printable
 
 PREFIX = "borrowed-"
@@ -52,7 +53,8 @@ def borrowed(settings: Mapping[str, str], folder: Path | None = None) -> Iterato
         failed = guardian.wait() != 0
         guardian.stdout.close()
         if is_guarded and failed:
-            print("ksmrun: KSM was not put back; run `ksmrun host restore`", file=sys.stderr)
+            todo = pasteable("sudo ksmrun host restore")
+            print(f"ksmrun: KSM was not put back; run: {todo}", file=sys.stderr)
 
 
 def as_this_python() -> list[str]:
@@ -116,8 +118,8 @@ def _of_who_runs(record_file: Path, root: Path) -> Iterator[str]:
         if now != change.before and not {now, ANY_VALUE} & set(change.written):
             name = Path(change.path).name
             yield (
-                f"{name} is {now}, which somebody else wrote meanwhile, and stays so; to do: "
-                f"sudo ksmrun host set {name}={change.written[-1]} hands it back, "
+                f"{name} is {now}, which another program or user has set since, so it stays; "
+                f"to do: sudo ksmrun host set {name}={change.written[-1]} hands it back, "
                 f"{name}={change.before} is what it was before"
             )
 

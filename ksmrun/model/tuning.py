@@ -50,7 +50,7 @@ class ScanRate:
 class Intent:
     """Target, of which at least one is given: time of a full scan, or share of a core at most."""
 
-    pass_seconds: float | None = None
+    full_scan_seconds: float | None = None
     cpu_share_max: float | None = None
 
 
@@ -84,7 +84,7 @@ class TunePlan:
     """
 
     knobs: tuple[Knob, ...]
-    pass_seconds: float
+    full_scan_seconds: float
     cpu_share: float
     advice: tuple[tuple[str, str], ...] = ()
 

@@ -33,7 +33,7 @@ def look_at_process(pid: int, seconds: float) -> ProcessLook:
     except (FileNotFoundError, ProcessLookupError) as error:
         raise KsmrunError(
             f"there is no process {pid}, or it has just ended",
-            "list processes with `ps -e`, or those that merge with `ksmrun ps`",
+            "list processes with `ps -e`, or those that merge with `sudo ksmrun ps`",
         ) from error
 
 

@@ -17,7 +17,7 @@ class HostLook:
     """Merging on the host. saved_bytes: over all processes, less the pages kept and the metadata.
 
     dedup: pages represented by each page kept. ksmd_cpu: share of a core since the previous
-    observation. pass_progress: of the present full scan, from the pages that ksmd knows. Values not
+    observation. scan_progress: of the present full scan, from the pages that ksmd knows. Values not
     yet known, or not on this kernel, are None.
     """
 
@@ -26,7 +26,7 @@ class HostLook:
     dedup: float | None
     ksmd_cpu: float | None
     full_scans: int | None
-    pass_progress: float | None
+    scan_progress: float | None
     mem_available_bytes: int | None
 
 
@@ -39,7 +39,7 @@ class HostWatch:
         self._ksmd = find_ksmd()
         self._cpu_before: tuple[float, float] | None = None
         self._scans_before: int | None = None
-        self._pass_started_at: int | None = None
+        self._scan_started_at: int | None = None
 
     def look(self, host: HostFacts) -> HostLook:
         """Return the activity since the previous call."""
@@ -50,7 +50,7 @@ class HostWatch:
             dedup=dedup(ksm),
             ksmd_cpu=self._ksmd_cpu(),
             full_scans=ksm.number("full_scans"),
-            pass_progress=self._progress(ksm),
+            scan_progress=self._progress(ksm),
             mem_available_bytes=host.mem_available_bytes,
         )
         self.saved.append(found.saved_bytes or 0)
@@ -71,12 +71,12 @@ class HostWatch:
         """
         scans, scanned = ksm.number("full_scans"), ksm.number("pages_scanned")
         if self._scans_before not in (None, scans):
-            self._pass_started_at = scanned
+            self._scan_started_at = scanned
         self._scans_before = scans
         pages = known_pages(ksm)
-        if self._pass_started_at is None or scanned is None or not pages:
+        if self._scan_started_at is None or scanned is None or not pages:
             return None
-        return min((scanned - self._pass_started_at) / pages, 1.0)
+        return min((scanned - self._scan_started_at) / pages, 1.0)
 
 
 def known_pages(ksm: KsmFacts) -> int:

@@ -17,8 +17,9 @@ class Command:
     """Command. words: as typed after ksmrun. text: paragraphs.
 
     summary: a sentence without full stop, beginning with a verb. passes: what follows the options
-    belongs to another program. reads_variables: the variables of its options count. examples: what
-    each does, and the line to paste. exit_codes: those beside 0 and 2.
+    belongs to another program. reads_variables: the variables of its options count. excludes:
+    options of which one at most can be given. examples: what each does, and the line to paste.
+    exit_codes: those beside 0 and 2.
     """
 
     words: tuple[str, ...]
@@ -29,6 +30,7 @@ class Command:
     exit_codes: tuple[tuple[str, str], ...] = (("1", "the command failed"),)
     passes: str = ""
     reads_variables: bool = False
+    excludes: tuple[tuple[str, ...], ...] = ()
     commands: tuple[Command, ...] = ()
     see_also: tuple[str, ...] = field(default=())
 

@@ -43,7 +43,7 @@ class UnmergeOptions:
 class IntentOptions:
     """Options that say what is wanted of ksmd."""
 
-    pass_time: float | None = seconds(
+    scan_time: float | None = seconds(
         "Time for a full scan of what is mergeable now, such as 60s or 5m.",
         metavar="TIME",
         least=1.0,
@@ -187,6 +187,7 @@ INSTALL = Command(
     ("To adapt the rate to what starts and grows, use `ksmrun monitor --auto --print-unit`.",),
     InstallOptions,
     (("Print the unit", "ksmrun host install --max-cpu 20% --print"),),
+    excludes=(("--print", "--remove"),),
 )
 SHOW = Command(
     ("host", "show"),

@@ -22,6 +22,10 @@ class InstallOptions:
     remove: bool = switch("Remove the launcher, where nothing uses it.")
 
 
+# Those that change nothing, with each other and with those that change something.
+EXCLUDES = (("--print", "--check", "--remove"), ("--print", "--check", "--now"))
+
+
 @dataclass(frozen=True)
 class ServiceOptions:
     """Options of commands that write a drop-in."""
@@ -119,6 +123,7 @@ UNIT = Command(
         ("Show the drop-in", "ksmrun wrap unit --print systemd-journald.service"),
         ("Wrap a service, and restart it", "sudo ksmrun wrap unit --now nginx"),
     ),
+    excludes=EXCLUDES,
 )
 QUADLET = Command(
     ("wrap", "quadlet"),
@@ -129,6 +134,7 @@ QUADLET = Command(
         ("Show the drop-in", "ksmrun wrap quadlet --print web.container"),
         ("Wrap a container, and restart it", "sudo ksmrun wrap quadlet --now web.container"),
     ),
+    excludes=EXCLUDES,
 )
 LIST = Command(
     ("wrap", "list"),

@@ -11,7 +11,8 @@ MAP_RESERVE = 0.2
 # show_smap_vma_flags has only "mg"); and the flag marks all of it (mm/ksm.c: ksm_add_vmas).
 UNMERGEABLE_NOTE = (
     "What they made MADV_UNMERGEABLE before merges too, as the kernel does not tell it from other "
-    "memory; for programs that keep secrets so: ksmrun detach, and start them with `ksmrun run`"
+    "memory; for programs that keep secrets so: `sudo ksmrun detach PID`, and start them with "
+    "`ksmrun run`"
 )
 OUTCOMES = {
     "gone": ("it ended meanwhile", "if it was restarted, attach to the new PID"),
@@ -36,7 +37,7 @@ OUTCOMES = {
     ),
     "filtered": (
         "its seccomp filter denies the system call, or this user cannot read the filter",
-        "run this as root, or restart it with `ksmrun run`, a service with `ksmrun wrap unit`",
+        "run this as root, or restart it with `ksmrun run`, a service with `sudo ksmrun wrap unit`",
     ),
     "no-instruction": (
         "no system call instruction was found in it",

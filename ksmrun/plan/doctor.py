@@ -15,7 +15,7 @@ from ksmrun.support.units import MIB, duration
 MAX_MAP_COUNT_DEFAULT = 65530
 LOOK = "look at /sys/kernel/mm/ksm and /proc/meminfo"
 # With a slower full scan a program merges long after its launch.
-SLOW_PASS_SECONDS = 300.0
+SLOW_SCAN_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _kernel(probe: Probe) -> Iterator[CheckRow]:
         yield CheckRow(
             "kernel",
             "warn",
-            f"{probe.kernel}: it could not be asked, as no child could be started",
+            f"{probe.kernel}: it could not be probed, as no child could be started",
             "raise the limit of processes (ulimit -u, pids.max)",
         )
         return
@@ -90,9 +90,9 @@ def _kernel(probe: Probe) -> Iterator[CheckRow]:
         yield CheckRow(
             "VMA merging",
             "warn",
-            f"{probe.vma_steps} neighbouring mappings stay {probe.mmap_vmas} VMAs, "
-            f"{probe.vma_steps} brk steps {probe.brk_vmas}; the shim joins them in dynamically "
-            "linked programs",
+            f"{probe.vma_steps} neighbouring mappings stay {probe.mmap_vmas} VMAs, and "
+            f"{probe.vma_steps} brk steps make {probe.brk_vmas}; the shim joins them in "
+            "dynamically linked programs",
             "boot 6.17 or later, or raise vm.max_map_count for static programs with large heaps",
         )
     elif probe.vmas_merge:
@@ -113,7 +113,10 @@ def _ksm(host: HostFacts) -> Iterator[CheckRow]:
         yield CheckRow("ksmd", "ok", "on (run=1)")
     elif run is None:
         yield CheckRow(
-            "ksmd", "fail", "/sys/kernel/mm/ksm/run does not hold a number", "look at that file"
+            "ksmd",
+            "fail",
+            "/sys/kernel/mm/ksm/run does not hold a number",
+            "cat /sys/kernel/mm/ksm/run",
         )
     else:
         meaning = "off" if run == 0 else "unmerging"
@@ -141,13 +144,13 @@ def _scan_rate(host: HostFacts) -> CheckRow:
         )
     seconds = memory_bytes / host.ksm.page_bytes / rate
     found = (
-        f"at most {rate * host.ksm.page_bytes / MIB:.1f} MiB/s: one pass over this host's "
+        f"at most {rate * host.ksm.page_bytes / MIB:.1f} MiB/s: a full scan of this host's "
         f"{memory_bytes / MIB:.0f} MiB of anonymous memory takes {duration(seconds)}, and "
-        "a page merges in the second at the earliest"
+        "a page merges in its second one at the earliest"
     )
     if host.ksm.values.get("advisor_mode", "none") != "none":
         return CheckRow("scan rate", "ok", found + "; the kernel's advisor changes it as it goes")
-    if seconds > SLOW_PASS_SECONDS:
+    if seconds > SLOW_SCAN_SECONDS:
         return CheckRow("scan rate", "warn", found, "sudo ksmrun host set pages_to_scan=2000")
     return CheckRow("scan rate", "ok", found)
 
@@ -205,7 +208,7 @@ def _numa(host: HostFacts) -> CheckRow:
         return CheckRow(
             "NUMA",
             "warn",
-            f"{nodes} nodes, and merge_across_nodes=0: equal pages are kept once a node",
+            f"{nodes} nodes, and merge_across_nodes=0: equal pages are kept once per node",
             "sudo ksmrun host set merge_across_nodes=1 (saves more; some reads become remote)",
         )
     return CheckRow("NUMA", "ok", f"{nodes} nodes, merging across them: some reads become remote")
@@ -213,14 +216,16 @@ def _numa(host: HostFacts) -> CheckRow:
 
 def _place(host: HostFacts) -> Iterator[CheckRow]:
     if host.container is not None and host.ksm_writable:
-        yield CheckRow("container", "ok", f"marks of {host.container}, but KSM can be tuned here")
+        yield CheckRow(
+            "container", "ok", f"this looks like {host.container}, but KSM can be tuned here"
+        )
     elif host.container is not None:
         needs_host = host.ksm.present and host.ksm.number("run") != 1
         yield CheckRow(
             "container",
             "warn" if needs_host else "ok",
-            f"inside {host.container}: KSM is the host's and is switched there; `ps` sees only "
-            "this container",
+            f"inside {host.container}: KSM belongs to the host and is switched on there; `ps` sees "
+            "only this container",
             "on the host: sudo ksmrun host on" if needs_host else "",
         )
     else:

@@ -16,7 +16,7 @@ NOTABLE_SHARE, NOTABLE_BYTES = 0.05, 1 << 20
 VISITED_SHARE = 0.95
 # A page merges in the second full scan that sees it unchanged; the third shows that no more follow.
 SETTLING_SCANS = 3
-ESTIMATE = "ksmrun estimate"
+ESTIMATE = "sudo ksmrun estimate"
 
 
 def explain(look: ProcessLook, obstacle: tuple[str, str] | None = None) -> tuple[Cause, ...]:
@@ -58,7 +58,7 @@ def _forbidden(look: ProcessLook) -> Cause:
     return Cause(
         "permission",
         None,
-        f"its counters and maps are for {who} to read, and not from a container",
+        f"only {who} can read its counters and maps, and not from inside a container",
         f"sudo ksmrun explain {look.identity.pid}, on the host",
     )
 
@@ -66,7 +66,7 @@ def _forbidden(look: ProcessLook) -> Cause:
 def _flag(look: ProcessLook, obstacle: tuple[str, str] | None) -> Iterator[Cause]:
     if look.enabled_by is not None:
         return
-    found = "it has no merge flag (prctl), and none of its memory is marked (madvise)"
+    found = "it has no merge flag (prctl), and no memory marked by madvise"
     if obstacle is not None:
         found, todo = f"{found}; {obstacle[0]}", obstacle[1]
     else:
@@ -95,7 +95,7 @@ def _ksmd(look: ProcessLook, after: Counters) -> Iterator[Cause]:
         yield Cause("ksmd unmerges", None, found, "sudo ksmrun host on")
     elif run != 1:
         found = (
-            f"ksmd does not scan (run={run}); since when, the kernel does not tell. "
+            f"ksmd does not scan (run={run}; the kernel does not show since when). "
             f"{kept * page_bytes / MIB:.1f} MiB stay merged until they are written to"
         )
         yield Cause("ksmd off", None, found, "sudo ksmrun host on")
@@ -170,8 +170,8 @@ def _scanned(look: ProcessLook, before: Counters, after: Counters) -> Iterator[C
     yield Cause(
         "unique data",
         left,
-        f"{left / MIB:.1f} MiB were scanned, hold still, and equal no other page that KSM knows",
-        f"`{ESTIMATE} {look.identity.pid}` tells what could merge; pages full of pointers become "
+        f"{left / MIB:.1f} MiB were scanned, do not change, and equal no other page that KSM knows",
+        f"`{ESTIMATE} {look.identity.pid}` shows what could merge; pages full of pointers become "
         "equal with `ksmrun run --layout shared`",
     )
     yield from _smart_scan(before, after, left)
@@ -183,8 +183,8 @@ def _volatile(look: ProcessLook, after: Counters, sampled: Sampled, size_bytes: 
         "volatile pages",
         size_bytes,
         f"{sampled.changed / sampled.pages:.0%} of {sampled.pages} sampled pages changed within "
-        f"{look.seconds:g} s; KSM merges what holds still from one pass to the next. It keeps "
-        f"metadata for {unmerged} pages that did not merge",
+        f"{look.seconds:g} s; KSM merges pages that stay the same from one full scan to the "
+        f"next. It keeps metadata for {unmerged} pages that did not merge",
         "nothing, or a program that writes less",
     )
 
@@ -195,10 +195,10 @@ def _not_settled(look: ProcessLook, before: Counters, after: Counters, size_byte
     merged = after.merged_pages - before.merged_pages
     parts = [f"ksmd has looked at {_visited_pages(after)} of {marked_pages} marked pages"]
     if seen is not None:
-        parts.append(f"{seen} passes and {merged:+d} merged pages in {look.seconds:g} s")
+        parts.append(f"full scans in {look.seconds:g} s: {seen}, merged pages: {merged:+d}")
     parts.append(
-        f"a page merges in the second pass that finds it unchanged, and one takes at least "
-        f"{duration(_pass_seconds(after))}"
+        f"a page merges in the second full scan that finds it unchanged, and one takes at least "
+        f"{duration(_full_scan_seconds(after))}"
     )
     never = seen is not None and seen > 1 and not after.rmap_items and marked_pages
     return Cause(
@@ -219,9 +219,9 @@ def _smart_scan(before: Counters, after: Counters, size_bytes: int) -> Iterator[
     yield Cause(
         "smart scan",
         size_bytes,
-        f"smart_scan skipped {last - first} pages of this host meanwhile: one that did not merge "
-        "is looked at in every second to ninth pass, so what becomes equal now merges later, and "
-        "two equal copies started many passes apart may never be looked at in the same one",
+        f"smart_scan skipped {last - first} pages of this host in that time: one that did not "
+        "merge is looked at in every second to ninth full scan, so what becomes equal now merges "
+        "later, and two equal copies started many full scans apart may never meet in one",
         "wait, or compare with: sudo ksmrun host set smart_scan=0",
     )
 
@@ -237,10 +237,10 @@ def _unvisited_bytes(look: ProcessLook, after: Counters) -> int:
 
 
 def _settling_seconds(after: Counters) -> float:
-    return SETTLING_SCANS * _pass_seconds(after)
+    return SETTLING_SCANS * _full_scan_seconds(after)
 
 
-def _pass_seconds(after: Counters) -> float:
+def _full_scan_seconds(after: Counters) -> float:
     """Return the minimum time of a full scan of all known pages at the present rate."""
     names = ("pages_shared", "pages_sharing", "pages_unshared", "pages_volatile")
     pages = sum(after.ksm.number(name) or 0 for name in names)

@@ -20,11 +20,11 @@ def pace_line(ksm: KsmFacts, mergeable_bytes: int) -> str | None:
         return None
     speed = f"at most {rate * ksm.page_bytes / MIB:.1f} MiB/s are scanned"
     if not mergeable_bytes:
-        return f"{speed}, each page twice before it merges; to do: {AUTO} merges in seconds"
+        return f"{speed}, each page twice before it merges; to merge within seconds: {AUTO}"
     seconds = FULL_SCANS * mergeable_bytes / ksm.page_bytes / rate
     return (
         f"{speed}: the {mergeable_bytes / MIB:.0f} MiB of programs that merge take "
-        f"{duration(seconds)} (two full scans); to do: {AUTO} merges in seconds"
+        f"{duration(seconds)} (two full scans); to merge within seconds: {AUTO}"
     )
 
 

@@ -95,8 +95,8 @@ def runtime_row(
     embeds that interpreter, so most of its memory may be its own.
     """
     if is_inside:
-        found = f"none of its own: {name} is inside ({evidence}), whose gains are not the program's"
-        return CheckRow(ITEM, "ok", found, "ksmrun estimate measures running copies")
+        found = f"unknown: {name} is inside ({evidence}), but its gains need not be the program's"
+        return CheckRow(ITEM, "ok", found, "sudo ksmrun estimate measures running copies")
     if heap is not None:
         flag, what, todo = heap
         return CheckRow(ITEM, "warn", f"{name} with {flag}: {what} ({evidence})", todo)

@@ -48,7 +48,7 @@ def _ksm(seen: HostStatus) -> Row:
     run = ksm.number("run")
     who = "; ".join(seen.setters)
     if run == 1:
-        return Row("KSM", State.OK, f"on; {who or 'set by hand, as nothing here says by whom'}")
+        return Row("KSM", State.OK, f"on; {who or 'by hand or by another program'}")
     off = {0: "off", 2: "unmerging (run=2)"}.get(-1 if run is None else run, "unreadable")
     text = f"{off}; {who}" if who else off
     if waiting:
@@ -91,7 +91,7 @@ def _cgroup(seen: HostStatus) -> Row:
 def _ksmd(seen: HostStatus) -> Row:
     ksm, look = seen.host.ksm, seen.ksmd
     if ksm.number("run") != 1:
-        return Row("ksmd", State.OK, "at rest")
+        return Row("ksmd", State.OK, "idle, as KSM is off")
     if look is None or look.used_share is None:
         return Row("ksmd", State.OK, "not visible from this PID namespace")
     pages, sleep = ksm.number("pages_to_scan"), ksm.number("sleep_millisecs")
@@ -132,7 +132,11 @@ def _maps(seen: HostStatus) -> Row:
 
 def _flags(seen: HostStatus) -> Row:
     if not seen.lost:
-        return Row("flags", State.OK, f"{_processes(len(seen.merging))} merge, none is known lost")
+        return Row(
+            "flags",
+            State.OK,
+            f"{_processes(len(seen.merging))} merge, none is known to have lost it",
+        )
     (pid, name), *others = seen.lost
     found = f"not merging as it should: PID {pid} ({name}){_more(others)}"
     return Row("flags", State.TODO, found, f"sudo ksmrun explain {pid}")
@@ -143,17 +147,17 @@ def _alerts(seen: HostStatus) -> Row:
     if monitor is None:
         return Row("alerts", State.OK, "no monitor runs: only this moment was looked at")
     if not monitor.runs:
-        found = f"the monitor (PID {monitor.pid}) ended without a word"
+        found = f"the monitor (PID {monitor.pid}) ended unexpectedly"
         return Row("alerts", State.TODO, found, "sudo systemctl restart ksmrun-monitor")
     if not monitor.alerts:
-        return Row("alerts", State.OK, f"none stands, says the monitor (PID {monitor.pid})")
+        return Row("alerts", State.OK, f"none at present, by the monitor (PID {monitor.pid})")
     (kind, what, todo), *others = monitor.alerts
     return Row("alerts", State.TODO, f"{kind}: {what}{_more(others)}", todo)
 
 
 def _launcher(seen: HostStatus) -> Row:
     if not seen.launchers:
-        return Row("launcher", State.OK, "nothing names one that is missing")
+        return Row("launcher", State.OK, "no wrap needs one that is missing")
     first, *others = seen.launchers
     found = f"missing: {first}{_more(others)} will not start"
     return Row("launcher", State.TODO, found, "sudo ksmrun wrap install")

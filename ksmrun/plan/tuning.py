@@ -39,29 +39,30 @@ def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> Tu
     share_max = 1.0 if intent.cpu_share_max is None else intent.cpu_share_max
     scan_seconds = memory.mergeable_pages * cost.seconds_per_page
     ksm = host.ksm
-    if intent.pass_seconds is not None and scan_seconds > intent.pass_seconds * share_max:
+    if intent.full_scan_seconds is not None and scan_seconds > intent.full_scan_seconds * share_max:
         least = scan_seconds / share_max
         raise KsmrunError(
             f"a full scan of {_gib(memory, ksm):.1f} GiB takes {scan_seconds:.0f} s of CPU here "
-            f"({cost.seconds_per_page * 1e6:.1f} µs a page, {cost.source}): in "
-            f"{intent.pass_seconds:.0f} s it would be {scan_seconds / intent.pass_seconds:.0%} of "
-            f"a core, over {share_max:.0%}",
-            f"ask for --pass-time {least + 1:.0f}s or more"
+            f"({cost.seconds_per_page * 1e6:.1f} µs a page, {cost.source}): "
+            f"within {intent.full_scan_seconds:.0f} s that is "
+            f"{scan_seconds / intent.full_scan_seconds:.0%} of a core, and {share_max:.0%} is the "
+            "limit",
+            f"ask for --scan-time {least + 1:.0f}s or more"
             + (", or a higher --max-cpu" if share_max < 1 else ""),
         )
     by_advisor = "advisor_mode" in ksm.values and share_max >= ADVISOR_SHARE_MIN
-    if intent.pass_seconds is not None and by_advisor:
-        knobs = _by_advisor(ksm, intent.pass_seconds, share_max, cost)
-        cpu_share = max(scan_seconds / intent.pass_seconds, ADVISOR_SHARE_MIN)
-        pass_seconds = scan_seconds / cpu_share
+    if intent.full_scan_seconds is not None and by_advisor:
+        knobs = _by_advisor(ksm, intent.full_scan_seconds, share_max, cost)
+        cpu_share = max(scan_seconds / intent.full_scan_seconds, ADVISOR_SHARE_MIN)
+        full_scan_seconds = scan_seconds / cpu_share
     else:
         knobs, pages = _by_rate(ksm, memory, cost, intent, share_max)
         busy_seconds = pages * cost.seconds_per_page
         sleep_seconds = SLEEP_MILLISECS / 1e3
         cpu_share = busy_seconds / (busy_seconds + sleep_seconds)
-        pass_seconds = memory.mergeable_pages / pages * (busy_seconds + sleep_seconds)
+        full_scan_seconds = memory.mergeable_pages / pages * (busy_seconds + sleep_seconds)
     knobs = [*knobs, _knob(ksm, "run", 1, "ksmd is off")]
-    return TunePlan(tuple(knobs), pass_seconds, cpu_share, tuple(_advice(host, memory)))
+    return TunePlan(tuple(knobs), full_scan_seconds, cpu_share, tuple(_advice(host, memory)))
 
 
 def whole_core(sleep_millisecs: int | None, pages_to_scan: int | None) -> bool:
@@ -93,12 +94,17 @@ def _knob(ksm: KsmFacts, name: str, value: int | str, why: str) -> Knob:
     return Knob(name, str(ksm.values.get(name)), str(value), why)
 
 
-def _by_advisor(ksm: KsmFacts, pass_seconds: float, share_max: float, cost: ScanCost) -> list[Knob]:
+def _by_advisor(
+    ksm: KsmFacts, full_scan_seconds: float, share_max: float, cost: ScanCost
+) -> list[Knob]:
     # Its initial value, before it has completed a scan.
     sleep_seconds = (ksm.number("sleep_millisecs") or SLEEP_MILLISECS) / 1e3
     most = max(1, int(_pages_a_batch(share_max, cost, sleep_seconds)))
     wanted = {
-        "advisor_target_scan_time": (max(1, round(pass_seconds)), "s a pass, as asked for"),
+        "advisor_target_scan_time": (
+            max(1, round(full_scan_seconds)),
+            "s a full scan, as asked for",
+        ),
         "advisor_max_cpu": (round(share_max * 100), "% of a core at most"),
         "advisor_min_pages_to_scan": (
             min(ksm.number("advisor_min_pages_to_scan") or 500, most),
@@ -106,12 +112,13 @@ def _by_advisor(ksm: KsmFacts, pass_seconds: float, share_max: float, cost: Scan
         ),
         "advisor_max_pages_to_scan": (
             max(ksm.number("advisor_max_pages_to_scan") or 30000, most),
-            "what the pass may need",
+            "what a full scan may need",
         ),
     }
     knobs = [_knob(ksm, name, value, why) for name, (value, why) in wanted.items()]
     why = (
-        f"keeps the time of a pass as memory grows; takes {ADVISOR_SHARE_MIN:.0%} of a core or more"
+        f"keeps the time of a full scan as memory grows, with {ADVISOR_SHARE_MIN:.0%} of a core or "
+        "more"
     )
     return [*knobs, _knob(ksm, "advisor_mode", "scan-time", why)]
 
@@ -120,26 +127,26 @@ def _by_rate(
     ksm: KsmFacts, memory: Memory, cost: ScanCost, intent: Intent, share_max: float
 ) -> tuple[list[Knob], int]:
     sleep_seconds = SLEEP_MILLISECS / 1e3
-    if intent.pass_seconds is None:
+    if intent.full_scan_seconds is None:
         pages = _pages_a_batch(share_max, cost, sleep_seconds)
         why = f"{share_max:.0%} of a core, at {cost.seconds_per_page * 1e6:.1f} µs a page"
     elif not memory.mergeable_pages:
         raise KsmrunError(
-            "no program merges on this host now, so no rate can be derived from --pass-time",
+            "no program merges on this host now, so no rate can be derived from --scan-time",
             "start the programs first, give --max-cpu, or let `ksmrun monitor --auto` set the rate",
         )
     else:
-        idle = intent.pass_seconds - memory.mergeable_pages * cost.seconds_per_page
+        idle = intent.full_scan_seconds - memory.mergeable_pages * cost.seconds_per_page
         pages = memory.mergeable_pages * sleep_seconds / max(idle, 1e-3)
-        why = f"a full scan of {_gib(memory, ksm):.1f} GiB in {intent.pass_seconds:.0f} s"
+        why = f"a full scan of {_gib(memory, ksm):.1f} GiB in {intent.full_scan_seconds:.0f} s"
     batch = min(max(1, int(pages)), RATE_MAX)
-    why_sleep = "ms between batches, what the rate is reckoned with"
+    why_sleep = "ms between batches, as the rate assumes"
     knobs = [
         _knob(ksm, "sleep_millisecs", SLEEP_MILLISECS, why_sleep),
         _knob(ksm, "pages_to_scan", batch, why),
     ]
     if "advisor_mode" in ksm.values:
-        knobs.insert(0, _knob(ksm, "advisor_mode", "none", "else it sets the rate"))
+        knobs.insert(0, _knob(ksm, "advisor_mode", "none", "otherwise it sets the rate"))
     return knobs, batch
 
 
@@ -154,31 +161,33 @@ def _advice(host: HostFacts, memory: Memory) -> Iterator[tuple[str, str]]:
     share = memory.zero_share
     if share is not None and share >= ZERO_SHARE_MIN and ksm.number("use_zero_pages") == 0:
         yield (
-            f"{share:.0%} of the memory looked at are pages of zeros, which each keep a page of "
-            "KSM for 256 of them, and its records",
-            "sudo ksmrun host set use_zero_pages=1 (counts for what merges from then on)",
+            f"{share:.0%} of the memory looked at are pages of zeros, which could merge with the "
+            "kernel's zero page and need no records then",
+            "sudo ksmrun host set use_zero_pages=1 (applies to what merges from then on)",
         )
     if ksm.number("smart_scan") == 1 and 0 < memory.processes <= FEW_PROCESSES:
         yield (
             f"with {memory.processes} processes smart_scan may keep equal pages apart for good: it "
-            "looks at old ones in every ninth pass only, and not in the same",
+            "looks at old ones in every ninth full scan only, and not in the same one",
             "sudo ksmrun host set smart_scan=0",
         )
     dups = ksm.number("stable_node_dups") or 0
     if dups * ksm.page_bytes > GIB // 16:
         yield (
-            f"{dups} pages are kept twice or more, as max_page_sharing="
-            f"{ksm.number('max_page_sharing')} places may share one",
+            f"{dups} pages are kept twice or more, as at most {ksm.number('max_page_sharing')} "
+            "places may share one (max_page_sharing)",
             "sudo ksmrun host set --unmerge max_page_sharing=1024",
         )
     if (host.numa_nodes or 1) > 1 and ksm.number("merge_across_nodes") == 1:
         yield (
-            f"pages merge across {host.numa_nodes} NUMA nodes, and are then far from some readers",
+            f"pages merge across {host.numa_nodes} NUMA nodes, so some programs read them "
+            "from another node",
             "for speed before memory: sudo ksmrun host set --unmerge merge_across_nodes=0",
         )
     if host.thp_enabled == "always" and (host.khugepaged_max_ptes_shared or 0) > 0:
         yield (
-            "huge pages are on for all (transparent_hugepage/enabled=always), and khugepaged joins "
-            f"ranges with up to {host.khugepaged_max_ptes_shared} merged pages again",
+            "huge pages are on for all (transparent_hugepage/enabled=always), and khugepaged "
+            f"collapses ranges with up to {host.khugepaged_max_ptes_shared} merged pages, which "
+            "unmerges them",
             "sudo ksmrun host set khugepaged/max_ptes_shared=0 khugepaged/max_ptes_none=0",
         )

@@ -78,7 +78,7 @@ def load(folder: Path) -> Saved:
     whole = sorted(set.intersection(*(set(found) for found in by_arm.values())))
     if not whole:
         raise KsmrunError(
-            f"{folder} has no complete round yet", f"go on with: ksmrun ab --resume {folder}"
+            f"{folder} has no complete round yet", f"continue with: ksmrun ab --resume {folder}"
         )
     rounds = {arm: tuple(found[number] for number in whole) for arm, found in by_arm.items()}
     return Saved(folder, host, plan, arms, rounds, results)

@@ -42,9 +42,9 @@ def _of_rounds(saved: Saved) -> Iterator[Note]:
     plan = saved.plan
     if plan["stagger_seconds"] < STAGGER_SECONDS_MIN and plan["copies"] > 1:
         yield (
-            f"copies were started {plan['stagger_seconds']:g} s apart, and those of one second can "
-            "share seeds that real ones would not",
-            "--stagger 1.3",
+            f"copies were started {plan['stagger_seconds']:g} s apart, and those of the same "
+            "second can share seeds from the clock, unlike real ones",
+            "repeat it with --stagger 1.3",
         )
     primary = str(plan["primary"])
     base = fmean([each.get(primary, 0.0) for each in saved.rounds[saved.arms[0]]])
@@ -60,10 +60,10 @@ def _of_rounds(saved: Saved) -> Iterator[Note]:
         spread = max(merged, default=0.0) - min(merged, default=0.0)
         if spread > max(MIB, max(merged, default=0.0) * VARYING_SHARE_MAX):
             yield (
-                f"{arm}: what merges differs from round to round, from {min(merged) / MIB:.0f} to "
-                f"{max(merged) / MIB:.0f} MiB: start seeds that are equal in some rounds only, or "
-                "other work",
-                "let each round load the same; give the program a fixed seed, or look at an arm "
+                f"{arm}: the merged memory differs from round to round, from "
+                f"{min(merged) / MIB:.0f} to {max(merged) / MIB:.0f} MiB: start seeds were "
+                "equal in some rounds only, or the work differed",
+                "let each round do the same work; give the program a fixed seed, or look at an arm "
                 "with --layout=shared",
             )
 

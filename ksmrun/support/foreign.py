@@ -40,7 +40,9 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
     try:
         place = os.open(path, flags)
     except ValueError as error:
-        raise OSError(errno.EINVAL, "holds a NUL, so it is no path", repr(str(path))) from error
+        raise OSError(
+            errno.EINVAL, "contains a NUL byte, so it is not a path", repr(str(path))
+        ) from error
     try:
         refuse_irregular(place, path)
         return reopen(place, path, FLAGS)

@@ -139,7 +139,7 @@ class Actor:
         else:
             try:
                 line = set_max_map_count(limit, state_folder() / "host.json", ROOT)
-                self.log.say("info", f"{line}; `ksmrun host restore` puts it back")
+                self.log.say("info", f"{line}; `sudo ksmrun host restore` puts it back")
             except KsmrunError as error:
                 refused = str(error)
         # The alert still stands, so this is tried again with each sample.

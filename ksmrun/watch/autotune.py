@@ -59,9 +59,12 @@ class AutoTuner:
         self._lock = take_tuning(folder)
         try:
             for line in restore_abandoned(folder, ROOT):
-                say("info", f"of a run before: {line}")
+                say("info", f"left by an earlier run: {line}")
             if self._ksmd is None:
-                say("error", "not tuning: ksmd is not to be seen here; run it on the host itself")
+                say(
+                    "error",
+                    "not tuning: ksmd is not visible here; run the monitor on the host itself",
+                )
             else:
                 self._guarded(self._begin)
         except BaseException:
@@ -97,7 +100,7 @@ class AutoTuner:
         """Continue from what somebody else has set meanwhile."""
         if self._waits:
             self._written, self._waits = {}, False
-            self._say("info", "tuning goes on")
+            self._say("info", "tuning continues")
 
     def close(self) -> None:
         """Restore the values from before."""
@@ -186,12 +189,12 @@ class AutoTuner:
             found, ours = ksm.values.get(name), self._written[name]
             self._say(
                 "warning",
-                f"somebody else set {name} to {found}; tuning waits for {ours}; to do: "
-                f"sudo ksmrun host set {name}={ours}, or SIGHUP, to go on from {found}; to "
-                "keep it: end the monitor, or leave out --auto",
+                f"another program or user set {name} to {found}, so tuning pauses; to do: "
+                f"sudo ksmrun host set {name}={ours}, or SIGHUP to continue from {found}; to "
+                "keep it: end the monitor, or start it without --auto",
             )
         elif self._waits and not taken:
-            self._say("info", "tuning goes on")
+            self._say("info", "tuning continues")
         self._waits = bool(taken)
         return self._waits
 

@@ -53,9 +53,9 @@ def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[C
         subject,
         is_bad=lost,
         is_clear=not lost,
-        what=f"{subject} merged, and has lost its flag",
-        todo="it was cleared by the program, at an exec, or from outside, as by another user's "
-        f"`ksmrun detach`; `ksmrun explain {process.identity.pid}` tells more",
+        what=f"{subject} merged before, and has lost its merge flag",
+        todo="the program cleared it, lost it at an exec, or was detached by another user; see: "
+        f"sudo ksmrun explain {process.identity.pid}",
         facts={"pid": str(process.identity.pid)},
     )
     # In a boost full scans are short, and the processes to merge with may just be starting.
@@ -71,7 +71,7 @@ def _map_headroom(process: Watched, count: MapCount, host: HostState, config: Co
         and left_seconds < config.warn_ahead_seconds
         and count.maps > TREND_MAPS_SHARE * limit
     )
-    when = f", and reaches it in {duration(left_seconds)} if it goes on so" if soon else ""
+    when = f", and reaches that limit in {duration(left_seconds)} at this rate" if soon else ""
     subject = name(process)
     # The least power of two with which the alert ends, and another doubling if it is growing.
     enough = count.maps / (1 - config.map_reserve) / CLEAR_SHARE
@@ -97,7 +97,7 @@ def _fewer_maps(process: Watched, host: HostState) -> str:
     if host.vmas_merge:
         # From 6.17 on merging keeps no mappings apart (commit cf7e7a3503df).
         pid = process.identity.pid
-        return f"see in /proc/{pid}/maps what it maps: it has as many without merging"
+        return f"see what it maps in /proc/{pid}/maps: it has as many maps without merging"
     return "restart it without merging"
 
 
@@ -114,7 +114,7 @@ def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition
         is_clear=loss < LOSS_BYTES_MIN * CLEAR_SHARE,
         what=f"{subject} merged little in {FULL_SCANS} full scans: ksmd's records of it take "
         f"{loss / MIB:.1f} MiB more than it saves",
-        todo=f"`ksmrun explain {process.identity.pid}` tells why; start it without merging",
+        todo=f"see why: sudo ksmrun explain {process.identity.pid}; or start it without merging",
         facts={"pid": str(process.identity.pid), "value": str(profit)},
     )
 
@@ -167,8 +167,8 @@ def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
         is_bad=stands,
         is_clear=len(work) < 2 or work[-1] != work[-2] or not merges or recent[-1].run != 1,
         what=f"ksmd is on and has scanned nothing for {duration(waited)}",
-        todo="look at sleep_millisecs and pages_to_scan (`ksmrun host show`) and at what takes the "
-        "CPU: ksmd runs at nice 5",
+        todo="check sleep_millisecs and pages_to_scan (ksmrun host show), and what takes the CPU "
+        "(top): ksmd runs at nice 5",
     )
 
 
@@ -188,7 +188,7 @@ def _ksmd_busy(now: WatchState, hosts: Sequence[HostState], busy_share: float) -
         is_bad=len(known) == IN_A_ROW and min(map(sum, known)) >= busy_share,
         is_clear=last < busy_share * CLEAR_SHARE,
         what=f"ksmd takes {used:.0%} of a core{waiting}, for {IN_A_ROW} samples now",
-        todo="a lower --max-cpu"
+        todo="give the monitor a lower --max-cpu"
         if now.boosts is not None
         else f"lower its rate once merging has settled: {lower}",
         facts={"value": f"{last:.3f}"},
@@ -219,7 +219,7 @@ def _cow_surge(hosts: Sequence[HostState], surge: float) -> Condition:
         is_bad=speed >= surge,
         is_clear=speed < surge * CLEAR_SHARE,
         what=f"{speed:.0f} merged pages a second are copied back as programs write to them",
-        todo="a program changes what had merged: `ksmrun ps` tells which one merges less now",
+        todo="see which program merges less than before: sudo ksmrun ps",
         facts={"value": f"{speed:.0f}", "limit": f"{surge:.0f}"},
     )
 
@@ -270,9 +270,9 @@ def _comes_back(hosts: Sequence[HostState]) -> Condition:
         "the host",
         is_bad=is_bad,
         is_clear=not is_bad,
-        what=f"in {duration(last.seconds - most.seconds)} {back / MIB:.0f} MiB came back that had "
-        f"been merged, and {fallen / MIB:.0f} MiB less are available",
-        todo="see which process merges less (`ksmrun ps`); stop copies before memory runs out",
+        what=f"{back / MIB:.0f} MiB of merged memory came back within "
+        f"{duration(last.seconds - most.seconds)}, and {fallen / MIB:.0f} MiB less are available",
+        todo="see which process merges less (sudo ksmrun ps); stop copies before memory runs out",
         facts={"value": str(back), "limit": f"{wanted:.0f}"},
     )
 

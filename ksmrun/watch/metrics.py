@@ -100,7 +100,7 @@ def _of_host(host: HostState) -> Iterator[Metric]:
         ("ksm_run", "/sys/kernel/mm/ksm/run: 1 is on, 2 unmerges.", host.run),
         (
             "ksm_kept_bytes",
-            "Memory of pages that are kept once for several.",
+            "Memory of merged pages that are kept, each once for several places.",
             _size(host.pages_shared, page),
         ),
         ("ksm_saved_bytes", "Memory that would come back without merging.", host.merged_bytes),
@@ -118,7 +118,7 @@ def _of_host(host: HostState) -> Iterator[Metric]:
     counters: tuple[tuple[str, str, float | None], ...] = (
         ("ksmd_cpu_seconds", "CPU time of ksmd.", host.ksmd_cpu_seconds),
         ("ksm_scanned_pages", "Pages that ksmd has scanned.", host.pages_scanned),
-        ("ksm_full_scans", "Passes of ksmd over all that may merge.", host.full_scans),
+        ("ksm_full_scans", "Full scans of all mergeable memory by ksmd.", host.full_scans),
         ("ksm_cow_breaks", "Merged pages copied back as a program wrote to them.", host.cow_breaks),
     )
     for name, text, value in counters:
@@ -156,7 +156,7 @@ def _of_monitor(shown: Shown) -> Iterator[Metric]:
     info.add_metric((__version__,), 1)
     yield info
     if shown.state.boosts is not None:
-        text = "Whether ksmd is made to work fast now (--auto)."
+        text = "1 while --auto runs ksmd fast, else 0."
         yield GaugeMetricFamily("ksmrun_ksmd_boosted", text, value=shown.state.boosts)
 
 
@@ -171,6 +171,6 @@ def _of_followed(followed: Followed) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "ksmrun_follow_stop_seconds_max",
-        "How long one of them stood still for it at the longest.",
+        "Longest time for which marking stopped one of them.",
         value=followed.stopped_ns_max / 1e9,
     )

@@ -144,7 +144,7 @@ class _Monitor:
         if wrong and wrong != before:
             self._log.say("error", wrong)
         elif before and not wrong:
-            self._log.say("info", f"{of} are written again")
+            self._log.say("info", f"{of} can be written again")
         self._wrong[of] = wrong
 
     def _tune(self, config: Config) -> None:

@@ -14,14 +14,14 @@ from ksmrun.support.units import MIB
 
 # Growth of merging memory that is worth a boost.
 GROWTH_BYTES_MIN, GROWTH_SHARE = 32 * MIB, 0.02
-STABLE_PASSES = 3
+STABLE_SCANS = 3
 STABLE_SHARE, STABLE_PAGES_MIN = 0.01, 256
 # Pages that keep changing never converge.
-PASSES_MAX = 12
+SCANS_MAX = 12
 # Share of a core.
 REST_SHARE = 0.005
 # Minimum time of a full scan: a page that was just written may not stay as it is.
-BOOST_PASS_SECONDS_MIN, REST_PASS_SECONDS_MIN = 1.5, 60.0
+BOOST_SCAN_SECONDS_MIN, REST_SCAN_SECONDS_MIN = 1.5, 60.0
 RATE_MIN, RATE_MAX = 20, 1_000_000
 # Bound on the rate's change in one step.
 STEP_MAX = 4.0
@@ -65,8 +65,8 @@ class State:
     """State carried to the next step. rate: pages_to_scan, the last suitable one of each mode.
 
     bounded_from: rate of a boost before the size of the memory bounded it; 0 if it does not.
-    grown_at_scan: full_scans when the memory last grew. merged_at_pass: merged memory when full
-    scan number pass_number began, and one scan earlier.
+    grown_at_scan: full_scans when the memory last grew. merged_at_scans: merged memory when full
+    scan number scan_number began, and one scan earlier.
     """
 
     look: Look
@@ -80,8 +80,8 @@ class State:
     boost_scan: int = 0
     grown_at_scan: int = 0
     grown_bytes: int = 0
-    pass_number: int = 0
-    merged_at_pass: tuple[int, ...] = ()
+    scan_number: int = 0
+    merged_at_scans: tuple[int, ...] = ()
     best_pages: int = 0
     bounded_from: float = 0.0
 
@@ -123,8 +123,8 @@ def _begun(state: State, grown: int) -> tuple[State, str]:
         boost_scan=look.full_scans,
         grown_at_scan=look.full_scans,
         grown_bytes=look.anonymous_bytes,
-        pass_number=look.full_scans,
-        merged_at_pass=(look.merged_pages,),
+        scan_number=look.full_scans,
+        merged_at_scans=(look.merged_pages,),
         best_pages=look.merged_pages,
     )
     # A boost for a small program was bounded by its size, which says nothing of this one's.
@@ -150,17 +150,17 @@ def _grown(state: State, before: State) -> State:
 
 def _passed(state: State) -> State:
     look = state.look
-    if look.full_scans == state.pass_number:
+    if look.full_scans == state.scan_number:
         return state
-    history = (*state.merged_at_pass, look.merged_pages)[-2:]
-    return replace(state, pass_number=look.full_scans, merged_at_pass=history)
+    history = (*state.merged_at_scans, look.merged_pages)[-2:]
+    return replace(state, scan_number=look.full_scans, merged_at_scans=history)
 
 
 def _over(state: State) -> str:
     """Return why the boost is over; empty if it is not."""
     look = state.look
-    if look.full_scans - state.grown_at_scan >= STABLE_PASSES and len(state.merged_at_pass) == 2:
-        earlier, later = state.merged_at_pass
+    if look.full_scans - state.grown_at_scan >= STABLE_SCANS and len(state.merged_at_scans) == 2:
+        earlier, later = state.merged_at_scans
         if abs(later - earlier) <= max(STABLE_PAGES_MIN, int(later * STABLE_SHARE)):
             return "settled"
     # Not general_profit itself, which falls by 1/64 of everything that is scanned for the first
@@ -170,8 +170,8 @@ def _over(state: State) -> str:
     is_whole = look.full_scans - state.grown_at_scan >= 2
     if is_whole and lost > max(GROWTH_BYTES_MIN, best * LOSS_SHARE):
         return f"what had merged is written to, {lost / MIB:.0f} MiB came back"
-    if look.full_scans - state.grown_at_scan >= PASSES_MAX:
-        return f"{PASSES_MAX} passes did not settle it"
+    if look.full_scans - state.grown_at_scan >= SCANS_MAX:
+        return f"not settled after {SCANS_MAX} full scans"
     return ""
 
 
@@ -187,9 +187,12 @@ def _ended(state: State, reason: str) -> tuple[State, str]:
     guess = state.boost_rate * _odds(REST_SHARE) / _odds(state.cap_share * CAP_MARGIN)
     ended = replace(ended, rest_rate=_bounded(max(state.rest_rate, guess), ended))
     merged = look.merged_pages * look.page_bytes / MIB
-    passes = look.full_scans - state.boost_scan
+    scans = look.full_scans - state.boost_scan
     seconds = look.seconds - state.boost_seconds
-    return ended, f"rest: {reason}; {merged:.0f} MiB merged, {passes} passes in {seconds:.0f} s"
+    return (
+        ended,
+        f"rest: {reason}; {merged:.0f} MiB merged, {scans} full scans in {seconds:.0f} s",
+    )
 
 
 def _cap(before: State, look: Look, most: float) -> float:
@@ -244,6 +247,6 @@ def _bounded(rate: float, state: State) -> float:
     look = state.look
     pages = max(look.known_pages, look.anonymous_bytes // look.page_bytes)
     is_boost = state.mode is Mode.BOOST
-    pass_seconds = BOOST_PASS_SECONDS_MIN if is_boost else REST_PASS_SECONDS_MIN
-    most = pages * look.sleep_seconds / pass_seconds
+    full_scan_seconds = BOOST_SCAN_SECONDS_MIN if is_boost else REST_SCAN_SECONDS_MIN
+    most = pages * look.sleep_seconds / full_scan_seconds
     return min(max(rate, RATE_MIN), max(most, RATE_MIN), RATE_MAX)

@@ -112,7 +112,7 @@ def _covers(word: str) -> bool:
 def key_unit(ksmrun: str, place: KeyPlace) -> str:
     """Return the unit that makes a group's key before the first service that needs it."""
     file = KeyPlace("%i", place.user).file
-    remove = "goes with the last `ksmrun wrap unit --remove` of a service that has it"
+    remove = "`ksmrun wrap unit --remove` of the last service that needs it deletes it"
     command = f"{program_word(ksmrun)} layout key %i --output {file}"
     return (
         header("wrap unit --layout shared", "makes the key of a shared layout", remove)

@@ -28,11 +28,11 @@ class MethodChoice:
 def launcher_needed_for(request: Request, probe: Probe | None, choice: Choice) -> str | None:
     """Return what MemoryKSM=yes cannot provide; None if the bare flag is all that is wanted."""
     if request.layout is not None:
-        return "a shared layout is the launcher's work"
+        return "a shared layout needs the launcher"
     if request.merge is not MergeMode.ON or request.thp is not ThpMode.KEEP:
-        return "--merge and --thp are the launcher's"
+        return "--merge and --thp need the launcher"
     if request.require or request.verify:
-        return "--require and --verify are the launcher's"
+        return "--require and --verify need the launcher"
     if choice.mechanism is not Mechanism.PRCTL:
         return choice.reason
     if choice.obstacle is not None or adds_vmas(probe, choice):

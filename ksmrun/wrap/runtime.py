@@ -85,7 +85,7 @@ def _podman(default: bool) -> Lines:
             f"to undo it: sudo rm {file}; remove the containers of these runtimes first, as they "
             "do not start without",
             f"Podman's Docker API ignores `runtime: {ALL}` of Compose and `docker run --runtime`, "
-            "without a word: use `podman run`, or `ksmrun wrap compose`",
+            "silently: use `podman run`, or `ksmrun wrap compose`",
         ),
     )
 

@@ -67,9 +67,9 @@ def test_something_else_merges(ab: Ab, folder: Path, launcher: str) -> None:
     assert done.returncode == 0, done.stderr
     for texts in warned(folder).values():
         (what,) = texts
-        assert "KSM works for others on this host too" in what
+        assert "other programs merge on this host too" in what
         assert all(f"(PID {program.pid})" in what for program in programs)
-    assert "on: KSM works for others" in done.stdout
+    assert "on: other programs merge" in done.stdout
 
 
 def test_not_settled(ab: Ab, folder: Path) -> None:
@@ -89,7 +89,7 @@ def test_not_settled(ab: Ab, folder: Path) -> None:
 def test_an_instance_started_anew(ab: Ab, folder: Path, words: tuple[str, ...]) -> None:
     done = ab(*ONCE, "--hold=4", "--", *words)
     assert done.returncode == 0, done.stderr
-    assert any("started anew while measuring" in what for what in warned(folder)["off"])
+    assert any("restarted while measuring" in what for what in warned(folder)["off"])
 
 
 def test_an_instance_that_died(ab: Ab, folder: Path) -> None:
@@ -99,7 +99,7 @@ def test_an_instance_that_died(ab: Ab, folder: Path) -> None:
     done = ab(*ONCE, f"--fleet-load={kill}", "--hold=10", *python(code))
     assert done.returncode == 1
     assert "was killed by SIGKILL; its output ends: ready" in done.stderr
-    assert f"go on with: ksmrun ab --resume {folder}" in done.stderr
+    assert f"continue with: ksmrun ab --resume {folder}" in done.stderr
     assert not list((folder / "rounds").glob("*.json"))
 
 
@@ -143,7 +143,7 @@ def test_swap_and_memory_pressure(ab: Ab, folder: Path) -> None:
 def test_copies_that_start_together(ab: Ab) -> None:
     done = ab(*ONCE, *python(EQUAL + READY))
     assert "copies were started 0.05 s apart" in done.stdout
-    assert "to do: --stagger 1.3" in done.stdout
+    assert "to do: repeat it with --stagger 1.3" in done.stdout
 
 
 def test_ksm_switched_off(ab: Ab, folder: Path) -> None:

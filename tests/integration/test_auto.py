@@ -141,7 +141,7 @@ def test_killed_with_its_guardian(
         monitor.wait()
         assert tunables() != ksm
         again = begin()
-        wait_until(lambda: "of a run before: pages_to_scan" in log())
+        wait_until(lambda: "left by an earlier run: pages_to_scan" in log())
         again.terminate()
         again.wait(LAST_RESORT_SECONDS)
         assert tunables() == ksm
@@ -159,12 +159,13 @@ def test_somebody_else_sets_it(
         wait_until(lambda: "rest: settled" in log())
         ours = value("pages_to_scan")
         (KSM / "pages_to_scan").write_text("123")
-        wait_until(lambda: f"set pages_to_scan to 123; tuning waits for {ours}" in log())
+        said = "set pages_to_scan to 123, so tuning pauses; to do: sudo ksmrun host set"
+        wait_until(lambda: f"{said} pages_to_scan={ours}" in log())
         programs += start_equal_programs(launcher, 1, mib=MIB)
         time.sleep(3)
         assert value("pages_to_scan") == "123"
         (KSM / "pages_to_scan").write_text(ours)
-        wait_until(lambda: "tuning goes on" in log())
+        wait_until(lambda: "tuning continues" in log())
         wait_until(lambda: log().count("rest: settled") == 2)
         # Their last value stays.
         (KSM / "pages_to_scan").write_text("124")
@@ -240,7 +241,7 @@ def test_restore_beside_it(
         wait_until(lambda: f"{hand_back}, or SIGHUP" in log())
         said = subprocess.run([ksmrun, "host", "restore"], capture_output=True, text=True).stdout
         assert f"left to `ksmrun monitor --auto` of PID {monitor.pid}, which still runs" in said
-        assert "pages_to_scan is 123, which somebody else wrote meanwhile" in said
+        assert "pages_to_scan is 123, which another program or user has set since" in said
         assert hand_back in said and "pages_to_scan=100 is what it was before" in said
         mine = [ksmrun, "host", "set", "pages_to_scan=124"]
         said = subprocess.run(mine, capture_output=True, text=True, check=True).stdout
@@ -249,7 +250,7 @@ def test_restore_beside_it(
         refused = subprocess.run(tune, capture_output=True, text=True)
         assert refused.returncode == 1 and f"(PID {monitor.pid}) sets" in refused.stderr
         monitor.send_signal(signal.SIGHUP)
-        wait_until(lambda: "tuning goes on" in log())
+        wait_until(lambda: "tuning continues" in log())
         wait_until(lambda: value("pages_to_scan") != "124")
         monitor.terminate()
         assert monitor.wait(LAST_RESORT_SECONDS) == 0

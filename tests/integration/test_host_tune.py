@@ -35,7 +35,7 @@ def test_share_of_a_core(run: Run) -> None:
     done = run("host", "tune", "--max-cpu=20%", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "pages_to_scan" in done.stdout
-    assert "expected: a pass over" in done.stdout
+    assert "expected: a full scan of" in done.stdout
     assert tunables() == before
     done = run("host", "tune", "--max-cpu=20%")
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,7 @@ def test_share_of_a_core(run: Run) -> None:
 
 def test_time_of_a_pass(run: Run) -> None:
     """The kernel's advisor is used, which adapts to the memory to scan."""
-    done = run("host", "tune", "--pass-time=2m", "--max-cpu=30%")
+    done = run("host", "tune", "--scan-time=2m", "--max-cpu=30%")
     assert done.returncode == 0, done.stderr
     assert value("advisor_mode") == "none [scan-time]"
     assert (value("advisor_target_scan_time"), value("advisor_max_cpu")) == ("120", "30")
@@ -67,12 +67,12 @@ def test_what_is_too_fast(run: Run, launcher: str) -> None:
     programs = start_equal_programs(launcher, 4, mib=100)
     try:
         wait_until(lambda: int(value("pages_sharing")) > 70_000)
-        done = run("host", "tune", "--pass-time=1s", "--max-cpu=1%", "--dry-run")
+        done = run("host", "tune", "--scan-time=1s", "--max-cpu=1%", "--dry-run")
         assert done.returncode == 1
         assert re.search(
             r"a full scan of 0\.4 GiB takes \d+ s of CPU here .*µs a page", done.stderr
         )
-        assert "ask for --pass-time" in done.stderr
+        assert "ask for --scan-time" in done.stderr
     finally:
         stop(programs)
 
@@ -101,7 +101,7 @@ def test_advice(run: Run, launcher: str) -> None:
         (("--profile=quick",), "--profile=quick is not valid; give gentle, balanced or fast"),
         (("--max-cpu=120%",), "give a share from 0.01% to 100%"),
         (("--max-cpu=0%",), "give a share from 0.01% to 100%"),
-        (("--pass-time=soon",), "a time in seconds from 1 to 86400"),
+        (("--scan-time=soon",), "a time in seconds from 1 to 86400"),
         (("--profile=fast", "--max-cpu=5%"), "give one of them"),
     ],
 )
@@ -137,7 +137,7 @@ def test_show(run: Run, launcher: str) -> None:
         wait_until(lambda: int(value("pages_sharing")) > 2000)
         said = run("host", "show").stdout
         assert re.search(r"pages_to_scan +1000000 pages a batch +not 100 +what ksmd looks at", said)
-        assert re.search(r"ksmd: \d+\.\d% of a core, \d+ MiB/s scanned, a pass takes", said)
+        assert re.search(r"ksmd: \d+\.\d% of a core, \d+ MiB/s scanned, a full scan takes", said)
         shown = json.loads(run("host", "show", "--json").stdout)
         assert shown["tunables"]["pages_to_scan"] == 1_000_000
         assert shown["defaults"]["pages_to_scan"] == 100
@@ -170,17 +170,20 @@ def test_set_what_needs_unmerging(run: Run, launcher: str) -> None:
 
 
 @pytest.mark.usefixtures("ksm_on")
-@pytest.mark.parametrize(("answer", "limit"), [("y", "300"), ("n", "256")])
+@pytest.mark.parametrize(("answer", "limit"), [("y\n", "300"), ("n\n", "256"), ("\x04", "256")])
 def test_asks_who_can_answer(run: Run, launcher: str, ksmrun: str, answer: str, limit: str) -> None:
     programs = start_equal_programs(launcher, 2)
     terminal, end = pty.openpty()
     try:
         wait_until(lambda: int(value("pages_sharing")) > 2000)
-        os.write(terminal, f"{answer}\n".encode())
+        os.write(terminal, answer.encode())
         line = [ksmrun, "host", "set", "max_page_sharing=300"]
         done = subprocess.run(line, stdin=end, capture_output=True, text=True, check=False)
-        assert re.search(r"unmerge \d+ MiB, and have ksmd begin anew\?", done.stdout)
-        assert done.returncode == (0 if answer == "y" else 1)
+        assert re.search(r"unmerge \d+ MiB, and merge them again", done.stdout)
+        assert done.returncode == (0 if answer == "y\n" else 1)
+        # Ctrl-D is no answer.
+        assert ("there was no answer, so nothing was changed" in done.stderr) == (answer == "\x04")
+        assert "Traceback" not in done.stderr
         assert value("max_page_sharing") == limit
         run("host", "restore")
     finally:
@@ -220,7 +223,7 @@ def test_unmerging_process_by_process(run: Run, launcher: str) -> None:
         assert done.returncode == 0, done.stderr
         for program in programs:
             assert re.search(
-                rf"PID {program.pid} \(\S+\): \d+ MiB back, \d+ MiB available now", done.stdout
+                rf"PID {program.pid} \(\S+\): \d+ MiB unmerged, \d+ MiB available", done.stdout
             )
             stat = Path(f"/proc/{program.pid}/ksm_stat").read_text()
             assert "ksm_merge_any: no" in stat
@@ -244,4 +247,4 @@ def test_not_root() -> None:
     done = as_nobody("host", "tune", "--max-cpu=20%")
     assert done.returncode == 1
     assert re.search(r"run: sudo \S+ host tune --max-cpu=20%", done.stderr)
-    assert "expected: a pass" in as_nobody("host", "tune", "--max-cpu=20%", "--dry-run").stdout
+    assert "expected: a full scan" in as_nobody("host", "tune", "--max-cpu=20%", "--dry-run").stdout

@@ -68,7 +68,7 @@ def test_a_flag_that_was_taken_is_not_lost(
         begun.wait_for(kind="flag-lost", pid=str(loses.pid))
         # The rest of `ksmrun host unmerge --gradually` concerns the host's KSM.
         monkeypatch.setenv("KSMRUN_STATE_DIR", state["KSMRUN_STATE_DIR"])
-        assert any("MiB back" in line for line in detach_all(force=True))
+        assert any("MiB unmerged" in line for line in detach_all(force=True))
     else:
         line = [ksmrun, "detach", str(detached.pid)]
         # On a busy machine it may not stop in time, and is left alone: it is tried again.

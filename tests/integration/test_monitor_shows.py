@@ -53,7 +53,7 @@ def test_full_disk(monitor: Begin, small_disk: Path) -> None:
     time.sleep(1)
     assert metrics.read_text() == before
     fill.unlink()
-    begun.wait_for(message="metrics are written again")
+    begun.wait_for(message="metrics can be written again")
     assert len(errors()) == 1
     begun.process.terminate()
     assert begun.process.wait(timeout=LAST_RESORT_SECONDS) == 0

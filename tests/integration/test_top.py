@@ -18,9 +18,9 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-from ksmrun.commands.top_frame import View
-from ksmrun.commands.top_rows import Rows
-from ksmrun.commands.top_screen import Top
+from ksmrun.commands.top.frame import View
+from ksmrun.commands.top.rows import Rows
+from ksmrun.commands.top.screen import Top
 from ksmrun.model.process import By, Sort
 
 from .conftest import Run, Start
@@ -67,7 +67,7 @@ def test_once(run: Run, start: Start) -> None:
     pid = start("cat").pid
     lines = run("top", "--once").stdout.splitlines()
     assert lines[0].startswith("saved")
-    assert re.match(r"ksmd +(on|off) +[0-9.]+% CPU .* pass \d+", lines[1])
+    assert re.match(r"ksmd +(on|off) +[0-9.]+% CPU .* full scan \d+", lines[1])
     assert lines[2] == "1 process"
     assert lines[5].split()[0] == "PID"
     assert lines[6].split()[0] == str(pid)

@@ -84,7 +84,9 @@ def test_apparmor(tmp_path: Path) -> None:
     assert "plain with --now: 0" in lines
     assert "plain: active as plain (enforce) zz-ksmrun.conf" in lines
     assert "game with --now: 1" in lines
-    assert any("ran as game (enforce), and wrapped as game-inner" in line for line in lines)
+    assert any(
+        "ran as game (enforce) before, and wrapped runs as game-inner" in line for line in lines
+    )
     assert any(line.startswith("game: active as game (enforce)") for line in lines)
 
 

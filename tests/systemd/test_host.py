@@ -52,7 +52,7 @@ def test_set_at_boot_and_taken_away(host: Guest) -> None:
     host.run("systemctl", "restart", "ksmrun-host.service")
     assert value("pages_to_scan") == rate
     # Again, with another setting.
-    host.run("ksmrun", "host", "install", "--pass-time=5m")
+    host.run("ksmrun", "host", "install", "--scan-time=5m")
     assert value("advisor_mode") == "none [scan-time]"
     assert value("advisor_target_scan_time") == "300"
     host.run("ksmrun", "host", "install", "--remove")
@@ -73,5 +73,5 @@ def test_monitor_sees_no_ksmd_here(host: Guest) -> None:
     """Kernel threads are not in a guest's PID namespace: their CPU time is unknown."""
     with monitored(host, "interval = 0.5\nauto = true"):
         host.run("systemctl", "start", UNIT)
-        wait_until(lambda: "ksmd is not to be seen here" in journal(host), "it says so")
+        wait_until(lambda: "ksmd is not visible here" in journal(host), "it says so")
         assert show(host, UNIT, "ActiveState") == "active"

@@ -82,7 +82,7 @@ def test_what_is_said_of_map_headroom() -> None:
     assert found.what == "PID 4242 (server, game.service) has 800 maps of 1000"
     assert found.facts == {"pid": "4242", "value": "800", "limit": "1000", "wanted": "2048"}
     soon = one("map-headroom", maps(300, 7.0), KEY)
-    assert soon.what.endswith(" has 300 maps of 1000, and reaches it in 100 s if it goes on so")
+    assert soon.what.endswith(" has 300 maps of 1000, and reaches that limit in 100 s at this rate")
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_headroom_that_is_not_known(states: list[WatchState]) -> None:
 def test_flag_lost() -> None:
     lost = one("flag-lost", [WatchState(HOST, (of_process(enabled_by=None),))], KEY)
     assert stands(lost) == BAD and lost.subject == name(PROCESS)
-    assert lost.what == f"{name(PROCESS)} merged, and has lost its flag"
-    assert "`ksmrun explain 4242`" in lost.todo and lost.facts == {"pid": "4242"}
+    assert lost.what == f"{name(PROCESS)} merged before, and has lost its merge flag"
+    assert "sudo ksmrun explain 4242" in lost.todo and lost.facts == {"pid": "4242"}
     assert stands(one("flag-lost", [WatchState(HOST, (PROCESS,))], KEY)) == CLEAR
 
 
@@ -134,7 +134,7 @@ def test_costs_more(changes: dict[str, Any], expected: str) -> None:
 def test_what_is_said_of_costs() -> None:
     found = costs(profit_bytes=-3 * MIB // 2)
     assert found.what.startswith(f"{name(PROCESS)} merged little in 3 full scans: ")
-    assert "take 1.5 MiB more" in found.what and "`ksmrun explain 4242`" in found.todo
+    assert "take 1.5 MiB more" in found.what and "sudo ksmrun explain 4242" in found.todo
     assert found.facts == {"pid": "4242", "value": "-1572864"}
 
 
@@ -269,7 +269,7 @@ def test_how_ksmd_takes_less(tunables: dict[str, Any], todo: str) -> None:
     found = one("ksmd-busy", every_15_s(*[of_host(**tunables)] * 5))
     assert f": sudo ksmrun host set {todo}" in found.todo
     state = dataclasses.replace(every_15_s(HOST)[0], boosts=False)
-    assert one("ksmd-busy", [state]).todo == "a lower --max-cpu"
+    assert one("ksmd-busy", [state]).todo == "give the monitor a lower --max-cpu"
 
 
 @pytest.mark.parametrize("vmas_merge", [None, False, True])

@@ -97,7 +97,7 @@ def test_every_kind_is_known() -> None:
     ("count", "said"),
     [
         (MapCount(52_425, 0.0, 0.0), "has 52425 maps of 65530"),
-        (MapCount(30_000, 0.0, 100.0), "and reaches it in 6 min if it goes on so"),
+        (MapCount(30_000, 0.0, 100.0), "and reaches that limit in 6 min at this rate"),
     ],
 )
 def test_map_headroom(count: MapCount, said: str) -> None:

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.commands.wrap_compose import _config
+from ksmrun.commands.wrap.compose import _config
 from ksmrun.facts import compose as compose_facts
 from ksmrun.facts.compose import parse_project
 from ksmrun.facts.image import parse_image
@@ -302,7 +302,7 @@ def test_without_compose_the_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(compose_facts, "TOOLS", {})
     project, how = compose_facts.read_project(str(file))
     assert project.services[0].command == "x ${Y}"
-    assert "no Compose is here" in how
+    assert "no Compose is installed" in how
     failing = subprocess.CompletedProcess([], 1, "", "it\nfailed")
     monkeypatch.setattr(compose_facts, "TOOLS", {("sh",): "x"})
     answers = iter([subprocess.CompletedProcess([], 0, "", ""), failing, failing])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.commands import container_options
-from ksmrun.commands.container_options import Launcher, plan_launcher, refuse_foreign
+from ksmrun.commands.wrap import container_options
+from ksmrun.commands.wrap.container_options import Launcher, plan_launcher, refuse_foreign
 from ksmrun.model.container import ImageConfig, Libc
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import LayoutMode, LayoutScope, Probe, SeedMode, ThpMode

@@ -68,12 +68,15 @@ def only(item: str, rows: tuple[CheckRow, ...]) -> CheckRow:
         (HOST, LOSES, "kernel", "warn", f"6.6.9: {LOST_AT_EXEC[0]}; dynamic", LOST_AT_EXEC[1]),
         (
             *(HOST, probe(prctl_supported=None), "kernel", "warn"),
-            *("6.18.0: it could not be asked", "ulimit -u, pids.max"),
+            *("6.18.0: it could not be probed", "ulimit -u, pids.max"),
         ),
         (HOST, NEVER_SCANS, "scan after exec", "warn", "kernels 6.7 to 6.8.11 never", "6.12 or"),
         (
             *(HOST, SPLITS, "VMA merging", "warn"),
-            *("64 neighbouring mappings stay 65 VMAs, 64 brk steps 64;", "boot 6.17 or later"),
+            *(
+                "64 neighbouring mappings stay 65 VMAs, and 64 brk steps make 64;",
+                "boot 6.17 or later",
+            ),
         ),
         (
             *(host(ksm=KsmFacts(False, 4096, {"pages_to_scan": 1, "sleep_millisecs": 9})), GOOD),
@@ -87,7 +90,7 @@ def only(item: str, rows: tuple[CheckRow, ...]) -> CheckRow:
             "ksmd",
             "fail",
             "/sys/kernel/mm/ksm/run does not hold a number",
-            "look at that file",
+            "cat ",
         ),
         (without_ksm_values(), GOOD, "scan rate", "warn", "unknown", "/proc/meminfo"),
         (host(anonymous_bytes=None), GOOD, "scan rate", "warn", "unknown", "/proc/meminfo"),
@@ -101,7 +104,7 @@ def only(item: str, rows: tuple[CheckRow, ...]) -> CheckRow:
         ),
         (
             *(host(anonymous_bytes=40 * GIB), GOOD, "scan rate", "warn"),
-            *("at most 19.5 MiB/s: one pass over this host's 40960 MiB", "set pages_to_scan=2000"),
+            *("at most 19.5 MiB/s: a full scan of this host's 40960 MiB", "set pages_to_scan=2000"),
         ),
         (host(max_map_count=None), GOOD, "vm.max_map_count", "warn", "unreadable", "mount /proc"),
         (
@@ -147,7 +150,7 @@ def test_what_hinders(
             *(replace(ksm(advisor_mode="scan-time"), anonymous_bytes=400 * GIB), GOOD),
             *("scan rate", "the kernel's advisor changes it as it goes"),
         ),
-        (ksm(advisor_mode="none"), GOOD, "scan rate", "second at the earliest"),
+        (ksm(advisor_mode="none"), GOOD, "scan rate", "second one at the earliest"),
         (host(max_map_count=MAX_MAP_COUNT_DEFAULT), GOOD, "vm.max_map_count", "65530"),
         (HOST, GOOD, "huge pages", "transparent huge pages: madvise"),
         (host(thp_enabled=None), GOOD, "huge pages", "none in this kernel"),
@@ -161,8 +164,13 @@ def test_what_hinders(
         (replace(ksm(merge_across_nodes=0), numa_nodes=1), GOOD, "NUMA", "one memory node"),
         (host(numa_nodes=2), GOOD, "NUMA", "2 nodes, merging across them"),
         (HOST, GOOD, "container", "not in one"),
-        (host(container="lxc", ksm_writable=True), GOOD, "container", "marks of lxc, but KSM can"),
-        (host(container="lxc"), GOOD, "container", "inside lxc: KSM is the host's"),
+        (
+            host(container="lxc", ksm_writable=True),
+            GOOD,
+            "container",
+            "this looks like lxc, but KSM can",
+        ),
+        (host(container="lxc"), GOOD, "container", "inside lxc: KSM belongs to the host"),
         (HOST, GOOD, "privileges", "capabilities: none; no_new_privs: off; this user cannot tune"),
         (
             *(host(capabilities=("a", "b"), no_new_privs=True, ksm_writable=True), GOOD),
@@ -222,10 +230,10 @@ def test_a_slow_pass_is_one_of_more_than_five_minutes() -> None:
     assert (status(300), status(301)) == ("ok", "warn")
 
 
-def test_pass_time_is_that_of_the_kernel_facts() -> None:
+def test_scan_time_is_that_of_the_kernel_facts() -> None:
     """5,000 pages/s: a full scan of 40 GiB takes 35 minutes."""
     row = only("scan rate", examine(host(anonymous_bytes=40 * GIB), GOOD))
-    assert "takes 35 min, and a page merges in the second" in row.found
+    assert "takes 35 min, and a page merges in its second" in row.found
 
 
 def test_check_repeats_the_launchers_words() -> None:

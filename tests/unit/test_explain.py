@@ -163,7 +163,7 @@ def test_how_it_would_get_the_flag(changes: dict[str, str], todo: str) -> None:
     # Now, and permanently.
     assert cause.todo.startswith("sudo ksmrun attach 7, or ")
     (cause,) = explain(found, ("no such prctl", "boot another"))
-    assert cause.name == "flag missing" and cause.found.endswith("(madvise); no such prctl")
+    assert cause.name == "flag missing" and cause.found.endswith("by madvise; no such prctl")
     assert cause.todo == "sudo ksmrun attach 7, or boot another"
 
 

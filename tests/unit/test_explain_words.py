@@ -29,8 +29,8 @@ def with_counters(*, seconds: float = 2, age: float = 3600, **after: Any) -> Pro
 @pytest.mark.parametrize(
     ("found", "name", "size_mib", "said", "todo"),
     [
-        (look(), "unique data", 90, "90.0 MiB were scanned", "`ksmrun estimate 7`"),
-        (look(sampled=Sampled(0, 0)), "unique data", 90, "hold still", "--layout shared"),
+        (look(), "unique data", 90, "90.0 MiB were scanned", "`sudo ksmrun estimate 7`"),
+        (look(sampled=Sampled(0, 0)), "unique data", 90, "do not change", "--layout shared"),
         (
             *(look(sampled=Sampled(1000, 400), seconds=2.5), "volatile pages", 40),
             *("40% of 1000 sampled pages changed within 2.5 s", "a program that writes less"),
@@ -66,7 +66,7 @@ def with_counters(*, seconds: float = 2, age: float = 3600, **after: Any) -> Pro
         (with_ksm(run=2), "ksmd unmerges", None, "unmerges what it merged", "ksmrun host on"),
         (
             *(with_ksm(run=0), "ksmd off", None),
-            *("does not scan (run=0)", "sudo ksmrun host on"),
+            *("does not scan (run=0; ", "sudo ksmrun host on"),
         ),
         (with_ksm(run=0), "ksmd off", None, "10.0 MiB stay merged until", "host on"),
         (
@@ -79,19 +79,22 @@ def with_counters(*, seconds: float = 2, age: float = 3600, **after: Any) -> Pro
         ),
         (
             *(with_counters(ksm_full_scans=102, rmap_items=0), "never scanned", 100),
-            *("looked at 0 of 25600 marked pages; 2 passes and +0 merged", "boot 6.12 or later"),
+            *("looked at 0 of 25600 marked pages; full scans in 2 s: 2", "boot 6.12 or later"),
         ),
         (
             *(with_counters(ksm_full_scans=101, rmap_items=0), "not settled", 100),
-            *("1 passes and +0 merged pages in 2 s", "host set pages_to_scan=N"),
+            *("full scans in 2 s: 1, merged pages: +0", "host set pages_to_scan=N"),
         ),
         (
             *(with_counters(rmap_items=12_800, merging_pages=2570), "not settled", 90 - 10 / 256),
-            *("looked at 12800 of 25600 marked pages; 0 passes and +10 merged", "wait, or raise"),
+            *(
+                "looked at 12800 of 25600 marked pages; full scans in 2 s: 0, merged pages: +10",
+                "wait, or raise",
+            ),
         ),
         (
             *(with_counters(ksm_full_scans=2, ksm_pages_shared=1_000_000), "not settled", 90),
-            *("marked pages; a page merges in the second pass", "wait, or raise"),
+            *("marked pages; a page merges in the second full scan", "wait, or raise"),
         ),
     ],
 )
@@ -241,7 +244,7 @@ def test_what_may_not_be_read() -> None:
     for user, who in (
         (None, "its owner and root"),
         ("web", "web and root"),
-        ("root", "for root to read"),
+        ("root", "only root can read"),
     ):
         found = look(before=None, identity=replace(WHO, user=user))
         (cause,) = explain(found)

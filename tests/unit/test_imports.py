@@ -64,7 +64,9 @@ def room(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.name))
+@pytest.mark.parametrize(
+    "file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE))
+)
 def test_imports_follow_the_table(file: Path) -> None:
     here = room(file)
     everywhere = set() if here in ("__init__", "__main__", "model") else {"support"}

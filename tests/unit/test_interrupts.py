@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-from ksmrun.commands.unit_apply import apply
+from ksmrun.commands.wrap.unit_apply import apply
 from ksmrun.facts.systemd import Systemd
 from ksmrun.model.wrap import HEADER_MARK
 import subprocess

@@ -40,7 +40,7 @@ def breaks(*pages: int | None, apart: float = 15.0) -> list[WatchState]:
 def test_cow_surge(states: list[WatchState], expected: str, speed: str) -> None:
     found = one("cow-surge", states)
     assert (stands(found), found.facts) == (expected, {"value": speed, "limit": "5000"})
-    assert found.subject == "the host" and "`ksmrun ps`" in found.todo
+    assert found.subject == "the host" and "sudo ksmrun ps" in found.todo
     assert found.what.startswith(f"{speed} merged pages a second are copied back")
 
 
@@ -123,6 +123,6 @@ def test_memory_that_comes_back(
 
 def test_what_is_said_of_memory_that_comes_back() -> None:
     found = comes_back(merged(160, 500), merged(100, 440))
-    assert found.what.startswith("in 15 s 60 MiB came back that had been merged, and 60 MiB less")
+    assert found.what.startswith("60 MiB of merged memory came back within 15 s, and 60 MiB less")
     assert found.facts == {"value": str(60 * MIB), "limit": str(50 * MIB)}
-    assert "`ksmrun ps`" in found.todo
+    assert "sudo ksmrun ps" in found.todo

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from product_messages import collected
+from product_messages import collected, literals
 
 # The source tree, also where an installed package is tested.
 ROOT = Path(__file__).parents[2]
@@ -14,8 +14,22 @@ LIST = Path(__file__).with_name("messages.txt")
 # Words that have to be read twice, and what a message never has.
 BANNED = re.compile(
     r"\banew\b|\bmend(s|ed)?\b|in the midst|\bnone of\b|\bit is so\b|\bis not "
-    "ours\b|(?<!there )\bis no [a-z]"
+    r"ours\b|(?<!there )\bis no (?!longer)[a-z]"
     r"|the kernel's own, not|  |\bNone\b"
+    # A round of ksmd over all mergeable memory is a full scan.
+    r"|\b(a|one|this|the|per|next|second|ninth) pass\b|\d passes\b|\} passes\b(?! annotations)"
+)
+
+
+# Commands for root, also those that show less to others; {}: sudo or nothing, as is needed there.
+OF_ROOT = re.compile(
+    r"(?<!sudo )(?<!\{\})ksmrun (host (on|off|unmerge|set|max-map-count|restore|install)"
+    r"|wrap (install|unit|quadlet)|layout rotate|attach|detach|explain|estimate|ps)\b"
+)
+# Those that are mentioned, or asked of whoever may be no root.
+MENTIONED = re.compile(
+    r"(ritten by|taken away by|another user's|watch) `ksmrun [^`]*`"
+    r"|`ksmrun ps --watch 5`|`ksmrun wrap unit --help`|`ksmrun [^`]*` of the last"
 )
 
 
@@ -37,10 +51,19 @@ def test_the_list_is_whole() -> None:
     )
 
 
+def test_commands_for_root_begin_with_sudo() -> None:
+    for file in sorted((ROOT / "ksmrun").rglob("*.py")):
+        if file.parent.name != "options":
+            for text in literals(file):
+                found = OF_ROOT.search(MENTIONED.sub("", text))
+                assert found is None, f"{file.name}: {text!r} has no sudo"
+
+
 def test_each_says_what_happened_and_what_to_do() -> None:
     for file, messages in collected(ROOT).items():
         for parts in messages:
             assert all(part.strip() for part in parts), f"{file}: {parts}: an empty part"
             for part in parts:
                 assert not BANNED.search(part), f"{file}: {part!r}: {BANNED.search(part)}"
-                assert not part.endswith(".") or part.endswith("..."), f"{file}: {part!r} ends so"
+                is_line = len(parts) == 1 or part.endswith("...")
+                assert is_line or not part.endswith("."), f"{file}: {part!r} ends with a full stop"

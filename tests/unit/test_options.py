@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shlex
 from enum import StrEnum
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from ksmrun.cli import build_app
 from ksmrun.commands.declare import declare
 from ksmrun.commands.run_plan import requested
-from ksmrun.model.errors import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.model.launch import Request
 from ksmrun.options.command import Command
 from ksmrun.options.item import Item, Kind, choice, items, number, option, seconds, share, switch
@@ -101,6 +102,40 @@ def test_texts_begin_with_a_verb_or_noun(command: Command) -> None:
         assert text.split()[0] not in {"Of", "Those", "What", "Whether", "That", "Which", "As"}
         assert text[0].isupper()
     assert not command.summary.endswith(".")
+
+
+# Switches of commands that then change nothing, and of those that ask for a change.
+LOOKS, CHANGES = {"--print", "--dry-run", "--check"}, {"--remove", "--now"}
+
+
+@pytest.mark.parametrize(
+    ("command", "pair"),
+    [
+        (command, pair)
+        for command in LEAVES
+        for pair in combinations([item.name for item in command.flags], 2)
+        if LOOKS & {*pair} and {*pair} <= LOOKS | CHANGES
+    ],
+    ids=lambda each: each.line if isinstance(each, Command) else " ".join(each),
+)
+def test_who_only_looks_changes_nothing(command: Command, pair: tuple[str, str]) -> None:
+    """The command is not even begun, in either order."""
+    begun: list[Any] = []
+    app = typer.Typer()
+    declare(app, command, begun.append)
+    needed = ["x" for item in command.arguments if item.is_required]
+    for words in (pair, pair[::-1]):
+        with pytest.raises(UsageError) as caught:
+            typer.main.get_command(app).main([*words, *needed], standalone_mode=False)
+        assert caught.value.what.endswith("exclude each other") and not begun
+        assert all(name in caught.value.what for name in pair)
+
+
+def test_only_options_of_the_command_exclude_each_other() -> None:
+    for command in LEAVES:
+        assert {name for names in command.excludes for name in names} <= {
+            item.name for item in command.flags if item.kind is Kind.SWITCH
+        }
 
 
 def texts(item: Item) -> st.SearchStrategy[str]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmrun.cli import run_app
 from ksmrun.support import paste
 from ksmrun.support.paste import pasteable
 
@@ -44,6 +45,19 @@ def test_pip_is_that_of_this_python() -> None:
     *pip, verb, what = shlex.split(said)
     assert (verb, what) == ("install", "ksmrun[ab]")
     assert pip in ([str(Path(sys.executable).with_name("pip"))], [sys.executable, "-m", "pip"])
+
+
+def test_top_advises_that_pip(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("ksmrun.commands.top")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "textual", None)
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    assert run_app(["top"]) == 1
+    said = capsys.readouterr().err
+    assert pasteable("run: pip install 'ksmrun[top]', or") in said
 
 
 @given(st.text())

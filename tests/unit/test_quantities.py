@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.commands.ps import figures_of
-from ksmrun.commands.top_frame import View, columns_of
+from ksmrun.commands.top.frame import View, columns_of
 from ksmrun.model.process import ProcessKsm, ProcessList
 from ksmrun.model.watch import ALERT_KINDS as KINDS
 from ksmrun.model.watch import MapCount, Watched, WatchState

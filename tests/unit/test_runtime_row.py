@@ -37,7 +37,7 @@ def test_the_row_of_what_is_not_known(name: str | None) -> None:
 def test_an_interpreter_inside_promises_nothing(name: str) -> None:
     row = runtime_row(name, "seen", is_inside=True)
     assert (row.item, row.status) == (ITEM, "ok")
-    assert row.found.startswith(f"none of its own: {name} is inside (seen)")
+    assert row.found.startswith(f"unknown: {name} is inside (seen)")
     assert "%" not in row.found + row.todo
     assert "ksmrun estimate" in row.todo
 

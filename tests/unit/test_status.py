@@ -110,7 +110,7 @@ def test_what_cannot_be_seen_is_not_in_order(name: str, changed: dict[str, Any])
 def test_off_is_in_order_where_nothing_waits() -> None:
     seen = HostStatus(host=host(run=0))
     assert worst(judge(seen)) is State.OK
-    assert row(seen, "ksmd").found == "at rest"
+    assert row(seen, "ksmd").found == "idle, as KSM is off"
 
 
 # The longest that a kernel, a unit or a cgroup calls things in practice.

@@ -86,6 +86,10 @@ def test_what_is_shown_is_whole_and_what_is_not_is_named(
     if layout.left_out:
         note = lines.pop()
         assert note.startswith(f"not shown at {width} columns: {', '.join(layout.left_out)}; to do")
+        # Advised only where the command has it.
+        assert "--format" not in note
+        with at(width):
+            assert "--format tsv" in lines_of(columns, rows, Style(is_chosen=True)).pop()
     assert all(cell_len(line) <= width for line in lines)
     text = "\n".join(lines)
     for i in layout.widths:

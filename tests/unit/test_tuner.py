@@ -42,7 +42,7 @@ class Ksmd:
     mergeable_share: float = 0.9
     look: Look = START
     scanned: float = 0.0
-    passes_left: int = 2
+    scans_left: int = 2
 
     def run(self, rate: int, seconds: float, pressure_share: float = 0.0) -> Look:
         look = self.look
@@ -50,16 +50,16 @@ class Ksmd:
         busy = rate * self.cost_seconds
         batches = seconds / (look.sleep_seconds + busy)
         self.scanned += batches * rate
-        passes = 0
+        scans = 0
         while pages and self.scanned >= pages:
             self.scanned -= pages
-            passes += 1
-        self.passes_left = max(0, self.passes_left - passes)
-        merged = int(pages * self.mergeable_share) if not self.passes_left else look.merged_pages
+            scans += 1
+        self.scans_left = max(0, self.scans_left - scans)
+        merged = int(pages * self.mergeable_share) if not self.scans_left else look.merged_pages
         self.look = replace(
             look,
             seconds=look.seconds + seconds,
-            full_scans=look.full_scans + passes,
+            full_scans=look.full_scans + scans,
             merged_pages=merged,
             known_pages=pages,
             ksmd_cpu_seconds=look.ksmd_cpu_seconds + batches * busy,
@@ -73,7 +73,7 @@ class Ksmd:
             anonymous_bytes=self.look.anonymous_bytes + size_bytes,
             started=self.look.started + 1,
         )
-        self.passes_left = 2
+        self.scans_left = 2
 
 
 def run(ksmd: Ksmd, state: State, seconds: int, cap: float = 0.7) -> tuple[State, list[str]]:
@@ -205,7 +205,7 @@ def test_what_never_settles() -> None:
         state, said = step(state, look, 0.7)
         if state.mode is Mode.REST:
             break
-    assert "passes did not settle it" in said
+    assert "not settled after" in said
 
 
 def test_a_small_program_that_starts_is_worth_a_boost() -> None:

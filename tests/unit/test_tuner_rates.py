@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ksmrun.watch.tuner import RATE_MAX, RATE_MIN, REST_SHARE, Mode, State, step
 
-from .test_tuner_steps import AT_REST, GIB, NOW, boosted, later, passes
+from .test_tuner_steps import AT_REST, GIB, NOW, boosted, later, scans
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_cap_below_the_rest_holds_at_rest() -> None:
         (Mode.BOOST, 10**12, 0, RATE_MAX),
     ],
 )
-def test_no_pass_is_faster(mode: Mode, pages: int, anonymous: int, most: int) -> None:
+def test_no_full_scan_is_faster(mode: Mode, pages: int, anonymous: int, most: int) -> None:
     look = replace(NOW, known_pages=pages, anonymous_bytes=anonymous)
     state = State(look, mode, 1e6, 1e6, settled_bytes=anonymous, settled_started=40)
     state = replace(state, grown_bytes=anonymous, grown_at_scan=100)
@@ -128,8 +128,8 @@ def test_the_first_rate_of_a_boost_is_bounded_too() -> None:
     [(20.0, 29.5), (29.0, 29.5), (100.0, 100.0)],
 )
 def test_the_first_rate_at_rest(rest_rate: float, expected: float) -> None:
-    state, _ = passes(boosted(), 0, 0)
+    state, _ = scans(boosted(), 0, 0)
     state = replace(state, boost_rate=10_000.0, rest_rate=rest_rate)
-    state, said = passes(state, 0)
+    state, said = scans(state, 0)
     assert said[0].startswith("rest: ")
     assert state.rest_rate == pytest.approx(expected, rel=0.01)

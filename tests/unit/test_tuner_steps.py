@@ -39,7 +39,7 @@ def boosted(**changes: Any) -> State:
     return state
 
 
-def passes(state: State, *merged: int, cap: float = 0.7) -> tuple[State, list[str]]:
+def scans(state: State, *merged: int, cap: float = 0.7) -> tuple[State, list[str]]:
     """One full scan per second, after which this many pages are merged in total."""
     said = []
     for pages in merged:
@@ -68,8 +68,8 @@ def test_growth_that_is_worth_a_boost(settled: int, worth: int) -> None:
 def test_what_is_said_of_a_boost() -> None:
     look = later(NOW, started=3, anonymous_bytes=5 * MIB)
     assert step(AT_REST, look, 0.7)[1] == "boost: 3 new to merge, 5 MiB more"
-    state, said = passes(boosted(), 0, 25_600, 25_600)
-    assert said == ["", "", "rest: settled; 100 MiB merged, 3 passes in 3 s"]
+    state, said = scans(boosted(), 0, 25_600, 25_600)
+    assert said == ["", "", "rest: settled; 100 MiB merged, 3 full scans in 3 s"]
     assert state.mode is Mode.REST
     # The next growth counts from what has converged then.
     assert (state.settled_bytes, state.settled_started) == (64 * GIB, 41)
@@ -88,24 +88,24 @@ def test_what_is_said_of_a_boost() -> None:
     ],
 )
 def test_when_it_is_settled(merged: list[int], ends_at: int) -> None:
-    state, said = passes(boosted(), *merged)
+    state, said = scans(boosted(), *merged)
     assert len(said) == ends_at and said[-1].startswith("rest: settled; ")
     assert state.mode is Mode.REST
 
 
-def test_looks_within_a_pass_are_none() -> None:
+def test_looks_within_a_full_scan_are_none() -> None:
     state = boosted()
     for _ in range(20):
         state, said = step(state, later(state.look, merged_pages=1000), 0.7)
         assert said == ""
-    state, said_later = passes(state, 20_000, 20_000, 20_000)
+    state, said_later = scans(state, 20_000, 20_000, 20_000)
     assert [words[:13] for words in said_later] == ["", "", "rest: settled"]
 
 
-def test_a_boost_that_began_within_a_pass() -> None:
+def test_a_boost_that_began_within_a_full_scan() -> None:
     """Pages merged when it began count as the scan before the first."""
     begun, _ = step(AT_REST, later(NOW, started=1, merged_pages=50_000), 0.7)
-    _, said = passes(replace(begun, grown_at_scan=98), 50_000)
+    _, said = scans(replace(begun, grown_at_scan=98), 50_000)
     assert said[-1].startswith("rest: settled")
 
 
@@ -121,7 +121,7 @@ def test_passes_that_go_by_between_two_looks() -> None:
 
 
 def test_what_merged_before_a_boost_is_not_lost_in_it() -> None:
-    _, said = passes(boosted(best_pages=500_000), 0, 0, 0)
+    _, said = scans(boosted(best_pages=500_000), 0, 0, 0)
     assert said[-1].startswith("rest: settled")
 
 
@@ -140,9 +140,9 @@ def test_what_merged_before_a_boost_is_not_lost_in_it() -> None:
 def test_what_is_written_to(merged: list[int], back_mib: int | None) -> None:
     # Not converged by then.
     begun = replace(
-        boosted(), best_pages=20_000 if len(merged) == 1 else 0, merged_at_pass=(10**9,)
+        boosted(), best_pages=20_000 if len(merged) == 1 else 0, merged_at_scans=(10**9,)
     )
-    state, said = passes(begun, *merged)
+    state, said = scans(begun, *merged)
     if back_mib is None:
         assert "written to" not in said[-1]
     else:
@@ -151,9 +151,9 @@ def test_what_is_written_to(merged: list[int], back_mib: int | None) -> None:
 
 
 def test_what_never_settles() -> None:
-    state, said = passes(boosted(), *[1000 * (number % 2) for number in range(12)])
+    state, said = scans(boosted(), *[1000 * (number % 2) for number in range(12)])
     assert said[:11] == [""] * 11
-    assert said[11].startswith("rest: 12 passes did not settle it; ")
+    assert said[11].startswith("rest: not settled after 12 full scans; ")
     assert state.mode is Mode.REST
 
 
@@ -168,10 +168,10 @@ def test_what_never_settles() -> None:
     ],
 )
 def test_growth_within_a_boost_begins_it_anew(grows: dict[str, int], is_new: bool) -> None:
-    state, _ = passes(boosted(), 0, 0)
+    state, _ = scans(boosted(), 0, 0)
     state, said = step(state, later(state.look, **grows), 0.7)
     assert said == ""
-    _, rest = passes(state, 0, 0, 0)
+    _, rest = scans(state, 0, 0, 0)
     assert len(rest) == (3 if is_new else 1)
     assert rest[-1].startswith("rest: settled")
 
@@ -181,7 +181,7 @@ def test_growth_within_a_boost_begins_it_anew(grows: dict[str, int], is_new: boo
     [({}, True), ({"anonymous_bytes": -GIB}, True), ({"anonymous_bytes": -2 * GIB}, False)],
 )
 def test_what_ended_takes_along_what_it_had_merged(shrinks: dict[str, int], is_kept: bool) -> None:
-    state, _ = passes(boosted(), 0, 500_000)
+    state, _ = scans(boosted(), 0, 500_000)
     look = replace(later(state.look, **shrinks), merged_pages=100_000)
     state, said = step(state, look, 0.7)
     assert ("written to" in said) == is_kept

@@ -66,27 +66,27 @@ def test_share_of_a_core(
         # One page more would exceed it.
         assert (busy + cost) / (busy + cost + 0.02) >= share * 0.9999
     assert plan.cpu_share == pytest.approx(busy / (busy + 0.02))
-    assert plan.pass_seconds == pytest.approx(memory.mergeable_pages / pages * (busy + 0.02))
+    assert plan.full_scan_seconds == pytest.approx(memory.mergeable_pages / pages * (busy + 0.02))
 
 
 @given(gib=st.floats(1, 512), cost=st.floats(2e-7, 1e-5), seconds=st.floats(1, 3600))
 def test_time_of_a_pass(gib: float, cost: float, seconds: float) -> None:
     """Achieved, or refused with a time that is possible."""
     memory = Memory(int(gib * GIB_PAGES), 8)
-    intent = Intent(pass_seconds=seconds)
+    intent = Intent(full_scan_seconds=seconds)
     try:
         plan = planned(OLD, memory, cost, intent)
     except KsmrunError as error:
         assert memory.mergeable_pages * cost > seconds
-        least = float(error.todo.partition("--pass-time ")[2].partition("s")[0])
-        planned(OLD, memory, cost, Intent(pass_seconds=least))
+        least = float(error.todo.partition("--scan-time ")[2].partition("s")[0])
+        planned(OLD, memory, cost, Intent(full_scan_seconds=least))
         return
 
     def seconds_of(pages: int) -> float:
         return memory.mergeable_pages / pages * (pages * cost + 0.02)
 
     pages = int(settings(plan)["pages_to_scan"])
-    assert plan.pass_seconds == pytest.approx(seconds_of(pages))
+    assert plan.full_scan_seconds == pytest.approx(seconds_of(pages))
     # A rate is a whole number of pages: this one takes as long or longer, one page more does not.
     assert pages == 1 or seconds_of(pages) >= seconds * 0.999
     assert pages == RATE_MAX or seconds_of(pages + 1) <= seconds * 1.001
@@ -104,12 +104,12 @@ def test_profiles(profile: str, share: float) -> None:
     [
         (
             Intent(20),
-            "a full scan of 100.0 GiB takes 26 s of CPU here (1.0 µs a page, measured): in 20 s it "
-            "would be 131% of a core, over 100%",
-            "ask for --pass-time 27s or more",
+            "a full scan of 100.0 GiB takes 26 s of CPU here (1.0 µs a page, measured): within "
+            "20 s that is 131% of a core, and 100% is the limit",
+            "ask for --scan-time 27s or more",
         ),
-        (Intent(50, 0.5), "52% of a core, over 50%", "53s or more, or a higher --max-cpu"),
-        (Intent(60, 0.4), "44% of a core, over 40%", "67s or more, or a higher --max-cpu"),
+        (Intent(50, 0.5), "52% of a core, and 50% is", "53s or more, or a higher --max-cpu"),
+        (Intent(60, 0.4), "44% of a core, and 40% is", "67s or more, or a higher --max-cpu"),
     ],
 )
 def test_what_cannot_be_had(intent: Intent, what: str, todo: str) -> None:
@@ -120,7 +120,7 @@ def test_what_cannot_be_had(intent: Intent, what: str, todo: str) -> None:
 
 def test_what_just_can() -> None:
     for values in (OLD, NEW):
-        assert planned(values, Memory(10**6, 8), 1e-6, Intent(2.0, 0.5)).pass_seconds > 1.9
+        assert planned(values, Memory(10**6, 8), 1e-6, Intent(2.0, 0.5)).full_scan_seconds > 1.9
 
 
 @given(
@@ -144,7 +144,7 @@ def test_advisor() -> None:
     assert list(found)[-2:] == ["advisor_mode", "run"]
     assert found["advisor_target_scan_time"] == "120"
     assert found["advisor_max_cpu"] == "50"
-    assert plan.pass_seconds == pytest.approx(120)
+    assert plan.full_scan_seconds == pytest.approx(120)
     assert plan.cpu_share == pytest.approx(26.2144 / 120)
     # It uses at least a tenth of a core, so it is not for those who want less.
     assert planned(NEW, Memory(GIB_PAGES, 8), 1e-6, Intent(60, 0.5)).cpu_share == 0.1
@@ -216,7 +216,7 @@ def test_nothing_to_scan() -> None:
     with pytest.raises(KsmrunError, match="no program merges on this host now") as caught:
         planned(OLD, Memory(0, 0), 1e-6, Intent(60.0))
     assert "start the programs first" in caught.value.todo
-    assert planned(NEW, Memory(0, 0), 1e-6, Intent(60.0)).pass_seconds == 0
+    assert planned(NEW, Memory(0, 0), 1e-6, Intent(60.0)).full_scan_seconds == 0
 
 
 @pytest.mark.parametrize(
@@ -226,14 +226,14 @@ def test_nothing_to_scan() -> None:
         ({}, Memory(9, 2), {}, "with 2 processes smart_scan"),
         (
             *({"stable_node_dups": 20_000}, Memory(9, 8), {}),
-            "20000 pages are kept twice or more, as max_page_sharing=256 places",
+            "20000 pages are kept twice or more, as at most 256 places",
         ),
         ({}, Memory(9, 8), {"numa_nodes": 2}, "across 2 NUMA nodes"),
         (
             {},
             Memory(9, 8),
             {"thp_enabled": "always", "khugepaged_max_ptes_shared": 256},
-            "khugepaged joins ranges with up to 256",
+            "khugepaged collapses ranges with up to 256",
         ),
     ],
 )

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.commands.unit_plan import unit_name
+from ksmrun.commands.wrap.unit_plan import unit_name
 from ksmrun.facts.placement import unit_of
 from ksmrun.facts.select import in_unit
-from ksmrun.facts.systemd import drop_ins
+from ksmrun.facts.systemd import Systemd, drop_ins
 from ksmrun.model.errors import KsmrunError
 from ksmrun.support.unitname import (
     UNIT_TYPES,
@@ -127,7 +127,7 @@ def test_where_a_process_is() -> None:
     ],
 )
 def test_services_that_are_wrapped(name: str, full: str) -> None:
-    assert unit_name(name) == full
+    assert unit_name(Systemd(), name) == full
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,20 @@ def test_services_that_are_wrapped(name: str, full: str) -> None:
 )
 def test_what_is_not_wrapped(name: str, said: str) -> None:
     with pytest.raises(KsmrunError, match=said):
-        unit_name(name)
+        unit_name(Systemd(), name)
+
+
+@pytest.mark.parametrize(
+    ("user", "todo"),
+    [
+        (False, "run: sudo ksmrun wrap quadlet a.container"),
+        (True, "run: ksmrun wrap quadlet --user a.container"),
+    ],
+)
+def test_whose_quadlet_it_is(user: bool, todo: str) -> None:
+    with pytest.raises(KsmrunError) as caught:
+        unit_name(Systemd(user), "a.container")
+    assert caught.value.todo == todo
 
 
 @given(st.lists(st.text("ab-x@. \\", min_size=1)))

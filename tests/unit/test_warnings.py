@@ -77,10 +77,10 @@ def test_nothing_to_say() -> None:
         (
             Seen(others=[Other(5, "qemu", 2560)]),
             END,
-            "KSM works for others .* qemu .PID 5., 10 MiB",
+            "other programs merge .* qemu .PID 5., 10 MiB",
         ),
         (Seen(others=[Other(n, "x", 256) for n in range(9)]), END, "x .PID 2., 6 more, 9 MiB"),
-        (Seen(lost=[(SERVER, True)]), END, r"server \(PID 7\) started anew while measuring"),
+        (Seen(lost=[(SERVER, True)]), END, r"server \(PID 7\) restarted while measuring"),
         (Seen(lost=[(SERVER, False)]), END, r"server \(PID 7\) ended while measuring"),
         (Seen(merged_bytes=[2 * MIB, 80 * MIB]), END, "unequally, from 2 MiB to 80 MiB"),
         (
@@ -125,7 +125,9 @@ def test_who_is_lost() -> None:
 def test_a_full_host() -> None:
     refuse_full_host(QUIET, 2000 * MIB)
     refuse_full_host(replace(QUIET, mem_available_bytes=None), 1 << 60)
-    with pytest.raises(KsmrunError, match="has only 1000 MiB left, so the fleet was stopped"):
+    with pytest.raises(
+        KsmrunError, match="only 1000 MiB are available on this host, so the fleet was stopped"
+    ):
         refuse_full_host(QUIET, 40_000 * MIB)
 
 
@@ -151,7 +153,7 @@ def test_rounds_together() -> None:
     assert "differs from round to round, from 20 to 80 MiB: start seeds" in varying
     ((close, todo),) = report_warnings(saved([20] * 6, steady, stagger_seconds=0.05))
     assert "started 0.05 s apart" in close
-    assert todo == "--stagger 1.3"
+    assert todo == "repeat it with --stagger 1.3"
     assert report_warnings(saved([20] * 6, steady, stagger_seconds=0.05, copies=1)) == []
 
 

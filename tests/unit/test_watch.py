@@ -211,7 +211,7 @@ def test_peaks_that_are_damaged(tmp_path: Path, text: str) -> None:
     file.write_text(f'{{"schema": "ksmrun-peaks-1", "peaks": {{"a": [{text}, 1]}}}}')
     with pytest.raises(KsmrunError, match=r"peaks\.json is damaged"):
         remembered(file, "a")
-    with pytest.raises(KsmrunError, match=r"peaks\.json is damaged.*begun anew"):
+    with pytest.raises(KsmrunError, match=r"peaks\.json is damaged.*a new one is written"):
         remember_all(file, {"a": PEAK})
     peak = remembered(file, "a")
     assert peak is not None and peak.maps == 5

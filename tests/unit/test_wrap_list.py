@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.commands import wrap_list
+from ksmrun.commands.wrap import list as wrap_list
 from ksmrun.model.wrap import Wrap
 from ksmrun.options.output import Format
 from ksmrun.options.wrap import ListOptions

@@ -172,7 +172,7 @@ def test_strict_prints_nothing_where_something_is_left(tmp_path: Path) -> None:
     wrap = ["wrap", "pod", str(file), "--entrypoint", "web=x"]
     done = CliRunner().invoke(build_app(["wrap"]), wrap)
     assert done.exit_code == 0 and "Fleet game has containers" in done.stderr
-    assert "A Job that is there cannot be changed" in done.stdout
+    assert "An existing Job cannot be changed" in done.stdout
     assert "apply the original" not in done.stdout
     done = CliRunner().invoke(build_app(["wrap"]), [*wrap, "--strict"])
     assert isinstance(done.exception, KsmrunError) and done.stdout == ""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.commands.unit_apply import apply
-from ksmrun.commands.unit_check import check_unit, describe
+from ksmrun.commands.wrap.unit_apply import apply, take_away
+from ksmrun.commands.wrap.unit_check import check_unit, describe
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.model.container import RuntimeEngine as Engine
@@ -49,12 +49,46 @@ class Fake(Systemd):
 @pytest.mark.parametrize("user", [False, True])
 def test_a_start_limit_is_reset_before_the_next_start(user: bool) -> None:
     (_, problem) = describe(check_unit(Fake(user), NAME))
-    systemctl = "systemctl --user" if user else "systemctl"
+    systemctl = "systemctl --user" if user else "sudo systemctl"
     name = shlex.quote(NAME)
-    assert problem.startswith("it does not run (failed, start-limit-hit); to do: see why: journal")
+    assert problem.startswith("it is not running (failed, start-limit-hit); to do: see why: ")
+    assert ("sudo journalctl -u" in problem) is not user
     assert problem.endswith(f"{systemctl} reset-failed {name} && {systemctl} start {name}")
     (_, problem) = describe(check_unit(Fake(user, state="inactive"), NAME))
-    assert problem == f"it does not run (inactive); to do: {systemctl} start {name}"
+    assert problem == f"it is not running (inactive); to do: {systemctl} start {name}"
+
+
+def test_only_keys_that_a_unit_made_go_with_the_last_wrap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wrote another key, as for containers, still needs it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    # Root's own folder has nothing to do with root's user manager.
+    other = tmp_path / "layout/units/made.key"
+    monkeypatch.setenv("KSMRUN_LAYOUT_DIR", str(other.parents[1]))
+    keys = tmp_path / "run/ksmrun/layout/units"
+    for folder in (keys, other.parent):
+        folder.mkdir(parents=True)
+    for key in (*(keys / f"{name}.key" for name in ("made", "needed", "by hand", "own")), other):
+        key.write_bytes(bytes(32))
+    units = tmp_path / ".config/systemd/user"
+    drop_in, second = (units / f"{name}.service.d" / DROP_IN for name in "ab")
+    for file, group in ((drop_in, "made"), (second, "needed")):
+        file.parent.mkdir(parents=True)
+        file.write_text(f"{HEADER_MARK}`\n[Unit]\nWants={dropin.KeyPlace(group, True).unit}\n")
+
+    class Manager(Fake):
+        def show(self, name: str) -> dict[str, str]:
+            is_made = "own" not in name and "hand" not in name
+            return {"ActiveState": "active" if is_made else "inactive"}
+
+    systemd = Manager(user=True)
+    assert take_away(systemd, [drop_in]) == [drop_in]
+    assert {key.stem for key in keys.iterdir()} == {"needed", "by hand", "own"}
+    assert other.exists()
+    unit = dropin.KeyPlace("made", True).unit
+    assert [call[-1] for call in systemd.calls if "stop" in call] == [unit]
 
 
 @pytest.mark.parametrize(

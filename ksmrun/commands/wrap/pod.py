@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ksmrun.commands.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
+from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.facts.image import read_image
 from ksmrun.facts.text import read_text
 from ksmrun.model.container import ImageConfig
@@ -96,12 +96,14 @@ def _undo(kinds: tuple[str, ...]) -> list[str]:
         lines.append("To remove it: apply the original manifest.")
     if fixed := [kind for kind in kinds if kind in REPLACED]:
         lines.append(
-            f"A {' and a '.join(fixed)} that is there cannot be changed, but "
-            "`kubectl replace --force -f FILE` deletes it"
+            f"An existing {' or '.join(fixed)} cannot be changed: "
+            "`kubectl replace --force -f FILE` deletes and recreates it"
         )
-        lines.append("and makes it again. To remove it: so, with the original manifest.")
+        lines.append("(pods and all). To remove it: do that with the original manifest.")
     if keeping := [kind for kind in kinds if kind in KEEPING]:
-        lines.append(f"A {' or '.join(keeping)} keeps its pods as they are: delete these then.")
+        lines.append(
+            f"A {' or '.join(keeping)} does not change pods that exist: delete them afterwards."
+        )
     return lines
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ksmrun.commands.output import say
-from ksmrun.commands.unit_check import UnitCheck
+from ksmrun.commands.wrap.unit_check import UnitCheck
 from ksmrun.facts.systemd import Systemd
-from ksmrun.host.layout_keys import keys_folder
+from ksmrun.host.layout_keys import GROUP
 from ksmrun.host.owned_files import is_foreign, remove_ours, write_ours
 from ksmrun.host.unit_restart import reload_manager, restart
 from ksmrun.model.errors import KsmrunError
@@ -133,7 +133,7 @@ def refuse_failed(systemd: Systemd, found: UnitCheck) -> None:
 
 def journal(systemd: Systemd, name: str) -> str:
     """Return the command that shows the service's log."""
-    return f"look at: journalctl {'--user ' if systemd.user else ''}-u {shlex.quote(name)}"
+    return f"look at: {systemd.to_paste('journalctl', *systemd.scope, '-u', name)}"
 
 
 def take_away(systemd: Systemd, drop_ins: Sequence[Path]) -> list[Path]:
@@ -148,7 +148,7 @@ def take_away(systemd: Systemd, drop_ins: Sequence[Path]) -> list[Path]:
         for place in (folder, quadlet_folder(user=systemd.user))
         for file in place.glob(f"*.d/{DROP_IN}")
     )
-    for key in (keys_folder() / "units").glob("*.key"):
+    for key in _made_keys(systemd):
         unit = KeyPlace(key.stem, systemd.user).unit
         if unit not in wanted:
             systemd.call("systemctl", "stop", "--", unit)
@@ -158,6 +158,21 @@ def take_away(systemd: Systemd, drop_ins: Sequence[Path]) -> list[Path]:
     if removed:
         reload_manager(systemd)
     return removed
+
+
+def _made_keys(systemd: Systemd) -> list[Path]:
+    """Return the keys that units of this manager made, not those that were there before.
+
+    The unit stays active (RemainAfterExit=) only where its ConditionPathExists=! held.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    folder = Path(KeyPlace("", systemd.user).file.replace("%t", runtime)).parent
+    return [
+        key
+        for key in folder.glob("*.key")
+        if GROUP.fullmatch(key.stem)
+        and systemd.show(KeyPlace(key.stem, systemd.user).unit).get("ActiveState") == "active"
+    ]
 
 
 def instances(systemd: Systemd, name: str) -> list[str]:
@@ -173,5 +188,5 @@ def instances(systemd: Systemd, name: str) -> list[str]:
 
 def later(systemd: Systemd, name: str) -> str:
     """Return what is left to do without --now."""
-    scope = "".join(f"{word} " for word in systemd.scope)
-    return f"it counts from the next start; to do: systemctl {scope}restart {shlex.quote(name)}"
+    restarts = systemd.to_paste("systemctl", *systemd.scope, "restart", name)
+    return f"it takes effect at the next start; to do: {restarts}"

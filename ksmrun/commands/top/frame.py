@@ -80,7 +80,7 @@ def header(
     available = "-" if host.mem_available_bytes is None else mib(host.mem_available_bytes)
     return [
         f"saved {mib(host.saved_bytes):>10} MiB {saved}dedup {dedup:>7}   free {available:>10} MiB",
-        f"ksmd  {_state(host):<3} {cpu:>6} CPU {took}{_pass(host)}",
+        f"ksmd  {_state(host):<3} {cpu:>6} CPU {took}{_full_scan(host)}",
         _processes(found),
     ]
 
@@ -166,11 +166,11 @@ def _state(host: HostLook) -> str:
     return {0: "off", 1: "on", 2: "unmerging"}.get(host.run if host.run is not None else -1, "-")
 
 
-def _pass(host: HostLook) -> str:
+def _full_scan(host: HostLook) -> str:
     if host.full_scans is None:
-        return "pass -"
-    progress = "" if host.pass_progress is None else f", {host.pass_progress:.0%} done"
-    return f"pass {host.full_scans + 1}{progress}"
+        return "full scan -"
+    progress = "" if host.scan_progress is None else f", {host.scan_progress:.0%} done"
+    return f"full scan {host.full_scans + 1}{progress}"
 
 
 def _processes(found: ProcessList) -> str:

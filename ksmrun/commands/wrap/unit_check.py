@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from ksmrun.commands.output import mib, print_json, print_line
-from ksmrun.commands.unit_plan import exec_values_of
+from ksmrun.commands.wrap.unit_plan import exec_values_of
 from ksmrun.facts.cgroup import members, payload
 from ksmrun.facts.host import read_host
 from ksmrun.facts.systemd import Systemd, drop_ins
@@ -138,18 +138,20 @@ def _problems(
     unit: UnitFacts, systemd: Systemd, wrapped_by: str | None, processes: int, merging: int
 ) -> list[tuple[str, str]]:
     problems = []
-    name = shlex.quote(unit.name)
-    restart = f"systemctl {'--user ' if systemd.user else ''}restart {name}"
     source = unit.value("SourcePath")
-    what = f"quadlet {Path(source).name}" if source.endswith(".container") else f"unit {name}"
-    own = f"ksmrun wrap {what} {'--user ' if systemd.user else ''}--now"
+    is_quadlet = source.endswith(".container")
+    what = ("quadlet", Path(source).name) if is_quadlet else ("unit", unit.name)
+    own = systemd.to_paste("ksmrun", "wrap", *what, *systemd.scope, "--now")
     if wrapped_by is None:
         problems.append((f"{unit.name} is not wrapped", own))
     elif processes == 0:
         problems += _idle(unit, systemd)
     elif merging < processes:
         problems.append(
-            ("it was started before it was wrapped, or its kernel lost the flag", restart)
+            (
+                "it was started before it was wrapped, or its kernel lost the flag",
+                systemd.to_paste("systemctl", *systemd.scope, "restart", unit.name),
+            )
         )
     if wrapped_by == "launcher" and not LAUNCHER.exists():
         problems.insert(
@@ -172,24 +174,27 @@ def _written(unit: UnitFacts) -> str | None:
 
 
 def _idle(unit: UnitFacts, systemd: Systemd) -> list[tuple[str, str]]:
-    systemctl = shlex.join(["systemctl", *systemd.scope])
-    prefix = unit.name.removesuffix(".service")
     if unit.value("ActiveState") == "active":
+        pattern = f"{unit.name.removesuffix('.service')}*"
+        lists = shlex.join(["systemctl", *systemd.scope, "list-units", pattern])
         return [
             (
                 f"{unit.name} runs no process of its own; it may stand for others",
-                f"look for them: {systemctl} list-units '{prefix}*'",
+                f"look for them: {lists}",
             )
         ]
-    name, state = shlex.quote(unit.name), unit.value("ActiveState")
-    start = f"{systemctl} start {name}"
+    state, start = (
+        unit.value("ActiveState"),
+        systemd.to_paste("systemctl", *systemd.scope, "start", unit.name),
+    )
     if state != "failed":
-        return [(f"it does not run ({state})", start)]
+        return [(f"it is not running ({state})", start)]
     # systemd refuses to start it while its start limit is hit (systemd.unit(5)).
-    log = shlex.join(["journalctl", *systemd.scope, "-u", unit.name])
+    log = systemd.to_paste("journalctl", *systemd.scope, "-u", unit.name)
+    reset = systemd.to_paste("systemctl", *systemd.scope, "reset-failed", unit.name)
     return [
         (
-            f"it does not run ({state}, {unit.value('Result') or 'unknown result'})",
-            f"see why: {log}; then: {systemctl} reset-failed {name} && {start}",
+            f"it is not running ({state}, {unit.value('Result') or 'unknown result'})",
+            f"see why: {log}; then: {reset} && {start}",
         )
     ]

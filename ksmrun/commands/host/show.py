@@ -24,11 +24,11 @@ UNITS = {
     "sleep_millisecs": "ms between batches",
     "stable_node_chains_prune_millisecs": "ms",
     "advisor_max_cpu": "% of a core",
-    "advisor_target_scan_time": "s a pass",
+    "advisor_target_scan_time": "s a full scan",
     "advisor_min_pages_to_scan": "pages a batch",
     "advisor_max_pages_to_scan": "pages a batch",
     "max_page_sharing": "places a page",
-    "full_scans": "passes",
+    "full_scans": "full scans",
     "stable_node_chains": "chains",
     "stable_node_dups": "pages",
 }
@@ -66,30 +66,30 @@ DEFAULTS: dict[str, int | str] = {
 }
 # Documentation/admin-guide/mm/ksm.rst, and mm/ksm.c where that is not detailed enough.
 PURPOSES = {
-    "run": "whether ksmd works; 2 unmerges all",
-    "pages_to_scan": "what ksmd looks at before it sleeps: its speed, and its CPU time",
-    "sleep_millisecs": "how long it sleeps then",
-    "max_page_sharing": "places that may share one page; more keep one more each",
+    "run": "0: off, 1: on, 2: unmerge everything",
+    "pages_to_scan": "size of a batch: ksmd's speed, and its CPU time",
+    "sleep_millisecs": "pause of ksmd after each batch",
+    "max_page_sharing": "places that may share one page; for more of them another is kept",
     "merge_across_nodes": "whether pages of two NUMA nodes may merge",
     "use_zero_pages": "merge pages of zeros with the kernel's own, which needs no records",
-    "smart_scan": "look at pages that did not merge in every second to ninth pass only",
-    "stable_node_chains_prune_millisecs": "how often long chains of copies are cleaned up",
-    "advisor_mode": "scan-time sets pages_to_scan so that a pass takes the target time",
-    "advisor_max_cpu": "what the advisor lets ksmd take",
-    "advisor_target_scan_time": "the time of a pass that the advisor aims at",
-    "advisor_min_pages_to_scan": "where the advisor begins; later it takes 10 % of a core or more",
-    "advisor_max_pages_to_scan": "the advisor's most",
-    "full_scans": "passes over all mergeable memory so far; a page merges in the second",
-    "general_profit": "what is saved, with ksmd's records taken off",
-    "ksm_zero_pages": "pages of zeros that are the kernel's own now",
-    "pages_scanned": "looked at so far",
+    "smart_scan": "look at pages that did not merge in every second to ninth full scan only",
+    "stable_node_chains_prune_millisecs": "how often lists of pages kept repeatedly are cleaned up",
+    "advisor_mode": "scan-time sets pages_to_scan so that a full scan takes the target time",
+    "advisor_max_cpu": "most that the advisor lets ksmd take",
+    "advisor_target_scan_time": "time of a full scan that the advisor aims at",
+    "advisor_min_pages_to_scan": "the advisor's first rate; later it takes 10 % of a core or more",
+    "advisor_max_pages_to_scan": "largest pages_to_scan of the advisor",
+    "full_scans": "rounds over all mergeable memory so far; a page merges in its second",
+    "general_profit": "what is saved, ksmd's records subtracted",
+    "ksm_zero_pages": "pages of zeros merged with the kernel's zero page",
+    "pages_scanned": "scanned so far",
     "pages_shared": "pages kept, each for two places or more",
-    "pages_sharing": "places that share them beside the first: what is saved",
+    "pages_sharing": "further places that share them: what is saved",
     "pages_skipped": "left out by smart_scan so far",
-    "pages_unshared": "looked at in this pass, with no equal one",
-    "pages_volatile": "changed between two looks",
+    "pages_unshared": "scanned, with no equal one so far",
+    "pages_volatile": "changed since the previous full scan",
     "stable_node_chains": "contents that are kept more than once, for max_page_sharing",
-    "stable_node_dups": "how often, all together",
+    "stable_node_dups": "copies of these contents, in total",
 }
 
 
@@ -115,7 +115,9 @@ def show(options: ShowOptions) -> None:
             saved_bytes=_saved_bytes(ksm),
             dedup_factor=dedup(ksm),
             profit_bytes=ksm.number("general_profit"),
-            ksmd=None if rate is None else asdict(rate) | {"pass_seconds": _pass_seconds(rate)},
+            ksmd=None
+            if rate is None
+            else asdict(rate) | {"full_scan_seconds": _full_scan_seconds(rate)},
             others=[asdict(other) for other in others],
         )
         return
@@ -166,13 +168,15 @@ def _work(ksm: KsmFacts, rate: ScanRate) -> str:
     words = [f"ksmd: {rate.cpu_share:.1%} of a core"]
     if rate.pages_per_second is not None:
         words.append(f"{rate.pages_per_second * ksm.page_bytes / MIB:.0f} MiB/s scanned")
-    pass_seconds = _pass_seconds(rate)
-    if pass_seconds is not None:
-        words.append(f"a pass takes {pass_seconds:.0f} s, and so much at most is left of this one")
+    full_scan_seconds = _full_scan_seconds(rate)
+    if full_scan_seconds is not None:
+        words.append(
+            f"a full scan takes {full_scan_seconds:.0f} s, the present one at most as long"
+        )
     return ", ".join(words)
 
 
-def _pass_seconds(rate: ScanRate) -> float | None:
+def _full_scan_seconds(rate: ScanRate) -> float | None:
     """Return the time of a full scan at this rate; None if ksmd is not scanning."""
     if not rate.pages_per_second:
         return None

@@ -75,7 +75,7 @@ def tune(options: TuneOptions, given: Given) -> None:
         scanned = rate.pages_per_second
         speed = "" if scanned is None else f", {scanned * PAGE_BYTES / MIB:.0f} MiB/s scanned"
         print_line(f"now: ksmd takes {rate.cpu_share:.1%} of a core{speed}")
-    print_line("undo: ksmrun host restore")
+    print_line("undo: sudo ksmrun host restore")
 
 
 def made_plan(intent: Intent, *, may_try: bool) -> tuple[TunePlan, Memory, ScanCost]:
@@ -90,10 +90,10 @@ def made_plan(intent: Intent, *, may_try: bool) -> tuple[TunePlan, Memory, ScanC
 
 def intent_of(options: IntentOptions) -> Intent:
     """Return the target. Raises KsmrunError if none or two are given."""
-    if options.pass_time is None and options.max_cpu is None and options.profile is None:
+    if options.scan_time is None and options.max_cpu is None and options.profile is None:
         raise KsmrunError(
             "no goal is given",
-            "give --pass-time 60s, --max-cpu 20%, or --profile balanced",
+            "give --scan-time 60s, --max-cpu 20%, or --profile balanced",
             EXIT_USAGE,
         )
     if options.profile is not None and options.max_cpu is not None:
@@ -103,7 +103,7 @@ def intent_of(options: IntentOptions) -> Intent:
             EXIT_USAGE,
         )
     share = PROFILES[options.profile].cpu_share_max if options.profile else options.max_cpu
-    return Intent(options.pass_time, share)
+    return Intent(options.scan_time, share)
 
 
 def intent_words(given: Given) -> list[str]:
@@ -123,13 +123,14 @@ def _print(plan: TunePlan, memory: Memory, cost: ScanCost) -> None:
     if rows:
         print_table(columns, rows)
     else:
-        print_line("all is set so already")
+        print_line("nothing to change: every tunable has its planned value")
     size = memory.mergeable_pages * PAGE_BYTES / GIB
+    processes = "1 process" if memory.processes == 1 else f"{memory.processes} processes"
     print_line(
-        f"expected: a pass over {size:.1f} GiB of {memory.processes} processes in "
-        f"{plan.pass_seconds:.0f} s, {plan.cpu_share:.1%} of a core; "
-        f"{cost.seconds_per_page * 1e6:.1f} µs a page, {cost.source}"
+        f"expected: a full scan of {size:.1f} GiB in {processes} takes "
+        f"{plan.full_scan_seconds:.0f} s, and ksmd {plan.cpu_share:.1%} of a core "
+        f"({cost.seconds_per_page * 1e6:.1f} µs a page, {cost.source})"
     )
-    print_line("more while new memory merges, where a page takes several times as long")
+    print_line("while new memory merges ksmd takes more: a page then takes several times as long")
     for what, todo in plan.advice:
         print_line(f"note: {what}; to do: {todo}")

@@ -11,9 +11,9 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
-from ksmrun.commands.top_frame import View, cells_of, columns_of, header, line_of, status
-from ksmrun.commands.top_process import ProcessScreen
-from ksmrun.commands.top_rows import Rows
+from ksmrun.commands.top.frame import View, cells_of, columns_of, header, line_of, status
+from ksmrun.commands.top.process_screen import ProcessScreen
+from ksmrun.commands.top.rows import Rows
 from ksmrun.facts.host import read_host
 from ksmrun.model.process import By, ProcessList
 from ksmrun.observe.groups import Group

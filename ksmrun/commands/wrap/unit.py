@@ -10,7 +10,7 @@ import typer
 
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
-from ksmrun.commands.unit_apply import (
+from ksmrun.commands.wrap.unit_apply import (
     apply,
     instances,
     journal,
@@ -19,12 +19,12 @@ from ksmrun.commands.unit_apply import (
     take_away,
     unit_folder,
 )
-from ksmrun.commands.unit_check import check_unit, describe, show_check
-from ksmrun.commands.unit_plan import UnitPlan, plan_unit, unit_name
+from ksmrun.commands.wrap.unit_check import check_unit, describe, show_check
+from ksmrun.commands.wrap.unit_plan import UnitPlan, plan_unit, unit_name
 from ksmrun.facts.domain import domain_of
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.unit_restart import restart
-from ksmrun.model.errors import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, ExecCommand, Method
 from ksmrun.options.wrap import UNIT, UnitOptions
 from ksmrun.wrap.dropin import KEY_UNIT, unwrapped
@@ -37,12 +37,9 @@ def register(group: typer.Typer) -> None:
 
 def unit(options: UnitOptions) -> None:
     """Show, check, write or remove the drop-in."""
-    if sum((options.show, options.remove, options.check)) > 1:
-        raise KsmrunError(
-            "--print, --remove and --check exclude each other", "give one of them", EXIT_USAGE
-        )
     now = options.now
-    systemd, full_name = Systemd(options.user), unit_name(options.name)
+    systemd = Systemd(options.user)
+    full_name = unit_name(systemd, options.name)
     if options.check:
         show_check(systemd, full_name, as_json=options.as_json)
     elif options.remove:
@@ -107,7 +104,7 @@ def _judge(systemd: Systemd, plan: UnitPlan, name: str, domain: str | None) -> N
     refuse_failed(systemd, found)
     if plan.domain_source and domain and found.main_pid and domain_of(found.main_pid) != domain:
         raise KsmrunError(
-            f"{name} ran as {domain}, and wrapped as {domain_of(found.main_pid)}"
+            f"{name} ran as {domain} before, and wrapped runs as {domain_of(found.main_pid)}"
             f" ({plan.domain_source}); the change was taken back",
             "use --method memory-ksm (systemd 256 or later)",
         )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import typer
 
-from ksmrun.commands.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
+from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.facts.compose import read_project
 from ksmrun.facts.image import read_image
 from ksmrun.host.owned_files import remove_ours, write_ours
@@ -108,7 +108,9 @@ def _config(service: ComposeService, named: dict[str, str], engine: Engine) -> I
     if "$" in service.images[0]:
         todo = f"name it: --image {service.name}=IMAGE"
     elif service.builds:
-        todo = f"build it first, and if it is called otherwise: --image {service.name}=IMAGE"
+        todo = (
+            f"build it first; if its image has another name, give it: --image {service.name}=IMAGE"
+        )
     else:
         todo = f"pull it first, or set entrypoint: of {service.name} in the file"
     raise KsmrunError(f"the command of {service.name} is not known: {error.what}", todo)

@@ -13,13 +13,12 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_line
 from ksmrun.commands.ps import process_fields, unseen
 from ksmrun.commands.table import terminal_columns
-from ksmrun.commands.top_frame import View, header, lines, status
+from ksmrun.commands.top.frame import View, header, lines, status
 from ksmrun.facts.host import read_host
 from ksmrun.model.errors import KsmrunError
 from ksmrun.observe.live import HostWatch
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.options.ps import TOP, TopOptions
-from ksmrun.support.paste import own_program
 
 SCHEMA = "ksmrun-top-1"
 # Between the two observations of --once, over which ksmd's share of a core is measured.
@@ -43,14 +42,14 @@ def top(options: TopOptions) -> None:
             "use `ksmrun top --once`, or `ksmrun ps --watch 5`",
         )
     try:
-        from ksmrun.commands.top_screen import Top
+        from ksmrun.commands.top.screen import Top
     except ModuleNotFoundError as error:
         # Any other missing module would be our own fault.
         if (error.name or "").partition(".")[0] != "textual":
             raise
         raise KsmrunError(
             "the screen of `top` needs Textual, which is not installed",
-            f"{_pip()} install 'ksmrun[top]', or use `ksmrun top --once`",
+            "run: pip install 'ksmrun[top]', or use `ksmrun top --once`",
         ) from error
     # If these are exported (readline does so), they would be used after a resize too.
     for name in ("LINES", "COLUMNS"):
@@ -75,8 +74,3 @@ def _once(view: View, *, as_json: bool) -> None:
         print_line(line.rstrip())
     for line in unseen(found):
         print_line(line)
-
-
-def _pip() -> str:
-    """Return the pip command of this installation."""
-    return own_program().removesuffix("ksmrun") + "pip"

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 import typer
 
-from ksmrun.commands.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_json, say
+from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.facts.image import parse_image, read_image
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LAUNCHER

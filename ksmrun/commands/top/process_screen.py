@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from ksmrun.commands.output import mib
 from ksmrun.commands.table import GAP_COLUMNS, Column, Layout, fit
-from ksmrun.commands.top_frame import spark
+from ksmrun.commands.top.frame import spark
 from ksmrun.facts.identity import pinned
 from ksmrun.facts.smaps import by_kind, read_vmas
 from ksmrun.facts.stat import read_stat
@@ -23,10 +23,11 @@ from ksmrun.model.explain import MemoryKind
 from ksmrun.model.process import Identity, ProcessKsm, ProcessList
 from ksmrun.observe.groups import container_label
 from ksmrun.observe.processes import CPU_SHARE_MAX
+from ksmrun.support.paste import pasteable
 from ksmrun.support.words import printable
 
 if TYPE_CHECKING:
-    from ksmrun.commands.top_screen import Top
+    from ksmrun.commands.top.screen import Top
 
 PERIOD_SECONDS_MIN = 5.0
 KIND_WIDTH = 9
@@ -114,12 +115,12 @@ def describe(
     if shown.left_out:
         lines.insert(-1, f"not shown at {width} columns: {', '.join(shown.left_out)}")
     if not kinds:
-        return [*lines, "its maps are its owner's and root's to read: sudo ksmrun top"]
+        return [*lines, pasteable("only its owner and root can read its maps: sudo ksmrun top")]
     for name, kind in kinds.items():
         resident = (kind.size_bytes, kind.rss_bytes, kind.anonymous_bytes)
         figures_bytes = (*resident, kind.marked_bytes, kind.merged_bytes, kind.huge_bytes)
         lines.append(_line((name, str(kind.vmas), *map(mib, figures_bytes)), shown))
-    return [*lines, "", f"why not more? sudo ksmrun explain {who.pid}"]
+    return [*lines, "", pasteable(f"why not more? sudo ksmrun explain {who.pid}")]
 
 
 def _line(cells: Sequence[str], shown: Layout) -> str:
@@ -129,7 +130,7 @@ def _line(cells: Sequence[str], shown: Layout) -> str:
 
 def _merged(process: ProcessKsm | None, kinds: dict[str, MemoryKind], page_bytes: int) -> str:
     if process is None or process.merging_pages is None:
-        return "merged  not any more"
+        return "merged  no longer"
     merged = process.merging_pages * page_bytes
     anonymous = sum(kind.anonymous_bytes for kind in kinds.values())
     share = f" ({merged / anonymous:.0%} of its anonymous memory)" if anonymous else ""

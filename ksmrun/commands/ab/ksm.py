@@ -47,6 +47,6 @@ def refuse_other_rate(folder: Path) -> None:
     if changed:
         was = " ".join(f"{name}={then[name]}" for name in changed)
         raise KsmrunError(
-            f"KSM is not set as when this experiment began, which was {was}",
+            f"KSM has other values than when this experiment began ({was})",
             f"run `sudo ksmrun host set {was}`, or start a new experiment",
         )

@@ -63,10 +63,10 @@ class UnitPlan:
     domain_source: str | None
 
 
-def unit_name(name: str) -> str:
+def unit_name(systemd: Systemd, name: str) -> str:
     """Return the name with its suffix. Raises KsmrunError for what is no service."""
     if name.endswith(QUADLET_TYPES):
-        raise KsmrunError(f"{name} is a Quadlet file", f"run: ksmrun wrap quadlet {name}")
+        raise KsmrunError(f"{name} is a Quadlet file", f"run: {_quadlet(systemd, name)}")
     full = name if unit_type(name) else f"{name}.service"
     if not full.endswith(".service"):
         raise UsageError(f"{full} is not a service", "give the service that it starts")
@@ -86,7 +86,7 @@ def plan_unit(
     if unit.value("NeedDaemonReload") == "yes" and (os.geteuid() == 0 or systemd.user):
         systemd.succeed("systemctl", "daemon-reload")
         unit = systemd.unit(name, DROP_IN)
-    _refuse_unusable(unit)
+    _refuse_unusable(unit, systemd)
     exec_values = exec_values_of(unit)
     if not exec_values:
         raise KsmrunError(
@@ -97,13 +97,13 @@ def plan_unit(
         instances = f"{unit.name.removesuffix('.service')}@*.service"
         raise KsmrunError(
             f"{unit.name} runs only {unit.commands[0].path}: other units do its work",
-            f"wrap those: systemctl list-units '{instances}'",
+            f"wrap the units that this lists: systemctl list-units '{instances}'",
         )
     key, layout_notes = _key(unit, options, user=systemd.user)
     if key is not None and options.layout_scope is LayoutScope.TREE and hides_main_pid(unit):
         what = (
             f"{unit.name} is Type=forking without PIDFile=, and with --layout-scope=tree a helper "
-            "stays beside it, so that systemd could not tell its main process"
+            "stays beside it, so systemd could not find out its main process"
         )
         todo = "set PIDFile= in a drop-in, if it writes one, and wrap it again"
         if options.require:
@@ -163,7 +163,7 @@ def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
     return values([text for text in texts if text is not None], "Service", "ExecStart")
 
 
-def _refuse_unusable(unit: UnitFacts) -> None:
+def _refuse_unusable(unit: UnitFacts, systemd: Systemd) -> None:
     state = unit.value("LoadState")
     if state != "loaded":
         # D-Bus name, then its name in sentences.
@@ -181,8 +181,12 @@ def _refuse_unusable(unit: UnitFacts) -> None:
         source = Path(unit.value("SourcePath")).name
         raise KsmrunError(
             f"{unit.name} is generated from {source} by Quadlet",
-            f"run: ksmrun wrap quadlet {source}",
+            f"run: {_quadlet(systemd, source)}",
         )
+
+
+def _quadlet(systemd: Systemd, file: str) -> str:
+    return systemd.to_paste("ksmrun", "wrap", "quadlet", *systemd.scope, file)
 
 
 def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: bool) -> None:
@@ -264,4 +268,4 @@ def _key(unit: UnitFacts, options: UnitOptions, *, user: bool) -> tuple[KeyPlace
     todo = f"allow it (SystemCallFilter={' '.join(denied)} in a drop-in), and wrap it again"
     if options.require:
         raise KsmrunError(what, todo)
-    return None, [f"{what}: it keeps the kernel's; to do: {todo}"]
+    return None, [f"{what}: the service keeps the kernel's own layout; to do: {todo}"]

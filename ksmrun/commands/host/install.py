@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ksmrun.commands.declare import Given
-from ksmrun.commands.host_tune import intent_of, intent_words, made_plan
+from ksmrun.commands.host.tune import intent_of, intent_words, made_plan
 from ksmrun.commands.output import print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd
@@ -33,4 +33,4 @@ def install(options: InstallOptions, given: Given) -> None:
         return
     for done in boot_unit.install(ROOT, text, Systemd()):
         print_line(done)
-    print_line("undo: ksmrun host install --remove")
+    print_line("undo: sudo ksmrun host install --remove")

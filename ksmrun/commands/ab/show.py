@@ -16,8 +16,8 @@ def announce(plan: ExperimentPlan, folder: Path) -> None:
     names = ", ".join(each.name for each in plan.arms)
     rounds = "1 round" if plan.rounds == 1 else f"{plan.rounds} rounds"
     say(
-        f"{rounds} of {len(plan.arms)} arms ({names}), {plan.copies} copies each: at "
-        f"least {minutes:.1f} minutes, and each time until all are ready and merging has settled; "
+        f"{rounds} of {len(plan.arms)} arms ({names}), {plan.copies} copies each: at least "
+        f"{minutes:.1f} minutes, plus the time until copies are ready and merging has settled; "
         f"results go to {folder}"
     )
 

@@ -14,14 +14,14 @@ from typing import Any
 import typer
 
 from ksmrun import __version__
-from ksmrun.commands.ab_ksm import ksm_for, refuse_other_rate
-from ksmrun.commands.ab_plan import (
+from ksmrun.commands.ab.ksm import ksm_for, refuse_other_rate
+from ksmrun.commands.ab.plan import (
     checked,
     planned_experiment,
     read_gates,
     refuse_what_cannot_run,
 )
-from ksmrun.commands.ab_show import announce, run_shown
+from ksmrun.commands.ab.show import announce, run_shown
 from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
@@ -127,11 +127,11 @@ def _say_how_to_go_on(folder: Path) -> None:
         return
     done = count_results(folder)
     if done:
-        say(f"the measurements of {done} arms are kept; go on with: ksmrun ab --resume {folder}")
+        say(f"the measurements of {done} arms are kept; continue with: ksmrun ab --resume {folder}")
     else:
         say(
-            "nothing was measured; correct the command and start again, or after a passing failure "
-            f"go on with: ksmrun ab --resume {folder}"
+            "nothing was measured; correct the command and start again, or if the "
+            f"cause is gone, continue with: ksmrun ab --resume {folder}"
         )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line
-from ksmrun.commands.unit_apply import (
+from ksmrun.commands.wrap.unit_apply import (
     apply,
     journal,
     later,
@@ -18,12 +18,12 @@ from ksmrun.commands.unit_apply import (
     take_away,
     unit_folder,
 )
-from ksmrun.commands.unit_check import check_unit, describe, show_check
+from ksmrun.commands.wrap.unit_check import check_unit, describe, show_check
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.installed_launcher import refuse_unsafe
 from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.host.unit_restart import restart
-from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.launch import LayoutMode
 from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
 from ksmrun.options.wrap import QUADLET, QuadletOptions
@@ -39,10 +39,6 @@ def register(group: typer.Typer) -> None:
 
 def quadlet(options: QuadletOptions) -> None:
     """Show, check, write or remove the drop-in."""
-    if sum((options.show, options.remove, options.check)) > 1:
-        raise KsmrunError(
-            "--print, --remove and --check exclude each other", "give one of them", EXIT_USAGE
-        )
     name, user, now = options.name, options.user, options.now
     systemd = Systemd(user)
     file = name if name.endswith(".container") else f"{name}.container"

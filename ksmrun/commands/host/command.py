@@ -10,9 +10,9 @@ import typer
 
 from ksmrun.attach.gradually import detach_all
 from ksmrun.commands.declare import declare, group
-from ksmrun.commands.host_install import install
-from ksmrun.commands.host_show import show
-from ksmrun.commands.host_tune import tune
+from ksmrun.commands.host.install import install
+from ksmrun.commands.host.show import show
+from ksmrun.commands.host.tune import tune
 from ksmrun.commands.output import print_line, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import PAGE_BYTES
@@ -52,7 +52,7 @@ from ksmrun.options.host import (
 from ksmrun.plan.pace import pace_line
 from ksmrun.support.units import MIB
 
-UNDO = "undo: ksmrun host restore"
+UNDO = "undo: sudo ksmrun host restore"
 
 
 def register(app: typer.Typer) -> None:
@@ -117,10 +117,16 @@ def _asked_to_unmerge(settings: dict[str, str]) -> bool:
     if not names or not ksm.number("pages_shared"):
         return False
     size = unmerge_bytes(ksm)
-    return typer.confirm(
-        f"{names[0]} changes only while nothing is merged: unmerge {size / MIB:.0f} MiB, and have "
-        "ksmd begin anew?"
-    )
+    try:
+        return typer.confirm(
+            f"{names[0]} changes only while nothing is merged: unmerge {size / MIB:.0f} MiB, and "
+            "merge them again with the new value?"
+        )
+    except typer.Abort as error:
+        print_line()
+        raise KsmrunError(
+            "there was no answer, so nothing was changed", "answer y or n, or add --unmerge"
+        ) from error
 
 
 def max_map_count(options: MapCountOptions) -> None:

@@ -1,0 +1,5 @@
+"""Parts of `ksmrun host`."""
+
+from ksmrun.commands.host.command import register
+
+__all__ = ["register"]

@@ -1,0 +1,5 @@
+"""Parts of `ksmrun wrap`."""
+
+from ksmrun.commands.wrap.command import register
+
+__all__ = ["register"]
