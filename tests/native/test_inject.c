@@ -74,14 +74,13 @@ static void expect_well(struct injection *injection, volatile int *word) {
 }
 
 static int64_t call_getppid(const unsigned char *bytes, size_t size, bool is_possible) {
-    static const uint64_t none[6];
     volatile int *word;
     memset(code, 0x90, PAGE);
     memcpy(code, bytes, size);
     struct injection injection = stopped_child(&word);
     assert_int_equal(injection_is_possible(&injection), is_possible);
     int64_t start = clock_now_ns();
-    int64_t result = inject(&injection, SYS_getppid, none);
+    int64_t result = remote_call(&injection, getppid);
     assert_in_range(clock_now_ns() - start, 0, 10L * LIMIT_NS);
     expect_well(&injection, word);
     return result;
@@ -125,9 +124,8 @@ static void test_a_call_that_waits(void **state) {
     volatile int *word;
     memcpy(code, call, sizeof call);
     struct injection injection = stopped_child(&word);
-    static const uint64_t none[6];
     /* Not to be made again after it was taken back. */
-    assert_int_equal(inject(&injection, SYS_pause, none), INJECT_LATE);
+    assert_int_equal(remote_call(&injection, pause), INJECT_LATE);
     assert_int_equal(late_calls, 1);
     expect_well(&injection, word);
 }
@@ -135,7 +133,6 @@ static void test_a_call_that_waits(void **state) {
 static void test_a_storm_of_stops(void **state) {
     (void)state;
     static const unsigned char loop[] = {0xeb, 0xfe};
-    static const uint64_t none[6];
     volatile int *word;
     memcpy(code, loop, sizeof loop);
     struct injection injection = stopped_child(&word);
@@ -147,7 +144,7 @@ static void test_a_storm_of_stops(void **state) {
             kill(injection.pid, SIGCONT);
         }
     }
-    assert_int_equal(inject(&injection, SYS_getppid, none), INJECT_LATE);
+    assert_int_equal(remote_call(&injection, getppid), INJECT_LATE);
     assert_int_equal(kill(storm, SIGKILL), 0);
     assert_int_equal(waitpid(storm, NULL, 0), storm);
     assert_int_equal(kill(injection.pid, SIGCONT), 0);
