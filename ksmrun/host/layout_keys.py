@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import hmac
 import json
@@ -19,9 +18,10 @@ from pathlib import Path
 from ksmrun.facts.text import read_text
 from ksmrun.host.key_memory import seen_key
 from ksmrun.host.keyring import recall, remember
+from ksmrun.host.lock import held
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.support.foreign import drain, open_regular
-from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
+from ksmrun.support.safefile import create_file, replace_file, temporary_name
 from ksmrun.support.state import read_state
 from ksmrun.support.words import shortened
 
@@ -187,17 +187,13 @@ def rotate(folder: Path, group: str | None) -> None:
             # With the generations of an earlier login.
             master_key(folder)
         group_label(folder, group)
-        lock = open_lock(folder / "lock")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with held(folder / "lock", wait=True):
             generations = _generations(folder)
             generations[group] = generations.get(group, 0) + 1
             text = json.dumps({"schema": SCHEMA, "generations": generations})
             replace_file(folder / "generations.json", text.encode(), 0o600)
             if _ends_with_login(folder):
                 _keep(folder)
-        finally:
-            os.close(lock)
         _renew_units(folder)
 
 
