@@ -146,12 +146,13 @@ def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
         yield False
         return
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        todo = writable(error) if is_full else "run this as root"
-        raise KsmrunError(
-            f"cannot open {lock}: {error.strerror}",
-            f"{todo}, or name another folder in KSMRUN_STATE_DIR",
-        ) from error
+        other = "name another folder in KSMRUN_STATE_DIR"
+        todo = f"check the path, or {other}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            todo = f"{writable(error)}, or {other}"
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            todo = f"run this as root, or {other}"
+        raise KsmrunError(f"cannot open {lock}: {error.strerror}", todo) from error
     try:
         yield True
     finally:

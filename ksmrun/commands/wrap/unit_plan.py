@@ -22,7 +22,6 @@ from ksmrun.model.launch import (
     LayoutScope,
     Refusal,
     Request,
-    SharedLayout,
     TargetFacts,
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
@@ -30,7 +29,7 @@ from ksmrun.options.wrap import UnitOptions
 from ksmrun.support.foreign import read_text
 from ksmrun.support.paste import own_program
 from ksmrun.support.unitname import unit_type
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
 from ksmrun.wrap.method import (
@@ -68,9 +67,9 @@ def unit_name(systemd: Systemd, name: str) -> str:
     full = name if unit_type(name) else f"{name}.service"
     if not full.endswith(".service"):
         raise UsageError(f"{full} is not a service", "give the service that it starts")
-    if "/" in full or full.startswith("-"):
+    if not name or "/" in full or full.startswith("-"):
         raise UsageError(
-            f"{shortened(full)!r} is not a valid unit name",
+            f"{quoted(name)} is not a valid unit name",
             "give it as `systemctl list-units` shows it",
         )
     return full
@@ -224,16 +223,11 @@ def _request(
         )
     root = unit.value("RootDirectory")
     seen = f"{root}{first}" if root and first.startswith("/") else first
-    request = Request(
-        command=(os.fsencode(first),),
-        require=options.require,
-        thp=options.thp,
-        mechanism=options.mechanism,
+    request = replace(
+        options.request((os.fsencode(first),)),
         # A service that is wrapped to start unmerged would help nobody.
         guard=GuardMode.REFUSE,
-        layout=None
-        if key is None
-        else SharedLayout(b"", None, options.seeds, options.layout_scope),
+        layout=None if key is None else options.shared(b"", None),
     )
     arguments = [*map(os.fsencode, unwrapped(unit.commands[0]).argv[1:])] if unit.commands else []
     return request, look_at(os.fsencode(seen), {b"PATH": SEARCH_PATH}, arguments)
