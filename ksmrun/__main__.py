@@ -20,11 +20,11 @@ def main() -> None:
     if arguments == ["--version"]:
         try:
             # Not print, which would fail once more, and loudly, when Python ends.
-            from ksmrun.commands.version import version_text
+            from ksmrun.commands.version import WRITE_TODO, version_text
 
             os.write(1, f"{version_text()}\n".encode())
         except OSError as error:
-            sys.exit(f"ksmrun: cannot write to stdout: {error.strerror}; check its free space")
+            sys.exit(f"ksmrun: cannot write to stdout: {error.strerror}; {WRITE_TODO}")
         return
     try:
         from ksmrun.cli import run_app

@@ -10,10 +10,10 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from ksmrun.commands.output import say
-from ksmrun.commands.version import version_text
+from ksmrun.commands.version import WRITE_TODO, version_text
 from ksmrun.model.errors import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.options.show import help_text, width
 from ksmrun.options.table import MODULES, NAMELESS, top
@@ -65,7 +65,12 @@ def run_app(arguments: list[str]) -> int:
         code = error.exit_code
     except OSError as error:
         _explain(error)
-        return EXIT_OWN_FAILURE if command == "run" else EXIT_FAILURE
+        code = EXIT_FAILURE
+    try:
+        sys.stderr.flush()
+    except OSError:
+        # Python would end with a code of its own (120).
+        _discard(sys.stderr)
     # For `ksmrun run`, 1 and 2 may be the program's own exit codes, so ours are 125, as in env.
     return EXIT_OWN_FAILURE if command == "run" and code in (EXIT_FAILURE, EXIT_USAGE) else code
 
@@ -75,7 +80,7 @@ def _shown(arguments: list[str]) -> int | None:
     if arguments == ["--version"]:
         print(version_text())
     elif not arguments or arguments[0] in HELP_WORDS:
-        print(help_text(top(), width()))
+        print(help_text(top(), width()), file=sys.stdout if arguments else sys.stderr)
     else:
         return None
     return 0 if arguments else EXIT_USAGE
@@ -97,9 +102,13 @@ def _exit_code(app: typer.Typer, arguments: list[str]) -> int:
 
 
 def _prepare_output() -> None:
-    """Make stdout and stderr accept any bytes; discard what is written to a closed one (None)."""
+    """Make stdout and stderr accept any bytes, also where they are closed (None).
+
+    What is written to a closed stdout fails, and what is written to a closed stderr is discarded.
+    """
     # Never closed here; ksmrun run closes it by its exec.
-    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
     sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -108,15 +117,21 @@ def _prepare_output() -> None:
 
 def _explain(error: OSError) -> None:
     """Print the error of a full disk, a closed pipe or exhausted descriptors."""
-    with contextlib.suppress(OSError):
-        # What Python still buffers for stdout cannot be written either.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+    _discard(sys.stdout)
     if error.errno != errno.EPIPE:
-        where = os.fsdecode(error.filename) if error.filename else "writing the output"
-        todo = TODO.get(error.errno or 0, "look at limits (ulimit -a), free space and permissions")
-        say(f"{where}: {error.strerror}; {todo}")
+        what, todo = "cannot write to stdout", WRITE_TODO
+        if error.filename:
+            what = os.fsdecode(error.filename)
+            todo = "check limits (ulimit -a), free space and permissions"
+        say(f"{what}: {error.strerror}; {TODO.get(error.errno or 0, todo)}")
+
+
+def _discard(stream: TextIO) -> None:
+    """Let go what Python still buffers for a stream that cannot be written."""
+    with contextlib.suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def build_app(names: Iterable[str] = MODULES) -> typer.Typer:

@@ -12,7 +12,7 @@ from ksmrun.support.words import shortened
 
 # Exported under no name of its own: the class that typer raises for all of them.
 TyperUsageError: type[Any] = typer.BadParameter.__mro__[1]
-NAME = re.compile(r"[A-Z][A-Z0-9_-]*")
+NAME = re.compile(r"[A-Z][A-Z0-9_=-]*")
 QUOTED = re.compile(r"'(.*)'", re.DOTALL)
 
 
@@ -50,7 +50,9 @@ def _bad_word(message: str, help_line: str) -> UsageError:
     if message.startswith("No such command") and quoted:
         near = message.partition("Did you mean")[2].strip(" .?").replace("'", "")
         todo = f"did you mean {near}? {help_line}" if near else f"{help_line} for the commands"
-        return UsageError(f"there is no command {shortened(quoted[1])}", todo)
+        # Python shows a byte that is not UTF-8 as a surrogate (PEP 383).
+        word = re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", quoted[1])
+        return UsageError(f"there is no command {shortened(word) or quoted[0]}", todo)
     if message.startswith("Missing command"):
         return UsageError("no command given", f"{help_line} for the commands")
     if message.startswith("Got unexpected extra argument"):

@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 trap 'trap - TERM; kill 0' HUP INT TERM
+tests/packages.sh --quick
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
 
 if ! cmp -s pyproject.toml .venv/editable; then

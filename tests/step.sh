@@ -67,7 +67,9 @@ case $1 in
             integration/test_layout_scope.py integration/test_layout_privilege.py"
         only="deed or descendants or proc or key or stopped or reaches or privileg or notices"
         repeated KSMRUN_TEST_LAUNCHER="$built/ksmrun-exec"
-        tests="containers/test_handed_through.py containers/test_bundle.py" only=""
+        tests="containers/test_handed_through.py containers/test_configs.py
+            containers/test_images_ask.py containers/test_bundle.py
+            containers/test_bundle_layout.py" only=""
         repeated KSMRUN_TEST_OCI="$built/ksmrun-oci"
         ;;
     valgrind)

@@ -13,8 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
-from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "common"))
 from ksm_at_boot import put_back
+from tally import are_passed, tally
 
 TESTS = Path(__file__).resolve().parent
 TOP = TESTS.parent
@@ -77,14 +76,15 @@ def run_folders(
 ) -> list[Ended]:
     """Run pytest four times side by side; tests of the host's KSM or all processes are serial."""
     pytest: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "--durations=15"]
-    inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids", *pytest]
+    inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids"]
+    without_ksm = [*inside, "--read-only-ksm", *pytest]
     others = [folder for folder in folders if folder != "kernels"]
     runs: dict[str, list[str | Path]] = {
-        "host-ksm": [*inside, "-m", "host_ksm", *others],
-        "own-pids": [*inside, "-m", "own_pids and not host_ksm", *others],
+        "host-ksm": [*inside, *pytest, "-m", "host_ksm", *others],
+        "own-pids": [*without_ksm, "-m", "own_pids and not host_ksm", *others],
         "spread": [*pytest, *SPREAD, WORKERS, "-m", "not host_ksm and not own_pids", *others],
         # Emulation computes while the others wait.
-        "kernels": ["nice", "-n5", *inside, *SPREAD, "2", "kernels"],
+        "kernels": ["nice", "-n5", *without_ksm, *SPREAD, "2", "kernels"],
     }
     if "kernels" not in folders:
         del runs["kernels"]
@@ -102,7 +102,7 @@ def run_folders(
             variables = {"KSMRUN_KSM_GUARDED": "1", "PYTEST_DEBUG_TEMPROOT": folder}
             code = run(command, environment | variables, log)
         print(f"\n== pytest: {name}\n{log.read_text(errors='replace')}", end="", flush=True)
-        # 5: the options selected no test.
+        # 5: this run has no test of these folders; whether there is any, are_passed() judges.
         return Ended(f"pytest {name}", time.monotonic() - begin, code in (0, 5))
 
     # pytest rewrites each module once and keeps it; all workers would do that at the same time.
@@ -110,38 +110,12 @@ def run_folders(
     with ThreadPoolExecutor(len(runs)) as pool:
         ended = list(pool.map(run_one, runs))
     counted = tally([BUILD / f"{name}.xml" for name in runs])
+    passed = are_passed(folders, counted, are_selected=bool(options))
     by_folder = [
-        Ended(
-            folder,
-            counted[folder].seconds,
-            not counted[folder].failed,
-            f"{counted[folder].passed} passed, {counted[folder].failed} failed",
-        )
+        Ended(folder, counted[folder].seconds, passed[folder], str(counted[folder]))
         for folder in folders
     ]
     return [*by_folder, *ended]
-
-
-@dataclass
-class Tally:
-    """Sum of the times of a folder's tests, and their results."""
-
-    seconds: float = 0.0
-    passed: int = 0
-    failed: int = 0
-
-
-def tally(reports: Sequence[Path]) -> dict[str, Tally]:
-    """Return the tallies by folder, from pytest's JUnit files."""
-    found: dict[str, Tally] = defaultdict(Tally)
-    for report in (report for report in reports if report.exists()):
-        for case in ElementTree.parse(report).iter("testcase"):
-            folder = case.get("classname", "").removeprefix("tests.").split(".")[0]
-            is_failed = case.find("failure") is not None or case.find("error") is not None
-            found[folder].failed += is_failed
-            found[folder].passed += not is_failed
-            found[folder].seconds += float(case.get("time", 0))
-    return found
 
 
 def table(results: Sequence[Ended]) -> str:

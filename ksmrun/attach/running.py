@@ -54,9 +54,11 @@ def look(pid: int) -> Candidate:
             maps=None if ksm_stat is None else count_maps(folder),
         )
     except PermissionError as error:
-        raise KsmrunError(
-            f"PID {pid} belongs to another user", "run this as root, or as that user"
-        ) from error
+        what, todo = f"PID {pid} belongs to another user", "run this as root, or as that user"
+        if os.geteuid() == 0:
+            what = f"PID {pid} cannot be read here, not even by root"
+            todo = "run this on the host, outside of the container, with CAP_SYS_PTRACE"
+        raise KsmrunError(what, todo) from error
     except OSError as error:
         raise_shortage(error)
         raise KsmrunError(

@@ -11,8 +11,7 @@ import typer
 
 from ksmrun.commands.client import asked_daemon
 from ksmrun.commands.declare import Given, declare
-from ksmrun.commands.guarding import judge_target
-from ksmrun.commands.output import print_json, print_note, print_table
+from ksmrun.commands.output import print_json, print_note, print_table, say
 from ksmrun.commands.run_plan import requested
 from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.host import read_host
@@ -22,6 +21,7 @@ from ksmrun.facts.runtime import Runtime, find_runtime
 from ksmrun.facts.target import look_at
 from ksmrun.host.layout_keys import MASTER_KEY, group_label, keys_folder
 from ksmrun.launch.inplace import initial_arguments
+from ksmrun.launch.prepare import judge, prepare
 from ksmrun.model.launch import (
     LayoutMode,
     MergeMode,
@@ -35,8 +35,8 @@ from ksmrun.options.check import CHECK, CheckOptions
 from ksmrun.plan.doctor import CheckRow, examine, would_merge
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.java_heap import unmergeable_heap
-from ksmrun.plan.launch import plan_launch, shell_line
-from ksmrun.plan.mechanism import Choice, adds_vmas, choose, not_preloadable
+from ksmrun.plan.launch import shell_line
+from ksmrun.plan.mechanism import Choice, adds_vmas, not_preloadable
 from ksmrun.plan.runtimes import gains_of, runtime_row
 
 SCHEMA = "ksmrun-check-1"
@@ -67,18 +67,20 @@ def check(options: CheckOptions, given: Given) -> None:
         runtime = find_runtime(target)
         heap = _heap(runtime, command)
         launcher, shim = os.fsencode(launcher_path()), shim_path(target)
-        choice = choose(request, probe, target, shim)
-        splits = adds_vmas(probe, choice)
-        judgement = judge_target(request, target, adds_vmas=splits)
-        planned = plan_launch(request, launcher, probe, target, judgement, shim)
-        plan = None if isinstance(planned, Refusal) else planned
+        prepared = prepare(request, launcher, probe, target, shim)
+        choice, judgement, notes = prepared.choice, prepared.judgement, prepared.notes
+        if judgement is None:
+            judgement, notes = judge(request, probe, target, choice)
+        for note in notes:
+            say(note)
+        plan = None if isinstance(prepared.plan, Refusal) else prepared.plan
         rows = (
             *rows,
             *_client_rows(command),
             _program_row(target, probe.machine),
             _runtime_row(runtime, heap),
-            _map_row(judgement, splits),
-            _plan_row(planned, request, choice, judgement),
+            _map_row(judgement, adds_vmas(probe, choice)),
+            _plan_row(prepared.plan, request, choice, judgement),
             *_lua_rows(target, not_preloadable(target, shim)),
         )
     merges = would_merge(rows)

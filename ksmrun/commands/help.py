@@ -16,6 +16,7 @@ from ksmrun.options.pages import TOPICS, pages
 from ksmrun.options.show import help_text, width, wrapped
 from ksmrun.options.table import top
 from ksmrun.options.texts import page_of, texts
+from ksmrun.support.words import quoted
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +37,7 @@ def show_help(options: HelpOptions) -> None:
     if page is None and name not in found:
         near = difflib.get_close_matches(name, [*commands, *topics, *found], 1)
         todo = f"did you mean `ksmrun help {near[0]}`?" if near else "see `ksmrun help`"
-        raise KsmrunError(f"there is no command or topic {name!r:.60}", todo, EXIT_USAGE)
+        raise KsmrunError(f"there is no command or topic {quoted(name)}", todo, EXIT_USAGE)
     if page is not None:
         _print(plain(page, width()))
     if name in found and not print_markdown(found[name], width()):

@@ -10,11 +10,11 @@ from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, launcher_path, shim_path
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import exec_by_path, exec_in_place, initial_environment
+from ksmrun.launch.prepare import prepare
 from ksmrun.model.errors import EXIT_CANNOT_RUN, EXIT_OWN_FAILURE, KsmrunError
 from ksmrun.model.launch import LayoutScope, Plan, Probe, Refusal, Request, SeedMode, SharedLayout
 from ksmrun.options.launch import LaunchOptions
-from ksmrun.plan.launch import needs_judgement, plain_options, plan_launch
-from ksmrun.plan.mechanism import adds_vmas, choose
+from ksmrun.plan.launch import plain_options
 
 if TYPE_CHECKING:
     from ksmrun.host.layout_keys import MadeKey
@@ -130,16 +130,11 @@ def _how_long(made: MadeKey) -> tuple[str, ...]:
 
 def _plan(request: Request) -> Plan | Refusal:
     target = look_at(request.command[0], os.environb, request.command[1:])
-    probe = _probe()
     launcher, shim = os.fsencode(launcher_path()), shim_path(target)
-    choice = choose(request, probe, target, shim)
-    judgement = None
-    if needs_judgement(request, probe, choice):
-        # Imported here: it imports psutil, and few launches need it.
-        from ksmrun.commands.guarding import judge_target
-
-        judgement = judge_target(request, target, adds_vmas=adds_vmas(probe, choice))
-    return plan_launch(request, launcher, probe, target, judgement, shim)
+    prepared = prepare(request, launcher, _probe(), target, shim)
+    for note in prepared.notes:
+        say(note)
+    return prepared.plan
 
 
 def _probe() -> Probe | None:

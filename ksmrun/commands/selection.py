@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ksmrun.facts.pids import require_proc
 from ksmrun.facts.select import in_container, in_unit, matching
-from ksmrun.model.errors import EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.observe.sampler import with_children
 from ksmrun.options.select import SelectOptions
 
@@ -19,6 +19,10 @@ TODO = {
 def selected(options: SelectOptions) -> tuple[int, ...]:
     """Return the selected processes, in order. Raises KsmrunError if an option selects none."""
     require_proc()
+    given = {"--match": (options.match,), "--unit": options.unit, "--container": options.container}
+    for option, texts in given.items():
+        if "" in texts:
+            raise UsageError(f"{option} is empty", f"give a text after it; {TODO[option]}")
     named = [(f"--unit {unit}", in_unit(unit)) for unit in options.unit]
     named += [(f"--container {name}", in_container(name)) for name in options.container]
     if options.match:

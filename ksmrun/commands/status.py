@@ -88,6 +88,12 @@ def _look() -> HostStatus:
         records = undoable(folder, ROOT)
     except KsmrunError as wrong:
         error = wrong.what
+    monitor, monitor_error = None, None
+    try:
+        monitor = read_alerts(folder)
+    except KsmrunError as wrong:
+        is_root = os.geteuid() == 0
+        monitor_error = wrong.what, wrong.todo if is_root else "sudo ksmrun status"
     lacks = not LAUNCHER.exists()
     return HostStatus(
         host=host,
@@ -95,7 +101,8 @@ def _look() -> HostStatus:
         merging=found.merging,
         groups=memory_groups(found.merged_bytes),
         lost=tuple(_lost(found)),
-        monitor=read_alerts(folder),
+        monitor=monitor,
+        monitor_error=monitor_error,
         launchers=tuple(wrap.name for wrap in wraps if wrap.uses_launcher and lacks),
         stale=tuple(wrap.name for wrap in wraps if _is_service(wrap) and _is_stale(wrap)),
         wrapped=len(wraps),

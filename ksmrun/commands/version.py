@@ -7,6 +7,7 @@ import os
 from ksmrun import __version__
 from ksmrun.facts.ksm import read_ksm
 
+WRITE_TODO = "check what stdout is connected to, and its free space"
 STATES = {0: "off", 1: "on", 2: "unmerging"}
 
 

@@ -68,6 +68,7 @@ def planned(arm: Arm, command: Sequence[str]) -> Arm:
     )
     if done.returncode != 0:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise UsageError(f"--arm {arm.name}: {said}", "see `ksmrun run --help` for the options")
+        what, _, todo = said.removeprefix("ksmrun: ").partition("; ")
+        raise UsageError(f"--arm {arm.name}: {what}", todo or "see `ksmrun run --help`")
     words = shlex.split(done.stdout)
     return replace(arm, launcher_options=tuple(words[1 : words.index("--")]))

@@ -15,7 +15,7 @@ from ksmrun.experiment.placeholders import Instance, expand
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.experiment import Metric
 from ksmrun.support import match
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted
 
 COMMAND_SECONDS = 30.0
 # Share of the time that a command may take, at most once a second.
@@ -144,7 +144,7 @@ def check_metric(metric: Metric, first: Instance, port: int | None) -> None:
         return
     if match.compiled(_option(metric), metric.value).groups < 1:
         raise UsageError(
-            f"--metric {metric.name}: {shortened(metric.value)!r} has no group",
+            f"--metric {metric.name}: {quoted(metric.value)} has no group",
             "put the number in parentheses, as in 'p99: ([0-9.]+)'",
         )
 
@@ -160,7 +160,7 @@ def _number(metric: Metric, text: str | None) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise KsmrunError(
-            f"the metric {metric.name} is not a number: {shortened(text or '')!r}",
+            f"the metric {metric.name} is not a number: {quoted(text or '')}",
             "match only the number in the first group of the expression; a command has "
             "to print only the number",
         )

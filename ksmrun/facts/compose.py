@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ksmrun.facts.text import read_text
+from ksmrun.facts.text import read_input
 from ksmrun.model.container import ComposeProject, ComposeService, Words
 from ksmrun.model.errors import KsmrunError
 from ksmrun.support.tool import run_tool
@@ -33,11 +32,9 @@ def read_project(file: str) -> tuple[ComposeProject, str]:
 
     Only Compose resolves extends, includes and env files; without it the file is read as it stands.
     """
+    text = read_input(file, "give a Compose file, or - for stdin")
     if file == "-":
-        return parse_project(sys.stdin.read(), "stdin", Path.cwd()), "stdin"
-    text = read_text(Path(file))
-    if text is None:
-        raise KsmrunError(f"cannot read {file}", "give a Compose file, or - for stdin")
+        return parse_project(text, "stdin", Path.cwd()), "stdin"
     folder = Path(file).absolute().parent
     own = parse_project(text, file, folder)
     tool = _tool()

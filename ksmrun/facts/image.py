@@ -12,7 +12,7 @@ from typing import Any
 from ksmrun.model.container import Engine, ImageConfig
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.support.tool import run_tool
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted
 
 # skopeo's transports (containers-transports(5)); docker:// is a registry.
 TRANSPORTS = (
@@ -94,9 +94,9 @@ def _engines(source: str) -> list[Engine]:
 def _with_transport(name: str) -> str:
     """Prefix a path with the transport that its content needs; leave other names as they are."""
     path = Path(name)
-    if name.startswith("-"):
+    if not name or name.startswith("-"):
         raise UsageError(
-            f"{shortened(name)!r} is not a valid image name", "see `ksmrun wrap image --help`"
+            f"{quoted(name)} is not a valid image name", "see `ksmrun wrap image --help`"
         )
     if not name.startswith(("/", ".")) or not path.exists():
         return name
@@ -107,8 +107,9 @@ def _with_transport(name: str) -> str:
             # The first members decide; a present-day docker-archive is an OCI layout as well.
             names = {member.name.removeprefix("./") for member in archive}
     except (OSError, tarfile.TarError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not a tar archive"
         raise KsmrunError(
-            f"cannot read {name}: {error}", "give a saved image, or the name of an image"
+            f"cannot read {name}: {why}", "give a saved image, or the name of an image"
         ) from error
     return f"docker-archive:{name}" if "manifest.json" in names else f"oci-archive:{name}"
 

@@ -132,10 +132,12 @@ def _run_probe_text(launcher: Path) -> str:
                 check=True,
             )
     except (OSError, subprocess.SubprocessError) as error:
+        why, todo = str(error), f"run {launcher} --probe to see why"
+        if isinstance(error, OSError):
+            why, todo = str(error.strerror), helper_todo(error.errno or 0, launcher)
         raise KsmrunError(
-            f"{launcher} --probe failed ({error})",
-            f"run {launcher} --probe to see why",
-            EXIT_OWN_FAILURE,
+            f"{launcher} --probe failed ({why})",
+            todo,
         ) from error
     return done.stdout
 

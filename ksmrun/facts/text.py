@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ksmrun.model.errors import KsmrunError
 from ksmrun.support.foreign import READ_BYTES_MAX, drain, raise_shortage
 
 
@@ -33,6 +36,21 @@ def read_or_raise(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
     except ValueError:
         pass
     return None
+
+
+def read_input(file: str, todo: str) -> str:
+    """Return the text of a file that the user named; "-" is stdin. Raises KsmrunError."""
+    try:
+        if file != "-":
+            return _read(Path(file), READ_BYTES_MAX)
+        # None if it was closed; its number may then be that of another file.
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "it is closed")
+        return sys.stdin.buffer.read(READ_BYTES_MAX).decode("utf-8", "surrogateescape")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        name = "stdin" if file == "-" else file
+        raise KsmrunError(f"cannot read {name}: {why}", todo) from error
 
 
 def _read(path: Path, limit: int) -> str:

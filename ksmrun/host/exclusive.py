@@ -6,7 +6,6 @@ published in a second file, which all can read.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,11 @@ from pathlib import Path
 from ksmrun.facts.stat import read_stat
 from ksmrun.facts.text import parse_int
 from ksmrun.host.attach_state import is_running
+from ksmrun.host.lock import lock_file, unlock
 from ksmrun.host.record import own_state_folder
 from ksmrun.model.errors import KsmrunError
 from ksmrun.support.foreign import drain, open_regular
-from ksmrun.support.safefile import open_lock, replace_file, writable
+from ksmrun.support.safefile import replace_file, writable
 from ksmrun.support.state import distrust
 
 ROOTS_FOLDER = Path("/run/ksmrun")
@@ -42,23 +42,21 @@ def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
         )
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        lock = open_lock(folder / LOCK)
+        lock = lock_file(folder / LOCK)
+    except BlockingIOError as error:
+        raise _busy(str(_holder(folder) or "?")) from error
     except OSError as error:
         raise KsmrunError(
             f"cannot lock {folder / LOCK}: {error.strerror}", writable(error)
         ) from error
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _busy(str(_holder(folder) or "?")) from error
         replace_file(folder / HOLDER, this_process(), 0o644)
         try:
             yield
         finally:
             (folder / HOLDER).unlink(missing_ok=True)
     finally:
-        os.close(lock)
+        unlock(lock, folder / LOCK)
 
 
 def this_process() -> bytes:

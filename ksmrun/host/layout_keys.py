@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import hmac
 import json
@@ -19,11 +18,12 @@ from pathlib import Path
 from ksmrun.facts.text import read_text
 from ksmrun.host.key_memory import seen_key
 from ksmrun.host.keyring import recall, remember
-from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
+from ksmrun.host.lock import held
+from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.support.foreign import drain, open_regular
-from ksmrun.support.safefile import create_file, open_lock, replace_file, temporary_name
+from ksmrun.support.safefile import create_file, replace_file, temporary_name
 from ksmrun.support.state import read_state
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted
 
 MASTER_KEY = "master.key"
 KEY_BYTES = 32
@@ -47,7 +47,6 @@ def keys_folder() -> Path:
     raise KsmrunError(
         "there is no folder for this user's layout key, as XDG_RUNTIME_DIR is not set",
         "log in with a session, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
-        EXIT_USAGE,
     )
 
 
@@ -135,7 +134,7 @@ def check_group(group: str) -> None:
     """Raise KsmrunError if this is no valid group name."""
     if GROUP.fullmatch(group) is None:
         raise UsageError(
-            f"{shortened(group)!r} is not a valid name of a layout group",
+            f"{quoted(group)} is not a valid name of a layout group",
             "give 1 to 64 letters, digits, dots, dashes or underscores, as in games",
         )
 
@@ -187,17 +186,13 @@ def rotate(folder: Path, group: str | None) -> None:
             # With the generations of an earlier login.
             master_key(folder)
         group_label(folder, group)
-        lock = open_lock(folder / "lock")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with held(folder / "lock", wait=True):
             generations = _generations(folder)
             generations[group] = generations.get(group, 0) + 1
             text = json.dumps({"schema": SCHEMA, "generations": generations})
             replace_file(folder / "generations.json", text.encode(), 0o600)
             if _ends_with_login(folder):
                 _keep(folder)
-        finally:
-            os.close(lock)
         _renew_units(folder)
 
 
@@ -212,7 +207,7 @@ def _generations(folder: Path) -> dict[str, int]:
     try:
         data = read_state(folder / "generations.json", SCHEMA, SHAPE, todo)
     except KsmrunError as error:
-        raise KsmrunError(error.what, error.todo, EXIT_USAGE) from error
+        raise KsmrunError(error.what, error.todo) from error
     counts: dict[str, int] = {} if data is None else data["generations"]
     return counts
 
@@ -220,10 +215,7 @@ def _generations(folder: Path) -> dict[str, int]:
 def _todo(error: OSError) -> str:
     if error.errno == errno.EEXIST:
         return "remove that file first, or give another"
-    return "check the permissions and free space of its folder; root's keys are in "
-
-
-"/run/ksmrun/layout"
+    return "check the permissions and free space of its folder"
 
 
 @contextlib.contextmanager
@@ -232,7 +224,6 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise KsmrunError(
-            f"cannot use {error.filename or path}: {error.strerror}",
+            f"cannot use {path}: {error.strerror}",
             _todo(error),
-            EXIT_USAGE,
         ) from error

@@ -14,16 +14,17 @@ from pathlib import Path
 from ksmrun.support.safefile import open_lock
 
 
-def lock_file(file: Path) -> int:
+def lock_file(file: Path, *, wait: bool = False) -> int:
     """Return a descriptor that holds the lock until unlock(), or until this process ends.
 
-    Raises BlockingIOError if another process has it, another OSError if it cannot be created.
+    Raises BlockingIOError if another process has it (unless wait), another OSError if it cannot be
+    created.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     while True:
         descriptor = open_lock(file)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if os.path.samestat(os.fstat(descriptor), file.stat()):
                 return descriptor
         except BlockingIOError:
@@ -46,10 +47,10 @@ def unlock(descriptor: int, file: Path) -> None:
 
 
 @contextmanager
-def held(file: Path) -> Iterator[bool]:
+def held(file: Path, *, wait: bool = False) -> Iterator[bool]:
     """Hold the lock for the block; yields False if another process has it. Raises OSError."""
     try:
-        descriptor = lock_file(file)
+        descriptor = lock_file(file, wait=wait)
     except BlockingIOError:
         yield False
         return

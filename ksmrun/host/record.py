@@ -7,7 +7,6 @@ recorded but was not made is recognised by the unchanged value.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -17,8 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ksmrun.facts.text import parse_int, read_text
+from ksmrun.host.lock import lock_file, unlock
 from ksmrun.model.errors import KsmrunError
-from ksmrun.support.safefile import open_lock, replace_file, writable
+from ksmrun.support.safefile import replace_file, writable
 from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-record-1"
@@ -139,23 +139,21 @@ def drop(file: Path) -> None:
 @contextmanager
 def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the lock of a record; yields False if wait is off and another process has it."""
-    lock_file = file.with_name(f"{file.name}.lock")
+    lock = file.with_name(f"{file.name}.lock")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = open_lock(lock_file)
+        descriptor = lock_file(lock, wait=wait)
+    except BlockingIOError:
+        yield False
+        return
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        todo = writable(error) if is_full else "run this as root"
-        raise KsmrunError(
-            f"cannot open {lock_file}: {error.strerror}",
-            f"{todo}, or name another folder in KSMRUN_STATE_DIR",
-        ) from error
+        other = "name another folder in KSMRUN_STATE_DIR"
+        todo = f"check the path, or {other}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            todo = f"{writable(error)}, or {other}"
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            todo = f"run this as root, or {other}"
+        raise KsmrunError(f"cannot open {lock}: {error.strerror}", todo) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield True
     finally:
-        os.close(descriptor)
+        unlock(descriptor, lock)

@@ -91,7 +91,6 @@ def restore_abandoned(folder: Path, root: Path, *, force: bool = False) -> list[
         with locked(_life_of(record_file), wait=False) as is_left:
             if is_left:
                 lines += restore(record_file, root, force=force)
-                _drop_locks(record_file)
             else:
                 lines += _of_who_runs(record_file, root)
     return lines
@@ -129,11 +128,6 @@ def _life_of(record_file: Path) -> Path:
     return record_file.with_suffix(".guardian")
 
 
-def _drop_locks(record_file: Path) -> None:
-    for locked_file in (record_file, _life_of(record_file)):
-        locked_file.with_name(f"{locked_file.name}.lock").unlink(missing_ok=True)
-
-
 def _guard(record_file: Path) -> int:
     # systemd ends all processes of a unit at once; the guardian ends after its measurer.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -147,7 +141,6 @@ def _guard(record_file: Path) -> int:
             for line in restore(record_file, ROOT):
                 if ": left " in line:
                     print(f"ksmrun: {printable(line)}", file=sys.stderr)
-            _drop_locks(record_file)
     except KsmrunError as error:
         print(f"ksmrun: {printable(str(error))}", file=sys.stderr)
         return 1

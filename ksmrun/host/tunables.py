@@ -26,7 +26,7 @@ from ksmrun.host.unmerge_safety import check_maps_fit, check_unmerge_fits
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.ksm import KsmFacts
 from ksmrun.support.safefile import overwrite
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted, shortened
 
 RUN = str(FOLDER / "run")
 # khugepaged's tunables undo merging where huge pages are on; they have this prefix.
@@ -44,7 +44,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise UsageError(
-                f"{shortened(text)!r} is not NAME=VALUE", "give for example pages_to_scan=2000"
+                f"{quoted(text)} is not NAME=VALUE", "give for example pages_to_scan=2000"
             )
         pairs[name] = value
     return pairs
@@ -81,7 +81,7 @@ def set_tunables(
             name.startswith(KHUGEPAGED) and name.removeprefix(KHUGEPAGED) in KHUGEPAGED_NAMES
         ):
             raise UsageError(
-                f"this kernel has no KSM tunable {shortened(name)!r}", f"it has {', '.join(known)}"
+                f"this kernel has no KSM tunable {quoted(name)}", f"it has {', '.join(known)}"
             )
     lines: list[str] = []
     with locked(record_file):

@@ -79,6 +79,7 @@ class HostStatus:
     ksmd: Ksmd | None = None
     lost: tuple[tuple[int, str], ...] = ()
     monitor: Monitor | None = None
+    monitor_error: tuple[str, str] | None = None
     launchers: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     wrapped: int = 0

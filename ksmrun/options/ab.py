@@ -79,7 +79,7 @@ class AbOptions(GateOptions, ReadyOptions):
     primary: str = option("Metric that decides, named before the start.", PRIMARY, metavar="METRIC")
     hold_seconds: float = seconds("Seconds to measure in each turn.", 10.0, name="--hold")
     warm_up_seconds: float = seconds(
-        "Seconds before merging is expected to settle; a load starts with them.",
+        "Seconds to wait before merging is watched until it settles; a load starts with them.",
         0.0,
         name="--warm-up",
         default_text="0",

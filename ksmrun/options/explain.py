@@ -24,7 +24,7 @@ class ExplainOptions:
         values=Values.PID,
     )
     look_seconds: float = seconds(
-        "Seconds to watch the process; more full scans make the answer surer.",
+        "Seconds to watch the process; the more full scans, the more certain the answer.",
         2.0,
         name="--seconds",
         least=0.1,

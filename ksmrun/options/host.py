@@ -177,7 +177,7 @@ MAX_MAP_COUNT = Command(
 RESTORE = Command(
     ("host", "restore"),
     "Put back everything that ksmrun changed on this host",
-    ("Also what a killed measurement left behind.",),
+    ("This includes what a killed measurement or monitor left behind.",),
     RestoreOptions,
     (("Put everything back", "sudo ksmrun host restore"),),
 )

@@ -209,7 +209,7 @@ def _overview() -> Page:
     return Page(
         "ksmrun",
         7,
-        "run programs so that Linux keeps their equal pages once",
+        "run programs so that Linux keeps equal pages of their memory once",
         (
             (
                 "DESCRIPTION",

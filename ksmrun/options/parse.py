@@ -110,7 +110,8 @@ def form(item: Item) -> str:
     if item.most is None:
         return noun if item.least is None else f"{noun}, {_bound(item, item.least)} or more"
     below = "below " if item.below_most else ""
-    return f"{noun}{least} to {below}{_bound(item, item.most)}"
+    upto = "to" if least else "up to"
+    return f"{noun}{least} {upto} {below}{_bound(item, item.most)}"
 
 
 def _bound(item: Item, value: float) -> str:
@@ -136,7 +137,7 @@ def _sign(where: str) -> str:
 
 def _shown(given: object, where: str) -> str:
     is_typed = isinstance(given, str) and ": " not in where
-    return shortened(str(given) if is_typed else repr(given))
+    return shortened(str(given) if is_typed else repr(given)) or "''"
 
 
 def shown_default(item: Item) -> str:

@@ -41,9 +41,9 @@ class TopOptions:
     sort: Sort = choice(SORT, Sort.PROFIT)
     text: str = option("Show only rows whose names contain this.", "", name="--filter")
     interval_seconds: float = seconds(
-        "Least seconds between two samples.", 2.0, name="--interval", least=0.5, most=86400.0
+        "Minimum of seconds between two samples.", 2.0, name="--interval", least=0.5, most=86400.0
     )
-    once: bool = switch("Print one frame as plain text.", negative="--no-once")
+    once: bool = switch("Print one frame as plain text.")
     as_json: bool = switch(JSON, name="--json")
 
 

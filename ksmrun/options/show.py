@@ -55,6 +55,7 @@ def help_text(command: Command, columns: int) -> str:
     codes = [("0", "success"), *command.exit_codes]
     if not {"2", "125"} & dict(codes).keys():
         codes.append(("2", "wrong use of options or arguments"))
+    codes.sort(key=lambda code: int(code[0]) if code[0].isdigit() else 256)
     lines += _list("Exit codes:", codes, columns)
     for what, line in command.examples:
         lines += [f"Example: {line}", *(f"  {each}" for each in wrapped(f"{what}.", columns - 2))]

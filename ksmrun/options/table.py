@@ -29,7 +29,9 @@ MODULES = {
 }
 
 
-NAMELESS = Command((), "Start unmodified programs so that Linux keeps their equal pages once")
+NAMELESS = Command(
+    (), "Start unmodified programs so that Linux keeps equal pages of their memory once (KSM)"
+)
 
 
 def command(name: str) -> Command:

@@ -157,7 +157,7 @@ RUNTIME = Command(
 )
 WRAP = Command(
     ("wrap",),
-    "Put merging around services and containers that are already deployed",
+    "Make services and containers start merged that are already deployed",
     (),
     NoOptions,
     (("See what is wrapped", "sudo ksmrun wrap list"),),

@@ -22,9 +22,9 @@ from ksmrun.model.launch import (
 from ksmrun.plan.guard import Judgement, action
 from ksmrun.plan.mechanism import (
     LOST_AT_EXEC,
+    OFF,
     Choice,
     adds_vmas,
-    choose,
     is_never_scanned,
     not_preloadable,
 )
@@ -45,13 +45,14 @@ def plan_launch(
     launcher: bytes,
     probe: Probe | None,
     target: TargetFacts,
+    choice: Choice,
     judgement: Judgement | None = None,
     shim: bytes | None = None,
 ) -> Plan | Refusal:
     """Return the Plan for a request, or the Refusal that --require or --guard=refuse asks for.
 
     probe is None if the kernel could not be probed: then the launcher finds out by trying.
-    judgement is None if the map limit does not matter.
+    choice is what choose() returns for these. judgement is None if the map limit does not matter.
     """
     guarded: tuple[str, ...] = ()
     if judgement is not None:
@@ -59,13 +60,12 @@ def plan_launch(
         if decision == "refuse" or (decision == "skip" and request.require):
             return Refusal(judgement.message, judgement.todo)
         if decision == "skip":
-            request = replace(request, merge=MergeMode.OFF)
+            request, choice = replace(request, merge=MergeMode.OFF), OFF
             guarded = (
                 f"the program starts without merging: {judgement.message}; to do: {judgement.todo}",
             )
         elif decision == "warn":
             guarded = (f"{judgement.message}; to do: {judgement.todo}",)
-    choice = choose(request, probe, target, shim)
     # Only the launcher finds out whether the prctl works for this very process.
     if request.require and choice.mechanism is Mechanism.INJECT:
         return Refusal(

@@ -22,12 +22,17 @@ MARKABLE_OBSTACLES = ("kernel-too-old", "seccomp")
 class Choice:
     """Mechanism (None: no flag is set, nothing is marked) and the reason.
 
-    obstacle is set if the program will not merge in spite of it: (what, to do).
+    obstacle is set if the program will not merge in spite of it: (what, to do). shim_wanted is why
+    the shim would be used, if it cannot be.
     """
 
     mechanism: Mechanism | None
     reason: str
     obstacle: tuple[str, str] | None = None
+    shim_wanted: str | None = None
+
+
+OFF = Choice(None, "merging is off as asked: an inherited merge flag is cleared")
 
 
 def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
@@ -50,11 +55,11 @@ def choose(
 ) -> Choice:
     """Return the mechanism for this launch. shim is None if its path cannot be preloaded."""
     if request.merge is MergeMode.OFF:
-        return Choice(None, "merging is off as asked: an inherited merge flag is cleared")
+        return OFF
     if request.merge is MergeMode.KEEP:
         return Choice(None, "the merge flag is left as it was inherited")
     wanted, reason = _wanted(request.mechanism, probe)
-    obstacle = None
+    obstacle, shim_wanted = None, None
     if probe is not None and wanted is not Mechanism.MARK:
         obstacle = obstacle_to_merging(probe)
     if obstacle is not None:
@@ -65,13 +70,15 @@ def choose(
         unreachable = not_preloadable(target, shim)
         if unreachable is None:
             return Choice(wanted, reason)
+        shim_wanted = reason
         if _helps_to_inject(request, probe, target):
-            return Choice(Mechanism.INJECT, f"{INJECTS}, as the shim cannot be used: {unreachable}")
+            reason = f"{INJECTS}, as the shim cannot be used: {unreachable}"
+            return Choice(Mechanism.INJECT, reason, shim_wanted=shim_wanted)
         reason = f"prctl before exec; the shim cannot be used: {unreachable}"
     if probe is not None:
         lost = LOST_AT_EXEC if probe.kept_over_exec is False else None
         obstacle = obstacle_to_merging(probe) or lost
-    return Choice(Mechanism.PRCTL, reason, obstacle)
+    return Choice(Mechanism.PRCTL, reason, obstacle, shim_wanted)
 
 
 def _helps_to_inject(request: Request, probe: Probe | None, target: TargetFacts) -> bool:

@@ -52,7 +52,9 @@ def _ksm(seen: HostStatus) -> Row:
     off = {0: "off", 2: "unmerging (run=2)"}.get(-1 if run is None else run, "unreadable")
     text = f"{off}; {who}" if who else off
     if waiting:
-        return Row("KSM", State.TODO, f"{text}; {_processes(waiting)} wait", "sudo ksmrun host on")
+        return Row(
+            "KSM", State.TODO, f"{text}; {_processes(waiting, 'wait')}", "sudo ksmrun host on"
+        )
     return Row("KSM", State.OK, f"{text}; nothing here is to be merged")
 
 
@@ -135,7 +137,7 @@ def _flags(seen: HostStatus) -> Row:
         return Row(
             "flags",
             State.OK,
-            f"{_processes(len(seen.merging))} merge, none is known to have lost it",
+            f"{_processes(len(seen.merging), 'merge')}, none is known to have lost it",
         )
     (pid, name), *others = seen.lost
     found = f"not merging as it should: PID {pid} ({name}){_more(others)}"
@@ -144,6 +146,8 @@ def _flags(seen: HostStatus) -> Row:
 
 def _alerts(seen: HostStatus) -> Row:
     monitor = seen.monitor
+    if seen.monitor_error is not None:
+        return Row("alerts", State.UNKNOWN, *seen.monitor_error)
     if monitor is None:
         return Row("alerts", State.OK, "no monitor runs: only this moment was looked at")
     if not monitor.runs:
@@ -199,8 +203,11 @@ def _more(others: Sequence[object]) -> str:
     return f" and {len(others)} more" if others else ""
 
 
-def _processes(number: int) -> str:
-    return "1 process" if number == 1 else f"{number} processes"
+def _processes(number: int, verb: str = "") -> str:
+    """Return "1 process merges", "2 processes merge"."""
+    if number == 1:
+        return f"1 process {verb}s" if verb else "1 process"
+    return f"{number} processes {verb}".rstrip()
 
 
 def _mib(size: int) -> str:

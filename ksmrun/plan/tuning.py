@@ -167,8 +167,8 @@ def _advice(host: HostFacts, memory: Memory) -> Iterator[tuple[str, str]]:
         )
     if ksm.number("smart_scan") == 1 and 0 < memory.processes <= FEW_PROCESSES:
         yield (
-            f"with {memory.processes} processes smart_scan may keep equal pages apart for good: it "
-            "looks at old ones in every ninth full scan only, and not in the same one",
+            f"with so few processes ({memory.processes}) smart_scan may keep equal pages apart "
+            "for good: it looks at old ones in every ninth full scan only, and not in the same one",
             "sudo ksmrun host set smart_scan=0",
         )
     dups = ksm.number("stable_node_dups") or 0

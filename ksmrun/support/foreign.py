@@ -41,7 +41,7 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
         place = os.open(path, flags)
     except ValueError as error:
         raise OSError(
-            errno.EINVAL, "contains a NUL byte, so it is not a path", repr(str(path))
+            errno.EINVAL, "it contains a NUL byte, so it is not a path", repr(str(path))
         ) from error
     try:
         refuse_irregular(place, path)
@@ -67,7 +67,7 @@ def refuse_irregular(descriptor: int, path: Path) -> None:
     """Raise OSError unless the descriptor is a regular file."""
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
 def read_bytes(path: Path, limit: int = READ_BYTES_MAX, *, follow: bool = True) -> bytes:

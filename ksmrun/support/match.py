@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from ksmrun.model.errors import UsageError
 from ksmrun.support.limit import cpu_limit
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted
 
 # CPU time per search.
 MATCH_SECONDS = 2.0
@@ -21,7 +21,7 @@ def compiled(option: str, pattern: str) -> re.Pattern[str]:
             return re.compile(pattern, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(
-            f"{option}={shortened(pattern)!r} is not a valid regular expression: {error}",
+            f"{option}={quoted(pattern)} is not a valid regular expression: {error}",
             "correct it; a literal dot, parenthesis or bracket needs a backslash",
         ) from error
 
@@ -52,6 +52,6 @@ def _limited(option: str, pattern: str) -> Iterator[None]:
             yield
     except TimeoutError as error:
         raise UsageError(
-            f"{option}={shortened(pattern)!r} takes more than {MATCH_SECONDS:g} s to match",
+            f"{option}={quoted(pattern)} takes more than {MATCH_SECONDS:g} s to match",
             "write it without repeating what matches in several ways, as in (a|aa)+",
         ) from error

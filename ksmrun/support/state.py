@@ -26,8 +26,11 @@ def read_state(
     """
     try:
         descriptor = open_regular(file, follow=not ours)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as error:
+        todo = "run this as root, or as a user who may read it"
+        raise KsmrunError(f"cannot read {file}: {error.strerror}", todo) from error
     except OSError as error:
         raise KsmrunError(f"cannot read {file}: {error.strerror}", todo) from error
     if ours and (wrong := distrust(descriptor)):

@@ -27,6 +27,11 @@ def shortened(text: str, most: int = SHOWN_MAX) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
+def quoted(text: str) -> str:
+    """Return the same in quotes, for messages: so that also an empty text is seen."""
+    return f"'{utf8(shortened(text))}'"
+
+
 def utf8(text: str) -> str:
     r"""Return the text with undecodable bytes as \xNN and other lone surrogates as \uNNNN."""
     try:

@@ -18,7 +18,7 @@ from ksmrun.options.monitor import DEFAULT_FILE, TABLE, MonitorKeys
 from ksmrun.options.parse import parse
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.state import distrust
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted, shortened
 
 FILE_BYTES_MAX = 1 << 20
 
@@ -36,7 +36,7 @@ class Config(MonitorKeys):
         number = parse_int(port)
         if not host or number is None or not 0 <= number <= 65535:
             raise KsmrunError(
-                f"listen = {shortened(self.listen)!r} is not an address",
+                f"listen = {quoted(self.listen)} is not an address",
                 "give HOST:PORT, as in 127.0.0.1:9739, with a port from 0 to 65535",
                 EXIT_USAGE,
             )
@@ -51,7 +51,7 @@ class Config(MonitorKeys):
             words = shlex.split(self.on_alert)
         except ValueError as error:
             raise KsmrunError(
-                f"on_alert = {shortened(self.on_alert)!r}: {error}", "close the quote", EXIT_USAGE
+                f"on_alert = {quoted(self.on_alert)}: {error}", "close the quote", EXIT_USAGE
             ) from error
         if not words:
             raise UsageError("on_alert is empty", "give a command, or leave on_alert out")

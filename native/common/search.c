@@ -238,6 +238,9 @@ void failure_describe(const struct exec_failure *failure, char *text, int text_b
                          : "no such command in PATH; check the spelling, or give its path");
     } else if (failure->error == EACCES && is_there && S_ISDIR(status.st_mode)) {
         snprintf(text, size, "it is a directory; give the path of a program in it");
+    } else if (failure->error == EACCES && is_there && !S_ISREG(status.st_mode)) {
+        snprintf(text, size,
+                 "it is a FIFO, socket or device, not a file; give the path of a program");
     } else if (failure->error == EACCES && is_there && (status.st_mode & 0111) == 0) {
         describe_no_program(path, text, size);
     } else if (failure->error == EACCES && is_there && access(path, X_OK) == 0 &&

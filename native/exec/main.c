@@ -312,6 +312,15 @@ static int run(const struct options *options) {
     return failure.error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
+/* Returns the exit code. */
+static int print(const char *text) {
+    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
+        return 0;
+    message("cannot write to stdout: %s; check what stdout is connected to, and its free space",
+            strerror(errno));
+    return EXIT_OWN_FAILURE;
+}
+
 static int check_layouts(const struct options *options) {
     static const char *const answers[] = {
         [MEMBER] = "yes", [NO_MEMBER] = "no", [MEMBER_UNKNOWN] = "unknown"};
@@ -344,10 +353,9 @@ int main(int argc, char **argv) {
     case ACTION_PROBE_LAUNCHED:
         return kernel_trial_after_exec();
     case ACTION_VERSION:
-        return puts("ksmrun-exec " KSMRUN_VERSION) < 0 || fflush(stdout) != 0 ? EXIT_OWN_FAILURE
-                                                                              : 0;
+        return print("ksmrun-exec " KSMRUN_VERSION "\n");
     case ACTION_HELP:
-        return fputs(options_help, stdout) < 0 || fflush(stdout) != 0 ? EXIT_OWN_FAILURE : 0;
+        return print(options_help);
     case ACTION_LAYOUT_CHECK:
         return check_layouts(&options);
     case ACTION_RUN:

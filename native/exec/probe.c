@@ -1,6 +1,7 @@
 #include "probe.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -108,8 +109,8 @@ int probe_print(void) {
     print_error(found.mm_map_errno);
     printf("}\n");
     if (fflush(stdout) != 0) {
-        message("cannot write the result to stdout; check what stdout is connected to, and its "
-                "free space");
+        message("cannot write to stdout: %s; check what stdout is connected to, and its free space",
+                strerror(errno));
         return 125;
     }
     return 0;

@@ -1,4 +1,4 @@
-"""Test programs, compiled once for all runs and workers."""
+"""Test programs, and the product built in other ways, compiled once for all runs and workers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+NATIVE = Path(__file__).resolve().parents[2] / "native"
+# Debian's cross compiler.
+ARM64 = (
+    "-DCMAKE_SYSTEM_NAME=Linux",
+    "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
+    "-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc",
+)
 
 
 def cache_folder() -> Path:
@@ -34,3 +42,13 @@ def compile_to(target: Path, command: Sequence[str | Path]) -> None:
         subprocess.run([*command, "-o", made], check=True)
         made.replace(kept)
     shutil.copy(kept, target)
+
+
+def build_product(tree: Path, options: Sequence[str], target: str = "all") -> None:
+    """Build the product's C programs in a folder, through ccache as in tests/step.sh."""
+    cached = {"CCACHE_BASEDIR": str(NATIVE.parent), "CCACHE_NOHASHDIR": "1"}
+    configure: tuple[str | Path, ...] = ("cmake", "-S", NATIVE, "-B", tree, "-G", "Ninja")
+    through_ccache = "-DCMAKE_C_COMPILER_LAUNCHER=ccache"
+    build = ("cmake", "--build", tree, "--target", target)
+    for command in ((*configure, *options, through_ccache), build):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **cached})

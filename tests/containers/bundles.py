@@ -6,10 +6,12 @@ import json
 import shutil
 import subprocess
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import Done, run
@@ -91,3 +93,48 @@ def runtime_words(name: str, state: Path, oci: Path | None, prefix: list[str]) -
     assert binary is not None, name
     words = [binary] if oci is None else [str(oci), f"--ksmrun-runtime={binary}"]
     return [*(prefix if name == "crun" else []), *words, f"--root={state / name}"]
+
+
+RUNTIMES = ("runc", "crun")
+Make = Callable[..., Bundle]
+
+
+@pytest.fixture(params=RUNTIMES)
+def make(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    root: Path,
+    oci: Path,
+    private_cgroups: list[str],
+) -> Iterator[Make]:
+    """Make a bundle that is started through ksmrun-oci, or without it."""
+    made: list[Bundle] = []
+
+    def make_one(wrapped: bool = True, name: str = "ksmrun-oci") -> Bundle:
+        path = tmp_path / f"bundle{len(made)}"
+        path.mkdir()
+        program = oci.with_name(name) if wrapped else None
+        words = runtime_words(request.param, tmp_path / "state", program, private_cgroups)
+        made.append(Bundle(path, words, plain_config(root)))
+        return made[-1]
+
+    yield make_one
+    for bundle in made:
+        bundle.delete()
+
+
+def hardened(config: Config) -> None:
+    config["root"]["readonly"] = True
+    config["process"]["noNewPrivileges"] = True
+    config["process"]["capabilities"] = {}
+    config["process"]["user"] = {"uid": 1000, "gid": 1000}
+
+
+def with_user_namespace(config: Config) -> None:
+    mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    config["linux"] |= {"uidMappings": mapping, "gidMappings": mapping}
+    config["linux"]["namespaces"].append({"type": "user"})
+
+
+def plain(config: Config) -> None:
+    pass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,22 +19,12 @@ from volume import IS_LONG
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import value
-from .experiments import EQUAL, READY, Ab, ab, command, folder, marked, python
+from .support.experiments import EQUAL, READY, Ab, ab, command, folder, marked, python
 
 pytestmark = pytest.mark.host_ksm
 
 __all__ = ["ab", "command", "folder"]
 
-SERVES_TCP = """
-import socket, sys
-server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-while True:
-    server.accept()
-"""
-SERVES_UDP = (
-    "import socket, sys, time; s = socket.socket(type=socket.SOCK_DGRAM);"
-    "s.bind(('127.0.0.1', int(sys.argv[1]))); time.sleep(1000)"
-)
 LONG = pytest.mark.long_run
 ROUNDS = 6 if IS_LONG else 2
 LATER = [pytest.param(number, marks=LONG) for number in (signal.SIGTERM, signal.SIGHUP)]
@@ -110,30 +99,6 @@ def test_two_arms_that_are_equal(ab: Ab, folder: Path, ksmrun: str) -> None:
     assert abs(verdict["differences"][0]["share"]) < 0.05
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.mark.parametrize(
-    ("ready", "code", "argument"),
-    [
-        ("--ready-tcp={port}", SERVES_TCP, "{port:PORT}"),
-        pytest.param("--ready-tcp=127.0.0.1:{port}", SERVES_TCP, "{port:PORT}", marks=LONG),
-        ("--ready-udp={port}", SERVES_UDP, "{port:PORT}"),
-        ("--ready-file={dir}/here", "open('here', 'w'); import time; time.sleep(1000)", "-"),
-        ("--ready-cmd=test -f {dir}/here", "open('here', 'w'); import time; time.sleep(99)", "-"),
-        pytest.param("--ready-after=0.2", "import time; time.sleep(1000)", "w{i}", marks=LONG),
-    ],
-)
-def test_ready(ab: Ab, free_port: int, ready: str, code: str, argument: str) -> None:
-    words = python(code, argument.replace("PORT", str(free_port)))
-    done = ab("-n2", "--rounds=1", "--ready-timeout=60", ready, *words)
-    assert done.returncode == 0, done.stderr
-
-
 def test_load_and_metrics(ab: Ab, folder: Path) -> None:
     load = f"{sys.executable} -uc 'import time; print(\"p99: 70\"); time.sleep(99)' {{i}}"
     done = ab(
@@ -166,41 +131,7 @@ def test_a_folder_that_is_named_as_we_are(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--ready-after=0"], "no command given"),
-        (["--ready-after=0", "--primary=nope", "--", "true"], "--primary=nope is not a metric"),
-        (["--", "true"], "no options say when a copy is ready"),
-        (["--ready-after=0", "--ready-tcp=1", "--", "true"], "2 options say"),
-        (["--ready-after=0", "--arm=x", "--", "true"], "is not NAME=OPTIONS"),
-        (["--ready-after=0", "--arm=x=", "--", "true"], "at least two"),
-        (["--ready-after=0", "--arm=a=", "--arm=b=--bogus", "--", "true"], "--arm b:"),
-        (["--ready-after=0", "--", "true", "{nope}"], "there is no placeholder {nope}"),
-        (["--ready-tcp={port}", "--", "true"], "no first port"),
-        (["--ready-stdout=(", "--", "true"], "is not a valid regular expression"),
-        (["--ready-after=0", "--metric=x", "--", "true"], "is not a custom metric, NAME=VALUE"),
-        (["--ready-after=0", "--metric=x=(a)", "--", "true"], "without a load whose output"),
-        (
-            ["--ready-after=0", "--hold=nan", "--", "true"],
-            "--hold=nan is not valid; give a time in seconds from 0",
-        ),
-        (
-            ["--ready-after=-1", "--", "true"],
-            "--ready-after=-1 is not valid; give a time in seconds",
-        ),
-        (["--ready-after=0", "--load='", "--", "true"], "No closing quotation"),
-        (["--ready-after=0", "--fleet-load=", "--", "true"], "--fleet-load is empty"),
-        (["--ready-after=0", "--load=true {x}", "--", "true"], "there is no placeholder {x}"),
-        (["--ready-after=0", "--load=true", "--metric=x=a", "--", "true"], "has no group"),
-        (
-            ["--ready-after=0", "--metric-cmd=x=echo {x}", "--", "true"],
-            "there is no placeholder {x}",
-        ),
-        (["--ready-udp=x", "--", "true"], "--ready-udp=x has no valid port"),
-        (["--ready-tcp=70000", "--", "true"], "--ready-tcp=70000 has no valid port"),
-        (["--ready-cmd=", "--", "true"], "--ready-cmd is empty"),
         (["--ready-after=0", "--ksm=nope=1", "--", "sleep", "99"], "nope"),
-        (["--ready-after=0", "--ksm=run", "--", "true"], "is not NAME=VALUE"),
-        (["--ready-after=0", "--gate=nope<=-20%", "--", "true"], "there is no metric nope"),
-        (["--ready-after=0", "--gate=pss<=-20%", "--", "true"], "judges 6 rounds or more"),
         (["--ready-after=0", "--", "/nonexistent/program"], "ended with 127"),
         (["--ready-after=5", "--", "true"], "ended with 0"),
         (["--ready-after=5", "--", "sh", "-c", "echo oh; exit 3"], "ended with 3"),
@@ -209,13 +140,10 @@ def test_a_folder_that_is_named_as_we_are(
             ["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"],
             "cannot start the load /nonexistent:",
         ),
-        (
-            ["--ready-after=0.1", "-n10000000", "--", "sleep", "99"],
-            "--copies=10000000 is not valid",
-        ),
     ],
 )
 def test_what_is_refused(ab: Ab, arguments: list[str], said: str) -> None:
+    """What only shows once it has begun."""
     before = tunables()
     done = ab("-n2", "--rounds=1", *arguments)
     assert done.returncode in (1, 2), done.stderr
@@ -223,16 +151,6 @@ def test_what_is_refused(ab: Ab, arguments: list[str], said: str) -> None:
     assert "; " in done.stderr
     assert "Traceback" not in done.stderr
     assert tunables() == before
-
-
-def test_a_port_in_use(ab: Ab) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        done = ab("-n2", "--ready-tcp={port}", *python(SERVES_TCP, f"{{port:{port - 1}}}"))
-        assert f"port {port} is in use by PID {os.getpid()}" in done.stderr
-        # One port for all, without a placeholder.
-        done = ab("-n2", f"--ready-tcp={port}", "--", "sleep", "99")
-        assert f"port {port} is in use by PID {os.getpid()}" in done.stderr
 
 
 # Each copy has a child that has left its group and session.

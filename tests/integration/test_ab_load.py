@@ -16,7 +16,7 @@ from ksmrun.experiment.own import OwnMetrics
 from ksmrun.experiment.placeholders import Instance
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
 
-from .experiments import EQUAL, READY, Ab, ab, command, folder, python
+from .support.experiments import EQUAL, READY, Ab, ab, command, folder, python
 
 __all__ = ["ab", "command", "folder"]
 pytestmark = pytest.mark.host_ksm

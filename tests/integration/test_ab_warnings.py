@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import start_equal_programs, stop
-from .experiments import EQUAL, READY, Ab, ab, command, folder, python
+from .support.experiments import EQUAL, READY, Ab, ab, command, folder, python
 
 pytestmark = pytest.mark.host_ksm
 

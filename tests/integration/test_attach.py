@@ -20,8 +20,8 @@ from waiting import wait_until
 
 from ksmrun.attach.running import HELPER
 
-from .attaching import Begin, begin, deed, merges, sources
 from .conftest import Group, Programs, Run, start_equal_programs, stop, value
+from .support.attaching import Begin, begin, deed, merges, sources
 
 __all__ = ["begin", "sources"]
 

@@ -20,8 +20,8 @@ from waiting import wait_until
 from ksmrun.attach.running import HELPER
 from ksmrun.facts.stat import read_stat
 
-from .attaching import Begin, begin, deed, merges
 from .conftest import SOURCES, Programs, Run
+from .support.attaching import Begin, begin, deed, merges
 
 __all__ = ["begin"]
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from waiting import wait_until
 
-from .attaching import deed
+from .support.attaching import deed
 
 TIMES = 1000
 POSTGRES = Path("/usr/lib/postgresql/15/bin")

@@ -17,8 +17,8 @@ from waiting import wait_until
 
 from ksmrun.attach.running import HELPER
 
-from .attaching import Begin, begin, deed, merges, sources
 from .conftest import SOURCES, Programs
+from .support.attaching import Begin, begin, deed, merges, sources
 
 __all__ = ["begin", "sources"]
 

@@ -18,7 +18,7 @@ from waiting import LAST_RESORT_SECONDS, wait_until
 from ksmrun.host.temporary_tunables import borrowed
 
 from .conftest import start_equal_programs, stop, value
-from .monitors import small_disk
+from .support.monitors import small_disk
 
 __all__ = ["small_disk"]
 

@@ -109,6 +109,23 @@ def test_version_is_quick_and_all_commands_have_examples(run: Run) -> None:
         assert "Usage:" in run(*command).stdout + run(*command).stderr
 
 
+@pytest.mark.parametrize("option", ["--help", "--version", "--probe"])
+@pytest.mark.parametrize("sink", [">/dev/full", ">&-"])
+def test_output_of_the_launcher_that_cannot_be_written(
+    launcher: str, option: str, sink: str
+) -> None:
+    line = f"{shlex.quote(launcher)} {option} {sink}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == 125
+    assert done.stderr.startswith("ksmrun-exec: cannot write to stdout: ")
+
+
+@pytest.mark.parametrize("sink", ["2>/dev/full", "2>&-"])
+def test_a_complaint_that_cannot_be_written(ksmrun: str, sink: str) -> None:
+    line = f"{shlex.quote(ksmrun)} frob {sink}"
+    assert subprocess.run(["sh", "-c", line], capture_output=True, check=False).returncode == 2
+
+
 @pytest.mark.parametrize("sink", [">/dev/full", ">&-", "2>&-", ">&- 2>&-"])
 def test_output_that_cannot_be_written(ksmrun: str, sink: str) -> None:
     commands = ("ps", "check", "host show", "host show --json", "--help", "--version", "run --help")
@@ -119,3 +136,7 @@ def test_output_that_cannot_be_written(ksmrun: str, sink: str) -> None:
         assert len(done.stderr.splitlines()) <= 1
         if sink == ">/dev/full":
             assert "No space left on device" in done.stderr
+        if sink in (">/dev/full", ">&-"):
+            assert done.returncode, command
+            assert "cannot write to stdout: " in done.stderr
+            assert "; check what stdout is connected to" in done.stderr

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from compiled import compile_to
 from folders import let_all_in
+from schemas import ESTIMATE
 
 from ksmrun.facts.process import read_memory
 from ksmrun.facts.select import in_container, in_unit
@@ -283,7 +284,7 @@ def test_the_command(ksmrun: str, start: Start) -> None:
     copy = re.search(r"One more process would take ([\d.]+) MiB instead of ([\d.]+)", done.stdout)
     assert copy is not None and float(copy[1]) == pytest.approx(500 / 256, abs=0.3)
     found = json.loads(ask(ksmrun, "--json", *pids).stdout)
-    assert found["schema"] == "ksmrun-estimate-1"
+    assert found["schema"] == ESTIMATE
     assert found["predictions"][0]["processes"] == 2
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import ARM64, build_product
+from schemas import PROBE
 from waiting import LAST_RESORT_SECONDS
 
 from .conftest import reachable
@@ -77,11 +79,7 @@ def test_off_needs_no_kernel_support(programs: Any, launcher: str) -> None:
 def test_under_an_emulator(tmp_path: Path) -> None:
     """qemu-user answers prctl 67 with EINVAL, although the kernel below has it."""
     build = tmp_path / "build"
-    source = Path(__file__).parents[2] / "native"
-    configure = ["cmake", "-S", str(source), "-B", str(build), "-DCMAKE_SYSTEM_NAME=Linux"]
-    configure += ["-DCMAKE_SYSTEM_PROCESSOR=aarch64", "-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc"]
-    assert run(configure).returncode == 0
-    assert run(["cmake", "--build", str(build)]).returncode == 0
+    build_product(build, ARM64, "ksmrun-exec")
     emulated = ["qemu-aarch64", str(build / "ksmrun-exec")]
     done = run([*emulated, "--", "/nonexistent"])
     assert done.returncode == 127
@@ -141,9 +139,10 @@ def test_odd_mounts(
     run([ksmrun, "host", "restore"])
 
 
+@pytest.mark.host_ksm
 def test_probe(launcher: str) -> None:
     found = json.loads(run([launcher, "--probe"]).stdout)
-    assert found["schema"] == "ksmrun-probe-1"
+    assert found["schema"] == PROBE
     assert found["prctl_supported"] is True
     assert found["kept_over_fork"] is found["kept_over_exec"] is True
     # VMAs that merging costs, compared with counting them here.

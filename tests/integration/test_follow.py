@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from schemas import ATTACHED
 from waiting import wait_until
 
 from ksmrun.attach import running
@@ -31,9 +32,9 @@ from ksmrun.watch.follow import Follower
 from ksmrun.watch.metrics import Shown, WatchCollector
 from ksmrun.watch.scan import Scanner
 
-from .attaching import Begin, begin
-from .monitors import Begin as Monitors
-from .monitors import monitor
+from .support.attaching import Begin, begin
+from .support.monitors import Begin as Monitors
+from .support.monitors import monitor
 from .test_monitoring_example import is_fine
 
 pytestmark = pytest.mark.own_pids
@@ -206,7 +207,7 @@ def test_one_that_is_left_alone_is_told_once(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"schema": "ksmrun-attached-1"}', '{"schema": 1e999}', "[" * 9999],
+    ["", "{", "[]", "null", json.dumps({"schema": ATTACHED}), '{"schema": 1e999}', "[" * 9999],
 )
 def test_damaged_files(folder: Path, follower: Follower, said: list[str], text: str) -> None:
     """Reported once; nothing is guessed, and nothing overwritten."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from schemas import PEAKS
 
 from ksmrun.facts.launcher import cached_probe
 from ksmrun.facts.maps import count_maps
@@ -138,7 +139,7 @@ def test_skip_and_require(
     key = str(Path(flag).resolve())
     state = Path(os.environ["KSMRUN_STATE_DIR"])
     state.mkdir(exist_ok=True)
-    peaks = {"schema": "ksmrun-peaks-1", "peaks": {key: [40, 20 << 30]}}
+    peaks = {"schema": PEAKS, "peaks": {key: [40, 20 << 30]}}
     (state / "peaks.json").write_text(json.dumps(peaks))
     run = [*splitting_kernel, ksmrun, "run", "--mechanism=prctl"]
     done = start(*run, "--", flag)

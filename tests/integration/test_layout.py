@@ -17,7 +17,7 @@ import pytest
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import Programs, start_equal_programs, stop
-from .layouts import (
+from .support.layouts import (
     AS_PID_1,
     KINDS,
     PARTS,

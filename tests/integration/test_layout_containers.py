@@ -15,7 +15,7 @@ from waiting import LAST_RESORT_SECONDS
 from ksmrun.facts.launcher import launcher_path
 
 from .conftest import Programs
-from .layouts import key, kinds, launch, parts, where
+from .support.layouts import key, kinds, launch, parts, where
 
 __all__ = ["key", "kinds", "launch"]
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from .conftest import Programs
-from .layouts import key, kinds, launch
+from .support.layouts import key, kinds, launch
 
 __all__ = ["key", "kinds", "launch"]
 

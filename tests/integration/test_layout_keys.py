@@ -10,7 +10,7 @@ from pathlib import Path
 from folders import let_all_in
 
 from .conftest import Programs, reachable
-from .layouts import key, keys, kinds, parts, refused, shared, where
+from .support.layouts import key, keys, kinds, parts, refused, shared, where
 
 __all__ = ["key", "keys", "kinds", "shared"]
 

@@ -13,7 +13,7 @@ import pytest
 from waiting import LAST_RESORT_SECONDS
 
 from .conftest import Programs
-from .layouts import kinds, parts
+from .support.layouts import kinds, parts
 
 __all__ = ["kinds"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Programs
-from .layouts import folder, key, kinds, launch, parts, user, where, write
+from .support.layouts import folder, key, kinds, launch, parts, user, where, write
 
 __all__ = ["folder", "key", "kinds", "launch"]
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from .conftest import Programs
-from .layouts import key, keys, kinds, refused, shared
+from .support.layouts import key, keys, kinds, refused, shared
 
 __all__ = ["key", "keys", "kinds", "shared"]
 

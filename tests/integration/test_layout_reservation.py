@@ -18,7 +18,7 @@ from compiled import compile_to
 from waiting import wait_until
 
 from .conftest import Programs, start_equal_programs, stop
-from .layouts import KINDS, TABLES, key, kinds, launch, parts, share_merged, where
+from .support.layouts import KINDS, TABLES, key, kinds, launch, parts, share_merged, where
 
 __all__ = ["key", "kinds", "launch"]
 

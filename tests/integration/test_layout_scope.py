@@ -17,7 +17,7 @@ import pytest
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import Programs
-from .layouts import (
+from .support.layouts import (
     AS_PID_1,
     folder,
     key,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .layouts import keys
+from .support.layouts import keys
 
 __all__ = ["keys"]
 

@@ -14,7 +14,7 @@ import pytest
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import Programs
-from .layouts import AS_PID_1, folder, key, kinds, launch, parts, tracer_of, where, write
+from .support.layouts import AS_PID_1, folder, key, kinds, launch, parts, tracer_of, where, write
 
 __all__ = ["folder", "key", "kinds", "launch"]
 

@@ -19,7 +19,7 @@ from ksmrun.host.map_peaks import remembered
 from ksmrun.host.temporary_tunables import borrowed
 
 from .conftest import FASTEST, Group
-from .monitors import EQUAL, MANY_MAPS, Begin, Start, limit_put_back, monitor, start
+from .support.monitors import EQUAL, MANY_MAPS, Begin, Start, limit_put_back, monitor, start
 
 pytestmark = pytest.mark.host_ksm
 __all__ = ["limit_put_back", "monitor", "start"]

@@ -15,7 +15,7 @@ from ksmrun.model.watch import Watched
 from ksmrun.watch.config import Config
 from ksmrun.watch.scan import Scanner
 
-from .monitors import Begin, Start, monitor, scrape_file, start
+from .support.monitors import Begin, Start, monitor, scrape_file, start
 
 __all__ = ["monitor", "start"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .monitors import (
+from .support.monitors import (
     MANY_MAPS,
     Begin,
     Start,

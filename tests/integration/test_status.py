@@ -6,6 +6,7 @@ import json
 import shlex
 
 import pytest
+from schemas import STATUS
 
 from .conftest import Run, Start
 
@@ -30,7 +31,7 @@ def test_what_is_off_is_named_with_the_command(run: Run, start: Start) -> None:
 
 def test_the_document_has_every_check(run: Run) -> None:
     found = json.loads(run("status", "--json").stdout)
-    assert found["schema"] == "ksmrun-status-1"
+    assert found["schema"] == STATUS
     assert {row["state"] for row in found["rows"]} <= {"ok", "TODO", "?"}
     assert len(found["rows"]) >= 10
     assert all(bool(row["todo"]) == (row["state"] != "ok") for row in found["rows"])

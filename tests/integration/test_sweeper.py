@@ -16,7 +16,7 @@ from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import read_sweeper
 
 from .conftest import Programs, start_equal_programs, stop
-from .sweeping import (
+from .support.sweeping import (
     COVERAGE_MIN,
     MAPS_MORE_MAX,
     coverage,

@@ -11,7 +11,7 @@ import pytest
 from waiting import wait_until
 
 from .conftest import Programs
-from .sweeping import (
+from .support.sweeping import (
     has_marked,
     marked,
     ready,

@@ -12,7 +12,7 @@ from volume import volume
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import Programs
-from .sweeping import (
+from .support.sweeping import (
     has_marked,
     marked,
     ready,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from compiled import compile_to
+from compiled import ARM64, build_product, compile_to
 
 from ksmrun.facts.launcher import LAUNCHER, launcher_path
 
@@ -61,13 +60,7 @@ def arm64_parts(folder: Path) -> tuple[Path, Path]:
     """Return busybox, and the folder that the product was cross-compiled in."""
     unpack("busybox-static:arm64", folder)
     build = folder / "build"
-    configure = ["cmake", "-S", str(HERE.parents[1] / "native"), "-B", str(build)]
-    options = ["-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64"]
-    options += ["-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc", "-DCMAKE_C_COMPILER_LAUNCHER=ccache"]
-    # As tests/step.sh has it: the compiler's answers hold for any folder.
-    environment = {**os.environ, "CCACHE_BASEDIR": str(HERE.parents[1]), "CCACHE_NOHASHDIR": "1"}
-    for command in ([*configure, *options], ["cmake", "--build", str(build)]):
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    build_product(build, ARM64)
     return next(folder.rglob("bin/busybox")), build
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from compiled import compile_to
+from compiled import build_product, compile_to
 
 from ksmrun.facts.launcher import launcher_path
 
@@ -59,10 +58,7 @@ def launcher(folder: Path) -> str:
 def dynamic_launcher(folder: Path) -> Path:
     """Return a launcher with shared libraries, so that it can be preloaded, with its own name."""
     tree = folder / "dynamic"
-    options = ["-DKSMRUN_MUSL=OFF", "-DKSMRUN_STATIC=OFF", "-G", "Ninja"]
-    configure = ["cmake", "-S", str(HERE.parents[1] / "native"), "-B", str(tree), *options]
-    for command in (configure, ["cmake", "--build", str(tree), "--target", "ksmrun-exec"]):
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    build_product(tree, ["-DKSMRUN_MUSL=OFF", "-DKSMRUN_STATIC=OFF"], "ksmrun-exec")
     return (tree / "ksmrun-exec").rename(tree / DYNAMIC_NAME)
 
 

@@ -62,6 +62,11 @@ static void test_denied_wins_over_missing(void **state) {
     assert_int_equal(failure.error, EACCES);
     assert_string_equal(failure.path, path);
     assert_non_null(strstr(why(folder), "directory"));
+    char fifo[600];
+    snprintf(fifo, sizeof fifo, "%s/fifo", folder);
+    assert_int_equal(mkfifo(fifo, 0644), 0);
+    assert_non_null(strstr(why(fifo), "it is a FIFO, socket or device"));
+    assert_int_equal(unlink(fifo), 0);
 }
 
 static void test_missing_interpreters(void **state) {

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ksmrun.attach import running
 from ksmrun.model.attach import Candidate, Deed
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.process import Identity
 from ksmrun.plan.attach import OUTCOMES, deed, outcome, refusal
 
@@ -20,6 +25,23 @@ RUNNING = Candidate(
     merged_pages=0,
     maps=100,
 )
+
+
+def test_who_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To root it is no advice to run the command as root."""
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(running, "read_stat", refuse)
+    for user, what, todo in (
+        (1000, "belongs to another user", "run this as root"),
+        (0, "not even by root", "run this on the host"),
+    ):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        with pytest.raises(KsmrunError) as caught:
+            running.look(7)
+        assert what in caught.value.what and caught.value.todo.startswith(todo)
 
 
 def test_what_is_done_depends_on_the_kernel() -> None:

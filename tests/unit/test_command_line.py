@@ -24,9 +24,10 @@ from ksmrun.model.launch import (
     ThpMode,
 )
 from ksmrun.plan.guard import judge
-from ksmrun.plan.launch import needs_judgement, plan_launch
+from ksmrun.plan.launch import needs_judgement
 from ksmrun.plan.mechanism import LOST_AT_EXEC, Choice
 
+from .planning import plan_launch
 from .test_plan import GOOD, LOSES, NEVER_SCANS, OLD, REQUEST, SPLITS, TARGET
 
 SHIM = b"/x/shim.so"

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from schemas import PEAKS
 
 from ksmrun.commands.check import _plan_row
 from ksmrun.host.map_peaks import PROGRAMS_MAX, remember, remembered
+from ksmrun.launch import known_peaks
+from ksmrun.launch.prepare import prepare
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import (
     GuardMode,
@@ -25,9 +28,10 @@ from ksmrun.model.launch import (
     TargetFacts,
 )
 from ksmrun.plan.guard import BRK_STEP_BYTES, action, judge
-from ksmrun.plan.launch import needs_judgement, plan_launch
+from ksmrun.plan.launch import needs_judgement
 from ksmrun.plan.mechanism import choose
 
+from .planning import plan_launch
 from .test_plan import GOOD, REQUEST, SPLITS, TARGET
 
 LIMIT = 65530
@@ -186,6 +190,20 @@ def test_when_it_looks() -> None:
     assert not looks(replace(REQUEST, merge=MergeMode.OFF), SPLITS, static)
 
 
+def test_the_plan_follows_the_verdict_only_where_it_matters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So `check`, which always shows the verdict, plans what `run` does."""
+    short = judge([LARGE], LIMIT, 0.2, vmas_merge=False)
+    monkeypatch.setattr(known_peaks, "judge_target", lambda *_, **__: (short, ("a note",)))
+    request = replace(REQUEST, guard=GuardMode.REFUSE)
+    joined = prepare(request, b"x", GOOD, TARGET, None)
+    assert isinstance(joined.plan, Plan) and joined.judgement is None and not joined.notes
+    split = prepare(request, b"x", SPLITS, TARGET, None)
+    assert split.plan == Refusal(short.message, short.todo) and split.judgement == short
+    assert split.notes == ("a note",)
+
+
 @pytest.mark.slow
 def test_peaks_are_remembered(tmp_path: Path) -> None:
     file = tmp_path / "state" / "peaks.json"
@@ -197,7 +215,7 @@ def test_peaks_are_remembered(tmp_path: Path) -> None:
         remember(file, f"program {number}", MapPeak("x", 1, None))
     assert remembered(file, "a") is None, "the oldest went"
     assert len(json.loads(file.read_text())["peaks"]) == PROGRAMS_MAX
-    for text in ("", "{", "[]", '{"schema": "ksmrun-peaks-1", "peaks": {"a": 1}}'):
+    for text in ("", "{", "[]", json.dumps({"schema": PEAKS, "peaks": {"a": 1}})):
         file.write_text(text)
         with pytest.raises(KsmrunError, match=r"damaged|another version"):
             remembered(file, "a")

@@ -33,7 +33,7 @@ ALLOWED = {
     "options": {"model", "plan"},
     "facts": {"model"},
     "plan": {"model"},
-    "launch": {"model"},
+    "launch": {"model", "facts", "plan", "host"},
     "attach": {"model", "facts", "plan", "host"},
     "observe": {"model", "facts"},
     "host": {"model", "facts"},

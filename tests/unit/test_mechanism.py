@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from ksmrun.model.launch import Mechanism, MergeMode, Plan, Probe, Request, TargetFacts
-from ksmrun.plan.launch import plan_launch
 from ksmrun.plan.mechanism import (
     LOST_AT_EXEC,
     adds_vmas,
@@ -17,6 +16,7 @@ from ksmrun.plan.mechanism import (
     obstacle_to_merging,
 )
 
+from .planning import plan_launch
 from .test_plan import FILTERED, GOOD, LOSES, NEVER_SCANS, NO_KSM, OLD, REQUEST, SPLITS, TARGET
 
 SHIM = b"/x/shim.so"

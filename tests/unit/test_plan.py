@@ -21,8 +21,10 @@ from ksmrun.model.launch import (
     TargetFacts,
     ThpMode,
 )
-from ksmrun.plan.launch import plan_launch, shell_line
+from ksmrun.plan.launch import shell_line
 from ksmrun.plan.mechanism import choose
+
+from .planning import plan_launch
 
 # Answers of 6.18; the others differ from it as older kernels do.
 GOOD = Probe(

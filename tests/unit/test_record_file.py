@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from schemas import RECORD
 
 from ksmrun.host.record import (
     ANY_VALUE,
@@ -61,7 +64,7 @@ def test_the_file_as_others_read_it(tmp_path: Path) -> None:
     save(file, Record("boot", (Change("sys/run", "0", ("1", "2")),)))
     text = file.read_text()
     assert json.loads(text) == {
-        "schema": "ksmrun-record-1",
+        "schema": RECORD,
         "boot_id": "boot",
         "changes": [{"path": "sys/run", "before": "0", "written": ["1", "2"]}],
     }
@@ -94,8 +97,8 @@ def test_where_any_value_is_ours_no_other_is_needed() -> None:
     ("text", "said"),
     [
         ("{", "Expecting property name"),
-        ('{"schema": "ksmrun-record-1", "changes": []}', "boot_id"),
-        ('{"schema": "ksmrun-record-1", "boot_id": "x", "changes": [{"path": 1}]}', "changes"),
+        (json.dumps({"schema": RECORD, "changes": []}), "boot_id"),
+        (json.dumps({"schema": RECORD, "boot_id": "x", "changes": [{"path": 1}]}), "changes"),
         ("[" * 100_000, "maximum recursion depth"),
     ],
 )
@@ -112,7 +115,7 @@ def test_a_damaged_record_is_not_undone_by_guesses(tmp_path: Path, text: str, sa
 def test_a_record_of_another_version(tmp_path: Path, text: str) -> None:
     file = tmp_path / "host.json"
     file.write_text(text)
-    with pytest.raises(KsmrunError, match="its schema is not ksmrun-record-1"):
+    with pytest.raises(KsmrunError, match=f"its schema is not {RECORD}"):
         load(file)
 
 
@@ -211,3 +214,22 @@ def test_a_replaced_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: 
     assert synced == [("content", b"old"), ("folder", b"new")]
     assert stat.S_IMODE(file.stat().st_mode) == mode
     assert file.read_bytes() == b"new" and list(tmp_path.iterdir()) == [file]
+
+
+def test_one_after_the_other(tmp_path: Path) -> None:
+    """Who waits does not get a lock that its holder has just removed."""
+    file, rounds = tmp_path / "count.json", 50
+    file.write_text("0")
+
+    def count() -> None:
+        for _ in range(rounds):
+            with locked(file):
+                before = int(file.read_text())
+                time.sleep(0)
+                file.write_text(str(before + 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(count) for _ in range(4)]:
+            each.result()
+    assert int(file.read_text()) == 4 * rounds
+    assert [each.name for each in tmp_path.iterdir()] == [file.name]

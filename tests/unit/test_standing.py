@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from schemas import ALERTS
 
 from ksmrun.host.standing import NAME, drop_alerts, read_alerts, write_alerts
 from ksmrun.model.errors import KsmrunError
@@ -45,7 +46,7 @@ def test_one_that_was_killed_and_one_of_another_boot(tmp_path: Path) -> None:
     assert read_alerts(tmp_path) is None
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"schema": "ksmrun-alerts-1", "pid": "x"}', "[" * 99])
+@pytest.mark.parametrize("text", ["", "{}", f'{{"schema": "{ALERTS}", "pid": "x"}}', "[" * 99])
 def test_a_damaged_file_is_an_error_in_words(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
     with pytest.raises(KsmrunError, match=r"alerts\.json"):

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from schemas import ATTACHED, RECORD
 
 from ksmrun.host.attach_state import attached
 from ksmrun.host.exclusive import alone
-from ksmrun.host.record import SCHEMA as RECORD
 from ksmrun.host.record import current_boot_id, load
 from ksmrun.host.tunables import restore
 from ksmrun.model.errors import KsmrunError
@@ -147,7 +147,7 @@ def _places(data: Any) -> Any:
 def test_attached_that_is_damaged(tmp_path: Path, processes: Any) -> None:
     file = tmp_path / "attached.json"
     boot_id = current_boot_id(Path("/"))
-    data = {"schema": "ksmrun-attached-1", "boot_id": boot_id, "processes": {"7": 9, "x": 3}}
+    data = {"schema": ATTACHED, "boot_id": boot_id, "processes": {"7": 9, "x": 3}}
     file.write_text(json.dumps(data))
     assert attached(file) == {7: 9}
     file.write_text(json.dumps({**data, "processes": processes}))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmrun.cli import run_app
 from ksmrun.commands import status as command
 from ksmrun.model.ksm import HostFacts, KsmFacts
 from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable
@@ -52,6 +55,25 @@ def test_all_in_order() -> None:
     assert "set by `ksmrun host`" in rows[0].found
     assert row(FINE, "map limit").found.startswith("PID 6 (game): 50 of 65530")
     assert "host restore" in row(FINE, "records").found
+
+
+def test_alerts_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are one line of the screen, and the others stay."""
+    seen = replace(FINE, monitor=None, monitor_error=("damaged", "delete it"))
+    assert row(seen, "alerts") == Row("alerts", State.UNKNOWN, "damaged", "delete it")
+    (tmp_path / "alerts.json").write_text("{")
+    monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path))
+    assert run_app(["status"]) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"(?m)^\?    alerts .*alerts.json", said) and "launcher" in said, said
+
+
+def test_one_process_is_singular() -> None:
+    seen = replace(FINE, merging=FINE.merging[:1])
+    assert row(seen, "flags").found == "1 process merges, none is known to have lost it"
+    assert "; 1 process waits" in row(replace(seen, host=host(run=0)), "KSM").found
 
 
 @pytest.mark.parametrize(

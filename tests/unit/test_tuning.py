@@ -223,7 +223,7 @@ def test_nothing_to_scan() -> None:
     ("values", "memory", "host", "said"),
     [
         ({}, Memory(9, 8, zero_share=0.05), {}, "5% of the memory looked at are pages of zeros"),
-        ({}, Memory(9, 2), {}, "with 2 processes smart_scan"),
+        ({}, Memory(9, 2), {}, "with so few processes (2) smart_scan"),
         (
             *({"stable_node_dups": 20_000}, Memory(9, 8), {}),
             "20000 pages are kept twice or more, as at most 256 places",

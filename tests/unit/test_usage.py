@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -65,6 +68,26 @@ CASES: list[tuple[dict[str, str], str, int, str]] = [
     ({}, "frob", 2, "there is no command frob; see `ksmrun --help` for the commands"),
     ({}, "host sett", 2, "there is no command sett; did you mean set? see `ksmrun host --help`"),
     ({}, "ab -n x -- true", 2, "--copies=x is not valid; give a whole number from 1"),
+    ({}, "host set", 2, "NAME=VALUE is missing; add it: see `ksmrun host set --help`"),
+    ({}, "run --mark-min=1Z true", 125, "--mark-min=1Z is not valid; give a size in bytes up to"),
+    # Bytes that are not UTF-8, and empty words.
+    ({}, "frob\udcff", 2, r"there is no command frob\xff; see"),
+    ({}, "help frob\udcff", 2, r"there is no command or topic 'frob\xff'; see"),
+    ({}, "''", 2, "there is no command ''; see `ksmrun --help` for the commands"),
+    ({}, "run --merge= true", 125, "--merge='' is not valid; give on, off or keep"),
+    ({}, "report ''", 2, "FOLDER '' is not valid; give a path"),
+    ({}, "wrap unit ''", 2, "'' is not a valid unit name; give it as"),
+    ({}, "wrap quadlet ''", 2, "'' is not the name of a file; give it as in web.container"),
+    ({}, "wrap image ''", 2, "'' is not a valid image name; see `ksmrun wrap image --help`"),
+    ({}, "estimate --match ''", 2, "--match is empty; give a text after it; check the expression"),
+    ({}, "attach --unit ''", 2, "--unit is empty; give a text after it; list the running units"),
+    # The complaint of the arm's own command line, once.
+    (
+        {},
+        "ab -n 1 --ready-after 0 --arm x=--frob --arm y= -- true",
+        2,
+        "--arm x: there is no option --frob; see `ksmrun run --help`\n",
+    ),
 ]
 
 
@@ -85,11 +108,50 @@ def test_words(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert run_app(line.split()) == code
+    assert run_app(shlex.split(line)) == code
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith(f"ksmrun: {said}"), output.err
     assert output.err.count("\n") == 1, "one line"
+
+
+@pytest.mark.parametrize("line", ["wrap compose", "wrap pod", "wrap image"])
+def test_input_that_cannot_be_read(
+    line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run_app([*line.split(), "-"]) == 1
+    assert capsys.readouterr().err.startswith("ksmrun: cannot read stdin: it is closed; ")
+    with tmp_path.joinpath("binary").open("wb+") as file:
+        file.write(b"\xff\0")
+        file.seek(0)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
+        assert run_app([*line.split(), "-"]) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"(?m)^ksmrun: (stdin|the manifest) is not .*; ", said), said
+    if line != "wrap image":
+        assert run_app([*line.split(), str(tmp_path)]) == 1
+        assert f"cannot read {tmp_path}: Is a directory; give " in capsys.readouterr().err
+
+
+def test_a_file_as_the_folder_of_a_report(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tmp_path.joinpath("file").touch()
+    assert run_app(["report", str(tmp_path / "file")]) == 1
+    assert "; give the folder that `ksmrun ab --output` was given" in capsys.readouterr().err
+
+
+def test_exit_codes_are_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    run_app(["ab", "--help"])
+    codes = capsys.readouterr().out.partition("Exit codes:\n")[2]
+    assert re.findall(r"(?m)^  (\d+) ", codes.partition("\n\n")[0]) == ["0", "1", "2", "3", "130"]
+
+
+def test_without_a_command_the_help_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app([]) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("Usage: ksmrun COMMAND\n") and not output.out
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=300)

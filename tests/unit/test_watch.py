@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from schemas import PEAKS
 
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.host.map_peaks import remember_all, remembered
@@ -208,7 +209,7 @@ def test_wrong_configuration(write: Any, text: str, said: str) -> None:
 @pytest.mark.parametrize("text", ["Infinity", "1e999", "[" * 100_000, "NaN"])
 def test_peaks_that_are_damaged(tmp_path: Path, text: str) -> None:
     file = tmp_path / "peaks.json"
-    file.write_text(f'{{"schema": "ksmrun-peaks-1", "peaks": {{"a": [{text}, 1]}}}}')
+    file.write_text(f'{{"schema": "{PEAKS}", "peaks": {{"a": [{text}, 1]}}}}')
     with pytest.raises(KsmrunError, match=r"peaks\.json is damaged"):
         remembered(file, "a")
     with pytest.raises(KsmrunError, match=r"peaks\.json is damaged.*a new one is written"):

@@ -22,7 +22,7 @@ from ksmrun.options.item import SECONDS_MAX, Item, Kind
 from ksmrun.options.parse import parse as parse_value
 from ksmrun.report.gate import Gate, parse_gates
 from ksmrun.report.statistics import ROUNDS_MIN
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted, shortened
 
 # Also checked in a saved plan.
 SECONDS = Item("", Kind.SECONDS, least=0.0, most=SECONDS_MAX)
@@ -79,7 +79,7 @@ def read_metrics(texts: Sequence[str], kind: str) -> tuple[Metric, ...]:
         name, mark, value = text.partition("=")
         if not mark or not name.isidentifier() or not value:
             raise UsageError(
-                f"{shortened(text)!r} is not a custom metric, NAME=VALUE",
+                f"{quoted(text)} is not a custom metric, NAME=VALUE",
                 r"give for example --metric p99='p99: ([0-9.]+)'",
             )
         metrics.append(Metric(name, kind, value))

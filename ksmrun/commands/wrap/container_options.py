@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.host.layout_keys import group_label, keys_folder
+from ksmrun.launch.prepare import prepare
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.launch import LayoutMode, Mechanism, Refusal, Request, SharedLayout, TargetFacts
+from ksmrun.model.launch import LayoutMode, Refusal, Request, SharedLayout, TargetFacts
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.options.containers import ContainerOptions
-from ksmrun.plan.launch import plan_launch
-from ksmrun.plan.mechanism import choose
 from ksmrun.wrap.container import KEY_FILE
 
 # Go's names; the launcher for x86_64 starts 32-bit programs as well.
@@ -51,19 +50,18 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
     )
     probe = cached_probe()
     target = TargetFacts(None, dynamic=True, libc=options.libc)
-    known = shim_path(target, LIBEXEC)
-    shim = None if options.libc is None else known
-    plan = plan_launch(request, os.fsencode(LAUNCHER), probe, target, shim=shim)
+    shim = None if options.libc is None else shim_path(target, LIBEXEC)
+    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim)
+    plan = prepared.plan
     if isinstance(plan, Refusal):
         raise KsmrunError(plan.what, plan.todo)
     words = [os.fsdecode(word) for word in plan.argv[: plan.argv.index(b"--")]]
     if options.require_max_map_count is not None:
         words.append(f"--require-max-map-count={options.require_max_map_count}")
-    wanted = choose(request, probe, target, known)
-    if shim is None and wanted.mechanism in (Mechanism.PRELOAD, Mechanism.MARK):
+    if shim_wanted := prepared.choice.shim_wanted:
         say(
-            f"on this kernel {wanted.reason}; to do: give --libc glibc or --libc musl, as "
-            "in the image"
+            f"on this kernel {shim_wanted}; to do: give --libc glibc or --libc musl, as in the "
+            "image"
         )
     for warning in plan.warnings:
         say(warning)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 
 import typer
@@ -11,6 +10,7 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_json, say
 from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.facts.image import parse_image, read_image
+from ksmrun.facts.text import read_input
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LAUNCHER
 from ksmrun.options.containers import IMAGE, ImageOptions
@@ -27,9 +27,10 @@ def register(group: typer.Typer) -> None:
 def image(options: ImageOptions) -> None:
     """Print the lines, or JSON."""
     name = options.name
-    found = (
-        parse_image(sys.stdin.read(), "stdin") if name == "-" else read_image(name, options.engine)
-    )
+    if name == "-":
+        found = parse_image(read_input(name, "pipe in what an inspection prints"), "stdin")
+    else:
+        found = read_image(name, options.engine)
     refuse_foreign(found)
     if str(LAUNCHER) in found.entrypoint:
         raise KsmrunError(

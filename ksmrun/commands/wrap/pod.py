@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,7 +12,7 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.facts.image import read_image
-from ksmrun.facts.text import read_text
+from ksmrun.facts.text import read_input
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import LIBEXEC
@@ -38,9 +36,7 @@ def pod(options: PodOptions) -> None:
     from ksmrun.wrap.pod import PodRequest, rewrite
 
     file, source, launcher_image = options.file, options.source, options.launcher_image
-    text = sys.stdin.read() if file == "-" else read_text(Path(file))
-    if text is None:
-        raise KsmrunError(f"cannot read {file}", "give the file of a manifest, or - for stdin")
+    text = read_input(file, "give the file of a manifest, or - for stdin")
     named = dict(_named_command(each) for each in options.entrypoint)
 
     def look(name: str, image: str) -> ImageConfig:

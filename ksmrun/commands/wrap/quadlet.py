@@ -28,6 +28,7 @@ from ksmrun.model.launch import LayoutMode
 from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
 from ksmrun.options.wrap import QUADLET, QuadletOptions
 from ksmrun.support.paste import own_program
+from ksmrun.support.words import quoted
 from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace, key_unit
 from ksmrun.wrap.quadlet import render
 
@@ -42,6 +43,8 @@ def quadlet(options: QuadletOptions) -> None:
     name, user, now = options.name, options.user, options.now
     systemd = Systemd(user)
     file = name if name.endswith(".container") else f"{name}.container"
+    if file == ".container":
+        raise UsageError(f"{quoted(name)} is not the name of a file", "give it as in web.container")
     if "/" in file:
         raise UsageError(f"{file} is a path", "give the name of the file without its folder")
     drop_in = quadlet_folder(user=user) / f"{file}.d" / DROP_IN

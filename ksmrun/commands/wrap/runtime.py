@@ -53,6 +53,7 @@ def _text(file: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise KsmrunError(
-            f"cannot read {file}: {error}", "give containerd's configuration with --config FILE"
+            f"cannot read {file}: {why}", "give containerd's configuration with --config FILE"
         ) from error

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ksmrun.commands.guarding import judge_target
 from ksmrun.facts.domain import selinux_enabled
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.target import look_at
 from ksmrun.host.installed_launcher import refuse_unsafe
 from ksmrun.host.layout_keys import group_label, keys_folder
+from ksmrun.launch.prepare import prepare
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.launch import (
     GuardMode,
@@ -27,12 +27,10 @@ from ksmrun.model.launch import (
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.options.wrap import UnitOptions
-from ksmrun.plan.launch import needs_judgement, plan_launch
-from ksmrun.plan.mechanism import adds_vmas, choose
 from ksmrun.support.foreign import read_text
 from ksmrun.support.paste import own_program
 from ksmrun.support.unitname import unit_type
-from ksmrun.support.words import shortened
+from ksmrun.support.words import quoted
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
 from ksmrun.wrap.method import (
@@ -70,9 +68,9 @@ def unit_name(systemd: Systemd, name: str) -> str:
     full = name if unit_type(name) else f"{name}.service"
     if not full.endswith(".service"):
         raise UsageError(f"{full} is not a service", "give the service that it starts")
-    if "/" in full or full.startswith("-"):
+    if not name or "/" in full or full.startswith("-"):
         raise UsageError(
-            f"{shortened(full)!r} is not a valid unit name",
+            f"{quoted(name)} is not a valid unit name",
             "give it as `systemctl list-units` shows it",
         )
     return full
@@ -113,8 +111,8 @@ def plan_unit(
     request, target = _request(unit, exec_values, options, key)
     probe = cached_probe()
     shim = shim_path(target, LIBEXEC)
-    choice = choose(request, probe, target, shim)
-    needed = launcher_needed_for(request, probe, choice)
+    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim)
+    needed = launcher_needed_for(request, probe, prepared.choice)
     wants_trial = options.method is not Method.WRAPPER and needed is None
     works = systemd.memory_ksm_works() if wants_trial else None
     chosen = choose_method(options.method, works, needed)
@@ -126,13 +124,10 @@ def plan_unit(
     if chosen.method is Method.WRAPPER:
         source = domain_source(unit, selinux=selinux_enabled() and not systemd.user)
         _refuse_launcher(unit, source, compares_domains=compares_domains)
-        judgement = None
-        if needs_judgement(request, probe, choice):
-            judgement = judge_target(request, target, adds_vmas=adds_vmas(probe, choice))
-        plan = plan_launch(request, os.fsencode(LAUNCHER), probe, target, judgement, shim)
+        plan = prepared.plan
         if isinstance(plan, Refusal):
             raise KsmrunError(plan.what, plan.todo)
-        notes += [*plan.reasons[1:], *plan.warnings]
+        notes += [*prepared.notes, *plan.reasons[1:], *plan.warnings]
         words = plan.argv[1 : plan.argv.index(b"--")]
         # The key's place is written with systemd's specifiers.
         launcher_options = [os.fsdecode(w) for w in words if not w.startswith(b"--layout-key=")]

@@ -11,7 +11,7 @@ from compiled import compile_to
 
 from ksmrun.attach.running import HELPER
 
-from .conftest import SOURCES, Programs
+from ..conftest import SOURCES, Programs
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from compiled import compile_to
 from folders import let_all_in
 
-from .conftest import Programs, reachable
+from ..conftest import SOURCES, Programs, reachable
 
 AS_PID_1 = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -37,7 +37,7 @@ def kinds(programs: Programs) -> Programs:
     """Build the program in every way that it can be linked."""
     for name, compiler in KINDS.items():
         source = programs.folder.parent / "where.c"
-        text = (Path(__file__).parent / "programs/where.c").read_text()
+        text = (SOURCES / "where.c").read_text()
         source.write_text(f"#ifdef BSS\nchar huge[3l << 30];\n#endif\n{text}")
         model = "-mcmodel=large" if "bss" in name else "-O1"
         target = programs.folder / name

@@ -1,0 +1,49 @@
+"""Prepare a launch: how the program would merge here, whether the map limit allows it, the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ksmrun.model.launch import Plan, Probe, Refusal, Request, TargetFacts
+from ksmrun.plan.guard import Judgement
+from ksmrun.plan.launch import needs_judgement, plan_launch
+from ksmrun.plan.mechanism import Choice, adds_vmas, choose
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Plan of a launch, and what it follows from.
+
+    judgement: on the map limit; None where the limit does not matter. notes: for the user.
+    """
+
+    choice: Choice
+    judgement: Judgement | None
+    plan: Plan | Refusal
+    notes: tuple[str, ...]
+
+
+def prepare(
+    request: Request, launcher: bytes, probe: Probe | None, target: TargetFacts, shim: bytes | None
+) -> Prepared:
+    """Return the plan of a launch on this host.
+
+    probe is None if the kernel could not be probed, shim if its path cannot be preloaded.
+    """
+    choice = choose(request, probe, target, shim)
+    judgement: Judgement | None = None
+    notes: tuple[str, ...] = ()
+    if needs_judgement(request, probe, choice):
+        judgement, notes = judge(request, probe, target, choice)
+    plan = plan_launch(request, launcher, probe, target, choice, judgement, shim)
+    return Prepared(choice, judgement, plan, notes)
+
+
+def judge(
+    request: Request, probe: Probe | None, target: TargetFacts, choice: Choice
+) -> tuple[Judgement, tuple[str, ...]]:
+    """Return the verdict on the map limit, whether or not the plan needs it; and notes."""
+    # Imported here: it imports psutil, and few launches need it.
+    from ksmrun.launch.known_peaks import judge_target
+
+    return judge_target(request, target, adds_vmas=adds_vmas(probe, choice))
