@@ -81,6 +81,66 @@ static void test_errors_name_the_word(void **state) {
     assert_non_null(strstr(error, "maybe"));
 }
 
+/* What is said about each option without its value, with one that it does not take, and with a
+ * wrong one. */
+static void test_each_option_with_and_without_a_value(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *valid; /* valid NULL: it takes no value */
+        const char *refusal;      /* of the value "?"; NULL: any value is valid */
+    } each[] = {
+        {"merge", "keep", "on, off or keep"},
+        {"thp", "off", "keep or off"},
+        {"inject", NULL, NULL},
+        {"preload", "/a.so", NULL},
+        {"shim", "mark",
+         "mark, join, min=BYTES, reserve=PERCENT (0 to 99), once or keep, or several with commas "
+         "between them"},
+        {"layout", "random", "random or shared"},
+        {"layout-key", "/k", NULL},
+        {"layout-group", "web", NULL},
+        {"layout-scope", "tree", "program or tree"},
+        {"layout-check", NULL, NULL},
+        {"seeds", "own", "shared or own"},
+        {"argv0", "x", NULL},
+        {"require", NULL, NULL},
+        {"require-max-map-count", "7", "a whole number, 1 or more"},
+        {"quiet", NULL, NULL},
+        {"verify", NULL, NULL},
+        {"probe", NULL, NULL},
+        {"probe-launched", NULL, NULL},
+        {"version", NULL, NULL},
+        {"help", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        char word[64], expected[ERROR_BYTES];
+        struct options options;
+        snprintf(word, sizeof word, "--%s", each[i].name);
+        if (each[i].valid == NULL) {
+            assert_true(PARSE(&options, "--layout-key=/k", word, "x"));
+            snprintf(word, sizeof word, "--%s=?", each[i].name);
+            assert_false(PARSE(&options, word, "x"));
+            snprintf(expected, sizeof expected, "--%s takes no value; give --%s alone",
+                     each[i].name, each[i].name);
+            assert_string_equal(error, expected);
+            continue;
+        }
+        assert_true(PARSE(&options, "--preload=/a.so", word, each[i].valid, "x"));
+        assert_string_equal(options.command[0], "x");
+        assert_false(PARSE(&options, word));
+        snprintf(expected, sizeof expected, "--%s has no value; add one after it, as in --%s=VALUE",
+                 each[i].name, each[i].name);
+        assert_string_equal(error, expected);
+        snprintf(word, sizeof word, "--%s=?", each[i].name);
+        assert_int_equal(PARSE(&options, word, "x"), each[i].refusal == NULL);
+        if (each[i].refusal != NULL) {
+            snprintf(expected, sizeof expected, "--%s=? is not valid; give %s", each[i].name,
+                     each[i].refusal);
+            assert_string_equal(error, expected);
+        }
+    }
+}
+
 static void test_preload_that_ld_so_would_split(void **state) {
     (void)state;
     struct options options;
@@ -123,6 +183,7 @@ int main(void) {
         cmocka_unit_test(test_options_end_at_the_command),
         cmocka_unit_test(test_every_option),
         cmocka_unit_test(test_errors_name_the_word),
+        cmocka_unit_test(test_each_option_with_and_without_a_value),
         cmocka_unit_test(test_preload_that_ld_so_would_split),
         cmocka_unit_test(test_words_for_the_shim),
         cmocka_unit_test(test_empty_argv),
