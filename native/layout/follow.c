@@ -210,14 +210,14 @@ static bool is_at_end(const struct helper *helper, pid_t pid) {
 static void at_fork(pid_t pid) {
     unsigned long child;
     if (ptrace(PTRACE_GETEVENTMSG, pid, 0L, &child) == 0)
-        trial_has_forked(pid, (pid_t)child);
+        (void)trial_has_forked(pid, (pid_t)child); /* what it returns is asked at its own stop */
 }
 
 static void at_stop(struct helper *helper, pid_t pid, int status) {
     int event = status >> 16, signal = WSTOPSIG(status);
     /* Before its parent's event it would continue as nobody's child, and be moved at its exec. */
-    if (event == PTRACE_EVENT_STOP && tracees_has_not_executed(pid))
-        trial_has_forked(tracees_parent_of(pid), pid);
+    bool is_one_too_many = event == PTRACE_EVENT_STOP && tracees_has_not_executed(pid) &&
+                           !trial_has_forked(tracees_parent_of(pid), pid);
     if (signal == (SIGTRAP | 0x80)) {
         if (is_to_be_let_go(helper, pid))
             ptrace(PTRACE_DETACH, pid, 0L, 0L);
@@ -228,7 +228,7 @@ static void at_stop(struct helper *helper, pid_t pid, int status) {
     } else if (event == PTRACE_EVENT_EXIT && is_at_end(helper, pid)) {
         ending_since_ms = clock_now_ms();
         ending_pid = pid;
-    } else if (event == PTRACE_EVENT_STOP && trial_is_over(pid)) {
+    } else if (event == PTRACE_EVENT_STOP && (is_one_too_many || trial_is_over(pid))) {
         ptrace(PTRACE_DETACH, pid, 0L, 0L);
     } else if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
         /* A stop signal's stop, until SIGCONT. */

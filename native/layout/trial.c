@@ -72,17 +72,20 @@ static bool takes_child(const struct trial *trial) {
 }
 
 /* A thread is no child. Children beyond the limit are released like those whose time is over. */
-void trial_has_forked(pid_t parent, pid_t child) {
-    struct trial *trial = trial_of(parent), *its = trial == NULL ? NULL : find(0);
-    if (its == NULL || process_of(child) == trial->pid || find(child) != NULL ||
+bool trial_has_forked(pid_t parent, pid_t child) {
+    struct trial *trial = trial_of(parent), *its = find(0);
+    if (trial == NULL || process_of(child) == trial->pid || find(child) != NULL ||
         child == trial->last_child)
-        return;
+        return true;
+    if (its == NULL)
+        return false;
     bool is_taken = takes_child(trial);
     *its = (struct trial){.pid = child, .began_ms = trial->began_ms, .is_over = !is_taken};
     if (is_taken) {
         trial->last_child = child;
         trial->children++;
     }
+    return true;
 }
 
 static bool has_grown(pid_t pid) {

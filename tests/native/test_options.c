@@ -141,6 +141,28 @@ static void test_each_option_with_and_without_a_value(void **state) {
     }
 }
 
+static void test_options_that_are_not_there(void **state) {
+    (void)state;
+    struct options options;
+    static const char *const words[] = {"--bogus", "--bogus=x", "--quietly", "--l=random",
+                                        "-q",      "-",         "--=x"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        bool is_command = strcmp(words[i], "-") == 0;
+        assert_int_equal(PARSE(&options, words[i], "x"), is_command);
+        if (!is_command)
+            assert_non_null(strstr(error, words[i]));
+    }
+    char word[300];
+    memset(word, 'x', sizeof word - 1);
+    word[sizeof word - 1] = '\0';
+    memcpy(word, "--", 2);
+    assert_false(PARSE(&options, word, "x"));
+    assert_non_null(strstr(error, "x...; see `ksmrun-exec --help`"));
+    /* An abbreviation that one name alone has. */
+    assert_true(PARSE(&options, "--qui", "--thp", "off", "x"));
+    assert_true(options.quiet && options.thp_off);
+}
+
 static void test_preload_that_ld_so_would_split(void **state) {
     (void)state;
     struct options options;
@@ -184,6 +206,7 @@ int main(void) {
         cmocka_unit_test(test_every_option),
         cmocka_unit_test(test_errors_name_the_word),
         cmocka_unit_test(test_each_option_with_and_without_a_value),
+        cmocka_unit_test(test_options_that_are_not_there),
         cmocka_unit_test(test_preload_that_ld_so_would_split),
         cmocka_unit_test(test_words_for_the_shim),
         cmocka_unit_test(test_empty_argv),
