@@ -185,7 +185,11 @@ def _say_unread(looks: list[Estimate]) -> None:
         return
     first = unread[0]
     others = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
-    todo = "name running processes" if os.geteuid() == 0 else f"run {sudo_line(['estimate'])} ..."
+    todo = (
+        "give PIDs of running processes"
+        if os.geteuid() == 0
+        else f"run {sudo_line(['estimate'])} ..."
+    )
     say(f"PID {first.pid}{others} could not be read: {first.reason}; {todo}")
 
 
