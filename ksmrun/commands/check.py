@@ -12,7 +12,6 @@ import typer
 from ksmrun.commands.client import asked_daemon
 from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.output import print_json, print_note, print_table, say
-from ksmrun.commands.run_plan import requested
 from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.host import read_host
 from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
@@ -62,7 +61,7 @@ def check(options: CheckOptions, given: Given) -> None:
     heap: Heap = None
     if given.rest:
         command = initial_arguments(len(given.rest))
-        request = replace(requested(options, command), layout=_layout(options))
+        request = replace(options.request(command), layout=_layout(options))
         target = look_at(command[0], os.environb, command[1:])
         runtime = find_runtime(target)
         heap = _heap(runtime, command)
@@ -144,7 +143,7 @@ def _layout(options: CheckOptions) -> SharedLayout | None:
         return None
     folder = keys_folder()
     file, label = os.fsencode(folder / MASTER_KEY), group_label(folder, options.layout_group)
-    return SharedLayout(file, label, options.seeds, options.layout_scope)
+    return options.shared(file, label)
 
 
 def _plan_row(

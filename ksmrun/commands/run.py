@@ -10,7 +10,7 @@ import typer
 from ksmrun.commands.client import asked_daemon
 from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.output import say
-from ksmrun.commands.run_plan import LayoutWish, plan_run, requested, start
+from ksmrun.commands.run_plan import plan_run, start
 from ksmrun.launch.inplace import initial_arguments
 from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
 from ksmrun.model.launch import LayoutMode, MergeMode, Request
@@ -27,18 +27,16 @@ def run(options: RunOptions, given: Given) -> None:
     """Plan the launch, and become the program."""
     if not given.rest:
         raise KsmrunError("no command given", "see `ksmrun run --help`", EXIT_OWN_FAILURE)
-    wish = None
-    if options.layout is LayoutMode.SHARED:
-        wish = LayoutWish(options.layout_group, options.seeds, options.layout_scope)
-    request = requested(options, initial_arguments(len(given.rest)))
-    request = _without_client(request, wish is not None)
-    plan = plan_run(request, wish)
+    wants_layout = options.layout is LayoutMode.SHARED
+    request = options.request(initial_arguments(len(given.rest)))
+    request = _without_client(request, wants_layout)
+    plan = plan_run(request, options)
     if not options.quiet:
         for warning in plan.warnings:
             say(warning)
     if options.dry_run:
         # The line does not show what becomes of seeds.
-        for reason in plan.reasons if wish is not None and not options.quiet else ():
+        for reason in plan.reasons if wants_layout and not options.quiet else ():
             say(reason)
         sys.stdout.buffer.write(shell_line(plan) + b"\n")
         return

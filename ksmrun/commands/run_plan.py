@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from ksmrun.commands.output import say
@@ -12,52 +12,24 @@ from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import exec_by_path, exec_in_place, initial_environment
 from ksmrun.launch.prepare import prepare
 from ksmrun.model.errors import EXIT_CANNOT_RUN, EXIT_OWN_FAILURE, KsmrunError
-from ksmrun.model.launch import LayoutScope, Plan, Probe, Refusal, Request, SeedMode, SharedLayout
+from ksmrun.model.launch import LayoutMode, Plan, Probe, Refusal, Request, SharedLayout
 from ksmrun.options.launch import LaunchOptions
 from ksmrun.plan.launch import plain_options
 
 if TYPE_CHECKING:
     from ksmrun.host.layout_keys import MadeKey
 
-TODO = "check the limits (ulimit -a), that /proc is mounted, and the permissions of "
-"that path"
+TODO = "check the limits (ulimit -a), that /proc is mounted, and the permissions of that path"
 
 
-@dataclass(frozen=True)
-class LayoutWish:
-    """Options of a shared layout, before the group's key is looked up."""
-
-    group: str
-    seeds: SeedMode
-    scope: LayoutScope
-
-
-def requested(options: LaunchOptions, command: tuple[bytes, ...]) -> Request:
-    """Return what the options ask for, but for the layout, whose key is looked for later."""
-    return Request(
-        command=command,
-        merge=options.merge,
-        thp=options.thp,
-        require=options.require,
-        verify=options.verify,
-        quiet=options.quiet,
-        mechanism=options.mechanism,
-        guard=options.guard,
-        map_reserve=options.map_reserve,
-        expect_maps=options.expect_maps,
-        mark_min_bytes=options.mark_min_bytes,
-        inherit=options.inherit,
-    )
-
-
-def plan_run(request: Request, wish: LayoutWish | None) -> Plan:
+def plan_run(request: Request, options: LaunchOptions) -> Plan:
     """Return the plan, or a minimal one if planning fails; its warnings say what is lost.
 
     Raises KsmrunError if the request refuses to start the program without it.
     """
     warnings: tuple[str, ...] = ()
-    if wish is not None:
-        layout, warnings = _layout(request, wish)
+    if options.layout is LayoutMode.SHARED:
+        layout, warnings = _layout(options)
         request = replace(request, layout=layout)
     try:
         plan = _plan(request)
@@ -85,20 +57,20 @@ def start(plan: Plan, request: Request) -> NoReturn:
     exec_by_path(request.command, environment)
 
 
-def _layout(request: Request, wish: LayoutWish) -> tuple[SharedLayout | None, tuple[str, ...]]:
+def _layout(options: LaunchOptions) -> tuple[SharedLayout | None, tuple[str, ...]]:
     # Imported here: few launches need keys.
     from ksmrun.host.layout_groups import remember_group
     from ksmrun.host.layout_keys import check_group, group_label, keys_folder, make_master_key
 
-    check_group(wish.group)
+    check_group(options.layout_group)
     try:
         folder = keys_folder()
         made = make_master_key(folder)
-        label = group_label(folder, wish.group)
-        remember_group(folder, wish.group)
+        label = group_label(folder, options.layout_group)
+        remember_group(folder, options.layout_group)
     except (KsmrunError, OSError, ValueError, MemoryError) as error:
         what, todo = _explained(error)
-        if request.require:
+        if options.require:
             raise KsmrunError(
                 f"shared layout not applied: {what}; not started because of --require",
                 todo,
@@ -106,8 +78,7 @@ def _layout(request: Request, wish: LayoutWish) -> tuple[SharedLayout | None, tu
             ) from error
         lost = f"shared layout not applied: {what}"
         return None, (f"{lost}; {_anyway(todo)}",)
-    layout = SharedLayout(os.fsencode(made.file), label, wish.seeds, wish.scope)
-    return layout, _how_long(made)
+    return options.shared(os.fsencode(made.file), label), _how_long(made)
 
 
 def _how_long(made: MadeKey) -> tuple[str, ...]:

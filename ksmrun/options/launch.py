@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ksmrun.model.launch import (
     GuardMode,
@@ -10,7 +10,9 @@ from ksmrun.model.launch import (
     LayoutScope,
     Mechanism,
     MergeMode,
+    Request,
     SeedMode,
+    SharedLayout,
     ThpMode,
 )
 from ksmrun.options.command import Command
@@ -67,6 +69,14 @@ class WrapOptions(GroupOptions):
         variable="KSMRUN_THP",
     )
 
+    def request(self, command: tuple[bytes, ...]) -> Request:
+        """Return what they ask for, but for the layout, whose key the caller looks for."""
+        return Request(command, require=self.require, mechanism=self.mechanism, thp=self.thp)
+
+    def shared(self, key_file: bytes, label: str | None) -> SharedLayout:
+        """Return the shared layout that they ask for, with this key."""
+        return SharedLayout(key_file, label, self.seeds, self.layout_scope)
+
 
 @dataclass(frozen=True)
 class LaunchOptions(WrapOptions):
@@ -115,6 +125,20 @@ class LaunchOptions(WrapOptions):
         negative="--no-inherit",
         variable="KSMRUN_INHERIT",
     )
+
+    def request(self, command: tuple[bytes, ...]) -> Request:
+        """Return what they ask for, but for the layout, whose key the caller looks for."""
+        return replace(
+            super().request(command),
+            merge=self.merge,
+            verify=self.verify,
+            quiet=self.quiet,
+            guard=self.guard,
+            map_reserve=self.map_reserve,
+            expect_maps=self.expect_maps,
+            mark_min_bytes=self.mark_min_bytes,
+            inherit=self.inherit,
+        )
 
 
 @dataclass(frozen=True)

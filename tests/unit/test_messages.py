@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from pathlib import Path
@@ -67,3 +68,16 @@ def test_each_says_what_happened_and_what_to_do() -> None:
                 assert not BANNED.search(part), f"{file}: {part!r}: {BANNED.search(part)}"
                 is_line = len(parts) == 1 or part.endswith("...")
                 assert is_line or not part.endswith("."), f"{file}: {part!r} ends with a full stop"
+
+
+def test_no_string_stands_by_itself() -> None:
+    """It would be the rest of a message, which a line end without parentheses cut off."""
+    for file in sorted((ROOT / "ksmrun").rglob("*.py")):
+        tree = ast.parse(file.read_text())
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+        docstrings = {node.body[0] for node in ast.walk(tree) if isinstance(node, documented)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr) and node not in docstrings:
+                assert not isinstance(node.value, ast.Constant | ast.JoinedStr), (
+                    f"{file.name}:{node.lineno}"
+                )

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from ksmrun.cli import build_app
 from ksmrun.commands.declare import declare
-from ksmrun.commands.run_plan import requested
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.model.launch import Request
 from ksmrun.options.command import Command
@@ -205,8 +204,14 @@ def test_every_launch_option_reaches_the_request() -> None:
     fields = {field.name for field in dataclasses.fields(Request)} - {"command", "layout"}
     layout = {"layout", "layout_group", "layout_scope", "seeds"}
     assert {item.attribute for item in items(LaunchOptions)} == fields | layout
-    assert requested(LaunchOptions(), (b"x",)) == Request((b"x",))
     assert {item.attribute for item in items(WrapOptions)} <= fields | layout
+    for kind in (WrapOptions, LaunchOptions):
+        assert kind().request((b"x",)) == Request((b"x",))
+        for name in {item.attribute for item in items(kind)} - layout:
+            # The request passes on whatever it is given.
+            given: dict[str, Any] = {name: "another"}
+            request = dataclasses.replace(kind(), **given).request((b"x",))
+            assert request == dataclasses.replace(Request((b"x",)), **given)
 
 
 class Colour(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, shim_path
@@ -12,7 +12,7 @@ from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.launch.prepare import prepare
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.launch import LayoutMode, Refusal, Request, SharedLayout, TargetFacts
+from ksmrun.model.launch import LayoutMode, Refusal, TargetFacts
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.options.containers import ContainerOptions
 from ksmrun.wrap.container import KEY_FILE
@@ -39,15 +39,9 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
     if options.layout is LayoutMode.SHARED:
         group_label(keys_folder(), options.layout_group)
         key = ContainerKey(options.layout_group, None, options.layout_user)
-        layout = SharedLayout(os.fsencode(KEY_FILE), None, options.seeds, options.layout_scope)
-    request = Request(
-        # The image shows later what the program is; the plan does not depend on it.
-        command=(b"",),
-        require=options.require,
-        thp=options.thp,
-        mechanism=options.mechanism,
-        layout=layout,
-    )
+        layout = options.shared(os.fsencode(KEY_FILE), None)
+    # The image shows later what the program is; the plan does not depend on it.
+    request = replace(options.request((b"",)), layout=layout)
     probe = cached_probe()
     target = TargetFacts(None, dynamic=True, libc=options.libc)
     shim = None if options.libc is None else shim_path(target, LIBEXEC)

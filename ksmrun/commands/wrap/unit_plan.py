@@ -22,7 +22,6 @@ from ksmrun.model.launch import (
     LayoutScope,
     Refusal,
     Request,
-    SharedLayout,
     TargetFacts,
 )
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
@@ -224,16 +223,11 @@ def _request(
         )
     root = unit.value("RootDirectory")
     seen = f"{root}{first}" if root and first.startswith("/") else first
-    request = Request(
-        command=(os.fsencode(first),),
-        require=options.require,
-        thp=options.thp,
-        mechanism=options.mechanism,
+    request = replace(
+        options.request((os.fsencode(first),)),
         # A service that is wrapped to start unmerged would help nobody.
         guard=GuardMode.REFUSE,
-        layout=None
-        if key is None
-        else SharedLayout(b"", None, options.seeds, options.layout_scope),
+        layout=None if key is None else options.shared(b"", None),
     )
     arguments = [*map(os.fsencode, unwrapped(unit.commands[0]).argv[1:])] if unit.commands else []
     return request, look_at(os.fsencode(seen), {b"PATH": SEARCH_PATH}, arguments)
