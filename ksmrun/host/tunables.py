@@ -247,7 +247,7 @@ def _write(root: Path, path: str, value: str) -> None:
     except OSError as error:
         name = Path(path).name
         if error.errno in (errno.EINVAL, errno.ERANGE) and not _is_advised(name, root):
-            now = read_ksm(root).values.get(name)
+            now = _current(root, path)
             raise UsageError(
                 f"the kernel refuses {name}={shortened(value)} (now {now})",
                 f"give {allowed(name)}",

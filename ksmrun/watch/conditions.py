@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ksmrun.model.watch import Condition, GroupState, HostState, MapCount, Watched, WatchState
 from ksmrun.plan.tuning import calmer
-from ksmrun.support.units import MIB, duration
+from ksmrun.support.units import MIB, duration, processes
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import seconds_to
 
@@ -129,14 +129,10 @@ def _ksmd_off(now: WatchState) -> Condition:
         "ksmd",
         is_bad=is_bad,
         is_clear=not is_bad,
-        what=f"ksmd is off (run={run}), and {_processes(waiting)} to be merged",
+        what=f"ksmd is off (run={run}), and {processes(waiting, 'wait')} to be merged",
         todo="sudo ksmrun host on",
         facts={"value": str(run)},
     )
-
-
-def _processes(number: int) -> str:
-    return "1 process waits" if number == 1 else f"{number} processes wait"
 
 
 def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
