@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ksmrun.commands.output import say
-from ksmrun.commands.version import WRITE_TODO, version_text
+from ksmrun.commands.version import WRITE_TODO
 from ksmrun.model.errors import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.options.show import help_text, width
 from ksmrun.options.table import MODULES, NAMELESS, top
 from ksmrun.support.oci import is_oci_call
-from ksmrun.usage import TyperUsageError, explain_usage
 
 if TYPE_CHECKING:
     import typer
@@ -76,17 +75,16 @@ def run_app(arguments: list[str]) -> int:
 
 
 def _shown(arguments: list[str]) -> int | None:
-    """Print what needs neither typer nor the command; None for all else."""
-    if arguments == ["--version"]:
-        print(version_text())
-    elif not arguments or arguments[0] in HELP_WORDS:
-        print(help_text(top(), width()), file=sys.stdout if arguments else sys.stderr)
-    else:
+    """Print the help, which needs neither typer nor a command; None for all else."""
+    if arguments and arguments[0] not in HELP_WORDS:
         return None
+    print(help_text(top(), width()), file=sys.stdout if arguments else sys.stderr)
     return 0 if arguments else EXIT_USAGE
 
 
 def _exit_code(app: typer.Typer, arguments: list[str]) -> int:
+    from ksmrun.usage import TyperUsageError, explain_usage
+
     try:
         code = app(arguments, prog_name="ksmrun", standalone_mode=False)
     except TyperUsageError as error:
@@ -136,7 +134,7 @@ def _discard(stream: TextIO) -> None:
 
 def build_app(names: Iterable[str] = MODULES) -> typer.Typer:
     """Return the app with the commands that these words name."""
-    # Imported here: it imports typer, without which help and version work.
+    # Imported here: it imports typer, without which help works.
     from ksmrun.commands.declare import group
 
     app = group(NAMELESS)

@@ -24,8 +24,8 @@ from ksmrun.host.layout_keys import keys_folder
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.explain import Cause, ProcessLook
 from ksmrun.model.launch import Request
-from ksmrun.observe.explain import look_at_process
 from ksmrun.observe.groups import container_label
+from ksmrun.observe.inspect import look_at_process
 from ksmrun.options.explain import EXPLAIN, ExplainOptions
 from ksmrun.options.output import Format
 from ksmrun.plan.explain import explain as find_causes

@@ -14,10 +14,10 @@ from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.model.errors import KsmrunError
 from ksmrun.options.output import Format
 from ksmrun.options.report import REPORT, ReportOptions
+from ksmrun.report.conditions import facts, maps, scan_rate
 from ksmrun.report.gate import EXIT_CODES, Gate, judge_gates, parse_gates, together
-from ksmrun.report.load import Saved, load
 from ksmrun.report.pool import differing, pooled
-from ksmrun.report.setting import facts, maps, scan_rate
+from ksmrun.report.results import Saved, load
 from ksmrun.report.statistics import Difference
 from ksmrun.report.verdict import ArmVerdict, judge, size_text
 from ksmrun.report.warnings import warnings

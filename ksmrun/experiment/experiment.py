@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ksmrun.experiment.order import turns
-from ksmrun.experiment.running import Progress
 from ksmrun.experiment.store import is_done, save_result
 from ksmrun.experiment.turn import take_turn
+from ksmrun.experiment.turn_run import Progress
 from ksmrun.model.experiment import ArmResult, ExperimentPlan
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.placeholders import PATTERN as PLACEHOLDER
 from ksmrun.experiment.placeholders import PORT_MAX, Instance, expand
+from ksmrun.experiment.traffic import refuse_no_command
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.experiment import Ready
 from ksmrun.observe.sampler import with_children

@@ -10,7 +10,7 @@ import psutil
 
 from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.ready import Started, checker
-from ksmrun.experiment.running import POLL_SECONDS, Running
+from ksmrun.experiment.turn_run import POLL_SECONDS, Running
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.launch.fleet import Copy
 from ksmrun.model.errors import KsmrunError

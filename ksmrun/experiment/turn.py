@@ -12,13 +12,13 @@ from pathlib import Path
 
 import psutil
 
-from ksmrun.experiment.load import planned_load
-from ksmrun.experiment.own import OwnMetrics
+from ksmrun.experiment.custom_metrics import CustomMetrics
 from ksmrun.experiment.placeholders import first_port
-from ksmrun.experiment.running import POLL_SECONDS, Progress, Running, page_bytes
 from ksmrun.experiment.start import start_copies
 from ksmrun.experiment.store import sample_stream
 from ksmrun.experiment.summary import hold_metrics
+from ksmrun.experiment.traffic import planned_load
+from ksmrun.experiment.turn_run import POLL_SECONDS, Progress, Running, page_bytes
 from ksmrun.experiment.warnings import Seen, warnings
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT, read_ksm
@@ -30,7 +30,7 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import Arm, ArmResult, ExperimentPlan
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.members import Member, lost, main_members, members
-from ksmrun.observe.others import Other, others
+from ksmrun.observe.other_mergers import Other, others
 from ksmrun.observe.processes import read_process
 from ksmrun.observe.sampler import with_children
 from ksmrun.observe.settle import has_settled, settle_progress
@@ -77,7 +77,7 @@ def take_turn(
                 load.forget_ended()
             else:
                 load.start()
-            own = OwnMetrics(plan.metrics, load.logs, first, port)
+            own = CustomMetrics(plan.metrics, load.logs, first, port)
             metrics = _hold(turn, own)
         left_bytes = _left_bytes(turn.pids)
         if left_bytes is not None:
@@ -109,7 +109,7 @@ def take_turn(
         )
 
 
-def _hold(turn: Running, own: OwnMetrics) -> dict[str, float]:
+def _hold(turn: Running, own: CustomMetrics) -> dict[str, float]:
     begin = len(turn.samples)
     turn.tick("hold", costly=True, own=own.sample)
     turn.wait("hold", turn.plan.hold_seconds, own=own.sample)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ksmrun.experiment.summary import hold_metrics
 from ksmrun.model.experiment import FleetSample
 from ksmrun.observe.members import Member
-from ksmrun.observe.others import Other
+from ksmrun.observe.other_mergers import Other
 from ksmrun.support.units import MIB
 
 Note = tuple[str, str]

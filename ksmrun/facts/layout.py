@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
+from ksmrun.facts.capabilities import grants_capabilities
 from ksmrun.facts.text import parse_fields, read_text
 
 EI_CLASS, ELFCLASS64 = 4, 2
 ADDR_COMPAT_LAYOUT = 0x0200000
-CAPABILITIES = "security.capability"
 
 
 def why_no_layout(process: Path) -> str | None:
@@ -24,7 +23,7 @@ def why_no_layout(process: Path) -> str | None:
             head = file.read(EI_CLASS + 1)
     except OSError:
         return "its file cannot be read"
-    if mode & (stat.S_ISUID | stat.S_ISGID) or _has_capabilities(process / "exe"):
+    if mode & (stat.S_ISUID | stat.S_ISGID) or grants_capabilities(process / "exe"):
         return "it changes user, group or capabilities at exec, and is not traced then"
     if len(head) > EI_CLASS and head[EI_CLASS] != ELFCLASS64:
         return "it is a 32-bit program, whose addresses have too few bits to keep secret"
@@ -40,10 +39,3 @@ def starts_from_container_init(process: Path) -> bool:
     """Return whether it was started in a PID namespace of its own, and not as its PID 1."""
     numbers = parse_fields(read_text(process / "status") or "").get("NSpid", "").split()
     return len(numbers) > 1 and numbers[-1] != "1"
-
-
-def _has_capabilities(file: Path) -> bool:
-    try:
-        return CAPABILITIES in os.listxattr(file)
-    except OSError:
-        return False

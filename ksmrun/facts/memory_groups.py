@@ -9,7 +9,7 @@ from pathlib import Path
 from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.text import parse_fields, parse_int, read_int, read_text
-from ksmrun.model.watch import GroupState
+from ksmrun.model.memory_group import GroupState
 
 # Version 1 writes a number near 2^63 for "no limit".
 NO_LIMIT_BYTES = 1 << 60

@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import psutil
-
 from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.containers import container_name
 from ksmrun.facts.pids import all_pids
@@ -28,6 +26,9 @@ def matching(pattern: str) -> tuple[int, ...]:
     Without this process and its ancestors (sudo, a shell with the pattern in its line). Raises
     KsmrunError.
     """
+    # Imported here: it takes longer than most commands, and few of those select by --match.
+    import psutil
+
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     lines = [(pid, " ".join(command_words(Path(f"/proc/{pid}")))) for pid in all_pids()]
     return those_with(

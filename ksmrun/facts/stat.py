@@ -30,8 +30,8 @@ T = TypeVar("T")
 class Stat:
     """/proc/PID/stat (proc_pid_stat(5)), which every user may read.
 
-    image: places of code, stack, data and arguments, which an exec changes. Constant for users
-    who may not read the process's memory.
+    cpu_ticks: user and system time so far. image: places of code, stack, data and arguments, which
+    an exec changes. Constant for users who may not read the process's memory.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Stat:
     parent: int
     start_ticks: int
     is_kernel_thread: bool
+    cpu_ticks: int
     image: tuple[int, ...] = ()
 
 
@@ -56,6 +57,7 @@ def read_stat(folder: Path) -> Stat:
         parent=int(fields[1]),
         start_ticks=int(fields[19]),
         is_kernel_thread=bool(int(fields[6]) & PF_KTHREAD),
+        cpu_ticks=int(fields[11]) + int(fields[12]),
         # startcode to startstack, start_data to env_end.
         image=tuple(map(int, (*fields[23:26], *fields[42:49]))),
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ksmrun.facts.capabilities import grants_capabilities
 from ksmrun.facts.elf import UnreadableElfError, elf_file
 from ksmrun.facts.loader import is_loader, is_musl, program_of
 from ksmrun.model.launch import TargetFacts
@@ -139,7 +140,7 @@ def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
         setuid=bool(status.st_mode & stat.S_ISUID),
         # setgid without group execution means mandatory locking.
         setgid=bool(status.st_mode & stat.S_ISGID and status.st_mode & stat.S_IXGRP),
-        capabilities=_has_capabilities(path),
+        capabilities=grants_capabilities(path),
     )
     try:
         with elf_file(path) as elf:
@@ -165,14 +166,6 @@ def _loader(elf: object) -> str | None:
         if segment["p_type"] == "PT_INTERP":
             return str(segment.get_interp_name())
     return None
-
-
-def _has_capabilities(path: Path) -> bool:
-    """Return whether the file has capabilities: an extended attribute (capabilities(7))."""
-    try:
-        return bool(os.getxattr(path, "security.capability"))
-    except OSError:
-        return False
 
 
 def _links_sanitizer(elf: object) -> bool:

@@ -13,7 +13,7 @@ from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import read_or_raise
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import HostFacts, KsmFacts
-from ksmrun.model.watch import GroupState
+from ksmrun.model.memory_group import GroupState
 from ksmrun.support.foreign import raise_shortage
 from ksmrun.support.units import MIB
 

@@ -7,7 +7,6 @@ environment is read from the kernel's unchanged copy and passed to execve(2) dir
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from collections.abc import Sequence
@@ -69,6 +68,9 @@ def exec_by_path(argv: Sequence[bytes], environment: Sequence[bytes]) -> NoRetur
 
 def _execute(function: str, argv: Sequence[bytes], environment: Sequence[bytes]) -> int:
     """Execute argv by this function of libc; return errno."""
+    # Imported here: only a launch needs it.
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     vector = ctypes.c_char_p * (len(argv) + 1)
     block = ctypes.c_char_p * (len(environment) + 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ksmrun.model.ksm import HostFacts
-from ksmrun.model.watch import GroupState
+from ksmrun.model.memory_group import GroupState
 
 
 class State(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ksmrun.model.memory_group import GroupState
 from ksmrun.model.process import Identity
 
 # All kinds, so that metrics show a zero for those without an alert.
@@ -90,19 +91,6 @@ class Watched:
     pss_bytes: int | None = None
     maps: MapCount | None = None
     anonymous_bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class GroupState:
-    """Limited cgroup, and how much its processes have merged.
-
-    free_bytes: memory it can still take, including page cache that would be dropped for it.
-    """
-
-    path: str
-    limit_bytes: int
-    free_bytes: int
-    merged_bytes: int
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,7 @@ class KsmdWatch:
     """ksmd from the beginning of a look to its end."""
 
     def __init__(self) -> None:
-        found = find_ksmd()
-        self._pid = None if found is None else found.pid
+        self._pid = find_ksmd()
         self._before = self._read()
 
     def result(self) -> Ksmd | None:

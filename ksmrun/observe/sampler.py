@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import psutil
 
 from ksmrun.facts.pids import all_pids
 from ksmrun.facts.stat import read_stat
@@ -41,6 +40,9 @@ def _children(pid: int) -> list[int] | None:
         return [int(word) for text in lists for word in text.split()]
     except OSError as error:
         raise_shortage(error)
+    # Imported here: it takes longer than most commands, and few kernels need it.
+    import psutil
+
     try:
         return [child.pid for child in psutil.Process(pid).children()]
     except psutil.Error:
@@ -53,25 +55,22 @@ def ksmd_cpu_seconds() -> float | None:
     return None if ksmd is None else cpu_seconds(ksmd)
 
 
-def find_ksmd() -> psutil.Process | None:
-    """Search all processes for ksmd; None also without /proc."""
+def find_ksmd() -> int | None:
+    """Search all processes for ksmd, and return its PID; None also without /proc."""
     for pid in all_pids():
         try:
             found = read_stat(Path(f"/proc/{pid}"))
             # Kernel threads are children of kthreadd, PID 2: no user program can pose as ksmd.
             if found.is_kernel_thread and (found.name, found.parent) == ("ksmd", 2):
-                return psutil.Process(pid)
+                return pid
         except OSError as error:
             raise_shortage(error)
-        except psutil.Error:
-            continue
     return None
 
 
-def cpu_seconds(process: psutil.Process) -> float:
-    """Return user and system time so far."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time so far. Raises OSError."""
+    return read_stat(Path(f"/proc/{pid}")).cpu_ticks / os.sysconf("SC_CLK_TCK")
 
 
 def waited_seconds(pid: int) -> float | None:

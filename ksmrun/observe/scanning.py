@@ -12,9 +12,9 @@ from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_sweeper
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.tuning import KsmdCounters, Memory, ScanCost, ScanRate
 from ksmrun.observe.estimate import look_at_pages
-from ksmrun.observe.live import known_pages
 from ksmrun.observe.processes import enabling
 from ksmrun.observe.sampler import ksmd_cpu_seconds
+from ksmrun.observe.scan_rate import known_pages
 from ksmrun.support.foreign import raise_shortage
 
 # With fewer pages the cost per page is too uncertain.

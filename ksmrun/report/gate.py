@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ksmrun.model.errors import EXIT_FAILURE, EXIT_USAGE, KsmrunError
-from ksmrun.report.load import Saved
+from ksmrun.report.results import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference
 from ksmrun.report.verdict import ArmVerdict
 

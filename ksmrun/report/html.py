@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ksmrun.model.errors import KsmrunError
-from ksmrun.report.load import Saved
+from ksmrun.report.conditions import commands, facts, maps
 from ksmrun.report.plots import (
     colour_of,
     draw_distribution,
@@ -15,7 +15,7 @@ from ksmrun.report.plots import (
     own_numbers,
     svg,
 )
-from ksmrun.report.setting import commands, facts, maps
+from ksmrun.report.results import Saved
 from ksmrun.report.verdict import ArmVerdict
 from ksmrun.support.advice import write_todo
 

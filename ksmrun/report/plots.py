@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ksmrun.model.errors import KsmrunError
-from ksmrun.report.load import Saved, samples_of
+from ksmrun.report.results import Saved, samples_of
 from ksmrun.support.units import MIB
 from ksmrun.support.words import printable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ksmrun.report.load import Saved
+from ksmrun.report.results import Saved
 
 # Settings that must be equal for rounds to be comparable.
 SAME = (

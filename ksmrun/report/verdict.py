@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ksmrun.model.errors import KsmrunError
-from ksmrun.report.load import Saved
-from ksmrun.report.setting import scan_rate
+from ksmrun.report.conditions import scan_rate
+from ksmrun.report.results import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference, compare, corrected
 from ksmrun.support.units import GIB, MIB
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean, stdev
 
-from ksmrun.report.load import Saved
+from ksmrun.report.results import Saved
 from ksmrun.support.units import MIB
 
 Note = tuple[str, str]

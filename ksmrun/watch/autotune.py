@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import psutil
-
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.host.auto import LOCK, take_tuning
@@ -21,8 +19,8 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.watch import WatchState
 from ksmrun.observe.fleet import pressure_seconds
-from ksmrun.observe.live import known_pages
 from ksmrun.observe.sampler import cpu_seconds, find_ksmd
+from ksmrun.observe.scan_rate import known_pages
 from ksmrun.watch.tuner import GROWTH_BYTES_MIN, Look, Mode, State, step
 
 # Time between steps, and between two samples of all processes because memory grew.
@@ -114,7 +112,7 @@ class AutoTuner:
         """
         try:
             work()
-        except (KsmrunError, psutil.Error) as error:
+        except (KsmrunError, OSError) as error:
             self._put_back()
             self._retry_at = time.monotonic() + RETRY_SECONDS
             if str(error) != self._wrong:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ksmrun.model.watch import Condition, GroupState, HostState, MapCount, Watched, WatchState
+from ksmrun.model.memory_group import GroupState
+from ksmrun.model.watch import Condition, HostState, MapCount, Watched, WatchState
 from ksmrun.plan.tuning import calmer
 from ksmrun.support.units import MIB, duration, processes
 from ksmrun.watch.config import Config

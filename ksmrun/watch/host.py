@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import psutil
-
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.launcher import cached_probe
@@ -29,7 +27,7 @@ class HostReader:
         vmstat = parse_fields(read_text(ROOT / "proc/vmstat") or "")
         try:
             ksmd_seconds = None if self._ksmd is None else cpu_seconds(self._ksmd)
-        except psutil.Error:
+        except OSError:
             ksmd_seconds = None
         mode = ksm.values.get("advisor_mode")
         return HostState(
@@ -51,7 +49,7 @@ class HostReader:
             sleep_millisecs=ksm.number("sleep_millisecs"),
             pages_to_scan=ksm.number("pages_to_scan"),
             advisor_mode=None if mode is None else str(mode),
-            ksmd_waited_seconds=None if self._ksmd is None else waited_seconds(self._ksmd.pid),
+            ksmd_waited_seconds=None if self._ksmd is None else waited_seconds(self._ksmd),
             vmas_merge=self._vmas_merge,
         )
 

@@ -17,16 +17,16 @@ from ksmrun.host.standing import drop_alerts, write_alerts
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import MapPeak
 from ksmrun.model.watch import WatchState
-from ksmrun.watch.act import Actor
+from ksmrun.watch.actions import Actor
+from ksmrun.watch.alerts import AlertBook
 from ksmrun.watch.autotune import TICK_SECONDS, AutoTuner
-from ksmrun.watch.book import AlertBook
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
+from ksmrun.watch.exporter import Show
 from ksmrun.watch.follow import Follower
 from ksmrun.watch.log import Log
 from ksmrun.watch.notify import notify, reloading, watchdog_seconds
-from ksmrun.watch.scan import Scanner
-from ksmrun.watch.show import Show
+from ksmrun.watch.scanner import Scanner
 
 # Window for what grows or falls over time.
 HISTORY_SECONDS = 300.0

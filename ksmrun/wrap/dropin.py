@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -124,6 +123,9 @@ def key_unit(ksmrun: str, place: KeyPlace) -> str:
 
 def fingerprint(exec_values: Iterable[str]) -> str:
     """Return a hash that shows a change of the wrapped commands, without the drop-in."""
+    # Imported here: it loads OpenSSL, which `ksmrun status` needs only where something is wrapped.
+    import hashlib
+
     return hashlib.sha256("\n".join(exec_values).encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from waiting import wait_until
 
-from ksmrun.experiment import load as loads
-from ksmrun.experiment.load import planned_load
-from ksmrun.experiment.own import OwnMetrics
+from ksmrun.experiment import traffic
+from ksmrun.experiment.custom_metrics import CustomMetrics
 from ksmrun.experiment.placeholders import Instance
+from ksmrun.experiment.traffic import planned_load
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
 
 from .support.experiments import EQUAL, READY, Ab, ab, command, folder, python
@@ -79,13 +79,13 @@ def test_runs_of_the_warm_up_do_not_count(ab: Ab, folder: Path, tmp_path: Path) 
 def test_a_load_that_prints_when_it_is_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loads, "END_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(traffic, "END_SECONDS_MAX", 0.0)
     plan = ExperimentPlan(("x",), 1, 1, (), Ready("after", "0", 1.0), load=load(ENDLESS))
     found = planned_load(plan, [Instance(0, "on", str(tmp_path))], None)
     try:
         found.start()
         wait_until(lambda: found.logs[0].read_text() == "ready\n")
-        own = OwnMetrics([Metric("rps", "output", "rps: (.*)")], found.logs, FIRST, None)
+        own = CustomMetrics([Metric("rps", "output", "rps: (.*)")], found.logs, FIRST, None)
         found.finish(own.has_all, lambda: None)
         assert own.totals() == {"rps": 7.0}
     finally:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.experiment.running import Running
 from ksmrun.experiment.start import start_copies
+from ksmrun.experiment.turn_run import Running
 from ksmrun.launch.fleet import Fleet
 from ksmrun.model.experiment import Arm, ExperimentPlan, Ready
 

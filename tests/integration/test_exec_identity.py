@@ -18,7 +18,7 @@ from ksmrun.model.watch import Watched
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.watch.config import Config
 from ksmrun.watch.monitor import _remember_peaks
-from ksmrun.watch.scan import Scanner
+from ksmrun.watch.scanner import Scanner
 
 MANY_MAPS = """
 import mmap

@@ -13,7 +13,7 @@ import pytest
 from waiting import wait_until
 
 from ksmrun.model.errors import KsmrunError
-from ksmrun.observe.explain import look_at_process
+from ksmrun.observe.inspect import look_at_process
 
 from .conftest import Programs, Run, Start, value
 
@@ -213,7 +213,7 @@ def test_one_that_ends_meanwhile(start: Start, monkeypatch: pytest.MonkeyPatch) 
         process.kill()
         process.wait()
 
-    monkeypatch.setattr("ksmrun.observe.explain.time.sleep", end)
+    monkeypatch.setattr("ksmrun.observe.inspect.time.sleep", end)
     with pytest.raises(KsmrunError, match="it has just ended"):
         look_at_process(process.pid, 1.5)
 

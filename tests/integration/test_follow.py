@@ -30,7 +30,7 @@ from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
 from ksmrun.watch.follow import Follower
 from ksmrun.watch.metrics import Shown, WatchCollector
-from ksmrun.watch.scan import Scanner
+from ksmrun.watch.scanner import Scanner
 
 from .support.attaching import Begin, begin
 from .support.monitors import Begin as Monitors

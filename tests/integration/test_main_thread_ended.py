@@ -30,7 +30,7 @@ from ksmrun.observe.fleet import FleetSampler, _cheap, _with_costly
 from ksmrun.observe.members import members
 from ksmrun.observe.processes import read_again, read_process
 from ksmrun.watch.config import Config
-from ksmrun.watch.scan import Scanner
+from ksmrun.watch.scanner import Scanner
 
 from .conftest import reachable
 

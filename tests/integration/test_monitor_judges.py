@@ -13,7 +13,7 @@ from waiting import wait_until
 from ksmrun.attach.gradually import detach_all
 from ksmrun.model.watch import Watched
 from ksmrun.watch.config import Config
-from ksmrun.watch.scan import Scanner
+from ksmrun.watch.scanner import Scanner
 
 from .support.monitors import Begin, Start, monitor, scrape_file, start
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmrun.model.memory_group import GroupState
 from ksmrun.model.process import Identity
 from ksmrun.model.watch import (
     ALERT_KINDS,
     Condition,
-    GroupState,
     HostState,
     MapCount,
     Watched,

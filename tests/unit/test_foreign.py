@@ -17,8 +17,8 @@ from ksmrun.facts.process import has_marked_memory
 from ksmrun.facts.text import parse_fields, read_int
 from ksmrun.facts.text import read_text as read_kernel_text
 from ksmrun.facts.wraps import find_wraps
+from ksmrun.model.memory_group import GroupState
 from ksmrun.model.process import Container
-from ksmrun.model.watch import GroupState
 from ksmrun.model.wrap import LAUNCHER
 from ksmrun.support import foreign
 from ksmrun.support.foreign import open_regular, read_bytes, read_text, resolved

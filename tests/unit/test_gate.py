@@ -15,7 +15,7 @@ from ksmrun.commands.report import report
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.options.report import ReportOptions
 from ksmrun.report.gate import EXIT_CODES, GO, STOP, UNSURE, GateResult, judge_gates, parse_gates
-from ksmrun.report.load import Saved
+from ksmrun.report.results import Saved
 from ksmrun.report.statistics import Difference
 from ksmrun.report.verdict import ArmVerdict
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ksmrun.model.watch import Condition, GroupState, HostState, WatchState
+from ksmrun.model.memory_group import GroupState
+from ksmrun.model.watch import Condition, HostState, WatchState
 
 from .test_condition_limits import BAD, BETWEEN, CLEAR, every_15_s, one, stands
 from .test_conditions import HOST, MIB, PROCESS, of_host

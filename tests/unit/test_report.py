@@ -20,9 +20,9 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import SCHEMA, Arm, ArmResult, ExperimentPlan, Metric, Ready
 from ksmrun.options.output import Format
 from ksmrun.options.report import ReportOptions
-from ksmrun.report.load import load, samples_of
 from ksmrun.report.plots import own_numbers
 from ksmrun.report.pool import pooled
+from ksmrun.report.results import load, samples_of
 from ksmrun.report.verdict import judge
 
 MIB = 1 << 20

@@ -14,14 +14,14 @@ from ksmrun.facts.host import read_host
 from ksmrun.facts.target import look_at
 from ksmrun.host import attach_state, unmerge_safety
 from ksmrun.attach import running, gradually
-from ksmrun.observe import fleet, members, others, predict, processes, sampler, scanning
+from ksmrun.observe import fleet, members, other_mergers, predict, processes, sampler, scanning
 from ksmrun.model.errors import KsmrunError
 host, target = read_host(), look_at(sys.executable.encode(), os.environ)
 watch = processes.ProcessWatch()
 sample = fleet.FleetSampler().complete((), "hold")
-pids = psutil.pids()
+pids, list_folder = os.listdir("/proc"), os.listdir
 # What lists them is done already: reading is what fails.
-psutil.pids = lambda: pids
+os.listdir = lambda path: pids if path == "/proc" else list_folder(path)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 for look in sys.argv[1:]:
     try:
@@ -35,7 +35,7 @@ for look in sys.argv[1:]:
 LOOKS = (
     *("watch.look(host)", "processes._is_kernel_thread(1)", "processes.read_process(1)"),
     *("maps.most_maps_in_use()", "maps.running_peak(target)", "maps.count_maps(Path('/proc/1'))"),
-    *("others.others(())", "scanning.mergeable_memory(looks=False)", "sampler.find_ksmd()"),
+    *("other_mergers.others(())", "scanning.mergeable_memory(looks=False)", "sampler.find_ksmd()"),
     *("fleet._with_costly(sample, [1])", "sampler.with_children([1])", "members.members([1])"),
     *("unmerge_safety._merged_pages()", "attach_state.is_running(1, 0)", "running.look(1)"),
     *("list(gradually._merging())", "predict._pss_anonymous_bytes([1])", "select.matching('x')"),

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from ksmrun.cli import run_app
 from ksmrun.commands import status as command
 from ksmrun.model.ksm import HostFacts, KsmFacts
+from ksmrun.model.memory_group import GroupState
 from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable
-from ksmrun.model.watch import GroupState
 from ksmrun.plan.status import judge, worst
 
 MIB = 1 << 20

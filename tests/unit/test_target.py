@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from volume import volume
 
+from ksmrun.facts.layout import why_no_layout
 from ksmrun.facts.maps import program_key, running_key, running_peak
 from ksmrun.facts.target import look_at
 
@@ -179,3 +181,12 @@ def test_a_running_loader_has_the_key_of_its_command() -> None:
         found = running_peak(facts)
         assert found is not None and found.maps > 0
         process.stdin.close()
+
+
+def test_a_python_without_extended_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those for musl lack them up to 3.11.2: then it is not known whether capabilities change."""
+    assert look_at(os.fsencode(sys.executable), {}).capabilities is False
+    monkeypatch.delattr(os, "getxattr")
+    monkeypatch.delattr(os, "listxattr")
+    assert look_at(os.fsencode(sys.executable), {}).capabilities is None
+    assert why_no_layout(Path("/proc/self")) != "its file cannot be read"

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from ksmrun.experiment.running import refuse_full_host
+from ksmrun.experiment.turn_run import refuse_full_host
 from ksmrun.experiment.warnings import Seen, warnings
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import FleetSample
 from ksmrun.observe.members import Member, lost
-from ksmrun.observe.others import Other
-from ksmrun.report.load import Saved
-from ksmrun.report.setting import maps, scan_bytes_per_second, scan_rate
+from ksmrun.observe.other_mergers import Other
+from ksmrun.report.conditions import maps, scan_bytes_per_second, scan_rate
+from ksmrun.report.results import Saved
 from ksmrun.report.warnings import warnings as report_warnings
 
 MIB = 1 << 20

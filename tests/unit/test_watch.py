@@ -17,13 +17,13 @@ from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.host.map_peaks import remember_all, remembered
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import MapPeak
+from ksmrun.model.memory_group import GroupState
 from ksmrun.model.watch import (
     Condition,
-    GroupState,
     MapCount,
     WatchState,
 )
-from ksmrun.watch.book import AlertBook
+from ksmrun.watch.alerts import AlertBook
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config, load
 from ksmrun.watch.schedule import DELAY_SECONDS_MAX, counted, next_count_seconds, seconds_to

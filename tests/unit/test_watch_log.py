@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ksmrun.model.watch import Condition, Event
-from ksmrun.watch.act import WORD_MAX, Actor
+from ksmrun.watch.actions import WORD_MAX, Actor
 from ksmrun.watch.config import Config
 from ksmrun.watch.log import Log
 

@@ -12,7 +12,7 @@ from ksmrun.model.errors import UsageError
 from ksmrun.support.advice import helper_todo, write_todo
 from ksmrun.support.words import SHOWN_MAX, shortened
 from ksmrun.watch.config import load
-from ksmrun.watch.show import _listen_todo
+from ksmrun.watch.exporter import _listen_todo
 
 
 @pytest.mark.parametrize(

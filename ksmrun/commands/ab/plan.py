@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 
 from ksmrun.experiment.arms import DEFAULT, parse, planned
-from ksmrun.experiment.load import refuse_no_command
-from ksmrun.experiment.own import check_metric
+from ksmrun.experiment.custom_metrics import check_metric
 from ksmrun.experiment.placeholders import Instance, expand, first_port
 from ksmrun.experiment.ready import checker, port_number
 from ksmrun.experiment.summary import HOLD_METRICS
+from ksmrun.experiment.traffic import refuse_no_command
 from ksmrun.host.tunables import parse_settings
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready

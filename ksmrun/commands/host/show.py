@@ -12,7 +12,7 @@ from ksmrun.host.tunables import tunable_names
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.tuning import ScanRate
-from ksmrun.observe.live import dedup
+from ksmrun.observe.scan_rate import dedup
 from ksmrun.observe.scanning import mergeable_memory, scan_rate
 from ksmrun.options.host import ShowOptions
 from ksmrun.options.output import Format

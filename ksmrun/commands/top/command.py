@@ -16,8 +16,8 @@ from ksmrun.commands.table import terminal_columns
 from ksmrun.commands.top.frame import View, header, lines, status
 from ksmrun.facts.host import read_host
 from ksmrun.model.errors import KsmrunError
-from ksmrun.observe.live import HostWatch
 from ksmrun.observe.processes import ProcessWatch
+from ksmrun.observe.scan_rate import HostWatch
 from ksmrun.options.ps import TOP, TopOptions
 
 SCHEMA = "ksmrun-top-1"

@@ -14,8 +14,8 @@ from ksmrun.commands.ps import PRIORITIES, figures_of
 from ksmrun.commands.table import GAP_COLUMNS, Column, Layout, cut_command, fit
 from ksmrun.model.process import By, ProcessList, Sort
 from ksmrun.observe.groups import Group, group, matching, sort_groups
-from ksmrun.observe.live import HostLook, HostWatch
 from ksmrun.observe.quantities import QUANTITIES
+from ksmrun.observe.scan_rate import HostLook, HostWatch
 from ksmrun.support.units import processes
 from ksmrun.support.words import printable
 

@@ -17,8 +17,8 @@ from ksmrun.commands.top.rows import Rows
 from ksmrun.facts.host import read_host
 from ksmrun.model.process import By, ProcessList
 from ksmrun.observe.groups import Group
-from ksmrun.observe.live import HISTORY, HostLook, HostWatch
 from ksmrun.observe.processes import ProcessWatch
+from ksmrun.observe.scan_rate import HISTORY, HostLook, HostWatch
 
 KEYS = "q quit  s sort  g group  / filter  space mark  enter open  esc back"
 # For 60 columns.

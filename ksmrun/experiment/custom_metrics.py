@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from ksmrun.experiment.load import refuse_no_command
 from ksmrun.experiment.placeholders import Instance, expand
+from ksmrun.experiment.traffic import refuse_no_command
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.experiment import Metric
 from ksmrun.support import match
@@ -23,7 +23,7 @@ COMMAND_SHARE_MAX = 0.1
 TAIL_BYTES = 300
 
 
-class OwnMetrics:
+class CustomMetrics:
     """Custom metrics, read from creation on: output before that (while converging) is ignored.
 
     logs: may gain files later, as a load that ends is run again.

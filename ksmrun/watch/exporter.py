@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIServer
 
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.model.watch import WatchState
-from ksmrun.watch.book import AlertBook
+from ksmrun.watch.alerts import AlertBook
 from ksmrun.watch.config import Config
 from ksmrun.watch.textfile import Textfile
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.experiment.own import OwnMetrics, check_metric
+from ksmrun.experiment.custom_metrics import CustomMetrics, check_metric
 from ksmrun.experiment.placeholders import Instance
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import Metric
@@ -23,7 +23,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_output(log: Path) -> None:
-    own = OwnMetrics([P99], [log], FIRST, None)
+    own = CustomMetrics([P99], [log], FIRST, None)
     assert own.sample() == {}
     with log.open("a") as file:
         file.write("p99: 2\nnothing\np99: 3\np99: 1")
@@ -39,14 +39,14 @@ def test_output(log: Path) -> None:
 def test_several_logs(log: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(b"p99: 4\n\xff\n")
-    own = OwnMetrics([P99], [log, other], FIRST, None)
+    own = CustomMetrics([P99], [log, other], FIRST, None)
     assert own.totals() == {"p99": 2.5}
 
 
 def test_command(tmp_path: Path) -> None:
     file = tmp_path / "number"
     file.write_text("5\n")
-    own = OwnMetrics([Metric("n", "command", f"cat {tmp_path}/{{arm}}")], [], FIRST, None)
+    own = CustomMetrics([Metric("n", "command", f"cat {tmp_path}/{{arm}}")], [], FIRST, None)
     with pytest.raises(KsmrunError, match=r"--metric-cmd n failed: .*cat"):
         own.sample()
     (tmp_path / "on").write_text(" 6\n")
@@ -61,13 +61,13 @@ def test_command(tmp_path: Path) -> None:
 def test_no_number(log: Path, text: str) -> None:
     log.write_text(f"p99: {text}\n")
     with pytest.raises(KsmrunError, match="is not a number"):
-        OwnMetrics([P99], [log], FIRST, None).totals()
+        CustomMetrics([P99], [log], FIRST, None).totals()
 
 
 def test_nowhere(log: Path) -> None:
     log.write_text("")
     with pytest.raises(KsmrunError, match="load's output has no metric"):
-        OwnMetrics([P99], [log], FIRST, None).totals()
+        CustomMetrics([P99], [log], FIRST, None).totals()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_memory, rea
 from ksmrun.facts.stat import read_program
 from ksmrun.facts.text import read_text
 from ksmrun.host.attach_state import was_detached
-from ksmrun.model.watch import GroupState, HostState, Watched, WatchState
+from ksmrun.model.memory_group import GroupState
+from ksmrun.model.watch import HostState, Watched, WatchState
 from ksmrun.observe.processes import enabling, is_as_before, still_enabling
 from ksmrun.support.foreign import SHORTAGES
 from ksmrun.watch.budget import Budget

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ksmrun.report.load import Saved
+from ksmrun.report.results import Saved
 from ksmrun.support.units import GIB, MIB
 
 
