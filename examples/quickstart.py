@@ -22,7 +22,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import read_ksm
 from ksmrun.facts.launcher import launcher_path, run_probe
 from ksmrun.host.temporary_tunables import borrowed
@@ -31,9 +30,10 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.model.experiment import FleetSample
 from ksmrun.model.launch import MergeMode
 from ksmrun.observe.fleet import FleetSampler
-from ksmrun.observe.processes import ProcessWatch
+from ksmrun.observe.other_mergers import names, others
 from ksmrun.observe.settle import has_settled, settle_progress
 from ksmrun.plan.mechanism import obstacle_to_merging
+from ksmrun.support.words import printable
 
 MIB = 1 << 20
 # Copies started within one second can share time-based seeds, which copies on a real host do not.
@@ -154,10 +154,13 @@ def ksm_on(console: Console) -> Iterator[bool]:
         yield False
         return
     ksm = read_ksm()
-    if any(
-        process.merging_pages for process in ProcessWatch().look(read_host(Path("/"))).processes
-    ):
-        console.print("note: something else merges on this host already; the counters include it")
+    if strangers := others(()):
+        console.print(
+            f"note: other programs merge on this host too: {printable(names(strangers))}; the "
+            "counters include them",
+            markup=False,
+            highlight=False,
+        )
     why = "not root" if ksm.present else "/sys/kernel/mm/ksm is not there"
     with contextlib.ExitStack() as stack:
         if os.geteuid() == 0 and ksm.present:

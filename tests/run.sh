@@ -11,6 +11,9 @@ cd "$(dirname "$0")"
 steps="style native sanitized fuzz unit integration layout containers systemd kernels suites"
 long="valgrind quickstart bench"
 
+# Many images of containers set it. Each of the test processes would then compile all modules itself.
+unset PYTHONDONTWRITEBYTECODE
+
 case ${1-} in
     --list)
         echo "$steps"

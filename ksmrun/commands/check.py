@@ -18,7 +18,8 @@ from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
 from ksmrun.facts.lua import find_lua
 from ksmrun.facts.runtime import Runtime, find_runtime
 from ksmrun.facts.target import look_at
-from ksmrun.host.layout_keys import MASTER_KEY, group_label, keys_folder
+from ksmrun.host.key_memory import MASTER_KEY
+from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.launch.inplace import initial_arguments
 from ksmrun.launch.prepare import judge, prepare
 from ksmrun.model.launch import (

@@ -27,6 +27,7 @@ from ksmrun.observe.groups import Group, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.observe.quantities import QUANTITIES, Unit
 from ksmrun.options.ps import PS, PsOptions
+from ksmrun.plan.guard import fitting_limit
 from ksmrun.plan.pace import wait_line
 from ksmrun.support.units import processes
 
@@ -195,7 +196,7 @@ def _stopped(found: ProcessList) -> list[str]:
         if sweeper is None or sweeper.state in ("starting", "at-work"):
             continue
         name = f"PID {process.pid} ({process.command})"
-        limit = fitting_limit(sweeper, found.max_map_count)
+        limit = limit_for(sweeper, found.max_map_count)
         if sweeper.state == "stopped-at-map-limit" and limit is not None:
             lines.append(
                 f"{name} is marked no further: it has {sweeper.vmas} VMAs, more than the "
@@ -207,12 +208,11 @@ def _stopped(found: ProcessList) -> list[str]:
     return lines
 
 
-def fitting_limit(sweeper: Sweeper, max_map_count: int | None) -> int | None:
-    """Return the least power of two with which the shim goes on: its reserve is a share of it."""
+def limit_for(sweeper: Sweeper, max_map_count: int | None) -> int | None:
+    """Return the limit with which the shim goes on: its reserve is a share of it."""
     if not sweeper.vmas or not sweeper.vmas_max or not max_map_count:
         return None
-    needed = sweeper.vmas * max_map_count // sweeper.vmas_max
-    return 1 << needed.bit_length()
+    return fitting_limit(sweeper.vmas, 1 - sweeper.vmas_max / max_map_count)
 
 
 def unseen(found: ProcessList) -> list[str]:

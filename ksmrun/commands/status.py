@@ -16,14 +16,14 @@ from ksmrun.commands.table import terminal_columns
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.memory_groups import memory_groups
-from ksmrun.facts.unit_files import unit_files
+from ksmrun.facts.unit_files import FILES_MAX, unit_files, unit_folders
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.host.attach_state import attached, attached_file, is_running, was_detached
 from ksmrun.host.record import state_folder
-from ksmrun.host.standing import read_alerts
+from ksmrun.host.standing import find_alerts
 from ksmrun.host.undoable import setters, undoable
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.status import HostStatus, Row, State, Undoable
+from ksmrun.model.status import HostStatus, Row, State, Undoable, Unread
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, Wrap
 from ksmrun.observe.merging import KsmdWatch, Look, look_at_merging
 from ksmrun.options.status import STATUS, StatusOptions
@@ -35,6 +35,7 @@ from ksmrun.wrap.unitfile import values
 SCHEMA = "ksmrun-status-1"
 # In columns: the state and the name of a row.
 INDENT = 16
+UNIT_BYTES_MAX = 1 << 18
 
 
 def register(app: typer.Typer) -> None:
@@ -82,32 +83,24 @@ def _look() -> HostStatus:
     units = {wrap.name for wrap in wraps if _is_service(wrap)}
     found = look_at_merging(units)
     folder = state_folder()
-    records: tuple[Undoable, ...] = ()
-    error = ""
+    records: tuple[Undoable, ...] | Unread
     try:
         records = undoable(folder, ROOT)
-    except KsmrunError as wrong:
-        error = wrong.what
-    monitor, monitor_error = None, None
-    try:
-        monitor = read_alerts(folder)
-    except KsmrunError as wrong:
-        is_root = os.geteuid() == 0
-        monitor_error = wrong.what, wrong.todo if is_root else "sudo ksmrun status"
+    except KsmrunError as error:
+        # Root's file is for root to correct.
+        records = Unread(error.what, error.todo if os.geteuid() == 0 else "sudo ksmrun status")
     lacks = not LAUNCHER.exists()
     return HostStatus(
         host=host,
-        setters=setters(folder, ROOT, records),
+        setters=setters(folder, ROOT, () if isinstance(records, Unread) else records),
         merging=found.merging,
         groups=memory_groups(found.merged_bytes),
         lost=tuple(_lost(found)),
-        monitor=monitor,
-        monitor_error=monitor_error,
+        monitor=find_alerts(),
         launchers=tuple(wrap.name for wrap in wraps if wrap.uses_launcher and lacks),
-        stale=tuple(wrap.name for wrap in wraps if _is_service(wrap) and _is_stale(wrap)),
+        stale=tuple(wrap for wrap in wraps if wrap.ours and is_stale(wrap)),
         wrapped=len(wraps),
         records=records,
-        record_error=error,
         unreadable=found.unreadable,
         hidepid=bool(host.hidepid) and os.geteuid() != 0,
         ksmd=ksmd.result(),
@@ -118,13 +111,16 @@ def _is_service(wrap: Wrap) -> bool:
     return wrap.ours and wrap.kind == "unit"
 
 
-def _is_stale(wrap: Wrap) -> bool:
+def is_stale(wrap: Wrap) -> bool:
     """Return whether the unit's ExecStart= differs from what its drop-in was made from."""
     written = written_fingerprint(read_text(wrap.path) or "")
-    files = [path for path in unit_files(wrap.name) if path.name != DROP_IN]
-    texts = [read_text(path) for path in files]
+    if written is None:
+        return False
+    found_files = unit_files(wrap.name, unit_folders(wrap.path))
+    files = [path for path in found_files if path.name != DROP_IN]
+    texts = [read_text(path, UNIT_BYTES_MAX) for path in files[:FILES_MAX]]
     # Without a unit file, or with one that only root reads, nothing is known.
-    if written is None or not texts or None in texts:
+    if not texts or None in texts or len(files) > FILES_MAX:
         return False
     found = values([text for text in texts if text is not None], "Service", "ExecStart")
     return written != fingerprint(found)

@@ -21,6 +21,8 @@ COMMAND_SECONDS = 30.0
 # Share of the time that a command may take, at most once a second.
 COMMAND_SHARE_MAX = 0.1
 TAIL_BYTES = 300
+# Read once more: an expression may match more than a line.
+OVERLAP_BYTES = 4096
 
 
 class CustomMetrics:
@@ -42,6 +44,8 @@ class CustomMetrics:
         self._first, self._port = first, port
         self._next_command = 0.0
         self._found: dict[str, list[float]] = {metric.name: [] for metric in metrics}
+        # Metrics that have_all() has seen in each log, up to which offset.
+        self._seen: dict[Path, tuple[set[str], int]] = {}
 
     def sample(self, *, is_last: bool = False) -> dict[str, tuple[float, ...]]:
         """Return the numbers since the last call. is_last: an incomplete last line counts too.
@@ -96,7 +100,25 @@ class CustomMetrics:
     def has_all(self, logs: Sequence[Path]) -> bool:
         """Return whether each metric of the load's output is in one of these."""
         outputs = [metric for metric in self._metrics if metric.kind == "output"]
-        return all(any(_matches(metric, log) for log in logs) for metric in outputs)
+        found = set().union(*map(self._names_in, logs))
+        return all(metric.name in found for metric in outputs)
+
+    def _names_in(self, log: Path) -> set[str]:
+        """Return the metrics in a log, which may have grown since the last call."""
+        names, end = self._seen.get(log, (set(), 0))
+        begin = max(0, end - OVERLAP_BYTES)
+        with log.open("rb") as file:
+            file.seek(begin)
+            data = file.read()
+        # Not within a line, where ^ would match.
+        text = (data[data.find(b"\n") + 1 :] if begin else data).decode("utf-8", "replace")
+        found = {
+            metric.name
+            for metric in self._metrics
+            if metric.kind == "output" and match.found(_option(metric), metric.value, text)
+        }
+        self._seen[log] = (names | found, begin + len(data))
+        return names | found
 
     def _ends(self) -> str:
         data = self._logs[-1].read_bytes()[-TAIL_BYTES:] if self._logs else b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -14,6 +15,7 @@ from ksmrun.experiment.placeholders import Instance, expand
 from ksmrun.launch.fleet import Copy, Fleet
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.experiment import ExperimentPlan
+from ksmrun.support.safefile import writable
 from ksmrun.support.words import shortened
 
 # A first run that fails as early as this was no load.
@@ -38,13 +40,24 @@ class _Runner:
     started: float = 0.0
 
     def start(self) -> Path:
-        """Start a run, and return its output file."""
+        """Start a run, and return its output file. Raises KsmrunError."""
         folder = self.folder if not self.runs else Path(f"{self.folder}-{self.runs + 1}")
-        folder.mkdir()
         # Its output must not wait in a buffer that its end by a signal discards.
         environment = {"PYTHONUNBUFFERED": "1", **os.environ}
         self.started = time.monotonic()
-        self.fleet.start(Copy(self.words, folder, environment))
+        try:
+            folder.mkdir()
+            self.fleet.start(Copy(self.words, folder, environment))
+        except OSError as error:
+            where = os.fsdecode(error.filename or self.words[0])
+            todo = "start the load by hand to see why"
+            if error.errno == errno.ENOENT:
+                todo = "give its whole path; for shell syntax use sh -c"
+            elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+                todo = writable(error)
+            raise KsmrunError(
+                f"cannot start {self.option} {where}: {error.strerror}", todo
+            ) from error
         self.runs += 1
         self.logs.append(folder / "log")
         return self.logs[-1]
@@ -55,20 +68,23 @@ class _Runner:
         return self.fleet.codes[-1] if self.fleet.codes else None
 
     def again(self) -> Iterator[Path]:
-        """Run it again if it has ended. Raises KsmrunError if it never was a load."""
-        code = self.code
-        if code is None:
+        """Run it again if it has ended. Raises KsmrunError."""
+        if self.code is not None:
+            self.count_failure()
+            self.fleet.stop()
+            yield self.start()
+
+    def count_failure(self) -> None:
+        """Count the last run if it failed, once. Raises KsmrunError if it never was a load."""
+        if not self.code:
             return
-        if code:
-            self.failures += 1
-            if self.runs == 1 and time.monotonic() - self.started < STARTS_SECONDS:
-                raise KsmrunError(
-                    f"{self.option} ended with exit code {code}; its output ends: "
-                    f"{self.fleet.tail(self.fleet.pids[-1])}",
-                    "start the load by hand to see why",
-                )
-        self.fleet.stop()
-        yield self.start()
+        self.failures += 1
+        if self.runs == 1 and time.monotonic() - self.started < STARTS_SECONDS:
+            raise KsmrunError(
+                f"{self.option} ended with exit code {self.code}; its output ends: "
+                f"{self.fleet.tail(self.fleet.pids[-1])}",
+                "start the load by hand to see why",
+            )
 
 
 class Load:
@@ -84,18 +100,12 @@ class Load:
         return any(runner.runs for runner in self._runners)
 
     def start(self) -> None:
-        """Start all. Raises KsmrunError if a command is missing."""
-        try:
-            for runner in self._runners:
-                self.logs.append(runner.start())
-        except OSError as error:
-            raise KsmrunError(
-                f"cannot start the load {os.fsdecode(error.filename)}: {error.strerror}",
-                "give its whole path; for shell syntax use sh -c",
-            ) from error
+        """Start all. Raises KsmrunError."""
+        for runner in self._runners:
+            self.logs.append(runner.start())
 
     def tick(self) -> None:
-        """Run again what has ended. Raises KsmrunError if it never was a load."""
+        """Run again what has ended. Raises KsmrunError."""
         for runner in self._runners:
             self.logs += runner.again()
 
@@ -106,7 +116,7 @@ class Load:
         self.logs[:] = [log for runner in self._runners for log in runner.logs]
 
     def finish(self, has_all: Callable[[Sequence[Path]], bool], wait: Callable[[], None]) -> None:
-        """Let those print their figures that have not, and end all.
+        """Let those print their figures that have not, and end all. Raises KsmrunError.
 
         has_all: tells whether these logs have every metric. wait: is called meanwhile.
         """
@@ -114,6 +124,9 @@ class Load:
             deadline = time.monotonic() + seconds
             waited_for = [each for each in self._runners if each.code is None]
             if number is not None:
+                # What ends from now on is ended by this.
+                for runner in self._runners:
+                    runner.count_failure()
                 for runner in waited_for:
                     if not has_all(self._beside(runner)):
                         runner.fleet.send(number)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ksmrun.experiment.summary import hold_metrics
 from ksmrun.model.experiment import FleetSample
 from ksmrun.observe.members import Member
-from ksmrun.observe.other_mergers import Other
+from ksmrun.observe.other_mergers import NAMES_MAX, Other, names
 from ksmrun.support.units import MIB
 
 Note = tuple[str, str]
@@ -22,7 +22,6 @@ UNEQUAL_SHARE_MAX = 0.2
 SIZE_BYTES_MIN = 1 << 20
 # Share of the mergeable memory: noticeable if this much is left unmerged.
 LEFT_SHARE_MAX = 0.1
-NAMES_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -88,12 +87,9 @@ def _of_the_fleet(seen: Seen, *, settled: bool | None) -> Iterator[Note]:
         )
     large = [other for other in seen.others if _size(other, seen) >= SIZE_BYTES_MIN]
     if large:
-        named = [f"{each.name} (PID {each.pid})" for each in large[:NAMES_MAX]]
-        if len(large) > NAMES_MAX:
-            named.append(f"{len(large) - NAMES_MAX} more")
         size = sum(_size(each, seen) for each in large) / MIB
         yield (
-            f"other programs merge on this host too: {', '.join(named)}, {size:.0f} MiB",
+            f"other programs merge on this host too: {names(large)}, {size:.0f} MiB",
             "stop them for the measurement: they take ksmd's time, and count as merged memory",
         )
     for is_replaced, what, todo in (

@@ -10,6 +10,7 @@ from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.text import parse_fields, parse_int, read_int, read_text
 from ksmrun.model.memory_group import GroupState
+from ksmrun.support.unitname import unescaped, unit_type
 
 # Version 1 writes a number near 2^63 for "no limit".
 NO_LIMIT_BYTES = 1 << 60
@@ -67,4 +68,13 @@ def _read(mount: Path, path: str, merged_bytes: int, files: _Files) -> GroupStat
         return None
     stat = parse_fields(read_text(folder / "memory.stat") or "")
     cache = parse_int(stat.get(files.inactive_file, "")) or 0
-    return GroupState(path, limit, max(limit - usage + cache, 0), merged_bytes)
+    free = max(limit - usage + cache, 0)
+    return GroupState(path, limit, free, merged_bytes, str(folder / files.limit), _unit(path))
+
+
+def _unit(path: str) -> str | None:
+    """Return the system manager's unit. Below other units than slices, others set the limits."""
+    *above, last = path.split("/")
+    if any(part and unit_type(part) != "slice" for part in above) or not unit_type(last):
+        return None
+    return unescaped(last)

@@ -6,15 +6,14 @@ import contextlib
 import errno
 import hashlib
 import hmac
-import os
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from ksmrun.host.layout_keys import group_key
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import ContainerKey
+from ksmrun.support.safefile import create_file, replace_file
 from ksmrun.support.words import shortened
 
 # Namespace names of Kubernetes (RFC 1123).
@@ -43,7 +42,7 @@ def write_container_key(folder: Path, key: ContainerKey, output: Path | None) ->
     file = folder / key.relative_path if output is None else output
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _create(file, data, key.user)
+        create_file(file, data, 0o400, owner=key.user)
     except OSError as error:
         raise KsmrunError(
             f"cannot write {file}: {error.strerror}",
@@ -58,12 +57,9 @@ def renew_container_keys(folder: Path) -> None:
     """Rewrite the keys in their usual places. Running containers keep the ones that they have."""
     for key in _written(folder):
         file = folder / key.relative_path
-        temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
         try:
-            _create(temporary, derived_key(folder, key), key.user)
-            temporary.replace(file)
+            replace_file(file, derived_key(folder, key), 0o400, owner=key.user)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise KsmrunError(
                 f"cannot write {file}: {error.strerror}",
                 "check the permissions and free space of its folder",
@@ -78,17 +74,3 @@ def _written(folder: Path) -> Iterator[ContainerKey]:
             key = ContainerKey(group, namespace, int(user))
             if folder / key.relative_path == file:
                 yield key
-
-
-def _create(file: Path, data: bytes, user: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(file, flags, 0o400)
-    try:
-        with os.fdopen(descriptor, "wb") as output:
-            os.fchmod(descriptor, 0o400)
-            if user != os.geteuid():
-                os.fchown(descriptor, user, -1)
-            output.write(data)
-    except OSError:
-        file.unlink(missing_ok=True)
-        raise

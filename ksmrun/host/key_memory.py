@@ -10,47 +10,84 @@ import hashlib
 import hmac
 import json
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from math import ceil
 from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT
 from ksmrun.host.record import current_boot_id, locked, own_state_folder
 from ksmrun.model.errors import KsmrunError
+from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-layout-keys-1"
 SHAPE = {"boot_id": str, "keys": {str: str}, "lost_at": {str: int}}
 FOLDERS_MAX = 64
-LOCK_TRIES, LOCK_PAUSE_SECONDS = 20, 0.005
+LAUNCH_TRIES, ROTATION_TRIES, PAUSE_SECONDS = 20, 400, 0.005
 MASTER_KEY = "master.key"
+KEY_BYTES = 32
 RUN = Path("/run")
 
 
-def seen_key(folder: Path, key: bytes, *, is_meant: bool = False) -> bool:
+def read_master(folder: Path) -> bytes:
+    """Return the content of the master key's file, whose size is to be checked. Raises OSError."""
+    return drain(open_regular(folder / MASTER_KEY, follow=False), KEY_BYTES + 1)
+
+
+def seen_key(folder: Path) -> bool:
     """Remember the key; True if the folder had another one since boot, and nobody rotated it.
 
-    is_meant: it was rotated. Best effort: without memory nothing is known.
+    Best effort: without memory nothing is known.
     """
     with suppress(OSError, KsmrunError):
         file = _file(folder)
-        if file is None:
+        if file is None or _read(file)[0].get(str(folder)) == _mark(folder):
             return False
-        mark, name = hmac.digest(key, b"which key", hashlib.sha256).hex()[:16], str(folder)
-        if _read(file)[0].get(name) == mark:
-            return False
-        # Without a wait that a launch could not end: whoever holds it may be stopped.
-        for _ in range(LOCK_TRIES):
-            with locked(file, wait=False) as is_held:
-                if is_held:
-                    return _remember(file, name, mark, is_meant=is_meant)
-            time.sleep(LOCK_PAUSE_SECONDS)
+        # Not for long: whoever holds it may be stopped, and a launch goes on.
+        with _locked_soon(file, LAUNCH_TRIES) as is_held:
+            return is_held and _remember(file, folder, is_meant=False)
     return False
 
 
-def _remember(file: Path, name: str, mark: str, *, is_meant: bool) -> bool:
+@contextmanager
+def rotating(folder: Path) -> Iterator[None]:
+    """Remember the key that replaces another within the block.
+
+    Launches meanwhile wait with their judgement, so that they do not take it for a lost one.
+    """
+    with ExitStack() as stack:
+        file = None
+        with suppress(OSError, KsmrunError):
+            file = _file(folder)
+            if file is not None and not stack.enter_context(_locked_soon(file, ROTATION_TRIES)):
+                file = None
+        yield
+        if file is not None:
+            with suppress(OSError, KsmrunError):
+                _remember(file, folder, is_meant=True)
+
+
+@contextmanager
+def _locked_soon(file: Path, tries: int) -> Iterator[bool]:
+    """Yield whether this process has locked it."""
+    for _ in range(tries):
+        with locked(file, wait=False) as is_held:
+            if is_held:
+                yield True
+                return
+        time.sleep(PAUSE_SECONDS)
+    yield False
+
+
+def _mark(folder: Path) -> str:
+    return hmac.digest(read_master(folder), b"which key", hashlib.sha256).hex()[:16]
+
+
+def _remember(file: Path, folder: Path, *, is_meant: bool) -> bool:
     """Write the folder's key into the locked file; return whether it had another one."""
+    name, mark = str(folder), _mark(folder)
     keys, lost_at = _read(file)
     before = keys.pop(name, None)
     keys[name] = mark

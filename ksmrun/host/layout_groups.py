@@ -11,6 +11,7 @@ from pathlib import Path
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.facts.stat import thread_with_memory
 from ksmrun.host.container_keys import NAMESPACE, derived_key
+from ksmrun.host.key_memory import MASTER_KEY
 from ksmrun.host.layout_keys import GROUP, group_key, keys_folder
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import ContainerKey
@@ -51,7 +52,7 @@ def groups_of(pids: Iterable[int]) -> dict[int, str]:
     found: dict[int, str] = {}
     with contextlib.ExitStack() as stack, contextlib.suppress(*UNKNOWN):
         folder, launcher = keys_folder(), launcher_path()
-        if not wanted or not (folder / "master.key").exists():
+        if not wanted or not (folder / MASTER_KEY).exists():
             return {}
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ksmrun-"))
         for group in known_groups(folder):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.text import read_text
-from ksmrun.host.key_memory import seen_key
+from ksmrun.host.key_memory import KEY_BYTES, MASTER_KEY, read_master, rotating, seen_key
 from ksmrun.host.keyring import recall, remember
 from ksmrun.host.lock import held
 from ksmrun.model.errors import KsmrunError, UsageError
@@ -25,8 +25,6 @@ from ksmrun.support.safefile import create_file, replace_file, temporary_name
 from ksmrun.support.state import read_state
 from ksmrun.support.words import quoted
 
-MASTER_KEY = "master.key"
-KEY_BYTES = 32
 SCHEMA = "ksmrun-layout-1"
 SHAPE = {"generations": {str: int}}
 GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -68,17 +66,17 @@ def make_master_key(folder: Path) -> MadeKey:
     file = folder / MASTER_KEY
     with _explained(folder):
         if file.exists():
-            return MadeKey(file, ends_with_login=False, replaces=_replaces(file))
+            return MadeKey(file, ends_with_login=False, replaces=seen_key(folder))
         ends_with_login = _ends_with_login(folder)
         _create_key(folder, is_first=ends_with_login)
         is_lost = ends_with_login and not _keep(folder)
-        return MadeKey(file, is_lost, _replaces(file))
+        return MadeKey(file, is_lost, seen_key(folder))
 
 
-def _create_key(folder: Path, *, is_first: bool = False) -> None:
+def _create_key(folder: Path, *, is_first: bool) -> None:
     """Create the file. is_first: with the key of an earlier login, if there is one."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = folder / "master.key"
+    file = folder / MASTER_KEY
     temporary = folder / temporary_name(file.name)
     key = _restored(folder) if is_first else None
     create_file(temporary, key or secrets.token_bytes(KEY_BYTES), 0o600)
@@ -91,7 +89,7 @@ def _create_key(folder: Path, *, is_first: bool = False) -> None:
 
 def _keep(folder: Path) -> bool:
     """Keep the master key and the generations for this user's next login."""
-    master = drain(open_regular(folder / "master.key", follow=False), KEY_BYTES + 1)
+    master = read_master(folder)
     generations = read_text(folder / "generations.json") or ""
     return len(master) == KEY_BYTES and remember(KEPT, master + generations.encode())
 
@@ -107,13 +105,6 @@ def _restored(folder: Path) -> bytes | None:
     if len(kept) > KEY_BYTES:
         replace_file(folder / "generations.json", kept[KEY_BYTES:], 0o600)
     return kept[:KEY_BYTES]
-
-
-def _replaces(file: Path, *, is_meant: bool = False) -> bool:
-    with contextlib.suppress(OSError):
-        key = drain(open_regular(file, follow=False), KEY_BYTES + 1)
-        return seen_key(file.parent, key, is_meant=is_meant)
-    return False
 
 
 def master_key(folder: Path) -> Path:
@@ -170,30 +161,36 @@ def write_group_key(folder: Path, group: str, output: Path) -> None:
 
 
 def rotate(folder: Path, group: str | None) -> None:
-    """Give later launches another layout, in one group or in all."""
-    with _explained(folder):
-        if group is None:
-            (folder / "master.key").unlink(missing_ok=True)
-            _create_key(folder)
-            if _ends_with_login(folder):
-                _keep(folder)
-            _replaces(folder / "master.key", is_meant=True)
-            _renew_units(folder)
-            return
+    """Give later launches another layout, in one group or in all. Raises KsmrunError."""
+    if group is not None:
         check_group(group)
+    with _explained(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if _ends_with_login(folder):
+        if group is not None and _ends_with_login(folder):
             # With the generations of an earlier login.
             master_key(folder)
-        group_label(folder, group)
         with held(folder / "lock", wait=True):
-            generations = _generations(folder)
-            generations[group] = generations.get(group, 0) + 1
-            text = json.dumps({"schema": SCHEMA, "generations": generations})
-            replace_file(folder / "generations.json", text.encode(), 0o600)
-            if _ends_with_login(folder):
-                _keep(folder)
+            if group is None:
+                # Replaced, not deleted: a launch just then would restore an earlier login's.
+                with rotating(folder):
+                    replace_file(folder / MASTER_KEY, secrets.token_bytes(KEY_BYTES), 0o600)
+            else:
+                _count_rotation(folder, group)
+            is_kept = not _ends_with_login(folder) or _keep(folder)
         _renew_units(folder)
+    if not is_kept and recall(KEPT) is not None:
+        raise KsmrunError(
+            "rotated for this login only: this user's keyring has the earlier key, which the next "
+            "login restores, and does not take the new one",
+            "see whether its quota is used up (cat /proc/key-users), and rotate again",
+        )
+
+
+def _count_rotation(folder: Path, group: str) -> None:
+    generations = _generations(folder)
+    generations[group] = generations.get(group, 0) + 1
+    text = json.dumps({"schema": SCHEMA, "generations": generations})
+    replace_file(folder / "generations.json", text.encode(), 0o600)
 
 
 def _renew_units(folder: Path) -> None:

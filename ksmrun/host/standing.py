@@ -10,9 +10,9 @@ from pathlib import Path
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.stat import read_stat
 from ksmrun.host.attach_state import is_running
-from ksmrun.host.record import current_boot_id
-from ksmrun.model.status import Monitor
-from ksmrun.model.watch import Condition
+from ksmrun.host.record import current_boot_id, own_state_folder, state_folder
+from ksmrun.model.errors import KsmrunError
+from ksmrun.model.status import Monitor, Unread
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
 
@@ -26,14 +26,14 @@ SHAPE = {
 }
 
 
-def write_alerts(folder: Path, alerts: Iterable[Condition]) -> None:
-    """Replace the file. Raises OSError."""
+def write_alerts(folder: Path, alerts: Iterable[tuple[str, str, str]]) -> None:
+    """Replace the file. alerts: kind, what is wrong, and what to do. Raises OSError."""
     data = {
         "schema": SCHEMA,
         "boot_id": current_boot_id(ROOT),
         "pid": os.getpid(),
         "start_ticks": read_stat(Path("/proc/self")).start_ticks,
-        "alerts": [{"kind": a.kind, "what": a.what, "todo": a.todo} for a in alerts],
+        "alerts": [{"kind": kind, "what": what, "todo": todo} for kind, what, todo in alerts],
     }
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / NAME, json.dumps(data).encode(), 0o644)
@@ -44,6 +44,22 @@ def drop_alerts(folder: Path) -> None:
     found = read_state(folder / NAME, SCHEMA, SHAPE, "")
     if found is not None and found["pid"] == os.getpid():
         (folder / NAME).unlink(missing_ok=True)
+
+
+def find_alerts() -> Monitor | Unread | None:
+    """Return the alerts of the host's monitor, or else of this user's own."""
+    own, known = own_state_folder(), []
+    for folder in dict.fromkeys((state_folder(), own)):
+        if folder is None:
+            continue
+        try:
+            found = read_alerts(folder)
+        except KsmrunError as error:
+            # Root's file is for root to correct.
+            return Unread(error.what, error.todo if folder == own else "sudo ksmrun status")
+        if found is not None:
+            known.append(found)
+    return next((each for each in known if each.runs), known[0] if known else None)
 
 
 def read_alerts(folder: Path) -> Monitor | None:

@@ -96,10 +96,15 @@ def restore_abandoned(folder: Path, root: Path, *, force: bool = False) -> list[
     return lines
 
 
-def is_abandoned(record_file: Path) -> bool:
-    """Return whether the guardian of a record is gone. Raises KsmrunError without permission."""
-    with locked(_life_of(record_file), wait=False) as found:
-        return found
+def is_abandoned(record_file: Path) -> bool | None:
+    """Return whether the guardian of a record is gone; None if this user may not see that."""
+    try:
+        with locked(_life_of(record_file), wait=False) as found:
+            return found
+    except KsmrunError as error:
+        if isinstance(error.__cause__, PermissionError):
+            return None
+        raise
 
 
 def _of_who_runs(record_file: Path, root: Path) -> Iterator[str]:

@@ -247,9 +247,8 @@ def _write(root: Path, path: str, value: str) -> None:
     except OSError as error:
         name = Path(path).name
         if error.errno in (errno.EINVAL, errno.ERANGE) and not _is_advised(name, root):
-            now = _current(root, path)
             raise UsageError(
-                f"the kernel refuses {name}={shortened(value)} (now {now})",
+                f"the kernel refuses {name}={shortened(value)} (now {_current(root, path)})",
                 f"give {allowed(name)}",
             ) from error
         what, todo = _explain(path, value, error.errno or 0, root)

@@ -20,8 +20,8 @@ def undoable(folder: Path, root: Path) -> tuple[Undoable, ...]:
     for file in (folder / "host.json", *sorted(folder.glob(f"{PREFIX}*.json"))):
         names = _changed(load(file), root)
         if names:
-            is_left = file.name.startswith(PREFIX) and is_abandoned(file)
-            found.append(Undoable(names, is_left))
+            left = is_abandoned(file) if file.name.startswith(PREFIX) else False
+            found.append(Undoable(names, left))
     return tuple(found)
 
 

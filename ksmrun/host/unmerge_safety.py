@@ -70,7 +70,7 @@ def _check(host: HostFacts, needed: int, groups: Sequence[GroupState]) -> None:
                 f"unmerging would bring back up to {group.merged_bytes / MIB:.0f} MiB in "
                 f"{where}, where {group.free_bytes / MIB:.0f} of "
                 f"{group.limit_bytes / MIB:.0f} MiB are free: its programs would be killed",
-                "raise its memory.max (systemd: MemoryMax=) first, or add --force",
+                f"{group.raising}, or add --force to do it all the same",
             )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Share of vm.max_map_count to keep free, unless an option says otherwise.
+MAP_RESERVE = 0.2
+
 
 class MergeMode(StrEnum):
     """Action of ksmrun-exec on the merge flag: set it, clear an inherited one, leave it alone."""
@@ -100,7 +103,7 @@ class Request:
     quiet: bool = False
     mechanism: Mechanism = Mechanism.AUTO
     guard: GuardMode = GuardMode.SKIP
-    map_reserve: float = 0.2
+    map_reserve: float = MAP_RESERVE
     expect_maps: int | None = None
     mark_min_bytes: int = 64 << 10
     inherit: bool = True

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from ksmrun.model.ksm import HostFacts
 from ksmrun.model.memory_group import GroupState
+from ksmrun.model.wrap import Wrap
 
 
 class State(StrEnum):
@@ -58,10 +59,21 @@ class Monitor:
 
 @dataclass(frozen=True)
 class Undoable:
-    """Record of changes. names: the tunables; left: whoever made them did not put them back."""
+    """Record of changes. names: the tunables; left: whoever made them did not put them back.
+
+    left is None if this user may not see whether they still run.
+    """
 
     names: tuple[str, ...]
-    left: bool
+    left: bool | None
+
+
+@dataclass(frozen=True)
+class Unread:
+    """File that could not be read: what happened, and what to do."""
+
+    what: str
+    todo: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,7 @@ class HostStatus:
     """Everything that one look saw.
 
     setters: whoever sets KSM. lost: (PID, name) of programs that were to merge and do not.
-    launchers: files that name a missing launcher. stale: units whose ExecStart= changed.
+    launchers: files that name a missing launcher. stale: wraps of units whose ExecStart= changed.
     """
 
     host: HostFacts
@@ -78,12 +90,10 @@ class HostStatus:
     groups: tuple[GroupState, ...] = ()
     ksmd: Ksmd | None = None
     lost: tuple[tuple[int, str], ...] = ()
-    monitor: Monitor | None = None
-    monitor_error: tuple[str, str] | None = None
+    monitor: Monitor | Unread | None = None
     launchers: tuple[str, ...] = ()
-    stale: tuple[str, ...] = ()
+    stale: tuple[Wrap, ...] = ()
     wrapped: int = 0
-    records: tuple[Undoable, ...] = ()
-    record_error: str = ""
+    records: tuple[Undoable, ...] | Unread = ()
     unreadable: int = 0
     hidepid: bool = False

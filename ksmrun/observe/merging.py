@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.identity import pinned
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.memory_groups import memory_path
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.pids import all_pids
+from ksmrun.facts.placement import placement
 from ksmrun.facts.process import read_ksm_stat, read_rss
 from ksmrun.facts.stat import read_stat
-from ksmrun.facts.text import parse_int, read_text
+from ksmrun.facts.text import parse_int, read_or_raise
 from ksmrun.model.status import Ksmd, Merging
 from ksmrun.observe.sampler import find_ksmd
+from ksmrun.support.foreign import raise_shortage
+from ksmrun.support.unitname import has_cgroup
 
 # For counting VMAs: the largest programs first, as they probably have the most.
 COUNTING_SECONDS_MAX = 0.05
@@ -63,7 +64,7 @@ class KsmdWatch:
 
     def _read(self) -> tuple[float, int | None, int | None, int | None]:
         """Return the time, ns used and waited (sched-stats.rst), and pages scanned."""
-        words = (read_text(Path(f"/proc/{self._pid}/schedstat")) or "").split()
+        words = (read_or_raise(Path(f"/proc/{self._pid}/schedstat")) or "").split()
         numbers = [*map(parse_int, words), None, None]
         return time.monotonic(), numbers[0], numbers[1], read_ksm(ROOT).number("pages_scanned")
 
@@ -73,9 +74,11 @@ def look_at_merging(units: Collection[str]) -> Look:
     look = Look()
     found: list[tuple[int, Merging]] = []
     for pid in all_pids():
-        # What ended meanwhile counts as nothing.
-        with suppress(OSError):
+        try:
             _look_at(pid, look, found, units)
+        except OSError as error:
+            # What ended meanwhile counts as nothing.
+            raise_shortage(error)
     look.merging = _counted(found)
     return look
 
@@ -92,7 +95,7 @@ def _look_at(
             return
         # Before 6.14 a flag shows only once the process is scanned.
         idle = ksm_stat.enabled_by is None and ksm_stat.merge_any is not None
-        if idle and units and _unit(read_text(folder / "cgroup") or "") in units:
+        if idle and units and is_of(units, folder):
             stat = read_stat(folder)
             if not stat.is_kernel_thread and stat.state not in "ZX":
                 look.idle.append((pid, stat.name))
@@ -101,15 +104,14 @@ def _look_at(
         pages = (ksm_stat.merging_pages or 0) + (ksm_stat.zero_pages or 0)
         merged = max(pages, 0) * PAGE_BYTES
         found.append((read_rss(folder) or 0, Merging(pid, read_stat(folder).name, merged, None)))
-        path = memory_path(read_text(folder / "cgroup") or "")
+        path = memory_path(read_or_raise(folder / "cgroup") or "")
         look.merged_bytes[path] = look.merged_bytes.get(path, 0) + merged
 
 
-def _unit(cgroup: str) -> str:
-    for controllers, path in hierarchies(cgroup):
-        if controllers in ([""], ["name=systemd"]):
-            return next((part for part in path.split("/") if part.endswith(".service")), "")
-    return ""
+def is_of(units: Collection[str], folder: Path) -> bool:
+    """Return whether the process of this /proc folder is in one of the system's units."""
+    unit = placement(read_or_raise(folder / "cgroup") or "").unit
+    return unit is not None and any(has_cgroup(name, unit) for name in units)
 
 
 def _counted(found: list[tuple[int, Merging]]) -> tuple[Merging, ...]:
@@ -118,7 +120,9 @@ def _counted(found: list[tuple[int, Merging]]) -> tuple[Merging, ...]:
     for _, each in sorted(found, key=lambda pair: -pair[0]):
         maps = None
         if not counted or time.monotonic() < deadline:
-            with suppress(OSError):
+            try:
                 maps = count_maps(Path(f"/proc/{each.pid}"))
+            except OSError as error:
+                raise_shortage(error)
         counted.append(replace(each, maps=maps))
     return tuple(counted)

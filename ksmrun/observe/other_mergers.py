@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from ksmrun.facts.pids import all_pids
 from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import read_text
 from ksmrun.support.foreign import raise_shortage
+
+NAMES_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,14 @@ class Other:
     pid: int
     name: str
     scanned_pages: int
+
+
+def names(found: Sequence[Other]) -> str:
+    """Return names and PIDs of the first of these, and how many more there are."""
+    shown = [f"{each.name} (PID {each.pid})" for each in found[:NAMES_MAX]]
+    if len(found) > NAMES_MAX:
+        shown.append(f"{len(found) - NAMES_MAX} more")
+    return ", ".join(shown)
 
 
 def others(ours: Collection[int]) -> list[Other]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ksmrun.model.launch import (
+    MAP_RESERVE,
     GuardMode,
     LayoutMode,
     LayoutScope,
@@ -102,7 +103,7 @@ class LaunchOptions(WrapOptions):
     )
     map_reserve: float = share(
         "Share of vm.max_map_count to keep free.",
-        0.2,
+        MAP_RESERVE,
         below_most=True,
         variable="KSMRUN_MAP_RESERVE",
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from ksmrun.model.launch import MAP_RESERVE
 from ksmrun.options.command import Command
 from ksmrun.options.item import Values, choice, number, option, path, seconds, share, switch, whole
 
@@ -52,7 +53,7 @@ class MonitorKeys:
     )
     map_reserve: float = share(
         "Share of vm.max_map_count to keep free; a process with less headroom raises an alert.",
-        0.2,
+        MAP_RESERVE,
         most=0.99,
         in_file=True,
     )

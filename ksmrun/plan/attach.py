@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ksmrun.model.attach import Candidate, Deed
+from ksmrun.model.launch import MAP_RESERVE
+from ksmrun.plan.guard import allowed_maps, fitting_limit
 
-# Share of vm.max_map_count to keep free.
-MAP_RESERVE = 0.2
 # MADV_UNMERGEABLE clears VM_MERGEABLE and leaves no other trace (mm/ksm.c: ksm_madvise), so smaps
 # shows the same for such memory as for memory that was never marked (fs/proc/task_mmu.c:
 # show_smap_vma_flags has only "mg"); and the flag marks all of it (mm/ksm.c: ksm_add_vmas).
@@ -84,14 +84,15 @@ def refusal(found: Candidate, max_map_count: int | None, wanted: Deed) -> tuple[
         return OUTCOMES["stopped"]
     if found.state == "D":
         return OUTCOMES["no-stop"]
-    if wanted.merges and found.maps is not None and max_map_count is not None:
-        most = int(max_map_count * (1 - MAP_RESERVE))
-        if found.maps > most:
-            return (
-                f"it has {found.maps} of at most {max_map_count} mappings, too near the limit",
-                "raise it first: sudo ksmrun host max-map-count N",
-            )
-    return None
+    maps = found.maps
+    if not wanted.merges or maps is None or max_map_count is None:
+        return None
+    if maps <= allowed_maps(max_map_count, MAP_RESERVE):
+        return None
+    return (
+        f"it has {maps} of at most {max_map_count} mappings, too near the limit",
+        f"raise it first: sudo ksmrun host max-map-count {fitting_limit(maps, MAP_RESERVE)}",
+    )
 
 
 def who(found: Candidate) -> str:

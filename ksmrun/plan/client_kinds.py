@@ -12,7 +12,8 @@ class Kind:
     """One such command. daemon: what starts the program; way: how to have it merged.
 
     starts: its subcommands that start something, separated by blanks; empty: all do. with_value:
-    its options that take the next word. skip: option with which it starts the program itself.
+    its options that take the next word. skip: options with which it starts the program itself, or
+    nothing. elsewhere: options that name another host or machine, whose daemon is meant then.
     process: as in Client.
     """
 
@@ -20,7 +21,8 @@ class Kind:
     way: str
     starts: str = ""
     with_value: str = ""
-    skip: str | None = None
+    skip: str = ""
+    elsewhere: str = ""
     process: str | None = None
 
 
@@ -61,6 +63,8 @@ KUBERNETES = Kind(
     "run apply create replace rollout scale exec debug patch set edit install upgrade rollback",
     "-n --namespace --context --kubeconfig --kube-context --cluster --user -s --server",
 )
+# systemctl(1), systemd-run(1)
+ELSEWHERE = "-H --host -M --machine"
 LXD = Kind("its daemon", INSIDE, "launch start restart exec create init")
 SUPERVISOR = Kind("the supervisor", f"{INSIDE} in the service's run script")
 KINDS = {
@@ -79,8 +83,16 @@ KINDS = {
         "sudo ksmrun wrap unit --now NAME",
         "start restart try-restart reload-or-restart try-reload-or-restart enable reenable isolate",
         "-H --host -M --machine -t --type -p --property -s --signal",
+        elsewhere=ELSEWHERE,
     ),
-    "systemd-run": Kind("systemd", INSIDE, skip="--scope"),
+    "systemd-run": Kind(
+        "systemd",
+        INSIDE,
+        with_value=f"{ELSEWHERE} -u --unit -p --property -E --setenv --description --slice --uid "
+        "--gid --nice --working-directory --on-active --on-boot --on-calendar",
+        skip="--scope",
+        elsewhere=ELSEWHERE,
+    ),
     "run0": Kind("systemd", INSIDE),
     "supervisorctl": Kind(
         "supervisord",
@@ -100,8 +112,18 @@ KINDS = {
         "monit", f"{INSIDE} in its start program =", "start restart", "-c -g", process="monit"
     ),
     **dict.fromkeys(("sv", "svc", "s6-svc", "s6-rc", "initctl", "dinitctl"), SUPERVISOR),
-    **dict.fromkeys(("at", "batch"), Kind("atd", JOB, process="atd")),
-    "crontab": Kind("cron", f"{INSIDE} in the line of the crontab", process="cron"),
+    # at(1) and crontab(1) also list, print and remove jobs.
+    **dict.fromkeys(
+        ("at", "batch"),
+        Kind("atd", JOB, with_value="-f -q -t", skip="-l -r -d -c -V", process="atd"),
+    ),
+    "crontab": Kind(
+        "cron",
+        f"{INSIDE} in the line of the crontab",
+        with_value="-u",
+        skip="-l -r -T -V",
+        process="cron",
+    ),
     "nomad": Kind(
         "Nomad's agent",
         f"{INSIDE} in the task, or {RUNTIME} docker on its hosts",

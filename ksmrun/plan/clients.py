@@ -9,11 +9,18 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ksmrun.plan.client_kinds import INSIDE, KINDS, LAUNCHER, PODMAN, Kind
-from ksmrun.plan.command_words import Options, program_words, subcommand
+from ksmrun.plan.command_words import (
+    Options,
+    before_plain,
+    option_value,
+    plain_words,
+    program_words,
+    subcommand,
+)
 
 Environment = Mapping[str, str]
 # The launcher before the command that the daemon is to start, our container runtime, or its
@@ -69,26 +76,32 @@ def find_client(words: Sequence[str], environment: Environment, uid: int) -> Cli
 
 
 def _client(name: str, kind: Kind, arguments: Sequence[str]) -> Client | None:
-    options = [word for word in arguments if word.startswith("-")]
-    if kind.skip in options or options[:1] in (["--version"], ["--help"]):
+    # Without subcommands what follows the program is its own.
+    own = arguments if kind.starts else before_plain(arguments, kind.with_value)
+    options = [word for word in own if word.startswith("-")]
+    if set(kind.skip.split()) & set(options) or options[:1] in (["--version"], ["--help"]):
         return None
     if kind.starts and subcommand(arguments, kind.with_value) not in kind.starts.split():
         return None
-    client = Client(name, kind.daemon, kind.way, process=kind.process)
+    way: str | None = kind.way
     if name == "systemctl":
-        return _systemctl(client, arguments)
-    return client
+        way = _wrap_unit(plain_words(arguments, kind.with_value), arguments)
+    if way is None:
+        return None
+    place = option_value(own, kind.elsewhere)
+    if place is not None:
+        return Client(name, f"{kind.daemon} of {place}", f"there, {way}")
+    return Client(name, kind.daemon, way, process=kind.process)
 
 
-def _systemctl(client: Client, arguments: Sequence[str]) -> Client | None:
+def _wrap_unit(plain: Sequence[str], arguments: Sequence[str]) -> str | None:
     """Name the unit in what to do; `enable` starts nothing without --now."""
-    plain = [word for word in arguments if not word.startswith("-")]
     if plain[0] in ("enable", "reenable") and "--now" not in arguments:
         return None
     user = " --user" if "--user" in arguments else ""
     sudo = "" if user else "sudo "
     unit = shlex.quote(plain[-1]) if len(plain) > 1 else "NAME"
-    return replace(client, way=f"{sudo}ksmrun wrap unit{user} --now {unit}")
+    return f"{sudo}ksmrun wrap unit{user} --now {unit}"
 
 
 def _podman(arguments: Sequence[str], environment: Environment, _uid: int) -> Client | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -89,12 +89,38 @@ def _shell_words(arguments: Sequence[str]) -> list[str] | None:
 
 
 def subcommand(arguments: Sequence[str], with_value: str) -> str | None:
-    """Return the first word that is neither an option nor the value of one in with_value."""
+    """Return the first of plain_words()."""
+    return next(iter(plain_words(arguments, with_value)), None)
+
+
+def plain_words(arguments: Sequence[str], with_value: str) -> list[str]:
+    """Return the words that are neither options nor the values of those in with_value."""
+    return [arguments[index] for index in _plain(arguments, with_value)]
+
+
+def before_plain(arguments: Sequence[str], with_value: str) -> Sequence[str]:
+    """Return the words up to the first of plain_words()."""
+    return arguments[: next(_plain(arguments, with_value), len(arguments))]
+
+
+def _plain(arguments: Sequence[str], with_value: str) -> Iterator[int]:
     values = with_value.split()
-    rest = iter(arguments)
-    for word in rest:
-        if not word.startswith("-"):
-            return word
-        if word in values:
-            next(rest, None)
+    before = ""
+    for index, word in enumerate(arguments):
+        is_value, before = before in values, word
+        if is_value:
+            before = ""
+        elif not word.startswith("-"):
+            yield index
+
+
+def option_value(arguments: Sequence[str], names: str) -> str | None:
+    """Return the value of the first option of these names: -H web, -Hweb or --host=web."""
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=False):
+        for name in names.split():
+            if word == name:
+                return after
+            joined = f"{name}=" if name.startswith("--") else name
+            if word.startswith(joined):
+                return word.removeprefix(joined)
     return None

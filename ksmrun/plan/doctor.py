@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ksmrun.model.ksm import HostFacts, KsmFacts
 from ksmrun.model.launch import Probe
 from ksmrun.plan.mechanism import LOST_AT_EXEC, can_mark, is_never_scanned, obstacle_to_merging
-from ksmrun.plan.tuning import calmer, whole_core
+from ksmrun.plan.tuning import LOW_ALREADY, calmer, whole_core
 from ksmrun.support.units import MIB, duration
 
 # The kernel's default (mm/mmap.c: DEFAULT_MAX_MAP_COUNT).
@@ -140,7 +140,7 @@ def _scan_rate(host: HostFacts) -> CheckRow:
             "warn",
             f"ksmd takes a whole core while there is anything to scan: {pages} pages, then a pause "
             f"of {sleep} ms (sleep_millisecs)",
-            calmer(sleep, pages, str(host.ksm.values.get("advisor_mode", "none"))),
+            calmer(sleep, pages, str(host.ksm.values.get("advisor_mode", "none"))) or LOW_ALREADY,
         )
     seconds = memory_bytes / host.ksm.page_bytes / rate
     found = (

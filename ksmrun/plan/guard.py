@@ -37,8 +37,7 @@ class Judgement:
     @property
     def fitting_limit(self) -> int:
         """Smallest power of two that leaves the reserve."""
-        needed = int((self.expected_maps or 0) / (1 - self.reserve)) + 1
-        return 1 << (needed - 1).bit_length()
+        return fitting_limit(self.expected_maps or 0, self.reserve)
 
     @property
     def message(self) -> str:
@@ -58,6 +57,16 @@ class Judgement:
         return raising + joins if self.merging_adds else raising
 
 
+def allowed_maps(limit: int, reserve: float) -> int:
+    """Return the largest number of VMAs that leaves the reserve."""
+    return int(limit * (1 - reserve))
+
+
+def fitting_limit(maps: int, reserve: float) -> int:
+    """Return the smallest power of two of which so many VMAs leave the reserve."""
+    return 1 << int(maps / (1 - reserve)).bit_length()
+
+
 def judge(
     peaks: Iterable[MapPeak], limit: int | None, reserve: float, *, vmas_merge: bool
 ) -> Judgement:
@@ -68,7 +77,7 @@ def judge(
         return Judgement("unknown", "unknown", None, limit, reserve, why)
     peak = max(known, key=lambda peak: _with_merging(peak, vmas_merge))
     expected = _with_merging(peak, vmas_merge)
-    allowed = int(limit * (1 - reserve))
+    allowed = allowed_maps(limit, reserve)
     steps = "" if expected == peak.maps else f" and {expected - peak.maps} more while merging"
     arithmetic = (
         f"{peak.maps} maps ({peak.source}){steps}, of {limit} less {reserve * 100:g}% = {allowed}"

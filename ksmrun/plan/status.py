@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from ksmrun.model.status import HostStatus, Row, State
-from ksmrun.plan.tuning import calmer
+from ksmrun.model.launch import MAP_RESERVE
+from ksmrun.model.status import HostStatus, Row, State, Unread
+from ksmrun.plan.guard import allowed_maps, fitting_limit
+from ksmrun.plan.tuning import LOW_ALREADY, calmer
 from ksmrun.support.units import MIB, processes
 
-# As `ksmrun run --map-reserve` and the monitor have it.
-MAP_RESERVE_SHARE = 0.2
 # Share of a core that ksmd takes, or wants and does not get.
 BUSY_SHARE = 0.9
 STARVED_SHARE = 0.5
@@ -82,12 +82,7 @@ def _cgroup(seen: HostStatus) -> Row:
     )
     if tightest.merged_bytes <= tightest.free_bytes:
         return Row("cgroup", State.OK, f"{found}: it fits")
-    unit = tightest.path.rsplit("/", 1)[-1]
-    limit = -(-(tightest.limit_bytes + tightest.merged_bytes - tightest.free_bytes) // MIB)
-    todo = f"echo {limit}M | sudo tee {shlex.quote(f'/sys/fs/cgroup{tightest.path}/memory.max')}"
-    if unit.endswith((".service", ".scope", ".slice")):
-        todo = f"sudo systemctl set-property --runtime {shlex.quote(unit)} MemoryMax={limit}M"
-    return Row("cgroup", State.TODO, f"{found}: it would be killed", todo)
+    return Row("cgroup", State.TODO, f"{found}: it would be killed", tightest.raising)
 
 
 def _ksmd(seen: HostStatus) -> Row:
@@ -101,10 +96,10 @@ def _ksmd(seen: HostStatus) -> Row:
     found = f"{look.used_share:.0%} of a core, waits {waited:.0%} of the time for a CPU"
     found += f", sleeps {sleep} ms after {pages} pages"
     lower = calmer(sleep, pages, str(ksm.values.get("advisor_mode", "none")))
-    if waited >= STARVED_SHARE:
-        return Row("ksmd", State.TODO, found, lower)
-    if look.used_share + waited >= BUSY_SHARE:
+    if waited < STARVED_SHARE and look.used_share + waited >= BUSY_SHARE and lower is not None:
         return Row("ksmd", State.TODO, f"{found}; lower it once merging has settled", lower)
+    if waited >= STARVED_SHARE or look.used_share + waited >= BUSY_SHARE:
+        return Row("ksmd", State.TODO, found, lower or LOW_ALREADY)
     rests = (sleep or 0) / 1e3 * 2
     still = look.pages == 0 and look.seconds > max(rests, STILL_SECONDS_MIN)
     if still and seen.merging:
@@ -127,11 +122,11 @@ def _maps(seen: HostStatus) -> Row:
     found = f"PID {most.pid} ({most.name}): {maps} of {limit}"
     if len(counted) < len(seen.merging):
         found += f", of {len(counted)} counted of {len(seen.merging)}"
-    near = [each for each in counted if (each.maps or 0) >= limit * (1 - MAP_RESERVE_SHARE)]
+    near = [each for each in counted if (each.maps or 0) > allowed_maps(limit, MAP_RESERVE)]
     if not near:
         return Row("map limit", State.OK, found)
     found += f"; {len(near)} are near it"
-    wanted = 1 << int(maps / (1 - MAP_RESERVE_SHARE)).bit_length()
+    wanted = fitting_limit(maps, MAP_RESERVE)
     return Row("map limit", State.TODO, found, f"sudo ksmrun host max-map-count {wanted}")
 
 
@@ -149,13 +144,17 @@ def _flags(seen: HostStatus) -> Row:
 
 def _alerts(seen: HostStatus) -> Row:
     monitor = seen.monitor
-    if seen.monitor_error is not None:
-        return Row("alerts", State.UNKNOWN, *seen.monitor_error)
     if monitor is None:
         return Row("alerts", State.OK, "no monitor runs: only this moment was looked at")
+    if isinstance(monitor, Unread):
+        return Row("alerts", State.UNKNOWN, monitor.what, monitor.todo)
+    if not monitor.runs and seen.hidepid:
+        found = f"only root sees whether the monitor (PID {monitor.pid}) still runs"
+        return Row("alerts", State.UNKNOWN, found, "sudo ksmrun status")
     if not monitor.runs:
         found = f"the monitor (PID {monitor.pid}) ended unexpectedly"
-        return Row("alerts", State.TODO, found, "sudo systemctl restart ksmrun-monitor")
+        todo = "sudo systemctl restart ksmrun-monitor, or start `ksmrun monitor` again"
+        return Row("alerts", State.TODO, found, todo)
     if not monitor.alerts:
         return Row("alerts", State.OK, f"none at present, by the monitor (PID {monitor.pid})")
     (kind, what, todo), *others = monitor.alerts
@@ -174,18 +173,27 @@ def _wraps(seen: HostStatus) -> Row:
     if not seen.stale:
         return Row("wraps", State.OK, f"{seen.wrapped} here, none is stale")
     first, *others = seen.stale
-    found = f"ExecStart= changed under the wrap of {first}{_more(others)}"
-    return Row("wraps", State.TODO, found, f"sudo ksmrun wrap unit --now {shlex.quote(first)}")
+    name = shlex.quote(first.name)
+    found = f"ExecStart= changed under the wrap of {first.name}{_more(others)}"
+    if first.kind == "unit":
+        return Row("wraps", State.TODO, found, f"sudo ksmrun wrap unit --now {name}")
+    todo = f"as the owner of {first.path}: ksmrun wrap unit --user --now {name}"
+    return Row("wraps", State.TODO, found, todo)
 
 
 def _records(seen: HostStatus) -> Row:
-    if seen.record_error:
-        return Row("records", State.UNKNOWN, seen.record_error, "sudo ksmrun host restore")
-    left = _names(record.names for record in seen.records if record.left)
+    records = seen.records
+    if isinstance(records, Unread):
+        return Row("records", State.UNKNOWN, records.what, records.todo)
+    left = _names(record.names for record in records if record.left)
     if left:
         found = f"{left}: left by a measurement or monitor that ended"
         return Row("records", State.TODO, found, "sudo ksmrun host restore")
-    names = _names(record.names for record in seen.records)
+    unseen = _names(record.names for record in records if record.left is None)
+    if unseen:
+        found = f"{unseen}: only root sees whether the measurement or monitor that set it runs"
+        return Row("records", State.UNKNOWN, found, "sudo ksmrun status")
+    names = _names(record.names for record in records)
     if names:
         return Row("records", State.OK, f"{names} can be put back (sudo ksmrun host restore)")
     return Row("records", State.OK, "nothing to put back")

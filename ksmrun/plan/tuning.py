@@ -15,6 +15,7 @@ from ksmrun.support.units import GIB
 
 # The kernel's defaults.
 SLEEP_MILLISECS, PAGES_TO_SCAN = 20, 100
+LOW_ALREADY = "see what else takes the CPU (top): ksmd's rate is not above the kernel's default"
 # A page costs this at least, by what was measured on other hosts.
 PAGE_SECONDS_MIN = 5e-7
 WHOLE_CORE_SHARE = 0.9
@@ -73,16 +74,27 @@ def whole_core(sleep_millisecs: int | None, pages_to_scan: int | None) -> bool:
     return busy_seconds >= WHOLE_CORE_SHARE * (sleep_millisecs / 1e3 + busy_seconds)
 
 
-def calmer(sleep_millisecs: int | None, pages_to_scan: int | None, advisor: str | None) -> str:
-    """Return the command that makes ksmd take less. Without a pause no lower rate does."""
+def calmer(
+    sleep_millisecs: int | None, pages_to_scan: int | None, advisor: str | None
+) -> str | None:
+    """Return the command that makes ksmd take less; None if its rate is the default or lower."""
+    sleep = None if sleep_millisecs is None else max(sleep_millisecs, SLEEP_MILLISECS)
+    pages = pages_to_scan
+    # Without a pause a smaller batch alone makes no difference.
+    if pages is not None and (sleep == sleep_millisecs or whole_core(sleep, pages)):
+        pages = min(pages, PAGES_TO_SCAN)
+    if (sleep, pages) == (sleep_millisecs, pages_to_scan):
+        return None
     settings = []
-    if advisor not in (None, "none"):
-        # It sets the rate itself, and the kernel refuses another.
+    if pages is not None and advisor not in (None, "none"):
+        # It sets the rate itself, and the kernel refuses another; without it the rate is the
+        # default (mm/ksm.c: set_advisor_defaults()).
         settings.append("advisor_mode=none")
-    if sleep_millisecs is not None and sleep_millisecs < SLEEP_MILLISECS:
-        settings.append(f"sleep_millisecs={SLEEP_MILLISECS}")
-    if not settings or whole_core(SLEEP_MILLISECS, pages_to_scan):
-        settings.append(f"pages_to_scan={PAGES_TO_SCAN}")
+        pages, pages_to_scan = min(pages, PAGES_TO_SCAN), PAGES_TO_SCAN
+    if sleep != sleep_millisecs:
+        settings.append(f"sleep_millisecs={sleep}")
+    if pages != pages_to_scan:
+        settings.append(f"pages_to_scan={pages}")
     return f"sudo ksmrun host set {' '.join(settings)}"
 
 

@@ -10,10 +10,11 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from ksmrun.model.errors import EXIT_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.model.errors import EXIT_FAILURE, UsageError
 from ksmrun.report.results import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference
 from ksmrun.report.verdict import ArmVerdict
+from ksmrun.support.words import quoted, shortened
 
 GO, STOP, UNSURE = "go", "stop", "not sure"
 EXIT_CODES = {GO: 0, STOP: EXIT_FAILURE, UNSURE: 3}
@@ -69,25 +70,21 @@ def parse_gates(texts: Iterable[str], metrics: Collection[str]) -> tuple[Gate, .
 def _parse(text: str, metrics: Collection[str]) -> Gate:
     form = FORM.fullmatch(text)
     if form is None:
-        raise KsmrunError(
-            f"--gate {text[:80]!r} is not METRIC<=CHANGE or METRIC>=CHANGE", EXAMPLES, EXIT_USAGE
-        )
+        raise UsageError(f"--gate={quoted(text)} is not METRIC<=CHANGE or METRIC>=CHANGE", EXAMPLES)
     name, direction, number, unit = form[1], form[2], form[3], form[4]
     metric = _metric(name, metrics)
     limit = float(number)
     if number[0] not in "+-" and limit != 0:
-        raise KsmrunError(
-            f"--gate {text[:80]!r}: the limit is a change against the base arm, and has no sign",
+        raise UsageError(
+            f"--gate={quoted(text)}: the limit is a change against the base arm, but has no sign",
             f"write {name}{direction}+{number}{unit} or {name}{direction}-{number}{unit}",
-            EXIT_USAGE,
         )
     scales = {"": 1.0, "%": 0.01} | (UNITS_BYTES if metric.endswith("_bytes") else {})
     if unit not in scales or abs(limit) == float("inf"):
         known = ", ".join(each for each in scales if each)
-        raise KsmrunError(
-            f"--gate {text[:80]!r}: {unit or number} is not known here",
+        raise UsageError(
+            f"--gate={quoted(text)}: {shortened(unit or number)} is not known here",
             f"give a number with one of {known}, or without a unit",
-            EXIT_USAGE,
         )
     return Gate(text.strip(), metric, direction == "<=", limit * scales[unit], unit == "%")
 
@@ -96,10 +93,9 @@ def _metric(name: str, metrics: Collection[str]) -> str:
     """Return the metric of this name, with or without its unit."""
     found = [each for each in (name, f"{name}_bytes") if each in metrics]
     if not found:
-        raise KsmrunError(
-            f"--gate: there is no metric {name}",
+        raise UsageError(
+            f"--gate: there is no metric {shortened(name)}",
             f"there are {', '.join(sorted(metrics))}",
-            EXIT_USAGE,
         )
     return found[0]
 

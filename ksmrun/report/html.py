@@ -17,7 +17,7 @@ from ksmrun.report.plots import (
 )
 from ksmrun.report.results import Saved
 from ksmrun.report.verdict import ArmVerdict
-from ksmrun.support.advice import write_todo
+from ksmrun.report.written import write_report
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -51,13 +51,7 @@ def write_html(
         facts=facts(saved),
         commands=commands(saved.plan),
     )
-    try:
-        file.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise KsmrunError(
-            f"cannot write {file}: {error.strerror}",
-            write_todo(error.errno or 0, "give another file with --html"),
-        ) from error
+    write_report(file, text.encode(errors="backslashreplace"), "--html")
 
 
 def _pictures(saved: Saved) -> list[tuple[str, str]]:

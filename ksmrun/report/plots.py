@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ksmrun.model.errors import KsmrunError
 from ksmrun.report.results import Saved, samples_of
+from ksmrun.report.written import write_report
 from ksmrun.support.units import MIB
 from ksmrun.support.words import printable
 
@@ -48,12 +49,9 @@ def write_png(saved: Saved, file: Path) -> None:
     upper, lower = whole.subplots(2, 1)
     draw_memory(upper, saved)
     draw_rounds(lower, saved, str(saved.plan["primary"]))
-    try:
-        whole.savefig(file, dpi=150)
-    except (OSError, ValueError) as error:
-        raise KsmrunError(
-            f"cannot write {file}: {error}", "give the path of a .png file that this user can write"
-        ) from error
+    data = io.BytesIO()
+    whole.savefig(data, format="png", dpi=150)
+    write_report(file, data.getvalue(), "--png")
 
 
 def svg(draw: Any, saved: Saved, *arguments: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,7 @@ class Saved:
     @property
     def whole_rounds(self) -> list[int]:
         """Numbers of the rounds that every arm has."""
-        by_arm = [
-            {each["round"] for each in self.results if each["arm"] == arm} for arm in self.arms
-        ]
-        return sorted(set.intersection(*by_arm))
+        return _whole_rounds(self.arms, self.results)
 
     @property
     def metrics(self) -> list[str]:
@@ -71,17 +69,19 @@ def load(folder: Path) -> Saved:
         raise KsmrunError(f"{folder} is damaged (it has no arms)", "start a new experiment")
     files = sorted((folder / "rounds").glob("*.json"))
     results = tuple(_read(file, RESULT) for file in files)
-    by_arm = {
-        arm: {each["round"]: each["metrics"] for each in results if each["arm"] == arm}
-        for arm in arms
-    }
-    whole = sorted(set.intersection(*(set(found) for found in by_arm.values())))
+    whole = _whole_rounds(arms, results)
     if not whole:
         raise KsmrunError(
             f"{folder} has no complete round yet", f"continue with: ksmrun ab --resume {folder}"
         )
-    rounds = {arm: tuple(found[number] for number in whole) for arm, found in by_arm.items()}
+    metrics = {(each["arm"], each["round"]): each["metrics"] for each in results}
+    rounds = {arm: tuple(metrics[arm, number] for number in whole) for arm in arms}
     return Saved(folder, host, plan, arms, rounds, results)
+
+
+def _whole_rounds(arms: Sequence[str], results: Sequence[dict[str, Any]]) -> list[int]:
+    by_arm = ({each["round"] for each in results if each["arm"] == arm} for arm in arms)
+    return sorted(set.intersection(*by_arm))
 
 
 def samples_of(saved: Saved, arm: str) -> list[list[dict[str, Any]]]:

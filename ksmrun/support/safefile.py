@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
-from ksmrun.support.foreign import refuse_irregular, reopen
+from ksmrun.support.foreign import refuse_irregular, reopen, resolved
 
 # O_EXCL does not follow links either (open(2)).
 LEFTOVER_SECONDS, LOOKED_AT_MAX = 600.0, 1000
@@ -18,16 +19,21 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O
 
 
 def replace_file(
-    file: Path, data: bytes, mode: int, *, leftover_seconds: float = LEFTOVER_SECONDS
+    file: Path,
+    data: bytes,
+    mode: int,
+    *,
+    owner: int | None = None,
+    leftover_seconds: float = LEFTOVER_SECONDS,
 ) -> None:
     """Replace the content of a file atomically; it is on disk before this returns. Raises OSError.
 
-    mode: of the new file, whatever the umask is. A link of that name is replaced, not followed. A
-    partial file, as on a full disk, is removed. leftover_seconds: age at which temporary files of
-    killed writers are removed; 0 if nobody else writes there.
+    mode: of the new file, whatever the umask is. owner: its user, if not this one. A link of that
+    name is replaced, not followed. A partial file, as on a full disk, is removed. leftover_seconds:
+    age at which temporary files of killed writers are removed; 0 if nobody else writes there.
     """
     with _folder(file) as folder:
-        replace_in(folder, file.name, data, mode, leftover_seconds=leftover_seconds)
+        replace_in(folder, file.name, data, mode, owner=owner, leftover_seconds=leftover_seconds)
 
 
 def replace_in(
@@ -36,11 +42,12 @@ def replace_in(
     data: bytes,
     mode: int,
     *,
+    owner: int | None = None,
     leftover_seconds: float = LEFTOVER_SECONDS,
 ) -> None:
     """Replace a file in a folder that is held open, wherever its name refers to now."""
     temporary = temporary_name(name)
-    _fill(folder, temporary, data, mode)
+    _fill(folder, temporary, data, mode, owner)
     try:
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:
@@ -50,11 +57,26 @@ def replace_in(
     _remove_leftovers(folder, name, leftover_seconds)
 
 
-def create_file(file: Path, data: bytes, mode: int) -> None:
+def create_file(file: Path, data: bytes, mode: int, *, owner: int | None = None) -> None:
     """Create a file. Raises OSError (FileExistsError if it exists)."""
     with _folder(file) as folder:
-        _fill(folder, file.name, data, mode)
+        _fill(folder, file.name, data, mode, owner)
         os.fsync(folder)
+
+
+def write_named(file: Path, data: bytes) -> None:
+    """Write to what the user has named. Raises OSError.
+
+    A file is replaced, also where a link leads; a device or pipe (/dev/stdout) is written to.
+    """
+    try:
+        is_file = stat.S_ISREG(file.stat().st_mode)
+    except FileNotFoundError:
+        is_file = True
+    if is_file:
+        replace_file(Path(resolved(file)), data, 0o644)
+    else:
+        file.write_bytes(data)
 
 
 def overwrite(file: Path, data: bytes) -> None:
@@ -113,12 +135,14 @@ def _folder(file: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _fill(folder: int, name: str, data: bytes, mode: int) -> None:
+def _fill(folder: int, name: str, data: bytes, mode: int, owner: int | None) -> None:
     descriptor = os.open(name, NEW, 0o600, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as output:
             output.write(data)
             output.flush()
+            if owner is not None and owner != os.geteuid():
+                os.fchown(descriptor, owner, -1)
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
     except OSError:

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.watch import Condition, HostState, MapCount, Watched, WatchState
-from ksmrun.plan.tuning import calmer
+from ksmrun.plan.guard import allowed_maps, fitting_limit
+from ksmrun.plan.tuning import LOW_ALREADY, calmer
 from ksmrun.support.units import MIB, duration, processes
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import seconds_to
@@ -65,7 +66,7 @@ def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[C
 
 def _map_headroom(process: Watched, count: MapCount, host: HostState, config: Config) -> Condition:
     limit = host.max_map_count or 0
-    reserve_at = limit * (1 - config.map_reserve)
+    allowed = allowed_maps(limit, config.map_reserve)
     left_seconds = seconds_to(limit, count)
     soon = (
         left_seconds is not None
@@ -74,15 +75,15 @@ def _map_headroom(process: Watched, count: MapCount, host: HostState, config: Co
     )
     when = f", and reaches that limit in {duration(left_seconds)} at this rate" if soon else ""
     subject = name(process)
-    # The least power of two with which the alert ends, and another doubling if it is growing.
-    enough = count.maps / (1 - config.map_reserve) / CLEAR_SHARE
-    wanted = 1 << int(enough * (2 if soon else 1)).bit_length()
+    # With it the alert ends, also after another doubling if it is growing.
+    most = (int(count.maps / CLEAR_SHARE) + 1) * (2 if soon else 1)
+    wanted = fitting_limit(most, config.map_reserve)
     return Condition(
         "map-headroom",
         key(process),
         subject,
-        is_bad=count.maps >= reserve_at or soon,
-        is_clear=count.maps < reserve_at * CLEAR_SHARE and not soon,
+        is_bad=count.maps > allowed or soon,
+        is_clear=count.maps < allowed * CLEAR_SHARE and not soon,
         what=f"{subject} has {count.maps} maps of {limit}{when}",
         todo=f"sudo ksmrun host max-map-count {wanted}, or {_fewer_maps(process, host)}",
         facts={
@@ -178,6 +179,7 @@ def _ksmd_busy(now: WatchState, hosts: Sequence[HostState], busy_share: float) -
     host, last = hosts[-1], used + waited
     waiting = f" and waits for a CPU for {waited:.0%} of the time" if waited >= 0.01 else ""
     lower = calmer(host.sleep_millisecs, host.pages_to_scan, host.advisor_mode)
+    todo = f"lower its rate once merging has settled: {lower}" if lower else LOW_ALREADY
     return Condition(
         "ksmd-busy",
         "",
@@ -185,9 +187,7 @@ def _ksmd_busy(now: WatchState, hosts: Sequence[HostState], busy_share: float) -
         is_bad=len(known) == IN_A_ROW and min(map(sum, known)) >= busy_share,
         is_clear=last < busy_share * CLEAR_SHARE,
         what=f"ksmd takes {used:.0%} of a core{waiting}, for {IN_A_ROW} samples now",
-        todo="give the monitor a lower --max-cpu"
-        if now.boosts is not None
-        else f"lower its rate once merging has settled: {lower}",
+        todo=todo if now.boosts is None else "give the monitor a lower --max-cpu",
         facts={"value": f"{last:.3f}"},
     )
 
@@ -248,7 +248,7 @@ def _could_come_back_in(group: GroupState) -> Condition:
         what=f"{group.path} has {group.merged_bytes / MIB:.0f} MiB merged, and only "
         f"{free / MIB:.0f} of its {group.limit_bytes / MIB:.0f} MiB are free: if its programs "
         "change those pages, it is killed",
-        todo="raise its memory.max (systemd: MemoryMax=), or run fewer processes in it",
+        todo=f"{group.raising}, or run fewer processes in it",
         facts={"value": str(group.merged_bytes), "limit": str(free)},
     )
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SERVER_STOP_SECONDS = 1.0
 
 
-class Show:
-    """Exporter; it exports nothing until set_up()."""
+class Exporter:
+    """Exporter of metrics; it exports nothing until set_up()."""
 
     def __init__(self) -> None:
         self._file: Textfile | None = None
@@ -63,7 +63,7 @@ class Show:
         if metrics is not None:
             metrics[1].by_pid = config.by_pid
 
-    def show(self, state: WatchState, book: AlertBook) -> str:
+    def export(self, state: WatchState, book: AlertBook) -> str:
         """Export this sample from now on. Return the error; empty for none.
 
         A full disk leaves the last file as it was.

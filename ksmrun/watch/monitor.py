@@ -22,7 +22,7 @@ from ksmrun.watch.alerts import AlertBook
 from ksmrun.watch.autotune import TICK_SECONDS, AutoTuner
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
-from ksmrun.watch.exporter import Show
+from ksmrun.watch.exporter import Exporter
 from ksmrun.watch.follow import Follower
 from ksmrun.watch.log import Log
 from ksmrun.watch.notify import notify, reloading, watchdog_seconds
@@ -59,8 +59,8 @@ def watch(load: Callable[[], Config]) -> None:
 class _Monitor:
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._show = Show()
-        self._show.set_up(config)
+        self._exporter = Exporter()
+        self._exporter.set_up(config)
         self._scanner = Scanner(config)
         self._log = Log(config.log)
         self._actor = Actor(config, self._log)
@@ -69,7 +69,7 @@ class _Monitor:
         self._next_peaks = 0.0
         self._wrong: dict[str, str] = {}
         # None: not yet, as those of a monitor that was killed may be there.
-        self._remembered: tuple[tuple[str, str], ...] | None = None
+        self._remembered: tuple[tuple[str, str, str], ...] | None = None
         self._tuner: AutoTuner | None = None
         self._tune(config)
         self._follower: Follower | None = None
@@ -90,7 +90,7 @@ class _Monitor:
             self._states.popleft()
         events = self._book.update(conditions(self._states, self._config))
         self._actor.act(events, self._book.standing)
-        self._say_once("metrics", self._show.show(state, self._book))
+        self._say_once("metrics", self._exporter.export(state, self._book))
         if state.host.seconds >= self._next_peaks:
             self._say_once("peaks", _remember_peaks(state))
             self._next_peaks = state.host.seconds + PEAKS_INTERVAL_SECONDS
@@ -104,7 +104,7 @@ class _Monitor:
         notify(reloading())
         try:
             config = load()
-            self._show.set_up(config)
+            self._exporter.set_up(config)
         except KsmrunError as error:
             self._log.say("error", f"the configuration was not reloaded: {error}")
             return
@@ -119,11 +119,13 @@ class _Monitor:
 
     def _remember_alerts(self) -> str:
         """Write the alerts for `ksmrun status` if they changed. Return the error."""
-        folder, alerts = own_state_folder(), tuple((c.kind, c.key) for c in self._book.standing)
+        # With their texts: the figures in them are of the last sample.
+        alerts = tuple((each.kind, each.what, each.todo) for each in self._book.standing)
+        folder = own_state_folder()
         if folder is None or alerts == self._remembered:
             return ""
         try:
-            write_alerts(folder, self._book.standing)
+            write_alerts(folder, alerts)
         except OSError as error:
             return f"cannot write {folder}: {error.strerror}; `ksmrun status` shows no alerts"
         self._remembered = alerts
@@ -136,7 +138,7 @@ class _Monitor:
                 drop_alerts(folder)
         if self._tuner is not None:
             self._tuner.close()
-        self._show.close()
+        self._exporter.close()
         self._scanner.close()
 
     def _say_once(self, of: str, wrong: str) -> None:

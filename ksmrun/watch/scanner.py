@@ -19,6 +19,7 @@ from ksmrun.host.attach_state import was_detached
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.watch import HostState, Watched, WatchState
 from ksmrun.observe.processes import enabling, is_as_before, still_enabling
+from ksmrun.plan.guard import allowed_maps
 from ksmrun.support.foreign import SHORTAGES
 from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
@@ -239,9 +240,9 @@ class Scanner:
 
     def _count_maps(self, known: _Known, now: float, limit: int) -> None:
         before = known.watched.maps
-        reserve_at = limit * (1 - self.config.map_reserve)
+        allowed = allowed_maps(limit, self.config.map_reserve)
         # Near the limit it is counted whatever that costs.
-        if before is not None and before.maps < reserve_at / 2 and not self._maps_budget.has():
+        if before is not None and before.maps < allowed / 2 and not self._maps_budget.has():
             return
         with self._maps_budget:
             count = counted(before, count_maps(known.folder), now)
@@ -249,7 +250,7 @@ class Scanner:
             # An exec came in between: the count belongs to another program.
             return
         known.watched = replace(known.watched, maps=count)
-        delay = next_count_seconds(count, reserve_at, self.config.interval_seconds)
+        delay = next_count_seconds(count, allowed, self.config.interval_seconds)
         known.next_maps = now + delay
 
     def _groups(self, page_bytes: int) -> tuple[GroupState, ...]:

@@ -148,7 +148,7 @@ def test_copies_that_start_together(ab: Ab) -> None:
 
 def test_ksm_switched_off(ab: Ab, folder: Path) -> None:
     off = "sh -c 'echo 0 >/sys/kernel/mm/ksm/run; sleep 99'"
-    done = ab(*ONCE, f"--fleet-load={off}", *python(EQUAL + READY))
+    done = ab(*ONCE, "--hold=0.5", f"--fleet-load={off}", *python(EQUAL + READY))
     assert done.returncode == 0, done.stderr
     assert "KSM was switched off while measuring" in warned(folder)["on"]
 

@@ -96,17 +96,11 @@ def test_ps_while_processes_come_and_go(run: Run, launcher: str) -> None:
         process.wait()
 
 
-def test_version_is_quick_and_all_commands_have_examples(run: Run) -> None:
+def test_version_is_quick(run: Run) -> None:
     assert run("--version").stdout.startswith("ksmrun ")
     code = "import sys, ksmrun.__main__ as m; sys.argv = ['ksmrun', '--version']; m.main(); "
     code += "assert 'typer' not in sys.modules and 'psutil' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-    for command in ([], ["run"], ["check"], ["ps"], ["explain"], ["host"]):
-        assert "Example: " in run(*command, "--help").stdout, command
-    for name in ("on", "off", "unmerge", "set", "restore", "show"):
-        assert "Example: " in run("host", name, "--help").stdout, name
-    for command in ([], ["host"]):
-        assert "Usage:" in run(*command).stdout + run(*command).stderr
 
 
 @pytest.mark.parametrize("option", ["--help", "--version", "--probe"])

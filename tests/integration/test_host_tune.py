@@ -89,26 +89,9 @@ def test_advice(run: Run, launcher: str) -> None:
         said = run("host", "tune", "--max-cpu=20%", "--dry-run").stdout
         assert re.search(r"\d+% of the memory looked at are pages of zeros", said)
         assert "ksmrun host set use_zero_pages=1" in said
-        assert "with 2 processes smart_scan may keep equal pages apart" in said
+        assert "with so few processes (2) smart_scan may keep equal pages apart" in said
     finally:
         stop(programs)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ((), "no goal is given"),
-        (("--profile=quick",), "--profile=quick is not valid; give gentle, balanced or fast"),
-        (("--max-cpu=120%",), "give a share from 0.01% to 100%"),
-        (("--max-cpu=0%",), "give a share from 0.01% to 100%"),
-        (("--scan-time=soon",), "a time in seconds from 1 to 86400"),
-        (("--profile=fast", "--max-cpu=5%"), "give one of them"),
-    ],
-)
-def test_bad_wishes(run: Run, words: tuple[str, ...], said: str) -> None:
-    done = run("host", "tune", *words)
-    assert done.returncode == 2
-    assert said in done.stderr
 
 
 def test_another_tuner(run: Run, tmp_path: Path) -> None:
@@ -204,7 +187,7 @@ def test_unmerging_that_a_cgroup_has_no_room_for(run: Run, launcher: str, group:
         done = run("host", "unmerge")
         assert done.returncode == 1
         assert re.search(rf"bring back up to \d+ MiB in .*/{group.folder.name}", done.stderr)
-        assert "raise its memory.max" in done.stderr
+        assert f"| sudo tee {group.folder / group.file}, or add --force" in done.stderr
         assert value("run") == "1"
         group.limit(1 << 30)
         assert run("host", "unmerge").returncode == 0

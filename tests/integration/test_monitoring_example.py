@@ -28,7 +28,6 @@ from ksmrun.model.watch import ALERT_KINDS
 
 from .conftest import FASTEST, start_equal_programs, stop
 
-pytestmark = pytest.mark.host_ksm
 EXAMPLE = Path(__file__).parents[2] / "examples" / "monitoring"
 RULES, RULES_TEST = EXAMPLE / "ksmrun.rules.yml", EXAMPLE / "ksmrun.rules.test.yml"
 DASHBOARD = EXAMPLE / "ksmrun.dashboard.json"
@@ -112,6 +111,7 @@ def configure(folder: Path, target: str) -> Path:
     return file
 
 
+@pytest.mark.host_ksm
 def test_real_monitor_and_prometheus(launcher: str, ksmrun: str, tmp_path: Path) -> None:
     target, port = f"127.0.0.1:{free_port()}", free_port()
     prometheus = Prometheus(f"http://127.0.0.1:{port}")

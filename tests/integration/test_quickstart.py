@@ -12,7 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from waiting import LAST_RESORT_SECONDS
+from waiting import LAST_RESORT_SECONDS, wait_until
+
+from .conftest import start_equal_programs, stop
 
 pytestmark = pytest.mark.host_ksm
 SCRIPT = Path(__file__).parents[2] / "examples" / "quickstart.sh"
@@ -53,6 +55,24 @@ def test_killed_in_the_middle() -> None:
     while run.read_text() != "0\n":
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_it_names_who_merges_already(launcher: str) -> None:
+    programs = start_equal_programs(launcher, 2)
+    try:
+        merging = Path(f"/proc/{programs[0].pid}/ksm_merging_pages")
+        wait_until(lambda: int(merging.read_text()) > 0)
+        command = [sys.executable, str(PROGRAM), "--copies", "1", "--program", "ddnet"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            said += process.stdout.read()
+    finally:
+        stop(programs)
+    assert said.startswith("note: other programs merge on this host too: python")
+    assert all(f"(PID {each.pid})" in said.replace("\n", " ") for each in programs)
 
 
 def test_where_sys_is_read_only() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from volume import IS_LONG
 
 from .compare import HERE, LONG_RUN, Bench, Outcome, has_shim, only
 
-# Together for a few seconds in every run.
+# Together in every run.
 MIX = ["malloc", "mmap", "mremap", "brk", "fork", "vfork", "madvise", "pthread", "vm", "sigsegv"]
 # Excluded: ksm and others that set the host's tunables; physpage, which fails without ksmrun too;
 # mmapfork and bigheap, which use all memory there is.
@@ -36,7 +37,7 @@ def check(bench: Bench, prefix: list[str], stressors: list[str], seconds: int, u
 
 
 def test_stressors_together(bench: Bench, prefix: list[str]) -> None:
-    check(bench, prefix, MIX, 2, "root")
+    check(bench, prefix, MIX, 2 if IS_LONG else 1, "root")
 
 
 @LONG_RUN

@@ -64,7 +64,7 @@ def test_what_is_done_depends_on_the_kernel() -> None:
         (
             {"maps": 801},
             "it has 801 of at most 1000 mappings, too near",
-            "ksmrun host max-map-count N",
+            "sudo ksmrun host max-map-count 1024",
         ),
     ],
 )

@@ -56,7 +56,20 @@ def client(line: str, **environment: str) -> str | None:
         ("env A=1 nice -n 5 timeout -k 1 10s docker start web", "dockerd"),
         ("sh -c 'exec docker start web'", "dockerd"),
         ("bash -lc 'docker start web; true'", "dockerd"),
+        # That of another host or machine.
+        ("systemctl -H web1 start nginx", "systemd of web1"),
+        ("systemctl --host=web1 enable --now nginx", "systemd of web1"),
+        ("systemctl start nginx -Mbox", "systemd of box"),
+        ("systemd-run --machine box ./server", "systemd of box"),
+        ("systemd-run -u x ./server -H web1 --scope", "systemd"),
         # These start the program themselves, or nothing.
+        ("systemd-run -u x --scope ./server", None),
+        ("systemctl -H web1 status nginx", None),
+        ("systemctl -H web1 enable nginx", None),
+        ("crontab -l", None),
+        ("crontab -u games -r", None),
+        ("at -l", None),
+        ("at -c 7", None),
         ("docker ps", None),
         ("docker --version", None),
         ("podman run nginx", None),
@@ -142,6 +155,8 @@ def test_what_to_do_names_the_unit() -> None:
     for line, way in (
         ("systemctl restart game.service", "sudo ksmrun wrap unit --now game.service"),
         ("systemctl --user start game", "ksmrun wrap unit --user --now game"),
+        ("systemctl -H web1 start game", "there, sudo ksmrun wrap unit --now game"),
+        ("systemctl --machine box start game", "there, sudo ksmrun wrap unit --now game"),
         ("systemctl start 'a b'", "sudo ksmrun wrap unit --now 'a b'"),
     ):
         found = find_client(shlex.split(line), HOME, UID)

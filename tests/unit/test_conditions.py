@@ -191,7 +191,7 @@ def test_memory_that_could_come_back() -> None:
     assert found.kind == "memory-could-come-back"
     assert "3072 MiB are merged, and only 2048 MiB are free" in found.what
     assert kinds(series(dataclasses.replace(merged, swap_free_bytes=2 * GIB))) == []
-    group = GroupState("/game.slice", 4 * GIB, GIB, 2 * GIB)
+    group = GroupState("/game.slice", 4 * GIB, GIB, 2 * GIB, "/x", "game.slice")
     state = WatchState(HOST, (PROCESS,), (group,))
     (found,) = bad([state])
     assert found.subject == "/game.slice"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ksmrun.experiment.custom_metrics import CustomMetrics, check_metric
 from ksmrun.experiment.placeholders import Instance
@@ -41,6 +43,37 @@ def test_several_logs(log: Path, tmp_path: Path) -> None:
     other.write_bytes(b"p99: 4\n\xff\n")
     own = CustomMetrics([P99], [log, other], FIRST, None)
     assert own.totals() == {"p99": 2.5}
+
+
+@given(st.lists(st.sampled_from(["p99: 1", "p99: ", "2\n", "x\n", "\n", "7", " p99: 3\n"])))
+def test_a_log_that_grows_is_searched_as_a_whole_one(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    log = tmp_path_factory.mktemp("grows") / "log"
+    log.touch()
+    own = CustomMetrics([P99], [log], FIRST, None)
+    known = False
+    for text in texts:
+        with log.open("a") as file:
+            file.write(text)
+        # Not taken back for a line that was incomplete.
+        known = known or CustomMetrics([P99], [log], FIRST, None).has_all([log])
+        assert own.has_all([log]) == known
+
+
+def test_only_the_rest_of_a_log_is_read_again(log: Path) -> None:
+    def read_bytes() -> int:
+        """Return what this process has read so far (proc_pid_io(5))."""
+        return int(Path("/proc/self/io").read_text().split()[1])
+
+    log.write_text("nothing\n" * (1 << 18))
+    own = CustomMetrics([P99], [log], FIRST, None)
+    assert not own.has_all([log])
+    with log.open("a") as file:
+        file.write("p99: 1\n")
+    before = read_bytes()
+    assert own.has_all([log])
+    assert read_bytes() - before < 1 << 18
 
 
 def test_command(tmp_path: Path) -> None:

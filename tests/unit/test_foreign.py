@@ -144,7 +144,8 @@ def test_the_limit_of_the_container_that_this_runs_in(tmp_path: Path) -> None:
     (group / "memory.max").write_text(f"{4 * GIB}\n")
     (group / "memory.current").write_text(f"{3 * GIB}\n")
     found = memory_groups({"/": 100, "/below": 11, "/../outside": 7}, tmp_path)
-    assert found == (GroupState("/", 4 * GIB, GIB, 111),)
+    assert found == (GroupState("/", 4 * GIB, GIB, 111, str(group / "memory.max")),)
+    assert found[0].raising.startswith("raise this container's limit on its host")
 
 
 def test_an_id_is_no_path(tmp_path: Path) -> None:

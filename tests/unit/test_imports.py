@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,20 @@ def test_imports_follow_the_table(file: Path) -> None:
 def test_the_installed_package_is_tested() -> None:
     """Not the source tree, in which the launcher is missing."""
     assert (PACKAGE / "libexec" / "ksmrun-exec").exists()
+
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "ksmrun" / "README.md").read_text()
+
+
+def test_the_readme_has_the_same_table() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", README.partition("## ")[0], re.MULTILINE)
+    table = {name: set(re.findall(r"`(\w+)`", allowed)) for name, allowed in rows}
+    assert table.pop("commands") == set()
+    assert table == {name: ALLOWED[name] for name in {*ALL, "support"} - {"commands"}}
+
+
+def test_files_that_the_readme_names_are_there() -> None:
+    for name in re.findall(r"`((?:\w+/)*\w+\.(?:py|md)|(?:\w+/)+)`", README):
+        at = ROOT if name.split("/")[0] in ("native", "tests") else ROOT / "ksmrun"
+        assert (at / name).exists(), name

@@ -83,12 +83,12 @@ def test_memory_that_could_come_back(host: HostState, expected: str, free: int) 
     ("pages", "expected"), [(900, CLEAR), (901, BETWEEN), (1000, BETWEEN), (1001, BAD)]
 )
 def test_memory_that_could_come_back_in_a_group(pages: int, expected: str) -> None:
-    group = GroupState("/a.slice", 4000 * MIB, 1000 * MIB, pages * MIB)
+    group = GroupState("/a.slice", 4000 * MIB, 1000 * MIB, pages * MIB, "/x", "a.slice")
     found = one("memory-could-come-back", [WatchState(HOST, (), (group,))], "/a.slice")
     assert (stands(found), found.subject) == (expected, "/a.slice")
     assert found.facts == {"value": str(pages * MIB), "limit": str(1000 * MIB)}
     said = f"/a.slice has {pages} MiB merged, and only 1000 of its 4000 MiB are free"
-    assert found.what.startswith(said) and "MemoryMax=" in found.todo
+    assert found.what.startswith(said) and f"a.slice MemoryMax={pages + 3000}M" in found.todo
 
 
 def comes_back(before: HostState, after: HostState, total: float | None = 1000) -> Condition:

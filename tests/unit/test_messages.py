@@ -25,7 +25,7 @@ BANNED = re.compile(
 # Commands for root, also those that show less to others; {}: sudo or nothing, as is needed there.
 OF_ROOT = re.compile(
     r"(?<!sudo )(?<!\{\})ksmrun (host (on|off|unmerge|set|max-map-count|restore|install)"
-    r"|wrap (install|unit|quadlet)|layout rotate|attach|detach|explain|estimate|ps)\b"
+    r"|wrap (install|unit(?! --user)|quadlet)|layout rotate|attach|detach|explain|estimate|ps)\b"
 )
 # Those that are mentioned, or asked of whoever may be no root.
 MENTIONED = re.compile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 from pathlib import Path
 
@@ -225,3 +226,20 @@ def test_a_rate_that_is_set_again_and_again() -> None:
     assert change.before == "100"
     assert len(change.written) <= 32
     assert change.written[-1] == "299"
+
+
+@pytest.mark.parametrize("name", ["pages_to_scan", "khugepaged/max_ptes_none"])
+def test_a_refusal_shows_the_present_value(
+    host: Host, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = host.root / "sys/kernel/mm/transparent_hugepage/khugepaged"
+    huge.mkdir(parents=True)
+    for file in (host.ksm / "pages_to_scan", huge / "max_ptes_none"):
+        file.write_text("123\n")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(tunables, "overwrite", refuse)
+    with pytest.raises(KsmrunError, match=r"refuses \w+=511 \(now 123\)"):
+        host.set({name: "511"})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.support.safefile import create_file, open_lock, overwrite, replace_file
+from ksmrun.support.safefile import create_file, open_lock, overwrite, replace_file, write_named
 
 
 def test_the_mode_is_not_the_umask(tmp_path: Path) -> None:
@@ -41,6 +41,34 @@ def test_a_link_is_replaced_not_followed(tmp_path: Path) -> None:
         with pytest.raises(OSError):
             write()
     assert victim.read_text() == "mine"
+
+
+def test_what_the_user_names_is_replaced_or_written_to(tmp_path: Path) -> None:
+    """A link leads to what is meant; a device, as /dev/stdout or /dev/null, stays one."""
+    file, link, fifo = tmp_path / "file", tmp_path / "link", tmp_path / "fifo"
+    link.symlink_to(file)
+    for data in (b"new", b"newer"):
+        write_named(link, data)
+        assert file.read_bytes() == data and link.is_symlink()
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_named(fifo, b"through")
+        assert os.read(reader, 99) == b"through" and fifo.is_fifo()
+    finally:
+        os.close(reader)
+    with pytest.raises(IsADirectoryError):
+        write_named(tmp_path, b"x")
+    assert {each.name for each in tmp_path.iterdir()} == {"file", "link", "fifo"}
+
+
+def test_the_owner(tmp_path: Path) -> None:
+    owner = 65534 if os.geteuid() == 0 else os.geteuid()
+    create_file(tmp_path / "a", b"x", 0o400, owner=owner)
+    replace_file(tmp_path / "b", b"x", 0o400, owner=owner)
+    for name in "ab":
+        status = (tmp_path / name).stat()
+        assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (owner, 0o400)
 
 
 def test_only_what_is_there_is_overwritten(tmp_path: Path) -> None:

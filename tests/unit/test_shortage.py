@@ -14,8 +14,10 @@ from ksmrun.facts.host import read_host
 from ksmrun.facts.target import look_at
 from ksmrun.host import attach_state, unmerge_safety
 from ksmrun.attach import running, gradually
-from ksmrun.observe import fleet, members, other_mergers, predict, processes, sampler, scanning
+from ksmrun.observe import fleet, members, merging, other_mergers, predict, processes, sampler
+from ksmrun.observe import scanning
 from ksmrun.model.errors import KsmrunError
+from ksmrun.model.status import Merging
 host, target = read_host(), look_at(sys.executable.encode(), os.environ)
 watch = processes.ProcessWatch()
 sample = fleet.FleetSampler().complete((), "hold")
@@ -40,7 +42,8 @@ LOOKS = (
     *("unmerge_safety._merged_pages()", "attach_state.is_running(1, 0)", "running.look(1)"),
     *("list(gradually._merging())", "predict._pss_anonymous_bytes([1])", "select.matching('x')"),
     *("stat.command_words(Path('/proc/1'))", "fleet._cheap([1], 'hold', 0.0)"),
-    "daemons.named('nobody')",
+    *("daemons.named('nobody')", "merging.look_at_merging(['a.service'])"),
+    "merging._counted([(1, Merging(1, 'init', 0, None))])",
 )
 
 

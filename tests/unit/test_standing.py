@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from schemas import ALERTS
 
-from ksmrun.host.standing import NAME, drop_alerts, read_alerts, write_alerts
+from ksmrun.host.standing import NAME, drop_alerts, find_alerts, read_alerts, write_alerts
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.watch import Condition
+from ksmrun.model.status import Monitor, Unread
 
-ALERT = Condition("ksmd-off", "", "ksmd", True, False, "ksmd is off", "sudo ksmrun host on")
+ALERT = ("ksmd-off", "ksmd is off", "sudo ksmrun host on")
 
 
 def test_written_read_and_dropped(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_written_read_and_dropped(tmp_path: Path) -> None:
     found = read_alerts(tmp_path)
     assert found is not None
     assert found.runs
-    assert found.alerts == (("ksmd-off", "ksmd is off", "sudo ksmrun host on"),)
+    assert found.alerts == (ALERT,)
     drop_alerts(tmp_path)
     assert read_alerts(tmp_path) is None
     drop_alerts(tmp_path)
@@ -51,3 +51,23 @@ def test_a_damaged_file_is_an_error_in_words(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
     with pytest.raises(KsmrunError, match=r"alerts\.json"):
         read_alerts(tmp_path)
+
+
+def test_a_damaged_file_is_found_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path))
+    assert find_alerts() is None
+    (tmp_path / NAME).write_text("{}")
+    found = find_alerts()
+    assert isinstance(found, Unread)
+    assert str(tmp_path / NAME) in found.what and "restart the monitor" in found.todo
+
+
+def test_the_monitor_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KSMRUN_STATE_DIR", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: 65534)
+    write_alerts(tmp_path / "ksmrun", [ALERT])
+    found = find_alerts()
+    assert isinstance(found, Monitor) and found.alerts == (ALERT,)

@@ -16,9 +16,18 @@ from hypothesis import strategies as st
 from ksmrun.cli import run_app
 from ksmrun.commands import status as command
 from ksmrun.model.ksm import HostFacts, KsmFacts
+from ksmrun.model.launch import MapPeak
 from ksmrun.model.memory_group import GroupState
-from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable
+from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable, Unread
+from ksmrun.model.watch import MapCount, WatchState
+from ksmrun.model.wrap import Wrap
+from ksmrun.plan.guard import judge as judge_maps
 from ksmrun.plan.status import judge, worst
+from ksmrun.watch.conditions import conditions
+from ksmrun.watch.config import Config
+from ksmrun.wrap.dropin import FINGERPRINT, fingerprint
+
+from .test_conditions import of_host, of_process
 
 MIB = 1 << 20
 VALUES = {"run": 1, "pages_to_scan": 100, "sleep_millisecs": 20, "pages_sharing": 1000}
@@ -31,16 +40,23 @@ def host(available: int = 1 << 30, **values: Any) -> HostFacts:
     return HostFacts(**{**facts, "max_map_count": 65530, **known})  # type: ignore[arg-type]
 
 
+def stale(name: str, kind: str = "unit") -> Wrap:
+    return Wrap(Path(f"/x/{name}.d/zz-ksmrun.conf"), kind, name, ours=True, uses_launcher=True)
+
+
 FINE = HostStatus(
     host=host(),
     setters=("set by `ksmrun host`",),
     merging=(Merging(5, "game", 9 * MIB, 40), Merging(6, "game", 9 * MIB, 50)),
-    groups=(GroupState("/system.slice/game.service", 99 * MIB, 50 * MIB, 18 * MIB),),
+    groups=(GroupState("/system.slice/game.service", 99 * MIB, 50 * MIB, 18 * MIB, "/x"),),
     ksmd=Ksmd(0.1, 0.03, 0.0, 500),
     monitor=Monitor(77, True, ()),
     wrapped=2,
     records=(Undoable(("run",), left=False),),
 )
+
+
+FAST = {"host": host(pages_to_scan=2000)}
 
 
 def row(seen: HostStatus, name: str) -> Row:
@@ -61,7 +77,7 @@ def test_alerts_that_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They are one line of the screen, and the others stay."""
-    seen = replace(FINE, monitor=None, monitor_error=("damaged", "delete it"))
+    seen = replace(FINE, monitor=Unread("damaged", "delete it"))
     assert row(seen, "alerts") == Row("alerts", State.UNKNOWN, "damaged", "delete it")
     (tmp_path / "alerts.json").write_text("{")
     monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path))
@@ -89,23 +105,31 @@ def test_one_process_is_singular() -> None:
         ("memory", {"host": host(available=3 * MIB)}, "sudo ksmrun ps --sort merged"),
         (
             "cgroup",
-            {"groups": (GroupState("/", 9 * MIB, MIB, 2 * MIB),)},
-            "echo 10M | sudo tee /sys/fs/cgroup//memory.max",
+            {"groups": (GroupState("/", 9 * MIB, MIB, 2 * MIB, "/sys/fs/cgroup/memory.max"),)},
+            "docker update --memory=10m",
         ),
         (
             "cgroup",
-            {"groups": (*FINE.groups, GroupState("/a.slice/b.service", 9 * MIB, MIB, 2 * MIB))},
-            "sudo systemctl set-property --runtime b.service MemoryMax=10M",
+            {"groups": (*FINE.groups, GroupState("/x/y z", 9 * MIB, MIB, 2 * MIB, "/x/y z/max"))},
+            "echo 10M | sudo tee '/x/y z/max'",
         ),
-        ("ksmd", {"ksmd": Ksmd(0.1, 0.97, 0.0, 500)}, "ksmrun host set"),
-        ("ksmd", {"ksmd": Ksmd(0.1, 0.3, 0.65, 500)}, "ksmrun host set"),
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.97, 0.0, 500), **FAST}, "host set pages_to_scan=100"),
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.3, 0.65, 500), **FAST}, "host set pages_to_scan=100"),
+        # The default is no reason for either.
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.97, 0.0, 500)}, "see what else takes the CPU"),
+        ("ksmd", {"ksmd": Ksmd(0.1, 0.3, 0.65, 500)}, "see what else takes the CPU"),
         ("ksmd", {"ksmd": Ksmd(0.1, 0.0, 0.0, 0)}, "ksmrun host show"),
         ("map limit", {"merging": (Merging(5, "x", 0, 60000),)}, "host max-map-count 131072"),
         ("flags", {"lost": ((9, "game"), (10, "game"))}, "sudo ksmrun explain 9"),
         ("alerts", {"monitor": Monitor(7, True, (("k", "it", "do it"),))}, "do it"),
         ("alerts", {"monitor": Monitor(7, False, ())}, "restart ksmrun-monitor"),
         ("launcher", {"launchers": ("nginx.service",)}, "sudo ksmrun wrap install"),
-        ("wraps", {"stale": ("nginx.service",)}, "sudo ksmrun wrap unit --now nginx.service"),
+        ("wraps", {"stale": (stale("nginx.service"),)}, "sudo ksmrun wrap unit --now nginx.serv"),
+        (
+            "wraps",
+            {"stale": (stale("game.service", "user unit"),)},
+            "as the owner of /x/game.service.d/zz-ksmrun.conf: ksmrun wrap unit --user --now game",
+        ),
         ("records", {"records": (Undoable(("run",), left=True),)}, "sudo ksmrun host restore"),
     ],
 )
@@ -125,13 +149,52 @@ def test_what_is_wrong_has_one_thing_to_do(name: str, changed: dict[str, Any], t
         ("access", {"hidepid": True}),
         ("memory", {"host": replace(host(), mem_available_bytes=None)}),
         ("map limit", {"merging": (Merging(5, "x", 0, None),)}),
-        ("records", {"record_error": "host.json is damaged"}),
+        ("records", {"records": Unread("host.json is damaged", "delete it")}),
+        ("records", {"records": (Undoable(("run",), left=None),)}),
+        ("alerts", {"monitor": Unread("alerts.json is damaged", "delete it")}),
     ],
 )
 def test_what_cannot_be_seen_is_not_in_order(name: str, changed: dict[str, Any]) -> None:
     rows = judge(replace(FINE, **changed))
-    assert [each.name for each in rows if each.state is not State.OK] == [name]
+    (one,) = [each for each in rows if each.state is not State.OK]
+    assert one.name == name
     assert worst(rows) is State.UNKNOWN
+    # What changes nothing that is in order: nothing here says that something is not.
+    assert "host restore" not in one.todo
+    unread = [each for each in changed.values() if isinstance(each, Unread)]
+    assert (one.found, one.todo) in [(each.what, each.todo) for each in unread] or not unread
+
+
+def test_a_hidden_monitor_has_not_ended() -> None:
+    seen = replace(FINE, hidepid=True, monitor=Monitor(7, False, ()))
+    assert row(seen, "alerts").state is State.UNKNOWN
+
+
+@given(st.integers(1, 1 << 24), st.integers(1, 1 << 24))
+def test_launch_monitor_and_status_agree_on_the_map_limit(maps: int, limit: int) -> None:
+    seen = replace(
+        FINE, host=replace(FINE.host, max_map_count=limit), merging=(Merging(5, "x", 0, maps),)
+    )
+    fits = judge_maps([MapPeak("seen", maps, None)], limit, 0.2, vmas_merge=True).verdict == "fits"
+    assert (row(seen, "map limit").state is State.OK) == fits
+    watched = of_process(maps=MapCount(maps, 0.0, 0.0))
+    states = [WatchState(of_host(max_map_count=limit), (watched,))]
+    (alert,) = (each for each in conditions(states, Config()) if each.kind == "map-headroom")
+    assert alert.is_bad == (not fits)
+
+
+def test_a_changed_unit_of_a_user(tmp_path: Path) -> None:
+    folder = tmp_path / ".config/systemd/user"
+    drop_in = folder / "game.service.d/zz-ksmrun.conf"
+    drop_in.parent.mkdir(parents=True)
+    (folder / "game.service").write_text("[Service]\nExecStart=/bin/game --port 1\n")
+    drop_in.write_text(f"{FINGERPRINT}{fingerprint(['/bin/game --port 1'])}\n[Service]\n")
+    wrap = Wrap(drop_in, "user unit", "game.service", ours=True, uses_launcher=True)
+    assert not command.is_stale(wrap)
+    (drop_in.parent / "a.conf").write_text("[Service]\nExecStart=\nExecStart=/bin/game --port 2\n")
+    assert command.is_stale(wrap)
+    (folder / "game.service").unlink()
+    assert not command.is_stale(wrap), "nothing is known of it"
 
 
 def test_off_is_in_order_where_nothing_waits() -> None:
@@ -145,12 +208,17 @@ WORST = HostStatus(
     host=host(available=3 * MIB, run=1, sleep_millisecs=0, pages_to_scan=1000000),
     setters=("`ksmrun monitor --auto` (PID 1234567) sets its rate",),
     merging=tuple(Merging(1234567 + i, "a-long-name-123", MIB, 60000) for i in range(3)),
-    groups=(GroupState("/system.slice/a-game-server@one.service", 9 * MIB, MIB, 2 * MIB),),
+    groups=(
+        GroupState(
+            *("/system.slice/a-game-server@one.service", 9 * MIB, MIB, 2 * MIB, "/x"),
+            "a-game-server@one.service",
+        ),
+    ),
     ksmd=Ksmd(0.1, 0.5, 0.5, 500),
     lost=((1234567, "a-long-name-123"),) * 2,
     monitor=Monitor(1234567, True, (("ksmd-off", "ksmd is off", "sudo ksmrun host on"),) * 2),
     launchers=("a-game-server@one.service",) * 2,
-    stale=("a-game-server@one.service",) * 2,
+    stale=(stale("a-game-server@one.service"),) * 2,
     records=(Undoable(("run", "pages_to_scan"), left=True),),
 )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.tuning import Intent, Memory, Profile, ScanCost, TunePlan
-from ksmrun.plan.tuning import PROFILES, RATE_MAX, tuned
+from ksmrun.plan.tuning import PROFILES, RATE_MAX, calmer, tuned, whole_core
 
 from .test_plan import HOST
 
@@ -278,3 +278,24 @@ def test_where_advice_begins(
     found = replace(HOST, ksm=KsmFacts(True, 4096, NEW | values), **host)  # type: ignore[arg-type]
     advice = tuned(found, memory, ScanCost(1e-6, "measured"), Intent(cpu_share_max=0.2)).advice
     assert len(advice) == advised
+
+
+@given(
+    sleep=st.one_of(st.integers(0, 40), st.integers(0, (1 << 32) - 1)),
+    pages=st.one_of(st.integers(1, 200), st.integers(1, 10**8)),
+    advisor=st.sampled_from([None, "none", "scan-time"]),
+)
+def test_a_calmer_ksmd_takes_less(sleep: int, pages: int, advisor: str | None) -> None:
+    command = calmer(sleep, pages, advisor)
+    if command is None:
+        assert sleep >= 20 and pages <= 100
+        return
+    settings = dict(word.split("=") for word in command.split()[4:])
+    # As the kernel does it (mm/ksm.c: advisor_mode_store(), set_advisor_defaults()).
+    after = 100 if settings.get("advisor_mode") == "none" else pages
+    assert advisor in (None, "none") or after == 100, "the advisor refuses another rate"
+    after = int(settings.get("pages_to_scan", after))
+    pause = int(settings.get("sleep_millisecs", sleep))
+    # Pages by pause, from which follow its share of a core and its rate whatever a page costs.
+    assert after <= pages and pause >= sleep and (after, pause) != (pages, sleep)
+    assert not whole_core(pause, after)

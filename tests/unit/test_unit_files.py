@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmrun.facts.unit_files import unit_files
+from ksmrun.facts.unit_files import FILES_MAX, OWN, OWN_DATA, unit_files, unit_folders
 
 
 def write(root: Path, *names: str) -> None:
@@ -17,7 +17,8 @@ def write(root: Path, *names: str) -> None:
 
 
 def found(root: Path, name: str) -> list[str]:
-    return [str(path.relative_to(root)) for path in unit_files(name, root)]
+    folders = unit_folders(root / f"etc/systemd/system/{name}.d/x.conf", root)
+    return [str(path.relative_to(root)) for path in unit_files(name, folders)]
 
 
 def test_the_folder_of_the_administrator_comes_first(tmp_path: Path) -> None:
@@ -66,3 +67,34 @@ def test_instances_have_the_files_of_their_template(tmp_path: Path, name: str) -
         "etc/systemd/system/game@.service.d/10.conf",
     ]
     assert (len(files) == 3) == (name == "game@1.service")
+
+
+@pytest.mark.parametrize("below", [OWN, OWN_DATA])
+def test_units_of_a_user(tmp_path: Path, below: str) -> None:
+    """Own files come before those of all users, and those of packages last."""
+    home = tmp_path / "home/u"
+    folders = unit_folders(home / below / "game.service.d/zz-ksmrun.conf", tmp_path)
+    write(
+        tmp_path,
+        "usr/lib/systemd/user/game.service",
+        "etc/systemd/system/game.service",
+        "etc/systemd/user/game.service.d/10.conf",
+        f"home/u/{OWN}/game.service.d/20.conf",
+        "home/other/.config/systemd/user/game.service.d/30.conf",
+    )
+    assert [str(path.relative_to(tmp_path)) for path in unit_files("game.service", folders)] == [
+        "usr/lib/systemd/user/game.service",
+        "etc/systemd/user/game.service.d/10.conf",
+        f"home/u/{OWN}/game.service.d/20.conf",
+    ]
+    for place in (f"home/u/{OWN_DATA}", "etc/systemd/user", f"home/u/{OWN}"):
+        write(tmp_path, f"{place}/game.service")
+        assert unit_files("game.service", folders)[0] == tmp_path / place / "game.service"
+
+
+def test_no_more_files_are_read_than_a_unit_has(tmp_path: Path) -> None:
+    write(tmp_path, "etc/systemd/system/a.service")
+    for number in range(FILES_MAX + 1):
+        assert found(tmp_path, "a.service")
+        write(tmp_path, f"etc/systemd/system/a.service.d/{number}.conf")
+    assert found(tmp_path, "a.service") == []

@@ -68,6 +68,37 @@ CASES: list[tuple[dict[str, str], str, int, str]] = [
     ({}, "frob", 2, "there is no command frob; see `ksmrun --help` for the commands"),
     ({}, "host sett", 2, "there is no command sett; did you mean set? see `ksmrun host --help`"),
     ({}, "ab -n x -- true", 2, "--copies=x is not valid; give a whole number from 1"),
+    ({}, "host tune", 2, "no goal is given"),
+    (
+        {},
+        "host tune --profile=quick",
+        2,
+        "--profile=quick is not valid; give gentle, balanced or fast",
+    ),
+    (
+        {},
+        "host tune --max-cpu=120%",
+        2,
+        "--max-cpu=120% is not valid; give a share from 0.01% to 100%",
+    ),
+    (
+        {},
+        "host tune --max-cpu=0%",
+        2,
+        "--max-cpu=0% is not valid; give a share from 0.01% to 100%",
+    ),
+    (
+        {},
+        "host tune --scan-time=soon",
+        2,
+        "--scan-time=soon is not valid; give a time in seconds from 1 to 86400",
+    ),
+    (
+        {},
+        "host tune --profile=fast --max-cpu=5%",
+        2,
+        "--profile and --max-cpu both limit the CPU time of ksmd; give one of them",
+    ),
     ({}, "host set", 2, "NAME=VALUE is missing; add it: see `ksmrun host set --help`"),
     ({}, "run --mark-min=1Z true", 125, "--mark-min=1Z is not valid; give a size in bytes up to"),
     # Bytes that are not UTF-8, and empty words.
@@ -97,6 +128,8 @@ CASES: list[tuple[dict[str, str], str, int, str]] = [
         "--arm x: there is no option --frob; see `ksmrun run --help`\n",
     ),
 ]
+WITH_EXAMPLES = ["", "run", "check", "ps", "explain", "host"]
+WITH_EXAMPLES += [f"host {name}" for name in ("on", "off", "unmerge", "set", "restore", "show")]
 
 
 @pytest.fixture(autouse=True)
@@ -175,3 +208,18 @@ def test_any_word_gives_one_line_of_two_parts(word: str, before: str) -> None:
     assert code == (125 if before.startswith("run") else 2), said
     assert said.count("\n") == 1 and re.match(r"ksmrun: .+; .+\n", said), said
     assert len(said) < 700
+
+
+@pytest.mark.parametrize("line", WITH_EXAMPLES)
+def test_all_commands_have_examples(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app([*line.split(), "--help"]) == 0
+    assert "Example: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", ["", "host"])
+def test_a_group_without_a_command_shows_its_usage(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_app(line.split()) == 2
+    shown = capsys.readouterr()
+    assert "Usage:" in shown.out + shown.err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,9 +135,57 @@ def test_limited_cgroups(tmp_path: Path) -> None:
         f"anon 5\ninactive_file {512 * MIB}\n"
     )
     found = memory_groups({"/a.slice/b.service": 100, "/a.slice": 11, "/c": 7}, tmp_path)
-    assert found == (GroupState("/a.slice", 4 * GIB, GIB + 512 * MIB, 111),)
+    file = str(tmp_path / "sys/fs/cgroup/a.slice/memory.max")
+    assert found == (GroupState("/a.slice", 4 * GIB, GIB + 512 * MIB, 111, file, "a.slice"),)
     assert memory_path("0::/a.slice/b.service\n") == "/a.slice/b.service"
     assert memory_path("4:memory:/docker/x\n2:cpu:/y\n0::/\n") == "/docker/x"
+
+
+USERS = "user.slice/user-1000.slice/user@1000.service"
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        ("system.slice/nginx.service", "nginx.service"),
+        ("user.slice/user-1000.slice", "user-1000.slice"),
+        (USERS, "user@1000.service"),
+        # The user's manager sets it, and the system's does not know the unit.
+        (f"{USERS}/app.slice/game.service", None),
+        (f"{USERS}/app.slice", None),
+        # Delegated: what the unit has made below itself.
+        ("system.slice/box.service/payload", None),
+        ("system.slice/box.service/inner.service", None),
+        # systemd escapes names of the kernel's own files (cg_escape() in its cgroup-util.c).
+        ("_memory.service", "memory.service"),
+        ("docker/0123", None),
+    ],
+)
+def test_who_sets_the_limit_of_a_cgroup(tmp_path: Path, path: str, unit: str | None) -> None:
+    cgroup(tmp_path, path, memory__max=4 * GIB, memory__current=3 * GIB)
+    (found,) = memory_groups({f"/{path}": 5 * GIB}, tmp_path)
+    assert found.unit == unit
+    file = f"{tmp_path}/sys/fs/cgroup/{path}/memory.max"
+    expected = f"echo 8192M | sudo tee {shlex.quote(file)}"
+    if unit is not None:
+        expected = f"sudo systemctl set-property --runtime {unit} MemoryMax=8192M"
+    assert found.raising == expected
+
+
+def test_the_limit_file_of_version_1(tmp_path: Path) -> None:
+    files = {"memory__limit_in_bytes": 4 * GIB, "memory__usage_in_bytes": 3 * GIB}
+    cgroup(tmp_path, "memory/box", **files)
+    (found,) = memory_groups({"/box": 2 * GIB}, tmp_path)
+    assert found.raising.endswith("/sys/fs/cgroup/memory/box/memory.limit_in_bytes")
+
+
+@given(limit=st.integers(1, 1 << 50), free=st.integers(0, 1 << 50), merged=st.integers(0, 1 << 50))
+def test_a_raised_limit_is_enough(limit: int, free: int, merged: int) -> None:
+    free = min(free, limit)
+    group = GroupState("/x", limit, free, merged, "/sys/fs/cgroup/x/memory.max")
+    number = re.match(r"echo (\d+)M ", group.raising)
+    assert number is not None
+    assert free + int(number[1]) * MIB - limit >= merged
 
 
 PEAK = MapPeak("here", 5, 1)

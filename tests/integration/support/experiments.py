@@ -14,7 +14,7 @@ import pytest
 Ab = Callable[..., subprocess.CompletedProcess[str]]
 FAST = (
     "--stagger=0.05",
-    "--hold=0.5",
+    "--hold=0.1",
     "--ksm",
     "pages_to_scan=1000000",
     "--ksm",
