@@ -27,6 +27,7 @@ def judge(seen: HostStatus) -> tuple[Row, ...]:
         _ksmd(seen),
         _maps(seen),
         _flags(seen),
+        _layout(seen),
         _alerts(seen),
         _launcher(seen),
         _wraps(seen),
@@ -138,8 +139,16 @@ def _flags(seen: HostStatus) -> Row:
             f"{processes(len(seen.merging), 'merge')}, none is known to have lost it",
         )
     (pid, name), *others = seen.lost
-    found = f"not merging as it should: PID {pid} ({name}){_more(others)}"
+    found = f"not merging: PID {pid} ({name}){_more(others)}"
     return Row("flags", State.TODO, found, f"sudo ksmrun explain {pid}")
+
+
+def _layout(seen: HostStatus) -> Row:
+    if not seen.keyless:
+        return Row("layout", State.OK, "no shared layout is known to have lost its key")
+    first, *others = seen.keyless
+    found = f"key deleted, later copies differ from PID {first}{_more(others)}"
+    return Row("layout", State.TODO, found, "start the programs of the group again, together")
 
 
 def _alerts(seen: HostStatus) -> Row:
@@ -174,7 +183,7 @@ def _wraps(seen: HostStatus) -> Row:
         return Row("wraps", State.OK, f"{seen.wrapped} here, none is stale")
     first, *others = seen.stale
     name = shlex.quote(first.name)
-    found = f"ExecStart= changed under the wrap of {first.name}{_more(others)}"
+    found = f"ExecStart= changed: {first.name}{_more(others)}"
     if first.kind == "unit":
         return Row("wraps", State.TODO, found, f"sudo ksmrun wrap unit --now {name}")
     todo = f"as the owner of {first.path}: ksmrun wrap unit --user --now {name}"
