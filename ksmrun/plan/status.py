@@ -9,7 +9,7 @@ from ksmrun.model.launch import MAP_RESERVE
 from ksmrun.model.status import HostStatus, Row, State, Unread
 from ksmrun.plan.guard import allowed_maps, fitting_limit
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
-from ksmrun.support.units import MIB
+from ksmrun.support.units import MIB, processes
 
 # Share of a core that ksmd takes, or wants and does not get.
 BUSY_SHARE = 0.9
@@ -54,7 +54,7 @@ def _ksm(seen: HostStatus) -> Row:
     text = f"{off}; {who}" if who else off
     if waiting:
         return Row(
-            "KSM", State.TODO, f"{text}; {_processes(waiting, 'wait')}", "sudo ksmrun host on"
+            "KSM", State.TODO, f"{text}; {processes(waiting, 'wait')}", "sudo ksmrun host on"
         )
     return Row("KSM", State.OK, f"{text}; nothing here is to be merged")
 
@@ -111,7 +111,10 @@ def _ksmd(seen: HostStatus) -> Row:
 def _maps(seen: HostStatus) -> Row:
     counted = [each for each in seen.merging if each.maps is not None]
     limit = seen.host.max_map_count
-    if not seen.merging or limit is None:
+    if limit is None:
+        found = "vm.max_map_count is not readable"
+        return Row("map limit", State.UNKNOWN, found, "mount -t proc proc /proc")
+    if not seen.merging:
         return Row("map limit", State.OK, f"no process merges (limit {limit})")
     if not counted:
         return Row("map limit", State.UNKNOWN, "no process could be counted", "sudo ksmrun status")
@@ -133,7 +136,7 @@ def _flags(seen: HostStatus) -> Row:
         return Row(
             "flags",
             State.OK,
-            f"{_processes(len(seen.merging), 'merge')}, none is known to have lost it",
+            f"{processes(len(seen.merging), 'merge')}, none is known to have lost it",
         )
     (pid, name), *others = seen.lost
     found = f"not merging: PID {pid} ({name}){_more(others)}"
@@ -208,7 +211,7 @@ def _records(seen: HostStatus) -> Row:
 def _access(seen: HostStatus) -> Row:
     found = "/proc hides other users' processes (hidepid)"
     if seen.unreadable:
-        found = f"{_processes(seen.unreadable)} of other users could not be read"
+        found = f"{processes(seen.unreadable)} of other users could not be read"
     return Row("access", State.UNKNOWN, found, "sudo ksmrun status")
 
 
@@ -218,13 +221,6 @@ def _names(groups: Iterable[Sequence[str]]) -> str:
 
 def _more(others: Sequence[object]) -> str:
     return f" and {len(others)} more" if others else ""
-
-
-def _processes(number: int, verb: str = "") -> str:
-    """Return "1 process merges", "2 processes merge"."""
-    if number == 1:
-        return f"1 process {verb}s" if verb else "1 process"
-    return f"{number} processes {verb}".rstrip()
 
 
 def _mib(size: int) -> str:

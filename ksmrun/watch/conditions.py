@@ -9,7 +9,7 @@ from ksmrun.model.memory_group import GroupState
 from ksmrun.model.watch import Condition, HostState, MapCount, Watched, WatchState
 from ksmrun.plan.guard import allowed_maps, fitting_limit
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
-from ksmrun.support.units import MIB, duration
+from ksmrun.support.units import MIB, duration, processes
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import seconds_to
 
@@ -132,14 +132,10 @@ def _ksmd_off(now: WatchState) -> Condition:
         "ksmd",
         is_bad=is_bad,
         is_clear=not is_bad,
-        what=f"ksmd is off (run={run}), and {_processes(waiting)} to be merged",
+        what=f"ksmd is off (run={run}), and {processes(waiting, 'wait')} to be merged",
         todo="sudo ksmrun host on",
         facts={"value": str(run)},
     )
-
-
-def _processes(number: int) -> str:
-    return "1 process waits" if number == 1 else f"{number} processes wait"
 
 
 def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:

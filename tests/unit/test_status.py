@@ -86,6 +86,11 @@ def test_alerts_that_cannot_be_read(
     assert re.search(r"(?m)^\?    alerts .*alerts.json", said) and "launcher" in said, said
 
 
+def test_without_proc_the_map_limit_is_unknown() -> None:
+    blind = replace(FINE, host=replace(FINE.host, max_map_count=None), merging=())
+    assert row(blind, "map limit").state is State.UNKNOWN
+
+
 def test_one_process_is_singular() -> None:
     seen = replace(FINE, merging=FINE.merging[:1])
     assert row(seen, "flags").found == "1 process merges, none is known to have lost it"

@@ -16,6 +16,7 @@ from ksmrun.model.process import By, ProcessList, Sort
 from ksmrun.observe.groups import Group, group, matching, sort_groups
 from ksmrun.observe.quantities import QUANTITIES
 from ksmrun.observe.scan_rate import HostLook, HostWatch
+from ksmrun.support.units import processes
 from ksmrun.support.words import printable
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -177,7 +178,7 @@ def _full_scan(host: HostLook) -> str:
 
 def _processes(found: ProcessList) -> str:
     number = len(found.processes)
-    parts = ["1 process" if number == 1 else f"{number} processes merge"]
+    parts = [processes(number, "merge")]
     if found.unreadable:
         parts.append(f"{found.unreadable} of other users could not be read")
     if found.hidepid:
