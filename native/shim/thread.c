@@ -129,8 +129,8 @@ static bool sleep_unless_told(const struct thread *own, long milliseconds) {
 
 /* Returns whether all of the program's own threads have ended. A plain exit(2) does not end a
  * process that has another thread: the first thread is a zombie then, and this one the only other.
- * Its exit code is to be the process's. */
-static bool is_left_alone(int file, int *exit_code) {
+ * Its exit code is to be the process's. Not inlined, because its frame is large. */
+__attribute__((noinline)) static bool is_left_alone(int file, int *exit_code) {
     char text[PIDSTAT_BYTES];
     struct pidstat stat;
     long length = file < 0 ? 0 : pread_at(file, text, sizeof text, 0);
