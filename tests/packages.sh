@@ -32,7 +32,7 @@ if [ "${1-}" = --full ]; then
     # For the HTML page of a report.
     packages="$packages chromium fonts-dejavu-core"
     # For the runtimes in tests/layout, besides Node.
-    packages="$packages golang-go rustc openjdk-17-jdk-headless"
+    packages="$packages golang-go rustc openjdk-17-jdk-headless sbcl"
     # For tests/bench/runtimes.py.
     packages="$packages php8.2-cli mono-runtime mono-mcs etcd-server openarena-server minetest-server"
 fi

@@ -31,9 +31,10 @@ changed_c() {
 }
 native() {
     cmake -S native -B build/dev -G Ninja -DSKBUILD_SCRIPTS_DIR="$PWD/.venv/bin" \
-        -DSKBUILD_PROJECT_VERSION="$version" >/dev/null &&
+        -DSKBUILD_PROJECT_VERSION="$version" -DKSMRUN_WERROR=ON >/dev/null &&
         cmake --build build/dev && cmake --install build/dev --prefix . &&
-        cmake -S native -B build/address,undefined -G Ninja -DKSMRUN_SANITIZE=address,undefined >/dev/null &&
+        cmake -S native -B build/address,undefined -G Ninja -DKSMRUN_WERROR=ON \
+            -DKSMRUN_SANITIZE=address,undefined >/dev/null &&
         cmake --build build/address,undefined && ctest --test-dir build/address,undefined -j2 --output-on-failure
 }
 unit() {

@@ -8,7 +8,8 @@ export CMAKE_C_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 
 sanitized_builds() {
     for sanitizers in address,undefined thread; do
-        cmake -S native -B "build/$sanitizers" -G Ninja -DKSMRUN_SANITIZE="$sanitizers" >/dev/null
+        cmake -S native -B "build/$sanitizers" -G Ninja -DKSMRUN_WERROR=ON \
+            -DKSMRUN_SANITIZE="$sanitizers" >/dev/null
         cmake --build "build/$sanitizers" >/dev/null
     done
 }
@@ -33,18 +34,26 @@ case $1 in
         for sanitizers in address,undefined thread; do
             ctest --test-dir "build/$sanitizers" --output-on-failure
         done
+        # The other compiler has other warnings.
+        cmake -S native -B build/clang -G Ninja -DCMAKE_C_COMPILER=clang -DKSMRUN_WERROR=ON \
+            -DKSMRUN_SANITIZE=address,undefined >/dev/null
+        cmake --build build/clang >/dev/null
+        ctest --test-dir build/clang --output-on-failure
         ;;
     fuzz)
         # Findings are in build/fuzz/found; to do: add a test, and the input to fuzz/corpus.
         seconds=${KSMRUN_FUZZ_SECONDS:-5}
         cmake -S tests/fuzz -B build/fuzz -G Ninja -DCMAKE_C_COMPILER=clang >/dev/null
         cmake --build build/fuzz >/dev/null
-        for given in tests/fuzz/corpus/*; do
-            name=${given##*/}
+        for harness in tests/fuzz/fuzz_*.c; do
+            name=${harness##*/fuzz_}
+            name=${name%.c}
+            given=tests/fuzz/corpus/$name
+            [ -d "$given" ] || given=
             mkdir -p "build/fuzz/found" "build/fuzz/corpus/$name"
             nice -n 19 "build/fuzz/$name" -max_total_time="$seconds" -timeout=10 -max_len=4096 -verbosity=0 \
                 -print_final_stats=1 -artifact_prefix="build/fuzz/found/$name-" \
-                "build/fuzz/corpus/$name" "$given" >"build/fuzz/$name.log" 2>&1 || {
+                "build/fuzz/corpus/$name" ${given:+"$given"} >"build/fuzz/$name.log" 2>&1 || {
                 cat "build/fuzz/$name.log"
                 exit 1
             }

@@ -9,35 +9,22 @@
 #include <unistd.h>
 
 #include "../common/procfile.h"
+#include "../common/procstat.h"
 
-/* Fields after the name, which may contain anything. */
-static const char *read_stat(int folder, const char *name, char *text, size_t size) {
-    if (procfile_read_at(folder, name, text, size) < 0)
-        return NULL;
-    const char *end = strrchr(text, ')');
-    return end == NULL || end[1] != ' ' ? NULL : end + 2;
-}
-
-/* Value by the number of fields between it and the name. */
-static uint64_t number_in(int folder, const char *name, int fields_before) {
+static uint64_t number_in(int folder, const char *name, enum procstat_field field) {
     char text[1024];
-    const char *at = read_stat(folder, name, text, sizeof text);
-    for (int i = 0; at != NULL && i < fields_before; i++) {
-        at = strchr(at, ' ');
-        at = at == NULL ? NULL : at + 1;
-    }
-    return at == NULL ? 0 : strtoull(at, NULL, 10);
+    bool is_read = procfile_read_at(folder, name, text, sizeof text) >= 0;
+    return is_read ? procstat_number(text, field) : 0;
 }
 
 bool process_open(struct process *process, pid_t pid, uint64_t start_ticks) {
     char path[32];
     snprintf(path, sizeof path, "/proc/%d", pid);
-    enum { FIELDS_BEFORE_START = 19 };
     process->pid = pid;
     process->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process->folder < 0)
         return false;
-    if (start_ticks == 0 || number_in(process->folder, "stat", FIELDS_BEFORE_START) == start_ticks)
+    if (start_ticks == 0 || number_in(process->folder, "stat", STAT_START_TIME) == start_ticks)
         return true;
     close(process->folder);
     return false;
@@ -45,8 +32,7 @@ bool process_open(struct process *process, pid_t pid, uint64_t start_ticks) {
 
 static char state_in(int folder, const char *name) {
     char text[1024];
-    const char *state = read_stat(folder, name, text, sizeof text);
-    return state == NULL ? 0 : *state;
+    return procfile_read_at(folder, name, text, sizeof text) < 0 ? '\0' : procstat_state(text);
 }
 
 char process_state(const struct process *process) {
@@ -132,8 +118,7 @@ bool thread_field(const struct process *process, pid_t tid, const char *name, ch
 }
 
 uint64_t thread_faults(const struct process *process, pid_t tid) {
-    enum { FIELDS_BEFORE = 7 };
     char name[64];
     snprintf(name, sizeof name, "task/%d/stat", tid);
-    return number_in(process->folder, name, FIELDS_BEFORE);
+    return number_in(process->folder, name, STAT_MINOR_FAULTS);
 }

@@ -97,8 +97,8 @@ const char *obstacle_what(enum merge_obstacle obstacle) {
             "this kernel has no PR_SET_MEMORY_MERGE, which came with Linux 6.4",
         [OBSTACLE_NO_KSM] = "this kernel was built without CONFIG_KSM",
         [OBSTACLE_SECCOMP] = "a seccomp filter refuses prctl(PR_SET_MEMORY_MERGE)",
-        [OBSTACLE_NOT_PASSED_ON] = "a layer between the program and the kernel (an emulator or a "
-                                   "sandbox) does not pass prctl(PR_SET_MEMORY_MERGE) on",
+        [OBSTACLE_NOT_PASSED_ON] = ("a layer between the program and the kernel (an emulator or a "
+                                    "sandbox) does not pass prctl(PR_SET_MEMORY_MERGE) on"),
         [OBSTACLE_NO_MEMORY] = "the kernel has no memory left to set the flag",
         [OBSTACLE_UNKNOWN] = "prctl(PR_SET_MEMORY_MERGE) failed",
     };

@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../common/clock.h"
 
 enum { SILENCE_MS_MAX = 1500, LOOK_MS = 100, BATCH = 1024 };
 
@@ -48,12 +49,6 @@ static bool flush(void) {
 bool reader_send(const struct record *record) {
     outgoing.records[outgoing.count++] = *record;
     return outgoing.count < BATCH || flush();
-}
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* Keeps only this pipe open: a reader of our output must not wait for this process. */

@@ -1,14 +1,15 @@
 #include "inject_flag.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../common/child.h"
 #include "../common/message.h"
 #include "../common/procfile.h"
+#include "../common/procstat.h"
 
 extern char **environ;
 
@@ -21,27 +22,15 @@ static bool find_helper(char path[PATH_MAX]) {
     return access(path, X_OK) == 0;
 }
 
-/* proc_pid_stat(5): starttime, the 20th field after the name, which may contain anything; 0 if the
- * process has ended. */
-static unsigned long long start_ticks(int folder) {
-    enum { FIELDS_BEFORE = 19 };
-    char text[1024];
-    if (procfile_read_at(folder, "stat", text, sizeof text) <= 0)
-        return 0;
-    const char *at = strrchr(text, ')');
-    if (at == NULL || *++at == '\0')
-        return 0;
-    for (int fields = 0; fields < FIELDS_BEFORE && at != NULL; fields++)
-        at = strchr(at + 1, ' ');
-    return at == NULL ? 0 : strtoull(at, NULL, 10);
-}
-
 bool inject_flag(int folder, pid_t pid, const char *command, bool quiet) {
-    char path[PATH_MAX], who[48];
-    unsigned long long start = start_ticks(folder);
+    char path[PATH_MAX], who[48], stat[1024];
+    uint64_t start = procfile_read_at(folder, "stat", stat, sizeof stat) > 0
+                         ? procstat_number(stat, STAT_START_TIME)
+                         : 0;
+    /* It has ended. */
     if (start == 0)
         return false;
-    snprintf(who, sizeof who, "%d:%llu", pid, start);
+    snprintf(who, sizeof who, "%d:%" PRIu64, pid, start);
     const char *const words[] = {path, "launched", who, command, quiet ? "quiet" : NULL, NULL};
     if (find_helper(path)) {
         pid_t child = child_fork();

@@ -16,6 +16,7 @@
 
 #include "../common/child.h"
 #include "../common/procfile.h"
+#include "../common/procstat.h"
 
 /* Exit codes of the launched child; others (a loader's error, a signal) mean unknown. */
 enum { EXIT_FLAG_LOST = 40, EXIT_NOT_SCANNED = 41, EXIT_SCANNED = 42, EXIT_SCAN_UNKNOWN = 43 };
@@ -198,57 +199,23 @@ static void try_ptrace(struct findings *findings) {
     findings->ptrace_allowed = findings->ptrace_errno == 0 ? ANSWER_YES : ANSWER_NO;
 }
 
-/* proc(5): /proc/PID/stat, numbers of the fields after the command's name. */
-enum stat_field {
-    STAT_STATE = 3,
-    STAT_START_CODE = 26,
-    STAT_END_CODE = 27,
-    STAT_START_STACK = 28,
-    STAT_START_DATA = 45,
-    STAT_END_DATA = 46,
-    STAT_START_BRK = 47,
-    STAT_ARG_START = 48,
-    STAT_ARG_END = 49,
-    STAT_ENV_START = 50,
-    STAT_ENV_END = 51,
-    STAT_FIELDS,
-};
-
-static bool read_stat(uint64_t values[STAT_FIELDS]) {
-    char text[2048];
-    if (procfile_read("/proc/self/stat", text, sizeof text) < 0)
-        return false;
-    char *cursor = strrchr(text, ')');
-    if (cursor == NULL || strlen(cursor) < 4)
-        return false;
-    cursor += 3; /* ") S": the state is a letter */
-    for (int field = STAT_STATE + 1; field < STAT_FIELDS; field++) {
-        char *end;
-        values[field] = strtoull(cursor, &end, 10);
-        if (end == cursor)
-            return false;
-        cursor = end;
-    }
-    return true;
-}
-
 /* prctl(2): PR_SET_MM_MAP with the present values; needs CONFIG_CHECKPOINT_RESTORE. */
 static void try_mm_map(struct findings *findings) {
-    uint64_t stat[STAT_FIELDS] = {0};
-    if (!read_stat(stat))
+    char stat[2048];
+    if (procfile_read("/proc/self/stat", stat, sizeof stat) <= 0)
         return;
     struct prctl_mm_map map = {
-        .start_code = stat[STAT_START_CODE],
-        .end_code = stat[STAT_END_CODE],
-        .start_data = stat[STAT_START_DATA],
-        .end_data = stat[STAT_END_DATA],
-        .start_brk = stat[STAT_START_BRK],
+        .start_code = procstat_number(stat, STAT_START_CODE),
+        .end_code = procstat_number(stat, STAT_END_CODE),
+        .start_data = procstat_number(stat, STAT_START_DATA),
+        .end_data = procstat_number(stat, STAT_END_DATA),
+        .start_brk = procstat_number(stat, STAT_START_BRK),
         .brk = (uintptr_t)move_brk(NULL),
-        .start_stack = stat[STAT_START_STACK],
-        .arg_start = stat[STAT_ARG_START],
-        .arg_end = stat[STAT_ARG_END],
-        .env_start = stat[STAT_ENV_START],
-        .env_end = stat[STAT_ENV_END],
+        .start_stack = procstat_number(stat, STAT_START_STACK),
+        .arg_start = procstat_number(stat, STAT_ARG_START),
+        .arg_end = procstat_number(stat, STAT_ARG_END),
+        .env_start = procstat_number(stat, STAT_ENV_START),
+        .env_end = procstat_number(stat, STAT_ENV_END),
         .exe_fd = (uint32_t)-1,
     };
     int result = prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0L);

@@ -2,7 +2,9 @@
  *
  * Everything happens in the process that becomes the program: the flag belongs to the memory map
  * and is kept by exec, so no child and no supervisor is needed. */
+#include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,9 +314,16 @@ static int run(const struct options *options) {
     return failure.error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
+static pid_t pid_of(const char *word) {
+    char *end;
+    errno = 0;
+    long number = isdigit((unsigned char)*word) ? strtol(word, &end, 10) : 0;
+    return number > 0 && errno == 0 && *end == '\0' && number <= INT_MAX ? (pid_t)number : 0;
+}
+
 /* Returns the exit code. */
 static int print(const char *text) {
-    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
+    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0 && !ferror(stdout))
         return 0;
     message("cannot write to stdout: %s; check what stdout is connected to, and its free space",
             strerror(errno));
@@ -331,13 +340,19 @@ static int check_layouts(const struct options *options) {
         return EXIT_OWN_FAILURE;
     }
     const struct machine machine = machine_here();
-    for (char **word = options->command; *word != NULL; word++) {
-        pid_t pid = (pid_t)strtol(*word, NULL, 10);
-        if (pid <= 0 || printf("%d %s\n", pid, answers[membership_of(pid, &machine, key)]) < 0)
-            return EXIT_OWN_FAILURE;
+    const char *wrong = NULL;
+    for (char **word = options->command; wrong == NULL && *word != NULL; word++) {
+        pid_t pid = pid_of(*word);
+        if (pid == 0)
+            wrong = *word;
+        else
+            printf("%d %s\n", pid, answers[membership_of(pid, &machine, key)]);
     }
     explicit_bzero(key, sizeof key);
-    return fflush(stdout) == 0 ? 0 : EXIT_OWN_FAILURE;
+    if (wrong != NULL)
+        message("'%.100s' is no PID; give --layout-check numbers, as in --layout-check 1234",
+                wrong);
+    return wrong == NULL ? print("") : EXIT_OWN_FAILURE;
 }
 
 int main(int argc, char **argv) {

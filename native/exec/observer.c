@@ -149,7 +149,8 @@ static void report(enum flag flag, pid_t pid, const char *command, bool quiet) {
     }
 }
 
-/* For this process the exec is over before the program is moved, so it is checked repeatedly. */
+/* For this process the exec is over before the program is moved, so it is checked repeatedly: while
+ * that is done, its stack has no name. */
 static void report_layout(pid_t pid, const struct observation *observation) {
     enum { STEP_MS = 10, STEPS_MAX = 100 };
     unsigned char key[KEY_BYTES];
@@ -166,8 +167,6 @@ static void report_layout(pid_t pid, const struct observation *observation) {
         if (i > 0)
             nanosleep(&step, NULL);
         found = membership_of(pid, &machine, key);
-        if (found == MEMBER_UNKNOWN)
-            break;
     }
     explicit_bzero(key, sizeof key);
     if (found == MEMBER_UNKNOWN)

@@ -154,10 +154,8 @@ static bool are_shim_words(const char *words) {
 static const char see_help[] = "see `ksmrun-exec --help`";
 
 static bool refuse_value(char *error, size_t size, const char *name, const char *allowed) {
-    /* getopt_long(3) has none for an option that takes none. */
-    const char *value = optarg == NULL ? "" : optarg;
-    snprintf(error, size, "--%s=%.100s%s is not valid; give %s", name, value,
-             strlen(value) > 100 ? "..." : "", allowed);
+    snprintf(error, size, "--%s=%.100s%s is not valid; give %s", name, optarg,
+             strlen(optarg) > 100 ? "..." : "", allowed);
     return false;
 }
 

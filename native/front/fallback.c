@@ -58,6 +58,12 @@ static bool is_on(const char *variable) {
     return false;
 }
 
+/* An empty variable counts as unset (click: Parameter.resolve_envvar_value). */
+static const char *variable(const char *name) {
+    const char *value = getenv(name);
+    return value == NULL || *value == '\0' ? NULL : value;
+}
+
 static bool is(const char *word, const char *name) {
     return strcmp(word, name) == 0;
 }
@@ -89,8 +95,8 @@ static bool has_name(const char *word, const char *name) {
 static struct launch read_words(char **words) {
     const char *layout = getenv("KSMRUN_LAYOUT");
     struct launch launch = {
-        .merge = getenv("KSMRUN_MERGE"),
-        .thp = getenv("KSMRUN_THP"),
+        .merge = variable("KSMRUN_MERGE"),
+        .thp = variable("KSMRUN_THP"),
         .require = is_on("KSMRUN_REQUIRE"),
         .quiet = is_on("KSMRUN_QUIET"),
         .verify = is_on("KSMRUN_VERIFY"),
@@ -115,6 +121,13 @@ static struct launch read_words(char **words) {
     }
     launch.command = at;
     return launch;
+}
+
+/* As Python does, ksmrun-exec refuses these, and says so. */
+static bool is_refused(const struct launch *launch) {
+    const char *merge = launch->merge, *thp = launch->thp;
+    return (merge != NULL && !is(merge, "on") && !is(merge, "off") && !is(merge, "keep")) ||
+           (thp != NULL && !is(thp, "keep") && !is(thp, "off"));
 }
 
 /* A stderr without a reader must not end the launch. */
@@ -165,6 +178,8 @@ int fallback_start(const char *folder, char **words, const char *why, const char
         say(why, "shared layout not applied; not started because of --require", todo);
         return EXIT_OWN_FAILURE;
     }
+    if (is_refused(&launch))
+        exec_launcher(folder, &launch);
     if (!launch.quiet)
         say(why,
             launch.layout ? "the program starts anyway, shared layout not applied"

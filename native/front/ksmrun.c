@@ -96,10 +96,12 @@ int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "--front=complete") == 0)
         return complete_print(argc - 2, argv + 2);
     static const char comes_back[] = "--front=start";
-    if (argc > 3 && strcmp(argv[1], comes_back) == 0) {
-        static const char fails[] = "the Python part of ksmrun fails";
-        restore(argv[2]);
-        int code = fallback_start(folder, argv + 3, fails, out_of_room);
+    if (argc > 4 && strcmp(argv[1], comes_back) == 0) {
+        char fails[512];
+        snprintf(fails, sizeof fails, "the Python part of ksmrun fails%s%s%s",
+                 *argv[2] == '\0' ? "" : " (", argv[2], *argv[2] == '\0' ? "" : ")");
+        restore(argv[3]);
+        int code = fallback_start(folder, argv + 4, fails, out_of_room);
         return code >= 0 ? code : fail(fails, out_of_room);
     }
     if (!fallback_has_room()) {

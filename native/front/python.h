@@ -16,7 +16,7 @@ bool python_starts(const char *interpreter);
 
 /* Program for its option -c: runs the script in the next argument with the arguments after that. If
  * that raises anything, as when packages are missing or are another Python's, the file in the first
- * argument is executed instead, with --front=start. */
+ * argument is executed instead, with --front=start and what was raised, as one printable word. */
 extern const char python_guarded[];
 
 #endif

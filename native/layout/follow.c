@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
 #include "../common/message.h"
 #include "../common/procfile.h"
 #include "../inject/inject.h"
@@ -32,12 +33,6 @@ static const long following = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRAC
 
 /* For what the target has forked to execute something, if this process ends with it. */
 enum { ENDING_MS = 500, ENDING_STEP_MS = 5, TRIAL_STEP_MS = 50 };
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Once it has stepped aside, a message goes to the stderr of the process that it is about. */
 static bool is_aside;
@@ -215,14 +210,14 @@ static bool is_at_end(const struct helper *helper, pid_t pid) {
 static void at_fork(pid_t pid) {
     unsigned long child;
     if (ptrace(PTRACE_GETEVENTMSG, pid, 0L, &child) == 0)
-        trial_has_forked(pid, (pid_t)child);
+        (void)trial_has_forked(pid, (pid_t)child); /* what it returns is asked at its own stop */
 }
 
 static void at_stop(struct helper *helper, pid_t pid, int status) {
     int event = status >> 16, signal = WSTOPSIG(status);
     /* Before its parent's event it would continue as nobody's child, and be moved at its exec. */
-    if (event == PTRACE_EVENT_STOP && tracees_has_not_executed(pid))
-        trial_has_forked(tracees_parent_of(pid), pid);
+    bool is_one_too_many = event == PTRACE_EVENT_STOP && tracees_has_not_executed(pid) &&
+                           !trial_has_forked(tracees_parent_of(pid), pid);
     if (signal == (SIGTRAP | 0x80)) {
         if (is_to_be_let_go(helper, pid))
             ptrace(PTRACE_DETACH, pid, 0L, 0L);
@@ -233,7 +228,7 @@ static void at_stop(struct helper *helper, pid_t pid, int status) {
     } else if (event == PTRACE_EVENT_EXIT && is_at_end(helper, pid)) {
         ending_since_ms = now_ms();
         ending_pid = pid;
-    } else if (event == PTRACE_EVENT_STOP && trial_is_over(pid)) {
+    } else if (event == PTRACE_EVENT_STOP && (is_one_too_many || trial_is_over(pid))) {
         ptrace(PTRACE_DETACH, pid, 0L, 0L);
     } else if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
         /* A stop signal's stop, until SIGCONT. */

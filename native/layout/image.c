@@ -9,6 +9,7 @@
 
 #include "../common/maps.h"
 #include "../common/procfile.h"
+#include "../common/procstat.h"
 
 /* fs/binfmt_elf.c: load_elf_phdrs accepts 64 KiB of them. */
 enum { PHDRS_MAX = 65536 / sizeof(Elf64_Phdr), AUXV_MAX = 64 };
@@ -79,32 +80,17 @@ static const char *find_parts(struct image *image, uint64_t program_start, uint6
     return image->parts[PART_STACK].end != 0 ? NULL : "the stack in /proc/PID/maps";
 }
 
-/* proc_pid_stat(5): fields 26, 27, and 45 to 51. The program's name, which may contain anything, is
- * in parentheses, and only numbers follow. */
 bool image_parse_stat(struct image *image, const char *text) {
-    enum { FIELD_OF_STATE = 3, FIELDS = 52 };
-    uint64_t fields[FIELDS] = {0};
-    const char *at = strrchr(text, ')');
-    if (at == NULL || at[1] != ' ' || at[2] == '\0')
-        return false;
-    at += 3;
-    for (int field = FIELD_OF_STATE + 1; field < FIELDS; field++) {
-        char *end;
-        fields[field] = strtoull(at, &end, 10);
-        if (end == at)
-            return false;
-        at = end;
-    }
-    image->start_code = fields[26];
-    image->end_code = fields[27];
-    image->start_data = fields[45];
-    image->end_data = fields[46];
-    image->start_brk = fields[47];
-    image->arg_start = fields[48];
-    image->arg_end = fields[49];
-    image->env_start = fields[50];
-    image->env_end = fields[51];
-    return image->arg_start != 0;
+    image->start_code = procstat_number(text, STAT_START_CODE);
+    image->end_code = procstat_number(text, STAT_END_CODE);
+    image->start_data = procstat_number(text, STAT_START_DATA);
+    image->end_data = procstat_number(text, STAT_END_DATA);
+    image->start_brk = procstat_number(text, STAT_START_BRK);
+    image->arg_start = procstat_number(text, STAT_ARG_START);
+    image->arg_end = procstat_number(text, STAT_ARG_END);
+    image->env_start = procstat_number(text, STAT_ENV_START);
+    image->env_end = procstat_number(text, STAT_ENV_END);
+    return image->arg_start != 0 && image->env_end != 0;
 }
 
 static const char *read_stat(struct image *image, pid_t pid) {

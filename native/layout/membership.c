@@ -39,9 +39,10 @@ enum membership membership_of(pid_t pid, const struct machine *machine,
         return MEMBER_UNKNOWN;
     if (bases_by_limit(machine, key, identity.bytes, identity.length).stack_top == stack_end)
         return MEMBER;
-    return bases_can_reserve(machine, stack_bytes) &&
-                   bases_by_reservation(machine, key, identity.bytes, identity.length, stack_bytes)
-                           .stack_top == stack_end
+    /* The limit is the present one. On x86_64 the stack's place does not depend on it, elsewhere a
+     * program that has changed its limit since its exec is not recognised. */
+    return bases_by_reservation(machine, key, identity.bytes, identity.length, stack_bytes)
+                       .stack_top == stack_end
                ? MEMBER
                : NO_MEMBER;
 }

@@ -1,12 +1,14 @@
 #include "tracees.h"
 
 #include <dirent.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../common/procfile.h"
+#include "../common/procstat.h"
 
 /* include/linux/sched.h: PF_FORKNOEXEC. */
 enum { FORKED_NO_EXEC = 0x40 };
@@ -30,35 +32,37 @@ bool tracees_any(bool (*is_one)(pid_t pid)) {
     return is_found;
 }
 
-/* proc_pid_stat(5): state, and six fields later the flags, after the name in parentheses. */
-static bool read_state(pid_t pid, char *state, unsigned long *flags) {
+static bool read_state(pid_t pid, char *state, uint64_t *flags) {
     char path[32], text[512];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    const char *end = procfile_read(path, text, sizeof text) < 0 ? NULL : strrchr(text, ')');
-    return end != NULL && sscanf(end, ") %c %*d %*d %*d %*d %*d %lu", state, flags) == 2;
+    if (procfile_read(path, text, sizeof text) <= 0)
+        return false;
+    *state = procstat_state(text);
+    *flags = procstat_number(text, STAT_FLAGS);
+    return *state != '\0';
 }
 
 bool tracees_is_resting(pid_t pid) {
     char state;
-    unsigned long flags;
+    uint64_t flags;
     return !read_state(pid, &state, &flags) || (state != 'R' && state != 'D');
 }
 
 bool tracees_is_alive(pid_t pid) {
     char state;
-    unsigned long flags;
+    uint64_t flags;
     return read_state(pid, &state, &flags) && state != 'Z' && state != 'X';
 }
 
 bool tracees_has_not_executed(pid_t pid) {
     char state;
-    unsigned long flags;
+    uint64_t flags;
     return read_state(pid, &state, &flags) && (flags & FORKED_NO_EXEC) != 0;
 }
 
 bool tracees_may_exec(pid_t pid) {
     char state;
-    unsigned long flags;
+    uint64_t flags;
     if (!read_state(pid, &state, &flags))
         return false;
     return state == 't' || ((flags & FORKED_NO_EXEC) != 0 && (state == 'R' || state == 'D'));

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <time.h>
 
+#include "../common/clock.h"
 #include "../common/procfile.h"
 #include "tracees.h"
 
@@ -23,12 +23,6 @@ static struct trial {
     int children;
     bool is_over;
 } trials[TRIALS_MAX];
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static struct trial *find(pid_t pid) {
     for (size_t i = 0; i < TRIALS_MAX; i++)
@@ -78,17 +72,20 @@ static bool takes_child(const struct trial *trial) {
 }
 
 /* A thread is no child. Children beyond the limit are released like those whose time is over. */
-void trial_has_forked(pid_t parent, pid_t child) {
-    struct trial *trial = trial_of(parent), *its = trial == NULL ? NULL : find(0);
-    if (its == NULL || process_of(child) == trial->pid || find(child) != NULL ||
+bool trial_has_forked(pid_t parent, pid_t child) {
+    struct trial *trial = trial_of(parent), *its = find(0);
+    if (trial == NULL || process_of(child) == trial->pid || find(child) != NULL ||
         child == trial->last_child)
-        return;
+        return true;
+    if (its == NULL)
+        return false;
     bool is_taken = takes_child(trial);
     *its = (struct trial){.pid = child, .began_ms = trial->began_ms, .is_over = !is_taken};
     if (is_taken) {
         trial->last_child = child;
         trial->children++;
     }
+    return true;
 }
 
 static bool has_grown(pid_t pid) {

@@ -20,8 +20,8 @@ void trial_forget(pid_t pid);
 
 /* Call this when a tracee has forked, or started a thread: a trial includes its children, one at a
  * time. Repeated calls for a child are harmless: its own first stop may be seen before its parent's
- * event. */
-void trial_has_forked(pid_t parent, pid_t child);
+ * event. Returns false if too many are in progress, so that the child must be released. */
+bool trial_has_forked(pid_t parent, pid_t child);
 
 /* LAST_OVER: everything still traced is to be released. The end of this process does that, without
  * affecting system calls in progress. */

@@ -40,22 +40,25 @@ static bool holds_one(const struct object *object, const char *const *names) {
     return false;
 }
 
-/* ld.so made these pages read-only when it had filled them (PT_GNU_RELRO). */
+/* ld.so made these pages read-only when it had filled them (PT_GNU_RELRO), but not one at the end
+ * that is also used for something else (glibc's elf/dl-reloc.c: _dl_protect_relro; musl's
+ * ldso/dynlink.c). */
 static void replace(void **place, void *argument) {
     struct replacing *replacing = argument;
     const segment_header *relro = loaded_segment(replacing->loaded, PT_GNU_RELRO);
-    uintptr_t start = relro == NULL ? 0 : replacing->loaded->base + relro->p_vaddr;
     uintptr_t page_bytes = getauxval != NULL ? getauxval(AT_PAGESZ) : PAGE_BYTES;
-    long page = (long)((uintptr_t)place & ~(page_bytes - 1));
-    bool is_readonly = relro != NULL && (uintptr_t)place - start < relro->p_memsz;
+    uintptr_t page = (uintptr_t)place & ~(page_bytes - 1);
+    uintptr_t start = relro == NULL ? 0 : replacing->loaded->base + relro->p_vaddr;
+    uintptr_t end = relro == NULL ? 0 : (start + relro->p_memsz) & ~(page_bytes - 1);
+    bool is_readonly = page >= (start & ~(page_bytes - 1)) && page < end;
     if (is_readonly &&
-        SYSTEM_CALL(NUMBER_MPROTECT, page, (long)page_bytes, PROTECT_READ_AND_WRITE) != 0) {
+        SYSTEM_CALL(NUMBER_MPROTECT, (long)page, (long)page_bytes, PROTECT_READ_AND_WRITE) != 0) {
         replacing->has_failed = true;
         return;
     }
     *place = replacing->replacement;
     if (is_readonly)
-        SYSTEM_CALL(NUMBER_MPROTECT, page, (long)page_bytes, PROTECT_READ);
+        SYSTEM_CALL(NUMBER_MPROTECT, (long)page, (long)page_bytes, PROTECT_READ);
 }
 
 static int look(struct loaded_object *loaded, size_t size, void *argument) {

@@ -12,7 +12,7 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-enum { ERROR_NOSYS = 38, READ_AND_WRITE = 3, PRIVATE_AND_ANONYMOUS = 0x22 };
+enum { ERROR_NOSYS = 38, COPY_BYTES_MAX = 8192 };
 
 typedef char *const vector[];
 typedef int root_function(const char *, const char *);
@@ -69,45 +69,43 @@ static size_t bytes_of(const char *text) {
     return bytes;
 }
 
-struct copy {
-    char **entries; /* NULL: none */
-    long bytes;
-};
-
-/* In memory of its own, as a child of vfork(2) shares all other. */
-static struct copy copy_of(vector environment) {
-    size_t count = 0, bytes = sizeof *environment;
-    for (; environment[count] != NULL; count++)
-        bytes += sizeof *environment + bytes_of(environment[count]);
-    long mapping[6] = {0, (long)bytes, READ_AND_WRITE, PRIVATE_AND_ANONYMOUS, -1, 0};
-    long at = map_memory(mapping);
-    if (is_error(at))
-        return (struct copy){NULL, 0};
-    char **entries = (char **)at, *text = (char *)(entries + count + 1);
+/* Removes the shim from a copy of the environment, and executes with that. The copy is on the
+ * stack: a child of vfork(2) shares all other memory with its parent, which would keep it after the
+ * exec. */
+static int execute_without_shim(exec_function *next, const char *file, vector words,
+                                vector environment, size_t count, size_t text_bytes) {
+    char **entries = __builtin_alloca((count + 1) * sizeof *entries + text_bytes);
+    char *text = (char *)(entries + count + 1);
     for (size_t i = 0; i < count; i++) {
+        entries[i] = environment[i];
+        if (!settings_is_preload(environment[i]))
+            continue;
         size_t length = bytes_of(environment[i]);
         entries[i] = text;
         for (size_t byte = 0; byte < length; byte++)
             *text++ = environment[i][byte];
     }
-    return (struct copy){entries, (long)bytes};
+    entries[count] = NULL;
+    settings_forget_shim(entries);
+    return next(file, words, entries);
 }
 
 /* Another library's constructor may call before the shim's own has run. */
 static int execute(exec_function *const *next, const char *file, vector words, vector environment) {
-    struct copy copy = {NULL, 0};
     if (*next == NULL)
         roots_begin();
     if (*next == NULL)
         return fail();
-    if (roots.is_other && roots.own_path != NULL && environment != NULL && !is_here(roots.own_path))
-        copy = copy_of(environment);
-    if (copy.entries == NULL)
+    if (!roots.is_other || roots.own_path == NULL || environment == NULL || is_here(roots.own_path))
         return (*next)(file, words, environment);
-    settings_forget_shim(copy.entries);
-    int result = (*next)(file, words, copy.entries);
-    SYSTEM_CALL(NUMBER_MUNMAP, (long)copy.entries, copy.bytes);
-    return result;
+    size_t count = 0, text_bytes = 0;
+    for (; environment[count] != NULL; count++)
+        if (settings_is_preload(environment[count]))
+            text_bytes += bytes_of(environment[count]);
+    /* A thread's stack may have little room. Without a copy, ld.so says its line. */
+    if (count * sizeof *environment + text_bytes > COPY_BYTES_MAX)
+        return (*next)(file, words, environment);
+    return execute_without_shim(*next, file, words, environment, count, text_bytes);
 }
 
 static int change(root_function *const *next, const char *path, const char *other) {

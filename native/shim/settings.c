@@ -121,6 +121,10 @@ static bool keep_others(char *list) {
     return to != list;
 }
 
+bool settings_is_preload(const char *entry) {
+    return after((char *)entry, preload_name) != NULL;
+}
+
 void settings_forget_shim(char **environment) {
     char **to = environment;
     for (; environment != NULL && *environment != NULL; environment++) {

@@ -21,6 +21,9 @@ struct settings {
 
 struct settings settings_read(char **environment);
 
+/* Returns whether this entry of an environment is LD_PRELOAD. */
+bool settings_is_preload(const char *entry);
+
 /* Removes the shim from the environment, in place, so that no child gets it. */
 void settings_forget_shim(char **environment);
 

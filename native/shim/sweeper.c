@@ -47,13 +47,30 @@ static void pause_briefly(void) {
     SYSTEM_CALL(NUMBER_FUTEX, (long)&word, FUTEX_WAIT_PRIVATE, 0, (long)&time);
 }
 
-static void lock(void) {
-    while (atomic_exchange(&sweeper.thread->lock, 1) != 0)
-        pause_briefly();
+enum { SIG_SETMASK = 2 };
+
+static unsigned long long block_signals(void) {
+    unsigned long long all = ~0ULL, before = 0;
+    SYSTEM_CALL(NUMBER_RT_SIGPROCMASK, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
+    return before;
 }
 
-static void unlock(void) {
+static void set_signals(unsigned long long mask) {
+    SYSTEM_CALL(NUMBER_RT_SIGPROCMASK, SIG_SETMASK, (long)&mask, 0, sizeof mask);
+}
+
+/* A handler of the program's must not meet the lock of the thread that it interrupts. Returns the
+ * signals that unlock() is to let through again. */
+static unsigned long long lock(void) {
+    unsigned long long before = block_signals();
+    while (atomic_exchange(&sweeper.thread->lock, 1) != 0)
+        pause_briefly();
+    return before;
+}
+
+static void unlock(unsigned long long before) {
     atomic_store(&sweeper.thread->lock, 0);
+    set_signals(before);
 }
 
 /* Returns whether there may be one in this process; not in a child of vfork(2), which shares this
@@ -88,18 +105,7 @@ static void wait_until_confined(struct thread *thread) {
     }
 }
 
-enum { SIG_SETMASK = 2 };
-
-static unsigned long long block_signals(void) {
-    unsigned long long all = ~0ULL, before = 0;
-    SYSTEM_CALL(NUMBER_RT_SIGPROCMASK, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
-    return before;
-}
-
-static void set_signals(unsigned long long mask) {
-    SYSTEM_CALL(NUMBER_RT_SIGPROCMASK, SIG_SETMASK, (long)&mask, 0, sizeof mask);
-}
-
+/* Signals are blocked: the thread takes none of the program's. */
 static void start(void) {
     struct thread *thread = sweeper.thread;
     atomic_store(&thread->tid, 0);
@@ -109,25 +115,28 @@ static void start(void) {
     thread->excluded = &sweeper.excluded;
     thread->swept_bytes = &sweeper.swept_bytes;
     atomic_store(&thread->is_wanted, true);
-    /* The thread takes none of the program's signals. */
-    unsigned long long before = block_signals();
     if (is_error(clone_call(CLONE_THREAD_FLAGS, thread->stack + sizeof thread->stack,
                             (int *)&thread->tid, run)))
         atomic_store(&thread->tid, 0);
     wait_until_confined(thread);
-    set_signals(before);
 }
 
 void sweeper_begin(const struct thread_options *options) {
     enum { READ_AND_WRITE = 3, PRIVATE_AND_ANONYMOUS = 0x22 };
     long mapping[6] = {0, MAPPING_BYTES, READ_AND_WRITE, PRIVATE_AND_ANONYMOUS, -1, 0};
     long at = map_memory(mapping);
-    if (is_error(at) || SYSTEM_CALL(NUMBER_MADVISE, at, MAPPING_BYTES, MADV_WIPEONFORK) != 0)
+    if (is_error(at))
         return;
+    if (SYSTEM_CALL(NUMBER_MADVISE, at, MAPPING_BYTES, MADV_WIPEONFORK) != 0) {
+        SYSTEM_CALL(NUMBER_MUNMAP, at, MAPPING_BYTES);
+        return;
+    }
     sweeper.thread = (struct thread *)at;
     sweeper.options = *options;
     atomic_store(&sweeper.thread->pid, own_pid());
+    unsigned long long before = lock();
     start();
+    unlock(before);
 }
 
 /* Asks the kernel whether the thread exists: a raw clone leaves a copy of this memory without it,
@@ -146,23 +155,27 @@ static void end_thread(struct thread *thread) {
         pause_briefly();
 }
 
+static void step_aside(struct thread *thread) {
+    if (thread->away_count++ == 0 && atomic_load(&thread->is_wanted))
+        end_thread(thread);
+}
+
 bool sweeper_leave(void) {
     if (!is_for_this_process())
         return false;
-    lock();
-    if (sweeper.thread->away_count++ == 0 && atomic_load(&sweeper.thread->is_wanted))
-        end_thread(sweeper.thread);
-    unlock();
+    unsigned long long before = lock();
+    step_aside(sweeper.thread);
+    unlock(before);
     return true;
 }
 
 void sweeper_come_back(void) {
     struct thread *thread = sweeper.thread;
-    lock();
+    unsigned long long before = lock();
     if (--thread->away_count == 0 && !atomic_load(&sweeper.must_stay_away) &&
         atomic_load(&thread->is_wanted))
         start();
-    unlock();
+    unlock(before);
 }
 
 /* A child of vfork(2) shares this memory, but its filter is not its parent's. */
@@ -177,15 +190,19 @@ bool sweeper_is_used(void) {
     return sweeper.thread != NULL;
 }
 
+/* Two threads may fork at once. */
 void sweeper_leave_until_mapping(void) {
-    if (sweeper.thread != NULL && !atomic_load(&sweeper.thread->has_to_come_back) &&
-        sweeper_leave())
-        atomic_store(&sweeper.thread->has_to_come_back, true);
+    if (!is_for_this_process())
+        return;
+    unsigned long long before = lock();
+    if (!atomic_exchange(&sweeper.thread->has_to_come_back, true))
+        step_aside(sweeper.thread);
+    unlock(before);
 }
 
 void sweeper_come_back_if_away(void) {
     struct thread *thread = sweeper.thread;
-    if (thread != NULL && atomic_load(&thread->has_to_come_back) &&
+    if (thread != NULL && atomic_load(&thread->has_to_come_back) && is_for_this_process() &&
         atomic_exchange(&thread->has_to_come_back, false))
         sweeper_come_back();
 }
@@ -211,14 +228,11 @@ void sweeper_notice(size_t more_bytes) {
         return;
     if (!is_for_this_process() || !has_grown(more_bytes))
         return;
-    /* A handler of the program's must not meet the lock of the thread that it interrupts. */
-    unsigned long long before = block_signals();
-    lock();
+    unsigned long long before = lock();
     if (thread->away_count == 0 && !atomic_load(&sweeper.must_stay_away) &&
         !atomic_load(&thread->is_wanted))
         start();
-    unlock();
-    set_signals(before);
+    unlock(before);
 }
 
 void sweeper_look_soon(void) {

@@ -149,7 +149,7 @@ static inline long clone_call(long flags, void *stack_top, int *tid, void (*run)
                      "test %%eax, %%eax\n\t"
                      "jnz 1f\n\t"
                      "xor %%ebp, %%ebp\n\t"
-                     "call *(%%esp)\n\t"
+                     "calll *(%%esp)\n\t"
                      "ud2\n"
                      "1:"
                      : "=a"(result)

@@ -58,3 +58,25 @@ def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) ->
     # Neither by the stack limit nor by a reservation.
     limited = ["bash", "-c", 'ulimit -Hs 100000; ulimit -v 9000000; exec "$@"', "bash", *run]
     assert "the limit of the address space" in refused(*limited, "true")
+
+
+# In a user namespace (since Linux 6.7: 21ca59b365c0), so that the host has no other formats.
+REGISTERED = """
+mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+echo ":ksmrun-test:M::KSMX::/bin/true:" >/proc/sys/fs/binfmt_misc/register
+exec "$@"
+"""
+
+
+def test_what_an_interpreter_of_binfmt_misc_runs(launcher: str, key: str, tmp_path: Path) -> None:
+    """It may be of any kind. Text without a first line for an interpreter is a shell's."""
+    inside = ["unshare", "--user", "--mount", "--map-root-user", "sh", "-ec", REGISTERED, "sh"]
+    run = [*inside, launcher, "--layout=shared", f"--layout-key={key}"]
+    program, text = tmp_path / "program", tmp_path / "text"
+    program.write_bytes(b"KSMX\0")
+    text.write_text("exit 0\n")
+    for file in (program, text):
+        file.chmod(0o755)
+    assert f"{program} is run by an interpreter of binfmt_misc" in refused(*run, program)
+    done = subprocess.run([*run, "--quiet", "--require", "--", text], check=False)
+    assert done.returncode == 0

@@ -11,6 +11,7 @@ import hmac
 import json
 import random
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,31 @@ def test_stack_limits(denied: list[str], kinds: Programs, limit: str) -> None:
     assert parts(first)[compared] == parts(second)[compared]
     if limit == "60000":
         where(*limited, kinds.where, "deep")
+
+
+LIMITS_ITSELF = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_STACK, (int(sys.argv[1]), resource.RLIM_INFINITY))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+# The third leaves no room for a reservation at an exec.
+@pytest.mark.parametrize("stack_bytes", [1 << 20, 1 << 30, 36 << 40, -1])
+def test_it_is_recognised_after_a_change_of_its_limit(
+    denied: list[str], launcher: str, key: str, stack_bytes: int
+) -> None:
+    process = subprocess.Popen(
+        [*denied, sys.executable, "-c", LIMITS_ITSELF, str(stack_bytes)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    asked = [launcher, f"--layout-key={key}", "--layout-check", str(process.pid)]
+    found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    process.communicate()
+    assert found == f"{process.pid} yes\n"
 
 
 def test_a_hard_stack_limit(launch: list[str], kinds: Programs) -> None:

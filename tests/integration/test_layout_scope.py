@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import compile_to
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .conftest import Programs
+from .conftest import SOURCES, Programs
 from .support.layouts import (
     AS_PID_1,
     folder,
@@ -348,3 +350,42 @@ def test_scripts_as_pid_1(launch: list[str], kinds: Programs, folder: Path) -> N
             subprocess.run([*AS_PID_1, *launch, script], timeout=LAST_RESORT_SECONDS).returncode
             == 4
         )
+
+
+@pytest.mark.parametrize("scope", ["program", "tree"])
+def test_a_program_that_restarts_itself_without_randomisation(
+    launch: list[str], programs: Programs, folder: Path, scope: str
+) -> None:
+    """As sanitizers, benchmarks and UML do: undoing that would be an endless loop."""
+    program = programs.folder / "restarts"
+    compile_to(program, ["gcc", "-O1", SOURCES / "restarts.c"])
+    script = write(folder / "script", f"#!/bin/sh\n{program}\nexit $?")
+    for command in (program, script):
+        for prefix in ((), (*launch[:-1], f"--layout-scope={scope}", "--")):
+            done = subprocess.run([*prefix, command], capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+ANSWERS = """
+import os, socket
+channel = socket.socket(fileno=int(os.environ["CHANNEL"]))
+channel.sendall(b"%s %d" % (channel.recv(99), os.getpid()))
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--layout-scope=tree"]], ids=["program", "tree"])
+def test_a_worker_with_an_inherited_channel(launch: list[str], options: list[str]) -> None:
+    """As pm2 and Node's cluster start workers: a descriptor by number, and the child's PID."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = subprocess.Popen(
+            [*launch[:-1], *options, "--", sys.executable, "-c", ANSWERS],
+            pass_fds=[theirs.fileno()],
+            env=os.environ | {"CHANNEL": str(theirs.fileno())},
+        )
+        theirs.close()
+        ours.sendall(b"hello")
+        assert ours.recv(99) == b"hello %d" % process.pid
+        # No helper holds the other end.
+        assert ours.recv(99) == b""
+        assert process.wait(timeout=LAST_RESORT_SECONDS) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -11,11 +12,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from compiled import compile_to
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .support.layouts import keys
+from .conftest import SOURCES
+from .support.layouts import folder, key, keys, launch, user
 
-__all__ = ["keys"]
+__all__ = ["folder", "key", "keys", "launch"]
 
 
 @contextmanager
@@ -110,3 +113,30 @@ def test_verify(ksmrun: str) -> None:
     limited = ("prlimit", "--as=9000000000", "sleep", "2")
     done = subprocess.run([*shared, *limited], capture_output=True, text=True, check=True)
     assert "its address space is limited" in done.stderr
+
+
+def test_verify_waits_for_what_cannot_be_read_yet(launcher: str, folder: Path) -> None:
+    """As while a process is being moved, and its stack has no name in /proc/PID/maps."""
+    program = folder / "hides"
+    compile_to(program, ["gcc", "-O1", SOURCES / "hides.c"])
+    _, wrapped = user(launcher, folder, "--verify")
+    done = subprocess.run([*wrapped, "--", program], capture_output=True, text=True, check=True)
+    assert "has the shared layout of its group" in done.stderr, done
+
+
+@pytest.mark.parametrize(
+    "word", ["", "x", "12x", "-1", "0", "99999999999", "1 ", " 1", "+1", "0x1"]
+)
+def test_a_check_of_what_is_no_pid(launcher: str, key: str, word: str) -> None:
+    pid = str(os.getpid())
+    command = [launcher, f"--layout-key={key}", "--layout-check", "--", pid, word, pid]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (125, f"{pid} no\n")
+    assert f"'{word}' is no PID" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_check_that_cannot_be_written(launcher: str, key: str) -> None:
+    command = [launcher, f"--layout-key={key}", "--layout-check", "--", "1"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 125 and "No space left on device" in done.stderr

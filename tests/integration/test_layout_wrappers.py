@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from compiled import compile_to
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .conftest import Programs
+from .conftest import SOURCES, Programs
 from .support.layouts import AS_PID_1, folder, key, kinds, launch, parts, tracer_of, where, write
 
 __all__ = ["folder", "key", "kinds", "launch"]
@@ -97,6 +98,36 @@ def test_a_trial_ends(launch: list[str]) -> None:
         wait_until(lambda pid=python: tracer_of(pid) == 0)  # type: ignore[misc]
         output, _ = process.communicate(b"go", timeout=LAST_RESORT_SECONDS)
         assert (process.returncode, output) == (0, b"b'go'\n")
+
+
+def children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def test_a_trial_of_more_children_than_can_be_followed(
+    launch: list[str], programs: Programs
+) -> None:
+    """None of them stays traced: those beyond are released at once."""
+    program, count = programs.folder / "family", 200
+    compile_to(program, ["gcc", "-O1", "-pthread", SOURCES / "family.c"])
+    process = subprocess.Popen(
+        [*launch, program, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None and process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    helper = tracer_of(process.pid)
+    assert helper != 0
+    # It finds all of them at once.
+    os.kill(helper, signal.SIGSTOP)
+    process.stdin.write(b"x")
+    process.stdin.flush()
+    wait_until(lambda: len(children_of(process.pid)) == count)
+    os.kill(helper, signal.SIGCONT)
+    for pid in (process.pid, *children_of(process.pid)):
+        wait_until(lambda pid=pid: tracer_of(pid) == 0)  # type: ignore[misc]
+    process.communicate(b"", timeout=LAST_RESORT_SECONDS)
+    assert process.returncode == 0
 
 
 def child_of(pid: int) -> int:

@@ -34,6 +34,7 @@ def test_wheel() -> None:
             is_front = Path(entry.filename).name == "ksmrun"
             assert entry.file_size < (FRONT_BYTES_MAX if is_front else LAUNCHER_BYTES_MAX)
         assert archive.read(launcher).startswith(b"\x7fELF")
+        assert "ksmrun/commands/top/top.tcss" in entries
         assert {f"ksmrun/help/{topic}.md" for topic in texts()} <= entries.keys()
         shared = {name.partition(".data/data/share/")[2] for name in entries}
         assert {f"man/{page.file}" for page in pages()} <= shared

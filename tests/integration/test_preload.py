@@ -20,6 +20,7 @@ SHIMS = {
     "lib32": "ELF 32-bit",
     "lib": "ELF 32-bit",
 }
+PROGRAMS = Path(__file__).parent / "programs"
 SHIM_BYTES_MAX = 34 * 1024
 STANDS_IN_FOR = {"madvise", "prctl", "setns", "setpriority", "syscall", "unshare"}
 # Forwarded unchanged, because a child's growth is noticed there.
@@ -180,3 +181,12 @@ def test_no_word_of_ld_so_in_another_root(
         done = run(ksmrun, "run", "--quiet", *options, "--", *command)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("in") and done.stdout.strip().endswith(inherited or "in")
+
+
+def test_children_of_vfork_in_another_root_leave_nothing(ksmrun: str, tmp_path: Path) -> None:
+    """They share their parent's memory, which must not keep what they need for their exec."""
+    program, child = tmp_path / "vforks", tmp_path / "child"
+    compile_to(program, ["gcc", "-O1", PROGRAMS / "vforks.c"])
+    compile_to(child, ["gcc", "-O1", "-static", PROGRAMS / "vforks.c"])
+    done = run(ksmrun, "run", "--quiet", "--mechanism=preload", "--", program, tmp_path, "/child")
+    assert done.returncode == 0, done

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import struct
 import subprocess
 import sys
 import time
@@ -211,6 +213,31 @@ def test_lua_behind_another_library(shared: Shared, programs: Programs, who: str
     next_second()
     assert order(shared()) == first
     assert {order(shared(group)) for group in ("two", "three", "four")} != {first}
+
+
+def cut_relro(program: Path) -> None:
+    """Make PT_GNU_RELRO end within a page, as linkers do for larger pages than the kernel's."""
+    image = bytearray(program.read_bytes())
+    (offset,) = struct.unpack_from("<Q", image, 32)
+    size, count = struct.unpack_from("<HH", image, 54)
+    for at in range(offset, offset + size * count, size):
+        if struct.unpack_from("<I", image, at)[0] == 0x6474E552:
+            (length,) = struct.unpack_from("<Q", image, at + 40)
+            struct.pack_into("<Q", image, at + 40, length - 1)
+    program.write_bytes(image)
+
+
+def test_a_page_that_only_begins_with_relro_stays_writable(
+    shared: Shared, programs: Programs
+) -> None:
+    front, program = programs.folder / "front.so", programs.folder / "relro"
+    compile_to(front, ["gcc", "-shared", "-fPIC", SOURCES / "front.c"])
+    compile_to(program, ["gcc", "-rdynamic", "-Wl,-z,now", SOURCES / "relro.c"])
+    assert subprocess.run([program], check=False).returncode == -signal.SIGSEGV
+    cut_relro(program)
+    for prefix in ((), shared()):
+        words = ["env", f"LD_PRELOAD={front}", *prefix, str(program)]
+        assert subprocess.run(words, check=False).returncode == 0
 
 
 PYTHON_SSL = "import ssl; print(ssl.RAND_bytes(32).hex())"

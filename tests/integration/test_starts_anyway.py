@@ -172,6 +172,10 @@ def test_the_plainest_launch_keeps_what_was_asked_for(ksmrun: str, programs: Any
     assert few("--quiet", "--merge=off", programs.flag).returncode == 1
     assert few("--merge", "off", "--guard", "warn", programs.flag).returncode == 1
     assert few(programs.flag, KSMRUN_MERGE="off", KSMRUN_QUIET="yes").stderr == ""
+    assert few("--quiet", "--", programs.flag, KSMRUN_MERGE="", KSMRUN_THP="").returncode == 0
+    # As with Python, which refuses it, too.
+    refused = few("--", programs.flag, KSMRUN_MERGE="bogus")
+    assert refused.returncode == 125 and "starts anyway" not in refused.stderr
     assert "default options" in few("--no-inherit", "--", "true").stderr
     assert few("--", "/nonexistent").returncode == 127
     assert few("--require", "--layout", "shared", "--", *PROGRAM).returncode == 125
@@ -203,7 +207,27 @@ def test_where_a_package_is_gone(ksmrun: str, tmp_path: Path) -> None:
     (tmp_path / "ksmrun-py").write_text(script.read_text().replace("import sys", broken, 1))
     (tmp_path / "ksmrun-py").chmod(0o755)
     (line,) = starts(run(str(tmp_path / "ksmrun"), "run", "--", *PROGRAM))
-    assert "the Python part of ksmrun fails" in line
+    assert "the Python part of ksmrun fails (ModuleNotFoundError: " in line and "typer" in line
+
+
+RAISED = {
+    "RuntimeError('two\\nlines\\033[31m')": "(RuntimeError: two?lines?[31m)",
+    "RuntimeError('\\u2028\\udc80\\u00e9')": "(RuntimeError: ???)",
+    "RuntimeError('x' * 10000)": "xxx)",
+    "type('Bad', (Exception,), {'__str__': lambda self: 1 / 0})()": "ksmrun fails;",
+}
+
+
+@pytest.mark.parametrize("raised", RAISED)
+def test_whatever_python_raises(ksmrun: str, tmp_path: Path, raised: str) -> None:
+    """The reason is in the line, without what would end the line or control a terminal."""
+    script = Path(ksmrun).with_name("ksmrun-py").read_text()
+    for name in ("ksmrun", "ksmrun-exec"):
+        shutil.copy(Path(ksmrun).with_name(name), tmp_path / name)
+    broken = script.replace("import sys", f"raise {raised}", 1)
+    (tmp_path / "ksmrun-py").write_text(broken)
+    (line,) = starts(run(str(tmp_path / "ksmrun"), "run", "--", *PROGRAM))
+    assert RAISED[raised] in line and len(line) < 512
 
 
 PYTHON_BROKEN = {

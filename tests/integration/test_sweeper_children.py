@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from waiting import wait_until
+from compiled import compile_to
+from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .conftest import Programs
+from ksmrun.facts.launcher import LAUNCHER
+
+from .conftest import SOURCES, Programs
 from .support.sweeping import (
     has_marked,
     marked,
@@ -19,6 +23,8 @@ from .support.sweeping import (
 )
 
 __all__ = ["marked"]
+
+SHIM = LAUNCHER.parent / "lib64/libksmrun-preload.so"
 
 
 @pytest.mark.parametrize("what", ["allow-filter-tsync", "unshare"])
@@ -113,6 +119,70 @@ def test_a_forked_python(marked: tuple[str, ...]) -> None:
     with ready(*marked, sys.executable, "-c", FORKING_PYTHON) as process:
         (child,) = (int(text) for text in process.said)  # type: ignore[attr-defined]
         wait_until(lambda: has_marked(child, 32 << 20))
+
+
+@pytest.fixture
+def joined(launcher: str) -> tuple[str, ...]:
+    """Have the thread join VMAs of a program that has the merge flag, as before Linux 6.17."""
+    return (launcher, "--quiet", f"--preload={SHIM}", "--shim=join", "--")
+
+
+def test_joining_steps_aside_and_comes_back(joined: tuple[str, ...], programs: Programs) -> None:
+    for what in ("allow-filter-tsync", "unshare"):
+        with ready(*joined, programs.sweep, what) as process:
+            wait_until(lambda pid=process.pid: sweeper_of(pid) is not None)  # type: ignore[misc]
+
+
+def test_a_child_that_grows_is_joined(joined: tuple[str, ...], programs: Programs) -> None:
+    """The process that continues is the child; the test sees it end with its stdin."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [*joined, programs.sweep, "grown-child"], stdin=pipe, stdout=pipe, text=True
+    )
+    assert process.stdout is not None and process.stdin is not None
+    child = int(process.stdout.readline())
+    assert process.stdout.readline() == "ready\n"
+    wait_until(lambda: sweeper_of(child) is not None)
+    process.stdin.close()
+    process.wait()
+
+
+def test_forks_at_once(marked: tuple[str, ...], programs: Programs) -> None:
+    """Whoever forks sends the thread away, and it comes back after all of them."""
+    program = programs.forks
+    compile_to(Path(program), ["gcc", "-O1", "-pthread", "-rdynamic", SOURCES / "forks.c"])
+    with ready(*marked, program) as process:
+        wait_until(lambda: has_marked(process.pid, 16 << 20))
+
+
+def test_calls_in_a_signal_handler(marked: tuple[str, ...], programs: Programs) -> None:
+    """A handler that interrupts a call must not wait for what that call holds."""
+    program = programs.interrupts
+    compile_to(Path(program), ["gcc", "-O1", SOURCES / "interrupts.c"])
+    subprocess.run([*marked, program], check=True, timeout=LAST_RESORT_SECONDS)
+
+
+ANONYMOUS = """
+from pathlib import Path
+lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+ranges = [line[0].split("-") for line in lines if len(line) == 5]
+print(sum(int(end, 16) - int(start, 16) for start, end in ranges))
+"""
+
+
+def test_nothing_is_left_where_it_cannot_start(launcher: str, programs: Programs) -> None:
+    """Without MADV_WIPEONFORK, as before Linux 4.14 (28: madvise)."""
+    command = [programs.deny, f"{errno.EINVAL}:28", launcher, "--quiet", "--merge=off"]
+    command += [f"--preload={SHIM}"]
+    without, with_words = (
+        subprocess.run(
+            [*command, *words, "--", sys.executable, "-SE", "-c", ANONYMOUS],
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for words in ((), ("--shim=mark",))
+    )
+    assert with_words == without
 
 
 PRIVILEGES = """

@@ -22,6 +22,8 @@ RUNTIMES = {
     "java": ("javac Runtime.java", "java -cp . Runtime", "119900 200 StackOverflowError"),
 }
 
+SUM = "(progn (princ (+ 40 2)) (finish-output) (sb-ext:exit))"
+
 
 def outcome(command: list[str], folder: Path) -> tuple[int, str, str]:
     environment = os.environ | {"RUST_BACKTRACE": "1"}
@@ -52,6 +54,17 @@ def test_runtime(launch: list[str], tmp_path: Path, name: str) -> None:
     direct = outcome(start.split(), tmp_path)
     assert direct[0] == 0 and expected in direct[1], direct
     assert outcome([*launch, *start.split()], tmp_path) == direct
+
+
+@pytest.mark.parametrize("scope", ["program", "tree"])
+def test_an_image_at_fixed_addresses(launch: list[str], tmp_path: Path, scope: str) -> None:
+    """SBCL, as pgloader has it, maps its heap and more at addresses chosen when it was built."""
+    words = ["sbcl", "--noinform", "--no-sysinit", "--no-userinit", "--eval", SUM]
+    direct = outcome(words, tmp_path)
+    assert direct == (0, "42", "")
+    for group in ("one", "two", "three", "four", "five"):
+        options = (f"--layout-group={group}", f"--layout-scope={scope}")
+        assert outcome([*launch[:-1], *options, "--", *words], tmp_path) == direct
 
 
 def test_rust_knows_where_its_stack_ends(launch: list[str], tmp_path: Path) -> None:

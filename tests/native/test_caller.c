@@ -6,7 +6,11 @@
 #include "caller.h"
 
 /* Stays a function of its own, and a call at its end stays a call. */
+#ifdef __clang__
+#define ALONE __attribute__((noinline, optnone))
+#else
 #define ALONE __attribute__((noinline, noclone))
+#endif
 #define CALL_STAYS() __asm__ volatile("" ::: "memory")
 
 struct answers {

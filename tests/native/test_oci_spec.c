@@ -241,8 +241,8 @@ static void test_what_readers_take_differently(void **state) {
         "{\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"]},\"Process\":{\"args\":[\"b\"]}}",
         "{\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"],\"args\":[\"b\"]}}",
         "{\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"]},\"mounts\":[],\"mounts\":[]}",
-        "{\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"]},\"linux\":{\"namespaces\":[],"
-        "\"namespaces\":[]}}",
+        ("{\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"]},\"linux\":{\"namespaces\":[],"
+         "\"namespaces\":[]}}"),
         "{\"ociVersion\":\"1.0\\u0000\",\"ociVersion\":\"1.0\",\"process\":{\"args\":[\"a\"]}}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

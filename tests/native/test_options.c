@@ -81,6 +81,74 @@ static void test_errors_name_the_word(void **state) {
     assert_non_null(strstr(error, "maybe"));
 }
 
+/* getopt_long(3): "--name value" and "--name=value" mean the same, "--name=" is an empty value, and
+ * a beginning that only one name has stands for that name. */
+static void test_each_option_with_and_without_a_value(void **state) {
+    (void)state;
+    static const char *const with_value[][2] = {
+        {"--merge", "off"},
+        {"--thp", "off"},
+        {"--preload", "/a.so"},
+        {"--shim", "keep"},
+        {"--layout", "random"},
+        {"--layout-key", "/key"},
+        {"--layout-group", "group"},
+        {"--layout-scope", "tree"},
+        {"--seeds", "own"},
+        {"--argv0", "name"},
+        {"--require-max-map-count", "1"},
+    };
+    static const char *const alone[] = {
+        "--inject", "--layout-check", "--require",        "--quiet", "--verify",
+        "--probe",  "--version",      "--probe-launched", "--help",
+    };
+    struct options options;
+    char word[64], wanted[128];
+    for (size_t i = 0; i < sizeof with_value / sizeof *with_value; i++) {
+        const char *name = with_value[i][0], *value = with_value[i][1];
+        snprintf(word, sizeof word, "%s=%s", name, value);
+        assert_true(PARSE(&options, "--preload=/b.so", word, "x"));
+        assert_true(PARSE(&options, "--preload=/b.so", name, value, "x"));
+        assert_string_equal(options.command[0], "x");
+        assert_false(PARSE(&options, name));
+        snprintf(wanted, sizeof wanted, "%s has no value; add one after it, as in %s=VALUE", name,
+                 name);
+        assert_string_equal(error, wanted);
+    }
+    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++) {
+        assert_true(PARSE(&options, "--layout-key=/key", alone[i], "x"));
+        snprintf(wanted, sizeof wanted, "%s takes no value; give %s alone", alone[i], alone[i]);
+        static const char *const values[] = {"", "x", "=", "yes"};
+        for (size_t value = 0; value < sizeof values / sizeof *values; value++) {
+            snprintf(word, sizeof word, "%s=%s", alone[i], values[value]);
+            assert_false(PARSE(&options, word, "x"));
+            assert_string_equal(error, wanted);
+        }
+    }
+}
+
+static void test_options_that_are_not_there(void **state) {
+    (void)state;
+    struct options options;
+    static const char *const words[] = {"--bogus", "--bogus=x", "--quietly", "--l=random",
+                                        "-q",      "-",         "--=x"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        bool is_command = strcmp(words[i], "-") == 0;
+        assert_int_equal(PARSE(&options, words[i], "x"), is_command);
+        if (!is_command)
+            assert_non_null(strstr(error, words[i]));
+    }
+    char word[300];
+    memset(word, 'x', sizeof word - 1);
+    word[sizeof word - 1] = '\0';
+    memcpy(word, "--", 2);
+    assert_false(PARSE(&options, word, "x"));
+    assert_non_null(strstr(error, "x...; see `ksmrun-exec --help`"));
+    /* An abbreviation that one name alone has. */
+    assert_true(PARSE(&options, "--qui", "--thp", "off", "x"));
+    assert_true(options.quiet && options.thp_off);
+}
+
 static void test_preload_that_ld_so_would_split(void **state) {
     (void)state;
     struct options options;
@@ -123,6 +191,8 @@ int main(void) {
         cmocka_unit_test(test_options_end_at_the_command),
         cmocka_unit_test(test_every_option),
         cmocka_unit_test(test_errors_name_the_word),
+        cmocka_unit_test(test_each_option_with_and_without_a_value),
+        cmocka_unit_test(test_options_that_are_not_there),
         cmocka_unit_test(test_preload_that_ld_so_would_split),
         cmocka_unit_test(test_words_for_the_shim),
         cmocka_unit_test(test_empty_argv),

@@ -42,6 +42,12 @@ def verdicts(outcome: Outcome) -> Outcome:
     return replace(outcome, stdout="\n".join(lines), stderr="", files=(), processes=(), ipc=0)
 
 
+def have_run(outcome: Outcome) -> list[str]:
+    """Return the programs that could be executed: two runs of nothing would not differ either."""
+    lines = [line.split() for line in outcome.stdout.splitlines()]
+    return [line[0] for line in lines if len(line) == 2 and line[1] not in ("126", "127")]
+
+
 @pytest.mark.long_run
 @pytest.mark.parametrize("folder", [*SHORT, *LONG])
 @pytest.mark.parametrize("way", WAYS)
@@ -66,6 +72,7 @@ def test_system_calls(bench: Bench, way: str, folder: str) -> None:
             )
             for prefix in ([], launch(bench, way))
         ]
+        assert have_run(runs[0]) == names, runs[0].stdout
         different = runs[0].differences(runs[1])
         if not different:
             return

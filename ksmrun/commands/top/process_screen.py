@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
 
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -20,14 +20,11 @@ from ksmrun.facts.identity import pinned
 from ksmrun.facts.smaps import by_kind, read_vmas
 from ksmrun.facts.stat import read_stat
 from ksmrun.model.explain import MemoryKind
-from ksmrun.model.process import Identity, ProcessKsm, ProcessList
+from ksmrun.model.process import Identity, ProcessKsm
 from ksmrun.observe.groups import container_label
 from ksmrun.observe.processes import CPU_SHARE_MAX
 from ksmrun.support.paste import pasteable
 from ksmrun.support.words import printable
-
-if TYPE_CHECKING:
-    from ksmrun.commands.top.screen import Top
 
 PERIOD_SECONDS_MIN = 5.0
 KIND_WIDTH = 9
@@ -43,14 +40,31 @@ COLUMNS = {
 }
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One observation of the process. process: None if it no longer merges. maps: VMA counts."""
+
+    process: ProcessKsm | None
+    maps: tuple[int, ...]
+    max_map_count: int | None
+    page_bytes: int
+
+
 class ProcessScreen(Screen[None]):
     """Screen of a process. Reads its smaps as often as that stays below CPU_SHARE_MAX of a core."""
 
-    CSS = "ProcessScreen Static { height: auto; text-wrap: wrap; }"
+    class Read(Message):
+        """Message of the reading thread. kinds: None if the process has ended, {} if unreadable."""
 
-    def __init__(self, who: Identity) -> None:
+        def __init__(self, kinds: dict[str, MemoryKind] | None, cost_seconds: float) -> None:
+            super().__init__()
+            self.kinds, self.cost_seconds = kinds, cost_seconds
+
+    def __init__(self, who: Identity, seen: Seen) -> None:
         super().__init__()
         self.who = who
+        self._seen = seen
+        self._read: ProcessScreen.Read | None = None
 
     def compose(self) -> ComposeResult:
         with VerticalScroll():
@@ -72,43 +86,48 @@ class ProcessScreen(Screen[None]):
         except OSError:
             kinds = None
         cost_seconds = time.thread_time() - before
-        self.app.call_from_thread(self._looked, kinds, cost_seconds)
+        self.post_message(self.Read(kinds, cost_seconds))
 
-    def _looked(self, kinds: dict[str, MemoryKind] | None, cost_seconds: float) -> None:
-        if not self.is_attached:
+    def on_process_screen_read(self, message: Read) -> None:
+        self._read = message
+        self._draw()
+        if message.kinds is not None:
+            pause_seconds = max(PERIOD_SECONDS_MIN, 2 * message.cost_seconds / CPU_SHARE_MAX)
+            self.set_timer(pause_seconds, self._look)
+
+    def update(self, seen: Seen) -> None:
+        """Show a later observation of the same process."""
+        self._seen = seen
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._read is None or not self.is_mounted:
             return
-        field = self.query_one("#process", Static)
+        field, kinds = self.query_one("#process", Static), self._read.kinds
         if kinds is None:
             field.update(f"PID {self.who.pid} has ended; escape goes back")
             return
-        app = cast("Top", self.app)
-        assert app.found is not None
-        maps = app.maps.get((self.who.pid, self.who.start_ticks), deque())
-        lines = describe(self.who, kinds, app.found, maps, self.size.width)
+        lines = describe(self.who, kinds, self._seen, self.size.width)
         field.update("\n".join(map(printable, lines)))
-        pause_seconds = max(PERIOD_SECONDS_MIN, 2 * cost_seconds / CPU_SHARE_MAX)
-        self.set_timer(pause_seconds, self._look)
 
 
 def describe(
     who: Identity,
     kinds: dict[str, MemoryKind],
-    found: ProcessList,
-    maps: deque[int],
+    seen: Seen,
     width: int = 80,
 ) -> list[str]:
     """Return the lines of the screen."""
     figures = [Column(name, "right", priority) for name, (_, priority) in COLUMNS.items()]
     sizes = [KIND_WIDTH, *(size for size, _ in COLUMNS.values())]
     shown = fit([Column("kind", "left"), *figures], sizes, width)
-    process = next((one for one in found.processes if one.identity == who), None)
-    limit = found.max_map_count
+    count = seen.maps[-1] if seen.maps else "-"
     lines = [
         f"PID {who.pid}, user {who.user}, unit {who.unit or '-'}, {container_label(who)}",
         who.command,
         "",
-        _merged(process, kinds, found.page_bytes),
-        f"maps    {maps[-1] if maps else '-'} of {limit}  {spark(maps)}",
+        _merged(seen, kinds),
+        f"maps    {count} of {seen.max_map_count}  {spark(seen.maps)}",
         "",
         _line(("kind", *COLUMNS), shown),
     ]
@@ -128,10 +147,11 @@ def _line(cells: Sequence[str], shown: Layout) -> str:
     return (" " * GAP_COLUMNS).join(texts)
 
 
-def _merged(process: ProcessKsm | None, kinds: dict[str, MemoryKind], page_bytes: int) -> str:
+def _merged(seen: Seen, kinds: dict[str, MemoryKind]) -> str:
+    process = seen.process
     if process is None or process.merging_pages is None:
         return "merged  no longer"
-    merged = process.merging_pages * page_bytes
+    merged = process.merging_pages * seen.page_bytes
     anonymous = sum(kind.anonymous_bytes for kind in kinds.values())
     share = f" ({merged / anonymous:.0%} of its anonymous memory)" if anonymous else ""
     return f"merged  {mib(merged)} MiB{share}, by {process.enabled_by}"

@@ -12,10 +12,10 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
 from ksmrun.commands.top.frame import View, cells_of, columns_of, header, line_of, status
-from ksmrun.commands.top.process_screen import ProcessScreen
+from ksmrun.commands.top.process_screen import ProcessScreen, Seen
 from ksmrun.commands.top.rows import Rows
 from ksmrun.facts.host import read_host
-from ksmrun.model.process import By, ProcessList
+from ksmrun.model.process import By, Identity, ProcessList
 from ksmrun.observe.groups import Group
 from ksmrun.observe.processes import ProcessWatch
 from ksmrun.observe.scan_rate import HISTORY, HostLook, HostWatch
@@ -29,17 +29,7 @@ class Top(App[None]):
     """Refreshes in a thread, with pauses that grow with the time a refresh takes."""
 
     ENABLE_COMMAND_PALETTE = False
-    # The terminal's own colours; none if NO_COLOR is set.
-    CSS = """
-    Screen { background: ansi_default; color: ansi_default; overflow: hidden; }
-    Static { text-wrap: nowrap; text-overflow: clip; }
-    #host, #titles, #status, #keys { height: auto; }
-    #status { text-wrap: wrap; max-height: 2; }
-    #keys { dock: bottom; max-height: 2; }
-    #titles { text-style: bold underline; margin-top: 1; }
-    #filter { display: none; height: 1; border: none; padding: 0; }
-    Rows { height: 1fr; background: ansi_default; }
-    """
+    CSS_PATH = "top.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit"),
         Binding("s", "sort"),
@@ -93,7 +83,9 @@ class Top(App[None]):
         found, host, view = self.found, self._host, self.view
         if found is None or host is None:
             return
-        # Below the screen of a process, if one is open.
+        if isinstance(self.screen, ProcessScreen):
+            self.screen.update(self._seen(self.screen.who, found))
+        # Below it, if it is open.
         base = self.screen_stack[0]
         rows = self._shown = view.rows(found)
         width = self.size.width
@@ -107,6 +99,11 @@ class Top(App[None]):
             [row.key for row in rows],
             lambda number: line_of(cells_of(rows[number], view, found), width),
         )
+
+    def _seen(self, who: Identity, found: ProcessList) -> Seen:
+        process = next((one for one in found.processes if one.identity == who), None)
+        maps = self.maps.get((who.pid, who.start_ticks), ())
+        return Seen(process, tuple(maps), found.max_map_count, found.page_bytes)
 
     def on_resize(self) -> None:
         self.show()
@@ -162,9 +159,10 @@ class Top(App[None]):
     def on_rows_opened(self) -> None:
         key = self.query_one(Rows).key
         row = next((row for row in self._shown if row.key == key), None)
-        if row is None:
+        if row is None or self.found is None:
             return
         if self.view.by is By.PROCESS:
-            self.push_screen(ProcessScreen(row.processes[0].identity))
+            who = row.processes[0].identity
+            self.push_screen(ProcessScreen(who, self._seen(who, self.found)))
         else:
             self.change(self.view.opened(row))
