@@ -31,7 +31,7 @@ from ksmrun.model.experiment import FleetSample
 from ksmrun.model.launch import MergeMode
 from ksmrun.observe.fleet import FleetSampler
 from ksmrun.observe.other_mergers import names, others
-from ksmrun.observe.settle import has_settled, settle_progress
+from ksmrun.observe.settle import has_settled, merged_pages, settle_progress
 from ksmrun.plan.mechanism import obstacle_to_merging
 from ksmrun.support.words import printable
 
@@ -173,7 +173,7 @@ def ksm_on(console: Console) -> Iterator[bool]:
             except KsmrunError as error:
                 # As in most containers, where /sys is read-only.
                 why = f"KSM cannot be set here: {error}"
-        is_on = read_ksm().number("run") == 1
+        is_on = read_ksm().run == 1
         if why and is_on:
             console.print(
                 f"{why}: KSM stays as it is set, which may take long to settle", highlight=False
@@ -279,7 +279,7 @@ def print_results(console: Console, results: list[FleetRun], copies: int) -> Non
             result.name,
             *(mib(size) for size in (after.rss_bytes, after.pss_bytes, after.pss_anonymous_bytes)),
             mib((before.mem_available_bytes or 0) - (after.mem_available_bytes or 0)),
-            str(merged(after) - merged(before)) if is_on else "-",
+            str(merged_pages(after) - merged_pages(before)) if is_on else "-",
             f"{(after.ksmd_cpu_seconds or 0) - (before.ksmd_cpu_seconds or 0):.1f}"
             if is_on
             else "-",
@@ -305,11 +305,6 @@ def verdict(off: FleetRun, on: FleetRun) -> str:
         f"{on.name.partition(',')[0]}: anonymous memory {mib(without)} -> {mib(with_)} MiB "
         f"({share}); MemAvailable gained: {mib(taken[0] - taken[1])} MiB"
     )
-
-
-def merged(sample: FleetSample) -> int:
-    """Return the number of pages that need no memory of their own."""
-    return (sample.pages_sharing or 0) + (sample.zero_pages or 0)
 
 
 def mib(size_bytes: int | None) -> str:

@@ -18,8 +18,8 @@ if [ "${1-}" != --quick ]; then
     packages="$packages lua-socket ddnet-data"
     # For tests/containers; tini is also PID 1 of the namespaces that tests run in.
     packages="$packages crun containerd docker.io catatonit tini dumb-init skopeo docker-compose tmux uidmap"
-    # For tests/systemd.
-    packages="$packages systemd-container mmdebstrap"
+    # For tests/systemd and tests/release.
+    packages="$packages systemd-container mmdebstrap rpm"
     # For examples/monitoring; promtool comes with it.
     packages="$packages prometheus"
 fi

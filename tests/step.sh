@@ -26,7 +26,7 @@ case $1 in
         $bin/ruff format --check .
         $bin/ruff check .
         $bin/mypy ksmrun tests examples
-        git ls-files '*.sh' .ci/run | xargs shellcheck
+        git ls-files '*.sh' .ci/run native/package/debian | xargs shellcheck
         git ls-files 'native/*.[ch]' 'tests/*.[ch]' | grep -v third_party | xargs clang-format --dry-run -Werror
         ;;
     native)
@@ -80,6 +80,9 @@ case $1 in
             containers/test_images_ask.py containers/test_bundle.py
             containers/test_bundle_layout.py" only=""
         repeated KSMRUN_TEST_OCI="$built/ksmrun-oci"
+        ;;
+    release)
+        (cd tests && ../$bin/python -m pytest -q release)
         ;;
     valgrind)
         cmake -S native -B build/valgrind -G Ninja -DKSMRUN_MUSL=OFF -DKSMRUN_STATIC=OFF >/dev/null

@@ -30,6 +30,7 @@ from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.predict import predict, predict_all
 from ksmrun.options.estimate import ESTIMATE, EstimateOptions
 from ksmrun.plan.runtimes import gains_of
+from ksmrun.support.units import processes
 
 SCHEMA = "ksmrun-estimate-1"
 EPILOG = "Example: sudo ksmrun estimate --match 'server --port'"
@@ -140,9 +141,9 @@ def _equal(frames: Frames, *, volatile: bool) -> list[int]:
 
 def _verdict(prediction: Prediction, found: Estimate) -> Iterator[str]:
     looked = (
-        f"{prediction.processes} processes"
+        processes(prediction.processes)
         if prediction.looked_at == prediction.processes
-        else f"{prediction.looked_at} of {prediction.processes} processes looked at"
+        else f"{prediction.looked_at} of {processes(prediction.processes)} looked at"
     )
     records_bytes = prediction.processes * prediction.process_bytes / found.page_bytes
     records_bytes *= RMAP_ITEM_BYTES
@@ -185,7 +186,11 @@ def _say_unread(looks: list[Estimate]) -> None:
         return
     first = unread[0]
     others = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
-    todo = "name running processes" if os.geteuid() == 0 else f"run {sudo_line(['estimate'])} ..."
+    todo = (
+        "give PIDs of running processes"
+        if os.geteuid() == 0
+        else f"run {sudo_line(['estimate'])} ..."
+    )
     say(f"PID {first.pid}{others} could not be read: {first.reason}; {todo}")
 
 

@@ -19,7 +19,7 @@ from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.options.item import Values, items
 from ksmrun.options.monitor import MONITOR, MonitorKeys, MonitorOptions
 from ksmrun.support.paste import own_program
-from ksmrun.watch.config import load
+from ksmrun.watch.config import Config, load
 from ksmrun.watch.monitor import watch
 from ksmrun.wrap.monitor_unit import LISTEN, render
 
@@ -33,7 +33,11 @@ def register(app: typer.Typer) -> None:
 
 def monitor(options: MonitorOptions, given: Given) -> None:
     """Watch until SIGTERM, or print the unit."""
+    keys = {item.attribute for item in items(MonitorKeys)}
+    values = {name: value for name, value in given.values.items() if name in keys}
     if options.print_unit:
+        # Its commands may be for another host; an address is one anywhere, or nowhere.
+        _ = Config(**values).address
         text = resources.files("ksmrun.watch").joinpath(UNIT).read_text(encoding="utf-8")
         words = _unit_words(given)
         has_client = find_spec("prometheus_client") is not None
@@ -56,8 +60,6 @@ def monitor(options: MonitorOptions, given: Given) -> None:
         )
     if os.geteuid() != 0:
         say(f"without root only this user's processes are watched; to do: {sudo_line(['monitor'])}")
-    keys = {item.attribute for item in items(MonitorKeys)}
-    values = {name: value for name, value in given.values.items() if name in keys}
     watch(functools.partial(load, options.config, values))
 
 

@@ -23,12 +23,14 @@ from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.host import read_host
 from ksmrun.host.layout_groups import groups_of
 from ksmrun.model.process import By, ProcessKsm, ProcessList, Sort, Sweeper
+from ksmrun.model.quantities import Unit
 from ksmrun.observe.groups import Group, group, sort_groups
 from ksmrun.observe.processes import ProcessWatch
-from ksmrun.observe.quantities import QUANTITIES, Unit
+from ksmrun.observe.quantities import QUANTITIES
 from ksmrun.options.ps import PS, PsOptions
 from ksmrun.plan.guard import fitting_limit
 from ksmrun.plan.pace import wait_line
+from ksmrun.support.units import processes
 
 SCHEMA = "ksmrun-ps-1"
 # Columns for figures_of(). On a narrow terminal the gain stays, and then the headroom.
@@ -167,22 +169,22 @@ def total_line(found: ProcessList) -> str:
     number = len(found.processes)
     if number == 0:
         return "no merge-enabled process found; start one with `ksmrun run -- COMMAND`"
-    processes = "1 process" if number == 1 else f"{number} processes"
+    counted = processes(number)
     least, most, others = found.profit_bytes_min, found.profit_bytes_max, found.others_pages
     if least is None or most is None:
-        return f"{processes}; what they gain together cannot be read on this kernel"
+        return f"{counted}; what they gain together cannot be read on this kernel"
     if most < 0:
-        return f"{processes}; together they cost {mib(-most)} MiB more (metadata) than they save"
+        return f"{counted}; together they cost {mib(-most)} MiB more (metadata) than they save"
     if not others:
         saved = f"save {mib(least)} MiB" if least >= 0 else f"cost {mib(-least)} MiB more"
         return (
-            f"{processes}; together they {saved}, "
+            f"{counted}; together they {saved}, "
             f"the {count(found.pages_shared)} pages kept once and the metadata subtracted"
         )
     merged = (found.pages_shared or 0) + (found.pages_sharing or 0)
     saved = f"{mib(least)} to {mib(most)} MiB" if least > 0 else f"up to {mib(most)} MiB"
     return (
-        f"{processes}; together they save {saved}, metadata subtracted; not exact, as {others} of "
+        f"{counted}; together they save {saved}, metadata subtracted; not exact, as {others} of "
         f"the {merged} merged pages of this host belong to processes that are not listed"
     )
 

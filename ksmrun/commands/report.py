@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from ksmrun.report.gate import EXIT_CODES, Gate, judge_gates, parse_gates, toget
 from ksmrun.report.pool import differing, pooled
 from ksmrun.report.results import Saved, load
 from ksmrun.report.statistics import Difference
-from ksmrun.report.verdict import ArmVerdict, judge, size_text
+from ksmrun.report.values import value_text, word_of
+from ksmrun.report.verdict import ArmVerdict, judge
 from ksmrun.report.warnings import warnings
 
 SCHEMA = "ksmrun-report-1"
@@ -65,7 +66,7 @@ def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:
         tables = [
             (
                 [column.name for column in _columns(each)],
-                [_row(difference) for difference in each.differences],
+                [_row(difference, word_of) for difference in each.differences],
             )
             for each in verdicts
         ]
@@ -99,10 +100,12 @@ def _print(saved: Saved, gates: Sequence[Gate], style: Style, *, as_json: bool) 
         return EXIT_CODES[answer]
     for verdict in verdicts:
         print_note(verdict.sentence, style)
+    # Scripts keep the id, which --gate and --primary take too.
+    names = word_of if style.format is Format.TABLE else str
     for verdict in verdicts:
         if style.format is Format.TABLE:
             print_line()
-        print_table(_columns(verdict), [_row(each) for each in verdict.differences], style)
+        print_table(_columns(verdict), [_row(each, names) for each in verdict.differences], style)
     if style.format is Format.TABLE:
         print_line()
     for name, value in facts(saved):
@@ -135,21 +138,15 @@ def _fields(verdict: ArmVerdict) -> dict[str, object]:
     return {**asdict(verdict), "sentence": verdict.sentence, "differences": differences}
 
 
-def _row(each: Difference) -> list[str]:
+def _row(each: Difference, name: Callable[[str], str]) -> list[str]:
     interval = "-"
     if each.low is not None and each.high is not None:
-        interval = f"{_value(each.metric, each.low)} to {_value(each.metric, each.high)}"
+        interval = f"{value_text(each.metric, each.low)} to {value_text(each.metric, each.high)}"
     return [
-        each.metric,
-        _value(each.metric, each.base_mean),
-        _value(each.metric, each.arm_mean),
-        _value(each.metric, each.mean),
+        name(each.metric),
+        value_text(each.metric, each.base_mean),
+        value_text(each.metric, each.arm_mean),
+        value_text(each.metric, each.mean),
         interval,
         "yes" if each.is_certain else "-",
     ]
-
-
-def _value(metric: str, value: float) -> str:
-    if metric.endswith("_bytes"):
-        return size_text(value)
-    return f"{value:.1%}" if metric.endswith("_share") else f"{value:.4g}"

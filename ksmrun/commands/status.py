@@ -19,6 +19,9 @@ from ksmrun.facts.memory_groups import memory_groups
 from ksmrun.facts.unit_files import FILES_MAX, unit_files, unit_folders
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.host.attach_state import attached, attached_file, is_running, was_detached
+from ksmrun.host.key_memory import key_lost_at
+from ksmrun.host.layout_groups import groups_of
+from ksmrun.host.layout_keys import keys_folder
 from ksmrun.host.record import state_folder
 from ksmrun.host.standing import find_alerts
 from ksmrun.host.undoable import setters, undoable
@@ -26,6 +29,7 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.model.status import HostStatus, Row, State, Undoable, Unread
 from ksmrun.model.wrap import DROP_IN, LAUNCHER, Wrap
 from ksmrun.observe.merging import KsmdWatch, Look, look_at_merging
+from ksmrun.observe.shared_layout import started_alike
 from ksmrun.options.status import STATUS, StatusOptions
 from ksmrun.plan.status import judge, worst
 from ksmrun.support.foreign import read_text
@@ -96,6 +100,7 @@ def _look() -> HostStatus:
         merging=found.merging,
         groups=memory_groups(found.merged_bytes),
         lost=tuple(_lost(found)),
+        keyless=_keyless([each.pid for each in found.merging]),
         monitor=find_alerts(),
         launchers=tuple(wrap.name for wrap in wraps if wrap.uses_launcher and lacks),
         stale=tuple(wrap for wrap in wraps if wrap.ours and is_stale(wrap)),
@@ -137,6 +142,18 @@ def _lost(look: Look) -> list[tuple[int, str]]:
         if pid not in merging and is_running(pid, ticks) and not was_detached(pid, ticks)
     ]
     return [*look.idle, *lost]
+
+
+def _keyless(pids: Sequence[int]) -> tuple[int, ...]:
+    """Return those with a shared layout, if the key that later copies would need was deleted."""
+    try:
+        folder = keys_folder()
+    except KsmrunError:
+        return ()
+    if key_lost_at(folder) is None:
+        return ()
+    alike = started_alike(pids)
+    return tuple(sorted(alike - groups_of(alike).keys()))
 
 
 def _attached(file: Path) -> dict[int, int]:

@@ -18,7 +18,7 @@ def version_text() -> str:
     if not ksm.present:
         state = "not there (no CONFIG_KSM, or /sys is not mounted)"
     else:
-        run = ksm.number("run")
+        run = ksm.run
         state = f"{STATES.get(run, 'unknown')} (run={run})" if run is not None else "unreadable"
         features = [name for name in ("smart_scan", "advisor_mode") if name in ksm.values]
         state += f", with {' and '.join(features)}" if features else ""

@@ -92,8 +92,8 @@ class CustomMetrics:
         if not numbers:
             raise KsmrunError(
                 f"the load's output has no metric {metric.name}: {metric.value}{self._ends()}",
-                "start the load by hand, and compare what it prints with the expression; one that "
-                "does not end has to print it at once (stdbuf -oL COMMAND)",
+                "start the load by hand, and compare what it prints with the expression; a load "
+                "that does not end by itself has to print it at once (stdbuf -oL COMMAND)",
             )
         return fmean(numbers)
 

@@ -145,7 +145,7 @@ def _seen(
     Of other processes only those count that ksmd works for meanwhile.
     """
     ksm = read_ksm(ROOT)
-    is_on = ksm.number("run") == 1
+    is_on = ksm.run == 1
     ours = with_children(turn.pids)
     by_pid = {other.pid: other for other in (*strangers, *others(ours))}
     merged = [_merged_bytes(pid) for pid in turn.fleet.pids]
@@ -183,7 +183,7 @@ def _settle(turn: Running) -> tuple[bool | None, float]:
 
     None if nothing of the fleet merges: without mergeable memory ksmd counts no scans.
     """
-    if not _merges(turn.pids) or read_ksm(ROOT).number("run") != 1:
+    if not _merges(turn.pids) or read_ksm(ROOT).run != 1:
         return None, 0.0
     started = time.monotonic()
     first = len(turn.samples)

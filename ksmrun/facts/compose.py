@@ -34,7 +34,7 @@ def read_project(file: str) -> tuple[ComposeProject, str]:
     """
     text = read_input(file, "give a Compose file, or - for stdin")
     if file == "-":
-        return parse_project(text, "stdin", Path.cwd()), "stdin"
+        return parse_project(text, "stdin", Path.cwd()), "stdin: extends and variables stay"
     folder = Path(file).absolute().parent
     own = parse_project(text, file, folder)
     tool = _tool()

@@ -41,6 +41,7 @@ class Stat:
     is_kernel_thread: bool
     cpu_ticks: int
     image: tuple[int, ...] = ()
+    session: int = 0
 
 
 def read_stat(folder: Path) -> Stat:
@@ -60,6 +61,7 @@ def read_stat(folder: Path) -> Stat:
         cpu_ticks=int(fields[11]) + int(fields[12]),
         # startcode to startstack, start_data to env_end.
         image=tuple(map(int, (*fields[23:26], *fields[42:49]))),
+        session=int(fields[3]),
     )
 
 

@@ -12,7 +12,7 @@ from ksmrun.facts.pids import all_pids
 from ksmrun.facts.process import read_ksm_stat
 from ksmrun.facts.text import read_or_raise
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.ksm import HostFacts, KsmFacts
+from ksmrun.model.ksm import HostFacts
 from ksmrun.model.memory_group import GroupState
 from ksmrun.support.foreign import raise_shortage
 from ksmrun.support.units import MIB
@@ -29,18 +29,13 @@ def check_maps_fit(limit: int) -> None:
         )
 
 
-def unmerge_bytes(ksm: KsmFacts) -> int:
-    """Return the memory that unmerging everything needs: a page per place that shares one now."""
-    return (ksm.merged_pages or 0) * ksm.page_bytes
-
-
 def check_unmerge_fits(root: Path) -> None:
     """Raise KsmrunError if unmerging everything needs more memory than is available.
 
     Checked for the host and for each cgroup with a limit. Swap counts as available.
     """
     host = read_host(root)
-    needed = unmerge_bytes(host.ksm)
+    needed = host.ksm.merged_bytes
     if needed:
         _check(host, needed, _groups(_merged_pages(), root, host.ksm.page_bytes))
 

@@ -22,11 +22,31 @@ class KsmFacts:
         return value if isinstance(value, int) else None
 
     @property
+    def run(self) -> int | None:
+        """Return 0: off, 1: on, 2: unmerging."""
+        return self.number("run")
+
+    @property
+    def full_scans(self) -> int | None:
+        """Return how often ksmd has scanned all mergeable memory since boot."""
+        return self.number("full_scans")
+
+    @property
+    def pages_scanned(self) -> int | None:
+        """Return the pages scanned since boot; None before Linux 6.7."""
+        return self.number("pages_scanned")
+
+    @property
     def merged_pages(self) -> int | None:
         """Pages that need no memory of their own; None if unknown."""
         sharing = self.number("pages_sharing")
         # 6.18 can lose count of zero pages and fall below 0.
         return None if sharing is None else sharing + max(self.number("ksm_zero_pages") or 0, 0)
+
+    @property
+    def merged_bytes(self) -> int:
+        """Memory that unmerging everything needs: a page per place that shares one now."""
+        return (self.merged_pages or 0) * self.page_bytes
 
 
 @dataclass(frozen=True)

@@ -109,18 +109,19 @@ class Sweeper:
 class ProcessKsm:
     """Merge-enabled process. Fields that this kernel or user cannot read are None.
 
-    So are the expensive ones when they were not asked for (pss_bytes, maps).
+    So are the expensive ones when they were not asked for (pss_bytes, maps). enabled_by: mechanism;
+    None in the monitor for a process whose flag was lost since.
     """
 
     identity: Identity
-    enabled_by: str
+    enabled_by: str | None
     merging_pages: int | None
     zero_pages: int | None
     rmap_items: int | None
     profit_bytes: int | None
-    rss_bytes: int | None
-    pss_bytes: int | None
-    maps: int | None
+    rss_bytes: int | None = None
+    pss_bytes: int | None = None
+    maps: int | None = None
     sweeper: Sweeper | None = None
     # Place of its program in memory, which an exec changes (facts/identity.py).
     image: tuple[int, ...] = ()

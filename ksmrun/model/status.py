@@ -81,7 +81,8 @@ class HostStatus:
     """Everything that one look saw.
 
     setters: whoever sets KSM. lost: (PID, name) of programs that were to merge and do not.
-    launchers: files that name a missing launcher. stale: wraps of units whose ExecStart= changed.
+    keyless: PIDs with a shared layout whose key was deleted. launchers: files that name a missing
+    launcher. stale: wraps of units whose ExecStart= changed.
     """
 
     host: HostFacts
@@ -90,6 +91,7 @@ class HostStatus:
     groups: tuple[GroupState, ...] = ()
     ksmd: Ksmd | None = None
     lost: tuple[tuple[int, str], ...] = ()
+    keyless: tuple[int, ...] = ()
     monitor: Monitor | Unread | None = None
     launchers: tuple[str, ...] = ()
     stale: tuple[Wrap, ...] = ()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.memory_group import GroupState
-from ksmrun.model.process import Identity
+from ksmrun.model.process import ProcessKsm
 
 # All kinds, so that metrics show a zero for those without an alert.
 ALERT_KINDS = (
@@ -30,32 +31,15 @@ class HostState:
     """
 
     seconds: float
-    page_bytes: int
-    run: int | None
-    pages_shared: int | None
-    pages_sharing: int | None
-    zero_pages: int | None
-    pages_scanned: int | None
-    full_scans: int | None
-    profit_bytes: int | None
+    ksm: KsmFacts
     ksmd_cpu_seconds: float | None
     cow_breaks: int | None
     mem_total_bytes: int | None
     mem_available_bytes: int | None
     swap_free_bytes: int | None
     max_map_count: int | None
-    sleep_millisecs: int | None = None
-    pages_to_scan: int | None = None
-    advisor_mode: str | None = None
     ksmd_waited_seconds: float | None = None
     vmas_merge: bool | None = None
-
-    @property
-    def merged_bytes(self) -> int:
-        """Memory that would be needed if everything were unmerged."""
-        # The kernel's count of zero pages has been seen below zero.
-        pages = (self.pages_sharing or 0) + (self.zero_pages or 0)
-        return max(pages, 0) * self.page_bytes
 
 
 @dataclass(frozen=True)
@@ -72,24 +56,17 @@ class MapCount:
     last_per_second: float = 0.0
 
 
-@dataclass(frozen=True)
-class Watched:
+@dataclass(frozen=True, kw_only=True)
+class Watched(ProcessKsm):
     """Process that merges, or did when the monitor first saw it.
 
-    enabled_by: None if the flag was lost since. since_full_scans: the host's count when first seen.
-    program: the guard's key for it. pss_bytes and maps: as last measured.
+    since_full_scans: the host's count when first seen. program: the guard's key for it. count: what
+    maps is from. pss_bytes and maps: as last measured.
     """
 
-    identity: Identity
-    enabled_by: str | None
-    merging_pages: int | None
-    zero_pages: int | None
-    rmap_items: int | None
-    profit_bytes: int | None
     since_full_scans: int | None
     program: str | None = None
-    pss_bytes: int | None = None
-    maps: MapCount | None = None
+    count: MapCount | None = None
     anonymous_bytes: int | None = None
 
 

@@ -102,7 +102,7 @@ def _process(found: dict[str, Any]) -> ProcessPages:
 
 _REASONS = {
     # ESRCH: a zombie or kernel thread, which have no memory, or a process that is gone.
-    errno.ESRCH: "gone, or without memory",
+    errno.ESRCH: "it has ended, or has no memory of its own",
     errno.ETIME: "it could not be read in time",
     errno.EFBIG: "far more pages to read than it has in memory",
 }

@@ -106,7 +106,7 @@ def _cheap(processes: Sequence[int], phase: str, elapsed_seconds: float) -> Flee
         pages_shared=ksm.number("pages_shared"),
         pages_sharing=ksm.number("pages_sharing"),
         zero_pages=ksm.number("ksm_zero_pages"),
-        full_scans=ksm.number("full_scans"),
+        full_scans=ksm.full_scans,
         general_profit_bytes=ksm.number("general_profit"),
         cow_ksm=parse_int(parse_fields(read_text(ROOT / "proc/vmstat") or "").get("cow_ksm", "")),
         ksmd_cpu_seconds=None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from ksmrun.model.process import By, Identity, ProcessKsm, Sort
 
@@ -18,8 +17,7 @@ class Group:
 
     key: object
     name: str
-    # Also the monitor's (model/watch.py: Watched), whose map counts have a time.
-    processes: tuple[Any, ...]
+    processes: tuple[ProcessKsm, ...]
 
     @property
     def merging_pages(self) -> int | None:
@@ -49,13 +47,13 @@ class Group:
     @property
     def maps(self) -> int | None:
         """Highest number of VMAs of one process, because the limit applies to each process."""
-        counts = (getattr(process.maps, "maps", process.maps) for process in self.processes)
+        counts = (process.maps for process in self.processes)
         return max((count for count in counts if count is not None), default=None)
 
     @property
     def enabled_by(self) -> str:
         """All mechanisms in use."""
-        return ",".join(sorted({process.enabled_by for process in self.processes}))
+        return ",".join(sorted({process.enabled_by or "-" for process in self.processes}))
 
     def headroom_maps(self, max_map_count: int | None) -> int | None:
         """Return the smallest headroom of one process, in VMAs."""

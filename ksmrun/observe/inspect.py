@@ -40,7 +40,9 @@ def look_at_process(pid: int, seconds: float) -> ProcessLook:
 def _look(folder: Path, pid: int, seconds: float) -> ProcessLook:
     stat = read_stat(folder)
     if stat.is_kernel_thread or not has_living_thread(folder):
-        what = "is the kernel's" if stat.is_kernel_thread else "has ended, and waits for its parent"
+        what = (
+            "is a kernel thread" if stat.is_kernel_thread else "has ended, and waits for its parent"
+        )
         raise KsmrunError(
             f"PID {pid} ({stat.name}) {what}: it has no memory of its own", "give another PID"
         )

@@ -50,7 +50,7 @@ class KsmdWatch:
         before = self._before
         if self._pid is None or before[1] is None:
             return None
-        if read_ksm(ROOT).number("run") == 1:
+        if read_ksm(ROOT).run == 1:
             time.sleep(max(0.0, LOOK_SECONDS_MIN - (time.monotonic() - before[0])))
         after = self._read()
         if after[1] is None:
@@ -66,7 +66,7 @@ class KsmdWatch:
         """Return the time, ns used and waited (sched-stats.rst), and pages scanned."""
         words = (read_or_raise(Path(f"/proc/{self._pid}/schedstat")) or "").split()
         numbers = [*map(parse_int, words), None, None]
-        return time.monotonic(), numbers[0], numbers[1], read_ksm(ROOT).number("pages_scanned")
+        return time.monotonic(), numbers[0], numbers[1], read_ksm(ROOT).pages_scanned
 
 
 def look_at_merging(units: Collection[str]) -> Look:

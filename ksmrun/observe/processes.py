@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from ksmrun.facts.identity import pinned, read_identity
 from ksmrun.facts.maps import count_maps
@@ -18,12 +19,13 @@ from ksmrun.facts.process import (
     read_rss,
     read_sweeper,
 )
-from ksmrun.facts.stat import Stat, read_program, read_stat
+from ksmrun.facts.stat import read_program, read_stat
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import HostFacts
-from ksmrun.model.process import Identity, ProcessKsm, ProcessList, Sweeper
+from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
 from ksmrun.support.foreign import raise_shortage
 
+Process = TypeVar("Process", bound=ProcessKsm)
 # Share of one core, for repeated scans.
 CPU_SHARE_MAX = 0.02
 WHOLE_SECONDS_MIN = 5.0
@@ -83,7 +85,7 @@ class ProcessWatch:
                 process = process or read_process(pid, costly=whole)
             except PermissionError:
                 self._others.add(pid)
-                if not _is_kernel_thread(pid):
+                if not _has_ended(pid):
                     self._unreadable.add(pid)
             # ESRCH: it ended between two reads, or is a zombie without memory.
             except OSError as error:
@@ -116,53 +118,79 @@ def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
     costly: also read what walks all its memory: PSS (8.5 ms per GiB) and maps (26 ms for 65,000).
     """
     with pinned(pid) as folder:
-        image = read_program(folder).image
-        ksm_stat = read_ksm_stat(folder)
-        sweeper = read_sweeper(folder)
-        enabled_by = enabling(folder, ksm_stat, sweeper)
-        if enabled_by is None:
+        found = identified(folder, pid)
+        if found is None:
             return None
-        return ProcessKsm(
-            identity=read_identity(folder, pid),
-            enabled_by=enabled_by,
-            merging_pages=ksm_stat.merging_pages,
-            zero_pages=ksm_stat.zero_pages,
-            rmap_items=ksm_stat.rmap_items,
-            profit_bytes=ksm_stat.profit_bytes,
+        return replace(
+            found,
             rss_bytes=read_rss(folder),
             pss_bytes=allowed(lambda: read_memory(folder).pss_bytes) if costly else None,
             maps=allowed(lambda: count_maps(folder)) if costly else None,
-            sweeper=sweeper,
-            image=image,
         )
+
+
+def identified(
+    folder: Path, pid: int, *, deep: bool = True, before: ProcessKsm | None = None
+) -> ProcessKsm | None:
+    """Return a process with what is cheap to read; None if it does not merge. Raises OSError.
+
+    deep: see enabling(). before: as it was last seen, perhaps as another program; then it is
+    returned even if it merges no more.
+    """
+    stat = read_program(folder)
+    if before is None and stat.is_kernel_thread:
+        return None
+    ksm_stat = read_ksm_stat(folder)
+    sweeper = read_sweeper(folder)
+    enabled_by = enabling(folder, ksm_stat, sweeper, deep=deep)
+    if before is not None and ksm_stat.merge_any is None:
+        # Before 6.14 nothing shows it until ksmd or the shim arrives; an exec keeps the flag.
+        enabled_by = enabled_by or before.enabled_by
+    if before is None and enabled_by is None:
+        return None
+    return ProcessKsm(
+        identity=read_identity(folder, pid),
+        enabled_by=enabled_by,
+        merging_pages=ksm_stat.merging_pages,
+        zero_pages=ksm_stat.zero_pages,
+        rmap_items=ksm_stat.rmap_items,
+        profit_bytes=ksm_stat.profit_bytes,
+        sweeper=sweeper,
+        image=stat.image,
+    )
 
 
 def read_again(before: ProcessKsm) -> ProcessKsm | None:
     """Return its present counters; None for another process or program, or a lost flag."""
     with pinned(before.pid) as folder:
-        if not is_as_before(read_program(folder), before.identity, before.image):
+        if not is_as_before(folder, before):
             return None
-        ksm_stat = read_ksm_stat(folder)
-        # A zombie's file is empty.
-        is_gone = ksm_stat.rmap_items is None
-        if is_gone or still_enabling(before.enabled_by, ksm_stat) is None:
-            return None
-        return replace(
-            before,
-            merging_pages=ksm_stat.merging_pages,
-            zero_pages=ksm_stat.zero_pages,
-            rmap_items=ksm_stat.rmap_items,
-            profit_bytes=ksm_stat.profit_bytes,
-            rss_bytes=read_rss(folder),
-        )
+        found = counted_again(folder, before)
+        return None if found.enabled_by is None else replace(found, rss_bytes=read_rss(folder))
 
 
-def is_as_before(stat: Stat, who: Identity, image: tuple[int, ...]) -> bool:
-    """Return whether the process still runs the same program; stat: of read_program().
+def counted_again(folder: Path, before: Process) -> Process:
+    """Return the same program with its present counters. Raises OSError if it ended."""
+    ksm_stat = read_ksm_stat(folder)
+    if ksm_stat.rmap_items is None:
+        raise ProcessLookupError("a zombie has no memory, and an empty ksm_stat")
+    return replace(
+        before,
+        enabled_by=still_enabling(before.enabled_by, ksm_stat),
+        merging_pages=ksm_stat.merging_pages,
+        zero_pages=ksm_stat.zero_pages,
+        rmap_items=ksm_stat.rmap_items,
+        profit_bytes=ksm_stat.profit_bytes,
+    )
+
+
+def is_as_before(folder: Path, before: ProcessKsm) -> bool:
+    """Return whether the process still runs the same program. Raises OSError if it ended.
 
     An exec keeps PID and start time; start scripts end in one.
     """
-    return (stat.start_ticks, stat.name, stat.image) == (who.start_ticks, who.name, image)
+    stat, who = read_program(folder), before.identity
+    return (stat.start_ticks, stat.name, stat.image) == (who.start_ticks, who.name, before.image)
 
 
 def enabling(
@@ -198,14 +226,12 @@ def allowed(look: Callable[[], int | None]) -> int | None:
         return None
 
 
-def _is_kernel_thread(pid: int) -> bool:
-    """Return whether it is a kernel thread, which has no memory of its own.
-
-    Also for a process that has ended and is therefore unreadable.
-    """
+def _has_ended(pid: int) -> bool:
+    """Return whether the process is gone, which is why it could not be read."""
     try:
         with pinned(pid) as folder:
-            return read_stat(folder).is_kernel_thread
+            read_stat(folder)
     except OSError as error:
         raise_shortage(error)
         return True
+    return False

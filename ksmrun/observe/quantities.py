@@ -1,35 +1,35 @@
-"""Quantities of processes, the same for ps, top and the monitor's metrics: word, unit and sum."""
+"""Quantities of processes for ps, top and the monitor's metrics: how each is read and sorted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from ksmrun.model.process import Sort
+from ksmrun.model.quantities import MAPS, PSS, RSS, Quantity, Unit
 from ksmrun.observe.groups import Group
 
 
-class Unit(Enum):
-    """Unit of a quantity; tables show bytes in MiB."""
-
-    BYTES = auto()
-    MAPS = auto()
-
-
 @dataclass(frozen=True)
-class Quantity:
+class ProcessQuantity:
     """Quantity of one or several processes.
 
-    word: its name in tables. field: property of Group with its sum. metric: name in the monitor's
-    metrics; empty if it has none there.
+    field: property of Group with its sum. is_metric: whether the monitor has it, under its id.
     """
 
-    word: str
-    unit: Unit
+    quantity: Quantity
     field: str
     sort: Sort
-    help: str
-    metric: str = ""
+    is_metric: bool = True
+
+    @property
+    def word(self) -> str:
+        """Name in tables."""
+        return self.quantity.word
+
+    @property
+    def unit(self) -> Unit:
+        """Unit; tables show bytes in MiB."""
+        return self.quantity.unit
 
     def read(self, group: Group, page_bytes: int, max_map_count: int | None) -> int | None:
         """Return the value; None if it is not known."""
@@ -39,38 +39,27 @@ class Quantity:
         return value * page_bytes if value is not None and self.field.endswith("_pages") else value
 
 
+MERGED = Quantity(
+    *("merged_bytes", "merged", Unit.BYTES),
+    "Memory merged with equal pages, including the ones kept once.",
+)
+ZERO = Quantity(
+    *("merged_zero_bytes", "zero", Unit.BYTES), "Memory merged with the kernel's zero page."
+)
+PROFIT = Quantity(
+    *("profit_bytes", "profit", Unit.BYTES),
+    "Memory saved minus ksmd's metadata; each process counts the pages kept once as saved.",
+)
+HEADROOM = Quantity(
+    *("headroom_maps", "headroom", Unit.MAPS),
+    "Memory mappings left up to vm.max_map_count, of the process that has the least.",
+)
 QUANTITIES = (
-    Quantity(
-        *("merged", Unit.BYTES, "merging_pages", Sort.MERGED),
-        "Memory merged with equal pages, including the ones kept once.",
-        "merged_bytes",
-    ),
-    Quantity(
-        *("zero", Unit.BYTES, "zero_pages", Sort.ZERO),
-        "Memory merged with the kernel's zero page.",
-        "merged_zero_bytes",
-    ),
-    Quantity(
-        *("profit", Unit.BYTES, "profit_bytes", Sort.PROFIT),
-        "Memory saved minus ksmd's metadata; each process counts the pages kept once as saved.",
-        "profit_bytes",
-    ),
-    Quantity(
-        *("RSS", Unit.BYTES, "rss_bytes", Sort.RSS),
-        "Resident memory; merged pages count fully in each process.",
-    ),
-    Quantity(
-        *("PSS", Unit.BYTES, "pss_bytes", Sort.PSS),
-        "Proportional set size: shared pages count by their share.",
-        "pss_bytes",
-    ),
-    Quantity(
-        *("maps", Unit.MAPS, "maps", Sort.MAPS),
-        "Memory mappings of the process that has the most.",
-        "maps_max",
-    ),
-    Quantity(
-        *("headroom", Unit.MAPS, "headroom_maps", Sort.HEADROOM),
-        "Memory mappings left up to vm.max_map_count, of the process that has the least.",
-    ),
+    ProcessQuantity(MERGED, "merging_pages", Sort.MERGED),
+    ProcessQuantity(ZERO, "zero_pages", Sort.ZERO),
+    ProcessQuantity(PROFIT, "profit_bytes", Sort.PROFIT),
+    ProcessQuantity(RSS, "rss_bytes", Sort.RSS, is_metric=False),
+    ProcessQuantity(PSS, "pss_bytes", Sort.PSS),
+    ProcessQuantity(MAPS, "maps", Sort.MAPS),
+    ProcessQuantity(HEADROOM, "headroom_maps", Sort.HEADROOM, is_metric=False),
 )

@@ -21,11 +21,10 @@ class HostLook:
     yet known, or not on this kernel, are None.
     """
 
-    run: int | None
+    ksm: KsmFacts
     saved_bytes: int | None
     dedup: float | None
     ksmd_cpu: float | None
-    full_scans: int | None
     scan_progress: float | None
     mem_available_bytes: int | None
 
@@ -45,11 +44,10 @@ class HostWatch:
         """Return the activity since the previous call."""
         ksm = host.ksm
         found = HostLook(
-            run=ksm.number("run"),
+            ksm=ksm,
             saved_bytes=saved_bytes(ksm),
             dedup=dedup(ksm),
             ksmd_cpu=self._ksmd_cpu(),
-            full_scans=ksm.number("full_scans"),
             scan_progress=self._progress(ksm),
             mem_available_bytes=host.mem_available_bytes,
         )
@@ -69,7 +67,7 @@ class HostWatch:
 
         Its start shows only when full_scans changes.
         """
-        scans, scanned = ksm.number("full_scans"), ksm.number("pages_scanned")
+        scans, scanned = ksm.full_scans, ksm.pages_scanned
         if self._scans_before not in (None, scans):
             self._scan_started_at = scanned
         self._scans_before = scans

@@ -49,7 +49,7 @@ def ksmd_counters() -> KsmdCounters | None:
     cpu_seconds = ksmd_cpu_seconds()
     if cpu_seconds is None:
         return None
-    return KsmdCounters(time.monotonic(), cpu_seconds, read_ksm(ROOT).number("pages_scanned"))
+    return KsmdCounters(time.monotonic(), cpu_seconds, read_ksm(ROOT).pages_scanned)
 
 
 def mergeable_memory(*, looks: bool) -> Memory:

@@ -27,7 +27,8 @@ class Counted(Protocol):
 
 def merged_pages(sample: Counted) -> int:
     """Return the number of pages that need no memory of their own at this moment."""
-    return (sample.pages_sharing or 0) + (sample.zero_pages or 0)
+    # As model/ksm.py: KsmFacts.merged_pages, from what a saved sample has of them.
+    return (sample.pages_sharing or 0) + max(sample.zero_pages or 0, 0)
 
 
 def has_settled(samples: Sequence[Counted]) -> bool:

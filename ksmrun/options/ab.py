@@ -125,6 +125,7 @@ AB = Command(
         "Report what merging saves and costs. Results are saved after each turn.",
         "In COMMAND, loads, --ready-* and --metric-cmd: {i} is the number of the copy, {port:BASE} "
         "and {port} its port, {arm} the arm, {dir} its scratch folder; {{ and }} are braces.",
+        "Copies and loads run in scratch folders: give files in their arguments by whole paths.",
     ),
     AbOptions,
     (

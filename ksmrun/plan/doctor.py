@@ -108,7 +108,7 @@ def _ksm(host: HostFacts) -> Iterator[CheckRow]:
             "mount /sys, or boot a kernel with CONFIG_KSM=y",
         )
         return
-    run = host.ksm.number("run")
+    run = host.ksm.run
     if run == 1:
         yield CheckRow("ksmd", "ok", "on (run=1)")
     elif run is None:
@@ -220,7 +220,7 @@ def _place(host: HostFacts) -> Iterator[CheckRow]:
             "container", "ok", f"this looks like {host.container}, but KSM can be tuned here"
         )
     elif host.container is not None:
-        needs_host = host.ksm.present and host.ksm.number("run") != 1
+        needs_host = host.ksm.present and host.ksm.run != 1
         yield CheckRow(
             "container",
             "warn" if needs_host else "ok",

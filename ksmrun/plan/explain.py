@@ -36,7 +36,7 @@ def explain(look: ProcessLook, obstacle: tuple[str, str] | None = None) -> tuple
 
 def scans_seen(before: Counters, after: Counters) -> int | None:
     """Return the full scans completed in between; None if reset (run=2) or not counted."""
-    first, last = before.ksm.number("full_scans"), after.ksm.number("full_scans")
+    first, last = before.ksm.full_scans, after.ksm.full_scans
     return None if first is None or last is None or last < first else last - first
 
 
@@ -47,7 +47,7 @@ def is_settled(look: ProcessLook, before: Counters, after: Counters) -> bool:
     seen = scans_seen(before, after)
     if seen is not None and seen >= SETTLING_SCANS:
         return after.merged_pages <= before.merged_pages * 1.01 + 1
-    return (after.ksm.number("full_scans") or 0) >= SETTLING_SCANS and (
+    return (after.ksm.full_scans or 0) >= SETTLING_SCANS and (
         after.merged_pages <= before.merged_pages and look.age_seconds >= _settling_seconds(after)
     )
 
@@ -85,7 +85,7 @@ def _how_to_start(look: ProcessLook) -> str:
 
 
 def _ksmd(look: ProcessLook, after: Counters) -> Iterator[Cause]:
-    run, kept = after.ksm.number("run"), after.merged_pages
+    run, kept = after.ksm.run, after.merged_pages
     page_bytes = after.ksm.page_bytes
     if not after.ksm.present:
         found = "this kernel has no KSM, or /sys is not mounted"
@@ -162,7 +162,7 @@ def _scanned(look: ProcessLook, before: Counters, after: Counters) -> Iterator[C
         volatile = marked * look.sampled.changed // look.sampled.pages
         yield _volatile(look, after, look.sampled, volatile)
     left = max(0, marked - (after.merging_pages or 0) * page_bytes - volatile)
-    if after.ksm.number("run") != 1 or after.ksm.number("pages_to_scan") == 0:
+    if after.ksm.run != 1 or after.ksm.number("pages_to_scan") == 0:
         return
     if not is_settled(look, before, after):
         yield _not_settled(look, before, after, max(unvisited, left))

@@ -16,7 +16,7 @@ AUTO = "sudo ksmrun monitor --auto"
 def pace_line(ksm: KsmFacts, mergeable_bytes: int) -> str | None:
     """Return how long merging takes at this rate, and what shortens it; None if ksmd rests."""
     rate = pages_per_second(ksm)
-    if ksm.number("run") != 1 or not rate:
+    if ksm.run != 1 or not rate:
         return None
     speed = f"at most {rate * ksm.page_bytes / MIB:.1f} MiB/s are scanned"
     if not mergeable_bytes:

@@ -9,7 +9,7 @@ from ksmrun.model.launch import MAP_RESERVE
 from ksmrun.model.status import HostStatus, Row, State, Unread
 from ksmrun.plan.guard import allowed_maps, fitting_limit
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
-from ksmrun.support.units import MIB
+from ksmrun.support.units import MIB, processes
 
 # Share of a core that ksmd takes, or wants and does not get.
 BUSY_SHARE = 0.9
@@ -27,6 +27,7 @@ def judge(seen: HostStatus) -> tuple[Row, ...]:
         _ksmd(seen),
         _maps(seen),
         _flags(seen),
+        _layout(seen),
         _alerts(seen),
         _launcher(seen),
         _wraps(seen),
@@ -45,7 +46,7 @@ def _ksm(seen: HostStatus) -> Row:
     ksm, waiting = seen.host.ksm, len(seen.merging)
     if not ksm.present:
         return Row("KSM", State.TODO, "not in this kernel, or /sys is not mounted", "ksmrun check")
-    run = ksm.number("run")
+    run = ksm.run
     who = "; ".join(seen.setters)
     if run == 1:
         return Row("KSM", State.OK, f"on; {who or 'by hand or by another program'}")
@@ -53,7 +54,7 @@ def _ksm(seen: HostStatus) -> Row:
     text = f"{off}; {who}" if who else off
     if waiting:
         return Row(
-            "KSM", State.TODO, f"{text}; {_processes(waiting, 'wait')}", "sudo ksmrun host on"
+            "KSM", State.TODO, f"{text}; {processes(waiting, 'wait')}", "sudo ksmrun host on"
         )
     return Row("KSM", State.OK, f"{text}; nothing here is to be merged")
 
@@ -87,7 +88,7 @@ def _cgroup(seen: HostStatus) -> Row:
 
 def _ksmd(seen: HostStatus) -> Row:
     ksm, look = seen.host.ksm, seen.ksmd
-    if ksm.number("run") != 1:
+    if ksm.run != 1:
         return Row("ksmd", State.OK, "idle, as KSM is off")
     if look is None or look.used_share is None:
         return Row("ksmd", State.OK, "not visible from this PID namespace")
@@ -110,7 +111,10 @@ def _ksmd(seen: HostStatus) -> Row:
 def _maps(seen: HostStatus) -> Row:
     counted = [each for each in seen.merging if each.maps is not None]
     limit = seen.host.max_map_count
-    if not seen.merging or limit is None:
+    if limit is None:
+        found = "vm.max_map_count is not readable"
+        return Row("map limit", State.UNKNOWN, found, "mount -t proc proc /proc")
+    if not seen.merging:
         return Row("map limit", State.OK, f"no process merges (limit {limit})")
     if not counted:
         return Row("map limit", State.UNKNOWN, "no process could be counted", "sudo ksmrun status")
@@ -132,11 +136,19 @@ def _flags(seen: HostStatus) -> Row:
         return Row(
             "flags",
             State.OK,
-            f"{_processes(len(seen.merging), 'merge')}, none is known to have lost it",
+            f"{processes(len(seen.merging), 'merge')}, none is known to have lost it",
         )
     (pid, name), *others = seen.lost
-    found = f"not merging as it should: PID {pid} ({name}){_more(others)}"
+    found = f"not merging: PID {pid} ({name}){_more(others)}"
     return Row("flags", State.TODO, found, f"sudo ksmrun explain {pid}")
+
+
+def _layout(seen: HostStatus) -> Row:
+    if not seen.keyless:
+        return Row("layout", State.OK, "no shared layout is known to have lost its key")
+    first, *others = seen.keyless
+    found = f"key deleted, later copies differ from PID {first}{_more(others)}"
+    return Row("layout", State.TODO, found, "start the programs of the group again, together")
 
 
 def _alerts(seen: HostStatus) -> Row:
@@ -171,7 +183,7 @@ def _wraps(seen: HostStatus) -> Row:
         return Row("wraps", State.OK, f"{seen.wrapped} here, none is stale")
     first, *others = seen.stale
     name = shlex.quote(first.name)
-    found = f"ExecStart= changed under the wrap of {first.name}{_more(others)}"
+    found = f"ExecStart= changed: {first.name}{_more(others)}"
     if first.kind == "unit":
         return Row("wraps", State.TODO, found, f"sudo ksmrun wrap unit --now {name}")
     todo = f"as the owner of {first.path}: ksmrun wrap unit --user --now {name}"
@@ -199,7 +211,7 @@ def _records(seen: HostStatus) -> Row:
 def _access(seen: HostStatus) -> Row:
     found = "/proc hides other users' processes (hidepid)"
     if seen.unreadable:
-        found = f"{_processes(seen.unreadable)} of other users could not be read"
+        found = f"{processes(seen.unreadable)} of other users could not be read"
     return Row("access", State.UNKNOWN, found, "sudo ksmrun status")
 
 
@@ -209,13 +221,6 @@ def _names(groups: Iterable[Sequence[str]]) -> str:
 
 def _more(others: Sequence[object]) -> str:
     return f" and {len(others)} more" if others else ""
-
-
-def _processes(number: int, verb: str = "") -> str:
-    """Return "1 process merges", "2 processes merge"."""
-    if number == 1:
-        return f"1 process {verb}s" if verb else "1 process"
-    return f"{number} processes {verb}".rstrip()
 
 
 def _mib(size: int) -> str:

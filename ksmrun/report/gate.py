@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ksmrun.model.errors import EXIT_FAILURE, UsageError
+from ksmrun.model.quantities import Unit, metric_id
+from ksmrun.model.quantities import metric as described
 from ksmrun.report.results import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference
 from ksmrun.report.verdict import ArmVerdict
@@ -20,7 +22,7 @@ GO, STOP, UNSURE = "go", "stop", "not sure"
 EXIT_CODES = {GO: 0, STOP: EXIT_FAILURE, UNSURE: 3}
 UNITS_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-FORM = re.compile(rf"\s*(\w+)\s*(<=|>=)\s*({NUMBER})\s*(%|\w*)\s*", re.ASCII)
+FORM = re.compile(rf"\s*(\w+(?: \w+)*)\s*(<=|>=)\s*({NUMBER})\s*(%|\w*)\s*", re.ASCII)
 EXAMPLES = "for example --gate 'pss<=-20%' or --gate 'p99<=+5'"
 
 
@@ -79,7 +81,7 @@ def _parse(text: str, metrics: Collection[str]) -> Gate:
             f"--gate={quoted(text)}: the limit is a change against the base arm, but has no sign",
             f"write {name}{direction}+{number}{unit} or {name}{direction}-{number}{unit}",
         )
-    scales = {"": 1.0, "%": 0.01} | (UNITS_BYTES if metric.endswith("_bytes") else {})
+    scales = {"": 1.0, "%": 0.01} | (UNITS_BYTES if described(metric).unit is Unit.BYTES else {})
     if unit not in scales or abs(limit) == float("inf"):
         known = ", ".join(each for each in scales if each)
         raise UsageError(
@@ -90,14 +92,14 @@ def _parse(text: str, metrics: Collection[str]) -> Gate:
 
 
 def _metric(name: str, metrics: Collection[str]) -> str:
-    """Return the metric of this name, with or without its unit."""
-    found = [each for each in (name, f"{name}_bytes") if each in metrics]
-    if not found:
+    """Return the metric of this name: id, with or without its unit, or word."""
+    found = metric_id(name, metrics)
+    if found is None:
         raise UsageError(
             f"--gate: there is no metric {shortened(name)}",
             f"there are {', '.join(sorted(metrics))}",
         )
-    return found[0]
+    return found
 
 
 def judge_gates(
@@ -170,6 +172,6 @@ def _place(gate: Gate, low: float, high: float) -> str:
 def _text(gate: Gate, change: float) -> str:
     if gate.is_share:
         return f"{change:+.1%}"
-    if gate.metric.endswith("_bytes"):
+    if described(gate.metric).unit is Unit.BYTES:
         return f"{change / UNITS_BYTES['MiB']:+.1f} MiB"
     return f"{change:+.4g}"

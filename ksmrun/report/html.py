@@ -16,6 +16,7 @@ from ksmrun.report.plots import (
     svg,
 )
 from ksmrun.report.results import Saved
+from ksmrun.report.values import word_of
 from ksmrun.report.verdict import ArmVerdict
 from ksmrun.report.written import write_report
 
@@ -59,7 +60,7 @@ def _pictures(saved: Saved) -> list[tuple[str, str]]:
     primary = str(saved.plan["primary"])
     pictures = [
         ("Memory over time", svg(draw_memory, saved)),
-        (f"{primary}, round by round", svg(draw_rounds, saved, primary)),
+        (f"{word_of(primary)}, round by round", svg(draw_rounds, saved, primary)),
     ]
     for metric in saved.plan["metrics"]:
         name = str(metric["name"])

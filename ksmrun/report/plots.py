@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ksmrun.model.errors import KsmrunError
+from ksmrun.model.quantities import PSS, Unit
+from ksmrun.model.quantities import metric as described
 from ksmrun.report.results import Saved, samples_of
 from ksmrun.report.written import write_report
 from ksmrun.support.units import MIB
@@ -28,6 +30,12 @@ SIZE_INCHES = (4.6, 2.9)
 TOP_ROOM = 1.06
 # Names are the user's: they take up to three lines.
 LABEL_CHARACTERS, TICK_CHARACTERS, TICK_CHARACTERS_MIN, LINES_MAX = 32, 48, 6, 3
+
+
+AXIS_UNITS = {
+    **{Unit.BYTES: ", MiB", Unit.SECONDS: ", s", Unit.PER_SECOND: " a second"},
+    Unit.SHARE: ", of 1",
+}
 
 
 def figure(rows: int) -> Figure:
@@ -84,14 +92,16 @@ def draw_memory(axes: Axes, saved: Saved) -> None:
             )
             label = None
     axes.set_xlabel("seconds since the start")
-    axes.set_ylabel("PSS of the fleet, MiB")
+    axes.set_ylabel(f"{PSS.word} of the fleet{AXIS_UNITS[PSS.unit]}")
     _from_zero(axes)
     _finish(axes)
 
 
 def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
     """Draw each arm's rounds as points, joined within a round: differences show as slopes."""
-    scale, unit = (MIB, ", MiB") if metric.endswith("_bytes") else (1, "")
+    quantity = described(metric)
+    is_size = quantity.unit is Unit.BYTES
+    scale = MIB if is_size else 1
     positions = range(len(saved.arms))
     for number in range(saved.round_count):
         values = [saved.rounds[arm][number].get(metric) for arm in saved.arms]
@@ -108,10 +118,10 @@ def draw_rounds(axes: Axes, saved: Saved, metric: str) -> None:
     width = max(TICK_CHARACTERS // len(saved.arms), TICK_CHARACTERS_MIN)
     axes.set_xticks(list(positions), [_wrapped(arm, width) for arm in saved.arms])
     axes.margins(x=0.3)
-    if unit:
+    if is_size:
         # Sizes are compared by their heights, so the axis begins at 0.
         _from_zero(axes)
-    axes.set_ylabel(_wrapped(f"{metric.removesuffix('_bytes')}{unit}"))
+    axes.set_ylabel(_wrapped(f"{quantity.word}{AXIS_UNITS.get(quantity.unit, '')}"))
     _finish(axes)
 
 

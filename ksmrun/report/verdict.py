@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ksmrun.model.errors import KsmrunError
+from ksmrun.model.quantities import Unit, metric
 from ksmrun.report.conditions import scan_rate
 from ksmrun.report.results import Saved
 from ksmrun.report.statistics import ROUNDS_MIN, Difference, compare, corrected
-from ksmrun.support.units import GIB, MIB
+from ksmrun.report.values import size_text, word_of
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,12 @@ def _judge(saved: Saved, base: str, arm: str) -> ArmVerdict:
 
 def _headline(arm: str, primary: Difference) -> str:
     if _shows_none(primary):
-        return f"{arm}: no change of {primary.metric} shown ({_signed_share(primary)})"
-    if primary.metric.endswith("_bytes"):
+        return f"{arm}: no change of {word_of(primary.metric)} shown ({_signed_share(primary)})"
+    if metric(primary.metric).unit is Unit.BYTES:
         return _saved(arm, primary)
-    return f"{arm} changes {primary.metric} by {primary.mean:+.3g} ({_signed_share(primary)})"
+    return (
+        f"{arm} changes {word_of(primary.metric)} by {primary.mean:+.3g} ({_signed_share(primary)})"
+    )
 
 
 def _shows_none(each: Difference) -> bool:
@@ -116,7 +119,7 @@ def _share_of_ideal(saved: Saved, arm: str) -> float | None:
 
 
 def _own_names(saved: Saved) -> set[str]:
-    return {str(metric["name"]) for metric in saved.plan["metrics"]}
+    return {str(each["name"]) for each in saved.plan["metrics"]}
 
 
 def _saved(arm: str, primary: Difference) -> str:
@@ -139,11 +142,3 @@ def _signed_share(each: Difference) -> str:
     if each.share is None:
         return f"{each.mean:+.3g}, from 0"
     return ("+" if each.mean >= 0 else "-") + _share(each)
-
-
-def size_text(size_bytes: float) -> str:
-    """Format a size in GiB from 1 GiB on, else in MiB."""
-    if abs(size_bytes) >= GIB:
-        return f"{size_bytes / GIB:.2f} GiB"
-    # Adding 0.0 turns -0.0 into 0.0.
-    return f"{round(size_bytes / MIB) + 0} MiB"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from statistics import fmean, stdev
 
 from ksmrun.report.results import Saved
+from ksmrun.report.values import value_text, word_of
 from ksmrun.support.units import MIB
 
 Note = tuple[str, str]
@@ -52,8 +53,8 @@ def _of_rounds(saved: Saved) -> Iterator[Note]:
         values = _values(saved, arm, primary)
         if len(values) >= ROUNDS_MIN and stdev(values) > abs(base) * NOISE_SHARE_MAX:
             yield (
-                f"{arm}: {primary} is noisy, from {_text(primary, min(values))} to "
-                f"{_text(primary, max(values))} in {len(values)} rounds",
+                f"{arm}: {word_of(primary)} is noisy, from {value_text(primary, min(values))} to "
+                f"{value_text(primary, max(values))} in {len(values)} rounds",
                 "keep the host quiet, hold longer (--hold, --warm-up), or take more rounds",
             )
         merged = _values(saved, arm, "merged_bytes")
@@ -70,7 +71,3 @@ def _of_rounds(saved: Saved) -> Iterator[Note]:
 
 def _values(saved: Saved, arm: str, metric: str) -> list[float]:
     return [each[metric] for each in saved.rounds[arm] if metric in each]
-
-
-def _text(metric: str, value: float) -> str:
-    return f"{value / MIB:.0f} MiB" if metric.endswith("_bytes") else f"{value:.4g}"

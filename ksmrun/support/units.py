@@ -16,3 +16,10 @@ def duration(seconds: float | None) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def processes(number: int, verb: str = "") -> str:
+    """Return "1 process merges" or "2 processes merge"; without a verb the number alone."""
+    if number == 1:
+        return f"1 process {verb}s" if verb else "1 process"
+    return f"{number} processes {verb}".rstrip()

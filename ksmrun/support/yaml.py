@@ -48,7 +48,7 @@ def load(text: str, name: str) -> Any:
 def one_line(error: Exception) -> str:
     """Return what is wrong and where, from an error message of several lines."""
     # What has no name is called that.
-    return " ".join(str(error).replace('in "<unicode string>", ', "").split())
+    return " ".join(str(error).replace('"<unicode string>", ', "").split())
 
 
 def _untagged(loader: Any, tag: str, node: Any) -> Any:

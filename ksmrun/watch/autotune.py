@@ -137,7 +137,7 @@ class AutoTuner:
 
     def _step(self) -> None:
         ksm = read_ksm(ROOT)
-        if ksm.number("run") != 1 or self._is_taken(ksm):
+        if ksm.run != 1 or self._is_taken(ksm):
             self._state = None
             return
         look = self._look(ksm)
@@ -170,7 +170,7 @@ class AutoTuner:
             seconds=time.monotonic(),
             sleep_seconds=SLEEP_MILLISECS / 1e3,
             page_bytes=ksm.page_bytes,
-            full_scans=ksm.number("full_scans") or 0,
+            full_scans=ksm.full_scans or 0,
             merged_pages=ksm.merged_pages or 0,
             known_pages=known_pages(ksm),
             ksmd_cpu_seconds=cpu_seconds(self._ksmd),

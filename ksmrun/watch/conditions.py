@@ -9,7 +9,7 @@ from ksmrun.model.memory_group import GroupState
 from ksmrun.model.watch import Condition, HostState, MapCount, Watched, WatchState
 from ksmrun.plan.guard import allowed_maps, fitting_limit
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
-from ksmrun.support.units import MIB, duration
+from ksmrun.support.units import MIB, duration, processes
 from ksmrun.watch.config import Config
 from ksmrun.watch.schedule import seconds_to
 
@@ -45,8 +45,8 @@ def conditions(states: Sequence[WatchState], config: Config) -> Iterator[Conditi
 
 def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[Condition]:
     host = now.host
-    if process.maps is not None and host.max_map_count:
-        yield _map_headroom(process, process.maps, host, config)
+    if process.count is not None and host.max_map_count:
+        yield _map_headroom(process, process.count, host, config)
     subject = name(process)
     lost = process.enabled_by is None
     yield Condition(
@@ -104,7 +104,8 @@ def _fewer_maps(process: Watched, host: HostState) -> str:
 
 
 def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition:
-    profit, since, scans = process.profit_bytes, process.since_full_scans, host.full_scans
+    profit = process.profit_bytes
+    since, scans = process.since_full_scans, host.ksm.full_scans
     looked_at = since is not None and scans is not None and scans >= since + FULL_SCANS
     loss = -(profit or 0)
     subject = name(process)
@@ -123,7 +124,7 @@ def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition
 
 def _ksmd_off(now: WatchState) -> Condition:
     waiting = sum(process.enabled_by is not None for process in now.processes)
-    run = now.host.run
+    run = now.host.ksm.run
     is_bad = waiting > 0 and run is not None and run != 1
     return Condition(
         "ksmd-off",
@@ -131,14 +132,10 @@ def _ksmd_off(now: WatchState) -> Condition:
         "ksmd",
         is_bad=is_bad,
         is_clear=not is_bad,
-        what=f"ksmd is off (run={run}), and {_processes(waiting)} to be merged",
+        what=f"ksmd is off (run={run}), and {processes(waiting, 'wait')} to be merged",
         todo="sudo ksmrun host on",
         facts={"value": str(run)},
     )
-
-
-def _processes(number: int) -> str:
-    return "1 process waits" if number == 1 else f"{number} processes wait"
 
 
 def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
@@ -148,18 +145,18 @@ def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
     """
     recent = hosts[-IN_A_ROW:]
     work = [
-        host.ksmd_cpu_seconds if host.pages_scanned is None else host.pages_scanned
+        host.ksmd_cpu_seconds if host.ksm.pages_scanned is None else host.ksm.pages_scanned
         for host in recent
     ]
     stands = (
         len(recent) == IN_A_ROW
         and merges
-        and all(host.run == 1 for host in recent)
+        and all(host.ksm.run == 1 for host in recent)
         and None not in work
         and len(set(work)) == 1
     )
     waited = recent[-1].seconds - recent[0].seconds
-    sleeps_seconds = (recent[-1].sleep_millisecs or 0) / 1e3
+    sleeps_seconds = (recent[-1].ksm.number("sleep_millisecs") or 0) / 1e3
     # With such a long sleep it does what it was configured to do.
     stands = stands and waited > max(2 * sleeps_seconds, APART_SECONDS_MIN)
     return Condition(
@@ -167,7 +164,7 @@ def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
         "",
         "ksmd",
         is_bad=stands,
-        is_clear=len(work) < 2 or work[-1] != work[-2] or not merges or recent[-1].run != 1,
+        is_clear=len(work) < 2 or work[-1] != work[-2] or not merges or recent[-1].ksm.run != 1,
         what=f"ksmd is on and has scanned nothing for {duration(waited)}",
         todo="check sleep_millisecs and pages_to_scan (ksmrun host show), and what takes the CPU "
         "(top): ksmd runs at nice 5",
@@ -182,7 +179,12 @@ def _ksmd_busy(now: WatchState, hosts: Sequence[HostState], busy_share: float) -
     used, waited = known[-1] if known else (0.0, 0.0)
     host, last = hosts[-1], used + waited
     waiting = f" and waits for a CPU for {waited:.0%} of the time" if waited >= 0.01 else ""
-    lower = calmer(host.sleep_millisecs, host.pages_to_scan, host.advisor_mode)
+    ksm = host.ksm
+    lower = calmer(
+        ksm.number("sleep_millisecs"),
+        ksm.number("pages_to_scan"),
+        str(ksm.values.get("advisor_mode", "none")),
+    )
     todo = f"lower its rate once merging has settled: {lower}" if lower else LOW_ALREADY
     return Condition(
         "ksmd-busy",
@@ -232,12 +234,12 @@ def _could_come_back(host: HostState) -> Condition:
         "memory-could-come-back",
         "",
         "the host",
-        is_bad=known and host.merged_bytes > free,
-        is_clear=known and host.merged_bytes <= free * CLEAR_SHARE,
-        what=f"{host.merged_bytes / MIB:.0f} MiB are merged, and only {free / MIB:.0f} MiB are "
+        is_bad=known and host.ksm.merged_bytes > free,
+        is_clear=known and host.ksm.merged_bytes <= free * CLEAR_SHARE,
+        what=f"{host.ksm.merged_bytes / MIB:.0f} MiB are merged, and only {free / MIB:.0f} MiB are "
         "free: if programs change those pages, the host runs out of memory",
         todo="run fewer copies, or add memory or swap; do not unmerge",
-        facts={"value": str(host.merged_bytes), "limit": str(free)},
+        facts={"value": str(host.ksm.merged_bytes), "limit": str(free)},
     )
 
 
@@ -260,8 +262,8 @@ def _could_come_back_in(group: GroupState) -> Condition:
 def _comes_back(hosts: Sequence[HostState]) -> Condition:
     """Compare with the sample of these in which the most was merged."""
     last = hosts[-1]
-    most = max(hosts, key=lambda host: host.merged_bytes)
-    back = most.merged_bytes - last.merged_bytes
+    most = max(hosts, key=lambda host: host.ksm.merged_bytes)
+    back = most.ksm.merged_bytes - last.ksm.merged_bytes
     fallen = (most.mem_available_bytes or 0) - (last.mem_available_bytes or 0)
     wanted = COMEBACK_SHARE * (last.mem_total_bytes or 0)
     is_bad = 0 < wanted <= back and fallen >= wanted

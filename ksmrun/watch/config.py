@@ -34,7 +34,7 @@ class Config(MonitorKeys):
         host, _, port = self.listen.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         number = parse_int(port)
-        if not host or number is None or not 0 <= number <= 65535:
+        if not host or " " in host or number is None or not 0 <= number <= 65535:
             raise KsmrunError(
                 f"listen = {quoted(self.listen)} is not an address",
                 "give HOST:PORT, as in 127.0.0.1:9739, with a port from 0 to 65535",

@@ -23,32 +23,20 @@ class HostReader:
     def read(self) -> HostState:
         """Return the present state."""
         host = read_host(ROOT)
-        ksm = host.ksm
         vmstat = parse_fields(read_text(ROOT / "proc/vmstat") or "")
         try:
             ksmd_seconds = None if self._ksmd is None else cpu_seconds(self._ksmd)
         except OSError:
             ksmd_seconds = None
-        mode = ksm.values.get("advisor_mode")
         return HostState(
             seconds=time.monotonic(),
-            page_bytes=ksm.page_bytes,
-            run=ksm.number("run"),
-            pages_shared=ksm.number("pages_shared"),
-            pages_sharing=ksm.number("pages_sharing"),
-            zero_pages=ksm.number("ksm_zero_pages"),
-            pages_scanned=ksm.number("pages_scanned"),
-            full_scans=ksm.number("full_scans"),
-            profit_bytes=ksm.number("general_profit"),
+            ksm=host.ksm,
             ksmd_cpu_seconds=ksmd_seconds,
             cow_breaks=parse_int(vmstat.get("cow_ksm", "")),
             mem_total_bytes=host.mem_total_bytes,
             mem_available_bytes=host.mem_available_bytes,
             swap_free_bytes=host.swap_free_bytes,
             max_map_count=host.max_map_count,
-            sleep_millisecs=ksm.number("sleep_millisecs"),
-            pages_to_scan=ksm.number("pages_to_scan"),
-            advisor_mode=None if mode is None else str(mode),
             ksmd_waited_seconds=None if self._ksmd is None else waited_seconds(self._ksmd),
             vmas_merge=self._vmas_merge,
         )

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ksmrun import __version__
+from ksmrun.model.quantities import AVAILABLE, HOST_MERGED, HOST_PROFIT, KSMD_SECONDS
 from ksmrun.model.watch import (
     ALERT_KINDS,
     Condition,
@@ -20,7 +21,7 @@ from ksmrun.model.watch import (
     WatchState,
 )
 from ksmrun.observe.groups import Group
-from ksmrun.observe.quantities import QUANTITIES, Quantity
+from ksmrun.observe.quantities import QUANTITIES, ProcessQuantity
 from ksmrun.watch.labels import LabelBook
 
 # Value of a group of processes; None: unknown.
@@ -63,7 +64,7 @@ class WatchCollector(Collector):
         labels = (*GROUP_LABELS, "pid") if self.by_pid else GROUP_LABELS
         with self._lock:
             groups = self._book.group(state.processes, state.host.seconds, by_pid=self.by_pid)
-        page, limit = state.host.page_bytes, state.host.max_map_count
+        page, limit = state.host.ksm.page_bytes, state.host.max_map_count
 
         def family(name: str, text: str, value: Value) -> Metric:
             metric = GaugeMetricFamily(f"ksmrun_{name}", text, labels=labels)
@@ -75,8 +76,9 @@ class WatchCollector(Collector):
 
         yield family("processes", "Processes that merge.", len)
         for quantity in QUANTITIES:
-            if quantity.metric:
-                yield family(quantity.metric, quantity.help, _reader(quantity, page, limit))
+            if quantity.is_metric:
+                told = quantity.quantity
+                yield family(told.id, told.help, _reader(quantity, page, limit))
         yield family(
             "map_headroom_min_ratio",
             "Free share of vm.max_map_count of the process that has the least.",
@@ -84,7 +86,7 @@ class WatchCollector(Collector):
         )
 
 
-def _reader(quantity: Quantity, page_bytes: int, limit: int | None) -> Value:
+def _reader(quantity: ProcessQuantity, page_bytes: int, limit: int | None) -> Value:
     return lambda them: quantity.read(Group(None, "", tuple(them)), page_bytes, limit)
 
 
@@ -95,30 +97,30 @@ def headroom(processes: list[Watched], limit: int | None) -> float | None:
 
 
 def _of_host(host: HostState) -> Iterator[Metric]:
-    page = host.page_bytes
+    ksm = host.ksm
     gauges: tuple[tuple[str, str, float | None], ...] = (
-        ("ksm_run", "/sys/kernel/mm/ksm/run: 1 is on, 2 unmerges.", host.run),
+        ("ksm_run", "/sys/kernel/mm/ksm/run: 1 is on, 2 unmerges.", ksm.run),
         (
             "ksm_kept_bytes",
             "Memory of merged pages that are kept, each once for several places.",
-            _size(host.pages_shared, page),
+            _size(ksm.number("pages_shared"), ksm.page_bytes),
         ),
-        ("ksm_saved_bytes", "Memory that would come back without merging.", host.merged_bytes),
+        ("ksm_saved_bytes", HOST_MERGED.help, ksm.merged_bytes),
         (
             "ksm_profit_bytes",
-            "What merging saves on the host, less its records.",
-            host.profit_bytes,
+            HOST_PROFIT.help,
+            ksm.number("general_profit"),
         ),
-        ("memory_available_bytes", "MemAvailable of the host.", host.mem_available_bytes),
+        ("memory_available_bytes", AVAILABLE.help, host.mem_available_bytes),
         ("maps_limit", "vm.max_map_count.", host.max_map_count),
     )
     for name, text, value in gauges:
         if value is not None:
             yield GaugeMetricFamily(f"ksmrun_{name}", text, value=value)
     counters: tuple[tuple[str, str, float | None], ...] = (
-        ("ksmd_cpu_seconds", "CPU time of ksmd.", host.ksmd_cpu_seconds),
-        ("ksm_scanned_pages", "Pages that ksmd has scanned.", host.pages_scanned),
-        ("ksm_full_scans", "Full scans of all mergeable memory by ksmd.", host.full_scans),
+        ("ksmd_cpu_seconds", KSMD_SECONDS.help, host.ksmd_cpu_seconds),
+        ("ksm_scanned_pages", "Pages that ksmd has scanned.", ksm.pages_scanned),
+        ("ksm_full_scans", "Full scans of all mergeable memory by ksmd.", ksm.full_scans),
         ("ksm_cow_breaks", "Merged pages copied back as a program wrote to them.", host.cow_breaks),
     )
     for name, text, value in counters:

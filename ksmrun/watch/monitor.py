@@ -194,7 +194,7 @@ class _Monitor:
 
 
 def _status(state: WatchState, book: AlertBook) -> str:
-    saved = state.host.merged_bytes >> 20
+    saved = state.host.ksm.merged_bytes >> 20
     text = f"{len(state.processes)} processes, {saved} MiB merged, {len(book.standing)} alerts"
     followed = state.followed
     if followed is not None:
@@ -206,7 +206,7 @@ def _remember_peaks(state: WatchState) -> str:
     """Save peaks by program, for the guard of later launches. Return the error; empty for none."""
     peaks: dict[str, MapPeak] = {}
     for process in state.processes:
-        program, count = process.program, process.maps
+        program, count = process.program, process.count
         if program is None or count is None:
             continue
         best = peaks.get(program)

@@ -8,17 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ksmrun.facts.identity import read_identity
 from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.pids import all_pids
-from ksmrun.facts.process import read_anonymous, read_ksm_stat, read_memory, read_sweeper
-from ksmrun.facts.stat import read_program
+from ksmrun.facts.process import read_anonymous, read_memory
 from ksmrun.facts.text import read_text
 from ksmrun.host.attach_state import was_detached
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.watch import HostState, Watched, WatchState
-from ksmrun.observe.processes import enabling, is_as_before, still_enabling
+from ksmrun.observe.processes import counted_again, identified, is_as_before
 from ksmrun.plan.guard import allowed_maps
 from ksmrun.support.foreign import SHORTAGES
 from ksmrun.watch.budget import Budget
@@ -41,7 +39,6 @@ class _Known:
     descriptor: int
     watched: Watched
     memory_path: str
-    image: tuple[int, ...]
     next_maps: float
     next_pss: float
 
@@ -51,7 +48,7 @@ class _Known:
 
     @property
     def counted_at(self) -> float:
-        count = self.watched.maps
+        count = self.watched.count
         return 0.0 if count is None else count.seconds
 
     def is_detached(self) -> bool:
@@ -84,7 +81,7 @@ class Scanner:
         return WatchState(
             host=host,
             processes=processes,
-            groups=self._groups(host.page_bytes),
+            groups=self._groups(host.ksm.page_bytes),
             unreadable=len(self._unreadable),
         )
 
@@ -142,30 +139,17 @@ class Scanner:
     ) -> _Known | None:
         """Return the process as it is now; None if it never merged. Raises OSError."""
         folder = Path(f"/proc/self/fd/{descriptor}")
-        stat = read_program(folder)
-        if before is None and stat.is_kernel_thread:
+        found = identified(folder, pid, deep=self.config.deep, before=before)
+        if found is None:
             return None
-        ksm_stat = read_ksm_stat(folder)
-        enabled_by = enabling(folder, ksm_stat, read_sweeper(folder), deep=self.config.deep)
-        if before is None and enabled_by is None:
-            return None
-        if before is not None and ksm_stat.merge_any is None:
-            # Before 6.14 nothing shows it until ksmd or the shim arrives; an exec keeps the flag.
-            enabled_by = enabled_by or before.enabled_by
-        identity = read_identity(folder, pid)
-        program = identity.executable
+        program = found.identity.executable
         watched = Watched(
-            identity=identity,
+            **vars(found),
             program=None if program is None else running_key(folder, program),
-            enabled_by=enabled_by,
-            merging_pages=ksm_stat.merging_pages,
-            zero_pages=ksm_stat.zero_pages,
-            rmap_items=ksm_stat.rmap_items,
-            profit_bytes=ksm_stat.profit_bytes,
-            since_full_scans=host.full_scans,
+            since_full_scans=host.ksm.full_scans,
         )
         group = memory_path(read_text(folder / "cgroup") or "")
-        return _Known(descriptor, watched, group, stat.image, host.seconds, host.seconds)
+        return _Known(descriptor, watched, group, host.seconds, host.seconds)
 
     def _look(self, host: HostState) -> None:
         """Read the known processes, and forget those that have ended."""
@@ -200,35 +184,27 @@ class Scanner:
     def _same_program(self, pid: int, known: _Known, host: HostState) -> _Known:
         """Return the process, identified again if it runs another program since an exec."""
         before = known.watched
-        if is_as_before(read_program(known.folder), before.identity, known.image):
+        if is_as_before(known.folder, before):
             return known
         found = self._identified(pid, known.descriptor, host, before)
         assert found is not None, "it is known"
-        if found.image == known.image:
+        if found.watched.image == before.image:
             # No exec, only a new name.
             found.watched = replace(
                 found.watched,
                 since_full_scans=before.since_full_scans,
                 pss_bytes=before.pss_bytes,
                 maps=before.maps,
+                count=before.count,
             )
             found.next_maps, found.next_pss = known.next_maps, known.next_pss
         return found
 
     def _look_at(self, known: _Known, host: HostState) -> None:
-        ksm_stat = read_ksm_stat(known.folder)
-        if ksm_stat.rmap_items is None:
-            raise ProcessLookupError("a zombie has no memory, and an empty ksm_stat")
-        watched = replace(
-            known.watched,
-            enabled_by=still_enabling(known.watched.enabled_by, ksm_stat),
-            merging_pages=ksm_stat.merging_pages,
-            zero_pages=ksm_stat.zero_pages,
-            rmap_items=ksm_stat.rmap_items,
-            profit_bytes=ksm_stat.profit_bytes,
+        known.watched = replace(
+            counted_again(known.folder, known.watched),
             anonymous_bytes=read_anonymous(known.folder) if self.config.auto else None,
         )
-        known.watched = watched
         if host.seconds >= known.next_maps and host.max_map_count:
             self._count_maps(known, host.seconds, host.max_map_count)
         if host.seconds >= known.next_pss and self._pss_budget.has():
@@ -239,17 +215,17 @@ class Scanner:
             known.memory_path = memory_path(read_text(known.folder / "cgroup") or "")
 
     def _count_maps(self, known: _Known, now: float, limit: int) -> None:
-        before = known.watched.maps
+        before = known.watched.count
         allowed = allowed_maps(limit, self.config.map_reserve)
         # Near the limit it is counted whatever that costs.
         if before is not None and before.maps < allowed / 2 and not self._maps_budget.has():
             return
         with self._maps_budget:
             count = counted(before, count_maps(known.folder), now)
-        if not is_as_before(read_program(known.folder), known.watched.identity, known.image):
+        if not is_as_before(known.folder, known.watched):
             # An exec came in between: the count belongs to another program.
             return
-        known.watched = replace(known.watched, maps=count)
+        known.watched = replace(known.watched, maps=count.maps, count=count)
         delay = next_count_seconds(count, allowed, self.config.interval_seconds)
         known.next_maps = now + delay
 

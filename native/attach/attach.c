@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../inject/wait.h"
+#include "../common/clock.h"
 #include "code.h"
 #include "judge.h"
 #include "stop.h"
@@ -207,11 +207,11 @@ static enum outcome one_stop(struct deed *deed) {
                                                    : ATTACH_GONE;
     come_first(true);
     enum outcome outcome = stop_thread(deed->process, deed->tid);
-    int64_t since = wait_clock_ns();
+    int64_t since = clock_now_ns();
     if (outcome == ATTACH_DONE) {
         outcome = use_stop(deed, instruction);
         worker_release();
-        int64_t passed = wait_clock_ns() - since;
+        int64_t passed = clock_now_ns() - since;
         if (passed > deed->report->stopped_ns_max)
             deed->report->stopped_ns_max = passed;
     }
@@ -241,7 +241,7 @@ static bool may_come(const struct deed *deed, enum outcome outcome, int tries) {
 
 void attach(const struct process *process, const struct work *work, struct report *report) {
     struct deed deed = {.process = process, .work = work, .report = report};
-    int64_t until = wait_clock_ns() + TOTAL_NS + TOTAL_NS_A_STOP * (work->count / RANGES_A_STOP);
+    int64_t until = clock_now_ns() + TOTAL_NS + TOTAL_NS_A_STOP * (work->count / RANGES_A_STOP);
     if (shares_its_parents_memory(process)) {
         report->outcome = ATTACH_SHARED;
         return;
@@ -251,7 +251,7 @@ void attach(const struct process *process, const struct work *work, struct repor
         bool is_again = may_come(&deed, report->outcome, tries);
         if (!is_again && (report->outcome != ATTACH_DONE || deed.next >= work->count))
             break;
-        if (wait_clock_ns() > until) {
+        if (clock_now_ns() > until) {
             report->outcome = ATTACH_LATE;
             break;
         }

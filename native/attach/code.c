@@ -3,13 +3,14 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../common/lines.h"
+#include "../common/maps.h"
 #include "../inject/inject.h"
 
 /* Linux 6.11: include/uapi/linux/fs.h */
@@ -35,42 +36,9 @@ struct code {
     size_t pages_left, entries_left;
 };
 
-struct mapping {
-    uint64_t start, end;
-    bool is_code, is_vdso;
-};
-
-/* The kernel's own mappings have no device; a file's name cannot imitate that. */
-static bool is_vdso(const char *name, unsigned major, unsigned minor, uint64_t inode) {
-    return major == 0 && minor == 0 && inode == 0 && strcmp(name, vdso_name) == 0;
-}
-
-/* "START-END rwxp OFFSET MAJOR:MINOR INODE   NAME\n" (proc_pid_maps(5)) */
-static bool parse(char *line, struct mapping *mapping) {
-    unsigned major, minor;
-    uint64_t inode;
-    char rights[5];
-    int name_at = 0;
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64 " %n", &mapping->start,
-               &mapping->end, rights, &major, &minor, &inode, &name_at) != 6 ||
-        mapping->end <= mapping->start)
-        return false;
-    char *name = line + name_at;
-    name[strcspn(name, "\n")] = '\0';
-    mapping->is_code = rights[0] == 'r' && rights[2] == 'x' && strcmp(name, "[vsyscall]") != 0;
-    mapping->is_vdso = mapping->is_code && is_vdso(name, major, minor, inode);
-    return true;
-}
-
-/* Reads a complete line, or the first part of one with a long name. */
-static bool next_line(FILE *maps, char *line, int size) {
-    if (fgets(line, size, maps) == NULL)
-        return false;
-    char rest[512];
-    for (const char *last = line; strchr(last, '\n') == NULL; last = rest)
-        if (fgets(rest, sizeof rest, maps) == NULL)
-            break;
-    return true;
+/* Returns whether this process may read and execute it; vsyscall is outside of what it can read. */
+static bool is_code(const struct vma *vma) {
+    return vma->perms[0] == 'r' && vma->perms[2] == 'x' && !vma->is_vsyscall;
 }
 
 /* From auxv, which a program may have set itself (prctl(2): PR_SET_MM_MAP). 0: it has none. */
@@ -87,7 +55,7 @@ static uint64_t vdso_said(const struct process *process) {
 }
 
 /* Verifies that, at the cost of one call. */
-static bool query_vdso(const struct process *process, int maps, struct mapping *mapping) {
+static bool query_vdso(const struct process *process, int maps, struct vma *vdso) {
     char name[sizeof vdso_name + 1] = "";
     struct query query = {
         .size = sizeof query,
@@ -97,25 +65,25 @@ static bool query_vdso(const struct process *process, int maps, struct mapping *
     };
     /* The two libcs declare different types for the request. */
     if (query.address == 0 || syscall(SYS_ioctl, maps, PROCMAP_QUERY, &query) != 0 ||
-        (query.rights & READABLE_CODE) != READABLE_CODE ||
-        !is_vdso(name, query.major, query.minor, query.inode))
+        (query.rights & READABLE_CODE) != READABLE_CODE || query.major != 0 || query.minor != 0 ||
+        query.inode != 0 || strcmp(name, vdso_name) != 0)
         return false;
-    *mapping = (struct mapping){query.start, query.end, true, true};
+    *vdso = (struct vma){.start = query.start, .end = query.end};
     return true;
 }
 
-static bool find_in_vdso(struct code *code, const struct mapping *mapping) {
-    uint64_t bytes = mapping->end - mapping->start;
-    uint64_t end = mapping->start + (bytes < VDSO_BYTES_MAX ? bytes : VDSO_BYTES_MAX);
-    return injection_find_instruction(&code->look, mapping->start, end);
+static bool find_in_vdso(struct code *code, const struct vma *vma) {
+    uint64_t bytes = vma->end - vma->start;
+    uint64_t end = vma->start + (bytes < VDSO_BYTES_MAX ? bytes : VDSO_BYTES_MAX);
+    return injection_find_instruction(&code->look, vma->start, end);
 }
 
 /* Code that nobody has touched is not read: that could create page tables without bound, or wait
  * for whoever serves a file. */
-static bool find_in_present(struct code *code, const struct mapping *mapping) {
+static bool find_in_present(struct code *code, const struct vma *vma) {
     uint64_t entries[ENTRIES], size = code->page_bytes;
-    uint64_t first = mapping->start, most = ENTRIES_A_MAPPING * size;
-    uint64_t end = mapping->end - first < most ? mapping->end : first + most;
+    uint64_t first = vma->start, most = ENTRIES_A_MAPPING * size;
+    uint64_t end = vma->end - first < most ? vma->end : first + most;
     for (uint64_t at = first; at < end && code->entries_left > 0;) {
         uint64_t pages = (end - at) / size;
         pages = pages < ENTRIES ? pages : ENTRIES;
@@ -140,19 +108,19 @@ static bool find_in_present(struct code *code, const struct mapping *mapping) {
 /* Searches line by line. A program may have moved its vDSO (mremap(2)), or have none. */
 static bool find_by_lines(struct code *code, FILE *maps, bool in_vdso) {
     char line[512];
-    struct mapping mapping;
+    struct vma vma;
     rewind(maps);
-    while (code->entries_left > 0 && code->pages_left > 0 && next_line(maps, line, sizeof line)) {
-        if (!parse(line, &mapping) || !mapping.is_code || (in_vdso && !mapping.is_vdso))
+    while (code->entries_left > 0 && code->pages_left > 0 && line_next(maps, line, sizeof line)) {
+        if (maps_read_line(line, &vma) == NULL || !is_code(&vma) || (in_vdso && !vma.is_vdso))
             continue;
-        if (in_vdso ? find_in_vdso(code, &mapping) : find_in_present(code, &mapping))
+        if (in_vdso ? find_in_vdso(code, &vma) : find_in_present(code, &vma))
             return true;
     }
     return false;
 }
 
 static bool find(struct code *code, const struct process *process, FILE *maps) {
-    struct mapping vdso;
+    struct vma vdso;
     return (query_vdso(process, fileno(maps), &vdso) && find_in_vdso(code, &vdso)) ||
            find_by_lines(code, maps, true) || find_by_lines(code, maps, false);
 }

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../inject/wait.h"
+#include "../common/clock.h"
 #include "attach.h"
 #include "ranges.h"
 #include "worker.h"
@@ -72,10 +72,10 @@ static int serve_launch(pid_t pid, const char *command, bool quiet) {
     const struct order order = {.pid = pid, .on = true};
     struct process process;
     struct report report = {.outcome = ATTACH_GONE};
-    int64_t until = wait_clock_ns() + limit_ns;
+    int64_t until = clock_now_ns() + limit_ns;
     /* Held open, because another process may get the PID later. */
     bool is_held = process_open(&process, pid, 0);
-    for (int tries = 0; tries < TRIES_MAX && (tries == 0 || wait_clock_ns() < until); tries++) {
+    for (int tries = 0; tries < TRIES_MAX && (tries == 0 || clock_now_ns() < until); tries++) {
         if (!is_held || process_state(&process) == 0)
             return 1;
         report = worker_run(carry_out, &order);

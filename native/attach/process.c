@@ -9,12 +9,11 @@
 #include <unistd.h>
 
 #include "../common/procfile.h"
-#include "../common/procstat.h"
 
-static uint64_t number_in(int folder, const char *name, enum procstat_field field) {
-    char text[1024];
-    bool is_read = procfile_read_at(folder, name, text, sizeof text) >= 0;
-    return is_read ? procstat_number(text, field) : 0;
+/* Returns 0 if there is no such process or thread. */
+static uint64_t number_in(int folder, const char *name, enum pidstat_field field) {
+    struct pidstat stat;
+    return procfile_stat(folder, name, &stat) ? stat.fields[field] : 0;
 }
 
 bool process_open(struct process *process, pid_t pid, uint64_t start_ticks) {
@@ -24,15 +23,15 @@ bool process_open(struct process *process, pid_t pid, uint64_t start_ticks) {
     process->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process->folder < 0)
         return false;
-    if (start_ticks == 0 || number_in(process->folder, "stat", STAT_START_TIME) == start_ticks)
+    if (start_ticks == 0 || number_in(process->folder, "stat", PIDSTAT_START_TICKS) == start_ticks)
         return true;
     close(process->folder);
     return false;
 }
 
 static char state_in(int folder, const char *name) {
-    char text[1024];
-    return procfile_read_at(folder, name, text, sizeof text) < 0 ? '\0' : procstat_state(text);
+    struct pidstat stat;
+    return procfile_stat(folder, name, &stat) ? stat.state : 0;
 }
 
 char process_state(const struct process *process) {
@@ -120,5 +119,5 @@ bool thread_field(const struct process *process, pid_t tid, const char *name, ch
 uint64_t thread_faults(const struct process *process, pid_t tid) {
     char name[64];
     snprintf(name, sizeof name, "task/%d/stat", tid);
-    return number_in(process->folder, name, STAT_MINOR_FAULTS);
+    return number_in(process->folder, name, PIDSTAT_MINOR_FAULTS);
 }

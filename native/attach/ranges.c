@@ -2,15 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../common/lines.h"
+#include "../common/maps.h"
+
 /* Flags of a VMA in smaps, each two letters after a space (proc_pid_smaps(5)). */
 static bool has_flag(const char *flags, const char *name) {
     const char *found = strstr(flags, name);
-    return found != NULL && (found[3] == ' ' || found[3] == '\n');
+    return found != NULL && (found[3] == ' ' || found[3] == '\0');
 }
 
 /* VMAs whose mark differs from the wanted one. To mark: private, writable, and not of a kind that
@@ -30,7 +32,7 @@ static bool is_wanted(const char *flags, bool on) {
 int ranges_read(const struct process *process, bool on, struct range ranges[RANGES_MAX],
                 void (*went_on)(void)) {
     char line[512];
-    struct range range = {0}, next;
+    struct vma vma = {.end = 0};
     bool is_read = false;
     int count = 0, file = openat(process->folder, "smaps", O_RDONLY | O_CLOEXEC);
     FILE *smaps = file < 0 ? NULL : fdopen(file, "r");
@@ -40,17 +42,13 @@ int ranges_read(const struct process *process, bool on, struct range ranges[RANG
             close(file);
         return -error;
     }
-    while (count < RANGES_MAX && fgets(line, sizeof line, smaps) != NULL) {
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &next.start, &next.end) == 2) {
-            range = next;
+    while (count < RANGES_MAX && line_next(smaps, line, sizeof line)) {
+        if (maps_read_line(line, &vma) != NULL) {
             is_read = true;
             went_on();
-        } else if (strncmp(line, "VmFlags:", 8) == 0 && is_wanted(line + 8, on)) {
-            ranges[count++] = range;
+        } else if (is_read && strncmp(line, "VmFlags:", 8) == 0 && is_wanted(line + 8, on)) {
+            ranges[count++] = (struct range){vma.start, vma.end};
         }
-        /* The rest of a long name. */
-        while (strchr(line, '\n') == NULL && fgets(line, sizeof line, smaps) != NULL)
-            ;
     }
     fclose(smaps);
     return is_read ? count : -ESRCH;

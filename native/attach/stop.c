@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "../common/clock.h"
 #include "../inject/wait.h"
 
 /* include/uapi/linux/ptrace.h; libc's headers may lack it. */
@@ -31,7 +32,7 @@ static bool is_event_stop(int status) {
 /* Waits for the stop that PTRACE_INTERRUPT requests, from another stop or from running. Signals
  * that arrive before it are passed on; the time limit covers all of them. */
 static enum outcome interrupted(pid_t tid, bool is_stopped) {
-    int64_t until = wait_clock_ns() + WAIT_NS;
+    int64_t until = clock_now_ns() + WAIT_NS;
     if (ptrace(PTRACE_INTERRUPT, tid, 0L, 0L) != 0 ||
         (is_stopped && ptrace(PTRACE_CONT, tid, 0L, 0L) != 0))
         return ATTACH_GONE;

@@ -8,9 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
 #include "../inject/wait.h"
 
-enum { SILENCE_MS_MAX = 1000, LOOK_MS = 100, NS_A_MS = 1000 * 1000 };
+enum { SILENCE_MS_MAX = 1000, LOOK_MS = 100 };
 enum phase { PHASE_UNTOUCHED, PHASE_TOUCHED, PHASE_ENDED };
 
 static struct shared {
@@ -56,7 +57,7 @@ static _Noreturn void run(void (*work)(const void *order, struct report *report)
 
 /* Returns false if it has been silent for too long. */
 static bool await_report(int from, struct report *report) {
-    int64_t heard = wait_clock_ns();
+    int64_t heard = clock_now_ns();
     unsigned beats = 0;
     for (;;) {
         struct pollfd end = {.fd = from, .events = POLLIN};
@@ -67,8 +68,8 @@ static bool await_report(int from, struct report *report) {
         }
         unsigned now = atomic_load(&shared->beats);
         if (now != beats)
-            heard = wait_clock_ns();
-        else if (wait_clock_ns() - heard > (int64_t)SILENCE_MS_MAX * NS_A_MS)
+            heard = clock_now_ns();
+        else if (clock_now_ns() - heard > (int64_t)SILENCE_MS_MAX * NS_A_MS)
             return false;
         beats = now;
     }
@@ -106,7 +107,7 @@ struct report worker_run(void (*work)(const void *order, struct report *report),
         /* Its end releases what did not stop. The wait is short: it may be in the kernel, for as
          * long as the other process likes. */
         if (report.outcome != ATTACH_PENDING)
-            wait_for_stop(child, wait_clock_ns() + (int64_t)LOOK_MS * NS_A_MS);
+            wait_for_stop(child, clock_now_ns() + (int64_t)LOOK_MS * NS_A_MS);
     }
     close(ends[0]);
     munmap(shared, sizeof *shared);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,4 +30,10 @@ bool child_would_be_init(void) {
     if (own_bytes < 0)
         return false;
     return own_bytes != next_bytes || memcmp(own, next, (size_t)own_bytes) != 0;
+}
+
+bool child_adopts_orphans(void) {
+    int subreaper = 0;
+    return getpid() == 1 ||
+           (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
 }

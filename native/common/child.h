@@ -16,4 +16,8 @@ int child_wait(pid_t child);
  * --fork): its end would leave the program unable to fork (pid_namespaces(7)). */
 bool child_would_be_init(void);
 
+/* Returns whether this process, as PID 1 or a subreaper, becomes the parent of its descendants that
+ * lose theirs; the program would find a child that it never started. */
+bool child_adopts_orphans(void);
+
 #endif

@@ -1,78 +1,138 @@
 #include "maps.h"
 
-static const char heap_name[] = "[heap]", stack_name[] = "[stack]", kernels_name[] = "[v";
+#include <stddef.h>
 
-static uintptr_t with_digit(uintptr_t number, char digit) {
-    unsigned value = (unsigned char)digit;
-    return number * 16 + (value <= '9' ? value - '0' : value - 'a' + 10);
+/* Returns 16 for what is no digit. */
+static unsigned digit_of(char byte) {
+    if (byte >= '0' && byte <= '9')
+        return (unsigned)(byte - '0');
+    return byte >= 'a' && byte <= 'f' ? (unsigned)(byte - 'a') + 10 : 16;
 }
 
-/* A file may have any name: only mappings without a file are named by the kernel, or begin with
- * "[anon" (prctl(2): PR_SET_VMA_ANON_NAME). */
-static bool begins(const struct maps_reader *reader, const char *name, int length) {
-    if (reader->vma.has_file || reader->name_length < length)
+/* Returns false for what is no digit, and for more of them than the kernel writes. */
+static bool add_digit(unsigned long long *number, char byte, unsigned long long maximum) {
+    unsigned digit = digit_of(byte);
+    if (digit >= 16 || *number > maximum / 16)
         return false;
-    for (int i = 0; i < length; i++)
+    *number = *number * 16 + digit;
+    return true;
+}
+
+static bool add_to_address(uintptr_t *address, char byte) {
+    unsigned long long number = *address;
+    bool is_digit = add_digit(&number, byte, (uintptr_t)-1);
+    *address = (uintptr_t)number;
+    return is_digit;
+}
+
+static bool add_permission(struct maps_reader *reader, char byte) {
+    static const char given[] = "rwxp", missing[] = "---s";
+    int at = reader->field_bytes;
+    if (at >= (int)sizeof reader->vma.perms || (byte != given[at] && byte != missing[at]))
+        return false;
+    reader->vma.perms[at] = byte;
+    return true;
+}
+
+/* A mapping has a file if its device or its inode is not 0. */
+static bool add_to_file(struct maps_reader *reader, char byte, unsigned base) {
+    reader->vma.has_file |= byte != '0';
+    return digit_of(byte) < base;
+}
+
+/* Leading blanks are not part of it. */
+static bool add_to_name(struct maps_reader *reader, char byte) {
+    if (reader->name_bytes == 0 && byte == ' ')
+        return true;
+    if (reader->name_bytes < MAPS_NAME_BYTES)
+        reader->name[reader->name_bytes] = byte;
+    reader->name_bytes += reader->name_bytes <= MAPS_NAME_BYTES;
+    return true;
+}
+
+static bool add(struct maps_reader *reader, char byte) {
+    switch (reader->field) {
+    case FIELD_START:
+        return add_to_address(&reader->vma.start, byte);
+    case FIELD_END:
+        return add_to_address(&reader->vma.end, byte);
+    case FIELD_PERMS:
+        return add_permission(reader, byte);
+    case FIELD_OFFSET:
+        return add_digit(&reader->vma.offset, byte, (unsigned long long)-1);
+    case FIELD_MAJOR:
+    case FIELD_MINOR:
+        return add_to_file(reader, byte, 16);
+    case FIELD_INODE:
+        return add_to_file(reader, byte, 10);
+    default:
+        return add_to_name(reader, byte);
+    }
+}
+
+static bool is_complete(const struct maps_reader *reader) {
+    return reader->field == FIELD_PERMS ? reader->field_bytes == (int)sizeof reader->vma.perms
+                                        : reader->field_bytes > 0;
+}
+
+static bool begins(const struct maps_reader *reader, const char *name, int bytes) {
+    if (reader->vma.has_file || reader->name_bytes < bytes)
+        return false;
+    for (int i = 0; i < bytes; i++)
         if (reader->name[i] != name[i])
             return false;
     return true;
 }
 
-static bool is_named(const struct maps_reader *reader, const char *name, int length) {
-    return reader->name_length == length && begins(reader, name, length);
+static bool is_named(const struct maps_reader *reader, const char *name, int bytes) {
+    return reader->name_bytes == bytes && begins(reader, name, bytes);
 }
 
-/* Leading blanks are not part of it. */
-static void read_name(struct maps_reader *reader, char byte) {
-    if (reader->name_length == 0 && byte == ' ')
-        return;
-    if (reader->name_length < MAPS_NAME_BYTES)
-        reader->name[reader->name_length] = byte;
-    /* A longer name is none that is looked for. */
-    reader->name_length += reader->name_length <= MAPS_NAME_BYTES;
-}
+#define IS_NAMED(reader, name) is_named(reader, name, (int)sizeof(name) - 1)
 
-static void read_field(struct maps_reader *reader, char byte) {
-    switch (reader->field) {
-    case FIELD_START:
-        reader->vma.start = with_digit(reader->vma.start, byte);
-        break;
-    case FIELD_END:
-        reader->vma.end = with_digit(reader->vma.end, byte);
-        break;
-    case FIELD_PERMS:
-        if (reader->perms_read < 4)
-            reader->vma.perms[reader->perms_read++] = byte;
-        break;
-    case FIELD_OFFSET:
-        reader->vma.offset = with_digit(reader->vma.offset, byte);
-        break;
-    case FIELD_INODE:
-        reader->vma.has_file |= byte != '0';
-        break;
-    case FIELD_NAME:
-        read_name(reader, byte);
-        break;
-    default:
-        break;
-    }
-}
-
-bool maps_read_byte(struct maps_reader *reader, char byte, struct vma *vma) {
-    if (byte == '\n') {
+static enum maps_result end_line(struct maps_reader *reader, struct vma *vma) {
+    bool has_all =
+        reader->field == FIELD_NAME || (reader->field == FIELD_INODE && is_complete(reader));
+    bool is_vma = !reader->is_wrong && has_all && reader->vma.start < reader->vma.end;
+    if (is_vma) {
         *vma = reader->vma;
-        vma->is_heap = is_named(reader, heap_name, sizeof heap_name - 1);
-        vma->is_main_stack = is_named(reader, stack_name, sizeof stack_name - 1);
-        vma->is_kernels = begins(reader, kernels_name, sizeof kernels_name - 1);
-        *reader = (struct maps_reader){0};
-        return true;
+        vma->is_heap = IS_NAMED(reader, "[heap]");
+        vma->is_main_stack = IS_NAMED(reader, "[stack]");
+        vma->is_vdso = IS_NAMED(reader, "[vdso]");
+        vma->is_vsyscall = IS_NAMED(reader, "[vsyscall]");
+        vma->is_kernels = begins(reader, "[v", 2);
     }
-    /* Only the first two are separated by a dash; a name has blanks before it, and may contain
-     * some. */
-    bool is_separator = byte == (reader->field == FIELD_START ? '-' : ' ');
-    if (is_separator && reader->field != FIELD_NAME)
+    *reader = (struct maps_reader){0};
+    return is_vma ? MAPS_VMA : MAPS_OTHER;
+}
+
+enum maps_result maps_read_byte(struct maps_reader *reader, char byte, struct vma *vma) {
+    static const char separators[] = {
+        [FIELD_START] = '-', [FIELD_END] = ' ',   [FIELD_PERMS] = ' ', [FIELD_OFFSET] = ' ',
+        [FIELD_MAJOR] = ':', [FIELD_MINOR] = ' ', [FIELD_INODE] = ' '};
+    if (byte == '\n')
+        return end_line(reader, vma);
+    if (reader->field < FIELD_NAME && byte == separators[reader->field]) {
+        reader->is_wrong |= !is_complete(reader);
         reader->field++;
-    else
-        read_field(reader, byte);
-    return false;
+        reader->field_bytes = 0;
+    } else {
+        reader->is_wrong |= !add(reader, byte);
+        /* Longer than any field that has a length. */
+        reader->field_bytes += reader->field_bytes < MAPS_NAME_BYTES + 1;
+    }
+    return MAPS_INSIDE;
+}
+
+const char *maps_read_line(const char *line, struct vma *vma) {
+    struct maps_reader reader = {0};
+    const char *name = NULL;
+    for (; *line != '\0' && *line != '\n'; line++) {
+        maps_read_byte(&reader, *line, vma);
+        if (name == NULL && reader.name_bytes > 0)
+            name = line;
+    }
+    if (end_line(&reader, vma) != MAPS_VMA)
+        return NULL;
+    return name == NULL ? line : name;
 }

@@ -33,6 +33,12 @@ ssize_t procfile_read_at(int directory, const char *name, char *text, size_t siz
     return file < 0 ? -errno : read_and_close(file, text, size);
 }
 
+bool procfile_stat(int directory, const char *name, struct pidstat *stat) {
+    char text[PIDSTAT_BYTES];
+    ssize_t length = procfile_read_at(directory, name, text, sizeof text);
+    return length > 0 && pidstat_parse(text, (size_t)length, stat);
+}
+
 /* Uses a descriptor that opens nothing (open(2): O_PATH), so that the file that is read is the one
  * that was checked. */
 ssize_t procfile_read_regular(const char *path, char *text, size_t size) {

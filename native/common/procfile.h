@@ -6,10 +6,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "pidstat.h"
+
 /* Reads the file into text, truncated to size - 1, NUL-terminated. Returns the bytes read or
  * -errno. */
 ssize_t procfile_read(const char *path, char *text, size_t size);
 ssize_t procfile_read_at(int directory, const char *name, char *text, size_t size);
+
+/* Reads a stat file of a process or thread. Returns false if there is none, or it is not one. */
+bool procfile_stat(int directory, const char *name, struct pidstat *stat);
 
 /* Finds the line "NAME:VALUE" of a file such as /proc/PID/status, and copies the value, which must
  * be shorter than size. The file may be of any length: a process may have 65536 groups. Returns

@@ -53,7 +53,7 @@ static size_t find_area(const struct vmas *vmas) {
 static struct window find_low(const struct vmas *vmas, size_t area) {
     uint64_t start = 0, end = 0;
     for (size_t i = 0; i < area; i++) {
-        const struct vma *vma = &vmas->items[i];
+        const struct mapping *vma = &vmas->items[i];
         bool follows = end != 0 && vma->start == end && vma->kind == KIND_ANONYMOUS;
         if (!vma->is_program && vma->kind != KIND_HEAP && !follows)
             continue;
@@ -63,7 +63,7 @@ static struct window find_low(const struct vmas *vmas, size_t area) {
     return window(start, end);
 }
 
-static struct span name(const struct vma *vma) {
+static struct span name(const struct mapping *vma) {
     struct span span = {vma->start, vma->end, 0, UINT64_MAX};
     if (vma->kind == KIND_KERNELS)
         span.base = NAME_KERNELS - vma->end;
@@ -97,7 +97,7 @@ bool pointers_learn(struct pointers *pointers, const struct vmas *vmas) {
     uint64_t below = 0, high_start = 0, high_end = 0, half_start = 0, half_end = 0;
     pointers->count = 0;
     for (size_t i = 0; i < vmas->count; i++) {
-        const struct vma *vma = &vmas->items[i];
+        const struct mapping *vma = &vmas->items[i];
         struct span span = name(vma);
         if (vma->start > ADDRESS_MASK)
             break;

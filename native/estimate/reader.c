@@ -85,7 +85,7 @@ static int take_some(const struct reading *reading, int from, size_t *used) {
 
 /* Until the child has closed its end. Returns 0 or -errno. */
 static int take_all(const struct reading *reading, int from) {
-    int64_t start = now_ms(), heard = start;
+    int64_t start = clock_now_ms(), heard = start;
     uint64_t ticks = 0;
     size_t used = 0;
     for (;;) {
@@ -97,10 +97,10 @@ static int take_all(const struct reading *reading, int from) {
         }
         uint64_t now_ticks = atomic_load(&shared->ticks);
         if (now_ticks != ticks)
-            heard = now_ms();
+            heard = clock_now_ms();
         ticks = now_ticks;
-        if (now_ms() - heard > SILENCE_MS_MAX ||
-            (double)(now_ms() - start) > reading->seconds_max * 1000)
+        if (clock_now_ms() - heard > SILENCE_MS_MAX ||
+            (double)(clock_now_ms() - start) > reading->seconds_max * 1000)
             return -ETIME;
     }
 }

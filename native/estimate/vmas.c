@@ -9,16 +9,21 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "../common/lines.h"
+#include "../common/maps.h"
 #include "reader.h"
 
-static enum kind kind_of(char privacy, const char *name) {
-    if (strncmp(name, "[v", 2) == 0)
+/* The path of a file may be PATH_MAX long, and what is before it takes less than 128. */
+enum { LINE_BYTES = PATH_MAX + 128 };
+
+static enum kind kind_of(const struct vma *vma, const char *name) {
+    if (vma->is_kernels)
         return KIND_KERNELS;
-    if (privacy != 'p')
+    if (vma->perms[3] != 'p')
         return KIND_SHARED;
-    if (strcmp(name, "[heap]") == 0)
+    if (vma->is_heap)
         return KIND_HEAP;
-    if (strcmp(name, "[stack]") == 0)
+    if (vma->is_main_stack)
         return KIND_STACK;
     return name[0] == '/' ? KIND_FILE : KIND_ANONYMOUS;
 }
@@ -31,38 +36,34 @@ static uint64_t hash_text(const char *text) {
     return hash;
 }
 
-/* "START-END rwxp OFFSET MAJOR:MINOR INODE   NAME\n"; a name may contain blanks. */
-static struct vma parse(char *line, const char *program) {
-    char *at;
-    struct vma vma = {.start = strtoull(line, &at, 16)};
-    vma.end = strtoull(*at == '-' ? at + 1 : at, &at, 16);
-    at += strspn(at, " ");
-    vma.is_reserved = strncmp(at, "---", 3) == 0;
-    char privacy = strnlen(at, 4) == 4 ? at[3] : 's';
-    at += strcspn(at, " ");
-    vma.offset = strtoull(at, &at, 16);
-    for (int fields = 0; fields < 2; fields++) {
-        at += strspn(at, " ");
-        at += strcspn(at, " ");
-    }
-    at += strspn(at, " ");
-    at[strcspn(at, "\n")] = '\0';
-    vma.kind = kind_of(privacy, at);
-    vma.file = at[0] == '/' ? hash_text(at) : 0;
-    vma.is_program = program[0] != '\0' && strcmp(at, program) == 0;
-    return vma;
+/* Returns false for a line that describes no mapping. */
+static bool parse(const char *line, const char *program, struct mapping *mapping) {
+    struct vma vma;
+    const char *name = maps_read_line(line, &vma);
+    if (name == NULL)
+        return false;
+    *mapping = (struct mapping){
+        .start = vma.start,
+        .end = vma.end,
+        .kind = kind_of(&vma, name),
+        .is_program = program[0] != '\0' && strcmp(name, program) == 0,
+        .offset = vma.offset,
+        .file = name[0] == '/' ? hash_text(name) : 0,
+        .is_reserved = memcmp(vma.perms, "---", 3) == 0,
+    };
+    return true;
 }
 
-static bool add(struct vmas *vmas, struct vma vma) {
+static bool add(struct vmas *vmas, struct mapping mapping) {
     if (vmas->count == vmas->capacity) {
         size_t capacity = vmas->capacity == 0 ? 256 : vmas->capacity * 2;
-        struct vma *items = realloc(vmas->items, capacity * sizeof *items);
+        struct mapping *items = realloc(vmas->items, capacity * sizeof *items);
         if (items == NULL)
             return false;
         vmas->items = items;
         vmas->capacity = capacity;
     }
-    vmas->items[vmas->count++] = vma;
+    vmas->items[vmas->count++] = mapping;
     return true;
 }
 
@@ -78,17 +79,16 @@ int vmas_read(int process, struct vmas *vmas) {
             close(descriptor);
         return -error;
     }
-    char *line = NULL;
-    size_t size = 0;
+    char line[LINE_BYTES];
     vmas->count = 0;
     bool is_whole = true;
     errno = 0;
-    while (is_whole && getline(&line, &size, maps) > 0) {
-        is_whole = add(vmas, parse(line, program));
+    while (is_whole && line_next(maps, line, sizeof line)) {
+        struct mapping mapping;
+        is_whole = !parse(line, program, &mapping) || add(vmas, mapping);
         reader_tick();
     }
     int error = is_whole && ferror(maps) == 0 ? 0 : errno != 0 ? errno : EIO;
-    free(line);
     fclose(maps);
     return -error;
 }

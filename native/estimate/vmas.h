@@ -16,7 +16,7 @@ enum kind {
     KIND_SHARED,          /* KSM merges private memory only */
 };
 
-struct vma {
+struct mapping {
     uint64_t start, end;
     enum kind kind;
     bool is_program;  /* maps the executable file */
@@ -26,7 +26,7 @@ struct vma {
 };
 
 struct vmas {
-    struct vma *items;
+    struct mapping *items;
     size_t count, capacity;
 };
 

@@ -134,7 +134,7 @@ static int walk_range(struct reader *reader, uint64_t start, uint64_t end, enum 
 
 /* Walks only populated parts. Returns 0, -errno, or -ENOTTY before Linux 6.7, which cannot show
  * them. */
-static int walk_populated(struct reader *reader, const struct vma *vma) {
+static int walk_populated(struct reader *reader, const struct mapping *vma) {
     struct region regions[REGIONS];
     for (uint64_t at = vma->start; at < vma->end;) {
         uint64_t end = vma->end - at < SCAN_BYTES_MAX ? vma->end : at + SCAN_BYTES_MAX;
@@ -171,7 +171,7 @@ static int walk_populated(struct reader *reader, const struct vma *vma) {
 
 static int walk_vmas(struct reader *reader, const struct vmas *vmas) {
     for (size_t i = 0; i < vmas->count; i++) {
-        const struct vma *vma = &vmas->items[i];
+        const struct mapping *vma = &vmas->items[i];
         if (vma->kind >= KINDS)
             continue;
         int result = walk_populated(reader, vma);

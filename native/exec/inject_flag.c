@@ -1,6 +1,5 @@
 #include "inject_flag.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +8,6 @@
 #include "../common/child.h"
 #include "../common/message.h"
 #include "../common/procfile.h"
-#include "../common/procstat.h"
 
 extern char **environ;
 
@@ -23,14 +21,11 @@ static bool find_helper(char path[PATH_MAX]) {
 }
 
 bool inject_flag(int folder, pid_t pid, const char *command, bool quiet) {
-    char path[PATH_MAX], who[48], stat[1024];
-    uint64_t start = procfile_read_at(folder, "stat", stat, sizeof stat) > 0
-                         ? procstat_number(stat, STAT_START_TIME)
-                         : 0;
-    /* It has ended. */
-    if (start == 0)
+    char path[PATH_MAX], who[48];
+    struct pidstat stat;
+    if (!procfile_stat(folder, "stat", &stat))
         return false;
-    snprintf(who, sizeof who, "%d:%" PRIu64, pid, start);
+    snprintf(who, sizeof who, "%d:%llu", pid, stat.fields[PIDSTAT_START_TICKS]);
     const char *const words[] = {path, "launched", who, command, quiet ? "quiet" : NULL, NULL};
     if (find_helper(path)) {
         pid_t child = child_fork();

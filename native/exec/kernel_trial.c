@@ -1,6 +1,7 @@
 #include "kernel_trial.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,7 +17,6 @@
 
 #include "../common/child.h"
 #include "../common/procfile.h"
-#include "../common/procstat.h"
 
 /* Exit codes of the launched child; others (a loader's error, a signal) mean unknown. */
 enum { EXIT_FLAG_LOST = 40, EXIT_NOT_SCANNED = 41, EXIT_SCANNED = 42, EXIT_SCAN_UNKNOWN = 43 };
@@ -201,21 +201,21 @@ static void try_ptrace(struct findings *findings) {
 
 /* prctl(2): PR_SET_MM_MAP with the present values; needs CONFIG_CHECKPOINT_RESTORE. */
 static void try_mm_map(struct findings *findings) {
-    char stat[2048];
-    if (procfile_read("/proc/self/stat", stat, sizeof stat) <= 0)
+    struct pidstat stat;
+    if (!procfile_stat(AT_FDCWD, "/proc/self/stat", &stat))
         return;
     struct prctl_mm_map map = {
-        .start_code = procstat_number(stat, STAT_START_CODE),
-        .end_code = procstat_number(stat, STAT_END_CODE),
-        .start_data = procstat_number(stat, STAT_START_DATA),
-        .end_data = procstat_number(stat, STAT_END_DATA),
-        .start_brk = procstat_number(stat, STAT_START_BRK),
+        .start_code = stat.fields[PIDSTAT_START_CODE],
+        .end_code = stat.fields[PIDSTAT_END_CODE],
+        .start_data = stat.fields[PIDSTAT_START_DATA],
+        .end_data = stat.fields[PIDSTAT_END_DATA],
+        .start_brk = stat.fields[PIDSTAT_START_BRK],
         .brk = (uintptr_t)move_brk(NULL),
-        .start_stack = procstat_number(stat, STAT_START_STACK),
-        .arg_start = procstat_number(stat, STAT_ARG_START),
-        .arg_end = procstat_number(stat, STAT_ARG_END),
-        .env_start = procstat_number(stat, STAT_ENV_START),
-        .env_end = procstat_number(stat, STAT_ENV_END),
+        .start_stack = stat.fields[PIDSTAT_START_STACK],
+        .arg_start = stat.fields[PIDSTAT_ARG_START],
+        .arg_end = stat.fields[PIDSTAT_ARG_END],
+        .env_start = stat.fields[PIDSTAT_ENV_START],
+        .env_end = stat.fields[PIDSTAT_ENV_END],
         .exe_fd = (uint32_t)-1,
     };
     int result = prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0L);

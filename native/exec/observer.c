@@ -219,16 +219,9 @@ static void allow_tracing(int told) {
         prctl(PR_SET_PTRACER, (unsigned long)observer, 0L, 0L, 0L);
 }
 
-/* An orphan of ours would become the program's own child here. */
-static bool would_adopt(void) {
-    int subreaper = 0;
-    return getpid() == 1 ||
-           (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
-}
-
 int observer_start(const struct observation *observation) {
     const char *verb = observation->injects ? "set the merge flag after the exec" : "verify";
-    if (would_adopt()) {
+    if (child_adopts_orphans()) {
         if (!observation->quiet)
             message("cannot %s: as PID 1 or a subreaper, this process would become the parent of "
                     "the helper; check with `sudo ksmrun ps` on the host",

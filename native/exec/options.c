@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,80 +49,93 @@ const char options_help[] =
     "\n"
     "Example: ksmrun-exec --verify -- ./server --port 8303\n";
 
-enum option_id {
-    OPTION_MERGE = 256,
-    OPTION_THP,
-    OPTION_INJECT,
-    OPTION_PRELOAD,
-    OPTION_SHIM,
-    OPTION_LAYOUT,
-    OPTION_LAYOUT_KEY,
-    OPTION_LAYOUT_GROUP,
-    OPTION_LAYOUT_SCOPE,
-    OPTION_LAYOUT_CHECK,
-    OPTION_SEEDS,
-    OPTION_ARGV0,
-    OPTION_REQUIRE,
-    OPTION_REQUIRE_MAX_MAP_COUNT,
-    OPTION_QUIET,
-    OPTION_VERIFY,
-    OPTION_PROBE,
-    OPTION_PROBE_LAUNCHED,
-    OPTION_VERSION,
-    OPTION_HELP,
+static const char see_help[] = "see `ksmrun-exec --help`";
+
+struct refusal {
+    char *text;
+    size_t bytes;
 };
 
-static const struct option long_options[] = {
-    {"merge", required_argument, NULL, OPTION_MERGE},
-    {"thp", required_argument, NULL, OPTION_THP},
-    {"inject", no_argument, NULL, OPTION_INJECT},
-    {"preload", required_argument, NULL, OPTION_PRELOAD},
-    {"shim", required_argument, NULL, OPTION_SHIM},
-    {"layout", required_argument, NULL, OPTION_LAYOUT},
-    {"layout-key", required_argument, NULL, OPTION_LAYOUT_KEY},
-    {"layout-group", required_argument, NULL, OPTION_LAYOUT_GROUP},
-    {"layout-scope", required_argument, NULL, OPTION_LAYOUT_SCOPE},
-    {"layout-check", no_argument, NULL, OPTION_LAYOUT_CHECK},
-    {"seeds", required_argument, NULL, OPTION_SEEDS},
-    {"argv0", required_argument, NULL, OPTION_ARGV0},
-    {"require", no_argument, NULL, OPTION_REQUIRE},
-    {"require-max-map-count", required_argument, NULL, OPTION_REQUIRE_MAX_MAP_COUNT},
-    {"quiet", no_argument, NULL, OPTION_QUIET},
-    {"verify", no_argument, NULL, OPTION_VERIFY},
-    {"probe", no_argument, NULL, OPTION_PROBE},
-    {"probe-launched", no_argument, NULL, OPTION_PROBE_LAUNCHED},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
+/* One row an option. */
+struct row {
+    const char *name;
+    /* Stores what the option says; refuses a value that is not valid. value is NULL if the option
+     * takes none. */
+    bool (*parse)(const struct row *row, const char *value, void *field,
+                  const struct refusal *refusal);
+    size_t field;         /* its offset in struct options */
+    const char *allowed;  /* the values, as a refusal names them; NULL: it takes none */
+    const char *words[2]; /* of an option that is off or on */
+    enum action action;   /* instead of starting a command */
 };
 
-static bool parse_merge(const char *text, enum merge_mode *mode) {
-    static const char *const names[] = {
-        [MERGE_ON] = "on", [MERGE_OFF] = "off", [MERGE_KEEP] = "keep"};
-    for (int i = MERGE_ON; i <= MERGE_KEEP; i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *mode = (enum merge_mode)i;
-            return true;
-        }
-    }
+static bool refuse_value(const struct row *row, const char *value, const struct refusal *refusal) {
+    snprintf(refusal->text, refusal->bytes, "--%s=%.100s%s is not valid; give %s", row->name, value,
+             strlen(value) > 100 ? "..." : "", row->allowed);
     return false;
 }
 
-static bool parse_thp(const char *text, bool *off) {
-    *off = strcmp(text, "off") == 0;
-    return *off || strcmp(text, "keep") == 0;
+static bool parse_flag(const struct row *row, const char *value, void *field,
+                       const struct refusal *refusal) {
+    (void)row, (void)value, (void)refusal;
+    *(bool *)field = true;
+    return true;
 }
 
-static bool parse_count(const char *text, long *count) {
+static bool parse_action(const struct row *row, const char *value, void *field,
+                         const struct refusal *refusal) {
+    (void)value, (void)refusal;
+    *(enum action *)field = row->action;
+    return true;
+}
+
+static bool parse_text(const struct row *row, const char *value, void *field,
+                       const struct refusal *refusal) {
+    (void)row, (void)refusal;
+    *(const char **)field = value;
+    return true;
+}
+
+static bool parse_switch(const struct row *row, const char *value, void *field,
+                         const struct refusal *refusal) {
+    bool is_on = strcmp(value, row->words[1]) == 0;
+    *(bool *)field = is_on;
+    return is_on || strcmp(value, row->words[0]) == 0 || refuse_value(row, value, refusal);
+}
+
+static bool parse_merge(const struct row *row, const char *value, void *field,
+                        const struct refusal *refusal) {
+    static const char *const names[] = {
+        [MERGE_ON] = "on", [MERGE_OFF] = "off", [MERGE_KEEP] = "keep"};
+    for (enum merge_mode mode = MERGE_ON; mode <= MERGE_KEEP; mode++) {
+        if (strcmp(value, names[mode]) == 0) {
+            *(enum merge_mode *)field = mode;
+            return true;
+        }
+    }
+    return refuse_value(row, value, refusal);
+}
+
+static bool parse_count(const struct row *row, const char *value, void *field,
+                        const struct refusal *refusal) {
     char *end;
     errno = 0;
-    *count = strtol(text, &end, 10);
-    return errno == 0 && *text != '\0' && *end == '\0' && *count > 0;
+    long count = strtol(value, &end, 10);
+    *(long *)field = count;
+    return (errno == 0 && *value != '\0' && *end == '\0' && count > 0) ||
+           refuse_value(row, value, refusal);
 }
 
 /* ld.so splits LD_PRELOAD at both, and has no escape (ld.so(8)). */
-static bool can_be_preloaded(const char *path) {
-    return *path != '\0' && strpbrk(path, " :") == NULL;
+static bool parse_preload(const struct row *row, const char *value, void *field,
+                          const struct refusal *refusal) {
+    if (*value != '\0' && strpbrk(value, " :") == NULL)
+        return parse_text(row, value, field, refusal);
+    snprintf(refusal->text, refusal->bytes,
+             "--preload='%.200s' is empty, or has a space or colon, at which ld.so would split it; "
+             "move the file to a path without them",
+             value);
+    return false;
 }
 
 static bool is_shim_number(const char *word, size_t length, const char *name, long maximum) {
@@ -151,163 +165,142 @@ static bool are_shim_words(const char *words) {
     }
 }
 
-static const char see_help[] = "see `ksmrun-exec --help`";
+static bool parse_shim(const struct row *row, const char *value, void *field,
+                       const struct refusal *refusal) {
+    return are_shim_words(value) ? parse_text(row, value, field, refusal)
+                                 : refuse_value(row, value, refusal);
+}
 
-static bool refuse_value(char *error, size_t size, const char *name, const char *allowed) {
-    snprintf(error, size, "--%s=%.100s%s is not valid; give %s", name, optarg,
-             strlen(optarg) > 100 ? "..." : "", allowed);
-    return false;
+/* Actions without a command, at which the options end. */
+static bool is_alone(enum action action) {
+    return action != ACTION_RUN && action != ACTION_LAYOUT_CHECK;
+}
+
+#define FIELD(name) .field = offsetof(struct options, name)
+#define VALUES(text) .allowed = text
+#define WORDS(off, on) .allowed = off " or " on, .words = {off, on}
+static const struct row rows[] = {
+    {.name = "merge", .parse = parse_merge, FIELD(merge), VALUES("on, off or keep")},
+    {.name = "thp", .parse = parse_switch, FIELD(thp_off), WORDS("keep", "off")},
+    {.name = "inject", .parse = parse_flag, FIELD(inject)},
+    {.name = "preload", .parse = parse_preload, FIELD(preload), VALUES("a path")},
+    {.name = "shim",
+     .parse = parse_shim,
+     FIELD(shim),
+     VALUES("mark, join, min=BYTES, reserve=PERCENT (0 to 99), once or keep, or several with "
+            "commas between them")},
+    {.name = "layout", .parse = parse_switch, FIELD(layout_shared), WORDS("random", "shared")},
+    {.name = "layout-key", .parse = parse_text, FIELD(layout_key), VALUES("a path")},
+    {.name = "layout-group", .parse = parse_text, FIELD(layout_group), VALUES("a name")},
+    {.name = "layout-scope", .parse = parse_switch, FIELD(layout_tree), WORDS("program", "tree")},
+    {.name = "layout-check", .parse = parse_action, FIELD(action), .action = ACTION_LAYOUT_CHECK},
+    {.name = "seeds", .parse = parse_switch, FIELD(seeds_own), WORDS("shared", "own")},
+    {.name = "argv0", .parse = parse_text, FIELD(argv0), VALUES("a name")},
+    {.name = "require", .parse = parse_flag, FIELD(require)},
+    {.name = "require-max-map-count",
+     .parse = parse_count,
+     FIELD(require_max_map_count),
+     VALUES("a whole number, 1 or more")},
+    {.name = "quiet", .parse = parse_flag, FIELD(quiet)},
+    {.name = "verify", .parse = parse_flag, FIELD(verify)},
+    {.name = "probe", .parse = parse_action, FIELD(action), .action = ACTION_PROBE},
+    {.name = "probe-launched",
+     .parse = parse_action,
+     FIELD(action),
+     .action = ACTION_PROBE_LAUNCHED},
+    {.name = "version", .parse = parse_action, FIELD(action), .action = ACTION_VERSION},
+    {.name = "help", .parse = parse_action, FIELD(action), .action = ACTION_HELP},
+};
+
+/* FIRST_ROW: what getopt_long(3) returns for the first row, above all characters. */
+enum { ROWS = sizeof rows / sizeof *rows, FIRST_ROW = 256 };
+
+static void fill_long_options(struct option long_options[ROWS + 1]) {
+    for (int i = 0; i < ROWS; i++)
+        long_options[i] =
+            (struct option){.name = rows[i].name,
+                            .has_arg = rows[i].allowed == NULL ? no_argument : required_argument,
+                            .val = FIRST_ROW + i};
+    long_options[ROWS] = (struct option){.name = NULL};
 }
 
 /* getopt_long(3) answers the same for an option that is not there and for one with a value too
  * much, as it sets optopt for the second alone. */
-static bool refuse_option(char *error, size_t size, const char *word) {
+static bool refuse_option(const char *word, const struct refusal *refusal) {
     int length = (int)strcspn(word, "=");
     if (optopt != 0 && word[1] == '-')
-        snprintf(error, size, "%.*s takes no value; give %.*s alone", length, word, length, word);
+        snprintf(refusal->text, refusal->bytes, "%.*s takes no value; give %.*s alone", length,
+                 word, length, word);
     else
-        snprintf(error, size, "there is no option %.100s%s; %s", word,
+        snprintf(refusal->text, refusal->bytes, "there is no option %.100s%s; %s", word,
                  strlen(word) > 100 ? "..." : "", see_help);
     return false;
 }
 
-bool options_parse(int argc, char **argv, struct options *options, char *error, int error_bytes) {
-    size_t error_size = (size_t)error_bytes;
-    *options = (struct options){.action = ACTION_RUN, .merge = MERGE_ON};
+/* Options up to the command, or up to one that asks for something else. */
+static bool parse_options(int argc, char **argv, struct options *options,
+                          const struct refusal *refusal) {
+    struct option long_options[ROWS + 1];
+    fill_long_options(long_options);
     /* 0: from the beginning, also of a word (getopt(3), musl's getopt.c). */
     optind = 0;
     opterr = 0;
-    /* Before Linux 5.18 (dcd46d897adb) argv can be empty, and argv[1] is then the environment. */
-    if (argc < 1) {
-        snprintf(error, error_size, "no command given; %s", see_help);
-        return false;
-    }
     for (;;) {
         int word = optind == 0 ? 1 : optind;
         /* "+": the first word that is not an option ends the options. */
         int id = getopt_long(argc, argv, "+:h", long_options, NULL);
         if (id == -1)
-            break;
-        switch (id) {
-        case OPTION_MERGE:
-            if (!parse_merge(optarg, &options->merge)) {
-                return refuse_value(error, error_size, "merge", "on, off or keep");
-            }
-            break;
-        case OPTION_THP:
-            if (!parse_thp(optarg, &options->thp_off)) {
-                return refuse_value(error, error_size, "thp", "keep or off");
-            }
-            break;
-        case OPTION_INJECT:
-            options->inject = true;
-            break;
-        case OPTION_PRELOAD:
-            if (!can_be_preloaded(optarg)) {
-                snprintf(error, error_size,
-                         "--preload='%.200s' is empty, or has a space or colon, at which ld.so "
-                         "would split it; move the file to a path without them",
-                         optarg);
-                return false;
-            }
-            options->preload = optarg;
-            break;
-        case OPTION_SHIM:
-            if (!are_shim_words(optarg)) {
-                return refuse_value(error, error_size, "shim",
-                                    "mark, join, min=BYTES, reserve=PERCENT (0 to 99), once or "
-                                    "keep, or several with commas between them");
-            }
-            options->shim = optarg;
-            break;
-        case OPTION_LAYOUT:
-            options->layout_shared = strcmp(optarg, "shared") == 0;
-            if (!options->layout_shared && strcmp(optarg, "random") != 0) {
-                return refuse_value(error, error_size, "layout", "random or shared");
-            }
-            break;
-        case OPTION_LAYOUT_KEY:
-            options->layout_key = optarg;
-            break;
-        case OPTION_LAYOUT_GROUP:
-            options->layout_group = optarg;
-            break;
-        case OPTION_LAYOUT_SCOPE:
-            options->layout_tree = strcmp(optarg, "tree") == 0;
-            if (!options->layout_tree && strcmp(optarg, "program") != 0) {
-                return refuse_value(error, error_size, "layout-scope", "program or tree");
-            }
-            break;
-        case OPTION_LAYOUT_CHECK:
-            options->action = ACTION_LAYOUT_CHECK;
-            break;
-        case OPTION_SEEDS:
-            options->seeds_own = strcmp(optarg, "own") == 0;
-            if (!options->seeds_own && strcmp(optarg, "shared") != 0) {
-                return refuse_value(error, error_size, "seeds", "shared or own");
-            }
-            break;
-        case OPTION_ARGV0:
-            options->argv0 = optarg;
-            break;
-        case OPTION_REQUIRE:
-            options->require = true;
-            break;
-        case OPTION_REQUIRE_MAX_MAP_COUNT:
-            if (!parse_count(optarg, &options->require_max_map_count)) {
-                return refuse_value(error, error_size, "require-max-map-count",
-                                    "a whole number, 1 or more");
-            }
-            break;
-        case OPTION_QUIET:
-            options->quiet = true;
-            break;
-        case OPTION_VERIFY:
-            options->verify = true;
-            break;
-        case OPTION_PROBE:
-            options->action = ACTION_PROBE;
             return true;
-        case OPTION_PROBE_LAUNCHED:
-            options->action = ACTION_PROBE_LAUNCHED;
-            return true;
-        case OPTION_VERSION:
-            options->action = ACTION_VERSION;
-            return true;
-        case OPTION_HELP:
-        case 'h':
+        if (id == ':') {
+            snprintf(refusal->text, refusal->bytes,
+                     "%.200s has no value; add one after it, as in %.200s=VALUE", argv[word],
+                     argv[word]);
+            return false;
+        }
+        if (id == 'h') {
             options->action = ACTION_HELP;
             return true;
-        case ':':
-            snprintf(error, error_size, "%.200s has no value; add one after it, as in %.200s=VALUE",
-                     argv[word], argv[word]);
-            return false;
-        default:
-            return refuse_option(error, error_size, argv[word]);
         }
+        if (id < FIRST_ROW)
+            return refuse_option(argv[word], refusal);
+        const struct row *row = &rows[id - FIRST_ROW];
+        if (!row->parse(row, optarg, (char *)options + row->field, refusal))
+            return false;
+        if (is_alone(options->action))
+            return true;
     }
-    if (options->shim != NULL && options->preload == NULL) {
-        snprintf(error, error_size, "--shim is given without the shim; add --preload=FILE");
+}
+
+/* Returns what is wrong with options that are valid one by one, or NULL. */
+static const char *contradiction(const struct options *options) {
+    if (options->shim != NULL && options->preload == NULL)
+        return "--shim is given without the shim; add --preload=FILE";
+    if (options->inject && (options->merge != MERGE_ON || options->require))
+        return "--inject sets the merge flag after the program has started; leave out --require, "
+               "--merge=off and --merge=keep";
+    if (options->layout_shared && options->layout_key == NULL)
+        return "--layout=shared is given without a key; add --layout-key=FILE";
+    if (options->action == ACTION_LAYOUT_CHECK && options->layout_key == NULL)
+        return "--layout-check is given without a key; add --layout-key=FILE";
+    return NULL;
+}
+
+bool options_parse(int argc, char **argv, struct options *options, char *error, int error_bytes) {
+    const struct refusal refusal = {error, (size_t)error_bytes};
+    *options = (struct options){.action = ACTION_RUN, .merge = MERGE_ON};
+    /* Before Linux 5.18 (dcd46d897adb) argv can be empty, and argv[1] is then the environment. */
+    if (argc >= 1 && !parse_options(argc, argv, options, &refusal))
         return false;
-    }
-    if (options->inject && (options->merge != MERGE_ON || options->require)) {
-        snprintf(error, error_size,
-                 "--inject sets the merge flag after the program has started; leave out --require, "
-                 "--merge=off and --merge=keep");
-        return false;
-    }
-    if (options->layout_shared && options->layout_key == NULL) {
-        snprintf(error, error_size,
-                 "--layout=shared is given without a key; add --layout-key=FILE");
-        return false;
-    }
-    if (options->action == ACTION_LAYOUT_CHECK && options->layout_key == NULL) {
-        snprintf(error, error_size, "--layout-check is given without a key; add --layout-key=FILE");
+    if (is_alone(options->action))
+        return true;
+    const char *wrong = argc < 1 ? NULL : contradiction(options);
+    if (wrong != NULL) {
+        snprintf(error, refusal.bytes, "%s", wrong);
         return false;
     }
     options->command = argv + optind;
-    if (options->command[0] == NULL) {
-        snprintf(error, error_size, "no command given; %s", see_help);
+    if (argc < 1 || options->command[0] == NULL) {
+        snprintf(error, refusal.bytes, "no command given; %s", see_help);
         return false;
     }
     return true;

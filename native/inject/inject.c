@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
 #include "wait.h"
 
 #if defined(__x86_64__)
@@ -143,7 +144,7 @@ static int wait_patiently(struct injection *injection) {
     if (injection->limit_ns == 0)
         return wait_for_stop(injection->pid, INT64_MAX);
     for (;;) {
-        if (wait_clock_ns() >= injection->until_ns) {
+        if (clock_now_ns() >= injection->until_ns) {
             injection->until_ns += injection->limit_ns;
             injection->late(injection, ++injection->late_times);
         }
@@ -231,7 +232,7 @@ int64_t inject(struct injection *injection, long number, const uint64_t argument
     injection->result = -512;
     injection->is_taken_back = false;
     injection->late_times = 0;
-    injection->until_ns = wait_clock_ns() + injection->limit_ns;
+    injection->until_ns = clock_now_ns() + injection->limit_ns;
     for (int i = 0; is_to_be_restarted(injection->result) && i < RESTARTS_MAX; i++) {
         if (injection->is_taken_back)
             return injection->result = INJECT_LATE;

@@ -1,12 +1,24 @@
 /* Makes system calls in another process, through ptrace(2).
  *
+ *     struct injection tracee;
+ *     if (injection_begin(&tracee, pid) == 0) {
+ *         if (injection_find_instruction(&tracee, vdso_start, vdso_end)) {
+ *             int64_t page = remote_call(&tracee, mmap, 0, 4096, PROT_READ, MAP_PRIVATE |
+ *                                        MAP_ANONYMOUS, (uint64_t)-1);
+ *             if (page > 0 && injection_read(&tracee, (uint64_t)page, bytes, sizeof bytes))
+ *                 remote_call(&tracee, munmap, (uint64_t)page, 4096);
+ *         }
+ *         injection_end(&tracee);
+ *     }
+ *
  * The tracee must be stopped between two instructions of its own: after a system call's exit, or
- * where PTRACE_INTERRUPT stopped it. */
+ * where PTRACE_INTERRUPT stopped it. Until injection_end its signals are blocked. */
 #ifndef KSMRUN_INJECT_H
 #define KSMRUN_INJECT_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/user.h>
 
@@ -61,6 +73,10 @@ enum { INJECT_LATE = -4097, INJECT_LOST = -4096 };
 /* Makes the call. Returns the kernel's result: a value or -errno; INJECT_LOST or INJECT_LATE. The
  * tracee is stopped afterwards, unless it is gone. */
 int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]);
+
+/* The same by name, with the arguments as uint64_t; those that are left out are 0. */
+#define remote_call(injection, name, ...)                                                          \
+    inject(injection, SYS_##name, (const uint64_t[6]){__VA_ARGS__})
 
 /* Makes a call that is late end as soon as the tracee can be stopped, without another try. */
 void inject_take_back(struct injection *injection);

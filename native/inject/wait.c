@@ -5,13 +5,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { SECOND_NS = 1000 * 1000 * 1000 };
-
-int64_t wait_clock_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
-}
+#include "../common/clock.h"
 
 /* SIGCHLD is blocked, so it stays pending for us; polling instead would keep the tracee itself from
  * the only CPU. */
@@ -26,12 +20,12 @@ int wait_for_stop(pid_t tid, int64_t until_ns) {
             return WIFSTOPPED(status) ? status : WAIT_GONE;
         if (found < 0 && errno != EINTR)
             return WAIT_GONE;
-        int64_t left = until_ns - wait_clock_ns();
+        int64_t left = until_ns - clock_now_ns();
         if (until_ns == INT64_MAX)
             continue;
         if (left <= 0)
             return WAIT_LATE;
-        struct timespec limit = {left / SECOND_NS, left % SECOND_NS};
+        struct timespec limit = {left / NS_A_SECOND, left % NS_A_SECOND};
         (void)sigtimedwait(&child, NULL, &limit);
     }
 }

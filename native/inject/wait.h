@@ -7,11 +7,9 @@
 
 enum { WAIT_GONE = 0, WAIT_LATE = -1 };
 
-/* CLOCK_MONOTONIC. */
-int64_t wait_clock_ns(void);
-
-/* Waits until then for the tracee's next stop; INT64_MAX: without limit. With a limit, SIGCHLD must
- * be blocked, and not ignored. Returns the status of waitpid(2), WAIT_GONE or WAIT_LATE. */
+/* Waits until then (clock.h) for the tracee's next stop; INT64_MAX: without limit. With a limit,
+ * SIGCHLD must be blocked, and not ignored. Returns the status of waitpid(2), WAIT_GONE or
+ * WAIT_LATE. */
 int wait_for_stop(pid_t tid, int64_t until_ns);
 
 #endif

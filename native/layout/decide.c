@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../common/procfile.h"
@@ -125,8 +124,7 @@ static struct move_outcome leave(const struct move_request *request, struct inje
     struct move_outcome outcome = {
         .state = OUTCOME_LEFT, .what = what, .is_privileged = what == privileged};
     if (request->require && !outcome.is_privileged && injection->instruction != 0) {
-        const uint64_t arguments[6] = {EXIT_OWN_FAILURE};
-        inject(injection, SYS_exit_group, arguments);
+        remote_call(injection, exit_group, EXIT_OWN_FAILURE);
         outcome.state = OUTCOME_ENDED;
     } else if (request->is_waiting_first && injection->instruction != 0) {
         const char *failed = reap_first(injection, getpid(), 0);

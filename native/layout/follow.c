@@ -226,7 +226,7 @@ static void at_stop(struct helper *helper, pid_t pid, int status) {
     } else if (event == PTRACE_EVENT_EXEC) {
         at_exec(helper, pid);
     } else if (event == PTRACE_EVENT_EXIT && is_at_end(helper, pid)) {
-        ending_since_ms = now_ms();
+        ending_since_ms = clock_now_ms();
         ending_pid = pid;
     } else if (event == PTRACE_EVENT_STOP && (is_one_too_many || trial_is_over(pid))) {
         ptrace(PTRACE_DETACH, pid, 0L, 0L);
@@ -266,7 +266,7 @@ static void block_signals(sigset_t *both) {
  * to do: what is still traced continues. */
 static int wait_ms(void) {
     if (ending_since_ms != 0) {
-        if (now_ms() - ending_since_ms > ENDING_MS || !tracees_any(is_awaited))
+        if (clock_now_ms() - ending_since_ms > ENDING_MS || !tracees_any(is_awaited))
             _exit(0);
         return ENDING_STEP_MS;
     }

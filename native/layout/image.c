@@ -3,13 +3,11 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../common/maps.h"
 #include "../common/procfile.h"
-#include "../common/procstat.h"
 
 /* fs/binfmt_elf.c: load_elf_phdrs accepts 64 KiB of them. */
 enum { PHDRS_MAX = 65536 / sizeof(Elf64_Phdr), AUXV_MAX = 64 };
@@ -48,15 +46,17 @@ static const char *read_maps(struct image *image, pid_t pid, uint64_t stack_poin
     struct vma vma;
     snprintf(path, sizeof path, "/proc/%d/maps", pid);
     int maps = open(path, O_RDONLY | O_CLOEXEC);
-    bool has_room = maps >= 0;
+    bool is_whole = maps >= 0;
     ssize_t length = -1;
-    while (has_room && (length = read(maps, text, sizeof text)) > 0)
-        for (ssize_t i = 0; i < length; i++)
-            if (maps_read_byte(&reader, text[i], &vma))
-                has_room = has_room && add_vma(image, &vma, stack_pointer);
+    while (is_whole && (length = read(maps, text, sizeof text)) > 0)
+        for (ssize_t i = 0; i < length && is_whole; i++) {
+            enum maps_result result = maps_read_byte(&reader, text[i], &vma);
+            is_whole = result == MAPS_INSIDE ||
+                       (result == MAPS_VMA && add_vma(image, &vma, stack_pointer));
+        }
     if (maps >= 0)
         close(maps);
-    return has_room && length == 0 ? NULL : "/proc/PID/maps";
+    return is_whole && length == 0 ? NULL : "/proc/PID/maps";
 }
 
 /* Whatever is neither the program's nor the kernel's is the loader's, from its base on; except a
@@ -80,25 +80,23 @@ static const char *find_parts(struct image *image, uint64_t program_start, uint6
     return image->parts[PART_STACK].end != 0 ? NULL : "the stack in /proc/PID/maps";
 }
 
-bool image_parse_stat(struct image *image, const char *text) {
-    image->start_code = procstat_number(text, STAT_START_CODE);
-    image->end_code = procstat_number(text, STAT_END_CODE);
-    image->start_data = procstat_number(text, STAT_START_DATA);
-    image->end_data = procstat_number(text, STAT_END_DATA);
-    image->start_brk = procstat_number(text, STAT_START_BRK);
-    image->arg_start = procstat_number(text, STAT_ARG_START);
-    image->arg_end = procstat_number(text, STAT_ARG_END);
-    image->env_start = procstat_number(text, STAT_ENV_START);
-    image->env_end = procstat_number(text, STAT_ENV_END);
-    return image->arg_start != 0 && image->env_end != 0;
-}
-
 static const char *read_stat(struct image *image, pid_t pid) {
-    char path[32], text[2048];
+    char path[32];
+    struct pidstat stat;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    return procfile_read(path, text, sizeof text) > 0 && image_parse_stat(image, text)
-               ? NULL
-               : "the addresses in /proc/PID/stat";
+    /* Of a process that may not be read all addresses are 0. */
+    if (!procfile_stat(AT_FDCWD, path, &stat) || stat.fields[PIDSTAT_ARG_START] == 0)
+        return "the addresses in /proc/PID/stat";
+    image->start_code = stat.fields[PIDSTAT_START_CODE];
+    image->end_code = stat.fields[PIDSTAT_END_CODE];
+    image->start_data = stat.fields[PIDSTAT_START_DATA];
+    image->end_data = stat.fields[PIDSTAT_END_DATA];
+    image->start_brk = stat.fields[PIDSTAT_START_BRK];
+    image->arg_start = stat.fields[PIDSTAT_ARG_START];
+    image->arg_end = stat.fields[PIDSTAT_ARG_END];
+    image->env_start = stat.fields[PIDSTAT_ENV_START];
+    image->env_end = stat.fields[PIDSTAT_ENV_END];
+    return NULL;
 }
 
 struct auxv {

@@ -48,9 +48,6 @@ struct image {
     uint64_t arg_start, arg_end, env_start, env_end;
 };
 
-/* Parses the text of /proc/PID/stat. Pure. Returns whether it is complete. */
-bool image_parse_stat(struct image *image, const char *text);
-
 /* Reads the image. Returns NULL, or what could not be read. */
 const char *image_read(struct image *image, const struct injection *injection);
 

@@ -124,14 +124,12 @@ static bool can_tell_kernel(void) {
  * the PID 1 of a container, which may be a program that does not wait for unknown children. The
  * first PID namespace has a fixed inode number (include/linux/proc_ns.h: PROC_PID_INIT_INO). */
 static bool would_adopt(void) {
-    int subreaper = 0;
     char namespace[32] = "";
     static const char first[] = "pid:[4026531836]";
     if (readlink("/proc/self/ns/pid", namespace, sizeof namespace - 1) > 0 &&
         strcmp(namespace, first) != 0)
         return true;
-    return getpid() == 1 ||
-           (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0L, 0L, 0L) == 0 && subreaper != 0);
+    return child_adopts_orphans();
 }
 
 /* Starts the helper and lets it seize this process. Returns 0 or an errno. */

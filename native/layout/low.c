@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 struct low low_of(const struct machine *machine, uint64_t bytes, uint64_t program_start,
@@ -33,28 +32,25 @@ uint64_t low_brk_base(const struct low *low, uint64_t program_end) {
 
 /* Maps inaccessible anonymous pages. */
 static int64_t map_nothing(struct injection *injection, uint64_t start, uint64_t bytes, int flags) {
-    const uint64_t arguments[6] = {start, bytes, PROT_NONE,
-                                   (uint64_t)(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags),
-                                   (uint64_t)-1};
-    return inject(injection, SYS_mmap, arguments);
+    flags |= MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    return remote_call(injection, mmap, start, bytes, PROT_NONE, (uint64_t)flags, (uint64_t)-1);
 }
 
 /* Excluded from KSM: before f5548c318d65 (6.1.161, 6.12.59, 6.17.9, 6.18) ksmd scanned each
  * page. */
 bool reserve(struct injection *injection, uint64_t start, uint64_t end, int flags) {
-    const uint64_t advice[6] = {start, end - start, MADV_UNMERGEABLE};
     if (map_nothing(injection, start, end - start, flags) != (int64_t)start)
         return false;
-    int64_t result = inject(injection, SYS_madvise, advice);
+    int64_t result = remote_call(injection, madvise, start, end - start, MADV_UNMERGEABLE);
     return result == 0 || result == -EINVAL; /* no CONFIG_KSM */
 }
 
 bool ask_for_page(struct injection *injection, int flags, uint64_t *place) {
     uint64_t bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     int64_t given = map_nothing(injection, 0, bytes, flags);
-    const uint64_t unmapping[6] = {(uint64_t)given, bytes};
     *place = given <= 0 ? 0 : (uint64_t)given;
-    return given != INJECT_LOST && (*place == 0 || inject(injection, SYS_munmap, unmapping) == 0);
+    return given != INJECT_LOST &&
+           (*place == 0 || remote_call(injection, munmap, *place, bytes) == 0);
 }
 
 /* The kernel maps nothing in the gap below a stack (vm_start_gap in include/linux/mm.h), and a page

@@ -2,29 +2,24 @@
 
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "../common/lines.h"
+#include "../common/maps.h"
 #include "identity.h"
 #include "tracee.h"
 
-/* proc_pid_maps(5): "START-END ... [stack]". */
 static bool find_stack_end(pid_t pid, uint64_t *end) {
     char path[32], line[512];
-    bool is_found = false, is_start = true;
+    struct vma vma = {.end = 0};
+    bool is_found = false;
     snprintf(path, sizeof path, "/proc/%d/maps", pid);
     FILE *maps = fopen(path, "re");
     if (maps == NULL)
         return false;
-    while (!is_found && fgets(line, sizeof line, maps) != NULL) {
-        const char *dash = strchr(line, '-'), *name = strstr(line, " [stack]\n");
-        is_found = is_start && dash != NULL && name != NULL && strchr(line, '/') == NULL;
-        /* The rest of a line with a long path may look like anything. */
-        is_start = strchr(line, '\n') != NULL;
-        if (is_found)
-            *end = strtoull(dash + 1, NULL, 16);
-    }
+    while (!is_found && line_next(maps, line, sizeof line))
+        is_found = maps_read_line(line, &vma) != NULL && vma.is_main_stack;
     fclose(maps);
+    *end = vma.end;
     return is_found;
 }
 

@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include "profiler_events.h"
 
@@ -86,8 +85,8 @@ static bool move_vmas(struct injection *injection, const struct image *image, en
             continue;
         uint64_t from = vma->start + from_delta, to = vma->start + to_delta;
         uint64_t bytes = vma->end - vma->start;
-        const uint64_t arguments[6] = {from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to};
-        if ((uint64_t)inject(injection, SYS_mremap, arguments) != to)
+        if ((uint64_t)remote_call(injection, mremap, from, bytes, bytes,
+                                  MREMAP_MAYMOVE | MREMAP_FIXED, to) != to)
             return false;
         if (injection->instruction >= from && injection->instruction < from + bytes)
             injection->instruction += to - from;
@@ -217,16 +216,15 @@ static bool tell_kernel(const struct move *move, const struct block *block, uint
     };
     unsigned char zeros[sizeof map] = {0};
     uint64_t scratch = (address - SCRATCH_BYTES) & ~(uint64_t)63;
-    const uint64_t arguments[6] = {PR_SET_MM, PR_SET_MM_MAP, scratch, sizeof map};
     return injection_write(move->injection, scratch, &map, sizeof map) &&
-           inject(move->injection, SYS_prctl, arguments) == 0 &&
+           remote_call(move->injection, prctl, PR_SET_MM, PR_SET_MM_MAP, scratch, sizeof map) ==
+               0 &&
            injection_write(move->injection, scratch, zeros, sizeof zeros);
 }
 
 static bool undo_arranged(const struct move *move, const struct arranged *arranged) {
-    const uint64_t arguments[6] = {arranged->personality};
     struct rlimit stack = {arranged->stack_soft_bytes, arranged->stack_hard_bytes};
-    return inject(move->injection, SYS_personality, arguments) >= 0 &&
+    return remote_call(move->injection, personality, arranged->personality) >= 0 &&
            prlimit(move->injection->pid, RLIMIT_STACK, &stack, NULL) == 0;
 }
 

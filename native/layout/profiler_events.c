@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 /* mmap(2) and security_mmap_file fail before the kernel has removed what was there. */
 static bool left_all_as_it_was(int64_t result) {
@@ -26,12 +25,12 @@ static bool left_all_as_it_was(int64_t result) {
 bool profiler_events_cause(struct injection *injection, const struct image *image, uint64_t delta,
                            uint64_t scratch) {
     static const char path[16] = "/proc/self/exe", zeros[sizeof path] = {0};
-    const uint64_t opening[6] = {(uint64_t)AT_FDCWD, scratch, O_RDONLY | O_CLOEXEC};
     if (delta == 0)
         return true;
     if (!injection_write(injection, scratch, path, sizeof path))
         return false;
-    int64_t file = inject(injection, SYS_openat, opening);
+    int64_t file =
+        remote_call(injection, openat, (uint64_t)AT_FDCWD, scratch, O_RDONLY | O_CLOEXEC);
     if (!injection_write(injection, scratch, zeros, sizeof zeros) || file == INJECT_LOST)
         return false;
     if (file < 0)
@@ -41,12 +40,11 @@ bool profiler_events_cause(struct injection *injection, const struct image *imag
         const struct image_vma *vma = &image->vmas[i];
         if (!vma->is_code || vma->part != PART_PROGRAM)
             continue;
-        const uint64_t mapping[6] = {vma->start + delta,    vma->end - vma->start,
-                                     PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED,
-                                     (uint64_t)file,        vma->offset};
-        int64_t result = inject(injection, SYS_mmap, mapping);
-        is_whole = (uint64_t)result == mapping[0] || left_all_as_it_was(result);
+        uint64_t start = vma->start + delta;
+        int64_t result =
+            remote_call(injection, mmap, start, vma->end - vma->start, PROT_READ | PROT_EXEC,
+                        MAP_PRIVATE | MAP_FIXED, (uint64_t)file, vma->offset);
+        is_whole = (uint64_t)result == start || left_all_as_it_was(result);
     }
-    const uint64_t closing[6] = {(uint64_t)file};
-    return inject(injection, SYS_close, closing) == 0 && is_whole;
+    return remote_call(injection, close, (uint64_t)file) == 0 && is_whole;
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../common/procfile.h"
@@ -137,8 +136,7 @@ bool reap_is_possible(void) {
 }
 
 static bool protect(struct injection *injection, uint64_t address, uint64_t protection) {
-    const uint64_t arguments[6] = {address, CODE_BYTES, protection};
-    return inject(injection, SYS_mprotect, arguments) == 0;
+    return remote_call(injection, mprotect, address, CODE_BYTES, protection) == 0;
 }
 
 /* /proc/PID/mem may write where the program may not (mem_rw in fs/proc/base.c), and flushes the
@@ -162,8 +160,7 @@ const char *reap_first(struct injection *injection, pid_t child, uint64_t addres
     memcpy(page + (reap_child - reap_code), &number, sizeof number);
     memcpy(page + (reap_set - reap_code), &set, sizeof set);
     uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | (address == 0 ? 0 : MAP_FIXED);
-    const uint64_t arguments[6] = {address, CODE_BYTES, CODE, flags, (uint64_t)-1};
-    int64_t mapped = inject(injection, SYS_mmap, arguments);
+    int64_t mapped = remote_call(injection, mmap, address, CODE_BYTES, CODE, flags, (uint64_t)-1);
     if (mapped < 0 && mapped >= INJECT_LOST)
         return "mapping the page that waits for the helper";
     address = (uint64_t)mapped;

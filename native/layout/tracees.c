@@ -1,14 +1,12 @@
 #include "tracees.h"
 
 #include <dirent.h>
-#include <stdint.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "../common/procfile.h"
-#include "../common/procstat.h"
 
 /* include/linux/sched.h: PF_FORKNOEXEC. */
 enum { FORKED_NO_EXEC = 0x40 };
@@ -32,40 +30,36 @@ bool tracees_any(bool (*is_one)(pid_t pid)) {
     return is_found;
 }
 
-static bool read_state(pid_t pid, char *state, uint64_t *flags) {
-    char path[32], text[512];
+static bool read_stat(pid_t pid, struct pidstat *stat) {
+    char path[32];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    if (procfile_read(path, text, sizeof text) <= 0)
-        return false;
-    *state = procstat_state(text);
-    *flags = procstat_number(text, STAT_FLAGS);
-    return *state != '\0';
+    return procfile_stat(AT_FDCWD, path, stat);
+}
+
+static bool is_forked_only(const struct pidstat *stat) {
+    return (stat->fields[PIDSTAT_FLAGS] & FORKED_NO_EXEC) != 0;
 }
 
 bool tracees_is_resting(pid_t pid) {
-    char state;
-    uint64_t flags;
-    return !read_state(pid, &state, &flags) || (state != 'R' && state != 'D');
+    struct pidstat stat;
+    return !read_stat(pid, &stat) || (stat.state != 'R' && stat.state != 'D');
 }
 
 bool tracees_is_alive(pid_t pid) {
-    char state;
-    uint64_t flags;
-    return read_state(pid, &state, &flags) && state != 'Z' && state != 'X';
+    struct pidstat stat;
+    return read_stat(pid, &stat) && stat.state != 'Z' && stat.state != 'X';
 }
 
 bool tracees_has_not_executed(pid_t pid) {
-    char state;
-    uint64_t flags;
-    return read_state(pid, &state, &flags) && (flags & FORKED_NO_EXEC) != 0;
+    struct pidstat stat;
+    return read_stat(pid, &stat) && is_forked_only(&stat);
 }
 
 bool tracees_may_exec(pid_t pid) {
-    char state;
-    uint64_t flags;
-    if (!read_state(pid, &state, &flags))
-        return false;
-    return state == 't' || ((flags & FORKED_NO_EXEC) != 0 && (state == 'R' || state == 'D'));
+    struct pidstat stat;
+    return read_stat(pid, &stat) &&
+           (stat.state == 't' ||
+            (is_forked_only(&stat) && (stat.state == 'R' || stat.state == 'D')));
 }
 
 pid_t tracees_parent_of(pid_t pid) {

@@ -54,7 +54,7 @@ bool trial_begin(pid_t pid) {
     struct trial *free_one = find(0);
     if (free_one == NULL)
         return false;
-    *free_one = (struct trial){.pid = pid, .began_ms = now_ms()};
+    *free_one = (struct trial){.pid = pid, .began_ms = clock_now_ms()};
     return true;
 }
 
@@ -96,7 +96,7 @@ static bool has_grown(pid_t pid) {
 }
 
 static bool is_at_end(const struct trial *trial) {
-    int64_t passed_ms = now_ms() - trial->began_ms;
+    int64_t passed_ms = clock_now_ms() - trial->began_ms;
     return trial->is_over || passed_ms >= BUSY_MS || has_grown(trial->pid) ||
            (passed_ms >= REST_MS && tracees_is_resting(trial->pid));
 }

@@ -211,7 +211,7 @@ bool sweep_once(struct sweep *sweep) {
             return true;
         offset += (unsigned long long)length;
         for (long i = 0; i < length; i++)
-            if (maps_read_byte(&reader, sweep->buffer[i], &vma))
+            if (maps_read_byte(&reader, sweep->buffer[i], &vma) == MAPS_VMA)
                 visit(&walk, &vma);
     }
     end_run(&walk);

@@ -4,6 +4,7 @@
  * its priority and ending. */
 #include "thread.h"
 
+#include "../common/pidstat.h"
 #include "filter.h"
 #include "linux.h"
 #include "status.h"
@@ -128,28 +129,15 @@ static bool sleep_unless_told(const struct thread *own, long milliseconds) {
 
 /* Returns whether all of the program's own threads have ended. A plain exit(2) does not end a
  * process that has another thread: the first thread is a zombie then, and this one the only other.
- * Its exit code is to be the process's (proc_pid_stat(5): state, num_threads 17 fields later,
- * exit_code as the last). */
+ * Its exit code is to be the process's. */
 static bool is_left_alone(int file, int *exit_code) {
-    char text[512];
-    long length = file < 0 ? 0 : pread_at(file, text, sizeof text - 1, 0);
-    if (length <= 0)
+    char text[PIDSTAT_BYTES];
+    struct pidstat stat;
+    long length = file < 0 ? 0 : pread_at(file, text, sizeof text, 0);
+    if (length <= 0 || !pidstat_parse(text, (size_t)length, &stat) || stat.state != 'Z')
         return false;
-    text[length] = '\0';
-    const char *state = NULL, *last = NULL;
-    for (long i = 0; i + 2 < length; i++) {
-        if (text[i] == ')')
-            state = text + i + 2;
-        if (text[i] == ' ')
-            last = text + i + 1;
-    }
-    if (state == NULL || *state != 'Z')
-        return false;
-    const char *at = state;
-    for (int fields = 0; fields < 17 && *at != '\0'; at++)
-        fields += *at == ' ';
-    *exit_code = (int)(read_number(&last) >> 8);
-    return read_number(&at) == 2;
+    *exit_code = (int)(stat.fields[PIDSTAT_EXIT_CODE] >> 8);
+    return stat.fields[PIDSTAT_THREADS] == 2;
 }
 
 static long cpu_ms(void) {

@@ -63,8 +63,8 @@ def copies(pages: int, children: int) -> Iterator[int]:
 
 def wait_passes(count: int) -> int:
     """Wait for full scans; return how many were completed."""
-    first = read_ksm(ROOT).number("full_scans") or 0
-    while (passed := (read_ksm(ROOT).number("full_scans") or 0) - first) < count:
+    first = read_ksm(ROOT).full_scans or 0
+    while (passed := (read_ksm(ROOT).full_scans or 0) - first) < count:
         time.sleep(0.02)
     return passed
 

@@ -213,7 +213,7 @@ def measure(arguments: argparse.Namespace, way: str, data: Path, folder: Path) -
                 seconds=time.monotonic() - ready,
                 merged_bytes=pages * ksm.page_bytes,
                 ksmd_cpu_seconds=(ksmd_cpu_seconds() or 0.0) - cpu_before,
-                scanned_pages=ksm.number("pages_scanned") or 0,
+                scanned_pages=ksm.pages_scanned or 0,
                 neighbour=neighbour.count(),
             )
 

@@ -29,16 +29,17 @@ static int open_input(const char *path, int flags) {
     abort();
 }
 
-static ssize_t read_input(const char *path, char *text, size_t size) {
+static bool stat_of_input(int directory, const char *path, struct pidstat *stat) {
+    char text[PIDSTAT_BYTES];
     int file = open_input(path, O_RDONLY);
-    ssize_t length = read(file, text, size - 1);
+    ssize_t length = read(file, text, sizeof text);
     close(file);
-    text[length < 0 ? 0 : length] = '\0';
-    return length;
+    (void)directory;
+    return length > 0 && pidstat_parse(text, (size_t)length, stat);
 }
 
 #define open open_input
-#define procfile_read read_input
+#define procfile_stat stat_of_input
 #include "../../native/layout/image.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -3,7 +3,6 @@
 
 #include <sys/stat.h>
 
-#include "image.h"
 #include "process.h"
 #include "procfile.h"
 
@@ -38,15 +37,15 @@ static void remove_all(void) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct image image;
+    struct pidstat stat;
     static bool is_begun;
     char path[32], value[16];
     if (!is_begun)
         PROMISE(atexit(remove_all) == 0);
     is_begun = true;
     char *text = fuzz_text(data, size);
-    if (image_parse_stat(&image, text))
-        PROMISE(image.arg_start != 0 && strrchr(text, ')') != NULL);
+    if (pidstat_parse(text, size, &stat))
+        PROMISE(memrchr(data, ')', size) != NULL);
     free(text);
 
     int file = fuzz_file(data, size, path);

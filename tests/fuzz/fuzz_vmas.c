@@ -8,9 +8,11 @@ void reader_tick(void) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *line = fuzz_text(data, size);
-    struct vma vma = parse(line, "/usr/bin/program");
-    PROMISE(vma.kind <= KIND_SHARED);
-    PROMISE(vma.kind != KIND_FILE || vma.file != 0);
+    struct mapping mapping;
+    if (parse(line, "/usr/bin/program", &mapping)) {
+        PROMISE(mapping.start < mapping.end && mapping.kind <= KIND_SHARED);
+        PROMISE(mapping.kind != KIND_FILE || mapping.file != 0);
+    }
     free(line);
     return 0;
 }

@@ -160,8 +160,8 @@ def test_somebody_else_sets_it(
         wait_until(lambda: "rest: settled" in log())
         ours = value("pages_to_scan")
         (KSM / "pages_to_scan").write_text("123")
-        wait_until(lambda: "set pages_to_scan to 123, so tuning pauses; to do: " in log())
-        assert f"ksmrun host set pages_to_scan={ours}, or SIGHUP" in log()
+        wait_until(lambda: "set pages_to_scan to 123, so tuning pauses; to do: sudo " in log())
+        assert f"/ksmrun host set pages_to_scan={ours}, or SIGHUP" in log()
         programs += start_equal_programs(launcher, 1, mib=MIB)
         time.sleep(3)
         assert value("pages_to_scan") == "123"

@@ -68,10 +68,10 @@ def test_the_monitor(
     assert (before.identity.name, before.program) == ("sh", shell)
     assert after.identity.name.startswith("python") and after.program == python
     assert after.identity.command.endswith("input()\n'") and after.enabled_by == "prctl"
-    assert before.maps is not None and after.maps is not None
-    assert before.maps.maps < 100 and after.maps.maps > 600
+    assert before.maps is not None and after.maps is not None and after.count is not None
+    assert before.maps < 100 and after.maps > 600
     # The growth of another program is no trend.
-    assert after.maps.per_second == 0
+    assert after.count.per_second == 0
     assert shell is not None and python is not None
     peaks = [remembered(tmp_path / "peaks.json", key) for key in (shell, python)]
     assert [peak is not None and peak.maps > 600 for peak in peaks] == [False, True]

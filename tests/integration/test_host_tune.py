@@ -89,7 +89,7 @@ def test_advice(run: Run, launcher: str) -> None:
         said = run("host", "tune", "--max-cpu=20%", "--dry-run").stdout
         assert re.search(r"\d+% of the memory looked at are pages of zeros", said)
         assert "ksmrun host set use_zero_pages=1" in said
-        assert "with 2 processes smart_scan may keep equal pages apart" in said
+        assert "with so few processes (2) smart_scan may keep equal pages apart" in said
     finally:
         stop(programs)
 
@@ -119,7 +119,7 @@ def test_show(run: Run, launcher: str) -> None:
     try:
         wait_until(lambda: int(value("pages_sharing")) > 2000)
         said = run("host", "show").stdout
-        assert re.search(r"pages_to_scan +1000000 pages a batch +not 100 +what ksmd looks at", said)
+        assert re.search(r"pages_to_scan +1000000 pages a batch +not 100 +size of a batch", said)
         assert re.search(r"ksmd: \d+\.\d% of a core, \d+ MiB/s scanned, a full scan takes", said)
         shown = json.loads(run("host", "show", "--json").stdout)
         assert shown["tunables"]["pages_to_scan"] == 1_000_000

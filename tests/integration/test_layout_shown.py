@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -94,6 +96,38 @@ def test_a_key_that_was_deleted(
     # What is meant is no loss.
     subprocess.run([ksmrun, "layout", "rotate"], check=True)
     assert "was deleted" not in launched()
+
+
+# Has a worker with its own addresses.
+FORKS = "import os, time; os.fork(); time.sleep(1000)"
+
+
+def test_status_names_those_whose_key_was_deleted(
+    ksmrun: str, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KSMRUN_STATE_DIR", str(tmp_path / "state"))
+
+    def row() -> tuple[str, str]:
+        done = subprocess.run([ksmrun, "status", "--json"], capture_output=True, check=False)
+        (found,) = [each for each in json.loads(done.stdout)["rows"] if each["name"] == "layout"]
+        return found["state"], found["found"]
+
+    shared = (ksmrun, "run", "--layout=shared", "--")
+    plain = (ksmrun, "run", "--", sys.executable, "-c", FORKS)
+    with ExitStack() as stack:
+        for _ in range(2):
+            worker = stack.enter_context(subprocess.Popen(plain, process_group=0))
+            stack.callback(os.killpg, worker.pid, signal.SIGKILL)
+        with started(*shared, "cat") as one, started(*shared, "cat") as two:
+            assert row()[0] == "ok"
+            (keys / "master.key").unlink()
+            state, found = row()
+            assert state == "TODO" and found.endswith(f"differ from PID {min(one, two)} and 1 more")
+            # Later copies have a key.
+            for _ in range(2):
+                stack.enter_context(started(*shared, "cat"))
+            assert row() == (state, found)
+        assert row()[0] == "ok"
 
 
 def test_nobody_without_the_key_can_tell(

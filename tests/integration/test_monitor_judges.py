@@ -103,12 +103,11 @@ def watched(scanner: Scanner, pid: int) -> Watched:
 
 
 def maps_of(scanner: Scanner, pid: int) -> int:
-    count = watched(scanner, pid).maps
-    return 0 if count is None else count.maps
+    return watched(scanner, pid).maps or 0
 
 
 def trend_of(scanner: Scanner, pid: int) -> float:
-    count = watched(scanner, pid).maps
+    count = watched(scanner, pid).count
     return 0.0 if count is None else count.per_second
 
 

@@ -68,7 +68,7 @@ def test_once(run: Run, start: Start) -> None:
     lines = run("top", "--once").stdout.splitlines()
     assert lines[0].startswith("saved")
     assert re.match(r"ksmd +(on|off) +[0-9.]+% CPU .* full scan \d+", lines[1])
-    assert lines[2] == "1 process"
+    assert lines[2] == "1 process merges"
     assert lines[5].split()[0] == "PID"
     assert lines[6].split()[0] == str(pid)
     (process,) = json.loads(run("top", "--json").stdout)["processes"]

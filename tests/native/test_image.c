@@ -7,37 +7,6 @@
 #include "../layout/check.h"
 #include "../layout/sealed.h"
 
-static void test_stat(void **state) {
-    (void)state;
-    char text[1024] = "7 (a) b (c) S";
-    for (int field = 4; field <= 52; field++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), " %d", field * 10);
-    struct image image = {.start_code = 0};
-    assert_true(image_parse_stat(&image, text));
-    assert_int_equal(image.start_code, 260);
-    assert_int_equal(image.end_data, 460);
-    assert_int_equal(image.start_brk, 470);
-    assert_int_equal(image.env_end, 510);
-    /* Truncated anywhere, in memory of exactly that size: nothing beyond it is read. */
-    const size_t whole = (size_t)(strstr(text, " 510") + 4 - text);
-    for (size_t length = 0; length < whole; length++) {
-        char *cut = strndup(text, length);
-        assert_non_null(cut);
-        if (length < whole - 2)
-            assert_false(image_parse_stat(&image, cut));
-        else
-            (void)image_parse_stat(&image, cut);
-        free(cut);
-    }
-    static const char *const odd[] = {"",        ")",       "7 (a)",    "7 (a) ",
-                                      "7 (a) S", "7 (a)))", "7 (a) S x"};
-    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
-        char *copy = strdup(odd[i]);
-        assert_false(image_parse_stat(&image, copy));
-        free(copy);
-    }
-}
-
 static const uint64_t mib = 1 << 20, page = 4096;
 
 static struct machine x86(void) {
@@ -231,7 +200,6 @@ static void test_sealed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stat),
         cmocka_unit_test(test_the_low_window),
         cmocka_unit_test(test_what_is_where_it_is_to_be),
         cmocka_unit_test(test_what_is_not),

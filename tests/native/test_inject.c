@@ -13,6 +13,7 @@
 
 #include "../inject/inject.h"
 #include "../inject/wait.h"
+#include "clock.h"
 
 enum { LIMIT_NS = 50 * 1000 * 1000, PAGE = 4096, MARK = 77 };
 
@@ -51,7 +52,7 @@ static struct injection stopped_child(volatile int **word) {
         ;
     assert_int_equal(ptrace(PTRACE_SEIZE, pid, 0L, (long)PTRACE_O_TRACESYSGOOD), 0);
     assert_int_equal(ptrace(PTRACE_INTERRUPT, pid, 0L, 0L), 0);
-    assert_true(wait_for_stop(pid, wait_clock_ns() + 20L * LIMIT_NS) > 0);
+    assert_true(wait_for_stop(pid, clock_now_ns() + 20L * LIMIT_NS) > 0);
     assert_int_equal(injection_begin(&injection, pid), 0);
     injection.limit_ns = LIMIT_NS;
     injection.late = take_back;
@@ -73,15 +74,14 @@ static void expect_well(struct injection *injection, volatile int *word) {
 }
 
 static int64_t call_getppid(const unsigned char *bytes, size_t size, bool is_possible) {
-    static const uint64_t none[6];
     volatile int *word;
     memset(code, 0x90, PAGE);
     memcpy(code, bytes, size);
     struct injection injection = stopped_child(&word);
     assert_int_equal(injection_is_possible(&injection), is_possible);
-    int64_t start = wait_clock_ns();
-    int64_t result = inject(&injection, SYS_getppid, none);
-    assert_in_range(wait_clock_ns() - start, 0, 10L * LIMIT_NS);
+    int64_t start = clock_now_ns();
+    int64_t result = remote_call(&injection, getppid);
+    assert_in_range(clock_now_ns() - start, 0, 10L * LIMIT_NS);
     expect_well(&injection, word);
     return result;
 }
@@ -124,9 +124,8 @@ static void test_a_call_that_waits(void **state) {
     volatile int *word;
     memcpy(code, call, sizeof call);
     struct injection injection = stopped_child(&word);
-    static const uint64_t none[6];
     /* Not to be made again after it was taken back. */
-    assert_int_equal(inject(&injection, SYS_pause, none), INJECT_LATE);
+    assert_int_equal(remote_call(&injection, pause), INJECT_LATE);
     assert_int_equal(late_calls, 1);
     expect_well(&injection, word);
 }
@@ -134,7 +133,6 @@ static void test_a_call_that_waits(void **state) {
 static void test_a_storm_of_stops(void **state) {
     (void)state;
     static const unsigned char loop[] = {0xeb, 0xfe};
-    static const uint64_t none[6];
     volatile int *word;
     memcpy(code, loop, sizeof loop);
     struct injection injection = stopped_child(&word);
@@ -146,7 +144,7 @@ static void test_a_storm_of_stops(void **state) {
             kill(injection.pid, SIGCONT);
         }
     }
-    assert_int_equal(inject(&injection, SYS_getppid, none), INJECT_LATE);
+    assert_int_equal(remote_call(&injection, getppid), INJECT_LATE);
     assert_int_equal(kill(storm, SIGKILL), 0);
     assert_int_equal(waitpid(storm, NULL, 0), storm);
     assert_int_equal(kill(injection.pid, SIGCONT), 0);

@@ -81,48 +81,62 @@ static void test_errors_name_the_word(void **state) {
     assert_non_null(strstr(error, "maybe"));
 }
 
-/* getopt_long(3): "--name value" and "--name=value" mean the same, "--name=" is an empty value, and
- * a beginning that only one name has stands for that name. */
+/* What is said about each option without its value, with one that it does not take, and with a
+ * wrong one. */
 static void test_each_option_with_and_without_a_value(void **state) {
     (void)state;
-    static const char *const with_value[][2] = {
-        {"--merge", "off"},
-        {"--thp", "off"},
-        {"--preload", "/a.so"},
-        {"--shim", "keep"},
-        {"--layout", "random"},
-        {"--layout-key", "/key"},
-        {"--layout-group", "group"},
-        {"--layout-scope", "tree"},
-        {"--seeds", "own"},
-        {"--argv0", "name"},
-        {"--require-max-map-count", "1"},
+    static const struct {
+        const char *name, *valid; /* valid NULL: it takes no value */
+        const char *refusal;      /* of the value "?"; NULL: any value is valid */
+    } each[] = {
+        {"merge", "keep", "on, off or keep"},
+        {"thp", "off", "keep or off"},
+        {"inject", NULL, NULL},
+        {"preload", "/a.so", NULL},
+        {"shim", "mark",
+         "mark, join, min=BYTES, reserve=PERCENT (0 to 99), once or keep, or several with commas "
+         "between them"},
+        {"layout", "random", "random or shared"},
+        {"layout-key", "/k", NULL},
+        {"layout-group", "web", NULL},
+        {"layout-scope", "tree", "program or tree"},
+        {"layout-check", NULL, NULL},
+        {"seeds", "own", "shared or own"},
+        {"argv0", "x", NULL},
+        {"require", NULL, NULL},
+        {"require-max-map-count", "7", "a whole number, 1 or more"},
+        {"quiet", NULL, NULL},
+        {"verify", NULL, NULL},
+        {"probe", NULL, NULL},
+        {"probe-launched", NULL, NULL},
+        {"version", NULL, NULL},
+        {"help", NULL, NULL},
     };
-    static const char *const alone[] = {
-        "--inject", "--layout-check", "--require",        "--quiet", "--verify",
-        "--probe",  "--version",      "--probe-launched", "--help",
-    };
-    struct options options;
-    char word[64], wanted[128];
-    for (size_t i = 0; i < sizeof with_value / sizeof *with_value; i++) {
-        const char *name = with_value[i][0], *value = with_value[i][1];
-        snprintf(word, sizeof word, "%s=%s", name, value);
-        assert_true(PARSE(&options, "--preload=/b.so", word, "x"));
-        assert_true(PARSE(&options, "--preload=/b.so", name, value, "x"));
-        assert_string_equal(options.command[0], "x");
-        assert_false(PARSE(&options, name));
-        snprintf(wanted, sizeof wanted, "%s has no value; add one after it, as in %s=VALUE", name,
-                 name);
-        assert_string_equal(error, wanted);
-    }
-    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++) {
-        assert_true(PARSE(&options, "--layout-key=/key", alone[i], "x"));
-        snprintf(wanted, sizeof wanted, "%s takes no value; give %s alone", alone[i], alone[i]);
-        static const char *const values[] = {"", "x", "=", "yes"};
-        for (size_t value = 0; value < sizeof values / sizeof *values; value++) {
-            snprintf(word, sizeof word, "%s=%s", alone[i], values[value]);
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        char word[64], expected[ERROR_BYTES];
+        struct options options;
+        snprintf(word, sizeof word, "--%s", each[i].name);
+        if (each[i].valid == NULL) {
+            assert_true(PARSE(&options, "--layout-key=/k", word, "x"));
+            snprintf(word, sizeof word, "--%s=?", each[i].name);
             assert_false(PARSE(&options, word, "x"));
-            assert_string_equal(error, wanted);
+            snprintf(expected, sizeof expected, "--%s takes no value; give --%s alone",
+                     each[i].name, each[i].name);
+            assert_string_equal(error, expected);
+            continue;
+        }
+        assert_true(PARSE(&options, "--preload=/a.so", word, each[i].valid, "x"));
+        assert_string_equal(options.command[0], "x");
+        assert_false(PARSE(&options, word));
+        snprintf(expected, sizeof expected, "--%s has no value; add one after it, as in --%s=VALUE",
+                 each[i].name, each[i].name);
+        assert_string_equal(error, expected);
+        snprintf(word, sizeof word, "--%s=?", each[i].name);
+        assert_int_equal(PARSE(&options, word, "x"), each[i].refusal == NULL);
+        if (each[i].refusal != NULL) {
+            snprintf(expected, sizeof expected, "--%s=? is not valid; give %s", each[i].name,
+                     each[i].refusal);
+            assert_string_equal(error, expected);
         }
     }
 }

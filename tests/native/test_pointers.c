@@ -8,7 +8,7 @@
 
 /* Two processes of one program with different bases; the second has the libraries in reverse order,
  * as alignment can cause. */
-static struct vma first_vmas[] = {
+static struct mapping first_vmas[] = {
     {TEXT(0x10000), TEXT(0x20000), KIND_ANONYMOUS, false, 0, 0, false}, /* by 32-bit pointers */
     {TEXT(0x555500000000), TEXT(0x555500004000), KIND_FILE, true, 0, 77, false},
     {TEXT(0x555500004000), TEXT(0x555500005000), KIND_ANONYMOUS, false, 0, 0, false},
@@ -22,7 +22,7 @@ static struct vma first_vmas[] = {
     {TEXT(0x7ffc00000000), TEXT(0x7ffc00021000), KIND_STACK, false, 0, 0, false},
     {TEXT(0xffffffffff600000), TEXT(0xffffffffff601000), KIND_KERNELS, false, 0, 0, false},
 };
-static struct vma second_vmas[] = {
+static struct mapping second_vmas[] = {
     {TEXT(0x30000), TEXT(0x40000), KIND_ANONYMOUS, false, 0, 0, false},
     {TEXT(0x561100000000), TEXT(0x561100004000), KIND_FILE, true, 0, 77, false},
     {TEXT(0x561100004000), TEXT(0x561100005000), KIND_ANONYMOUS, false, 0, 0, false},
@@ -35,7 +35,7 @@ static struct vma second_vmas[] = {
     {TEXT(0x7ffd40000000), TEXT(0x7ffd40031000), KIND_STACK, false, 0, 0, false},
 };
 
-static uint64_t replaced(struct vma *vmas, size_t count, uint64_t word) {
+static uint64_t replaced(struct mapping *vmas, size_t count, uint64_t word) {
     struct pointers pointers = {0};
     struct vmas list = {vmas, count, count};
     uint64_t named;

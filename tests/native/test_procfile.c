@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "procfile.h"
-#include "procstat.h"
 
 static void test_reads_and_cuts(void **state) {
     (void)state;
@@ -88,30 +87,12 @@ static void test_moves_out_of_stdio(void **state) {
     assert_int_equal(descriptor_above_stdio(-1), -EMFILE);
 }
 
-static void test_fields_of_stat(void **state) {
-    (void)state;
-    char text[1024] = "7 (a) 1 2 (b) S";
-    for (int field = STAT_STATE + 1; field <= STAT_ENV_END; field++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), " %d", field * 10);
-    assert_int_equal(procstat_state(text), 'S');
-    assert_int_equal(procstat_number(text, STAT_FLAGS), 90);
-    assert_int_equal(procstat_number(text, STAT_START_TIME), 220);
-    assert_int_equal(procstat_number(text, STAT_ENV_END), 510);
-    /* No number, a negative one, and too few fields. */
-    assert_int_equal(procstat_number(text, STAT_STATE), 0);
-    assert_int_equal(procstat_number("7 (a) S 1 2 3 4 5 -1", STAT_FLAGS), 0);
-    static const char *const short_ones[] = {"", ")", "7 (a)", "7 (a) ", "7 (a) S", "7 (a) S 1 2 "};
-    for (size_t i = 0; i < sizeof short_ones / sizeof *short_ones; i++) {
-        assert_int_equal(procstat_state(short_ones[i]), i < 4 ? '\0' : 'S');
-        assert_int_equal(procstat_number(short_ones[i], STAT_FLAGS), 0);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads_and_cuts),     cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_regular_files_only), cmocka_unit_test(test_moves_out_of_stdio),
-        cmocka_unit_test(test_fields_of_stat),
+        cmocka_unit_test(test_reads_and_cuts),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_regular_files_only),
+        cmocka_unit_test(test_moves_out_of_stdio),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

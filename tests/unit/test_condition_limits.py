@@ -51,7 +51,7 @@ KEY = "4242-77"
 
 
 def maps(number: int, per_second: float = 0.0, limit: int | None = 1000) -> list[WatchState]:
-    process = of_process(maps=MapCount(number, 990.0, per_second))
+    process = of_process(count=MapCount(number, 990.0, per_second))
     return [WatchState(of_host(max_map_count=limit), (process,))]
 
 
@@ -87,7 +87,7 @@ def test_what_is_said_of_map_headroom() -> None:
 
 @pytest.mark.parametrize(
     "states",
-    [maps(800, limit=None), maps(800, limit=0), [WatchState(HOST, (of_process(maps=None),))]],
+    [maps(800, limit=None), maps(800, limit=0), [WatchState(HOST, (of_process(count=None),))]],
 )
 def test_headroom_that_is_not_known(states: list[WatchState]) -> None:
     assert "map-headroom" not in [each.kind for each in conditions(states, Config())]

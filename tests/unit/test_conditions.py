@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.process import Identity
 from ksmrun.model.watch import (
@@ -26,14 +27,14 @@ from ksmrun.watch.config import Config
 GIB, MIB, LIMIT = 1 << 30, 1 << 20, 65530
 HOST = HostState(
     seconds=1000.0,
-    page_bytes=4096,
-    run=1,
-    pages_shared=1000,
-    pages_sharing=100_000,
-    zero_pages=0,
-    pages_scanned=5_000_000,
-    full_scans=50,
-    profit_bytes=300 * MIB,
+    ksm=KsmFacts(
+        present=True,
+        page_bytes=4096,
+        values={
+            **{"run": 1, "pages_shared": 1000, "pages_sharing": 100_000, "ksm_zero_pages": 0},
+            **{"pages_scanned": 5_000_000, "full_scans": 50, "general_profit": 300 * MIB},
+        },
+    ),
     ksmd_cpu_seconds=10.0,
     cow_breaks=0,
     mem_total_bytes=16 * GIB,
@@ -41,18 +42,27 @@ HOST = HostState(
     swap_free_bytes=0,
     max_map_count=LIMIT,
 )
+OWN = {field.name for field in dataclasses.fields(HostState)}
 WHO = Identity(
     *(4242, 77, "server", "./server --port 1", "/srv/server", 0, "root"),
     *("game.service", None, None, None, None),
 )
 PROCESS = Watched(
-    *(WHO, "prctl", 1000, 0, 2000, 3 * MIB, 10, "/srv/server", 20 * MIB),
-    MapCount(900, 990.0, 0.0),
+    *(WHO, "prctl", 1000, 0, 2000, 3 * MIB),
+    since_full_scans=10,
+    program="/srv/server",
+    pss_bytes=20 * MIB,
+    maps=900,
+    count=MapCount(900, 990.0, 0.0),
 )
 
 
 def of_host(**changes: Any) -> HostState:
-    return dataclasses.replace(HOST, **changes)
+    """Return the host with other values of its own, or of KSM."""
+    own = {name: changes.pop(name) for name in {*changes} & OWN}
+    page_bytes = changes.pop("page_bytes", 4096)
+    ksm = KsmFacts(present=True, page_bytes=page_bytes, values={**HOST.ksm.values, **changes})
+    return dataclasses.replace(HOST, ksm=ksm, **own)
 
 
 def of_process(**changes: Any) -> Watched:
@@ -66,14 +76,19 @@ def series(*hosts: HostState, process: Watched = PROCESS) -> list[WatchState]:
             dataclasses.replace(
                 host,
                 seconds=1000.0 + 15 * number,
-                pages_scanned=(host.pages_scanned or 0) + number
-                if host.pages_scanned == HOST.pages_scanned
-                else host.pages_scanned,
+                ksm=_scanned(host.ksm, number),
             ),
             (process,),
         )
         for number, host in enumerate(hosts)
     ]
+
+
+def _scanned(ksm: KsmFacts, number: int) -> KsmFacts:
+    scanned = HOST.ksm.pages_scanned or 0
+    if ksm.pages_scanned != scanned:
+        return ksm
+    return dataclasses.replace(ksm, values={**ksm.values, "pages_scanned": scanned + number})
 
 
 def bad(states: Sequence[WatchState], **config: Any) -> list[Condition]:
@@ -101,7 +116,7 @@ def test_every_kind_is_known() -> None:
     ],
 )
 def test_map_headroom(count: MapCount, said: str) -> None:
-    (found,) = bad(series(HOST, process=of_process(maps=count)))
+    (found,) = bad(series(HOST, process=of_process(count=count)))
     assert found.kind == "map-headroom"
     assert said in found.what and "PID 4242 (server, game.service)" in found.what
     assert int(found.facts["wanted"]) > count.maps / 0.8
@@ -114,7 +129,7 @@ def test_the_limit_that_is_wanted_ends_the_alert(maps: int, reserve: float) -> N
         found = conditions(states, Config(map_reserve=reserve))
         return next(each for each in found if each.kind == "map-headroom")
 
-    process = of_process(maps=MapCount(maps, 0.0, 0.0))
+    process = of_process(count=MapCount(maps, 0.0, 0.0))
     enough = int(headroom(LIMIT).facts["wanted"])
     assert headroom(enough).is_clear and not headroom(enough).is_bad
 
@@ -129,11 +144,11 @@ def test_the_limit_that_is_wanted_ends_the_alert(maps: int, reserve: float) -> N
     ],
 )
 def test_enough_headroom(count: MapCount) -> None:
-    assert kinds(series(HOST, process=of_process(maps=count))) == []
+    assert kinds(series(HOST, process=of_process(count=count))) == []
 
 
 def test_a_limit_changed_while_running() -> None:
-    process = of_process(maps=MapCount(60_000, 0.0, 0.0))
+    process = of_process(count=MapCount(60_000, 0.0, 0.0))
     assert kinds(series(HOST, process=process)) == ["map-headroom"]
     assert kinds(series(of_host(max_map_count=131_072), process=process)) == []
 

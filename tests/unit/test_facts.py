@@ -49,7 +49,7 @@ def test_garbage_in_counters(tmp_path: Path) -> None:
     root = tree(tmp_path, {f"{folder}/run": "garbage\n", f"{folder}/pages_shared": "\xff\x00"})
     ksm = read_ksm(root)
     assert ksm.present
-    assert ksm.number("run") is None
+    assert ksm.run is None
     assert ksm.values["run"] == "garbage"
     assert ksm.number("pages_shared") is None
 

@@ -22,7 +22,7 @@ from ksmrun.report.verdict import ArmVerdict
 from .test_report import Save, save
 
 __all__ = ["save"]
-METRICS = ("pss_bytes", "p99", "cpu_share")
+METRICS = ("pss_bytes", "pss_anonymous_bytes", "p99", "cpu_share")
 MIB = 1 << 20
 
 
@@ -30,6 +30,8 @@ MIB = 1 << 20
     ("text", "found"),
     [
         ("pss<=-20%", ("pss_bytes", True, -0.2, True)),
+        ("PSS <= -20%", ("pss_bytes", True, -0.2, True)),
+        ("anonymous PSS<=-20%", ("pss_anonymous_bytes", True, -0.2, True)),
         ("pss_bytes <= -20 %", ("pss_bytes", True, -0.2, True)),
         ("p99<=+5%", ("p99", True, 0.05, True)),
         ("p99>=-1.5", ("p99", False, -1.5, False)),
@@ -46,7 +48,10 @@ def test_words(text: str, found: tuple[object, ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nope<=-20%", "there is no metric nope; there are cpu_share, p99, pss_bytes"),
+        (
+            "nope<=-20%",
+            "there is no metric nope; there are cpu_share, p99, pss_anonymous_bytes, pss_bytes",
+        ),
         ("pss=-20%", "is not METRIC<=CHANGE or METRIC>=CHANGE"),
         ("pss<-20%", "is not METRIC<=CHANGE"),
         ("pss==-20%", "is not METRIC<=CHANGE"),

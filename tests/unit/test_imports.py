@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,16 @@ def test_imports_follow_the_table(file: Path) -> None:
             assert there in ALLOWED[here] | everywhere, f"{here} imports {name}"
         if parts[0] == "typer":
             assert here in TYPER_ROOMS, f"{here} imports typer"
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not by way of others, nor for types."""
+    modules = {
+        ".".join(("ksmrun", *file.relative_to(PACKAGE).with_suffix("").parts)): file
+        for file in PACKAGE.rglob("*.py")
+    }
+    graph = {name: imports(file) & modules.keys() for name, file in modules.items()}
+    assert tuple(TopologicalSorter(graph).static_order())
 
 
 def test_the_installed_package_is_tested() -> None:

@@ -73,7 +73,7 @@ def merged(number: int, free: int | None, swap: int | None = 0, **changes: Any) 
 def test_memory_that_could_come_back(host: HostState, expected: str, free: int) -> None:
     found = one("memory-could-come-back", [WatchState(host, ())])
     assert (stands(found), found.subject) == (expected, "the host")
-    pages = host.pages_sharing or 0
+    pages = host.ksm.number("pages_sharing") or 0
     assert found.facts == {"value": str(pages * MIB), "limit": str(free * MIB)}
     assert found.what.startswith(f"{pages} MiB are merged, and only {free} MiB are free")
     assert "do not unmerge" in found.todo

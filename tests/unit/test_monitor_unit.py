@@ -24,7 +24,8 @@ from .test_execline import read_by_systemd
 # A command line contains no NUL, and consists of characters or single bytes.
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 PATHS = WORDS.map(lambda word: f"/a {word}")
-LISTS = {"listen": WORDS, "textfile": PATHS, "config": PATHS, "on_alert": WORDS}
+ADDRESSES = st.from_regex(r"([a-z0-9.%$-]+|\[::1\]):[1-9][0-9]{0,3}", fullmatch=True)
+LISTS = {"listen": ADDRESSES, "textfile": PATHS, "config": PATHS, "on_alert": WORDS}
 
 
 def texts(item: Item) -> st.SearchStrategy[str]:

@@ -92,7 +92,7 @@ def test_the_table_shows_the_whole_interval(
     lines = capsys.readouterr().out.splitlines()
     (rule,) = [number for number, line in enumerate(lines) if set(line) == {"─"}]
     assert len(lines[rule]) <= width
-    first = next(number for number, line in enumerate(lines) if line.startswith("pss_bytes"))
+    first = next(number for number, line in enumerate(lines) if line.startswith("PSS"))
     # In the narrowest it takes two lines.
     row = lines[first] + (lines[first + 1] if width == 60 else "")
     assert len(re.findall(r"-1\.2\d", row)) == 3
@@ -121,7 +121,7 @@ def test_without_scipy_and_without_the_primary(save: Save, monkeypatch: pytest.M
 
 def test_chance_and_few_rounds(save: Save) -> None:
     (verdict,) = judge(load(save("none", saved=0.0)))
-    assert "no change of pss_bytes shown (" in verdict.sentence
+    assert "no change of PSS shown (" in verdict.sentence
     (verdict,) = judge(load(save("few", rounds=2)))
     assert "too few to be certain" in verdict.sentence
     assert "p99: too few rounds to tell" in verdict.sentence

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.observe.settle import has_settled, settle_progress
+from ksmrun.observe.settle import has_settled, merged_pages, settle_progress
 
 
 class Counts(NamedTuple):
@@ -47,3 +47,8 @@ def test_progress_is_whole_only_when_settled(points: list[tuple[int, int]]) -> N
     progress = settle_progress(samples)
     assert 0 <= progress <= 1
     assert (progress == 1) == has_settled(samples)
+
+
+def test_a_lost_count_of_zero_pages_is_none() -> None:
+    """As on 6.18, where it falls below zero."""
+    assert merged_pages(Counts(1, 1000, -400)) == 1000

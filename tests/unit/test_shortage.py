@@ -35,7 +35,7 @@ for look in sys.argv[1:]:
             print(f"{look}: {error}")
 """
 LOOKS = (
-    *("watch.look(host)", "processes._is_kernel_thread(1)", "processes.read_process(1)"),
+    *("watch.look(host)", "processes._has_ended(1)", "processes.read_process(1)"),
     *("maps.most_maps_in_use()", "maps.running_peak(target)", "maps.count_maps(Path('/proc/1'))"),
     *("other_mergers.others(())", "scanning.mergeable_memory(looks=False)", "sampler.find_ksmd()"),
     *("fleet._with_costly(sample, [1])", "sampler.with_children([1])", "members.members([1])"),

@@ -86,6 +86,11 @@ def test_alerts_that_cannot_be_read(
     assert re.search(r"(?m)^\?    alerts .*alerts.json", said) and "launcher" in said, said
 
 
+def test_without_proc_the_map_limit_is_unknown() -> None:
+    blind = replace(FINE, host=replace(FINE.host, max_map_count=None), merging=())
+    assert row(blind, "map limit").state is State.UNKNOWN
+
+
 def test_one_process_is_singular() -> None:
     seen = replace(FINE, merging=FINE.merging[:1])
     assert row(seen, "flags").found == "1 process merges, none is known to have lost it"
@@ -116,6 +121,7 @@ def test_one_process_is_singular() -> None:
         ("ksmd", {"ksmd": Ksmd(0.1, 0.0, 0.0, 0)}, "ksmrun host show"),
         ("map limit", {"merging": (Merging(5, "x", 0, 60000),)}, "host max-map-count 131072"),
         ("flags", {"lost": ((9, "game"), (10, "game"))}, "sudo ksmrun explain 9"),
+        ("layout", {"keyless": (5, 6)}, "start the programs of the group again"),
         ("alerts", {"monitor": Monitor(7, True, (("k", "it", "do it"),))}, "do it"),
         ("alerts", {"monitor": Monitor(7, False, ())}, "restart ksmrun-monitor"),
         ("launcher", {"launchers": ("nginx.service",)}, "sudo ksmrun wrap install"),
@@ -172,7 +178,7 @@ def test_launch_monitor_and_status_agree_on_the_map_limit(maps: int, limit: int)
     )
     fits = judge_maps([MapPeak("seen", maps, None)], limit, 0.2, vmas_merge=True).verdict == "fits"
     assert (row(seen, "map limit").state is State.OK) == fits
-    watched = of_process(maps=MapCount(maps, 0.0, 0.0))
+    watched = of_process(count=MapCount(maps, 0.0, 0.0))
     states = [WatchState(of_host(max_map_count=limit), (watched,))]
     (alert,) = (each for each in conditions(states, Config()) if each.kind == "map-headroom")
     assert alert.is_bad == (not fits)
@@ -211,6 +217,7 @@ WORST = HostStatus(
     ),
     ksmd=Ksmd(0.1, 0.5, 0.5, 500),
     lost=((1234567, "a-long-name-123"),) * 2,
+    keyless=(1234567, 1234568),
     monitor=Monitor(1234567, True, (("ksmd-off", "ksmd is off", "sudo ksmrun host on"),) * 2),
     launchers=("a-game-server@one.service",) * 2,
     stale=(stale("a-game-server@one.service"),) * 2,
@@ -221,7 +228,7 @@ WORST = HostStatus(
 def test_the_worst_night_fits_on_a_console(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     rows = judge(WORST)
-    assert sum(each.state is State.TODO for each in rows) == 9
+    assert sum(each.state is State.TODO for each in rows) == 10
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         command.show(rows)

@@ -17,6 +17,7 @@ import typer
 
 import ksmrun
 from ksmrun.cli import build_app, run_app
+from ksmrun.model.quantities import METRICS
 from ksmrun.options.completion import entries
 from ksmrun.options.item import items
 from ksmrun.options.launch import RunOptions
@@ -36,6 +37,7 @@ OPTIONS = {name for each in COMMANDS.values() for item in each.flags for name in
 OPTIONS |= {re.split(r"[= \[]", name)[0] for name, _ in NATIVE}
 # Options of other programs that the texts name.
 OTHERS = {
+    *("--check", "--no-index", "--find-links"),
     *("--runtime", "--full", "--version", "--help", "--random-seed", "--single-threaded"),
     *("--no-incremental-marking", "--port"),
 }
@@ -167,3 +169,9 @@ def test_a_table_is_a_list_of_terms() -> None:
     assert first == ("A `b`.",)
     assert second[0].rows == (("1 | 2", "b: x; c: y"),)  # type: ignore[union-attr]
     assert second[1:] == ("- i j", "- k")
+
+
+def test_the_metrics_of_an_experiment_are_listed() -> None:
+    rows = [f"| {each.word} | {each.id} | {each.help} |" for each in METRICS.values()]
+    lines = DOCUMENTS["ab"].split("\n")
+    assert [line for line in lines if line.startswith("| ")][1:] == rows

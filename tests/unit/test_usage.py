@@ -112,6 +112,14 @@ CASES: list[tuple[dict[str, str], str, int, str]] = [
     ({}, "wrap image ''", 2, "'' is not a valid image name; see `ksmrun wrap image --help`"),
     ({}, "estimate --match ''", 2, "--match is empty; give a text after it; check the expression"),
     ({}, "attach --unit ''", 2, "--unit is empty; give a text after it; list the running units"),
+    ({}, r"wrap unit 'a b'", 2, "'a b' is not a valid unit name; give it as"),
+    ({}, "wrap runtime docker --config x", 2, "--config is for containerd, not for docker; leave"),
+    (
+        {},
+        "monitor --print-unit --listen 'x y:1'",
+        2,
+        "listen = 'x y:1' is not an address; give HOST:PORT",
+    ),
     # The complaint of the arm's own command line, once.
     (
         {},

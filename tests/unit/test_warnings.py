@@ -148,7 +148,7 @@ def test_rounds_together() -> None:
     steady = [80.0] * 6
     assert report_warnings(saved([20, 21, 20, 19, 20, 22], steady)) == []
     ((noisy, _),) = report_warnings(saved([20, 40, 20, 19, 20, 60], steady))
-    assert noisy == "on: pss_bytes is noisy, from 19 MiB to 60 MiB in 6 rounds"
+    assert noisy == "on: PSS is noisy, from 19 MiB to 60 MiB in 6 rounds"
     ((varying, _),) = report_warnings(saved([20] * 6, [80, 80, 80, 80, 20, 80]))
     assert "differs from round to round, from 20 to 80 MiB: start seeds" in varying
     ((close, todo),) = report_warnings(saved([20] * 6, steady, stagger_seconds=0.05))

@@ -38,7 +38,7 @@ def test_an_alert_begins_and_ends_once() -> None:
     seen = []
     # 53,000 of 52,424 allowed; then in between; then well below; then gone.
     for maps in (900, 53_000, 53_100, 51_000, 53_000, 40_000, 40_000, 60_000):
-        state = WatchState(HOST, (of_process(maps=MapCount(maps, 0.0, 0.0)),))
+        state = WatchState(HOST, (of_process(count=MapCount(maps, 0.0, 0.0)),))
         events = book.update(conditions([state], Config()))
         seen.append([event.raised for event in events])
     assert seen == [[], [True], [], [], [], [False], [], [True]]

@@ -21,7 +21,7 @@ RATE = ("advisor_mode", "sleep_millisecs", "use_zero_pages", "max_page_sharing")
 def ksm_for(plan: ExperimentPlan) -> Iterator[None]:
     """Set KSM as the experiment asks, if this user may."""
     facts = read_ksm()
-    is_on = facts.number("run") == 1
+    is_on = facts.run == 1
     wanted = {"run": "1", **plan.tunables}
     if facts.values.get("advisor_mode", "none") != "none" and "pages_to_scan" in wanted:
         wanted = {"advisor_mode": "none", **wanted}

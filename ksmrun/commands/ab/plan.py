@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import psutil
 
@@ -31,14 +33,14 @@ SECONDS = Item("", Kind.SECONDS, least=0.0, most=SECONDS_MAX)
 def planned_experiment(options: AbOptions, command: tuple[str, ...]) -> ExperimentPlan:
     """Return what the options ask for. Raises KsmrunError for what is no arm, metric or tunable."""
     return ExperimentPlan(
-        command=command,
+        command=tuple(map(_from_here, command[:1])) + command[1:],
         copies=options.copies,
         rounds=options.rounds,
         arms=parse(options.arm or DEFAULT),
         ready=_ready(options),
         primary=options.primary,
-        load=options.load,
-        fleet_load=options.fleet_load,
+        load=_load_from_here(options.load),
+        fleet_load=_load_from_here(options.fleet_load),
         metrics=read_metrics(options.metric, "output")
         + read_metrics(options.metric_cmd, "command"),
         tunables=parse_settings(options.ksm),
@@ -49,6 +51,22 @@ def planned_experiment(options: AbOptions, command: tuple[str, ...]) -> Experime
         hold_seconds=options.hold_seconds,
         drops_caches=options.drop_caches,
     )
+
+
+def _from_here(program: str) -> str:
+    """Return a program of this folder by its whole path: copies and loads run in their own."""
+    if "/" not in program or program.startswith("/") or not Path(program).exists():
+        return program
+    # Braces would be placeholders.
+    return str(Path(str(Path.cwd()).replace("{", "{{").replace("}", "}}")) / program)
+
+
+def _load_from_here(text: str | None) -> str | None:
+    words = (text or "").split(maxsplit=1)
+    if text is None or not words or not text.startswith(words[0]):
+        return text
+    found = _from_here(words[0])
+    return text if found == words[0] else shlex.quote(found) + text[len(words[0]) :]
 
 
 def _ready(options: ReadyOptions) -> Ready:

@@ -8,6 +8,7 @@ from typing import Any
 from ksmrun.commands.output import say
 from ksmrun.experiment.experiment import expected_seconds, run_experiment
 from ksmrun.model.experiment import ArmResult, ExperimentPlan
+from ksmrun.report.values import value_text, word_of
 
 
 def announce(plan: ExperimentPlan, folder: Path) -> None:
@@ -46,8 +47,8 @@ def run_shown(plan: ExperimentPlan, folder: Path, scratch: Path) -> None:
 
         def finished(result: ArmResult) -> None:
             value = result.metrics.get(plan.primary)
-            shown = "-" if value is None else f"{value:.0f}"
-            say(f"round {result.round}, {result.arm}: {plan.primary} {shown}")
+            shown = "-" if value is None else value_text(plan.primary, value)
+            say(f"round {result.round}, {result.arm}: {word_of(plan.primary)} {shown}")
             for what, todo in result.warnings:
                 say(f"round {result.round}, {result.arm}: {what}; to do: {todo}")
 

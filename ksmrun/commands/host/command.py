@@ -28,7 +28,6 @@ from ksmrun.host.tunables import (
     set_max_map_count,
     set_tunables,
 )
-from ksmrun.host.unmerge_safety import unmerge_bytes
 from ksmrun.model.errors import KsmrunError
 from ksmrun.observe.scanning import mergeable_memory
 from ksmrun.options.host import (
@@ -72,7 +71,7 @@ def register(app: typer.Typer) -> None:
 
 def on(options: OnOptions) -> None:
     """Start ksmd."""
-    was_on = read_ksm(ROOT).number("run") == 1
+    was_on = read_ksm(ROOT).run == 1
     _apply({"run": "1"}, ["host", "on", *(["--boot"] if options.at_boot else [])])
     mergeable_bytes = 0 if was_on else mergeable_memory(looks=False).mergeable_pages * PAGE_BYTES
     if not was_on and (line := pace_line(read_ksm(ROOT), mergeable_bytes)):
@@ -116,7 +115,7 @@ def _asked_to_unmerge(settings: dict[str, str]) -> bool:
     ksm = read_ksm(ROOT)
     if not names or not ksm.number("pages_shared"):
         return False
-    size = unmerge_bytes(ksm)
+    size = ksm.merged_bytes
     try:
         return typer.confirm(
             f"{names[0]} changes only while nothing is merged: unmerge {size / MIB:.0f} MiB, and "

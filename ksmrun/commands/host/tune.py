@@ -31,7 +31,7 @@ from ksmrun.observe.scanning import (
 from ksmrun.options.host import IntentOptions, TuneOptions
 from ksmrun.options.item import items
 from ksmrun.plan.tuning import ASSUMED, PROFILES, tuned
-from ksmrun.support.units import GIB, MIB
+from ksmrun.support.units import GIB, MIB, processes
 
 SCHEMA = "ksmrun-tune-1"
 MEASURE_SECONDS = 2.0
@@ -125,9 +125,8 @@ def _print(plan: TunePlan, memory: Memory, cost: ScanCost) -> None:
     else:
         print_line("nothing to change: every tunable has its planned value")
     size = memory.mergeable_pages * PAGE_BYTES / GIB
-    processes = "1 process" if memory.processes == 1 else f"{memory.processes} processes"
     print_line(
-        f"expected: a full scan of {size:.1f} GiB in {processes} takes "
+        f"expected: a full scan of {size:.1f} GiB in {processes(memory.processes)} takes "
         f"{plan.full_scan_seconds:.0f} s, and ksmd {plan.cpu_share:.1%} of a core "
         f"({cost.seconds_per_page * 1e6:.1f} µs a page, {cost.source})"
     )

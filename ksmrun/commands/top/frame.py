@@ -16,6 +16,7 @@ from ksmrun.model.process import By, ProcessList, Sort
 from ksmrun.observe.groups import Group, group, matching, sort_groups
 from ksmrun.observe.quantities import QUANTITIES
 from ksmrun.observe.scan_rate import HostLook, HostWatch
+from ksmrun.support.units import processes
 from ksmrun.support.words import printable
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -163,19 +164,21 @@ def spark(values: Sequence[float] | Iterable[float], width: int = SPARK_WIDTH) -
 
 
 def _state(host: HostLook) -> str:
-    return {0: "off", 1: "on", 2: "unmerging"}.get(host.run if host.run is not None else -1, "-")
+    return {0: "off", 1: "on", 2: "unmerging"}.get(
+        host.ksm.run if host.ksm.run is not None else -1, "-"
+    )
 
 
 def _full_scan(host: HostLook) -> str:
-    if host.full_scans is None:
+    if host.ksm.full_scans is None:
         return "full scan -"
     progress = "" if host.scan_progress is None else f", {host.scan_progress:.0%} done"
-    return f"full scan {host.full_scans + 1}{progress}"
+    return f"full scan {host.ksm.full_scans + 1}{progress}"
 
 
 def _processes(found: ProcessList) -> str:
     number = len(found.processes)
-    parts = ["1 process" if number == 1 else f"{number} processes merge"]
+    parts = [processes(number, "merge")]
     if found.unreadable:
         parts.append(f"{found.unreadable} of other users could not be read")
     if found.hidepid:

@@ -36,7 +36,7 @@ def compose(options: ComposeOptions) -> None:
         print_line(f"{file} deleted")
         return
     project, how = read_project(file)
-    say(f"read by {how}")
+    say(f"services read from {how}")
     named = dict(_named_image(text) for text in options.image)
     launcher = plan_launcher(options)
     overrides = []

@@ -11,7 +11,8 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import say
 from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.model.container import RuntimeEngine
-from ksmrun.model.errors import KsmrunError
+from ksmrun.model.errors import KsmrunError, UsageError
+from ksmrun.model.wrap import CONTAINERD_FILE
 from ksmrun.options.wrap import RUNTIME, RuntimeOptions
 from ksmrun.support import foreign
 from ksmrun.wrap.runtime import render
@@ -32,6 +33,8 @@ def print_runtime(options: RuntimeOptions) -> None:
                 f"start containers with the annotation ksmrun.layout-group={layout_group}",
             )
         group_label(keys_folder(), layout_group)
+    if config != Path(CONTAINERD_FILE) and engine is not RuntimeEngine.CONTAINERD:
+        raise UsageError(f"--config is for containerd, not for {engine}", "leave it out")
     lines = render(
         engine,
         options.default,

@@ -157,7 +157,7 @@ def _problems(
         problems.insert(
             0, (f"{LAUNCHER} is missing: it will not start", "sudo ksmrun wrap install")
         )
-    if merging and read_host().ksm.number("run") != 1:
+    if merging and read_host().ksm.run != 1:
         problems.append(("ksmd is off: nothing merges yet", "run: sudo ksmrun host on"))
     written = _written(unit)
     if written is not None and written != fingerprint(exec_values_of(unit)):

@@ -28,7 +28,7 @@ from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.options.wrap import UnitOptions
 from ksmrun.support.foreign import read_text
 from ksmrun.support.paste import own_program
-from ksmrun.support.unitname import unit_type
+from ksmrun.support.unitname import VALID, unit_type
 from ksmrun.support.words import quoted
 from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
@@ -67,7 +67,7 @@ def unit_name(systemd: Systemd, name: str) -> str:
     full = name if unit_type(name) else f"{name}.service"
     if not full.endswith(".service"):
         raise UsageError(f"{full} is not a service", "give the service that it starts")
-    if not name or "/" in full or full.startswith("-"):
+    if not name or full.startswith("-") or set(full) - set(f"{VALID}@"):
         raise UsageError(
             f"{quoted(name)} is not a valid unit name",
             "give it as `systemctl list-units` shows it",
