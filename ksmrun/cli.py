@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 from ksmrun.commands.output import say
 from ksmrun.commands.version import WRITE_TODO
 from ksmrun.model.errors import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
+from ksmrun.options.command import HELP
 from ksmrun.options.show import help_text, width
 from ksmrun.options.table import MODULES, NAMELESS, top
 from ksmrun.support.oci import is_oci_call
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 # Commands that are registered by another's module.
 HOMES = {"detach": "attach"}
-HELP_WORDS = ("-h", "--help")
 # What ran out belongs to this process or host, not to the file.
 TODO = {
     errno.EMFILE: "raise this process's limit of open files: ulimit -n 1024",
@@ -76,7 +76,7 @@ def run_app(arguments: list[str]) -> int:
 
 def _shown(arguments: list[str]) -> int | None:
     """Print the help, which needs neither typer nor a command; None for all else."""
-    if arguments and arguments[0] not in HELP_WORDS:
+    if arguments and arguments[0] not in HELP:
         return None
     print(help_text(top(), width()), file=sys.stdout if arguments else sys.stderr)
     return 0 if arguments else EXIT_USAGE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,12 +12,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ksmrun.model.errors import UsageError
-from ksmrun.options.command import Command
+from ksmrun.options.command import HELP, Command
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.parse import parse
 from ksmrun.options.show import help_text, width
-
-HELP_NAMES = ["-h", "--help"]
 
 
 @dataclass(frozen=True)
@@ -25,11 +23,13 @@ class Given:
     """Values that the user gave, in addition to the options with their defaults.
 
     values: parsed, by attribute. words: as typed, by the option's name without dashes; True for a
-    switch. rest: what follows the options, if the command passes it on.
+    switch. line: the command as typed, after ksmrun, without what follows its options. rest: that,
+    if the command passes it on.
     """
 
     values: Mapping[str, Any]
     words: Mapping[str, str | bool]
+    line: tuple[str, ...]
     rest: tuple[str, ...]
 
 
@@ -44,7 +44,8 @@ def declare(app: typer.Typer, command: Command, function: Callable[..., None]) -
 
     def run(context: typer.Context, **raw: Any) -> None:
         environment = os.environ if command.reads_variables else {}
-        given = Given(*_read(table, raw, environment), rest=tuple(context.args))
+        line = (*command.words, *_typed(table, raw))
+        given = Given(*_read(table, raw, environment), line, rest=tuple(context.args))
         _refuse_contradictions(command, given)
         options = command.options(**given.values)
         if wants_given:
@@ -58,7 +59,7 @@ def declare(app: typer.Typer, command: Command, function: Callable[..., None]) -
     parameters = [first, *map(_parameter, table)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {}
-    settings: dict[str, Any] = {"help_option_names": HELP_NAMES}
+    settings: dict[str, Any] = {"help_option_names": [*HELP]}
     if takes_rest:
         settings |= {"allow_interspersed_args": False, "allow_extra_args": True}
     app.command(
@@ -80,7 +81,7 @@ def group(command: Command) -> typer.Typer:
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": HELP_NAMES},
+        context_settings={"help_option_names": [*HELP]},
     )
 
 
@@ -116,6 +117,19 @@ def _parameter(item: Item) -> inspect.Parameter:
         default=None,
         annotation=Annotated[wanted | None, extra],
     )
+
+
+def _typed(table: tuple[Item, ...], raw: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the words of a command line that give these values."""
+    for item in table:
+        found = raw.get(item.attribute)
+        for each in found if isinstance(found, list) else () if found is None else (found,):
+            if item.is_argument:
+                yield each
+            elif item.kind is not Kind.SWITCH:
+                yield f"{item.name}={each}"
+            elif each or item.negative:
+                yield item.name if each else item.negative
 
 
 def _refuse_contradictions(command: Command, given: Given) -> None:

@@ -24,16 +24,16 @@ from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.select import programs
 from ksmrun.facts.target import look_at
-from ksmrun.model.errors import EXIT_FAILURE, KsmrunError
+from ksmrun.model.errors import EXIT_FAILURE
 from ksmrun.model.estimate import Estimate, Frames, Prediction
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.predict import predict, predict_all
 from ksmrun.options.estimate import ESTIMATE, EstimateOptions
 from ksmrun.plan.runtimes import gains_of
+from ksmrun.support.advice import require_module
 from ksmrun.support.units import processes
 
 SCHEMA = "ksmrun-estimate-1"
-EPILOG = "Example: sudo ksmrun estimate --match 'server --port'"
 # mm/ksm.c: struct ksm_rmap_item, one for each page that ksmd scans.
 RMAP_ITEM_BYTES = 64
 # If a trial saved this much more than the estimate, the pages do not show everything.
@@ -59,8 +59,8 @@ def estimate(options: EstimateOptions) -> None:
         found = look(chosen)
         predictions, looks = [predict("", found)], [found]
     else:
-        share = _share(options.sample)
-        pairs = [predict_all(*group, share, look) for group in programs(chosen).items()]
+        require_module("scipy", "--sample needs SciPy", "ab")
+        pairs = [predict_all(*group, options.sample, look) for group in programs(chosen).items()]
         predictions, looks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     if wants_json(options):
         print_json(
@@ -75,16 +75,6 @@ def estimate(options: EstimateOptions) -> None:
         print_note(line, style)
     if not any(each.processes for each in looks):
         raise typer.Exit(EXIT_FAILURE)
-
-
-def _share(share: float) -> float:
-    try:
-        import scipy.stats  # noqa: F401
-    except ImportError as error:
-        raise KsmrunError(
-            "--sample needs SciPy, which is not installed", "run: pip install 'ksmrun[ab]'"
-        ) from error
-    return share
 
 
 def _print(predictions: list[Prediction], looks: list[Estimate], style: Style) -> None:

@@ -33,8 +33,6 @@ from ksmrun.plan.mechanism import choose, not_preloadable
 from ksmrun.support.units import duration
 
 SCHEMA = "ksmrun-explain-1"
-# include/linux/threads.h: PID_MAX_LIMIT.
-PID_MAX = 1 << 22
 WAYS = {
     "prctl": "on, by the flag of the process (prctl)",
     "shim": "on, by the shim, which marks its memory",

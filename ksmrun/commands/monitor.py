@@ -13,7 +13,7 @@ import typer
 
 from ksmrun.commands.declare import Given, declare
 from ksmrun.commands.output import print_file, say, sudo_line
-from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.ksm import require_ksm
 from ksmrun.facts.pids import require_proc
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.options.item import Values, items
@@ -45,12 +45,7 @@ def monitor(options: MonitorOptions, given: Given) -> None:
         if not has_client:
             say(_without_client(words))
         return
-    if not read_ksm(ROOT).present:
-        raise KsmrunError(
-            "/sys/kernel/mm/ksm does not exist: the kernel has no KSM, or /sys is not mounted",
-            "mount /sys, or boot a kernel with CONFIG_KSM=y",
-            EXIT_USAGE,
-        )
+    require_ksm(exit_code=EXIT_USAGE)
     require_proc()
     if not Path("/proc/self/ksm_stat").exists():
         raise KsmrunError(

@@ -22,11 +22,10 @@ from ksmrun.commands.table import (
     table_width,
     terminal_columns,
 )
-from ksmrun.model.errors import UsageError
 from ksmrun.options.output import Format
 from ksmrun.support.paste import own_program, pasteable
 from ksmrun.support.units import MIB
-from ksmrun.support.words import for_json, printable, shortened
+from ksmrun.support.words import for_json, printable
 
 _STYLE = Style()
 
@@ -156,24 +155,6 @@ def count(number: int | None) -> str:
     return "-" if number is None else str(number)
 
 
-def parse_share(option: str, text: str, *, below_all: bool = False) -> float:
-    """Parse 20% or 0.2 as 0.2, from 0 to 1. Raises UsageError.
-
-    below_all: 1 itself is not allowed.
-    """
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1 or (below_all and share == 1):
-        most = "less than 100%" if below_all else "100%"
-        raise UsageError(
-            f"{option}={shortened(text)} is not a share",
-            f"give a percentage from 0% to {most}, as in {option}=20%",
-        )
-    return share
-
-
-def sudo_line(arguments: list[str]) -> str:
+def sudo_line(arguments: Sequence[str]) -> str:
     """Return this command for root, with its full path: sudo's PATH lacks virtual environments."""
     return shlex.join(["sudo", own_program(), *arguments])

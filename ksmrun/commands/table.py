@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
-from ksmrun.options.output import Format
+from ksmrun.options.output import Format, TableOptions
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,17 +30,6 @@ class Style:
     format: Format = Format.TABLE
     has_header: bool = True
     is_chosen: bool = False
-
-
-class TableOptions(Protocol):
-    """Options of a command that prints a table."""
-
-    @property
-    def as_json(self) -> bool: ...
-    @property
-    def format(self) -> Format: ...
-    @property
-    def no_header(self) -> bool: ...
 
 
 def style_of(options: TableOptions) -> Style:

@@ -135,5 +135,5 @@ def _read(file: Path) -> dict[str, Any]:
 def _cannot(file: Path, error: OSError) -> KsmrunError:
     return KsmrunError(
         f"cannot write {error.filename or file}: {error.strerror}",
-        write_todo(error.errno or 0, "give another folder with --output"),
+        write_todo(error, "give another folder with --output"),
     )

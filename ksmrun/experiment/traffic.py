@@ -15,7 +15,7 @@ from ksmrun.experiment.placeholders import Instance, expand
 from ksmrun.launch.fleet import Copy, Fleet
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.experiment import ExperimentPlan
-from ksmrun.support.safefile import writable
+from ksmrun.support.advice import write_todo
 from ksmrun.support.words import shortened
 
 # A first run that fails as early as this was no load.
@@ -54,7 +54,7 @@ class _Runner:
             if error.errno == errno.ENOENT:
                 todo = "give its whole path; for shell syntax use sh -c"
             elif error.errno in (errno.ENOSPC, errno.EDQUOT):
-                todo = writable(error)
+                todo = write_todo(error)
             raise KsmrunError(
                 f"cannot start {self.option} {where}: {error.strerror}", todo
             ) from error

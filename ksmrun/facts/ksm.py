@@ -6,10 +6,23 @@ import os
 from pathlib import Path
 
 from ksmrun.facts.text import bracketed, parse_int, read_text
+from ksmrun.model.errors import EXIT_FAILURE, KsmrunError
 from ksmrun.model.ksm import KsmFacts
 
 ROOT = Path("/")
 FOLDER = Path("sys/kernel/mm/ksm")
+
+
+def require_ksm(root: Path = ROOT, exit_code: int = EXIT_FAILURE) -> KsmFacts:
+    """Return what read_ksm() does. Raises KsmrunError if there is no KSM."""
+    ksm = read_ksm(root)
+    if not ksm.present:
+        raise KsmrunError(
+            f"/{FOLDER} does not exist: the kernel has no KSM, or /sys is not mounted",
+            "mount /sys, or boot a kernel with CONFIG_KSM=y",
+            exit_code,
+        )
+    return ksm
 
 
 def read_ksm(root: Path = ROOT) -> KsmFacts:

@@ -15,10 +15,11 @@ from pathlib import Path
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.stat import has_living_thread, read_stat
 from ksmrun.facts.text import parse_int
-from ksmrun.host.record import current_boot_id, locked, own_state_folder
+from ksmrun.host.record import OTHER_FOLDER, current_boot_id, locked, own_state_folder
 from ksmrun.model.errors import KsmrunError
+from ksmrun.support.advice import write_todo
 from ksmrun.support.foreign import raise_shortage
-from ksmrun.support.safefile import replace_file, writable
+from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-attached-1"
@@ -88,7 +89,7 @@ def remember(file: Path, processes: Mapping[int, int], *, attach: bool) -> None:
         except OSError as error:
             raise KsmrunError(
                 f"cannot write {file}: {error.strerror}; {UNKNOWN}",
-                f"{writable(error)}, or name another in KSMRUN_STATE_DIR",
+                write_todo(error, OTHER_FOLDER),
             ) from error
 
 

@@ -10,7 +10,7 @@ from ksmrun.host.exclusive import holder, this_process
 from ksmrun.host.lock import lock_file
 from ksmrun.host.other_tuners import OtherTuner
 from ksmrun.model.errors import KsmrunError
-from ksmrun.support.safefile import writable
+from ksmrun.support.advice import write_todo
 
 LOCK = "auto.lock"
 TUNED = ("pages_to_scan", "sleep_millisecs", "smart_scan")
@@ -31,7 +31,7 @@ def take_tuning(folder: Path) -> int:
             "leave out --auto here, or end that one first",
         ) from error
     except OSError as error:
-        raise KsmrunError(f"cannot lock {file}: {error.strerror}", writable(error)) from error
+        raise KsmrunError(f"cannot lock {file}: {error.strerror}", write_todo(error)) from error
     # On a full disk it is held all the same, and only its PID is not told.
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)

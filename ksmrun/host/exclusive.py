@@ -17,8 +17,9 @@ from ksmrun.host.attach_state import is_running
 from ksmrun.host.lock import lock_file, unlock
 from ksmrun.host.record import own_state_folder
 from ksmrun.model.errors import KsmrunError
+from ksmrun.support.advice import write_todo
 from ksmrun.support.foreign import drain, open_regular
-from ksmrun.support.safefile import replace_file, writable
+from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import distrust
 
 ROOTS_FOLDER = Path("/run/ksmrun")
@@ -47,7 +48,7 @@ def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
         raise _busy(str(_holder(folder) or "?")) from error
     except OSError as error:
         raise KsmrunError(
-            f"cannot lock {folder / LOCK}: {error.strerror}", writable(error)
+            f"cannot lock {folder / LOCK}: {error.strerror}", write_todo(error)
         ) from error
     try:
         replace_file(folder / HOLDER, this_process(), 0o644)

@@ -6,7 +6,6 @@ recorded but was not made is recognised by the unchanged value.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -18,10 +17,12 @@ from pathlib import Path
 from ksmrun.facts.text import parse_int, read_text
 from ksmrun.host.lock import lock_file, unlock
 from ksmrun.model.errors import KsmrunError
-from ksmrun.support.safefile import replace_file, writable
+from ksmrun.support.advice import write_todo
+from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
 
 SCHEMA = "ksmrun-record-1"
+OTHER_FOLDER = "name another folder in KSMRUN_STATE_DIR"
 # In Change.written: any present value is a consequence of our change, as the kernel resets
 # pages_to_scan when advisor_mode changes (mm/ksm.c: set_advisor_defaults).
 ANY_VALUE = "*"
@@ -120,7 +121,7 @@ def save(file: Path, record: Record) -> None:
     except OSError as error:
         raise KsmrunError(
             f"cannot write {file}: {error.strerror}; nothing was changed on the host",
-            f"{writable(error)}, or name another in KSMRUN_STATE_DIR",
+            write_todo(error, OTHER_FOLDER),
         ) from error
 
 
@@ -146,13 +147,9 @@ def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
         yield False
         return
     except OSError as error:
-        other = "name another folder in KSMRUN_STATE_DIR"
-        todo = f"check the path, or {other}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            todo = f"{writable(error)}, or {other}"
-        elif error.errno in (errno.EACCES, errno.EPERM):
-            todo = f"run this as root, or {other}"
-        raise KsmrunError(f"cannot open {lock}: {error.strerror}", todo) from error
+        raise KsmrunError(
+            f"cannot open {lock}: {error.strerror}", write_todo(error, OTHER_FOLDER)
+        ) from error
     try:
         yield True
     finally:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ksmrun.facts.ksm import FOLDER, read_ksm
+from ksmrun.facts.ksm import FOLDER, read_ksm, require_ksm
 from ksmrun.facts.pids import require_proc
 from ksmrun.facts.text import bracketed, parse_int, read_text
 from ksmrun.host.allowed import KHUGEPAGED_NAMES, allowed
@@ -52,13 +52,8 @@ def parse_settings(texts: Sequence[str]) -> dict[str, str]:
 
 def tunable_names(root: Path) -> tuple[str, ...]:
     """Return the writable files of this kernel: the others are counters."""
-    try:
-        files = sorted((root / FOLDER).iterdir())
-    except OSError as error:
-        raise KsmrunError(
-            f"/{FOLDER} does not exist: the kernel has no KSM, or /sys is not mounted",
-            "mount /sys, or boot a kernel with CONFIG_KSM=y",
-        ) from error
+    require_ksm(root)
+    files = sorted((root / FOLDER).iterdir())
     return tuple(f.name for f in files if f.stat().st_mode & stat.S_IWUSR)
 
 

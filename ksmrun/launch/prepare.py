@@ -43,7 +43,7 @@ def judge(
     request: Request, probe: Probe | None, target: TargetFacts, choice: Choice
 ) -> tuple[Judgement, tuple[str, ...]]:
     """Return the verdict on the map limit, whether or not the plan needs it; and notes."""
-    # Imported here: it imports psutil, and few launches need it.
+    # Imported here: few launches need it.
     from ksmrun.launch.known_peaks import judge_target
 
     return judge_target(request, target, adds_vmas=adds_vmas(probe, choice))

@@ -82,7 +82,6 @@ class AbOptions(GateOptions, ReadyOptions):
         "Seconds to wait before merging is watched until it settles; a load starts with them.",
         0.0,
         name="--warm-up",
-        default_text="0",
     )
     settle_seconds_max: float = seconds(
         "Longest time to wait, in seconds, until merging has settled.", 300.0, name="--settle-max"

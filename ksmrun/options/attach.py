@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ksmrun.options.command import Command
 from ksmrun.options.item import switch
-from ksmrun.options.select import JSON, SelectOptions
+from ksmrun.options.output import JSON
+from ksmrun.options.select import SelectOptions
 
 
 @dataclass(frozen=True)

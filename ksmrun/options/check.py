@@ -5,20 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ksmrun.options.command import Command
-from ksmrun.options.item import choice, switch
 from ksmrun.options.launch import LaunchOptions
-from ksmrun.options.output import FORMAT, NO_HEADER, Format
-
-JSON = "Print one JSON object."
+from ksmrun.options.output import TableOptions
 
 
 @dataclass(frozen=True)
-class CheckOptions(LaunchOptions):
+class CheckOptions(LaunchOptions, TableOptions):
     """Options of `ksmrun check`: those of a launch, and the output form."""
-
-    as_json: bool = switch(JSON, name="--json")
-    format: Format = choice(FORMAT, Format.TABLE)
-    no_header: bool = switch(NO_HEADER)
 
 
 CHECK = Command(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ksmrun.options.item import Item, items
+
+# Switches of every command, and of ksmrun itself.
+HELP = ("-h", "--help")
+HELP_TEXT = "Show this help."
+VERSION = ("--version", "Show the versions of ksmrun and kernel.")
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,6 @@ class Command:
     reads_variables: bool = False
     excludes: tuple[tuple[str, ...], ...] = ()
     commands: tuple[Command, ...] = ()
-    see_also: tuple[str, ...] = field(default=())
 
     @property
     def name(self) -> str:
@@ -43,6 +47,16 @@ class Command:
     def line(self) -> str:
         """Complete words, as typed."""
         return " ".join(("ksmrun", *self.words))
+
+    @property
+    def all_exit_codes(self) -> tuple[tuple[str, str], ...]:
+        """Exit codes with those that all commands have."""
+        codes = [("0", "success"), *self.exit_codes]
+        # `ksmrun run` ends with 125 for what is 2 elsewhere.
+        if not {"2", "125"} & dict(codes).keys():
+            codes.append(("2", "wrong use of options or arguments"))
+        # "other" comes last.
+        return tuple(sorted(codes, key=lambda code: int(code[0]) if code[0].isdigit() else 256))
 
     @property
     def arguments(self) -> tuple[Item, ...]:

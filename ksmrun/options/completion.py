@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ksmrun.options.command import HELP, HELP_TEXT, VERSION
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.pages import TOPICS
 from ksmrun.options.table import leaves, top
 from ksmrun.options.texts import texts, title_of
-
-HELP_SWITCHES = (("-h", "Show this help"), ("--help", "Show this help"))
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class Entry:
 
 def entries() -> Iterator[Entry]:
     """Yield all rows, in the order in which they are offered."""
-    yield Entry("", "SWITCH", "--version", "Show the versions of ksmrun and kernel")
+    name, text = VERSION
+    yield Entry("", "SWITCH", name, text.removesuffix("."))
     for command in (top(), *top().commands, *leaves()):
         path = " ".join(command.words)
         for inner in command.commands:
@@ -48,8 +48,8 @@ def entries() -> Iterator[Entry]:
             yield from _of(path, item)
         if command.passes:
             yield Entry(path, "REST", "COMMAND", "Program to start")
-        for name, text in HELP_SWITCHES:
-            yield Entry(path, "SWITCH", name, text)
+        for name in HELP:
+            yield Entry(path, "SWITCH", name, HELP_TEXT.removesuffix("."))
 
 
 def _of(path: str, item: Item) -> Iterator[Entry]:

@@ -11,7 +11,7 @@ from ksmrun.options.command import Command
 from ksmrun.options.item import Values, argument, choice, option, path, switch, whole
 from ksmrun.options.launch import WrapOptions
 from ksmrun.options.layout import UID_MAX
-from ksmrun.options.select import JSON
+from ksmrun.options.output import JSON
 
 LAUNCHER_IMAGE = "ksmrun-launcher"
 
@@ -45,7 +45,6 @@ class ContainerOptions(WrapOptions):
         metavar="UID",
         least=0,
         most=UID_MAX,
-        default_text="0",
     )
 
 

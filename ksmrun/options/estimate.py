@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ksmrun.options.command import Command
-from ksmrun.options.item import choice, seconds, share, switch
-from ksmrun.options.output import FORMAT, NO_HEADER, Format
-from ksmrun.options.select import JSON, SelectOptions
+from ksmrun.options.item import seconds, share, switch
+from ksmrun.options.output import TableOptions
+from ksmrun.options.select import SelectOptions
 
 
 @dataclass(frozen=True)
-class EstimateOptions(SelectOptions):
+class EstimateOptions(SelectOptions, TableOptions):
     """Options of `ksmrun estimate`."""
 
     sample: float | None = share(
@@ -24,14 +24,10 @@ class EstimateOptions(SelectOptions):
         0.0,
         name="--volatile-after",
         most=86400.0,
-        default_text="0",
     )
     layout: bool = switch(
         "Estimate what one shared address layout would add, or not.", True, negative="--no-layout"
     )
-    as_json: bool = switch(JSON, name="--json")
-    format: Format = choice(FORMAT, Format.TABLE)
-    no_header: bool = switch(NO_HEADER)
 
 
 ESTIMATE = Command(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ksmrun.options.command import Command
-from ksmrun.options.item import Kind, Values, argument, choice, seconds, switch
-from ksmrun.options.output import FORMAT, NO_HEADER, Format
-from ksmrun.options.select import JSON
+from ksmrun.options.item import Kind, Values, argument, seconds
+from ksmrun.options.output import TableOptions
 
 
 @dataclass(frozen=True)
-class ExplainOptions:
+class ExplainOptions(TableOptions):
     """Options of `ksmrun explain`."""
 
     pid: int = argument(
@@ -30,9 +29,6 @@ class ExplainOptions:
         least=0.1,
         most=86400.0,
     )
-    as_json: bool = switch(JSON, name="--json")
-    format: Format = choice(FORMAT, Format.TABLE)
-    no_header: bool = switch(NO_HEADER)
 
 
 EXPLAIN = Command(

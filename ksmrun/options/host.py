@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from ksmrun.model.tuning import Profile
 from ksmrun.options.command import Command, NoOptions
 from ksmrun.options.item import Kind, Values, argument, choice, seconds, share, switch
-from ksmrun.options.output import FORMAT, NO_HEADER, Format
-from ksmrun.options.select import JSON
+from ksmrun.options.output import TableOptions
 from ksmrun.plan.tuning import PROFILES
 
 FORCE = "Unmerge even if the memory does not fit."
@@ -118,15 +117,12 @@ class InstallOptions(IntentOptions):
 
 
 @dataclass(frozen=True)
-class ShowOptions:
+class ShowOptions(TableOptions):
     """Options of `ksmrun host show`."""
 
     watch_seconds: float = seconds(
         "Seconds to watch ksmd; 0: do not watch it.", 1.0, name="--seconds", most=86400.0
     )
-    as_json: bool = switch(JSON, name="--json")
-    format: Format = choice(FORMAT, Format.TABLE)
-    no_header: bool = switch(NO_HEADER)
 
 
 ON = Command(

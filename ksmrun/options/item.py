@@ -47,8 +47,8 @@ class Item:
 
     attribute: its field of the dataclass. least and most: bounds of a value, also in the
     configuration; below_most excludes the latter. variable: environment variable that gives the
-    value, too. in_file: it is a key of the configuration. unit_setting: what a systemd unit needs
-    if the option is given.
+    value, too. unit_setting: what a systemd unit needs if the option is given.
+    is_last: it is listed behind the others.
     """
 
     help: str
@@ -65,13 +65,13 @@ class Item:
     most: float | None = None
     below_most: bool = False
     variable: str = ""
-    in_file: bool = False
     unit_setting: str = ""
     default_text: str = ""
     values: Values = Values.NONE
     is_argument: bool = False
     is_required: bool = False
     is_many: bool = False
+    is_last: bool = False
 
     @property
     def key(self) -> str:
@@ -151,9 +151,17 @@ def path(help: str, default: Path | None = None, **more: Any) -> Any:
     return _field(Item(help, Kind.PATH, default=default, **({"values": Values.FILE} | more)))
 
 
-def argument(help: str, metavar: str, kind: Kind = Kind.TEXT, **more: Any) -> Any:
-    """Declare an argument; many: all that are left."""
+def argument(
+    help: str,
+    metavar: str,
+    kind: Kind = Kind.TEXT,
+    of: type[StrEnum] | None = None,
+    **more: Any,
+) -> Any:
+    """Declare an argument; is_many: all that are left. of: enumeration of its values."""
     default = () if more.get("is_many") else None
+    if of is not None:
+        kind, more = Kind.CHOICE, {**more, "make": of, "choices": tuple(each.value for each in of)}
     item = Item(help, kind, metavar=metavar, is_argument=True, default=default, **more)
     return _field(item)
 
@@ -167,7 +175,10 @@ def _field(item: Item) -> Any:
 
 @functools.cache
 def items(table: type) -> tuple[Item, ...]:
-    """Return the items of a dataclass, in order, each with its field's name and its own."""
+    """Return the items of a dataclass, each with its field's name and its own.
+
+    In the order of the fields, but for those that are last.
+    """
     found = []
     for field in dataclasses.fields(table):
         item: Item = field.metadata["item"]
@@ -177,4 +188,4 @@ def items(table: type) -> tuple[Item, ...]:
         found.append(
             dataclasses.replace(item, attribute=field.name, name=name, default=field.default)
         )
-    return tuple(found)
+    return tuple(sorted(found, key=lambda item: item.is_last))

@@ -34,7 +34,6 @@ class KeyOptions:
         metavar="UID",
         least=0,
         most=UID_MAX,
-        default_text="0",
     )
 
 

@@ -28,44 +28,38 @@ class MonitorKeys:
     listen: str | None = option(
         "Serve Prometheus metrics at this address (needs ksmrun[monitor]).",
         metavar="HOST:PORT",
-        in_file=True,
     )
     textfile: str | None = option(
         "Folder for ksmrun.prom, the same metrics for node_exporter's textfile collector.",
         metavar="FOLDER",
         values=Values.FOLDER,
-        in_file=True,
     )
     on_alert: str | None = option(
         "Command to run, without a shell, when an alert begins or ends. It finds the facts in "
         "KSMRUN_ALERT_KIND, _STATE, _SUBJECT, _MESSAGE, _TODO, _PID, _VALUE and _LIMIT.",
         metavar="COMMAND",
         values=Values.COMMAND,
-        in_file=True,
     )
     raise_map_count_to: int | None = whole(
         "Largest number of mappings up to which vm.max_map_count may be raised when a process "
         "comes near it. Without this option it is never raised.",
         least=65530,
         most=(1 << 31) - 1,
-        in_file=True,
         unit_setting="ReadWritePaths=/proc/sys/vm/max_map_count",
     )
     map_reserve: float = share(
         "Share of vm.max_map_count to keep free; a process with less headroom raises an alert.",
         MAP_RESERVE,
         most=0.99,
-        in_file=True,
     )
     warn_ahead_seconds: float = seconds(
         "Seconds before a growing process reaches vm.max_map_count at which to alert.",
         1800.0,
         name="--warn-ahead",
         most=86400.0,
-        in_file=True,
     )
     interval_seconds: float = seconds(
-        "Seconds between samples.", 15.0, name="--interval", least=0.1, most=3600.0, in_file=True
+        "Seconds between samples.", 15.0, name="--interval", least=0.1, most=3600.0
     )
     pss_interval_seconds: float = seconds(
         "Seconds between samples of PSS, which cost more.",
@@ -73,7 +67,6 @@ class MonitorKeys:
         name="--pss-interval",
         least=0.1,
         most=86400.0,
-        in_file=True,
     )
     cow_breaks_per_second: float = number(
         "Alert when more merged pages than this are copied back per second.",
@@ -81,23 +74,19 @@ class MonitorKeys:
         name="--cow-breaks",
         least=1.0,
         most=1e9,
-        in_file=True,
     )
     ksmd_busy_share: float = share(
         "Alert when ksmd takes more than this share of one core.",
         0.95,
         name="--ksmd-busy",
         least=0.01,
-        in_file=True,
     )
-    by_pid: bool = switch("Export metrics for each process, labelled by PID.", in_file=True)
+    by_pid: bool = switch("Export metrics for each process, labelled by PID.")
     deep: bool = switch(
         "Before Linux 6.14: read smaps to find processes that ksmd has not reached yet.",
-        in_file=True,
     )
     auto: bool = switch(
         "Set ksmd's scan rate: fast while memory that starts or grows can merge, idle otherwise.",
-        in_file=True,
         unit_setting="ReadWritePaths=/sys/kernel/mm/ksm",
     )
     auto_max_cpu: float = share(
@@ -105,14 +94,12 @@ class MonitorKeys:
         0.7,
         name="--max-cpu",
         least=0.01,
-        in_file=True,
     )
     follow: bool = switch(
         "Before Linux 6.4: mark what attached programs map later, too.",
-        in_file=True,
         unit_setting="SystemCallFilter=ptrace kcmp",
     )
-    log: LogForm = choice("Form of log lines.", LogForm.PLAIN, in_file=True)
+    log: LogForm = choice("Form of log lines.", LogForm.PLAIN)
 
 
 @dataclass(frozen=True)

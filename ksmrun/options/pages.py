@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from ksmrun.options.command import Command
+from ksmrun.options.command import HELP, HELP_TEXT, Command
 from ksmrun.options.item import Item, items
-from ksmrun.options.launch import RunOptions
+from ksmrun.options.launch import RUN, RunOptions
 from ksmrun.options.monitor import DEFAULT_FILE, TABLE, MonitorKeys
 from ksmrun.options.native import EXEC_OPTIONS, OCI_ANNOTATIONS, OCI_OPTIONS
 from ksmrun.options.page import Lines, Page, Terms
@@ -14,12 +14,6 @@ from ksmrun.options.show import names_of, sentences_of
 from ksmrun.options.table import leaves, top
 from ksmrun.options.texts import page_of, texts
 
-RUN_CODES = (
-    ("125", "ksmrun failed, refused to start the program, or was used wrongly"),
-    ("126", "the program was found but cannot be run"),
-    ("127", "the program was not found"),
-    ("other", "exit code of the program"),
-)
 # Words for `ksmrun help` beside commands and texts, and the names of their pages.
 TOPICS = {
     "overview": "ksmrun(7)",
@@ -47,9 +41,11 @@ VARIABLES = (
 
 def pages() -> tuple[Page, ...]:
     """Return all pages, that of ksmrun first."""
+    found = texts()
     commands = {each.words: each for each in (top(), *top().commands, *leaves())}
-    topics = (page_of(*each) for each in texts().items())
-    return (*map(of_command, commands.values()), _exec(), _oci(), _toml(), _overview(), *topics)
+    made = (of_command(each, found) for each in commands.values())
+    topics = (page_of(*each) for each in found.items())
+    return (*made, _exec(), _oci(), _toml(), _overview(found), *topics)
 
 
 def page_name(command: Command) -> str:
@@ -57,8 +53,8 @@ def page_name(command: Command) -> str:
     return "-".join(("ksmrun", *command.words))
 
 
-def of_command(command: Command) -> Page:
-    """Return the page of a command."""
+def of_command(command: Command, topics: Collection[str]) -> Page:
+    """Return the page of a command, which names that of a topic of the same name."""
     with_variable = command.reads_variables
     sections: list[tuple[str, tuple[str | Terms | Lines, ...]]] = [
         ("SYNOPSIS", (Lines((command.usage,)),)),
@@ -68,8 +64,8 @@ def of_command(command: Command) -> Page:
     for heading, rows in (
         ("COMMANDS", inner),
         ("ARGUMENTS", _rows(command.arguments, with_variable)),
-        ("OPTIONS", (*_rows(command.flags, with_variable), ("-h, --help", "Show the help."))),
-        ("EXIT STATUS", (("0", "success"), *_codes(command))),
+        ("OPTIONS", (*_rows(command.flags, with_variable), (", ".join(HELP), HELP_TEXT))),
+        ("EXIT STATUS", command.all_exit_codes),
         ("ENVIRONMENT", tuple(_variables(command.options)) if with_variable else ()),
     ):
         if rows:
@@ -82,7 +78,7 @@ def of_command(command: Command) -> Page:
         [page_name(top()) + "(1)"] if len(command.words) < 2 else [f"ksmrun-{command.words[0]}(1)"]
     )
     also = ["ksmrun(7)"] if not command.words else [*above, "ksmrun(7)"]
-    if command.name in texts():
+    if command.name in topics:
         also.append(f"ksmrun-{command.name}(7)")
     sections.append(("SEE ALSO", (", ".join(also),)))
     return Page(page_name(command), 1, _lower(command.summary), tuple(sections))
@@ -91,12 +87,6 @@ def of_command(command: Command) -> Page:
 def _lower(text: str) -> str:
     """Return a summary as whatis(1) has them."""
     return text[0].lower() + text[1:]
-
-
-def _codes(command: Command) -> tuple[tuple[str, str], ...]:
-    if {"2", "125"} & dict(command.exit_codes).keys():
-        return command.exit_codes
-    return (*command.exit_codes, ("2", "wrong use of options or arguments"))
 
 
 def _rows(found: Iterable[Item], with_variable: bool) -> tuple[tuple[str, str], ...]:
@@ -127,7 +117,7 @@ def _exec() -> Page:
                 ),
             ),
             ("OPTIONS", (Terms(EXEC_OPTIONS),)),
-            ("EXIT STATUS", (Terms(RUN_CODES),)),
+            ("EXIT STATUS", (Terms(RUN.exit_codes),)),
             (
                 "EXAMPLES",
                 ("See whether the flag arrives:", Lines(("ksmrun-exec --verify -- sleep 1",))),
@@ -203,9 +193,9 @@ def _toml() -> Page:
     )
 
 
-def _overview() -> Page:
+def _overview(topics: Iterable[str]) -> Page:
     others = ("ksmrun-exec(1)", "ksmrun-oci(8)", "ksmrun.toml(5)")
-    topics = (f"ksmrun-{topic}(7)" for topic in texts())
+    of_topics = (f"ksmrun-{topic}(7)" for topic in topics)
     return Page(
         "ksmrun",
         7,
@@ -223,7 +213,7 @@ def _overview() -> Page:
                     "somebody else holds the same bytes.",
                 ),
             ),
-            ("EXIT STATUS", ("Of ksmrun-run(1) and ksmrun-exec(1):", Terms(RUN_CODES))),
+            ("EXIT STATUS", ("Of ksmrun-run(1) and ksmrun-exec(1):", Terms(RUN.exit_codes))),
             ("ENVIRONMENT", (Terms((*_variables(RunOptions), *VARIABLES)),)),
             ("FILES", (Terms(FILES),)),
             (
@@ -233,6 +223,6 @@ def _overview() -> Page:
                     Lines(("sudo ksmrun host on", "ksmrun run --verify -- sleep 1")),
                 ),
             ),
-            ("SEE ALSO", (", ".join(("ksmrun(1)", *others, *topics)),)),
+            ("SEE ALSO", (", ".join(("ksmrun(1)", *others, *of_topics)),)),
         ),
     )

@@ -143,7 +143,7 @@ def _shown(given: object, where: str) -> str:
 def shown_default(item: Item) -> str:
     """Return the default as it could be typed; empty if there is none."""
     value = item.default
-    if item.default_text or value is None or value == () or value is False or value == "":
+    if item.default_text or value is None or value is False or value in ((), ""):
         return item.default_text
     if value is True:
         return "on"

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from ksmrun.model.process import By, Sort
 from ksmrun.options.command import Command
 from ksmrun.options.item import choice, option, seconds, switch
-from ksmrun.options.output import FORMAT, NO_HEADER, Format
-from ksmrun.options.select import JSON
+from ksmrun.options.output import JSON, TableOptions
 
 WATCH_SECONDS_MIN = 0.5
 BY = "Property that the processes of one row have in common."
@@ -16,7 +15,7 @@ SORT = "Order of rows: names upwards, sizes from the largest, headroom from the 
 
 
 @dataclass(frozen=True)
-class PsOptions:
+class PsOptions(TableOptions):
     """Options of `ksmrun ps`."""
 
     by: By = choice(BY, By.PROCESS)
@@ -28,9 +27,6 @@ class PsOptions:
         least=WATCH_SECONDS_MIN,
         most=86400.0,
     )
-    as_json: bool = switch(JSON, name="--json")
-    format: Format = choice(FORMAT, Format.TABLE)
-    no_header: bool = switch(NO_HEADER)
 
 
 @dataclass(frozen=True)

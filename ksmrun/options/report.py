@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.options.command import Command
-from ksmrun.options.item import Kind, Values, argument, choice, option, path, switch
-from ksmrun.options.output import FORMAT, NO_HEADER, Format
-from ksmrun.options.select import JSON
+from ksmrun.options.item import Kind, Values, argument, option, path
+from ksmrun.options.output import TableOptions
 
 GATE_CODES = (
     ("1", "the command failed, or a gate does not hold"),
@@ -29,7 +28,7 @@ class GateOptions:
 
 
 @dataclass(frozen=True)
-class ReportOptions(GateOptions):
+class ReportOptions(GateOptions, TableOptions):
     """Options of `ksmrun report`."""
 
     folders: tuple[Path, ...] = argument(
@@ -40,9 +39,6 @@ class ReportOptions(GateOptions):
         is_required=True,
         values=Values.FOLDER,
     )
-    as_json: bool = switch(JSON, name="--json")
-    format: Format = choice(FORMAT, Format.TABLE)
-    no_header: bool = switch(NO_HEADER)
     png: Path | None = path("Picture to write, as PNG. Needs ksmrun[ab].")
     html: Path | None = path("Page to write, as HTML, with all that is known. Needs ksmrun[ab].")
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from ksmrun.options.item import Kind, Values, argument, option, switch
 
-JSON = "Print one JSON object."
-
 
 @dataclass(frozen=True)
 class SelectOptions:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ksmrun.options.command import Command
-from ksmrun.options.item import Kind, argument
+from ksmrun.options.item import argument
 
 
 class Shell(StrEnum):
@@ -24,9 +24,7 @@ class ShellOptions:
     shell: Shell = argument(
         "Shell that the script is for.",
         "SHELL",
-        Kind.CHOICE,
-        make=Shell,
-        choices=tuple(each.value for each in Shell),
+        of=Shell,
         is_required=True,
     )
 

@@ -6,7 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from ksmrun.options.command import Command
+from ksmrun.options.command import HELP, HELP_TEXT, VERSION, Command
 from ksmrun.options.item import Item
 from ksmrun.options.parse import shown_default
 
@@ -48,15 +48,11 @@ def help_text(command: Command, columns: int) -> str:
         lines += [*wrapped(paragraph, columns), ""]
     lines += _list("Commands:", ((each.name, each.summary) for each in command.commands), columns)
     lines += _list("Arguments:", _rows(command.arguments, command), columns)
-    flags = [*_rows(command.flags, command), ("-h, --help", "Show this help.")]
+    flags = [*_rows(command.flags, command), (", ".join(HELP), HELP_TEXT)]
     if not command.words:
-        flags.insert(0, ("--version", "Show the versions of ksmrun and kernel."))
+        flags.insert(0, VERSION)
     lines += _list("Options:", flags, columns)
-    codes = [("0", "success"), *command.exit_codes]
-    if not {"2", "125"} & dict(codes).keys():
-        codes.append(("2", "wrong use of options or arguments"))
-    codes.sort(key=lambda code: int(code[0]) if code[0].isdigit() else 256)
-    lines += _list("Exit codes:", codes, columns)
+    lines += _list("Exit codes:", command.all_exit_codes, columns)
     for what, line in command.examples:
         lines += [f"Example: {line}", *(f"  {each}" for each in wrapped(f"{what}.", columns - 2))]
     return "\n".join(lines).rstrip()

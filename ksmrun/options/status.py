@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ksmrun.options.command import Command
 from ksmrun.options.item import switch
-from ksmrun.options.select import JSON
+from ksmrun.options.output import JSON
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from ksmrun.model.container import RuntimeEngine
 from ksmrun.model.wrap import CONTAINERD_FILE, Method
 from ksmrun.options.command import Command, NoOptions
 from ksmrun.options.containers import COMPOSE, IMAGE, POD
-from ksmrun.options.item import Kind, Values, argument, choice, option, path, switch
+from ksmrun.options.item import Values, argument, choice, option, path, switch
 from ksmrun.options.launch import GroupOptions, WrapOptions
-from ksmrun.options.output import FORMAT, NO_HEADER, Format
-from ksmrun.options.select import JSON
+from ksmrun.options.output import TableOptions
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,8 @@ class QuadletOptions(ServiceOptions, GroupOptions):
 
 
 @dataclass(frozen=True)
-class ListOptions:
+class ListOptions(TableOptions):
     """Options of `ksmrun wrap list`."""
-
-    as_json: bool = switch(JSON, name="--json")
-    format: Format = choice(FORMAT, Format.TABLE)
-    no_header: bool = switch(NO_HEADER)
 
 
 @dataclass(frozen=True)
@@ -78,9 +73,7 @@ class RuntimeOptions:
     engine: RuntimeEngine = argument(
         "Container engine.",
         "ENGINE",
-        Kind.CHOICE,
-        make=RuntimeEngine,
-        choices=tuple(each.value for each in RuntimeEngine),
+        of=RuntimeEngine,
         is_required=True,
     )
     default: bool = switch(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ksmrun.model.errors import KsmrunError
 from ksmrun.report.conditions import commands, facts, maps
 from ksmrun.report.plots import (
     colour_of,
@@ -19,6 +18,7 @@ from ksmrun.report.results import Saved
 from ksmrun.report.values import word_of
 from ksmrun.report.verdict import ArmVerdict
 from ksmrun.report.written import write_report
+from ksmrun.support.advice import require_module
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -31,12 +31,9 @@ def write_html(
     file: Path,
 ) -> None:
     """Write the file. tables: headings and rows for each verdict, as the terminal shows them."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError as error:
-        raise KsmrunError(
-            "--html needs Jinja, which is not installed", "run: pip install 'ksmrun[ab]'"
-        ) from error
+    require_module("jinja2", "--html needs Jinja", "ab")
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     text = template.render(

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ksmrun.model.errors import KsmrunError
 from ksmrun.model.quantities import PSS, Unit
 from ksmrun.model.quantities import metric as described
 from ksmrun.report.results import Saved, samples_of
 from ksmrun.report.written import write_report
+from ksmrun.support.advice import require_module
 from ksmrun.support.units import MIB
 from ksmrun.support.words import printable
 
@@ -40,13 +40,9 @@ AXIS_UNITS = {
 
 def figure(rows: int) -> Figure:
     """Return an empty figure. Raises KsmrunError if matplotlib is missing."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise KsmrunError(
-            "--png and --html need matplotlib, which is not installed",
-            "run: pip install 'ksmrun[ab]'",
-        ) from error
+    require_module("matplotlib", "--png and --html need matplotlib", "ab")
+    from matplotlib.figure import Figure
+
     width, height = SIZE_INCHES
     return Figure(figsize=(width, height * rows), layout="constrained")
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ksmrun.model.errors import KsmrunError
+from ksmrun.support.advice import require_module
 
 CONFIDENCE = 0.95
 # With fewer rounds the interval is too wide to be useful, and one outlier decides.
@@ -76,13 +76,9 @@ def _interval(values: Sequence[float]) -> tuple[float | None, float | None, floa
         # No spread at all: a counter that did not change, or the same difference in each round.
         return values[0], values[0], 1.0 if values[0] == 0 else 0.0
     # Imported here: it takes longer to import than all of ksmrun.
-    try:
-        from scipy import stats
-    except ImportError as error:
-        raise KsmrunError(
-            "confidence intervals need SciPy, which is not installed",
-            "run: pip install 'ksmrun[ab]'",
-        ) from error
+    require_module("scipy", "confidence intervals need SciPy", "ab")
+    from scipy import stats
+
     result = stats.ttest_1samp(values, 0.0)
     interval = result.confidence_interval(CONFIDENCE)
     return float(interval.low), float(interval.high), float(result.pvalue)

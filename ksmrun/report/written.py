@@ -16,5 +16,5 @@ def write_report(file: Path, data: bytes, option: str) -> None:
     except OSError as error:
         raise KsmrunError(
             f"cannot write {file}: {error.strerror}",
-            write_todo(error.errno or 0, f"give another file with {option}"),
+            write_todo(error, f"give another file with {option}"),
         ) from error

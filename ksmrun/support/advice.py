@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
+
+from ksmrun.model.errors import EXIT_FAILURE, KsmrunError
 
 
 def helper_todo(error: int, file: str | Path) -> str:
@@ -16,12 +19,25 @@ def helper_todo(error: int, file: str | Path) -> str:
     return "install ksmrun again with pip"
 
 
-def write_todo(error: int, other: str) -> str:
+def require_module(name: str, need: str, extra: str, exit_code: int = EXIT_FAILURE) -> None:
+    """Raise KsmrunError if a module is missing that this extra of ksmrun installs.
+
+    need: what needs it, and its name, as in "--html needs Jinja".
+    """
+    if find_spec(name) is None:
+        raise KsmrunError(
+            f"{need}, which is not installed", f"run: pip install 'ksmrun[{extra}]'", exit_code
+        )
+
+
+def write_todo(error: OSError, other: str = "") -> str:
     """Return what to do if a file cannot be written; other: the way to name another one."""
-    if error in (errno.EACCES, errno.EPERM):
-        return f"run this as a user who may write there, or {other}"
-    if error in (errno.ENOSPC, errno.EDQUOT):
-        return f"free some space there, or {other}"
-    if error == errno.EROFS:
-        return f"{other}, as that file system is read-only"
-    return f"check the path, or {other}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        todo = "run this as a user who may write there"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        todo = "free some space on its file system (df -h, df -i)"
+    elif error.errno == errno.EROFS:
+        todo = "make its file system writable"
+    else:
+        todo = "check the path"
+    return f"{todo}, or {other}" if other else todo

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
@@ -107,13 +106,6 @@ def open_lock(file: Path, mode: int = 0o600) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def writable(error: OSError) -> str:
-    """Return what to do if a file could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free some space on its file system (df -h, df -i)"
-    return "make its folder writable"
 
 
 def temporary_name(name: str) -> str:

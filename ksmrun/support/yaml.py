@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ksmrun.model.errors import KsmrunError
+from ksmrun.support.advice import require_module
 
 try:
     import yaml
@@ -16,11 +17,7 @@ KEPT_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 
 def require_yaml() -> None:
     """Raise KsmrunError if PyYAML is missing."""
-    if yaml is None:
-        raise KsmrunError(
-            "reading YAML needs PyYAML, which is not installed",
-            "run: pip install 'ksmrun[containers]'",
-        )
+    require_module("yaml", "reading YAML needs PyYAML", "containers")
 
 
 def load(text: str, name: str) -> Any:

@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIServer
 
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.model.watch import WatchState
+from ksmrun.support.advice import require_module
 from ksmrun.watch.alerts import AlertBook
 from ksmrun.watch.config import Config
 from ksmrun.watch.textfile import Textfile
@@ -100,14 +101,10 @@ class Exporter:
 
 
 def _registry() -> tuple[CollectorRegistry, WatchCollector]:
-    try:
-        from prometheus_client import CollectorRegistry
-    except ImportError as error:
-        raise KsmrunError(
-            "--listen and --textfile need prometheus-client, which is not installed",
-            "run: pip install 'ksmrun[monitor]'",
-            EXIT_USAGE,
-        ) from error
+    need = "--listen and --textfile need prometheus-client"
+    require_module("prometheus_client", need, "monitor", EXIT_USAGE)
+    from prometheus_client import CollectorRegistry
+
     from ksmrun.watch.metrics import WatchCollector
 
     registry, collector = CollectorRegistry(), WatchCollector()

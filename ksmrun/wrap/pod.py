@@ -17,22 +17,13 @@ from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.wrap.container import KEY_FILE
-from ksmrun.wrap.pod_left import Left, left_of
+from ksmrun.wrap.pod_left import POD_PATHS, Left, left_of
 from ksmrun.wrap.splice import Splicer, get, items_of, text_of
 
 VOLUME = "ksmrun"
 KEY_VOLUME = "ksmrun-layout-key"
 # Path in the launcher's image, and path to which its init container copies it.
 BROUGHT_FROM, BROUGHT_TO = LIBEXEC, "/ksmrun"
-# Path from a manifest to the pod in it, by kind.
-TEMPLATE = ("spec", "template", "spec")
-POD_PATHS = {
-    "Pod": ("spec",),
-    "PodTemplate": ("template", "spec"),
-    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), TEMPLATE),
-    "ReplicationController": TEMPLATE,
-    "CronJob": ("spec", "jobTemplate", *TEMPLATE),
-}
 # Resources that an init container copies: those of QoS classes and quotas, not GPUs.
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
 CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
@@ -88,6 +79,7 @@ class _Work:
     names: list[str] = field(default_factory=list)
     keys: list[ContainerKey] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
 
 
 def rewrite(text: str, request: PodRequest, look: Look) -> Rewritten:
@@ -107,17 +99,17 @@ def rewrite(text: str, request: PodRequest, look: Look) -> Rewritten:
 
 
 def _rewrite(work: _Work) -> Rewritten:
-    documents = list(_flat(work.splicer.documents))
-    left = [found for each in documents if (found := left_of(each, POD_PATHS)) is not None]
-    for document in documents:
-        if left_of(document, POD_PATHS) is None and (pod := _pod(document)) is not None:
+    for document in _flat(work.splicer.documents):
+        if (found := left_of(document)) is not None:
+            work.left.append(found)
+        elif (pod := _pod(document)) is not None:
             _wrap_pod(pod, work)
     if missing := set(work.request.containers) - set(work.names):
         raise KsmrunError(
             f"the manifest has no container {', '.join(sorted(missing))}", "check its names"
         )
     if not work.names:
-        others = "".join(f"; {each.name} {each.why}" for each in left)
+        others = "".join(f"; {each.name} {each.why}" for each in work.left)
         raise KsmrunError(
             f"the manifest has no pod{others}", f"give one of: {', '.join(POD_PATHS)}"
         )
@@ -126,7 +118,7 @@ def _rewrite(work: _Work) -> Rewritten:
         names=tuple(work.names),
         keys=tuple(dict.fromkeys(work.keys)),
         kinds=tuple(dict.fromkeys(work.kinds)),
-        left=tuple(left),
+        left=tuple(work.left),
         has_comments=work.splicer.has_comments,
     )
 

@@ -103,6 +103,25 @@ def test_texts_begin_with_a_verb_or_noun(command: Command) -> None:
     assert not command.summary.endswith(".")
 
 
+@given(st.data())
+def test_a_command_can_be_repeated_as_it_was_typed(data: st.DataObject) -> None:
+    """As after `sudo` in a message."""
+    words = []
+    for item in data.draw(st.lists(st.sampled_from(items(LaunchOptions)), unique=True)):
+        text = data.draw(texts(item))
+        switch_names = st.sampled_from([*filter(None, (item.name, item.negative))])
+        words.append(data.draw(switch_names) if item.kind is Kind.SWITCH else f"{item.name}={text}")
+    lines: list[tuple[str, ...]] = []
+    app = typer.Typer()
+    command = Command(("x",), "X", (), LaunchOptions)
+    declare(app, command, lambda _, given: lines.append(given.line))
+    parser: Any = typer.main.get_command(app)
+    parser.main(words, standalone_mode=False)
+    assert sorted(lines[0]) == sorted(["x", *words])
+    parser.main(list(lines[0][1:]), standalone_mode=False)
+    assert lines[0] == lines[1]
+
+
 # Switches of commands that then change nothing, and of those that ask for a change.
 LOOKS, CHANGES = {"--print", "--dry-run", "--check"}, {"--remove", "--now"}
 

@@ -32,7 +32,7 @@ def words_of(page: Page) -> str:
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_page_has_what_the_table_has(words: tuple[str, ...]) -> None:
     command = COMMANDS[words]
-    text = words_of(of_command(command))
+    text = words_of(of_command(command, ()))
     for item in items(command.options):
         assert all(name in text for name in item.names)
         assert " ".join(item.help.split()) in text
@@ -41,7 +41,7 @@ def test_a_page_has_what_the_table_has(words: tuple[str, ...]) -> None:
     for what, line in command.examples:
         assert what in text and " ".join(line.split()) in text
     options = {name for item in command.flags for name in item.names} | {"-h", "--help"}
-    listed = " ".join(plain(of_command(command), 500)).partition(" OPTIONS")[2]
+    listed = " ".join(plain(of_command(command, ()), 500)).partition(" OPTIONS")[2]
     listed = listed.partition("EXIT STATUS")[0]
     assert set(re.findall(r"    (-[-a-z]+)", listed)) <= options
 

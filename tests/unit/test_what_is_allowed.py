@@ -44,5 +44,10 @@ def test_a_command_that_is_not_there_is_found_at_the_start(tmp_path: Path) -> No
 def test_what_is_to_be_done() -> None:
     assert helper_todo(errno.EACCES, "/a b") == "see where permission is missing: namei -l '/a b'"
     assert "pip" in helper_todo(errno.ENOENT, "/x") and "ulimit" in helper_todo(errno.ENOMEM, "/x")
-    assert write_todo(errno.EROFS, "give another").startswith("give another")
+    for number in (errno.EROFS, errno.ENOSPC, errno.EACCES, errno.ENOTDIR):
+        alone = write_todo(OSError(number, "said"))
+        assert alone and write_todo(OSError(number, "said"), "give another").split(", or ") == [
+            alone,
+            "give another",
+        ]
     assert len(shortened("x" * 5000)) == SHOWN_MAX + len("...")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -24,6 +23,7 @@ from ksmrun.options.item import SECONDS_MAX, Item, Kind
 from ksmrun.options.parse import parse as parse_value
 from ksmrun.report.gate import Gate, parse_gates
 from ksmrun.report.statistics import ROUNDS_MIN
+from ksmrun.support.advice import require_module
 from ksmrun.support.words import quoted, shortened
 
 # Also checked in a saved plan.
@@ -178,10 +178,7 @@ def _time(option: str, text: str) -> None:
 
 def _refuse_unreportable(plan: ExperimentPlan) -> None:
     """Refuse early what would make the report fail at the end."""
-    if find_spec("scipy") is None:
-        raise KsmrunError(
-            "experiments need SciPy, which is not installed", "run: pip install 'ksmrun[ab]'"
-        )
+    require_module("scipy", "experiments need SciPy", "ab")
     known = _known_metrics(plan)
     if plan.primary not in known:
         raise UsageError(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import typer
 
 from ksmrun.attach.gradually import detach_all
-from ksmrun.commands.declare import declare, group
+from ksmrun.commands.declare import Given, declare, group
 from ksmrun.commands.host.install import install
 from ksmrun.commands.host.show import show
 from ksmrun.commands.host.tune import tune
@@ -69,10 +69,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(host, name="host")
 
 
-def on(options: OnOptions) -> None:
+def on(options: OnOptions, given: Given) -> None:
     """Start ksmd."""
     was_on = read_ksm(ROOT).run == 1
-    _apply({"run": "1"}, ["host", "on", *(["--boot"] if options.at_boot else [])])
+    _apply({"run": "1"}, given)
     mergeable_bytes = 0 if was_on else mergeable_memory(looks=False).mergeable_pages * PAGE_BYTES
     if not was_on and (line := pace_line(read_ksm(ROOT), mergeable_bytes)):
         print_line(line)
@@ -80,33 +80,27 @@ def on(options: OnOptions) -> None:
         print_line(boot.enable(ROOT))
 
 
-def off(options: OffOptions) -> None:
+def off(options: OffOptions, given: Given) -> None:
     """Stop ksmd."""
-    _apply({"run": "0"}, ["host", "off", *(["--boot"] if options.at_boot else [])])
+    _apply({"run": "0"}, given)
     if options.at_boot:
         print_line(boot.disable(ROOT))
 
 
-def unmerge(options: UnmergeOptions) -> None:
+def unmerge(options: UnmergeOptions, given: Given) -> None:
     """Give all processes their own pages back."""
-    words = ["--force"] if options.force else []
-    words += ["--gradually"] if options.gradually else []
-    arguments = ["host", "unmerge", *words]
     if options.gradually:
-        _print_lines(arguments, lambda: detach_all(force=options.force))
-    _apply({"run": "2"}, arguments, force=options.force)
+        _print_lines(given, lambda: detach_all(force=options.force))
+    _apply({"run": "2"}, given, force=options.force)
 
 
-def set_(options: SetOptions) -> None:
+def set_(options: SetOptions, given: Given) -> None:
     """Set tunables, after asking whether to unmerge for it."""
     pairs = parse_settings(options.settings)
-    words = ["--force"] if options.force else []
-    words += ["--unmerge"] if options.unmerge else []
     unmerges = options.unmerge
     if not unmerges and sys.stdin.isatty() and os.geteuid() == 0:
         unmerges = _asked_to_unmerge(pairs)
-    arguments = ["host", "set", *options.settings, *words]
-    _apply(pairs, arguments, force=options.force, unmerge=unmerges)
+    _apply(pairs, given, force=options.force, unmerge=unmerges)
 
 
 def _asked_to_unmerge(settings: dict[str, str]) -> bool:
@@ -128,7 +122,7 @@ def _asked_to_unmerge(settings: dict[str, str]) -> bool:
         ) from error
 
 
-def max_map_count(options: MapCountOptions) -> None:
+def max_map_count(options: MapCountOptions, given: Given) -> None:
     """Set the limit."""
     limit = options.limit
 
@@ -136,10 +130,10 @@ def max_map_count(options: MapCountOptions) -> None:
         line = set_max_map_count(limit, state_folder() / "host.json", ROOT)
         return [line] if line.endswith("already") else [line, UNDO]
 
-    _print_lines(["host", "max-map-count", str(limit)], write)
+    _print_lines(given, write)
 
 
-def restore_(options: RestoreOptions) -> None:
+def restore_(options: RestoreOptions, given: Given) -> None:
     """Put back what is recorded."""
     force, values = options.force, options.values
 
@@ -153,12 +147,11 @@ def restore_(options: RestoreOptions) -> None:
             lines += boot_unit.remove(ROOT, Systemd())
         return lines or ["nothing to restore: no change is recorded"]
 
-    words = [*(["--force"] if force else []), *(["--values"] if values else [])]
-    _print_lines(["host", "restore", *words], put_back)
+    _print_lines(given, put_back)
 
 
 def _apply(
-    settings: dict[str, str], arguments: list[str], *, force: bool = False, unmerge: bool = False
+    settings: dict[str, str], given: Given, *, force: bool = False, unmerge: bool = False
 ) -> None:
     def write() -> list[str]:
         record_file = state_folder() / "host.json"
@@ -167,12 +160,12 @@ def _apply(
         tuners = auto_tuner(state_folder()) if settings.keys() & set(TUNED) else []
         return [*lines, *undo, *(f"note: {each.what}; {each.todo}" for each in tuners)]
 
-    _print_lines(arguments, write)
+    _print_lines(given, write)
 
 
-def _print_lines(arguments: list[str], work: Callable[[], Iterable[str]]) -> None:
+def _print_lines(given: Given, work: Callable[[], Iterable[str]]) -> None:
     """Print the lines that the work yields; without root, print the sudo command to type."""
     if os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
-        raise KsmrunError("changing KSM needs root", f"run: {sudo_line(arguments)}")
+        raise KsmrunError("changing KSM needs root", f"run: {sudo_line(given.line)}")
     for line in work():
         print_line(line)

@@ -17,17 +17,19 @@ from ksmrun.support.paste import own_program
 
 def install(options: InstallOptions, given: Given) -> None:
     """Install, print or remove the unit."""
-    words = intent_words(given)
-    line = ["host", "install", *words, *(["--remove"] if options.remove else [])]
     if not options.show and os.geteuid() != 0:
-        raise KsmrunError("installing a unit for the host needs root", f"run: {sudo_line(line)}")
+        raise KsmrunError(
+            "installing a unit for the host needs root", f"run: {sudo_line(given.line)}"
+        )
     if options.remove:
         for text in boot_unit.remove(ROOT, Systemd()):
             print_line(text)
         return
     plan, _, _ = made_plan(intent_of(options), may_try=not options.show)
     settings = {knob.name: knob.then for knob in plan.knobs}
-    text = boot_unit.unit_text(own_program(), settings, f"ksmrun host tune {' '.join(words)}")
+    text = boot_unit.unit_text(
+        own_program(), settings, f"ksmrun host tune {' '.join(intent_words(given))}"
+    )
     if options.show:
         print_file(text)
         return

@@ -6,10 +6,9 @@ from dataclasses import asdict
 
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
 from ksmrun.commands.table import Column, style_of, wants_json
-from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.ksm import ROOT, require_ksm
 from ksmrun.host.other_tuners import advisor, boot_files, running_tuners
 from ksmrun.host.tunables import tunable_names
-from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.tuning import ScanRate
 from ksmrun.observe.scan_rate import dedup
@@ -97,12 +96,7 @@ def show(options: ShowOptions) -> None:
     """Read, and print tables or JSON."""
     style = style_of(options)
     rate = scan_rate(options.watch_seconds) if options.watch_seconds else None
-    ksm = read_ksm()
-    if not ksm.present:
-        raise KsmrunError(
-            "/sys/kernel/mm/ksm does not exist: the kernel has no KSM, or /sys is not mounted",
-            "see `ksmrun check`",
-        )
+    ksm = require_ksm()
     tunables = tunable_names(ROOT)
     others = [*running_tuners(), *advisor(ROOT), *boot_files(ROOT)]
     if wants_json(options):

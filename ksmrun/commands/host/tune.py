@@ -15,7 +15,7 @@ from ksmrun.commands.output import (
 from ksmrun.commands.table import Column
 from ksmrun.experiment.scan_cost import cost_by_trial
 from ksmrun.facts.host import read_host
-from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.ksm import ROOT, require_ksm
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.host.auto import auto_tuner
 from ksmrun.host.other_tuners import boot_files, running_tuners
@@ -41,16 +41,11 @@ def tune(options: TuneOptions, given: Given) -> None:
     """Make the plan, show it, and carry it out."""
     intent = intent_of(options)
     dry_run, as_json = options.dry_run, options.as_json
-    words = ["host", "tune", *intent_words(given)]
     if not dry_run and os.geteuid() != 0 and not os.environ.get("KSMRUN_STATE_DIR"):
         raise KsmrunError(
-            "changing KSM needs root", f"run: {sudo_line(words)}, or see the plan: --dry-run"
+            "changing KSM needs root", f"run: {sudo_line(given.line)}, or see the plan: --dry-run"
         )
-    if not read_ksm(ROOT).present:
-        raise KsmrunError(
-            "/sys/kernel/mm/ksm does not exist: the kernel has no KSM, or /sys is not mounted",
-            "mount /sys, or boot a kernel with CONFIG_KSM=y",
-        )
+    require_ksm()
     # The advisor is used here as a means: only what it sets counts as a change.
     running = [*auto_tuner(state_folder()), *running_tuners()]
     if running and not (dry_run or options.force):
