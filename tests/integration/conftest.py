@@ -66,7 +66,8 @@ def launcher() -> str:
 
 @pytest.fixture(scope="session")
 def ksmrun() -> str:
-    return str(Path(sys.executable).with_name("ksmrun"))
+    # As messages name it: without the ".." of a relative call.
+    return str(Path(sys.executable).parent.resolve() / "ksmrun")
 
 
 @pytest.fixture(scope="session", params=["ksmrun-exec", "ksmrun run"])

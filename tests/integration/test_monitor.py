@@ -145,6 +145,8 @@ def test_killed(start: Start, tmp_path: Path, ksmrun: str) -> None:
     executable = str(Path(f"/proc/{process.pid}/exe").readlink())
     try:
         wait_until(lambda: remembered(state / "peaks.json", executable) is not None)
+        # The other file is written next, and one that is being written when it is killed stays.
+        wait_until(lambda: (state / "alerts.json").exists())
     finally:
         begun.kill()
         begun.wait()
