@@ -80,6 +80,22 @@ def seconds() -> str:
     return f"300.{uuid.uuid4().int % 10**12}"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def visible_sysfs() -> Iterator[None]:
+    """Take away what makes KSM read-only, if it is (common/inside.sh).
+
+    A user namespace may mount sysfs only where all of the present one is visible (fs/namespace.c:
+    mount_too_revealing).
+    """
+    folder = "/sys/kernel/mm/ksm"
+    is_covered = run("mountpoint", "-q", folder).returncode == 0
+    if is_covered:
+        subprocess.run(["umount", folder], check=True)
+    yield
+    if is_covered:
+        subprocess.run(["mount", "--bind", "-o", "ro", folder, folder], check=True)
+
+
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """Return a folder that every user can reach, with a name as short as podman requires."""

@@ -146,7 +146,7 @@ def test_one_that_is_gone(start: Start) -> None:
     found = look_at_pages([gone.pid, here.pid])
     assert here.pid in [each.pid for each in found.processes]
     assert gone.pid in [each.pid for each in found.unread]
-    assert "gone" in next(each.reason for each in found.unread if each.pid == gone.pid)
+    assert "it has ended" in next(each.reason for each in found.unread if each.pid == gone.pid)
 
 
 def test_the_target_is_not_stopped(start: Start, tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_match_and_tree(ksmrun: str, start: Start) -> None:
         (["--container", "zz"], "no process found by --container"),
         (["--sample", "5", "1"], "give a share from 0.01% to 100%"),
         (["--sample", "0%", "1"], "give a share from 0.01% to 100%"),
-        (["4194303"], "could not be read: gone"),
+        (["4194303"], "could not be read: it has ended"),
     ],
 )
 def test_bad_input(ksmrun: str, arguments: list[str], words: str) -> None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -82,8 +83,7 @@ def begin(built: Path, tmp_path: Path) -> Iterator[Begin]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(name: str, *words: str) -> subprocess.Popen[bytes]:
-        folder = Path(f"/tmp/{tmp_path.name}-{os.getpid()}-{len(running)}")
-        folder.mkdir(mode=0o777)
+        folder = Path(tempfile.mkdtemp(prefix=f"{tmp_path.name}-", dir="/tmp"))
         folder.chmod(0o777)
         folders.append(folder)
         line = [*NOBODY, str(built / name), *(word.replace("HERE", str(folder)) for word in words)]
@@ -238,7 +238,7 @@ def test_a_command_line_without_end(begin: Begin, look_at_all: LookAtAll, tmp_pa
     program = begin("hostile_line")
     look_at_all(program.pid)
     done = look(tmp_path, KSMRUN, "estimate", "--match", "^long")
-    assert b"1 processes: merging would save" in done.stdout, done
+    assert b"1 process: merging would save" in done.stdout, done
 
 
 @pytest.mark.parametrize("name", [ODD_NAME, "\udcff\udcfe", "a) R 1 (b", "\x1cPPid:\x1c1"])

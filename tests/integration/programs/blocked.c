@@ -211,13 +211,14 @@ int main(int argc, char **argv) {
     int signalled = is("pause") || is("sigsuspend") || is("sigtimedwait");
     struct sigaction action = {.sa_handler = signalled ? nothing : SIG_IGN};
     sigaction(SIGUSR1, &action, NULL);
+    pthread_t self = pthread_self(), other;
+    struct timespec begin, end;
+    /* Before the fork: the child's time counts from here. */
+    clock_gettime(CLOCK_MONOTONIC, &begin);
     if (is("waitid") && (child = fork()) == 0) {
         pause_ms(wait_ms);
         _exit(42);
     }
-    pthread_t self = pthread_self(), other;
-    struct timespec begin, end;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
     if (pthread_create(&other, NULL, come, &self) != 0)
         return 1;
     puts("waits");
