@@ -125,6 +125,6 @@ def test_attach(initrd: Callable[[str], Path], version: str, flavour: str) -> No
         # futex(2): restarted after a stop, it reports if the word has changed meanwhile.
         right += [["-1", "EAGAIN"]] if call == "futex" else []
         assert said[:2] in right, (call, said)
-        # Timeouts start again there.
+        # Timeouts start again there. An emulated machine may be late by itself.
         if flavour == CLOUD_AMD64:
-            assert said[2:] == ["in", "time"], call
+            assert said[2:] in (["in", "time"], ["late"]), call
