@@ -55,13 +55,14 @@ class Terminal:
 
     def wait_until(self, condition: Callable[[], bool], key: bytes = b"") -> None:
         """Wait for the condition, reading the output; press the key again if nothing came of it."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         again = time.monotonic()
         while not condition():
             assert time.monotonic() < deadline, self.text
             if key and time.monotonic() >= again:
                 self.press(key)
-                again = time.monotonic() + 0.1
+                # A second one that comes late would stop what has been continued.
+                again = time.monotonic() + 1
             self.read(0.001)
 
     def expect(self, text: bytes) -> bytes:
