@@ -90,7 +90,7 @@ def visible_sysfs() -> Iterator[None]:
     folder = "/sys/kernel/mm/ksm"
     is_covered = run("mountpoint", "-q", folder).returncode == 0
     if is_covered:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)
     yield
     if is_covered:
         subprocess.run(["mount", "--bind", "-o", "ro", folder, folder], check=True)

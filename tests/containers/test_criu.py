@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from debs import unpack_from
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .bundles import Bundle, plain_config, runtime_words
+from .conftest import make_root
 
 SUITE = "trixie"
 PACKAGES = (
@@ -54,13 +54,11 @@ def criu(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bundle(
-    criu: Path, root: Path, oci: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    criu: Path, programs: Path, oci: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bundle]:
     monkeypatch.setenv("PATH", f"{criu}:{os.environ['PATH']}")
-    config = plain_config(root)
-    # A root of its own, which it writes to.
-    shutil.copytree(root, tmp_path / "root", symlinks=True)
-    config["root"] = {"path": str(tmp_path / "root"), "readonly": False}
+    # A root of its own, which it writes to. In others' there may be device files by now.
+    config = plain_config(make_root(tmp_path / "root", programs))
     path = tmp_path / "bundle"
     path.mkdir()
     made = Bundle(path, runtime_words("runc", tmp_path / "state", oci, []), config)
