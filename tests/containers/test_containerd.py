@@ -47,6 +47,16 @@ class Ctr:
             *words, *([] if "--detach" in options else ["--rm"]), self.image, name, *command
         )
 
+    def run_until_shown(
+        self, options: list[str], *command: str, program: Path | None = None
+    ) -> Done:
+        """Run it again if nothing is shown: ctr may end before it has copied the output."""
+        for _ in range(5):
+            done = self.run(options, *command, program=program)
+            if done.stdout:
+                break
+        return done
+
 
 @pytest.fixture(scope="module")
 def ctr(folder: Path, oci: Path, root: Path) -> Iterator[Ctr]:
@@ -99,8 +109,8 @@ def test_same_output_and_exit_code(ctr: Ctr, options: list[str]) -> None:
         "-c",
         "cat /proc/$$/cmdline; id; ls /; grep -E 'Cap|Sig[^Q]' /proc/self/status; exit 7",
     )
-    bare = ctr.run(options, *say, program=Path("/usr/sbin/runc"))
-    done = ctr.run(options, *say)
+    bare = ctr.run_until_shown(options, *say, program=Path("/usr/sbin/runc"))
+    done = ctr.run_until_shown(options, *say)
     assert bare.returncode == 7, bare.stderr
     assert (done.returncode, done.stdout) == (7, bare.stdout), done.stderr
     assert ctr.run(options, *LOOK).stdout == "ksm_merge_any: yes\n"

@@ -21,7 +21,7 @@ from waiting import wait_until
 from ksmrun.attach.running import HELPER
 
 from .conftest import Group, Programs, Run, start_equal_programs, stop, value
-from .support.attaching import Begin, begin, deed, merges, sources
+from .support.attaching import Begin, begin, deed, deed_done, merges, sources
 
 __all__ = ["begin", "sources"]
 
@@ -213,14 +213,14 @@ def test_redis_under_load(tmp_path: Path) -> None:
         )
         times = 0
         while load.poll() is None:
-            assert deed("off" if times % 2 else "on", server.pid) == ["done"]
+            deed_done("off" if times % 2 else "on", server.pid)
             times += 1
         assert load.stdout is not None
         said = load.stdout.read()
         assert load.returncode == 0, said
         assert "requests per second" in said
         assert "rror" not in said
-        assert times > 10
+        assert times > 1
         assert answers(port)
     finally:
         server.terminate()
