@@ -6,8 +6,17 @@ Restores the caller's signal dispositions and answers --version before anything 
 import os
 import signal
 import sys
+from types import ModuleType
 
 FRONT_OPTION = "--front="
+# Modules of the standard library that are imported when they are first used. dataclasses imports
+# inspect, which takes longer to import than all of ours, for classes without a docstring.
+LAZY = (
+    *("ctypes", "hashlib", "hmac", "inspect", "json", "platform", "random", "secrets", "select"),
+    *("shutil", "socket", "subprocess", "tempfile"),
+)
+# Commands with threads: before Python 3.12, two must not use such a module first at the same time.
+THREADED = ("ab", "monitor", "top")
 
 
 def main() -> None:
@@ -17,6 +26,8 @@ def main() -> None:
     if arguments and arguments[0].startswith(FRONT_OPTION):
         front = arguments.pop(0).removeprefix(FRONT_OPTION)
     _restore_signals(front)
+    if arguments[:1] not in ([each] for each in THREADED):
+        _import_when_used(LAZY)
     if arguments == ["--version"]:
         try:
             # Not print, which would fail once more, and loudly, when Python ends.
@@ -58,6 +69,26 @@ def _restore_signals(front: str | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     if front is not None and "B" not in front:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+class _Unused(ModuleType):
+    """Stand-in for a module, which is imported when an attribute of it is first asked for.
+
+    Unlike that of importlib's LazyLoader, it survives further import statements: they look at
+    __spec__ (Python/import.c: import_ensure_initialized).
+    """
+
+    def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        module = __import__(self.__name__)
+        self.__dict__.update(module.__dict__)
+        return getattr(module, name)
+
+
+def _import_when_used(names: tuple[str, ...]) -> None:
+    for name in names:
+        sys.modules.setdefault(name, _Unused(name))
 
 
 def _go_on(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Typer app and exit codes."""
+"""Dispatch to commands, and exit codes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,27 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from ksmrun.commands.declare import Registry
 from ksmrun.commands.output import say
 from ksmrun.commands.version import WRITE_TODO
 from ksmrun.model.errors import EXIT_FAILURE, EXIT_OWN_FAILURE, EXIT_USAGE, KsmrunError
 from ksmrun.options.command import HELP
 from ksmrun.options.show import help_text, width
-from ksmrun.options.table import MODULES, NAMELESS, top
+from ksmrun.options.table import MODULES, command, command_of, top
+from ksmrun.options.words import read_words
 from ksmrun.support.oci import is_oci_call
 
 if TYPE_CHECKING:
     import typer
 
-# Commands that are registered by another's module.
-HOMES = {"detach": "attach"}
+WRAPS = ("install", "unit", "quadlet", "list", "image", "compose", "pod", "runtime")
+# Modules of commands, where they are not named like the first word.
+HOMES = {
+    "detach": "attach",
+    "host": "host.command",
+    **{f"host {name}": f"host.{name}" for name in ("install", "show", "tune")},
+    **{f"wrap {name}": f"wrap.{name}" for name in WRAPS},
+}
 # What ran out belongs to this process or host, not to the file.
 TODO = {
     errno.EMFILE: "raise this process's limit of open files: ulimit -n 1024",
@@ -52,12 +60,11 @@ def run_app(arguments: list[str]) -> int:
     if is_oci_call(arguments):
         say(OCI_CALL)
         return EXIT_FAILURE
-    command = arguments[0] if arguments else ""
+    name = arguments[0] if arguments else ""
     try:
         code = _shown(arguments)
         if code is None:
-            app = build_app([command] if command in MODULES else MODULES)
-            code = _exit_code(app, arguments)
+            code = _exit_code(arguments)
         sys.stdout.flush()
     except KsmrunError as error:
         say(str(error))
@@ -71,32 +78,57 @@ def run_app(arguments: list[str]) -> int:
         # Python would end with a code of its own (120).
         _discard(sys.stderr)
     # For `ksmrun run`, 1 and 2 may be the program's own exit codes, so ours are 125, as in env.
-    return EXIT_OWN_FAILURE if command == "run" and code in (EXIT_FAILURE, EXIT_USAGE) else code
+    return EXIT_OWN_FAILURE if name == "run" and code in (EXIT_FAILURE, EXIT_USAGE) else code
 
 
 def _shown(arguments: list[str]) -> int | None:
-    """Print the help, which needs neither typer nor a command; None for all else."""
+    """Print the help of ksmrun itself; None for all else."""
     if arguments and arguments[0] not in HELP:
         return None
     print(help_text(top(), width()), file=sys.stdout if arguments else sys.stderr)
     return 0 if arguments else EXIT_USAGE
 
 
-def _exit_code(app: typer.Typer, arguments: list[str]) -> int:
+def _exit_code(arguments: list[str]) -> int:
+    """Run the command; return its exit code, which it may have raised SystemExit with."""
+    try:
+        code = 0 if _ran(arguments) else _explained(arguments)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else EXIT_FAILURE
+    return code if isinstance(code, int) else 0
+
+
+def _ran(arguments: list[str]) -> bool:
+    """Run the command, or show its help, without typer; return False for words that it explains."""
+    command = command_of(arguments)
+    if command is None:
+        return False
+    given = arguments[len(command.words) :]
+    words = None if command.commands else read_words(command, given)
+    if (words and words.is_help) or (command.commands and given in ([each] for each in HELP)):
+        print(help_text(command, width()))
+        return True
+    if words is None:
+        return False
+    registry = Registry()
+    _register(registry, command.words)
+    registry.declared[command.words].call(words.raw, words.rest)
+    return True
+
+
+def _explained(arguments: list[str]) -> object:
+    """Have typer say what is wrong, or do what is asked for in a form that it alone knows."""
     from ksmrun.usage import TyperUsageError, explain_usage
 
+    named = arguments[:1] if arguments and arguments[0] in MODULES else []
     try:
-        code = app(arguments, prog_name="ksmrun", standalone_mode=False)
+        return build_app(named or MODULES)(arguments, prog_name="ksmrun", standalone_mode=False)
     except TyperUsageError as error:
         # A group that was given no command.
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()
             return EXIT_USAGE
-        named = arguments[:1] if arguments[:1] and arguments[0] in MODULES else []
         raise explain_usage(error, " ".join(["ksmrun", *named])) from error
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else EXIT_FAILURE
-    return code if isinstance(code, int) else 0
 
 
 def _prepare_output() -> None:
@@ -134,15 +166,18 @@ def _discard(stream: TextIO) -> None:
 
 def build_app(names: Iterable[str] = MODULES) -> typer.Typer:
     """Return the app with the commands that these words name."""
-    # Imported here: it imports typer, without which help works.
-    from ksmrun.commands.declare import group
+    # Imported here: it imports typer, without which correct command lines work.
+    from ksmrun.commands.typer_app import typer_app
 
-    app = group(NAMELESS)
+    registry = Registry()
+    for name in names:
+        top_command = command(name)
+        for each in top_command.commands or (top_command,):
+            _register(registry, each.words)
+    return typer_app(registry)
 
-    @app.callback(invoke_without_command=True)
-    def ksmrun() -> None:
-        """Do nothing; a callback makes typer keep the group of a single command."""
 
-    for name in dict.fromkeys(HOMES.get(name, name) for name in names):
-        importlib.import_module(f"ksmrun.commands.{name}").register(app)
-    return app
+def _register(registry: Registry, words: tuple[str, ...]) -> None:
+    """Import the module of a command, which registers it."""
+    home = HOMES.get(" ".join(words)) or HOMES.get(words[0], words[0])
+    importlib.import_module(f"ksmrun.commands.{home}").register(registry)

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import median
 
-import typer
-
 from ksmrun.attach.running import carry_out, look
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_json, print_line, print_table, say
 from ksmrun.commands.selection import selected
 from ksmrun.commands.table import Column
@@ -26,10 +24,10 @@ from ksmrun.plan.attach import UNMERGEABLE_NOTE, deed, refusal
 SCHEMA = "ksmrun-attach-1"
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add both commands."""
-    declare(app, ATTACH, attach)
-    declare(app, DETACH, detach)
+    declare(registry, ATTACH, attach)
+    declare(registry, DETACH, detach)
 
 
 def attach(options: AttachOptions) -> None:
@@ -88,7 +86,7 @@ def _do(
         if wanted.merges and any(each.stopped_ns is not None for each in results if each.done):
             print_line(UNMERGEABLE_NOTE)
     if not is_whole or not all(each.done for each in results):
-        raise typer.Exit(EXIT_FAILURE)
+        raise SystemExit(EXIT_FAILURE)
 
 
 def _is_remembered(results: Sequence[Attached], *, attach: bool) -> bool:

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import typer
-
 from ksmrun.commands.client import asked_daemon
-from ksmrun.commands.declare import Given, declare
+from ksmrun.commands.declare import Given, Registry, declare
 from ksmrun.commands.output import print_json, print_note, print_table, say
 from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.host import read_host
@@ -46,9 +44,9 @@ Heap = tuple[str, str, str] | None
 RUNS_ON = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64", "arm")}
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(app, CHECK, check)
+    declare(registry, CHECK, check)
 
 
 def check(options: CheckOptions, given: Given) -> None:
@@ -106,7 +104,7 @@ def check(options: CheckOptions, given: Given) -> None:
         if plan is not None:
             print_note(f"command line: {_command_line(plan)}", style)
         print_note(_verdict(rows, merges), style)
-    raise typer.Exit(0 if merges else 1)
+    raise SystemExit(0 if merges else 1)
 
 
 def _heap(runtime: Runtime | None, command: tuple[bytes, ...]) -> Heap:

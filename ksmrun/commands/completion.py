@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-from importlib import resources
+from pathlib import Path
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.options.shells import COMPLETION, ShellOptions
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(app, COMPLETION, print_script)
+    declare(registry, COMPLETION, print_script)
 
 
 def print_script(options: ShellOptions) -> None:
     """Print the shell's script as it is."""
-    file = resources.files("ksmrun").joinpath(f"completion/ksmrun.{options.shell}")
+    file = Path(__file__).parents[1] / f"completion/ksmrun.{options.shell}"
     sys.stdout.write(file.read_text(encoding="utf-8"))

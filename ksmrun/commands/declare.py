@@ -1,21 +1,16 @@
-"""Declare commands of the table of options to typer."""
+"""Register commands of the table of options, and call them with what was given."""
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
-
-import typer
-from typer.core import TyperCommand, TyperGroup
+from dataclasses import dataclass, field
+from typing import Any
 
 from ksmrun.model.errors import UsageError
-from ksmrun.options.command import HELP, Command
+from ksmrun.options.command import Command
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.parse import parse
-from ksmrun.options.show import help_text, width
 
 
 @dataclass(frozen=True)
@@ -33,90 +28,43 @@ class Given:
     rest: tuple[str, ...]
 
 
-def declare(app: typer.Typer, command: Command, function: Callable[..., None]) -> None:
-    """Add a command.
+@dataclass(frozen=True)
+class Declared:
+    """Command, and the function that carries it out."""
 
-    function takes its options' dataclass, and Given if it has a second parameter.
-    """
-    table = items(command.options)
-    wants_given = len(inspect.signature(function).parameters) > 1
-    takes_rest = bool(command.passes)
+    command: Command
+    function: Callable[..., None]
 
-    def run(context: typer.Context, **raw: Any) -> None:
+    def call(self, raw: Mapping[str, Any], rest: tuple[str, ...]) -> None:
+        """Carry it out. raw: texts and switches by attribute, None where nothing was given.
+
+        Raises UsageError for a value that is not allowed.
+        """
+        command, table = self.command, items(self.command.options)
         environment = os.environ if command.reads_variables else {}
         line = (*command.words, *_typed(table, raw))
-        given = Given(*_read(table, raw, environment), line, rest=tuple(context.args))
+        given = Given(*_read(table, raw, environment), line, rest)
         _refuse_contradictions(command, given)
         options = command.options(**given.values)
-        if wants_given:
-            function(options, given)
+        if "given" in getattr(self.function, "__annotations__", {}):
+            self.function(options, given)
         else:
-            function(options)
-
-    first = inspect.Parameter(
-        "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
-    )
-    parameters = [first, *map(_parameter, table)]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {}
-    settings: dict[str, Any] = {"help_option_names": [*HELP]}
-    if takes_rest:
-        settings |= {"allow_interspersed_args": False, "allow_extra_args": True}
-    app.command(
-        command.name,
-        cls=_shown(command, TyperCommand),
-        short_help=command.summary,
-        options_metavar=command.usage.removeprefix(command.line).strip(),
-        context_settings=settings,
-    )(run)
+            self.function(options)
 
 
-def group(command: Command) -> typer.Typer:
-    """Return a group, to which declare() adds commands."""
-    return typer.Typer(
-        name=command.name,
-        cls=_shown(command, TyperGroup),
-        short_help=command.summary,
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": [*HELP]},
-    )
+@dataclass(frozen=True)
+class Registry:
+    """Commands whose modules were imported, by their words."""
+
+    declared: dict[tuple[str, ...], Declared] = field(default_factory=dict)
 
 
-def _shown(command: Command, base: type) -> Any:
-    """Return a class that prints the table's help."""
+def declare(registry: Registry, command: Command, function: Callable[..., None]) -> None:
+    """Add a command.
 
-    def get_help(self: object, context: object) -> str:
-        del self, context
-        return help_text(command, width())
-
-    return type("Shown", (base,), {"get_help": get_help})
-
-
-def _parameter(item: Item) -> inspect.Parameter:
-    """Return the parameter for typer, which sees only texts and switches: parse() reads them."""
-    one: Any = bool if item.kind is Kind.SWITCH else str
-    wanted: Any = list[str] if item.is_many else one
-    if item.is_argument:
-        extra: Any = typer.Argument(metavar=item.metavar, show_default=False)
-        if item.is_required:
-            return inspect.Parameter(
-                item.attribute,
-                inspect.Parameter.KEYWORD_ONLY,
-                annotation=Annotated[wanted, extra],
-            )
-    else:
-        names = [f"{item.name}/{item.negative}"] if item.negative else [item.name]
-        names += [item.short] if item.short else []
-        extra = typer.Option(*names, metavar=item.value_word or None, show_default=False)
-    return inspect.Parameter(
-        item.attribute,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[wanted | None, extra],
-    )
+    function takes its options' dataclass, and Given if it has a parameter named given.
+    """
+    registry.declared[command.words] = Declared(command, function)
 
 
 def _typed(table: tuple[Item, ...], raw: Mapping[str, Any]) -> Iterator[str]:

@@ -7,9 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import (
     mib,
     print_json,
@@ -40,9 +38,9 @@ RMAP_ITEM_BYTES = 64
 WORTH_TELLING_SHARE = 0.08
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(app, ESTIMATE, estimate)
+    declare(registry, ESTIMATE, estimate)
 
 
 def estimate(options: EstimateOptions) -> None:
@@ -74,7 +72,7 @@ def estimate(options: EstimateOptions) -> None:
     for line in () if wants_json(options) else _notes(predictions, looks, chosen):
         print_note(line, style)
     if not any(each.processes for each in looks):
-        raise typer.Exit(EXIT_FAILURE)
+        raise SystemExit(EXIT_FAILURE)
 
 
 def _print(predictions: list[Prediction], looks: list[Estimate], style: Style) -> None:

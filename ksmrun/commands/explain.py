@@ -9,9 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
 from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.launcher import cached_probe, shim_path
@@ -41,9 +39,9 @@ WAYS = {
 }
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(app, EXPLAIN, explain)
+    declare(registry, EXPLAIN, explain)
 
 
 def explain(options: ExplainOptions) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_line, print_markdown
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError
 from ksmrun.options.help import HELP, HelpOptions
@@ -19,9 +17,9 @@ from ksmrun.options.texts import page_of, texts
 from ksmrun.support.words import quoted
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(app, HELP, show_help)
+    declare(registry, HELP, show_help)
 
 
 def show_help(options: HelpOptions) -> None:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
-from ksmrun.commands.declare import declare, group
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_line
 from ksmrun.host.container_keys import renew_container_keys, write_container_key
 from ksmrun.host.layout_keys import group_key, keys_folder, rotate, write_group_key
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import ContainerKey
-from ksmrun.options.layout import KEY, LAYOUT, ROTATE, KeyOptions, RotateOptions
+from ksmrun.options.layout import KEY, ROTATE, KeyOptions, RotateOptions
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the commands."""
-    commands = group(LAYOUT)
-    declare(commands, KEY, key)
-    declare(commands, ROTATE, rotate_layout)
-    app.add_typer(commands, name="layout")
+    declare(registry, KEY, key)
+    declare(registry, ROTATE, rotate_layout)
 
 
 def key(options: KeyOptions) -> None:

@@ -9,9 +9,7 @@ from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
-import typer
-
-from ksmrun.commands.declare import Given, declare
+from ksmrun.commands.declare import Given, Registry, declare
 from ksmrun.commands.output import print_file, say, sudo_line
 from ksmrun.facts.ksm import require_ksm
 from ksmrun.facts.pids import require_proc
@@ -26,9 +24,9 @@ from ksmrun.wrap.monitor_unit import LISTEN, render
 UNIT = "ksmrun-monitor.service"
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(app, MONITOR, monitor)
+    declare(registry, MONITOR, monitor)
 
 
 def monitor(options: MonitorOptions, given: Given) -> None:

@@ -16,10 +16,10 @@ from ksmrun.commands.plain import in_ascii, is_ascii_only
 from ksmrun.commands.table import (
     Column,
     Style,
+    cells_of,
     draw,
     fit,
     left_out_line,
-    table_width,
     terminal_columns,
 )
 from ksmrun.options.output import Format
@@ -109,29 +109,18 @@ def print_table(
         for row in [[column.name for column in columns]] * style.has_header + cells:
             print("\t".join(row))
         return
-    # Not at the top: it takes longer to import than most commands take.
-    from rich.cells import cell_len
-    from rich.console import Console
-
-    sizes = [max((cell_len(row[i]) for row in cells), default=0) for i in range(len(columns))]
+    sizes = [max((cells_of(row[i]) for row in cells), default=0) for i in range(len(columns))]
     width = terminal_columns()
     layout = fit(columns, sizes, width)
-    # Both sizes, as rich takes a dumb terminal for one of 80 columns.
-    console = Console(
-        width=max(width, table_width(layout)),
-        height=24,
-        highlight=False,
-        force_terminal=sys.stdout.isatty() and not _is_dumb(),
+    lines = draw(
+        columns,
+        cells,
+        layout,
+        has_header=style.has_header,
+        ascii_only=is_ascii_only(),
+        is_bold=sys.stdout.isatty() and not _is_dumb(),
     )
-    console.print(
-        draw(
-            columns,
-            cells,
-            layout,
-            has_header=style.has_header,
-            ascii_only=is_ascii_only(),
-        )
-    )
+    print("\n".join(lines))
     if line := left_out_line(layout, width, style):
         print_line(line)
 

@@ -7,9 +7,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import (
     count,
     mib,
@@ -44,9 +42,9 @@ FIGURES = tuple(
 CLEAR = "\x1b[H\x1b[J"
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(app, PS, ps)
+    declare(registry, PS, ps)
 
 
 def ps(options: PsOptions) -> None:

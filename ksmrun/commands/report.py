@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_json, print_line, print_note, print_table, say
 from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.model.errors import KsmrunError
@@ -28,9 +26,9 @@ SCHEMA = "ksmrun-report-1"
 TOLD = ("KSM scans", "KSM set to", "while measuring")
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(app, REPORT, report)
+    declare(registry, REPORT, report)
 
 
 def report(options: ReportOptions) -> None:
@@ -51,7 +49,7 @@ def report(options: ReportOptions) -> None:
     if options.png is not None or options.html is not None:
         _draw(saved, options.png, options.html)
     if code:
-        raise typer.Exit(code)
+        raise SystemExit(code)
 
 
 def _draw(saved: Saved, png: Path | None, html: Path | None) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-import typer
-
 from ksmrun.commands.client import asked_daemon
-from ksmrun.commands.declare import Given, declare
+from ksmrun.commands.declare import Given, Registry, declare
 from ksmrun.commands.output import say
 from ksmrun.commands.run_plan import plan_run, start
 from ksmrun.launch.inplace import initial_arguments
@@ -18,9 +16,9 @@ from ksmrun.options.launch import RUN, RunOptions
 from ksmrun.plan.launch import shell_line
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command. What follows the options is the program's, whatever it looks like."""
-    declare(app, RUN, run)
+    declare(registry, RUN, run)
 
 
 def run(options: RunOptions, given: Given) -> None:

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_json, print_line
 from ksmrun.commands.table import terminal_columns
 from ksmrun.facts.host import read_host
@@ -42,9 +40,9 @@ INDENT = 16
 UNIT_BYTES_MAX = 1 << 18
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(app, STATUS, status)
+    declare(registry, STATUS, status)
 
 
 def status(options: StatusOptions) -> None:
@@ -55,7 +53,7 @@ def status(options: StatusOptions) -> None:
         print_json(SCHEMA, state=state, rows=[asdict(row) for row in rows])
     else:
         show(rows)
-    raise typer.Exit(0 if state is State.OK else 1)
+    raise SystemExit(0 if state is State.OK else 1)
 
 
 def show(rows: Sequence[Row]) -> None:

@@ -1,17 +1,20 @@
-"""Tables that fit the terminal: which columns are shown, and how wide. rich draws them."""
+"""Tables that fit the terminal: which columns are shown, how wide, and their lines.
+
+rich could draw them, but takes longer to import than most commands take, and seconds for thousands
+of rows.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ksmrun.options.output import Format, TableOptions
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 # Width of piped output: the same wherever it runs.
 PIPED_COLUMNS = 200
@@ -146,30 +149,78 @@ def draw(
     *,
     has_header: bool = True,
     ascii_only: bool = False,
-) -> Table:
-    """Return the table for rich to print. rows: of printable cells."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    lines = box.Box(str(box.SIMPLE_HEAD).replace("─", "-"), ascii=True)
-    table = Table(
-        box=lines if ascii_only else box.SIMPLE_HEAD,
-        padding=(0, GAP_COLUMNS - 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-        show_header=has_header,
-    )
-    for number, width in layout.widths.items():
-        column = columns[number]
-        justify: Literal["left", "right"] = "right" if column.kind == "right" else "left"
-        # Text, not markup: a command line may hold brackets.
-        table.add_column(Text(column.name), justify=justify, width=width, overflow="fold")
+    is_bold: bool = False,
+) -> Iterator[str]:
+    """Yield the lines of the table. rows: of printable cells. is_bold: the header's lines are."""
+    shown = [(columns[number], number, width) for number, width in layout.widths.items()]
+    if has_header:
+        heads = _line_up([_wrapped(each.name, width) for each, _, width in shown], is_header=True)
+        for line in map(functools.partial(_joined, shown), heads):
+            yield f"\x1b[1m{line}\x1b[0m" if is_bold else line
+        yield ("-" if ascii_only else "─") * table_width(layout)
     sign = "..." if ascii_only else "…"
     for row in rows:
-        cells = [_cell(columns[i], row[i], width, sign) for i, width in layout.widths.items()]
-        table.add_row(*map(Text, cells))
-    return table
+        cells = [
+            _wrapped(_cell(each, row[number], width, sign), width) for each, number, width in shown
+        ]
+        yield from map(functools.partial(_joined, shown), _line_up(cells))
+
+
+def _line_up(cells: list[list[str]], *, is_header: bool = False) -> Iterator[tuple[str, ...]]:
+    """Yield the lines of a row, whose cells begin in the first; those of a header end in the last.
+
+    cells: of one line or more.
+    """
+    height = max(map(len, cells), default=0)
+    if height == 1:
+        return iter([tuple(cell[0] for cell in cells)])
+    fillers = [[""] * (height - len(cell)) for cell in cells]
+    pairs = zip(cells, fillers, strict=True)
+    return zip(*(more + cell if is_header else cell + more for cell, more in pairs), strict=True)
+
+
+def _joined(shown: Sequence[tuple[Column, int, int]], texts: Sequence[str]) -> str:
+    parts = []
+    for (column, _, width), text in zip(shown, texts, strict=True):
+        blanks = " " * (width - cells_of(text))
+        parts.append(blanks + text if column.kind == "right" else text + blanks)
+    return (" " * GAP_COLUMNS).join(parts)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return the text in lines of this width: between words, or within one that is longer."""
+    if cells_of(text) <= width:
+        return [text]
+    lines = [""]
+    for word in re.findall(r"\s*\S+", text):
+        if cells_of(lines[-1] + word) <= width:
+            lines[-1] += word
+            continue
+        rest = word.lstrip() if lines[-1] else word
+        while cells_of(rest) > width:
+            part = _head(rest, width)
+            lines.append(part)
+            rest = rest[len(part) :]
+        lines.append(rest)
+    return lines if lines[0] else lines[1:]
+
+
+def _head(text: str, width: int) -> str:
+    """Return its first characters, one at least, that have this width."""
+    length = width if text.isascii() else 1
+    while not text.isascii() and length < len(text) and cells_of(text[: length + 1]) <= width:
+        length += 1
+    return text[: max(1, length)]
+
+
+def cells_of(text: str) -> int:
+    """Return the columns that a terminal needs for the text."""
+    if text.isascii():
+        return len(text)
+    # Imported here: most tables do not need it.
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _cell(column: Column, text: str, width: int, sign: str) -> str:
@@ -188,11 +239,12 @@ def cut_command(text: str, width: int, sign: str = "…") -> str:
 
 def cut(text: str, width: int, sign: str = "…") -> str:
     """Return the beginning of a text that is too wide, with the sign at its end."""
-    from rich.cells import cell_len, set_cell_size
-
-    if cell_len(text) <= width:
+    if cells_of(text) <= width:
         return text
-    return set_cell_size(text, max(0, width - len(sign))) + sign
+    room = width - len(sign)
+    head = _head(text, room) if room > 0 else ""
+    # A wide character may leave one column free.
+    return head + " " * (room - cells_of(head)) + sign
 
 
 def table_width(layout: Layout) -> int:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ksmrun.facts.elf_head import UnreadableElfError
 from ksmrun.support.foreign import open_regular
 from ksmrun.support.limit import cpu_limit
 
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 # The largest program here takes a tenth of it; a table may claim to have 2^64 entries.
 ELF_SECONDS = 1.0
-
-
-class UnreadableElfError(ValueError):
-    """The file is no ELF file, or is incomplete."""
 
 
 @contextmanager

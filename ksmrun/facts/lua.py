@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ksmrun.facts.elf import UnreadableElfError, elf_file
+from ksmrun.facts.elf import elf_file
+from ksmrun.facts.elf_head import UnreadableElfError
 
 # lapi.c: lua_ident, since 5.2, the first version with a seed; luajit.h: LUAJIT_VERSION.
 IDENTS = {b"$LuaVersion: " + name.encode(): name for name in ("Lua 5.2", "Lua 5.3", "Lua 5.4")}

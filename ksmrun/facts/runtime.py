@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksmrun.facts.elf import UnreadableElfError, elf_file
+from ksmrun.facts.elf import elf_file
+from ksmrun.facts.elf_head import UnreadableElfError
 from ksmrun.model.launch import TargetFacts
 from ksmrun.support.foreign import resolved
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ksmrun.facts.capabilities import grants_capabilities
-from ksmrun.facts.elf import UnreadableElfError, elf_file
+from ksmrun.facts.elf_head import UnreadableElfError, read_head
 from ksmrun.facts.loader import is_loader, is_musl, program_of
 from ksmrun.model.launch import TargetFacts
 from ksmrun.support.foreign import read_bytes, resolved
@@ -20,8 +20,6 @@ SCRIPT_DEPTH_MAX = 5
 SCRIPT_LINE_BYTES = 256
 # glibc's confstr(_CS_PATH), which execvp(3) uses if PATH is unset.
 DEFAULT_PATH = b"/bin:/usr/bin"
-# Names as in uname(2).
-MACHINES = {"EM_X86_64": "x86_64", "EM_386": "i386", "EM_AARCH64": "aarch64", "EM_ARM": "arm"}
 
 
 def look_at(
@@ -143,38 +141,21 @@ def _read_elf(path: Path, status: os.stat_result) -> TargetFacts:
         capabilities=grants_capabilities(path),
     )
     try:
-        with elf_file(path) as elf:
-            loader = _loader(elf)
-            kinds = {segment["p_type"] for segment in elf.iter_segments()}
-            return replace(
-                facts,
-                needs_first_preload=_links_sanitizer(elf),
-                elf_class_bits=elf.elfclass,
-                machine=MACHINES.get(elf["e_machine"], str(elf["e_machine"])),
-                # A static-pie has a dynamic section but no loader.
-                dynamic=loader is not None,
-                pie=elf["e_type"] == "ET_DYN" and "PT_DYNAMIC" in kinds,
-                loader=loader,
-                libc=None if loader is None else _libc(loader),
-            )
+        head = read_head(path)
     except UnreadableElfError as error:
         return replace(facts, note=f"{path} is not a readable ELF file ({error})")
-
-
-def _loader(elf: object) -> str | None:
-    for segment in elf.iter_segments():  # type: ignore[attr-defined]
-        if segment["p_type"] == "PT_INTERP":
-            return str(segment.get_interp_name())
-    return None
-
-
-def _links_sanitizer(elf: object) -> bool:
-    """Return whether the program links AddressSanitizer, which must be its first library."""
-    dynamic = elf.get_section_by_name(".dynamic")  # type: ignore[attr-defined]
-    if dynamic is None:
-        return False
-    needed = (tag.needed for tag in dynamic.iter_tags() if tag.entry.d_tag == "DT_NEEDED")
-    return any(name.startswith("libasan.so") for name in needed)
+    return replace(
+        facts,
+        # AddressSanitizer must be the first library.
+        needs_first_preload=any(name.startswith("libasan.so") for name in head.needed),
+        elf_class_bits=head.class_bits,
+        machine=head.machine,
+        # A static-pie has a dynamic segment but no loader.
+        dynamic=head.loader is not None,
+        pie=head.is_pie,
+        loader=head.loader,
+        libc=None if head.loader is None else _libc(head.loader),
+    )
 
 
 def _libc(loader: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import os
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 
@@ -10,13 +11,24 @@ from ksmrun.options.command import HELP, HELP_TEXT, VERSION, Command
 from ksmrun.options.item import Item
 from ksmrun.options.parse import shown_default
 
-WIDTH_MIN, WIDTH_MAX, COLUMN_MAX = 30, 100, 28
+WIDTH_MIN, WIDTH_MAX, WIDTH_UNKNOWN, COLUMN_MAX = 30, 100, 80, 28
 SIDE_BY_SIDE_MIN = 60
 
 
 def width() -> int:
     """Return the columns to use: the terminal's or COLUMNS, 80 if neither is known."""
-    return max(WIDTH_MIN, min(shutil.get_terminal_size((80, 24)).columns, WIDTH_MAX))
+    return max(WIDTH_MIN, min(_columns(), WIDTH_MAX))
+
+
+def _columns() -> int:
+    """Return what shutil.get_terminal_size() does, which takes longer to import than to print."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isascii() and asked.isdigit() and int(asked[:6]) > 0:
+        return int(asked[:6])
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH_UNKNOWN
+    except (OSError, ValueError):
+        return WIDTH_UNKNOWN
 
 
 def names_of(item: Item) -> str:

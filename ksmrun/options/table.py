@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ksmrun.options.command import Command
@@ -39,6 +40,15 @@ def command(name: str) -> Command:
     module = importlib.import_module(f"ksmrun.options.{MODULES[name]}")
     found: Command = getattr(module, name.upper())
     return found
+
+
+def command_of(words: Sequence[str]) -> Command | None:
+    """Return the command, or the group, that a command line begins with."""
+    if not words or words[0] not in MODULES:
+        return None
+    found = command(words[0])
+    inner = {each.words: each for each in found.commands}
+    return inner.get(tuple(words[:2]), found)
 
 
 def top() -> Command:

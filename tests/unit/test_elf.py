@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from volume import volume
 
-from ksmrun.facts.elf import ELF_SECONDS, UnreadableElfError, elf_file
+from ksmrun.facts.elf import ELF_SECONDS, elf_file
+from ksmrun.facts.elf_head import UnreadableElfError
 from ksmrun.facts.lua import find_lua
 from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.target import look_at

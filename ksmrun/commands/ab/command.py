@@ -11,8 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from ksmrun import __version__
 from ksmrun.commands.ab.ksm import ksm_for, refuse_other_rate
 from ksmrun.commands.ab.plan import (
@@ -22,7 +20,7 @@ from ksmrun.commands.ab.plan import (
     refuse_what_cannot_run,
 )
 from ksmrun.commands.ab.show import announce, run_shown
-from ksmrun.commands.declare import Given, declare
+from ksmrun.commands.declare import Given, Registry, declare
 from ksmrun.commands.output import say
 from ksmrun.commands.report import print_report
 from ksmrun.experiment.store import PLAN, count_results, create, load_plan
@@ -38,9 +36,9 @@ from ksmrun.report.gate import Gate
 EXIT_INTERRUPTED = 130
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command. What follows the options is the program's."""
-    declare(app, AB, ab)
+    declare(registry, AB, ab)
 
 
 def ab(options: AbOptions, given: Given) -> None:
@@ -59,7 +57,7 @@ def ab(options: AbOptions, given: Given) -> None:
         code = kept(lambda: _work(plan, folder, scratch, gates, is_new=options.resume is None))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    raise typer.Exit(code)
+    raise SystemExit(code)
 
 
 def _refuse_other_options(given: Given) -> None:

@@ -1,5 +1,1 @@
-"""Parts of `ksmrun host`."""
-
-from ksmrun.commands.host.command import register
-
-__all__ = ["register"]
+"""Commands of `ksmrun host`."""

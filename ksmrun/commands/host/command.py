@@ -6,13 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
-import typer
-
 from ksmrun.attach.gradually import detach_all
-from ksmrun.commands.declare import Given, declare, group
-from ksmrun.commands.host.install import install
-from ksmrun.commands.host.show import show
-from ksmrun.commands.host.tune import tune
+from ksmrun.commands.declare import Given, Registry, declare
 from ksmrun.commands.output import print_line, sudo_line
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.pages import PAGE_BYTES
@@ -31,15 +26,11 @@ from ksmrun.host.tunables import (
 from ksmrun.model.errors import KsmrunError
 from ksmrun.observe.scanning import mergeable_memory
 from ksmrun.options.host import (
-    HOST,
-    INSTALL,
     MAX_MAP_COUNT,
     OFF,
     ON,
     RESTORE,
     SET,
-    SHOW,
-    TUNE,
     UNMERGE,
     MapCountOptions,
     OffOptions,
@@ -54,19 +45,14 @@ from ksmrun.support.units import MIB
 UNDO = "undo: sudo ksmrun host restore"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the group of commands."""
-    host = group(HOST)
-    declare(host, ON, on)
-    declare(host, OFF, off)
-    declare(host, UNMERGE, unmerge)
-    declare(host, TUNE, tune)
-    declare(host, SET, set_)
-    declare(host, MAX_MAP_COUNT, max_map_count)
-    declare(host, RESTORE, restore_)
-    declare(host, INSTALL, install)
-    declare(host, SHOW, show)
-    app.add_typer(host, name="host")
+def register(registry: Registry) -> None:
+    """Add the commands that have no module of their own."""
+    declare(registry, ON, on)
+    declare(registry, OFF, off)
+    declare(registry, UNMERGE, unmerge)
+    declare(registry, SET, set_)
+    declare(registry, MAX_MAP_COUNT, max_map_count)
+    declare(registry, RESTORE, restore_)
 
 
 def on(options: OnOptions, given: Given) -> None:
@@ -105,6 +91,9 @@ def set_(options: SetOptions, given: Given) -> None:
 
 def _asked_to_unmerge(settings: dict[str, str]) -> bool:
     """Ask whoever is at the terminal; scripts need --unmerge."""
+    # Imported here: it takes longer to import than the commands take.
+    import typer
+
     names = [name for name in settings if name in WHILE_UNMERGED]
     ksm = read_ksm(ROOT)
     if not names or not ksm.number("pages_shared"):

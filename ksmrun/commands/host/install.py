@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 
-from ksmrun.commands.declare import Given
+from ksmrun.commands.declare import Given, Registry, declare
 from ksmrun.commands.host.tune import intent_of, intent_words, made_plan
 from ksmrun.commands.output import print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host import boot_unit
 from ksmrun.model.errors import KsmrunError
-from ksmrun.options.host import InstallOptions
+from ksmrun.options.host import INSTALL, InstallOptions
 from ksmrun.support.paste import own_program
+
+
+def register(registry: Registry) -> None:
+    """Add the command."""
+    declare(registry, INSTALL, install)
 
 
 def install(options: InstallOptions, given: Given) -> None:

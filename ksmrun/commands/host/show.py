@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
 from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.ksm import ROOT, require_ksm
@@ -13,7 +14,7 @@ from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.tuning import ScanRate
 from ksmrun.observe.scan_rate import dedup
 from ksmrun.observe.scanning import mergeable_memory, scan_rate
-from ksmrun.options.host import ShowOptions
+from ksmrun.options.host import SHOW, ShowOptions
 from ksmrun.options.output import Format
 from ksmrun.support.units import MIB
 
@@ -90,6 +91,11 @@ PURPOSES = {
     "stable_node_chains": "contents that are kept more than once, for max_page_sharing",
     "stable_node_dups": "copies of these contents, in total",
 }
+
+
+def register(registry: Registry) -> None:
+    """Add the command."""
+    declare(registry, SHOW, show)
 
 
 def show(options: ShowOptions) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 
-from ksmrun.commands.declare import Given
+from ksmrun.commands.declare import Given, Registry, declare
 from ksmrun.commands.output import (
     print_json,
     print_line,
@@ -28,13 +28,18 @@ from ksmrun.observe.scanning import (
     mergeable_memory,
     scan_rate,
 )
-from ksmrun.options.host import IntentOptions, TuneOptions
+from ksmrun.options.host import TUNE, IntentOptions, TuneOptions
 from ksmrun.options.item import items
 from ksmrun.plan.tuning import ASSUMED, PROFILES, tuned
 from ksmrun.support.units import GIB, MIB, processes
 
 SCHEMA = "ksmrun-tune-1"
 MEASURE_SECONDS = 2.0
+
+
+def register(registry: Registry) -> None:
+    """Add the command."""
+    declare(registry, TUNE, tune)
 
 
 def tune(options: TuneOptions, given: Given) -> None:

@@ -7,9 +7,7 @@ import sys
 import time
 from dataclasses import asdict
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_json, print_line
 from ksmrun.commands.ps import process_fields, unseen
 from ksmrun.commands.table import terminal_columns
@@ -25,9 +23,9 @@ SCHEMA = "ksmrun-top-1"
 ONCE_SECONDS = 1.0
 
 
-def register(app: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(app, TOP, top)
+    declare(registry, TOP, top)
 
 
 def top(options: TopOptions) -> None:

@@ -1,5 +1,1 @@
-"""Parts of `ksmrun wrap`."""
-
-from ksmrun.commands.wrap.command import register
-
-__all__ = ["register"]
+"""Commands of `ksmrun wrap`."""

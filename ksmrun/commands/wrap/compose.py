@@ -5,9 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.facts.compose import read_project
@@ -22,9 +20,9 @@ from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.header import header
 
 
-def register(group: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(group, COMPOSE, compose)
+    declare(registry, COMPOSE, compose)
 
 
 def compose(options: ComposeOptions) -> None:

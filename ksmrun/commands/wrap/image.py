@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_file, print_json, say
 from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.facts.image import parse_image, read_image
@@ -19,9 +17,9 @@ from ksmrun.wrap.container import KEY_FILE, composed, dockerfile
 SCHEMA = "ksmrun-wrap-image-1"
 
 
-def register(group: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(group, IMAGE, image)
+    declare(registry, IMAGE, image)
 
 
 def image(options: ImageOptions) -> None:

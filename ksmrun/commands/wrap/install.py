@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_line
 from ksmrun.facts.launcher import launcher_path
 from ksmrun.facts.wraps import find_wraps
@@ -14,9 +12,9 @@ from ksmrun.model.wrap import LIBEXEC
 from ksmrun.options.wrap import INSTALL, InstallOptions
 
 
-def register(group: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(group, INSTALL, install_launcher)
+    declare(registry, INSTALL, install_launcher)
 
 
 def install_launcher(options: InstallOptions) -> None:

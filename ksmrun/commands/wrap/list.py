@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_json, print_note, print_table
 from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.wraps import find_wraps
@@ -16,9 +14,9 @@ from ksmrun.options.wrap import LIST, ListOptions
 SCHEMA = "ksmrun-wrap-list-1"
 
 
-def register(group: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(group, LIST, list_wraps)
+    declare(registry, LIST, list_wraps)
 
 
 def list_wraps(options: ListOptions) -> None:
@@ -57,4 +55,4 @@ def list_wraps(options: ListOptions) -> None:
                 f"{LAUNCHER} is missing: these will not start; to do: sudo ksmrun wrap install",
                 style,
             )
-        raise typer.Exit(1)
+        raise SystemExit(1)

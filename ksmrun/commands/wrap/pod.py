@@ -6,9 +6,7 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
 from ksmrun.facts.image import read_image
@@ -24,9 +22,9 @@ if TYPE_CHECKING:
     from ksmrun.wrap.pod import Rewritten
 
 
-def register(group: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(group, POD, pod)
+    declare(registry, POD, pod)
 
 
 def pod(options: PodOptions) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_file, print_line
 from ksmrun.commands.wrap.unit_apply import (
     apply,
@@ -33,9 +31,9 @@ from ksmrun.wrap.dropin import KEY_UNIT, KeyPlace, key_unit
 from ksmrun.wrap.quadlet import render
 
 
-def register(group: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(group, QUADLET, quadlet)
+    declare(registry, QUADLET, quadlet)
 
 
 def quadlet(options: QuadletOptions) -> None:

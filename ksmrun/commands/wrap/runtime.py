@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import say
 from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.model.container import RuntimeEngine
@@ -18,9 +16,9 @@ from ksmrun.support import foreign
 from ksmrun.wrap.runtime import render
 
 
-def register(group: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(group, RUNTIME, print_runtime)
+    declare(registry, RUNTIME, print_runtime)
 
 
 def print_runtime(options: RuntimeOptions) -> None:

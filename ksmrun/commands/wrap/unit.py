@@ -6,9 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.commands.wrap.unit_apply import (
     apply,
@@ -30,9 +28,9 @@ from ksmrun.options.wrap import UNIT, UnitOptions
 from ksmrun.wrap.dropin import KEY_UNIT, unwrapped
 
 
-def register(group: typer.Typer) -> None:
+def register(registry: Registry) -> None:
     """Add the command."""
-    declare(group, UNIT, unit)
+    declare(registry, UNIT, unit)
 
 
 def unit(options: UnitOptions) -> None:

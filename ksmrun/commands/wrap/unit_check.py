@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from ksmrun.commands.output import mib, print_json, print_line
 from ksmrun.commands.wrap.unit_plan import exec_values_of
 from ksmrun.facts.cgroup import members, payload
@@ -107,7 +105,7 @@ def show_check(systemd: Systemd, name: str, *, as_json: bool) -> None:
         for line in describe(found):
             print_line(line)
     if not found.merges:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 def _look_at(pid: int) -> tuple[bool, int] | None:
