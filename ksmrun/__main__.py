@@ -12,8 +12,9 @@ FRONT_OPTION = "--front="
 # Modules of the standard library that are imported when they are first used. dataclasses imports
 # inspect, which takes longer to import than all of ours, for classes without a docstring.
 LAZY = (
-    *("ctypes", "hashlib", "hmac", "inspect", "json", "platform", "random", "secrets", "select"),
-    *("shutil", "socket", "subprocess", "tempfile"),
+    *("copy", "ctypes", "hashlib", "hmac", "inspect", "ipaddress", "json", "locale", "ntpath"),
+    *("platform", "random", "secrets", "select", "shutil", "socket", "string", "subprocess"),
+    *("tempfile", "textwrap"),
 )
 # Commands with threads: before Python 3.12, two must not use such a module first at the same time.
 THREADED = ("ab", "monitor", "top")

@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ksmrun.facts.daemons import listener, named
-from ksmrun.facts.process import read_ksm_stat
 from ksmrun.plan.clients import Client, find_client
 
 
@@ -23,6 +21,9 @@ def asked_daemon(command: Sequence[bytes]) -> Client | None:
 
 def _is_reached(client: Client) -> bool:
     """Return whether what it starts merges, because it starts the daemon, or the daemon merges."""
+    # Imported here: few programs are clients.
+    from ksmrun.facts.daemons import listener, named
+
     if client.socket is not None:
         pid = listener(Path(client.socket))
         return pid is None or _merges(pid)
@@ -33,6 +34,8 @@ def _is_reached(client: Client) -> bool:
 
 def _merges(pid: int) -> bool:
     """Return whether what this daemon starts inherits the flag, as far as the kernel shows."""
+    from ksmrun.facts.process import read_ksm_stat
+
     try:
         return bool(pid and read_ksm_stat(Path("/proc") / str(pid)).merge_any)
     except OSError:

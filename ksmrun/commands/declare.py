@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ksmrun.model.errors import UsageError
+from ksmrun.model.frozen import dataclass
 from ksmrun.options.command import Command
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.parse import parse

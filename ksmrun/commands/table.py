@@ -11,9 +11,9 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.options.output import Format, TableOptions
 
 # Width of piped output: the same wherever it runs.
@@ -21,6 +21,8 @@ PIPED_COLUMNS = 200
 COLUMNS_MAX = 10_000
 # Between two columns of a table.
 GAP_COLUMNS = 2
+# Stands for what is cut off.
+CUT = "…"
 # Least width of a text column that can be read, and one that reads well.
 TEXT_COLUMNS_MIN = 16
 TEXT_COLUMNS_GOOD = 40
@@ -158,7 +160,7 @@ def draw(
         for line in map(functools.partial(_joined, shown), heads):
             yield f"\x1b[1m{line}\x1b[0m" if is_bold else line
         yield ("-" if ascii_only else "─") * table_width(layout)
-    sign = "..." if ascii_only else "…"
+    sign = "..." if ascii_only else CUT
     for row in rows:
         cells = [
             _wrapped(_cell(each, row[number], width, sign), width) for each, number, width in shown
@@ -215,7 +217,7 @@ def _head(text: str, width: int) -> str:
 
 def cells_of(text: str) -> int:
     """Return the columns that a terminal needs for the text."""
-    if text.isascii():
+    if text.isascii() or text.replace(CUT, ".").isascii():
         return len(text)
     # Imported here: most tables do not need it.
     from rich.cells import cell_len
@@ -229,7 +231,7 @@ def _cell(column: Column, text: str, width: int, sign: str) -> str:
     return cut(text, width, sign) if column.kind == "cut" else text
 
 
-def cut_command(text: str, width: int, sign: str = "…") -> str:
+def cut_command(text: str, width: int, sign: str = CUT) -> str:
     """Return a command line that fits: its program's name tells more than the folder does."""
     if cut(text, width, sign) != text and text.startswith("/"):
         program, blank, words = text.partition(" ")
@@ -237,7 +239,7 @@ def cut_command(text: str, width: int, sign: str = "…") -> str:
     return cut(text, width, sign)
 
 
-def cut(text: str, width: int, sign: str = "…") -> str:
+def cut(text: str, width: int, sign: str = CUT) -> str:
     """Return the beginning of a text that is too wide, with the sign at its end."""
     if cells_of(text) <= width:
         return text

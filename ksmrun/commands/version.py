@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from ksmrun import __version__
-from ksmrun.facts.ksm import read_ksm
 
 WRITE_TODO = "check what stdout is connected to, and its free space"
 STATES = {0: "off", 1: "on", 2: "unmerging"}
@@ -13,6 +12,9 @@ STATES = {0: "off", 1: "on", 2: "unmerging"}
 
 def version_text() -> str:
     """Return three lines, of which the first is the version alone."""
+    # Imported here: each command imports this module for WRITE_TODO.
+    from ksmrun.facts.ksm import read_ksm
+
     uname = os.uname()
     ksm = read_ksm()
     if not ksm.present:

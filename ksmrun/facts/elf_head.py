@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.support.foreign import open_regular
 
 # The kernel refuses larger tables of segments, and longer loaders' paths (fs/binfmt_elf.c:
@@ -53,6 +53,8 @@ class ElfHead:
 
 @dataclass(frozen=True)
 class _Segment:
+    """Segment of the file, which the kernel maps or reads."""
+
     kind: int
     offset: int
     address: int

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.cgroup import hierarchies
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.text import parse_fields, parse_int, read_int, read_text
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.memory_group import GroupState
 from ksmrun.support.unitname import unescaped, unit_type
 
@@ -18,6 +18,8 @@ NO_LIMIT_BYTES = 1 << 60
 
 @dataclass(frozen=True)
 class _Files:
+    """Where a version of cgroups has its files."""
+
     mount: str
     limit: str
     usage: str

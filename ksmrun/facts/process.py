@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.stat import living
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int, read_text
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.process import Sweeper
 from ksmrun.support.foreign import FLAGS
 

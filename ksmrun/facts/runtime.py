@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.elf import elf_file
 from ksmrun.facts.elf_head import UnreadableElfError
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.launch import TargetFacts
 from ksmrun.support.foreign import resolved
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 from ksmrun.facts.stat import memory_folder
 from ksmrun.model.explain import MemoryKind
+from ksmrun.model.frozen import dataclass
 
 FIELDS = {
     b"Rss": "rss_bytes",

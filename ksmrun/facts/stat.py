@@ -6,12 +6,13 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from ksmrun.facts.text import read_or_raise
+from ksmrun.model.frozen import dataclass
 from ksmrun.support.foreign import FLAGS, drain, raise_shortage
 
 # include/linux/sched.h; kernel threads have no memory of their own.

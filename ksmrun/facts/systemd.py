@@ -11,10 +11,10 @@ import shutil
 import string
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.model.errors import KsmrunError
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.wrap import ExecCommand, UnitFacts
 
 TIMEOUT_SECONDS = 120.0

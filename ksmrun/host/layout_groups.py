@@ -19,8 +19,6 @@ from ksmrun.support.safefile import create_file
 
 DEFAULT_GROUP = "default"
 TIMEOUT_SECONDS = 10.0
-# Without usable keys nothing is known of groups.
-UNKNOWN = (KsmrunError, OSError, subprocess.SubprocessError, ValueError)
 # One launch per group, with this many PIDs at most.
 PIDS_MAX, GROUPS_MAX = 1000, 64
 
@@ -50,9 +48,13 @@ def groups_of(pids: Iterable[int]) -> dict[int, str]:
     """
     wanted = list(pids)
     found: dict[int, str] = {}
-    with contextlib.ExitStack() as stack, contextlib.suppress(*UNKNOWN):
+    if not wanted:
+        return found
+    # Without usable keys nothing is known of groups.
+    unknown = (KsmrunError, OSError, subprocess.SubprocessError, ValueError)
+    with contextlib.ExitStack() as stack, contextlib.suppress(*unknown):
         folder, launcher = keys_folder(), launcher_path()
-        if not wanted or not (folder / MASTER_KEY).exists():
+        if not (folder / MASTER_KEY).exists():
             return {}
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ksmrun-"))
         for group in known_groups(folder):

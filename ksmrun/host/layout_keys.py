@@ -12,7 +12,6 @@ import pwd
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.text import read_text
@@ -20,6 +19,7 @@ from ksmrun.host.key_memory import KEY_BYTES, MASTER_KEY, read_master, rotating,
 from ksmrun.host.keyring import recall, remember
 from ksmrun.host.lock import held
 from ksmrun.model.errors import KsmrunError, UsageError
+from ksmrun.model.frozen import dataclass
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import create_file, replace_file, temporary_name
 from ksmrun.support.state import read_state

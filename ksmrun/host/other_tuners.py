@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.ksm import FOLDER, ROOT, read_ksm
 from ksmrun.facts.pids import all_pids
 from ksmrun.facts.stat import command_words
 from ksmrun.facts.text import read_text
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.wrap import HEADER_MARK
 from ksmrun.support import foreign
 

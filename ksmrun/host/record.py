@@ -11,12 +11,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from ksmrun.facts.text import parse_int, read_text
 from ksmrun.host.lock import lock_file, unlock
 from ksmrun.model.errors import KsmrunError
+from ksmrun.model.frozen import dataclass
 from ksmrun.support.advice import write_todo
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.launch import Plan, Probe, Refusal, Request, TargetFacts
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.launch import needs_judgement, plan_launch

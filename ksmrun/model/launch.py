@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from ksmrun.model.frozen import dataclass
 
 # Share of vm.max_map_count to keep free, unless an option says otherwise.
 MAP_RESERVE = 0.2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+
+from ksmrun.model.frozen import dataclass
 
 
 @dataclass(frozen=True)

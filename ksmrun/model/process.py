@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from ksmrun.model.frozen import dataclass
 
 # Name of a pod's pause container in NAMESPACE/POD/CONTAINER. Kubernetes allows no capitals in other
 # names.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from ksmrun.model.frozen import dataclass
 
 
 class Unit(Enum):

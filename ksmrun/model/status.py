@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.ksm import HostFacts
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.wrap import Wrap

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.process import ProcessKsm

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from ksmrun.model.frozen import dataclass
 
 # Wraps name the launcher here: a path that outlives homes and virtual environments and exists on
 # every host (FHS 3.0, 4.9: /usr/local is the administrator's).

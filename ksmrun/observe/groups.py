@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.process import By, Identity, ProcessKsm, Sort
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.process import Sort
 from ksmrun.model.quantities import MAPS, PSS, RSS, Quantity, Unit
 from ksmrun.observe.groups import Group

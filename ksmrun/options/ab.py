@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.model.experiment import PRIMARY
+from ksmrun.model.frozen import dataclass
 from ksmrun.options.command import Command
 from ksmrun.options.item import Values, option, path, seconds, switch, whole
 from ksmrun.options.launch import PASSES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.options.command import HELP, HELP_TEXT, VERSION
 from ksmrun.options.item import Item, Kind, items
 from ksmrun.options.pages import TOPICS

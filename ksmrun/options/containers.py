@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from ksmrun.model.container import Engine, Libc
+from ksmrun.model.frozen import dataclass
 from ksmrun.options.command import Command
 from ksmrun.options.item import Values, argument, choice, option, path, switch, whole
 from ksmrun.options.launch import WrapOptions

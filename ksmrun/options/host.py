@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.tuning import Profile
 from ksmrun.options.command import Command, NoOptions
 from ksmrun.options.item import Kind, Values, argument, choice, seconds, share, switch

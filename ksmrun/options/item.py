@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Any
+
+from ksmrun.model.frozen import dataclass
 
 SECONDS_MAX = 30 * 86400.0
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.launch import (
     MAP_RESERVE,
     GuardMode,

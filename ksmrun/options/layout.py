@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.options.command import Command
 from ksmrun.options.item import Kind, Values, argument, option, path, switch, whole
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.launch import MAP_RESERVE
 from ksmrun.options.command import Command
 from ksmrun.options.item import Values, choice, number, option, path, seconds, share, switch, whole

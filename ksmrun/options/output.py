@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.options.item import choice, switch
 
 JSON = "Print one JSON object."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.options.show import wrapped
 
 INDENT = "    "

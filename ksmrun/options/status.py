@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ksmrun.model.frozen import dataclass
 from ksmrun.options.command import Command
 from ksmrun.options.item import switch
 from ksmrun.options.output import JSON

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.model.container import RuntimeEngine
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.wrap import CONTAINERD_FILE, Method
 from ksmrun.options.command import Command, NoOptions
 from ksmrun.options.containers import COMPOSE, IMAGE, POD

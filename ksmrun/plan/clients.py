@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.plan.client_kinds import INSIDE, KINDS, LAUNCHER, PODMAN, Kind
 from ksmrun.plan.command_words import (
     Options,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from ksmrun.model.frozen import dataclass
 
 # Commands that execute the rest of their words, and those of their options that take a word.
 WRAPPERS = {

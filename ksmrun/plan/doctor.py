@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.ksm import HostFacts, KsmFacts
 from ksmrun.model.launch import Probe
 from ksmrun.plan.mechanism import LOST_AT_EXEC, can_mark, is_never_scanned, obstacle_to_merging

@@ -7,8 +7,8 @@ Merging brings it nearer only where each new mapping stays a VMA of its own (Lin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.launch import GuardMode, MapPeak
 from ksmrun.support.units import MIB
 

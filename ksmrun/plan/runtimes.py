@@ -7,8 +7,7 @@ Measured figures, and the row of `ksmrun check` made from them. 8 copies with Wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ksmrun.model.frozen import dataclass
 from ksmrun.plan.doctor import CheckRow
 
 ITEM = "runtime"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import shlex
-from importlib.util import find_spec
 from pathlib import Path
 
 from ksmrun.model.errors import EXIT_FAILURE, KsmrunError
@@ -24,6 +23,9 @@ def require_module(name: str, need: str, extra: str, exit_code: int = EXIT_FAILU
 
     need: what needs it, and its name, as in "--html needs Jinja".
     """
+    # Imported here: it is asked for optional parts only.
+    from importlib.util import find_spec
+
     if find_spec(name) is None:
         raise KsmrunError(
             f"{need}, which is not installed", f"run: pip install 'ksmrun[{extra}]'", exit_code

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ExecCommand, Method, UnitFacts
 from ksmrun.wrap.execline import Command, program_word, quote, simplified, wrap
 from ksmrun.wrap.header import header, without_ksmrun

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from ksmrun.model.frozen import dataclass
 
 WHITESPACE = " \t\n\r"
 # systemd 258 added "|": execute by the user's shell.

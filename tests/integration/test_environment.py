@@ -32,7 +32,7 @@ def test_any_locale(see: See, way: tuple[str, ...], locale: str) -> None:
 
 def test_variables_of_python(see: See, way: tuple[str, ...], tmp_path: Path) -> None:
     """They belong to the program; they neither break ksmrun nor run code in it."""
-    (tmp_path / "typer.py").write_text("raise SystemExit(7)\n")
+    (tmp_path / "dataclasses.py").write_text("raise SystemExit(7)\n")
     (tmp_path / "sitecustomize.py").write_text("raise SystemExit(8)\n")
     environment = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nonexistent"}
     environment |= {"PYTHONVERBOSE": "1", "PYTHONIOENCODING": "x", "PYTHONWARNINGS": "error"}

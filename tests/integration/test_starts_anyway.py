@@ -203,11 +203,13 @@ def test_where_a_package_is_gone(ksmrun: str, tmp_path: Path) -> None:
     script = Path(ksmrun).with_name("ksmrun-py")
     for name in ("ksmrun", "ksmrun-exec"):
         shutil.copy(Path(ksmrun).with_name(name), tmp_path / name)
-    broken = "import sys\nsys.modules['typer'] = None"
+    broken = "import sys\nsys.modules['dataclasses'] = None"
     (tmp_path / "ksmrun-py").write_text(script.read_text().replace("import sys", broken, 1))
     (tmp_path / "ksmrun-py").chmod(0o755)
     (line,) = starts(run(str(tmp_path / "ksmrun"), "run", "--", *PROGRAM))
-    assert "the Python part of ksmrun fails (ModuleNotFoundError: " in line and "typer" in line
+    assert (
+        "the Python part of ksmrun fails (ModuleNotFoundError: " in line and "dataclasses" in line
+    )
 
 
 RAISED = {

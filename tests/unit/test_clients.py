@@ -202,8 +202,8 @@ def test_the_launch_goes_on_where_nobody_can_be_asked(monkeypatch: pytest.Monkey
     def fail(*_: object) -> None:
         raise OSError(errno.EMFILE, "too many open files")
 
-    monkeypatch.setattr("ksmrun.commands.client.named", fail)
-    monkeypatch.setattr("ksmrun.commands.client.listener", fail)
+    monkeypatch.setattr("ksmrun.facts.daemons.named", fail)
+    monkeypatch.setattr("ksmrun.facts.daemons.listener", fail)
     assert asked_daemon([b"docker", b"run", b"nginx"]) is None
     assert asked_daemon([b"tmux", b"new"]) is None
     assert asked_daemon([b"systemctl", b"start", b"a\xff"]) is not None

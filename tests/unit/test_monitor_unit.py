@@ -12,6 +12,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmrun.cli import build_app
 from ksmrun.commands import monitor
 from ksmrun.model.errors import EXIT_USAGE
 from ksmrun.options.item import Item, Kind, items
@@ -41,11 +42,8 @@ def texts(item: Item) -> st.SearchStrategy[str]:
 
 
 def command() -> Any:
-    app = typer.Typer()
-    monitor.register(app)
-    app.callback()(lambda: None)
     # Of click's, which typer may have in itself.
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(build_app(["monitor"]))
     return group.commands["monitor"]
 
 

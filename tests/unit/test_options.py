@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from itertools import combinations
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.cli import build_app
-from ksmrun.commands.declare import declare
+from ksmrun.commands.declare import Declared, Given
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.model.launch import Request
 from ksmrun.options.command import Command
@@ -25,11 +26,19 @@ from ksmrun.options.monitor import MonitorKeys
 from ksmrun.options.parse import form, parse, shown_default
 from ksmrun.options.show import help_text
 from ksmrun.options.table import leaves, top
+from ksmrun.options.words import read_words
 from ksmrun.watch.config import load
 
 LEAVES = leaves()
 # Of click's, which typer may have in itself.
 APP: Any = typer.main.get_command(build_app())
+
+
+def call(command: Command, function: Callable[..., None], words: Sequence[str]) -> None:
+    """Call the function as the command's, with what these words say."""
+    found = read_words(command, words)
+    assert found is not None
+    Declared(command, function).call(found.raw, found.rest)
 
 
 def parser_of(words: tuple[str, ...]) -> Any:
@@ -112,13 +121,14 @@ def test_a_command_can_be_repeated_as_it_was_typed(data: st.DataObject) -> None:
         switch_names = st.sampled_from([*filter(None, (item.name, item.negative))])
         words.append(data.draw(switch_names) if item.kind is Kind.SWITCH else f"{item.name}={text}")
     lines: list[tuple[str, ...]] = []
-    app = typer.Typer()
+
+    def note(_: LaunchOptions, given: Given) -> None:
+        lines.append(given.line)
+
     command = Command(("x",), "X", (), LaunchOptions)
-    declare(app, command, lambda _, given: lines.append(given.line))
-    parser: Any = typer.main.get_command(app)
-    parser.main(words, standalone_mode=False)
+    call(command, note, words)
     assert sorted(lines[0]) == sorted(["x", *words])
-    parser.main(list(lines[0][1:]), standalone_mode=False)
+    call(command, note, list(lines[0][1:]))
     assert lines[0] == lines[1]
 
 
@@ -139,12 +149,10 @@ LOOKS, CHANGES = {"--print", "--dry-run", "--check"}, {"--remove", "--now"}
 def test_who_only_looks_changes_nothing(command: Command, pair: tuple[str, str]) -> None:
     """The command is not even begun, in either order."""
     begun: list[Any] = []
-    app = typer.Typer()
-    declare(app, command, begun.append)
     needed = ["x" for item in command.arguments if item.is_required]
     for words in (pair, pair[::-1]):
         with pytest.raises(UsageError) as caught:
-            typer.main.get_command(app).main([*words, *needed], standalone_mode=False)
+            call(command, begun.append, [*words, *needed])
         assert caught.value.what.endswith("exclude each other") and not begun
         assert all(name in caught.value.what for name in pair)
 
@@ -174,9 +182,7 @@ def texts(item: Item) -> st.SearchStrategy[str]:
 def launched(words: list[str]) -> Any:
     """Return the options that a command with the table of launches gets."""
     found: list[LaunchOptions] = []
-    app = typer.Typer()
-    declare(app, Command(("x",), "X", (), LaunchOptions, reads_variables=True), found.append)
-    typer.main.get_command(app).main(words, standalone_mode=False)
+    call(Command(("x",), "X", (), LaunchOptions, reads_variables=True), found.append, words)
     return found[0]
 
 

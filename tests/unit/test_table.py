@@ -10,7 +10,11 @@ from typing import Literal, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich import box
 from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from ksmrun.commands import output
 from ksmrun.commands.output import print_table
@@ -19,7 +23,9 @@ from ksmrun.commands.table import (
     TEXT_COLUMNS_MIN,
     Column,
     Style,
+    cells_of,
     cut_command,
+    draw,
     fit,
     table_width,
     terminal_columns,
@@ -187,3 +193,25 @@ def test_a_command_that_is_cut_keeps_its_name() -> None:
     assert cut_command(command, 20) == "server --port 8303"
     assert cut_command(command, 10) == "server --…"
     assert cut_command("/opt/" + "x" * 90, 10) == "x" * 9 + "…"
+
+
+@given(tables(), st.sampled_from([20, 40, 80, 200]))
+def test_lines_are_those_that_rich_draws(
+    table: tuple[list[Column], list[list[str]]], width: int
+) -> None:
+    columns, rows = table
+    sizes = [max(cells_of(row[i]) for row in rows) for i in range(len(columns))]
+    layout = fit(columns, sizes, width)
+    kinds = [columns[i].kind for i in layout.widths]
+    if {"cut", "command"} & {*kinds}:
+        return
+    by_rich = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for i, cells in layout.widths.items():
+        justify: Literal["left", "right"] = "right" if columns[i].kind == "right" else "left"
+        head = Text(columns[i].name)
+        by_rich.add_column(head, justify=justify, width=cells, overflow="fold")
+    for row in rows:
+        by_rich.add_row(*(Text(row[i]) for i in layout.widths))
+    text = io.StringIO()
+    Console(file=text, width=table_width(layout), height=24, highlight=False).print(by_rich)
+    assert text.getvalue().splitlines() == [*draw(columns, rows, layout)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.model.container import RuntimeEngine as Engine
 from ksmrun.model.errors import KsmrunError
+from ksmrun.model.frozen import dataclass
 from ksmrun.model.wrap import DROP_IN, HEADER_MARK, LAUNCHER, Method, UnitFacts
 from ksmrun.wrap import dropin, quadlet
 from ksmrun.wrap.runtime import render
