@@ -9,23 +9,52 @@ import stat
 import subprocess
 from pathlib import Path
 
+from ksmrun import __version__
 from ksmrun.facts.text import read_text
 from ksmrun.host.lock import held
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.wrap import LIBEXEC, OCI_RUNTIME
+from ksmrun.model.wrap import (
+    INSTALL_LAUNCHER,
+    LAUNCHER,
+    LIBEXEC,
+    LOCAL,
+    OCI_RUNTIME,
+    PACKAGED,
+    InstalledLauncher,
+)
 from ksmrun.support.safefile import replace_file, temporary_name
+from ksmrun.support.tool import run_tool
 
 # Other names of ksmrun-oci, each with its own mode: Podman selects runtimes by name.
 LINKS = ("ksmrun-oci-by-request", "ksmrun-oci-crun")
+VERSION_SECONDS = 10.0
 HOMES = ("/home", "/root", "/tmp", "/var/tmp", "/run/user")
 
 
-def install(source: Path, folder: Path = LIBEXEC) -> list[str]:
+def installed() -> InstalledLauncher | None:
+    """Return the launcher that new wraps name; None if it is missing. Raises KsmrunError."""
+    if not LAUNCHER.exists():
+        return None
+    # Root runs it here.
+    refuse_unsafe()
+    said = run_tool([str(LAUNCHER), "--version"], VERSION_SECONDS, INSTALL_LAUNCHER).stdout.split()
+    if len(said) < 2:
+        raise KsmrunError(f"{LAUNCHER} does not run", INSTALL_LAUNCHER)
+    return InstalledLauncher(str(LAUNCHER), said[1], is_current=said[1] == __version__)
+
+
+def install(source: Path) -> list[str]:
     """Copy what is in source, each file atomically; return the lines to show. Raises KsmrunError.
 
     Running programs keep their old file; a service that starts meanwhile gets the old or the new
-    one.
+    one. A package's launcher is only looked at.
     """
+    if LIBEXEC == PACKAGED:
+        found = installed()
+        if found is None:
+            raise KsmrunError(f"{LAUNCHER} is missing", INSTALL_LAUNCHER)
+        return [f"{found} already"]
+    folder = LOCAL
     refuse_unsafe(folder)
     try:
         _make_folders(folder, folder)
@@ -65,8 +94,16 @@ def _copy(source: Path, folder: Path) -> list[str]:
     return lines
 
 
-def uninstall(folder: Path = LIBEXEC) -> list[str]:
-    """Remove it; return the lines to show. The caller has checked that nothing uses it."""
+def uninstall() -> list[str]:
+    """Remove it; return the lines to show. The caller has checked that nothing uses it.
+
+    Beside a package, that is what an earlier installation by pip has left.
+    """
+    folder = LOCAL
+    if not folder.is_dir() and LIBEXEC == PACKAGED:
+        raise KsmrunError(
+            f"{PACKAGED} belongs to the package ksmrun-exec", "run: sudo apt remove ksmrun-exec"
+        )
     if not folder.is_dir():
         return [f"{folder} is not there"]
     try:
