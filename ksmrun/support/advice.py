@@ -16,7 +16,7 @@ def helper_todo(error: int, file: str | Path) -> str:
         return f"see where permission is missing: namei -l {shlex.quote(str(file))}"
     if error in (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE):
         return "raise the limits (ulimit -n, -u and -v), or free memory"
-    return "install ksmrun again with pip"
+    return "install ksmrun again"
 
 
 def require_module(name: str, need: str, extra: str, exit_code: int = EXIT_FAILURE) -> None:

@@ -219,7 +219,10 @@ def monitor_unit(template: str) -> str:
     _, options, rest = template.partition("# Options: ")
     if not options or "@COMMAND@" not in rest:
         raise SystemExit("ksmrun-monitor.service has other lines; look at monitor_unit()")
-    start = "# To start it: systemctl enable --now ksmrun-monitor\n"
+    start = (
+        "# Written by `ksmrun monitor --print-unit` for this package. To start it: systemctl enable "
+        "--now ksmrun-monitor\n"
+    )
     text = start + options + rest.replace(", and remove this file.", ".")
     return text.replace("@COMMAND@", "/usr/bin/ksmrun monitor")
 
