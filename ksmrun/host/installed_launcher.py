@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -22,6 +23,7 @@ from ksmrun.model.wrap import (
     PACKAGED,
     InstalledLauncher,
 )
+from ksmrun.support.advice import helper_todo
 from ksmrun.support.safefile import replace_file, temporary_name
 from ksmrun.support.tool import run_tool
 
@@ -37,10 +39,8 @@ def installed() -> InstalledLauncher | None:
         return None
     # Root runs it here.
     refuse_unsafe()
-    said = run_tool([str(LAUNCHER), "--version"], VERSION_SECONDS, INSTALL_LAUNCHER).stdout.split()
-    if len(said) < 2:
-        raise KsmrunError(f"{LAUNCHER} does not run", INSTALL_LAUNCHER)
-    return InstalledLauncher(str(LAUNCHER), said[1], is_current=said[1] == __version__)
+    version = _version_of(LAUNCHER, INSTALL_LAUNCHER)
+    return InstalledLauncher(str(LAUNCHER), version, is_current=version == __version__)
 
 
 def install(source: Path) -> list[str]:
@@ -56,6 +56,9 @@ def install(source: Path) -> list[str]:
         return [f"{found} already"]
     folder = LOCAL
     refuse_unsafe(folder)
+    # One that does not run would keep wrapped services from starting.
+    own = source / LAUNCHER.name
+    _version_of(own, helper_todo(errno.ENOEXEC, own))
     try:
         _make_folders(folder, folder)
         with held(folder / ".lock") as is_alone:
@@ -74,6 +77,13 @@ def install(source: Path) -> list[str]:
         ) from error
     _label(folder)
     return lines
+
+
+def _version_of(launcher: Path, todo: str) -> str:
+    said = run_tool([str(launcher), "--version"], VERSION_SECONDS, todo).stdout.split()
+    if len(said) < 2:
+        raise KsmrunError(f"{launcher} does not run", todo)
+    return said[1]
 
 
 def _copy(source: Path, folder: Path) -> list[str]:

@@ -203,6 +203,8 @@ def unpack_python(wheels: Path, root: Path) -> None:
                 return None
             if data == "scripts/ksmrun":
                 return "libexec/ksmrun/ksmrun"
+            # Where Debian's zsh looks.
+            data = data.replace("/zsh/site-functions/", "/zsh/vendor-completions/")
             return data.removeprefix("data/") if "/share/" in data else None
 
         unpack(wheel, root, place)
@@ -220,8 +222,8 @@ def monitor_unit(template: str) -> str:
     if not options or "@COMMAND@" not in rest:
         raise SystemExit("ksmrun-monitor.service has other lines; look at monitor_unit()")
     start = (
-        "# Written by `ksmrun monitor --print-unit` for this package. To start it: systemctl enable "
-        "--now ksmrun-monitor\n"
+        "# Written by `ksmrun monitor --print-unit` for this package. To start it: systemctl "
+        "enable --now ksmrun-monitor\n"
     )
     text = start + options + rest.replace(", and remove this file.", ".")
     return text.replace("@COMMAND@", "/usr/bin/ksmrun monitor")
