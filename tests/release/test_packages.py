@@ -182,7 +182,7 @@ def test_not_removed_while_a_service_is_wrapped(guest: Guest) -> None:
 
 def test_purge_takes_what_ksmrun_wrote(guest: Guest) -> None:
     (guest.root / "etc/ksmrun/oci.json").write_text("{}")
-    guest.run("ksmrun", "layout", "key", "--output", "/run/key")
+    guest.run("ksmrun", "layout", "key", "default", "--output", "/run/key")
     guest.run("ksmrun", "run", "--quiet", "--", "true")
     (guest.root / "run/key").unlink()
     assert (guest.root / "run/ksmrun").exists()
