@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ksmrun.model import wrap
 from ksmrun.model.frozen import dataclass
 
-LAUNCHER = "/usr/local/libexec/ksmrun/ksmrun-exec --"
+LAUNCHER = f"{wrap.LAUNCHER} --"
 
 
 @dataclass(frozen=True)
