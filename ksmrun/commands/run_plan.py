@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
@@ -46,6 +48,7 @@ def plan_run(request: Request, options: LaunchOptions) -> Plan:
 def start(plan: Plan, request: Request) -> NoReturn:
     """Become ksmrun-exec, or if that is impossible, the program. Raises KsmrunError."""
     environment = initial_environment()
+    _save(plan, request)
     try:
         if plan.argv != request.command:
             exec_in_place(plan.argv, environment)
@@ -55,6 +58,16 @@ def start(plan: Plan, request: Request) -> NoReturn:
         if not request.quiet:
             say(f"memory will not merge: {error.what}; {_anyway(error.todo)}")
     exec_by_path(request.command, environment)
+
+
+def _save(plan: Plan, request: Request) -> None:
+    """Save the plan for the next launches, best effort."""
+    # Imported here: launches with other options have nothing to save.
+    if request.layout is None:
+        from ksmrun.launch.plan_cache import save_plan
+
+        with contextlib.suppress(Exception):
+            save_plan(plan, request, _probe())
 
 
 def _layout(options: LaunchOptions) -> tuple[SharedLayout | None, tuple[str, ...]]:
@@ -108,6 +121,7 @@ def _plan(request: Request) -> Plan | Refusal:
     return prepared.plan
 
 
+@functools.cache
 def _probe() -> Probe | None:
     """Return the probe; None if it fails: the launch goes on, and the launcher finds out."""
     try:

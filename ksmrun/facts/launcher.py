@@ -25,8 +25,8 @@ LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
 SHIM = "shim/$PLATFORM/as-libasan.so/../libksmrun-preload.so"
 # It takes milliseconds, half a second more if ksmd runs, and longer on a loaded machine.
 PROBE_TIMEOUT_SECONDS = 30.0
-# "probe-" and a boot ID, which is a UUID.
-BOOT_PREFIX_LENGTH = 6 + 36
+# A boot ID, which is a UUID, and the dash before it.
+BOOT_ID_LENGTH = 1 + 36
 PROBE_BYTES_MAX = 1 << 16
 
 
@@ -68,12 +68,12 @@ def cached_probe() -> Probe:
             return parse_probe(text)
     text = _run_probe_text(launcher)
     probe = parse_probe(text)
-    if cache is not None and _holds_until_boot(probe):
-        _write(cache, text)
+    if cache is not None and holds_until_boot(probe):
+        write_cache(cache, text)
     return probe
 
 
-def _holds_until_boot(probe: Probe) -> bool:
+def holds_until_boot(probe: Probe) -> bool:
     """Return whether the result describes the kernel, and not a filter or a temporary shortage."""
     if None in (probe.mmap_vmas, probe.brk_vmas, probe.ptrace_allowed, probe.set_mm_map_allowed):
         return False
@@ -176,17 +176,23 @@ def _child_would_be_init() -> bool:
 
 def _cache_file(launcher: Path) -> Path | None:
     """Return the cache file, named by what affects the result: boot, launcher, seccomp filters."""
+    found, folder = boot_and_filters(), cache_folder()
+    if found is None or folder is None:
+        return None
+    return folder / f"probe-{'-'.join(found)}-{launcher.stat().st_mtime_ns:x}.json"
+
+
+def boot_and_filters() -> tuple[str, str] | None:
+    """Return this boot's ID, and the mode and number of this process's seccomp filters."""
     boot_id = (read_text(Path("/proc/sys/kernel/random/boot_id")) or "").strip()
     status = parse_fields(read_text(Path("/proc/self/status")) or "")
     if not boot_id or "Seccomp" not in status:
         return None
-    filters = f"{status['Seccomp']}-{status.get('Seccomp_filters', 'x')}"
-    name = f"probe-{boot_id}-{filters}-{launcher.stat().st_mtime_ns:x}.json"
-    folder = _cache_folder()
-    return None if folder is None else folder / name
+    return boot_id, f"{status['Seccomp']}-{status.get('Seccomp_filters', 'x')}"
 
 
-def _cache_folder() -> Path | None:
+def cache_folder() -> Path | None:
+    """Return the folder of this user's caches; native/front/plan_cache.c looks there, too."""
     if os.geteuid() == 0:
         return Path("/run/ksmrun")
     for variable, below in (("XDG_RUNTIME_DIR", ""), ("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
@@ -208,11 +214,12 @@ def _read_trusted(cache: Path) -> str | None:
         return None
 
 
-def _write(cache: Path, text: str) -> None:
-    """Write the cache, best effort: without a writable folder the next launch probes again."""
+def write_cache(cache: Path, text: str) -> None:
+    """Write a file named KIND-BOOT-…, best effort, and remove those of other boots."""
+    length = cache.name.index("-") + BOOT_ID_LENGTH
     with contextlib.suppress(OSError):
         cache.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         replace_file(cache, text.encode(), 0o644)
-        for old in cache.parent.glob("probe-*.json"):
-            if old.name[:BOOT_PREFIX_LENGTH] != cache.name[:BOOT_PREFIX_LENGTH]:
+        for old in cache.parent.glob(f"{cache.name.partition('-')[0]}-*"):
+            if old.name[:length] != cache.name[:length]:
                 old.unlink()

@@ -200,3 +200,5 @@ SPECIAL: Mapping[str, Special] = {
     "pm2": _pm2,
     **dict.fromkeys(("service", "invoke-rc.d"), _service),
 }
+# Names of all commands that may be clients.
+CLIENTS = (*SPECIAL, *KINDS)

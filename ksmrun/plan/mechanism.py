@@ -42,6 +42,13 @@ def obstacle_to_merging(probe: Probe) -> tuple[str, str] | None:
     )
 
 
+def is_same_for_all(probe: Probe) -> bool:
+    """Return whether this kernel needs nothing of a program: the prctl does for each."""
+    return obstacle_to_merging(probe) is None and _wanted(Mechanism.AUTO, probe)[0] is (
+        Mechanism.PRCTL
+    )
+
+
 def can_mark(probe: Probe) -> bool:
     """Return whether madvise merges what the prctl cannot reach."""
     return probe.prctl_supported is not False or probe.prctl_obstacle in MARKABLE_OBSTACLES

@@ -22,6 +22,7 @@
 
 #include "complete.h"
 #include "fallback.h"
+#include "plan_cache.h"
 #include "python.h"
 
 enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126 };
@@ -104,6 +105,7 @@ int main(int argc, char **argv) {
         int code = fallback_start(folder, argv + 4, fails, out_of_room);
         return code >= 0 ? code : fail(fails, out_of_room);
     }
+    plan_cache_start(argv + 1);
     if (!fallback_has_room()) {
         int code = fallback_start(folder, argv + 1, "the limits leave too little room for Python",
                                   out_of_room);
