@@ -78,6 +78,17 @@ class SeedMode(StrEnum):
     OWN = "own"
 
 
+class RuntimeFlags(StrEnum):
+    """Flags that a language runtime takes from its environment, for its copies to merge.
+
+    MERGE: those that make copies equal. SHRINK: also those that make each copy smaller.
+    """
+
+    MERGE = "merge"
+    SHRINK = "shrink"
+    OFF = "off"
+
+
 @dataclass(frozen=True)
 class SharedLayout:
     """Key file of a shared layout, and the label from which the group's key is derived.
@@ -108,6 +119,7 @@ class Request:
     mark_min_bytes: int = 64 << 10
     inherit: bool = True
     layout: SharedLayout | None = None
+    runtime_flags: RuntimeFlags = RuntimeFlags.OFF
 
 
 @dataclass(frozen=True)
@@ -176,12 +188,16 @@ class MapPeak:
 
 @dataclass(frozen=True)
 class Plan:
-    """Launch as data: mechanism (None: no flag), exact ksmrun-exec command line, messages."""
+    """Launch as data: mechanism (None: no flag), exact ksmrun-exec command line, messages.
+
+    said: what the user is told of a launch without a fault.
+    """
 
     mechanism: Mechanism | None
     argv: tuple[bytes, ...]
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

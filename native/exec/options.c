@@ -36,6 +36,8 @@ const char options_help[] =
     "  --seeds=shared|own   with a shared layout: one hash seed too for CPython and Perl "
     "(default),\n"
     "                       and with --preload for Lua\n"
+    "  --variable=NAME=TEXT  give COMMAND this variable, unless it has one of that name\n"
+    "  --prepend=NAME=TEXT  put TEXT, which ends with a separator, before the variable's value\n"
     "  --argv0=NAME         give COMMAND this argv[0]\n"
     "  --require            do not start COMMAND if merging cannot be had (exit 125)\n"
     "  --require-max-map-count=N  do not start COMMAND where vm.max_map_count is less (exit 125)\n"
@@ -126,6 +128,16 @@ static bool parse_count(const struct row *row, const char *value, void *field,
            refuse_value(row, value, refusal);
 }
 
+static bool parse_variable(const struct row *row, const char *value, void *field,
+                           const struct refusal *refusal) {
+    struct variables *variables = field;
+    if (!variables_is_entry(value) || variables->count == VARIABLES_MAX)
+        return refuse_value(row, value, refusal);
+    variables->prepends[variables->count] = strcmp(row->name, "prepend") == 0;
+    variables->list[variables->count++] = value;
+    return true;
+}
+
 /* ld.so splits LD_PRELOAD at both, and has no escape (ld.so(8)). */
 static bool parse_preload(const struct row *row, const char *value, void *field,
                           const struct refusal *refusal) {
@@ -195,6 +207,14 @@ static const struct row rows[] = {
     {.name = "layout-scope", .parse = parse_switch, FIELD(layout_tree), WORDS("program", "tree")},
     {.name = "layout-check", .parse = parse_action, FIELD(action), .action = ACTION_LAYOUT_CHECK},
     {.name = "seeds", .parse = parse_switch, FIELD(seeds_own), WORDS("shared", "own")},
+    {.name = "variable",
+     .parse = parse_variable,
+     FIELD(variables),
+     VALUES("NAME=TEXT, 8 times at most")},
+    {.name = "prepend",
+     .parse = parse_variable,
+     FIELD(variables),
+     VALUES("NAME=TEXT, 8 times at most")},
     {.name = "argv0", .parse = parse_text, FIELD(argv0), VALUES("a name")},
     {.name = "require", .parse = parse_flag, FIELD(require)},
     {.name = "require-max-map-count",

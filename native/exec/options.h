@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "variables.h"
+
 /* ACTION_PROBE_LAUNCHED: --probe started this process to see what remains after an exec. */
 enum action {
     ACTION_RUN,
@@ -31,6 +33,7 @@ struct options {
     bool require;
     bool quiet;
     bool verify;
+    struct variables variables;
     long require_max_map_count; /* 0: not requested */
     char **command;             /* COMMAND and its arguments, NULL-terminated; points into argv */
 };

@@ -175,10 +175,11 @@ end)
 
 
 NODE_PROGRAM = script("nodejs", NODE, "words.js", is_timed=True)
+JAVA = os.environ.get("KSMRUN_BENCH_JAVA", "/usr/bin/java")
 JAVA_PROGRAM = Program(
     "openjdk-17-jdk-headless",
-    "/usr/bin/java",
-    lambda place: ["/usr/bin/java", "-cp", str(place.shared), "Words", place.name],
+    JAVA,
+    lambda place: [JAVA, "-cp", str(place.shared), "Words", place.name],
     build=lambda shared: _compile("javac", "-d", str(shared), str(HERE / "Words.java")),
     is_timed=True,
 )

@@ -10,6 +10,7 @@ from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.launch.prepare import prepare
+from ksmrun.launch.runtime_variables import variables_of_container
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import LayoutMode, Refusal, TargetFacts
@@ -45,7 +46,8 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
     probe = cached_probe()
     target = TargetFacts(None, dynamic=True, libc=options.libc)
     shim = None if options.libc is None else shim_path(target, LIBEXEC)
-    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim)
+    variables = variables_of_container(options.runtime_flags)
+    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim, variables)
     plan = prepared.plan
     if isinstance(plan, Refusal):
         raise KsmrunError(plan.what, plan.todo)
@@ -57,8 +59,8 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
             f"on this kernel {shim_wanted}; to do: give --libc glibc or --libc musl, as in the "
             "image"
         )
-    for warning in plan.warnings:
-        say(warning)
+    for line in (*plan.said, *plan.warnings):
+        say(line)
     if not LAUNCHER.exists():
         say(f"{LAUNCHER} does not exist; to do: sudo ksmrun wrap install")
     uses_shim = any(word.startswith("--preload=") for word in words)
