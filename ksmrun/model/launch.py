@@ -72,10 +72,14 @@ class LayoutScope(StrEnum):
 
 
 class SeedMode(StrEnum):
-    """Hash seeds of interpreters under a shared layout: one for the group, or each its own."""
+    """Hash seeds of interpreters under a shared layout: one for the group, or each its own.
+
+    GO: one for the group, and one random value for its static Go programs.
+    """
 
     SHARED = "shared"
     OWN = "own"
+    GO = "go"
 
 
 class RuntimeFlags(StrEnum):

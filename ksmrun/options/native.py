@@ -27,8 +27,9 @@ EXEC_OPTIONS = (
         "layout of the key.",
     ),
     (
-        "--seeds=shared|own",
-        "With a shared layout: one hash seed for interpreters, or their own. Default: shared.",
+        "--seeds=shared|own|go",
+        "With a shared layout: one hash seed for interpreters, or their own. go: also one random "
+        "value for static Go programs. Default: shared.",
     ),
     ("--variable=NAME=TEXT", "Give the program this variable, unless it has one of that name."),
     (

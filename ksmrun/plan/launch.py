@@ -133,8 +133,8 @@ def _options(
             options.append(b"--layout-group=" + request.layout.label.encode())
         if request.layout.scope is LayoutScope.TREE:
             options.append(b"--layout-scope=tree")
-        if request.layout.seeds is SeedMode.OWN:
-            options.append(b"--seeds=own")
+        if request.layout.seeds is not SeedMode.SHARED:
+            options.append(b"--seeds=" + request.layout.seeds.value.encode())
     return (*options, *_switches(request))
 
 
@@ -160,7 +160,7 @@ def plain_options(request: Request) -> tuple[bytes, ...]:
 
 
 def _shares_seeds(request: Request) -> bool:
-    return request.layout is not None and request.layout.seeds is SeedMode.SHARED
+    return request.layout is not None and request.layout.seeds is not SeedMode.OWN
 
 
 def _seeds_reason(unreachable: str | None) -> str:

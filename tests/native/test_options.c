@@ -101,7 +101,7 @@ static void test_each_option_with_and_without_a_value(void **state) {
         {"layout-group", "web", NULL},
         {"layout-scope", "tree", "program or tree"},
         {"layout-check", NULL, NULL},
-        {"seeds", "own", "shared or own"},
+        {"seeds", "go", "shared, own or go"},
         {"argv0", "x", NULL},
         {"require", NULL, NULL},
         {"require-max-map-count", "7", "a whole number, 1 or more"},
