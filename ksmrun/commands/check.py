@@ -70,7 +70,7 @@ def check(options: CheckOptions, given: Given) -> None:
         target = look_at(command[0], os.environb, command[1:])
         runtime = find_runtime(target)
         heap = _heap(runtime, command)
-        launcher, shim = os.fsencode(launcher_path()), shim_path(target)
+        launcher, shim = os.fsencode(launcher_path()), shim_path()
         variables = variables_now(request, target)
         prepared = prepare(request, launcher, probe, target, shim, variables)
         choice, judgement, notes = prepared.choice, prepared.judgement, prepared.notes

@@ -109,7 +109,7 @@ def _how_long(made: MadeKey) -> tuple[str, ...]:
 
 def _plan(request: Request) -> Plan | Refusal:
     target = look_at(request.command[0], os.environb, request.command[1:])
-    launcher, shim = os.fsencode(launcher_path()), shim_path(target)
+    launcher, shim = os.fsencode(launcher_path()), shim_path()
     variables = NO_VARIABLES
     if request.runtime_flags is not RuntimeFlags.OFF:
         # Imported here: few launches need it.

@@ -44,21 +44,14 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
     # The image shows later what the program is; the plan does not depend on it.
     request = replace(options.request((b"",)), layout=layout)
     probe = cached_probe()
-    target = TargetFacts(None, dynamic=True, libc=options.libc)
-    shim = None if options.libc is None else shim_path(target, LIBEXEC)
+    target, shim = TargetFacts(None, dynamic=True), shim_path(LIBEXEC)
     variables = variables_of_container(options.runtime_flags)
-    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim, variables)
-    plan = prepared.plan
+    plan = prepare(request, os.fsencode(LAUNCHER), probe, target, shim, variables).plan
     if isinstance(plan, Refusal):
         raise KsmrunError(plan.what, plan.todo)
     words = [os.fsdecode(word) for word in plan.argv[: plan.argv.index(b"--")]]
     if options.require_max_map_count is not None:
         words.append(f"--require-max-map-count={options.require_max_map_count}")
-    if shim_wanted := prepared.choice.shim_wanted:
-        say(
-            f"on this kernel {shim_wanted}; to do: give --libc glibc or --libc musl, as in the "
-            "image"
-        )
     for line in (*plan.said, *plan.warnings):
         say(line)
     if not LAUNCHER.exists():

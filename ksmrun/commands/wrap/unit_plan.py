@@ -111,7 +111,7 @@ def plan_unit(
         options = replace(options, layout_scope=LayoutScope.PROGRAM)
     request, target = _request(unit, exec_values, options, key)
     probe = cached_probe()
-    shim = shim_path(target, LIBEXEC)
+    shim = shim_path(LIBEXEC)
     variables = variables_of_unit(options.runtime_flags, target, _arguments(unit), _variables(unit))
     prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim, variables)
     needed = launcher_needed_for(request, probe, prepared.choice)
