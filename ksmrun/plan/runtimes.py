@@ -66,14 +66,14 @@ RUNTIMES = {
         (
             Flags(
                 "--runtime-flags=merge",
-                0.57,
-                1.0,
-                1.0,
+                0.52,
+                0.85,
+                0.94,
                 "collections become more frequent",
             ),
         ),
     ),
-    "OpenJDK 17": Gains("17", 0.11, 0.14, THREADS, (Flags(MERGE, 0.3, 1.0, 1.0, ONLY_C1),)),
+    "OpenJDK 17": Gains("17", 0.11, 0.14, THREADS, (Flags(MERGE, 0.55, 1.35, 0.92, ONLY_C1),)),
     "OpenJDK 25": Gains("25", 0.11, 0.12, THREADS, (Flags(MERGE, 0.85, 1.0, 1.0, ONLY_C1),)),
     "Node.js": Gains(
         "18",

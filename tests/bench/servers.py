@@ -2,8 +2,8 @@
 
 .venv/bin/python tests/bench/servers.py [--copies N] [--json FILE] [SERVER]...
 
-Each way to start them is measured on its own copies, which have one layout: memory idle, without
-merging and once merging has converged; then users; then memory again, both ways. CPU is that of
+Each way to start them is measured on its own copies, which have one layout: memory idle, once
+merging has converged and then without it; then users; then memory again, both ways. CPU is that of
 the server for one request, p99 the slowest percent of answers; both while nothing is scanned. Needs
 root; KSM is restored.
 """
@@ -64,13 +64,9 @@ def measure(server: Server, options: Sequence[str], archive: Path | None, copies
     with tempfile.TemporaryDirectory(prefix="ksmrun-bench-") as scratch, Fleet() as fleet:
         places = start(server, Path(scratch), fleet, options, archive, copies)
         sampler = FleetSampler()
-        idle = anonymous(sampler, fleet)
-        idle_merged = merged(sampler, fleet)
-        RUN.write_text(UNMERGE)
+        idle_merged, idle = both(sampler, fleet)
         cpu, slowest = use(server, places, fleet)
-        used_merged = merged(sampler, fleet)
-        RUN.write_text(UNMERGE)
-        used = anonymous(sampler, fleet)
+        used_merged, used = both(sampler, fleet)
         return Result(idle, idle_merged, used, used_merged, cpu, slowest)
 
 
@@ -171,6 +167,13 @@ def _together(users: Sequence[object], requests: int) -> list[float]:
 def _cpu_seconds(pid: int) -> float:
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
+
+
+def both(sampler: FleetSampler, fleet: Fleet) -> tuple[int, int]:
+    """Return the copies' anonymous memory with merging and, at once after it, without."""
+    with_merging = merged(sampler, fleet)
+    RUN.write_text(UNMERGE)
+    return with_merging, anonymous(sampler, fleet)
 
 
 def anonymous(sampler: FleetSampler, fleet: Fleet) -> int:
