@@ -14,7 +14,7 @@ from ksmrun.launch.runtime_variables import variables_of_container
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import LayoutMode, Refusal, TargetFacts
-from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
+from ksmrun.model.wrap import INSTALL_LAUNCHER, LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.options.containers import ContainerOptions
 from ksmrun.wrap.container import KEY_FILE
 
@@ -55,7 +55,7 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
     for line in (*plan.said, *plan.warnings):
         say(line)
     if not LAUNCHER.exists():
-        say(f"{LAUNCHER} does not exist; to do: sudo ksmrun wrap install")
+        say(f"{LAUNCHER} does not exist; to do: {INSTALL_LAUNCHER}")
     uses_shim = any(word.startswith("--preload=") for word in words)
     return Launcher((*words, "--"), uses_shim, key)
 
