@@ -45,7 +45,7 @@ def _prepare_tomcat(place: Place) -> None:
     shutil.copy(HERE / "index.jsp", place.folder / "webapps/ROOT/index.jsp")
     (place.folder / "conf/server.xml").write_text(
         f"""<Server port="-1"><Service name="Catalina">
-<Connector address="{LOCALHOST}" port="{place.port}" protocol="HTTP/1.1"/>
+<Connector address="{LOCALHOST}" port="{place.port}" maxKeepAliveRequests="-1"/>
 <Engine name="Catalina" defaultHost="localhost"><Host name="localhost" appBase="webapps"/></Engine>
 </Service></Server>
 """
@@ -139,7 +139,7 @@ SERVERS = {
         ],
         "Server startup in",
         _tomcat_user,
-        1500,
+        600,
         prepare=_prepare_tomcat,
     ),
     "ZooKeeper 3.8": Server(
@@ -156,7 +156,7 @@ SERVERS = {
         ],
         "maxNeverUsedIntervalMs",
         _zookeeper_user,
-        1000,
+        400,
         prepare=_prepare_zookeeper,
     ),
     "game world": Server(
