@@ -52,13 +52,13 @@ def save_plan(plan: Plan, request: Request, probe: Probe | None) -> None:
             write_cache(file, text)
 
 
-def _is_general(
-    plan: Plan, request: Request, probe: Probe, environment: Mapping[str, str]
-) -> bool:
+def _is_general(plan: Plan, request: Request, probe: Probe, environment: Mapping[str, str]) -> bool:
     """Return whether only --require, --verify and --quiet were given, and the plan is the usual."""
-    switches = {"require": request.require, "verify": request.verify, "quiet": request.quiet}
+    usual = Request(
+        request.command, require=request.require, verify=request.verify, quiet=request.quiet
+    )
     return (
-        request == Request(request.command, **switches)
+        request == usual
         and not any(name.startswith("KSMRUN_") for name in environment)
         and holds_until_boot(probe)
         and is_same_for_all(probe)
