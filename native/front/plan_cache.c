@@ -101,19 +101,21 @@ static bool read_file(const char *folder, const char *name, char *text) {
 
 /* DEVICE INODE BYTES SECONDS NANOSECONDS PATH, each number in decimal. Returns the path if the file
  * there is still that one. */
-static const char *unchanged(const char *row) {
-    unsigned long long device, inode, bytes, seconds, nanoseconds;
+static const char *unchanged(char *row) {
+    enum { DEVICE, INODE, BYTES, SECONDS, NANOSECONDS, NUMBERS };
+    unsigned long long numbers[NUMBERS];
     struct stat status;
-    int used = 0;
-    if (sscanf(row, "%llu %llu %llu %llu %llu %n", &device, &inode, &bytes, &seconds, &nanoseconds,
-               &used) != 5 ||
-        row[used] != '/')
-        return NULL;
-    bool is_same = stat(row + used, &status) == 0 && status.st_dev == device &&
-                   status.st_ino == inode && (unsigned long long)status.st_size == bytes &&
-                   (unsigned long long)status.st_mtim.tv_sec == seconds &&
-                   (unsigned long long)status.st_mtim.tv_nsec == nanoseconds;
-    return is_same ? row + used : NULL;
+    for (int i = 0; i < NUMBERS; i++) {
+        numbers[i] = strtoull(row, &row, 10);
+        if (*row++ != ' ')
+            return NULL;
+    }
+    bool is_same = *row == '/' && stat(row, &status) == 0 && status.st_dev == numbers[DEVICE] &&
+                   status.st_ino == numbers[INODE] &&
+                   (unsigned long long)status.st_size == numbers[BYTES] &&
+                   (unsigned long long)status.st_mtim.tv_sec == numbers[SECONDS] &&
+                   (unsigned long long)status.st_mtim.tv_nsec == numbers[NANOSECONDS];
+    return is_same ? row : NULL;
 }
 
 /* Whether the name of this program is one of those for Python, separated by blanks. */
@@ -149,8 +151,8 @@ static bool read_filters(char *filters, size_t size) {
 /* The launcher, if the file holds for this boot, process and front, and for this program. */
 static const char *launcher_of(char *text, const char *boot, const char *filters,
                                const char *program) {
-    const char *launcher = NULL, *row;
-    char *names, *found;
+    const char *launcher = NULL;
+    char *names, *found, *row;
     if (take(&text, "ksmrun-plan 1") == NULL)
         return NULL;
     if ((found = take(&text, "boot ")) == NULL || strcmp(found, boot) != 0)

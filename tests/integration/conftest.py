@@ -70,12 +70,16 @@ def ksmrun() -> str:
     return str(Path(sys.executable).parent.resolve() / "ksmrun")
 
 
-@pytest.fixture(scope="session", params=["ksmrun-exec", "ksmrun run"])
+@pytest.fixture(scope="session", params=["ksmrun-exec", "ksmrun run", "planned"])
 def way(request: pytest.FixtureRequest, launcher: str, ksmrun: str) -> tuple[str, ...]:
-    """Return each of the two ways to launch; a test that uses it runs once for each."""
-    # The probe of this boot is cached: the first launch of a boot is tested elsewhere.
+    """Return each of the ways to launch; a test that uses it runs once for each.
+
+    "planned": by Python, which an option that is the default as well asks for.
+    """
+    # Probe and plan of this boot are cached: the first launch of a boot is tested elsewhere.
     subprocess.run([ksmrun, "run", "--quiet", "--", "true"], check=True)
-    return (launcher,) if request.param == "ksmrun-exec" else (ksmrun, "run")
+    planned = ("--guard=skip",) if request.param == "planned" else ()
+    return (launcher,) if request.param == "ksmrun-exec" else (ksmrun, "run", *planned)
 
 
 @pytest.fixture
