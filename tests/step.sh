@@ -84,6 +84,9 @@ case $1 in
     release)
         (cd tests && ../$bin/python -m pytest -q release)
         ;;
+    pythons)
+        $bin/python tests/pythons.py
+        ;;
     valgrind)
         cmake -S native -B build/valgrind -G Ninja -DKSMRUN_MUSL=OFF -DKSMRUN_STATIC=OFF >/dev/null
         cmake --build build/valgrind >/dev/null
