@@ -17,8 +17,10 @@ from tests.systemd.roots import Root, built
 TOP = Path(__file__).parents[2]
 SUITES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
 ON_PATH = "3.12"
-PACKAGES = ("python3-venv", "python3-dev", "gcc", "libc6-dev", "musl-tools", "libcap-dev")
-PACKAGES += ("ca-certificates", "procps", "util-linux", "mount")
+PACKAGES = (
+    *("python3-venv", "python3-dev", "gcc", "libc6-dev", "musl-tools", "libcap-dev"),
+    *("ca-certificates", "procps", "util-linux", "mount"),
+)
 # Words: the Python, the repository, a folder for the environment.
 TEST = """
 ! command -v git || [ "$1" != /release ]
