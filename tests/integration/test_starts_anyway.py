@@ -151,7 +151,7 @@ def test_under_a_limit(ksmrun: str, tmp_path: Path, number: int, amount: int) ->
         starts(run(*command, env=environment, preexec_fn=limit(number, amount)))
 
 
-FULL = limit(resource.RLIMIT_AS, 8 << 20)
+FULL = limit(resource.RLIMIT_AS, 13 << 20)
 
 
 def test_without_processes(ksmrun: str, nobody: tuple[str, ...], tmp_path: Path) -> None:
