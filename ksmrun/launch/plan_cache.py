@@ -19,13 +19,13 @@ from ksmrun.facts.launcher import (
     launcher_path,
     write_cache,
 )
-from ksmrun.facts.text import read_text
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import Plan, Probe, Request
 from ksmrun.plan.clients import CLIENTS
 from ksmrun.plan.command_words import SHELLS, WRAPPERS
 from ksmrun.plan.launch import plain_options
 from ksmrun.plan.mechanism import is_same_for_all
+from ksmrun.support.foreign import read_text
 
 FORMAT = "ksmrun-plan 1"
 # Files with a part in the decision: after an upgrade it is made anew.
