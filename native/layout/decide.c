@@ -91,8 +91,6 @@ static const char *not_reservable(const struct move_request *request, const stru
 
 static const char *does_not_fit(const struct image *image, const struct machine *machine) {
     uint64_t start = image->parts[PART_PROGRAM].start, end = image->parts[PART_PROGRAM].end;
-    if (!bases_have_room(machine))
-        return "it has 32 bits, of a kind that has no shared layout";
     if (end - start > machine->program_bytes_max ||
         image->program_align > machine->program_align_max)
         return "its segments are too large, or their alignment leaves too few addresses";

@@ -140,7 +140,7 @@ static const char *read_headers(Elf64_Ehdr *header, Elf64_Phdr phdrs[ELF_PHDRS_M
     if (file < 0 || !elf_read_header(file, header))
         failed = "the program's ELF header";
     else if ((header->e_ident[EI_CLASS] == ELFCLASS32) != injection->is_i386)
-        failed = "a program of 32 bits other than i386's (x32, 32-bit Arm)";
+        failed = "it has 32 bits, of a kind that has no shared layout";
     else if (header->e_phnum == 0 || !elf_read_phdrs(file, header, phdrs, ELF_PHDRS_MAX))
         failed = "the program's headers in its file";
     if (file >= 0)
