@@ -115,7 +115,7 @@ def test_security_domains() -> None:
 
 
 PATHS = st.text("abc/$%. \\\"'", min_size=1, max_size=12).map(lambda text: f"/{text}x")
-OPTIONS = st.lists(st.sampled_from(["--merge=on", "--preload=/a/$LIB/b%.so"]), max_size=2)
+OPTIONS = st.lists(st.sampled_from(["--merge=on", "--preload=/a/$PLATFORM/b%.so"]), max_size=2)
 
 
 @given(PATHS, st.sampled_from(["", "-", ":", "+", "-:", "!!"]), OPTIONS)
@@ -222,7 +222,7 @@ def test_all_that_starts_merged(tmp_path: Path) -> None:
     (tmp_path / "etc/systemd/system/dangling").symlink_to("nowhere")
     found = {wrap.name: wrap for wrap in find_wraps(tmp_path)}
     assert set(found) == {"a.service", "b.service", "c.service", "daemon.json", "e.service"}
-    assert [name for name, wrap in found.items() if not wrap.uses_launcher] == ["b.service"]
+    assert [name for name, wrap in found.items() if wrap.libexec is None] == ["b.service"]
     assert [name for name, wrap in found.items() if not wrap.ours] == ["daemon.json", "c.service"]
     assert found["a.service"].remove == "sudo ksmrun wrap unit --remove a"
     assert found["e.service"].kind == "user unit"

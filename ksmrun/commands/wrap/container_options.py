@@ -13,7 +13,7 @@ from ksmrun.launch.prepare import prepare
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import LayoutMode, Refusal, TargetFacts
-from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
+from ksmrun.model.wrap import INSTALL_LAUNCHER, LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.options.containers import ContainerOptions
 from ksmrun.wrap.container import KEY_FILE
 
@@ -43,24 +43,17 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
     # The image shows later what the program is; the plan does not depend on it.
     request = replace(options.request((b"",)), layout=layout)
     probe = cached_probe()
-    target = TargetFacts(None, dynamic=True, libc=options.libc)
-    shim = None if options.libc is None else shim_path(target, LIBEXEC)
-    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim)
-    plan = prepared.plan
+    target = TargetFacts(None, dynamic=True)
+    plan = prepare(request, os.fsencode(LAUNCHER), probe, target, shim_path(LIBEXEC)).plan
     if isinstance(plan, Refusal):
         raise KsmrunError(plan.what, plan.todo)
     words = [os.fsdecode(word) for word in plan.argv[: plan.argv.index(b"--")]]
     if options.require_max_map_count is not None:
         words.append(f"--require-max-map-count={options.require_max_map_count}")
-    if shim_wanted := prepared.choice.shim_wanted:
-        say(
-            f"on this kernel {shim_wanted}; to do: give --libc glibc or --libc musl, as in the "
-            "image"
-        )
     for warning in plan.warnings:
         say(warning)
     if not LAUNCHER.exists():
-        say(f"{LAUNCHER} does not exist; to do: sudo ksmrun wrap install")
+        say(f"{LAUNCHER} does not exist; to do: {INSTALL_LAUNCHER}")
     uses_shim = any(word.startswith("--preload=") for word in words)
     return Launcher((*words, "--"), uses_shim, key)
 
