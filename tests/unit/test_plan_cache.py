@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import assume, given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ksmrun.launch.plan_cache import _is_general
@@ -63,11 +63,11 @@ REQUESTS = st.builds(
 )
 
 
-@given(PROBES, TARGETS, REQUESTS, st.none() | st.just(b"/shim.so"))
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
+@given(PROBES.filter(is_same_for_all), TARGETS, REQUESTS, st.none() | st.just(b"/shim.so"))
 def test_one_plan_for_all(
     probe: Probe, target: TargetFacts, request: Request, shim: bytes | None
 ) -> None:
-    assume(is_same_for_all(probe))
     prepared = prepare(request, b"/exec", probe, target, shim)
     switches = ((b"--require", request.require), (b"--quiet", request.quiet))
     options = [name for name, given in (*switches, (b"--verify", request.verify)) if given]
