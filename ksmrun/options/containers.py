@@ -30,7 +30,7 @@ class ContainerOptions(WrapOptions):
     engine: Engine = choice("Program to ask what an image starts.", Engine.AUTO)
     libc: Libc | None = choice(
         "C library that the container's programs are linked with. The shim needs to know it: "
-        "before Linux 6.17, and for Lua's hash seeds.",
+        "before Linux 6.17, and for a group's seeds.",
         None,
         of=Libc,
     )

@@ -53,7 +53,7 @@ class WrapOptions(GroupOptions):
         variable="KSMRUN_LAYOUT_SCOPE",
     )
     seeds: SeedMode = choice(
-        "With a shared layout: one shared hash seed for CPython, Perl and Lua, or their own.",
+        "With a shared layout: one seed for the runtimes in it, or their own.",
         SeedMode.SHARED,
         variable="KSMRUN_SEEDS",
     )

@@ -28,7 +28,7 @@ EXEC_OPTIONS = (
     ),
     (
         "--seeds=shared|own",
-        "With a shared layout: one hash seed for interpreters, or their own. Default: shared.",
+        "With a shared layout: one seed for the runtimes in it, or their own. Default: shared.",
     ),
     ("--argv0=NAME", "Give the program this argv[0]."),
     ("--require", "Do not start the program where its memory will not merge (exit code 125)."),

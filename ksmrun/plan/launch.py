@@ -150,8 +150,8 @@ def _shares_seeds(request: Request) -> bool:
 
 def _seeds_reason(unreachable: str | None) -> str:
     if unreachable is not None:
-        return f"Lua keeps its own hash seed, because the shim cannot be used: {unreachable}"
-    return "the shim gives Lua and LuaJIT in the program the group's hash seed"
+        return f"its runtime keeps its own seeds, because the shim cannot be used: {unreachable}"
+    return "the shim gives Lua, Node.js, Ruby, Java 17 and malloc in it the group's seeds"
 
 
 def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism | None) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "sha256.h"
+#include "../common/sha256.h"
 
 enum { BASE_BITS = 28, STACK_PAGE_BITS = 25 };
 static const uint64_t gib = (uint64_t)1 << 30, mmap_area_bytes = (uint64_t)4 << 40;

@@ -78,7 +78,8 @@ def _sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def test_real_processes(sleepers: list[subprocess.Popen[bytes]]) -> None:
-    command = [sys.executable, BENCH / "differences.py", *(str(each.pid) for each in sleepers)]
+    pids = [str(each.pid) for each in sleepers]
+    command = [sys.executable, str(BENCH / "differences.py"), *pids]
     done = subprocess.run([*command, "--mib", "1"], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     total = int(re.findall(r"^(\d+) anonymous pages", done.stdout)[0])
