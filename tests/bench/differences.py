@@ -198,7 +198,8 @@ def word_kind(pair: tuple[int, int], one: Process, two: Process) -> str:
     if 0 in pair:
         return "present in one only"
     if min(pair) >= 1 << 48:
-        return "random"
+        # glibc's sysdeps/unix/sysv/linux/dl-osinfo.h: _dl_setup_stack_chk_guard.
+        return "random" if any(word & 0xFF for word in pair) else "random, as stack canaries are"
     return "other number"
 
 

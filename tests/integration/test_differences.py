@@ -60,6 +60,7 @@ def test_each_kind_of_word(tool: ModuleType) -> None:
         (up - 999, up - 99): "time in ns",
         (100, 300): "counter or small number",
         (0xA5A5 << 48 | 3, 0x1111 << 48 | 9): "random",
+        (0xA5A5 << 48, 0x1111 << 48): "random, as stack canaries are",
         (0, 0xA5A5 << 48): "present in one only",
         (int.from_bytes(b"copy-1"), int.from_bytes(b"copy-2")): "text",
     }
