@@ -21,7 +21,7 @@ SHIMS = {
     "lib": "ELF 32-bit",
 }
 PROGRAMS = Path(__file__).parent / "programs"
-SHIM_BYTES_MAX = 35 * 1024
+SHIM_BYTES_MAX = 39 * 1024
 STANDS_IN_FOR = {"madvise", "prctl", "setns", "setpriority", "syscall", "unshare"}
 # Forwarded unchanged, because a child's growth is noticed there.
 STANDS_IN_FOR |= {"close", "fflush", "fgets", "fread", "fwrite", "nanosleep", "poll", "puts"}
