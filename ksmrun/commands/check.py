@@ -67,7 +67,7 @@ def check(options: CheckOptions, given: Given) -> None:
         target = look_at(command[0], os.environb, command[1:])
         runtime = find_runtime(target)
         heap = _heap(runtime, command)
-        launcher, shim = os.fsencode(launcher_path()), shim_path(target)
+        launcher, shim = os.fsencode(launcher_path()), shim_path()
         prepared = prepare(request, launcher, probe, target, shim)
         choice, judgement, notes = prepared.choice, prepared.judgement, prepared.notes
         if judgement is None:

@@ -82,7 +82,7 @@ def _obstacle(look: ProcessLook) -> tuple[str, str] | None:
     executable = os.fsencode(memory_folder(process) / "exe")
     words = [*map(os.fsencode, command_words(process))]
     target = look_at(executable, os.environb, words[1:], memory_folder(process))
-    shim = shim_path(target)
+    shim = shim_path()
     obstacle = choose(Request((executable,)), cached_probe(), target, shim).obstacle
     unreachable = not_preloadable(target, shim)
     if obstacle is None or unreachable is None:

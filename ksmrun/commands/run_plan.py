@@ -101,7 +101,7 @@ def _how_long(made: MadeKey) -> tuple[str, ...]:
 
 def _plan(request: Request) -> Plan | Refusal:
     target = look_at(request.command[0], os.environb, request.command[1:])
-    launcher, shim = os.fsencode(launcher_path()), shim_path(target)
+    launcher, shim = os.fsencode(launcher_path()), shim_path()
     prepared = prepare(request, launcher, _probe(), target, shim)
     for note in prepared.notes:
         say(note)

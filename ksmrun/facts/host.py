@@ -92,11 +92,10 @@ def _hidepid(root: Path) -> bool | None:
 
 def _capabilities() -> tuple[str, ...] | None:
     """Return the effective capabilities of this process, by name."""
-    import prctl
+    # Loads python-prctl, which a launch does not need.
+    from ksmrun.support.process_control import effective_capabilities
 
     try:
-        return tuple(
-            name for name in sorted(prctl.ALL_CAP_NAMES) if getattr(prctl.cap_effective, name)
-        )
+        return effective_capabilities()
     except OSError:
         return None

@@ -14,7 +14,7 @@ from typing import Any
 
 from ksmrun.facts.text import parse_fields, read_text
 from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
-from ksmrun.model.launch import Probe, TargetFacts
+from ksmrun.model.launch import Probe
 from ksmrun.support.advice import helper_todo
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import replace_file
@@ -22,7 +22,7 @@ from ksmrun.support.state import distrust
 
 LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
 # See native/shim/as-libasan.so.
-SHIM = "as-libasan.so/../libksmrun-preload.so"
+SHIM = "shim/$PLATFORM/as-libasan.so/../libksmrun-preload.so"
 # It takes milliseconds, half a second more if ksmd runs, and longer on a loaded machine.
 PROBE_TIMEOUT_SECONDS = 30.0
 # "probe-" and a boot ID, which is a UUID.
@@ -42,18 +42,16 @@ def launcher_path() -> Path:
     return LAUNCHER
 
 
-def shim_path(target: TargetFacts, folder: Path = LAUNCHER.parent) -> bytes | None:
+def shim_path(folder: Path = LAUNCHER.parent) -> bytes | None:
     """Return the shim for LD_PRELOAD; None if ld.so would split its path (ld.so(8)).
 
-    For glibc the path contains $LIB, which ld.so expands to different folders for 32 and 64-bit
-    programs; musl does not expand it. SHIM is reached through a folder whose name AddressSanitizer
-    recognises, because the wrapped program may start one that is built with it. folder: where the
-    launcher is.
+    ld.so expands $PLATFORM to different folders for 32 and 64-bit programs; musl takes the folder
+    of that name. SHIM is reached through a folder whose name AddressSanitizer recognises, because
+    the wrapped program may start one that is built with it. folder: where the launcher is.
     """
     if any(mark in str(folder) for mark in " :"):
         return None
-    library = f"lib/{os.uname().machine}-linux-gnu" if target.libc == "musl" else "$LIB"
-    return os.fsencode(folder / library / SHIM)
+    return os.fsencode(folder / SHIM)
 
 
 def run_probe() -> Probe:

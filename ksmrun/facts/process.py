@@ -14,11 +14,15 @@ from ksmrun.facts.stat import living
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int, read_text
 from ksmrun.model.process import Sweeper
 from ksmrun.support.foreign import FLAGS
+from ksmrun.support.syscall import syscall
 
 # About 60 mappings.
 SMAPS_HEAD_BYTES = 1 << 16
 # Name of the shim's thread and of its status file (native/shim/).
 SWEEPER = "ksmrun-sweep"
+MEMFD = "ksmrun"
+# include/uapi/linux/memfd.h
+MFD_CLOEXEC = 1
 STATUS_BYTES = 160
 # The shim starts its thread early, when the process has few descriptors.
 TASKS_MAX, DESCRIPTORS_MAX = 1000, 100
@@ -143,11 +147,20 @@ def _read_status(file: Path) -> str:
 
 @cache
 def _mount_of_memfds() -> str | None:
-    descriptor = os.memfd_create("ksmrun", os.MFD_CLOEXEC)
+    descriptor = _create_memfd()
+    if descriptor is None:
+        return None
     try:
         return _mount_of(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _create_memfd() -> int | None:
+    # Pythons that were built with a glibc before 2.27 do not have it.
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(MEMFD)
+    return syscall("memfd_create", MEMFD.encode(), MFD_CLOEXEC)
 
 
 def _mount_of(descriptor: int) -> str | None:

@@ -5,11 +5,11 @@ It outlives the user's logins, is read by no other user but root, and ends with 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import platform
 
-# Numbers of add_key(2) and keyctl(2).
-CALLS = {"x86_64": (248, 250), "aarch64": (217, 219)}
+from ksmrun.support.syscall import syscall
+
 # include/uapi/linux/keyctl.h
 KEY_SPEC_USER_KEYRING = -4
 KEYCTL_SETPERM, KEYCTL_SEARCH, KEYCTL_READ = 5, 10, 11
@@ -24,30 +24,20 @@ def remember(name: str, secret: bytes) -> bool:
 
     As in containers, whose seccomp profiles deny these calls.
     """
-    calls = CALLS.get(platform.machine())
-    if calls is None or len(secret) > SECRET_BYTES_MAX:
+    if len(secret) > SECRET_BYTES_MAX:
         return False
-    add_key, keyctl = calls
     length = ctypes.c_size_t(len(secret))
-    key = _call(add_key, TYPE, name.encode(), secret, length, KEY_SPEC_USER_KEYRING)
-    return key >= 0 and _call(keyctl, KEYCTL_SETPERM, key, PERMISSIONS) >= 0
+    with contextlib.suppress(OSError):
+        key = syscall("add_key", TYPE, name.encode(), secret, length, KEY_SPEC_USER_KEYRING)
+        return key is not None and syscall("keyctl", KEYCTL_SETPERM, key, PERMISSIONS) is not None
+    return False
 
 
 def recall(name: str) -> bytes | None:
     """Return the secret of that name; None where there is none, or it cannot be read."""
-    calls = CALLS.get(platform.machine())
-    if calls is None:
-        return None
-    keyctl = calls[1]
-    key = _call(keyctl, KEYCTL_SEARCH, KEY_SPEC_USER_KEYRING, TYPE, name.encode(), 0)
-    text = ctypes.create_string_buffer(SECRET_BYTES_MAX)
-    length = -1
-    if key >= 0:
-        length = _call(keyctl, KEYCTL_READ, key, text, ctypes.c_size_t(SECRET_BYTES_MAX))
-    return text.raw[:length] if 0 <= length <= SECRET_BYTES_MAX else None
-
-
-def _call(number: int, *arguments: object) -> int:
-    syscall = ctypes.CDLL(None).syscall
-    syscall.restype = ctypes.c_long
-    return int(syscall(number, *arguments))
+    text, length = ctypes.create_string_buffer(SECRET_BYTES_MAX), None
+    size = ctypes.c_size_t(SECRET_BYTES_MAX)
+    with contextlib.suppress(OSError):
+        key = syscall("keyctl", KEYCTL_SEARCH, KEY_SPEC_USER_KEYRING, TYPE, name.encode(), 0)
+        length = None if key is None else syscall("keyctl", KEYCTL_READ, key, text, size)
+    return text.raw[:length] if length is not None and length <= SECRET_BYTES_MAX else None

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import prctl
 import psutil
 
 from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.support.process_control import die_with_parent
 
 STOP_SECONDS = 10.0
 TAIL_BYTES = 600
@@ -145,7 +145,7 @@ class Fleet:
 
 def _die_with_parent(parent: int) -> Callable[[], None]:
     def prepare() -> None:
-        prctl.set_pdeathsig(signal.SIGKILL)
+        die_with_parent(signal.SIGKILL)
         # The parent may have died before the line above took effect.
         if os.getppid() != parent:
             os._exit(EXIT_OWN_FAILURE)

@@ -14,8 +14,9 @@ import sys
 import time
 from collections.abc import Callable
 
-import prctl
 import psutil
+
+from ksmrun.support.process_control import become_subreaper, die_with_parent
 
 # Restores KSM if the worker is gone; it ends by itself.
 GUARDIAN = "ksmrun.host.temporary_tunables"
@@ -25,15 +26,15 @@ FORWARDED = (signal.SIGTERM, signal.SIGHUP)
 
 def kept(work: Callable[[], int]) -> int:
     """Return the exit code of work, run in a child; 128 plus the signal if one killed it."""
-    prctl.set_child_subreaper(True)
+    become_subreaper()
     keeper = os.getpid()
     worker = os.fork()
     if worker == 0:
         # After SIGKILL to the keeper's whole group (timeout -s KILL) one must be left to clean up.
         os.setpgid(0, 0)
-        prctl.set_pdeathsig(signal.SIGTERM)
+        die_with_parent(signal.SIGTERM)
         # Daemonised descendants are reparented to the worker, and to the keeper if that is gone.
-        prctl.set_child_subreaper(True)
+        become_subreaper()
         # A terminal's Ctrl-C and a service manager's SIGTERM end it in the same way.
         for number in FORWARDED:
             signal.signal(number, signal.default_int_handler)

@@ -24,13 +24,6 @@ class RuntimeEngine(StrEnum):
     CRI_O = "cri-o"
 
 
-class Libc(StrEnum):
-    """C library of an image's programs, which the image's configuration does not say."""
-
-    GLIBC = "glibc"
-    MUSL = "musl"
-
-
 @dataclass(frozen=True)
 class ImageConfig:
     """Command that an image starts (OCI image-spec, config.md).

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from ksmrun.model.container import Engine, Libc
+from ksmrun.model.container import Engine
 from ksmrun.options.command import Command
 from ksmrun.options.item import Values, argument, choice, option, path, switch, whole
 from ksmrun.options.launch import WrapOptions
@@ -28,12 +28,6 @@ class ContainerOptions(WrapOptions):
     """Options of a launch in a container."""
 
     engine: Engine = choice("Program to ask what an image starts.", Engine.AUTO)
-    libc: Libc | None = choice(
-        "C library that the container's programs are linked with. The shim needs to know it: "
-        "before Linux 6.17, and for a group's seeds.",
-        None,
-        of=Libc,
-    )
     require_max_map_count: int | None = whole(
         "Do not start the program where the host's vm.max_map_count is less than this.",
         least=1,

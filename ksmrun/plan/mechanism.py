@@ -22,14 +22,12 @@ MARKABLE_OBSTACLES = ("kernel-too-old", "seccomp")
 class Choice:
     """Mechanism (None: no flag is set, nothing is marked) and the reason.
 
-    obstacle is set if the program will not merge in spite of it: (what, to do). shim_wanted is why
-    the shim would be used, if it cannot be.
+    obstacle is set if the program will not merge in spite of it: (what, to do).
     """
 
     mechanism: Mechanism | None
     reason: str
     obstacle: tuple[str, str] | None = None
-    shim_wanted: str | None = None
 
 
 OFF = Choice(None, "merging is off as asked: an inherited merge flag is cleared")
@@ -59,7 +57,7 @@ def choose(
     if request.merge is MergeMode.KEEP:
         return Choice(None, "the merge flag is left as it was inherited")
     wanted, reason = _wanted(request.mechanism, probe)
-    obstacle, shim_wanted = None, None
+    obstacle = None
     if probe is not None and wanted is not Mechanism.MARK:
         obstacle = obstacle_to_merging(probe)
     if obstacle is not None:
@@ -70,15 +68,14 @@ def choose(
         unreachable = not_preloadable(target, shim)
         if unreachable is None:
             return Choice(wanted, reason)
-        shim_wanted = reason
         if _helps_to_inject(request, probe, target):
             reason = f"{INJECTS}, as the shim cannot be used: {unreachable}"
-            return Choice(Mechanism.INJECT, reason, shim_wanted=shim_wanted)
+            return Choice(Mechanism.INJECT, reason)
         reason = f"prctl before exec; the shim cannot be used: {unreachable}"
     if probe is not None:
         lost = LOST_AT_EXEC if probe.kept_over_exec is False else None
         obstacle = obstacle_to_merging(probe) or lost
-    return Choice(Mechanism.PRCTL, reason, obstacle, shim_wanted)
+    return Choice(Mechanism.PRCTL, reason, obstacle)
 
 
 def _helps_to_inject(request: Request, probe: Probe | None, target: TargetFacts) -> bool:

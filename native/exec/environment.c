@@ -12,10 +12,10 @@ static bool begins(const char *text, const char *prefix) {
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static bool is_shim(const char *entry, size_t length) {
+bool is_shim(const char *word, size_t length) {
     size_t file_length = sizeof shim_file - 1;
     return length >= file_length &&
-           memcmp(entry + length - file_length, shim_file, file_length) == 0;
+           memcmp(word + length - file_length, shim_file, file_length) == 0;
 }
 
 /* Entries end at a blank or a colon (ld.so(8)), which stay as they are. */

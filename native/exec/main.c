@@ -134,37 +134,12 @@ struct additions {
     unsigned char key[KEY_BYTES]; /* of the layout, if shared */
 };
 
-/* ld.so's expansion of $LIB depends on how it was built. It searches for a name without a slash,
- * and replaces other variables by the program's own folder or machine. */
+/* ld.so searches for a name without a slash, and replaces variables. The shim is also there under
+ * the literal name of its variable, for musl. */
 static bool may_be_there(const char *file) {
-    static const char variable[] = "$LIB/";
-    static const char *const libraries[] = {
-        "lib",
-        "lib64",
-        "lib32",
-        "libx32",
-#if defined(__x86_64__)
-        "lib/x86_64-linux-gnu",
-        "lib/i386-linux-gnu"
-#else
-        "lib/aarch64-linux-gnu"
-#endif
-    };
-    const char *dollar = strchr(file, '$');
-    if (strchr(file, '/') == NULL)
-        return true;
-    if (dollar == NULL)
-        return access(file, R_OK) == 0;
-    if (strncmp(dollar, variable, sizeof variable - 1) != 0)
-        return true;
-    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
-        char path[4096];
-        snprintf(path, sizeof path, "%.*s%s/%s", (int)(dollar - file), file, libraries[i],
-                 dollar + sizeof variable - 1);
-        if (access(path, R_OK) == 0)
-            return true;
-    }
-    return false;
+    bool is_for_loader =
+        strchr(file, '/') == NULL || (strchr(file, '$') != NULL && !is_shim(file, strlen(file)));
+    return is_for_loader || access(file, R_OK) == 0;
 }
 
 static bool choose_preload(const struct options *options, struct additions *additions) {

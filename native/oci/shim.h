@@ -11,8 +11,8 @@
 /* Returns whether this container needs it. If that is left open, the kernel is tested. */
 bool shim_is_wanted(enum mechanism mechanism);
 
-/* Mounts the folders beside the launcher, so that ld.so finds the shim under every $LIB, and musl,
- * which does not expand it, under that literal name. Returns false if there is none. */
+/* Mounts the folder beside the launcher, in which ld.so finds the shim under each $PLATFORM, and
+ * musl, which does not expand it, under that literal name. Returns false if there is none. */
 bool shim_bind(yyjson_mut_doc *document, const char *launcher, const struct places *places);
 
 #endif

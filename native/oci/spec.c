@@ -7,7 +7,7 @@
 
 static const char launcher_end[] = "/ksmrun/ksmrun-exec";
 static const char key_end[] = "/ksmrun/layout.key";
-static const char shim_end[] = "/ksmrun/$LIB";
+static const char shim_end[] = "/ksmrun/shim";
 /* A member of the mount that the specification does not define: runtimes ignore it, and engines,
  * which write only what they know, accept it from nobody ("Extensibility" in the specification's
  * config.md). Its value is the number of words before the process's own. */

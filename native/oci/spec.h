@@ -12,7 +12,7 @@
 struct places {
     char launcher[PATH_MAX];
     char key[PATH_MAX];
-    char shim[PATH_MAX]; /* folder named "$LIB" */
+    char shim[PATH_MAX]; /* folder with a shim for each $PLATFORM */
 };
 
 enum { OBSTACLE_BYTES = 512 };

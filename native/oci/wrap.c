@@ -58,7 +58,7 @@ void words_make(const struct request *request, const struct places *places, bool
     }
     if (places->shim[0] != '\0') {
         snprintf(words->shim_option, sizeof words->shim_option,
-                 "--preload=%s/as-libasan.so/../libksmrun-preload.so", places->shim);
+                 "--preload=%s/$PLATFORM/as-libasan.so/../libksmrun-preload.so", places->shim);
         words->list[count++] = words->shim_option;
         words->list[count++] = "--shim=join";
     }

@@ -19,7 +19,7 @@ from ksmrun.facts.launcher import LAUNCHER, launcher_path
 from ksmrun.facts.process import read_sweeper
 
 ROUNDS = 15
-SHIM = LAUNCHER.parent / "$LIB" / "libksmrun-preload.so"
+SHIM = LAUNCHER.parent / "shim/$PLATFORM" / "libksmrun-preload.so"
 # The same launcher in each, so that only the shim differs.
 WAYS = {
     "without": [],

@@ -151,7 +151,7 @@ def test_one_layout(engine: Engine, base: str, place: Place) -> None:
 @PODMAN
 def test_the_shim(engine: Engine, base: str) -> None:
     image = engine.build("shim", f'FROM {base}\nENTRYPOINT ["report"]\n')
-    new = wrapped(engine, image, "--libc", "glibc", "--mechanism", "preload")
+    new = wrapped(engine, image, "--mechanism", "preload")
     with engine.started(new) as container:
         assert "libksmrun-preload.so" in Path(f"/proc/{engine.pid(container)}/maps").read_text()
 

@@ -13,13 +13,12 @@ from compiled import compile_to
 
 from ksmrun.facts.launcher import LAUNCHER
 
+# By what ld.so expands $PLATFORM to; musl expands nothing.
 SHIMS = {
-    "lib/x86_64-linux-gnu": "ELF 64-bit",
-    "lib64": "ELF 64-bit",
-    "lib/i386-linux-gnu": "ELF 32-bit",
-    "lib32": "ELF 32-bit",
-    "lib": "ELF 32-bit",
+    **dict.fromkeys(("$PLATFORM", "x86_64", "haswell", "xeon_phi"), "ELF 64-bit"),
+    "i686": "ELF 32-bit",
 }
+LOADERS = {"/lib64/ld-linux-x86-64.so.2": "ELF 64-bit", "/lib/ld-linux.so.2": "ELF 32-bit"}
 PROGRAMS = Path(__file__).parent / "programs"
 SHIM_BYTES_MAX = 39 * 1024
 STANDS_IN_FOR = {"madvise", "prctl", "setns", "setpriority", "syscall", "unshare"}
@@ -41,7 +40,7 @@ def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str
 @pytest.mark.parametrize("folder", SHIMS)
 def test_it_needs_nothing(folder: str) -> None:
     """No library, no version, and only weak symbols: it loads with any libc."""
-    shim = LAUNCHER.parent / folder / "libksmrun-preload.so"
+    shim = LAUNCHER.parent / "shim" / folder / "libksmrun-preload.so"
     assert shim.stat().st_size <= SHIM_BYTES_MAX
     assert SHIMS[folder] in run("file", shim).stdout
     dynamic = run("readelf", "-W", "-d", "--dyn-syms", shim).stdout
@@ -57,7 +56,7 @@ def test_it_needs_nothing(folder: str) -> None:
 @pytest.mark.parametrize("folder", SHIMS)
 def test_it_is_two_vmas(folder: str) -> None:
     """Its data beyond the file fits into the last page of its data in the file."""
-    shim = LAUNCHER.parent / folder / "libksmrun-preload.so"
+    shim = LAUNCHER.parent / "shim" / folder / "libksmrun-preload.so"
     lines = run("readelf", "-W", "-l", shim).stdout.splitlines()
     segments = [line.split() for line in lines if " LOAD " in line]
     assert len(segments) == 2
@@ -71,19 +70,45 @@ def test_it_sets_the_flag(ksmrun: str, programs: Any, kind: str) -> None:
     assert run(ksmrun, "run", "--merge=off", "--", program).returncode == 1
     done = run(ksmrun, "run", "--quiet", "--mechanism=preload", "--", program)
     assert (done.returncode, done.stderr) == (0, "")
-    # A flag that is lost between launcher and program is set again. musl does not know $LIB, so a
-    # musl program is reached through programs of its kind.
-    lose = programs.lose_musl if kind == "flag_musl" else programs.lose
-    done = run(ksmrun, "run", "--quiet", "--mechanism=preload", "--", lose, program)
-    assert (done.returncode, done.stderr) == (0, "")
+    # A flag that is lost between launcher and program, of whichever libc, is set again.
+    for lose in (programs.lose, programs.lose_musl):
+        done = run(ksmrun, "run", "--quiet", "--mechanism=preload", "--", lose, program)
+        assert (done.returncode, done.stderr) == (0, "")
     assert run(ksmrun, "run", "--mechanism=prctl", "--", lose, program).returncode == 1
 
 
-def test_a_tree_of_32_and_64_bits(ksmrun: str, programs: Any) -> None:
-    """ld.so expands $LIB to each program's own folder: no message about a wrong ELF class."""
-    tree = f"{programs.lose} {programs.flag_32} && {programs.lose} {programs.flag}"
-    done = run(ksmrun, "run", "--quiet", "--mechanism=preload", "--", "sh", "-c", tree)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("file", LOADERS)
+def test_each_platform_of_a_loader_has_a_shim(file: str) -> None:
+    """What this processor has, and what the loader's code could make of another one."""
+    said = run(file, "--list-diagnostics").stdout
+    (platform,) = (line for line in said.splitlines() if line.startswith("dl_platform="))
+    assert LOADERS[file] == SHIMS[platform.split('"')[1]]
+    words = Path(file).read_bytes().split(b"\0")
+    if LOADERS[file] == "ELF 64-bit":
+        assert {b"haswell", b"xeon_phi"} <= set(words), "does it no longer know them?"
+
+
+@pytest.mark.parametrize("name", ["lib", "lib32", "lib64"])
+def test_a_tree_of_32_and_64_bits(ksmrun: str, programs: Any, tmp_path: Path, name: str) -> None:
+    """No message about a wrong ELF class, whatever the distribution calls its folders ($LIB).
+
+    "lib" is for 64-bit programs on Arch Linux, and for 32-bit ones on Fedora.
+    """
+    loaders = {file: tmp_path / f"ld-linux-{index}.so" for index, file in enumerate(LOADERS)}
+    for file, copy in loaders.items():
+        before, end, after = Path(file).read_bytes().partition(b"\0LIB\0")
+        own = after.split(b"\0", 1)[0]
+        renamed = name.encode().ljust(len(own), b"\0")
+        copy.write_bytes(before + end + renamed[: len(own)] + after[len(own) :])
+        copy.chmod(0o755)
+        assert f'dl_dst_lib="{name}"' in run(copy, "--list-diagnostics").stdout
+    m64, m32 = loaders.values()
+    lose = programs.lose
+    tree = f"{lose} {m32} {programs.flag_32} && {lose} {m64} {programs.flag} && {lose} "
+    tree += f"{programs.flag_32}"
+    for shell in (["sh"], [m64, "/bin/sh"]):
+        done = run(ksmrun, "run", "--quiet", "--mechanism=preload", "--", *shell, "-c", tree)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_beside_another_preload(ksmrun: str, programs: Any) -> None:
@@ -92,7 +117,7 @@ def test_beside_another_preload(ksmrun: str, programs: Any) -> None:
     done = run(*command, "sh", "-c", "echo $LD_PRELOAD; exec $0", programs.flag, env=environment)
     assert done.returncode == 0
     first, _, rest = done.stdout.strip().partition(":")
-    assert rest.endswith("/$LIB/as-libasan.so/../libksmrun-preload.so")
+    assert rest.endswith("/$PLATFORM/as-libasan.so/../libksmrun-preload.so")
     assert first == "libm.so.6"
 
 

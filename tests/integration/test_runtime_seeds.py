@@ -19,7 +19,7 @@ from ksmrun.facts.launcher import LAUNCHER
 
 from .conftest import Programs
 
-SHIM = LAUNCHER.parent / "lib64/libksmrun-preload.so"
+SHIM = LAUNCHER.parent / "shim/x86_64/libksmrun-preload.so"
 SEED, OTHER = "0f" * 32, "ab" * 32
 
 
@@ -202,7 +202,8 @@ def test_a_block_freed_twice_is_detected(programs: Programs, tmp_path: Path, bit
     source.write_text(DOUBLE_FREE)
     words = ["gcc"] if bits == 64 else ["gcc-12", "-m32", "-I/usr/include/x86_64-linux-gnu"]
     compile_to(program, [*words, "-w", source])
-    shim = LAUNCHER.parent / f"lib{bits}/libksmrun-preload.so"
+    folder = "x86_64" if bits == 64 else "i686"
+    shim = LAUNCHER.parent / f"shim/{folder}/libksmrun-preload.so"
     environment = {"LD_PRELOAD": str(shim), "KSMRUN_SHIM": f"keep,seed={SEED}"}
     shown = [subprocess.check_output([program], env=environment) for _ in range(2)]
     assert shown[0] == shown[1] != subprocess.check_output([program])

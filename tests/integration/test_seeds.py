@@ -23,7 +23,7 @@ from ksmrun.facts.launcher import LAUNCHER
 from .conftest import SOURCES, Programs
 
 Shared = Callable[..., tuple[str, ...]]
-SHIM = LAUNCHER.parent / "lib64/libksmrun-preload.so"
+SHIM = LAUNCHER.parent / "shim/x86_64/libksmrun-preload.so"
 SEED = "0f" * 32
 # Answers whose names begin so are the constant, and no others are.
 SEEDING = "seeding-"
@@ -126,7 +126,7 @@ def test_only_those_that_seed(shared: Shared, kinds: Programs, kind: str) -> Non
 
 def test_32_bit_programs_get_the_real_ones(kinds: Programs) -> None:
     """They have the kernel's layout, and their own seeds."""
-    shim = LAUNCHER.parent / "lib32/libksmrun-preload.so"
+    shim = LAUNCHER.parent / "shim/i686/libksmrun-preload.so"
     environment = {"LD_PRELOAD": str(shim), "KSMRUN_SHIM": f"keep,seed={SEED}"}
     first, second = (answers(kinds.callers_32, env=environment) for _ in range(2))
     assert all(first[name] != second[name] for name in first if "bytes" in name)

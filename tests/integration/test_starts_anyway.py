@@ -97,7 +97,7 @@ BROKEN = {
     "no /dev": "mount -t tmpfs none /dev",
     "a launcher that may not run": "mount --bind {empty} {launcher}",
     "a launcher of another kind": "mount --bind {garbage} {launcher}",
-    "no shim": "for lib in {libexec}/lib*; do mount -t tmpfs none $lib; done",
+    "no shim": "mount -t tmpfs none {libexec}/shim",
     "no libexec": "mount -t tmpfs none {libexec}",
     "damaged generations": "mount -t tmpfs -o mode=700 none /run && mkdir -p -m 700 "
     "/run/ksmrun/layout && echo '{{' > /run/ksmrun/layout/generations.json",

@@ -24,7 +24,7 @@ from .support.sweeping import (
 
 __all__ = ["marked"]
 
-SHIM = LAUNCHER.parent / "lib64/libksmrun-preload.so"
+SHIM = LAUNCHER.parent / "shim/x86_64/libksmrun-preload.so"
 
 
 @pytest.mark.parametrize("what", ["allow-filter-tsync", "unshare"])

@@ -29,10 +29,10 @@ def build_initrd(folder: Path) -> Path:
     root = folder / "root"
     libexec = LAUNCHER.parent
     add_base(root, Path("/bin/busybox"), launcher_path())
-    add_glibc_programs(root, "gcc", libexec / "lib64" / SHIM)
-    add_programs(root, "musl", ["musl-gcc", *HEADERS], libexec / "lib64" / SHIM)
+    add_glibc_programs(root, "gcc", libexec / "shim/x86_64" / SHIM)
+    add_programs(root, "musl", ["musl-gcc", *HEADERS], libexec / "shim/x86_64" / SHIM)
     add_programs(root, "i386-static", [*M32, "-static"])
-    add_programs(root, "i386", M32, libexec / "lib32" / SHIM)
+    add_programs(root, "i386", M32, libexec / "shim/i686" / SHIM)
     add_libraries(
         root,
         *("/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"),

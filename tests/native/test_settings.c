@@ -69,7 +69,7 @@ static void forgets(const char *given, const char *left) {
 
 static void test_forgets_itself_only(void **state) {
     (void)state;
-    forgets("LD_PRELOAD=/x/$LIB/libksmrun-preload.so", NULL);
+    forgets("LD_PRELOAD=/x/$PLATFORM/libksmrun-preload.so", NULL);
     forgets("LD_PRELOAD=/x/libksmrun-preload.so:/y.so", "LD_PRELOAD=/y.so");
     forgets("LD_PRELOAD=/y.so:/x/libksmrun-preload.so /z.so", "LD_PRELOAD=/y.so:/z.so");
     forgets("LD_PRELOAD=/libksmrun-preload.so.1", "LD_PRELOAD=/libksmrun-preload.so.1");

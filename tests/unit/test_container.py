@@ -28,7 +28,7 @@ from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.container import composed, dockerfile, quoted
 from ksmrun.wrap.pod import PodRequest, rewrite
 
-WORDS = ("/usr/local/libexec/ksmrun/ksmrun-exec", "--preload=/x/$LIB/y.so", "--")
+WORDS = ("/usr/local/libexec/ksmrun/ksmrun-exec", "--preload=/x/$PLATFORM/y.so", "--")
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 # Characters that engines and shells treat specially.
 PLAIN = st.sampled_from(["sh", "-c", "$X", "$(X)", "$$", "${X}", 'a "b"', "", " ", "{", "#", "yes"])

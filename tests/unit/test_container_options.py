@@ -9,7 +9,7 @@ import pytest
 
 from ksmrun.commands.wrap import container_options
 from ksmrun.commands.wrap.container_options import Launcher, plan_launcher, refuse_foreign
-from ksmrun.model.container import ImageConfig, Libc
+from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import LayoutMode, LayoutScope, Probe, SeedMode, ThpMode
 from ksmrun.model.wrap import LAUNCHER, ContainerKey
@@ -39,7 +39,7 @@ MARKS = replace(
     NEW, prctl_supported=False, prctl_obstacle="kernel-too-old", prctl_obstacle_what="too old"
 )
 DEFAULTS = ContainerOptions()
-GLIBC = "--preload=/usr/local/libexec/ksmrun/$LIB/as-libasan.so/../libksmrun-preload.so"
+SHIM = "--preload=/usr/local/libexec/ksmrun/shim/$PLATFORM/as-libasan.so/../libksmrun-preload.so"
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, probe: Probe, **changes: object) -> Launcher:
@@ -48,24 +48,18 @@ def planned(monkeypatch: pytest.MonkeyPatch, probe: Probe, **changes: object) ->
 
 
 def test_a_kernel_that_needs_no_shim(monkeypatch: pytest.MonkeyPatch) -> None:
-    launcher = planned(monkeypatch, NEW, libc=Libc.GLIBC)
+    launcher = planned(monkeypatch, NEW)
     assert launcher.words == (str(LAUNCHER), "--merge=on", "--")
     assert not launcher.uses_shim
 
 
 @pytest.mark.parametrize(("probe", "word"), [(JOINS, "join"), (MARKS, "mark")])
 def test_a_kernel_that_wants_the_shim(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], probe: Probe, word: str
+    monkeypatch: pytest.MonkeyPatch, probe: Probe, word: str
 ) -> None:
-    """Without knowing the libc the shim is impossible, and a message says so."""
     launcher = planned(monkeypatch, probe)
-    assert not launcher.uses_shim
-    assert "--libc glibc or --libc musl" in capsys.readouterr().err
-    launcher = planned(monkeypatch, probe, libc=Libc.GLIBC)
-    assert GLIBC in launcher.words and launcher.uses_shim
+    assert SHIM in launcher.words and launcher.uses_shim
     assert any(each.startswith(f"--shim={word}") for each in launcher.words)
-    launcher = planned(monkeypatch, probe, libc=Libc.MUSL)
-    assert any("-linux-gnu/as-libasan.so/" in each for each in launcher.words)
 
 
 def test_all_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

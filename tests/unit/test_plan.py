@@ -96,7 +96,7 @@ def test_the_command_line() -> None:
     assert plan(request).argv == (b"/x/ksmrun-exec", *options, b"--", b"x")
 
 
-SHIM = b"/x/$LIB/shim.so"
+SHIM = b"/x/$PLATFORM/shim.so"
 DYNAMIC = replace(TARGET, dynamic=True)
 STATIC = replace(TARGET, dynamic=False)
 

@@ -115,7 +115,7 @@ def test_security_domains() -> None:
 
 
 PATHS = st.text("abc/$%. \\\"'", min_size=1, max_size=12).map(lambda text: f"/{text}x")
-OPTIONS = st.lists(st.sampled_from(["--merge=on", "--preload=/a/$LIB/b%.so"]), max_size=2)
+OPTIONS = st.lists(st.sampled_from(["--merge=on", "--preload=/a/$PLATFORM/b%.so"]), max_size=2)
 
 
 @given(PATHS, st.sampled_from(["", "-", ":", "+", "-:", "!!"]), OPTIONS)

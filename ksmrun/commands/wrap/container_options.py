@@ -43,20 +43,13 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
     # The image shows later what the program is; the plan does not depend on it.
     request = replace(options.request((b"",)), layout=layout)
     probe = cached_probe()
-    target = TargetFacts(None, dynamic=True, libc=options.libc)
-    shim = None if options.libc is None else shim_path(target, LIBEXEC)
-    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim)
-    plan = prepared.plan
+    target = TargetFacts(None, dynamic=True)
+    plan = prepare(request, os.fsencode(LAUNCHER), probe, target, shim_path(LIBEXEC)).plan
     if isinstance(plan, Refusal):
         raise KsmrunError(plan.what, plan.todo)
     words = [os.fsdecode(word) for word in plan.argv[: plan.argv.index(b"--")]]
     if options.require_max_map_count is not None:
         words.append(f"--require-max-map-count={options.require_max_map_count}")
-    if shim_wanted := prepared.choice.shim_wanted:
-        say(
-            f"on this kernel {shim_wanted}; to do: give --libc glibc or --libc musl, as in the "
-            "image"
-        )
     for warning in plan.warnings:
         say(warning)
     if not LAUNCHER.exists():

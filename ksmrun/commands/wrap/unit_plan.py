@@ -109,7 +109,7 @@ def plan_unit(
         options = replace(options, layout_scope=LayoutScope.PROGRAM)
     request, target = _request(unit, exec_values, options, key)
     probe = cached_probe()
-    shim = shim_path(target, LIBEXEC)
+    shim = shim_path(LIBEXEC)
     prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim)
     needed = launcher_needed_for(request, probe, prepared.choice)
     wants_trial = options.method is not Method.WRAPPER and needed is None
