@@ -82,6 +82,17 @@ static int look(struct loaded_object *loaded, size_t size, void *argument) {
     return 0;
 }
 
+static int look_for(struct loaded_object *loaded, size_t size, void *name) {
+    struct object object = loaded_as_object(loaded);
+    struct range range;
+    (void)size;
+    return object_function(&object, name, &range);
+}
+
+bool imports_have(const char *name) {
+    return dl_iterate_phdr != NULL && dl_iterate_phdr(look_for, (void *)name) != 0;
+}
+
 bool imports_replace(const char *const *holders, const char *name, void *replacement) {
     struct replacing replacing = {.holders = holders, .name = name, .replacement = replacement};
     if (dl_iterate_phdr != NULL)

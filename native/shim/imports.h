@@ -8,8 +8,11 @@
 #include "loaded.h"
 
 /* The function of that name in the first library that has it, if that is not the shim's own; else
- * NULL. Of any width. */
+ * NULL, and then dlerror(3) has something to say. Of any width. */
 void *imports_function(const char *name);
+
+/* Returns whether a program or library that is loaded has it. */
+bool imports_have(const char *name);
 
 /* Points one object's calls of that name to the replacement. Returns false where its table cannot
  * be changed. */

@@ -101,14 +101,12 @@ static void *dlsym_of_launcher(void *library, const char *name) {
     return found;
 }
 
-bool java_is_there(void) {
-    return imports_function(launch_name) != NULL || imports_function(create_name) != NULL;
-}
-
 void java_begin(const unsigned char seed[SEED_BYTES]) {
     static const char *const launchers[] = {launch_name, NULL};
+    if (!imports_have(launch_name) && !imports_have(create_name))
+        return;
     java.real = (int (*)(int, struct moment *))imports_function("clock_gettime");
-    if (java.real == NULL || dl_iterate_phdr == NULL)
+    if (java.real == NULL)
         return;
     /* As a clock could show them: some hours since the boot. */
     for (int i = 0; i < 4; i++) {
@@ -119,16 +117,6 @@ void java_begin(const unsigned char seed[SEED_BYTES]) {
     java.moment.nanoseconds %= 1000000000;
     imports_replace(launchers, "dlsym", (void *)dlsym_of_launcher);
     lead_to((void *)clock_gettime_of_libjvm);
-}
-
-#else
-
-bool java_is_there(void) {
-    return false;
-}
-
-void java_begin(const unsigned char seed[SEED_BYTES]) {
-    (void)seed;
 }
 
 #endif

@@ -2,11 +2,9 @@
 #ifndef KSMRUN_JAVA_H
 #define KSMRUN_JAVA_H
 
-#include <stdbool.h>
-
 #include "settings.h"
 
-bool java_is_there(void);
+/* Does nothing in other programs. */
 void java_begin(const unsigned char seed[SEED_BYTES]);
 
 #endif

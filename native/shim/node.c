@@ -15,6 +15,8 @@
  * other flags (src/node_snapshotable.cc: SnapshotData::Check). */
 #include "node.h"
 
+#if __SIZEOF_POINTER__ == 8
+
 #include <elf.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,10 +31,11 @@ enum { V8_MAJOR_MIN = 10, V8_MAJOR_WITH_STRICT_SNAPSHOTS = 11, V8_MAJOR_MAX = 14
 enum { FLAG_BYTES = 48, COMMAND_BYTES = 1536 };
 
 /* v8::V8::SetFlagsFromString(const char*), v8::V8::GetVersion(), node::Start(int, char**): other
- * programs with V8 (Chromium, Deno) do not have all of these. */
+ * programs with V8 (Chromium, Deno) do not have all of these. Electron has, and with Chromium a
+ * library for films, of which one function is named here: nobody has tried the flags there. */
 static const char set_flags_name[] = "_ZN2v82V818SetFlagsFromStringEPKc";
 static const char get_version_name[] = "_ZN2v82V810GetVersionEv";
-static const char start_name[] = "_ZN4node5StartEiPPc";
+static const char start_name[] = "_ZN4node5StartEiPPc", chromium_name[] = "avcodec_open2";
 
 typedef void set_flags(const char *);
 typedef const char *get_version(void);
@@ -128,11 +131,10 @@ static bool is_single_executable(void) {
     return is_found;
 }
 
-bool node_is_there(void) {
-    return imports_function(start_name) != NULL;
-}
-
 void node_begin(const unsigned char seed[SEED_BYTES], char **environment) {
+    if (!imports_have(start_name) || !imports_have(set_flags_name) ||
+        !imports_have(get_version_name) || imports_have(chromium_name))
+        return;
     set_flags *set = (set_flags *)imports_function(set_flags_name);
     get_version *version = (get_version *)imports_function(get_version_name);
     if (set == NULL || version == NULL)
@@ -148,3 +150,5 @@ void node_begin(const unsigned char seed[SEED_BYTES], char **environment) {
     set("--single-threaded");
     set("--no-incremental-marking");
 }
+
+#endif

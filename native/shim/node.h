@@ -1,12 +1,10 @@
-/* See node.c. */
+/* See node.c. 64-bit. */
 #ifndef KSMRUN_NODE_H
 #define KSMRUN_NODE_H
 
-#include <stdbool.h>
-
 #include "settings.h"
 
-bool node_is_there(void);
+/* Does nothing in other programs. */
 void node_begin(const unsigned char seed[SEED_BYTES], char **environment);
 
 #endif

@@ -62,27 +62,15 @@ static int look(struct loaded_object *loaded, size_t size, void *unused) {
     return 1;
 }
 
-bool ruby_is_there(void) {
-    return imports_function(setup_name) != NULL;
-}
-
 void ruby_begin(const unsigned char seed[SEED_BYTES]) {
+    if (!imports_have(setup_name))
+        return;
     ruby.real = (int (*)(void *, size_t))imports_function("getentropy");
-    if (ruby.real == NULL || dl_iterate_phdr == NULL)
+    if (ruby.real == NULL)
         return;
     for (int i = 0; i < SALT_BYTES; i++)
         ruby.salt[i] = seed[i];
     dl_iterate_phdr(look, NULL);
-}
-
-#else
-
-bool ruby_is_there(void) {
-    return false;
-}
-
-void ruby_begin(const unsigned char seed[SEED_BYTES]) {
-    (void)seed;
 }
 
 #endif

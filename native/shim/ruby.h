@@ -2,11 +2,9 @@
 #ifndef KSMRUN_RUBY_H
 #define KSMRUN_RUBY_H
 
-#include <stdbool.h>
-
 #include "settings.h"
 
-bool ruby_is_there(void);
+/* Does nothing in other programs. */
 void ruby_begin(const unsigned char seed[SEED_BYTES]);
 
 #endif

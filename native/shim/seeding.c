@@ -26,10 +26,11 @@ void seeding_begin(const struct settings *settings, char **environment) {
         return;
     if (!settings->is_under_valgrind)
         tcache_begin(part(settings, "tcache", seed));
-    if (ruby_is_there())
-        ruby_begin(part(settings, "ruby", seed));
-    if (node_is_there())
-        node_begin(part(settings, "node", seed), environment);
-    if (java_is_there())
-        java_begin(part(settings, "java", seed));
+#if __SIZEOF_POINTER__ == 8
+    ruby_begin(part(settings, "ruby", seed));
+    node_begin(part(settings, "node", seed), environment);
+    java_begin(part(settings, "java", seed));
+#else
+    (void)environment;
+#endif
 }

@@ -19,6 +19,7 @@
 
 #include "imports.h"
 #include "loaded.h"
+#include "syscalls.h"
 
 /* struct tcache_entry: the next block, and the key. */
 enum { ENTRY_NEXT, ENTRY_KEY, ENTRY_WORDS = 3 };
@@ -73,11 +74,22 @@ static uintptr_t shown_key(void) {
     return block[ENTRY_KEY];
 }
 
+/* With tagged memory (glibc.mem.tagging), nobody may read a block that was freed. */
+static bool has_tagged_memory(void) {
+#if defined(__aarch64__)
+    enum { PR_GET_TAGGED_ADDR_CTRL = 56, PR_MTE_TCF_MASK = 3 << 1 };
+    long control = SYSTEM_CALL(NUMBER_PRCTL, PR_GET_TAGGED_ADDR_CTRL);
+    return !is_error(control) && (control & PR_MTE_TCF_MASK) != 0;
+#else
+    return false;
+#endif
+}
+
 void tcache_begin(const unsigned char seed[SEED_BYTES]) {
     if (__libc_malloc == NULL || __libc_free == NULL || dl_iterate_phdr == NULL)
         return;
     /* Some allocators make freed memory inaccessible, and with others libc's heap is not used. */
-    if (imports_function("malloc") != (void *)__libc_malloc)
+    if (imports_function("malloc") != (void *)__libc_malloc || has_tagged_memory())
         return;
     struct search search = {.inside = (uintptr_t)__libc_malloc, .key = shown_key()};
     if (search.key == 0)
