@@ -13,7 +13,7 @@ from ksmrun.launch.prepare import prepare
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import LayoutMode, Refusal, TargetFacts
-from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
+from ksmrun.model.wrap import INSTALL_LAUNCHER, LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.options.containers import ContainerOptions
 from ksmrun.wrap.container import KEY_FILE
 
@@ -53,7 +53,7 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
     for warning in plan.warnings:
         say(warning)
     if not LAUNCHER.exists():
-        say(f"{LAUNCHER} does not exist; to do: sudo ksmrun wrap install")
+        say(f"{LAUNCHER} does not exist; to do: {INSTALL_LAUNCHER}")
     uses_shim = any(word.startswith("--preload=") for word in words)
     return Launcher((*words, "--"), uses_shim, key)
 

@@ -24,7 +24,7 @@ from ksmrun.model.launch import (
     Request,
     TargetFacts,
 )
-from ksmrun.model.wrap import DROP_IN, LAUNCHER, LIBEXEC, Method, UnitFacts
+from ksmrun.model.wrap import DROP_IN, INSTALL_LAUNCHER, LAUNCHER, LIBEXEC, Method, UnitFacts
 from ksmrun.options.wrap import UnitOptions
 from ksmrun.support.foreign import read_text
 from ksmrun.support.paste import own_program
@@ -186,7 +186,7 @@ def _quadlet(systemd: Systemd, file: str) -> str:
 def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: bool) -> None:
     """Refuse a launcher that could vanish, or that would cost the service its security domain."""
     if not os.access(LAUNCHER, os.X_OK):
-        raise KsmrunError(f"{LAUNCHER} does not exist", "first run: sudo ksmrun wrap install")
+        raise KsmrunError(f"{LAUNCHER} does not exist", f"first run: {INSTALL_LAUNCHER}")
     refuse_unsafe()
     without = "use --method memory-ksm (systemd 256 or later), which has no launcher"
     if is_inaccessible(unit):
