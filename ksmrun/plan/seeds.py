@@ -5,6 +5,7 @@ native/shim/seeding.h leads to the code that gives it.
 
 from __future__ import annotations
 
+from ksmrun.model.runtime import Runtime
 from ksmrun.plan.doctor import CheckRow
 
 ITEM = "seeds"
@@ -23,15 +24,22 @@ SHARED = {
 MALLOC = "malloc's mark of freed blocks"
 
 
-def shared_seeds(runtime: str | None, libc: str | None) -> str | None:
+def shared_seeds(runtime: Runtime | None, libc: str | None) -> str | None:
     """Return what is the group's in a program; None if nothing is."""
-    found = [SHARED[runtime]] if runtime in SHARED else []
+    found = [SHARED[runtime.name]] if runtime is not None and _is_given(runtime) else []
     if libc == "glibc":
         found.append(MALLOC)
     return "; ".join(found) or None
 
 
-def seeds_row(runtime: str | None, libc: str | None, unreachable: str | None) -> CheckRow | None:
+def _is_given(runtime: Runtime) -> bool:
+    is_other_java = runtime.name == "OpenJDK" and runtime.major not in (None, 17)
+    return runtime.name in SHARED and not is_other_java
+
+
+def seeds_row(
+    runtime: Runtime | None, libc: str | None, unreachable: str | None
+) -> CheckRow | None:
     """Return the row of `ksmrun check`. unreachable: why the shim cannot be used."""
     what = shared_seeds(runtime, libc)
     if what is None:
@@ -39,5 +47,5 @@ def seeds_row(runtime: str | None, libc: str | None, unreachable: str | None) ->
     if unreachable is None:
         found = f"one for a group with --layout=shared: {what}"
         return CheckRow(ITEM, "ok", found, "--seeds=own leaves them alone")
-    status = "warn" if runtime in SHARED else "ok"
+    status = "warn" if runtime is not None and _is_given(runtime) else "ok"
     return CheckRow(ITEM, status, f"its own, because the shim cannot be used: {unreachable}")

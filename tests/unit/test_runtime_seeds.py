@@ -7,26 +7,31 @@ from pathlib import Path
 import pytest
 
 from ksmrun.facts.seeds import has_group_seed
-from ksmrun.plan.runtimes import RUNTIMES
+from ksmrun.model.runtime import Runtime
 from ksmrun.plan.seeds import MALLOC, SHARED, seeds_row, shared_seeds
 
 
 def test_what_is_shared() -> None:
-    assert set(SHARED) <= set(RUNTIMES)
     for name, what in SHARED.items():
-        assert shared_seeds(name, "musl") == what
-        assert shared_seeds(name, "glibc") == f"{what}; {MALLOC}"
-    assert shared_seeds("Go", "glibc") == shared_seeds(None, "glibc") == MALLOC
-    assert shared_seeds("Go", None) is None
+        runtime = Runtime(name, "it exports something")
+        assert shared_seeds(runtime, "musl") == what
+        assert shared_seeds(runtime, "glibc") == f"{what}; {MALLOC}"
+    go = Runtime("Go", "section .go.buildinfo")
+    assert shared_seeds(go, "glibc") == shared_seeds(None, "glibc") == MALLOC
+    assert shared_seeds(go, None) is None
     assert "Math.random()" in SHARED["Node.js"]
+    for major in (11, 17, 25):
+        java = Runtime("OpenJDK", "it needs libjli.so", version=f"{major}.0.1")
+        assert (shared_seeds(java, None) is not None) is (major == 17)
 
 
 def test_the_row_of_check() -> None:
-    row = seeds_row("Node.js", "glibc", None)
+    node = Runtime("Node.js", "it exports something")
+    row = seeds_row(node, "glibc", None)
     assert row is not None and row.status == "ok"
     assert "Math.random()" in row.found and "--seeds=own" in row.todo
-    assert seeds_row("Go", None, None) is None
-    for runtime, status in (("Ruby", "warn"), (None, "ok")):
+    assert seeds_row(Runtime("Go", ""), None, None) is None
+    for runtime, status in ((node, "warn"), (None, "ok")):
         row = seeds_row(runtime, "glibc", "it is setuid")
         assert row is not None and row.status == status and "it is setuid" in row.found
 
