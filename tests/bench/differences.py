@@ -41,6 +41,7 @@ class Mapping:
     start: int
     end: int
     name: str
+    is_accessible: bool = True
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Process:
     is_cut: bool = False
 
     def mapping_at(self, address: int) -> Mapping | None:
-        index = bisect_right([mapping.start for mapping in self.mappings], address) - 1
+        index = bisect_right(self.mappings, address, key=lambda mapping: mapping.start) - 1
         found = self.mappings[index] if index >= 0 else None
         return found if found is not None and address < found.end else None
 
@@ -75,7 +76,8 @@ def mappings_of(text: str) -> list[Mapping]:
         words = line.split(maxsplit=5)
         start, end = (int(part, 16) for part in words[0].split("-"))
         name = Path(words[5]).name if len(words) == 6 else "anonymous"
-        found.append(Mapping(start, end, name.encode("ascii", "backslashreplace").decode()))
+        name = name.encode("ascii", "backslashreplace").decode()
+        found.append(Mapping(start, end, name, not words[1].startswith("---")))
     return found
 
 
@@ -100,7 +102,8 @@ def read_process(pid: int, limit_bytes: int) -> Process:
 def _resident(mappings: Sequence[Mapping], pagemap: int) -> Iterator[int]:
     chunk_pages = 1 << 16
     for mapping in mappings:
-        if mapping.start >= 1 << 63:  # [vsyscall]
+        # [vsyscall], and reserved space, of which there may be terabytes.
+        if mapping.start >= 1 << 63 or not mapping.is_accessible:
             continue
         for start in range(mapping.start, mapping.end, chunk_pages * PAGE_BYTES):
             pages = min(chunk_pages, (mapping.end - start) // PAGE_BYTES)
