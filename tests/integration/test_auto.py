@@ -275,3 +275,26 @@ def test_configured(begin: Begin, log: Callable[[], str], tmp_path: Path) -> Non
     config.write_text('[monitor]\nmax_cpu = "30%"\n')
     begin(f"--config={config}")
     wait_until(lambda: "up to 30% of a core" in log())
+
+
+def test_only_under_pressure(
+    begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str
+) -> None:
+    """ksmd idles while there is memory; what came meanwhile merges when memory is short."""
+    monitor = begin("--auto=pressure", "--available-below=0%", "--nice=19", "--interval=0.2")
+    wait_until(lambda: "a core while memory is short; ksmd/policy=normal; ksmd/nice=19" in log())
+    programs = start_equal_programs(launcher, 2, mib=MIB)
+    try:
+        wait_until(lambda: int(value("full_scans")) > int(ksm["full_scans"]))
+        assert "boost: " not in log() and value("smart_scan") == "1"
+        again = begin("--auto=pressure", "--available-below=95%") if False else None
+        assert again is None
+        monitor.terminate()
+        assert monitor.wait(LAST_RESORT_SECONDS) == 0
+        begin("--auto=pressure", "--available-below=95%")
+        wait_until(lambda: "memory is short: " in log() and "boost: " in log())
+        wait_until(lambda: "rest: settled" in log())
+        assert int(value("pages_sharing")) > MIB * 256
+    finally:
+        stop(programs)
+    assert tunables() != ksm
