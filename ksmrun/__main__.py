@@ -39,7 +39,7 @@ def main() -> None:
     except (ImportError, PermissionError) as error:
         if arguments[:1] == ["run"]:
             raise
-        todo = "install ksmrun again with pip, readable for all its users"
+        todo = "install ksmrun again, readable for all its users"
         sys.exit(f"ksmrun: cannot load its modules: {error}; {todo}")
     sys.exit(code)
 

@@ -35,3 +35,12 @@ if [ "$wanted" != "$(cat build/venv/installed 2>/dev/null)" ]; then
     done
     echo "$wanted" >build/venv/installed
 fi
+# For an installation without network and compiler; pip, because Debian's Python has none.
+needs=$(sed -n '/^dependencies/,/^]/p' pyproject.toml | sha256sum | cut -c1-16)
+house=$cache/wheels/$needs-$(build/venv/bin/python -c 'import sysconfig; print(sysconfig.get_config_var("SOABI"))')
+[ -d "$house" ] || {
+    pip wheel --wheel-dir "$house.$$" dist/*.whl pip
+    rm "$house.$$"/ksmrun-*.whl
+    mv -T "$house.$$" "$house" 2>/dev/null || rm -r "$house.$$"
+}
+ln -sfn "$house" build/wheels

@@ -26,7 +26,7 @@ case $1 in
         $bin/ruff format --check .
         $bin/ruff check .
         $bin/mypy ksmrun tests examples
-        git ls-files '*.sh' .ci/run native/package/debian | xargs shellcheck
+        git ls-files '*.sh' .ci/run native/package/debian/p* native/package/refuse-removal | xargs shellcheck
         git ls-files 'native/*.[ch]' 'tests/*.[ch]' | grep -v third_party | xargs clang-format --dry-run -Werror
         ;;
     native)

@@ -19,6 +19,7 @@ from ksmrun.facts.memory_groups import memory_groups
 from ksmrun.facts.unit_files import FILES_MAX, unit_files, unit_folders
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.host.attach_state import attached, attached_file, is_running, was_detached
+from ksmrun.host.installed_launcher import installed
 from ksmrun.host.key_memory import key_lost_at
 from ksmrun.host.layout_groups import groups_of
 from ksmrun.host.layout_keys import keys_folder
@@ -27,7 +28,7 @@ from ksmrun.host.standing import find_alerts
 from ksmrun.host.undoable import setters, undoable
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.status import HostStatus, Row, State, Undoable, Unread
-from ksmrun.model.wrap import DROP_IN, LAUNCHER, Wrap
+from ksmrun.model.wrap import DROP_IN, InstalledLauncher, Wrap
 from ksmrun.observe.merging import KsmdWatch, Look, look_at_merging
 from ksmrun.observe.shared_layout import started_alike
 from ksmrun.options.status import STATUS, StatusOptions
@@ -93,7 +94,6 @@ def _look() -> HostStatus:
     except KsmrunError as error:
         # Root's file is for root to correct.
         records = Unread(error.what, error.todo if os.geteuid() == 0 else "sudo ksmrun status")
-    lacks = not LAUNCHER.exists()
     return HostStatus(
         host=host,
         setters=setters(folder, ROOT, () if isinstance(records, Unread) else records),
@@ -102,7 +102,8 @@ def _look() -> HostStatus:
         lost=tuple(_lost(found)),
         keyless=_keyless([each.pid for each in found.merging]),
         monitor=find_alerts(),
-        launchers=tuple(wrap.name for wrap in wraps if wrap.uses_launcher and lacks),
+        launchers=tuple(wrap.name for wrap in wraps if wrap.lacks_launcher),
+        launcher=_launcher(),
         stale=tuple(wrap for wrap in wraps if wrap.ours and is_stale(wrap)),
         wrapped=len(wraps),
         records=records,
@@ -110,6 +111,13 @@ def _look() -> HostStatus:
         hidepid=bool(host.hidepid) and os.geteuid() != 0,
         ksmd=ksmd.result(),
     )
+
+
+def _launcher() -> InstalledLauncher | Unread | None:
+    try:
+        return installed()
+    except KsmrunError as error:
+        return Unread(error.what, error.todo)
 
 
 def _is_service(wrap: Wrap) -> bool:

@@ -107,7 +107,7 @@ def parse_probe(text: str) -> Probe:
     except (ValueError, KeyError, TypeError) as error:
         raise KsmrunError(
             f"cannot read the output of ksmrun-exec --probe ({error})",
-            "install ksmrun again with pip, so that both have the same version",
+            "install ksmrun again, so that both have the same version",
             EXIT_OWN_FAILURE,
         ) from error
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ksmrun.model.wrap import DROP_IN, HEADER_MARK, LIBEXEC, Wrap
+from ksmrun.model.wrap import DROP_IN, HEADER_MARK, LOCAL, PACKAGED, Wrap
 from ksmrun.support.foreign import read_text, resolved
 
 SYSTEM_FOLDERS = (
@@ -71,11 +71,11 @@ def _look_at(file: Path) -> Wrap | None:
     ours = text.startswith(HEADER_MARK)
     if text.startswith(UNITS):
         return None
-    uses = str(LIBEXEC) in text
-    if not ours and not uses:
+    libexec = next((folder for folder in (LOCAL, PACKAGED) if str(folder) in text), None)
+    if not ours and libexec is None:
         return None
     remove = REMOVE.search(text) if ours else None
-    return Wrap(file, _kind(file), _name(file), ours, uses, remove[1] if remove else None)
+    return Wrap(file, _kind(file), _name(file), ours, libexec, remove[1] if remove else None)
 
 
 def _kind(file: Path) -> str:

@@ -3,30 +3,62 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
 import subprocess
 from pathlib import Path
 
+from ksmrun import __version__
 from ksmrun.facts.text import read_text
 from ksmrun.host.lock import held
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.wrap import LIBEXEC, OCI_RUNTIME
+from ksmrun.model.wrap import (
+    INSTALL_LAUNCHER,
+    LAUNCHER,
+    LIBEXEC,
+    LOCAL,
+    OCI_RUNTIME,
+    PACKAGED,
+    InstalledLauncher,
+)
+from ksmrun.support.advice import helper_todo
 from ksmrun.support.safefile import replace_file, temporary_name
+from ksmrun.support.tool import run_tool
 
 # Other names of ksmrun-oci, each with its own mode: Podman selects runtimes by name.
 LINKS = ("ksmrun-oci-by-request", "ksmrun-oci-crun")
+VERSION_SECONDS = 10.0
 HOMES = ("/home", "/root", "/tmp", "/var/tmp", "/run/user")
 
 
-def install(source: Path, folder: Path = LIBEXEC) -> list[str]:
+def installed() -> InstalledLauncher | None:
+    """Return the launcher that new wraps name; None if it is missing. Raises KsmrunError."""
+    if not LAUNCHER.exists():
+        return None
+    # Root runs it here.
+    refuse_unsafe()
+    version = _version_of(LAUNCHER, INSTALL_LAUNCHER)
+    return InstalledLauncher(str(LAUNCHER), version, is_current=version == __version__)
+
+
+def install(source: Path) -> list[str]:
     """Copy what is in source, each file atomically; return the lines to show. Raises KsmrunError.
 
     Running programs keep their old file; a service that starts meanwhile gets the old or the new
-    one.
+    one. A package's launcher is only looked at.
     """
+    if LIBEXEC == PACKAGED:
+        found = installed()
+        if found is None:
+            raise KsmrunError(f"{LAUNCHER} is missing", INSTALL_LAUNCHER)
+        return [f"{found} already"]
+    folder = LOCAL
     refuse_unsafe(folder)
+    # One that does not run would keep wrapped services from starting.
+    own = source / LAUNCHER.name
+    _version_of(own, helper_todo(errno.ENOEXEC, own))
     try:
         _make_folders(folder, folder)
         with held(folder / ".lock") as is_alone:
@@ -47,6 +79,13 @@ def install(source: Path, folder: Path = LIBEXEC) -> list[str]:
     return lines
 
 
+def _version_of(launcher: Path, todo: str) -> str:
+    said = run_tool([str(launcher), "--version"], VERSION_SECONDS, todo).stdout.split()
+    if len(said) < 2:
+        raise KsmrunError(f"{launcher} does not run", todo)
+    return said[1]
+
+
 def _copy(source: Path, folder: Path) -> list[str]:
     lines = []
     for file in sorted(source.rglob("*")):
@@ -65,8 +104,16 @@ def _copy(source: Path, folder: Path) -> list[str]:
     return lines
 
 
-def uninstall(folder: Path = LIBEXEC) -> list[str]:
-    """Remove it; return the lines to show. The caller has checked that nothing uses it."""
+def uninstall() -> list[str]:
+    """Remove it; return the lines to show. The caller has checked that nothing uses it.
+
+    Beside a package, that is what an earlier installation by pip has left.
+    """
+    folder = LOCAL
+    if not folder.is_dir() and LIBEXEC == PACKAGED:
+        raise KsmrunError(
+            f"{PACKAGED} belongs to the package ksmrun-exec", "run: sudo apt remove ksmrun-exec"
+        )
     if not folder.is_dir():
         return [f"{folder} is not there"]
     try:

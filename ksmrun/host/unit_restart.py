@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.text import read_text
-from ksmrun.model.wrap import LAUNCHER
+from ksmrun.model.wrap import LAUNCHERS
 
 # For Type=simple, systemd counts a service as started once it has forked (systemd.service(5)).
 SETTLE_SECONDS = 2.0
@@ -44,4 +44,4 @@ def _is_settled(systemd: Systemd, name: str) -> bool:
     if properties.get("ActiveState") not in ("active", "activating", "reloading") or pid == "0":
         return True
     words = (read_text(Path("/proc") / pid / "cmdline") or "").split("\0")
-    return words[0] not in (str(LAUNCHER), f"({name[:8]})") and not words[0].startswith("(")
+    return words[0] not in (*LAUNCHERS, f"({name[:8]})") and not words[0].startswith("(")

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from ksmrun.model.ksm import HostFacts
 from ksmrun.model.memory_group import GroupState
-from ksmrun.model.wrap import Wrap
+from ksmrun.model.wrap import InstalledLauncher, Wrap
 
 
 class State(StrEnum):
@@ -82,7 +82,8 @@ class HostStatus:
 
     setters: whoever sets KSM. lost: (PID, name) of programs that were to merge and do not.
     keyless: PIDs with a shared layout whose key was deleted. launchers: files that name a missing
-    launcher. stale: wraps of units whose ExecStart= changed.
+    launcher. launcher: what new wraps name, None if it is missing. stale: wraps of units whose
+    ExecStart= changed.
     """
 
     host: HostFacts
@@ -94,6 +95,7 @@ class HostStatus:
     keyless: tuple[int, ...] = ()
     monitor: Monitor | Unread | None = None
     launchers: tuple[str, ...] = ()
+    launcher: InstalledLauncher | Unread | None = None
     stale: tuple[Wrap, ...] = ()
     wrapped: int = 0
     records: tuple[Undoable, ...] | Unread = ()

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-# Wraps name the launcher here: a path that outlives homes and virtual environments and exists on
-# every host (FHS 3.0, 4.9: /usr/local is the administrator's).
-LIBEXEC = Path("/usr/local/libexec/ksmrun")
+# Wraps name the launcher in one of two folders, which outlive homes and virtual environments:
+# `wrap install` copies it to the first (FHS 3.0, 4.9: /usr/local is the administrator's), packages
+# own the second. A package's Python part has a link to its launcher, so that it names its own, and
+# an installation by pip never depends on a package of another version.
+LOCAL, PACKAGED = Path("/usr/local/libexec/ksmrun"), Path("/usr/libexec/ksmrun")
+OWN = Path(__file__).parent.parent / "libexec"
+LIBEXEC = PACKAGED if OWN.resolve() == PACKAGED else LOCAL
 LAUNCHER = LIBEXEC / "ksmrun-exec"
+INSTALL_LAUNCHER = (
+    "sudo ksmrun wrap install" if LIBEXEC == LOCAL else "sudo apt install --reinstall ksmrun-exec"
+)
+# What wraps may name, whoever wrote them.
+LAUNCHERS = (str(LOCAL / "ksmrun-exec"), str(PACKAGED / "ksmrun-exec"))
+OCI_RUNTIMES = (str(LOCAL / "ksmrun-oci"), str(PACKAGED / "ksmrun-oci"))
 # Stands in for the container runtime, and puts the launcher into the containers that ask for it.
 OCI_RUNTIME = LIBEXEC / "ksmrun-oci"
 # The same for engines that pass a runtime no options: its name selects the mode.
@@ -65,16 +75,34 @@ class UnitFacts:
 class Wrap:
     """File that starts something merged.
 
-    ours: ksmrun wrote it. uses_launcher: it names LIBEXEC. remove: command that removes it; None
-    for what a user wrote.
+    ours: ksmrun wrote it. libexec: the folder of the launcher that it names, if any. remove:
+    command that removes it; None for what a user wrote.
     """
 
     path: Path
     kind: str
     name: str
     ours: bool
-    uses_launcher: bool
+    libexec: Path | None
     remove: str | None = None
+
+    @property
+    def lacks_launcher(self) -> bool:
+        """Return whether the launcher that it names is missing, so that it would not start."""
+        return self.libexec is not None and not (self.libexec / LAUNCHER.name).exists()
+
+
+@dataclass(frozen=True)
+class InstalledLauncher:
+    """Launcher that new wraps name. is_current: it is of the running ksmrun's version."""
+
+    path: str
+    version: str
+    is_current: bool
+
+    def __str__(self) -> str:
+        origin = ", from the package ksmrun-exec" if LIBEXEC == PACKAGED else ""
+        return f"{self.path} {self.version}{origin}"
 
 
 @dataclass(frozen=True)

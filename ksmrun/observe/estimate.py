@@ -55,7 +55,7 @@ def look_at_pages(
     except (ValueError, KeyError, TypeError) as error:
         raise KsmrunError(
             f"cannot read the output of {HASHER} ({error})",
-            "install ksmrun again with pip, so that both have the same version",
+            "install ksmrun again, so that both have the same version",
         ) from error
 
 

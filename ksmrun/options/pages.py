@@ -26,7 +26,11 @@ TOPICS = {
 FILES = (
     (str(DEFAULT_FILE), "Configuration of `ksmrun monitor`; see ksmrun.toml(5)."),
     ("/etc/ksmrun/oci.json", "What containers may ask of ksmrun-oci(8)."),
-    ("/usr/local/libexec/ksmrun", "Launcher and shims for services and containers."),
+    (
+        "/usr/libexec/ksmrun, /usr/local/libexec/ksmrun",
+        "Launcher and shims for services and containers: a package's, or those of "
+        "`ksmrun wrap install`.",
+    ),
     ("/var/lib/ksmrun", "Records of what was changed on this host; `ksmrun host restore`."),
     ("/run/ksmrun/layout", "Secret keys of shared layouts. A reboot removes them."),
 )

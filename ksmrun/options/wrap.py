@@ -98,7 +98,8 @@ INSTALL = Command(
     "Install the launcher where services and containers find it",
     (
         "The folder is /usr/local/libexec/ksmrun. Each file is replaced atomically, and running "
-        "programs are not disturbed. Repeat this after each upgrade of ksmrun.",
+        "programs are not disturbed. Repeat this after each upgrade of ksmrun. A package brings "
+        "its own launcher in /usr/libexec/ksmrun, and nothing is left to install.",
     ),
     InstallOptions,
     (("Install the launcher", "sudo ksmrun wrap install"),),

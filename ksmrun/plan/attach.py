@@ -106,5 +106,5 @@ def outcome(name: str, error: int) -> tuple[str, str]:
         return f"the kernel refused the system call (errno {error})", "see `ksmrun check`"
     return OUTCOMES.get(
         name,
-        (f"ksmrun-attach reports {name!r}, which is not known", "install ksmrun again with pip"),
+        (f"ksmrun-attach reports {name!r}, which is not known", "install ksmrun again"),
     )

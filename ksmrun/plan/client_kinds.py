@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LAUNCHER = "/usr/local/libexec/ksmrun/ksmrun-exec --"
+from ksmrun.model import wrap
+
+LAUNCHER = f"{wrap.LAUNCHER} --"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ksmrun.model.launch import MAP_RESERVE
 from ksmrun.model.status import HostStatus, Row, State, Unread
+from ksmrun.model.wrap import INSTALL_LAUNCHER
 from ksmrun.plan.guard import allowed_maps, fitting_limit
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
 from ksmrun.support.units import MIB, processes
@@ -171,11 +172,19 @@ def _alerts(seen: HostStatus) -> Row:
 
 
 def _launcher(seen: HostStatus) -> Row:
-    if not seen.launchers:
+    if seen.launchers:
+        first, *others = seen.launchers
+        found = f"missing: {first}{_more(others)} will not start"
+        return Row("launcher", State.TODO, found, INSTALL_LAUNCHER)
+    launcher = seen.launcher
+    if launcher is None:
         return Row("launcher", State.OK, "no wrap needs one that is missing")
-    first, *others = seen.launchers
-    found = f"missing: {first}{_more(others)} will not start"
-    return Row("launcher", State.TODO, found, "sudo ksmrun wrap install")
+    if isinstance(launcher, Unread):
+        return Row("launcher", State.TODO, launcher.what, launcher.todo)
+    if not launcher.is_current:
+        found = f"{launcher}: not the version of this ksmrun"
+        return Row("launcher", State.TODO, found, INSTALL_LAUNCHER)
+    return Row("launcher", State.OK, str(launcher))
 
 
 def _wraps(seen: HostStatus) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,11 @@ def helper_todo(error: int, file: str | Path) -> str:
         return f"see where permission is missing: namei -l {shlex.quote(str(file))}"
     if error in (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE):
         return "raise the limits (ulimit -n, -u and -v), or free memory"
-    return "install ksmrun again with pip"
+    if error == errno.ENOEXEC:
+        return (
+            f"it is for another machine: install ksmrun again, the files for {os.uname().machine}"
+        )
+    return "install ksmrun again"
 
 
 def require_module(name: str, need: str, extra: str, exit_code: int = EXIT_FAILURE) -> None:

@@ -21,5 +21,7 @@ def run_tool(
             timeout=timeout_seconds,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise KsmrunError(f"{command[0]}: {error}", todo) from error
+    except OSError as error:
+        raise KsmrunError(f"cannot start {command[0]}: {error.strerror}", todo) from error
+    except subprocess.TimeoutExpired as error:
+        raise KsmrunError(f"{command[0]} takes more than {timeout_seconds:.0f} s", todo) from error

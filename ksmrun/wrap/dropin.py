@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ExecCommand, Method, UnitFacts
+from ksmrun.model.wrap import LAUNCHER, LAUNCHERS, LIBEXEC, ExecCommand, Method, UnitFacts
 from ksmrun.wrap.execline import Command, program_word, quote, simplified, wrap
 from ksmrun.wrap.header import header, without_ksmrun
 
@@ -137,7 +137,7 @@ def written_fingerprint(text: str) -> str | None:
 
 def unwrapped(command: ExecCommand) -> ExecCommand:
     """Return the command without the launcher, for comparing before and after."""
-    if command.argv[:1] != (str(LAUNCHER),) or "--" not in command.argv:
+    if not set(command.argv[:1]) & set(LAUNCHERS) or "--" not in command.argv:
         return ExecCommand(simplified(command.path), command.argv, command.flags)
     at = command.argv.index("--")
     options, (path, *rest) = command.argv[1:at], command.argv[at + 1 :]

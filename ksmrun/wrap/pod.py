@@ -15,7 +15,7 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
+from ksmrun.model.wrap import LAUNCHERS, LIBEXEC, ContainerKey
 from ksmrun.wrap.container import KEY_FILE
 from ksmrun.wrap.pod_left import POD_PATHS, Left, left_of
 from ksmrun.wrap.splice import Splicer, get, items_of, text_of
@@ -186,7 +186,7 @@ def _volume(key: ContainerKey) -> str:
 def _wrap_container(container: MappingNode, work: _Work, key: ContainerKey | None) -> None:
     name = text_of(get(container, "name"))
     command = _words(get(container, "command"), f"command of {name}")
-    if any(text_of(word) == str(LAUNCHER) for word in command):
+    if any(text_of(word) in LAUNCHERS for word in command):
         raise KsmrunError(f"the container {name} is already wrapped", "give the original manifest")
     words = [*work.request.launcher]
     if not command:

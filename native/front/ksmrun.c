@@ -56,7 +56,7 @@ static int fail(const char *what, const char *todo) {
 }
 
 static const char out_of_room[] =
-    "raise the limits (ulimit -v, -d and -n), or install ksmrun again with pip";
+    "raise the limits (ulimit -v, -d and -n), or install ksmrun again";
 
 /* Says why Python does not start, and what to do. It may be where this user cannot go, as in root's
  * home. */
@@ -68,7 +68,7 @@ static void explain_start(const char *file, int error, char *what, char *todo, s
                  "that all users can execute",
                  file);
     else
-        snprintf(todo, size, "install ksmrun again with pip");
+        snprintf(todo, size, "install ksmrun again");
 }
 
 /* Undoes what Python did at its start. found: the original state, as main() writes it. */

@@ -28,6 +28,8 @@ MACHINE = platform.machine()
 DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
 FORMATS = ("deb", "rpm", "apk", "archlinux")
 PRCTL = "python-prctl==1.8.1"
+# Programs that are of no use without the Python part.
+NEED_PYTHON = ("ksmrun-attach", "ksmrun-estimate")
 NATIVE_PAGES = ("man1/ksmrun-exec.1", "man8/ksmrun-oci.8")
 # What the front `ksmrun`, which lies beside it, starts; see native/front/ksmrun.c.
 SCRIPT = """#!/usr/bin/python3
@@ -176,8 +178,7 @@ def unpack_natives(wheel: Path, root: Path) -> None:
     def place(name: str) -> str | None:
         folder, _, rest = name.partition("/libexec/")
         if folder == "ksmrun":
-            needs_python = rest in ("ksmrun-attach", "ksmrun-estimate")
-            return None if needs_python else f"libexec/ksmrun/{rest}"
+            return None if rest in NEED_PYTHON else f"libexec/ksmrun/{rest}"
         for page in NATIVE_PAGES:
             if name.endswith(f"/share/man/{page}"):
                 return f"share/man/{page}"
@@ -192,19 +193,40 @@ def unpack_python(wheels: Path, root: Path) -> None:
     for wheel in sorted(wheels.glob("*.whl")):
 
         def place(name: str, is_own: bool = wheel.name.startswith("ksmrun-")) -> str | None:
+            _, _, program = name.partition("ksmrun/libexec/")
+            if is_own and program:
+                return f"libexec/ksmrun/{program}" if program in NEED_PYTHON else None
             if ".data/" not in name:
                 return f"lib/ksmrun/python/{name}"
             _, _, data = name.partition(".data/")
             if not is_own or data.endswith(NATIVE_PAGES):
                 return None
             if data == "scripts/ksmrun":
-                return "lib/ksmrun/bin/ksmrun"
+                return "libexec/ksmrun/ksmrun"
+            # Where Debian's zsh looks.
+            data = data.replace("/zsh/site-functions/", "/zsh/vendor-completions/")
             return data.removeprefix("data/") if "/share/" in data else None
 
         unpack(wheel, root, place)
-    script = root / "lib/ksmrun/bin/ksmrun-py"
+    script = root / "libexec/ksmrun/ksmrun-py"
     script.write_text(SCRIPT)
     script.chmod(0o755)
+    unit = root / "lib/systemd/system/ksmrun-monitor.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text(monitor_unit((root / "lib/ksmrun/python/ksmrun/watch" / unit.name).read_text()))
+
+
+def monitor_unit(template: str) -> str:
+    """Return the monitor's unit, whose options are all in /etc/ksmrun/config.toml."""
+    _, options, rest = template.partition("# Options: ")
+    if not options or "@COMMAND@" not in rest:
+        raise SystemExit("ksmrun-monitor.service has other lines; look at monitor_unit()")
+    start = (
+        "# Written by `ksmrun monitor --print-unit` for this package. To start it: systemctl "
+        "enable --now ksmrun-monitor\n"
+    )
+    text = start + options + rest.replace(", and remove this file.", ".")
+    return text.replace("@COMMAND@", "/usr/bin/ksmrun monitor")
 
 
 def unpack(wheel: Path, root: Path, place: Callable[[str], str | None]) -> None:

@@ -10,10 +10,23 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from fresh_root import FreshRoot
+
 from ksmrun.options.pages import pages
 from ksmrun.options.texts import texts
+from tests.systemd.roots import built, roots
 
 DIST = Path(__file__).parents[2] / "dist"
+# What the wheel depends on, and pip; by tests/prepare.sh.
+WHEELS = Path(__file__).parents[2] / "build/wheels"
+# Debian's python3-venv, which has pip, is not in the root. pip need not compile what it installs.
+INSTALL = """
+! command -v gcc cc musl-gcc
+python3 -m venv --without-pip /opt/ksmrun
+PYTHONPATH=$(ls /release/pip-*.whl) /opt/ksmrun/bin/python -m pip install --quiet --no-index \\
+    --no-compile --find-links /release ksmrun
+PATH=$PATH:/opt/ksmrun/bin PYTHONDONTWRITEBYTECODE=1
+"""
 # As a static PIE with stack protector it has 142.
 LAUNCHER_BYTES_MAX = 152 * 1024
 # With the table of completion.
@@ -52,6 +65,23 @@ def test_sdist() -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     for name in ("pyproject.toml", "native/CMakeLists.txt", "native/exec/main.c", "LICENSE"):
         assert name in names
+
+
+def test_installed_without_network_and_compiler(tmp_path: Path) -> None:
+    house, scratch = tmp_path / "house", tmp_path / "scratch"
+    shutil.copytree(WHEELS, house)
+    (wheel,) = DIST.glob("*.whl")
+    shutil.copy(wheel, house)
+    scratch.mkdir()
+    root = FreshRoot(built(roots(everything=False)[252]), scratch, house)
+    said = root.sh(
+        f"{INSTALL}\n"
+        "ksmrun --help | head -n 1\n"
+        "ksmrun run --quiet -- echo it runs\n"
+        # It also judges whether KSM is on.
+        "ksmrun check --json -- true | grep -o ksmrun-check-1"
+    )
+    assert said.splitlines()[1:] == ["it runs", "ksmrun-check-1"], said
 
 
 def test_installed_commands_can_be_run(ksmrun: str) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from .conftest import Root
+from fresh_root import FreshRoot
 
 # A venv without pip, since Debian's python3-venv is not in the root either.
 INSTALL = """
@@ -36,7 +36,7 @@ def test_sums(release: Path) -> None:
         assert hashlib.sha256((release / name).read_bytes()).hexdigest() == digest
 
 
-def test_install_offline_without_compiler(root: Root) -> None:
+def test_install_offline_without_compiler(root: FreshRoot) -> None:
     said = root.sh(
         f"{INSTALL}"
         "/opt/ksmrun/bin/ksmrun --version\n"
@@ -47,7 +47,7 @@ def test_install_offline_without_compiler(root: Root) -> None:
     assert said.splitlines()[-3:] == ["it runs", "0", "1"], said
 
 
-def test_debs_install_and_leave_nothing(root: Root) -> None:
+def test_debs_install_and_leave_nothing(root: FreshRoot) -> None:
     said = root.sh(
         "find / -xdev -newer /etc/debian_version >/dev/null\n"
         "find / -xdev | sort >/release/before\n"

@@ -91,5 +91,5 @@ def test_outcomes_are_words() -> None:
         assert outcome(name, 0) == said
     assert outcome("new", 0) == (
         "ksmrun-attach reports 'new', which is not known",
-        "install ksmrun again with pip",
+        "install ksmrun again",
     )

@@ -20,7 +20,7 @@ from ksmrun.model.launch import MapPeak
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable, Unread
 from ksmrun.model.watch import MapCount, WatchState
-from ksmrun.model.wrap import Wrap
+from ksmrun.model.wrap import LIBEXEC, InstalledLauncher, Wrap
 from ksmrun.plan.guard import judge as judge_maps
 from ksmrun.plan.status import judge, worst
 from ksmrun.watch.conditions import conditions
@@ -41,7 +41,7 @@ def host(available: int = 1 << 30, **values: Any) -> HostFacts:
 
 
 def stale(name: str, kind: str = "unit") -> Wrap:
-    return Wrap(Path(f"/x/{name}.d/zz-ksmrun.conf"), kind, name, ours=True, uses_launcher=True)
+    return Wrap(Path(f"/x/{name}.d/zz-ksmrun.conf"), kind, name, ours=True, libexec=LIBEXEC)
 
 
 FINE = HostStatus(
@@ -125,6 +125,12 @@ def test_one_process_is_singular() -> None:
         ("alerts", {"monitor": Monitor(7, True, (("k", "it", "do it"),))}, "do it"),
         ("alerts", {"monitor": Monitor(7, False, ())}, "restart ksmrun-monitor"),
         ("launcher", {"launchers": ("nginx.service",)}, "sudo ksmrun wrap install"),
+        (
+            "launcher",
+            {"launcher": InstalledLauncher("/x/ksmrun-exec", "0.0.1", is_current=False)},
+            "sudo ksmrun wrap install",
+        ),
+        ("launcher", {"launcher": Unread("/x does not run", "do it")}, "do it"),
         ("wraps", {"stale": (stale("nginx.service"),)}, "sudo ksmrun wrap unit --now nginx.serv"),
         (
             "wraps",
@@ -190,7 +196,7 @@ def test_a_changed_unit_of_a_user(tmp_path: Path) -> None:
     drop_in.parent.mkdir(parents=True)
     (folder / "game.service").write_text("[Service]\nExecStart=/bin/game --port 1\n")
     drop_in.write_text(f"{FINGERPRINT}{fingerprint(['/bin/game --port 1'])}\n[Service]\n")
-    wrap = Wrap(drop_in, "user unit", "game.service", ours=True, uses_launcher=True)
+    wrap = Wrap(drop_in, "user unit", "game.service", ours=True, libexec=LIBEXEC)
     assert not command.is_stale(wrap)
     (drop_in.parent / "a.conf").write_text("[Service]\nExecStart=\nExecStart=/bin/game --port 2\n")
     assert command.is_stale(wrap)

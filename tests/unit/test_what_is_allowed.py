@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,9 @@ def test_a_command_that_is_not_there_is_found_at_the_start(tmp_path: Path) -> No
 
 def test_what_is_to_be_done() -> None:
     assert helper_todo(errno.EACCES, "/a b") == "see where permission is missing: namei -l '/a b'"
-    assert "pip" in helper_todo(errno.ENOENT, "/x") and "ulimit" in helper_todo(errno.ENOMEM, "/x")
+    assert helper_todo(errno.ENOENT, "/x") == "install ksmrun again"
+    assert "ulimit" in helper_todo(errno.ENOMEM, "/x")
+    assert f"the files for {os.uname().machine}" in helper_todo(errno.ENOEXEC, "/x")
     for number in (errno.EROFS, errno.ENOSPC, errno.EACCES, errno.ENOTDIR):
         alone = write_todo(OSError(number, "said"))
         assert alone and write_todo(OSError(number, "said"), "give another").split(", or ") == [

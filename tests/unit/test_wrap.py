@@ -222,7 +222,7 @@ def test_all_that_starts_merged(tmp_path: Path) -> None:
     (tmp_path / "etc/systemd/system/dangling").symlink_to("nowhere")
     found = {wrap.name: wrap for wrap in find_wraps(tmp_path)}
     assert set(found) == {"a.service", "b.service", "c.service", "daemon.json", "e.service"}
-    assert [name for name, wrap in found.items() if not wrap.uses_launcher] == ["b.service"]
+    assert [name for name, wrap in found.items() if wrap.libexec is None] == ["b.service"]
     assert [name for name, wrap in found.items() if not wrap.ours] == ["daemon.json", "c.service"]
     assert found["a.service"].remove == "sudo ksmrun wrap unit --remove a"
     assert found["e.service"].kind == "user unit"

@@ -24,7 +24,7 @@ def test_how_to_remove_is_seen(
             name=name,
             path=Path(f"/etc/systemd/system/{name}.d/50-ksmrun.conf"),
             ours=name == NAMES[0],
-            uses_launcher=False,
+            libexec=None,
             remove=f"sudo ksmrun wrap unit --remove {name}" if name == NAMES[0] else None,
         )
         for name in NAMES

@@ -15,7 +15,7 @@ from ksmrun.facts.image import read_image
 from ksmrun.host.owned_files import remove_ours, write_ours
 from ksmrun.model.container import ComposeProject, ComposeService, Engine, ImageConfig
 from ksmrun.model.errors import KsmrunError, UsageError
-from ksmrun.model.wrap import LAUNCHER
+from ksmrun.model.wrap import LAUNCHERS
 from ksmrun.options.containers import COMPOSE, ComposeOptions
 from ksmrun.support.words import shortened
 from ksmrun.wrap.compose import needs_image, override, render
@@ -71,7 +71,7 @@ def _chosen(project: ComposeProject, names: tuple[str, ...]) -> list[ComposeServ
 
 
 def _refuse_wrapped(service: ComposeService) -> None:
-    if str(LAUNCHER) in (service.entrypoint or ""):
+    if any(each in (service.entrypoint or "") for each in LAUNCHERS):
         raise KsmrunError(f"{service.name} is already wrapped", "leave out the file that wraps it")
 
 

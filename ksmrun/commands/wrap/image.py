@@ -12,7 +12,7 @@ from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, ref
 from ksmrun.facts.image import parse_image, read_image
 from ksmrun.facts.text import read_input
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.wrap import LAUNCHER
+from ksmrun.model.wrap import LAUNCHERS
 from ksmrun.options.containers import IMAGE, ImageOptions
 from ksmrun.wrap.container import KEY_FILE, composed, dockerfile
 
@@ -32,7 +32,7 @@ def image(options: ImageOptions) -> None:
     else:
         found = read_image(name, options.engine)
     refuse_foreign(found)
-    if str(LAUNCHER) in found.entrypoint:
+    if set(LAUNCHERS) & set(found.entrypoint):
         raise KsmrunError(
             f"{found.name} is already wrapped", "give the image that it was built from"
         )

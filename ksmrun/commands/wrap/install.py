@@ -10,7 +10,7 @@ from ksmrun.facts.launcher import launcher_path
 from ksmrun.facts.wraps import find_wraps
 from ksmrun.host.installed_launcher import install, uninstall
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.wrap import LIBEXEC
+from ksmrun.model.wrap import LOCAL
 from ksmrun.options.wrap import INSTALL, InstallOptions
 
 
@@ -24,11 +24,11 @@ def install_launcher(options: InstallOptions) -> None:
     if not options.remove:
         lines = install(launcher_path().parent)
     else:
-        users = [wrap for wrap in find_wraps() if wrap.uses_launcher]
+        users = [wrap for wrap in find_wraps() if wrap.libexec == LOCAL]
         if users:
             # Without a launcher these would not start (203/EXEC).
             raise KsmrunError(
-                f"{LIBEXEC} is used by {', '.join(str(wrap.path) for wrap in users)}",
+                f"{LOCAL} is used by {', '.join(str(wrap.path) for wrap in users)}",
                 "remove those first: see `ksmrun wrap list`",
             )
         lines = uninstall()

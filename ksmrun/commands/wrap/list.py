@@ -10,7 +10,7 @@ from ksmrun.commands.declare import declare
 from ksmrun.commands.output import print_json, print_note, print_table
 from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.wraps import find_wraps
-from ksmrun.model.wrap import LAUNCHER
+from ksmrun.model.wrap import INSTALL_LAUNCHER, LAUNCHER, LIBEXEC, Wrap
 from ksmrun.options.wrap import LIST, ListOptions
 
 SCHEMA = "ksmrun-wrap-list-1"
@@ -25,10 +25,10 @@ def list_wraps(options: ListOptions) -> None:
     """Print what is found, and whether the launcher is there."""
     style = style_of(options)
     wraps = find_wraps()
-    is_missing = not LAUNCHER.exists() and any(wrap.uses_launcher for wrap in wraps)
+    lacking = [wrap.libexec for wrap in wraps if wrap.lacks_launcher]
     if wants_json(options):
-        rows = [{**asdict(wrap), "path": str(wrap.path)} for wrap in wraps]
-        print_json(SCHEMA, wraps=rows, launcher=str(LAUNCHER), launcher_missing=is_missing)
+        rows = [_row(wrap) for wrap in wraps]
+        print_json(SCHEMA, wraps=rows, launcher=str(LAUNCHER), launcher_missing=bool(lacking))
     elif wraps:
         columns = [
             Column("kind", "left"),
@@ -51,10 +51,20 @@ def list_wraps(options: ListOptions) -> None:
         )
     else:
         print_note("nothing is wrapped; see `ksmrun wrap unit --help`", style)
-    if is_missing:
+    if lacking:
         if not wants_json(options):
-            print_note(
-                f"{LAUNCHER} is missing: these will not start; to do: sudo ksmrun wrap install",
-                style,
-            )
+            for libexec in dict.fromkeys(lacking):
+                todo = INSTALL_LAUNCHER
+                if libexec != LIBEXEC:
+                    todo = "wrap them again, so that they name the launcher of this ksmrun"
+                missing = f"{libexec}/{LAUNCHER.name}"
+                print_note(f"{missing} is missing: these will not start; to do: {todo}", style)
         raise typer.Exit(1)
+
+
+def _row(wrap: Wrap) -> dict[str, object]:
+    fields = asdict(wrap)
+    fields["path"] = str(wrap.path)
+    fields["uses_launcher"] = wrap.libexec is not None
+    fields["libexec"] = None if wrap.libexec is None else str(wrap.libexec)
+    return fields

@@ -15,7 +15,7 @@ from ksmrun.facts.image import read_image
 from ksmrun.facts.text import read_input
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError, UsageError
-from ksmrun.model.wrap import LIBEXEC
+from ksmrun.model.wrap import INSTALL_LAUNCHER, LIBEXEC
 from ksmrun.options.containers import POD, PodOptions, Source
 from ksmrun.support.words import shortened
 from ksmrun.support.yaml import require_yaml
@@ -108,7 +108,7 @@ def _notes(source: Source, image: str, found: Rewritten) -> list[str]:
     lines = [f"Rewritten by `ksmrun wrap pod`: {names} start with their memory merged."]
     lines += _undo(found.kinds)
     if source is Source.HOST:
-        lines.append("On each node beforehand: sudo ksmrun wrap install")
+        lines.append(f"On each node beforehand: {INSTALL_LAUNCHER}")
     else:
         lines.append(f"The image {image}, which has cp too, is made beside a copy of {LIBEXEC} by:")
         lines += ["    FROM busybox", f"    COPY {LIBEXEC.name} {LIBEXEC}"]

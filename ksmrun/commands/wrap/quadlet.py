@@ -25,7 +25,7 @@ from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.host.unit_restart import restart
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.launch import LayoutMode
-from ksmrun.model.wrap import DROP_IN, OCI_RUNTIME
+from ksmrun.model.wrap import DROP_IN, INSTALL_LAUNCHER, OCI_RUNTIME
 from ksmrun.options.wrap import QUADLET, QuadletOptions
 from ksmrun.support.paste import own_program
 from ksmrun.support.words import quoted
@@ -71,7 +71,7 @@ def quadlet(options: QuadletOptions) -> None:
 
 def _write(systemd: Systemd, service: str, files: list[tuple[Path, str]], *, now: bool) -> None:
     if not os.access(OCI_RUNTIME, os.X_OK):
-        raise KsmrunError(f"{OCI_RUNTIME} does not exist", "first run: sudo ksmrun wrap install")
+        raise KsmrunError(f"{OCI_RUNTIME} does not exist", f"first run: {INSTALL_LAUNCHER}")
     refuse_unsafe()
     if systemd.show(service).get("LoadState") != "loaded":
         raise KsmrunError(

@@ -12,7 +12,7 @@ from ksmrun.commands.output import say
 from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.model.container import RuntimeEngine
 from ksmrun.model.errors import KsmrunError, UsageError
-from ksmrun.model.wrap import CONTAINERD_FILE
+from ksmrun.model.wrap import CONTAINERD_FILE, INSTALL_LAUNCHER
 from ksmrun.options.wrap import RUNTIME, RuntimeOptions
 from ksmrun.support import foreign
 from ksmrun.wrap.runtime import render
@@ -45,7 +45,7 @@ def print_runtime(options: RuntimeOptions) -> None:
     )
     sys.stdout.write(lines.text)
     sys.stdout.flush()
-    for note in ("first: sudo ksmrun wrap install", *lines.notes):
+    for note in (f"first: {INSTALL_LAUNCHER}", *lines.notes):
         say(note)
 
 

@@ -15,7 +15,7 @@ from ksmrun.facts.cgroup import members, payload
 from ksmrun.facts.host import read_host
 from ksmrun.facts.systemd import Systemd, drop_ins
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.wrap import DROP_IN, LAUNCHER, OCI_RUNTIME, UnitFacts
+from ksmrun.model.wrap import DROP_IN, INSTALL_LAUNCHER, LAUNCHERS, OCI_RUNTIMES, UnitFacts
 from ksmrun.observe.processes import read_process
 from ksmrun.support.foreign import raise_shortage, read_text
 from ksmrun.wrap.dropin import fingerprint, written_fingerprint
@@ -127,9 +127,10 @@ def _look_at(pid: int) -> tuple[bool, int] | None:
 def _wrapped_by(unit: UnitFacts) -> str | None:
     if unit.value("MemoryKSM") == "yes":
         return "MemoryKSM=yes"
-    if any(f"--runtime={OCI_RUNTIME}" in command.argv for command in unit.commands):
+    words = {word for command in unit.commands for word in command.argv}
+    if words & {f"--runtime={path}" for path in OCI_RUNTIMES}:
         return "ksmrun-oci"
-    if any(command.argv[0] == str(LAUNCHER) for command in unit.commands):
+    if any(command.argv[0] in LAUNCHERS for command in unit.commands):
         return "launcher"
     return None
 
@@ -153,10 +154,10 @@ def _problems(
                 systemd.to_paste("systemctl", *systemd.scope, "restart", unit.name),
             )
         )
-    if wrapped_by == "launcher" and not LAUNCHER.exists():
-        problems.insert(
-            0, (f"{LAUNCHER} is missing: it will not start", "sudo ksmrun wrap install")
-        )
+    launchers = {command.argv[0] for command in unit.commands} & set(LAUNCHERS)
+    for path in sorted(launchers):
+        if not Path(path).exists():
+            problems.insert(0, (f"{path} is missing: it will not start", INSTALL_LAUNCHER))
     if merging and read_host().ksm.run != 1:
         problems.append(("ksmd is off: nothing merges yet", "run: sudo ksmrun host on"))
     written = _written(unit)
