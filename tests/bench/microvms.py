@@ -2,9 +2,12 @@
 
 QEMU with mem-merge=off leaves its guests' memory unmarked, as firecracker and cloud-hypervisor do;
 under ksmrun-exec it merges all the same. The guests are emulated (TCG), so no /dev/kvm is needed.
-Needs root and qemu-system-x86_64; KSM is restored.
+Needs root, qemu-system-x86_64, busybox and cpio; KSM is restored.
 
-.venv/bin/python tests/bench/microvms.py [--guests N] [--guest-mib N] [--data-mib N]
+.venv/bin/python tests/bench/microvms.py [--kernel FILE] [--guests N] [--guest-mib N]
+    [--data-mib N]
+
+--kernel: by default one that `tests/run.sh kernels` has fetched.
 """
 
 from __future__ import annotations
@@ -12,18 +15,11 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "common")]
-
-from kernels.initrd import pack
-from kernels.kernels import CLOUD_AMD64, fetch
 
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.launcher import launcher_path
@@ -31,7 +27,8 @@ from ksmrun.facts.process import read_memory
 from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.observe.sampler import ksmd_cpu_seconds
 
-KERNEL = "6.12"
+# Where `tests/run.sh kernels` leaves kernels.
+KERNELS, KERNEL = Path.home() / ".cache/ksmrun-kernels", "vmlinuz-linux-*-6.12.*-cloud-amd64"
 MIB = 1 << 20
 # Files of real programs, which each guest has in memory.
 DATA = Path("/usr/lib/x86_64-linux-gnu")
@@ -57,7 +54,12 @@ def initrd(folder: Path, data_mib: int) -> Path:
                 break
             if file.is_file() and not file.is_symlink():
                 data.write(file.read_bytes()[: data_mib * MIB - data.tell()])
-    return pack(root, folder / "initrd")
+    disk = folder / "initrd"
+    with disk.open("wb") as output:
+        names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
+        cpio = ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"]
+        subprocess.run(cpio, cwd=root, input=names.encode(), stdout=output, check=True)
+    return disk
 
 
 @contextmanager
@@ -66,7 +68,7 @@ def booted(arguments: argparse.Namespace, disk: Path, prefix: list[str]) -> Iter
     line = [*prefix, "qemu-system-x86_64", "-accel", "tcg,tb-size=32"]
     line += ["-machine", "q35,mem-merge=off", "-m", str(arguments.guest_mib), "-nographic"]
     line += ["-nodefaults", "-no-reboot", "-serial", "stdio", "-kernel"]
-    line += [str(fetch(KERNEL, CLOUD_AMD64)[1]), "-initrd", str(disk)]
+    line += [str(arguments.kernel), "-initrd", str(disk)]
     line += ["-append", "console=ttyS0 panic=-1 quiet"]
     guests = []
     try:
@@ -106,10 +108,13 @@ def settled() -> float:
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description="Merging of microVMs.")
+    parser.add_argument("--kernel", type=Path, default=next(KERNELS.glob(KERNEL), None))
     parser.add_argument("--guests", type=int, default=4)
     parser.add_argument("--guest-mib", type=int, default=256)
     parser.add_argument("--data-mib", type=int, default=64)
     arguments = parser.parse_args()
+    if arguments.kernel is None:
+        parser.error(f"no kernel in {KERNELS}; run tests/run.sh kernels, or give --kernel")
     print("| start | anonymous, MiB | after, MiB | saved | seconds | CPU of ksmd |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
