@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--kernel", type=Path, default=next(KERNELS.glob(KERNEL), None))
     parser.add_argument("--guests", type=int, default=4)
     parser.add_argument("--guest-mib", type=int, default=256)
-    parser.add_argument("--data-mib", type=int, default=64)
+    parser.add_argument("--data-mib", type=int, default=32)
     arguments = parser.parse_args()
     if arguments.kernel is None:
         parser.error(f"no kernel in {KERNELS}; run tests/run.sh kernels, or give --kernel")

@@ -294,7 +294,7 @@ def test_only_under_pressure(
         assert tunables() == ksm
         assert os.getpriority(os.PRIO_PROCESS, ksmd_pid()) == 5
         begin("--auto=pressure", "--available-below=95%")
-        wait_until(lambda: re.search("memory is short: .* available, less than 95%", log()))
+        wait_until(lambda: bool(re.search("memory is short: .* available, less than 95%", log())))
         wait_until(lambda: "boost: " in log() and "rest: settled" in log())
         assert int(value("pages_sharing")) > 16 * 256
     finally:
