@@ -77,7 +77,7 @@ class MonitorKeys:
         "Seconds between samples.", 15.0, name="--interval", least=0.1, most=3600.0
     )
     pss_interval_seconds: float = seconds(
-        "Seconds between samples of PSS, which cost more.",
+        "Seconds between samples of PSS; longer where they would take 0.08 % of a core.",
         60.0,
         name="--pss-interval",
         least=0.1,
