@@ -146,4 +146,5 @@ def test_configuration_of_ksmrun_oci(host: Path) -> None:
 
 def test_configuration_of_the_monitor(host: Path) -> None:
     given: Any = config.load(host / "config.toml", {})
-    assert (given.auto, given.interval_seconds, given.map_reserve) == (True, 60.0, 0.25)
+    found = (given.auto, given.interval_seconds, given.map_reserve)
+    assert found == (Auto.ALWAYS, 60.0, 0.25)
