@@ -31,6 +31,7 @@ from ksmrun.host import (
 )
 from ksmrun.model.launch import MapPeak
 from ksmrun.model.wrap import DROP_IN, LAUNCHER
+from ksmrun.options.monitor import Auto
 from ksmrun.report.pool import pooled
 from ksmrun.report.results import load, samples_of
 from ksmrun.watch import config
