@@ -75,6 +75,8 @@ def _typed(table: tuple[Item, ...], raw: Mapping[str, Any]) -> Iterator[str]:
         for each in found if isinstance(found, list) else () if found is None else (found,):
             if item.is_argument:
                 yield each
+            elif item.bare and each == item.bare:
+                yield item.name
             elif item.kind is not Kind.SWITCH:
                 yield f"{item.name}={each}"
             elif each or item.negative:
@@ -96,7 +98,8 @@ def _read(
     for item in table:
         found, where = raw.get(item.attribute), item.name
         if found not in (None, []):
-            words[item.name.removeprefix("--")] = found
+            is_bare = bool(item.bare) and found == item.bare
+            words[item.name.removeprefix("--")] = True if is_bare else found
         elif item.variable and environment.get(item.variable):
             found, where = environment[item.variable], item.variable
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -52,7 +53,11 @@ def _add(app: typer.Typer, declared: Declared) -> None:
         settings |= {"allow_interspersed_args": False, "allow_extra_args": True}
     app.command(
         command.name,
-        cls=_shown(command, TyperCommand),
+        cls=_shown(
+            command,
+            TyperCommand,
+            {each.name: each.bare for each in items(command.options) if each.bare},
+        ),
         short_help=command.summary,
         options_metavar=command.usage.removeprefix(command.line).strip(),
         context_settings=settings,
@@ -73,14 +78,21 @@ def _group(command: Command) -> typer.Typer:
     )
 
 
-def _shown(command: Command, base: type) -> Any:
-    """Return a class that prints the table's help."""
+def _shown(command: Command, base: type, bare: Mapping[str, str] | None = None) -> Any:
+    """Return a class that prints the table's help. bare: options whose value may be left out."""
 
     def get_help(self: object, context: object) -> str:
         del self, context
         return help_text(command, width())
 
-    return type("Shown", (base,), {"get_help": get_help})
+    def make_context(
+        self: Any, info_name: str | None, args: list[str], *rest: Any, **more: Any
+    ) -> Any:
+        words = [f"{word}={bare[word]}" if bare and word in bare else word for word in args]
+        return base.make_context(self, info_name, words, *rest, **more)  # type: ignore[attr-defined]
+
+    methods: dict[str, Any] = {"get_help": get_help}
+    return type("Shown", (base,), methods | ({"make_context": make_context} if bare else {}))
 
 
 def _parameter(item: Item) -> inspect.Parameter:

@@ -51,7 +51,9 @@ def read_words(command: Command, given: Sequence[str]) -> Words | None:
             item = options.get(name)
             if item is None or (equals and item.kind is Kind.SWITCH):
                 return None
-            if item.kind is not Kind.SWITCH and not equals:
+            if item.bare and not equals:
+                value = item.bare
+            elif item.kind is not Kind.SWITCH and not equals:
                 if at == len(given):
                     return None
                 value = given[at]

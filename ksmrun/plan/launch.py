@@ -91,7 +91,7 @@ def plan_launch(
     if request.layout is not None and target.elf_class_bits == 32:
         reasons.append(NARROW_LAYOUT)
     if _shares_seeds(request):
-        reasons.append(_seeds_reason(unreachable))
+        reasons.append(_seeds_reason(target, unreachable))
     reachable = shim if unreachable is None else None
     options = (
         *_options(request, probe, choice.mechanism, reachable),
@@ -168,10 +168,12 @@ def _shares_seeds(request: Request) -> bool:
     return request.layout is not None and request.layout.seeds is not SeedMode.OWN
 
 
-def _seeds_reason(unreachable: str | None) -> str:
+def _seeds_reason(target: TargetFacts, unreachable: str | None) -> str:
+    if target.elf_class_bits == 32:
+        return "only malloc has the group's seed, because the shim has no other for 32-bit programs"
     if unreachable is not None:
-        return f"Lua keeps its own hash seed, because the shim cannot be used: {unreachable}"
-    return "the shim gives Lua and LuaJIT in the program the group's hash seed"
+        return f"its runtime keeps its own seeds, because the shim cannot be used: {unreachable}"
+    return "the shim gives Lua, Node.js, Ruby, Java 17 and malloc in it the group's seeds"
 
 
 def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism | None) -> list[bytes]:

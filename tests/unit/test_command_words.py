@@ -100,7 +100,8 @@ def test_words(capsys: pytest.CaptureFixture[str], line: tuple[Any, list[str]]) 
 def test_correct_lines_need_no_typer(command: Any) -> None:
     words = []
     for item in command.flags:
-        words += [item.name] if item.kind is Kind.SWITCH else [item.name, "x", f"{item.name}=y"]
+        is_alone = item.kind is Kind.SWITCH or bool(item.bare)
+        words += [item.name] if is_alone else [item.name, "x", f"{item.name}=y"]
     words += ["x" for item in command.arguments if item.is_required]
     assert read_words(command, words) is not None
     help_found = read_words(command, [*words, "--help"])
