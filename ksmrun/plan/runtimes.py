@@ -34,11 +34,11 @@ class Flags:
 class Gains:
     """Shares saved by merging alone and with one layout, of the version that was measured.
 
-    bounded_by: what keeps them from being higher.
+    plain_share is None if it was not measured. bounded_by: what keeps them from being higher.
     """
 
     version: str
-    plain_share: float
+    plain_share: float | None
     layout_share: float
     bounded_by: str
     flags: tuple[Flags, ...] = ()
@@ -74,7 +74,7 @@ RUNTIMES = {
         ),
     ),
     "OpenJDK 17": Gains("17", 0.11, 0.14, THREADS, (Flags(MERGE, 0.55, 1.35, 0.92, ONLY_C1),)),
-    "OpenJDK 25": Gains("25", 0.11, 0.12, THREADS, (Flags(MERGE, 0.85, 1.0, 1.0, ONLY_C1),)),
+    "OpenJDK 25": Gains("25", None, 0.02, THREADS, (Flags(MERGE, 0.79, 1.06, 1.0, ONLY_C1),)),
     "Node.js": Gains(
         "18",
         0.11,
@@ -133,9 +133,10 @@ def runtime_row(
     if gains is None:
         return CheckRow(ITEM, "ok", "none that is known here")
     title = name if version is None else f"{name} {version}"
+    plain = "" if gains.plain_share is None else f"{gains.plain_share:.0%} by merging, "
     found = (
-        f"{title}: {evidence}. 8 copies of {gains.version} save {gains.plain_share:.0%} by "
-        f"merging, {gains.layout_share:.0%} with --layout=shared: {gains.bounded_by}"
+        f"{title}: {evidence}. 8 copies of {gains.version} save {plain}"
+        f"{gains.layout_share:.0%} with --layout=shared: {gains.bounded_by}"
     )
     return CheckRow(ITEM, "ok", found, "; ".join(_advice(flags) for flags in gains.flags))
 
