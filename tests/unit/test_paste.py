@@ -20,10 +20,10 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make an installation in a folder with a space, which neither PATH nor sudo has."""
     folder = tmp_path / "a venv"
     folder.mkdir()
-    for name in ("ksmrun", "ksmrun-py"):
+    for name in ("ksmrun", ".ksmrun-py"):
         (folder / name).write_text("#!/bin/sh\n")
         (folder / name).chmod(0o755)
-    monkeypatch.setattr(sys, "argv", [str(folder / "ksmrun-py")])
+    monkeypatch.setattr(sys, "argv", [str(folder / ".ksmrun-py")])
     monkeypatch.setattr(paste, "SECURE_PATH", str(tmp_path / "sbin"))
     return folder / "ksmrun"
 
