@@ -16,27 +16,31 @@ from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.host import read_host
 from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
 from ksmrun.facts.lua import find_lua
-from ksmrun.facts.runtime import Runtime, find_runtime
+from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import MASTER_KEY
 from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.launch.inplace import initial_arguments
 from ksmrun.launch.prepare import judge, prepare
+from ksmrun.launch.runtime_variables import variables_now
 from ksmrun.model.launch import (
     LayoutMode,
     MergeMode,
     Plan,
     Refusal,
     Request,
+    RuntimeFlags,
     SharedLayout,
     TargetFacts,
 )
+from ksmrun.model.runtime import Runtime, RuntimeVariables
 from ksmrun.options.check import CHECK, CheckOptions
 from ksmrun.plan.doctor import CheckRow, examine, would_merge
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.java_heap import unmergeable_heap
 from ksmrun.plan.launch import shell_line
 from ksmrun.plan.mechanism import Choice, adds_vmas, not_preloadable
+from ksmrun.plan.runtime_flags import flags_row
 from ksmrun.plan.runtimes import gains_of, runtime_row
 
 SCHEMA = "ksmrun-check-1"
@@ -67,7 +71,8 @@ def check(options: CheckOptions, given: Given) -> None:
         runtime = find_runtime(target)
         heap = _heap(runtime, command)
         launcher, shim = os.fsencode(launcher_path()), shim_path()
-        prepared = prepare(request, launcher, probe, target, shim)
+        variables = variables_now(request, target)
+        prepared = prepare(request, launcher, probe, target, shim, variables)
         choice, judgement, notes = prepared.choice, prepared.judgement, prepared.notes
         if judgement is None:
             judgement, notes = judge(request, probe, target, choice)
@@ -79,6 +84,7 @@ def check(options: CheckOptions, given: Given) -> None:
             *_client_rows(command),
             _program_row(target, probe.machine),
             _runtime_row(runtime, heap),
+            *_flags_rows(request, target, runtime, variables),
             _map_row(judgement, adds_vmas(probe, choice)),
             _plan_row(prepared.plan, request, choice, judgement),
             *_lua_rows(target, not_preloadable(target, shim)),
@@ -119,11 +125,31 @@ def _heap(runtime: Runtime | None, command: tuple[bytes, ...]) -> Heap:
 def _runtime_row(runtime: Runtime | None, heap: Heap) -> CheckRow:
     if runtime is None:
         return runtime_row(None, None)
-    return runtime_row(runtime.name, runtime.evidence, heap, is_inside=runtime.is_inside)
+    return runtime_row(
+        runtime.name,
+        runtime.evidence,
+        heap,
+        is_inside=runtime.is_inside,
+        version=runtime.version,
+        major=runtime.major,
+    )
+
+
+def _flags_rows(
+    request: Request, target: TargetFacts, runtime: Runtime | None, variables: RuntimeVariables
+) -> Iterator[CheckRow]:
+    """Yield what --runtime-flags sets, or would set."""
+    mode = request.runtime_flags
+    if mode is RuntimeFlags.OFF:
+        variables = variables_now(replace(request, runtime_flags=RuntimeFlags.MERGE), target)
+    row = flags_row(mode, runtime, variables)
+    if row is not None:
+        yield row
 
 
 def _runtime(runtime: Runtime, heap: Heap) -> dict[str, object]:
-    gains = None if heap is not None or runtime.is_inside else gains_of(runtime.name)
+    hidden = heap is not None or runtime.is_inside
+    gains = None if hidden else gains_of(runtime.name, runtime.major)
     return {**asdict(runtime), "gains": None if gains is None else asdict(gains)}
 
 

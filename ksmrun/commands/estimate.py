@@ -216,7 +216,9 @@ def _untold(predictions: list[Prediction], pids: Sequence[int]) -> Iterator[str]
     for program in programs(pids):
         runtime = find_runtime(look_at(os.fsencode(program), {})) if program else None
         # A runtime's gains in trials are no promise for a program that embeds it.
-        gains = None if runtime is None or runtime.is_inside else gains_of(runtime.name)
+        gains = (
+            None if runtime is None or runtime.is_inside else gains_of(runtime.name, runtime.major)
+        )
         if runtime is None or gains is None:
             continue
         if gains.layout_share > 1 - kept / now + WORTH_TELLING_SHARE:

@@ -32,8 +32,8 @@ def run(options: RunOptions, given: Given) -> None:
     request = _without_client(request, wants_layout)
     plan = plan_run(request, options)
     if not options.quiet:
-        for warning in plan.warnings:
-            say(warning)
+        for line in (*plan.said, *plan.warnings):
+            say(line)
     if options.dry_run:
         # The line does not show what becomes of seeds.
         for reason in plan.reasons if wants_layout and not options.quiet else ():

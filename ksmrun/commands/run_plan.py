@@ -12,9 +12,17 @@ from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import exec_by_path, exec_in_place, initial_environment
 from ksmrun.launch.prepare import prepare
 from ksmrun.model.errors import EXIT_CANNOT_RUN, EXIT_OWN_FAILURE, KsmrunError
-from ksmrun.model.launch import LayoutMode, Plan, Probe, Refusal, Request, SharedLayout
+from ksmrun.model.launch import (
+    LayoutMode,
+    Plan,
+    Probe,
+    Refusal,
+    Request,
+    RuntimeFlags,
+    SharedLayout,
+)
 from ksmrun.options.launch import LaunchOptions
-from ksmrun.plan.launch import plain_options
+from ksmrun.plan.launch import NO_VARIABLES, plain_options
 
 if TYPE_CHECKING:
     from ksmrun.host.layout_keys import MadeKey
@@ -102,7 +110,13 @@ def _how_long(made: MadeKey) -> tuple[str, ...]:
 def _plan(request: Request) -> Plan | Refusal:
     target = look_at(request.command[0], os.environb, request.command[1:])
     launcher, shim = os.fsencode(launcher_path()), shim_path()
-    prepared = prepare(request, launcher, _probe(), target, shim)
+    variables = NO_VARIABLES
+    if request.runtime_flags is not RuntimeFlags.OFF:
+        # Imported here: few launches need it.
+        from ksmrun.launch.runtime_variables import variables_now
+
+        variables = variables_now(request, target)
+    prepared = prepare(request, launcher, _probe(), target, shim, variables)
     for note in prepared.notes:
         say(note)
     return prepared.plan

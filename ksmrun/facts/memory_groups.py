@@ -63,8 +63,11 @@ def memory_groups(merged_bytes: Mapping[str, int], root: Path = ROOT) -> tuple[G
 def _read(mount: Path, path: str, merged_bytes: int, files: _Files) -> GroupState | None:
     folder = mount / path.lstrip("/")
     # "max" is no number.
-    limit, usage = read_int(folder / files.limit), read_int(folder / files.usage)
-    if limit is None or usage is None or limit >= NO_LIMIT_BYTES:
+    limit = read_int(folder / files.limit)
+    if limit is None or limit >= NO_LIMIT_BYTES:
+        return None
+    usage = read_int(folder / files.usage)
+    if usage is None:
         return None
     stat = parse_fields(read_text(folder / "memory.stat") or "")
     cache = parse_int(stat.get(files.inactive_file, "")) or 0

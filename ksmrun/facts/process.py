@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -77,14 +77,20 @@ def read_ksm_stat(folder: Path) -> KsmStat:
 
 
 def _read_ksm_stat(folder: Path) -> KsmStat:
-    fields = parse_fields((folder / "ksm_stat").read_text(encoding="ascii", errors="replace"))
-    merging = parse_int(fields.get("ksm_merging_pages", ""))
-    if merging is None:
-        # ksm_merging_pages is a file of its own since 6.1, and in ksm_stat since 6.4.
-        merging = parse_int((folder / "ksm_merging_pages").read_text(encoding="ascii"))
+    found = parse_ksm_stat((folder / "ksm_stat").read_text(encoding="ascii", errors="replace"))
+    if found.merging_pages is not None:
+        return found
+    # ksm_merging_pages is a file of its own since 6.1, and in ksm_stat since 6.4.
+    merging = parse_int((folder / "ksm_merging_pages").read_text(encoding="ascii"))
+    return replace(found, merging_pages=merging)
+
+
+def parse_ksm_stat(text: str) -> KsmStat:
+    """Return the counters in the content of ksm_stat."""
+    fields = parse_fields(text)
     return KsmStat(
         rmap_items=parse_int(fields.get("ksm_rmap_items", "")),
-        merging_pages=merging,
+        merging_pages=parse_int(fields.get("ksm_merging_pages", "")),
         zero_pages=parse_int(fields.get("ksm_zero_pages", "")),
         profit_bytes=parse_int(fields.get("ksm_process_profit", "")),
         merge_any=_yes_no(fields.get("ksm_merge_any")),

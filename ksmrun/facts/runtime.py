@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ksmrun.facts.elf import UnreadableElfError, elf_file
+from ksmrun.facts.java import with_release
 from ksmrun.model.launch import TargetFacts
+from ksmrun.model.runtime import JAVA, SHELL, Runtime
 from ksmrun.support.foreign import resolved
 
 # Prefix of its library (DT_NEEDED), and a function that programs export if they contain it. Of
@@ -44,21 +45,7 @@ NAMES = {
     "Lua": rf"luac?{_VERSION}",
 }
 LAUNCHER_SIGNS = ("libjli.so", "JLI_Launch")
-# A start script: the program that it starts is what counts.
-SHELL = "shell"
 SHELLS = ("sh", "bash", "dash", "ash", "busybox", "ksh", "mksh", "zsh")
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """Runtime: its name, as plan/runtimes.py knows it, and the evidence for it.
-
-    is_inside: the program is another one that embeds this interpreter.
-    """
-
-    name: str
-    evidence: str
-    is_inside: bool = False
 
 
 def find_runtime(target: TargetFacts) -> Runtime | None:
@@ -74,9 +61,12 @@ def find_runtime(target: TargetFacts) -> Runtime | None:
             needed = _needed(elf)
             if elf.get_section_by_name(".go.buildinfo") is not None:
                 return Runtime("Go", "section .go.buildinfo")
-            return decide({Path(target.path).name, path.name}, needed, _exports(elf))
+            found = decide({Path(target.path).name, path.name}, needed, _exports(elf))
     except UnreadableElfError:
         return None
+    if found is None or found.name != JAVA or found.is_inside:
+        return found
+    return with_release(found, path)
 
 
 def decide(

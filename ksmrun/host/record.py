@@ -28,14 +28,16 @@ OTHER_FOLDER = "name another folder in KSMRUN_STATE_DIR"
 ANY_VALUE = "*"
 # A rate that is set repeatedly: the present value is one of the last.
 WRITTEN_MAX = 32
-# Files that may be restored. Root writes them, so a record cannot name others, or other values.
+# What may be restored. Root writes it, so a record cannot name other files, or other values.
 PATH = re.compile(
     r"sys/kernel/mm/ksm/[a-z][a-z0-9_]{0,63}"
     r"|sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_(none|shared|swap)"
     r"|proc/sys/vm/max_map_count"
+    r"|ksmd/(cpus|nice|policy)"
 )
-VALUE = re.compile(r"-?[0-9]{1,20}|[a-z][a-z0-9_-]{0,63}")
-WORDS = ("sys/kernel/mm/ksm/advisor_mode",)
+CPUS = r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?){0,4095}"
+VALUE = re.compile(rf"-?[0-9]{{1,20}}|[a-z][a-z0-9_-]{{0,63}}|{CPUS}")
+WORDS = ("sys/kernel/mm/ksm/advisor_mode", "ksmd/cpus", "ksmd/policy")
 SHAPE = {
     "boot_id": re.compile(r"[A-Za-z0-9-]{0,64}"),
     "changes": [

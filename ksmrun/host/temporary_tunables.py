@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.facts.text import bracketed, read_text
 from ksmrun.host.auto import tuning_pid
 from ksmrun.host.record import ANY_VALUE, load, locked, state_folder
+from ksmrun.host.recorded import present, short_name
 from ksmrun.host.tunables import restore, set_tunables
 from ksmrun.model.errors import KsmrunError
 from ksmrun.support.paste import pasteable
@@ -117,10 +117,9 @@ def _of_who_runs(record_file: Path, root: Path) -> Iterator[str]:
     )
     record = load(record_file)
     for change in () if record is None else record.changes:
-        text = read_text(root / change.path) or ""
-        now = bracketed(text) or text.strip()
+        now = present(root, change.path) or ""
         if now != change.before and not {now, ANY_VALUE} & set(change.written):
-            name = Path(change.path).name
+            name = short_name(change.path)
             yield (
                 f"{name} is {now}, which another program or user has set since, so it stays; "
                 f"to do: sudo ksmrun host set {name}={change.written[-1]} hands it back, "

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ksmrun.facts.ksm import FOLDER, read_ksm, require_ksm
 from ksmrun.facts.pids import require_proc
-from ksmrun.facts.text import bracketed, parse_int, read_text
-from ksmrun.host.allowed import KHUGEPAGED_NAMES, allowed
+from ksmrun.host.allowed import KHUGEPAGED_NAMES, allowed, canonical
 from ksmrun.host.record import (
     ANY_VALUE,
     Change,
@@ -22,10 +21,18 @@ from ksmrun.host.record import (
     locked,
     save,
 )
+from ksmrun.host.recorded import (
+    CPUS,
+    THREAD_NAMES,
+    checked,
+    present,
+    put,
+    refuse_fewer_cpus,
+    short_name,
+)
 from ksmrun.host.unmerge_safety import check_maps_fit, check_unmerge_fits
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.ksm import KsmFacts
-from ksmrun.support.safefile import overwrite
 from ksmrun.support.words import quoted, shortened
 
 RUN = str(FOLDER / "run")
@@ -72,7 +79,7 @@ def set_tunables(
     """
     known = tunable_names(root)
     for name in settings:
-        if name not in known and not (
+        if name not in (*known, *THREAD_NAMES) and not (
             name.startswith(KHUGEPAGED) and name.removeprefix(KHUGEPAGED) in KHUGEPAGED_NAMES
         ):
             raise UsageError(
@@ -95,21 +102,30 @@ def set_tunables(
 
 
 def _set(record_file: Path, root: Path, name: str, wanted: str, force: bool) -> str:
-    path = str((HUGE_FOLDER if name.startswith(KHUGEPAGED) else FOLDER) / name)
-    before = _current(root, path)
-    value = _canonical(name, wanted, before)
+    path = _path(name)
+    before = current(root, path)
+    is_thread = name in THREAD_NAMES
+    value = checked(root, name, wanted, before) if is_thread else canonical(name, wanted, before)
     if before == value:
         return f"{name}: {value} already"
     if path == RUN and value == "2" and not force:
         check_unmerge_fits(root)
     _write_recorded(record_file, root, path, value)
+    if path == CPUS:
+        refuse_fewer_cpus(root, value, before)
     return f"{name}: {before} -> {value}"
+
+
+def _path(name: str) -> str:
+    if name in THREAD_NAMES:
+        return name
+    return str((HUGE_FOLDER if name.startswith(KHUGEPAGED) else FOLDER) / name)
 
 
 def _set_unmerged(record_file: Path, root: Path, name: str, wanted: str, force: bool) -> list[str]:
     """Unmerge everything first if that is necessary, and let ksmd start again afterwards."""
-    run = _current(root, RUN)
-    if not read_ksm(root).number("pages_shared") or wanted == _current(root, str(FOLDER / name)):
+    run = current(root, RUN)
+    if not read_ksm(root).number("pages_shared") or wanted == current(root, str(FOLDER / name)):
         return [_set(record_file, root, name, wanted, force)]
     lines = [_set(record_file, root, "run", "2", force)]
     try:
@@ -117,18 +133,6 @@ def _set_unmerged(record_file: Path, root: Path, name: str, wanted: str, force: 
     finally:
         lines.append(_set(record_file, root, "run", run, force))
     return lines
-
-
-def _canonical(name: str, wanted: str, current: str) -> str:
-    """Return the value as the kernel will show it: restore() compares it with the file."""
-    number = parse_int(wanted.removeprefix("+"))
-    if number is not None:
-        return str(number)
-    if parse_int(current) is not None:
-        raise UsageError(f"{name}={shortened(wanted)} is not a number", f"give {allowed(name)}")
-    if not wanted.replace("-", "").replace("_", "").isalnum() or not wanted.isascii():
-        raise UsageError(f"{name}={shortened(wanted)} is not a word", f"give {allowed(name)}")
-    return wanted
 
 
 def restore(record_file: Path, root: Path, *, force: bool = False) -> list[str]:
@@ -178,7 +182,7 @@ def set_max_map_count(limit: int, record_file: Path, root: Path) -> str:
     require_proc()
     check_maps_fit(limit)
     with locked(record_file):
-        before = _current(root, MAX_MAP_COUNT)
+        before = current(root, MAX_MAP_COUNT)
         if before == str(limit):
             return f"vm.max_map_count: {limit} already"
         _write_recorded(record_file, root, MAX_MAP_COUNT, str(limit))
@@ -186,14 +190,13 @@ def set_max_map_count(limit: int, record_file: Path, root: Path) -> str:
 
 
 def _put_back(record_file: Path, root: Path, change: Change, force: bool) -> str:
-    name = Path(change.path).name
-    current = _current(root, change.path)
-    if current == change.before:
+    name = short_name(change.path)
+    found = current(root, change.path)
+    if found == change.before:
         return f"{name}: {change.before} already"
-    if current not in change.written and ANY_VALUE not in change.written:
+    if found not in change.written and ANY_VALUE not in change.written:
         return (
-            f"{name}: left at {current}, which another program has set since "
-            f"({change.before} before)"
+            f"{name}: left at {found}, which another program has set since ({change.before} before)"
         )
     if name == "pages_to_scan" and _advisor_runs(read_ksm(root)):
         return f"{name}: left to the advisor, which sets it"
@@ -211,7 +214,7 @@ def _put_back(record_file: Path, root: Path, change: Change, force: bool) -> str
             check_unmerge_fits(root)
         _write_recorded(record_file, root, RUN, "2")
         _write(root, change.path, change.before)
-    return f"{name}: {current} -> {change.before}"
+    return f"{name}: {found} -> {change.before}"
 
 
 def _write_recorded(record_file: Path, root: Path, path: str, value: str) -> None:
@@ -221,29 +224,31 @@ def _write_recorded(record_file: Path, root: Path, path: str, value: str) -> Non
         record = Record(boot_id)
     if Path(path).name == "advisor_mode":
         rate = str(FOLDER / "pages_to_scan")
-        record = record.with_written(rate, _current(root, rate), ANY_VALUE)
-    save(record_file, record.with_written(path, _current(root, path), value))
+        record = record.with_written(rate, current(root, rate), ANY_VALUE)
+    save(record_file, record.with_written(path, current(root, path), value))
     _write(root, path, value)
 
 
-def _current(root: Path, path: str) -> str:
-    text = read_text(root / path)
-    if text is None:
-        raise KsmrunError(
-            f"cannot read /{path}", "check that /sys and /proc are mounted, and run this as root"
-        )
-    return bracketed(text) or text.strip()
+def current(root: Path, path: str) -> str:
+    """Return the present value of what a record can name. Raises KsmrunError."""
+    found = present(root, path)
+    if found is not None:
+        return found
+    if path in THREAD_NAMES:
+        raise KsmrunError("ksmd is not visible here", "run this on the host, not in a container")
+    raise KsmrunError(
+        f"cannot read /{path}", "check that /sys and /proc are mounted, and run this as root"
+    )
 
 
 def _write(root: Path, path: str, value: str) -> None:
     try:
-        # The kernel takes each write as one complete value.
-        overwrite(root / path, value.encode())
+        put(root, path, value)
     except OSError as error:
-        name = Path(path).name
+        name = short_name(path)
         if error.errno in (errno.EINVAL, errno.ERANGE) and not _is_advised(name, root):
             raise UsageError(
-                f"the kernel refuses {name}={shortened(value)} (now {_current(root, path)})",
+                f"the kernel refuses {name}={shortened(value)} (now {current(root, path)})",
                 f"give {allowed(name)}",
             ) from error
         what, todo = _explain(path, value, error.errno or 0, root)
@@ -256,7 +261,12 @@ def _is_advised(name: str, root: Path) -> bool:
 
 def _explain(path: str, value: str, error: int, root: Path) -> tuple[str, str]:
     ksm = read_ksm(root)
-    name = Path(path).name
+    name = short_name(path)
+    if path in THREAD_NAMES:
+        return (
+            f"cannot set {name}={value}: {os.strerror(error)}",
+            "run this as root; a systemd unit needs CapabilityBoundingSet=CAP_SYS_NICE",
+        )
     refused = f"the kernel refuses {name}={value}"
     if error == errno.EBUSY:
         shared = ksm.number("pages_shared")

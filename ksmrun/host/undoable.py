@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ksmrun.facts.text import bracketed, read_text
 from ksmrun.host import boot, boot_unit
 from ksmrun.host.auto import tuning_pid
 from ksmrun.host.other_tuners import advisor, boot_files, running_tuners
 from ksmrun.host.record import Record, load
+from ksmrun.host.recorded import present, short_name
 from ksmrun.host.temporary_tunables import PREFIX, is_abandoned
 from ksmrun.model.status import Undoable
 
@@ -27,12 +27,9 @@ def undoable(folder: Path, root: Path) -> tuple[Undoable, ...]:
 
 def _changed(record: Record | None, root: Path) -> tuple[str, ...]:
     changes = () if record is None else record.changes
-    return tuple(Path(each.path).name for each in changes if _now(root, each.path) != each.before)
-
-
-def _now(root: Path, path: str) -> str:
-    text = read_text(root / path) or ""
-    return bracketed(text) or text.strip()
+    return tuple(
+        short_name(each.path) for each in changes if present(root, each.path) != each.before
+    )
 
 
 def setters(folder: Path, root: Path, records: tuple[Undoable, ...]) -> tuple[str, ...]:

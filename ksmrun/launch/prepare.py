@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ksmrun.model.launch import Plan, Probe, Refusal, Request, TargetFacts
+from ksmrun.model.runtime import RuntimeVariables
 from ksmrun.plan.guard import Judgement
-from ksmrun.plan.launch import needs_judgement, plan_launch
+from ksmrun.plan.launch import NO_VARIABLES, needs_judgement, plan_launch
 from ksmrun.plan.mechanism import Choice, adds_vmas, choose
 
 
@@ -24,18 +25,24 @@ class Prepared:
 
 
 def prepare(
-    request: Request, launcher: bytes, probe: Probe | None, target: TargetFacts, shim: bytes | None
+    request: Request,
+    launcher: bytes,
+    probe: Probe | None,
+    target: TargetFacts,
+    shim: bytes | None,
+    variables: RuntimeVariables = NO_VARIABLES,
 ) -> Prepared:
     """Return the plan of a launch on this host.
 
     probe is None if the kernel could not be probed, shim if its path cannot be preloaded.
+    variables: flags for the program's runtime.
     """
     choice = choose(request, probe, target, shim)
     judgement: Judgement | None = None
     notes: tuple[str, ...] = ()
     if needs_judgement(request, probe, choice):
         judgement, notes = judge(request, probe, target, choice)
-    plan = plan_launch(request, launcher, probe, target, choice, judgement, shim)
+    plan = plan_launch(request, launcher, probe, target, choice, judgement, shim, variables)
     return Prepared(choice, judgement, plan, notes)
 
 

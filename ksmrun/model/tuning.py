@@ -78,14 +78,14 @@ class Knob:
 
 @dataclass(frozen=True)
 class TunePlan:
-    """Values to set, in this order, and the expected result.
+    """Values to set, in this order, and the expected result, which is None without a target.
 
     advice: (what, what to do) for changes that are left to the user.
     """
 
     knobs: tuple[Knob, ...]
-    full_scan_seconds: float
-    cpu_share: float
+    full_scan_seconds: float | None = None
+    cpu_share: float | None = None
     advice: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -12,12 +12,13 @@ from pathlib import Path
 import psutil
 
 from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.ksmd import find_ksmd
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.process import read_memory, read_rss
 from ksmrun.facts.stat import ENDED
 from ksmrun.facts.text import parse_fields, parse_int, read_or_raise, read_text
 from ksmrun.model.experiment import FleetSample
-from ksmrun.observe.sampler import cpu_seconds, find_ksmd, known_sum, with_children
+from ksmrun.observe.sampler import cpu_seconds, known_sum, with_children
 from ksmrun.support.foreign import raise_shortage
 
 PERIOD_SECONDS = 1.0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ksmrun.facts.identity import pinned
 from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.ksmd import find_ksmd
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.memory_groups import memory_path
 from ksmrun.facts.pages import PAGE_BYTES
@@ -18,7 +19,6 @@ from ksmrun.facts.process import read_ksm_stat, read_rss
 from ksmrun.facts.stat import read_stat
 from ksmrun.facts.text import parse_int, read_or_raise
 from ksmrun.model.status import Ksmd, Merging
-from ksmrun.observe.sampler import find_ksmd
 from ksmrun.support.foreign import raise_shortage
 from ksmrun.support.unitname import has_cgroup
 

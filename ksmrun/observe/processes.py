@@ -174,6 +174,11 @@ def counted_again(folder: Path, before: Process) -> Process:
     ksm_stat = read_ksm_stat(folder)
     if ksm_stat.rmap_items is None:
         raise ProcessLookupError("a zombie has no memory, and an empty ksm_stat")
+    return with_counters(before, ksm_stat)
+
+
+def with_counters(before: Process, ksm_stat: KsmStat) -> Process:
+    """Return the same program with these counters."""
     return replace(
         before,
         enabled_by=still_enabling(before.enabled_by, ksm_stat),

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ksmrun.facts.pids import all_pids
+from ksmrun.facts.ksmd import find_ksmd
 from ksmrun.facts.stat import read_stat
 from ksmrun.support.foreign import raise_shortage
 
@@ -53,19 +53,6 @@ def ksmd_cpu_seconds() -> float | None:
     """Return ksmd's CPU time since boot; None in a PID namespace that hides it."""
     ksmd = find_ksmd()
     return None if ksmd is None else cpu_seconds(ksmd)
-
-
-def find_ksmd() -> int | None:
-    """Search all processes for ksmd, and return its PID; None also without /proc."""
-    for pid in all_pids():
-        try:
-            found = read_stat(Path(f"/proc/{pid}"))
-            # Kernel threads are children of kthreadd, PID 2: no user program can pose as ksmd.
-            if found.is_kernel_thread and (found.name, found.parent) == ("ksmd", 2):
-                return pid
-        except OSError as error:
-            raise_shortage(error)
-    return None
 
 
 def cpu_seconds(pid: int) -> float:

@@ -6,8 +6,9 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from ksmrun.facts.ksmd import find_ksmd
 from ksmrun.model.ksm import HostFacts, KsmFacts
-from ksmrun.observe.sampler import cpu_seconds, find_ksmd
+from ksmrun.observe.sampler import cpu_seconds
 
 HISTORY = 60
 

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from ksmrun.model.tuning import Profile
 from ksmrun.options.command import Command, NoOptions
-from ksmrun.options.item import Kind, Values, argument, choice, seconds, share, switch
+from ksmrun.options.item import (
+    Kind,
+    Values,
+    argument,
+    choice,
+    option,
+    seconds,
+    share,
+    switch,
+    whole,
+)
 from ksmrun.options.output import TableOptions
 from ksmrun.plan.tuning import PROFILES
 
@@ -61,7 +71,18 @@ class IntentOptions:
 
 
 @dataclass(frozen=True)
-class TuneOptions(IntentOptions):
+class ThreadOptions(IntentOptions):
+    """Options that say the same, and where the thread ksmd runs."""
+
+    cpus: str | None = option("CPUs that ksmd may use, such as 6-7 or 0,2.", metavar="CPUS")
+    nice: int | None = whole(
+        "Nice value of ksmd, from -20 to 19; the kernel gives it 5.", least=-20, most=19
+    )
+    idle: bool = switch("Run ksmd only where a CPU has nothing else to do (SCHED_IDLE).")
+
+
+@dataclass(frozen=True)
+class TuneOptions(ThreadOptions):
     """Options of `ksmrun host tune`."""
 
     dry_run: bool = switch("Show the plan, and set nothing.")
@@ -109,7 +130,7 @@ class RestoreOptions:
 
 
 @dataclass(frozen=True)
-class InstallOptions(IntentOptions):
+class InstallOptions(ThreadOptions):
     """Options of `ksmrun host install`."""
 
     show: bool = switch("Print the systemd unit, and do nothing.", name="--print")
@@ -148,13 +169,17 @@ UNMERGE = Command(
 )
 TUNE = Command(
     ("host", "tune"),
-    "Set ksmd's scan rate by time or CPU",
+    "Set ksmd's scan rate by time or CPU, its CPUs and its priority",
     (
         "The plan is shown first. For fast merging after each start and hardly any work at rest "
         "use `ksmrun monitor --auto`.",
     ),
     TuneOptions,
-    (("Show what a fifth of a core would do", "sudo ksmrun host tune --max-cpu 20% --dry-run"),),
+    (
+        ("Show what a fifth of a core would do", "sudo ksmrun host tune --max-cpu 20% --dry-run"),
+        ("Keep ksmd on one CPU", "sudo ksmrun host tune --cpus 0"),
+    ),
+    excludes=(("--nice", "--idle"),),
 )
 SET = Command(
     ("host", "set"),
@@ -179,11 +204,11 @@ RESTORE = Command(
 )
 INSTALL = Command(
     ("host", "install"),
-    "Set ksmd's scan rate now and at every boot, by a systemd unit",
+    "Set what `host tune` does now and at every boot, by a systemd unit",
     ("To adapt the rate to what starts and grows, use `ksmrun monitor --auto --print-unit`.",),
     InstallOptions,
     (("Print the unit", "ksmrun host install --max-cpu 20% --print"),),
-    excludes=(("--print", "--remove"),),
+    excludes=(("--print", "--remove"), ("--nice", "--idle")),
 )
 SHOW = Command(
     ("host", "show"),

@@ -12,6 +12,7 @@ from ksmrun.model.launch import (
     Mechanism,
     MergeMode,
     Request,
+    RuntimeFlags,
     SeedMode,
     SharedLayout,
     ThpMode,
@@ -53,9 +54,16 @@ class WrapOptions(GroupOptions):
         variable="KSMRUN_LAYOUT_SCOPE",
     )
     seeds: SeedMode = choice(
-        "With a shared layout: one shared hash seed for CPython, Perl and Lua, or their own.",
+        "With a shared layout: one shared hash seed for CPython, Perl and Lua, or their own. go: "
+        "also one random value for static Go programs, whose math/rand then repeats.",
         SeedMode.SHARED,
         variable="KSMRUN_SEEDS",
+    )
+    runtime_flags: RuntimeFlags = choice(
+        "Flags for Java and Mono, by their environment: merge makes copies equal, shrink also "
+        "makes each smaller. See `ksmrun help runtimes`.",
+        RuntimeFlags.OFF,
+        variable="KSMRUN_RUNTIME_FLAGS",
     )
     mechanism: Mechanism = choice(
         "Way to enable merging. auto: what this kernel needs. prctl: the process flag, set before "
@@ -72,7 +80,13 @@ class WrapOptions(GroupOptions):
 
     def request(self, command: tuple[bytes, ...]) -> Request:
         """Return what they ask for, but for the layout, whose key the caller looks for."""
-        return Request(command, require=self.require, mechanism=self.mechanism, thp=self.thp)
+        return Request(
+            command,
+            require=self.require,
+            mechanism=self.mechanism,
+            thp=self.thp,
+            runtime_flags=self.runtime_flags,
+        )
 
     def shared(self, key_file: bytes, label: str | None) -> SharedLayout:
         """Return the shared layout that they ask for, with this key."""

@@ -27,8 +27,14 @@ EXEC_OPTIONS = (
         "layout of the key.",
     ),
     (
-        "--seeds=shared|own",
-        "With a shared layout: one hash seed for interpreters, or their own. Default: shared.",
+        "--seeds=shared|own|go",
+        "With a shared layout: one hash seed for interpreters, or their own. go: also one random "
+        "value for static Go programs. Default: shared.",
+    ),
+    ("--variable=NAME=TEXT", "Give the program this variable, unless it has one of that name."),
+    (
+        "--prepend=NAME=TEXT",
+        "Put this text, which ends with a separator, before the value of a variable.",
     ),
     ("--argv0=NAME", "Give the program this argv[0]."),
     ("--require", "Do not start the program where its memory will not merge (exit code 125)."),
@@ -60,4 +66,5 @@ OCI_ANNOTATIONS = (
     ("ksmrun.layout=shared|random", "Address layout of the container."),
     ("ksmrun.layout-group=NAME", "Group that shares the layout."),
     ("ksmrun.layout-scope=program|tree", "As --layout-scope of ksmrun-exec(1)."),
+    ("ksmrun.runtime-flags=merge|shrink|off", "Flags for Java and Mono, as of ksmrun-run(1)."),
 )

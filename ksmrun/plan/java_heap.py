@@ -28,7 +28,7 @@ def unmergeable_heap(
     Option files (@FILE, -XX:Flags=) are not read.
     """
     given: dict[str, tuple[str, str, str]] = {}
-    for word in _options(words, environment):
+    for word in java_options(words, environment):
         if word.startswith(HEAP_FILE):
             given[HEAP_FILE] = (word, SHARED, "leave that flag out")
         for name, (what, todo) in SWITCHES.items():
@@ -39,7 +39,7 @@ def unmergeable_heap(
     return next(iter(given.values()), None)
 
 
-def _options(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
+def java_options(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
     """Yield the options; of contradictory ones the last counts (java(1); JDK-4971166)."""
     for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"):
         yield from _split(environment.get(name, ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ksmrun.model.launch import (
@@ -19,6 +20,7 @@ from ksmrun.model.launch import (
     TargetFacts,
     ThpMode,
 )
+from ksmrun.model.runtime import RuntimeVariables, Variable
 from ksmrun.plan.guard import Judgement, action
 from ksmrun.plan.mechanism import (
     LOST_AT_EXEC,
@@ -28,6 +30,8 @@ from ksmrun.plan.mechanism import (
     is_never_scanned,
     not_preloadable,
 )
+
+NO_VARIABLES = RuntimeVariables()
 
 
 def needs_judgement(request: Request, probe: Probe | None, choice: Choice) -> bool:
@@ -48,6 +52,7 @@ def plan_launch(
     choice: Choice,
     judgement: Judgement | None = None,
     shim: bytes | None = None,
+    variables: RuntimeVariables = NO_VARIABLES,
 ) -> Plan | Refusal:
     """Return the Plan for a request, or the Refusal that --require or --guard=refuse asks for.
 
@@ -83,12 +88,16 @@ def plan_launch(
     if _shares_seeds(request):
         reasons.append(_seeds_reason(unreachable))
     reachable = shim if unreachable is None else None
-    options = _options(request, probe, choice.mechanism, reachable)
+    options = (
+        *_options(request, probe, choice.mechanism, reachable),
+        *_variables(variables.variables),
+    )
     return Plan(
         mechanism=choice.mechanism,
         argv=(launcher, *options, b"--", *request.command),
         reasons=tuple(reasons),
         warnings=(*guarded, *(_warnings(probe, choice, judgement) if merging and probe else ())),
+        said=() if variables.said is None else (variables.said,),
     )
 
 
@@ -124,8 +133,8 @@ def _options(
             options.append(b"--layout-group=" + request.layout.label.encode())
         if request.layout.scope is LayoutScope.TREE:
             options.append(b"--layout-scope=tree")
-        if request.layout.seeds is SeedMode.OWN:
-            options.append(b"--seeds=own")
+        if request.layout.seeds is not SeedMode.SHARED:
+            options.append(b"--seeds=" + request.layout.seeds.value.encode())
     return (*options, *_switches(request))
 
 
@@ -139,13 +148,19 @@ def _switches(request: Request) -> tuple[bytes, ...]:
     return tuple(option for option, is_wanted in wanted.items() if is_wanted)
 
 
+def _variables(variables: Iterable[Variable]) -> Iterator[bytes]:
+    for variable in variables:
+        option = "--prepend" if variable.is_prepended else "--variable"
+        yield f"{option}={variable.name}={variable.text}".encode()
+
+
 def plain_options(request: Request) -> tuple[bytes, ...]:
     """Return the launcher's options that depend on neither kernel nor program."""
     return (b"--merge=" + request.merge.value.encode(), *_switches(request))
 
 
 def _shares_seeds(request: Request) -> bool:
-    return request.layout is not None and request.layout.seeds is SeedMode.SHARED
+    return request.layout is not None and request.layout.seeds is not SeedMode.OWN
 
 
 def _seeds_reason(unreachable: str | None) -> str:

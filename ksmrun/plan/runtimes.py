@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ksmrun.model.runtime import JAVA, SHELL
 from ksmrun.plan.doctor import CheckRow
 
 ITEM = "runtime"
-# Of facts/runtime.py; no language runtime.
-SHELL = "shell"
 
 
 @dataclass(frozen=True)
 class Flags:
-    """Words to add to the command or its environment, with their effect.
+    """Words to add to the command, its environment or ksmrun's options, with their effect.
 
     saved_share: of the anonymous memory of all copies, with one layout. time_ratio and cpu_ratio:
     elapsed and CPU time of the same work, with the words divided by without.
@@ -46,6 +45,9 @@ class Gains:
 
 
 POINTERS = "of what differs most is the heap's own random key in freed blocks"
+THREADS = "its threads compile, allocate and move objects in any order"
+MERGE = "--runtime-flags=merge"
+ONLY_C1 = "long computations take longer, as only the quick compiler (C1) works"
 RUNTIMES = {
     "CPython": Gains("3.11", 0.04, 0.87, POINTERS),
     "Perl": Gains("5.36", 0.0, 0.86, POINTERS),
@@ -56,8 +58,23 @@ RUNTIMES = {
     "Go": Gains(
         "etcd 3.4", 0.39, 0.35, "it places its heap itself, and its threads allocate in any order"
     ),
-    "Mono": Gains("6.8", 0.01, 0.38, "its collector moves objects in an order that threads decide"),
-    "OpenJDK": Gains("17", 0.11, 0.14, "its threads allocate and move objects in any order"),
+    "Mono": Gains(
+        "6.8",
+        0.01,
+        0.38,
+        "its collector moves objects in an order that threads decide",
+        (
+            Flags(
+                "--runtime-flags=merge",
+                0.52,
+                0.85,
+                0.94,
+                "collections become more frequent",
+            ),
+        ),
+    ),
+    "OpenJDK 17": Gains("17", 0.11, 0.14, THREADS, (Flags(MERGE, 0.55, 1.35, 0.92, ONLY_C1),)),
+    "OpenJDK 25": Gains("25", 0.11, 0.12, THREADS, (Flags(MERGE, 0.85, 1.0, 1.0, ONLY_C1),)),
     "Node.js": Gains(
         "18",
         0.11,
@@ -77,9 +94,16 @@ RUNTIMES = {
 }
 
 
-def gains_of(name: str | None) -> Gains | None:
-    """Return the gains of a runtime; None if it was not measured."""
-    return RUNTIMES.get(name or "")
+def gains_of(name: str | None, major: int | None = None) -> Gains | None:
+    """Return the gains of a runtime; None if it was not measured.
+
+    Of Java the next older version that was measured counts, or the oldest.
+    """
+    if name != JAVA:
+        return RUNTIMES.get(name or "")
+    measured = sorted(int(key.split()[1]) for key in RUNTIMES if key.startswith(f"{JAVA} "))
+    older = [version for version in measured if version <= (major or 0)]
+    return RUNTIMES[f"{JAVA} {older[-1] if older else measured[0]}"]
 
 
 def runtime_row(
@@ -88,6 +112,8 @@ def runtime_row(
     heap: tuple[str, str, str] | None = None,
     *,
     is_inside: bool = False,
+    version: str | None = None,
+    major: int | None = None,
 ) -> CheckRow:
     """Return a row: the runtime found, what it gains, and which flags to try.
 
@@ -103,12 +129,13 @@ def runtime_row(
     if name == SHELL:
         found = f"{evidence}: what counts is the program that it starts"
         return CheckRow(ITEM, "ok", found, "check that program too")
-    gains = gains_of(name)
+    gains = gains_of(name, major)
     if gains is None:
         return CheckRow(ITEM, "ok", "none that is known here")
+    title = name if version is None else f"{name} {version}"
     found = (
-        f"{name}: {evidence}. 8 copies of {gains.version} save {gains.plain_share:.0%} by merging, "
-        f"{gains.layout_share:.0%} with --layout=shared: {gains.bounded_by}"
+        f"{title}: {evidence}. 8 copies of {gains.version} save {gains.plain_share:.0%} by "
+        f"merging, {gains.layout_share:.0%} with --layout=shared: {gains.bounded_by}"
     )
     return CheckRow(ITEM, "ok", found, "; ".join(_advice(flags) for flags in gains.flags))
 

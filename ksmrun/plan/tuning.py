@@ -6,7 +6,7 @@ pages takes M / n * (sleep + n * cost), and uses n * cost / (sleep + n * cost) o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import HostFacts, KsmFacts
@@ -64,6 +64,22 @@ def tuned(host: HostFacts, memory: Memory, cost: ScanCost, intent: Intent) -> Tu
         full_scan_seconds = memory.mergeable_pages / pages * (busy_seconds + sleep_seconds)
     knobs = [*knobs, _knob(ksm, "run", 1, "ksmd is off")]
     return TunePlan(tuple(knobs), full_scan_seconds, cpu_share, tuple(_advice(host, memory)))
+
+
+def thread_knobs(
+    now: Mapping[str, str], cpus: str | None, nice: int | None, *, idle: bool
+) -> tuple[Knob, ...]:
+    """Return what to set of the thread ksmd. now: present values, by name."""
+    wanted = []
+    if cpus is not None:
+        wanted.append(("ksmd/cpus", cpus, "the CPUs that it may use"))
+    if nice is not None:
+        # With the policy idle the kernel heeds no nice value (sched(7)).
+        wanted.append(("ksmd/policy", "normal", "so that its nice value counts"))
+        wanted.append(("ksmd/nice", str(nice), "19 gives it the least beside other programs"))
+    if idle:
+        wanted.append(("ksmd/policy", "idle", "it runs where a CPU has nothing else to do"))
+    return tuple(Knob(name, now.get(name, "unknown"), then, why) for name, then, why in wanted)
 
 
 def whole_core(sleep_millisecs: int | None, pages_to_scan: int | None) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.ksmd import find_ksmd
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.host.auto import LOCK, take_tuning
 from ksmrun.host.lock import unlock
@@ -19,7 +20,7 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.watch import WatchState
 from ksmrun.observe.fleet import pressure_seconds
-from ksmrun.observe.sampler import cpu_seconds, find_ksmd
+from ksmrun.observe.sampler import cpu_seconds
 from ksmrun.observe.scan_rate import known_pages
 from ksmrun.watch.tuner import GROWTH_BYTES_MIN, Look, Mode, State, step
 

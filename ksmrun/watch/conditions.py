@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import pairwise
 
 from ksmrun.model.memory_group import GroupState
-from ksmrun.model.watch import Condition, HostState, MapCount, Watched, WatchState
-from ksmrun.plan.guard import allowed_maps, fitting_limit
+from ksmrun.model.watch import Condition, HostState, WatchState
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
 from ksmrun.support.units import MIB, duration, processes
 from ksmrun.watch.config import Config
-from ksmrun.watch.schedule import seconds_to
+from ksmrun.watch.process_conditions import CLEAR_SHARE, is_fine, key, of_process
 
-# Hysteresis: an alert ends this far below the value at which it begins.
-CLEAR_SHARE = 0.9
 # Number of consecutive samples that must agree about ksmd.
 IN_A_ROW = 4
 # Growth between closer samples (at SIGHUP, with --auto) is ignored.
 APART_SECONDS_MIN = 1.0
-# A page merges in the second full scan that sees it, so a process has been scanned by then.
-FULL_SCANS = 3
-# Smaller values are noise.
-LOSS_BYTES_MIN = MIB
-TREND_MAPS_SHARE = 0.25
 # Share of all memory unmerged by writes within the samples.
 COMEBACK_SHARE = 0.05
 
 
-def conditions(states: Sequence[WatchState], config: Config) -> Iterator[Condition]:
-    """Yield the state of every condition; states: samples of the last minutes, the newest last."""
+def conditions(
+    states: Sequence[WatchState], config: Config, standing: Container[str] | None = None
+) -> Iterator[Condition]:
+    """Yield the state of every condition; states: samples of the last minutes, the newest last.
+
+    standing: keys of the alerts that stand. Other processes of which nothing is to be told are left
+    out, as writing their texts costs more than reading them; None: none is left out.
+    """
     now = states[-1]
     hosts = [state.host for state in states]
     for process in now.processes:
-        yield from _of_process(process, now, config)
+        if standing is None or not is_fine(process, now, config) or key(process) in standing:
+            yield from of_process(process, now, config)
     yield _ksmd_off(now)
     yield _ksmd_starved(hosts, merges=any(process.enabled_by for process in now.processes))
     yield _ksmd_busy(now, hosts, config.ksmd_busy_share)
@@ -41,85 +40,6 @@ def conditions(states: Sequence[WatchState], config: Config) -> Iterator[Conditi
     yield _could_come_back(now.host)
     yield from map(_could_come_back_in, now.groups)
     yield _comes_back(hosts)
-
-
-def _of_process(process: Watched, now: WatchState, config: Config) -> Iterator[Condition]:
-    host = now.host
-    if process.count is not None and host.max_map_count:
-        yield _map_headroom(process, process.count, host, config)
-    subject = name(process)
-    lost = process.enabled_by is None
-    yield Condition(
-        "flag-lost",
-        key(process),
-        subject,
-        is_bad=lost,
-        is_clear=not lost,
-        what=f"{subject} merged before, and has lost its merge flag",
-        todo="the program cleared it, lost it at an exec, or was detached by another user; see: "
-        f"sudo ksmrun explain {process.identity.pid}",
-        facts={"pid": str(process.identity.pid)},
-    )
-    # In a boost full scans are short, and the processes to merge with may just be starting.
-    yield _costs_more(process, host, judges=not now.boosts)
-
-
-def _map_headroom(process: Watched, count: MapCount, host: HostState, config: Config) -> Condition:
-    limit = host.max_map_count or 0
-    allowed = allowed_maps(limit, config.map_reserve)
-    left_seconds = seconds_to(limit, count)
-    soon = (
-        left_seconds is not None
-        and left_seconds < config.warn_ahead_seconds
-        and count.maps > TREND_MAPS_SHARE * limit
-    )
-    when = f", and reaches that limit in {duration(left_seconds)} at this rate" if soon else ""
-    subject = name(process)
-    # With it the alert ends, also after another doubling if it is growing.
-    most = (int(count.maps / CLEAR_SHARE) + 1) * (2 if soon else 1)
-    wanted = fitting_limit(most, config.map_reserve)
-    return Condition(
-        "map-headroom",
-        key(process),
-        subject,
-        is_bad=count.maps > allowed or soon,
-        is_clear=count.maps < allowed * CLEAR_SHARE and not soon,
-        what=f"{subject} has {count.maps} maps of {limit}{when}",
-        todo=f"sudo ksmrun host max-map-count {wanted}, or {_fewer_maps(process, host)}",
-        facts={
-            "pid": str(process.identity.pid),
-            "value": str(count.maps),
-            "limit": str(limit),
-            "wanted": str(wanted),
-        },
-    )
-
-
-def _fewer_maps(process: Watched, host: HostState) -> str:
-    if host.vmas_merge:
-        # From 6.17 on merging keeps no mappings apart (commit cf7e7a3503df).
-        pid = process.identity.pid
-        return f"see what it maps in /proc/{pid}/maps: it has as many maps without merging"
-    return "restart it without merging"
-
-
-def _costs_more(process: Watched, host: HostState, *, judges: bool) -> Condition:
-    profit = process.profit_bytes
-    since, scans = process.since_full_scans, host.ksm.full_scans
-    looked_at = since is not None and scans is not None and scans >= since + FULL_SCANS
-    loss = -(profit or 0)
-    subject = name(process)
-    return Condition(
-        "costs-more",
-        key(process),
-        subject,
-        is_bad=judges and looked_at and process.enabled_by is not None and loss >= LOSS_BYTES_MIN,
-        is_clear=loss < LOSS_BYTES_MIN * CLEAR_SHARE,
-        what=f"{subject} merged little in {FULL_SCANS} full scans: ksmd's records of it take "
-        f"{loss / MIB:.1f} MiB more than it saves",
-        todo=f"see why: sudo ksmrun explain {process.identity.pid}; or start it without merging",
-        facts={"pid": str(process.identity.pid), "value": str(profit)},
-    )
 
 
 def _ksmd_off(now: WatchState) -> Condition:
@@ -278,15 +198,3 @@ def _comes_back(hosts: Sequence[HostState]) -> Condition:
         todo="see which process merges less (sudo ksmrun ps); stop copies before memory runs out",
         facts={"value": str(back), "limit": f"{wanted:.0f}"},
     )
-
-
-def key(process: Watched) -> str:
-    """Return the key of this very process; a reused PID gives another one."""
-    return f"{process.identity.pid}-{process.identity.start_ticks}"
-
-
-def name(process: Watched) -> str:
-    """Return the name for people: PID, command, and unit or container."""
-    who = process.identity
-    place = who.container or who.unit
-    return f"PID {who.pid} ({who.name}{f', {place}' if place else ''})"

@@ -6,11 +6,12 @@ import time
 
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
+from ksmrun.facts.ksmd import find_ksmd
 from ksmrun.facts.launcher import cached_probe
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.watch import HostState
-from ksmrun.observe.sampler import cpu_seconds, find_ksmd, waited_seconds
+from ksmrun.observe.sampler import cpu_seconds, waited_seconds
 
 
 class HostReader:

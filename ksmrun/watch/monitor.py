@@ -88,7 +88,8 @@ class _Monitor:
         self._states.append(state)
         while state.host.seconds - self._states[0].host.seconds > HISTORY_SECONDS:
             self._states.popleft()
-        events = self._book.update(conditions(self._states, self._config))
+        standing = {condition.key for condition in self._book.standing}
+        events = self._book.update(conditions(self._states, self._config, standing))
         self._actor.act(events, self._book.standing)
         self._say_once("metrics", self._exporter.export(state, self._book))
         if state.host.seconds >= self._next_peaks:

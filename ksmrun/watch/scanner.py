@@ -11,36 +11,44 @@ from pathlib import Path
 from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.pids import all_pids
-from ksmrun.facts.process import read_anonymous, read_memory
+from ksmrun.facts.process import parse_ksm_stat, read_anonymous, read_memory
 from ksmrun.facts.text import read_text
 from ksmrun.host.attach_state import was_detached
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.watch import HostState, Watched, WatchState
-from ksmrun.observe.processes import counted_again, identified, is_as_before
+from ksmrun.observe.processes import counted_again, identified, is_as_before, with_counters
 from ksmrun.plan.guard import allowed_maps
 from ksmrun.support.foreign import SHORTAGES
 from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
 from ksmrun.watch.host import HostReader
+from ksmrun.watch.reread import Raw, merges_not, read_anonymous_bytes, read_raw
 from ksmrun.watch.schedule import counted, next_count_seconds
 
 # A process that does not merge may begin to, by attaching or an exec.
 LOOK_AGAIN_SECONDS = 60.0
 # Share of one core, for the expensive reads.
-MAPS_SHARE_MAX, PSS_SHARE_MAX = 0.002, 0.004
+MAPS_SHARE_MAX, PSS_SHARE_MAX = 0.0005, 0.0008
 # File descriptors for everything except the processes.
 DESCRIPTORS_KEPT = 32
 
 
 @dataclass
 class _Known:
-    """Merging process. Its /proc folder is held open, so that it stays this very process."""
+    """Merging process. Its /proc folder is held open, so that it stays this very process.
+
+    read_at: when watched was read. raw: as then; None: not read again yet. counted_bytes: size of
+    its address space when its VMAs were counted.
+    """
 
     descriptor: int
     watched: Watched
     memory_path: str
+    read_at: float
     next_maps: float
     next_pss: float
+    raw: Raw | None = None
+    counted_bytes: int | None = None
 
     @property
     def folder(self) -> Path:
@@ -50,6 +58,18 @@ class _Known:
     def counted_at(self) -> float:
         count = self.watched.count
         return 0.0 if count is None else count.seconds
+
+    @property
+    def virtual_bytes(self) -> int | None:
+        return None if self.raw is None else self.raw.virtual_bytes
+
+    def counting_order(self, now: float) -> tuple[bool, bool, float]:
+        """Sort what is due first, then what has changed its address space since, then the oldest.
+
+        A program that maps more grows, but for one that splits its mappings.
+        """
+        is_the_same = self.virtual_bytes == self.counted_bytes
+        return now < self.next_maps, is_the_same, self.counted_at
 
     def is_detached(self) -> bool:
         """Return whether `ksmrun detach` or `host unmerge --gradually` cleared its flag."""
@@ -101,7 +121,9 @@ class Scanner:
             if pid in self._known or self._others.get(pid, 0.0) > host.seconds:
                 continue
             try:
-                found = self._open(pid, host)
+                # At first sight it is looked at closely, as the shim may not have marked anything.
+                is_looked_at = pid in self._others and merges_not(pid)
+                found = None if is_looked_at else self._open(pid, host)
             except PermissionError:
                 self._unreadable.add(pid)
                 found = None
@@ -149,13 +171,14 @@ class Scanner:
             since_full_scans=host.ksm.full_scans,
         )
         group = memory_path(read_text(folder / "cgroup") or "")
-        return _Known(descriptor, watched, group, host.seconds, host.seconds)
+        now = host.seconds
+        return _Known(descriptor, watched, group, read_at=now, next_maps=now, next_pss=now)
 
     def _look(self, host: HostState) -> None:
         """Read the known processes, and forget those that have ended."""
         for pid, known in list(self._known.items()):
             try:
-                known = self._known[pid] = self._same_program(pid, known, host)
+                known = self._known[pid] = self._read_again(pid, known, host)
                 self._look_at(known, host)
                 if known.watched.enabled_by is None and known.is_detached():
                     raise ProcessLookupError("it was detached, and merges no more")
@@ -166,20 +189,40 @@ class Scanner:
                 os.close(known.descriptor)
                 del self._known[pid]
                 self._others[pid] = host.seconds + LOOK_AGAIN_SECONDS
-        self._count_ahead(host)
+        self._count_within_budget(host)
 
-    def _count_ahead(self, host: HostState) -> None:
-        """Count VMAs before it is due, as far as the CPU budget goes.
+    def _count_within_budget(self, host: HostState) -> None:
+        """Count VMAs as far as the CPU budget goes, also before it is due.
 
         Most processes have few, and nothing shows beforehand which will have many.
         """
-        if not host.max_map_count:
+        if not host.max_map_count or not self._maps_budget.has():
             return
-        for known in sorted(self._known.values(), key=lambda known: known.counted_at):
-            if known.counted_at >= host.seconds or not self._maps_budget.has():
+        order = sorted(self._known.values(), key=lambda each: each.counting_order(host.seconds))
+        for known in order:
+            if not self._maps_budget.has():
                 return
+            if known.counted_at >= host.seconds:
+                continue
             with suppress(OSError):
                 self._count_maps(known, host.seconds, host.max_map_count)
+
+    def _read_again(self, pid: int, known: _Known, host: HostState) -> _Known:
+        """Return the process as it is now. Raises OSError if it has ended."""
+        if known.read_at < host.seconds:
+            raw = read_raw(known.descriptor, known.raw, host.seconds)
+            if raw is None or known.raw is None or raw.program != known.raw.program:
+                known = self._same_program(pid, known, host)
+                known.watched = counted_again(known.folder, known.watched)
+            elif raw != known.raw:
+                ksm_stat = parse_ksm_stat(raw.ksm_stat.decode("ascii", "replace"))
+                known.watched = with_counters(known.watched, ksm_stat)
+            known.raw, known.read_at = raw, host.seconds
+        if self.config.auto:
+            anonymous = read_anonymous_bytes(known.descriptor) or read_anonymous(known.folder)
+            if anonymous != known.watched.anonymous_bytes:
+                known.watched = replace(known.watched, anonymous_bytes=anonymous)
+        return known
 
     def _same_program(self, pid: int, known: _Known, host: HostState) -> _Known:
         """Return the process, identified again if it runs another program since an exec."""
@@ -201,12 +244,11 @@ class Scanner:
         return found
 
     def _look_at(self, known: _Known, host: HostState) -> None:
-        known.watched = replace(
-            counted_again(known.folder, known.watched),
-            anonymous_bytes=read_anonymous(known.folder) if self.config.auto else None,
-        )
-        if host.seconds >= known.next_maps and host.max_map_count:
-            self._count_maps(known, host.seconds, host.max_map_count)
+        limit, count = host.max_map_count, known.watched.count
+        # Near the limit it is counted whatever that costs.
+        near = allowed_maps(limit or 0, self.config.map_reserve) / 2
+        if limit and host.seconds >= known.next_maps and (count is None or count.maps >= near):
+            self._count_maps(known, host.seconds, limit)
         if host.seconds >= known.next_pss and self._pss_budget.has():
             with self._pss_budget:
                 pss_bytes = read_memory(known.folder).pss_bytes
@@ -216,16 +258,14 @@ class Scanner:
 
     def _count_maps(self, known: _Known, now: float, limit: int) -> None:
         before = known.watched.count
-        allowed = allowed_maps(limit, self.config.map_reserve)
-        # Near the limit it is counted whatever that costs.
-        if before is not None and before.maps < allowed / 2 and not self._maps_budget.has():
-            return
         with self._maps_budget:
             count = counted(before, count_maps(known.folder), now)
         if not is_as_before(known.folder, known.watched):
             # An exec came in between: the count belongs to another program.
             return
         known.watched = replace(known.watched, maps=count.maps, count=count)
+        known.counted_bytes = known.virtual_bytes
+        allowed = allowed_maps(limit, self.config.map_reserve)
         delay = next_count_seconds(count, allowed, self.config.interval_seconds)
         known.next_maps = now + delay
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ksmrun.model.launch import Mechanism, MergeMode, Probe, Request, ThpMode
+from ksmrun.model.launch import Mechanism, MergeMode, Probe, Request, RuntimeFlags, ThpMode
 from ksmrun.model.wrap import Method, UnitFacts
 from ksmrun.plan.mechanism import Choice, adds_vmas
 
@@ -31,6 +31,8 @@ def launcher_needed_for(request: Request, probe: Probe | None, choice: Choice) -
         return "a shared layout needs the launcher"
     if request.merge is not MergeMode.ON or request.thp is not ThpMode.KEEP:
         return "--merge and --thp need the launcher"
+    if request.runtime_flags is not RuntimeFlags.OFF:
+        return "--runtime-flags needs the launcher"
     if request.require or request.verify:
         return "--require and --verify need the launcher"
     if choice.mechanism is not Mechanism.PRCTL:

@@ -174,6 +174,7 @@ static bool apply_layout(const struct options *options, const char *command,
     const struct layout_request request = {
         .command = command,
         .scope = options->layout_tree ? SCOPE_TREE : SCOPE_PROGRAM,
+        .shares_go_random = options->seeds == SEEDS_GO,
         .require = options->require,
         .quiet = options->quiet,
     };
@@ -194,7 +195,7 @@ static bool apply_layout(const struct options *options, const char *command,
  * is useless without them. */
 static bool extend_environment(const struct options *options, const struct additions *additions,
                                char ***envp) {
-    bool has_seeds = additions->is_layout_shared && !options->seeds_own;
+    bool has_seeds = additions->is_layout_shared && options->seeds != SEEDS_OWN;
     const char *file = keeps_flag(options) && !has_seeds ? NULL : additions->preload;
     if (file != NULL || options->merge == MERGE_OFF) {
         char seed[SEEDS_WORD_BYTES];
@@ -209,6 +210,8 @@ static bool extend_environment(const struct options *options, const struct addit
     }
     char **seeded = has_seeds ? seeds_environment(*envp, additions->key) : NULL;
     *envp = seeded != NULL ? seeded : *envp;
+    char **varied = variables_extend(*envp, &options->variables);
+    *envp = varied != NULL ? varied : *envp;
     return true;
 }
 

@@ -33,9 +33,11 @@ const char options_help[] =
     "  --layout-check       start nothing: COMMAND is a list of PIDs; print each with yes, no or "
     "unknown,\n"
     "                       as it has the layout of the key\n"
-    "  --seeds=shared|own   with a shared layout: one hash seed too for CPython and Perl "
+    "  --seeds=shared|own|go  with a shared layout: one hash seed too for CPython and Perl "
     "(default),\n"
     "                       and with --preload for Lua\n"
+    "  --variable=NAME=TEXT  give COMMAND this variable, unless it has one of that name\n"
+    "  --prepend=NAME=TEXT  put TEXT, which ends with a separator, before the variable's value\n"
     "  --argv0=NAME         give COMMAND this argv[0]\n"
     "  --require            do not start COMMAND if merging cannot be had (exit 125)\n"
     "  --require-max-map-count=N  do not start COMMAND where vm.max_map_count is less (exit 125)\n"
@@ -65,7 +67,7 @@ struct row {
                   const struct refusal *refusal);
     size_t field;         /* its offset in struct options */
     const char *allowed;  /* the values, as a refusal names them; NULL: it takes none */
-    const char *words[2]; /* of an option that is off or on */
+    const char *words[3]; /* of an option that is off or on, or of an enum */
     enum action action;   /* instead of starting a command */
 };
 
@@ -103,16 +105,14 @@ static bool parse_switch(const struct row *row, const char *value, void *field,
     return is_on || strcmp(value, row->words[0]) == 0 || refuse_value(row, value, refusal);
 }
 
-static bool parse_merge(const struct row *row, const char *value, void *field,
-                        const struct refusal *refusal) {
-    static const char *const names[] = {
-        [MERGE_ON] = "on", [MERGE_OFF] = "off", [MERGE_KEEP] = "keep"};
-    for (enum merge_mode mode = MERGE_ON; mode <= MERGE_KEEP; mode++) {
-        if (strcmp(value, names[mode]) == 0) {
-            *(enum merge_mode *)field = mode;
+/* Stores the number of the word in an enum that begins with 0. */
+static bool parse_word(const struct row *row, const char *value, void *field,
+                       const struct refusal *refusal) {
+    for (int i = 0; i < 3 && row->words[i] != NULL; i++)
+        if (strcmp(value, row->words[i]) == 0) {
+            *(int *)field = i;
             return true;
         }
-    }
     return refuse_value(row, value, refusal);
 }
 
@@ -124,6 +124,16 @@ static bool parse_count(const struct row *row, const char *value, void *field,
     *(long *)field = count;
     return (errno == 0 && *value != '\0' && *end == '\0' && count > 0) ||
            refuse_value(row, value, refusal);
+}
+
+static bool parse_variable(const struct row *row, const char *value, void *field,
+                           const struct refusal *refusal) {
+    struct variables *variables = field;
+    if (!variables_is_entry(value) || variables->count == VARIABLES_MAX)
+        return refuse_value(row, value, refusal);
+    variables->prepends[variables->count] = strcmp(row->name, "prepend") == 0;
+    variables->list[variables->count++] = value;
+    return true;
 }
 
 /* ld.so splits LD_PRELOAD at both, and has no escape (ld.so(8)). */
@@ -179,8 +189,9 @@ static bool is_alone(enum action action) {
 #define FIELD(name) .field = offsetof(struct options, name)
 #define VALUES(text) .allowed = text
 #define WORDS(off, on) .allowed = off " or " on, .words = {off, on}
+#define THREE(a, b, c) .allowed = a ", " b " or " c, .words = {a, b, c}
 static const struct row rows[] = {
-    {.name = "merge", .parse = parse_merge, FIELD(merge), VALUES("on, off or keep")},
+    {.name = "merge", .parse = parse_word, FIELD(merge), THREE("on", "off", "keep")},
     {.name = "thp", .parse = parse_switch, FIELD(thp_off), WORDS("keep", "off")},
     {.name = "inject", .parse = parse_flag, FIELD(inject)},
     {.name = "preload", .parse = parse_preload, FIELD(preload), VALUES("a path")},
@@ -194,7 +205,15 @@ static const struct row rows[] = {
     {.name = "layout-group", .parse = parse_text, FIELD(layout_group), VALUES("a name")},
     {.name = "layout-scope", .parse = parse_switch, FIELD(layout_tree), WORDS("program", "tree")},
     {.name = "layout-check", .parse = parse_action, FIELD(action), .action = ACTION_LAYOUT_CHECK},
-    {.name = "seeds", .parse = parse_switch, FIELD(seeds_own), WORDS("shared", "own")},
+    {.name = "seeds", .parse = parse_word, FIELD(seeds), THREE("shared", "own", "go")},
+    {.name = "variable",
+     .parse = parse_variable,
+     FIELD(variables),
+     VALUES("NAME=TEXT, 8 times at most")},
+    {.name = "prepend",
+     .parse = parse_variable,
+     FIELD(variables),
+     VALUES("NAME=TEXT, 8 times at most")},
     {.name = "argv0", .parse = parse_text, FIELD(argv0), VALUES("a name")},
     {.name = "require", .parse = parse_flag, FIELD(require)},
     {.name = "require-max-map-count",

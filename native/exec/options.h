@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "variables.h"
+
 /* ACTION_PROBE_LAUNCHED: --probe started this process to see what remains after an exec. */
 enum action {
     ACTION_RUN,
@@ -14,6 +16,8 @@ enum action {
     ACTION_HELP
 };
 enum merge_mode { MERGE_ON, MERGE_OFF, MERGE_KEEP };
+/* SEEDS_GO: shared ones, and the random value of static Go programs. */
+enum seed_mode { SEEDS_SHARED, SEEDS_OWN, SEEDS_GO };
 
 struct options {
     enum action action;
@@ -24,13 +28,14 @@ struct options {
     const char *shim;    /* NULL: it only sets the merge flag */
     bool layout_shared;
     bool layout_tree; /* scope: everything that the program starts */
-    bool seeds_own;
+    enum seed_mode seeds;
     const char *layout_key;   /* NULL: not given */
     const char *layout_group; /* NULL: the key is the group's own */
     const char *argv0;        /* NULL: the command's own name */
     bool require;
     bool quiet;
     bool verify;
+    struct variables variables;
     long require_max_map_count; /* 0: not requested */
     char **command;             /* COMMAND and its arguments, NULL-terminated; points into argv */
 };

@@ -10,6 +10,7 @@
 
 #include "../common/procfile.h"
 #include "check.h"
+#include "go.h"
 #include "identity.h"
 #include "names.h"
 #include "reap.h"
@@ -139,6 +140,8 @@ struct move_outcome decide_and_move(const struct move_request *request) {
     struct injection injection;
     struct image image;
     struct bases bases;
+    char exe[32];
+    snprintf(exe, sizeof exe, "/proc/%d/exe", request->pid);
     int error = injection_begin(&injection, request->pid);
     if (error != 0)
         return (struct move_outcome){
@@ -151,6 +154,8 @@ struct move_outcome decide_and_move(const struct move_request *request) {
         move_parts(&injection, request->machine, &image, &destination, &bases, request->arranged);
     if (failed == NULL)
         failed = check_moved(&injection, &bases, &destination, request->arranged);
+    if (failed == NULL && request->shares_go_random && go_is_static(exe))
+        failed = go_share_random(&injection, request->key);
     if (failed == NULL && request->is_waiting_first)
         failed = reap_first(&injection, getpid(), bases.mmap_top + REAP_GAP);
     if (injection_end(&injection) != 0 && failed == NULL)

@@ -17,6 +17,7 @@ struct move_request {
     const struct arranged *arranged; /* NULL: the kernel's own layout, so by reservation */
     bool was_privileged;             /* user and effective user differed before the exec */
     bool is_waiting_first;           /* by its parent, this process's child: see reap.h */
+    bool shares_go_random;           /* of static Go programs */
     bool require;                    /* if it cannot be moved, end it with exit code 125 */
 };
 

@@ -126,6 +126,7 @@ bool follow_exec(struct helper *helper, pid_t pid, const struct arranged *arrang
         .arranged = arranged,
         .was_privileged = arranged != NULL && helper->was_privileged,
         .is_waiting_first = helper->is_child && pid == helper->target && !goes_on && !is_tried,
+        .shares_go_random = helper->shares_go_random,
         .require = helper->require,
     };
     if (is_shell && is_kept_unmoved(pid, arranged) && keep(helper, pid))

@@ -39,6 +39,7 @@ const char arguments_help[] =
     "follows\n"
     "                                from /run/ksmrun/layout/units/NAME.key\n"
     "  ksmrun.layout-scope=program|tree  as for ksmrun-exec\n"
+    "  ksmrun.runtime-flags=merge|shrink|off  flags for Java and Mono, as of ksmrun run\n"
     "\n"
     "The host's configuration, of which each part can be left out:\n"
     "  {\"environment\": true, \"request\": \"layout-scope=program\",\n"

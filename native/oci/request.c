@@ -53,6 +53,18 @@ static bool set_mechanism(const struct word *word, enum mechanism *mechanism) {
     return false;
 }
 
+static bool set_runtime_flags(const struct word *word, enum runtime_flags *flags) {
+    static const char *const names[] = {[RUNTIME_FLAGS_OFF] = "off",
+                                        [RUNTIME_FLAGS_MERGE] = "merge",
+                                        [RUNTIME_FLAGS_SHRINK] = "shrink"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is(word->value, word->value_length, names[i])) {
+            *flags = (enum runtime_flags)i;
+            return true;
+        }
+    return false;
+}
+
 static bool set_layout(const struct word *word, struct reading *reading) {
     struct request *request = reading->request;
     bool is_known = false;
@@ -103,6 +115,8 @@ static void set(const struct word *word, struct reading *reading) {
         reading->is_merge_said = reading->is_merge_said || is_known;
     } else if (is(word->key, word->key_length, "mechanism")) {
         is_known = set_mechanism(word, &request->mechanism);
+    } else if (is(word->key, word->key_length, "runtime-flags")) {
+        is_known = set_runtime_flags(word, &request->runtime_flags);
     } else if (is(word->key, word->key_length, "require")) {
         is_known = set_switch(word, "true", "false", &request->require);
     } else {

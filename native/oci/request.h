@@ -6,12 +6,15 @@
 
 #include <yyjson/yyjson.h>
 
+#include "runtime_flags.h"
+
 enum { GROUP_BYTES = 64 + 1, WRONG_BYTES = 128, REFUSED_BYTES = 256 };
 
 enum mechanism { MECHANISM_AUTO, MECHANISM_PRCTL, MECHANISM_PRELOAD };
 
 struct request {
     enum mechanism mechanism;
+    enum runtime_flags runtime_flags;
     bool merge, require, layout_shared, layout_tree;
     /* True if the runtime's entry or the host's configuration chose the group; a group named by an
      * annotation must be open for it. */

@@ -62,6 +62,9 @@ void words_make(const struct request *request, const struct places *places, bool
         words->list[count++] = words->shim_option;
         words->list[count++] = "--shim=join";
     }
+    const char *const *flags = runtime_words[quiet ? RUNTIME_FLAGS_OFF : request->runtime_flags];
+    for (; *flags != NULL; flags++)
+        words->list[count++] = *flags;
     words->list[count++] = "--";
     words->list[count] = NULL;
     words->count = (size_t)count;

@@ -21,7 +21,7 @@ char **wrap_exec(const struct arguments *arguments, const char *runtime, char **
 
 /* Shared by both. */
 
-enum { WORDS_MAX = 12, OPTION_BYTES = PATH_MAX + 64 };
+enum { WORDS_MAX = 16, OPTION_BYTES = PATH_MAX + 64 };
 
 /* The launcher's part of a command line, NULL-terminated. */
 struct words {
@@ -30,7 +30,8 @@ struct words {
     char key_option[OPTION_BYTES], shim_option[OPTION_BYTES];
 };
 
-/* Includes the shim if places has it. The words point into places, which must outlive them. */
+/* Includes the shim if places has it. Without flags of runtimes if quiet, as for an exec: tools
+ * such as jcmd would print them. The words point into places, which must outlive them. */
 void words_make(const struct request *request, const struct places *places, bool quiet,
                 struct words *words);
 

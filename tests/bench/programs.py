@@ -15,13 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ksmrun.plan.runtime_flags import COLLECTOR, EQUAL
+
 HERE = Path(__file__).parent / "wordnet"
 FIRST_PORT = 31500
 LOCALHOST = "127.0.0.1"
 # Another executable than Debian's, to compare versions.
 NODE = os.environ.get("KSMRUN_BENCH_NODE", "/usr/bin/node")
 NODE_FLAGS = ("--random-seed=1", "--single-threaded", "--no-incremental-marking")
-JAVA_FLAGS = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xint")
+JAVA = os.environ.get("KSMRUN_BENCH_JAVA", "/usr/bin/java")
 LANGUAGES = Path("/usr/share/iso-codes/json/iso_639-3.json")
 # etcd takes 128 operations in a transaction (--max-txn-ops).
 TRANSACTION_KEYS = 100
@@ -177,8 +179,8 @@ end)
 NODE_PROGRAM = script("nodejs", NODE, "words.js", is_timed=True)
 JAVA_PROGRAM = Program(
     "openjdk-17-jdk-headless",
-    "/usr/bin/java",
-    lambda place: ["/usr/bin/java", "-cp", str(place.shared), "Words", place.name],
+    JAVA,
+    lambda place: [JAVA, "-cp", str(place.shared), "Words", place.name],
     build=lambda shared: _compile("javac", "-d", str(shared), str(HERE / "Words.java")),
     is_timed=True,
 )
@@ -192,7 +194,7 @@ PROGRAMS = {
     "Node": NODE_PROGRAM,
     "Node, with flags": with_flags(NODE_PROGRAM, *NODE_FLAGS),
     "Java": JAVA_PROGRAM,
-    "Java, with flags": with_flags(JAVA_PROGRAM, *JAVA_FLAGS),
+    "Java, with flags": with_flags(JAVA_PROGRAM, COLLECTOR, *EQUAL),
     "Mono": Program(
         "mono-mcs",
         "/usr/bin/mono",

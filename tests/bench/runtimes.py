@@ -146,9 +146,11 @@ def own_lines(place: Place) -> list[str]:
 def version(program: Program) -> str:
     """Return Debian's version, or what another executable prints."""
     asked = ["dpkg-query", "-W", "-f", "${Version}", program.package]
-    if "KSMRUN_BENCH_NODE" in os.environ and program.package == "nodejs":
+    others = {"nodejs": "KSMRUN_BENCH_NODE", "openjdk-17-jdk-headless": "KSMRUN_BENCH_JAVA"}
+    if others.get(program.package) in os.environ:
         asked = [program.file, "--version"]
-    return subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    said = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return said.splitlines()[0]
 
 
 def host() -> dict[str, object]:

@@ -231,3 +231,34 @@ def test_not_root() -> None:
     assert done.returncode == 1
     assert re.search(r"run: sudo \S+ host tune --max-cpu=20%", done.stderr)
     assert "expected: a full scan" in as_nobody("host", "tune", "--max-cpu=20%", "--dry-run").stdout
+
+
+def test_where_ksmd_runs(run: Run) -> None:
+    """CPUs and priority of the thread are set without a rate, recorded, and put back."""
+    (ksmd,) = [
+        int(each.parent.name)
+        for each in Path("/proc").glob("[0-9]*/comm")
+        if each.read_text() == "ksmd\n" and not (each.parent / "cmdline").read_text()
+    ]
+
+    def thread() -> tuple[set[int], int, int]:
+        nice = os.getpriority(os.PRIO_PROCESS, ksmd)
+        return os.sched_getaffinity(ksmd), nice, os.sched_getscheduler(ksmd)
+
+    before, tuned = thread(), tunables()
+    one = max(os.sched_getaffinity(0))
+    done = run("host", "tune", f"--cpus={one}", "--nice=19")
+    assert done.returncode == 0, done.stderr
+    assert thread() == ({one}, 19, os.SCHED_OTHER)
+    assert tunables() == tuned
+    assert "ksmd/nice: 5 -> 19" in done.stdout and "undo: " in done.stdout
+    assert run("host", "tune", "--idle").returncode == 0
+    assert thread()[2] == os.SCHED_IDLE
+    assert run("host", "set", "ksmd/nice=7").returncode == 0
+    refused = run("host", "tune", "--cpus=8191")
+    assert refused.returncode == 2 and "not online" in refused.stderr
+    assert run("host", "restore").returncode == 0
+    assert thread() == before
+    printed = run("host", "install", "--print", f"--cpus={one}", "--idle")
+    (start,) = [line for line in printed.stdout.split("\n") if line.startswith("ExecStart=")]
+    assert start.endswith(f" host set ksmd/cpus={one} ksmd/policy=idle")

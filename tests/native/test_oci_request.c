@@ -49,6 +49,19 @@ static void test_selected_or_asked(void **state) {
     assert_false(ask(false, "null", "['KSMRUN_OCI=merge=off']").merge);
 }
 
+static void test_runtime_flags(void **state) {
+    (void)state;
+    assert_int_equal(ask(false, "{}", "[]").runtime_flags, RUNTIME_FLAGS_OFF);
+    assert_int_equal(ask(false, "{'ksmrun.runtime-flags':'merge'}", "[]").runtime_flags,
+                     RUNTIME_FLAGS_MERGE);
+    assert_int_equal(
+        ask(false, "{'ksmrun.runtime-flags':'off'}", "['KSMRUN_OCI=runtime-flags=shrink']")
+            .runtime_flags,
+        RUNTIME_FLAGS_OFF);
+    assert_string_equal(ask(false, "{'ksmrun.runtime-flags':'on'}", "[]").wrong,
+                        "runtime-flags=on");
+}
+
 static void test_all_words(void **state) {
     (void)state;
     struct request r =
@@ -184,6 +197,7 @@ static void test_what_is_not_understood_changes_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_selected_or_asked),
+        cmocka_unit_test(test_runtime_flags),
         cmocka_unit_test(test_all_words),
         cmocka_unit_test(test_who_has_the_last_word),
         cmocka_unit_test(test_an_image_asks_for_merging_alone),

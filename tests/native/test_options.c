@@ -101,7 +101,7 @@ static void test_each_option_with_and_without_a_value(void **state) {
         {"layout-group", "web", NULL},
         {"layout-scope", "tree", "program or tree"},
         {"layout-check", NULL, NULL},
-        {"seeds", "own", "shared or own"},
+        {"seeds", "go", "shared, own or go"},
         {"argv0", "x", NULL},
         {"require", NULL, NULL},
         {"require-max-map-count", "7", "a whole number, 1 or more"},
@@ -199,6 +199,26 @@ static void test_words_for_the_shim(void **state) {
     }
 }
 
+static void test_variables(void **state) {
+    (void)state;
+    struct options options;
+    assert_true(PARSE(&options, "--variable=A=1", "--prepend=B=x ", "x"));
+    assert_int_equal(options.variables.count, 2);
+    assert_string_equal(options.variables.list[0], "A=1");
+    assert_string_equal(options.variables.list[1], "B=x ");
+    assert_false(options.variables.prepends[0]);
+    assert_true(options.variables.prepends[1]);
+    assert_false(PARSE(&options, "--variable=1=A", "x"));
+    assert_non_null(strstr(error, "--variable=1=A"));
+    const char *words[VARIABLES_MAX + 4] = {"ksmrun-exec"};
+    for (int i = 1; i <= VARIABLES_MAX + 1; i++)
+        words[i] = "--variable=A=1";
+    words[VARIABLES_MAX + 2] = "x";
+    assert_false(parse(&options, words));
+    words[1] = "--quiet";
+    assert_true(parse(&options, words));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
@@ -209,6 +229,7 @@ int main(void) {
         cmocka_unit_test(test_options_that_are_not_there),
         cmocka_unit_test(test_preload_that_ld_so_would_split),
         cmocka_unit_test(test_words_for_the_shim),
+        cmocka_unit_test(test_variables),
         cmocka_unit_test(test_empty_argv),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

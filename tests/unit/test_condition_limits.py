@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.model.watch import Condition, HostState, MapCount, WatchState
-from ksmrun.watch.conditions import conditions, name
+from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
+from ksmrun.watch.process_conditions import name
 
 from .test_conditions import HOST, MIB, PROCESS, WHO, of_host, of_process
 

@@ -152,7 +152,7 @@ def test_who_only_looks_changes_nothing(command: Command, pair: tuple[str, str])
 def test_only_options_of_the_command_exclude_each_other() -> None:
     for command in LEAVES:
         assert {name for names in command.excludes for name in names} <= {
-            item.name for item in command.flags if item.kind is Kind.SWITCH
+            item.name for item in command.flags
         }
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ksmrun.host import boot, tunables
+from ksmrun.host import boot, recorded, tunables
 from ksmrun.host.record import Record, load
 from ksmrun.host.tunables import restore, set_tunables
 from ksmrun.model.errors import KsmrunError
@@ -240,6 +240,6 @@ def test_a_refusal_shows_the_present_value(
     def refuse(*_: object) -> None:
         raise OSError(errno.EINVAL, "Invalid argument")
 
-    monkeypatch.setattr(tunables, "overwrite", refuse)
+    monkeypatch.setattr(recorded, "overwrite", refuse)
     with pytest.raises(KsmrunError, match=r"refuses \w+=511 \(now 123\)"):
         host.set({name: "511"})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ksmrun.model.runtime import SHELL
 from ksmrun.plan.java_heap import unmergeable_heap
-from ksmrun.plan.runtimes import ITEM, RUNTIMES, SHELL, gains_of, runtime_row
+from ksmrun.plan.runtimes import ITEM, RUNTIMES, gains_of, runtime_row
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

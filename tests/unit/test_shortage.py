@@ -9,7 +9,7 @@ SCRIPT = """
 import os, resource, sys
 from pathlib import Path
 import psutil
-from ksmrun.facts import daemons, maps, process, select, stat
+from ksmrun.facts import daemons, ksmd, maps, process, select, stat
 from ksmrun.facts.host import read_host
 from ksmrun.facts.target import look_at
 from ksmrun.host import attach_state, unmerge_safety
@@ -37,7 +37,7 @@ for look in sys.argv[1:]:
 LOOKS = (
     *("watch.look(host)", "processes._has_ended(1)", "processes.read_process(1)"),
     *("maps.most_maps_in_use()", "maps.running_peak(target)", "maps.count_maps(Path('/proc/1'))"),
-    *("other_mergers.others(())", "scanning.mergeable_memory(looks=False)", "sampler.find_ksmd()"),
+    *("other_mergers.others(())", "scanning.mergeable_memory(looks=False)", "ksmd.find_ksmd()"),
     *("fleet._with_costly(sample, [1])", "sampler.with_children([1])", "members.members([1])"),
     *("unmerge_safety._merged_pages()", "attach_state.is_running(1, 0)", "running.look(1)"),
     *("list(gradually._merging())", "predict._pss_anonymous_bytes([1])", "select.matching('x')"),

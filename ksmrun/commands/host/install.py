@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ksmrun.commands.declare import Given
-from ksmrun.commands.host.tune import intent_of, intent_words, made_plan
+from ksmrun.commands.host.tune import intent_words, made_plan
 from ksmrun.commands.output import print_file, print_line, sudo_line
 from ksmrun.facts.ksm import ROOT
 from ksmrun.facts.systemd import Systemd
@@ -25,7 +25,7 @@ def install(options: InstallOptions, given: Given) -> None:
         for text in boot_unit.remove(ROOT, Systemd()):
             print_line(text)
         return
-    plan, _, _ = made_plan(intent_of(options), may_try=not options.show)
+    plan = made_plan(options, may_try=not options.show)[0]
     settings = {knob.name: knob.then for knob in plan.knobs}
     text = boot_unit.unit_text(
         own_program(), settings, f"ksmrun host tune {' '.join(intent_words(given))}"

@@ -10,6 +10,7 @@ from ksmrun.commands.output import say
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.launch.prepare import prepare
+from ksmrun.launch.runtime_variables import variables_of_container
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import LayoutMode, Refusal, TargetFacts
@@ -43,15 +44,16 @@ def plan_launcher(options: ContainerOptions) -> Launcher:
     # The image shows later what the program is; the plan does not depend on it.
     request = replace(options.request((b"",)), layout=layout)
     probe = cached_probe()
-    target = TargetFacts(None, dynamic=True)
-    plan = prepare(request, os.fsencode(LAUNCHER), probe, target, shim_path(LIBEXEC)).plan
+    target, shim = TargetFacts(None, dynamic=True), shim_path(LIBEXEC)
+    variables = variables_of_container(options.runtime_flags)
+    plan = prepare(request, os.fsencode(LAUNCHER), probe, target, shim, variables).plan
     if isinstance(plan, Refusal):
         raise KsmrunError(plan.what, plan.todo)
     words = [os.fsdecode(word) for word in plan.argv[: plan.argv.index(b"--")]]
     if options.require_max_map_count is not None:
         words.append(f"--require-max-map-count={options.require_max_map_count}")
-    for warning in plan.warnings:
-        say(warning)
+    for line in (*plan.said, *plan.warnings):
+        say(line)
     if not LAUNCHER.exists():
         say(f"{LAUNCHER} does not exist; to do: {INSTALL_LAUNCHER}")
     uses_shim = any(word.startswith("--preload=") for word in words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from ksmrun.facts.target import look_at
 from ksmrun.host.installed_launcher import refuse_unsafe
 from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.launch.prepare import prepare
+from ksmrun.launch.runtime_variables import variables_of_unit
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.launch import (
     GuardMode,
@@ -110,7 +112,8 @@ def plan_unit(
     request, target = _request(unit, exec_values, options, key)
     probe = cached_probe()
     shim = shim_path(LIBEXEC)
-    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim)
+    variables = variables_of_unit(options.runtime_flags, target, _arguments(unit), _variables(unit))
+    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim, variables)
     needed = launcher_needed_for(request, probe, prepared.choice)
     wants_trial = options.method is not Method.WRAPPER and needed is None
     works = systemd.memory_ksm_works() if wants_trial else None
@@ -126,7 +129,7 @@ def plan_unit(
         plan = prepared.plan
         if isinstance(plan, Refusal):
             raise KsmrunError(plan.what, plan.todo)
-        notes += [*prepared.notes, *plan.reasons[1:], *plan.warnings]
+        notes += [*prepared.notes, *plan.reasons[1:], *plan.said, *plan.warnings]
         words = plan.argv[1 : plan.argv.index(b"--")]
         # The key's place is written with systemd's specifiers.
         launcher_options = [os.fsdecode(w) for w in words if not w.startswith(b"--layout-key=")]
@@ -229,8 +232,23 @@ def _request(
         guard=GuardMode.REFUSE,
         layout=None if key is None else options.shared(b"", None),
     )
-    arguments = [*map(os.fsencode, unwrapped(unit.commands[0]).argv[1:])] if unit.commands else []
+    arguments = [*map(os.fsencode, _arguments(unit))]
     return request, look_at(os.fsencode(seen), {b"PATH": SEARCH_PATH}, arguments)
+
+
+def _arguments(unit: UnitFacts) -> tuple[str, ...]:
+    return unwrapped(unit.commands[0]).argv[1:] if unit.commands else ()
+
+
+def _variables(unit: UnitFacts) -> dict[str, str] | None:
+    """Return the unit's own environment; None if a part is only read when it starts."""
+    if unit.value("EnvironmentFiles") or unit.value("PassEnvironment"):
+        return None
+    try:
+        entries = shlex.split(unit.value("Environment"))
+    except ValueError:
+        return None
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
 
 def _first_path(unit: UnitFacts, exec_values: Sequence[str]) -> str:
