@@ -39,7 +39,7 @@ OPTIONS |= {re.split(r"[= \[]", name)[0] for name, _ in NATIVE}
 OTHERS = {
     *("--check", "--no-index", "--find-links"),
     *("--runtime", "--full", "--version", "--help", "--random-seed", "--single-threaded"),
-    *("--no-incremental-marking", "--port"),
+    *("--no-incremental-marking", "--port", "--allow-untrusted", "--configure"),
 }
 SET_BY_US = {"KSMRUN_SHIM", "KSMRUN_OCI"}
 ALERTS = {"KIND", "STATE", "SUBJECT", "MESSAGE", "TODO", "PID", "VALUE", "LIMIT"}
