@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.cli import run_app
+from ksmrun.model import wrap
 from ksmrun.support import paste
 from ksmrun.support.paste import pasteable
 
@@ -45,6 +46,13 @@ def test_pip_is_that_of_this_python() -> None:
     *pip, verb, what = shlex.split(said)
     assert (verb, what) == ("install", "ksmrun[ab]")
     assert pip in ([str(Path(sys.executable).with_name("pip"))], [sys.executable, "-m", "pip"])
+
+
+@pytest.mark.parametrize("extra", paste.DEBIAN)
+def test_a_package_names_packages(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wrap, "LIBEXEC", wrap.PACKAGED)
+    said = pasteable(f"run: pip install 'ksmrun[{extra}]', or use it without")
+    assert said == f"run: sudo apt install {paste.DEBIAN[extra]}, or use it without"
 
 
 def test_top_advises_that_pip(
