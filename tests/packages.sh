@@ -1,6 +1,6 @@
 #!/bin/sh
-# packages.sh [--quick | --full]: installs those of Debian's packages that are missing: for tests/run.sh
-# quick, for every step, or for the long runs too.
+# packages.sh [--quick | --release | --full]: installs those of Debian's packages that are missing: for
+# tests/run.sh quick, for every step, for tests/release too, or for all long runs.
 set -eu
 
 # For quick.sh; libcap-dev is what python-prctl is built with.
@@ -22,6 +22,9 @@ if [ "${1-}" != --quick ]; then
     packages="$packages systemd-container mmdebstrap rpm"
     # For examples/monitoring; promtool comes with it.
     packages="$packages prometheus"
+fi
+if [ "${1-}" = --release ] || [ "${1-}" = --full ]; then
+    packages="$packages lintian openssh-client zstd"
 fi
 if [ "${1-}" = --full ]; then
     # For the kernels that tests/kernels/patched.py builds.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# prepare.sh [--full]: installs what the tests need, and the wheel into build/venv. Results that take
+# prepare.sh [--release | --full]: installs what the tests need, and the wheel into build/venv. Results that take
 # long are cached outside the repository, under a hash of their sources.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,7 +13,7 @@ tests/packages.sh "$@"
 export CMAKE_C_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 pip() { build/venv/bin/python -m pip --disable-pip-version-check -qq "$@"; }
 [ -x build/venv/bin/python ] || "${PYTHON:-python3}" -m venv build/venv
-sources=$(find pyproject.toml README.md LICENSE ksmrun native -type f ! -path '*/__pycache__/*' ! -path 'ksmrun/libexec/*' |
+sources=$(find pyproject.toml README.md LICENSE ksmrun native -type f ! -path '*/__pycache__/*' ! -path 'ksmrun/libexec/*' ! -path ksmrun/commit |
     LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-16)
 kept=$cache/dist/$sources-$(uname -m)
 [ -d "$kept" ] || {

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 trap 'trap - TERM; kill 0' HUP INT TERM
 tests/packages.sh --quick
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
+version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' ksmrun/__init__.py)
 
 if ! cmp -s pyproject.toml .venv/editable; then
     [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
@@ -21,7 +21,7 @@ mkdir -p build/quick
 export PATH="$PWD/.venv/bin:$PATH"
 
 style() {
-    ruff format --check --quiet . && ruff check --quiet . && mypy ksmrun tests examples
+    ruff format --check --quiet . && ruff check --quiet . && mypy ksmrun native tests examples
 }
 # Files that differ from the last commit.
 changed_c() {

@@ -40,7 +40,7 @@ for word; do
     [ "$word" != -- ] || break
     [ "$word" != --full ] || full=--full
 done
-case " $* " in *" bench "* | *" valgrind "*) full=--full ;; esac
+case " $* " in *" bench "* | *" valgrind "*) full=--full ;; *" release "*) full=${full:---release} ;; esac
 # shellcheck disable=SC2086 # one option or none
 sh prepare.sh $full
 exec ../build/venv/bin/python steps.py "$@"

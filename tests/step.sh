@@ -25,7 +25,7 @@ case $1 in
     style)
         $bin/ruff format --check .
         $bin/ruff check .
-        $bin/mypy ksmrun tests examples
+        $bin/mypy ksmrun native tests examples
         git ls-files '*.sh' .ci/run native/package/debian/p* native/package/refuse-removal | xargs shellcheck
         git ls-files 'native/*.[ch]' 'tests/*.[ch]' | grep -v third_party | xargs clang-format --dry-run -Werror
         ;;

@@ -43,13 +43,21 @@ def build_initrd(folder: Path) -> Path:
     return pack(root, folder / "initrd")
 
 
-def build_arm64_initrd(folder: Path) -> Path:
-    """Build the same for aarch64, cross-compiled from the source tree."""
+def build_arm64_initrd(folder: Path, libexec: Path | None = None) -> Path:
+    """Build the same for aarch64, cross-compiled from the source tree.
+
+    libexec: of a wheel, whose files are taken instead.
+    """
     root, compiler = folder / "root", "aarch64-linux-gnu-gcc"
-    busybox, build = arm64_parts(folder)
-    add_base(root, busybox, build / "ksmrun-exec")
-    add_glibc_programs(root, compiler, build / "shim" / SHIM)
-    add_programs(root, "musl", arm64_musl(folder / "musl", compiler), build / "shim" / SHIM)
+    if libexec is None:
+        busybox, build = arm64_parts(folder)
+        launcher, shim = build / "ksmrun-exec", build / "shim" / SHIM
+    else:
+        busybox = arm64_busybox(folder)
+        launcher, shim = libexec / "ksmrun-exec", libexec / "shim/aarch64" / SHIM
+    add_base(root, busybox, launcher)
+    add_glibc_programs(root, compiler, shim)
+    add_programs(root, "musl", arm64_musl(folder / "musl", compiler), shim)
     libraries = ("/lib/ld-linux-aarch64.so.1", "/lib/libc.so.6", "/lib/libgcc_s.so.1")
     add_libraries(root, *libraries, prefix="/usr/aarch64-linux-gnu")
     add_libraries(root, "/lib/ld-musl-aarch64.so.1", prefix=f"{folder}/musl/usr")
@@ -58,10 +66,15 @@ def build_arm64_initrd(folder: Path) -> Path:
 
 def arm64_parts(folder: Path) -> tuple[Path, Path]:
     """Return busybox, and the folder that the product was cross-compiled in."""
-    unpack("busybox-static:arm64", folder)
     build = folder / "build"
     build_product(build, ARM64)
-    return next(folder.rglob("bin/busybox")), build
+    return arm64_busybox(folder), build
+
+
+def arm64_busybox(folder: Path) -> Path:
+    """Return Debian's static busybox."""
+    unpack("busybox-static:arm64", folder)
+    return next(folder.rglob("bin/busybox"))
 
 
 def arm64_musl(folder: Path, compiler: str) -> list[str]:

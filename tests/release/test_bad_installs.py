@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -101,7 +102,7 @@ def test_there_is_no_run(root: FreshRoot) -> None:
 def test_rpm_is_not_removed_while_a_file_names_its_launcher(release: Path, tmp_path: Path) -> None:
     root = busybox_root(tmp_path / "root")
     rpm = ("rpm", "--root", root, "--nodeps")
-    (package,) = release.glob("ksmrun-exec-*.x86_64.rpm")
+    (package,) = release.glob(f"*.{platform.machine()}.rpm")
     subprocess.run([*rpm, "--install", package], check=True)
     unit = root / "etc/systemd/system/game.service"
     unit.parent.mkdir(parents=True)

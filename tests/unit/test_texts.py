@@ -37,7 +37,7 @@ OPTIONS = {name for each in COMMANDS.values() for item in each.flags for name in
 OPTIONS |= {re.split(r"[= \[]", name)[0] for name, _ in NATIVE}
 # Options of other programs that the texts name.
 OTHERS = {
-    *("--check", "--no-index", "--find-links"),
+    *("--check", "--ignore-missing", "--no-index", "--find-links"),
     *("--runtime", "--full", "--version", "--help", "--random-seed", "--single-threaded"),
     *("--no-incremental-marking", "--port", "--allow-untrusted", "--configure"),
 }
