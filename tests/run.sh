@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")"
 steps="style native sanitized fuzz unit integration layout containers systemd kernels suites"
-long="release valgrind quickstart bench"
+long="release pythons valgrind quickstart bench"
 
 # Many images of containers set it. Each of the test processes would then compile all modules itself.
 unset PYTHONDONTWRITEBYTECODE

@@ -81,8 +81,8 @@ case $1 in
             containers/test_bundle_layout.py" only=""
         repeated KSMRUN_TEST_OCI="$built/ksmrun-oci"
         ;;
-    release)
-        (cd tests && ../$bin/python -m pytest -q release)
+    release | pythons)
+        (cd tests && ../$bin/python -m pytest -q "$1")
         ;;
     valgrind)
         cmake -S native -B build/valgrind -G Ninja -DKSMRUN_MUSL=OFF -DKSMRUN_STATIC=OFF >/dev/null

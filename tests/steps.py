@@ -28,7 +28,7 @@ BUILD = TOP / "build"
 # tests/README.md says what each step tests.
 FOLDERS = ("unit", "integration", "layout", "containers", "systemd", "kernels", "suites")
 BESIDE = ("style", "native", "sanitized", "fuzz")
-LONG = ("release", "valgrind", "quickstart", "bench")
+LONG = ("release", "pythons", "valgrind", "quickstart", "bench")
 # More than there are processors: tests mostly wait.
 WORKERS = os.environ.get("KSMRUN_WORKERS") or str(2 * (os.cpu_count() or 1))
 SPREAD = ("--dist=loadgroup", "--no-loadscope-reorder", "-n")

@@ -20,8 +20,9 @@ def compiled(option: str, pattern: str) -> re.Pattern[str]:
         with _limited(option, pattern):
             return re.compile(pattern, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise UsageError(
-            f"{option}={quoted(pattern)} is not a valid regular expression: {error}",
+            f"{option}={quoted(pattern)} is not a valid regular expression: {why}",
             "correct it; a literal dot, parenthesis or bracket needs a backslash",
         ) from error
 

@@ -41,7 +41,9 @@ def read_state(
         data = json.loads(text, parse_constant=_refuse_constant)
     except OSError as error:
         raise KsmrunError(f"cannot read {file}: {error.strerror}", todo) from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise KsmrunError(f"{file} is damaged (it is nested too deeply)", todo) from error
+    except ValueError as error:
         raise KsmrunError(f"{file} is damaged ({error})", todo) from error
     found = data.get("schema") if isinstance(data, dict) else None
     if found != schema:

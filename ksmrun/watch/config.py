@@ -101,9 +101,8 @@ def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
         ) from error
     # ValueError: also invalid UTF-8, and numbers with thousands of digits.
     except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{file} is not valid TOML: {error}", "fix that line of the file"
-        ) from error
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UsageError(f"{file} is not valid TOML: {why}", "fix that line of the file") from error
     for name, value in found.items():
         if name != TABLE:
             what = f"there is no table [{name:.60}]"

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -142,10 +143,21 @@ static bool may_be_there(const char *file) {
     return is_for_loader || access(file, R_OK) == 0;
 }
 
+/* Linux names it to every program; gVisor does not, and ld.so would print a line in each. */
+static bool has_platform(const char *file) {
+    return !is_shim(file, strlen(file)) || strstr(file, "$PLATFORM") == NULL ||
+           getauxval(AT_PLATFORM) != 0;
+}
+
 static bool choose_preload(const struct options *options, struct additions *additions) {
     const char *file = options->preload;
     if (file == NULL)
         return true;
+    if (!has_platform(file))
+        return fail_open(options,
+                         "the shim is not used: this kernel does not name its platform to programs "
+                         "(getauxval(3): AT_PLATFORM), and ld.so finds the shim by that name",
+                         "run it on a Linux kernel, and not in a sandbox that imitates one");
     if (!may_be_there(file)) {
         char what[4200];
         snprintf(what, sizeof what, "cannot preload '%s': %s", file, strerror(errno));

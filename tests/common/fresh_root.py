@@ -9,7 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-# Reads words to run: root, scratch folder, folder that is /release inside, command.
+# Reads words to run: root, scratch folder, folder that is /release inside, "network" or "",
+# command.
 INSIDE = """
 mount -t tmpfs tmpfs "$2"
 mkdir "$2/upper" "$2/work" "$2/merged"
@@ -20,7 +21,11 @@ mount -t proc proc "$2/merged/proc"
 mount --rbind /sys "$2/merged/sys"
 mount --rbind /dev "$2/merged/dev"
 root=$2/merged
-shift 3
+if [ -n "$4" ]; then
+    mount --bind /etc/ssl/certs "$root/etc/ssl/certs"
+    cp /etc/resolv.conf "$root/etc/resolv.conf"
+fi
+shift 4
 exec chroot "$root" sh -euc "$@"
 """
 # What the packages' scripts call; of busybox, as in images without coreutils.
@@ -46,10 +51,12 @@ class FreshRoot:
     scratch: Path
     release: Path
 
-    def sh(self, script: str, *, check: bool = True) -> str:
-        """Run a script in a fresh copy of the root, without network; return what it prints."""
-        namespaces = ("unshare", "--mount", "--pid", "--fork", "--net", "--kill-child=KILL")
-        places = (self.folder, self.scratch, self.release)
+    def sh(self, script: str, *, check: bool = True, network: bool = False) -> str:
+        """Run a script in a fresh copy of the root; return what it prints."""
+        namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"]
+        if not network:
+            namespaces.append("--net")
+        places = (self.folder, self.scratch, self.release, "network" if network else "")
         command: list[str | Path] = [*namespaces, "sh", "-euc", INSIDE, "inside", *places, script]
         done = subprocess.run(
             command,

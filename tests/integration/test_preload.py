@@ -111,6 +111,38 @@ def test_a_tree_of_32_and_64_bits(ksmrun: str, programs: Any, tmp_path: Path, na
         assert (done.returncode, done.stderr) == (0, "")
 
 
+# AT_PLATFORM (15) of the auxiliary vector becomes AT_IGNORE (1): as in gVisor.
+NO_PLATFORM = """
+starti
+python
+inferior = gdb.selected_inferior()
+def word(place):
+    return int.from_bytes(inferior.read_memory(place, 8).tobytes(), "little")
+place = int(gdb.parse_and_eval("(unsigned long)$sp"))
+place += 8 * (word(place) + 2)
+while word(place):
+    place += 8
+place += 8
+while word(place) != 15:
+    place += 16
+inferior.write_memory(place, (1).to_bytes(8, "little"))
+end
+continue
+"""
+
+
+def test_a_kernel_that_names_no_platform(launcher: str, tmp_path: Path) -> None:
+    """ld.so would not find the shim: no word of it, and one line of ours."""
+    script = tmp_path / "script"
+    script.write_text(NO_PLATFORM)
+    shim = LAUNCHER.parent / "shim/$PLATFORM/libksmrun-preload.so"
+    program = (launcher, f"--preload={shim}", "--merge=keep", "--", "/usr/bin/env")
+    done = run("gdb", "-nx", "-batch", "-x", script, "--args", *program)
+    assert "the shim is not used: this kernel does not name its platform" in done.stderr
+    assert "LD_PRELOAD" not in done.stdout and "PATH=" in done.stdout, done
+    assert "cannot be preloaded" not in done.stderr
+
+
 def test_beside_another_preload(ksmrun: str, programs: Any) -> None:
     environment = {"LD_PRELOAD": "libm.so.6", "PATH": "/usr/bin:/bin"}
     command = [ksmrun, "run", "--mechanism=preload", "--"]
