@@ -8,7 +8,9 @@ from pathlib import Path
 from ksmrun.facts.capabilities import grants_capabilities
 from ksmrun.facts.text import parse_fields, read_text
 
-EI_CLASS, ELFCLASS64 = 4, 2
+# elf(5): e_ident[EI_CLASS], and e_machine after e_ident and e_type.
+EI_CLASS, ELFCLASS64, E_MACHINE, EM_386 = 4, 2, 18, 3
+HEAD_BYTES = E_MACHINE + 2
 ADDR_COMPAT_LAYOUT = 0x0200000
 
 
@@ -20,13 +22,13 @@ def why_no_layout(process: Path) -> str | None:
     try:
         mode = (process / "exe").stat().st_mode
         with (process / "exe").open("rb") as file:
-            head = file.read(EI_CLASS + 1)
+            head = file.read(HEAD_BYTES)
     except OSError:
         return "its file cannot be read"
     if mode & (stat.S_ISUID | stat.S_ISGID) or grants_capabilities(process / "exe"):
         return "it changes user, group or capabilities at exec, and is not traced then"
-    if len(head) > EI_CLASS and head[EI_CLASS] != ELFCLASS64:
-        return "it is a 32-bit program, whose addresses have too few bits to keep secret"
+    if len(head) == HEAD_BYTES and head[EI_CLASS] != ELFCLASS64 and head[E_MACHINE] != EM_386:
+        return "it is a 32-bit program, but not i386's, and has no shared layout"
     if int((read_text(process / "personality") or "0").strip() or "0", 16) & ADDR_COMPAT_LAYOUT:
         return "it has the legacy address layout (setarch -L)"
     for line in (read_text(process / "limits") or "").splitlines():

@@ -31,6 +31,9 @@ from ksmrun.plan.mechanism import (
     not_preloadable,
 )
 
+NARROW_LAYOUT = (
+    "a shared layout has 11 to 17 secret bits in a 32-bit program (ksmrun help security)"
+)
 NO_VARIABLES = RuntimeVariables()
 
 
@@ -85,6 +88,8 @@ def plan_launch(
     if target.note is not None:
         reasons.append(f"nothing is known of the program: {target.note}")
     unreachable = not_preloadable(target, shim)
+    if request.layout is not None and target.elf_class_bits == 32:
+        reasons.append(NARROW_LAYOUT)
     if _shares_seeds(request):
         reasons.append(_seeds_reason(unreachable))
     reachable = shim if unreachable is None else None

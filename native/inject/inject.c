@@ -12,24 +12,48 @@
 #include <unistd.h>
 
 #include "../common/clock.h"
+#include "i386.h"
 #include "wait.h"
 
+enum { INSTRUCTION_BYTES_MAX = 4 };
+struct instruction {
+    unsigned char bytes[INSTRUCTION_BYTES_MAX];
+    size_t length, align;
+};
+
 #if defined(__x86_64__)
-static const unsigned char instruction[] = {0x0f, 0x05};
-enum { INSTRUCTION_ALIGN = 1 };
+static const struct instruction native = {{0x0f, 0x05}, 2, 1};
+
+/* These give the registers of 64 bits also of a tracee with 32, unlike NT_PRSTATUS
+ * (arch/x86/kernel/ptrace.c: arch_ptrace, task_user_regset_view). */
+static int get_registers(pid_t pid, struct user_regs_struct *registers) {
+    return ptrace(PTRACE_GETREGS, pid, 0L, registers) == 0 ? 0 : -errno;
+}
+
+static int set_registers(pid_t pid, const struct user_regs_struct *registers) {
+    return ptrace(PTRACE_SETREGS, pid, 0L, registers) == 0 ? 0 : -errno;
+}
+
+static bool runs_i386(const struct user_regs_struct *registers) {
+    return i386_is_code_segment(registers->cs);
+}
 
 static void set_call(struct user_regs_struct *registers, uint64_t at, long number,
                      const uint64_t arguments[6]) {
     registers->rip = at;
     registers->rax = (unsigned long long)number;
+    /* No system call to restart (arch/x86/kernel/signal.c). */
+    registers->orig_rax = (unsigned long long)-1;
+    if (runs_i386(registers)) {
+        i386_set_arguments(registers, arguments);
+        return;
+    }
     registers->rdi = arguments[0];
     registers->rsi = arguments[1];
     registers->rdx = arguments[2];
     registers->r10 = arguments[3];
     registers->r8 = arguments[4];
     registers->r9 = arguments[5];
-    /* No system call to restart (arch/x86/kernel/signal.c). */
-    registers->orig_rax = (unsigned long long)-1;
 }
 
 static int64_t result_of(const struct user_regs_struct *registers) {
@@ -43,13 +67,27 @@ static uint64_t number_of(const struct user_regs_struct *registers) {
 /* At the entry to a call, which the kernel then skips (arch/x86/entry/common.c: do_syscall_64). */
 static int cancel_call(pid_t pid, struct user_regs_struct *registers) {
     registers->orig_rax = (unsigned long long)-1;
-    struct iovec vector = {registers, sizeof *registers};
-    return ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &vector) == 0 ? 0 : -errno;
+    return set_registers(pid, registers);
 }
 
 #elif defined(__aarch64__)
-static const unsigned char instruction[] = {0x01, 0x00, 0x00, 0xd4};
-enum { INSTRUCTION_ALIGN = 4, PSTATE_BTYPE = 3 << 10 };
+static const struct instruction native = {{0x01, 0x00, 0x00, 0xd4}, 4, 4};
+enum { PSTATE_BTYPE = 3 << 10 };
+
+static int get_registers(pid_t pid, struct user_regs_struct *registers) {
+    struct iovec vector = {registers, sizeof *registers};
+    return ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &vector) == 0 ? 0 : -errno;
+}
+
+static int set_registers(pid_t pid, const struct user_regs_struct *registers) {
+    struct iovec vector = {(void *)registers, sizeof *registers};
+    return ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &vector) == 0 ? 0 : -errno;
+}
+
+static bool runs_i386(const struct user_regs_struct *registers) {
+    (void)registers;
+    return false;
+}
 
 static void set_call(struct user_regs_struct *registers, uint64_t at, long number,
                      const uint64_t arguments[6]) {
@@ -83,14 +121,9 @@ static int cancel_call(pid_t pid, struct user_regs_struct *registers) {
 #error "injecting knows x86_64 and aarch64"
 #endif
 
-static int get_registers(pid_t pid, struct user_regs_struct *registers) {
-    struct iovec vector = {registers, sizeof *registers};
-    return ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &vector) == 0 ? 0 : -errno;
-}
-
-static int set_registers(pid_t pid, const struct user_regs_struct *registers) {
-    struct iovec vector = {(void *)registers, sizeof *registers};
-    return ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &vector) == 0 ? 0 : -errno;
+static const struct instruction *instruction_of(const struct injection *injection) {
+    static const struct instruction i386 = {{0xcd, 0x80}, 2, 1};
+    return injection->is_i386 ? &i386 : &native;
 }
 
 /* The kernel's signal set, of 8 bytes: libc's is larger. */
@@ -108,6 +141,7 @@ int injection_begin(struct injection *injection, pid_t pid) {
     int error = ptrace(PTRACE_GETSIGMASK, pid, sizeof *mask, mask) == 0 ? 0 : -errno;
     if (error == 0)
         error = get_registers(pid, &injection->registers);
+    injection->is_i386 = error == 0 && runs_i386(&injection->registers);
     if (error == 0)
         error = set_signal_mask(pid, ~(uint64_t)0);
     if (error != 0)
@@ -116,13 +150,14 @@ int injection_begin(struct injection *injection, pid_t pid) {
 }
 
 bool injection_find_instruction(struct injection *injection, uint64_t start, uint64_t end) {
-    unsigned char piece[4096 + sizeof instruction];
+    const struct instruction *instruction = instruction_of(injection);
+    unsigned char piece[4096 + INSTRUCTION_BYTES_MAX];
     for (uint64_t at = start; at < end; at += 4096) {
         size_t size = end - at < sizeof piece ? end - at : sizeof piece;
         if (!injection_read(injection, at, piece, size))
             return false;
-        for (size_t i = 0; i + sizeof instruction <= size; i += INSTRUCTION_ALIGN) {
-            if (memcmp(piece + i, instruction, sizeof instruction) == 0) {
+        for (size_t i = 0; i + instruction->length <= size; i += instruction->align) {
+            if (memcmp(piece + i, instruction->bytes, instruction->length) == 0) {
                 injection->instruction = at + i;
                 return true;
             }
@@ -182,9 +217,10 @@ static enum stop go_on(struct injection *injection) {
 }
 
 bool injection_is_possible(const struct injection *injection) {
-    unsigned char found[sizeof instruction];
-    return injection_read(injection, injection->instruction, found, sizeof found) &&
-           memcmp(found, instruction, sizeof instruction) == 0;
+    const struct instruction *instruction = instruction_of(injection);
+    unsigned char found[INSTRUCTION_BYTES_MAX];
+    return injection_read(injection, injection->instruction, found, instruction->length) &&
+           memcmp(found, instruction->bytes, instruction->length) == 0;
 }
 
 bool inject_go_on(pid_t pid) {
@@ -202,7 +238,8 @@ static bool is_to_be_restarted(int64_t result) {
 /* Another thread of the tracee may have changed the code since it was read. */
 static bool is_our_call(const struct injection *injection, long number,
                         const struct user_regs_struct *registers) {
-    return PROGRAM_COUNTER(*registers) == injection->instruction + sizeof instruction &&
+    return PROGRAM_COUNTER(*registers) ==
+               injection->instruction + instruction_of(injection)->length &&
            number_of(registers) == (uint64_t)number;
 }
 
@@ -229,6 +266,14 @@ static enum stop make_call(struct injection *injection, long number,
 int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]) {
     enum { RESTARTS_MAX = 1000 };
     struct user_regs_struct registers;
+    uint64_t own_arguments[6];
+    if (injection->is_i386) {
+        memcpy(own_arguments, arguments, sizeof own_arguments);
+        number = i386_call(number, own_arguments);
+        arguments = own_arguments;
+        if (number < 0)
+            return injection->result = -ENOSYS;
+    }
     injection->result = -512;
     injection->is_taken_back = false;
     injection->late_times = 0;

@@ -34,8 +34,10 @@
 struct injection {
     pid_t pid;
     int memory; /* descriptor of /proc/PID/mem */
-    /* Address of a `syscall` or `svc` instruction in the tracee. Update it if its mapping is
-     * moved. */
+    /* Whether the tracee runs code of 32 bits, and so i386's calls are made in it (i386.h). */
+    bool is_i386;
+    /* Address of a `syscall`, `int $0x80` or `svc` instruction in the tracee. Update it if its
+     * mapping is moved. */
     uint64_t instruction;
     struct user_regs_struct registers; /* as they will be when the tracee continues */
     uint64_t signal_mask;              /* the same */
@@ -70,7 +72,8 @@ bool injection_is_possible(const struct injection *injection);
  * LATE: the call was taken back. */
 enum { INJECT_LATE = -4097, INJECT_LOST = -4096 };
 
-/* Makes the call. Returns the kernel's result: a value or -errno; INJECT_LOST or INJECT_LATE. The
+/* Makes the call, which has this machine's number also if the tracee is one of i386. Returns the
+ * kernel's result: a value or -errno; INJECT_LOST or INJECT_LATE. The
  * tracee is stopped afterwards, unless it is gone. */
 int64_t inject(struct injection *injection, long number, const uint64_t arguments[6]);
 

@@ -5,7 +5,9 @@
 #include "sha256.h"
 
 enum { BASE_BITS = 28, STACK_PAGE_BITS = 25 };
-static const uint64_t gib = (uint64_t)1 << 30, mmap_area_bytes = (uint64_t)4 << 40;
+enum { BASE_BITS_I386 = 17, BRK_BITS_I386 = 13, STACK_PAGE_BITS_I386 = 11 };
+static const uint64_t mib = (uint64_t)1 << 20, gib = (uint64_t)1 << 30,
+                      mmap_area_bytes = (uint64_t)4 << 40;
 
 /* From the top: the ends of stacks, below 1 GiB of space; as much again, to which a stack may grow;
  * 4 GiB for what is put above the mmap area; the tops of mmap areas. From the machine's start of
@@ -16,10 +18,30 @@ static const uint64_t gib = (uint64_t)1 << 30, mmap_area_bytes = (uint64_t)4 << 
  * 0x550000000000 to 0x568000000000, all else from 0x7e8000000000 on. On aarch64 it restarts the
  * program without randomisation (tsan_platform_linux.cpp), so there the windows are wider. */
 struct windows {
-    uint64_t program, program_bytes, brk_bytes, mmap, mmap_bytes, stack, stack_bytes;
+    uint64_t program, program_bytes, brk_bytes, brk_low_bytes, mmap, mmap_bytes, stack, stack_bytes;
 };
 
+/* In 4 GiB, from low to high: 512 MiB for the starts of programs, then their brk, as in the kernel
+ * up to 32 MiB above them (mm/util.c: arch_randomize_brk); 512 MiB for the tops of mmap areas; 256
+ * MiB for what is put above these and to which a stack may grow; and the kernel's own window for
+ * stacks. */
+static struct windows windows_of_i386(const struct machine *machine) {
+    uint64_t page_bytes = machine->page_bytes, stack_bytes = page_bytes << STACK_PAGE_BITS_I386;
+    return (struct windows){
+        .program = machine->programs,
+        .program_bytes = page_bytes << BASE_BITS_I386,
+        .brk_bytes = page_bytes << BRK_BITS_I386,
+        .brk_low_bytes = page_bytes << BRK_BITS_I386,
+        .mmap = 0xd0000000,
+        .mmap_bytes = page_bytes << BASE_BITS_I386,
+        .stack = machine->stack_top - stack_bytes,
+        .stack_bytes = stack_bytes,
+    };
+}
+
 static struct windows windows_of(const struct machine *machine) {
+    if (machine->architecture == I386)
+        return windows_of_i386(machine);
     uint64_t segment_bytes =
         machine->segment_bytes > machine->page_bytes ? machine->segment_bytes : machine->page_bytes;
     uint64_t end = (uint64_t)1 << machine->address_bits;
@@ -27,6 +49,7 @@ static struct windows windows_of(const struct machine *machine) {
         .program = machine->programs,
         .program_bytes = segment_bytes << BASE_BITS,
         .brk_bytes = machine->page_bytes << BASE_BITS,
+        .brk_low_bytes = gib,
         .mmap_bytes = segment_bytes << BASE_BITS,
         .stack_bytes = machine->page_bytes << STACK_PAGE_BITS,
     };
@@ -36,6 +59,8 @@ static struct windows windows_of(const struct machine *machine) {
 }
 
 bool bases_have_room(const struct machine *machine) {
+    if (machine->architecture == I386)
+        return true;
     struct windows windows = windows_of(machine);
     uint64_t low = windows.program + windows.program_bytes + windows.brk_bytes + mmap_area_bytes;
     uint64_t end = (uint64_t)1 << machine->address_bits;
@@ -76,7 +101,7 @@ struct bases bases_by_limit(const struct machine *machine, const unsigned char k
         .mmap_top = windows.mmap + pages(machine, mmap, windows.mmap_bytes),
         .program = windows.program + pages(machine, program, windows.program_bytes),
         .brk_offset = pages(machine, brk, windows.brk_bytes) + machine->page_bytes,
-        .brk_low_offset = pages(machine, brk, gib) + machine->page_bytes,
+        .brk_low_offset = pages(machine, brk, windows.brk_low_bytes) + machine->page_bytes,
         .low_bytes = pages(machine, low, machine->low_random_bytes),
         .stack_top = windows.stack + pages(machine, stack, windows.stack_bytes),
         /* ABIs require an alignment of 16 bytes. */
@@ -88,16 +113,25 @@ struct bases bases_by_limit(const struct machine *machine, const unsigned char k
 uint64_t bases_mmap_highest(const struct machine *machine, uint64_t stack_soft_bytes) {
     uint64_t pad = machine->kernel_stack_bytes + machine->stack_guard_gap;
     uint64_t gap = stack_soft_bytes + pad > stack_soft_bytes ? stack_soft_bytes + pad : UINT64_MAX;
-    uint64_t gap_max = machine->stack_top / 6 * 5;
+    uint64_t gap_min = 128 * mib, gap_max = machine->stack_top / 6 * 5;
+    gap = gap > gap_min ? gap : gap_min;
     gap = gap < gap_max ? gap : gap_max;
     return (machine->stack_top - gap) / machine->page_bytes * machine->page_bytes;
 }
 
 /* The kernel's own window for stacks is above everything that could be handed out. aarch64's has 18
- * bits or fewer: there the stack goes below the mmap area, to where that will hardly ever grow. */
-static bool has_wide_stack_window(const struct machine *machine) {
-    enum { KERNEL_STACK_BITS_MIN = 20 };
-    return machine->kernel_stack_bytes / machine->page_bytes >> KERNEL_STACK_BITS_MIN != 0;
+ * bits or fewer: there the stack goes below the mmap area, to where that will hardly ever grow.
+ * i386 has no space for that. */
+static bool keeps_stack_window(const struct machine *machine) {
+    return machine->architecture != AARCH64;
+}
+
+bool bases_have_stack_room(const struct machine *machine, uint64_t stack_soft_bytes) {
+    enum { ABOVE_MMAP_MIB = 32 };
+    const struct windows windows = windows_of(machine);
+    uint64_t lowest = windows.mmap + windows.mmap_bytes + ABOVE_MMAP_MIB * mib;
+    return machine->architecture != I386 ||
+           stack_soft_bytes <= windows.stack - lowest - machine->stack_guard_gap;
 }
 
 bool bases_can_reserve(const struct machine *machine, uint64_t stack_soft_bytes) {
@@ -105,7 +139,9 @@ bool bases_can_reserve(const struct machine *machine, uint64_t stack_soft_bytes)
     uint64_t end = bases_mmap_highest(machine, stack_soft_bytes);
     uint64_t needed =
         machine->mmap_random_bytes + machine->stack_guard_gap + windows.mmap_bytes +
-        (has_wide_stack_window(machine) ? 0 : mmap_area_bytes + (machine->page_bytes << BASE_BITS));
+        (keeps_stack_window(machine) ? 0 : mmap_area_bytes + (machine->page_bytes << BASE_BITS));
+    if (machine->architecture == I386)
+        return end - needed >= machine->linked_end + machine->loader_bytes_max && end > needed;
     uint64_t programs_end = windows.program + windows.program_bytes + windows.brk_bytes;
     /* Below the programs if the stack is unlimited. */
     uint64_t floor = end > windows.program ? programs_end : 0;
@@ -123,7 +159,7 @@ struct bases bases_by_reservation(const struct machine *machine, const unsigned 
     bases.reserve_end = bases_mmap_highest(machine, stack_soft_bytes);
     uint64_t lowest = bases.reserve_end - machine->mmap_random_bytes - machine->stack_guard_gap;
     bases.mmap_top = lowest - pages(machine, mmap, windows_of(machine).mmap_bytes);
-    bases.stack_top = has_wide_stack_window(machine)
+    bases.stack_top = keeps_stack_window(machine)
                           ? machine->stack_top - pages(machine, stack, machine->kernel_stack_bytes)
                           : bases.mmap_top - mmap_area_bytes -
                                 pages(machine, stack, machine->page_bytes << BASE_BITS);

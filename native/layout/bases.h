@@ -12,7 +12,8 @@ enum { KEY_BYTES = 32 };
 
 /* All but the last are page-aligned. Program, mmap area, brk, and the stack with its offset have at
  * least 28 bits each that only the key determines, in programs and libraries whose segments have
- * the linker's default alignment. */
+ * the linker's default alignment. In programs of 32 bits these are 17, 17 and 13 bits, and 11 for
+ * the end of the stack. */
 struct bases {
     uint64_t mmap_top;
     uint64_t reserve_end; /* from mmap_top to here is to be reserved; 0: nothing is */
@@ -39,7 +40,11 @@ struct bases bases_by_limit(const struct machine *machine, const unsigned char k
 /* Highest possible top of the mmap area after an exec under this soft stack limit. */
 uint64_t bases_mmap_highest(const struct machine *machine, uint64_t stack_soft_bytes);
 
-/* Returns whether there is space below that for the group's mmap area. */
+/* Returns whether a stack may grow to this limit above the mmap area, if that is placed by limit.
+ */
+bool bases_have_stack_room(const struct machine *machine, uint64_t stack_soft_bytes);
+
+/* Returns whether there is space below bases_mmap_highest for the group's mmap area. */
 bool bases_can_reserve(const struct machine *machine, uint64_t stack_soft_bytes);
 
 /* The same for a program that an exec left with the kernel's own layout. The mmap area is below the

@@ -1,11 +1,9 @@
 #include "check.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/types.h>
 
-#include "../common/procfile.h"
 #include "tracee.h"
 
 static bool is_in(const struct image_vma *vma, uint64_t start, uint64_t end) {
@@ -23,10 +21,11 @@ static bool is_reservation(const struct image_vma *vma, const struct bases *base
 }
 
 /* What the kernel had above the stack (before 6.13) goes slightly above the mmap area. */
-static bool is_below_top(const struct image_vma *vma, const struct bases *bases) {
+static bool is_below_top(const struct image_vma *vma, const struct machine *machine,
+                         const struct bases *bases) {
     uint64_t above =
         bases->reserve_end == 0 && vma->part == PART_KERNELS ? MOVE_ABOVE_BYTES_MAX : 0;
-    return is_in(vma, bases->mmap_top - MOVE_LOADER_BYTES_MAX, bases->mmap_top + above);
+    return is_in(vma, bases->mmap_top - machine->loader_bytes_max, bases->mmap_top + above);
 }
 
 /* Except vsyscall, and a page at 0 that a personality requests (MMAP_PAGE_ZERO). */
@@ -35,7 +34,8 @@ static bool is_fixed(const struct image_vma *vma) {
 }
 
 const char *check_image(const struct image *moved, const struct next_places *next,
-                        const struct bases *bases, const struct destination *destination) {
+                        const struct machine *machine, const struct bases *bases,
+                        const struct destination *destination) {
     uint64_t start = moved->parts[PART_PROGRAM].start, end = moved->parts[PART_PROGRAM].end;
     bool has_program = false;
     if (start != destination->program)
@@ -46,7 +46,7 @@ const char *check_image(const struct image *moved, const struct next_places *nex
         const struct image_vma *vma = &moved->vmas[i];
         has_program |= vma->start == start;
         if (vma->part != PART_STACK && !is_in(vma, start, end) && !is_fixed(vma) &&
-            !is_reservation(vma, bases, &destination->low) && !is_below_top(vma, bases))
+            !is_reservation(vma, bases, &destination->low) && !is_below_top(vma, machine, bases))
             return "a mapping is where the group has none";
     }
     if (!has_program)
@@ -54,7 +54,7 @@ const char *check_image(const struct image *moved, const struct next_places *nex
     if (moved->start_brk != destination->brk)
         return "the brk heap does not begin where the group has it";
     if (next->mmap != 0 &&
-        (next->mmap >= bases->mmap_top || bases->mmap_top - next->mmap > MOVE_LOADER_BYTES_MAX))
+        (next->mmap >= bases->mmap_top || bases->mmap_top - next->mmap > machine->loader_bytes_max))
         return "the mmap area is not where the group has it";
     if (next->low != 0 && destination->low.next != 0 && next->low != destination->low.next)
         return "the MAP_32BIT area is not where the group has it";
@@ -64,17 +64,17 @@ const char *check_image(const struct image *moved, const struct next_places *nex
 /* Otherwise its descendants would not be randomised, and its threads' stacks would have another
  * size. */
 static bool is_put_back(pid_t pid, const struct arranged *arranged) {
-    char path[32], text[32];
+    unsigned long now;
     uint64_t stack_bytes;
-    snprintf(path, sizeof path, "/proc/%d/personality", pid);
-    return procfile_read(path, text, sizeof text) > 0 &&
-           strtoul(text, NULL, 16) == arranged->personality &&
+    return tracee_personality(pid, &now) &&
+           ((now ^ arranged->personality) & ADDR_NO_RANDOMIZE) == 0 &&
            tracee_limit(pid, "Max stack size", &stack_bytes) &&
            stack_bytes == arranged->stack_soft_bytes;
 }
 
-const char *check_moved(struct injection *injection, const struct bases *bases,
-                        const struct destination *destination, const struct arranged *arranged) {
+const char *check_moved(struct injection *injection, const struct machine *machine,
+                        const struct bases *bases, const struct destination *destination,
+                        const struct arranged *arranged) {
     struct image moved;
     struct next_places next = {.low = 0};
     if (!ask_for_page(injection, 0, &next.mmap) ||
@@ -85,5 +85,5 @@ const char *check_moved(struct injection *injection, const struct bases *bases,
         return failed;
     if (arranged != NULL && !is_put_back(injection->pid, arranged))
         return "personality or stack limit are not put back";
-    return check_image(&moved, &next, bases, destination);
+    return check_image(&moved, &next, machine, bases, destination);
 }

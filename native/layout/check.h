@@ -12,11 +12,13 @@ struct next_places {
 
 /* Pure. Returns NULL, or what is not where the group has it. */
 const char *check_image(const struct image *moved, const struct next_places *next,
-                        const struct bases *bases, const struct destination *destination);
+                        const struct machine *machine, const struct bases *bases,
+                        const struct destination *destination);
 
 /* Reads the moved program, requests a page wherever the kernel places one, and checks what was to
  * be restored. Returns NULL, or what is wrong. */
-const char *check_moved(struct injection *injection, const struct bases *bases,
-                        const struct destination *destination, const struct arranged *arranged);
+const char *check_moved(struct injection *injection, const struct machine *machine,
+                        const struct bases *bases, const struct destination *destination,
+                        const struct arranged *arranged);
 
 #endif

@@ -8,12 +8,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "../common/procfile.h"
 #include "check.h"
 #include "go.h"
 #include "identity.h"
 #include "names.h"
 #include "reap.h"
+#include "room.h"
 #include "sealed.h"
 #include "target.h"
 #include "tracee.h"
@@ -40,14 +40,13 @@ static bool find_instruction(struct injection *injection, const struct image *im
 
 /* Returns whether the exec did what was arranged for it: otherwise a part would be at public
  * addresses. */
-static const char *not_as_arranged(pid_t pid, const struct image *image, uint64_t mmap_top) {
-    char path[32], text[32];
+static const char *not_as_arranged(pid_t pid, const struct image *image,
+                                   const struct machine *machine, uint64_t mmap_top) {
+    unsigned long now;
     uint64_t loader = image->parts[PART_LOADER].start;
-    snprintf(path, sizeof path, "/proc/%d/personality", pid);
-    if (procfile_read(path, text, sizeof text) < 0 ||
-        (strtoul(text, NULL, 16) & ADDR_NO_RANDOMIZE) == 0)
+    if (!tracee_personality(pid, &now) || (now & ADDR_NO_RANDOMIZE) == 0)
         return "the kernel reset its personality at exec";
-    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > MOVE_LOADER_BYTES_MAX))
+    if (loader != 0 && (loader >= mmap_top || mmap_top - loader > machine->loader_bytes_max))
         return "its loader is not where the stack limit puts it";
     return NULL;
 }
@@ -82,7 +81,7 @@ static const char *not_reservable(const struct move_request *request, const stru
         return "it has a seccomp filter of its own, which may refuse the system calls that move it";
     for (enum image_part part = PART_KERNELS; part <= PART_LOADER; part++)
         if (image->parts[part].end != 0 && image->parts[part].start < bases->mmap_top)
-            return "its mmap area lies lower than the kernel's default (setarch -L)";
+            return "its mmap area lies lower than the kernel's default (setarch -L or -3)";
     if (image->parts[PART_LOADER].end > bases->reserve_end)
         return "its mmap area lies higher than its stack limit allows";
     if (sealed_is(pid, image))
@@ -91,9 +90,19 @@ static const char *not_reservable(const struct move_request *request, const stru
     return NULL;
 }
 
+static const char *does_not_fit(const struct image *image, const struct machine *machine) {
+    uint64_t start = image->parts[PART_PROGRAM].start, end = image->parts[PART_PROGRAM].end;
+    if (end - start > machine->program_bytes_max ||
+        image->program_align > machine->program_align_max)
+        return "its segments are too large, or their alignment leaves too few addresses";
+    if (!image->is_movable && end > machine->linked_end)
+        return "it is linked to addresses where the shared layout has its mappings";
+    return NULL;
+}
+
 /* Returns NULL if the program can be moved to the bases without obstacles. */
-static const char *examine(const struct move_request *request, struct injection *injection,
-                           struct image *image, struct bases *bases) {
+static const char *examine(const struct move_request *request, const struct machine *machine,
+                           struct injection *injection, struct image *image, struct bases *bases) {
     char path[32];
     struct identity identity;
     uint64_t stack_bytes;
@@ -107,16 +116,19 @@ static const char *examine(const struct move_request *request, struct injection 
         return privileged;
     if (identity_read(&identity, path) != 0)
         return "its file cannot be read";
+    failed = does_not_fit(image, machine);
+    if (failed != NULL)
+        return failed;
     if (request->arranged != NULL) {
-        *bases = bases_by_limit(request->machine, request->key, identity.bytes, identity.length);
-        return not_as_arranged(request->pid, image, bases->mmap_top);
+        *bases = bases_by_limit(machine, request->key, identity.bytes, identity.length);
+        return not_as_arranged(request->pid, image, machine, bases->mmap_top);
     }
     if (!tracee_limit(request->pid, "Max stack size", &stack_bytes) ||
-        !bases_can_reserve(request->machine, stack_bytes))
+        !bases_can_reserve(machine, stack_bytes))
         return "its addresses leave too little room for a part to be reserved (ulimit -s, or "
                "a kernel with few bits of address)";
-    *bases = bases_by_reservation(request->machine, request->key, identity.bytes, identity.length,
-                                  stack_bytes);
+    *bases =
+        bases_by_reservation(machine, request->key, identity.bytes, identity.length, stack_bytes);
     return not_reservable(request, image, bases);
 }
 
@@ -146,14 +158,16 @@ struct move_outcome decide_and_move(const struct move_request *request) {
     if (error != 0)
         return (struct move_outcome){
             .state = OUTCOME_LEFT, .what = "its memory cannot be read", .result = error};
-    const char *failed = examine(request, &injection, &image, &bases);
+    const struct machine *machine = injection.is_i386 ? request->narrow : request->machine;
+    const char *failed = examine(request, machine, &injection, &image, &bases);
     if (failed != NULL)
         return leave(request, &injection, failed);
-    const struct destination destination = destination_of(&image, request->machine, &bases);
-    failed =
-        move_parts(&injection, request->machine, &image, &destination, &bases, request->arranged);
+    const struct destination destination = destination_of(&image, machine, &bases);
+    if (!room_is_free(&image, destination.deltas))
+        return leave(request, &injection, "a part of it would be moved to where another is");
+    failed = move_parts(&injection, machine, &image, &destination, &bases, request->arranged);
     if (failed == NULL)
-        failed = check_moved(&injection, &bases, &destination, request->arranged);
+        failed = check_moved(&injection, machine, &bases, &destination, request->arranged);
     if (failed == NULL && request->shares_go_random && go_is_static(exe))
         failed = go_share_random(&injection, request->key);
     if (failed == NULL && request->is_waiting_first)

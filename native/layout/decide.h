@@ -11,8 +11,8 @@
 
 struct move_request {
     pid_t pid;
-    const char *file; /* of its program, where it can be read */
-    const struct machine *machine;
+    const char *file;                       /* of its program, where it can be read */
+    const struct machine *machine, *narrow; /* the second for programs of 32 bits */
     const unsigned char *key;
     const struct arranged *arranged; /* NULL: the kernel's own layout, so by reservation */
     bool was_privileged;             /* user and effective user differed before the exec */

@@ -122,6 +122,7 @@ bool follow_exec(struct helper *helper, pid_t pid, const struct arranged *arrang
         .pid = pid,
         .file = file,
         .machine = &helper->machine,
+        .narrow = &helper->narrow,
         .key = helper->key,
         .arranged = arranged,
         .was_privileged = arranged != NULL && helper->was_privileged,
@@ -168,7 +169,7 @@ static bool is_to_be_let_go(struct helper *helper, pid_t pid) {
     struct tracee_call call;
     if (!tracee_call(pid, &call))
         return false;
-    if (!call.is_native)
+    if (!call.is_known)
         return true;
     if (call.number != SYS_execve && call.number != SYS_execveat)
         return false;

@@ -13,9 +13,9 @@ enum scope { SCOPE_PROGRAM, SCOPE_TREE };
 
 struct helper {
     pid_t target;
-    bool is_child;         /* of the target, which then has to wait for it */
-    int commands, answers; /* pipes from and to the launcher */
-    struct machine machine;
+    bool is_child;                  /* of the target, which then has to wait for it */
+    int commands, answers;          /* pipes from and to the launcher */
+    struct machine machine, narrow; /* of its own kind, and of programs of 32 bits */
     unsigned char key[KEY_BYTES];
     bool is_arranged; /* for this exec: by limit, else by reservation */
     struct arranged arranged;

@@ -1,12 +1,13 @@
 #include "identity.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "elf.h"
 
 enum { NOTES_BYTES_MAX = 4096, PHDRS_MAX = 128 };
 
@@ -36,18 +37,14 @@ static bool find_build_id(struct identity *identity, const unsigned char *notes,
 
 static bool read_build_id(struct identity *identity, int file) {
     Elf64_Ehdr header;
-    Elf64_Phdr part;
+    Elf64_Phdr parts[PHDRS_MAX];
     unsigned char notes[NOTES_BYTES_MAX];
-    if (pread(file, &header, sizeof header, 0) != sizeof header ||
-        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_phnum > PHDRS_MAX)
+    if (!elf_read_header(file, &header) || !elf_read_phdrs(file, &header, parts, PHDRS_MAX))
         return false;
     for (int i = 0; i < header.e_phnum; i++) {
-        off_t at = (off_t)(header.e_phoff + (uint64_t)i * sizeof part);
-        if (pread(file, &part, sizeof part, at) != sizeof part)
-            return false;
-        if (part.p_type != PT_NOTE || part.p_filesz > sizeof notes)
+        if (parts[i].p_type != PT_NOTE || parts[i].p_filesz > sizeof notes)
             continue;
-        ssize_t bytes = pread(file, notes, part.p_filesz, (off_t)part.p_offset);
+        ssize_t bytes = pread(file, notes, parts[i].p_filesz, (off_t)parts[i].p_offset);
         if (bytes > 0 && find_build_id(identity, notes, (size_t)bytes))
             return true;
     }

@@ -1,6 +1,5 @@
 #include "image.h"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,9 +7,9 @@
 
 #include "../common/maps.h"
 #include "../common/procfile.h"
+#include "elf.h"
 
-/* fs/binfmt_elf.c: load_elf_phdrs accepts 64 KiB of them. */
-enum { PHDRS_MAX = 65536 / sizeof(Elf64_Phdr), AUXV_MAX = 64 };
+enum { AUXV_MAX = 64 };
 
 /* The initial stack is the one with the stack pointer. vsyscall is above everything that can be
  * moved. */
@@ -111,41 +110,49 @@ static uint64_t auxv_value(const struct auxv *auxv, uint64_t type) {
     return 0;
 }
 
-static const char *read_auxv(struct auxv *auxv, pid_t pid) {
+static const char *read_auxv(struct auxv *auxv, const struct injection *injection) {
     char path[32];
-    snprintf(path, sizeof path, "/proc/%d/auxv", pid);
+    Elf32_auxv_t narrow[AUXV_MAX];
+    bool is_narrow = injection->is_i386;
+    snprintf(path, sizeof path, "/proc/%d/auxv", injection->pid);
     int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = file < 0 ? -1 : read(file, auxv->entries, sizeof auxv->entries);
+    ssize_t length = file < 0    ? -1
+                     : is_narrow ? read(file, narrow, sizeof narrow)
+                                 : read(file, auxv->entries, sizeof auxv->entries);
     if (file >= 0)
         close(file);
-    auxv->count = length < 0 ? 0 : (size_t)length / sizeof *auxv->entries;
+    auxv->count =
+        length < 0 ? 0 : (size_t)length / (is_narrow ? sizeof *narrow : sizeof *auxv->entries);
+    for (size_t i = 0; is_narrow && i < auxv->count; i++)
+        auxv->entries[i] =
+            (Elf64_auxv_t){.a_type = narrow[i].a_type, .a_un.a_val = narrow[i].a_un.a_val};
     return auxv->count != 0 ? NULL : "/proc/PID/auxv";
 }
 
 /* Headers are read from the file, as the kernel has read them: in memory, another segment may cover
  * them. Nobody can write to the file of a running program (execve(2): ETXTBSY). */
-static const char *read_headers(Elf64_Ehdr *header, Elf64_Phdr phdrs[PHDRS_MAX], pid_t pid) {
+static const char *read_headers(Elf64_Ehdr *header, Elf64_Phdr phdrs[ELF_PHDRS_MAX],
+                                const struct injection *injection) {
     char path[32];
     const char *failed = NULL;
-    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    snprintf(path, sizeof path, "/proc/%d/exe", injection->pid);
     int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || pread(file, header, sizeof *header, 0) != sizeof *header)
+    if (file < 0 || !elf_read_header(file, header))
         failed = "the program's ELF header";
-    else if (header->e_ident[EI_CLASS] != ELFCLASS64)
-        failed = "a 64-bit program: this one has 32 bits";
-    else if (header->e_phnum == 0 || header->e_phnum > PHDRS_MAX ||
-             pread(file, phdrs, header->e_phnum * sizeof *phdrs, (off_t)header->e_phoff) !=
-                 (ssize_t)(header->e_phnum * sizeof *phdrs))
+    else if ((header->e_ident[EI_CLASS] == ELFCLASS32) != injection->is_i386)
+        failed = "it has 32 bits, of a kind that has no shared layout";
+    else if (header->e_phnum == 0 || !elf_read_phdrs(file, header, phdrs, ELF_PHDRS_MAX))
         failed = "the program's headers in its file";
     if (file >= 0)
         close(file);
     return failed;
 }
 
-static const char *read_program(struct image *image, const struct auxv *auxv, pid_t pid) {
+static const char *read_program(struct image *image, const struct auxv *auxv,
+                                const struct injection *injection) {
     Elf64_Ehdr header;
-    static Elf64_Phdr phdrs[PHDRS_MAX];
-    const char *failed = read_headers(&header, phdrs, pid);
+    static Elf64_Phdr phdrs[ELF_PHDRS_MAX];
+    const char *failed = read_headers(&header, phdrs, injection);
     if (failed != NULL)
         return failed;
     const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -178,12 +185,12 @@ static const char *read_program(struct image *image, const struct auxv *auxv, pi
 const char *image_read(struct image *image, const struct injection *injection) {
     struct auxv auxv;
     *image = (struct image){0};
-    const char *missing = read_auxv(&auxv, injection->pid);
+    const char *missing = read_auxv(&auxv, injection);
     image->vdso = auxv_value(&auxv, AT_SYSINFO_EHDR);
     image->is_privileged = auxv_value(&auxv, AT_SECURE) != 0;
     if (missing == NULL)
         missing = read_maps(image, injection->pid, STACK_POINTER(injection->registers));
     if (missing == NULL)
         missing = read_stat(image, injection->pid);
-    return missing != NULL ? missing : read_program(image, &auxv, injection->pid);
+    return missing != NULL ? missing : read_program(image, &auxv, injection);
 }

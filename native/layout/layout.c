@@ -99,7 +99,10 @@ static bool arrange(struct arranged *arranged, const struct machine *machine, ui
     struct rlimit stack;
     rlim_t wanted = machine->stack_top - mmap_top - machine->stack_guard_gap;
     int before = filter_lets(try_arranging) ? personality(0xffffffff) : -1;
-    if (before < 0 || getrlimit(RLIMIT_STACK, &stack) != 0 ||
+    /* i386 has another end of the stack then (arch/x86/include/asm/page_64_types.h). */
+    if (before < 0 || (machine->architecture == I386 && (before & ADDR_LIMIT_3GB) != 0))
+        return false;
+    if (getrlimit(RLIMIT_STACK, &stack) != 0 || !bases_have_stack_room(machine, stack.rlim_cur) ||
         (stack.rlim_max != RLIM_INFINITY && stack.rlim_max < wanted))
         return false;
     arranged->personality = (unsigned long)before;
@@ -192,6 +195,7 @@ static bool may_wait_first(void) {
 }
 
 static int check_place(const struct layout_request *request, const struct machine *machine,
+                       const struct machine *narrow, enum target_kind *kind,
                        char reason[REASON_BYTES]) {
     if (!bases_have_room(machine))
         return refuse(reason,
@@ -221,7 +225,7 @@ static int check_place(const struct layout_request *request, const struct machin
         return refuse(reason, "with --layout-scope=tree, setuid programs and those with file "
                               "capabilities would start without these; use --layout-scope=program, "
                               "give the program CAP_SYS_PTRACE, or set no_new_privs");
-    return target_may_move(request->command, reason);
+    return target_may_move(request->command, machine, narrow, kind, reason);
 }
 
 /* By reservation the whole address space grows. */
@@ -230,6 +234,11 @@ static int check_space(const struct machine *machine, char reason[REASON_BYTES])
     if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur == RLIM_INFINITY &&
         getrlimit(RLIMIT_STACK, &stack) == 0 && bases_can_reserve(machine, stack.rlim_cur))
         return 0;
+    if (machine->architecture == I386)
+        return refuse(reason,
+                      "the limit of the address space (ulimit -v) is too small to reserve a "
+                      "part of it, or that of the stack too large for a program of 32 "
+                      "bits; raise ulimit -v or lower ulimit -s to 200000");
     return refuse(reason,
                   "the limit of the address space (ulimit -v) or the room beside the stack is too "
                   "small to reserve a part of it, which its personality or hard stack limit makes "
@@ -239,10 +248,14 @@ static int check_space(const struct machine *machine, char reason[REASON_BYTES])
 int layout_begin(const struct layout_request *request, const unsigned char key[KEY_BYTES],
                  char reason[REASON_BYTES]) {
     const struct machine machine = machine_here();
-    if (check_place(request, &machine, reason) != 0)
+    const struct machine narrow = machine_narrow(&machine);
+    enum target_kind kind;
+    if (check_place(request, &machine, &narrow, &kind, reason) != 0)
         return -1;
+    const struct machine *its = kind == TARGET_NARROW ? &narrow : &machine;
     struct helper helper = {
         .machine = machine,
+        .narrow = narrow,
         .scope = request->scope,
         .exec_keeps_privilege = exec_keeps_privilege(),
         .shares_go_random = request->shares_go_random,
@@ -251,9 +264,10 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
         .was_privileged = getuid() != geteuid() || getgid() != getegid(),
     };
     memcpy(helper.key, key, KEY_BYTES);
-    helper.is_arranged =
-        arrange(&helper.arranged, &machine, bases_by_limit(&machine, key, "", 0).mmap_top);
-    if (!helper.is_arranged && check_space(&machine, reason) != 0)
+    /* A reservation is made when it is known which one it is. */
+    helper.is_arranged = kind != TARGET_MIXED &&
+                         arrange(&helper.arranged, its, bases_by_limit(its, key, "", 0).mmap_top);
+    if (!helper.is_arranged && check_space(its, reason) != 0)
         return -1;
     int error = start_helper(&helper);
     explicit_bzero(helper.key, sizeof helper.key);

@@ -17,7 +17,7 @@ struct layout_request {
     const char *command; /* for messages, and to examine its file */
     enum scope scope;
     bool shares_go_random; /* of static Go programs; see go.h */
-    bool require, quiet; /* for what is found out after the exec */
+    bool require, quiet;   /* for what is found out after the exec */
 };
 
 /* Makes the next exec of this process use the layout. Returns 0, or -1 with the reason: then

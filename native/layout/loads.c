@@ -6,9 +6,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "../common/procfile.h"
+#include "elf.h"
 #include "image.h"
-#include "move_parts.h"
 
 /* VMAs of the loader, the stack and the kernel's own. */
 enum { OTHER_VMAS = 64 };
@@ -66,13 +65,13 @@ const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, si
     bool is_movable = header->e_type == ET_DYN;
     if (extent.vmas + OTHER_VMAS > IMAGE_VMAS_MAX)
         return "has more segments than can be moved";
-    if (extent.high - extent.low > IMAGE_PROGRAM_BYTES_MAX)
+    if (extent.high - extent.low > machine->program_bytes_max)
         return "has segments that are too far apart";
     /* Without a loader the kernel puts it into the mmap area (fs/binfmt_elf.c: load_elf_binary),
      * and everything else below. */
-    if (is_movable && !has_loader && extent.high - extent.low > MOVE_LOADER_BYTES_MAX / 2)
+    if (is_movable && !has_loader && extent.high - extent.low > machine->loader_bytes_max / 2)
         return "is too large for the mmap area, and has no loader";
-    if (extent.align > IMAGE_ALIGN_MAX)
+    if (extent.align > machine->program_align_max)
         return "has segments whose alignment leaves too few addresses to choose from";
     if (extent.start_code >= extent.end_code || extent.start_data > extent.end_data)
         return "has no code, or its data in an order that prctl(PR_SET_MM_MAP) refuses";
@@ -83,14 +82,13 @@ const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, si
     if (!is_movable && extent.has_hole && extent.low < machine->low_end &&
         extent.high > machine->low_start)
         return "has a gap between its segments where MAP_32BIT places mappings";
-    if (!is_movable && extent.high > machine->programs)
+    if (!is_movable && extent.high > machine->linked_end)
         return "is linked to addresses where the shared layout has its mappings";
     return NULL;
 }
 
-const char *loads_obstacle_of(const char *path) {
-    enum { PHDRS_MAX = 65536 / sizeof(Elf64_Phdr) };
-    static Elf64_Phdr phdrs[PHDRS_MAX];
+const char *loads_obstacle_of(const char *path, const struct machine *machine) {
+    static Elf64_Phdr phdrs[ELF_PHDRS_MAX];
     Elf64_Ehdr header;
     struct rlimit data;
     const char *obstacle = NULL;
@@ -98,12 +96,9 @@ const char *loads_obstacle_of(const char *path) {
     if (file < 0 || getrlimit(RLIMIT_DATA, &data) != 0)
         return NULL;
     /* The kernel does not execute incomplete files. */
-    if (pread(file, &header, sizeof header, 0) == sizeof header && header.e_phnum <= PHDRS_MAX &&
-        pread(file, phdrs, header.e_phnum * sizeof *phdrs, (off_t)header.e_phoff) ==
-            (ssize_t)(header.e_phnum * sizeof *phdrs)) {
-        const struct machine machine = machine_here();
+    if (elf_read_header(file, &header) && elf_read_phdrs(file, &header, phdrs, ELF_PHDRS_MAX)) {
         uint64_t data_bytes = data.rlim_cur == RLIM_INFINITY ? UINT64_MAX : data.rlim_cur;
-        obstacle = loads_obstacle(&header, phdrs, header.e_phnum, &machine, data_bytes);
+        obstacle = loads_obstacle(&header, phdrs, header.e_phnum, machine, data_bytes);
     }
     close(file);
     return obstacle;

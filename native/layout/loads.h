@@ -14,7 +14,7 @@
 const char *loads_obstacle(const Elf64_Ehdr *header, const Elf64_Phdr *phdrs, size_t count,
                            const struct machine *machine, uint64_t data_bytes);
 
-/* The same for a 64-bit ELF file. */
-const char *loads_obstacle_of(const char *path);
+/* The same for an ELF file of that machine. */
+const char *loads_obstacle_of(const char *path, const struct machine *machine);
 
 #endif

@@ -1,5 +1,6 @@
 #include "machine.h"
 
+#include <stdbool.h>
 #include <sys/auxv.h>
 
 #include "gap.h"
@@ -29,13 +30,54 @@ static const uint64_t MMAP_RANDOM_BYTES_X86_64 = (uint64_t)1 << 44,
 static const uint64_t LOW_START_X86_64 = 0x40000000, LOW_END_X86_64 = 0x80000000,
                       LOW_RANDOM_BYTES_X86_64 = 0x02000000;
 
+/* arch/x86/include/asm/page_32_types.h and page_64_types.h: IA32_PAGE_OFFSET; elf.h:
+ * __STACK_RND_MASK; arch/x86/Kconfig: ARCH_MMAP_RND_COMPAT_BITS_MAX, because only root may read
+ * vm.mmap_rnd_compat_bits. */
+static const uint64_t STACK_TOP_I386 = 0xffffe000, STACK_RANDOM_BYTES_I386 = (uint64_t)0x7ff << 12,
+                      MMAP_RANDOM_BYTES_I386 = (uint64_t)1 << 28;
+/* Above what AddressSanitizer uses as its shadow (compiler-rt/lib/asan/asan_mapping.h: from
+ * 0x20000000 to 0x40000000). */
+static const uint64_t PROGRAMS_I386 = 0x40000000;
+
+static const uint64_t mib = (uint64_t)1 << 20, gib = (uint64_t)1 << 30;
+
+/* Other programs would not fit between each other (bases.c). */
+static void set_maxima(struct machine *machine) {
+    bool is_narrow = machine->architecture == I386;
+    machine->program_bytes_max = is_narrow ? 768 * mib : 1024 * gib;
+    machine->program_align_max = is_narrow ? 2 * mib : gib;
+    machine->loader_bytes_max = is_narrow ? 512 * mib : 4 * gib;
+    /* Those of 64 bits are usually linked to far below; those of 32 have no part of the address
+     * space to themselves, except above it. */
+    machine->linked_end = is_narrow ? 0xa0000000 : machine->programs;
+}
+
+static struct machine machine_i386(uint64_t page_bytes) {
+    struct machine machine = {
+        .architecture = I386,
+        .page_bytes = page_bytes,
+        .segment_bytes = page_bytes,
+        .address_bits = 32,
+        .stack_top = STACK_TOP_I386,
+        .programs = PROGRAMS_I386,
+        .kernel_stack_bytes = STACK_RANDOM_BYTES_I386,
+        .mmap_random_bytes = MMAP_RANDOM_BYTES_I386,
+        .stack_guard_gap = STACK_GUARD_GAP_PAGES * page_bytes,
+    };
+    set_maxima(&machine);
+    return machine;
+}
+
 /* STACK_TOP is the end of the default map window, whatever the hardware could address beyond it: -
  * arch/x86/include/asm/page_64_types.h: 47 bits less a page, also with 5-level paging; -
  * arch/arm64/include/asm/processor.h and memory.h: VA_BITS_MIN bits, the configured 36, 39, 42, 47
  * or 48; a kernel of 52 bits has 48, and 47 with pages of 16 KiB. */
 struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
                           uint64_t stack_address) {
+    if (architecture == I386)
+        return machine_i386(page_bytes);
     struct machine machine = {
+        .architecture = architecture,
         .page_bytes = page_bytes,
         .segment_bytes = architecture == X86_64 ? SEGMENT_BYTES_X86_64 : SEGMENT_BYTES_AARCH64,
         .stack_guard_gap = STACK_GUARD_GAP_PAGES * page_bytes,
@@ -61,6 +103,7 @@ struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
         machine.programs = machine.stack_top / 3;
     }
     machine.programs -= machine.programs % page_bytes;
+    set_maxima(&machine);
     return machine;
 }
 
@@ -69,4 +112,13 @@ struct machine machine_here(void) {
         machine_of(own_architecture, getauxval(AT_PAGESZ), getauxval(AT_RANDOM));
     machine.stack_guard_gap = gap_here(machine.page_bytes, machine.stack_guard_gap);
     return machine;
+}
+
+struct machine machine_narrow(const struct machine *machine) {
+    /* Those of aarch64 have no `int $0x80` (inject.h), and often no vDSO. */
+    if (machine->architecture != X86_64)
+        return (struct machine){.address_bits = 0};
+    struct machine narrow = machine_i386(machine->page_bytes);
+    narrow.stack_guard_gap = machine->stack_guard_gap;
+    return narrow;
 }

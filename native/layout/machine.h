@@ -4,9 +4,11 @@
 
 #include <stdint.h>
 
-enum architecture { X86_64, AARCH64 };
+/* I386: programs of 32 bits on a kernel of 64. */
+enum architecture { X86_64, AARCH64, I386 };
 
 struct machine {
+    enum architecture architecture;
     uint64_t page_bytes;
     /* linkers' default alignment of segments: lower bits are fixed */
     uint64_t segment_bytes;
@@ -19,6 +21,10 @@ struct machine {
      * flag. */
     uint64_t low_start, low_end, low_random_bytes;
     uint64_t stack_guard_gap; /* kept free by the kernel below it, in addition to its limit */
+    /* Maxima of what can be moved: a program and its alignment; and the distance of the loader and
+     * similar below the top of the mmap area. */
+    uint64_t program_bytes_max, program_align_max, loader_bytes_max;
+    uint64_t linked_end; /* programs at fixed addresses must end below it */
 };
 
 /* Pure. Any address in the initial stack shows the number of bits: the kernel randomises it by up
@@ -28,5 +34,9 @@ struct machine machine_of(enum architecture architecture, uint64_t page_bytes,
 
 /* The machine of this process. */
 struct machine machine_here(void);
+
+/* That of programs of 32 bits on the same kernel; with 0 address_bits if they have no shared
+ * layout. */
+struct machine machine_narrow(const struct machine *machine);
 
 #endif

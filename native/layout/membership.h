@@ -9,7 +9,8 @@
 
 enum membership { MEMBER, NO_MEMBER, MEMBER_UNKNOWN };
 
-/* UNKNOWN: its maps, its file or its limits cannot be read. */
+/* machine: of programs of this process's own kind. UNKNOWN: its maps, its file or its limits cannot
+ * be read. */
 enum membership membership_of(pid_t pid, const struct machine *machine,
                               const unsigned char key[KEY_BYTES]);
 

@@ -3,14 +3,17 @@
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "block.h"
 #include "profiler_events.h"
+#include "room.h"
+#include "tracee.h"
 
-enum { BLOCK_STEP = 64 * 1024, SCRATCH_BYTES = 1024, WORD = sizeof(uint64_t) };
+enum { BLOCK_STEP = 64 * 1024, SCRATCH_BYTES = 1024 };
 /* What the kernel put above the stack (vvar and vdso, before 6.13) goes above the mmap area here,
  * as that grows down. */
 static const uint64_t kernels_gap = 2 << 20;
@@ -18,37 +21,15 @@ static const uint64_t kernels_gap = 2 << 20;
 struct move {
     struct injection *injection;
     const struct image *image;
-    uint64_t deltas[IMAGE_PARTS]; /* by which each part moves; 0: it stays */
+    const uint64_t *deltas;
 };
-
-struct destination destination_of(const struct image *image, const struct machine *machine,
-                                  const struct bases *bases) {
-    uint64_t start = image->parts[PART_PROGRAM].start, end = image->parts[PART_PROGRAM].end;
-    if (image->is_movable) {
-        /* Congruent to its old place, by the largest alignment of its segments. */
-        uint64_t mask = image->program_align - 1;
-        uint64_t program = (bases->program & ~mask) + (start & mask);
-        return (struct destination){
-            .program = program,
-            .brk = program + (end - start) + bases->brk_offset,
-            .low = low_of(machine, bases->low_bytes, 0, 0),
-        };
-    }
-    struct destination destination = {.program = start};
-    /* With a reservation the exec was randomised, and with it the window: nothing obstructs a brk
-     * heap that begins before it. */
-    if (bases->reserve_end == 0)
-        destination.low = low_of(machine, bases->low_bytes, start, end);
-    destination.brk = low_brk_base(&destination.low, end) + bases->brk_low_offset;
-    return destination;
-}
 
 /* By limit the kernel has put them there, except what it had above the stack before 6.13. By
  * reservation they go to the top of the mmap area, which is lower. */
-static void place_kernels_and_loader(struct move *move, const struct bases *bases) {
-    const struct image *image = move->image;
+static void place_kernels_and_loader(uint64_t deltas[IMAGE_PARTS], const struct image *image,
+                                     const struct bases *bases) {
     uint64_t start = image->parts[PART_KERNELS].start, end = image->parts[PART_KERNELS].end;
-    uint64_t *deltas = move->deltas, top = bases->mmap_top;
+    uint64_t top = bases->mmap_top;
     if (bases->reserve_end != 0) {
         deltas[PART_KERNELS] = end == 0 ? 0 : top - end;
         deltas[PART_LOADER] = image->parts[PART_LOADER].end == 0
@@ -57,6 +38,29 @@ static void place_kernels_and_loader(struct move *move, const struct bases *base
     } else if (start >= top) {
         deltas[PART_KERNELS] = top + kernels_gap - start;
     }
+}
+
+struct destination destination_of(const struct image *image, const struct machine *machine,
+                                  const struct bases *bases) {
+    uint64_t start = image->parts[PART_PROGRAM].start, end = image->parts[PART_PROGRAM].end;
+    struct destination destination = {.program = start};
+    if (image->is_movable) {
+        /* Congruent to its old place, by the largest alignment of its segments. */
+        uint64_t mask = image->program_align - 1;
+        destination.program = (bases->program & ~mask) + (start & mask);
+        destination.brk = destination.program + (end - start) + bases->brk_offset;
+        destination.low = low_of(machine, bases->low_bytes, 0, 0);
+    } else {
+        /* With a reservation the exec was randomised, and with it the window: nothing obstructs a
+         * brk heap that begins before it. */
+        if (bases->reserve_end == 0)
+            destination.low = low_of(machine, bases->low_bytes, start, end);
+        destination.brk = low_brk_base(&destination.low, end) + bases->brk_low_offset;
+    }
+    destination.deltas[PART_PROGRAM] = destination.program - start;
+    destination.deltas[PART_STACK] = bases->stack_top - image->parts[PART_STACK].end;
+    place_kernels_and_loader(destination.deltas, image, bases);
+    return destination;
 }
 
 static enum image_part part_of(const struct image *image, uint64_t address) {
@@ -103,49 +107,20 @@ static bool move_part(const struct move *move, enum image_part part) {
         return true;
     if (delta >= bytes && -delta >= bytes)
         return move_vmas(move->injection, image, part, 0, delta);
-    /* This far below a program and a stack there is nothing (bases.c has their windows). */
-    uint64_t hop = image->parts[part].end / 8 / BLOCK_STEP * BLOCK_STEP;
-    return move_vmas(move->injection, image, part, 0, -hop) &&
-           move_vmas(move->injection, image, part, -hop, delta);
+    uint64_t hop = room_to_hop(image, move->deltas, part) - image->parts[part].start;
+    return move_vmas(move->injection, image, part, 0, hop) &&
+           move_vmas(move->injection, image, part, hop, delta);
 }
 
 static const char *move_all(const struct move *move, const struct bases *bases) {
-    /* Each to a place that those before it have left: aarch64 may have put a program where a
-     * reservation puts the mmap area. */
-    static const enum image_part order[] = {PART_PROGRAM, PART_KERNELS, PART_LOADER, PART_STACK};
-    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
-        if (!move_part(move, order[i]))
+    for (size_t i = 0; i < IMAGE_PARTS; i++)
+        if (!move_part(move, ROOM_ORDER[i]))
             return "mremap";
     /* Ranges from which the kernel would still hand out addresses. */
     if (bases->reserve_end != 0 &&
         !reserve(move->injection, bases->mmap_top, bases->reserve_end, MAP_FIXED_NOREPLACE))
         return "reserving what lies above the mmap area";
     return NULL;
-}
-
-/* argc, argv, NULL, environment, NULL, auxiliary vector, AT_NULL and a word (x86-64 psABI 3.4.1).
- */
-struct block {
-    uint64_t *words;
-    size_t count, auxv, auxv_count;
-};
-
-/* Reads from the stack pointer to the end of the stack, and finds the block there. */
-static bool read_block(const struct move *move, struct block *block) {
-    uint64_t start = STACK_POINTER(move->injection->registers);
-    size_t bytes = move->image->parts[PART_STACK].end - start, words = bytes / WORD;
-    block->words = malloc(bytes);
-    if (block->words == NULL || !injection_read(move->injection, start, block->words, words * WORD))
-        return false;
-    size_t at = 0;
-    for (int ends = 0; at < words && ends < 2; at++)
-        ends += at > 0 && block->words[at] == 0;
-    block->auxv = at;
-    while (at + 1 < words && block->words[at] != AT_NULL)
-        at += 2;
-    block->count = at + 2;
-    block->auxv_count = at + 2 - block->auxv;
-    return block->count <= words;
 }
 
 static void move_pointers(const struct move *move, struct block *block) {
@@ -160,6 +135,7 @@ static void move_pointers(const struct move *move, struct block *block) {
         case AT_BASE_PLATFORM:
         case AT_RANDOM:
         case AT_EXECFN:
+        case AT_SYSINFO: /* of i386 */
         case AT_SYSINFO_EHDR:
             block->words[i + 1] = moved(move, block->words[i + 1]);
             break;
@@ -179,22 +155,13 @@ static uint64_t block_address(const struct move *move, const struct block *block
     used = (used + BLOCK_STEP - 1) / BLOCK_STEP * BLOCK_STEP + bases->stack_offset;
     uint64_t wanted = bases->stack_top - used;
     uint64_t lowest = image->parts[PART_STACK].start + move->deltas[PART_STACK] + SCRATCH_BYTES;
-    return wanted >= lowest && wanted + block->count * WORD <= now + move->deltas[PART_STACK]
+    return wanted >= lowest && wanted + block_bytes(block) <= now + move->deltas[PART_STACK]
                ? wanted
                : now + move->deltas[PART_STACK];
 }
 
-static bool write_block(const struct move *move, const struct block *block, uint64_t address) {
-    uint64_t before = STACK_POINTER(move->injection->registers) + move->deltas[PART_STACK];
-    size_t bytes = block->count * WORD;
-    void *zeros = calloc(1, bytes);
-    bool is_written = zeros != NULL && injection_write(move->injection, before, zeros, bytes) &&
-                      injection_write(move->injection, address, block->words, bytes);
-    free(zeros);
-    return is_written;
-}
-
-/* prctl(2): PR_SET_MM_MAP. The structure is written below the stack pointer and removed again. */
+/* prctl(2): PR_SET_MM_MAP. The structure is written below the stack pointer and removed again. It
+ * has 64 bits in i386's call too (kernel/sys.c: prctl_set_mm_map). */
 static bool tell_kernel(const struct move *move, const struct block *block, uint64_t address,
                         uint64_t brk) {
     const struct image *image = move->image;
@@ -210,8 +177,8 @@ static bool tell_kernel(const struct move *move, const struct block *block, uint
         .arg_end = moved_end(move, image->arg_end),
         .env_start = moved(move, image->env_start),
         .env_end = moved_end(move, image->env_end),
-        .auxv = (void *)(address + block->auxv * WORD),
-        .auxv_size = (uint32_t)(block->auxv_count * WORD),
+        .auxv = (void *)(address + block->auxv * block->word_bytes),
+        .auxv_size = (uint32_t)(block->auxv_count * block->word_bytes),
         .exe_fd = (uint32_t)-1,
     };
     unsigned char zeros[sizeof map] = {0};
@@ -222,22 +189,25 @@ static bool tell_kernel(const struct move *move, const struct block *block, uint
            injection_write(move->injection, scratch, zeros, sizeof zeros);
 }
 
-static bool undo_arranged(const struct move *move, const struct arranged *arranged) {
+/* The exec may have added to the personality: READ_IMPLIES_EXEC, for a program of 32 bits that
+ * names no PT_GNU_STACK (arch/x86/include/asm/elf.h: elf_read_implies_exec). */
+static bool undo_arranged(struct injection *injection, const struct arranged *arranged) {
     struct rlimit stack = {arranged->stack_soft_bytes, arranged->stack_hard_bytes};
-    return remote_call(move->injection, personality, arranged->personality) >= 0 &&
-           prlimit(move->injection->pid, RLIMIT_STACK, &stack, NULL) == 0;
+    unsigned long now;
+    if (!tracee_personality(injection->pid, &now))
+        return false;
+    now = (now & ~(unsigned long)ADDR_NO_RANDOMIZE) | (arranged->personality & ADDR_NO_RANDOMIZE);
+    return remote_call(injection, personality, now) >= 0 &&
+           prlimit(injection->pid, RLIMIT_STACK, &stack, NULL) == 0;
 }
 
 const char *move_parts(struct injection *injection, const struct machine *machine,
                        const struct image *image, const struct destination *destination,
                        const struct bases *bases, const struct arranged *arranged) {
-    struct move move = {.injection = injection, .image = image};
-    move.deltas[PART_PROGRAM] = destination->program - image->parts[PART_PROGRAM].start;
-    move.deltas[PART_STACK] = bases->stack_top - image->parts[PART_STACK].end;
-    place_kernels_and_loader(&move, bases);
+    const struct move move = {injection, image, destination->deltas};
     struct block block = {0};
     const char *failed = NULL;
-    if (!read_block(&move, &block))
+    if (!block_read(&block, injection, image->parts[PART_STACK].end))
         failed = "reading the arguments on the stack";
     else
         failed = move_all(&move, bases);
@@ -246,15 +216,16 @@ const char *move_parts(struct injection *injection, const struct machine *machin
         failed = "closing the start of what MAP_32BIT is given from";
     if (failed == NULL) {
         uint64_t address = block_address(&move, &block, bases);
+        uint64_t before = STACK_POINTER(injection->registers) + move.deltas[PART_STACK];
         move_pointers(&move, &block);
-        if (!write_block(&move, &block, address))
+        if (!block_write(&block, injection, before, address))
             failed = "writing the arguments to the stack";
         else if (!tell_kernel(&move, &block, address, destination->brk))
             failed = "prctl(PR_SET_MM_MAP)";
         else if (!profiler_events_cause(injection, image, move.deltas[PART_PROGRAM],
                                         (address - SCRATCH_BYTES) & ~(uint64_t)63))
             failed = "mapping its code again";
-        else if (arranged != NULL && !undo_arranged(&move, arranged))
+        else if (arranged != NULL && !undo_arranged(injection, arranged))
             failed = "putting personality and stack limit back";
         PROGRAM_COUNTER(injection->registers) = moved(&move, PROGRAM_COUNTER(injection->registers));
         STACK_POINTER(injection->registers) = address;

@@ -14,13 +14,13 @@ struct arranged {
     uint64_t stack_soft_bytes, stack_hard_bytes;
 };
 
-/* Maximum distances: of the loader and similar below the top of the mmap area; and above the stack,
- * of what older kernels put there. */
-static const uint64_t MOVE_LOADER_BYTES_MAX = (uint64_t)4 << 30, MOVE_ABOVE_BYTES_MAX = 4 << 20;
+/* Maximum distance above the stack of what older kernels put there. */
+static const uint64_t MOVE_ABOVE_BYTES_MAX = 4 << 20;
 
 /* Addresses to move a program to. */
 struct destination {
     uint64_t program, brk;
+    uint64_t deltas[IMAGE_PARTS]; /* by which each part moves; 0: it stays */
     struct low low;
 };
 

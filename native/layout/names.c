@@ -1,10 +1,11 @@
 #include "names.h"
 
-#include <elf.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "elf.h"
 
 enum { PHDRS_MAX = 64, DYNAMICS_MAX = 256, STRINGS_BYTES_MAX = 4 << 20 };
 
@@ -22,17 +23,15 @@ static uint64_t offset_of(const Elf64_Phdr *parts, int count, uint64_t address) 
 }
 
 /* elf(5): the names of dynamic symbols are in DT_STRTAB. */
-static struct names read_strings(int file, const Elf64_Phdr *parts, int count,
+static struct names read_strings(int file, const Elf64_Ehdr *header, const Elf64_Phdr *parts,
                                  const Elf64_Phdr *dynamic) {
     struct names names = {.state = NAMES_UNREADABLE};
     Elf64_Dyn entries[DYNAMICS_MAX];
     uint64_t at = 0, bytes = 0;
-    size_t wanted = dynamic->p_filesz < sizeof entries ? dynamic->p_filesz : sizeof entries;
-    if (!read_at(file, entries, wanted, dynamic->p_offset))
-        return names;
-    for (size_t i = 0; i < wanted / sizeof *entries && entries[i].d_tag != DT_NULL; i++) {
+    size_t count = elf_read_dynamics(file, header, dynamic, entries, DYNAMICS_MAX);
+    for (size_t i = 0; i < count && entries[i].d_tag != DT_NULL; i++) {
         if (entries[i].d_tag == DT_STRTAB)
-            at = offset_of(parts, count, entries[i].d_un.d_ptr);
+            at = offset_of(parts, header->e_phnum, entries[i].d_un.d_ptr);
         if (entries[i].d_tag == DT_STRSZ)
             bytes = entries[i].d_un.d_val;
     }
@@ -55,8 +54,7 @@ struct names names_read(int file) {
     Elf64_Phdr parts[PHDRS_MAX];
     const Elf64_Phdr *dynamic = NULL;
     bool has_loader = false;
-    if (!read_at(file, &header, sizeof header, 0) || header.e_phnum > PHDRS_MAX ||
-        !read_at(file, parts, header.e_phnum * sizeof *parts, header.e_phoff))
+    if (!elf_read_header(file, &header) || !elf_read_phdrs(file, &header, parts, PHDRS_MAX))
         return (struct names){.state = NAMES_NOT_ELF};
     for (int i = 0; i < header.e_phnum; i++) {
         has_loader |= parts[i].p_type == PT_INTERP;
@@ -65,7 +63,7 @@ struct names names_read(int file) {
     }
     if (!has_loader || dynamic == NULL)
         return (struct names){.state = NAMES_STATIC};
-    return read_strings(file, parts, header.e_phnum, dynamic);
+    return read_strings(file, &header, parts, dynamic);
 }
 
 bool names_have(const struct names *names, const char *const *wanted) {

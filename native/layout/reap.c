@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../common/procfile.h"
+#include "reap_i386.h"
 
 /* wait4(child, NULL, __WALL, NULL), again after EINTR; rt_sigtimedwait(set, NULL, zero, 8);
  * rt_sigprocmask(SIG_SETMASK, mask, NULL, 8); all registers as an exec leaves them; then to the
@@ -100,6 +101,14 @@ extern const unsigned char reap_code[], reap_entry[], reap_mask[], reap_child[],
     reap_end[];
 #pragma GCC visibility pop
 
+static void fill(unsigned char *page, const struct reap_values *values) {
+    memcpy(page, reap_code, (size_t)(reap_end - reap_code));
+    memcpy(page + (reap_entry - reap_code), &values->entry, sizeof values->entry);
+    memcpy(page + (reap_mask - reap_code), &values->mask, sizeof values->mask);
+    memcpy(page + (reap_child - reap_code), &values->child, sizeof values->child);
+    memcpy(page + (reap_set - reap_code), &values->set, sizeof values->set);
+}
+
 static uint64_t bit(int signal) {
     return (uint64_t)1 << (signal - 1);
 }
@@ -152,18 +161,21 @@ static bool write_code(struct injection *injection, uint64_t address, const unsi
 
 const char *reap_first(struct injection *injection, pid_t child, uint64_t address) {
     unsigned char page[CODE_BYTES] = {0};
-    uint64_t number = (uint64_t)child,
-             set = has_pending(injection->pid, SIGCHLD) ? 0 : bit(SIGCHLD);
-    memcpy(page, reap_code, (size_t)(reap_end - reap_code));
-    memcpy(page + (reap_entry - reap_code), &PROGRAM_COUNTER(injection->registers), sizeof number);
-    memcpy(page + (reap_mask - reap_code), &injection->signal_mask, sizeof number);
-    memcpy(page + (reap_child - reap_code), &number, sizeof number);
-    memcpy(page + (reap_set - reap_code), &set, sizeof set);
+    const struct reap_values values = {
+        .entry = PROGRAM_COUNTER(injection->registers),
+        .mask = injection->signal_mask,
+        .child = (uint64_t)child,
+        .set = has_pending(injection->pid, SIGCHLD) ? 0 : bit(SIGCHLD),
+    };
     uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | (address == 0 ? 0 : MAP_FIXED);
     int64_t mapped = remote_call(injection, mmap, address, CODE_BYTES, CODE, flags, (uint64_t)-1);
     if (mapped < 0 && mapped >= INJECT_LOST)
         return "mapping the page that waits for the helper";
     address = (uint64_t)mapped;
+    if (injection->is_i386)
+        reap_fill_i386(page, address, &values);
+    else
+        fill(page, &values);
     if (!write_code(injection, address, page))
         return "writing the page that waits for the helper";
     PROGRAM_COUNTER(injection->registers) = address;

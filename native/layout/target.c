@@ -95,7 +95,21 @@ static int check_other(const char *path, const struct head *head, char reason[RE
                   path);
 }
 
-static int check_file(const char *path, const struct head *head, char reason[REASON_BYTES]) {
+struct machines {
+    const struct machine *own, *narrow;
+    enum target_kind kind; /* of all files so far */
+};
+
+static enum target_kind kind_of(const struct head *head, const struct machine *narrow) {
+    int class = head->bytes[EI_CLASS], machine = head->bytes[18] | head->bytes[19] << 8;
+    if (class == ELFCLASS64 && machine == MACHINE)
+        return TARGET_OWN;
+    return class == ELFCLASS32 && machine == EM_386 && narrow->address_bits != 0 ? TARGET_NARROW
+                                                                                 : TARGET_UNKNOWN;
+}
+
+static int check_file(const char *path, const struct head *head, struct machines *machines,
+                      char reason[REASON_BYTES]) {
     if (access(path, F_OK) != 0)
         return 0;
     if (file_gains_privilege(path))
@@ -109,21 +123,26 @@ static int check_file(const char *path, const struct head *head, char reason[REA
                       path);
     if (head->length < 20 || memcmp(head->bytes, ELFMAG, SELFMAG) != 0)
         return check_other(path, head, reason);
-    if (head->bytes[EI_CLASS] != ELFCLASS64 || (head->bytes[18] | head->bytes[19] << 8) != MACHINE)
+    enum target_kind kind = kind_of(head, machines->narrow);
+    if (kind == TARGET_UNKNOWN)
         return refuse(reason,
-                      "%s is a 32-bit program or one of another machine, whose addresses have too "
-                      "few bits for a secret layout; start it with --layout=random",
+                      "%s is a program for another machine, or of 32 bits but not i386's, for "
+                      "which there is no shared layout; start it with --layout=random",
                       path);
-    const char *obstacle = loads_obstacle_of(path);
+    bool is_other = machines->kind != TARGET_UNKNOWN && machines->kind != kind;
+    machines->kind = is_other ? TARGET_MIXED : kind;
+    const char *obstacle =
+        loads_obstacle_of(path, kind == TARGET_NARROW ? machines->narrow : machines->own);
     return obstacle == NULL
                ? 0
                : refuse(reason, "%s %s; start it with --layout=random", path, obstacle);
 }
 
-static int check_chain(char path[PATH_BYTES], char reason[REASON_BYTES]) {
+static int check_chain(char path[PATH_BYTES], struct machines *machines,
+                       char reason[REASON_BYTES]) {
     for (int depth = 0; depth <= INTERPRETERS_MAX; depth++) {
         struct head head = read_head(path);
-        if (check_file(path, &head, reason) != 0)
+        if (check_file(path, &head, machines, reason) != 0)
             return -1;
         if (!to_interpreter(&head, path))
             return 0;
@@ -132,10 +151,14 @@ static int check_chain(char path[PATH_BYTES], char reason[REASON_BYTES]) {
 }
 
 /* Checks every file of that name in PATH: the exec tries the next if one cannot be run. */
-int target_may_move(const char *command, char reason[REASON_BYTES]) {
+int target_may_move(const char *command, const struct machine *machine,
+                    const struct machine *narrow, enum target_kind *kind,
+                    char reason[REASON_BYTES]) {
     char path[PATH_BYTES];
+    struct machines machines = {machine, narrow, TARGET_UNKNOWN};
     for (int index = 0; search_candidate(command, index, path, sizeof path); index++)
-        if (access(path, F_OK) == 0 && check_chain(path, reason) != 0)
+        if (access(path, F_OK) == 0 && check_chain(path, &machines, reason) != 0)
             return -1;
+    *kind = machines.kind;
     return 0;
 }

@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include "../common/procfile.h"
+#include "../inject/i386.h"
 
-/* include/uapi/linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64; ptrace.h:
+/* include/uapi/linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386; ptrace.h:
  * PTRACE_SYSCALL_INFO_ENTRY; arch/x86/include/uapi/asm/unistd.h: __X32_SYSCALL_BIT. */
-enum { AUDIT_64BIT_LITTLE_ENDIAN = (int)0xC0000000, INFO_ENTRY = 1, X32_BIT = 0x40000000 };
+enum { AUDIT_64BIT_LITTLE_ENDIAN = (int)0xC0000000, AUDIT_LITTLE_ENDIAN = 0x40000000 };
+enum { INFO_ENTRY = 1, X32_BIT = 0x40000000, I386 = AUDIT_LITTLE_ENDIAN | EM_386 };
 #if defined(__x86_64__)
 enum { NATIVE = AUDIT_64BIT_LITTLE_ENDIAN | EM_X86_64 };
 #else
@@ -27,10 +29,19 @@ bool tracee_call(pid_t pid, struct tracee_call *call) {
     struct __ptrace_syscall_info info;
     if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0 || info.op != INFO_ENTRY)
         return false;
-    call->is_native = info.arch == (uint32_t)NATIVE && (info.entry.nr & X32_BIT) == 0;
-    call->number = info.entry.nr;
+    bool is_i386 = info.arch == I386;
+    call->is_known = is_i386 || (info.arch == (uint32_t)NATIVE && (info.entry.nr & X32_BIT) == 0);
+    call->number = is_i386 ? (uint64_t)i386_native_exec(info.entry.nr) : info.entry.nr;
     memcpy(call->arguments, info.entry.args, sizeof call->arguments);
     return true;
+}
+
+bool tracee_personality(pid_t pid, unsigned long *personality) {
+    char path[32], text[32];
+    snprintf(path, sizeof path, "/proc/%d/personality", pid);
+    bool is_read = procfile_read(path, text, sizeof text) > 0;
+    *personality = is_read ? strtoul(text, NULL, 16) : 0;
+    return is_read;
 }
 
 bool tracee_link(pid_t pid, const char *name, char *text, size_t text_bytes) {

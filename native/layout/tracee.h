@@ -8,8 +8,8 @@
 #include <sys/types.h>
 
 struct tracee_call {
-    bool is_native; /* uses this architecture's numbers, not i386's or x32's */
-    uint64_t number;
+    bool is_known;   /* has this architecture's numbers or i386's, not x32's */
+    uint64_t number; /* this architecture's; UINT64_MAX: i386's for anything but an exec */
     uint64_t arguments[6];
 };
 
@@ -27,6 +27,9 @@ unsigned long tracee_filters(pid_t pid);
  * processes of other users, for which prlimit(2) requires CAP_SYS_RESOURCE. Returns false if it
  * cannot be read. */
 bool tracee_limit(pid_t pid, const char *name, uint64_t *soft_bytes);
+
+/* Reads its personality(2). Returns false if it cannot be read. */
+bool tracee_personality(pid_t pid, unsigned long *personality);
 
 /* Reads a link in /proc/PID. */
 bool tracee_link(pid_t pid, const char *name, char *text, size_t text_bytes);

@@ -73,20 +73,31 @@ static bool names_exec(const char *strings, size_t bytes) {
     return is_found;
 }
 
-static bool has_bytes(const unsigned char *text, size_t length, const char *bytes, size_t wanted) {
-    return memmem(text, length, bytes, wanted) != NULL;
+/* Instructions by which the C libraries call execve(2), and what a program of Go's contains, whose
+ * runtime has that call (debug/buildinfo: buildInfoMagic). */
+static const struct {
+    size_t length;
+    const char *bytes;
+} signs_of_exec[] = {
+#if defined(__x86_64__)
+    {7, "\xb8\x3b\0\0\0\x0f\x05"},                /* mov $59, %eax; syscall */
+    {7, "\xb8\x0b\0\0\0\xcd\x80"},                /* mov $11, %eax; int $0x80 */
+    {12, "\xb8\x0b\0\0\0\x65\xff\x15\x10\0\0\0"}, /* mov $11, %eax; call *%gs:16 */
+#else
+    {8, "\xa8\x1b\x80\xd2\x01\0\0\xd4"}, /* mov x8, #221; svc #0 */
+#endif
+    {14, "\xff Go buildinf:"},
+};
+
+static bool has_sign_of_exec(const unsigned char *text, size_t length) {
+    for (size_t i = 0; i < sizeof signs_of_exec / sizeof *signs_of_exec; i++)
+        if (memmem(text, length, signs_of_exec[i].bytes, signs_of_exec[i].length) != NULL)
+            return true;
+    return false;
 }
 
-/* A static program has no names: it can execute others if it contains the call of execve(2) as the
- * C libraries make it, or if it is one of Go's, whose runtime has that (debug/buildinfo:
- * buildInfoMagic). */
+/* A static program has no names. */
 static bool static_may_exec(int file, off_t size) {
-#if defined(__x86_64__)
-    static const char call[] = "\xb8\x3b\0\0\0\x0f\x05"; /* mov $59, %eax; syscall */
-#else
-    static const char call[] = "\xa8\x1b\x80\xd2\x01\0\0\xd4"; /* mov x8, #221; svc #0 */
-#endif
-    static const char go[] = "\xff Go buildinf:";
     enum { OVERLAP = 16 };
     static unsigned char text[(64 << 10) + OVERLAP];
     if (size > STATIC_BYTES_MAX)
@@ -95,8 +106,7 @@ static bool static_may_exec(int file, off_t size) {
         ssize_t length = pread(file, text, sizeof text, at);
         if (length <= 0)
             return false;
-        if (has_bytes(text, (size_t)length, call, sizeof call - 1) ||
-            has_bytes(text, (size_t)length, go, sizeof go - 1))
+        if (has_sign_of_exec(text, (size_t)length))
             return true;
     }
     return false;

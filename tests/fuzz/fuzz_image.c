@@ -42,6 +42,15 @@ static bool stat_of_input(int directory, const char *path, struct pidstat *stat)
 #define procfile_stat stat_of_input
 #include "../../native/layout/image.c"
 
+static void check(const struct image *image) {
+    PROMISE(image->vma_count > 0 && image->vma_count <= IMAGE_VMAS_MAX);
+    PROMISE(image->program_align <= IMAGE_ALIGN_MAX);
+    PROMISE((image->program_align & (image->program_align - 1)) == 0);
+    PROMISE(image->parts[PART_STACK].end != 0);
+    PROMISE(image->parts[PART_PROGRAM].end - image->parts[PART_PROGRAM].start <=
+            IMAGE_PROGRAM_BYTES_MAX + 2 * 4096);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct image image;
     for (int i = 0; i < FILES; i++) {
@@ -59,15 +68,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         data += length;
         size -= length;
     }
-    struct injection injection = {.pid = 1};
-    STACK_POINTER(injection.registers) = 0x7ffd1000;
-    if (image_read(&image, &injection) != NULL)
-        return 0;
-    PROMISE(image.vma_count > 0 && image.vma_count <= IMAGE_VMAS_MAX);
-    PROMISE(image.program_align <= IMAGE_ALIGN_MAX);
-    PROMISE((image.program_align & (image.program_align - 1)) == 0);
-    PROMISE(image.parts[PART_STACK].end != 0);
-    PROMISE(image.parts[PART_PROGRAM].end - image.parts[PART_PROGRAM].start <=
-            IMAGE_PROGRAM_BYTES_MAX + 2 * 4096);
+    /* Read as both kinds. */
+    for (int is_i386 = 0; is_i386 < 2; is_i386++) {
+        struct injection injection = {.pid = 1, .is_i386 = is_i386 == 1};
+        STACK_POINTER(injection.registers) = 0x7ffd1000;
+        if (image_read(&image, &injection) == NULL)
+            check(&image);
+    }
     return 0;
 }

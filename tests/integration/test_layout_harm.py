@@ -41,7 +41,7 @@ def test_a_fifo_instead_of_a_program(launch: list[str], tmp_path: Path) -> None:
 
 
 def test_a_full_stderr(launcher: str, key: str, programs: Programs) -> None:
-    """There is a message about a 32-bit program."""
+    """There is a message about a program that cannot be moved."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with contextlib.suppress(BlockingIOError):
@@ -49,7 +49,7 @@ def test_a_full_stderr(launcher: str, key: str, programs: Programs) -> None:
             os.write(writer, b"x" * 4096)
     os.set_blocking(writer, True)
     command = [launcher, "--layout=shared", f"--layout-key={key}", "--merge=keep", "--"]
-    command += ["sh", "-c", f"{programs.flag_32} >/dev/null; echo went on"]
+    command += ["sh", "-c", f"ulimit -Ss 300000; {programs.flag_32} >/dev/null; echo went on"]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=writer, timeout=SECONDS_MAX, check=False
     )
@@ -59,8 +59,8 @@ def test_a_full_stderr(launcher: str, key: str, programs: Programs) -> None:
 
 
 def test_required_in_a_script(launcher: str, key: str, programs: Programs) -> None:
-    """No system call can be made in a 32-bit program to end it."""
+    """It is made to exit, by a system call of its own kind."""
     command = [launcher, "--layout=shared", f"--layout-key={key}", "--merge=keep", "--require"]
-    command += ["--", "bash", "-c", f"{programs.flag_32}; echo $?"]
+    command += ["--", "bash", "-c", f"ulimit -Ss 300000; {programs.flag_32}; echo $?"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
-    assert done.stdout == "137\n" and "shared layout not applied" in done.stderr
+    assert done.stdout == "125\n" and "shared layout not applied" in done.stderr

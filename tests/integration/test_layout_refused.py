@@ -17,7 +17,17 @@ def test_programs_that_are_not_moved(
     launcher: str, key: str, programs: Programs, kinds: Programs, tmp_path: Path
 ) -> None:
     run = [launcher, "--layout=shared", f"--layout-key={key}"]
-    assert "32-bit" in refused(*run, programs.flag_32)
+    # The stack would grow into what is above the mmap area.
+    deep = ["bash", "-c", 'ulimit -Ss 300000; exec "$@"', "bash", *run]
+    assert "too large for a program of 32 bits" in refused(*deep, programs.flag_32)
+    # x32: an ELF file of 32 bits for x86-64.
+    other = tmp_path / "x32"
+    head = bytearray(Path(programs.flag_32).read_bytes())
+    head[18] = 62
+    other.write_bytes(head)
+    other.chmod(0o755)
+    done = subprocess.run([*run, "--", other], capture_output=True, text=True, check=False)
+    assert done.returncode == 126 and "32 bits but not i386's" in done.stderr
     setuid = tmp_path / "setuid"
     shutil.copy(kinds.where, setuid)
     setuid.chmod(0o4755)

@@ -18,6 +18,8 @@ HERE = Path(__file__).parent
 # Its sources, beside those of this folder.
 INTEGRATION = HERE.parent / "integration/programs"
 Build = Callable[..., str]
+# Debian's gcc-multilib and its cross compilers exclude each other; this is multilib's part.
+NARROW = ("gcc-12", "-I/usr/include/x86_64-linux-gnu")
 # Marks its processes.
 DYNAMIC_NAME = "ksmrun-killed"
 
@@ -32,7 +34,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def build(folder: Path) -> Build:
-    """Compile programs/NAME.c with the options, once."""
+    """Compile programs/NAME.c with the options, once; with -m32 for i386."""
 
     def compile_(name: str, *options: str) -> str:
         target = folder / "-".join(
@@ -41,7 +43,8 @@ def build(folder: Path) -> Build:
         if not target.exists():
             sources = [place / f"{name}.c" for place in (HERE / "programs", INTEGRATION)]
             (source,) = (source for source in sources if source.exists())
-            compile_to(target, ["gcc", "-g", "-O1", "-pthread", *options, source])
+            compiler = NARROW if "-m32" in options else ("gcc",)
+            compile_to(target, [*compiler, "-g", "-O1", "-pthread", *options, source])
         return str(target)
 
     return compile_

@@ -23,7 +23,13 @@ DEEDS = {
     "title": "worker: a title longer than what was there before it came",
     "again": "posix_spawn 5",
 }
-LINKED = {"pie": (), "execstack": ("-Wl,-z,execstack",), "no_pie": ("-no-pie",)}
+LINKED = {
+    "pie": (),
+    "execstack": ("-Wl,-z,execstack",),
+    "no_pie": ("-no-pie",),
+    "pie_32": ("-m32",),
+    "no_pie_execstack_32": ("-m32", "-no-pie", "-Wl,-z,execstack"),
+}
 
 
 def outcome(command: list[str]) -> tuple[int, str, str]:

@@ -23,11 +23,12 @@ SECONDS = 60
 NAME = "ksmrun-many"
 
 
-@pytest.fixture(params=["launch", "launch_as_nobody"])
+@pytest.fixture(params=[("launch",), ("launch_as_nobody",), ("launch", "-m32")], ids=" ".join)
 def command(request: pytest.FixtureRequest, launcher: str, build: Build, folder: Path) -> list[str]:
     copy = str(shutil.copy(Path(launcher), folder / NAME))
-    words = request.getfixturevalue(request.param)
-    return [*(copy if word == launcher else word for word in words), build("where")]
+    words, *options = request.param
+    launch = request.getfixturevalue(words)
+    return [*(copy if word == launcher else word for word in launch), build("where", *options)]
 
 
 def descriptors() -> list[str]:

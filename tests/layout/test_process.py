@@ -13,7 +13,13 @@ import pytest
 
 from .conftest import Build
 
-LINKED = {"pie": (), "no_pie": ("-no-pie",), "static": ("-static",), "static_pie": ("-static-pie",)}
+LINKED: dict[str, tuple[str, ...]] = {
+    "pie": (),
+    "no_pie": ("-no-pie",),
+    "static": ("-static",),
+    "static_pie": ("-static-pie",),
+}
+LINKED |= {f"{name}_32": ("-m32", *options) for name, options in LINKED.items()}
 # Times, counters and the PID.
 CHANGING = {"arch_status", "io", "numa_maps", "sched", "schedstat", "smaps_rollup", "statm"}
 # The moved program also has page tables for the old places of its parts.
@@ -63,6 +69,7 @@ class Seen:
     """Running program seen from outside, with addresses replaced by what is there."""
 
     process: Path
+    word_bytes: int
 
     def symbol(self, address: int) -> object:
         """Name an address's place; the stack's contents have no fixed distance from its start."""
@@ -94,12 +101,12 @@ class Seen:
     def first_word(self) -> int:
         """Return the first word of the stack (field 28, startstack): the number of arguments."""
         words = (self.process / "stat").read_text().rpartition(")")[2].split()
-        return int.from_bytes(self.memory(int(words[28 - 3]), 8), "little")
+        return int.from_bytes(self.memory(int(words[28 - 3]), self.word_bytes), "little")
 
     def auxv(self) -> dict[int, object]:
         raw = (self.process / "auxv").read_bytes()
         found: dict[int, object] = {}
-        for kind, value in struct.iter_unpack("QQ", raw):
+        for kind, value in struct.iter_unpack("QQ" if self.word_bytes == 8 else "II", raw):
             found[kind] = self.symbol(value)
             if kind in (AT_EXECFN, AT_PLATFORM):
                 found[kind] = (found[kind], self.memory(value, 64).split(b"\0")[0])
@@ -139,7 +146,9 @@ def waiting(*command: str) -> Iterator[Seen]:
     )
     try:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-        seen = Seen(Path(f"/proc/{process.pid}"))
+        folder = Path(f"/proc/{process.pid}")
+        with (folder / "exe").open("rb") as file:
+            seen = Seen(folder, word_bytes=4 * file.read(5)[4])
         while (seen.process / "syscall").read_text().startswith("running"):
             pass
         yield seen

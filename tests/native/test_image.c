@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../layout/check.h"
+#include "../layout/room.h"
 #include "../layout/sealed.h"
 
 static const uint64_t mib = 1 << 20, page = 4096;
@@ -101,7 +102,8 @@ static struct moved as_wanted(void) {
 }
 
 static const char *check(const struct moved *moved) {
-    return check_image(&moved->image, &moved->next, &moved->bases, &moved->destination);
+    const struct machine machine = x86();
+    return check_image(&moved->image, &moved->next, &machine, &moved->bases, &moved->destination);
 }
 
 static void shift(struct moved *moved, int vma, uint64_t bytes) {
@@ -198,12 +200,71 @@ static void test_sealed(void **state) {
     check_sealed("mr sl", "mr de", false);
 }
 
+/* A program, its vDSO, loader and stack, as an exec leaves them in 32 bits. */
+static struct image narrow_image(void) {
+    struct image image = {
+        .vma_count = IMAGE_PARTS,
+        .vmas = {{.start = 0x56555000, .end = 0x56559000, .part = PART_PROGRAM},
+                 {.start = 0xf7fc0000, .end = 0xf7fc6000, .part = PART_KERNELS},
+                 {.start = 0xf7fc6000, .end = 0xf7ffe000, .part = PART_LOADER},
+                 {.start = 0xfffdd000, .end = 0xffffe000, .part = PART_STACK}},
+    };
+    for (int i = 0; i < image.vma_count; i++) {
+        image.parts[image.vmas[i].part].start = image.vmas[i].start;
+        image.parts[image.vmas[i].part].end = image.vmas[i].end;
+    }
+    return image;
+}
+
+static void test_room(void **state) {
+    (void)state;
+    struct image image = narrow_image();
+    uint64_t deltas[IMAGE_PARTS] = {0};
+    assert_true(room_is_free(&image, deltas));
+    /* Over itself, onto what has left before, and onto what is still there. */
+    deltas[PART_STACK] = 0 - 8 * page;
+    assert_true(room_is_free(&image, deltas));
+    deltas[PART_LOADER] = 0 - 6 * page;
+    assert_false(room_is_free(&image, deltas));
+    deltas[PART_KERNELS] = 0 - 7 * page;
+    assert_true(room_is_free(&image, deltas));
+    deltas[PART_KERNELS] = 6 * page;
+    assert_false(room_is_free(&image, deltas));
+    deltas[PART_KERNELS] = 0;
+    deltas[PART_LOADER] = 0;
+    deltas[PART_PROGRAM] = 0xf7fc1000 - 0x56555000;
+    assert_false(room_is_free(&image, deltas));
+}
+
+static void test_a_hop(void **state) {
+    (void)state;
+    struct image image = narrow_image();
+    uint64_t deltas[IMAGE_PARTS] = {0}, start = 16 * mib;
+    deltas[PART_STACK] = 0 - 8 * page;
+    assert_int_equal(room_to_hop(&image, deltas, PART_STACK), start);
+    /* Behind what is there, and behind what will be. */
+    image.vmas[0].start = start - page;
+    image.vmas[0].end = start + page;
+    assert_int_equal(room_to_hop(&image, deltas, PART_STACK), start + page);
+    deltas[PART_PROGRAM] = 2 * page;
+    assert_int_equal(room_to_hop(&image, deltas, PART_STACK), start + 3 * page);
+    /* The largest program that may be moved, wherever it is. */
+    const struct machine wide = x86(), machine = machine_narrow(&wide);
+    for (int i = 0; i < 2; i++) {
+        image = narrow_image();
+        image.vmas[0].end = image.vmas[0].start + machine.program_bytes_max;
+        image.parts[PART_PROGRAM].end = image.vmas[0].end;
+        deltas[PART_PROGRAM] = (i == 0 ? 0x40000000 : 0x5ffff000) - image.vmas[0].start;
+        uint64_t hop = room_to_hop(&image, deltas, PART_PROGRAM);
+        assert_true(hop >= start && hop + machine.program_bytes_max <= 0x40000000);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_low_window),
-        cmocka_unit_test(test_what_is_where_it_is_to_be),
-        cmocka_unit_test(test_what_is_not),
-        cmocka_unit_test(test_sealed),
+        cmocka_unit_test(test_the_low_window), cmocka_unit_test(test_what_is_where_it_is_to_be),
+        cmocka_unit_test(test_what_is_not),    cmocka_unit_test(test_sealed),
+        cmocka_unit_test(test_room),           cmocka_unit_test(test_a_hop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

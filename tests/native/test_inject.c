@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../inject/i386.h"
 #include "../inject/inject.h"
 #include "../inject/wait.h"
 #include "clock.h"
@@ -86,6 +87,20 @@ static int64_t call_getppid(const unsigned char *bytes, size_t size, bool is_pos
     return result;
 }
 
+static void test_calls_of_i386(void **state) {
+    (void)state;
+    uint64_t arguments[6] = {1, 2, 3, 4, 5, 3 * PAGE}, as_given[6] = {1, 2, 3, 4, 5, 3 * PAGE};
+    assert_int_equal(i386_call(SYS_mremap, arguments), 163);
+    assert_memory_equal(arguments, as_given, sizeof arguments);
+    assert_int_equal(i386_call(SYS_mmap, arguments), 192);
+    assert_int_equal(arguments[5], 3);
+    assert_int_equal(i386_call(SYS_getppid, arguments), -1);
+    assert_int_equal(i386_native_exec(11), SYS_execve);
+    assert_int_equal(i386_native_exec(358), SYS_execveat);
+    assert_int_equal(i386_native_exec(SYS_exit_group), -1);
+    assert_true(i386_is_code_segment(0x23) && !i386_is_code_segment(0x33));
+}
+
 #if defined(__x86_64__)
 static void test_a_call(void **state) {
     (void)state;
@@ -153,6 +168,7 @@ static void test_a_storm_of_stops(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_calls_of_i386),
         cmocka_unit_test(test_a_call),
         cmocka_unit_test(test_code_that_goes_nowhere),
         cmocka_unit_test(test_code_that_makes_another_call),

@@ -175,6 +175,75 @@ static void test_entropy_and_windows(void **state) {
     }
 }
 
+static struct machine narrow(void) {
+    const struct machine x86_64 = machine_in(&spaces[0]);
+    return machine_narrow(&x86_64);
+}
+
+static void test_the_narrow_machine(void **state) {
+    (void)state;
+    const struct machine machine = narrow(), aarch64 = machine_in(&spaces[2]);
+    const struct machine none = machine_narrow(&aarch64);
+    assert_false(bases_have_room(&none));
+    assert_true(bases_have_room(&machine));
+    assert_int_equal(machine.stack_top, 0xffffe000);
+    struct machine wide_gap = machine_in(&spaces[0]);
+    wide_gap.stack_guard_gap = 64 * KIB * KIB;
+    assert_int_equal(machine_narrow(&wide_gap).stack_guard_gap, 64 * KIB * KIB);
+    /* As arch/x86/mm/mmap.c computes it, and seen on 6.18. */
+    assert_int_equal(bases_mmap_highest(&machine, 8 << 20), 0xf7ffe000);
+    assert_int_equal(bases_mmap_highest(&machine, UINT64_MAX), 0x2aaaa000);
+    assert_true(bases_have_stack_room(&machine, 200 << 20));
+    assert_false(bases_have_stack_room(&machine, 256 << 20));
+    assert_false(bases_have_stack_room(&machine, UINT64_MAX));
+    assert_true(bases_can_reserve(&machine, 200 << 20));
+    assert_false(bases_can_reserve(&machine, 256 << 20));
+    assert_false(bases_can_reserve(&machine, UINT64_MAX));
+}
+
+/* From low to high, whatever the key: the largest program with its brk, the loader, mmap area,
+ * what is put above it, stack; and between what a stack may need. */
+static void check_narrow_order(const struct machine *machine, const struct bases *bases) {
+    const uint64_t mib = KIB * KIB, limit = 200 * mib, gap = machine->stack_guard_gap;
+    uint64_t end = bases->program + machine->program_bytes_max + bases->brk_offset;
+    assert_true(bases->program >= 0x40000000 && bases->program < 0x60000000);
+    assert_true(end < bases->mmap_top - 256 * mib);
+    assert_true(machine->linked_end + bases->brk_low_offset < bases->mmap_top - 256 * mib);
+    assert_true(bases->brk_offset <= 32 * mib && bases->brk_low_offset <= 32 * mib);
+    uint64_t above = bases->reserve_end == 0 ? bases->mmap_top + 32 * mib : bases->reserve_end;
+    uint64_t may_need = bases->reserve_end == 0 ? limit : 8 * mib;
+    assert_true(bases->mmap_top < above && above + may_need + gap <= bases->stack_top);
+    assert_true(bases->stack_top <= machine->stack_top);
+    assert_true(bases->low_bytes == 0 && bases->stack_offset % 16 == 0);
+}
+
+static void check_narrow_bits(bool by_limit) {
+    static uint64_t mmap[KEYS], program[KEYS], brk[KEYS], stack[KEYS];
+    const struct machine machine = narrow();
+    for (int i = 0; i < KEYS; i++) {
+        unsigned char key[KEY_BYTES];
+        random_key(key);
+        struct bases bases = by_limit ? bases_by_limit(&machine, key, "id", 2)
+                                      : bases_by_reservation(&machine, key, "id", 2, 8 << 20);
+        check_narrow_order(&machine, &bases);
+        mmap[i] = bases.mmap_top;
+        program[i] = bases.program;
+        brk[i] = bases.brk_offset;
+        stack[i] = bases.stack_top;
+    }
+    assert_int_equal(free_bits(mmap, 4 * KIB), 17);
+    assert_int_equal(free_bits(program, 4 * KIB), 17);
+    assert_int_equal(free_bits(brk, 4 * KIB), 13);
+    assert_int_equal(free_bits(stack, 4 * KIB), 11);
+}
+
+static void test_narrow_bits(void **state) {
+    (void)state;
+    srand(1);
+    check_narrow_bits(true);
+    check_narrow_bits(false);
+}
+
 /* compiler-rt/lib/tsan/rtl/tsan_platform.h: MappingX86_64, whose windows a program must lie in. */
 static void test_thread_sanitizer(void **state) {
     (void)state;
@@ -294,6 +363,8 @@ int main(void) {
         cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_machines),
         cmocka_unit_test(test_entropy_and_windows),
+        cmocka_unit_test(test_the_narrow_machine),
+        cmocka_unit_test(test_narrow_bits),
         cmocka_unit_test(test_thread_sanitizer),
         cmocka_unit_test(test_reservations),
         cmocka_unit_test(test_what_differs),

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../layout/elf.h"
 #include "../layout/loads.h"
 
 enum { PAGE = 4096, SEGMENTS = 4 };
@@ -137,27 +138,104 @@ static void test_too_many_segments(void **state) {
     assert_null(loads_obstacle(&header, phdrs, MANY / 2, &machine, UINT64_MAX));
 }
 
+static const char *obstacle_of(const char *path) {
+    const struct machine machine = machine_of(X86_64, PAGE, 0x7ffc12345678);
+    return loads_obstacle_of(path, &machine);
+}
+
 static void test_files(void **state) {
     (void)state;
-    assert_null(loads_obstacle_of("/proc/self/exe"));
-    assert_null(loads_obstacle_of("/nonexistent"));
-    assert_null(loads_obstacle_of("/dev/null"));
-    assert_null(loads_obstacle_of("/"));
+    assert_null(obstacle_of("/proc/self/exe"));
+    assert_null(obstacle_of("/nonexistent"));
+    assert_null(obstacle_of("/dev/null"));
+    assert_null(obstacle_of("/"));
     /* Cut within its headers: the kernel does not execute it. */
     struct program program = usual(ET_EXEC, 0x8000);
+    memcpy(program.header.e_ident, ELFMAG, SELFMAG);
+    program.header.e_ident[EI_CLASS] = ELFCLASS64;
+    program.header.e_ident[EI_DATA] = ELFDATA2LSB;
     program.header.e_phoff = sizeof program.header;
     program.header.e_phnum = SEGMENTS;
     char path[] = "/tmp/test_loads.XXXXXX";
     int file = mkstemp(path);
     assert_true(file >= 0);
     assert_int_equal(write(file, &program.header, sizeof program.header), sizeof program.header);
-    assert_null(loads_obstacle_of(path));
+    assert_null(obstacle_of(path));
     assert_int_equal(write(file, program.phdrs, sizeof program.phdrs), sizeof program.phdrs);
-    assert_non_null(loads_obstacle_of(path));
+    assert_non_null(obstacle_of(path));
     assert_int_equal(ftruncate(file, sizeof program.header + sizeof program.phdrs - 1), 0);
-    assert_null(loads_obstacle_of(path));
+    assert_null(obstacle_of(path));
     close(file);
     unlink(path);
+}
+
+static void test_32_bits(void **state) {
+    (void)state;
+    const struct machine wide = machine_of(X86_64, PAGE, 0x7ffc12345678),
+                         machine = machine_narrow(&wide);
+    struct program program = usual(ET_EXEC, 0x8048000);
+    const char *found =
+        loads_obstacle(&program.header, program.phdrs, program.count, &machine, UINT64_MAX);
+    assert_null(found);
+    const struct {
+        Elf64_Half type;
+        uint64_t start, last, align;
+        const char *part;
+    } refused[] = {
+        {ET_EXEC, 0xa0000000, 0, PAGE, "has its mappings"},
+        {ET_DYN, 0, 768 * mib, PAGE, "too far apart"},
+        {ET_DYN, 0, 0, 4 * mib, "alignment"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        program = usual(refused[i].type, refused[i].start);
+        program.phdrs[3].p_vaddr += refused[i].last;
+        program.phdrs[1].p_align = refused[i].align;
+        found = loads_obstacle(&program.header, program.phdrs, program.count, &machine, UINT64_MAX);
+        assert_non_null(found);
+        assert_non_null(strstr(found, refused[i].part));
+    }
+}
+
+/* Fields are those of 64 bits, wherever they are in the file. */
+static void test_files_of_32_bits(void **state) {
+    (void)state;
+    const Elf32_Phdr narrow[2] = {{PT_LOAD, 1, 0x8048002, 3, 4, 5, PF_R, PAGE},
+                                  {.p_type = PT_DYNAMIC, .p_offset = 0, .p_filesz = 20}};
+    Elf32_Ehdr written = {.e_type = ET_EXEC, .e_entry = 0x8048000, .e_phnum = 2};
+    written.e_phoff = sizeof written;
+    memcpy(written.e_ident, ELFMAG, SELFMAG);
+    written.e_ident[EI_CLASS] = ELFCLASS32;
+    written.e_ident[EI_DATA] = ELFDATA2LSB;
+    char path[] = "/tmp/test_loads.XXXXXX";
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    unlink(path);
+    assert_int_equal(write(file, &written, sizeof written), sizeof written);
+    assert_int_equal(write(file, narrow, sizeof narrow), sizeof narrow);
+    Elf64_Ehdr header;
+    Elf64_Phdr phdrs[2];
+    Elf64_Dyn entries[4];
+    assert_true(elf_read_header(file, &header));
+    assert_true(header.e_entry == written.e_entry && header.e_phnum == 2);
+    assert_false(elf_read_phdrs(file, &header, phdrs, 1));
+    assert_true(elf_read_phdrs(file, &header, phdrs, 2));
+    assert_true(phdrs[0].p_vaddr == 0x8048002 && phdrs[0].p_flags == PF_R &&
+                phdrs[0].p_offset == 1 && phdrs[0].p_filesz == 4 && phdrs[0].p_memsz == 5 &&
+                phdrs[0].p_align == PAGE);
+    /* Entries of 8 bytes: the file's first ones, taken for such. */
+    assert_int_equal(elf_read_dynamics(file, &header, &phdrs[1], entries, 4), 2);
+    assert_int_equal(entries[0].d_tag, 0x464c457f);
+    assert_int_equal(elf_read_dynamics(file, &header, &phdrs[1], entries, 1), 1);
+    assert_int_equal(ftruncate(file, sizeof written + sizeof narrow - 1), 0);
+    assert_false(elf_read_phdrs(file, &header, phdrs, 2));
+    const unsigned char others[] = {EI_CLASS, EI_DATA, EI_MAG0};
+    for (size_t i = 0; i < sizeof others; i++) {
+        assert_int_equal(pwrite(file, "\7", 1, others[i]), 1);
+        assert_false(elf_read_header(file, &header));
+        assert_int_equal(pwrite(file, &written.e_ident[others[i]], 1, others[i]), 1);
+        assert_true(elf_read_header(file, &header));
+    }
+    close(file);
 }
 
 int main(void) {
@@ -168,6 +246,8 @@ int main(void) {
         cmocka_unit_test(test_obstacles_at_fixed_addresses),
         cmocka_unit_test(test_too_many_segments),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_32_bits),
+        cmocka_unit_test(test_files_of_32_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
