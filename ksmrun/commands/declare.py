@@ -64,7 +64,7 @@ def declare(app: typer.Typer, command: Command, function: Callable[..., None]) -
         settings |= {"allow_interspersed_args": False, "allow_extra_args": True}
     app.command(
         command.name,
-        cls=_shown(command, TyperCommand),
+        cls=_shown(command, TyperCommand, {each.name: each.bare for each in table if each.bare}),
         short_help=command.summary,
         options_metavar=command.usage.removeprefix(command.line).strip(),
         context_settings=settings,
@@ -85,14 +85,21 @@ def group(command: Command) -> typer.Typer:
     )
 
 
-def _shown(command: Command, base: type) -> Any:
-    """Return a class that prints the table's help."""
+def _shown(command: Command, base: type, bare: Mapping[str, str] | None = None) -> Any:
+    """Return a class that prints the table's help. bare: options whose value may be left out."""
 
     def get_help(self: object, context: object) -> str:
         del self, context
         return help_text(command, width())
 
-    return type("Shown", (base,), {"get_help": get_help})
+    def make_context(
+        self: Any, info_name: str | None, args: list[str], *rest: Any, **more: Any
+    ) -> Any:
+        words = [f"{word}={bare[word]}" if bare and word in bare else word for word in args]
+        return base.make_context(self, info_name, words, *rest, **more)  # type: ignore[attr-defined]
+
+    methods: dict[str, Any] = {"get_help": get_help}
+    return type("Shown", (base,), methods | ({"make_context": make_context} if bare else {}))
 
 
 def _parameter(item: Item) -> inspect.Parameter:
@@ -126,6 +133,8 @@ def _typed(table: tuple[Item, ...], raw: Mapping[str, Any]) -> Iterator[str]:
         for each in found if isinstance(found, list) else () if found is None else (found,):
             if item.is_argument:
                 yield each
+            elif item.bare and each == item.bare:
+                yield item.name
             elif item.kind is not Kind.SWITCH:
                 yield f"{item.name}={each}"
             elif each or item.negative:
@@ -147,7 +156,8 @@ def _read(
     for item in table:
         found, where = raw.get(item.attribute), item.name
         if found not in (None, []):
-            words[item.name.removeprefix("--")] = found
+            is_bare = bool(item.bare) and found == item.bare
+            words[item.name.removeprefix("--")] = True if is_bare else found
         elif item.variable and environment.get(item.variable):
             found, where = environment[item.variable], item.variable
         else:

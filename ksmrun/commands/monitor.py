@@ -38,6 +38,7 @@ def monitor(options: MonitorOptions, given: Given) -> None:
     if options.print_unit:
         # Its commands may be for another host; an address is one anywhere, or nowhere.
         _ = Config(**values).address
+        _ = Config(**values).thread
         text = resources.files("ksmrun.watch").joinpath(UNIT).read_text(encoding="utf-8")
         words = _unit_words(given)
         has_client = find_spec("prometheus_client") is not None

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ksmrun.facts.ksm import ROOT, read_ksm
+from ksmrun.facts.ksm import ROOT
 from ksmrun.host.auto import tuning_pid
 from ksmrun.host.record import ANY_VALUE, load, locked, state_folder
 from ksmrun.host.recorded import present, short_name
-from ksmrun.host.tunables import restore, set_tunables
+from ksmrun.host.tunables import current, path_of, restore, set_tunables
 from ksmrun.model.errors import KsmrunError
 from ksmrun.support.paste import pasteable
 from ksmrun.support.words import printable
@@ -71,7 +71,7 @@ def other_settings(settings: Mapping[str, str], folder: Path | None = None) -> I
     if not settings:
         yield
         return
-    before = {name: str(read_ksm(ROOT).values.get(name, "")) for name in settings}
+    before = {name: current(ROOT, path_of(name)) for name in settings}
     set_tunables(settings, record_of(folder), ROOT)
     try:
         yield

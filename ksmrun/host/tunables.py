@@ -102,7 +102,7 @@ def set_tunables(
 
 
 def _set(record_file: Path, root: Path, name: str, wanted: str, force: bool) -> str:
-    path = _path(name)
+    path = path_of(name)
     before = current(root, path)
     is_thread = name in THREAD_NAMES
     value = checked(root, name, wanted, before) if is_thread else canonical(name, wanted, before)
@@ -116,7 +116,8 @@ def _set(record_file: Path, root: Path, name: str, wanted: str, force: bool) -> 
     return f"{name}: {before} -> {value}"
 
 
-def _path(name: str) -> str:
+def path_of(name: str) -> str:
+    """Return the path of a setting, below the root."""
     if name in THREAD_NAMES:
         return name
     return str((HUGE_FOLDER if name.startswith(KHUGEPAGED) else FOLDER) / name)

@@ -58,6 +58,11 @@ def _of(path: str, item: Item) -> Iterator[Entry]:
     if item.is_argument:
         yield Entry(path, "ARGUMENT", item.name, text, choices, item.values, item.is_many)
         return
+    if item.bare:
+        # Its value is in the same word.
+        for name in (item.name, *(f"{item.name}={each}" for each in item.choices)):
+            yield Entry(path, "SWITCH", name, text)
+        return
     role = "SWITCH" if item.kind is Kind.SWITCH else "OPTION"
     for name in item.names:
         yield Entry(path, role, name, text, choices, item.values, item.is_many)

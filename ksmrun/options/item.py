@@ -48,7 +48,7 @@ class Item:
     attribute: its field of the dataclass. least and most: bounds of a value, also in the
     configuration; below_most excludes the latter. variable: environment variable that gives the
     value, too. unit_setting: what a systemd unit needs if the option is given.
-    is_last: it is listed behind the others.
+    is_last: it is listed behind the others. bare: the value that the option has without one.
     """
 
     help: str
@@ -72,6 +72,7 @@ class Item:
     is_required: bool = False
     is_many: bool = False
     is_last: bool = False
+    bare: str = ""
 
     @property
     def key(self) -> str:

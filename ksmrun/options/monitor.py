@@ -14,11 +14,26 @@ DEFAULT_FILE = Path("/etc/ksmrun/config.toml")
 TABLE = "monitor"
 
 
+# For what is set of the thread ksmd (security/commoncap.c: cap_safe_nice).
+NEEDS_NICE = (
+    "CapabilityBoundingSet=CAP_SYS_NICE\n"
+    "SystemCallFilter=sched_setaffinity sched_setscheduler setpriority"
+)
+
+
 class LogForm(StrEnum):
     """Format of log lines."""
 
     PLAIN = "plain"
     JSON = "json"
+
+
+class Auto(StrEnum):
+    """When ksmd may run fast."""
+
+    NEVER = "never"
+    ALWAYS = "always"
+    PRESSURE = "pressure"
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ class MonitorKeys:
         "Seconds between samples.", 15.0, name="--interval", least=0.1, most=3600.0
     )
     pss_interval_seconds: float = seconds(
-        "Seconds between samples of PSS, which cost more.",
+        "Seconds between samples of PSS; longer where they would take 0.08 % of a core.",
         60.0,
         name="--pss-interval",
         least=0.1,
@@ -85,9 +100,34 @@ class MonitorKeys:
     deep: bool = switch(
         "Before Linux 6.14: read smaps to find processes that ksmd has not reached yet.",
     )
-    auto: bool = switch(
-        "Set ksmd's scan rate: fast while memory that starts or grows can merge, idle otherwise.",
+    auto: Auto = choice(
+        "Set ksmd's scan rate: fast while memory that starts or grows can merge, idle otherwise. "
+        "With pressure it is fast only while memory is short.",
+        Auto.NEVER,
         unit_setting="ReadWritePaths=/sys/kernel/mm/ksm",
+        bare=Auto.ALWAYS.value,
+    )
+    auto_below: float = share(
+        "With --auto=pressure: memory is short if less than this share of it is available. It is "
+        "also short while programs wait for memory.",
+        0.2,
+        name="--available-below",
+        most=0.95,
+    )
+    cpus: str | None = option(
+        "With --auto: CPUs that ksmd may use, such as 6-7 or 0,2.",
+        metavar="CPUS",
+        unit_setting=NEEDS_NICE,
+    )
+    nice: int | None = whole(
+        "With --auto: nice value of ksmd, from -20 to 19; the kernel gives it 5.",
+        least=-20,
+        most=19,
+        unit_setting=NEEDS_NICE,
+    )
+    idle: bool = switch(
+        "With --auto: run ksmd only where a CPU has nothing else to do (SCHED_IDLE).",
+        unit_setting=NEEDS_NICE,
     )
     auto_max_cpu: float = share(
         "With --auto: largest share of one core for ksmd.",
@@ -126,10 +166,12 @@ MONITOR = Command(
     ),
     MonitorOptions,
     (
+        ("Merge only when memory gets short", "sudo ksmrun monitor --auto=pressure"),
         ("Serve metrics on this host only", "sudo ksmrun monitor --listen 127.0.0.1:9739"),
         (
             "Print a unit that also sets ksmd's scan rate",
             "ksmrun monitor --auto --max-cpu 50% --print-unit",
         ),
     ),
+    excludes=(("--nice", "--idle"),),
 )

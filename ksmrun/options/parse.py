@@ -27,6 +27,9 @@ def parse(item: Item, where: str, given: object) -> Any:
 
     Numbers and booleans are accepted in TOML's types. Raises KsmrunError.
     """
+    if isinstance(given, bool) and item.bare:
+        # true and false in a file; the first choice switches it off.
+        given = item.bare if given else item.choices[0]
     if isinstance(given, bool):
         value: Any = given if item.kind is Kind.SWITCH else None
     elif isinstance(given, str | int | float):

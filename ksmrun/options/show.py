@@ -26,7 +26,7 @@ def names_of(item: Item) -> str:
     names = ", ".join(filter(None, (item.short, item.name)))
     if item.negative:
         names += f" / {item.negative}"
-    return f"{names} {item.value_word}".strip()
+    return f"{names}[={item.value_word}]" if item.bare else f"{names} {item.value_word}".strip()
 
 
 def sentences_of(item: Item, *, with_variable: bool) -> str:

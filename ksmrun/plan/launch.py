@@ -91,7 +91,7 @@ def plan_launch(
     if request.layout is not None and target.elf_class_bits == 32:
         reasons.append(NARROW_LAYOUT)
     if _shares_seeds(request):
-        reasons.append(_seeds_reason(unreachable))
+        reasons.append(_seeds_reason(target, unreachable))
     reachable = shim if unreachable is None else None
     options = (
         *_options(request, probe, choice.mechanism, reachable),
@@ -168,7 +168,9 @@ def _shares_seeds(request: Request) -> bool:
     return request.layout is not None and request.layout.seeds is not SeedMode.OWN
 
 
-def _seeds_reason(unreachable: str | None) -> str:
+def _seeds_reason(target: TargetFacts, unreachable: str | None) -> str:
+    if target.elf_class_bits == 32:
+        return "Lua keeps its own hash seed, because the shim has none for 32-bit programs"
     if unreachable is not None:
         return f"Lua keeps its own hash seed, because the shim cannot be used: {unreachable}"
     return "the shim gives Lua and LuaJIT in the program the group's hash seed"

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from ksmrun.facts.ksm import ROOT, read_ksm
 from ksmrun.facts.ksmd import find_ksmd
-from ksmrun.facts.text import parse_fields, parse_int, read_text
+from ksmrun.facts.text import kib_fields, parse_fields, parse_int, read_text
 from ksmrun.host.auto import LOCK, take_tuning
 from ksmrun.host.lock import unlock
 from ksmrun.host.other_tuners import advisor, running_tuners
@@ -22,6 +22,9 @@ from ksmrun.model.watch import WatchState
 from ksmrun.observe.fleet import pressure_seconds
 from ksmrun.observe.sampler import cpu_seconds
 from ksmrun.observe.scan_rate import known_pages
+from ksmrun.options.monitor import Auto
+from ksmrun.watch.config import Config
+from ksmrun.watch.shortage import MemoryLook, Shortage, judged
 from ksmrun.watch.tuner import GROWTH_BYTES_MIN, Look, Mode, State, step
 
 # Time between steps, and between two samples of all processes because memory grew.
@@ -38,9 +41,10 @@ Say = Callable[[str, str], None]
 class AutoTuner:
     """Tuner. Call tick() each TICK_SECONDS, learn() with each sample, close() at the end."""
 
-    def __init__(self, cap_share: float, say: Say) -> None:
-        self.cap_share = cap_share
+    def __init__(self, config: Config, say: Say) -> None:
+        self._config = config
         self._say = say
+        self._shortage: Shortage | None = None
         self._ksmd = find_ksmd()
         self._state: State | None = None
         self._seen: set[tuple[int, int]] = set()
@@ -95,8 +99,14 @@ class AutoTuner:
         rested = time.monotonic() - self._sampled_at
         return grown > GROWTH_BYTES_MIN and rested >= SAMPLE_SECONDS_MIN
 
-    def take_over(self) -> None:
-        """Continue from what somebody else has set meanwhile."""
+    def configure(self, config: Config) -> None:
+        """Take another configuration, and continue from what somebody else has set meanwhile."""
+        before, self._config = self._config, config
+        if config.auto is not before.auto:
+            self._shortage = None
+        if config.thread != before.thread:
+            # The next tick begins with the new ones.
+            self._put_back()
         if self._waits:
             self._written, self._waits = {}, False
             self._say("info", "tuning continues")
@@ -128,8 +138,18 @@ class AutoTuner:
             raise KsmrunError(others[0].what, others[0].todo)
         self._stack.enter_context(borrowed({}))
         prepare(record_of(), ROOT)
+        thread = self._config.thread
+        if thread:
+            set_tunables(thread, record_of(), ROOT)
         self._is_begun, self._wrong = True, ""
-        self._say("info", f"tuning ksmd: up to {self.cap_share:.0%} of a core while there is work")
+        while_ = "there is work"
+        if self._config.auto is Auto.PRESSURE:
+            while_ = "memory is short"
+        self._say(
+            "info",
+            f"tuning ksmd: up to {self._config.auto_max_cpu:.0%} of a core while {while_}"
+            + "".join(f"; {name}={value}" for name, value in thread.items()),
+        )
 
     def _put_back(self) -> None:
         self._stack.close()
@@ -144,14 +164,17 @@ class AutoTuner:
         look = self._look(ksm)
         if self._state is None:
             self._set({"sleep_millisecs": str(SLEEP_MILLISECS)})
-            self._state = State(look, cap_share=self.cap_share)
+            self._state = State(look, cap_share=self._config.auto_max_cpu)
             self._set({"pages_to_scan": str(self._state.rate)})
             return
         waited = look.seconds - self._state.look.seconds
-        is_quiet = look.started <= self._state.settled_started and self._state.mode is Mode.REST
+        is_quiet = self._state.mode is Mode.REST and (
+            look.started <= self._state.settled_started or not look.is_wanted
+        )
+        is_quiet &= look.is_wanted is self._state.look.is_wanted
         if is_quiet and waited < REST_TICK_SECONDS and not self._has_grown(look):
             return
-        self._state, said = step(self._state, look, self.cap_share)
+        self._state, said = step(self._state, look, self._config.auto_max_cpu)
         wanted = {"pages_to_scan": str(self._state.rate)}
         # With smart_scan an old page is scanned in every ninth full scan only, and may never meet a
         # new one.
@@ -178,7 +201,24 @@ class AutoTuner:
             pressure_seconds=pressure_seconds("cpu"),
             anonymous_bytes=self._anonymous_bytes,
             started=self._started,
+            is_wanted=self._is_wanted(),
         )
+
+    def _is_wanted(self) -> bool:
+        """Return whether merging may take CPU time now; with --auto=pressure if memory is short."""
+        if self._config.auto is not Auto.PRESSURE:
+            return True
+        fields = kib_fields(read_text(ROOT / "proc/meminfo") or "", ("MemTotal", "MemAvailable"))
+        look = MemoryLook(
+            time.monotonic(),
+            fields["MemTotal"],
+            fields["MemAvailable"],
+            pressure_seconds("memory"),
+        )
+        self._shortage, said = judged(self._shortage, look, self._config.auto_below)
+        if said:
+            self._say("info", said)
+        return self._shortage.is_short
 
     def _is_taken(self, ksm: KsmFacts) -> bool:
         """Return whether somebody else changed what was set here, as an experiment does."""

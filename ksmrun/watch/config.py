@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ksmrun.facts.ksmd import parse_cpus
 from ksmrun.facts.text import parse_int
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.options.item import items
-from ksmrun.options.monitor import DEFAULT_FILE, TABLE, MonitorKeys
+from ksmrun.options.monitor import DEFAULT_FILE, TABLE, Auto, MonitorKeys
 from ksmrun.options.parse import parse
+from ksmrun.plan.tuning import thread_knobs
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.state import distrust
 from ksmrun.support.words import quoted, shortened
@@ -43,6 +45,23 @@ class Config(MonitorKeys):
         return host, number
 
     @property
+    def tunes(self) -> bool:
+        """Whether ksmd's scan rate is to be set."""
+        return self.auto is not Auto.NEVER
+
+    @property
+    def thread(self) -> dict[str, str]:
+        """What to set of the thread ksmd, by name. Raises KsmrunError."""
+        if self.nice is not None and self.idle:
+            raise UsageError("nice and idle exclude each other", "give one of them")
+        if self.cpus is not None and parse_cpus(self.cpus) is None:
+            raise UsageError(
+                f"cpus = {quoted(self.cpus)} is not a list of CPUs", "give for example 6-7 or 0,2"
+            )
+        knobs = thread_knobs({}, self.cpus, self.nice, idle=self.idle)
+        return {knob.name: knob.then for knob in knobs}
+
+    @property
     def command(self) -> list[str]:
         """Words of on_alert; empty for none. Raises KsmrunError."""
         if self.on_alert is None:
@@ -67,6 +86,7 @@ def load(file: Path | None, options: Mapping[str, Any]) -> Config:
     values |= {name: value for name, value in options.items() if value is not None}
     config = Config(**values)
     _ = config.address
+    _ = config.thread
     _refuse_missing_command(config.command)
     return config
 

@@ -151,14 +151,13 @@ class _Monitor:
         self._wrong[of] = wrong
 
     def _tune(self, config: Config) -> None:
-        if self._tuner is not None and not config.auto:
+        if self._tuner is not None and not config.tunes:
             self._tuner.close()
             self._tuner = None
         elif self._tuner is not None:
-            self._tuner.cap_share = config.auto_max_cpu
-            self._tuner.take_over()
-        elif config.auto:
-            self._tuner = AutoTuner(config.auto_max_cpu, self._log.say)
+            self._tuner.configure(config)
+        elif config.tunes:
+            self._tuner = AutoTuner(config, self._log.say)
 
     def _follow(self, config: Config) -> None:
         if not config.follow:

@@ -218,7 +218,7 @@ class Scanner:
                 ksm_stat = parse_ksm_stat(raw.ksm_stat.decode("ascii", "replace"))
                 known.watched = with_counters(known.watched, ksm_stat)
             known.raw, known.read_at = raw, host.seconds
-        if self.config.auto:
+        if self.config.tunes:
             anonymous = read_anonymous_bytes(known.descriptor) or read_anonymous(known.folder)
             if anonymous != known.watched.anonymous_bytes:
                 known.watched = replace(known.watched, anonymous_bytes=anonymous)

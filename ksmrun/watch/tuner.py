@@ -46,6 +46,7 @@ class Look:
 
     ksmd_cpu_seconds and pressure_seconds count since boot. known_pages: pages of a full scan.
     anonymous_bytes: of the merging processes; started: how many of them the monitor has seen start.
+    is_wanted: whether merging may take CPU time now.
     """
 
     seconds: float
@@ -58,6 +59,7 @@ class Look:
     pressure_seconds: float | None
     anonymous_bytes: int
     started: int
+    is_wanted: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ def step(before: State, look: Look, cap_share_max: float) -> tuple[State, str]:
         settled = min(before.settled_bytes, look.anonymous_bytes)
         state = replace(state, settled_bytes=settled)
         grown = look.anonymous_bytes - settled
+        if not look.is_wanted:
+            return _rated(state, before), ""
         if look.started > before.settled_started or grown > growth_bytes(settled):
             return _begun(_rated(state, before), grown)
         return _rated(state, before), ""
@@ -159,6 +163,8 @@ def _passed(state: State) -> State:
 def _over(state: State) -> str:
     """Return why the boost is over; empty if it is not."""
     look = state.look
+    if not look.is_wanted:
+        return "there is memory again"
     if look.full_scans - state.grown_at_scan >= STABLE_SCANS and len(state.merged_at_scans) == 2:
         earlier, later = state.merged_at_scans
         if abs(later - earlier) <= max(STABLE_PAGES_MIN, int(later * STABLE_SHARE)):
@@ -177,12 +183,10 @@ def _over(state: State) -> str:
 
 def _ended(state: State, reason: str) -> tuple[State, str]:
     look = state.look
-    ended = replace(
-        state,
-        mode=Mode.REST,
-        settled_bytes=look.anonymous_bytes,
-        settled_started=look.started,
-    )
+    ended = replace(state, mode=Mode.REST)
+    if look.is_wanted:
+        # Otherwise what is left to merge waits for the next time.
+        ended = replace(ended, settled_bytes=look.anonymous_bytes, settled_started=look.started)
     # A first guess: pages cost what they did during the boost.
     guess = state.boost_rate * _odds(REST_SHARE) / _odds(state.cap_share * CAP_MARGIN)
     ended = replace(ended, rest_rate=_bounded(max(state.rest_rate, guess), ended))

@@ -45,9 +45,12 @@ def render(
 
 def _needs(options: Mapping[str, str | bool]) -> Iterator[str]:
     # Needed beyond the unit's sandbox (systemd.exec(5)).
-    for item in items(MonitorKeys):
-        if item.unit_setting and options.get(item.name.removeprefix("--"), False) is not False:
-            yield item.unit_setting
+    given = [
+        item.unit_setting
+        for item in items(MonitorKeys)
+        if options.get(item.name.removeprefix("--"), False) not in (False, item.default)
+    ]
+    yield from filter(None, dict.fromkeys(given))
     folder = options.get("textfile")
     if isinstance(folder, str) and PurePath(folder).is_absolute() and not UNQUOTABLE & set(folder):
         yield f"ReadWritePaths={quote(folder, expands=False)}"

@@ -60,7 +60,7 @@ bool seeding_fill(uintptr_t caller, unsigned char *bytes, size_t count, unsigned
     return true;
 }
 
-/* time_t is as wide as long here; 32-bit programs have no shared layout, and so no seed. */
+/* time_t is as wide as long here; in 32-bit programs Lua keeps its own seed. */
 __attribute__((visibility("default"))) long time(long *result) {
     if (result == NULL && seeding.is_given && is_meant((uintptr_t)__builtin_return_address(0)))
         return seeding.time;

@@ -42,14 +42,22 @@ UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 @dataclass(frozen=True)
+class Load:
+    """How a server answered. requests: per second."""
+
+    requests: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
 class Server:
     """Server under load. pid: its first process, whose children are attached to as well.
 
-    load: runs for this many seconds and returns p99 in ms.
+    load: runs for this many seconds.
     """
 
     pid: int
-    load: Callable[[float], float]
+    load: Callable[[float], Load]
 
 
 @contextmanager
@@ -59,12 +67,14 @@ def nginx(folder: Path) -> Iterator[Server]:
     (folder / "nginx.conf").write_text(NGINX % port)
     with running(["nginx", "-p", str(folder), "-c", "nginx.conf"], folder) as pid:
 
-        def load(seconds: float) -> float:
+        def load(seconds: float) -> Load:
             line = ["wrk", "-t1", "-c16", f"-d{seconds:.0f}s", "--latency"]
             line.append(f"http://127.0.0.1:{port}/")
-            found = re.search(r"99%\s+([\d.]+)(us|ms|s)", output(line))
-            assert found is not None
-            return float(found[1]) * UNITS_MS[found[2]]
+            text = output(line)
+            found = re.search(r"99%\s+([\d.]+)(us|ms|s)", text)
+            rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
+            assert found is not None and rate is not None
+            return Load(float(rate[1]), float(found[1]) * UNITS_MS[found[2]])
 
         yield Server(pid, load)
 
@@ -83,7 +93,7 @@ def postgres(folder: Path) -> Iterator[Server]:
     with running(start, folder) as pid:
         output([*bench, "-i", "-q", "postgres"])
 
-        def load(seconds: float) -> float:
+        def load(seconds: float) -> Load:
             """Load with reads only: writes wait for the disk, which varies over time."""
             prefix = str(logs / "each")
             line = [*bench, "-S", "-n", "-l", f"--log-prefix={prefix}", "-c8", f"-T{seconds:.0f}"]
@@ -92,7 +102,7 @@ def postgres(folder: Path) -> Iterator[Server]:
             for file in logs.iterdir():
                 took += [int(row.split()[2]) for row in file.read_text().splitlines()]
                 file.unlink()
-            return sorted(took)[int(len(took) * 0.99)] / 1e3
+            return Load(len(took) / seconds, sorted(took)[int(len(took) * 0.99)] / 1e3)
 
         yield Server(pid, load)
 
@@ -103,12 +113,12 @@ def redis(folder: Path) -> Iterator[Server]:
     line = ["redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
     with running(line, folder) as pid:
 
-        def load(seconds: float) -> float:
+        def load(seconds: float) -> Load:
             requests = ["-n", str(int(REDIS_RATE * seconds)), "-c", "20", "-t", "set", "--csv"]
             (row,) = csv.DictReader(
                 io.StringIO(output(["redis-benchmark", "-p", str(port), *requests]))
             )
-            return float(row["p99_latency_ms"])
+            return Load(float(row["rps"]), float(row["p99_latency_ms"]))
 
         yield Server(pid, load)
 
@@ -186,10 +196,10 @@ def main() -> None:
             for number in range(arguments.rounds):
                 for is_attached in (number % 2 == 0, number % 2 == 1):
                     if not is_attached:
-                        alone.append(server.load(arguments.seconds))
+                        alone.append(server.load(arguments.seconds).p99_ms)
                         continue
                     with attaching(server.pid, stops_us):
-                        attached.append(server.load(arguments.seconds))
+                        attached.append(server.load(arguments.seconds).p99_ms)
         ratios = [after / before for after, before in zip(attached, alone, strict=True)]
         print(
             f"| {name} | {median(alone):.3f} ms | {median(attached):.3f} ms "

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from ksm_at_boot import KSM, tunables
+from ksm_at_boot import KSM, ksmd_pid, tunables
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.host.temporary_tunables import borrowed
@@ -275,3 +275,27 @@ def test_configured(begin: Begin, log: Callable[[], str], tmp_path: Path) -> Non
     config.write_text('[monitor]\nmax_cpu = "30%"\n')
     begin(f"--config={config}")
     wait_until(lambda: "up to 30% of a core" in log())
+
+
+def test_only_under_pressure(
+    begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str
+) -> None:
+    """ksmd idles while there is memory; what came meanwhile merges when memory is short."""
+    monitor = begin("--auto=pressure", "--available-below=0%", "--nice=19", "--interval=0.2")
+    wait_until(lambda: "a core while memory is short; ksmd/policy=normal; ksmd/nice=19" in log())
+    assert os.getpriority(os.PRIO_PROCESS, ksmd_pid()) == 19
+    programs = start_equal_programs(launcher, 2, mib=16)
+    try:
+        scans = int(value("full_scans"))
+        wait_until(lambda: int(value("full_scans")) > scans)
+        assert "boost: " not in log()
+        monitor.terminate()
+        assert monitor.wait(LAST_RESORT_SECONDS) == 0
+        assert tunables() == ksm
+        assert os.getpriority(os.PRIO_PROCESS, ksmd_pid()) == 5
+        begin("--auto=pressure", "--available-below=95%")
+        wait_until(lambda: bool(re.search("memory is short: .* available, less than 95%", log())))
+        wait_until(lambda: "boost: " in log() and "rest: settled" in log())
+        assert int(value("pages_sharing")) > 16 * 256
+    finally:
+        stop(programs)

@@ -29,6 +29,7 @@ from ksmrun.model.launch import TargetFacts
 from ksmrun.observe.fleet import FleetSampler, _cheap, _with_costly
 from ksmrun.observe.members import members
 from ksmrun.observe.processes import read_again, read_process
+from ksmrun.options.monitor import Auto
 from ksmrun.watch.config import Config
 from ksmrun.watch.scanner import Scanner
 
@@ -97,7 +98,7 @@ def test_the_fleet_counts_it(late: int) -> None:
 
 
 def test_the_monitor_shows_it(late: int) -> None:
-    scanner = Scanner(Config(auto=True))
+    scanner = Scanner(Config(auto=Auto.ALWAYS))
     try:
         (found,) = (each for each in scanner.sample().processes if each.identity.pid == late)
     finally:

@@ -125,7 +125,7 @@ def test_only_those_that_seed(shared: Shared, kinds: Programs, kind: str) -> Non
 
 
 def test_32_bit_programs_get_the_real_ones(kinds: Programs) -> None:
-    """They have the kernel's layout, and their own seeds."""
+    """Their seeds stay their own."""
     shim = LAUNCHER.parent / "shim/i686/libksmrun-preload.so"
     environment = {"LD_PRELOAD": str(shim), "KSMRUN_SHIM": f"keep,seed={SEED}"}
     first, second = (answers(kinds.callers_32, env=environment) for _ in range(2))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ksmrun.commands import monitor
 from ksmrun.model.errors import EXIT_USAGE
 from ksmrun.options.item import Item, Kind, items
-from ksmrun.options.monitor import MonitorOptions
+from ksmrun.options.monitor import NEEDS_NICE, MonitorOptions
 from ksmrun.wrap.execline import next_word, parse
 from ksmrun.wrap.monitor_unit import COMMAND, INSTALL, LISTEN, render
 
@@ -26,6 +26,7 @@ WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 PATHS = WORDS.map(lambda word: f"/a {word}")
 ADDRESSES = st.from_regex(r"([a-z0-9.%$-]+|\[::1\]):[1-9][0-9]{0,3}", fullmatch=True)
 LISTS = {"listen": ADDRESSES, "textfile": PATHS, "config": PATHS, "on_alert": WORDS}
+LISTS["cpus"] = st.sampled_from(["0", "6-7", "0,2-3"])
 
 
 def texts(item: Item) -> st.SearchStrategy[str]:
@@ -50,7 +51,7 @@ def command() -> Any:
 
 
 MONITOR = command()
-OPTIONS = [item for item in items(MonitorOptions) if item.attribute != "print_unit"]
+OPTIONS = [item for item in items(MonitorOptions) if item.attribute not in ("print_unit", "idle")]
 
 
 @st.composite
@@ -108,6 +109,8 @@ def test_any_path_and_any_value(program: str, options: dict[str, str]) -> None:
     ("words", "setting"),
     [
         (["--auto"], "ReadWritePaths=/sys/kernel/mm/ksm"),
+        (["--auto=pressure"], "ReadWritePaths=/sys/kernel/mm/ksm"),
+        (["--auto", "--cpus=0", "--nice=19"], NEEDS_NICE),
         (["--raise-map-count-to=100000"], "ReadWritePaths=/proc/sys/vm/max_map_count"),
         (["--follow"], "SystemCallFilter=ptrace kcmp"),
         (["--textfile=/var/lib/a b"], 'ReadWritePaths="/var/lib/a b"'),

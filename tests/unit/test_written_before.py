@@ -31,6 +31,7 @@ from ksmrun.host import (
 )
 from ksmrun.model.launch import MapPeak
 from ksmrun.model.wrap import DROP_IN, LAUNCHER
+from ksmrun.options.monitor import Auto
 from ksmrun.report.pool import pooled
 from ksmrun.report.results import load, samples_of
 from ksmrun.watch import config
@@ -146,4 +147,5 @@ def test_configuration_of_ksmrun_oci(host: Path) -> None:
 
 def test_configuration_of_the_monitor(host: Path) -> None:
     given: Any = config.load(host / "config.toml", {})
-    assert (given.auto, given.interval_seconds, given.map_reserve) == (True, 60.0, 0.25)
+    found = (given.auto, given.interval_seconds, given.map_reserve)
+    assert found == (Auto.ALWAYS, 60.0, 0.25)
