@@ -42,6 +42,7 @@ from ksmrun.plan.launch import shell_line
 from ksmrun.plan.mechanism import Choice, adds_vmas, not_preloadable
 from ksmrun.plan.runtime_flags import flags_row
 from ksmrun.plan.runtimes import gains_of, runtime_row
+from ksmrun.plan.seeds import seeds_row
 
 SCHEMA = "ksmrun-check-1"
 # (flag, its effect, what to do)
@@ -87,6 +88,7 @@ def check(options: CheckOptions, given: Given) -> None:
             *_flags_rows(request, target, runtime, variables),
             _map_row(judgement, adds_vmas(probe, choice)),
             _plan_row(prepared.plan, request, choice, judgement),
+            *_seeds_rows(target, runtime, not_preloadable(target, shim)),
             *_lua_rows(target, not_preloadable(target, shim)),
         )
     merges = would_merge(rows)
@@ -195,6 +197,14 @@ def _client_rows(command: tuple[bytes, ...]) -> Iterator[CheckRow]:
     client = asked_daemon(command)
     if client is not None:
         yield CheckRow("client", "fail", client.found, client.way)
+
+
+def _seeds_rows(
+    target: TargetFacts, runtime: Runtime | None, unreachable: str | None
+) -> Iterator[CheckRow]:
+    row = seeds_row(runtime, target.libc, unreachable)
+    if row is not None:
+        yield row
 
 
 def _lua_rows(target: TargetFacts, unreachable: str | None) -> Iterator[CheckRow]:

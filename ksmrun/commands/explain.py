@@ -16,6 +16,8 @@ from ksmrun.commands.output import mib, print_json, print_line, print_note, prin
 from ksmrun.commands.table import Column, Style, style_of, wants_json
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.layout import starts_from_container_init, why_no_layout
+from ksmrun.facts.runtime import find_runtime
+from ksmrun.facts.seeds import has_group_seed
 from ksmrun.facts.stat import command_words, memory_folder
 from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import key_lost_at
@@ -30,6 +32,7 @@ from ksmrun.options.explain import EXPLAIN, ExplainOptions
 from ksmrun.options.output import Format
 from ksmrun.plan.explain import explain as find_causes
 from ksmrun.plan.mechanism import choose, not_preloadable
+from ksmrun.plan.seeds import shared_seeds
 from ksmrun.support.units import duration
 
 SCHEMA = "ksmrun-explain-1"
@@ -58,6 +61,7 @@ def explain(options: ExplainOptions) -> None:
             SCHEMA,
             process=asdict(look),
             layout_group=group,
+            seeds=None if group is None else _seeds(pid),
             causes=[asdict(cause) for cause in causes],
         )
         return
@@ -65,6 +69,8 @@ def explain(options: ExplainOptions) -> None:
         print_note(line, style)
     if look.after is not None:
         print_note(f"{'layout':<10}{_layout(look, group)}", style)
+        if group is not None:
+            print_note(f"{'seeds':<10}{_seeds(look.identity.pid)}", style)
     _print_causes(causes, style)
 
 
@@ -124,6 +130,16 @@ def _layout(look: ProcessLook, group: str | None) -> str:
             "wrapper or names a program in its arguments (--layout-scope=tree follows it always)"
         )
     return f"the kernel's own, or that of a group whose key is not here: {because}"
+
+
+def _seeds(pid: int) -> str:
+    """Return what the shim has given it from the group's seed, as far as its file shows."""
+    folder = Path("/proc") / str(pid)
+    if not has_group_seed(folder):
+        return "its own, or only those in variables (PYTHONHASHSEED, PERL_HASH_SEED)"
+    target = look_at(os.fsencode(memory_folder(folder) / "exe"), os.environb)
+    what = shared_seeds(find_runtime(target), target.libc)
+    return f"its group's: {what or 'those of Lua, if it is inside'}"
 
 
 def _without_layout(age_seconds: float) -> str:

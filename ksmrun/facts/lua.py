@@ -14,7 +14,7 @@ from ksmrun.facts.elf import UnreadableElfError, elf_file
 IDENTS = {b"$LuaVersion: " + name.encode(): name for name in ("Lua 5.2", "Lua 5.3", "Lua 5.4")}
 IDENTS[b"LuaJIT 2.1"] = "LuaJIT 2.1"
 LIBRARY = re.compile(r"lib(lua-?5\.?[234]|luajit-5\.1)\b.*\.so")
-# See native/shim/seeding.c.
+# See native/shim/lua.c.
 SEEDING_FUNCTION = "lua_newstate"
 
 

@@ -54,8 +54,8 @@ class WrapOptions(GroupOptions):
         variable="KSMRUN_LAYOUT_SCOPE",
     )
     seeds: SeedMode = choice(
-        "With a shared layout: one shared hash seed for CPython, Perl and Lua, or their own. go: "
-        "also one random value for static Go programs, whose math/rand then repeats.",
+        "With a shared layout: one seed for the runtimes in it, or their own. go: also one random "
+        "value for static Go programs, whose math/rand then repeats.",
         SeedMode.SHARED,
         variable="KSMRUN_SEEDS",
     )

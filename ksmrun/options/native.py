@@ -28,8 +28,8 @@ EXEC_OPTIONS = (
     ),
     (
         "--seeds=shared|own|go",
-        "With a shared layout: one hash seed for interpreters, or their own. go: also one random "
-        "value for static Go programs. Default: shared.",
+        "With a shared layout: one seed for the runtimes in it, or their own. go: also one "
+        "random value for static Go programs. Default: shared.",
     ),
     ("--variable=NAME=TEXT", "Give the program this variable, unless it has one of that name."),
     (

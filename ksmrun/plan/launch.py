@@ -170,10 +170,10 @@ def _shares_seeds(request: Request) -> bool:
 
 def _seeds_reason(target: TargetFacts, unreachable: str | None) -> str:
     if target.elf_class_bits == 32:
-        return "Lua keeps its own hash seed, because the shim has none for 32-bit programs"
+        return "only malloc has the group's seed, because the shim has no other for 32-bit programs"
     if unreachable is not None:
-        return f"Lua keeps its own hash seed, because the shim cannot be used: {unreachable}"
-    return "the shim gives Lua and LuaJIT in the program the group's hash seed"
+        return f"its runtime keeps its own seeds, because the shim cannot be used: {unreachable}"
+    return "the shim gives Lua, Node.js, Ruby, Java 17 and malloc in it the group's seeds"
 
 
 def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism | None) -> list[bytes]:

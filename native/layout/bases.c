@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "sha256.h"
+#include "../common/sha256.h"
 
 enum { BASE_BITS = 28, STACK_PAGE_BITS = 25 };
 enum { BASE_BITS_I386 = 17, BRK_BITS_I386 = 13, STACK_PAGE_BITS_I386 = 11 };

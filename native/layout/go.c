@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sha256.h"
+#include "../common/sha256.h"
 
 enum {
     PHDRS_MAX = 64, /* Go's linker makes about ten */

@@ -9,7 +9,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "sha256.h"
+#include "../common/sha256.h"
 
 /* systemd gives a service's user access to its credentials by an entry of an access control list,
  * which the mode shows as the group's (include/uapi/linux/posix_acl{,_xattr}.h; acl(5):

@@ -17,10 +17,10 @@
 #include "../common/child.h"
 #include "../common/merge.h"
 #include "../common/procfile.h"
+#include "../common/sha256.h"
 #include "helper.h"
 #include "move_parts.h"
 #include "reap.h"
-#include "sha256.h"
 #include "target.h"
 #include "tracee.h"
 

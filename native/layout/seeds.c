@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sha256.h"
+#include "../common/sha256.h"
 
 enum { ENTRY_BYTES = 64 };
 

@@ -10,7 +10,7 @@
  * it. */
 char **seeds_environment(char **envp, const unsigned char key[KEY_BYTES]);
 
-/* For runtimes that get it from the preloaded shim (../shim/seeding.c): its word in KSMRUN_SHIM,
+/* For runtimes that get it from the preloaded shim (../shim/seeding.h): its word in KSMRUN_SHIM,
  * from which the variables above reveal nothing. */
 enum { SEEDS_WORD_BYTES = 5 + 2 * 32 + 1 };
 void seeds_shim_word(const unsigned char key[KEY_BYTES], char word[SEEDS_WORD_BYTES]);

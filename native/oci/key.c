@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../common/sha256.h"
 #include "../layout/key.h"
-#include "../layout/sha256.h"
 #include "file.h"
 
 static const char name[] = "ksmrun-layout.key";

@@ -34,10 +34,6 @@ static const char *const *names;
 static struct range ranges[RANGES_MAX];
 static int range_count;
 
-static bool is_within(const struct range *range, uintptr_t address) {
-    return address >= range->start && address < range->end;
-}
-
 /* dladdr(3) locks, and waits for a dlopen(3) in another thread; _dl_find_object does neither, which
  * matters because a signal handler and the child of a threaded program may ask for the time. */
 static bool find_object(uintptr_t address, struct object *object) {
@@ -52,9 +48,31 @@ static bool find_object(uintptr_t address, struct object *object) {
 static bool is_in_named(const struct object *object, uintptr_t address) {
     struct range range;
     for (const char *const *name = names; *name != NULL; name++)
-        if (object_function(object, *name, &range) && is_within(&range, address))
+        if (object_function(object, *name, &range) && range_contains(&range, address))
             return true;
     return false;
+}
+
+struct lookup {
+    uintptr_t address;
+    bool is_found;
+};
+
+static int look_for_address(struct loaded_object *loaded, size_t size, void *argument) {
+    struct lookup *lookup = argument;
+    (void)size;
+    lookup->is_found = loaded_contains(loaded, lookup->address);
+    return lookup->is_found;
+}
+
+bool caller_is_in_object(uintptr_t address) {
+    struct object object;
+    struct lookup lookup = {.address = address};
+    if (_dl_find_object != NULL)
+        return find_object(address, &object);
+    if (dl_iterate_phdr != NULL)
+        dl_iterate_phdr(look_for_address, &lookup);
+    return lookup.is_found;
 }
 
 bool caller_is_named(uintptr_t address) {
@@ -64,7 +82,7 @@ bool caller_is_named(uintptr_t address) {
     if (find_object(address, &object))
         return is_in_named(&object, address);
     for (int i = 0; i < range_count; i++)
-        if (is_within(&ranges[i], address))
+        if (range_contains(&ranges[i], address))
             return true;
     return false;
 }

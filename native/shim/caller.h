@@ -18,4 +18,8 @@ bool caller_is_named(uintptr_t address);
  * directly and not through a pointer. Needs libgcc's unwinder; without it, no. */
 bool caller_is_called_by_named(uintptr_t address);
 
+/* Returns whether the address is in an object, and not in code that was generated. Without
+ * _dl_find_object it waits for ld.so's lock. */
+bool caller_is_in_object(uintptr_t address);
+
 #endif

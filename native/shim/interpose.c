@@ -10,8 +10,8 @@
 #include "filter.h"
 #include "interpose.h"
 #include "linux.h"
+#include "lua.h"
 #include "roots.h"
-#include "seeding.h"
 #include "sweeper.h"
 #include "syscalls.h"
 
@@ -175,8 +175,8 @@ EXPORTED long syscall(long number, ...) {
     va_end(arguments);
     sweeper_notice(0);
     if (number == NUMBER_GETRANDOM &&
-        seeding_fill((uintptr_t)__builtin_return_address(0), (unsigned char *)argument[0],
-                     (size_t)argument[1], (unsigned)argument[2]))
+        lua_fill((uintptr_t)__builtin_return_address(0), (unsigned char *)argument[0],
+                 (size_t)argument[1], (unsigned)argument[2]))
         return argument[1];
     return with_errno(route(number, argument));
 }

@@ -40,11 +40,32 @@ static inline const segment_header *loaded_segment(const struct loaded_object *l
     return NULL;
 }
 
+static inline bool loaded_contains(const struct loaded_object *loaded, uintptr_t address) {
+    for (int i = 0; i < loaded->header_count; i++) {
+        const segment_header *header = &loaded->headers[i];
+        if (header->p_type == PT_LOAD && address - loaded->base - header->p_vaddr < header->p_memsz)
+            return true;
+    }
+    return false;
+}
+
 #if __SIZEOF_POINTER__ == 8
 static inline struct object loaded_as_object(const struct loaded_object *loaded) {
     const segment_header *dynamic = loaded_segment(loaded, PT_DYNAMIC);
     return (struct object){
         loaded->base, dynamic == NULL ? NULL : (const void *)(loaded->base + dynamic->p_vaddr)};
+}
+
+/* The last segment with this flag (PF_X: its code; PF_W: its data). */
+static inline struct range loaded_range(const struct loaded_object *loaded, unsigned flag) {
+    struct range range = {0, 0};
+    for (int i = 0; i < loaded->header_count; i++) {
+        const segment_header *header = &loaded->headers[i];
+        if (header->p_type == PT_LOAD && (header->p_flags & flag) != 0)
+            range = (struct range){loaded->base + header->p_vaddr,
+                                   loaded->base + header->p_vaddr + header->p_memsz};
+    }
+    return range;
 }
 #endif
 

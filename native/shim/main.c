@@ -83,7 +83,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
         settings_forget_shim(environment);
     forward_begin();
     roots_begin();
-    seeding_begin(&settings);
+    seeding_begin(&settings, environment);
     if (!settings.mark && !settings.keep_flag)
         set_flag();
     if ((settings.mark && get_flag() != 1) || (settings.join && get_flag() == 1))

@@ -15,6 +15,10 @@ struct range {
     uintptr_t start, end;
 };
 
+static inline bool range_contains(const struct range *range, uintptr_t address) {
+    return address >= range->start && address < range->end;
+}
+
 /* Finds the function that the object exports by that name. Returns false if there is none. */
 bool object_function(const struct object *object, const char *name, struct range *range);
 

@@ -1,19 +1,12 @@
-/* The group's one seed, for those functions of language runtimes that use the time or random bytes
- * only to seed hash tables. See seeding.c. */
+/* The group's one seed, for what runtimes draw from the time or from random bytes and that makes
+ * the memory of copies differ, but through which no secret passes: each in a file of its own, which
+ * says why. */
 #ifndef KSMRUN_SEEDING_H
 #define KSMRUN_SEEDING_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "settings.h"
 
 /* Before this call, and without a seed in the settings, every caller gets the real values. */
-void seeding_begin(const struct settings *settings);
-
-/* For getrandom(2), called from this address: fills bytes from the seed if the caller is one of
- * those functions, and returns whether it did. */
-bool seeding_fill(uintptr_t caller, unsigned char *bytes, size_t count, unsigned flags);
+void seeding_begin(const struct settings *settings, char **environment);
 
 #endif

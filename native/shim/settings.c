@@ -68,8 +68,8 @@ static bool contains(const char *text, const char *part) {
     return false;
 }
 
-/* valgrind preloads its own library, runs all threads as one of its own process, and would not
- * survive a filter on any of them. */
+/* valgrind preloads its own library, runs all threads as one of its own process, would not survive
+ * a filter on any of them, and reports who reads a freed block. */
 static bool is_under_valgrind(char *entry) {
     const char *list = after(entry, preload_name);
     return list != NULL && contains(list, "/vgpreload_core");
@@ -81,15 +81,14 @@ struct settings settings_read(char **environment) {
         .mark_min_bytes = MARK_MIN_BYTES,
         .map_reserve_percent = MAP_RESERVE_PERCENT,
     };
-    bool may_sweep = true;
     for (; environment != NULL && *environment != NULL; environment++) {
         char *word = after(*environment, settings_name);
         for (; word != NULL && *word != '\0'; word = next_word(word))
             read_word(&settings, word);
-        may_sweep = may_sweep && !is_under_valgrind(*environment);
+        settings.is_under_valgrind |= is_under_valgrind(*environment);
     }
-    settings.mark = settings.mark && may_sweep;
-    settings.join = settings.join && may_sweep;
+    settings.mark = settings.mark && !settings.is_under_valgrind;
+    settings.join = settings.join && !settings.is_under_valgrind;
     return settings;
 }
 

@@ -13,6 +13,7 @@ struct settings {
     bool join;
     bool inherit;
     bool keep_flag; /* leave the merge flag as it is */
+    bool is_under_valgrind;
     bool has_seed;
     unsigned char seed[SEED_BYTES];
     size_t mark_min_bytes;

@@ -250,7 +250,6 @@ SECRETS = {
     "python-uuid": [sys.executable, "-c", "import uuid; print(uuid.uuid4(), uuid.uuid1())"],
     "python-random": [sys.executable, "-c", "import random; print(random.random())"],
     "ruby-securerandom": ["ruby", "-rsecurerandom", "-e", "puts SecureRandom.hex(32)"],
-    "ruby-hash": ["ruby", "-e", "puts 'a'.hash"],
     "ruby-openssl": ["ruby", "-ropenssl", "-e", RUBY_SSL],
     "luajit": ["luajit", "-e", "print(io.open('/dev/urandom', 'rb'):read(16))"],
 }
@@ -283,6 +282,8 @@ def test_all_else_asks_the_kernel_as_ever(tmp_path: Path, name: str) -> None:
     wrapped = random_calls(SECRETS[name], environment, tmp_path / "wrapped")
     if name.startswith("luajit"):
         direct.remove("32, 0) = 32")
+    if name.startswith("ruby"):
+        direct.remove("24, 0) = 24")
     assert wrapped == direct
 
 
@@ -360,8 +361,8 @@ def test_what_is_said_of_lua(ksmrun: str, tmp_path: Path, monkeypatch: pytest.Mo
         (row,) = (row for row in json.loads(done.stdout)["rows"] if row["item"] == "Lua")
         assert row["status"] == status
     for program, said in (
-        ("lua5.4", "the group's hash seed"),
-        ("/sbin/ldconfig", "its own hash seed"),
+        ("lua5.4", "the group's seeds"),
+        ("/sbin/ldconfig", "its own seeds"),
     ):
         command = [ksmrun, "run", "--layout=shared", "--dry-run", program]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../../native/common/sha256.h"
 #include "../../native/layout/bases.h"
 #include "../../native/layout/gap.h"
 #include "../../native/layout/seeds.h"
-#include "../../native/layout/sha256.h"
 
 static void check(const void *key, size_t key_bytes, const char *message, size_t bytes,
                   const char *expected) {

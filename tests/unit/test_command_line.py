@@ -168,7 +168,7 @@ def test_reasons() -> None:
         )
     plan = planned(replace(REQUEST, layout=SharedLayout(b"/k", None)))
     assert isinstance(plan, Plan)
-    assert "the group's hash seed" in plan.reasons[-1]
+    assert "the group's seeds" in plan.reasons[-1]
 
 
 def test_a_general_warning_is_for_programs_that_nobody_has_seen() -> None:

@@ -256,4 +256,4 @@ def test_seeds_of_what_cannot_be_preloaded_stay(target: TargetFacts) -> None:
     assert shim_words(SHARED, GOOD, target) is None
     planned = plan_launch(SHARED, b"/x/ksmrun-exec", GOOD, target, shim=SHIM)
     assert isinstance(planned, Plan)
-    assert "its own hash seed" in planned.reasons[-1]
+    assert "its own seeds" in planned.reasons[-1]

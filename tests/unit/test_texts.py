@@ -39,7 +39,8 @@ OPTIONS |= {re.split(r"[= \[]", name)[0] for name, _ in NATIVE}
 OTHERS = {
     *("--check", "--ignore-missing", "--no-index", "--find-links"),
     *("--runtime", "--full", "--version", "--help", "--random-seed", "--single-threaded"),
-    *("--no-incremental-marking", "--port", "--allow-untrusted", "--configure"),
+    *("--no-incremental-marking", "--hash-seed", "--port"),
+    *("--allow-untrusted", "--configure"),
 }
 SET_BY_US = {"KSMRUN_SHIM", "KSMRUN_OCI"}
 ALERTS = {"KIND", "STATE", "SUBJECT", "MESSAGE", "TODO", "PID", "VALUE", "LIMIT"}

@@ -44,7 +44,8 @@ static void compress(struct sha256 *hash) {
                          ((e & s[5]) ^ (~e & s[6])) + constants[i] + w[i];
         uint32_t second = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) +
                           ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
-        memmove(s + 1, s, 7 * sizeof *s);
+        for (int at = 7; at > 0; at--)
+            s[at] = s[at - 1];
         s[4] += first;
         s[0] = first + second;
     }

@@ -1,6 +1,4 @@
-#include "front.h"
-
-#if __SIZEOF_POINTER__ == 8
+#include "imports.h"
 
 #include <elf.h>
 #include <stddef.h>
@@ -15,6 +13,17 @@ enum { PAGE_BYTES = 4096, PROTECT_READ = 1, PROTECT_READ_AND_WRITE = 3 };
 extern void *dlsym(void *, const char *) __attribute__((weak));
 extern unsigned long getauxval(unsigned long) __attribute__((weak));
 
+/* The linker's. A function's own name would lead to the one in front. */
+extern const char _end[] __attribute__((visibility("hidden")));
+
+void *imports_function(const char *name) {
+    void *found = dlsym == NULL ? NULL : dlsym(NULL, name); /* RTLD_DEFAULT */
+    bool is_own = (uintptr_t)found >= (uintptr_t)__ehdr_start && (uintptr_t)found < (uintptr_t)_end;
+    return is_own ? NULL : found;
+}
+
+#if __SIZEOF_POINTER__ == 8
+
 struct replacing {
     const char *const *holders;
     const char *name;
@@ -22,15 +31,6 @@ struct replacing {
     const struct loaded_object *loaded; /* the one that is looked at */
     bool has_failed;
 };
-
-/* The linker's. A function's own name would lead to the one in front. */
-extern const char _end[] __attribute__((visibility("hidden")));
-
-void *front_function(const char *name) {
-    void *found = dlsym == NULL ? NULL : dlsym(NULL, name); /* RTLD_DEFAULT */
-    bool is_own = (uintptr_t)found >= (uintptr_t)__ehdr_start && (uintptr_t)found < (uintptr_t)_end;
-    return is_own ? NULL : found;
-}
 
 static bool holds_one(const struct object *object, const char *const *names) {
     struct range range;
@@ -56,23 +56,44 @@ static void replace(void **place, void *argument) {
         replacing->has_failed = true;
         return;
     }
-    *place = replacing->replacement;
+    __atomic_store_n(place, replacing->replacement, __ATOMIC_RELAXED);
     if (is_readonly)
         SYSTEM_CALL(NUMBER_MPROTECT, (long)page, (long)page_bytes, PROTECT_READ);
+}
+
+static void replace_all(struct replacing *replacing, const struct loaded_object *loaded) {
+    struct object object = loaded_as_object(loaded);
+    replacing->loaded = loaded;
+    object_each_import(&object, replacing->name, replace, replacing);
+}
+
+bool imports_replace_in(const struct loaded_object *loaded, const char *name, void *replacement) {
+    struct replacing replacing = {.name = name, .replacement = replacement};
+    replace_all(&replacing, loaded);
+    return !replacing.has_failed;
 }
 
 static int look(struct loaded_object *loaded, size_t size, void *argument) {
     struct replacing *replacing = argument;
     struct object object = loaded_as_object(loaded);
     (void)size;
-    if (!loaded_is_shim(loaded) && holds_one(&object, replacing->holders)) {
-        replacing->loaded = loaded;
-        object_each_import(&object, replacing->name, replace, replacing);
-    }
+    if (!loaded_is_shim(loaded) && holds_one(&object, replacing->holders))
+        replace_all(replacing, loaded);
     return 0;
 }
 
-bool front_replace(const char *const *holders, const char *name, void *replacement) {
+static int look_for(struct loaded_object *loaded, size_t size, void *name) {
+    struct object object = loaded_as_object(loaded);
+    struct range range;
+    (void)size;
+    return object_function(&object, name, &range);
+}
+
+bool imports_have(const char *name) {
+    return dl_iterate_phdr != NULL && dl_iterate_phdr(look_for, (void *)name) != 0;
+}
+
+bool imports_replace(const char *const *holders, const char *name, void *replacement) {
     struct replacing replacing = {.holders = holders, .name = name, .replacement = replacement};
     if (dl_iterate_phdr != NULL)
         dl_iterate_phdr(look, &replacing);

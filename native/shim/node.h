@@ -1,0 +1,10 @@
+/* See node.c. 64-bit. */
+#ifndef KSMRUN_NODE_H
+#define KSMRUN_NODE_H
+
+#include "settings.h"
+
+/* Does nothing in other programs. */
+void node_begin(const unsigned char seed[SEED_BYTES], char **environment);
+
+#endif
