@@ -56,6 +56,10 @@ IS_SIZE = re.compile(r"-Xm[ns].*|-XX:(Initial|Min)HeapSize=.*|-XX:(Max)?NewSize=
 IS_RATIO = re.compile(r"-XX:M(in|ax)HeapFreeRatio=.*")
 UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
+SHRINK_FIRST = (
+    "a server in Java gains more by a smaller heap: --runtime-flags=shrink took 3 idle Tomcats "
+    "from 559 to 133 MiB before any merging"
+)
 FLAGS_ITEM = "runtime flags"
 # A runtime image of jlink, for example.
 NO_ARCHIVE = "its class archive is missing, which copies share as a file: run `java -Xshare:dump`"
@@ -158,11 +162,13 @@ def flags_row(
     if runtime is None or runtime.name not in (JAVA, MONO, SHELL):
         return None
     said = (would.said or "").removeprefix("runtime flags for ").removeprefix("runtime flags: ")
-    todo = NO_ARCHIVE if runtime.has_archive is False else ""
+    todo = [NO_ARCHIVE] if runtime.has_archive is False else []
+    if mode is not RuntimeFlags.SHRINK and runtime.name == JAVA:
+        todo.append(SHRINK_FIRST)
     if mode is RuntimeFlags.OFF:
         said = f"off; --runtime-flags=merge sets, for {said}"
-        todo = todo or "ksmrun help runtimes shows what they gain and cost"
-    return CheckRow(FLAGS_ITEM, "ok", said, todo)
+        todo.append("ksmrun help runtimes shows what they gain and cost")
+    return CheckRow(FLAGS_ITEM, "ok", said, "; ".join(todo))
 
 
 def _nothing(why: str) -> RuntimeVariables:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shlex
 import shutil
 import sys
 from pathlib import Path
 
+from ksmrun.model import wrap
+
 # PATH of commands run by sudo, if sudoers does not set another (sudoers(5): secure_path).
 SECURE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SUDO, PIP = "sudo ksmrun ", "pip install 'ksmrun["
+# Debian's packages of the extras (pyproject.toml), for a package's ksmrun.
+DEBIAN = {
+    "ab": "python3-scipy python3-matplotlib python3-jinja2",
+    "containers": "python3-yaml",
+    "monitor": "python3-prometheus-client",
+    "top": "python3-textual",
+}
+EXTRA = rf"{PIP.replace('[', '[[]')}({'|'.join(DEBIAN)})\]'"
 
 
 def own_program() -> str:
@@ -21,10 +32,17 @@ def own_program() -> str:
 
 
 def pasteable(text: str) -> str:
-    """Return the text with the path of ksmrun if sudo does not find it, and of its own pip."""
+    """Return the text with the path of ksmrun if sudo does not find it, and of its own pip.
+
+    A package's ksmrun gets packages of Debian instead.
+    """
     if SUDO in text and not _sudo_finds_it():
         text = text.replace(SUDO, f"sudo {shlex.quote(own_program())} ")
-    return text.replace(PIP, f"{_pip()} install 'ksmrun[") if PIP in text else text
+    if PIP not in text:
+        return text
+    if wrap.LIBEXEC == wrap.PACKAGED:
+        return re.sub(EXTRA, lambda found: f"sudo apt install {DEBIAN[found[1]]}", text)
+    return text.replace(PIP, f"{_pip()} install 'ksmrun[")
 
 
 def _sudo_finds_it() -> bool:

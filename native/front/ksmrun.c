@@ -5,7 +5,7 @@
  * SIGPIPE ignored (IgnoreSIGPIPE=yes), one started from a shell does not, and both must get what
  * they would have without us. Python also turns a Ctrl-C during its start into a traceback, so
  * SIGINT is blocked until its default action is restored. The original state is passed to
- * ksmrun-py, beside this file, as its first argument, so that it never appears in the program's
+ * .ksmrun-py, beside this file, as its first argument, so that it never appears in the program's
  * environment.
  *
  * If Python cannot start, the program of `ksmrun run` starts without it (fallback.h). Python also
@@ -112,8 +112,8 @@ int main(int argc, char **argv) {
         if (code >= 0)
             return code;
     }
-    char python_part[PATH_MAX + sizeof "/ksmrun-py"], front[PATH_MAX + sizeof "/ksmrun"];
-    snprintf(python_part, sizeof python_part, "%s/ksmrun-py", folder);
+    char python_part[PATH_MAX + sizeof "/.ksmrun-py"], front[PATH_MAX + sizeof "/ksmrun"];
+    snprintf(python_part, sizeof python_part, "%s/.ksmrun-py", folder);
     snprintf(front, sizeof front, "%s/ksmrun", folder);
     char interpreter[PATH_MAX];
     bool is_known = python_of_script(python_part, interpreter, sizeof interpreter);

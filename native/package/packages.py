@@ -104,7 +104,7 @@ def unpack_python(wheels: Path, root: Path) -> None:
             return data.removeprefix("data/") if "/share/" in data else None
 
         unpack(wheel, root, place)
-    script = root / "libexec/ksmrun/ksmrun-py"
+    script = root / "libexec/ksmrun/.ksmrun-py"
     script.write_text(SCRIPT)
     script.chmod(0o755)
     unit = root / "lib/systemd/system/ksmrun-monitor.service"

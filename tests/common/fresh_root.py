@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,19 @@ fi
 shift 4
 exec chroot "$root" sh -euc "$@"
 """
+# What the packages' scripts call; of busybox, as in images without coreutils.
+TOOLS = ("sh", "find", "grep", "timeout", "head", "tr")
+
+
+def busybox_root(folder: Path) -> Path:
+    """Make a root that has only busybox and /dev/null; return the folder."""
+    for name in ("bin", "dev"):
+        (folder / name).mkdir(parents=True)
+    os.mknod(folder / "dev/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    shutil.copy("/bin/busybox", folder / "bin")
+    for name in TOOLS:
+        (folder / "bin" / name).symlink_to("busybox")
+    return folder
 
 
 @dataclass(frozen=True)

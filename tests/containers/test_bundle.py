@@ -211,6 +211,19 @@ def test_asking_by_annotation_and_by_environment(make: Make) -> None:
     assert other.run(*look).stdout == "ksm_merge_any: no\n"
 
 
+def test_flags_for_runtimes(make: Make) -> None:
+    bundle = make()
+    bundle.config["annotations"] = {"ksmrun.runtime-flags": "shrink"}
+    bundle.config["process"]["env"].append("JAVA_TOOL_OPTIONS=-ea")
+    done = bundle.run("env")
+    lines = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert lines["JAVA_TOOL_OPTIONS"].startswith("-XX:+IgnoreUnrecognizedVMOptions ")
+    assert lines["JAVA_TOOL_OPTIONS"].endswith(" -ea")
+    assert lines["MALLOC_ARENA_MAX"] == "1"
+    bundle.config["annotations"] = {}
+    assert "MALLOC_ARENA_MAX" not in bundle.run("env").stdout
+
+
 def test_exec_may_ask_otherwise(make: Make, tmp_path: Path) -> None:
     bundle = make()
     bundle.start("sleep", "300")

@@ -86,7 +86,7 @@ def test_path_search_is_that_of_env(way: Way, tmp_path: Path) -> None:
         file.write_text(f"#!/bin/sh\necho {text}\n")
         file.chmod(mode)
     (tmp_path / "file").write_text("")
-    # ksmrun itself is called by its path; the shebang of ksmrun-py names python by its path too.
+    # ksmrun itself is called by its path; the shebang of `.ksmrun-py` names python by its path too.
     for path in ("a:b", ":b", "b:", "a", "file", "file:b", "a:file", "c:b", "", "/nonexistent"):
         search = ":".join(str(tmp_path / part) if part else "" for part in path.split(":"))
         for cwd in (tmp_path, tmp_path / "c"):

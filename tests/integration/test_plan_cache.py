@@ -192,7 +192,7 @@ def test_the_next_launch_has_it_again(home: Home) -> None:
 def test_two_installations_have_two_files(home: Home, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    for name in ("ksmrun", "ksmrun-py"):
+    for name in ("ksmrun", ".ksmrun-py"):
         shutil.copy(Path(home.ksmrun).with_name(name), other / name)
     assert not home.is_used(ksmrun=str(other / "ksmrun"))
     assert home.is_used()

@@ -190,7 +190,7 @@ def test_where_python_is_gone(ksmrun: str, tmp_path: Path) -> None:
     here = let_all_in(tmp_path)
     for name in ("ksmrun", "ksmrun-exec"):
         shutil.copy(Path(ksmrun).with_name(name), here / name)
-    (here / "ksmrun-py").write_text("#!/nonexistent/python3\n")
+    (here / ".ksmrun-py").write_text("#!/nonexistent/python3\n")
     (line,) = starts(run(str(here / "ksmrun"), "run", "--", *PROGRAM))
     assert "cannot start" in line
     (here / "ksmrun-exec").unlink()
@@ -200,12 +200,12 @@ def test_where_python_is_gone(ksmrun: str, tmp_path: Path) -> None:
 
 
 def test_where_a_package_is_gone(ksmrun: str, tmp_path: Path) -> None:
-    script = Path(ksmrun).with_name("ksmrun-py")
+    script = Path(ksmrun).with_name(".ksmrun-py")
     for name in ("ksmrun", "ksmrun-exec"):
         shutil.copy(Path(ksmrun).with_name(name), tmp_path / name)
     broken = "import sys\nsys.modules['dataclasses'] = None"
-    (tmp_path / "ksmrun-py").write_text(script.read_text().replace("import sys", broken, 1))
-    (tmp_path / "ksmrun-py").chmod(0o755)
+    (tmp_path / ".ksmrun-py").write_text(script.read_text().replace("import sys", broken, 1))
+    (tmp_path / ".ksmrun-py").chmod(0o755)
     (line,) = starts(run(str(tmp_path / "ksmrun"), "run", "--", *PROGRAM))
     assert (
         "the Python part of ksmrun fails (ModuleNotFoundError: " in line and "dataclasses" in line
@@ -223,11 +223,11 @@ RAISED = {
 @pytest.mark.parametrize("raised", RAISED)
 def test_whatever_python_raises(ksmrun: str, tmp_path: Path, raised: str) -> None:
     """The reason is in the line, without what would end the line or control a terminal."""
-    script = Path(ksmrun).with_name("ksmrun-py").read_text()
+    script = Path(ksmrun).with_name(".ksmrun-py").read_text()
     for name in ("ksmrun", "ksmrun-exec"):
         shutil.copy(Path(ksmrun).with_name(name), tmp_path / name)
     broken = script.replace("import sys", f"raise {raised}", 1)
-    (tmp_path / "ksmrun-py").write_text(broken)
+    (tmp_path / ".ksmrun-py").write_text(broken)
     (line,) = starts(run(str(tmp_path / "ksmrun"), "run", "--", *PROGRAM))
     assert RAISED[raised] in line and len(line) < 512
 

@@ -28,8 +28,9 @@ KILLS_DPKG = "#!/bin/sh\npkill -KILL -x dpkg\nexit 1\n"
 def debs(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the packages: new/, and old/ with another version and conffile."""
     folder = tmp_path_factory.mktemp("debs")
+    asked = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True)
     for name in NAMES:
-        (deb,) = release.glob(f"{name}_*.deb")
+        (deb,) = release.glob(f"{name}_*_{asked.stdout.strip()}.deb")
         (folder / "new").mkdir(exist_ok=True)
         (folder / "new" / f"{name}.deb").write_bytes(deb.read_bytes())
         tree = folder / name
@@ -105,7 +106,7 @@ def test_installed_and_found(guest: Guest) -> None:
     assert show(guest, MONITOR, "UnitFileState") == "disabled"
     assert show(guest, MONITOR, "ActiveState") == "inactive"
     for path in (
-        *("man/man1/ksmrun.1", "man/man1/ksmrun-exec.1", "man/man8/ksmrun-oci.8"),
+        *("man/man1/ksmrun.1.gz", "man/man1/ksmrun-exec.1.gz", "man/man8/ksmrun-oci.8.gz"),
         *("bash-completion/completions/ksmrun", "fish/vendor_completions.d/ksmrun.fish"),
         "zsh/vendor-completions/_ksmrun",
     ):

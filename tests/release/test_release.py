@@ -7,7 +7,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from fresh_root import FreshRoot
+from fresh_root import FreshRoot, busybox_root
 
 # A venv without pip, since Debian's python3-venv is not in the root either.
 INSTALL = """
@@ -73,7 +73,7 @@ def test_debs_install_and_leave_nothing(root: FreshRoot) -> None:
 
 
 def test_rpm_installs_and_leaves_nothing(release: Path, tmp_path: Path) -> None:
-    rpm = ("rpm", "--root", tmp_path, "--nodeps")
+    rpm = ("rpm", "--root", busybox_root(tmp_path), "--nodeps")
     (package,) = release.glob(f"*.{platform.machine()}.rpm")
     subprocess.run([*rpm, "--install", package], check=True)
     launcher = tmp_path / "usr/libexec/ksmrun/ksmrun-exec"

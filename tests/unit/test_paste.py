@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.cli import run_app
+from ksmrun.model import wrap
 from ksmrun.support import paste
 from ksmrun.support.paste import pasteable
 
@@ -20,10 +21,10 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make an installation in a folder with a space, which neither PATH nor sudo has."""
     folder = tmp_path / "a venv"
     folder.mkdir()
-    for name in ("ksmrun", "ksmrun-py"):
+    for name in ("ksmrun", ".ksmrun-py"):
         (folder / name).write_text("#!/bin/sh\n")
         (folder / name).chmod(0o755)
-    monkeypatch.setattr(sys, "argv", [str(folder / "ksmrun-py")])
+    monkeypatch.setattr(sys, "argv", [str(folder / ".ksmrun-py")])
     monkeypatch.setattr(paste, "SECURE_PATH", str(tmp_path / "sbin"))
     return folder / "ksmrun"
 
@@ -45,6 +46,13 @@ def test_pip_is_that_of_this_python() -> None:
     *pip, verb, what = shlex.split(said)
     assert (verb, what) == ("install", "ksmrun[ab]")
     assert pip in ([str(Path(sys.executable).with_name("pip"))], [sys.executable, "-m", "pip"])
+
+
+@pytest.mark.parametrize("extra", paste.DEBIAN)
+def test_a_package_names_packages(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wrap, "LIBEXEC", wrap.PACKAGED)
+    said = pasteable(f"run: pip install 'ksmrun[{extra}]', or use it without")
+    assert said == f"run: sudo apt install {paste.DEBIAN[extra]}, or use it without"
 
 
 def test_top_advises_that_pip(

@@ -192,5 +192,8 @@ def test_a_missing_class_archive_is_named(tmp_path: Path) -> None:
     found = with_release(Runtime(JAVA, "seen"), java)
     row = flags_row(MERGE, found, variables(found))
     assert row is not None
+    assert "--runtime-flags=shrink took" in row.todo
+    row = flags_row(SHRINK, found, variables(found))
+    assert row is not None
     assert row.todo == ""
     assert flags_row(OFF, Runtime("CPython", "seen"), RuntimeVariables()) is None

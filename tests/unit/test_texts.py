@@ -40,6 +40,7 @@ OTHERS = {
     *("--check", "--ignore-missing", "--no-index", "--find-links"),
     *("--runtime", "--full", "--version", "--help", "--random-seed", "--single-threaded"),
     *("--no-incremental-marking", "--hash-seed", "--port"),
+    *("--allow-untrusted", "--configure"),
 }
 SET_BY_US = {"KSMRUN_SHIM", "KSMRUN_OCI"}
 ALERTS = {"KIND", "STATE", "SUBJECT", "MESSAGE", "TODO", "PID", "VALUE", "LIMIT"}
