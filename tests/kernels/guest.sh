@@ -45,7 +45,9 @@ sh /layout.sh
 # Pairs of programs with equal pages, and their output after some full scans. Each pair has a seed.
 seed=0
 mib=8
-held() { while [ ! -e "$1" ]; do sleep 0.1; done; }
+# Opening a FIFO waits for who writes, and emulated, polling would take most of the CPU.
+mkfifo /tmp/go /tmp/end
+held() { : <"$1"; }
 pair() {
     seed=$((seed + 1))
     name=$1
@@ -65,13 +67,14 @@ pair() {
         pair mark-$kind $mark-$kind.so -- equal-$kind
     done
     pair join $join-glibc.so -- equal-glibc
+    joined=$!
     # Memory to scan as long as the guest runs: without any, ksmd does not scan.
     held /tmp/end | $by_shim-glibc.so -- equal-glibc 0 >/dev/null &
 }
 # Last resorts, for a guest that gets next to no CPU.
 for _ in $(seq 3000); do
     [ "$(cat /tmp/pair-* | grep -c ^page)" = $((2 * seed)) ] && break
-    sleep 0.1
+    sleep 0.5
 done
 if [ -d $ksm ]; then
     echo 0 >$ksm/sleep_millisecs
@@ -80,15 +83,22 @@ if [ -d $ksm ]; then
     # A page merges in its second full scan. If nothing is registered, there is none.
     for _ in $(seq 6000); do
         [ "$(cat $ksm/full_scans)" -ge 4 ] && break
-        sleep 0.1
+        sleep 0.5
     done
     echo "passes=$(cat $ksm/full_scans)"
     echo "sharing=$(cat $ksm/pages_sharing)"
 fi
-: >/tmp/go
+# Its next sweep joins what has grown since the last one.
+for _ in $(seq 120); do
+    [ "$(wc -l </proc/$joined/maps)" -lt 100 ] && break
+    sleep 0.5
+done
+exec 9>/tmp/go
+# ksmd has the time of what comes now.
+[ ! -d $ksm ] || echo 0 >$ksm/run
 for _ in $(seq 1000); do
     [ "$(cat /tmp/pair-* | grep -c ^maps)" = $((2 * seed)) ] && break
-    sleep 0.1
+    sleep 0.5
 done
 for file in /tmp/pair-*-1; do
     name=${file#/tmp/pair-}
@@ -117,10 +127,12 @@ for kind in glibc musl i386; do
     done
 done
 # An emulated ksmd may need longer than the half second that the probe waits.
+[ ! -d $ksm ] || echo 1 >$ksm/run
 for try in 1 2 3 4 5 6; do
     scanned=$(ksmrun-exec --probe | sed -n 's/.*"scanned_after_exec": "\([a-z]*\)".*/\1/p')
     [ "$scanned" = unknown ] || break
 done
+[ ! -d $ksm ] || echo 0 >$ksm/run
 echo "scanned_probe=$scanned after $try"
 
 # Only what may be traced can be moved. For each user: the exit code with --require, whether two

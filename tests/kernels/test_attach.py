@@ -25,23 +25,34 @@ INIT = """#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox --install -s /bin
 ip link set lo up
+marks() { grep -c ' mg' /proc/$!/smaps; }
+# A kernel that has the flag; emulated, the helper may need long.
+awaited() {
+    sleep 1
+    i=0
+    while [ "${on#* done }" != "$on" ] && [ "$(marks)" = 0 ] && [ $i -lt 60 ]; do
+        sleep 1
+        i=$((i + 1))
+    done
+}
 echo
 sleep 1000 &
-echo "on=$(/libexec/ksmrun-attach on $!)"
+on=$(/libexec/ksmrun-attach on $!)
+echo "on=$on"
 echo "mark=$(/libexec/ksmrun-attach mark $!)"
-echo "marked=$(grep -c ' mg' /proc/$!/smaps)"
+echo "marked=$(marks)"
 /libexec/ksmrun-attach unmark $! >/dev/null
 echo "off=$(/libexec/ksmrun-attach off $!)"
-echo "unmarked=$(grep -c ' mg' /proc/$!/smaps)"
+echo "unmarked=$(marks)"
 /libexec/ksmrun-exec --quiet --inject -- sleep 1000 &
-sleep 1
-echo "injected=$(grep -c ' mg' /proc/$!/smaps)"
+awaited
+echo "injected=$(marks)"
 # Yama lets a user trace only what comes from him, or names who may.
 echo 1 >/proc/sys/kernel/yama/ptrace_scope
 echo "yama=$(cat /proc/sys/kernel/yama/ptrace_scope)"
 su nobody -c "exec /libexec/ksmrun-exec --quiet --inject -- sleep 1000" &
-sleep 1
-echo "named=$(grep -c ' mg' /proc/$!/smaps)"
+awaited
+echo "named=$(marks)"
 echo "stranger=$(su nobody -c "/libexec/ksmrun-attach off $!")"
 echo 0 >/proc/sys/kernel/yama/ptrace_scope
 times=4
