@@ -80,10 +80,16 @@ if [ -d $ksm ]; then
     echo 0 >$ksm/sleep_millisecs
     echo 10000 >$ksm/pages_to_scan
     echo 1 >$ksm/run
-    # A page merges in its second full scan. If nothing is registered, there is none.
-    for _ in $(seq 6000); do
-        [ "$(cat $ksm/full_scans)" -ge 4 ] && break
-        sleep 0.5
+    # A page merges in its second full scan. If nothing is registered, there is none. The shim's
+    # sweeps mark some pages later: the number stays the same for five seconds then.
+    seen=
+    same=0
+    for _ in $(seq 600); do
+        [ "$(cat $ksm/full_scans)" -ge 4 ] && [ $same -ge 5 ] && break
+        sleep 1
+        sharing=$(cat $ksm/pages_sharing)
+        [ "$sharing" = "$seen" ] && same=$((same + 1)) || same=0
+        seen=$sharing
     done
     echo "passes=$(cat $ksm/full_scans)"
     echo "sharing=$(cat $ksm/pages_sharing)"
