@@ -2,7 +2,8 @@
 
 Tests marked host_ksm have the host's KSM to themselves. Those marked own_pids check the list of all
 processes: tests/run.sh runs both in a PID namespace, and all others spread over workers. Those
-marked long_run run with KSMRUN_SUITES=all. Where CI=true, a skipped test is a failure.
+marked host_pids too act on the thread ksmd, outside a namespace. Those marked long_run run with
+KSMRUN_SUITES=all. Where CI=true, a skipped test is a failure.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, signal.SIG_DFL)
     config.addinivalue_line("markers", "long_run: only with KSMRUN_SUITES=all")
     config.addinivalue_line("markers", "host_ksm: sets or judges the host's KSM or map limit")
+    config.addinivalue_line("markers", "host_pids: acts on ksmd, which no PID namespace reaches")
     config.addinivalue_line("markers", "own_pids: judges the list of all processes")
     config.addinivalue_line("markers", "xdist_group(name): run by one worker, in order")
     config.addinivalue_line("markers", "slow: not in the quick loop")

@@ -74,13 +74,13 @@ def run_beside(step: str, environment: dict[str, str]) -> Ended:
 def run_folders(
     folders: Sequence[str], options: Sequence[str], environment: dict[str, str]
 ) -> list[Ended]:
-    """Run pytest four times side by side; tests of the host's KSM or all processes are serial."""
+    """Run pytest side by side; tests of the host's KSM or all processes are serial."""
     pytest: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "--durations=15"]
     inside: list[str | Path] = [TESTS / "common/inside.sh", "--pids"]
     without_ksm = [*inside, "--read-only-ksm", *pytest]
     others = [folder for folder in folders if folder != "kernels"]
     runs: dict[str, list[str | Path]] = {
-        "host-ksm": [*inside, *pytest, "-m", "host_ksm", *others],
+        "host-ksm": [*inside, *pytest, "-m", "host_ksm and not host_pids", *others],
         "own-pids": [*without_ksm, "-m", "own_pids and not host_ksm", *others],
         "spread": [*pytest, *SPREAD, WORKERS, "-m", "not host_ksm and not own_pids", *others],
         # Emulation computes while the others wait.
@@ -88,6 +88,8 @@ def run_folders(
     }
     if "kernels" not in folders:
         del runs["kernels"]
+    if "integration" in folders:
+        runs["ksmd"] = [TESTS / "common/inside.sh", *pytest, "-m", "host_pids", "integration"]
     if not others:
         runs = {"kernels": runs["kernels"]}
 

@@ -150,8 +150,6 @@ static void on_late(struct injection *injection, unsigned times) {
 
 /* Makes the calls of one stop. From here to let_go() the thread is not in its normal state. */
 static enum outcome make_calls(struct deed *deed, struct injection *injection) {
-    if (!is_64_bit(injection))
-        return ATTACH_OTHER_BITS;
     leave_restartable_sequence(injection);
     keep_waiting(injection);
     const struct work *work = deed->work;
@@ -192,7 +190,10 @@ static enum outcome use_stop(struct deed *deed, uint64_t instruction) {
     injection.limit_ns = LATE_NS;
     injection.late = on_late;
     injection.state = deed;
-    outcome = injection_is_possible(&injection) ? make_calls(deed, &injection) : ATTACH_GONE;
+    if (!is_64_bit(&injection))
+        outcome = ATTACH_OTHER_BITS;
+    else
+        outcome = injection_is_possible(&injection) ? make_calls(deed, &injection) : ATTACH_GONE;
     enum outcome gone = let_go(deed->tid, &injection);
     return outcome == ATTACH_DONE || gone != ATTACH_DONE ? gone : outcome;
 }

@@ -167,7 +167,7 @@ static const char *launcher_of(char *text, const char *boot, const char *filters
         if (unchanged(row) == NULL)
             return NULL;
     return (found = take(&text, "end")) != NULL && *found == '\0' && *text == '\0' ? launcher
-                                                                                    : NULL;
+                                                                                   : NULL;
 }
 
 static void exec_launcher(const char *launcher, const bool given[OPTIONS_MAX], char **command) {

@@ -24,15 +24,24 @@ static void widen(Elf64_Ehdr *header, const Elf32_Ehdr *narrow) {
     memcpy(header->e_ident, narrow->e_ident, sizeof header->e_ident);
 }
 
+/* The kernel goes by machine and size of a program header (fs/binfmt_elf.c: load_elf_phdrs), not by
+ * class and byte order. */
+static bool is_wide(const Elf64_Ehdr *header) {
+    return header->e_machine != EM_386 && header->e_machine != EM_ARM &&
+           header->e_phentsize == sizeof(Elf64_Phdr);
+}
+
 bool elf_read_header(int file, Elf64_Ehdr *header) {
     Elf32_Ehdr narrow;
-    if (!read_at(file, &narrow, sizeof narrow, 0) || memcmp(narrow.e_ident, ELFMAG, SELFMAG) != 0 ||
-        narrow.e_ident[EI_DATA] != ELFDATA2LSB)
+    if (!read_at(file, &narrow, sizeof narrow, 0) || memcmp(narrow.e_ident, ELFMAG, SELFMAG) != 0)
         return false;
-    if (narrow.e_ident[EI_CLASS] == ELFCLASS64)
-        return read_at(file, header, sizeof *header, 0);
+    if (read_at(file, header, sizeof *header, 0) && is_wide(header)) {
+        header->e_ident[EI_CLASS] = ELFCLASS64;
+        return true;
+    }
     widen(header, &narrow);
-    return has_32_bits(header);
+    header->e_ident[EI_CLASS] = ELFCLASS32;
+    return true;
 }
 
 static bool read_phdr(int file, const Elf64_Ehdr *header, size_t index, Elf64_Phdr *phdr) {

@@ -9,8 +9,8 @@
 /* The kernel accepts 64 KiB of program headers (fs/binfmt_elf.c: load_elf_phdrs). */
 enum { ELF_PHDRS_MAX = 65536 / sizeof(Elf32_Phdr) };
 
-/* e_ident[EI_CLASS] stays that of the file. Returns false if it is no ELF file of a known class and
- * of this machine's byte order. */
+/* e_ident[EI_CLASS] becomes that as which the kernel reads it. Returns false if it is no ELF file.
+ */
 bool elf_read_header(int file, Elf64_Ehdr *header);
 
 /* Reads all of a header's program headers. Returns false if they are more than count, or not in

@@ -277,6 +277,7 @@ def test_configured(begin: Begin, log: Callable[[], str], tmp_path: Path) -> Non
     wait_until(lambda: "up to 30% of a core" in log())
 
 
+@pytest.mark.host_pids
 def test_only_under_pressure(
     begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str
 ) -> None:

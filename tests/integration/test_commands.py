@@ -111,8 +111,9 @@ SLOW = {"typer", "rich", "psutil", "elftools", "pydantic", "ast", "subprocess", 
 def test_commands_start_quickly(ksmrun: str, line: str) -> None:
     # The first launch of a boot probes the kernel.
     subprocess.run([ksmrun, "run", "true"], check=True)
+    script = Path(ksmrun).with_name(".ksmrun-py")
     found = subprocess.run(
-        [sys.executable, "-E", "-P", "-v", f"{ksmrun}-py", *line.split()],
+        [sys.executable, "-E", "-P", "-v", script, *line.split()],
         check=True,
         capture_output=True,
         text=True,

@@ -45,9 +45,13 @@ def test_the_options_are_those_of_the_table(complete: Complete, command: Command
     if command.words == ("help",):
         return
     wanted = {name for item in command.flags for name in item.names}
+    # Without a word of its own, its value is part of the name.
+    wanted |= {
+        f"{each.name}={value}" for each in command.flags if each.bare for value in each.choices
+    }
     assert complete(*command.words, "-").keys() == wanted | {"-h", "--help"}
     for item in items(command.options):
-        if item.choices and not item.is_argument:
+        if item.choices and not item.is_argument and not item.bare:
             assert tuple(complete(*command.words, item.name, "")) == item.choices
             start = item.choices[-1][:2]
             joined = complete(*command.words, f"{item.name}={start}")

@@ -18,6 +18,7 @@ ELSEWHERE = (
     *("sudo ksmrun host on", "sudo ksmrun host off", "sudo ksmrun host unmerge"),
     *("sudo ksmrun host set", "sudo ksmrun host max", "sudo ksmrun host restore"),
     *("sudo ksmrun ab", "ksmrun report", "sudo ksmrun monitor --listen", "sudo ksmrun top"),
+    "sudo ksmrun monitor --auto=pressure",
     *("sudo ksmrun wrap install", "ksmrun wrap unit", "sudo ksmrun wrap unit"),
     *("sudo ksmrun wrap quadlet", "sudo ksmrun attach --unit", "sudo ksmrun detach --unit"),
     *("ksmrun wrap image my", "ksmrun wrap compose compose", "ksmrun wrap pod --from host web"),

@@ -233,6 +233,7 @@ def test_not_root() -> None:
     assert "expected: a full scan" in as_nobody("host", "tune", "--max-cpu=20%", "--dry-run").stdout
 
 
+@pytest.mark.host_pids
 def test_where_ksmd_runs(run: Run) -> None:
     """CPUs and priority of the thread are set without a rate, recorded, and put back."""
     (ksmd,) = [

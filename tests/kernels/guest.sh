@@ -96,7 +96,7 @@ if [ -d $ksm ]; then
 fi
 # Its next sweep joins what has grown since the last one.
 for _ in $(seq 120); do
-    [ "$(wc -l </proc/$joined/maps)" -lt 100 ] && break
+    [ "$(wc -l </proc/$joined/maps)" -le 35 ] && break
     sleep 0.5
 done
 exec 9>/tmp/go
