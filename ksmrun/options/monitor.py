@@ -112,7 +112,6 @@ class MonitorKeys:
         "also short while programs wait for memory.",
         0.2,
         name="--available-below",
-        most=0.95,
     )
     cpus: str | None = option(
         "With --auto: CPUs that ksmd may use, such as 6-7 or 0,2.",

@@ -294,8 +294,8 @@ def test_only_under_pressure(
         assert monitor.wait(LAST_RESORT_SECONDS) == 0
         assert tunables() == ksm
         assert os.getpriority(os.PRIO_PROCESS, ksmd_pid()) == 5
-        begin("--auto=pressure", "--available-below=95%")
-        wait_until(lambda: bool(re.search("memory is short: .* available, less than 95%", log())))
+        begin("--auto=pressure", "--available-below=100%")
+        wait_until(lambda: bool(re.search("memory is short: .* available, less than 100%", log())))
         wait_until(lambda: "boost: " in log() and "rest: settled" in log())
         assert int(value("pages_sharing")) > 16 * 256
     finally:
