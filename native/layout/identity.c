@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "elf.h"
+#include "elf_file.h"
 
 enum { NOTES_BYTES_MAX = 4096, PHDRS_MAX = 128 };
 

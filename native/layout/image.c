@@ -7,7 +7,7 @@
 
 #include "../common/maps.h"
 #include "../common/procfile.h"
-#include "elf.h"
+#include "elf_file.h"
 
 enum { AUXV_MAX = 64 };
 

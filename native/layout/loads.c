@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "elf.h"
+#include "elf_file.h"
 #include "image.h"
 
 /* VMAs of the loader, the stack and the kernel's own. */

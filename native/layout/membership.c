@@ -7,7 +7,7 @@
 
 #include "../common/lines.h"
 #include "../common/maps.h"
-#include "elf.h"
+#include "elf_file.h"
 #include "identity.h"
 #include "tracee.h"
 

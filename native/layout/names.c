@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "elf.h"
+#include "elf_file.h"
 
 enum { PHDRS_MAX = 64, DYNAMICS_MAX = 256, STRINGS_BYTES_MAX = 4 << 20 };
 

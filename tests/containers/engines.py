@@ -182,7 +182,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     """Make a place with the launcher, by `ksmrun wrap install`."""
-    had_folder = Path("/usr/local/libexec").exists()
     holder = subprocess.Popen(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", PLACE],
         stdin=subprocess.PIPE,
@@ -210,10 +209,9 @@ def place() -> Iterator[Place]:
             place.ksmrun("wrap", "install")
             yield place
     finally:
+        # The empty folder below stays: removing it would unmount what others have there (rmdir(2)
+        # detaches the mounts of other namespaces).
         holder.communicate()
-        if not had_folder:
-            with contextlib.suppress(OSError):
-                Path("/usr/local/libexec").rmdir()
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,7 @@ def test_a_key_that_was_deleted(
 FORKS = "import os, time; os.fork(); time.sleep(1000)"
 
 
+@pytest.mark.own_pids
 def test_status_names_those_whose_key_was_deleted(
     ksmrun: str, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../layout/elf.h"
+#include "../layout/elf_file.h"
 #include "../layout/loads.h"
 
 enum { PAGE = 4096, SEGMENTS = 4 };

@@ -1,6 +1,6 @@
 /* Reads headers of ELF files of 32 and of 64 bits, both as those of 64 (elf(5)). */
-#ifndef KSMRUN_ELF_H
-#define KSMRUN_ELF_H
+#ifndef KSMRUN_ELF_FILE_H
+#define KSMRUN_ELF_FILE_H
 
 #include <elf.h>
 #include <stdbool.h>
