@@ -222,6 +222,8 @@ static bool extend_environment(const struct options *options, const struct addit
     }
     char **seeded = has_seeds ? seeds_environment(*envp, additions->key) : NULL;
     *envp = seeded != NULL ? seeded : *envp;
+    if (options->variables.count == 0)
+        return true;
     char **varied = variables_extend(*envp, &options->variables);
     *envp = varied != NULL ? varied : *envp;
     return true;
