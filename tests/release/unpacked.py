@@ -26,7 +26,12 @@ def unpack(artefact: Path, folder: Path) -> Path:
     folder.mkdir()
     command: list[str | Path]
     if artefact.suffix == ".whl":
-        zipfile.ZipFile(artefact).extractall(folder)
+        with zipfile.ZipFile(artefact) as wheel:
+            for member in wheel.infolist():
+                # extractall() forgets the modes, which pip keeps.
+                place = wheel.extract(member, folder)
+                if mode := member.external_attr >> 16 & 0o777:
+                    Path(place).chmod(mode)
         return folder
     if artefact.suffix == ".deb":
         command = ["dpkg-deb", "--extract", artefact, folder]
