@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ksmrun.model.frozen import dataclass
 
 JAVA = "OpenJDK"
 MONO = "Mono"

@@ -22,7 +22,7 @@ DEBIAN = {
     "monitor": "python3-prometheus-client",
     "top": "python3-textual",
 }
-EXTRA = rf"{PIP.replace('[', '[[]')}({'|'.join(DEBIAN)})\]'"
+EXTRA = rf"pip install 'ksmrun\[({'|'.join(DEBIAN)})\]'"
 
 
 def own_program() -> str:

@@ -12,6 +12,7 @@ from ksmrun.facts.maps import count_maps, running_key
 from ksmrun.facts.memory_groups import memory_groups, memory_path
 from ksmrun.facts.pids import all_pids
 from ksmrun.facts.process import parse_ksm_stat, read_anonymous, read_memory
+from ksmrun.facts.reread import Raw, merges_not, read_anonymous_bytes, read_raw
 from ksmrun.facts.text import read_text
 from ksmrun.host.attach_state import was_detached
 from ksmrun.model.memory_group import GroupState
@@ -22,7 +23,6 @@ from ksmrun.support.foreign import SHORTAGES
 from ksmrun.watch.budget import Budget
 from ksmrun.watch.config import Config
 from ksmrun.watch.host import HostReader
-from ksmrun.watch.reread import Raw, merges_not, read_anonymous_bytes, read_raw
 from ksmrun.watch.schedule import counted, next_count_seconds
 
 # A process that does not merge may begin to, by attaching or an exec.

@@ -225,7 +225,10 @@ static bool extend_environment(const struct options *options, const struct addit
     if (options->variables.count == 0)
         return true;
     char **varied = variables_extend(*envp, &options->variables);
-    *envp = varied != NULL ? varied : *envp;
+    if (varied == NULL)
+        return fail_open(options, "cannot set variables: out of memory",
+                         "free memory, then start it again");
+    *envp = varied;
     return true;
 }
 

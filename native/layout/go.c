@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../common/sha256.h"
+#include "elf_file.h"
 
 enum {
     PHDRS_MAX = 64, /* Go's linker makes about ten */
@@ -36,10 +37,8 @@ static bool is_static(int file) {
     Elf64_Phdr phdrs[PHDRS_MAX];
     char notes[NOTES_BYTES];
     bool is_go = false;
-    if (pread(file, &header, sizeof header, 0) != sizeof header ||
-        header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phnum > PHDRS_MAX ||
-        pread(file, phdrs, header.e_phnum * sizeof *phdrs, (off_t)header.e_phoff) !=
-            (ssize_t)(header.e_phnum * sizeof *phdrs))
+    if (!elf_read_header(file, &header) || header.e_ident[EI_CLASS] != ELFCLASS64 ||
+        !elf_read_phdrs(file, &header, phdrs, PHDRS_MAX))
         return false;
     for (int i = 0; i < header.e_phnum; i++) {
         /* The second is there where a C library was linked in (for errno at least), whose stack

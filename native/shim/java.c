@@ -26,6 +26,7 @@
 #include "imports.h"
 #include "loaded.h"
 #include "object.h"
+#include "text.h"
 
 enum { CLOCK_MONOTONIC = 1, FRAMES_MAX = 3, FRAME_BYTES_MAX = 4096 };
 
@@ -86,17 +87,9 @@ static void lead_to(void *function) {
 
 extern void *dlsym(void *, const char *) __attribute__((weak));
 
-static bool are_equal(const char *first, const char *second) {
-    while (*first != '\0' && *first == *second) {
-        first++;
-        second++;
-    }
-    return *first == *second;
-}
-
 static void *dlsym_of_launcher(void *library, const char *name) {
     void *found = dlsym(library, name);
-    if (found != NULL && are_equal(name, create_name) && !atomic_load(&java.is_answered))
+    if (found != NULL && text_equal(name, create_name) && !atomic_load(&java.is_answered))
         lead_to((void *)clock_gettime_of_libjvm);
     return found;
 }

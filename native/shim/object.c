@@ -5,6 +5,8 @@
 #include <elf.h>
 #include <stddef.h>
 
+#include "text.h"
+
 /* Tables for a lookup by name. Objects without a GNU hash table, which linkers have written for
  * more than fifteen years, count as without symbols. */
 struct tables {
@@ -31,14 +33,6 @@ static bool find_tables(const struct object *object, struct tables *tables) {
             tables->hash = loaded(object, entry->d_un.d_ptr);
     }
     return tables->symbols != NULL && tables->names != NULL && tables->hash != NULL;
-}
-
-static bool are_equal(const char *first, const char *second) {
-    while (*first != '\0' && *first == *second) {
-        first++;
-        second++;
-    }
-    return *first == *second;
 }
 
 /* Dan Bernstein's, as in ld.so and linkers. */
@@ -70,7 +64,7 @@ bool object_function(const struct object *object, const char *name, struct range
         uint32_t found = hashes[index - first_symbol];
         const Elf64_Sym *symbol = &tables.symbols[index];
         if ((found | 1) == (hash | 1) && is_function(symbol) &&
-            are_equal(tables.names + symbol->st_name, name)) {
+            text_equal(tables.names + symbol->st_name, name)) {
             range->start = object->base + symbol->st_value;
             range->end = range->start + symbol->st_size;
             return true;
@@ -107,7 +101,7 @@ void object_each_import(const struct object *object, const char *name,
             Elf64_Xword type = ELF64_R_TYPE(relocations[i].r_info);
             const Elf64_Sym *symbol = &tables.symbols[ELF64_R_SYM(relocations[i].r_info)];
             if ((type == TYPE_CALLED || type == TYPE_POINTER) &&
-                are_equal(tables.names + symbol->st_name, name))
+                text_equal(tables.names + symbol->st_name, name))
                 visit((void **)(object->base + relocations[i].r_offset), argument);
         }
     }

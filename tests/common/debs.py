@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,16 @@ SUITES = (
     "sid",
 )
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def site() -> str:
+    """Return the mirror that this host's own packages come from."""
+    codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    question = ["apt-get", "indextargets", "--format=$(SITE)", "Created-By: Packages"]
+    answer = subprocess.run(
+        [*question, f"Codename: {codename}"], capture_output=True, text=True, check=True
+    )
+    return answer.stdout.split()[0]
 
 
 def cache_folder() -> Path:

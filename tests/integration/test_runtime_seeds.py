@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,12 @@ def test_node(runtime: Runtime, tmp_path: Path) -> None:
     judge(documents(runtime.command("-e", NODE)), {"random"}, {"argv", "right"})
     (tmp_path / "busy.js").write_text(BUSY)
     assert run(runtime.command(str(tmp_path / "busy.js")), SEED) == "4 0 0 Module 50000 0\n"
+    # V8 shows each flag as it is now. Threads differ by chance only, which other tests may not see.
+    shown = run(runtime.command("--v8-options"), SEED)
+    assert "default: --single-threaded\n" in shown
+    assert "default: --no-incremental-marking\n" in shown
+    assert re.search("default: --random-seed=[1-9]", shown)
+    assert re.search("default: --hash-seed=[1-9]", shown)
     # What the user says counts.
     random = ["--random-seed=7", "-p", "Math.random()"]
     assert run(runtime.command(*random), SEED) == run(runtime.command(*random), None)

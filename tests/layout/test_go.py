@@ -57,10 +57,14 @@ def test_a_program_that_is_not_from_go(launcher: str, key: str, build: Build) ->
     assert not is_shared(launcher, key, other)
 
 
+def test_a_program_with_a_c_library(launcher: str, key: str, build: Build) -> None:
+    """Its stack canary is a part of the value."""
+    assert not is_shared(launcher, key, build("random_of_go", *STATIC, "-DHAS_C"))
+
+
 @pytest.mark.long_run
 @pytest.mark.parametrize("has_c", [False, True])
 def test_real_go(launcher: str, key: str, tmp_path: Path, has_c: bool) -> None:
-    """A C library in it has a stack canary, which is a part of the value."""
     source = SOURCE.replace("package main\n", C_PART, 1) + "\nvar _ = C.one()\n"
     (tmp_path / "main.go").write_text(source if has_c else SOURCE)
     linking = ["-ldflags", "-linkmode external -extldflags -static"] if has_c else []

@@ -1,20 +1,17 @@
-"""Debian roots with systemd 252, 254, 257 and 262, built once and never changed.
-
-Run as a file it builds everything that the tests need.
-"""
+"""Debian roots with systemd 252, 254, 257 and 262, built once and never changed."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from debs import site
 
 CACHE = Path("/var/cache/ksmrun-tests/roots")
 # What systemd and ksmrun need: python-prctl is compiled, so it must be the root's own.
@@ -103,17 +100,3 @@ def build(wanted: list[Root]) -> None:
     """Build all of them, two at a time."""
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(built, wanted))
-
-
-def site() -> str:
-    """Return the mirror that this host's own packages come from."""
-    codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    question = ["apt-get", "indextargets", "--format=$(SITE)", "Created-By: Packages"]
-    answer = subprocess.run(
-        [*question, f"Codename: {codename}"], capture_output=True, text=True, check=True
-    )
-    return answer.stdout.split()[0]
-
-
-if __name__ == "__main__":
-    build(list(roots("all" in sys.argv[1:]).values()))

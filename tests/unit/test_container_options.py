@@ -15,28 +15,12 @@ from ksmrun.model.launch import LayoutMode, LayoutScope, Probe, SeedMode, ThpMod
 from ksmrun.model.wrap import LAUNCHER, ContainerKey
 from ksmrun.options.containers import ContainerOptions
 
-NEW = Probe(
-    kernel="6.18.0",
-    machine="x86_64",
-    prctl_supported=True,
-    prctl_obstacle=None,
-    prctl_obstacle_what=None,
-    prctl_obstacle_todo=None,
-    kept_over_fork=True,
-    kept_over_exec=True,
-    scanned_after_exec="unknown",
-    known_not_scanned=None,
-    vma_steps=64,
-    mmap_vmas=1,
-    brk_vmas=0,
-    ksm_stat_fields=(),
-    ptrace_allowed=True,
-    set_mm_map_allowed=True,
-)
+from .test_plan import GOOD
+
 # 6.12, where the flag keeps VMAs apart; and 6.1, which has no flag.
-JOINS = replace(NEW, mmap_vmas=65, brk_vmas=64)
+JOINS = replace(GOOD, mmap_vmas=65, brk_vmas=64)
 MARKS = replace(
-    NEW, prctl_supported=False, prctl_obstacle="kernel-too-old", prctl_obstacle_what="too old"
+    GOOD, prctl_supported=False, prctl_obstacle="kernel-too-old", prctl_obstacle_what="too old"
 )
 DEFAULTS = ContainerOptions()
 SHIM = "--preload=/usr/local/libexec/ksmrun/shim/$PLATFORM/as-libasan.so/../libksmrun-preload.so"
@@ -48,7 +32,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, probe: Probe, **changes: object) ->
 
 
 def test_a_kernel_that_needs_no_shim(monkeypatch: pytest.MonkeyPatch) -> None:
-    launcher = planned(monkeypatch, NEW)
+    launcher = planned(monkeypatch, GOOD)
     assert launcher.words == (str(LAUNCHER), "--merge=on", "--")
     assert not launcher.uses_shim
 
@@ -66,7 +50,7 @@ def test_all_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KSMRUN_LAYOUT_DIR", str(tmp_path))
     launcher = planned(
         monkeypatch,
-        NEW,
+        GOOD,
         require=True,
         require_max_map_count=262144,
         thp=ThpMode.OFF,
@@ -83,7 +67,7 @@ def test_all_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert launcher.key == ContainerKey("games")
     assert launcher.key.path == "/run/ksmrun/layout/containers/host/games.0.key"
     with pytest.raises(KsmrunError, match="not a valid name of a layout group"):
-        planned(monkeypatch, NEW, layout=LayoutMode.SHARED, layout_group="../x")
+        planned(monkeypatch, GOOD, layout=LayoutMode.SHARED, layout_group="../x")
 
 
 def test_images_for_other_machines() -> None:

@@ -14,25 +14,9 @@ from ksmrun.plan.clients import CLIENTS, find_client
 from ksmrun.plan.command_words import SHELLS, WRAPPERS
 from ksmrun.plan.mechanism import is_same_for_all
 
+from .test_plan import GOOD
+
 MAYBE = st.none() | st.booleans()
-GOOD = Probe(
-    kernel="6.18",
-    machine="x86_64",
-    prctl_supported=True,
-    prctl_obstacle=None,
-    prctl_obstacle_what=None,
-    prctl_obstacle_todo=None,
-    kept_over_fork=True,
-    kept_over_exec=True,
-    scanned_after_exec="yes",
-    known_not_scanned=None,
-    vma_steps=16,
-    mmap_vmas=1,
-    brk_vmas=1,
-    ksm_stat_fields=(),
-    ptrace_allowed=True,
-    set_mm_map_allowed=True,
-)
 PROBES = st.builds(
     replace,
     st.just(GOOD),

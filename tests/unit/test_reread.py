@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.facts.process import parse_ksm_stat, read_anonymous, read_ksm_stat
+from ksmrun.facts.reread import STAT_SECONDS, Raw, merges_not, read_anonymous_bytes, read_raw
 from ksmrun.facts.stat import read_program
 from ksmrun.model.watch import MapCount, Watched, WatchState
 from ksmrun.watch.alerts import AlertBook
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
-from ksmrun.watch.reread import STAT_SECONDS, Raw, merges_not, read_anonymous_bytes, read_raw
 
 from .test_conditions import MIB, of_host, of_process
 

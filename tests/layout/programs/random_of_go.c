@@ -7,6 +7,11 @@ __asm__(".section .note.go.buildid, \"a\", @note\n"
         ".balign 4\n.long 4, 4, 4\n.asciz \"Go\\0\"\n.ascii \"test\"\n.text\n"
         ".globl _start\n_start: mov %rsp, %rdi\nand $-16, %rsp\ncall begin\n");
 
+#ifdef HAS_C
+/* As errno is, in each program with a C library. */
+__attribute__((used)) __thread int of_each_thread = 1;
+#endif
+
 static long call(long number, long first, const void *second, long third) {
     long result;
     __asm__ volatile("syscall"
