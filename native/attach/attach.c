@@ -28,9 +28,9 @@ enum { KCMP_VM = 1 };
 
 /* One stop must stay well under a millisecond. */
 enum { RANGES_A_STOP = 16 };
-/* A call that has not begun after this time is taken back; one that makes no progress is at the
- * second time. */
-enum { LATE_NS = 200 * 1000 * 1000 };
+/* A call that has not begun after this time is taken back. One that makes no progress is at the
+ * fifth time, as is one whose thread gets no CPU: a busy machine may be all that delays it. */
+enum { LATE_NS = 200 * 1000 * 1000, PATIENCE = 5 };
 /* Limit over all stops: a fixed time, and some per stop. */
 #define TOTAL_NS INT64_C(1000000000)
 #define TOTAL_NS_A_STOP INT64_C(1000000)
@@ -44,7 +44,7 @@ struct deed {
     unsigned next; /* range */
     bool is_done;
     bool is_frozen;
-    uint64_t faults;         /* when last read */
+    uint64_t faults, ticks;  /* when last read */
     unsigned progress_times; /* how late it was then */
 };
 
@@ -135,7 +135,12 @@ static void on_late(struct injection *injection, unsigned times) {
         deed->progress_times = times;
         return;
     }
-    unsigned waited = times - deed->progress_times, patience = injection->is_in_call ? 2 : 1;
+    /* Without a CPU it would not have run its own code either. */
+    bool lacks_cpu = thread_lacks_cpu(deed->process, deed->tid, &deed->ticks);
+    unsigned patience = lacks_cpu || injection->is_in_call ? PATIENCE : 1;
+    unsigned waited = times - deed->progress_times;
+    if (waited < patience)
+        worker_beat();
     if (!injection->is_taken_back && waited >= patience) {
         /* On the way there it runs only its own code, and sleeps for nothing else. */
         char state = thread_state(deed->process, deed->tid);
@@ -159,6 +164,7 @@ static enum outcome make_calls(struct deed *deed, struct injection *injection) {
         struct call call = call_of(work, deed->next);
         deed->progress_times = 0;
         deed->faults = 0;
+        deed->ticks = 0;
         int64_t result = inject(injection, call.number, call.arguments);
         if (result == INJECT_LATE)
             return deed->is_frozen ? ATTACH_FROZEN : ATTACH_LATE;
@@ -183,7 +189,7 @@ static enum outcome use_stop(struct deed *deed, uint64_t instruction) {
     if (outcome == ATTACH_DONE && injection_begin(&injection, deed->tid) != 0)
         outcome = ATTACH_NOT_PERMITTED;
     if (outcome != ATTACH_DONE) {
-        let_go(deed->tid, NULL);
+        let_go(deed->process, deed->tid, NULL);
         return outcome;
     }
     injection.instruction = instruction;
@@ -194,7 +200,7 @@ static enum outcome use_stop(struct deed *deed, uint64_t instruction) {
         outcome = ATTACH_OTHER_BITS;
     else
         outcome = injection_is_possible(&injection) ? make_calls(deed, &injection) : ATTACH_GONE;
-    enum outcome gone = let_go(deed->tid, &injection);
+    enum outcome gone = let_go(deed->process, deed->tid, &injection);
     return outcome == ATTACH_DONE || gone != ATTACH_DONE ? gone : outcome;
 }
 

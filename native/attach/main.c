@@ -61,7 +61,7 @@ static void carry_out(const void *given, struct report *report) {
  * shared layout the program is still being moved, by its own tracer. */
 static bool may_pass(enum outcome outcome) {
     return outcome == ATTACH_NO_INSTRUCTION || outcome == ATTACH_NOT_PERMITTED ||
-           outcome == ATTACH_NO_STOP;
+           outcome == ATTACH_NO_STOP || outcome == ATTACH_LATE;
 }
 
 static int serve_launch(pid_t pid, const char *command, bool quiet) {

@@ -121,3 +121,16 @@ uint64_t thread_faults(const struct process *process, pid_t tid) {
     snprintf(name, sizeof name, "task/%d/stat", tid);
     return number_in(process->folder, name, PIDSTAT_MINOR_FAULTS);
 }
+
+bool thread_lacks_cpu(const struct process *process, pid_t tid, uint64_t *ticks) {
+    char name[64];
+    struct pidstat stat;
+    snprintf(name, sizeof name, "task/%d/stat", tid);
+    if (!procfile_stat(process->folder, name, &stat))
+        return false;
+    /* One more, so that it is never 0. */
+    uint64_t now = stat.fields[PIDSTAT_USER_TICKS] + stat.fields[PIDSTAT_SYSTEM_TICKS] + 1;
+    bool has_run = *ticks != 0 && now != *ticks;
+    *ticks = now;
+    return stat.state == 'R' && !has_run;
+}

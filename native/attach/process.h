@@ -43,4 +43,8 @@ bool thread_field(const struct process *process, pid_t tid, const char *name, ch
  * break_ksm()). */
 uint64_t thread_faults(const struct process *process, pid_t tid);
 
+/* Returns whether a thread could run and has had no CPU since the last call with the same counter,
+ * to within a clock tick. The counter starts at 0, for which there is no last call. */
+bool thread_lacks_cpu(const struct process *process, pid_t tid, uint64_t *ticks);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "../common/clock.h"
 #include "../inject/wait.h"
+#include "worker.h"
 
 /* include/uapi/linux/ptrace.h; libc's headers may lack it. */
 #define GET_RSEQ_CONFIGURATION 0x420f
@@ -22,8 +23,9 @@ struct rseq_section {
     uint64_t start, length, abort;
 };
 
-/* A thread in an uninterruptible sleep does not stop; others do so at once. */
-enum { WAIT_NS = 100 * 1000 * 1000 };
+/* A thread in an uninterruptible sleep does not stop; others do so as soon as they get a CPU, which
+ * on a busy machine takes its time. */
+enum { WAIT_NS = 100 * 1000 * 1000, WAITS_MAX = 10 };
 
 static bool is_event_stop(int status) {
     return status >> 16 == PTRACE_EVENT_STOP;
@@ -31,15 +33,26 @@ static bool is_event_stop(int status) {
 
 /* Waits for the stop that PTRACE_INTERRUPT requests, from another stop or from running. Signals
  * that arrive before it are passed on; the time limit covers all of them. */
-static enum outcome interrupted(pid_t tid, bool is_stopped) {
+static enum outcome interrupted(const struct process *process, pid_t tid, bool is_stopped) {
     int64_t until = clock_now_ns() + WAIT_NS;
+    uint64_t ticks = 0;
+    int waits = 1;
     if (ptrace(PTRACE_INTERRUPT, tid, 0L, 0L) != 0 ||
         (is_stopped && ptrace(PTRACE_CONT, tid, 0L, 0L) != 0))
         return ATTACH_GONE;
     for (;;) {
         int status = wait_for_stop(tid, until);
-        if (status == WAIT_GONE || status == WAIT_LATE)
-            return status == WAIT_GONE ? ATTACH_GONE : ATTACH_NO_STOP;
+        if (status == WAIT_GONE)
+            return ATTACH_GONE;
+        if (status == WAIT_LATE) {
+            if (!thread_lacks_cpu(process, tid, &ticks))
+                return ATTACH_NO_STOP;
+            if (waits++ == WAITS_MAX)
+                return ATTACH_LATE;
+            until += WAIT_NS;
+            worker_beat();
+            continue;
+        }
         if (is_event_stop(status))
             return WSTOPSIG(status) == SIGTRAP ? ATTACH_DONE : ATTACH_STOPPED;
         long signal_to_give = status >> 16 == 0 ? WSTOPSIG(status) : 0;
@@ -53,26 +66,26 @@ enum outcome stop_thread(const struct process *process, pid_t tid) {
         /* EPERM is also returned for a zombie (kernel/ptrace.c: ptrace_attach()). */
         return errno == ESRCH || thread_has_ended(process, tid) ? ATTACH_GONE
                                                                 : ATTACH_NOT_PERMITTED;
-    enum outcome outcome = interrupted(tid, false);
+    enum outcome outcome = interrupted(process, tid, false);
     /* While it is traced its TID cannot be reused; before that it may have been. */
     if (outcome == ATTACH_DONE && thread_has_ended(process, tid)) {
-        let_go(tid, NULL);
+        let_go(process, tid, NULL);
         return ATTACH_GONE;
     }
     /* A group stop is kept (ptrace(2)); without a stop the end of this process releases it. */
     if (outcome == ATTACH_STOPPED)
-        let_go(tid, NULL);
+        let_go(process, tid, NULL);
     return outcome;
 }
 
-enum outcome let_go(pid_t tid, struct injection *restored) {
+enum outcome let_go(const struct process *process, pid_t tid, struct injection *restored) {
     if (restored != NULL) {
         if (injection_end(restored) != 0)
             return ATTACH_GONE;
         /* From the exit of an injected call the kernel would return -ERESTARTSYS to the program. A
          * call is restarted on the way out of a stop for signals (arch_do_signal_or_restart), so
          * the thread is put into one. */
-        enum outcome outcome = interrupted(tid, true);
+        enum outcome outcome = interrupted(process, tid, true);
         if (outcome != ATTACH_DONE && outcome != ATTACH_STOPPED)
             return outcome;
     }

@@ -10,8 +10,9 @@
 enum outcome stop_thread(const struct process *process, pid_t tid);
 
 /* Undoes stop_thread. restored: what the injection saved; NULL if nothing was changed. ATTACH_GONE:
- * the thread is gone; ATTACH_NO_STOP: it is as it was, and the end of this process releases it. */
-enum outcome let_go(pid_t tid, struct injection *restored);
+ * the thread is gone; ATTACH_NO_STOP or ATTACH_LATE: it is as it was, and the end of this process
+ * releases it. */
+enum outcome let_go(const struct process *process, pid_t tid, struct injection *restored);
 
 /* If the stopped thread is in a restartable sequence (rseq(2)), sets its program counter to where
  * the kernel would have set it: moved elsewhere, it would not be restarted, as the kernel does

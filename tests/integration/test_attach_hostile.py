@@ -108,6 +108,18 @@ def test_a_frozen_program(
     assert is_well(process) and is_well(other)
 
 
+def test_one_with_little_cpu_time(begin: Begin, made_group: Callable[[Path], Path]) -> None:
+    """It is waited for, as on a busy machine: it runs for 2 ms, at most, of each 300."""
+    process = begin("sh", "-c", "echo ready; while :; do :; done")
+    group = made_group(mounted("cgroup", "cpu"))
+    (group / "cpu.cfs_period_us").write_text("300000")
+    (group / "cpu.cfs_quota_us").write_text("2000")
+    (group / "cgroup.procs").write_text(str(process.pid))
+    found = [deed("off" if each % 2 else "on", process.pid) for each in range(6)]
+    assert ["no-stop"] not in found
+    assert ["done"] in found
+
+
 # There a frozen thread of version 1 does not stop, and one in the call is waited for.
 FREEZERS = {
     "2": ("cgroup2", "", "cgroup.freeze", ("1", "0"), {"frozen"}),
