@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from ksmrun.facts.pages import PAGE_BYTES
-from ksmrun.facts.stat import living
+from ksmrun.facts.stat import living, memory_folder
 from ksmrun.facts.text import kib_fields, parse_fields, parse_int, read_text
 from ksmrun.model.frozen import dataclass
 from ksmrun.model.process import Sweeper
@@ -105,8 +105,17 @@ def has_marked_memory(folder: Path) -> bool:
     The prctl marks all eligible ones, so the first SMAPS_HEAD_BYTES suffice. Raises OSError.
     """
     head = living(folder, _smaps_head, lambda text: not text)
-    flags = (line.split()[1:] for line in head.split(b"\n") if line.startswith(b"VmFlags:"))
-    return any(b"mg" in words for words in flags)
+    return any(map(_is_marked, head.split(b"\n")))
+
+
+def has_any_marked_memory(folder: Path) -> bool:
+    """Return whether any mapping at all is marked: madvise(2) may mark the last. Raises OSError."""
+    with (memory_folder(folder) / "smaps").open("rb") as smaps:
+        return any(map(_is_marked, smaps))
+
+
+def _is_marked(line: bytes) -> bool:
+    return line.startswith(b"VmFlags:") and b"mg" in line.split()[1:]
 
 
 def _smaps_head(folder: Path) -> bytes:
