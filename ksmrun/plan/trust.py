@@ -105,8 +105,7 @@ def refusal(
     if others:
         first = min(others, key=lambda each: each.merger.start_ticks)
         more = f", and {len(others) - 1} more" if len(others) > 1 else ""
-        where = wrong_with(first, name) or "merges"
-        what = f"{who(first.merger)} {where}{more}"
+        what = f"{who(first.merger)} merges, and {wrong_with(first, name)}{more}"
         if first.domain is not None:
             what = f"{who(first.merger)} of trust domain {first.domain} merges{more}"
         return what, f"{ending(first.merger)}, or wait until that has ended"

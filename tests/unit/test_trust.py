@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,7 @@ TRUST = Trust(
 )
 
 
-def of_user(uid: int, **more: object) -> Traits:
+def of_user(uid: int, **more: Any) -> Traits:
     return replace(Traits(uids=(uid,) * 3, gids=(uid,) * 3), **more)
 
 

@@ -222,7 +222,7 @@ def test_a_process_of_no_domain_refuses_a_claim_unless_it_is_exempt(
     merging[7] = 1003
     trust_claim.claim("web", file, folder)
     merging[8] = 4242
-    with pytest.raises(KsmrunError, match=r"PID 8 .p8. is in no trust domain"):
+    with pytest.raises(KsmrunError, match=r"PID 8 .p8. merges, and is in no trust domain"):
         trust_claim.claim("web", file, folder)
 
 
