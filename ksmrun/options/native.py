@@ -11,7 +11,7 @@ EXEC_OPTIONS = (
         "--shim=WORD[,WORD...]",
         "Work of the preloaded shim. mark: mark memory instead of setting the flag. join: join "
         "mappings. min=BYTES: mark no less. reserve=PERCENT: share of vm.max_map_count to keep "
-        "free. once: children do not inherit it. keep: only share seeds.",
+        "free. once: children do not inherit it. keep: do not set the flag.",
     ),
     ("--layout=random|shared", "Address layout: the kernel's, or the one of a key."),
     ("--layout-key=FILE", "Key of 32 secret bytes that nobody else can read."),
@@ -35,6 +35,10 @@ EXEC_OPTIONS = (
     (
         "--prepend=NAME=TEXT",
         "Put this text, which ends with a separator, before the value of a variable.",
+    ),
+    (
+        "--domain=NAME",
+        "Set the flag only while this trust domain is the one that may merge on this host.",
     ),
     ("--argv0=NAME", "Give the program this argv[0]."),
     ("--require", "Do not start the program where its memory will not merge (exit code 125)."),

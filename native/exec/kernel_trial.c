@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -146,6 +147,12 @@ static void try_adjacent_mmaps(struct findings *findings) {
             return;
     }
     findings->mmap_vmas = vmas_since(before);
+}
+
+bool kernel_needs_late_flag(void) {
+    struct utsname kernel;
+    return uname(&kernel) != 0 || release_never_scans(kernel.release) ||
+           (release_may_lose_at_exec(kernel.release) && kernel_loses_flag_at_exec());
 }
 
 bool kernel_keeps_vmas_apart(void) {

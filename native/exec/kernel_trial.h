@@ -32,6 +32,10 @@ struct findings kernel_trial_all(void);
  * out. Leaves nothing behind in this process. */
 bool kernel_loses_flag_at_exec(void);
 
+/* Returns whether a program merges on this kernel only if it sets the flag itself, after the exec:
+ * it is lost there, or may be kept without being scanned. */
+bool kernel_needs_late_flag(void);
+
 /* Returns whether mappings of a merging process stay separate VMAs on this kernel, as before
  * cf7e7a3503df (6.17); also false if that cannot be found out. Leaves nothing behind in this
  * process. */

@@ -2,9 +2,7 @@
  *
  * Everything happens in the process that becomes the program: the flag belongs to the memory map
  * and is kept by exec, so no child and no supervisor is needed. */
-#include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +16,15 @@
 #include "../common/message.h"
 #include "../common/procfile.h"
 #include "../common/search.h"
+#include "../common/trust.h"
 #include "../layout/key.h"
 #include "../layout/layout.h"
-#include "../layout/machine.h"
-#include "../layout/membership.h"
 #include "../layout/seeds.h"
 #include "../shim/filter.h"
+#include "domain.h"
 #include "environment.h"
 #include "kernel_trial.h"
+#include "layout_check.h"
 #include "observer.h"
 #include "options.h"
 #include "probe.h"
@@ -67,9 +66,46 @@ static bool sweeps(const struct options *options) {
     return marks(options) || (options->shim != NULL && strstr(options->shim, "join") != NULL);
 }
 
-/* If the shim is there for seeds only. */
 static bool keeps_flag(const struct options *options) {
     return options->shim != NULL && strstr(options->shim, "keep") != NULL;
+}
+
+static bool is_for_seeds_only(const struct options *options) {
+    return keeps_flag(options) && !sweeps(options);
+}
+
+/* Splits a reason, "what; to do", and reports it after the prefix. Returns whether to start the
+ * program anyway. */
+static bool fail_open_with(const struct options *options, const char *prefix,
+                           char reason[REASON_BYTES], const char *todo) {
+    char what[REASON_BYTES + 64];
+    char *last = strrchr(reason, ';');
+    if (last != NULL)
+        *last++ = '\0';
+    snprintf(what, sizeof what, "%s: %s", prefix, reason);
+    return fail_open(options, what, last == NULL ? todo : last + 1);
+}
+
+/* Gets the lock under which the flag may be set, or has nothing merge. Returns false if the program
+ * must not start. */
+static bool enter_domain(struct options *options) {
+    char reason[REASON_BYTES];
+    if (options->domain == NULL || options->merge == MERGE_OFF)
+        return true;
+    if (!kernel_needs_late_flag()) {
+        if (domain_enter(trust_folder, options->domain, reason) == 0)
+            return true;
+    } else {
+        refuse(reason, "this kernel merges a program only if it sets the flag after its exec, when "
+                       "its domain cannot be checked any more; boot Linux 6.12 or later");
+    }
+    bool starts =
+        fail_open_with(options, "memory will not merge", reason, "see `ksmrun help trust`");
+    options->merge = MERGE_OFF;
+    options->verify = false;
+    if (!is_for_seeds_only(options))
+        options->preload = options->shim = NULL;
+    return starts;
 }
 
 static bool apply_merge(const struct options *options) {
@@ -180,7 +216,7 @@ static bool choose_preload(const struct options *options, struct additions *addi
 
 static bool apply_layout(const struct options *options, const char *command,
                          struct additions *additions) {
-    char reason[REASON_BYTES], what[REASON_BYTES + 64];
+    char reason[REASON_BYTES];
     if (!options->layout_shared)
         return true;
     const struct layout_request request = {
@@ -193,14 +229,8 @@ static bool apply_layout(const struct options *options, const char *command,
     additions->is_layout_shared =
         key_read(options->layout_key, options->layout_group, additions->key, reason) == 0 &&
         layout_begin(&request, additions->key, reason) == 0;
-    if (additions->is_layout_shared)
-        return true;
-    /* The reason has the form "what; to do". */
-    char *todo = strrchr(reason, ';');
-    if (todo != NULL)
-        *todo++ = '\0';
-    snprintf(what, sizeof what, "shared layout not applied: %s", reason);
-    return fail_open(options, what, todo == NULL ? "start it with --layout=random" : todo + 1);
+    return additions->is_layout_shared || fail_open_with(options, "shared layout not applied",
+                                                         reason, "start it with --layout=random");
 }
 
 /* Without merging, an inherited shim must not set the flag or mark; and one that is there for seeds
@@ -208,7 +238,7 @@ static bool apply_layout(const struct options *options, const char *command,
 static bool extend_environment(const struct options *options, const struct additions *additions,
                                char ***envp) {
     bool has_seeds = additions->is_layout_shared && options->seeds != SEEDS_OWN;
-    const char *file = keeps_flag(options) && !has_seeds ? NULL : additions->preload;
+    const char *file = is_for_seeds_only(options) && !has_seeds ? NULL : additions->preload;
     if (file != NULL || options->merge == MERGE_OFF) {
         char seed[SEEDS_WORD_BYTES];
         if (has_seeds)
@@ -279,10 +309,10 @@ static bool has_map_count(const struct options *options) {
     return limit >= wanted;
 }
 
-static int run(const struct options *options) {
+static int run(struct options *options) {
     char **envp = environ;
     struct additions additions = {.preload = NULL};
-    if (!has_map_count(options))
+    if (!has_map_count(options) || !enter_domain(options))
         return EXIT_OWN_FAILURE;
     if (!apply_merge(options) || !apply_thp(options) || !choose_preload(options, &additions))
         return EXIT_OWN_FAILURE;
@@ -309,13 +339,6 @@ static int run(const struct options *options) {
     return failure.error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
-static pid_t pid_of(const char *word) {
-    char *end;
-    errno = 0;
-    long number = isdigit((unsigned char)*word) ? strtol(word, &end, 10) : 0;
-    return number > 0 && errno == 0 && *end == '\0' && number <= INT_MAX ? (pid_t)number : 0;
-}
-
 /* Returns the exit code. */
 static int print(const char *text) {
     if (fputs(text, stdout) >= 0 && fflush(stdout) == 0 && !ferror(stdout))
@@ -323,31 +346,6 @@ static int print(const char *text) {
     message("cannot write to stdout: %s; check what stdout is connected to, and its free space",
             strerror(errno));
     return EXIT_OWN_FAILURE;
-}
-
-static int check_layouts(const struct options *options) {
-    static const char *const answers[] = {
-        [MEMBER] = "yes", [NO_MEMBER] = "no", [MEMBER_UNKNOWN] = "unknown"};
-    unsigned char key[KEY_BYTES];
-    char reason[REASON_BYTES];
-    if (key_read(options->layout_key, options->layout_group, key, reason) != 0) {
-        message("%s", reason);
-        return EXIT_OWN_FAILURE;
-    }
-    const struct machine machine = machine_here();
-    const char *wrong = NULL;
-    for (char **word = options->command; wrong == NULL && *word != NULL; word++) {
-        pid_t pid = pid_of(*word);
-        if (pid == 0)
-            wrong = *word;
-        else
-            printf("%d %s\n", pid, answers[membership_of(pid, &machine, key)]);
-    }
-    explicit_bzero(key, sizeof key);
-    if (wrong != NULL)
-        message("'%.100s' is no PID; give --layout-check numbers, as in --layout-check 1234",
-                wrong);
-    return wrong == NULL ? print("") : EXIT_OWN_FAILURE;
 }
 
 int main(int argc, char **argv) {
@@ -367,7 +365,9 @@ int main(int argc, char **argv) {
     case ACTION_HELP:
         return print(options_help);
     case ACTION_LAYOUT_CHECK:
-        return check_layouts(&options);
+        return layout_check(options.layout_key, options.layout_group, options.command)
+                   ? print("")
+                   : EXIT_OWN_FAILURE;
     case ACTION_RUN:
         break;
     }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/trust.h"
+
 const char options_help[] =
     "Usage: ksmrun-exec [OPTION]... [--] COMMAND [ARG]...\n"
     "       ksmrun-exec --probe | --version | --help\n"
@@ -22,7 +24,7 @@ const char options_help[] =
     "flag),\n"
     "                       min=BYTES (mark no less), reserve=PERCENT (of vm.max_map_count, to "
     "keep\n"
-    "                       free), once (children do not inherit it), keep (only give seeds)\n"
+    "                       free), once (children do not inherit it), keep (set no flag)\n"
     "  --layout=random|shared  shared: the addresses that all programs with one key get\n"
     "  --layout-key=FILE    32 secret bytes that nobody else can read\n"
     "  --layout-scope=program|tree  program: through shells and wrappers (env, tini, ...; and "
@@ -38,6 +40,7 @@ const char options_help[] =
     "                       for all but CPython and Perl that needs --preload\n"
     "  --variable=NAME=TEXT  give COMMAND this variable, unless it has one of that name\n"
     "  --prepend=NAME=TEXT  put TEXT, which ends with a separator, before the variable's value\n"
+    "  --domain=NAME        set the flag only while this trust domain is the one that may merge\n"
     "  --argv0=NAME         give COMMAND this argv[0]\n"
     "  --require            do not start COMMAND if merging cannot be had (exit 125)\n"
     "  --require-max-map-count=N  do not start COMMAND where vm.max_map_count is less (exit 125)\n"
@@ -136,6 +139,12 @@ static bool parse_variable(const struct row *row, const char *value, void *field
     return true;
 }
 
+static bool parse_domain(const struct row *row, const char *value, void *field,
+                         const struct refusal *refusal) {
+    return trust_is_name(value) ? parse_text(row, value, field, refusal)
+                                : refuse_value(row, value, refusal);
+}
+
 /* ld.so splits LD_PRELOAD at both, and has no escape (ld.so(8)). */
 static bool parse_preload(const struct row *row, const char *value, void *field,
                           const struct refusal *refusal) {
@@ -214,6 +223,10 @@ static const struct row rows[] = {
      .parse = parse_variable,
      FIELD(variables),
      VALUES("NAME=TEXT, 8 times at most")},
+    {.name = "domain",
+     .parse = parse_domain,
+     FIELD(domain),
+     VALUES("a name of 1 to 63 characters of a-z, 0-9 and \"-\", without \"-\" at its start")},
     {.name = "argv0", .parse = parse_text, FIELD(argv0), VALUES("a name")},
     {.name = "require", .parse = parse_flag, FIELD(require)},
     {.name = "require-max-map-count",
@@ -297,6 +310,14 @@ static const char *contradiction(const struct options *options) {
     if (options->inject && (options->merge != MERGE_ON || options->require))
         return "--inject sets the merge flag after the program has started; leave out --require, "
                "--merge=off and --merge=keep";
+    if (options->domain != NULL && options->inject)
+        return "--inject sets the merge flag after the exec, when --domain cannot be checked any "
+               "more; leave out one of them";
+    if (options->domain != NULL && options->preload != NULL &&
+        (options->shim == NULL || strstr(options->shim, "keep") == NULL ||
+         strstr(options->shim, "mark") != NULL))
+        return "with --domain the shim may not set the flag or mark memory after the exec; add "
+               "--shim=keep, or --shim=join,keep";
     if (options->layout_shared && options->layout_key == NULL)
         return "--layout=shared is given without a key; add --layout-key=FILE";
     if (options->action == ACTION_LAYOUT_CHECK && options->layout_key == NULL)

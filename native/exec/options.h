@@ -31,6 +31,7 @@ struct options {
     enum seed_mode seeds;
     const char *layout_key;   /* NULL: not given */
     const char *layout_group; /* NULL: the key is the group's own */
+    const char *domain;       /* NULL: none was named */
     const char *argv0;        /* NULL: the command's own name */
     bool require;
     bool quiet;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../common/descriptors.h"
+#include "../common/merge.h"
 #include "../inject/inject.h"
 #include "follow.h"
 #include "tracees.h"
@@ -50,6 +51,9 @@ void helper_run(struct helper *helper) {
     /* Ctrl-C is for the program; if it ended this process before the exec, the target would end
      * too. */
     setsid();
+    /* It is not the program, so it does not merge beside it. */
+    int error = 0;
+    (void)merge_set(false, &error);
     /* It holds the key: no core dump, and not readable by others. */
     prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
     descriptors_close_all_but(helper->commands, helper->answers);
@@ -58,7 +62,7 @@ void helper_run(struct helper *helper) {
         _exit(1);
     /* All options in one call: if the helper is killed, no program is left partly moved. */
     long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
-    int error = ptrace(PTRACE_SEIZE, helper->target, 0L, options) == 0 ? 0 : errno;
+    error = ptrace(PTRACE_SEIZE, helper->target, 0L, options) == 0 ? 0 : errno;
     if (write(helper->answers, &error, sizeof error) != sizeof error || error != 0)
         _exit(1);
     close(helper->answers);

@@ -102,6 +102,8 @@ static void test_each_option_with_and_without_a_value(void **state) {
         {"layout-scope", "tree", "program or tree"},
         {"layout-check", NULL, NULL},
         {"seeds", "go", "shared, own or go"},
+        {"domain", "web",
+         "a name of 1 to 63 characters of a-z, 0-9 and \"-\", without \"-\" at its start"},
         {"argv0", "x", NULL},
         {"require", NULL, NULL},
         {"require-max-map-count", "7", "a whole number, 1 or more"},
@@ -125,7 +127,7 @@ static void test_each_option_with_and_without_a_value(void **state) {
             assert_string_equal(error, expected);
             continue;
         }
-        assert_true(PARSE(&options, "--preload=/a.so", word, each[i].valid, "x"));
+        assert_true(PARSE(&options, "--preload=/a.so", "--shim=keep", word, each[i].valid, "x"));
         assert_string_equal(options.command[0], "x");
         assert_false(PARSE(&options, word));
         snprintf(expected, sizeof expected, "--%s has no value; add one after it, as in --%s=VALUE",
@@ -199,6 +201,22 @@ static void test_words_for_the_shim(void **state) {
     }
 }
 
+/* What would set the flag or mark memory after the exec, when nobody holds the lock. */
+static void test_a_domain_and_what_merges_later(void **state) {
+    (void)state;
+    struct options options;
+    assert_true(PARSE(&options, "--domain=web", "x"));
+    assert_string_equal(options.domain, "web");
+    assert_true(PARSE(&options, "--domain=web", "--preload=/a.so", "--shim=join,keep", "x"));
+    assert_false(PARSE(&options, "--domain=web", "--inject", "x"));
+    assert_non_null(strstr(error, "--inject"));
+    static const char *const late[] = {"--shim=join", "--shim=mark", "--shim=keep,mark", "--quiet"};
+    for (size_t i = 0; i < sizeof late / sizeof *late; i++) {
+        assert_false(PARSE(&options, "--domain=web", "--preload=/a.so", late[i], "x"));
+        assert_non_null(strstr(error, "--shim=keep"));
+    }
+}
+
 static void test_variables(void **state) {
     (void)state;
     struct options options;
@@ -229,6 +247,7 @@ int main(void) {
         cmocka_unit_test(test_options_that_are_not_there),
         cmocka_unit_test(test_preload_that_ld_so_would_split),
         cmocka_unit_test(test_words_for_the_shim),
+        cmocka_unit_test(test_a_domain_and_what_merges_later),
         cmocka_unit_test(test_variables),
         cmocka_unit_test(test_empty_argv),
     };
