@@ -70,12 +70,11 @@ def start(plan: Plan, request: Request) -> NoReturn:
 
 def _save(plan: Plan, request: Request) -> None:
     """Save the plan for the next launches, best effort."""
-    # Imported here: launches with other options have nothing to save.
-    if request.layout is None:
+    # Imported here: an import that fails is no reason not to start the program.
+    with contextlib.suppress(Exception):
         from ksmrun.launch.plan_cache import save_plan
 
-        with contextlib.suppress(Exception):
-            save_plan(plan, request, _probe())
+        save_plan(plan, request, _probe())
 
 
 def _layout(options: LaunchOptions) -> tuple[SharedLayout | None, tuple[str, ...]]:

@@ -42,7 +42,7 @@ def seen_key(folder: Path) -> bool:
     Best effort: without memory nothing is known.
     """
     with suppress(OSError, KsmrunError):
-        file = _file(folder)
+        file = memory_file(folder)
         if file is None or _read(file)[0].get(str(folder)) == _mark(folder):
             return False
         # Not for long: whoever holds it may be stopped, and a launch goes on.
@@ -60,7 +60,7 @@ def rotating(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
         file = None
         with suppress(OSError, KsmrunError):
-            file = _file(folder)
+            file = memory_file(folder)
             if file is not None and not stack.enter_context(_locked_soon(file, ROTATION_TRIES)):
                 file = None
         yield
@@ -110,7 +110,7 @@ def _remember(file: Path, folder: Path, *, is_meant: bool) -> bool:
 def key_lost_at(folder: Path) -> int | None:
     """Return when (seconds since the epoch) a key was found deleted; None if none was."""
     with suppress(OSError, KsmrunError):
-        file = _file(folder)
+        file = memory_file(folder)
         if file is None:
             return None
         keys, lost_at = _read(file)
@@ -127,7 +127,8 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, int]]:
     return data["keys"], data["lost_at"]
 
 
-def _file(folder: Path) -> Path | None:
+def memory_file(folder: Path) -> Path | None:
+    """Return where it is remembered which key this folder had; None if nowhere."""
     mount = next((each for each in (folder, *folder.parents) if each.is_mount()), None)
     if mount is not None and mount.is_relative_to(RUN):
         return mount / "ksmrun-layout-keys.json"

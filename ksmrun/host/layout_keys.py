@@ -30,6 +30,7 @@ SHAPE = {"generations": {str: int}}
 GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Name of what the user's keyring has of an earlier login.
 KEPT = "ksmrun-layout"
+GENERATIONS = "generations.json"
 # logind's: one file per user whose runtime folder stays (loginctl(1): enable-linger).
 LINGERING = Path("/var/lib/systemd/linger")
 
@@ -90,7 +91,7 @@ def _create_key(folder: Path, *, is_first: bool) -> None:
 def _keep(folder: Path) -> bool:
     """Keep the master key and the generations for this user's next login."""
     master = read_master(folder)
-    generations = read_text(folder / "generations.json") or ""
+    generations = read_text(folder / GENERATIONS) or ""
     return len(master) == KEY_BYTES and remember(KEPT, master + generations.encode())
 
 
@@ -103,7 +104,7 @@ def _restored(folder: Path) -> bytes | None:
     if kept is None or len(kept) < KEY_BYTES:
         return None
     if len(kept) > KEY_BYTES:
-        replace_file(folder / "generations.json", kept[KEY_BYTES:], 0o600)
+        replace_file(folder / GENERATIONS, kept[KEY_BYTES:], 0o600)
     return kept[:KEY_BYTES]
 
 
@@ -190,7 +191,7 @@ def _count_rotation(folder: Path, group: str) -> None:
     generations = _generations(folder)
     generations[group] = generations.get(group, 0) + 1
     text = json.dumps({"schema": SCHEMA, "generations": generations})
-    replace_file(folder / "generations.json", text.encode(), 0o600)
+    replace_file(folder / GENERATIONS, text.encode(), 0o600)
 
 
 def _renew_units(folder: Path) -> None:
@@ -202,7 +203,7 @@ def _renew_units(folder: Path) -> None:
 def _generations(folder: Path) -> dict[str, int]:
     todo = "remove it; programs started after that get another layout"
     try:
-        data = read_state(folder / "generations.json", SCHEMA, SHAPE, todo)
+        data = read_state(folder / GENERATIONS, SCHEMA, SHAPE, todo)
     except KsmrunError as error:
         raise KsmrunError(error.what, error.todo) from error
     counts: dict[str, int] = {} if data is None else data["generations"]

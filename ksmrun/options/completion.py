@@ -12,6 +12,9 @@ from ksmrun.options.pages import TOPICS
 from ksmrun.options.table import leaves, top
 from ksmrun.options.texts import texts, title_of
 
+# As enum role there.
+ROLES = ("SUBCOMMAND", "SWITCH", "OPTION", "ARGUMENT", "REST")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -28,9 +31,9 @@ class Entry:
     @property
     def line(self) -> str:
         """Return the row in C, of which JSON's strings are valid ones in ASCII."""
-        texts = (self.name, self.choices, self.kind, self.help)
-        parts = [json.dumps(self.command), self.role, *map(json.dumps, texts)]
-        return f"    {{{', '.join(parts)}, {str(self.is_many).lower()}}},"
+        texts = (self.command, self.name, self.choices, self.kind, self.help)
+        head = f"{ROLES.index(self.role)}{'+' if self.is_many else '-'}"
+        return " ".join([f'    "{head}"', *(rf'{json.dumps(each)} "\0"' for each in texts)])
 
 
 def entries() -> Iterator[Entry]:

@@ -89,6 +89,7 @@ static void restore(const char *found) {
 }
 
 int main(int argc, char **argv) {
+    plan_cache_start(argv + 1);
     char folder[PATH_MAX];
     if (!own_folder(folder, sizeof folder))
         return fail("cannot find the folder of this command",
@@ -105,7 +106,6 @@ int main(int argc, char **argv) {
         int code = fallback_start(folder, argv + 4, fails, out_of_room);
         return code >= 0 ? code : fail(fails, out_of_room);
     }
-    plan_cache_start(argv + 1);
     if (!fallback_has_room()) {
         int code = fallback_start(folder, argv + 1, "the limits leave too little room for Python",
                                   out_of_room);

@@ -1,5 +1,6 @@
 #include "plan_cache.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -10,10 +11,27 @@
 #include <unistd.h>
 
 #include "../common/procfile.h"
+#include "../common/search.h"
 
-enum { CACHE_BYTES = 16384, BOOT_ID_BYTES = 40, OPTIONS_MAX = 3 };
+enum { CACHE_BYTES = 16384, BOOT_ID_BYTES = 40, SWITCHES = 3, OPTIONS_MAX = 16, FEW_WORDS = 64 };
+
+static const char *const switches[SWITCHES] = {"--require", "--quiet", "--verify"};
 
 extern char **environ;
+
+/* What the command line asks for. */
+struct launch {
+    bool given[SWITCHES];
+    bool is_layout_shared;
+    char **command;
+};
+
+/* What Python has planned for it. */
+struct plan {
+    char *launcher;
+    char *options[OPTIONS_MAX];
+    size_t count;
+};
 
 /* What follows the name, up to the line's end, of the next line; NULL if it has another name. Cuts
  * the line off. */
@@ -34,25 +52,32 @@ static bool has_own_variable(void) {
     return false;
 }
 
-/* The command, if only --require, --verify and --quiet stand before it; else NULL. */
-static char **command_of(char **words, bool given[OPTIONS_MAX]) {
-    static const char *const names[OPTIONS_MAX] = {"--require", "--quiet", "--verify"};
+/* Returns false for words that Python has to read: others than these may stand before the command.
+ */
+static bool read_words(char **words, struct launch *launch) {
     if (*words == NULL || strcmp(*words++, "run") != 0)
-        return NULL;
+        return false;
     for (; *words != NULL && **words == '-'; words++) {
         int option = 0;
-        while (option < OPTIONS_MAX && strcmp(*words, names[option]) != 0)
+        while (option < SWITCHES && strcmp(*words, switches[option]) != 0)
             option++;
-        if (option < OPTIONS_MAX) {
-            given[option] = true;
+        if (option < SWITCHES) {
+            launch->given[option] = true;
+        } else if (strcmp(*words, "--layout=shared") == 0) {
+            launch->is_layout_shared = true;
+        } else if (strcmp(*words, "--layout") == 0 && words[1] != NULL &&
+                   strcmp(words[1], "shared") == 0) {
+            launch->is_layout_shared = true;
+            words++;
         } else if (strcmp(*words, "--") == 0) {
             words++;
             break;
         } else {
-            return NULL;
+            return false;
         }
     }
-    return *words == NULL || **words == '\0' ? NULL : words;
+    launch->command = words;
+    return *words != NULL && **words != '\0';
 }
 
 /* As Python looks for it (ksmrun/facts/launcher.py: cache_folder). */
@@ -101,7 +126,7 @@ static bool read_file(const char *folder, const char *name, char *text) {
 
 /* DEVICE INODE BYTES SECONDS NANOSECONDS PATH, each number in decimal. Returns the path if the file
  * there is still that one. */
-static const char *unchanged(char *row) {
+static char *unchanged(char *row) {
     enum { DEVICE, INODE, BYTES, SECONDS, NANOSECONDS, NUMBERS };
     unsigned long long numbers[NUMBERS];
     struct stat status;
@@ -139,75 +164,120 @@ static void trim(char *text) {
 
 /* "MODE-FILTERS" of this process; kernels before 5.9 do not count filters. */
 static bool read_filters(char *filters, size_t size) {
-    char mode[16] = "", count[16] = "x";
-    if (!procfile_row("/proc/self/status", "Seccomp", mode, sizeof mode))
+    char status[CACHE_BYTES], *mode, *count;
+    if (procfile_read("/proc/self/status", status, sizeof status) <= 0 ||
+        (mode = strstr(status, "\nSeccomp:")) == NULL)
         return false;
-    procfile_row("/proc/self/status", "Seccomp_filters", count, sizeof count);
-    trim(mode);
-    trim(count);
-    return snprintf(filters, size, "%s-%s", mode, count) < (int)size;
+    mode += sizeof "\nSeccomp:" - 1;
+    count = strstr(mode, "\nSeccomp_filters:");
+    count = count == NULL ? (char *)"x" : count + sizeof "\nSeccomp_filters:" - 1;
+    mode[strcspn(mode, "\n")] = '\0';
+    count[strcspn(count, "\n")] = '\0';
+    int length = snprintf(filters, size, "%s-%s", mode, count);
+    trim(filters);
+    return length < (int)size;
 }
 
-/* The launcher, if the file holds for this boot, process and front, and for this program. */
-static const char *launcher_of(char *text, const char *boot, const char *filters,
-                               const char *program) {
-    const char *launcher = NULL;
-    char *names, *found, *row;
-    if (take(&text, "ksmrun-plan 1") == NULL)
-        return NULL;
+/* The file that execvp(3) executes; Python looks for it in the same way (ksmrun/facts/target.py:
+ * find). */
+static bool find_program(const char *command, struct stat *status) {
+    char path[PATH_MAX];
+    for (int i = 0; search_candidate(command, i, path, sizeof path); i++)
+        if (access(path, X_OK) == 0 && stat(path, status) == 0 && S_ISREG(status->st_mode))
+            return true;
+    return false;
+}
+
+/* As Python writes it. Unlike its content, the file's mode and capabilities change its ctime only.
+ */
+static bool is_program(const char *row, const struct stat *status) {
+    char now[160];
+    snprintf(now, sizeof now, "%llu %llu %llu %lld %ld %lld %ld",
+             (unsigned long long)status->st_dev, (unsigned long long)status->st_ino,
+             (unsigned long long)status->st_size, (long long)status->st_mtim.tv_sec,
+             status->st_mtim.tv_nsec, (long long)status->st_ctim.tv_sec, status->st_ctim.tv_nsec);
+    return strcmp(row, now) == 0;
+}
+
+static bool is_absent(const char *path) {
+    struct stat status;
+    return lstat(path, &status) != 0 && errno == ENOENT;
+}
+
+/* Whether the file holds for this boot, process and front, and for this program. program: NULL
+ * where the plan is the same for all. */
+static bool read_plan(char *text, const char *boot, const char *filters, const char *command,
+                      const struct stat *program, struct plan *plan) {
+    char *found;
+    if (take(&text, "ksmrun-plan 2") == NULL)
+        return false;
     if ((found = take(&text, "boot ")) == NULL || strcmp(found, boot) != 0)
-        return NULL;
+        return false;
     if ((found = take(&text, "seccomp ")) == NULL || strcmp(found, filters) != 0)
-        return NULL;
-    if ((names = take(&text, "python ")) == NULL || is_listed(names, program))
-        return NULL;
-    if ((found = take(&text, "launcher ")) == NULL || (launcher = unchanged(found)) == NULL)
-        return NULL;
-    while ((row = take(&text, "file ")) != NULL)
-        if (unchanged(row) == NULL)
-            return NULL;
-    return (found = take(&text, "end")) != NULL && *found == '\0' && *text == '\0' ? launcher
-                                                                                   : NULL;
+        return false;
+    if ((found = take(&text, "python ")) == NULL || is_listed(found, command))
+        return false;
+    if (program != NULL &&
+        ((found = take(&text, "program ")) == NULL || !is_program(found, program)))
+        return false;
+    if ((found = take(&text, "launcher ")) == NULL || (plan->launcher = unchanged(found)) == NULL)
+        return false;
+    for (; plan->count < OPTIONS_MAX && (found = take(&text, "option ")) != NULL; plan->count++)
+        plan->options[plan->count] = found;
+    while ((found = take(&text, "file ")) != NULL)
+        if (unchanged(found) == NULL)
+            return false;
+    while ((found = take(&text, "none ")) != NULL)
+        if (!is_absent(found))
+            return false;
+    return (found = take(&text, "end")) != NULL && *found == '\0' && *text == '\0';
 }
 
-static void exec_launcher(const char *launcher, const bool given[OPTIONS_MAX], char **command) {
-    static const char *const options[OPTIONS_MAX] = {"--require", "--quiet", "--verify"};
+static void exec_launcher(const struct plan *plan, const struct launch *launch) {
+    char *few[FEW_WORDS + OPTIONS_MAX + SWITCHES + 3], **arguments = few;
     size_t words = 0, count = 0;
-    while (command[words] != NULL)
+    while (launch->command[words] != NULL)
         words++;
-    char **arguments = calloc(words + OPTIONS_MAX + 4, sizeof *arguments);
+    if (words > FEW_WORDS)
+        arguments = calloc(words + OPTIONS_MAX + SWITCHES + 3, sizeof *arguments);
     if (arguments == NULL)
         return;
-    arguments[count++] = (char *)launcher;
-    arguments[count++] = (char *)"--merge=on";
-    for (int i = 0; i < OPTIONS_MAX; i++)
-        if (given[i])
-            arguments[count++] = (char *)options[i];
+    arguments[count++] = plan->launcher;
+    for (size_t i = 0; i < plan->count; i++)
+        arguments[count++] = (char *)plan->options[i];
+    for (int i = 0; i < SWITCHES; i++)
+        if (launch->given[i])
+            arguments[count++] = (char *)switches[i];
     arguments[count++] = (char *)"--";
-    memcpy(arguments + count, command, words * sizeof *arguments);
+    memcpy(arguments + count, launch->command, (words + 1) * sizeof *arguments);
     /* If it fails, Python tries, and says why. */
-    execv(launcher, arguments);
-    free(arguments);
+    execv(plan->launcher, arguments);
+    if (arguments != few)
+        free(arguments);
 }
 
 void plan_cache_start(char **words) {
-    bool given[OPTIONS_MAX] = {false};
-    char **command = command_of(words, given);
-    if (command == NULL || has_own_variable())
+    struct launch launch = {.is_layout_shared = false};
+    if (!read_words(words, &launch) || has_own_variable())
         return;
-    char folder[PATH_MAX], boot[BOOT_ID_BYTES], filters[40], name[128], text[CACHE_BYTES];
-    struct stat front;
+    char folder[PATH_MAX], boot[BOOT_ID_BYTES], filters[40], name[192], text[CACHE_BYTES];
+    struct stat front, program;
     if (procfile_read("/proc/sys/kernel/random/boot_id", boot, sizeof boot) <= 0 ||
         !read_filters(filters, sizeof filters) || stat("/proc/self/exe", &front) != 0 ||
-        !cache_folder(folder, sizeof folder))
+        !cache_folder(folder, sizeof folder) ||
+        (launch.is_layout_shared && !find_program(*launch.command, &program)))
         return;
     trim(boot);
     /* Two installations have two fronts. */
-    snprintf(name, sizeof name, "plan-%s-%s-%llx-%llx", boot, filters,
-             (unsigned long long)front.st_dev, (unsigned long long)front.st_ino);
+    int length = snprintf(name, sizeof name, "plan-%s-%s-%llx-%llx", boot, filters,
+                          (unsigned long long)front.st_dev, (unsigned long long)front.st_ino);
+    if (launch.is_layout_shared)
+        snprintf(name + length, sizeof name - (size_t)length, "-%llx-%llx",
+                 (unsigned long long)program.st_dev, (unsigned long long)program.st_ino);
     if (!read_file(folder, name, text))
         return;
-    const char *launcher = launcher_of(text, boot, filters, *command);
-    if (launcher != NULL)
-        exec_launcher(launcher, given, command);
+    struct plan plan = {.count = 0};
+    if (read_plan(text, boot, filters, *launch.command, launch.is_layout_shared ? &program : NULL,
+                  &plan))
+        exec_launcher(&plan, &launch);
 }

@@ -1,11 +1,15 @@
 """Measure what commands cost: CPU time of the whole process, interleaved, as ratios of medians.
 
+Each round has another order: a short command costs a quarter more right after a long one, which has
+filled the processor's caches.
+
 .venv/bin/python tests/bench/startup.py [ROUNDS]
 """
 
 from __future__ import annotations
 
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -64,11 +68,15 @@ def main() -> None:
             ],
             **{f"ksmrun {line}": [ksmrun, *line.split()] for line in OTHERS},
         }
-        subprocess.run(commands["ksmrun run -- true"], check=True)
+        for name in ("ksmrun run -- true", "ksmrun run --layout shared -- true"):
+            subprocess.run(commands[name], check=True)
         times: dict[str, list[float]] = {name: [] for name in commands}
+        shuffle = random.Random(1).shuffle
+        order = [*commands]
         for _ in range(rounds):
-            for name, command in commands.items():
-                times[name].append(once(command))
+            shuffle(order)
+            for name in order:
+                times[name].append(once(commands[name]))
     medians = {name: statistics.median(values) for name, values in times.items()}
     print("| command | median ms | least ms | times `env true` |")
     print("|---|---|---|---|")

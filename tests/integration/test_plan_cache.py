@@ -9,14 +9,17 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from folders import let_all_in
 from waiting import LAST_RESORT_SECONDS
 
 from ksmrun.facts.launcher import cached_probe
-from ksmrun.launch.plan_cache import FORMAT, _identity
+from ksmrun.launch.plan_cache import FORMAT, PROGRAMS_MAX, _identity
 from ksmrun.plan.mechanism import is_same_for_all
 
 UID = 65534
@@ -108,7 +111,7 @@ def rewritten(text: str, how: str) -> str:
     """Return the file's text, spoilt."""
     match how:
         case "future":
-            return text.replace(FORMAT, "ksmrun-plan 2")
+            return text.replace(FORMAT, "ksmrun-plan 3")
         case "other boot" | "other seccomp":
             word = how.partition(" ")[2]
             return text.replace(f"\n{word} ", f"\n{word} 0")
@@ -215,3 +218,148 @@ def test_root_never_uses_another_users(home: Home) -> None:
 )
 def test_without_a_folder(home: Home, environment: dict[str, str]) -> None:
     assert not home.is_used(env=environment)
+
+
+LAYOUT = ("--quiet", "--layout=shared")
+
+
+class Layout(Home):
+    """As above, with the file of one program with a shared layout."""
+
+    def __init__(
+        self, ksmrun: str, nobody: tuple[str, ...], folder: Path, bin_folder: Path
+    ) -> None:
+        super().__init__(ksmrun, nobody, folder)
+        self.program = bin_folder / "program"
+        shutil.copy("/bin/echo", self.program)
+        assert self.launch().stdout == "x\n"
+        (self.file,) = self.file.parent.glob(f"{self.file.name}-*")
+        self.replace("launcher ", f"launcher {_identity(folder / 'marker')}")
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "ksmrun/layout/master.key"
+
+    def launch(
+        self, *words: str, program: str = "", **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        return self.start(*(words or LAYOUT), "--", program or str(self.program), "x", **more)
+
+    def is_used(self, **more: Any) -> bool:
+        done = self.launch(**more)
+        assert done.returncode == 0, done
+        return done.stdout.startswith("cached ")
+
+
+@pytest.fixture
+def layout(ksmrun: str, nobody: tuple[str, ...], tmp_path: Path) -> Iterator[Layout]:
+    # Not below pytest's own folder, which each session that starts closes to others: access(2)
+    # knows no capabilities.
+    with tempfile.TemporaryDirectory() as folder:
+        yield Layout(ksmrun, nobody, tmp_path, let_all_in(Path(folder)))
+
+
+@pytest.mark.parametrize("options", ["--layout=shared", "--layout shared --verify --require"])
+def test_words_of_a_layout_are_those_of_python(layout: Layout, options: str) -> None:
+    found = layout.launch(*options.split())
+    planned = layout.launch("--dry-run", *options.split())
+    assert found.stdout.split() == ["cached", *shlex.split(planned.stdout)[1:]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(
+            "--layout=random",
+            "--layout shared --layout-group other",
+            "--layout",
+            "--layout=shared=",
+        ),
+        *("--layout=shared --seeds=own", "--layout shared --layout-scope tree", "--dry-run"),
+    ],
+)
+def test_other_layouts_are_for_python(layout: Layout, options: str) -> None:
+    assert layout.is_used()
+    assert not layout.launch("--quiet", *options.split()).stdout.startswith("cached")
+    # Nor do they overwrite it.
+    assert layout.is_used()
+
+
+def changed(layout: Layout, how: str) -> None:
+    """Change what the plan of a program with a layout depends on."""
+    program, key = layout.program, layout.key
+    match how:
+        case "program replaced":
+            program.rename(program.with_name("old"))
+            shutil.copy("/bin/echo", program)
+        case "program written":
+            program.write_bytes(program.read_bytes())
+        case "other mode":
+            program.chmod(0o4755)
+        case "other owner":
+            os.chown(program, 1, 1)
+        case "key replaced":
+            key.write_bytes(os.urandom(32))
+        case "key gone":
+            key.unlink()
+        case "rotated" | "all rotated":
+            groups = ["default"] if how == "rotated" else []
+            words = [*layout.prefix, layout.ksmrun, "layout", "rotate", *groups]
+            environment = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(layout.folder)}
+            subprocess.run(words, env=environment, check=True, capture_output=True)
+        case "cut":
+            layout.write(layout.file.read_text()[:-4])
+        case "no program":
+            layout.replace("program ", "file 1 1 1 1 1 /")
+        case "too many options":
+            text = layout.file.read_text()
+            layout.write(text.replace("\nfile ", "\noption x" * 20 + "\nfile ", 1))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("program replaced", "program written", "other mode", "other owner", "key replaced"),
+        *(
+            "key gone",
+            "rotated",
+            "all rotated",
+            "cut",
+            "no program",
+            "too many options",
+        ),
+    ],
+)
+def test_what_a_layout_depends_on(layout: Layout, how: str) -> None:
+    assert layout.is_used()
+    changed(layout, how)
+    assert not layout.is_used()
+
+
+def test_the_program_is_the_one_in_path(layout: Layout) -> None:
+    bin_folder, other = layout.program.parent, layout.program.parent / "other"
+    other.mkdir()
+    shutil.copy("/bin/echo", other / "program")
+    rest = os.environ["PATH"]
+    assert layout.is_used(program="program", env={"PATH": f"{bin_folder}:{other}:{rest}"})
+    assert not layout.is_used(program="program", env={"PATH": f"{other}:{bin_folder}:{rest}"})
+    (other / "program").chmod(0o644)
+    assert layout.is_used(program="program", env={"PATH": f"{other}:{bin_folder}:{rest}"})
+
+
+def test_scripts_and_wrappers_have_no_file(layout: Layout) -> None:
+    before = {*layout.file.parent.iterdir()}
+    layout.program.write_text("#!/bin/echo\n")
+    assert layout.launch().returncode == 0
+    assert layout.launch(program="missing").returncode == 127
+    assert {*layout.file.parent.iterdir()} == before
+
+
+def test_their_number_is_bounded(layout: Layout) -> None:
+    stem = layout.file.name.rpartition("-")[0]
+    for number in range(PROGRAMS_MAX):
+        layout.file.with_name(f"{stem}-{number}").touch()
+    shutil.copy("/bin/echo", layout.program.with_name("next"))
+    assert layout.launch(program=str(layout.program.with_name("next"))).returncode == 0
+    # The one for all programs, and that of the last.
+    assert len([*layout.file.parent.glob("plan-*")]) == 2

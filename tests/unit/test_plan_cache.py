@@ -7,11 +7,12 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ksmrun.launch.plan_cache import _is_general
+from ksmrun.launch.plan_cache import _is_usual, _options
 from ksmrun.launch.prepare import prepare
-from ksmrun.model.launch import Plan, Probe, Request, TargetFacts
+from ksmrun.model.launch import Plan, Probe, Request, SharedLayout, TargetFacts
 from ksmrun.plan.clients import CLIENTS, find_client
 from ksmrun.plan.command_words import SHELLS, WRAPPERS
+from ksmrun.plan.launch import NO_VARIABLES
 from ksmrun.plan.mechanism import is_same_for_all
 
 from .test_plan import GOOD
@@ -70,14 +71,26 @@ def test_only_listed_names_are_clients(words: list[str]) -> None:
         assert find_client(words, {"STY": "1", "CONTAINER_HOST": "x"}, 0) is None
 
 
-def test_what_is_general() -> None:
+def test_what_is_usual() -> None:
     request = Request((b"x",), quiet=True)
     plan = Plan(None, (b"/exec", b"--merge=on", b"--quiet", b"--", b"x"), (), ())
     probe = GOOD
-    assert _is_general(plan, request, probe, {"PATH": "/bin"})
-    assert not _is_general(plan, request, probe, {"KSMRUN_QUIET": ""})
-    assert not _is_general(plan, replace(request, map_reserve=0.5), probe, {})
-    assert not _is_general(replace(plan, warnings=("x",)), request, probe, {})
-    assert not _is_general(replace(plan, argv=(*plan.argv, b"z")), request, probe, {})
-    assert not _is_general(plan, request, replace(probe, kept_over_exec=False), {})
-    assert not _is_general(plan, request, replace(probe, kept_over_exec=None), {})
+    assert _is_usual(plan, request, probe, {"PATH": "/bin"})
+    assert not _is_usual(plan, request, probe, {"KSMRUN_QUIET": ""})
+    assert not _is_usual(plan, replace(request, map_reserve=0.5), probe, {})
+    assert not _is_usual(plan, replace(request, require=True), probe, {})
+    assert not _is_usual(replace(plan, warnings=("x",)), request, probe, {})
+
+
+@given(TARGETS, REQUESTS, st.none() | st.just(b"/shim.so"))
+def test_what_is_saved_of_a_layout_is_all_but_the_users_switches(
+    target: TargetFacts, request: Request, shim: bytes | None
+) -> None:
+    shared = replace(request, layout=SharedLayout(b"/key", "default#0"))
+    others = Request(request.command, layout=shared.layout)
+    plans = [
+        prepare(each, b"/exec", GOOD, target, shim, NO_VARIABLES).plan for each in (shared, others)
+    ]
+    assert isinstance(plans[0], Plan) and isinstance(plans[1], Plan)
+    assert _is_usual(plans[0], request, GOOD, {})
+    assert _options(plans[0], request) == _options(plans[1], others)
