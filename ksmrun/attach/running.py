@@ -52,6 +52,7 @@ def look(pid: int) -> Candidate:
             merges=None if ksm_stat is None else ksm_stat.merge_any,
             merged_pages=0 if ksm_stat is None else ksm_stat.merging_pages or 0,
             maps=None if ksm_stat is None else count_maps(folder),
+            marks=None if ksm_stat is None else ksm_stat.mergeable,
         )
     except PermissionError as error:
         what, todo = f"PID {pid} belongs to another user", "run this as root, or as that user"
@@ -70,15 +71,14 @@ def look(pid: int) -> Candidate:
 def carry_out(candidates: Sequence[Candidate], deed: Deed) -> list[Attached]:
     """Apply a change to each process, and check the result. Raises KsmrunError."""
     found: dict[int, _Line] = {}
-    if deed is Deed.OFF:
+    if not deed.merges:
         # Before it is done, as the monitor may look at any moment.
         note_detached(_ticks(candidates), detach=True)
     for start in range(0, len(candidates), PIDS_MAX):
         found |= _run(deed, [who(each) for each in candidates[start : start + PIDS_MAX]])
     results = [_judged(each, found.get(each.identity.pid), deed) for each in candidates]
-    if deed in (Deed.ON, Deed.OFF):
-        still = [each.candidate for each in results if each.done == deed.merges]
-        note_detached(_ticks(still), detach=False)
+    still = [each.candidate for each in results if each.done == deed.merges]
+    note_detached(_ticks(still), detach=False)
     return results
 
 

@@ -19,7 +19,7 @@ from ksmrun.host.unmerge_safety import check_fits
 from ksmrun.model.attach import Attached, Candidate, Deed
 from ksmrun.model.errors import EXIT_FAILURE, KsmrunError
 from ksmrun.options.attach import ATTACH, DETACH, AttachOptions, DetachOptions
-from ksmrun.plan.attach import UNMERGEABLE_NOTE, deed, refusal
+from ksmrun.plan.attach import UNMERGEABLE_NOTE, deed, deed_to, refusal
 
 SCHEMA = "ksmrun-attach-1"
 
@@ -48,6 +48,7 @@ def _do(
     results: list[Attached] = []
     is_whole = True
     todo: list[Candidate] = []
+    by_deed: dict[Deed, list[Candidate]] = {}
     for pid in pids:
         try:
             candidate = look(pid)
@@ -58,18 +59,19 @@ def _do(
         refused = refusal(candidate, limit, wanted)
         if refused is not None:
             results.append(Attached(candidate, False, *refused))
-        elif candidate.merges == merges:
+        elif (needed := deed_to(candidate, wanted)) is None:
             results.append(
                 Attached(candidate, True, "already attached" if merges else "already detached")
             )
         else:
             todo.append(candidate)
+            by_deed.setdefault(needed, []).append(candidate)
     if not merges and not force:
         check_fits({each.identity.pid: each.merged_pages for each in todo}, ROOT)
     if dry_run:
         results += [Attached(each, True, "would be done") for each in todo]
     elif todo:
-        done = carry_out(todo, wanted)
+        done = [each for needed, those in by_deed.items() for each in carry_out(those, needed)]
         results += done
         if wanted in (Deed.MARK, Deed.UNMARK):
             is_whole = _is_remembered(done, attach=merges) and is_whole

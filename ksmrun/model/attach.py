@@ -27,7 +27,8 @@ class Candidate:
     """Running process that may be attached to. state: as in proc_pid_stat(5).
 
     tracer: PID of its tracer, or 0. merges: whether it has the flag; None before 6.14, which do not
-    show it. maps: number of VMAs; None if not to be counted.
+    show it. maps: number of VMAs; None if not to be counted. marks: whether memory of it is marked,
+    by the flag or its own madvise(2); None before 6.14.
     """
 
     identity: Identity
@@ -37,6 +38,7 @@ class Candidate:
     merges: bool | None
     merged_pages: int
     maps: int | None
+    marks: bool | None = None
 
 
 @dataclass(frozen=True)

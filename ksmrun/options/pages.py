@@ -26,6 +26,7 @@ TOPICS = {
 FILES = (
     (str(DEFAULT_FILE), "Configuration of `ksmrun monitor`; see ksmrun.toml(5)."),
     ("/etc/ksmrun/oci.json", "What containers may ask of ksmrun-oci(8)."),
+    ("/etc/ksmrun/trust.toml", "Trust domains; see ksmrun-trust(7)."),
     (
         "/usr/libexec/ksmrun, /usr/local/libexec/ksmrun",
         "Launcher and shims for services and containers: a package's, or those of "

@@ -25,6 +25,7 @@ MODULES = {
     "host": "host",
     "wrap": "wrap",
     "layout": "layout",
+    "trust": "trust",
     "completion": "shells",
     "help": "help",
 }

@@ -69,6 +69,16 @@ def deed(*, merges: bool, has_flag: bool) -> Deed:
     return Deed.MARK if merges else Deed.UNMARK
 
 
+def deed_to(found: Candidate, wanted: Deed) -> Deed | None:
+    """Return the change that this process needs; None if it is as wanted already.
+
+    Clearing the flag leaves what a program without it marked itself, as QEMU does by madvise(2).
+    """
+    if found.merges is not wanted.merges:
+        return wanted
+    return Deed.UNMARK if wanted is Deed.OFF and found.marks else None
+
+
 def refusal(found: Candidate, max_map_count: int | None, wanted: Deed) -> tuple[str, str] | None:
     """Return why the process is left alone, and what to do; None if it may be tried."""
     if found.is_kernel_thread:

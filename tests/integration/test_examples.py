@@ -23,6 +23,7 @@ ELSEWHERE = (
     *("sudo ksmrun wrap quadlet", "sudo ksmrun attach --unit", "sudo ksmrun detach --unit"),
     *("ksmrun wrap image my", "ksmrun wrap compose compose", "ksmrun wrap pod --from host web"),
     *("sudo ksmrun estimate --match", "ksmrun completion fish"),
+    *("sudo ksmrun trust show", "sudo ksmrun trust check", "sudo ksmrun trust claim"),
 )
 HERE = sorted(line for line in LINES if not line.startswith(ELSEWHERE))
 

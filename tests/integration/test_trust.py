@@ -1,0 +1,209 @@
+"""`ksmrun trust` beside real programs that merge: by prctl, by madvise, and of several users."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .support.trust import TrustHost, as_uid, merging, trust_host
+
+pytestmark = [
+    pytest.mark.own_pids,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root sees all who merge"),
+]
+WEB, DB, EXEMPT, NOBODYS = 4001, 4002, 4003, 4004
+FILE = f"""
+[domain.web]
+users = [{WEB}]
+[domain.db]
+users = [{DB}]
+[exempt]
+users = [{EXEMPT}]
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path, ksmrun: str) -> Iterator[TrustHost]:
+    with trust_host(tmp_path, ksmrun) as found:
+        found.write(FILE)
+        yield found
+
+
+def test_every_merging_process_is_shown_with_its_domain(host: TrustHost) -> None:
+    with (
+        merging("prctl", WEB) as web,
+        merging("madvise", DB) as db,
+        merging("prctl", NOBODYS) as nobodys,
+        merging("prctl", EXEMPT) as exempt,
+        merging("none", WEB) as idle,
+    ):
+        document = host.look()
+        assert document["schema"] == "ksmrun-trust-1"
+        found = {each["pid"]: each for each in document["processes"]}
+        assert found.keys() == {web, db, nobodys, exempt}
+        assert idle not in found
+        assert [found[pid]["domains"] for pid in (web, db, nobodys)] == [["web"], ["db"], []]
+        assert [found[pid]["enabled_by"] for pid in (web, db)] == ["prctl", "madvise"]
+        # Web's began first.
+        assert (document["merges"], document["claimed"]) == ("web", None)
+        assert found[web]["wrong"] is None
+        assert found[db]["wrong"] == "is in trust domain db, while web merges"
+        assert found[nobodys]["wrong"] == "is in no trust domain"
+        assert found[exempt]["wrong"] is None
+        assert not any(found[pid]["asked"] for pid in (web, db, nobodys))
+        table = host.ksmrun("trust", "show")
+        assert "3 processes merge unasked" in table
+        assert f"sudo {host.ksmrun_path} detach {db}" in table
+        done = host.try_ksmrun("trust", "check")
+        assert done.returncode == 1
+        assert f"PID {db} (python3) merges, and is in trust domain db, while web" in done.stdout
+
+
+def test_the_command_that_a_finding_names_ends_it(host: TrustHost) -> None:
+    with merging("prctl", NOBODYS) as by_flag, merging("madvise", NOBODYS) as by_mark:
+        findings = json.loads(host.try_ksmrun("trust", "check", "--json").stdout)["findings"]
+        assert len(findings) == 2
+        for each, pid in zip(findings, (by_flag, by_mark), strict=True):
+            assert each["todo"] == f"run: sudo ksmrun detach {pid}"
+            host.ksmrun("detach", str(pid))
+        assert "is valid, and nothing merges" in host.ksmrun("trust", "check")
+
+
+def test_a_claim_loses_to_who_merges_and_says_to_whom(host: TrustHost) -> None:
+    assert host.ksmrun("trust", "claim", "web") == "trust domain web may merge now\n"
+    with merging("prctl", WEB) as web:
+        done = host.try_ksmrun("trust", "claim", "db")
+        assert done.returncode == 1
+        assert f"PID {web} (python3) of trust domain web merges" in done.stderr
+        assert host.look()["claimed"] == "web"
+        assert "only web merges" in host.ksmrun("trust", "check")
+    assert "in place of web" in host.ksmrun("trust", "claim", "db")
+    with merging("madvise", NOBODYS):
+        assert "in no trust domain" in host.try_ksmrun("trust", "claim", "db").stderr
+    assert host.ksmrun("trust", "release", "web") == "trust domain web was not claimed\n"
+    assert host.ksmrun("trust", "release", "db") == "trust domain db is released\n"
+    assert host.look()["claimed"] is None
+
+
+def test_a_domain_that_is_renamed_while_it_merges(host: TrustHost) -> None:
+    host.ksmrun("trust", "claim", "web")
+    with merging("prctl", WEB):
+        host.write(FILE.replace("web", "www"))
+        done = host.try_ksmrun("trust", "check")
+        assert done.returncode == 1
+        assert "web is claimed, and /etc/ksmrun/trust.toml no longer has it" in done.stdout
+        assert "there is no trust domain web" in host.try_ksmrun("trust", "claim", "web").stderr
+        host.ksmrun("trust", "claim", "www")
+        host.ksmrun("trust", "check")
+
+
+def test_a_process_that_changes_its_user_changes_its_domain(host: TrustHost) -> None:
+    with merging("prctl", WEB) as web:
+        host.write(f"[domain.web]\nunits = ['web.service']\n[domain.db]\nusers = [{WEB}]\n")
+        (found,) = host.look()["processes"]
+        assert (found["pid"], found["domains"]) == (web, ["db"])
+        host.write(f"[domain.web]\nusers = [{WEB}]\n[domain.db]\ngroups = [{WEB}]\n")
+        (found,) = host.look()["processes"]
+        assert found["domains"] == ["web", "db"]
+        assert found["wrong"] == "is in 2 trust domains, web and db"
+        done = host.try_ksmrun("trust", "claim", "web")
+        assert "is in 2 trust domains" in done.stderr
+
+
+def test_a_path_in_a_user_namespace_of_the_process_does_not_count(host: TrustHost) -> None:
+    program = "/usr/bin/python3*"
+    host.write(f"[domain.web]\nexecutables = ['{program}']\n")
+    with merging("prctl", WEB) as web:
+        (found,) = host.look()["processes"]
+        assert (found["pid"], found["domains"]) == (web, ["web"])
+    words = ["unshare", "--user", "--map-root-user", "--mount", "/usr/bin/python3", "-c"]
+    text = (
+        "import ctypes, time\n"
+        "assert ctypes.CDLL(None).prctl(67, 1, 0, 0, 0) == 0\n"
+        "print('ready', flush=True); time.sleep(1000)"
+    )
+    with subprocess.Popen(
+        [*as_uid(WEB), *words, text], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            (found,) = host.look()["processes"]
+            assert found["domains"] == []
+        finally:
+            process.kill()
+
+
+def test_a_damaged_state_is_told_and_put_right_by_a_release(host: TrustHost) -> None:
+    host.ksmrun("trust", "claim", "web")
+    script = "echo x > /run/ksmrun/trust/state"
+    subprocess.run(host.command("sh", "-c", script), check=True)
+    done = host.try_ksmrun("trust", "check")
+    assert "is damaged" in done.stdout
+    assert done.returncode == 1
+    assert "is damaged" in host.try_ksmrun("trust", "claim", "web").stderr
+    host.ksmrun("trust", "release")
+    host.ksmrun("trust", "check")
+
+
+def test_a_file_that_others_can_write_is_refused_by_all(host: TrustHost) -> None:
+    host.write(FILE).chmod(0o666)
+    for words in (("show",), ("check",), ("claim", "web")):
+        done = host.try_ksmrun("trust", *words)
+        assert done.returncode == 1
+        assert "can be written by others" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_without_a_file_there_is_nothing_to_claim(host: TrustHost) -> None:
+    (host.etc / "trust.toml").unlink()
+    for words in (("show",), ("check",), ("claim", "web")):
+        done = host.try_ksmrun("trust", *words)
+        assert done.returncode == 1
+        assert "so there are no trust domains" in done.stderr
+
+
+def test_without_root_only_what_can_be_seen_is_judged(host: TrustHost) -> None:
+    with merging("prctl", NOBODYS):
+        done = host.try_ksmrun("trust", "check", uid=WEB)
+        if "Permission denied" in done.stderr:
+            pytest.skip("this ksmrun is in a folder of root's")
+        assert done.returncode == 1
+        assert "cannot be seen here" in done.stdout
+    done = host.try_ksmrun("trust", "claim", "web", uid=WEB)
+    assert done.returncode == 1
+    assert "only root" in done.stderr
+
+
+def test_a_proposed_file_fits_what_merges(host: TrustHost) -> None:
+    with merging("prctl", WEB), merging("madvise", DB):
+        host.write(host.ksmrun("trust", "init"))
+        found = host.look()
+        assert sorted(map(len, (each["domains"] for each in found["processes"]))) == [1, 1]
+        assert len(found["domains"]) == 2
+
+
+def test_somebody_who_keeps_the_lock_is_named(host: TrustHost) -> None:
+    host.ksmrun("trust", "claim", "web")
+    text = (
+        "import fcntl, time\n"
+        "lock = open('/run/ksmrun/trust/lock')\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "print('ready', flush=True); time.sleep(1000)"
+    )
+    words = [*as_uid(NOBODYS), "/usr/bin/python3", "-c", text]
+    with subprocess.Popen(host.command(*words), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            done = host.try_ksmrun("trust", "claim", "web")
+            assert done.returncode == 1
+            assert f"is locked by PID {process.pid} " in done.stderr
+        finally:
+            process.kill()
+    host.ksmrun("trust", "claim", "web")
