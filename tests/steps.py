@@ -31,25 +31,46 @@ BESIDE = ("style", "native", "sanitized", "fuzz")
 LONG = ("release", "pythons", "valgrind", "quickstart", "bench")
 # More than there are processors: tests mostly wait.
 WORKERS = os.environ.get("KSMRUN_WORKERS") or str(2 * (os.cpu_count() or 1))
+# The longest runs mostly wait, for ksmd and for each other, and the others compute meanwhile.
+NICENESS = {"spread": 2, "kernels": 10, "beside": 10}
 SPREAD = ("--dist=loadgroup", "--no-loadscope-reorder", "-n")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """Result of one step: the wall time of a command, or the sum of its tests' times."""
+    """Result of one step: the wall time of a command, or the sum of its tests' times.
+
+    cpu_seconds: of the command and what it waited for; a folder's tests are in several commands.
+    """
 
     step: str
     seconds: float
     is_passed: bool
     what: str = ""
+    cpu_seconds: float | None = None
 
 
-def run(command: Sequence[str | Path], environment: dict[str, str], log: Path | None = None) -> int:
-    """Run a command; return its exit code. It does not outlive this process."""
+@dataclass(frozen=True)
+class Done:
+    """What a command returned, and how long it took."""
+
+    code: int
+    seconds: float
+    cpu_seconds: float
+
+
+def run(
+    command: Sequence[str | Path],
+    environment: dict[str, str],
+    log: Path | None = None,
+    niceness: int = 0,
+) -> Done:
+    """Run a command, which does not outlive this process."""
+    begin = time.monotonic()
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(log.open("wb")) if log else None
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *command],
+            ["setpriv", "--pdeathsig", "TERM", "nice", "-n", str(niceness), *command],
             cwd=TESTS,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
@@ -58,17 +79,23 @@ def run(command: Sequence[str | Path], environment: dict[str, str], log: Path | 
             # A script is ended with everything it started, by a signal to its process group.
             start_new_session=log is not None,
         )
-        return process.wait()
+        # nice counts only within a session where the kernel groups sessions (sched(7)).
+        with contextlib.suppress(OSError):
+            if log is not None:
+                Path(f"/proc/{process.pid}/autogroup").write_text(str(niceness))
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    used = usage.ru_utime + usage.ru_stime
+    return Done(process.returncode, time.monotonic() - begin, used)
 
 
-def run_beside(step: str, environment: dict[str, str]) -> Ended:
+def run_step(step: str, environment: dict[str, str], niceness: int = 0) -> Ended:
     """Run a step's script; its output is shown when it has ended."""
-    begin = time.monotonic()
     log = BUILD / f"{step}.log"
-    code = run(["sh", TESTS / "step.sh", step], environment, log)
+    done = run(["sh", TESTS / "step.sh", step], environment, log, niceness)
     said = log.read_text(errors="replace")
     print(f"\n== {step}\n{said}", end="", flush=True)
-    return Ended(step, time.monotonic() - begin, code == 0)
+    return Ended(step, done.seconds, done.code == 0, cpu_seconds=done.cpu_seconds)
 
 
 def run_folders(
@@ -83,8 +110,7 @@ def run_folders(
         "host-ksm": [*inside, *pytest, "-m", "host_ksm and not host_pids", *others],
         "own-pids": [*without_ksm, "-m", "own_pids and not host_ksm", *others],
         "spread": [*pytest, *SPREAD, WORKERS, "-m", "not host_ksm and not own_pids", *others],
-        # Emulation computes while the others wait.
-        "kernels": ["nice", "-n5", *without_ksm, *SPREAD, "2", "kernels"],
+        "kernels": [*without_ksm, *SPREAD, "2", "kernels"],
     }
     if "kernels" not in folders:
         del runs["kernels"]
@@ -94,7 +120,6 @@ def run_folders(
         runs = {"kernels": runs["kernels"]}
 
     def run_one(name: str) -> Ended:
-        begin = time.monotonic()
         junit, log = BUILD / f"{name}.xml", BUILD / f"{name}.log"
         junit.unlink(missing_ok=True)
         command = [*runs[name], "--durations-min=1", f"--junit-xml={junit}", *options]
@@ -102,10 +127,11 @@ def run_folders(
         with tempfile.TemporaryDirectory(prefix="kt-", ignore_cleanup_errors=True) as folder:
             Path(folder).chmod(0o755)
             variables = {"KSMRUN_KSM_GUARDED": "1", "PYTEST_DEBUG_TEMPROOT": folder}
-            code = run(command, environment | variables, log)
+            done = run(command, environment | variables, log, NICENESS.get(name, 0))
         print(f"\n== pytest: {name}\n{log.read_text(errors='replace')}", end="", flush=True)
         # 5: this run has no test of these folders; whether there is any, are_passed() judges.
-        return Ended(f"pytest {name}", time.monotonic() - begin, code in (0, 5))
+        is_passed = done.code in (0, 5)
+        return Ended(f"pytest {name}", done.seconds, is_passed, cpu_seconds=done.cpu_seconds)
 
     # pytest rewrites each module once and keeps it; all workers would do that at the same time.
     run([*pytest, "--collect-only", *folders], environment, BUILD / "collected.log")
@@ -121,11 +147,12 @@ def run_folders(
 
 
 def table(results: Sequence[Ended]) -> str:
-    lines = [f"{'step':<12} {'seconds':>8}  result"]
+    lines = [f"{'step':<15} {'seconds':>8} {'of CPU':>7}  result"]
     for ended in results:
         verdict = "passed" if ended.is_passed else "FAILED"
         detail = f" ({ended.what})" if ended.what else ""
-        lines.append(f"{ended.step:<12} {ended.seconds:>8.0f}  {verdict}{detail}")
+        cpu = "" if ended.cpu_seconds is None else f"{ended.cpu_seconds:.0f}"
+        lines.append(f"{ended.step:<15} {ended.seconds:>8.0f} {cpu:>7}  {verdict}{detail}")
     return "\n".join(lines)
 
 
@@ -147,12 +174,14 @@ def main(words: list[str]) -> int:
     guard = put_back() if os.geteuid() == 0 else contextlib.nullcontext()
     with guard, ThreadPoolExecutor(1) as pool:
         beside = pool.submit(
-            lambda: [run_beside(step, environment) for step in BESIDE if step in steps]
+            lambda: [
+                run_step(step, environment, NICENESS["beside"]) for step in BESIDE if step in steps
+            ]
         )
         results = run_folders(folders, options, environment) if folders else []
         results = [*beside.result(), *results]
     # Benchmarks and long runs have the machine to themselves.
-    results += [run_beside(step, environment) for step in LONG if step in steps]
+    results += [run_step(step, environment) for step in LONG if step in steps]
     print(f"\n{table(results)}")
     return 0 if all(ended.is_passed for ended in results) else 1
 

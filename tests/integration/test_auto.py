@@ -24,8 +24,9 @@ __all__ = ["small_disk"]
 
 pytestmark = pytest.mark.host_ksm
 Begin = Callable[..., subprocess.Popen[bytes]]
+MIB = 32
 # Enough that a boost can be seen before all has merged.
-MIB = 64
+BOOST_MIB = 64
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def begin(ksmrun: str, state: Path, tmp_path: Path) -> Iterator[Begin]:
 
     def started(*options: str) -> subprocess.Popen[bytes]:
         with (tmp_path / "log").open("ab") as log:
-            line = [ksmrun, "monitor", "--auto", "--interval=1", *options]
+            line = [ksmrun, "monitor", "--auto", "--interval=0.2", *options]
             running.append(subprocess.Popen(line, stdout=log, stderr=log))
         return running[-1]
 
@@ -66,9 +67,9 @@ def log(tmp_path: Path) -> Callable[[], str]:
 def test_boost_rest_and_back(
     begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str, tmp_path: Path
 ) -> None:
-    monitor = begin("--max-cpu=50%", f"--textfile={tmp_path}")
+    monitor = begin("--max-cpu=50%", "--interval=1", f"--textfile={tmp_path}")
     wait_until(lambda: "up to 50% of a core" in log())
-    programs = start_equal_programs(launcher, 3, mib=MIB)
+    programs = start_equal_programs(launcher, 3, mib=BOOST_MIB)
     try:
         wait_until(lambda: "boost: " in log())
         assert re.search(r"boost: [123] new to merge, \d+ MiB more; pages_to_scan=\d+", log())
@@ -78,11 +79,11 @@ def test_boost_rest_and_back(
         wait_until(lambda: "\nksmrun_ksmd_boosted 1.0\n" in metrics.read_text())
         wait_until(lambda: "rest: settled" in log())
         wait_until(lambda: "\nksmrun_ksmd_boosted 0.0\n" in metrics.read_text())
-        assert int(value("pages_sharing")) > 2 * MIB * 256
+        assert int(value("pages_sharing")) > 2 * BOOST_MIB * 256
         assert value("smart_scan") == "1"
         # One more, later.
-        programs += start_equal_programs(launcher, 1, mib=MIB)
-        wait_until(lambda: int(value("pages_sharing")) > 3 * MIB * 256)
+        programs += start_equal_programs(launcher, 1, mib=BOOST_MIB)
+        wait_until(lambda: int(value("pages_sharing")) > 3 * BOOST_MIB * 256)
         monitor.terminate()
         assert monitor.wait(LAST_RESORT_SECONDS) == 0
         assert tunables() == ksm
