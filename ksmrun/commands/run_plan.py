@@ -153,7 +153,8 @@ def _plain_plan(request: Request, error: Exception) -> Plan | Refusal:
     except (KsmrunError, OSError):
         lost = f"memory will not merge: {what}; {_anyway(todo)}"
         return Plan(None, request.command, (), (lost,))
-    lost = f"the launch could not be planned, so defaults are used: {what}; {_anyway(todo)}"
+    used = "it does not merge" if request.exclude_secrets else "defaults are used"
+    lost = f"the launch could not be planned, so {used}: {what}; {_anyway(todo)}"
     argv = (launcher, *plain_options(request), b"--", *request.command)
     return Plan(None, argv, (), (lost,))
 

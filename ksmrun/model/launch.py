@@ -125,6 +125,7 @@ class Request:
     inherit: bool = True
     layout: SharedLayout | None = None
     runtime_flags: RuntimeFlags = RuntimeFlags.OFF
+    exclude_secrets: bool = False
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,11 @@ class WrapOptions(GroupOptions):
         Mechanism.AUTO,
         variable="KSMRUN_MECHANISM",
     )
+    exclude_secrets: bool = switch(
+        "Keep out of merging what the program locks into memory or leaves out of core dumps, as "
+        "libsodium, OpenSSL's secure heap and GnuPG do with keys. See `ksmrun help security`.",
+        variable="KSMRUN_EXCLUDE_SECRETS",
+    )
     thp: ThpMode = choice(
         "Transparent huge pages of the program: left as they are, or switched off.",
         ThpMode.KEEP,
@@ -87,6 +92,7 @@ class WrapOptions(GroupOptions):
             mechanism=self.mechanism,
             thp=self.thp,
             runtime_flags=self.runtime_flags,
+            exclude_secrets=self.exclude_secrets,
         )
 
     def shared(self, key_file: bytes, label: str | None) -> SharedLayout:

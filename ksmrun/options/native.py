@@ -11,7 +11,8 @@ EXEC_OPTIONS = (
         "--shim=WORD[,WORD...]",
         "Work of the preloaded shim. mark: mark memory instead of setting the flag. join: join "
         "mappings. min=BYTES: mark no less. reserve=PERCENT: share of vm.max_map_count to keep "
-        "free. once: children do not inherit it. keep: do not set the flag.",
+        "free. once: children do not inherit it. keep: do not set the flag. secrets: keep out of "
+        "merging what the program locks into memory or leaves out of core dumps.",
     ),
     ("--layout=random|shared", "Address layout: the kernel's, or the one of a key."),
     ("--layout-key=FILE", "Key of 32 secret bytes that nobody else can read."),
@@ -70,5 +71,9 @@ OCI_ANNOTATIONS = (
     ("ksmrun.layout=shared|random", "Address layout of the container."),
     ("ksmrun.layout-group=NAME", "Group that shares the layout."),
     ("ksmrun.layout-scope=program|tree", "As --layout-scope of ksmrun-exec(1)."),
+    (
+        "ksmrun.exclude-secrets=true|false",
+        "Keep out of merging what its programs lock or leave out of core dumps.",
+    ),
     ("ksmrun.runtime-flags=merge|shrink|off", "Flags for Java and Mono, as of ksmrun-run(1)."),
 )

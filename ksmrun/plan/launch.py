@@ -83,6 +83,12 @@ def plan_launch(
         )
     if request.require and choice.obstacle == LOST_AT_EXEC:
         return Refusal(f"memory will not merge: {choice.obstacle[0]}", choice.obstacle[1])
+    if request.exclude_secrets and choice.obstacle is not None:
+        if request.require:
+            return Refusal(*choice.obstacle)
+        request = replace(request, merge=MergeMode.OFF)
+        what, todo = choice.obstacle
+        guarded = (*guarded, f"{what}; the program starts anyway; to do: {todo}")
     merging = choice.mechanism is not None
     reasons = [choice.reason]
     if target.note is not None:
@@ -115,7 +121,10 @@ def _options(
     request: Request, probe: Probe | None, mechanism: Mechanism | None, shim: bytes | None
 ) -> tuple[bytes, ...]:
     merge = request.merge
-    if mechanism is Mechanism.PRELOAD:
+    if mechanism is Mechanism.PRELOAD and request.exclude_secrets:
+        # An inherited flag is cleared: whoever does not load the shim does not merge.
+        merge = MergeMode.OFF
+    elif mechanism is Mechanism.PRELOAD:
         # Set after the exec, where setting it before would be useless. Static children inherit it
         # where an exec keeps it.
         is_kept = probe is not None and probe.kept_over_exec and not is_never_scanned(probe)
@@ -161,7 +170,8 @@ def _variables(variables: Iterable[Variable]) -> Iterator[bytes]:
 
 def plain_options(request: Request) -> tuple[bytes, ...]:
     """Return the launcher's options that depend on neither kernel nor program."""
-    return (b"--merge=" + request.merge.value.encode(), *_switches(request))
+    merge = MergeMode.OFF if request.exclude_secrets else request.merge
+    return (b"--merge=" + merge.value.encode(), *_switches(request))
 
 
 def _shares_seeds(request: Request) -> bool:
@@ -186,6 +196,8 @@ def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism | No
         words = [b"keep"]
     elif probe is not None and probe.vmas_merge is False:
         words = [b"join"]
+    if request.exclude_secrets and mechanism is not None:
+        words.append(b"secrets")
     return words if request.inherit else [*words, b"once"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ksmrun.model.frozen import dataclass
 from ksmrun.model.launch import Mechanism, MergeMode, Probe, Request, TargetFacts
 
@@ -60,6 +62,8 @@ def choose(
     """Return the mechanism for this launch. shim is None if its path cannot be preloaded."""
     if request.merge is MergeMode.OFF:
         return OFF
+    if request.exclude_secrets:
+        return _choose_excluding(request, probe, target, shim)
     if request.merge is MergeMode.KEEP:
         return Choice(None, "the merge flag is left as it was inherited")
     wanted, reason = _wanted(request.mechanism, probe)
@@ -82,6 +86,39 @@ def choose(
         lost = LOST_AT_EXEC if probe.kept_over_exec is False else None
         obstacle = obstacle_to_merging(probe) or lost
     return Choice(Mechanism.PRCTL, reason, obstacle)
+
+
+def _choose_excluding(
+    request: Request, probe: Probe | None, target: TargetFacts, shim: bytes | None
+) -> Choice:
+    """Return how the program merges without its secrets, which the shim alone can tell.
+
+    Fails closed: the flag is set from inside by the shim, or not at all.
+    """
+    asked = request.mechanism
+    wanted, reason = _wanted(asked, probe)
+    todo = "leave out --exclude-secrets if all of it may merge"
+    obstacle = None if probe is None else obstacle_to_merging(probe)
+    unreachable = not_preloadable(target, shim)
+    why: str | None = None
+    if request.merge is MergeMode.KEEP:
+        why, todo = "--merge=keep leaves an inherited flag", "leave one of the two out"
+    elif asked in (Mechanism.PRCTL, Mechanism.INJECT):
+        why, todo = f"--mechanism={asked} has no shim", "leave --mechanism out"
+    elif not request.inherit:
+        why = "with --no-inherit, children keep the flag and lose the shim"
+        todo = "leave --no-inherit out"
+    elif obstacle is not None and wanted is not Mechanism.MARK:
+        why, todo = obstacle
+    elif unreachable is not None:
+        why = f"the shim cannot be used: {unreachable}"
+    elif target.elf_class_bits == 32:
+        why = "the shim does that in 64-bit programs only"
+    if why is not None:
+        return replace(OFF, obstacle=(f"memory will not merge with --exclude-secrets: {why}", todo))
+    if wanted is not Mechanism.MARK:
+        wanted, reason = Mechanism.PRELOAD, "the shim sets the merge flag from inside the program"
+    return Choice(wanted, f"{reason}, and keeps out what it locks or leaves out of dumps")
 
 
 def _helps_to_inject(request: Request, probe: Probe | None, target: TargetFacts) -> bool:

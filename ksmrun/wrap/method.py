@@ -33,6 +33,8 @@ def launcher_needed_for(request: Request, probe: Probe | None, choice: Choice) -
         return "--merge and --thp need the launcher"
     if request.runtime_flags is not RuntimeFlags.OFF:
         return "--runtime-flags needs the launcher"
+    if request.exclude_secrets:
+        return "--exclude-secrets needs the launcher"
     if request.require or request.verify:
         return "--require and --verify need the launcher"
     if choice.mechanism is not Mechanism.PRCTL:

@@ -24,7 +24,8 @@ const char options_help[] =
     "flag),\n"
     "                       min=BYTES (mark no less), reserve=PERCENT (of vm.max_map_count, to "
     "keep\n"
-    "                       free), once (children do not inherit it), keep (set no flag)\n"
+    "                       free), once (children do not inherit it), keep (set no flag),\n"
+    "                       secrets (what is locked or left out of dumps does not merge)\n"
     "  --layout=random|shared  shared: the addresses that all programs with one key get\n"
     "  --layout-key=FILE    32 secret bytes that nobody else can read\n"
     "  --layout-scope=program|tree  program: through shells and wrappers (env, tini, ...; and "
@@ -175,6 +176,7 @@ static bool are_shim_words(const char *words) {
         bool is_word =
             length == 4 && (strncmp(words, "mark", 4) == 0 || strncmp(words, "join", 4) == 0 ||
                             strncmp(words, "once", 4) == 0 || strncmp(words, "keep", 4) == 0);
+        is_word = is_word || (length == 7 && strncmp(words, "secrets", 7) == 0);
         if (!is_word && !is_shim_number(words, length, "min=", LONG_MAX) &&
             !is_shim_number(words, length, "reserve=", 99))
             return false;
@@ -207,8 +209,8 @@ static const struct row rows[] = {
     {.name = "shim",
      .parse = parse_shim,
      FIELD(shim),
-     VALUES("mark, join, min=BYTES, reserve=PERCENT (0 to 99), once or keep, or several with "
-            "commas between them")},
+     VALUES("mark, join, min=BYTES, reserve=PERCENT (0 to 99), once, keep or secrets, or several "
+            "with commas between them")},
     {.name = "layout", .parse = parse_switch, FIELD(layout_shared), WORDS("random", "shared")},
     {.name = "layout-key", .parse = parse_text, FIELD(layout_key), VALUES("a path")},
     {.name = "layout-group", .parse = parse_text, FIELD(layout_group), VALUES("a name")},

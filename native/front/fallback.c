@@ -43,7 +43,7 @@ bool fallback_has_room(void) {
 
 struct launch {
     const char *merge, *thp;
-    bool require, quiet, verify, layout;
+    bool require, quiet, verify, layout, excludes;
     bool is_none; /* it only prints something */
     char **command;
 };
@@ -73,10 +73,11 @@ static bool read_switch(struct launch *launch, const char *word) {
     launch->require |= is(word, "--require");
     launch->quiet |= is(word, "--quiet");
     launch->verify |= is(word, "--verify");
+    launch->excludes |= is(word, "--exclude-secrets");
     launch->is_none |= is(word, "--dry-run") || is(word, "--help") || is(word, "-h");
     return is(word, "--require") || is(word, "--quiet") || is(word, "--verify") ||
-           is(word, "--dry-run") || is(word, "--help") || is(word, "-h") || is(word, "--inherit") ||
-           is(word, "--no-inherit");
+           is(word, "--exclude-secrets") || is(word, "--dry-run") || is(word, "--help") ||
+           is(word, "-h") || is(word, "--inherit") || is(word, "--no-inherit");
 }
 
 /* Value in the same word or the next one, to which at is then moved. */
@@ -101,6 +102,7 @@ static struct launch read_words(char **words) {
         .quiet = is_on("KSMRUN_QUIET"),
         .verify = is_on("KSMRUN_VERIFY"),
         .layout = layout != NULL && is(layout, "shared"),
+        .excludes = is_on("KSMRUN_EXCLUDE_SECRETS"),
     };
     char **at = words;
     for (; *at != NULL && (strncmp(*at, "--", 2) == 0 || is(*at, "-h")); at++) {
@@ -180,10 +182,19 @@ int fallback_start(const char *folder, char **words, const char *why, const char
     }
     if (is_refused(&launch))
         exec_launcher(folder, &launch);
+    /* It takes a plan to keep secrets out, so nothing merges. */
+    if (launch.excludes && launch.require) {
+        say(why, "memory will not merge with --exclude-secrets; not started because of --require",
+            todo);
+        return EXIT_OWN_FAILURE;
+    }
+    if (launch.excludes)
+        launch.merge = "off";
     if (!launch.quiet)
         say(why,
-            launch.layout ? "the program starts anyway, shared layout not applied"
-                          : "the program starts anyway, with default options",
+            launch.excludes ? "the program starts anyway, without merging (--exclude-secrets)"
+            : launch.layout ? "the program starts anyway, shared layout not applied"
+                            : "the program starts anyway, with default options",
             todo);
     exec_launcher(folder, &launch);
     if (launch.require) {

@@ -50,7 +50,14 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, co
         log_line(arguments, LEVEL_WARNING, "%s", obstacle);
         request->layout_shared = false;
     }
-    bool has_shim = shim_is_wanted(request->mechanism) && shim_bind(document, launcher, &places);
+    bool needs_shim = request->exclude_secrets || shim_is_wanted(request->mechanism);
+    bool has_shim = needs_shim && shim_bind(document, launcher, &places);
+    if (request->exclude_secrets && !has_shim) {
+        snprintf(obstacle, OBSTACLE_BYTES,
+                 "ksmrun.exclude-secrets needs the shim, and there is none beside %.200s",
+                 launcher);
+        return false;
+    }
     if (!has_shim)
         places.shim[0] = '\0';
     words_make(request, &places, false, &words);

@@ -117,6 +117,8 @@ static void set(const struct word *word, struct reading *reading) {
         is_known = set_mechanism(word, &request->mechanism);
     } else if (is(word->key, word->key_length, "runtime-flags")) {
         is_known = set_runtime_flags(word, &request->runtime_flags);
+    } else if (is(word->key, word->key_length, "exclude-secrets")) {
+        is_known = set_switch(word, "true", "false", &request->exclude_secrets);
     } else if (is(word->key, word->key_length, "require")) {
         is_known = set_switch(word, "true", "false", &request->require);
     } else {

@@ -15,7 +15,7 @@ enum mechanism { MECHANISM_AUTO, MECHANISM_PRCTL, MECHANISM_PRELOAD };
 struct request {
     enum mechanism mechanism;
     enum runtime_flags runtime_flags;
-    bool merge, require, layout_shared, layout_tree;
+    bool merge, require, exclude_secrets, layout_shared, layout_tree;
     /* True if the runtime's entry or the host's configuration chose the group; a group named by an
      * annotation must be open for it. */
     bool is_group_operators;

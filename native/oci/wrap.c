@@ -6,6 +6,7 @@
 
 #include "file.h"
 #include "log.h"
+#include "shim.h"
 
 yyjson_mut_doc *document_load(const char *path, char obstacle[OBSTACLE_BYTES]) {
     char *json;
@@ -60,8 +61,14 @@ void words_make(const struct request *request, const struct places *places, bool
         snprintf(words->shim_option, sizeof words->shim_option,
                  "--preload=%s/$PLATFORM/as-libasan.so/../libksmrun-preload.so", places->shim);
         words->list[count++] = words->shim_option;
-        words->list[count++] = "--shim=join";
+        bool joins = !request->exclude_secrets || shim_is_wanted(request->mechanism);
+        words->list[count++] = !request->exclude_secrets ? "--shim=join"
+                               : joins                   ? "--shim=join,secrets"
+                                                         : "--shim=secrets";
     }
+    /* The shim sets the flag where it is loaded, and nothing merges where it is not. */
+    if (request->exclude_secrets)
+        words->list[count++] = "--merge=off";
     const char *const *flags = runtime_words[quiet ? RUNTIME_FLAGS_OFF : request->runtime_flags];
     for (; *flags != NULL; flags++)
         words->list[count++] = *flags;

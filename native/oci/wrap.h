@@ -21,7 +21,7 @@ char **wrap_exec(const struct arguments *arguments, const char *runtime, char **
 
 /* Shared by both. */
 
-enum { WORDS_MAX = 16, OPTION_BYTES = PATH_MAX + 64 };
+enum { WORDS_MAX = 20, OPTION_BYTES = PATH_MAX + 64 };
 
 /* The launcher's part of a command line, NULL-terminated. */
 struct words {

@@ -12,10 +12,12 @@
 #include "linux.h"
 #include "lua.h"
 #include "roots.h"
+#include "secrets.h"
 #include "sweeper.h"
 #include "syscalls.h"
 
 enum { PRIO_PROCESS = 0, IOPRIO_WHO_PROCESS = 1 };
+enum { MAP_LOCKED = 0x2000, ERROR_AGAIN = 11 };
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -56,8 +58,20 @@ void interpose_begin(void) {
 }
 
 static long advise(const long argument[6]) {
+    if (argument[2] == MADV_DONTDUMP && !secrets_keep((uintptr_t)argument[0], (size_t)argument[1]))
+        return -ERROR_AGAIN;
     sweeper_note_advice((uintptr_t)argument[0], (size_t)argument[1], (int)argument[2]);
     return system_call(NUMBER_MADVISE, argument);
+}
+
+static long lock(long number, const long argument[6]) {
+    if (!secrets_keep((uintptr_t)argument[0], (size_t)argument[1]))
+        return -ERROR_AGAIN;
+    return system_call(number, argument);
+}
+
+static long lock_all(const long argument[6]) {
+    return secrets_keep_all() ? system_call(NUMBER_MLOCKALL, argument) : -ERROR_AGAIN;
 }
 
 /* A process with threads gets EINVAL for a user namespace (user_namespaces(7)), and for a mount
@@ -142,6 +156,11 @@ static long route(long number, const long argument[6]) {
     switch (number) {
     case NUMBER_MADVISE:
         return advise(argument);
+    case NUMBER_MLOCK:
+    case NUMBER_MLOCK2:
+        return lock(number, argument);
+    case NUMBER_MLOCKALL:
+        return lock_all(argument);
     case NUMBER_PRCTL:
         return control(argument);
     case NUMBER_SECCOMP:
@@ -195,6 +214,19 @@ EXPORTED int madvise(void *address, size_t length, int advice) {
     return (int)with_errno(advise((const long[6]){(long)address, (long)length, advice}));
 }
 
+EXPORTED int mlock(const void *address, size_t length) {
+    return (int)with_errno(lock(NUMBER_MLOCK, (const long[6]){(long)address, (long)length}));
+}
+
+EXPORTED int mlock2(const void *address, size_t length, unsigned flags) {
+    const long argument[6] = {(long)address, (long)length, (long)flags};
+    return (int)with_errno(lock(flags == 0 ? NUMBER_MLOCK : NUMBER_MLOCK2, argument));
+}
+
+EXPORTED int mlockall(int flags) {
+    return (int)with_errno(lock_all((const long[6]){flags}));
+}
+
 EXPORTED int setpriority(int which, unsigned who, int priority) {
     const long argument[6] = {which, (long)who, priority};
     return (int)with_errno(set_priority(NUMBER_SETPRIORITY, argument, PRIO_PROCESS));
@@ -211,12 +243,21 @@ EXPORTED int setns(int file, int type) {
 
 /* 32-bit programs may have two widths of offset here, and no CPython that warns. */
 #if !defined(__i386__)
+static long map(const long argument[6]) {
+    long at = map_memory(argument);
+    bool is_secret = (argument[3] & MAP_LOCKED) != 0 && !is_error(at);
+    if (!is_secret || secrets_keep((uintptr_t)at, (size_t)argument[1]))
+        return at;
+    SYSTEM_CALL(NUMBER_MUNMAP, at, argument[1]);
+    return -ERROR_AGAIN;
+}
+
 EXPORTED void *mmap(void *address, size_t length, int protection, int flags, int file,
                     long offset) {
     sweeper_come_back_if_away();
     sweeper_notice(length);
     return (void *)with_errno(
-        map_memory((const long[6]){(long)address, (long)length, protection, flags, file, offset}));
+        map((const long[6]){(long)address, (long)length, protection, flags, file, offset}));
 }
 
 EXPORTED void *mmap64(void *address, size_t length, int protection, int flags, int file,

@@ -14,6 +14,7 @@
 #include "interpose.h"
 #include "linux.h"
 #include "roots.h"
+#include "secrets.h"
 #include "seeding.h"
 #include "settings.h"
 #include "sweeper.h"
@@ -84,8 +85,11 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     forward_begin();
     roots_begin();
     seeding_begin(&settings, environment);
+    if (!secrets_begin(&settings))
+        return;
     if (!settings.mark && !settings.keep_flag)
         set_flag();
+    secrets_begun();
     if ((settings.mark && get_flag() != 1) || (settings.join && get_flag() == 1))
         begin_sweeping(&settings);
 }

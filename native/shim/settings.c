@@ -53,6 +53,8 @@ static void read_word(struct settings *settings, char *word) {
         settings->inherit = false;
     else if (after(word, "keep"))
         settings->keep_flag = true;
+    else if (after(word, "secrets"))
+        settings->exclude_secrets = true;
     else if ((value = after(word, "seed=")))
         settings->has_seed = read_seed(settings->seed, value);
     else if ((value = after(word, "min=")))

@@ -1,5 +1,5 @@
-/* Settings from the launcher: KSMRUN_SHIM=mark,join,min=BYTES,reserve=PERCENT,once,keep,seed=HEX,
- * each word optional; without the variable the shim only sets the flag. */
+/* Settings from the launcher: KSMRUN_SHIM=mark,join,min=BYTES,reserve=PERCENT,once,keep,secrets,
+ * seed=HEX, each word optional; without the variable the shim only sets the flag. */
 #ifndef KSMRUN_SETTINGS_H
 #define KSMRUN_SETTINGS_H
 
@@ -13,6 +13,7 @@ struct settings {
     bool join;
     bool inherit;
     bool keep_flag; /* leave the merge flag as it is */
+    bool exclude_secrets;
     bool is_under_valgrind;
     bool has_seed;
     unsigned char seed[SEED_BYTES];

@@ -257,3 +257,10 @@ void sweeper_note_advice(uintptr_t start_address, size_t length, int advice) {
     if (advice == (marks ? MADV_MERGEABLE : MADV_NORMAL))
         excluded_remove(excluded, start_address, start_address + length);
 }
+
+void sweeper_exclude(uintptr_t start, uintptr_t end) {
+    bool has_left = sweeper_leave();
+    excluded_add(&sweeper.excluded, start, end);
+    if (has_left)
+        sweeper_come_back();
+}

@@ -36,4 +36,8 @@ void sweeper_look_soon(void);
 /* Records the program's own madvise before the kernel sees it. */
 void sweeper_note_advice(uintptr_t start, size_t length, int advice);
 
+/* Marks nothing of these addresses from now on, also if it starts later. When it returns, no walk
+ * is left that does not know that. */
+void sweeper_exclude(uintptr_t start, uintptr_t end);
+
 #endif

@@ -62,6 +62,15 @@ static void test_runtime_flags(void **state) {
                         "runtime-flags=on");
 }
 
+static void test_secrets(void **state) {
+    (void)state;
+    assert_false(ask(false, "{}", "[]").exclude_secrets);
+    assert_true(ask(false, "{'ksmrun.exclude-secrets':'true'}", "[]").exclude_secrets);
+    assert_true(ask(false, "{}", "['KSMRUN_OCI=exclude-secrets=true']").exclude_secrets);
+    assert_string_equal(ask(false, "{'ksmrun.exclude-secrets':'on'}", "[]").wrong,
+                        "exclude-secrets=on");
+}
+
 static void test_all_words(void **state) {
     (void)state;
     struct request r =
@@ -198,6 +207,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_selected_or_asked),
         cmocka_unit_test(test_runtime_flags),
+        cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_all_words),
         cmocka_unit_test(test_who_has_the_last_word),
         cmocka_unit_test(test_an_image_asks_for_merging_alone),

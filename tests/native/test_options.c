@@ -94,8 +94,8 @@ static void test_each_option_with_and_without_a_value(void **state) {
         {"inject", NULL, NULL},
         {"preload", "/a.so", NULL},
         {"shim", "mark",
-         "mark, join, min=BYTES, reserve=PERCENT (0 to 99), once or keep, or several with commas "
-         "between them"},
+         "mark, join, min=BYTES, reserve=PERCENT (0 to 99), once, keep or secrets, or several with "
+         "commas between them"},
         {"layout", "random", "random or shared"},
         {"layout-key", "/k", NULL},
         {"layout-group", "web", NULL},
@@ -186,8 +186,9 @@ static void test_empty_argv(void **state) {
 static void test_words_for_the_shim(void **state) {
     (void)state;
     struct options options;
-    assert_true(PARSE(&options, "--preload=/a.so", "--shim=mark,min=0,reserve=99,once", "x"));
-    assert_string_equal(options.shim, "mark,min=0,reserve=99,once");
+    assert_true(
+        PARSE(&options, "--preload=/a.so", "--shim=mark,min=0,reserve=99,once,secrets", "x"));
+    assert_string_equal(options.shim, "mark,min=0,reserve=99,once,secrets");
     assert_true(PARSE(&options, "--preload=/a.so", "--shim=keep", "x"));
     assert_false(PARSE(&options, "--shim=mark", "x"));
     assert_non_null(strstr(error, "--preload"));

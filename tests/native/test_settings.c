@@ -19,6 +19,10 @@ static void test_settings(void **state) {
     assert_int_equal(settings.map_reserve_percent, 20);
     settings = of("KSMRUN_SHIM=once,reserve=0,min=1048576,mark,join");
     assert_true(settings.mark && settings.join && !settings.inherit);
+    assert_false(settings.exclude_secrets);
+    settings = of("KSMRUN_SHIM=secrets,mark");
+    assert_true(settings.exclude_secrets && settings.mark);
+    settings = of("KSMRUN_SHIM=once,reserve=0,min=1048576,mark,join");
     assert_int_equal(settings.mark_min_bytes, 1048576);
     assert_int_equal(settings.map_reserve_percent, 0);
     assert_int_equal(of("KSMRUN_SHIM=reserve=100").map_reserve_percent, 20);

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from ksmrun.model.launch import Mechanism, MergeMode, Plan, Probe, Request, TargetFacts
+from ksmrun.model.launch import (
+    Mechanism,
+    MergeMode,
+    Plan,
+    Probe,
+    Refusal,
+    Request,
+    TargetFacts,
+)
 from ksmrun.plan.mechanism import (
     LOST_AT_EXEC,
     adds_vmas,
@@ -101,6 +109,45 @@ def test_the_obstacle(
     request_: Request, probe: Probe | None, target: TargetFacts, obstacle: tuple[str, str] | None
 ) -> None:
     assert choose(request_, probe, target, SHIM).obstacle == obstacle
+
+
+@pytest.mark.parametrize("mechanism", Mechanism)
+@pytest.mark.parametrize("merge", [MergeMode.ON, MergeMode.KEEP])
+def test_secrets_are_kept_out_or_nothing_merges(mechanism: Mechanism, merge: MergeMode) -> None:
+    """Whoever does not load the shim does not merge: no flag is set or kept before the exec."""
+    narrow = replace(DYNAMIC, elf_class_bits=32)
+    for probe in (GOOD, OLD, LOSES, SPLITS, NEVER_SCANS, NO_KSM, None):
+        for target in (DYNAMIC, STATIC, NEW_GROUP, narrow):
+            for inherit in (True, False):
+                request = asked(mechanism, merge=merge, inherit=inherit, exclude_secrets=True)
+                planned = plan_launch(request, b"x", probe, target, shim=SHIM)
+                assert isinstance(planned, Plan)
+                assert b"--merge=off" in planned.argv and b"--inject" not in planned.argv
+                shim = [word for word in planned.argv if word.startswith(b"--shim=")]
+                assert all(b"secrets" in word for word in shim)
+                assert len(shim) == (b"--preload=" + SHIM in planned.argv)
+                said = "will not merge with --exclude-secrets"
+                assert (said in " ".join(planned.warnings)) == (shim == [])
+                refused = plan_launch(
+                    replace(request, require=True), b"x", probe, target, shim=SHIM
+                )
+                assert isinstance(refused, Refusal) == (shim == [])
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "probe", "words"),
+    [
+        (Mechanism.AUTO, GOOD, b"secrets"),
+        (Mechanism.AUTO, SPLITS, b"join,secrets"),
+        (Mechanism.AUTO, OLD, b"mark,min=65536,reserve=20,secrets"),
+        (Mechanism.MARK, GOOD, b"mark,min=65536,reserve=20,secrets"),
+        (Mechanism.PRELOAD, LOSES, b"secrets"),
+    ],
+)
+def test_the_shim_keeps_secrets_out(mechanism: Mechanism, probe: Probe, words: bytes) -> None:
+    request = asked(mechanism, exclude_secrets=True)
+    planned = plan_launch(request, b"x", probe, DYNAMIC, shim=SHIM)
+    assert isinstance(planned, Plan) and b"--shim=" + words in planned.argv
 
 
 @pytest.mark.parametrize("changes", [{"setuid": True}, {"setgid": True}, {"capabilities": True}])
