@@ -11,7 +11,8 @@ if [ "${1-}" != --quick ]; then
         qemu-user mount strace valgrind user-mode-linux qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server
         openttd openttd-opengfx wordnet-base iso-codes python3 perl stress-ng bubblewrap redis-tools redis-server
         libpython3.11-testsuite libjemalloc2 libfaketime fakeroot linux-perf sudo podman runc conmon lua5.2 lua5.3 lua5.4
-        luajit liblua5.2-0 liblua5.3-0 liblua5.4-0 libluajit-5.1-2 ruby openssl uuid-runtime"
+        luajit liblua5.2-0 liblua5.3-0 liblua5.4-0 libluajit-5.1-2 ruby openssl uuid-runtime libsodium23
+        libgcrypt20"
     # For tests/fuzz.
     packages="$packages clang libclang-rt-14-dev"
     # For examples/game-fleet.

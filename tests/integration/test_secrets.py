@@ -76,7 +76,8 @@ def held(*groups: Sequence[str | Path]) -> Iterator[list[list[Held]]]:
                 line = process.stdout.readline().split()
                 if not line and process.wait() == NO_LIBRARY:
                     pytest.skip(f"{command[-1]}: its library is not installed")
-                found[-1].append(Held(process, *(int(word, 16) for word in line)))
+                secret, ordinary, pages = (int(word, 16) for word in line)
+                found[-1].append(Held(process, secret, ordinary, pages))
         yield found
 
 
@@ -113,7 +114,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return built
 
 
-def excluding(ksmrun: str, mechanism: str = "auto") -> tuple[str, ...]:
+def excluding(ksmrun: str, mechanism: str = "auto") -> tuple[str | Path, ...]:
     options = ("--quiet", "--exclude-secrets", f"--mechanism={mechanism}", "--mark-min=4096")
     return (ksmrun, "run", *options, "--")
 
@@ -135,7 +136,9 @@ def test_secrets_never_merge(ksmrun: str, secrets: dict[str, Path], mechanism: s
 def test_they_merge_without_it(ksmrun: str, secrets: dict[str, Path]) -> None:
     """Locked memory merges like any other; so do direct system calls that the shim cannot see."""
     program, plain = secrets["secrets"], (ksmrun, "run", "--quiet", "--")
-    groups_of = [(*plain, program, kind) for kind in (*LIBRARIES, *CALLS)]
+    groups_of: list[tuple[str | Path, ...]] = [
+        (*plain, program, kind) for kind in (*LIBRARIES, *CALLS)
+    ]
     groups_of.append((*excluding(ksmrun), program, "direct"))
     with held(*groups_of) as groups:
         settle(groups)
@@ -146,7 +149,7 @@ def test_they_merge_without_it(ksmrun: str, secrets: dict[str, Path]) -> None:
 def test_a_program_that_locks_everything_does_not_merge(
     ksmrun: str, secrets: dict[str, Path], mechanism: str
 ) -> None:
-    command = (*excluding(ksmrun, mechanism), secrets["secrets"], "all")
+    command: tuple[str | Path, ...] = (*excluding(ksmrun, mechanism), secrets["secrets"], "all")
     with held(command) as ((first, _),):
         status = Path(f"/proc/{first.process.pid}/smaps").read_text()
         assert " mg" not in status and " lo" in status
