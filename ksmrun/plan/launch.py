@@ -179,10 +179,10 @@ def _shares_seeds(request: Request) -> bool:
 
 
 def _seeds_reason(target: TargetFacts, unreachable: str | None) -> str:
-    if target.elf_class_bits == 32:
-        return "only malloc has the group's seed, because the shim has no other for 32-bit programs"
     if unreachable is not None:
         return f"its runtime keeps its own seeds, because the shim cannot be used: {unreachable}"
+    if target.elf_class_bits == 32:
+        return "the shim gives Lua and malloc in it the group's seeds"
     return "the shim gives Lua, Node.js, Ruby, Java 17 and malloc in it the group's seeds"
 
 

@@ -1,7 +1,5 @@
 #include "caller.h"
 
-#if __SIZEOF_POINTER__ == 8
-
 #include <elf.h>
 #include <stddef.h>
 
@@ -20,7 +18,7 @@ struct found_object {
         char *name;
         const void *dynamic;
     } * link_map;
-    void *rest[16];
+    unsigned long long rest[9];
 };
 /* unwind.h */
 struct frame;
@@ -106,7 +104,7 @@ static int look_at_frame(struct frame *frame, void *argument) {
 
 /* Returns whether the instruction before the address is a direct call. */
 static bool is_direct_call(uintptr_t address) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
     return *(const unsigned char *)(address - 5) == 0xe8;
 #else
     return (*(const uint32_t *)(address - 4) & 0xfc000000) == 0x94000000;
@@ -141,5 +139,3 @@ void caller_begin(const char *const *sought) {
     if (_dl_find_object == NULL && dl_iterate_phdr != NULL)
         dl_iterate_phdr(note_functions, NULL);
 }
-
-#endif

@@ -1,4 +1,4 @@
-/* Identifies a caller: whether a return address is in a named function of its object. 64-bit. */
+/* Identifies a caller: whether a return address is in a named function of its object. */
 #ifndef KSMRUN_CALLER_H
 #define KSMRUN_CALLER_H
 

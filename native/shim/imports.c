@@ -22,8 +22,6 @@ void *imports_function(const char *name) {
     return is_own ? NULL : found;
 }
 
-#if __SIZEOF_POINTER__ == 8
-
 struct replacing {
     const char *const *holders;
     const char *name;
@@ -99,5 +97,3 @@ bool imports_replace(const char *const *holders, const char *name, void *replace
         dl_iterate_phdr(look, &replacing);
     return !replacing.has_failed;
 }
-
-#endif

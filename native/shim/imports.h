@@ -1,5 +1,5 @@
 /* Functions that programs and libraries take from others, and their replacement in those alone that
- * are meant: what the shim exports, all call. 64-bit. */
+ * are meant: what the shim exports, all call. */
 #ifndef KSMRUN_IMPORTS_H
 #define KSMRUN_IMPORTS_H
 
@@ -8,7 +8,7 @@
 #include "loaded.h"
 
 /* The function of that name in the first library that has it, if that is not the shim's own; else
- * NULL, and then dlerror(3) has something to say. Of any width. */
+ * NULL, and then dlerror(3) has something to say. */
 void *imports_function(const char *name);
 
 /* Returns whether a program or library that is loaded has it. */

@@ -49,7 +49,6 @@ static inline bool loaded_contains(const struct loaded_object *loaded, uintptr_t
     return false;
 }
 
-#if __SIZEOF_POINTER__ == 8
 static inline struct object loaded_as_object(const struct loaded_object *loaded) {
     const segment_header *dynamic = loaded_segment(loaded, PT_DYNAMIC);
     return (struct object){
@@ -67,6 +66,5 @@ static inline struct range loaded_range(const struct loaded_object *loaded, unsi
     }
     return range;
 }
-#endif
 
 #endif

@@ -16,8 +16,6 @@
  * lib_aux.c). */
 #include "lua.h"
 
-#if __SIZEOF_POINTER__ == 8
-
 #include <stdatomic.h>
 
 #include "caller.h"
@@ -34,6 +32,9 @@ static struct {
     unsigned char bytes[SEED_BYTES];
     long time;
     long (*real_time)(long *);
+#if __SIZEOF_POINTER__ == 4
+    long long (*real_time64)(long long *);
+#endif
     /* Callers that are not meant. Those that are meant are not cached: their library may be
      * unloaded, and another function loaded at the address. */
     _Atomic uintptr_t others[CALLERS];
@@ -60,7 +61,7 @@ bool lua_fill(uintptr_t caller, unsigned char *bytes, size_t count, unsigned fla
     return true;
 }
 
-/* time_t is as wide as long here; 32-bit programs keep their own seed. */
+/* time_t is as wide as long: in 32-bit programs that is the one that ends in 2038. */
 __attribute__((visibility("default"))) long time(long *result) {
     if (result == NULL && lua.is_given && is_meant((uintptr_t)__builtin_return_address(0)))
         return lua.time;
@@ -75,6 +76,24 @@ __attribute__((visibility("default"))) long time(long *result) {
         *result = now.seconds;
     return now.seconds;
 }
+
+#if __SIZEOF_POINTER__ == 4
+/* What programs call whose time_t has 64 bits: those for musl 1.2, and others if built so (time.h:
+ * __REDIRECT_NTH, __REDIR). */
+__attribute__((visibility("default"))) long long __time64(long long *result) {
+    if (result == NULL && lua.is_given && is_meant((uintptr_t)__builtin_return_address(0)))
+        return lua.time;
+    if (lua.real_time64 != NULL)
+        return lua.real_time64(result);
+    struct {
+        long long seconds, nanoseconds;
+    } now = {0, 0};
+    SYSTEM_CALL(NUMBER_CLOCK_GETTIME64, CLOCK_REALTIME_COARSE, (long)&now);
+    if (result != NULL)
+        *result = now.seconds;
+    return now.seconds;
+}
+#endif
 
 /* Functions of libraries before the shim; for the time they call libraries before or after it. */
 static struct {
@@ -115,6 +134,9 @@ void lua_begin(const unsigned char *seed) {
     /* At the start, because dlsym locks. The next one is libc's, or that of another library that
      * replaces it. */
     lua.real_time = (long (*)(long *))next_function("time");
+#if __SIZEOF_POINTER__ == 4
+    lua.real_time64 = (long long (*)(long long *))next_function("__time64");
+#endif
     if (seed == NULL)
         return;
     caller_begin(names);
@@ -127,19 +149,3 @@ void lua_begin(const unsigned char *seed) {
     lua.is_given = true;
     replace_in_front();
 }
-
-#else
-
-void lua_begin(const unsigned char *seed) {
-    (void)seed;
-}
-
-bool lua_fill(uintptr_t caller, unsigned char *bytes, size_t count, unsigned flags) {
-    (void)caller;
-    (void)bytes;
-    (void)count;
-    (void)flags;
-    return false;
-}
-
-#endif

@@ -1,4 +1,4 @@
-/* See lua.c. 64-bit. */
+/* See lua.c. */
 #ifndef KSMRUN_LUA_H
 #define KSMRUN_LUA_H
 

@@ -3,12 +3,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-extern void *dlsym(void *, const char *) __attribute__((weak));
-
-#if __SIZEOF_POINTER__ == 8
-
 #include "loaded.h"
 #include "object.h"
+
+extern void *dlsym(void *, const char *) __attribute__((weak));
 
 struct search {
     const char *name;
@@ -34,15 +32,6 @@ static void *search_for(const char *name) {
         return NULL;
     return (void *)search.found.start;
 }
-
-#else
-
-static void *search_for(const char *name) {
-    (void)name;
-    return NULL;
-}
-
-#endif
 
 void *next_function(const char *name) {
     void *const next = (void *)-1L; /* dlsym(3): RTLD_NEXT */

@@ -2,7 +2,7 @@
 #ifndef KSMRUN_NEXT_H
 #define KSMRUN_NEXT_H
 
-/* Returns NULL where there is none, or a 32-bit program has no dlsym(3). Not for a child of a
+/* Returns NULL where there is none. Not for a child of a
  * program with threads: it may wait for a lock. */
 void *next_function(const char *name);
 

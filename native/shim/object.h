@@ -1,4 +1,4 @@
-/* Named functions of a loaded ELF object. Pure: only reads that object's memory. 64-bit. */
+/* Named functions of a loaded ELF object. Pure: only reads that object's memory. */
 #ifndef KSMRUN_OBJECT_H
 #define KSMRUN_OBJECT_H
 

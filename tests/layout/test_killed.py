@@ -6,6 +6,7 @@ kills before the N-th: for each N, in each process.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections import Counter
@@ -43,11 +44,36 @@ class Launch:
         )
 
 
+# Of what ld.so puts for $PLATFORM in programs of 64 bits, and of 32.
+PLATFORMS = {(): (os.uname().machine, "haswell", "xeon_phi"), ("-m32",): ("i686",)}
+
+
 @pytest.fixture(scope="module")
-def launch_to_kill(dynamic_launcher: Path, build: Build, launch: list[str]) -> Launch:
+def preload(build: Build, folder: Path) -> str:
+    """Return the library that kills, by a name for both kinds of program."""
+    for options, names in PLATFORMS.items():
+        if options and os.uname().machine != "x86_64":
+            continue
+        library = build("killed", "-shared", "-fPIC", *options)
+        for name in names:
+            place = folder / "kills" / name
+            place.mkdir(parents=True, exist_ok=True)
+            (place / "killed.so").symlink_to(library)
+    return f"{folder}/kills/$PLATFORM/killed.so"
+
+
+@pytest.fixture(scope="module", params=PLATFORMS, ids=["64 bits", "32 bits"])
+def program(request: pytest.FixtureRequest, build: Build) -> str:
+    """Return a program, which is of 32 bits in a second round."""
+    if request.param and os.uname().machine != "x86_64":
+        pytest.skip("only x86_64 runs them")
+    return build("where", *request.param)
+
+
+@pytest.fixture(scope="module")
+def launch_to_kill(dynamic_launcher: Path, preload: str, program: str, launch: list[str]) -> Launch:
     words = [word for word in launch[1:] if word != "--require"]
-    preload = build("killed", "-shared", "-fPIC")
-    return Launch(dynamic_launcher, preload, (*words, build("where")))
+    return Launch(dynamic_launcher, preload, (*words, program))
 
 
 def end_of(done: subprocess.CompletedProcess[str], moved: Told, known: set[int]) -> str:
@@ -80,6 +106,7 @@ def end_of(done: subprocess.CompletedProcess[str], moved: Told, known: set[int])
 )
 def test_killed_at_every_step(
     launch_to_kill: Launch,
+    program: str,
     build: Build,
     tmp_path: Path,
     who: str,
@@ -92,7 +119,7 @@ def test_killed_at_every_step(
     launch = Launch(launch_to_kill.launcher, launch_to_kill.preload, launch_to_kill.words, prefix)
     count = tmp_path / "count"
     moved = told(launch.run(who, count=count).stdout)
-    fixed = where("setarch", "-R", "env", f"LD_PRELOAD={launch.preload}", build("where"))
+    fixed = where("setarch", "-R", "env", f"LD_PRELOAD={launch.preload}", program)
     known = {*moved.places, *fixed.places}
     calls = int(count.read_text())
     seen: Counter[str] = Counter()
