@@ -32,7 +32,7 @@ if [ "${1-}" = --full ]; then
     packages="$packages flex bison bc libelf-dev make xz-utils"
     # For the long runs of tests/suites.
     packages="$packages nodejs curl dpkg-dev postgresql-15 nginx-light php8.2-fpm openssh-server wrk
-        libtcmalloc-minimal4 libmimalloc2.0"
+        libtcmalloc-minimal4 libmimalloc2.0 libtbbmalloc2"
     # For the HTML page of a report.
     packages="$packages chromium fonts-dejavu-core"
     # For the runtimes in tests/layout, besides Node.

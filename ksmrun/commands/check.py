@@ -11,6 +11,7 @@ from ksmrun.commands.client import asked_daemon
 from ksmrun.commands.declare import Given, Registry, declare
 from ksmrun.commands.output import print_json, print_note, print_table, say
 from ksmrun.commands.table import Column, style_of, wants_json
+from ksmrun.facts.allocator import linked_libraries
 from ksmrun.facts.host import read_host
 from ksmrun.facts.launcher import launcher_path, run_probe, shim_path
 from ksmrun.facts.lua import find_lua
@@ -33,6 +34,7 @@ from ksmrun.model.launch import (
 )
 from ksmrun.model.runtime import Runtime, RuntimeVariables
 from ksmrun.options.check import CHECK, CheckOptions
+from ksmrun.plan.allocators import allocator_row
 from ksmrun.plan.doctor import CheckRow, examine, would_merge
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.java_heap import unmergeable_heap
@@ -88,6 +90,7 @@ def check(options: CheckOptions, given: Given) -> None:
             _plan_row(prepared.plan, request, choice, judgement),
             *_seeds_rows(target, runtime, not_preloadable(target, shim)),
             *_lua_rows(target, not_preloadable(target, shim)),
+            *_allocator_rows(target),
         )
     merges = would_merge(rows)
     if wants_json(options):
@@ -219,6 +222,15 @@ def _lua_rows(target: TargetFacts, unreachable: str | None) -> Iterator[CheckRow
         yield CheckRow("Lua", "ok", found, "ksmrun run --layout=shared, which shares their seed")
         return
     yield CheckRow("Lua", "warn", found, "use a build that is linked with the library of Lua")
+
+
+def _allocator_rows(target: TargetFacts) -> Iterator[CheckRow]:
+    """Yield what a library instead of libc's malloc means for copies."""
+    if target.path is None or target.elf_class_bits is None:
+        return
+    row = allocator_row(linked_libraries(Path(target.path), os.environ), os.environ)
+    if row is not None:
+        yield row
 
 
 def _map_row(judgement: Judgement, splits: bool) -> CheckRow:

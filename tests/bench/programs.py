@@ -11,8 +11,8 @@ import json
 import os
 import subprocess
 import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ksmrun.plan.runtime_flags import COLLECTOR, EQUAL
@@ -24,6 +24,8 @@ LOCALHOST = "127.0.0.1"
 NODE = os.environ.get("KSMRUN_BENCH_NODE", "/usr/bin/node")
 NODE_FLAGS = ("--random-seed=1", "--single-threaded", "--no-incremental-marking")
 JAVA = os.environ.get("KSMRUN_BENCH_JAVA", "/usr/bin/java")
+# A root of Debian's for i386 (README.md); the host's loader and data files serve its programs.
+I386 = Path(os.environ.get("KSMRUN_BENCH_I386", "/nonexistent"))
 LANGUAGES = Path("/usr/share/iso-codes/json/iso_639-3.json")
 # etcd takes 128 operations in a transaction (--max-txn-ops).
 TRANSACTION_KEYS = 100
@@ -52,7 +54,8 @@ class Program:
 
     package: Debian's. build: creates in a folder what all copies share. prepare: fills a copy's
     folder. ready: its output when it has done its work. load: gives it work once it is ready.
-    is_timed: given a number, it repeats its work that often and prints the seconds.
+    is_timed: given a number, it repeats its work that often and prints the seconds. variables: of
+    its environment.
     """
 
     package: str
@@ -63,6 +66,7 @@ class Program:
     prepare: Callable[[Place], None] = lambda _place: None
     load: Callable[[Place], None] = lambda _place: None
     is_timed: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def script(package: str, file: str, source: str, *, is_timed: bool = False) -> Program:
@@ -85,6 +89,20 @@ def with_flags(program: Program, *flags: str) -> Program:
         return [file, *flags, *arguments]
 
     return replace(program, command=command)
+
+
+def narrow(program: Program, **variables: str) -> Program:
+    """Return the same program for 32 bits."""
+    libraries = [str(I386 / folder / "i386-linux-gnu") for folder in ("lib", "usr/lib")]
+    found = {"LD_LIBRARY_PATH": ":".join([*libraries, f"{libraries[1]}/pulseaudio"])}
+    file = str(I386 / program.file.lstrip("/"))
+    return replace(
+        program,
+        file=file,
+        command=lambda place: [file, *program.command(place)[1:]],
+        is_timed=False,
+        variables=found | variables,
+    )
 
 
 def _compile(*command: str) -> None:
@@ -235,3 +253,11 @@ PROGRAMS = {
     "Luanti": luanti("listening on", makes_land=False),
     "Luanti, with land": luanti("all land is made", makes_land=True),
 }
+# What is pure Python comes from the host.
+_PYTHON = {"PYTHONHOME": str(I386 / "usr"), "PYTHONPATH": "/usr/lib/python3.11"}
+NARROW = {"CPython": _PYTHON, "Lua 5.4": {}, "LuaJIT": {}, "Perl": {}, "DDNet": {}, "OpenTTD": {}}
+if I386.is_dir():
+    PROGRAMS |= {
+        f"{name}, 32 bits": narrow(PROGRAMS[name], **variables)
+        for name, variables in NARROW.items()
+    }

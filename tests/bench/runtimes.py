@@ -79,7 +79,7 @@ def measure(
             place.folder.mkdir()
             program.prepare(place)
             line = [str(ksmrun()), "run", *options, "--", *program.command(place)]
-            home = {**variables, "HOME": str(place.folder)}
+            home = {**variables, "HOME": str(place.folder), **program.variables}
             fleet.start(Copy(tuple(os.fsencode(word) for word in line), place.folder, home))
             time.sleep(STAGGER_SECONDS)
         wait_ready(fleet, program, places)
@@ -147,7 +147,7 @@ def version(program: Program) -> str:
     """Return Debian's version, or what another executable prints."""
     asked = ["dpkg-query", "-W", "-f", "${Version}", program.package]
     others = {"nodejs": "KSMRUN_BENCH_NODE", "openjdk-17-jdk-headless": "KSMRUN_BENCH_JAVA"}
-    if others.get(program.package) in os.environ:
+    if others.get(program.package, "") in os.environ:
         asked = [program.file, "--version"]
     said = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout
     return said.splitlines()[0]
