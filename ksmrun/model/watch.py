@@ -8,6 +8,7 @@ from ksmrun.model.frozen import dataclass
 from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.process import ProcessKsm
+from ksmrun.model.trust import Member
 
 # All kinds, so that metrics show a zero for those without an alert.
 ALERT_KINDS = (
@@ -20,6 +21,7 @@ ALERT_KINDS = (
     "cow-surge",
     "memory-could-come-back",
     "memory-comes-back",
+    "foreign-merger",
 )
 
 
@@ -84,10 +86,24 @@ class Followed:
 
 
 @dataclass(frozen=True)
+class TrustView:
+    """Merging processes by trust domain. names: domains of the file; held_by: which may merge.
+
+    is_sure: whether it is known which domain is claimed.
+    """
+
+    names: tuple[str, ...]
+    members: tuple[Member, ...]
+    held_by: str | None
+    is_sure: bool = True
+
+
+@dataclass(frozen=True)
 class WatchState:
     """Everything that one sample saw. boosts: whether ksmd is set to its fast rate now.
 
-    boosts is None if the monitor does not set the rate; followed is None if it follows nothing.
+    boosts is None if the monitor does not set the rate; followed is None if it follows nothing;
+    trust is None without a trust file that can be used.
     """
 
     host: HostState
@@ -96,6 +112,7 @@ class WatchState:
     unreadable: int = 0
     boosts: bool | None = None
     followed: Followed | None = None
+    trust: TrustView | None = None
 
 
 @dataclass(frozen=True)

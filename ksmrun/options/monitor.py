@@ -51,7 +51,8 @@ class MonitorKeys:
     )
     on_alert: str | None = option(
         "Command to run, without a shell, when an alert begins or ends. It finds the facts in "
-        "KSMRUN_ALERT_KIND, _STATE, _SUBJECT, _MESSAGE, _TODO, _PID, _VALUE and _LIMIT.",
+        "KSMRUN_ALERT_KIND, _STATE, _SUBJECT, _MESSAGE, _TODO, _PID, _VALUE, _LIMIT, _DOMAIN "
+        "and _UNIT.",
         metavar="COMMAND",
         values=Values.COMMAND,
     )
@@ -136,6 +137,11 @@ class MonitorKeys:
     )
     follow: bool = switch(
         "Before Linux 6.4: mark what attached programs map later, too.",
+        unit_setting="SystemCallFilter=ptrace kcmp",
+    )
+    enforce: bool = switch(
+        "End the merging of processes in no trust domain, or in another than the one that merges, "
+        "where their memory fits (`ksmrun help trust`).",
         unit_setting="SystemCallFilter=ptrace kcmp",
     )
     log: LogForm = choice("Form of log lines.", LogForm.PLAIN)

@@ -95,6 +95,16 @@ def wrong_with(found: Member, held_by: str | None) -> str | None:
     return f"is in trust domain {found.domain}, while {held_by} merges"
 
 
+def may_enforce(found: Member, held_by: str | None) -> bool:
+    """Return whether the process's merging may be ended without asking anybody.
+
+    Not if it is in two domains, which is a mistake in the file, or if its engine was silent.
+    """
+    if found.merger.pid == 1 or wrong_with(found, held_by) is None:
+        return False
+    return len(found.domains) < 2 and found.merger.traits.is_known
+
+
 def refusal(
     trust: Trust, name: str, found: Sequence[Member], unread: Sequence[int] = ()
 ) -> tuple[str, str] | None:

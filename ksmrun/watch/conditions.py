@@ -6,7 +6,9 @@ from collections.abc import Container, Iterator, Sequence
 from itertools import pairwise
 
 from ksmrun.model.memory_group import GroupState
-from ksmrun.model.watch import Condition, HostState, WatchState
+from ksmrun.model.trust import Member
+from ksmrun.model.watch import Condition, HostState, TrustView, WatchState
+from ksmrun.plan.trust import who, wrong_with
 from ksmrun.plan.tuning import LOW_ALREADY, calmer
 from ksmrun.support.units import MIB, duration, processes
 from ksmrun.watch.config import Config
@@ -40,6 +42,35 @@ def conditions(
     yield _could_come_back(now.host)
     yield from map(_could_come_back_in, now.groups)
     yield _comes_back(hosts)
+    if now.trust is not None:
+        yield from _foreign_mergers(now.trust)
+
+
+def _foreign_mergers(trust: TrustView) -> Iterator[Condition]:
+    """Yield those that should not merge; an alert that is not told any more ends."""
+    for each in trust.members:
+        wrong = wrong_with(each, trust.held_by)
+        if wrong is not None:
+            yield _foreign_merger(each, wrong)
+
+
+def _foreign_merger(found: Member, wrong: str) -> Condition:
+    merger = found.merger
+    subject = who(merger)
+    return Condition(
+        "foreign-merger",
+        f"{merger.pid}-{merger.start_ticks}",
+        subject,
+        is_bad=True,
+        is_clear=False,
+        what=f"{subject} merges, and {wrong}",
+        todo=f"end it: sudo ksmrun detach {merger.pid}; or add it to the trust file",
+        facts={
+            "pid": str(merger.pid),
+            "domain": ",".join(found.domains),
+            "unit": merger.place or "",
+        },
+    )
 
 
 def _ksmd_off(now: WatchState) -> Condition:

@@ -12,11 +12,13 @@ from prometheus_client.registry import Collector
 
 from ksmrun import __version__
 from ksmrun.model.quantities import AVAILABLE, HOST_MERGED, HOST_PROFIT, KSMD_SECONDS
+from ksmrun.model.trust import Member
 from ksmrun.model.watch import (
     ALERT_KINDS,
     Condition,
     Followed,
     HostState,
+    TrustView,
     Watched,
     WatchState,
 )
@@ -27,6 +29,8 @@ from ksmrun.watch.labels import LabelBook
 # Value of a group of processes; None: unknown.
 Value = Callable[[list[Watched]], float | None]
 GROUP_LABELS = ("unit", "container", "command")
+# No names of domains.
+OUTSIDE = NONE_LABEL, SEVERAL_LABEL, EXEMPT_LABEL = "(none)", "(several)", "(exempt)"
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class WatchCollector(Collector):
         yield from self._of_groups(shown.state)
         yield from _of_alerts(shown)
         yield from _of_monitor(shown)
+        if shown.state.trust is not None:
+            yield from _of_trust(shown.state.trust, shown.state.host.ksm.page_bytes)
         if shown.state.followed is not None:
             yield from _of_followed(shown.state.followed)
 
@@ -160,6 +166,30 @@ def _of_monitor(shown: Shown) -> Iterator[Metric]:
     if shown.state.boosts is not None:
         text = "1 while --auto runs ksmd fast, else 0."
         yield GaugeMetricFamily("ksmrun_ksmd_boosted", text, value=shown.state.boosts)
+
+
+def _of_trust(trust: TrustView, page_bytes: int) -> Iterator[Metric]:
+    """Yield sums by domain: those of the file, and one each for none, several and exempt."""
+    count = GaugeMetricFamily(
+        "ksmrun_trust_domain_processes", "Processes that merge.", labels=("domain",)
+    )
+    merged = GaugeMetricFamily(
+        "ksmrun_trust_domain_merged_bytes",
+        "Memory of them that is merged, with the kernel's zero page too.",
+        labels=("domain",),
+    )
+    for name in (*trust.names, *OUTSIDE):
+        them = [each.merger for each in trust.members if _domain_label(each) == name]
+        count.add_metric((name,), len(them))
+        merged.add_metric((name,), sum(each.merged_pages for each in them) * page_bytes)
+    yield count
+    yield merged
+
+
+def _domain_label(member: Member) -> str:
+    if member.is_exempt:
+        return EXEMPT_LABEL
+    return member.domain or (SEVERAL_LABEL if member.domains else NONE_LABEL)
 
 
 def _of_followed(followed: Followed) -> Iterator[Metric]:

@@ -22,11 +22,13 @@ from ksmrun.watch.alerts import AlertBook
 from ksmrun.watch.autotune import TICK_SECONDS, AutoTuner
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
+from ksmrun.watch.enforce import Enforcer
 from ksmrun.watch.exporter import Exporter
 from ksmrun.watch.follow import Follower
 from ksmrun.watch.log import Log
 from ksmrun.watch.notify import notify, reloading, watchdog_seconds
 from ksmrun.watch.scanner import Scanner
+from ksmrun.watch.trust import TrustWatch
 
 # Window for what grows or falls over time.
 HISTORY_SECONDS = 300.0
@@ -74,6 +76,8 @@ class _Monitor:
         self._tune(config)
         self._follower: Follower | None = None
         self._follow(config)
+        self._trust = TrustWatch(self._log.say)
+        self._enforcer = Enforcer(self._trust.again, self._log.say)
         self._pause_seconds = min(PAUSE_SECONDS_MAX, watchdog_seconds() / 3)
         self._due = time.monotonic()
 
@@ -85,12 +89,15 @@ class _Monitor:
             state = replace(state, boosts=self._tuner.boosts)
         if self._follower is not None:
             state = replace(state, followed=self._follower.follow())
+        state = replace(state, trust=self._trust.look(state))
         self._states.append(state)
         while state.host.seconds - self._states[0].host.seconds > HISTORY_SECONDS:
             self._states.popleft()
         standing = {condition.key for condition in self._book.standing}
         events = self._book.update(conditions(self._states, self._config, standing))
         self._actor.act(events, self._book.standing)
+        if self._config.enforce:
+            self._enforcer.enforce(state.trust)
         self._say_once("metrics", self._exporter.export(state, self._book))
         if state.host.seconds >= self._next_peaks:
             self._say_once("peaks", _remember_peaks(state))

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from ksmrun.model.ksm import KsmFacts
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.process import Identity
+from ksmrun.model.trust import Member, Merger, Traits
 from ksmrun.model.watch import (
     ALERT_KINDS,
     Condition,
     HostState,
     MapCount,
+    TrustView,
     Watched,
     WatchState,
 )
@@ -104,7 +106,11 @@ def test_nothing_is_bad() -> None:
 
 
 def test_every_kind_is_known() -> None:
-    told = {each.kind for each in conditions(series(*[HOST] * 2), Config())}
+    # The others are told while they do not stand, too.
+    foreign = Member(Merger(7, 7, "x", Traits(), "prctl"), ())
+    *before, now = series(*[HOST] * 2)
+    now = dataclasses.replace(now, trust=TrustView((), (foreign,), None))
+    told = {each.kind for each in conditions([*before, now], Config())}
     assert told == set(ALERT_KINDS)
 
 

@@ -43,7 +43,7 @@ OTHERS = {
     *("--allow-untrusted", "--configure"),
 }
 SET_BY_US = {"KSMRUN_SHIM", "KSMRUN_OCI"}
-ALERTS = {"KIND", "STATE", "SUBJECT", "MESSAGE", "TODO", "PID", "VALUE", "LIMIT"}
+ALERTS = {"KIND", "STATE", "SUBJECT", "MESSAGE", "TODO", "PID", "VALUE", "LIMIT", "DOMAIN", "UNIT"}
 APP: Any = typer.main.get_command(build_app())
 
 
