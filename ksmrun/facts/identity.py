@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,13 @@ from pathlib import Path
 
 from ksmrun.facts.containers import container_name
 from ksmrun.facts.placement import placement
-from ksmrun.facts.stat import command_words, read_link, read_stat
-from ksmrun.facts.text import parse_fields, parse_int, read_or_raise
+from ksmrun.facts.stat import Stat, command_words, read_link, read_stat
+from ksmrun.facts.text import read_or_raise
 from ksmrun.model.process import Identity
 
 SHOWN_BYTES_MAX = 4096
+# Behind the real one (proc_pid_status(5)). In the name, before it, a line feed is escaped.
+EFFECTIVE_UID = re.compile(r"^Uid:\s+\d+\s+(\d{1,10})\b", re.MULTILINE | re.ASCII)
 
 
 @contextmanager
@@ -35,9 +38,12 @@ def pinned(pid: int, proc: Path = Path("/proc")) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def read_identity(folder: Path, pid: int) -> Identity:
-    """Return the identity of the process with this folder. Raises OSError if it ended."""
-    stat = read_stat(folder)
+def read_identity(folder: Path, pid: int, stat: Stat | None = None) -> Identity:
+    """Return the identity of the process with this folder. Raises OSError if it ended.
+
+    stat: of the process, if it was just read.
+    """
+    stat = stat or read_stat(folder)
     where = placement(read_or_raise(folder / "cgroup") or "")
     uid = _effective_uid(read_or_raise(folder / "status") or "")
     container = where.container
@@ -67,8 +73,8 @@ def user_name(uid: int) -> str:
 
 
 def _effective_uid(status: str) -> int | None:
-    fields = parse_fields(status).get("Uid", "").split()
-    return parse_int(fields[1]) if len(fields) > 1 else None
+    found = EFFECTIVE_UID.search(status)
+    return None if found is None else int(found[1])
 
 
 def _command(folder: Path) -> str:

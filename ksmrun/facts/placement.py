@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ksmrun.facts.cgroup import hierarchies
 from ksmrun.model.process import Container, Placement
@@ -35,6 +36,7 @@ UNIT = re.compile(r".+\.(?:service|scope|mount|socket|swap)")
 ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 
 
+@lru_cache(maxsize=1000)
 def placement(cgroup: str) -> Placement:
     """Return the placement from the text of /proc/PID/cgroup (cgroups(7))."""
     paths = list(hierarchies(cgroup))

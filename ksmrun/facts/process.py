@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.facts.stat import living, memory_folder
-from ksmrun.facts.text import kib_fields, parse_fields, parse_int, read_text
+from ksmrun.facts.text import kernel_text, kib_fields, parse_fields, parse_int, read_text
 from ksmrun.model.frozen import dataclass
 from ksmrun.model.process import Sweeper
 from ksmrun.support.foreign import FLAGS
@@ -78,11 +78,11 @@ def read_ksm_stat(folder: Path) -> KsmStat:
 
 
 def _read_ksm_stat(folder: Path) -> KsmStat:
-    found = parse_ksm_stat((folder / "ksm_stat").read_text(encoding="ascii", errors="replace"))
+    found = parse_ksm_stat(kernel_text(folder / "ksm_stat"))
     if found.merging_pages is not None:
         return found
     # ksm_merging_pages is a file of its own since 6.1, and in ksm_stat since 6.4.
-    merging = parse_int((folder / "ksm_merging_pages").read_text(encoding="ascii"))
+    merging = parse_int(kernel_text(folder / "ksm_merging_pages"))
     return replace(found, merging_pages=merging)
 
 
@@ -212,7 +212,7 @@ def read_statm(folder: Path) -> list[int]:
 
 
 def _read_statm(folder: Path) -> list[int]:
-    return [int(word) for word in (folder / "statm").read_text(encoding="ascii").split()]
+    return [int(word) for word in kernel_text(folder / "statm").split()]
 
 
 def read_memory(folder: Path) -> Memory:
@@ -228,7 +228,7 @@ def read_memory(folder: Path) -> Memory:
 
 
 def _smaps_rollup(folder: Path) -> str:
-    return (folder / "smaps_rollup").read_text(encoding="ascii", errors="replace")
+    return kernel_text(folder / "smaps_rollup")
 
 
 def _yes_no(text: str | None) -> bool | None:

@@ -76,6 +76,20 @@ def merges_not(pid: int) -> bool:
     return all(line in ksm_stat for line in NOT_MERGING)
 
 
+def cannot_merge(pid: int) -> bool:
+    """Return whether a process does not merge, and has no thread of the shim's that may mark soon.
+
+    False where that takes more to find out. Raises OSError if it ended.
+    """
+    try:
+        if not merges_not(pid):
+            return False
+    except PermissionError:
+        return False
+    stat = _read(f"/proc/{pid}/stat")
+    return stat[stat.rfind(b")") + 2 :].split()[17:18] == [b"1"]
+
+
 def _read(name: str, folder: int | None = None) -> bytes:
     descriptor = os.open(name, FLAGS, dir_fd=folder)
     try:

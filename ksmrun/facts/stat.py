@@ -31,8 +31,9 @@ T = TypeVar("T")
 class Stat:
     """/proc/PID/stat (proc_pid_stat(5)), which every user may read.
 
-    cpu_ticks: user and system time so far. image: places of code, stack, data and arguments, which
-    an exec changes. Constant for users who may not read the process's memory.
+    cpu_ticks: user and system time so far. threads: 0 if all have ended. image: places of code,
+    stack, data and arguments, which an exec changes. Constant for users who may not read the
+    process's memory.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Stat:
     cpu_ticks: int
     image: tuple[int, ...] = ()
     session: int = 0
+    threads: int = 0
 
 
 def read_stat(folder: Path) -> Stat:
@@ -63,6 +65,7 @@ def read_stat(folder: Path) -> Stat:
         # startcode to startstack, start_data to env_end.
         image=tuple(map(int, (*fields[23:26], *fields[42:49]))),
         session=int(fields[3]),
+        threads=int(fields[17]),
     )
 
 

@@ -38,6 +38,11 @@ def read_or_raise(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
     return None
 
 
+def kernel_text(path: Path) -> str:
+    """Return the text of a file of the kernel, which is ASCII. Raises OSError."""
+    return _read(path, READ_BYTES_MAX, "ascii", "replace")
+
+
 def read_input(file: str, todo: str) -> str:
     """Return the text of a file that the user named; "-" is stdin. Raises KsmrunError."""
     try:
@@ -53,9 +58,9 @@ def read_input(file: str, todo: str) -> str:
         raise KsmrunError(f"cannot read {name}: {why}", todo) from error
 
 
-def _read(path: Path, limit: int) -> str:
+def _read(path: Path, limit: int, encoding: str = "utf-8", errors: str = "surrogateescape") -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
-    return drain(descriptor, limit).decode("utf-8", "surrogateescape")
+    return drain(descriptor, limit).decode(encoding, errors)
 
 
 def read_int(path: Path) -> int | None:

@@ -59,9 +59,7 @@ def groups_of(pids: Iterable[int]) -> dict[int, str]:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ksmrun-"))
         for group in known_groups(folder):
             for key in _keys(folder, group, Path(scratch)):
-                for start in range(0, len(wanted), PIDS_MAX):
-                    members = _members(launcher, key, wanted[start : start + PIDS_MAX])
-                    found |= dict.fromkeys(members, group)
+                found |= dict.fromkeys(_members(launcher, key, wanted), group)
     return found
 
 
@@ -77,15 +75,34 @@ def _keys(folder: Path, group: str, scratch: Path) -> Iterator[Path]:
         yield file
 
 
-def _members(launcher: Path, key: Path, pids: list[int]) -> list[int]:
-    threads = {thread_with_memory(pid): pid for pid in pids}
-    done = subprocess.run(
-        [launcher, f"--layout-key={key}", "--layout-check", "--", *map(str, threads)],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    rows = (line.split() for line in done.stdout.splitlines())
-    return [threads[int(row[0])] for row in rows if row[1:] == ["yes"]]
+def _members(launcher: Path, key: Path, pids: Iterable[int]) -> Iterator[int]:
+    """Yield those that have the layout of this key."""
+    unknown = []
+    for pid, answer in _answers(launcher, key, [*pids]):
+        if answer == "yes":
+            yield pid
+        elif answer == "unknown":
+            unknown.append(pid)
+    # Their main thread may have ended.
+    threads = {thread_with_memory(pid): pid for pid in unknown}
+    for thread, answer in _answers(
+        launcher, key, [each for each in threads if each not in unknown]
+    ):
+        if answer == "yes":
+            yield threads[thread]
+
+
+def _answers(launcher: Path, key: Path, pids: list[int]) -> Iterator[tuple[int, str]]:
+    for start in range(0, len(pids), PIDS_MAX):
+        words = map(str, pids[start : start + PIDS_MAX])
+        done = subprocess.run(
+            [launcher, f"--layout-key={key}", "--layout-check", "--", *words],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        for line in done.stdout.splitlines():
+            pid, answer = line.split()
+            yield int(pid), answer

@@ -19,6 +19,7 @@ from ksmrun.facts.process import (
     read_rss,
     read_sweeper,
 )
+from ksmrun.facts.reread import cannot_merge
 from ksmrun.facts.stat import read_program, read_stat
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.ksm import HostFacts
@@ -82,7 +83,8 @@ class ProcessWatch:
                 continue
             try:
                 process = None if whole or pid not in before else read_again(before[pid])
-                process = process or read_process(pid, costly=whole)
+                if process is None and not cannot_merge(pid):
+                    process = read_process(pid, costly=whole)
             except PermissionError:
                 self._others.add(pid)
                 if not _has_ended(pid):
@@ -141,7 +143,8 @@ def identified(
     if before is None and stat.is_kernel_thread:
         return None
     ksm_stat = read_ksm_stat(folder)
-    sweeper = read_sweeper(folder)
+    # The shim's is an additional thread.
+    sweeper = None if stat.threads == 1 else read_sweeper(folder)
     enabled_by = enabling(folder, ksm_stat, sweeper, deep=deep)
     if before is not None and ksm_stat.merge_any is None:
         # Before 6.14 nothing shows it until ksmd or the shim arrives; an exec keeps the flag.
@@ -149,7 +152,7 @@ def identified(
     if before is None and enabled_by is None:
         return None
     return ProcessKsm(
-        identity=read_identity(folder, pid),
+        identity=read_identity(folder, pid, stat),
         enabled_by=enabled_by,
         merging_pages=ksm_stat.merging_pages,
         zero_pages=ksm_stat.zero_pages,

@@ -30,13 +30,14 @@ bool layout_check(const char *key_file, const char *group, char **words) {
         return false;
     }
     const struct machine machine = machine_here();
+    struct last_program last = {.is_known = false};
     const char *wrong = NULL;
     for (char **word = words; wrong == NULL && *word != NULL; word++) {
         pid_t pid = pid_of(*word);
         if (pid == 0)
             wrong = *word;
         else
-            printf("%d %s\n", pid, answers[membership_of(pid, &machine, key)]);
+            printf("%d %s\n", pid, answers[membership_of(pid, &machine, key, &last)]);
     }
     explicit_bzero(key, sizeof key);
     if (wrong != NULL)

@@ -163,10 +163,11 @@ static void report_layout(pid_t pid, const struct observation *observation) {
         return;
     }
     const struct machine machine = machine_here();
+    struct last_program last = {.is_known = false};
     for (int i = 0; i < STEPS_MAX && found != MEMBER; i++) {
         if (i > 0)
             nanosleep(&step, NULL);
-        found = membership_of(pid, &machine, key);
+        found = membership_of(pid, &machine, key, &last);
     }
     explicit_bzero(key, sizeof key);
     if (found == MEMBER_UNKNOWN)

@@ -126,6 +126,10 @@ static bool keeps_stack_window(const struct machine *machine) {
     return machine->architecture != AARCH64;
 }
 
+bool bases_stack_needs_limit(const struct machine *machine) {
+    return !keeps_stack_window(machine);
+}
+
 bool bases_have_stack_room(const struct machine *machine, uint64_t stack_soft_bytes) {
     enum { ABOVE_MMAP_MIB = 32 };
     const struct windows windows = windows_of(machine);

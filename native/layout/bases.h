@@ -44,6 +44,9 @@ uint64_t bases_mmap_highest(const struct machine *machine, uint64_t stack_soft_b
  */
 bool bases_have_stack_room(const struct machine *machine, uint64_t stack_soft_bytes);
 
+/* Returns whether a reservation's stack has a place that depends on the stack limit. */
+bool bases_stack_needs_limit(const struct machine *machine);
+
 /* Returns whether there is space below bases_mmap_highest for the group's mmap area. */
 bool bases_can_reserve(const struct machine *machine, uint64_t stack_soft_bytes);
 

@@ -15,7 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.facts.process import parse_ksm_stat, read_anonymous, read_ksm_stat
-from ksmrun.facts.reread import STAT_SECONDS, Raw, merges_not, read_anonymous_bytes, read_raw
+from ksmrun.facts.reread import (
+    STAT_SECONDS,
+    Raw,
+    cannot_merge,
+    merges_not,
+    read_anonymous_bytes,
+    read_raw,
+)
 from ksmrun.facts.stat import read_program
 from ksmrun.model.watch import MapCount, Watched, WatchState
 from ksmrun.watch.alerts import AlertBook
@@ -122,6 +129,16 @@ def test_only_the_kernel_says_that_a_process_does_not_merge() -> None:
         assert merges_not(os.getpid()) == (read_ksm_stat(OWN).enabled_by is None)
     with pytest.raises(OSError, match="No such file"):
         merges_not(1 << 22)
+
+
+def test_the_shims_thread_may_be_about_to_mark() -> None:
+    words = [sys.executable, "-c", "import threading, time\n%s\nprint(flush=True); input()"]
+    for code, is_alone in (("", True), ("threading.Thread(target=input).start()", False)):
+        command = [*words[:2], words[2] % code]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None and process.stdout.readline()
+            assert cannot_merge(process.pid) == (is_alone and merges_not(process.pid))
+            process.communicate(b"\n\n")
 
 
 processes = st.builds(
