@@ -19,6 +19,7 @@ from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import MASTER_KEY
 from ksmrun.host.layout_keys import group_label, keys_folder
+from ksmrun.launch.domain import check_domain, refused
 from ksmrun.launch.inplace import initial_arguments
 from ksmrun.launch.prepare import judge, prepare
 from ksmrun.launch.runtime_variables import variables_now
@@ -36,6 +37,7 @@ from ksmrun.model.runtime import Runtime, RuntimeVariables
 from ksmrun.options.check import CHECK, CheckOptions
 from ksmrun.plan.allocators import allocator_row
 from ksmrun.plan.doctor import CheckRow, examine, would_merge
+from ksmrun.plan.domain import Denial, asks_domain
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.java_heap import unmergeable_heap
 from ksmrun.plan.launch import shell_line
@@ -73,7 +75,8 @@ def check(options: CheckOptions, given: Given) -> None:
         heap = _heap(runtime, command)
         launcher, shim = os.fsencode(launcher_path()), shim_path()
         variables = variables_now(request, target)
-        prepared = prepare(request, launcher, probe, target, shim, variables)
+        in_domain = _refused(request, target)
+        prepared = prepare(request, launcher, probe, target, shim, variables, in_domain)
         choice, judgement, notes = prepared.choice, prepared.judgement, prepared.notes
         if judgement is None:
             judgement, notes = judge(request, probe, target, choice)
@@ -87,7 +90,8 @@ def check(options: CheckOptions, given: Given) -> None:
             _runtime_row(runtime, heap),
             *_flags_rows(request, target, runtime, variables),
             _map_row(judgement, adds_vmas(probe, choice)),
-            _plan_row(prepared.plan, request, choice, judgement),
+            *_domain_rows(request, prepared.denied),
+            _plan_row(prepared.plan, request, choice, judgement, prepared.denied),
             *_seeds_rows(target, runtime, not_preloadable(target, shim)),
             *_lua_rows(target, not_preloadable(target, shim)),
             *_allocator_rows(target),
@@ -116,6 +120,23 @@ def check(options: CheckOptions, given: Given) -> None:
             print_note(f"command line: {_command_line(plan)}", style)
         print_note(_verdict(rows, merges), style)
     raise SystemExit(0 if merges else 1)
+
+
+def _refused(request: Request, target: TargetFacts) -> Denial | None:
+    """Return why the trust domain could not merge now, without claiming it."""
+    if request.domain is None:
+        return None
+    check_domain(request.domain)
+    return refused(request.domain, target, claims=False) if asks_domain(request) else None
+
+
+def _domain_rows(request: Request, denied: Denial | None) -> Iterator[CheckRow]:
+    if not asks_domain(request):
+        return
+    if denied is not None:
+        yield CheckRow("trust domain", "fail", *denied)
+        return
+    yield CheckRow("trust domain", "ok", f"{request.domain}: no process of another one merges")
 
 
 def _heap(runtime: Runtime | None, command: tuple[bytes, ...]) -> Heap:
@@ -177,13 +198,19 @@ def _layout(options: CheckOptions) -> SharedLayout | None:
 
 
 def _plan_row(
-    plan: Plan | Refusal, request: Request, choice: Choice, judgement: Judgement
+    plan: Plan | Refusal,
+    request: Request,
+    choice: Choice,
+    judgement: Judgement,
+    denied: Denial | None,
 ) -> CheckRow:
     if isinstance(plan, Refusal):
         return CheckRow("plan", "fail", f"{plan.what}; not started", plan.todo)
     if request.merge is not MergeMode.ON:
         found = f"--merge={request.merge} does not ask for merging"
         return CheckRow("plan", "fail", found, "leave --merge and KSMRUN_MERGE out")
+    if denied is not None:
+        return CheckRow("plan", "fail", "its trust domain has it start without merging", denied[1])
     if plan.mechanism is None:
         # Merging is not switched off here, so the guard did it.
         found = f"the guard starts it without merging: {judgement.message}"

@@ -28,7 +28,7 @@ def run(options: RunOptions, given: Given) -> None:
     wants_layout = options.layout is LayoutMode.SHARED
     request = options.request(initial_arguments(len(given.rest)))
     request = _without_client(request, wants_layout)
-    plan = plan_run(request, options)
+    plan = plan_run(request, options, claims=not options.dry_run)
     if not options.quiet:
         for line in (*plan.said, *plan.warnings):
             say(line)

@@ -24,6 +24,7 @@ from ksmrun.model.launch import (
     SharedLayout,
 )
 from ksmrun.options.launch import LaunchOptions
+from ksmrun.plan.domain import asks_domain
 from ksmrun.plan.launch import NO_VARIABLES, plain_options
 
 if TYPE_CHECKING:
@@ -32,17 +33,23 @@ if TYPE_CHECKING:
 TODO = "check the limits (ulimit -a), that /proc is mounted, and the permissions of that path"
 
 
-def plan_run(request: Request, options: LaunchOptions) -> Plan:
+def plan_run(request: Request, options: LaunchOptions, *, claims: bool = True) -> Plan:
     """Return the plan, or a minimal one if planning fails; its warnings say what is lost.
 
-    Raises KsmrunError if the request refuses to start the program without it.
+    claims: root makes the trust domain the one that may merge. Raises KsmrunError if the request
+    refuses to start the program without it.
     """
     warnings: tuple[str, ...] = ()
+    if request.domain is not None:
+        # Imported here: few launches name a domain.
+        from ksmrun.launch.domain import check_domain
+
+        check_domain(request.domain)
     if options.layout is LayoutMode.SHARED:
         layout, warnings = _layout(options)
         request = replace(request, layout=layout)
     try:
-        plan = _plan(request)
+        plan = _plan(request, claims=claims)
     # Not only known errors: no fault of ours is a reason not to start the program.
     except Exception as error:  # noqa: BLE001
         plan = _plain_plan(request, error)
@@ -119,7 +126,7 @@ def _how_long(made: MadeKey) -> tuple[str, ...]:
     )
 
 
-def _plan(request: Request) -> Plan | Refusal:
+def _plan(request: Request, *, claims: bool) -> Plan | Refusal:
     target = look_at(request.command[0], os.environb, request.command[1:])
     launcher, shim = os.fsencode(launcher_path()), shim_path()
     variables = NO_VARIABLES
@@ -128,7 +135,12 @@ def _plan(request: Request) -> Plan | Refusal:
         from ksmrun.launch.runtime_variables import variables_now
 
         variables = variables_now(request, target)
-    prepared = prepare(request, launcher, _probe(), target, shim, variables)
+    denied = None
+    if request.domain is not None and asks_domain(request):
+        from ksmrun.launch.domain import refused
+
+        denied = refused(request.domain, target, claims=claims)
+    prepared = prepare(request, launcher, _probe(), target, shim, variables, denied)
     for note in prepared.notes:
         say(note)
     return prepared.plan

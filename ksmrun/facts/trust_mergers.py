@@ -65,13 +65,17 @@ def read_merger(pid: int, details: Details) -> Merger | None:
             enabled_by = "seen" if has_any_marked_memory(folder) else None
         if enabled_by is None:
             return None
+        traits = read_traits(folder, details)
+        # While it ends, its program can no longer be read, and it merges no more.
+        if traits.executable is None and not has_living_thread(folder):
+            return None
         where = placement(read_or_raise(folder / "cgroup") or "")
         container = None if where.container is None else where.container.id[:ID_SHOWN]
         return Merger(
             pid,
             stat.start_ticks,
             stat.name,
-            read_traits(folder, details),
+            traits,
             enabled_by,
             (ksm_stat.merging_pages or 0) + (ksm_stat.zero_pages or 0),
             container or where.unit,

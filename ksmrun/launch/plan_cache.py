@@ -35,7 +35,7 @@ PACKAGE = Path(__file__).parent.parent
 DECIDING = (
     *("commands/client.py", "commands/run.py", "commands/run_plan.py", "launch/plan_cache.py"),
     *("launch/prepare.py", "options/launch.py", "plan/client_kinds.py", "plan/clients.py"),
-    *("plan/command_words.py", "plan/launch.py", "plan/mechanism.py"),
+    *("plan/command_words.py", "plan/domain.py", "plan/launch.py", "plan/mechanism.py"),
 )
 DECIDING_LAYOUT = (
     *("facts/capabilities.py", "facts/elf_head.py", "facts/loader.py", "facts/target.py"),

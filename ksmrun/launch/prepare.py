@@ -5,6 +5,7 @@ from __future__ import annotations
 from ksmrun.model.frozen import dataclass
 from ksmrun.model.launch import Plan, Probe, Refusal, Request, TargetFacts
 from ksmrun.model.runtime import RuntimeVariables
+from ksmrun.plan.domain import Denial, denial
 from ksmrun.plan.guard import Judgement
 from ksmrun.plan.launch import NO_VARIABLES, needs_judgement, plan_launch
 from ksmrun.plan.mechanism import Choice, adds_vmas, choose
@@ -14,13 +15,15 @@ from ksmrun.plan.mechanism import Choice, adds_vmas, choose
 class Prepared:
     """Plan of a launch, and what it follows from.
 
-    judgement: on the map limit; None where the limit does not matter. notes: for the user.
+    judgement: on the map limit; None where the limit does not matter. notes: for the user. denied:
+    why its trust domain may not merge.
     """
 
     choice: Choice
     judgement: Judgement | None
     plan: Plan | Refusal
     notes: tuple[str, ...]
+    denied: Denial | None = None
 
 
 def prepare(
@@ -30,19 +33,21 @@ def prepare(
     target: TargetFacts,
     shim: bytes | None,
     variables: RuntimeVariables = NO_VARIABLES,
+    refused: Denial | None = None,
 ) -> Prepared:
     """Return the plan of a launch on this host.
 
     probe is None if the kernel could not be probed, shim if its path cannot be preloaded.
-    variables: flags for the program's runtime.
+    variables: flags for the program's runtime. refused: why its trust domain may not merge now.
     """
     choice = choose(request, probe, target, shim)
+    denied = denial(request, probe, choice, refused)
     judgement: Judgement | None = None
     notes: tuple[str, ...] = ()
     if needs_judgement(request, probe, choice):
         judgement, notes = judge(request, probe, target, choice)
-    plan = plan_launch(request, launcher, probe, target, choice, judgement, shim, variables)
-    return Prepared(choice, judgement, plan, notes)
+    plan = plan_launch(request, launcher, probe, target, choice, judgement, shim, variables, denied)
+    return Prepared(choice, judgement, plan, notes, denied)
 
 
 def judge(

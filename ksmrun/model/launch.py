@@ -126,6 +126,7 @@ class Request:
     layout: SharedLayout | None = None
     runtime_flags: RuntimeFlags = RuntimeFlags.OFF
     exclude_secrets: bool = False
+    domain: str | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,17 @@ from ksmrun.options.item import Values, choice, option, share, size, switch, who
 
 
 @dataclass(frozen=True)
+class DomainOptions:
+    """Option of launches whose trust domain can be looked up on this host."""
+
+    domain: str | None = option(
+        "Trust domain of the program: it merges only while no process of another one does.",
+        metavar="DOMAIN",
+        variable="KSMRUN_DOMAIN",
+    )
+
+
+@dataclass(frozen=True)
 class GroupOptions:
     """Options of every launch."""
 
@@ -101,7 +112,7 @@ class WrapOptions(GroupOptions):
 
 
 @dataclass(frozen=True)
-class LaunchOptions(WrapOptions):
+class LaunchOptions(DomainOptions, WrapOptions):
     """Options of a launch by `ksmrun run` or `check`."""
 
     merge: MergeMode = choice(
@@ -160,6 +171,7 @@ class LaunchOptions(WrapOptions):
             expect_maps=self.expect_maps,
             mark_min_bytes=self.mark_min_bytes,
             inherit=self.inherit,
+            domain=self.domain,
         )
 
 

@@ -10,7 +10,7 @@ from ksmrun.model.wrap import CONTAINERD_FILE, Method
 from ksmrun.options.command import Command, NoOptions
 from ksmrun.options.containers import COMPOSE, IMAGE, POD
 from ksmrun.options.item import Values, argument, choice, option, path, switch
-from ksmrun.options.launch import GroupOptions, WrapOptions
+from ksmrun.options.launch import DomainOptions, GroupOptions, WrapOptions
 from ksmrun.options.output import TableOptions
 
 
@@ -38,7 +38,7 @@ class ServiceOptions:
 
 
 @dataclass(frozen=True)
-class UnitOptions(ServiceOptions, WrapOptions):
+class UnitOptions(ServiceOptions, DomainOptions, WrapOptions):
     """Options of `ksmrun wrap unit`."""
 
     name: str = argument(

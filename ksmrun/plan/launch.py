@@ -21,6 +21,7 @@ from ksmrun.model.launch import (
     ThpMode,
 )
 from ksmrun.model.runtime import RuntimeVariables, Variable
+from ksmrun.plan.domain import Denial, asks_domain, sets_flag_before
 from ksmrun.plan.guard import Judgement, action
 from ksmrun.plan.mechanism import (
     LOST_AT_EXEC,
@@ -56,13 +57,22 @@ def plan_launch(
     judgement: Judgement | None = None,
     shim: bytes | None = None,
     variables: RuntimeVariables = NO_VARIABLES,
+    denied: Denial | None = None,
 ) -> Plan | Refusal:
     """Return the Plan for a request, or the Refusal that --require or --guard=refuse asks for.
 
     probe is None if the kernel could not be probed: then the launcher finds out by trying.
     choice is what choose() returns for these. judgement is None if the map limit does not matter.
+    denied: why the trust domain of the program may not merge.
     """
     guarded: tuple[str, ...] = ()
+    if denied is not None:
+        if request.require:
+            return Refusal(f"memory will not merge: {denied[0]}", denied[1])
+        request, choice, judgement = replace(request, merge=MergeMode.OFF), OFF, None
+        guarded = (
+            f"memory will not merge: {denied[0]}; the program starts anyway; to do: {denied[1]}",
+        )
     if judgement is not None:
         decision = action(judgement, request.guard)
         if decision == "refuse" or (decision == "skip" and request.require):
@@ -127,8 +137,7 @@ def _options(
     elif mechanism is Mechanism.PRELOAD:
         # Set after the exec, where setting it before would be useless. Static children inherit it
         # where an exec keeps it.
-        is_kept = probe is not None and probe.kept_over_exec and not is_never_scanned(probe)
-        merge = MergeMode.ON if is_kept else MergeMode.KEEP
+        merge = MergeMode.ON if sets_flag_before(mechanism, probe) else MergeMode.KEEP
     elif mechanism is Mechanism.MARK:
         # With an inherited flag, all memory would merge, which marking is meant to avoid.
         merge = MergeMode.OFF
@@ -149,7 +158,7 @@ def _options(
             options.append(b"--layout-scope=tree")
         if request.layout.seeds is not SeedMode.SHARED:
             options.append(b"--seeds=" + request.layout.seeds.value.encode())
-    return (*options, *_switches(request))
+    return (*options, *_domain(request), *_switches(request))
 
 
 def _switches(request: Request) -> tuple[bytes, ...]:
@@ -162,6 +171,10 @@ def _switches(request: Request) -> tuple[bytes, ...]:
     return tuple(option for option, is_wanted in wanted.items() if is_wanted)
 
 
+def _domain(request: Request) -> tuple[bytes, ...]:
+    return (f"--domain={request.domain}".encode(),) if asks_domain(request) else ()
+
+
 def _variables(variables: Iterable[Variable]) -> Iterator[bytes]:
     for variable in variables:
         option = "--prepend" if variable.is_prepended else "--variable"
@@ -171,7 +184,7 @@ def _variables(variables: Iterable[Variable]) -> Iterator[bytes]:
 def plain_options(request: Request) -> tuple[bytes, ...]:
     """Return the launcher's options that depend on neither kernel nor program."""
     merge = MergeMode.OFF if request.exclude_secrets else request.merge
-    return (b"--merge=" + merge.value.encode(), *_switches(request))
+    return (b"--merge=" + merge.value.encode(), *_domain(request), *_switches(request))
 
 
 def _shares_seeds(request: Request) -> bool:
@@ -194,8 +207,10 @@ def _shim_words(request: Request, probe: Probe | None, mechanism: Mechanism | No
     elif mechanism is not Mechanism.PRELOAD:
         # The shim is loaded only for the seeds.
         words = [b"keep"]
-    elif probe is not None and probe.vmas_merge is False:
-        words = [b"join"]
+    else:
+        words = [b"join"] if probe is not None and probe.vmas_merge is False else []
+        # The launcher alone sets the flag, while it holds the lock of the domains.
+        words += [b"keep"] if asks_domain(request) else []
     if request.exclude_secrets and mechanism is not None:
         words.append(b"secrets")
     return words if request.inherit else [*words, b"once"]

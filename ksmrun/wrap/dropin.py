@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path
 
 from ksmrun.model.frozen import dataclass
+from ksmrun.model.trust import TRUST_FOLDER
 from ksmrun.model.wrap import LAUNCHER, LAUNCHERS, LIBEXEC, ExecCommand, Method, UnitFacts
 from ksmrun.wrap.execline import Command, program_word, quote, simplified, wrap
 from ksmrun.wrap.header import header, without_ksmrun
@@ -50,6 +51,31 @@ class KeyPlace:
         return KEY_UNIT.replace("@.", f"@{self.group}.")
 
 
+@dataclass(frozen=True)
+class DomainClaim:
+    """Claim of a trust domain at a service's start.
+
+    ksmrun: the program; None for a user's manager, which cannot claim. is_required: without the
+    domain the service does not start.
+    """
+
+    domain: str
+    ksmrun: str | None
+    is_required: bool
+
+    @property
+    def settings(self) -> list[str]:
+        """Settings: the command runs as root, whatever user the service has (systemd.service(5)).
+
+        It comes after the service's own ExecStartPre=. If it fails, the launcher finds the domain
+        unclaimed, and starts the service without merging.
+        """
+        if self.ksmrun is None:
+            return []
+        prefix = "+" if self.is_required else "-+"
+        return [f"ExecStartPre={prefix}{program_word(self.ksmrun)} trust claim {self.domain}"]
+
+
 def render(
     unit: UnitFacts,
     method: Method,
@@ -57,6 +83,7 @@ def render(
     options: Sequence[str],
     key: KeyPlace | None,
     scope: str,
+    claim: DomainClaim | None = None,
 ) -> str:
     """Return the drop-in. exec_values: ExecStart= in force; options: of the launcher.
 
@@ -83,15 +110,20 @@ def render(
 
     lines = ["ExecStart=", *(f"ExecStart={wrap(value, words)}" for value in exec_values)]
     lines += [] if key is None else key.settings
-    return text + "\n".join(["[Service]", *lines, *visibility(unit)]) + "\n"
+    lines += [] if claim is None else claim.settings
+    return text + "\n".join(["[Service]", *lines, *visibility(unit, claim)]) + "\n"
 
 
-def visibility(unit: UnitFacts) -> list[str]:
+def visibility(unit: UnitFacts, claim: DomainClaim | None = None) -> list[str]:
     """Return settings that let the service see and execute the launcher in spite of its sandbox."""
     settings = []
-    is_covered = any(_covers(word) for word in unit.value("TemporaryFileSystem").split())
-    if unit.value("RootDirectory") or unit.value("RootImage") or is_covered:
+    has_root = bool(unit.value("RootDirectory") or unit.value("RootImage"))
+    hidden = unit.value("TemporaryFileSystem").split()
+    if has_root or any(_covers(word) for word in hidden):
         settings.append(f"BindReadOnlyPaths={LIBEXEC}")
+    if claim and (has_root or any(_covers(word, TRUST_FOLDER) for word in hidden)):
+        # Root may not have made it yet.
+        settings.append(f"BindReadOnlyPaths=-{TRUST_FOLDER}")
     if any(_covers(word) for word in unit.value("NoExecPaths").split()):
         settings.append(f"ExecPaths={LIBEXEC}")
     return settings
@@ -102,10 +134,10 @@ def is_inaccessible(unit: UnitFacts) -> bool:
     return any(_covers(word) for word in unit.value("InaccessiblePaths").split())
 
 
-def _covers(word: str) -> bool:
-    """Return whether a path setting, with its prefix and options, covers LIBEXEC."""
+def _covers(word: str, place: Path = LIBEXEC) -> bool:
+    """Return whether a path setting, with its prefix and options, covers a place."""
     path = word.lstrip("-+").partition(":")[0]
-    return path.startswith("/") and PurePosixPath(LIBEXEC).is_relative_to(path)
+    return path.startswith("/") and place.is_relative_to(path)
 
 
 def key_unit(ksmrun: str, place: KeyPlace) -> str:

@@ -29,6 +29,8 @@ def launcher_needed_for(request: Request, probe: Probe | None, choice: Choice) -
     """Return what MemoryKSM=yes cannot provide; None if the bare flag is all that is wanted."""
     if request.layout is not None:
         return "a shared layout needs the launcher"
+    if request.domain is not None:
+        return "--domain needs the launcher"
     if request.merge is not MergeMode.ON or request.thp is not ThpMode.KEEP:
         return "--merge and --thp need the launcher"
     if request.runtime_flags is not RuntimeFlags.OFF:

@@ -178,3 +178,14 @@ int domain_enter(const char *path, const char *name, char reason[REASON_BYTES]) 
     close(folder);
     return -1;
 }
+
+void domain_hold(const char *path) {
+    char reason[REASON_BYTES];
+    struct stat status;
+    int folder = open_folder(path, reason);
+    int lock = folder < 0 ? -1 : open_safe(folder, "lock", &status, reason);
+    if (lock >= 0)
+        (void)await(lock, &status, reason);
+    if (folder >= 0)
+        close(folder);
+}

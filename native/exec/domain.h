@@ -15,4 +15,8 @@
  * Returns -1 with the reason, and holds nothing. */
 int domain_enter(const char *folder, const char *name, char reason[REASON_BYTES]);
 
+/* Holds the lock until this process ends, if there is one: what it tries out is then not taken for
+ * a program that merges. */
+void domain_hold(const char *folder);
+
 #endif

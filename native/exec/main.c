@@ -367,6 +367,7 @@ int main(int argc, char **argv) {
     }
     switch (options.action) {
     case ACTION_PROBE:
+        domain_hold(trust_folder);
         return probe_print();
     case ACTION_PROBE_LAUNCHED:
         return kernel_trial_after_exec();

@@ -42,7 +42,7 @@ bool fallback_has_room(void) {
 }
 
 struct launch {
-    const char *merge, *thp;
+    const char *merge, *thp, *domain;
     bool require, quiet, verify, layout, excludes;
     bool is_none; /* it only prints something */
     char **command;
@@ -98,6 +98,7 @@ static struct launch read_words(char **words) {
     struct launch launch = {
         .merge = variable("KSMRUN_MERGE"),
         .thp = variable("KSMRUN_THP"),
+        .domain = variable("KSMRUN_DOMAIN"),
         .require = is_on("KSMRUN_REQUIRE"),
         .quiet = is_on("KSMRUN_QUIET"),
         .verify = is_on("KSMRUN_VERIFY"),
@@ -118,6 +119,8 @@ static struct launch read_words(char **words) {
             launch.merge = value;
         else if (has_name(word, "--thp"))
             launch.thp = value;
+        else if (has_name(word, "--domain"))
+            launch.domain = value;
         else if (has_name(word, "--layout"))
             launch.layout = is(value, "shared");
     }
@@ -147,7 +150,7 @@ static void exec_launcher(const char *folder, const struct launch *launch) {
     size_t words = 0, count = 0;
     while (launch->command[words] != NULL)
         words++;
-    char **arguments = calloc(words + 9, sizeof *arguments);
+    char **arguments = calloc(words + 11, sizeof *arguments);
     if (arguments == NULL)
         return;
     snprintf(file, sizeof file, "%s/ksmrun-exec", folder);
@@ -158,6 +161,11 @@ static void exec_launcher(const char *folder, const struct launch *launch) {
         arguments[count++] = merge;
     if (launch->thp != NULL)
         arguments[count++] = thp;
+    /* In words of its own, as it may be of any length; the launcher says what is wrong with it. */
+    if (launch->domain != NULL) {
+        arguments[count++] = (char *)"--domain";
+        arguments[count++] = (char *)launch->domain;
+    }
     if (launch->require)
         arguments[count++] = (char *)"--require";
     if (launch->quiet)

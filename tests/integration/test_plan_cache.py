@@ -96,6 +96,7 @@ def test_words_are_those_of_python(home: Home, options: str) -> None:
         "--runtime-flags=off echo x",
         *("sh -c true", "env true", "/usr/bin/env true", "docker --version", "- x"),
         *("--help", "", "--", "--dry-run echo x", "--layout=random echo x"),
+        *("--domain web echo x", "--domain=web --quiet echo x"),
     ],
 )
 def test_everything_else_is_for_python(home: Home, words: str) -> None:

@@ -170,7 +170,7 @@ def test_check_fails_where_the_guard_takes_merging_away() -> None:
         judgement = judge([peak], LIMIT, 0.2, vmas_merge=False)
         plan = plan_launch(REQUEST, b"x", SPLITS, TARGET, judgement)
         assert isinstance(plan, Plan)
-        row = _plan_row(plan, REQUEST, choose(REQUEST, SPLITS, TARGET, None), judgement)
+        row = _plan_row(plan, REQUEST, choose(REQUEST, SPLITS, TARGET, None), judgement, None)
         assert row.status == status
     assert "without merging" not in row.found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ksmrun.model.launch import Mechanism, Request, SharedLayout
 from ksmrun.model.wrap import HEADER_MARK, LAUNCHER, LIBEXEC, ExecCommand, Method, UnitFacts
 from ksmrun.plan.mechanism import LOST_AT_EXEC, Choice
 from ksmrun.wrap.dropin import (
+    DomainClaim,
     KeyPlace,
     fingerprint,
     is_inaccessible,
@@ -71,6 +73,7 @@ def test_what_only_the_launcher_can_do() -> None:
     layout = SharedLayout(b"", None)
     assert launcher_needed_for(Request((b"a",), layout=layout), None, PRCTL)
     assert launcher_needed_for(Request((b"a",), require=True), None, PRCTL)
+    assert launcher_needed_for(Request((b"a",), domain="web"), None, PRCTL)
     assert launcher_needed_for(PLAIN, None, Choice(Mechanism.PRELOAD, "the shim")) == "the shim"
     assert launcher_needed_for(PLAIN, None, Choice(Mechanism.PRCTL, "", LOST_AT_EXEC))
 
@@ -146,6 +149,27 @@ def test_a_drop_in_with_a_key() -> None:
     assert "LoadCredential" not in own
     assert "--layout-key=%t/ksmrun/layout/units/games.key" in own
     assert "ExecStart=/opt/ks%%run layout key %i" in key_unit("/opt/ks%run", key)
+
+
+def test_a_drop_in_with_a_domain() -> None:
+    """Root claims it, whoever the service runs as; without it the service starts unmerged."""
+    options = ["--domain=web"]
+
+    def settings(claim: DomainClaim, **properties: str) -> list[str]:
+        service = unit(**properties)
+        text = render(service, Method.WRAPPER, ["/bin/a"], options, None, "", claim)
+        assert f"ExecStart={LAUNCHER} --domain=web -- /bin/a\n" in text
+        return [line for line in text.splitlines() if line.startswith(("ExecStartPre", "Bind"))]
+
+    claim = DomainClaim("web", "/opt/ks%run", is_required=False)
+    assert settings(claim) == ["ExecStartPre=-+/opt/ks%%run trust claim web"]
+    strict = replace(claim, is_required=True)
+    assert settings(strict) == ["ExecStartPre=+/opt/ks%%run trust claim web"]
+    # Who is not root cannot claim.
+    assert settings(replace(claim, ksmrun=None)) == []
+    state = "BindReadOnlyPaths=-/run/ksmrun/trust"
+    assert settings(strict, RootDirectory="/srv")[-2:] == [f"BindReadOnlyPaths={LIBEXEC}", state]
+    assert settings(strict, TemporaryFileSystem="/run:mode=700")[1:] == [state]
 
 
 def test_systemd_itself_sets_the_flag() -> None:

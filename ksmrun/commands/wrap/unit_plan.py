@@ -15,6 +15,7 @@ from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.target import look_at
 from ksmrun.host.installed_launcher import refuse_unsafe
 from ksmrun.host.layout_keys import group_label, keys_folder
+from ksmrun.launch.domain import require_domain
 from ksmrun.launch.prepare import prepare
 from ksmrun.launch.runtime_variables import variables_of_unit
 from ksmrun.model.errors import KsmrunError, UsageError
@@ -32,7 +33,7 @@ from ksmrun.support.foreign import read_text
 from ksmrun.support.paste import own_program
 from ksmrun.support.unitname import VALID, unit_type
 from ksmrun.support.words import quoted
-from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
+from ksmrun.wrap.dropin import DomainClaim, KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
 from ksmrun.wrap.method import (
     choose_method,
@@ -114,6 +115,8 @@ def plan_unit(
     shim = shim_path(LIBEXEC)
     variables = variables_of_unit(options.runtime_flags, target, _arguments(unit), _variables(unit))
     prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim, variables)
+    if prepared.denied is not None:
+        raise KsmrunError(*prepared.denied)
     needed = launcher_needed_for(request, probe, prepared.choice)
     wants_trial = options.method is not Method.WRAPPER and needed is None
     works = systemd.memory_ksm_works() if wants_trial else None
@@ -135,7 +138,15 @@ def plan_unit(
         launcher_options = [os.fsdecode(w) for w in words if not w.startswith(b"--layout-key=")]
     scope = "--user " if systemd.user else ""
     try:
-        text = render(unit, chosen.method, exec_values, launcher_options, key, scope)
+        text = render(
+            unit,
+            chosen.method,
+            exec_values,
+            launcher_options,
+            key,
+            scope,
+            _claim(options, user=systemd.user),
+        )
     except ExecLineError as error:
         raise KsmrunError(
             f"{unit.name}: ExecStart= cannot be wrapped: {error}", "simplify it"
@@ -149,6 +160,13 @@ def plan_unit(
         notes=tuple(notes),
         domain_source=source,
     )
+
+
+def _claim(options: UnitOptions, *, user: bool) -> DomainClaim | None:
+    """Return the claim of the unit's domain, which only the system's manager can make."""
+    if options.domain is None:
+        return None
+    return DomainClaim(options.domain, None if user else own_program(), options.require)
 
 
 def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
@@ -215,6 +233,8 @@ def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: b
 def _request(
     unit: UnitFacts, exec_values: Sequence[str], options: UnitOptions, key: KeyPlace | None
 ) -> tuple[Request, TargetFacts]:
+    if options.domain is not None:
+        require_domain(options.domain)
     first = _first_path(unit, exec_values)
     if "/" not in first and any(
         "PATH=" in unit.value(p) or (p != "Environment" and unit.value(p))
@@ -228,6 +248,7 @@ def _request(
     seen = f"{root}{first}" if root and first.startswith("/") else first
     request = replace(
         options.request((os.fsencode(first),)),
+        domain=options.domain,
         # A service that is wrapped to start unmerged would help nobody.
         guard=GuardMode.REFUSE,
         layout=None if key is None else options.shared(b"", None),
