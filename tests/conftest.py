@@ -28,7 +28,17 @@ TESTS = Path(__file__).parent
 hypothesis.settings.register_profile("ksmrun", deadline=None, max_examples=volume(300))
 hypothesis.settings.load_profile("ksmrun")
 # The longest first, so that no worker is still busy with one when the others are done.
-FOLDERS = ("release", "kernels", "systemd", "containers", "suites", "integration", "layout", "unit")
+FOLDERS = (
+    "release",
+    "fleets",
+    "kernels",
+    "systemd",
+    "containers",
+    "suites",
+    "integration",
+    "layout",
+    "unit",
+)
 HOST_KSM_FIXTURES = {"ksm_on", "limit_put_back"}
 # Set up once for many tests, which therefore stay on one worker.
 SHARED = ("guest", "booted", "engine", "daemon")

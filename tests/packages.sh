@@ -1,6 +1,6 @@
 #!/bin/sh
-# packages.sh [--quick | --release | --full]: installs those of Debian's packages that are missing: for
-# tests/run.sh quick, for every step, for tests/release too, or for all long runs.
+# packages.sh [--quick | --release | --fleets | --full]: installs those of Debian's packages that are missing:
+# for tests/run.sh quick, for every step, for tests/release or tests/fleets too, or for all long runs.
 set -eu
 
 # For quick.sh; libcap-dev is what python-prctl is built with.
@@ -26,6 +26,10 @@ if [ "${1-}" != --quick ]; then
 fi
 if [ "${1-}" = --release ] || [ "${1-}" = --full ]; then
     packages="$packages lintian openssh-client zstd"
+fi
+if [ "${1-}" = --fleets ] || [ "${1-}" = --full ]; then
+    # For tests/fleets.
+    packages="$packages slurmctld slurmd slurm-client libslurm-dev"
 fi
 if [ "${1-}" = --full ]; then
     # For the kernels that tests/kernels/patched.py builds.

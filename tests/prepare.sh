@@ -1,5 +1,5 @@
 #!/bin/sh
-# prepare.sh [--release | --full]: installs what the tests need, and the wheel into build/venv. Results that take
+# prepare.sh [--release | --fleets | --full]: installs what the tests need, and the wheel into build/venv. Results that take
 # long are cached outside the repository, under a hash of their sources.
 set -eu
 cd "$(dirname "$0")/.."

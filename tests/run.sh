@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")"
 steps="style native sanitized fuzz unit integration layout containers systemd kernels suites"
-long="release pythons valgrind quickstart bench"
+long="release pythons fleets valgrind quickstart bench"
 
 # Many images of containers set it. Each of the test processes would then compile all modules itself.
 unset PYTHONDONTWRITEBYTECODE
@@ -40,7 +40,7 @@ for word; do
     [ "$word" != -- ] || break
     [ "$word" != --full ] || full=--full
 done
-case " $* " in *" bench "* | *" valgrind "*) full=--full ;; *" release "*) full=${full:---release} ;; esac
+case " $* " in *" bench "* | *" valgrind "*) full=--full ;; *" release "*) full=${full:---release} ;; *" fleets "*) full=${full:---fleets} ;; esac
 # shellcheck disable=SC2086 # one option or none
 sh prepare.sh $full
 exec ../build/venv/bin/python steps.py "$@"

@@ -81,7 +81,7 @@ case $1 in
             containers/test_bundle_layout.py" only=""
         repeated KSMRUN_TEST_OCI="$built/ksmrun-oci"
         ;;
-    release | pythons)
+    release | pythons | fleets)
         (cd tests && ../$bin/python -m pytest -q "$1")
         ;;
     valgrind)

@@ -28,7 +28,7 @@ BUILD = TOP / "build"
 # tests/README.md says what each step tests.
 FOLDERS = ("unit", "integration", "layout", "containers", "systemd", "kernels", "suites")
 BESIDE = ("style", "native", "sanitized", "fuzz")
-LONG = ("release", "pythons", "valgrind", "quickstart", "bench")
+LONG = ("release", "pythons", "fleets", "valgrind", "quickstart", "bench")
 # More than there are processors: tests mostly wait.
 WORKERS = os.environ.get("KSMRUN_WORKERS") or str(2 * (os.cpu_count() or 1))
 # The longest runs mostly wait, for ksmd and for each other, and the others compute meanwhile.

@@ -20,6 +20,8 @@ ALLOWED: dict[str, set[str]] = {
     "attach": {"common", "inject", "shim"},
     # Its own trials of the kernel, and a group's key.
     "oci": {"common", "exec", "layout", "third_party"},
+    # A key file that only its user can read is written as for a container.
+    "slurm": {"common", "layout", "oci"},
     "estimate": {"common", "third_party"},
     "front": {"common"},
 }

@@ -41,6 +41,7 @@ OTHERS = {
     *("--runtime", "--full", "--version", "--help", "--random-seed", "--single-threaded"),
     *("--no-incremental-marking", "--hash-seed", "--port"),
     *("--allow-untrusted", "--configure"),
+    *("--ksm", "--ksm-layout", "--dependency", "--kill-on-invalid-dep", "--multi-prog"),
 }
 SET_BY_US = {"KSMRUN_SHIM", "KSMRUN_OCI"}
 ALERTS = {"KIND", "STATE", "SUBJECT", "MESSAGE", "TODO", "PID", "VALUE", "LIMIT", "DOMAIN", "UNIT"}
