@@ -86,23 +86,13 @@ static bool fail_open_with(const struct options *options, const char *prefix,
     return fail_open(options, what, last == NULL ? todo : last + 1);
 }
 
-/* Without a flag from here, the shim sets it, or marks memory, in the program. */
-static bool merges_late(const struct options *options) {
-    return options->merge == MERGE_OFF && options->preload != NULL &&
-           (!keeps_flag(options) || marks(options));
-}
-
 /* Gets the lock under which the flag may be set, or has nothing merge. Returns false if the program
  * must not start. */
 static bool enter_domain(struct options *options) {
     char reason[REASON_BYTES];
-    if (options->domain == NULL || (options->merge == MERGE_OFF && !merges_late(options)))
+    if (options->domain == NULL || options->merge == MERGE_OFF)
         return true;
-    if (merges_late(options)) {
-        refuse(reason,
-               "with these words of --shim it merges after its exec, when its domain cannot "
-               "be checked any more; leave out --shim=mark, secrets, or --domain");
-    } else if (!kernel_needs_late_flag()) {
+    if (!kernel_needs_late_flag()) {
         if (domain_enter(trust_folder, options->domain, reason) == 0)
             return true;
     } else {
