@@ -123,6 +123,7 @@ case $1 in
         bench startup.py
         bench oci.py
         bench shim.py
+        bench channel.py --pages 200 --rounds 1
         bench containers.py --containers 2 --processes 4 --rounds 1
         bench estimate.py
         bench monitor.py 2>/dev/null

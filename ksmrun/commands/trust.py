@@ -34,10 +34,12 @@ from ksmrun.options.trust import (
     CHECK,
     CLAIM,
     INIT,
+    PLAN,
     RELEASE,
     SHOW,
     CheckOptions,
     ClaimOptions,
+    PlanOptions,
     ReleaseOptions,
     ShowOptions,
 )
@@ -97,6 +99,7 @@ def register(registry: Registry) -> None:
     declare(registry, CHECK, check)
     declare(registry, CLAIM, claim_)
     declare(registry, RELEASE, release_)
+    declare(registry, PLAN, plan)
 
 
 def show(options: ShowOptions) -> None:
@@ -185,6 +188,14 @@ def claim_(options: ClaimOptions, given: Given) -> None:
 def release_(options: ReleaseOptions, given: Given) -> None:
     """Give it up."""
     _as_root(given, lambda: release(options.domain))
+
+
+def plan(options: PlanOptions) -> None:
+    """Print how domains are kept apart by memory nodes."""
+    # Imported here: the others need none of it.
+    from ksmrun.commands.trust_plan import print_plan
+
+    print_plan(options)
 
 
 def _as_root(given: Given, work: Callable[[], str]) -> None:

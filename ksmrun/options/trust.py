@@ -29,6 +29,13 @@ class CheckOptions:
 
 
 @dataclass(frozen=True)
+class PlanOptions(TableOptions):
+    """Options of `ksmrun trust plan`."""
+
+    file: Path = path(FILE, TRUST_FILE)
+
+
+@dataclass(frozen=True)
 class ClaimOptions:
     """Argument of `ksmrun trust claim`."""
 
@@ -90,11 +97,22 @@ RELEASE = Command(
     ReleaseOptions,
     (("Release whichever domain it is", "sudo ksmrun trust release"),),
 )
+PLAN = Command(
+    ("trust", "plan"),
+    "Show how domains are kept apart by memory nodes (NUMA), and whether they are now",
+    (
+        "For domains that have to merge on one host at the same time. With merge_across_nodes=0 "
+        "pages merge within a node only. Changes nothing: it prints what to run.",
+    ),
+    PlanOptions,
+    (("Plan it, and check the programs that merge now", "sudo ksmrun trust plan"),),
+    (("1", "domains are not kept apart now, or cannot be"),),
+)
 TRUST = Command(
     ("trust",),
     "Keep apart who may not know each other's memory: trust domains",
     ("See `ksmrun help trust`.",),
     NoOptions,
     (("Show who merges", "sudo ksmrun trust show"),),
-    commands=(SHOW, INIT, CHECK, CLAIM, RELEASE),
+    commands=(SHOW, INIT, CHECK, CLAIM, RELEASE, PLAN),
 )

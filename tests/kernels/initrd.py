@@ -43,6 +43,14 @@ def build_initrd(folder: Path) -> Path:
     return pack(root, folder / "initrd")
 
 
+def build_numa_initrd(folder: Path) -> Path:
+    """Build one for amd64 with the launcher and one program, whose init is numa.sh."""
+    root = folder / "root"
+    add_base(root, Path("/bin/busybox"), launcher_path(), init="numa.sh")
+    add_programs(root, "static", ["gcc", "-static"], sources=(HERE / "equal.c",))
+    return pack(root, folder / "initrd")
+
+
 def build_arm64_initrd(folder: Path, libexec: Path | None = None) -> Path:
     """Build the same for aarch64, cross-compiled from the source tree.
 
@@ -89,13 +97,13 @@ def arm64_musl(folder: Path, compiler: str) -> list[str]:
     return [compiler, f"-specs={specs}", "-mno-outline-atomics", *headers]
 
 
-def add_base(root: Path, busybox: Path, launcher: Path) -> None:
+def add_base(root: Path, busybox: Path, launcher: Path, init: str = "guest.sh") -> None:
     """Add what needs no library."""
     (root / "bin").mkdir(parents=True)
     shutil.copy(busybox, root / "bin/busybox")
     shutil.copy(launcher, root / "bin/ksmrun-exec")
     shutil.copy(HERE / "layout.sh", root)
-    shutil.copy(HERE / "guest.sh", root / "init")
+    shutil.copy(HERE / init, root / "init")
     (root / "init").chmod(0o755)
 
 

@@ -79,6 +79,11 @@ def boot(kernel: Kernel, initrd: Path) -> Guest:
         line += ["rdinit=/init"]
         files = ["-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", " ".join(line)]
         command = [*qemu, *QEMU_OPTIONS, *files]
+    return Guest(name, flavour, run_guest(name, command))
+
+
+def run_guest(name: str, command: list[str]) -> dict[str, str]:
+    """Return the values that it prints. Raises SystemExit, see boot()."""
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -90,7 +95,7 @@ def boot(kernel: Kernel, initrd: Path) -> Guest:
     values = dict(line.split("=", 1) for line in console_text.splitlines() if "=" in line)
     if "end" not in values:
         raise SystemExit(f"{name} did not come to its end:\n{console_text[-3000:]}")
-    return Guest(name, flavour, values)
+    return values
 
 
 def row(guest: Guest) -> list[str]:
