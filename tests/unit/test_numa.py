@@ -35,16 +35,15 @@ def domain(name: str, nodes: str | None = None, *units: str) -> Domain:
 
 
 def placed(
-    name: str, by_node: dict[int, int], allowed: set[int] | None = None, **traits: object
+    name: str,
+    by_node: dict[int, int],
+    allowed: set[int] | None = None,
+    container: ContainerTraits | None = None,
 ) -> PlacedMember:
-    given = Traits(units=(f"{name}.slice",), uids=(1, 1, 1))
-    merger = Merger(100 + len(name), 7, f"{name}d", Traits(**{**vars_of(given), **traits}), "prctl")
+    traits = Traits(units=(f"{name}.slice",), uids=(1, 1, 1), container=container)
+    merger = Merger(100 + len(name), 7, f"{name}d", traits, "prctl")
     use = NodeUse(tuple(by_node.items()), frozenset(allowed if allowed is not None else {0, 1}))
     return PlacedMember(Member(merger, (name,)), use)
-
-
-def vars_of(traits: Traits) -> dict[str, object]:
-    return {"units": traits.units, "uids": traits.uids}
 
 
 @given(st.frozensets(st.integers(0, 1023)))
@@ -64,7 +63,7 @@ def test_anonymous_memory_by_node(tmp_path: Path) -> None:
     (tmp_path / "status").write_text("Name:\ta\nMems_allowed:\t3\nMems_allowed_list:\t0-1\n")
     use = read_node_use(tmp_path)
     assert dict(use.bytes_by_node) == {0: 502 * 4096, 1: 203 * 4096 + 3 * (2 << 20)}
-    assert use.allowed == {0, 1}
+    assert use.allowed == frozenset((0, 1))
     with pytest.raises(FileNotFoundError):
         read_node_use(tmp_path / "none")
 
@@ -93,7 +92,7 @@ def test_who_holds_more_gets_the_larger_node() -> None:
     trust = Trust((domain("web"), domain("shop")))
     members = [placed("web", {0: GIB}), placed("shop", {0: 2 * GIB, 1: GIB})]
     web, shop = bindings(trust, HOST, members)
-    assert (web.nodes, shop.nodes) == ({0}, {1})
+    assert (web.nodes, shop.nodes) == (frozenset((0,)), frozenset((1,)))
     assert (web.used_bytes, shop.used_bytes) == (GIB, 3 * GIB)
     assert list(obstacles(HOST, (web, shop))) == []
     lines = list(steps(trust, HOST, (web, shop), members))
@@ -108,7 +107,8 @@ def test_who_holds_more_gets_the_larger_node() -> None:
 def test_the_file_has_the_first_word() -> None:
     trust = Trust((domain("web", "1"), domain("shop")))
     web, shop = bindings(trust, HOST, [placed("shop", {1: GIB})])
-    assert (web.nodes, shop.nodes) == ({1}, {0}) and web.is_given and not shop.is_given
+    assert (web.nodes, shop.nodes) == (frozenset((1,)), frozenset((0,)))
+    assert web.is_given and not shop.is_given
 
 
 @pytest.mark.parametrize(
