@@ -2,9 +2,10 @@
 # shellcheck shell=dash
 # First process of a guest with two memory nodes: do equal pages of two domains meet, which are bound
 # to one node each? Prints one "key=value" per line. Everything it starts ends with the guest.
-/bin/busybox mkdir -p /proc /sys /tmp /cgroup
+/bin/busybox mkdir -p /proc /sys /tmp /dev /cgroup
 /bin/busybox mount -t proc none /proc
 /bin/busybox mount -t sysfs none /sys
+/bin/busybox mount -t devtmpfs none /dev
 /bin/busybox mount -t cgroup2 none /cgroup
 export PATH=/bin
 /bin/busybox --install -s /bin
@@ -17,6 +18,7 @@ echo "nodes=$(cat /sys/devices/system/node/has_memory)"
 # Both domains have a pair of programs with the same bytes; so has node 0, by itself.
 echo +cpuset >/cgroup/cgroup.subtree_control
 mkfifo /tmp/end
+touch /tmp/first /tmp/second /tmp/alone-1 /tmp/alone-2
 start() {
     mkdir -p "/cgroup/$1"
     echo "$2" >"/cgroup/$1/cpuset.mems"
