@@ -38,18 +38,15 @@ for _ in $(seq 3000); do
 done
 
 pid_of() {
-    for pid in $(cat "/cgroup/$1/cgroup.procs"); do
+    while read -r pid; do
         case $(tr '\0' ' ' <"/proc/$pid/cmdline") in "equal-static 4 $2 ") echo "$pid" && return ;; esac
-    done
+    done <"/cgroup/$1/cgroup.procs"
 }
-first=$(pid_of first 1)
-second=$(pid_of second 1)
-alone=$(pid_of first 2)
-for name in first second; do
-    eval "pid=\$$name"
-    # shellcheck disable=SC2154 # by eval
-    echo "numa_maps_$name=$(tr '\n=' '|:' <"/proc/$pid/numa_maps")"
-    echo "status_$name=$(grep Mems_allowed_list "/proc/$pid/status")"
+# Name and PID of each that is looked at.
+looked_at="first=$(pid_of first 1) second=$(pid_of second 1) alone=$(pid_of first 2)"
+for each in $looked_at; do
+    echo "numa_maps_${each%=*}=$(tr '\n=' '|:' <"/proc/${each#*=}/numa_maps")"
+    echo "status_${each%=*}=$(grep Mems_allowed_list "/proc/${each#*=}/status")"
 done
 for across in 0 1; do
     echo 2 >$ksm/run
@@ -63,9 +60,8 @@ for across in 0 1; do
         sleep 0.5
     done
     echo 0 >$ksm/run
-    for name in first second alone; do
-        eval "pid=\$$name"
-        echo "merged_${across}_$name=$(cat "/proc/$pid/ksm_merging_pages")"
+    for each in $looked_at; do
+        echo "merged_${across}_${each%=*}=$(cat "/proc/${each#*=}/ksm_merging_pages")"
     done
 done
 : >/tmp/end
