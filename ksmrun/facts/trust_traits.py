@@ -21,8 +21,12 @@ from ksmrun.support.unitname import unescaped
 
 DELETED = " (deleted)"
 SLICE = ".slice"
-# Where the systemd hierarchy is mounted, by its controllers in /proc/PID/cgroup (cgroups(7)).
-MOUNTS = {"name=systemd": "sys/fs/cgroup/systemd", "": "sys/fs/cgroup"}
+# Where a hierarchy with units may be mounted, by its controllers in /proc/PID/cgroup (cgroups(7)):
+# version 2, on hosts with both versions below "unified", and systemd's own one of version 1.
+MOUNTS = {
+    "": ("sys/fs/cgroup/unified", "sys/fs/cgroup"),
+    "name=systemd": ("sys/fs/cgroup/systemd",),
+}
 
 Details = Callable[[Container], ContainerTraits]
 
@@ -32,25 +36,33 @@ def read_traits(folder: Path, details: Details, root: Path = Path("/")) -> Trait
 
     details: asks a container's engine.
     """
-    mount, parts = systemd_path(read_or_raise(folder / "cgroup") or "")
-    found = outermost_container(parts)
-    container = None
-    if found is not None and _is_roots(root / mount / "/".join(parts[: found[1] - 1])):
-        container = details(found[0])
+    places = cgroup_places(read_or_raise(folder / "cgroup") or "")
+    container, has_container = None, False
+    for name, parts in places.items():
+        if (found := outermost_container(parts)) is not None:
+            # Its own units, as its engine may have left it in those of the engine elsewhere.
+            places, has_container = {name: parts}, True
+            if _is_roots(root, MOUNTS[name], parts[: found[1] - 1]):
+                container = details(found[0])
+            break
+    units = next(filter(None, map(trusted_units, places.values())), ())
     status = parse_fields(living(folder, _status, lambda text: not text))
     uids = _numbers(status.get("Uid", ""))[:3]
     gids = (*_numbers(status.get("Gid", ""))[:3], *_numbers(status.get("Groups", "")))
-    executable = None if found is not None else _executable(folder, root)
-    return Traits(trusted_units(parts), uids, gids, executable, container)
+    executable = None if has_container else _executable(folder, root)
+    return Traits(units, uids, gids, executable, container)
 
 
-def systemd_path(cgroup: str) -> tuple[str, tuple[str, ...]]:
-    """Return the mount of systemd's hierarchy, and the folders of the process's path in it."""
+def cgroup_places(cgroup: str) -> dict[str, tuple[str, ...]]:
+    """Return the folders of the process's path, by the name of a hierarchy with units."""
     paths = {",".join(names): path for names, path in hierarchies(cgroup)}
-    name = next((each for each in MOUNTS if each in paths), "")
-    parts = tuple(part for part in paths.get(name, "").removesuffix(DELETED).split("/") if part)
-    # Outside of this cgroup namespace the names say nothing.
-    return MOUNTS[name], () if ".." in parts else parts
+    places = {}
+    for name in MOUNTS:
+        path = paths.get(name, "").removesuffix(DELETED)
+        parts = tuple(part for part in path.split("/") if part)
+        # Outside of this cgroup namespace the names say nothing.
+        places[name] = () if ".." in parts else parts
+    return places
 
 
 def trusted_units(parts: tuple[str, ...]) -> tuple[str, ...]:
@@ -76,14 +88,16 @@ def outermost_container(parts: tuple[str, ...]) -> tuple[Container, int] | None:
     return None
 
 
-def _is_roots(folder: Path) -> bool:
+def _is_roots(root: Path, mounts: tuple[str, ...], parts: tuple[str, ...]) -> bool:
     """Return whether only root creates cgroups there, so that their names can be believed."""
-    try:
-        status = folder.stat()
-    except OSError as error:
-        raise_shortage(error)
-        return False
-    return status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    for mount in mounts:
+        try:
+            status = (root / mount / "/".join(parts)).stat()
+        except OSError as error:
+            raise_shortage(error)
+            continue
+        return status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return False
 
 
 def _executable(folder: Path, root: Path) -> str | None:

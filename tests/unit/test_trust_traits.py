@@ -10,10 +10,10 @@ import pytest
 
 from ksmrun.facts.trust_containers import ContainerReader, of_annotations
 from ksmrun.facts.trust_traits import (
+    cgroup_places,
     outermost_container,
     own_traits,
     read_traits,
-    systemd_path,
     trusted_units,
 )
 from ksmrun.model.process import Container
@@ -69,14 +69,23 @@ def process(host: Path, cgroup: str, exe: str = "/bin/x", space: str = "user:[1]
     ],
 )
 def test_units_end_where_somebody_else_names_them(path: str, units: tuple[str, ...]) -> None:
-    assert trusted_units(systemd_path(f"0::{path}\n")[1]) == units
+    assert trusted_units(cgroup_places(f"0::{path}\n")[""]) == units
 
 
-def test_systemds_own_hierarchy_counts() -> None:
-    text = "3:memory:/web.slice\n1:name=systemd:/a.slice/x.service\n0::/b.slice\n"
-    assert systemd_path(text) == ("sys/fs/cgroup/systemd", ("a.slice", "x.service"))
-    assert systemd_path("3:memory:/web.slice\n0::/b.slice\n") == ("sys/fs/cgroup", ("b.slice",))
-    assert systemd_path("") == ("sys/fs/cgroup", ())
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("3:memory:/web.slice\n1:name=systemd:/a.slice\n0::/\n", ("a.slice",)),
+        ("1:name=systemd:/\n0::/b.slice\n", ("b.slice",)),
+        ("1:name=systemd:/b.slice\n0::/b.slice\n", ("b.slice",)),
+        ("3:memory:/web.slice\n", ()),
+        # Its engine moved it in the hierarchies of version 1 alone.
+        (f"1:name=systemd:/docker/{ID}\n0::/system.slice/containerd.service\n", ()),
+        ("", ()),
+    ],
+)
+def test_the_hierarchy_that_has_units_counts(host: Path, text: str, units: tuple[str, ...]) -> None:
+    assert read_traits(process(host, text), plain, host).units == units
 
 
 @pytest.mark.parametrize(
