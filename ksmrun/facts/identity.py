@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from ksmrun.facts.containers import container_name
+from ksmrun.facts.job import own_job
 from ksmrun.facts.placement import placement
 from ksmrun.facts.stat import Stat, command_words, read_link, read_stat
 from ksmrun.facts.text import read_or_raise
@@ -60,6 +61,7 @@ def read_identity(folder: Path, pid: int, stat: Stat | None = None) -> Identity:
         container=None if container is None else container_name(container, pid),
         container_id=None if container is None else container.id,
         pod=None if container is None else container.pod,
+        job=where.job or own_job(folder, uid),
     )
 
 

@@ -1,4 +1,4 @@
-"""Unit and container of a process, from its cgroup path. Pure; gives the id, not yet the name."""
+"""Unit, container and job of a process, from its cgroup path. Pure; gives ids, not names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from ksmrun.facts.cgroup import hierarchies
+from ksmrun.facts.job import job_of
 from ksmrun.model.process import Container, Placement
 from ksmrun.support.unitname import unescaped
 
@@ -46,6 +47,7 @@ def placement(cgroup: str) -> Placement:
     return Placement(
         unit=next((unit for unit in map(unit_of, own) if unit is not None), None),
         container=next((container for container in found if container is not None), None),
+        job=next((job for _, path in paths if (job := job_of(path)) is not None), None),
     )
 
 

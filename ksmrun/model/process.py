@@ -19,6 +19,7 @@ class By(StrEnum):
     PROCESS = "process"
     UNIT = "unit"
     CONTAINER = "container"
+    JOB = "job"
     USER = "user"
     COMMAND = "command"
     EXECUTABLE = "executable"
@@ -53,13 +54,14 @@ class Container:
 
 @dataclass(frozen=True)
 class Placement:
-    """Unit and container of a process, from its cgroup.
+    """Unit, container and Slurm's job of a process, from its cgroup.
 
     A user's unit is "user@1000.service/NAME".
     """
 
     unit: str | None
     container: Container | None
+    job: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Identity:
     """Identity of a process; a PID alone may belong to another process a moment later.
 
     start_ticks: clock ticks after boot. name: the kernel's, up to 15 bytes. uid: effective.
-    container: its name for people. What this user may not read is None.
+    container: its name for people. job: Slurm's number. What this user may not read is None.
     """
 
     pid: int
@@ -82,6 +84,7 @@ class Identity:
     container: str | None
     container_id: str | None
     pod: str | None
+    job: str | None = None
 
     @property
     def is_pause(self) -> bool:

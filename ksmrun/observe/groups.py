@@ -66,6 +66,7 @@ KEYS: dict[By, Callable[[Identity], tuple[object, str]]] = {
     By.PROCESS: lambda who: ((who.pid, who.start_ticks), str(who.pid)),
     By.UNIT: lambda who: (who.unit, who.unit or "(no unit)"),
     By.CONTAINER: lambda who: ((who.engine, who.container_id), container_label(who)),
+    By.JOB: lambda who: (who.job, who.job or "(no job)"),
     By.USER: lambda who: (who.uid, who.user or "(unknown)"),
     By.COMMAND: lambda who: (who.name, who.name),
     By.EXECUTABLE: lambda who: (who.executable, who.executable or "(unreadable)"),
@@ -88,7 +89,8 @@ def matching(processes: Iterable[ProcessKsm], text: str) -> list[ProcessKsm]:
 
 
 def _words(who: Identity) -> str:
-    words = (who.pid, who.command, who.user, who.unit, container_label(who), who.executable)
+    job = f"job {who.job}" if who.job else None
+    words = (who.pid, who.command, who.user, who.unit, container_label(who), job, who.executable)
     return "\n".join(str(word) for word in words if word)
 
 

@@ -29,7 +29,7 @@ class LabelBook:
     def group(
         self, processes: Sequence[Watched], seconds: float, *, by_pid: bool
     ) -> dict[Key, list[Watched]]:
-        """Return the processes by unit, container, command and, with by_pid, PID.
+        """Return the processes by unit, container, command, job and, with by_pid, PID.
 
         Those beyond the bound are under OTHERS. seconds: of the monotonic clock.
         """
@@ -42,7 +42,7 @@ class LabelBook:
             uid, key = process.identity.uid or 0, _key(process, by_pid=by_pid)
             if (uid, key) not in self._seen:
                 if not _has_room(counts, uid):
-                    key = ("", "", OTHERS, *([""] if by_pid else []))
+                    key = ("", "", OTHERS, "", *([""] if by_pid else []))
                     groups.setdefault(key, []).append(process)
                     continue
                 counts[uid] += 1
@@ -57,11 +57,11 @@ def _age(process: Watched) -> tuple[int, int]:
 
 def _key(process: Watched, *, by_pid: bool) -> Key:
     who = process.identity
-    names = (who.unit or "", who.container or "", who.name)
+    names = (who.unit or "", who.container or "", who.name, who.job or "")
     # Names may contain any byte for the kernel, but only UTF-8 for Prometheus.
     if who.is_pause:
         # Each pod has a pause container with hardly any memory: all of them share one series.
-        return ("", PAUSE, "", *([""] if by_pid else []))
+        return ("", PAUSE, "", "", *([""] if by_pid else []))
     key = tuple(printable(name)[:NAME_MAX] for name in names)
     return (*key, str(who.pid)) if by_pid else key
 

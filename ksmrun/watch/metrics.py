@@ -28,7 +28,8 @@ from ksmrun.watch.labels import LabelBook
 
 # Value of a group of processes; None: unknown.
 Value = Callable[[list[Watched]], float | None]
-GROUP_LABELS = ("unit", "container", "command")
+# An empty label is none. Prometheus has a label "job" of its own.
+GROUP_LABELS = ("unit", "container", "command", "slurm_job")
 # No names of domains.
 OUTSIDE = NONE_LABEL, SEVERAL_LABEL, EXEMPT_LABEL = "(none)", "(several)", "(exempt)"
 

@@ -303,3 +303,15 @@ def test_a_roll_out(cluster: Cluster, tmp_path: Path, gate: str, verdict: str, s
     ksmrun = Path(sys.executable).with_name("ksmrun")
     said = cluster(ksmrun, "report", *folders, "--gate", gate)
     assert str(said.returncode) == verdict, said.stdout
+
+
+def test_processes_are_told_by_job(cluster: Cluster) -> None:
+    """This Slurm makes no cgroups, so the number is in the environment."""
+    ksmrun, started = Path(sys.executable).with_name("ksmrun"), cluster.folder / "work/by-job"
+    started.unlink(missing_ok=True)
+    words = ("--parsable", "-w", "n1", "--ksm=on", "--wrap", "touch by-job; exec sleep 987653")
+    job = cluster.run("sbatch", *words).strip()
+    wait_until(started.exists, "the job")
+    listed = cluster.run(ksmrun, "ps", "--by", "job", "--no-header")
+    cluster.run("scancel", job)
+    assert re.search(rf"^ *[12] +{job} ", listed, re.M), listed

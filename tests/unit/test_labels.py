@@ -22,9 +22,9 @@ def test_one_user_takes_no_labels_from_others() -> None:
     found = book.group(
         [*many, process(900, "good", 1001), process(901, "init", 0)], 0, by_pid=False
     )
-    assert {("", "", "good"), ("", "", "init")} <= found.keys()
+    assert {("", "", "good", ""), ("", "", "init", "")} <= found.keys()
     assert len(found) == labels.OF_USER_MAX + 3
-    assert len(found["", "", OTHERS]) == 500 - labels.OF_USER_MAX
+    assert len(found["", "", OTHERS, ""]) == 500 - labels.OF_USER_MAX
     assert sum(map(len, found.values())) == 502, "every process is counted once"
 
 
@@ -34,7 +34,7 @@ def test_new_names_come_at_a_bounded_rate() -> None:
         seen |= book.group([process(second, f"n{second}", 1000)], second, by_pid=False).keys()
     assert len(seen) == labels.OF_USER_MAX + 1
     found = book.group([process(1, "later", 1000)], 3000 + labels.KEPT_SECONDS, by_pid=False)
-    assert ("", "", "later") in found
+    assert ("", "", "later", "") in found
 
 
 def test_all_users_together() -> None:
@@ -43,7 +43,7 @@ def test_all_users_together() -> None:
     many = [process(number, f"n{number}", 100_000 + number) for number in range(5000)]
     found = book.group([*many, process(9000, "init", 0)], 0, by_pid=True)
     assert len(found) == labels.OF_USERS_MAX + 2
-    assert ("", "", OTHERS, "") in found and ("", "", "init", "9000") in found
+    assert ("", "", OTHERS, "", "") in found and ("", "", "init", "", "9000") in found
 
 
 def test_what_is_in_a_label() -> None:
@@ -59,6 +59,6 @@ def test_pause_containers_are_one_series() -> None:
         for number, each in enumerate(paused)
     ]
     assert {key: len(them) for key, them in LabelBook().group(pods, 0, by_pid=False).items()} == {
-        ("", "POD", ""): 50
+        ("", "POD", "", ""): 50
     }
-    assert list(LabelBook().group(pods, 0, by_pid=True)) == [("", "POD", "", "")]
+    assert list(LabelBook().group(pods, 0, by_pid=True)) == [("", "POD", "", "", "")]
