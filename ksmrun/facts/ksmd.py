@@ -10,6 +10,7 @@ from pathlib import Path
 from ksmrun.facts.pids import all_pids
 from ksmrun.facts.stat import read_stat
 from ksmrun.facts.text import parse_fields, read_text
+from ksmrun.model.ksm import Scheduling
 from ksmrun.support.foreign import raise_shortage
 
 # Number of CPUs of the largest kernel (CONFIG_NR_CPUS).
@@ -43,6 +44,21 @@ def read_cpus(pid: int) -> str | None:
     """
     text = read_text(Path(f"/proc/{pid}/status"))
     return None if text is None else parse_fields(text).get("Cpus_allowed_list")
+
+
+def read_scheduling(pid: int | None, root: Path) -> Scheduling | None:
+    """Return where and when ksmd may run; None if it is not visible."""
+    if pid is None:
+        return None
+    try:
+        nice, policy = os.getpriority(os.PRIO_PROCESS, pid), read_policy(pid)
+    except OSError as error:
+        raise_shortage(error)
+        return None
+    listed, online = read_cpus(pid), online_cpus(root)
+    allowed = None if listed is None else parse_cpus(listed)
+    is_bound = allowed is not None and online is not None and not online <= allowed
+    return Scheduling(listed if is_bound else None, nice, policy)
 
 
 def online_cpus(root: Path) -> frozenset[int] | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ksmrun.model.frozen import dataclass
 
+# mm/ksm.c: ksm_scan_thread.
+KSMD_NICE = 5
+
 
 @dataclass(frozen=True)
 class KsmFacts:
@@ -47,6 +50,30 @@ class KsmFacts:
     def merged_bytes(self) -> int:
         """Memory that unmerging everything needs: a page per place that shares one now."""
         return (self.merged_pages or 0) * self.page_bytes
+
+
+@dataclass(frozen=True)
+class Scheduling:
+    """Where and when the thread ksmd may run. cpus: a list; None if all that are online."""
+
+    cpus: str | None
+    nice: int
+    policy: str
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether it runs only where nothing else wants to (sched(7): SCHED_IDLE)."""
+        return self.policy == "idle"
+
+    @property
+    def unusual(self) -> str:
+        """Return how it differs from the kernel's default, in words; empty if it does not."""
+        parts = [] if self.cpus is None else [f"on CPU {self.cpus} only"]
+        if self.policy != "normal":
+            parts.append(f"with the policy {self.policy}")
+        if self.nice != KSMD_NICE and not self.is_idle:
+            parts.append(f"at nice {self.nice}")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)

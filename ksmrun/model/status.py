@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from ksmrun.model.frozen import dataclass
-from ksmrun.model.ksm import HostFacts
+from ksmrun.model.ksm import HostFacts, Scheduling
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.wrap import InstalledLauncher, Wrap
 
@@ -46,6 +46,7 @@ class Ksmd:
     used_share: float | None
     waited_share: float | None
     pages: int | None
+    scheduling: Scheduling | None = None
 
 
 @dataclass(frozen=True)

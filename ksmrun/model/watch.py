@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 
 from ksmrun.model.frozen import dataclass
-from ksmrun.model.ksm import KsmFacts
+from ksmrun.model.ksm import KsmFacts, Scheduling
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.process import ProcessKsm
 from ksmrun.model.trust import Member
@@ -42,6 +42,7 @@ class HostState:
     swap_free_bytes: int | None
     max_map_count: int | None
     ksmd_waited_seconds: float | None = None
+    ksmd_scheduling: Scheduling | None = None
     vmas_merge: bool | None = None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ksmrun.facts.identity import pinned
 from ksmrun.facts.ksm import ROOT, read_ksm
-from ksmrun.facts.ksmd import find_ksmd
+from ksmrun.facts.ksmd import find_ksmd, read_scheduling
 from ksmrun.facts.maps import count_maps
 from ksmrun.facts.memory_groups import memory_path
 from ksmrun.facts.pages import PAGE_BYTES
@@ -60,7 +60,8 @@ class KsmdWatch:
         if before[3] is not None and after[3] is not None:
             pages = after[3] - before[3]
         waited = ((after[2] or 0) - (before[2] or 0)) / 1e9 / seconds
-        return Ksmd(seconds, (after[1] - before[1]) / 1e9 / seconds, waited, pages)
+        used = (after[1] - before[1]) / 1e9 / seconds
+        return Ksmd(seconds, used, waited, pages, read_scheduling(self._pid, ROOT))
 
     def _read(self) -> tuple[float, int | None, int | None, int | None]:
         """Return the time, ns used and waited (sched-stats.rst), and pages scanned."""

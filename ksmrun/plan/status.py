@@ -97,13 +97,18 @@ def _ksmd(seen: HostStatus) -> Row:
     waited = look.waited_share or 0.0
     found = f"{look.used_share:.0%} of a core, waits {waited:.0%} of the time for a CPU"
     found += f", sleeps {sleep} ms after {pages} pages"
+    if look.scheduling is not None and look.scheduling.unusual:
+        found += f"; {look.scheduling.unusual}"
+    is_idle = look.scheduling is not None and look.scheduling.is_idle
+    # With that policy it is meant to wait, and to scan nothing meanwhile.
+    waited = 0.0 if is_idle else waited
     lower = calmer(sleep, pages, str(ksm.values.get("advisor_mode", "none")))
     if waited < STARVED_SHARE and look.used_share + waited >= BUSY_SHARE and lower is not None:
         return Row("ksmd", State.TODO, f"{found}; lower it once merging has settled", lower)
     if waited >= STARVED_SHARE or look.used_share + waited >= BUSY_SHARE:
         return Row("ksmd", State.TODO, found, lower or LOW_ALREADY)
     rests = (sleep or 0) / 1e3 * 2
-    still = look.pages == 0 and look.seconds > max(rests, STILL_SECONDS_MIN)
+    still = not is_idle and look.pages == 0 and look.seconds > max(rests, STILL_SECONDS_MIN)
     if still and seen.merging:
         return Row("ksmd", State.TODO, f"{found}; it scans nothing", "ksmrun host show")
     return Row("ksmd", State.OK, found)

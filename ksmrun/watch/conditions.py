@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from itertools import pairwise
 
+from ksmrun.model.ksm import KSMD_NICE
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.trust import Member
 from ksmrun.model.watch import Condition, HostState, TrustView, WatchState
@@ -106,6 +107,7 @@ def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
         and None not in work
         and len(set(work)) == 1
     )
+    scheduling = recent[-1].ksmd_scheduling
     waited = recent[-1].seconds - recent[0].seconds
     sleeps_seconds = (recent[-1].ksm.number("sleep_millisecs") or 0) / 1e3
     # With such a long sleep it does what it was configured to do.
@@ -118,14 +120,17 @@ def _ksmd_starved(hosts: Sequence[HostState], *, merges: bool) -> Condition:
         is_clear=len(work) < 2 or work[-1] != work[-2] or not merges or recent[-1].ksm.run != 1,
         what=f"ksmd is on and has scanned nothing for {duration(waited)}",
         todo="check sleep_millisecs and pages_to_scan (ksmrun host show), and what takes the CPU "
-        "(top): ksmd runs at nice 5",
+        f"(top): ksmd runs {(scheduling and scheduling.unusual) or f'at nice {KSMD_NICE}'}",
     )
 
 
 def _ksmd_busy(now: WatchState, hosts: Sequence[HostState], busy_share: float) -> Condition:
     """Judge ksmd by its demand: beside busy programs it gets only part of what it wants."""
-    # In a boost the tuner keeps the cap on what is taken.
-    shares = [_ksmd_share(*pair, waits=not now.boosts) for pair in pairwise(hosts[-IN_A_ROW - 1 :])]
+    # In a boost the tuner keeps the cap on what is taken; and with the policy idle it is meant to
+    # wait.
+    scheduling = hosts[-1].ksmd_scheduling
+    waits = not now.boosts and not (scheduling is not None and scheduling.is_idle)
+    shares = [_ksmd_share(*pair, waits=waits) for pair in pairwise(hosts[-IN_A_ROW - 1 :])]
     known = [share for share in shares if share is not None]
     used, waited = known[-1] if known else (0.0, 0.0)
     host, last = hosts[-1], used + waited

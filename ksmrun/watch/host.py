@@ -6,7 +6,7 @@ import time
 
 from ksmrun.facts.host import read_host
 from ksmrun.facts.ksm import ROOT
-from ksmrun.facts.ksmd import find_ksmd
+from ksmrun.facts.ksmd import find_ksmd, read_scheduling
 from ksmrun.facts.launcher import cached_probe
 from ksmrun.facts.text import parse_fields, parse_int, read_text
 from ksmrun.model.errors import KsmrunError
@@ -39,6 +39,7 @@ class HostReader:
             swap_free_bytes=host.swap_free_bytes,
             max_map_count=host.max_map_count,
             ksmd_waited_seconds=None if self._ksmd is None else waited_seconds(self._ksmd),
+            ksmd_scheduling=read_scheduling(self._ksmd, ROOT),
             vmas_merge=self._vmas_merge,
         )
 

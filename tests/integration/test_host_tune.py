@@ -255,11 +255,16 @@ def test_where_ksmd_runs(run: Run) -> None:
     assert "ksmd/nice: 5 -> 19" in done.stdout and "undo: " in done.stdout
     assert run("host", "tune", "--idle").returncode == 0
     assert thread()[2] == os.SCHED_IDLE
+    shown = json.loads(run("host", "show", "--seconds=0", "--json").stdout)["ksmd_scheduling"]
+    assert shown == {"cpus": str(one), "nice": 19, "policy": "idle"}
+    said = run("host", "show", "--seconds=0").stdout
+    assert f"ksmd runs on CPU {one} only, with the policy idle" in said
     assert run("host", "set", "ksmd/nice=7").returncode == 0
     refused = run("host", "tune", "--cpus=8191")
     assert refused.returncode == 2 and "not online" in refused.stderr
     assert run("host", "restore").returncode == 0
     assert thread() == before
+    assert "ksmd runs " not in run("host", "show", "--seconds=0").stdout
     printed = run("host", "install", "--print", f"--cpus={one}", "--idle")
     (start,) = [line for line in printed.stdout.split("\n") if line.startswith("ExecStart=")]
     assert start.endswith(f" host set ksmd/cpus={one} ksmd/policy=idle")

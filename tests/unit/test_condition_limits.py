@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmrun.model.ksm import Scheduling
 from ksmrun.model.watch import Condition, HostState, MapCount, WatchState
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
@@ -249,6 +250,35 @@ def test_demand_is_what_it_takes_and_waits_for(
     judged = [share * (taken if boosts else 1) for share in shares[len(hosts) - 5 : -1]]
     if all(abs(share - 0.5) > 1e-6 for share in judged):
         assert found.is_bad == all(share >= 0.5 for share in judged)
+
+
+def test_with_the_policy_idle_ksmd_is_meant_to_wait() -> None:
+    hosts = [
+        of_host(
+            ksmd_cpu_seconds=0.1 * number,
+            ksmd_waited_seconds=14.9 * number,
+            ksmd_scheduling=Scheduling(None, 5, policy),
+        )
+        for policy in ("idle", "normal")
+        for number in range(5)
+    ]
+    assert stands(one("ksmd-busy", every_15_s(*hosts[:5]))) == CLEAR
+    assert stands(one("ksmd-busy", every_15_s(*hosts[5:]))) == BAD
+
+
+@pytest.mark.parametrize(
+    ("scheduling", "said"),
+    [
+        (None, "at nice 5"),
+        (Scheduling(None, 5, "normal"), "at nice 5"),
+        (Scheduling("6-7", 19, "normal"), "on CPU 6-7 only, at nice 19"),
+        (Scheduling("0", 5, "idle"), "on CPU 0 only, with the policy idle"),
+        (Scheduling(None, 19, "idle"), "with the policy idle"),
+    ],
+)
+def test_starving_says_how_ksmd_runs(scheduling: Scheduling | None, said: str) -> None:
+    found = one("ksmd-starved", scans(7, 7, 7, 7, 7, ksmd_scheduling=scheduling))
+    assert found.todo.endswith(f": ksmd runs {said}")
 
 
 @pytest.mark.parametrize(

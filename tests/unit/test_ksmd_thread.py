@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmrun.facts.ksmd import CPUS_MAX, cpu_list, online_cpus, parse_cpus, read_cpus, read_policy
+from ksmrun.facts.ksmd import (
+    CPUS_MAX,
+    cpu_list,
+    online_cpus,
+    parse_cpus,
+    read_cpus,
+    read_policy,
+    read_scheduling,
+)
 from ksmrun.host.record import Change, Record, load, save
 from ksmrun.host.recorded import THREAD_NAMES, checked
 from ksmrun.model.errors import KsmrunError, UsageError
@@ -105,3 +113,16 @@ def test_a_record_names_nothing_else(tmp_path: Path) -> None:
     save(file, Record("", (Change("ksmd/../run", "1", ("0",)),)))
     with pytest.raises(KsmrunError, match="damaged"):
         load(file)
+
+
+def test_scheduling_names_cpus_only_where_some_are_missing(tmp_path: Path) -> None:
+    pid, listed = os.getpid(), read_cpus(os.getpid())
+    online = tmp_path / "sys/devices/system/cpu/online"
+    online.parent.mkdir(parents=True)
+    for text, cpus in ((f"{listed}\n", None), (f"0-{CPUS_MAX - 1}\n", listed), ("", None)):
+        online.write_text(text)
+        found = read_scheduling(pid, tmp_path)
+        assert found is not None and found.cpus == cpus
+        assert (found.nice, found.policy) == (os.getpriority(os.PRIO_PROCESS, pid), "normal")
+    assert read_scheduling(None, tmp_path) is None
+    assert read_scheduling(1 << 22, tmp_path) is None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ksmrun.cli import run_app
 from ksmrun.commands import status as command
-from ksmrun.model.ksm import HostFacts, KsmFacts
+from ksmrun.model.ksm import HostFacts, KsmFacts, Scheduling
 from ksmrun.model.launch import MapPeak
 from ksmrun.model.memory_group import GroupState
 from ksmrun.model.status import HostStatus, Ksmd, Merging, Monitor, Row, State, Undoable, Unread
@@ -283,3 +283,18 @@ def test_whatever_is_not_in_order_has_something_to_do(seen: HostStatus) -> None:
     assert all(bool(each.todo) == (each.state is not State.OK) for each in rows)
     assert all(each.found for each in rows)
     assert [each.name for each in rows[:2]] == ["KSM", "memory"]
+
+
+def test_ksmd_s_scheduling_is_shown_and_idle_may_wait() -> None:
+    def ksmd_row(*counters: Any, policy: str) -> Row:
+        look = Ksmd(*counters, scheduling=Scheduling("0", 19, policy))
+        (row,) = (each for each in judge(replace(FINE, ksmd=look)) if each.name == "ksmd")
+        return row
+
+    for counters in ((0.1, 0.03, 0.9, 500), (0.1, 0.0, 1.0, 0)):
+        idle, nice = (ksmd_row(*counters, policy=policy) for policy in ("idle", "normal"))
+        assert idle.state is State.OK and idle.found.endswith(
+            "; on CPU 0 only, with the policy idle"
+        )
+        assert nice.state is State.TODO and "; on CPU 0 only, at nice 19" in nice.found
+    assert ksmd_row(0.1, 0.97, 0.0, 500, policy="idle").state is State.TODO

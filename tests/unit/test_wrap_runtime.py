@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 
 import pytest
 
+from ksmrun.commands.wrap import runtime
 from ksmrun.model.container import RuntimeEngine as Engine
+from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import OCI_BY_REQUEST as LINK
-from ksmrun.model.wrap import OCI_RUNTIME
+from ksmrun.model.wrap import OCI_RUNTIME, InstalledLauncher
 from ksmrun.wrap.containerd import BY_REQUEST
 from ksmrun.wrap.runtime import render
 
@@ -69,3 +72,34 @@ def test_cri_o() -> None:
 def test_without_default_nothing_else_changes(engine: Engine) -> None:
     assert "default" not in render(engine, default=False).text
     assert render(engine, default=True).notes == render(engine, default=False).notes
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "first: "),
+        (InstalledLauncher("/x/ksmrun-exec", "0.0.1", is_current=False), "first: "),
+        (InstalledLauncher("/x/ksmrun-exec", "1", is_current=True), ""),
+        (
+            KsmrunError("/x is writable for others", "chmod it"),
+            "/x is writable for others; to do: ",
+        ),
+    ],
+)
+def test_what_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    found: InstalledLauncher | KsmrunError | None,
+    said: str,
+) -> None:
+    def installed() -> InstalledLauncher | None:
+        if isinstance(found, KsmrunError):
+            raise found
+        return found
+
+    monkeypatch.setattr(runtime, "installed", installed)
+    monkeypatch.setattr(runtime, "OCI_RUNTIME", tmp_path)
+    assert "".join(runtime._first()).startswith(said)
+    assert bool(runtime._first()) == bool(said)
+    monkeypatch.setattr(runtime, "OCI_RUNTIME", tmp_path / "missing")
+    assert runtime._first()

@@ -8,6 +8,7 @@ from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import mib, print_json, print_line, print_note, print_table
 from ksmrun.commands.table import Column, style_of, wants_json
 from ksmrun.facts.ksm import ROOT, require_ksm
+from ksmrun.facts.ksmd import find_ksmd, read_scheduling
 from ksmrun.host.other_tuners import advisor, boot_files, running_tuners
 from ksmrun.host.tunables import tunable_names
 from ksmrun.model.ksm import KsmFacts
@@ -105,6 +106,7 @@ def show(options: ShowOptions) -> None:
     ksm = require_ksm()
     tunables = tunable_names(ROOT)
     others = [*running_tuners(), *advisor(ROOT), *boot_files(ROOT)]
+    scheduling = read_scheduling(find_ksmd(), ROOT)
     if wants_json(options):
         print_json(
             SCHEMA,
@@ -118,6 +120,7 @@ def show(options: ShowOptions) -> None:
             ksmd=None
             if rate is None
             else asdict(rate) | {"full_scan_seconds": _full_scan_seconds(rate)},
+            ksmd_scheduling=None if scheduling is None else asdict(scheduling),
             others=[asdict(other) for other in others],
         )
         return
@@ -149,6 +152,8 @@ def show(options: ShowOptions) -> None:
     )
     if rate is not None:
         print_note(_work(ksm, rate), style)
+    if scheduling is not None and scheduling.unusual:
+        print_note(f"ksmd runs {scheduling.unusual} (host tune --cpus, --nice, --idle)", style)
     for other in others:
         print_note(f"note: {other.what}; {other.todo}", style)
 

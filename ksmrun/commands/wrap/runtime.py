@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import say
+from ksmrun.host.installed_launcher import installed
 from ksmrun.host.layout_keys import group_label, keys_folder
 from ksmrun.model.container import RuntimeEngine
 from ksmrun.model.errors import KsmrunError, UsageError
-from ksmrun.model.wrap import CONTAINERD_FILE, INSTALL_LAUNCHER
+from ksmrun.model.wrap import CONTAINERD_FILE, INSTALL_LAUNCHER, OCI_RUNTIME
 from ksmrun.options.wrap import RUNTIME, RuntimeOptions
 from ksmrun.support import foreign
 from ksmrun.wrap.runtime import render
@@ -43,8 +44,18 @@ def print_runtime(options: RuntimeOptions) -> None:
     )
     sys.stdout.write(lines.text)
     sys.stdout.flush()
-    for note in (f"first: {INSTALL_LAUNCHER}", *lines.notes):
+    for note in (*_first(), *lines.notes):
         say(note)
+
+
+def _first() -> tuple[str, ...]:
+    """Return what is needed before the lines are, if the runtime is not installed."""
+    try:
+        found = installed()
+    except KsmrunError as error:
+        return (f"{error.what}; to do: {error.todo}",)
+    is_ready = found is not None and found.is_current and OCI_RUNTIME.exists()
+    return () if is_ready else (f"first: {INSTALL_LAUNCHER}",)
 
 
 def _text(file: Path) -> str | None:
