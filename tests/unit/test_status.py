@@ -286,8 +286,8 @@ def test_whatever_is_not_in_order_has_something_to_do(seen: HostStatus) -> None:
 
 
 def test_ksmd_s_scheduling_is_shown_and_idle_may_wait() -> None:
-    def ksmd_row(*counters: Any, policy: str) -> Row:
-        look = Ksmd(*counters, scheduling=Scheduling("0", 19, policy))
+    def ksmd_row(seconds: float, used: float, waited: float, pages: int, policy: str) -> Row:
+        look = Ksmd(seconds, used, waited, pages, Scheduling("0", 19, policy))
         (row,) = (each for each in judge(replace(FINE, ksmd=look)) if each.name == "ksmd")
         return row
 
