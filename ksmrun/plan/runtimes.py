@@ -72,9 +72,9 @@ RUNTIMES = {
             ),
         ),
     ),
-    "OpenJDK 17": Gains("17", 0.11, 0.14, THREADS, (Flags(MERGE, 0.55, 1.35, 0.92, ONLY_C1),)),
+    "OpenJDK 17": Gains("17", 0.11, 0.14, THREADS, (Flags(MERGE, 0.86, 1.35, 0.92, ONLY_C1),)),
     "OpenJDK 25": Gains("25", None, 0.02, THREADS, (Flags(MERGE, 0.79, 1.06, 1.0, ONLY_C1),)),
-    "Node.js": Gains("20 (merging alone: of 18)", 0.11, 0.88, POINTERS),
+    "Node.js": Gains("20", 0.08, 0.87, POINTERS),
 }
 
 

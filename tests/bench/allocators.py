@@ -4,8 +4,8 @@
 
 Builds world.cpp with each allocator, and starts copies with and without one layout, whose work is
 done by one thread, by four with jobs of their own, and by four that take jobs from a queue. Prints
-the share of anonymous pages of each copy that another copy has too, as differences.py finds them;
-KSM is not needed. --merge: measures with KSM, as runtimes.py does. Needs root.
+how much of what can be saved would be: which of all anonymous pages have equal contents. KSM is not
+needed. --merge: measures with KSM, as runtimes.py does. Needs root.
 """
 
 from __future__ import annotations
@@ -13,17 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
-from differences import compare, read_process
+from differences import read_process
 from programs import Place, Program
 from runtimes import ARMS, MIB, TUNABLES, ksmrun, measure, wait_ready
 
@@ -63,20 +61,20 @@ ALLOCATORS = {
 }
 WAYS = {"1 thread": ("1", "own"), "4 threads": ("4", "own"), "4, a queue": ("4", "queue")}
 LAYOUTS = {"random": "--layout=random", "shared": "--layout=shared"}
-# That pages of a heap differ in, at most, to be told by kind.
-WORDS = 16
 
 
 @dataclass(frozen=True)
 class Equal:
-    """Anonymous memory of one copy, and the part of it that another copy has too."""
+    """Anonymous pages of all copies, and how many of these differ in content."""
 
+    copies: int
     pages: int
-    equal_pages: int
+    distinct_pages: int
 
     @property
     def share(self) -> float:
-        return self.equal_pages / self.pages
+        """Part of what can be saved at most: of N copies, all but one. Empty pages add to it."""
+        return (self.pages - self.distinct_pages) / (self.pages * (1 - 1 / self.copies))
 
 
 def build(allocator: Allocator, folder: Path) -> Path:
@@ -105,8 +103,7 @@ def world(program: Path, way: str) -> Program:
 
 
 def equal_pages(program: Program, layout: str, copies: int, variables: Mapping[str, str]) -> Equal:
-    """Start copies and compare neighbours. KSM leaves them alone."""
-    pages, equal = [], []
+    """Start copies and compare all of their pages. KSM leaves them alone."""
     with tempfile.TemporaryDirectory(prefix="ksmrun-bench-") as scratch, Fleet() as fleet:
         own = {**variables, "KSMRUN_LAYOUT_DIR": f"{scratch}/layout"}
         places = [Place(n, Path(scratch) / f"copy-{n}", Path(scratch)) for n in range(copies)]
@@ -118,11 +115,9 @@ def equal_pages(program: Program, layout: str, copies: int, variables: Mapping[s
         # The last thread has said so before it rests.
         time.sleep(0.5)
         processes = [read_process(pid, 1 << 30) for pid in fleet.pids]
-    for one, two in pairwise(processes):
-        found = compare(one, two, WORDS).pages
-        pages.append(len(one.pages))
-        equal.append(sum(found[kind] for kind in ("zero", "equal in place", "equal elsewhere")))
-    return Equal(int(statistics.median(pages)), int(statistics.median(equal)))
+    pages = sum(len(process.pages) for process in processes)
+    distinct = {page for process in processes for page in process.pages.values()}
+    return Equal(copies, pages, len(distinct))
 
 
 def row_of_pages(
@@ -132,7 +127,7 @@ def row_of_pages(
     found = {
         name: equal_pages(program, option, copies, variables) for name, option in LAYOUTS.items()
     }
-    size = found["shared"].pages * PAGE_BYTES / MIB
+    size = found["shared"].pages * PAGE_BYTES / MIB / copies
     cells = [f"{size:.0f}", *(f"{equal.share:.0%}" for equal in found.values())]
     return cells, {name: asdict(equal) for name, equal in found.items()}
 
@@ -156,7 +151,7 @@ def row_of_memory(
 def main() -> int:
     """Print a Markdown table. Return the exit code."""
     parser = argparse.ArgumentParser(description="What allocators leave equal.")
-    parser.add_argument("--copies", type=int, default=3)
+    parser.add_argument("--copies", type=int, default=6)
     parser.add_argument("--merge", action="store_true", help="measure with KSM")
     parser.add_argument("--way", action="append", choices=WAYS, help="all, unless named")
     parser.add_argument("--json", type=Path)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from programs import PROGRAMS, Program
+from programs import PROGRAMS, USUAL, Program
 from runtimes import ARMS, TUNABLES, measure
 
 from ksmrun.host.temporary_tunables import borrowed
@@ -86,7 +86,7 @@ def main() -> int:
     parser.add_argument("--copies", type=int, default=3)
     parser.add_argument("name", nargs="*", help="all, unless named")
     arguments = parser.parse_args()
-    names = arguments.name or [*PROGRAMS, *(name + FIXED for name in SEEDS)]
+    names = arguments.name or [*USUAL, *(name + FIXED for name in SEEDS)]
     if unknown := {name.removesuffix(FIXED) for name in names} - set(PROGRAMS):
         parser.error(f"no such program: {', '.join(unknown)}; there are {', '.join(PROGRAMS)}")
     print(f"without layout {speed(layout=False)}; with it {speed(layout=True)}", flush=True)

@@ -24,6 +24,9 @@ LOCALHOST = "127.0.0.1"
 NODE = os.environ.get("KSMRUN_BENCH_NODE", "/usr/bin/node")
 NODE_FLAGS = ("--random-seed=1", "--single-threaded", "--no-incremental-marking")
 JAVA = os.environ.get("KSMRUN_BENCH_JAVA", "/usr/bin/java")
+# Of Go 1.21 or later; Debian 12's is older, and gcstoptheworld=2 ends its programs.
+GO = os.environ.get("KSMRUN_BENCH_GO", "/nonexistent")
+GO_VARIABLES = {"GOMAXPROCS": "1", "GODEBUG": "gcstoptheworld=2,asyncpreemptoff=1"}
 # A root of Debian's for i386 (README.md); the host's loader and data files serve its programs.
 I386 = Path(os.environ.get("KSMRUN_BENCH_I386", "/nonexistent"))
 LANGUAGES = Path("/usr/share/iso-codes/json/iso_639-3.json")
@@ -55,7 +58,7 @@ class Program:
     package: Debian's. build: creates in a folder what all copies share. prepare: fills a copy's
     folder. ready: its output when it has done its work. load: gives it work once it is ready.
     is_timed: given a number, it repeats its work that often and prints the seconds. variables: of
-    its environment.
+    its environment. layout_options: given to ksmrun together with a layout.
     """
 
     package: str
@@ -67,6 +70,7 @@ class Program:
     load: Callable[[Place], None] = lambda _place: None
     is_timed: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
+    layout_options: tuple[str, ...] = ()
 
 
 def script(package: str, file: str, source: str, *, is_timed: bool = False) -> Program:
@@ -202,6 +206,15 @@ JAVA_PROGRAM = Program(
     build=lambda shared: _compile("javac", "-d", str(shared), str(HERE / "Words.java")),
     is_timed=True,
 )
+GO_PROGRAM = Program(
+    "golang-go",
+    GO,
+    lambda place: [str(place.shared / "words"), place.name],
+    build=lambda shared: _compile(
+        *("env", "CGO_ENABLED=0", GO, "build", "-o", str(shared / "words"), str(HERE / "words.go"))
+    ),
+    is_timed=True,
+)
 PROGRAMS = {
     "Lua 5.4": script("lua5.4", "/usr/bin/lua5.4", "words.lua", is_timed=True),
     "LuaJIT": script("luajit", "/usr/bin/luajit", "words.lua", is_timed=True),
@@ -222,6 +235,8 @@ PROGRAMS = {
         ),
         is_timed=True,
     ),
+    "Go": GO_PROGRAM,
+    "Go, --seeds go": replace(GO_PROGRAM, variables=GO_VARIABLES, layout_options=("--seeds=go",)),
     "Go (etcd)": Program(
         "etcd-server", "/usr/bin/etcd", _etcd, "serving client traffic", load=_load_etcd
     ),
@@ -256,8 +271,13 @@ PROGRAMS = {
 # What is pure Python comes from the host.
 _PYTHON = {"PYTHONHOME": str(I386 / "usr"), "PYTHONPATH": "/usr/lib/python3.11"}
 NARROW = {"CPython": _PYTHON, "Lua 5.4": {}, "LuaJIT": {}, "Perl": {}, "DDNet": {}, "OpenTTD": {}}
-if I386.is_dir():
-    PROGRAMS |= {
-        f"{name}, 32 bits": narrow(PROGRAMS[name], **variables)
-        for name, variables in NARROW.items()
-    }
+PROGRAMS |= {
+    f"{name}, 32 bits": narrow(PROGRAMS[name], **variables) for name, variables in NARROW.items()
+}
+# Debian 12 has them in no package that could be installed beside the others.
+OPTIONAL = {
+    "Go": "KSMRUN_BENCH_GO",
+    "Go, --seeds go": "KSMRUN_BENCH_GO",
+    **dict.fromkeys((f"{name}, 32 bits" for name in NARROW), "KSMRUN_BENCH_I386"),
+}
+USUAL = [name for name in PROGRAMS if OPTIONAL.get(name, "PATH") in os.environ]

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from programs import PROGRAMS, Place, Program
+from programs import GO, OPTIONAL, PROGRAMS, USUAL, Place, Program
 
 from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.launch.fleet import Copy, Fleet
@@ -78,7 +78,8 @@ def measure(
         for place in places:
             place.folder.mkdir()
             program.prepare(place)
-            line = [str(ksmrun()), "run", *options, "--", *program.command(place)]
+            more = program.layout_options if "--layout=shared" in options else ()
+            line = [str(ksmrun()), "run", *options, *more, "--", *program.command(place)]
             home = {**variables, "HOME": str(place.folder), **program.variables}
             fleet.start(Copy(tuple(os.fsencode(word) for word in line), place.folder, home))
             time.sleep(STAGGER_SECONDS)
@@ -149,6 +150,8 @@ def version(program: Program) -> str:
     others = {"nodejs": "KSMRUN_BENCH_NODE", "openjdk-17-jdk-headless": "KSMRUN_BENCH_JAVA"}
     if others.get(program.package, "") in os.environ:
         asked = [program.file, "--version"]
+    if program.file == GO:
+        asked = [GO, "version"]
     said = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout
     return said.splitlines()[0]
 
@@ -194,7 +197,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.name) - set(PROGRAMS):
         parser.error(f"no such program: {', '.join(unknown)}; there are {', '.join(PROGRAMS)}")
-    chosen = {name: PROGRAMS[name] for name in arguments.name or PROGRAMS}
+    chosen = {name: PROGRAMS[name] for name in arguments.name or USUAL}
+    if absent := {OPTIONAL[name] for name in chosen if name in OPTIONAL} - set(os.environ):
+        parser.error(f"set {' and '.join(sorted(absent))}; see README.md")
     missing = {p.package for p in chosen.values() if not Path(p.file).exists()}
     if missing:
         parser.error(f"not installed; to do: sudo apt-get install {' '.join(sorted(missing))}")

@@ -19,7 +19,7 @@ def test_the_row_tells_what_is_equal(prefix: str) -> None:
     assert row is not None and row.item == ITEM
     assert row.found.startswith(f"{allocator.name} ({library}): ")
     assert f"{allocator.one_thread_share:.0%} of the heap" in row.found
-    assert f"{allocator.threads_share:.0%} if four" in row.found
+    assert f"about {allocator.threads_share:.0%} if four" in row.found
     assert (row.status == "warn") == bool(row.todo) == (allocator.setting is not None)
 
 
