@@ -27,15 +27,13 @@ from ksmrun.model.estimate import Estimate, Frames, Prediction
 from ksmrun.observe.estimate import look_at_pages
 from ksmrun.observe.predict import predict, predict_all
 from ksmrun.options.estimate import ESTIMATE, EstimateOptions
-from ksmrun.plan.runtimes import gains_of
+from ksmrun.plan.runtimes import gains_of, untold_gains
 from ksmrun.support.advice import require_module
 from ksmrun.support.units import processes
 
 SCHEMA = "ksmrun-estimate-1"
 # mm/ksm.c: struct ksm_rmap_item, one for each page that ksmd scans.
 RMAP_ITEM_BYTES = 64
-# If a trial saved this much more than the estimate, the pages do not show everything.
-WORTH_TELLING_SHARE = 0.08
 
 
 def register(registry: Registry) -> None:
@@ -217,12 +215,5 @@ def _untold(predictions: list[Prediction], pids: Sequence[int]) -> Iterator[str]
         gains = (
             None if runtime is None or runtime.is_inside else gains_of(runtime.name, runtime.major)
         )
-        if runtime is None or gains is None:
-            continue
-        if gains.layout_share > 1 - kept / now + WORTH_TELLING_SHARE:
-            yield (
-                f"{program} is {runtime.name}: 8 copies saved {gains.layout_share:.0%} with one "
-                "layout in a trial. Copies without it cannot show that, as their hash seeds and "
-                "addresses differ; start two with `ksmrun run --layout shared --merge off` "
-                "and estimate those."
-            )
+        if runtime is not None and gains is not None:
+            yield from untold_gains(program, runtime.name, gains, 1 - kept / now)

@@ -36,6 +36,8 @@ from ksmrun.observe.settle import has_settled
 
 SCHEMA = "ksmrun-runtimes-1"
 STAGGER_SECONDS, READY_SECONDS, SETTLE_SECONDS, QUIET_SECONDS = 1.3, 180.0, 120.0, 5.0
+# smart_scan skips pages for up to eight scans in a row (ideal.py).
+SCANS_MIN = 12
 TUNABLES = {"run": "1", "pages_to_scan": "5000", "sleep_millisecs": "20", "use_zero_pages": "1"}
 ARMS = {"off": ["--merge=off"], "plain": [], "shared": ["--layout=shared"]}
 MIB = 1 << 20
@@ -93,7 +95,8 @@ def measure(
             time.sleep(0.5)
             fleet.check_alive()
             samples.append(sampler.complete(fleet.pids, "settling"))
-            if not is_off and (settled := has_settled(samples)):
+            scans = (samples[-1].full_scans or 0) - (samples[0].full_scans or 0)
+            if not is_off and (settled := scans >= SCANS_MIN and has_settled(samples)):
                 break
         last = samples[-1]
         look(fleet.pids)

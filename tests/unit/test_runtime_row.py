@@ -6,7 +6,7 @@ import pytest
 
 from ksmrun.model.runtime import SHELL
 from ksmrun.plan.java_heap import unmergeable_heap
-from ksmrun.plan.runtimes import ITEM, RUNTIMES, gains_of, runtime_row
+from ksmrun.plan.runtimes import ITEM, RUNTIMES, gains_of, runtime_row, untold_gains
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
@@ -80,3 +80,14 @@ def test_the_row_of_a_heap_that_does_not_merge() -> None:
     assert row.found.startswith("OpenJDK with -XX:+UseZGC: its heap is shared memory")
     assert "save" not in row.found
     assert "-XX:+UseG1GC" in row.todo
+
+
+def test_estimates_name_what_pages_do_not_show() -> None:
+    """Only where a trial saved clearly more than the pages show."""
+    java = RUNTIMES["OpenJDK 17"]
+    (flags,) = java.flags
+    (line,) = untold_gains("/usr/bin/java", "OpenJDK", java, java.layout_share)
+    assert f"{flags.saved_share:.0%} in a trial" in line and flags.words in line
+    layout, _ = untold_gains("/usr/bin/java", "OpenJDK", java, 0.0)
+    assert f"{java.layout_share:.0%} with one layout" in layout
+    assert not list(untold_gains("/usr/bin/java", "OpenJDK", java, flags.saved_share))
