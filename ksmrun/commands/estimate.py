@@ -61,7 +61,7 @@ def estimate(options: EstimateOptions) -> None:
     if wants_json(options):
         print_json(
             SCHEMA,
-            predictions=[asdict(each) for each in predictions],
+            predictions=[_fields(each) for each in predictions],
             looks=[asdict(each) for each in looks],
         )
     elif any(each.processes for each in looks):
@@ -71,6 +71,14 @@ def estimate(options: EstimateOptions) -> None:
         print_note(line, style)
     if not any(each.processes for each in looks):
         raise SystemExit(EXIT_FAILURE)
+
+
+def _fields(each: Prediction) -> dict[str, object]:
+    requests = {
+        "request_bytes": each.request_bytes,
+        "request_layout_bytes": each.request_layout_bytes,
+    }
+    return {**asdict(each), **requests}
 
 
 def _print(predictions: list[Prediction], looks: list[Estimate], style: Style) -> None:
@@ -151,6 +159,13 @@ def _verdict(prediction: Prediction, found: Estimate) -> Iterator[str]:
             f"One more process would take {mib(round(prediction.copy_bytes))} MiB instead of "
             f"{mib(round(prediction.process_bytes))}"
             + ("." if layout is None else f", with one layout {mib(round(layout))}.")
+        )
+    if prediction.request_bytes is not None:
+        layout = prediction.request_layout_bytes
+        yield (
+            f"To request from a scheduler for each: {mib(round(prediction.request_bytes))} MiB"
+            + ("" if layout is None else f", with one layout {mib(round(layout))}")
+            + ", and what it has of files; one of them may then be unmerged, as at its start."
         )
 
 

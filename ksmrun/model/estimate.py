@@ -133,3 +133,26 @@ class Prediction:
     copy_bytes: float | None
     copy_layout_bytes: float | None
     process_bytes: float
+
+    @property
+    def request_bytes(self) -> float | None:
+        """Memory to reserve for each of these processes, as a scheduler's request.
+
+        Together they leave room for one that is unmerged, as each is at its start. None for fewer
+        than two processes.
+        """
+        return self._request(self.kept_bytes + self.kept_half_width_bytes, self.copy_bytes)
+
+    @property
+    def request_layout_bytes(self) -> float | None:
+        """The same under one address layout."""
+        if self.layout_kept_bytes is None:
+            return None
+        kept = self.layout_kept_bytes + (self.layout_half_width_bytes or 0.0)
+        return self._request(kept, self.copy_layout_bytes)
+
+    def _request(self, kept_bytes: float, copy_bytes: float | None) -> float | None:
+        if copy_bytes is None:
+            return None
+        unmerged = max(0.0, self.process_bytes - copy_bytes)
+        return min((kept_bytes + unmerged) / self.processes, self.process_bytes)

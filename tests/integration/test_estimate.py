@@ -285,7 +285,12 @@ def test_the_command(ksmrun: str, start: Start) -> None:
     assert copy is not None and float(copy[1]) == pytest.approx(500 / 256, abs=0.3)
     found = json.loads(ask(ksmrun, "--json", *pids).stdout)
     assert found["schema"] == ESTIMATE
-    assert found["predictions"][0]["processes"] == 2
+    told = found["predictions"][0]
+    assert told["processes"] == 2
+    # What both keep, and one of them once more as if unmerged.
+    request_mib = (2500 + 2000 - 500) / 2 / 256
+    assert told["request_bytes"] / 2**20 == pytest.approx(min(request_mib, 2000 / 256), abs=0.4)
+    assert told["request_bytes"] <= told["process_bytes"]
 
 
 def test_match_and_tree(ksmrun: str, start: Start) -> None:
