@@ -6,12 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "../common/child.h"
 #include "../common/merge.h"
 #include "../common/message.h"
 #include "../common/procfile.h"
@@ -20,13 +18,14 @@
 #include "../layout/key.h"
 #include "../layout/layout.h"
 #include "../layout/seeds.h"
-#include "../shim/filter.h"
 #include "domain.h"
 #include "environment.h"
 #include "kernel_trial.h"
 #include "layout_check.h"
+#include "notice.h"
 #include "observer.h"
 #include "options.h"
+#include "preload.h"
 #include "probe.h"
 
 /* As in env(1), nohup(1) and timeout(1). */
@@ -36,43 +35,6 @@ enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 enum { NAME_SHOWN_MAX = 512 };
 
 extern char **environ;
-
-/* Reports that something requested is impossible. Returns whether to start the program anyway. */
-static bool fail_open(const struct options *options, const char *what, const char *todo) {
-    if (options->require)
-        message("%s; not started because of --require; to do: %s", what, todo);
-    else if (!options->quiet)
-        message("%s; the program starts anyway; to do: %s", what, todo);
-    return !options->require;
-}
-
-/* The flag alone merges nothing while ksmd is off; ksmd can be switched on later, so this is no
- * failure. */
-static void warn_if_ksmd_is_off(const struct options *options) {
-    char run[16];
-    if (options->quiet || procfile_read("/sys/kernel/mm/ksm/run", run, sizeof run) < 0)
-        return;
-    if (run[0] != '1')
-        message("KSM is off on this host (/sys/kernel/mm/ksm/run is %c), so nothing merges yet; to "
-                "do: run `sudo ksmrun host on`, no program has to be restarted",
-                run[0]);
-}
-
-static bool marks(const struct options *options) {
-    return options->shim != NULL && strstr(options->shim, "mark") != NULL;
-}
-
-static bool sweeps(const struct options *options) {
-    return marks(options) || (options->shim != NULL && strstr(options->shim, "join") != NULL);
-}
-
-static bool keeps_flag(const struct options *options) {
-    return options->shim != NULL && strstr(options->shim, "keep") != NULL;
-}
-
-static bool is_for_seeds_only(const struct options *options) {
-    return keeps_flag(options) && !sweeps(options);
-}
 
 /* Splits a reason, "what; to do", and reports it after the prefix. Returns whether to start the
  * program anyway. */
@@ -103,7 +65,7 @@ static bool enter_domain(struct options *options) {
         fail_open_with(options, "memory will not merge", reason, "see `ksmrun help trust`");
     options->merge = MERGE_OFF;
     options->verify = false;
-    if (!is_for_seeds_only(options))
+    if (!preload_is_for_seeds_only(options))
         options->preload = options->shim = NULL;
     return starts;
 }
@@ -150,69 +112,12 @@ static bool apply_thp(const struct options *options) {
                      "allow prctl 41 in the seccomp profile, or leave out --thp=off");
 }
 
-/* An installed filter that kills at a call of the shim's thread would kill the program: so a child
- * tries those calls. */
-static bool shim_would_live(void) {
-    if (!merge_is_filtered())
-        return true;
-    pid_t child = child_would_be_init() ? -1 : child_fork();
-    if (child == 0) {
-        filter_try_calls();
-        _exit(0);
-    }
-    return child > 0 && child_wait(child) == 0;
-}
-
 /* Additions to the environment that are decided so far. */
 struct additions {
-    const char *preload; /* NULL: none */
-    const char *shim;    /* NULL: no words for it */
+    struct preload preload;
     bool is_layout_shared;
     unsigned char key[KEY_BYTES]; /* of the layout, if shared */
 };
-
-/* ld.so searches for a name without a slash, and replaces variables. The shim is also there under
- * the literal name of its variable, for musl. */
-static bool may_be_there(const char *file) {
-    bool is_for_loader =
-        strchr(file, '/') == NULL || (strchr(file, '$') != NULL && !is_shim(file, strlen(file)));
-    return is_for_loader || access(file, R_OK) == 0;
-}
-
-/* Linux names it to every program; gVisor does not, and ld.so would print a line in each. */
-static bool has_platform(const char *file) {
-    return !is_shim(file, strlen(file)) || strstr(file, "$PLATFORM") == NULL ||
-           getauxval(AT_PLATFORM) != 0;
-}
-
-static bool choose_preload(const struct options *options, struct additions *additions) {
-    const char *file = options->preload;
-    if (file == NULL)
-        return true;
-    if (!has_platform(file))
-        return fail_open(options,
-                         "the shim is not used: this kernel does not name its platform to programs "
-                         "(getauxval(3): AT_PLATFORM), and ld.so finds the shim by that name",
-                         "run it on a Linux kernel, and not in a sandbox that imitates one");
-    if (!may_be_there(file)) {
-        char what[4200];
-        snprintf(what, sizeof what, "cannot preload '%s': %s", file, strerror(errno));
-        return fail_open(options, what, "check the path and its permissions");
-    }
-    additions->preload = file;
-    if (!sweeps(options) || shim_would_live()) {
-        additions->shim = options->shim;
-        if (marks(options))
-            warn_if_ksmd_is_off(options);
-        return true;
-    }
-    if (marks(options))
-        additions->preload = NULL;
-    return fail_open(options,
-                     "the seccomp filter in force would kill the shim's thread, so the shim does "
-                     "not mark memory or join VMAs",
-                     "allow capset, clone, madvise, prctl and unshare in the seccomp profile");
-}
 
 static bool apply_layout(const struct options *options, const char *command,
                          struct additions *additions) {
@@ -238,13 +143,14 @@ static bool apply_layout(const struct options *options, const char *command,
 static bool extend_environment(const struct options *options, const struct additions *additions,
                                char ***envp) {
     bool has_seeds = additions->is_layout_shared && options->seeds != SEEDS_OWN;
-    const char *file = is_for_seeds_only(options) && !has_seeds ? NULL : additions->preload;
+    const char *file =
+        preload_is_for_seeds_only(options) && !has_seeds ? NULL : additions->preload.file;
     if (file != NULL || options->merge == MERGE_OFF) {
         char seed[SEEDS_WORD_BYTES];
         if (has_seeds)
             seeds_shim_word(additions->key, seed);
         char **extended =
-            environment_with_preload(*envp, file, additions->shim, has_seeds ? seed : NULL);
+            environment_with_preload(*envp, file, additions->preload.shim, has_seeds ? seed : NULL);
         if (extended == NULL)
             return fail_open(options, "cannot preload: out of memory",
                              "free memory, then start it again");
@@ -265,15 +171,15 @@ static bool extend_environment(const struct options *options, const struct addit
 /* If the flag could not be set, the reason has been printed already. */
 static int start_observer(const struct options *options, const char *command) {
     /* A preloaded shim sets the flag after the exec, where this process cannot see it yet. */
-    bool by_shim = options->preload != NULL && !keeps_flag(options);
+    bool by_shim = options->preload != NULL && !preload_keeps_flag(options);
     if (options->inject || (options->verify && (merge_get() == 1 || by_shim))) {
         const struct observation observation = {
             .command = command,
             .injects = options->inject,
             .verifies = options->verify,
-            .expected = !by_shim         ? EXPECTED_FLAG
-                        : marks(options) ? EXPECTED_MARKS
-                                         : EXPECTED_FLAG_LATE,
+            .expected = !by_shim                 ? EXPECTED_FLAG
+                        : preload_marks(options) ? EXPECTED_MARKS
+                                                 : EXPECTED_FLAG_LATE,
             .layout_key = options->layout_shared ? options->layout_key : NULL,
             .layout_group = options->layout_group,
             .quiet = options->quiet,
@@ -311,10 +217,11 @@ static bool has_map_count(const struct options *options) {
 
 static int run(struct options *options) {
     char **envp = environ;
-    struct additions additions = {.preload = NULL};
+    struct additions additions = {.is_layout_shared = false};
     if (!has_map_count(options) || !enter_domain(options))
         return EXIT_OWN_FAILURE;
-    if (!apply_merge(options) || !apply_thp(options) || !choose_preload(options, &additions))
+    if (!apply_merge(options) || !apply_thp(options) ||
+        !preload_choose(options, &additions.preload))
         return EXIT_OWN_FAILURE;
 
     const char *command = options->command[0];
