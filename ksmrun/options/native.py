@@ -41,6 +41,10 @@ EXEC_OPTIONS = (
         "--domain=NAME",
         "Set the flag only while this trust domain is the one that may merge on this host.",
     ),
+    (
+        "--trust-folder=FOLDER",
+        "Folder with the state of the domains. Default: /run/ksmrun/trust.",
+    ),
     ("--argv0=NAME", "Give the program this argv[0]."),
     ("--require", "Do not start the program where its memory will not merge (exit code 125)."),
     (
@@ -74,6 +78,10 @@ OCI_ANNOTATIONS = (
     (
         "ksmrun.exclude-secrets=true|false",
         "Keep out of merging what its programs lock or leave out of core dumps.",
+    ),
+    (
+        "ksmrun.domain=NAME",
+        'Trust domain of the container, if "domains" in the host\'s configuration opens it.',
     ),
     ("ksmrun.runtime-flags=merge|shrink|off", "Flags for Java and Mono, as of ksmrun-run(1)."),
 )

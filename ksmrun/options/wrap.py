@@ -55,7 +55,7 @@ class UnitOptions(ServiceOptions, DomainOptions, WrapOptions):
 
 
 @dataclass(frozen=True)
-class QuadletOptions(ServiceOptions, GroupOptions):
+class QuadletOptions(ServiceOptions, DomainOptions, GroupOptions):
     """Options of `ksmrun wrap quadlet`."""
 
     name: str = argument("Quadlet file, by its name alone.", "NAME.container", is_required=True)

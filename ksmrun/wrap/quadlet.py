@@ -6,11 +6,18 @@ import shlex
 from pathlib import PurePath
 
 from ksmrun.model.wrap import OCI_RUNTIME
-from ksmrun.wrap.dropin import KeyPlace
+from ksmrun.wrap.dropin import DomainClaim, KeyPlace
 from ksmrun.wrap.header import header, without_ksmrun
 
 
-def render(file: str, key: KeyPlace | None, scope: str, *, require: bool) -> str:
+def render(
+    file: str,
+    key: KeyPlace | None,
+    scope: str,
+    *,
+    require: bool,
+    claim: DomainClaim | None = None,
+) -> str:
     """Return the drop-in: it sets a runtime that puts the launcher before what the image starts.
 
     So an update of the image may change its entrypoint. PodmanArgs= comes after `podman run`, where
@@ -19,6 +26,9 @@ def render(file: str, key: KeyPlace | None, scope: str, *, require: bool) -> str
     annotations = ["Annotation=ksmrun.merge=on"]
     if require:
         annotations.append("Annotation=ksmrun.require=true")
+    if claim is not None:
+        annotations.append(f"Annotation=ksmrun.domain={claim.domain}")
+    service_lines = [] if claim is None or not claim.settings else ["[Service]", *claim.settings]
     unit = []
     if key is not None:
         annotations += [
@@ -28,6 +38,7 @@ def render(file: str, key: KeyPlace | None, scope: str, *, require: bool) -> str
         unit = ["[Unit]", f"Wants={key.unit}", f"After={key.unit}"]
     remove = f"{'' if scope else 'sudo '}ksmrun wrap quadlet {scope}--remove {file}"
     lines = [*unit, "[Container]", f"PodmanArgs=--runtime={OCI_RUNTIME}", *annotations]
+    lines += service_lines
     what = "it is started with its memory merged"
     folder = "~/.config/containers/systemd" if scope else "/etc/containers/systemd"
     service = shlex.quote(f"{PurePath(file).stem}.service")

@@ -38,11 +38,12 @@ static bool is_safe(int descriptor, mode_t type, struct stat *status) {
            is_roots(status->st_uid) && (status->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-static int open_safe(int folder, const char *name, struct stat *status, char reason[REASON_BYTES]) {
+static int open_safe(int folder, const char *path, const char *name, struct stat *status,
+                     char reason[REASON_BYTES]) {
     int file = descriptor_above_stdio(
         openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (file < 0)
-        return refuse(reason, "%s/%s: %s; run `sudo ksmrun trust claim DOMAIN`", trust_folder, name,
+        return refuse(reason, "%s/%s: %s; run `sudo ksmrun trust claim DOMAIN`", path, name,
                       strerror(-file));
     if (is_safe(file, S_IFREG, status))
         return file;
@@ -50,7 +51,7 @@ static int open_safe(int folder, const char *name, struct stat *status, char rea
     return refuse(reason,
                   "%s/%s is not a regular file that only root can write; delete it, find out who "
                   "made it, then run `sudo ksmrun trust claim DOMAIN`",
-                  trust_folder, name);
+                  path, name);
 }
 
 static int open_folder(const char *path, char reason[REASON_BYTES]) {
@@ -94,14 +95,14 @@ static int holder_of(const struct stat *lock) {
 }
 
 /* Anybody can open the lock, and so keep it: that costs a launch this wait, and its merging. */
-static int await(int lock, const struct stat *status, char reason[REASON_BYTES]) {
+static int await(int lock, const char *path, const struct stat *status, char reason[REASON_BYTES]) {
     const struct timespec step = {.tv_nsec = STEP_MS * NS_A_MS};
     int64_t end_ms = clock_now_ms() + WAIT_MS;
     char who[48] = "another process";
     while (flock(lock, LOCK_SH | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return refuse(reason, "%s/lock cannot be locked: %s; run `sudo ksmrun trust check`",
-                          trust_folder, strerror(errno));
+                          path, strerror(errno));
         if (clock_now_ms() >= end_ms) {
             int pid = holder_of(status);
             if (pid > 0)
@@ -109,7 +110,7 @@ static int await(int lock, const struct stat *status, char reason[REASON_BYTES])
             return refuse(reason,
                           "%s holds the lock of the trust domains (%s/lock) for longer than %d s; "
                           "end it, then start this again",
-                          who, trust_folder, WAIT_MS / 1000);
+                          who, path, WAIT_MS / 1000);
         }
         nanosleep(&step, NULL);
     }
@@ -117,7 +118,7 @@ static int await(int lock, const struct stat *status, char reason[REASON_BYTES])
 }
 
 /* Reads the state, and returns 0 if the domain is the one that may merge. */
-static int check(int folder, const char *name, char reason[REASON_BYTES]) {
+static int check(int folder, const char *path, const char *name, char reason[REASON_BYTES]) {
     char boot[BOOT_ID_BYTES], text[STATE_BYTES + 1], holder[DOMAIN_BYTES];
     struct stat status;
     ssize_t boot_length = procfile_read("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
@@ -125,7 +126,7 @@ static int check(int folder, const char *name, char reason[REASON_BYTES]) {
         return refuse(reason, "this boot's id cannot be read (/proc/sys/kernel/random/boot_id); "
                               "mount /proc");
     boot[strcspn(boot, "\n")] = '\0';
-    int file = open_safe(folder, "state", &status, reason);
+    int file = open_safe(folder, path, "state", &status, reason);
     if (file < 0)
         return -1;
     ssize_t length;
@@ -141,11 +142,11 @@ static int check(int folder, const char *name, char reason[REASON_BYTES]) {
         return refuse(reason,
                       "%s/state is of another version of ksmrun; install the launcher of that one "
                       "(`sudo ksmrun wrap install`)",
-                      trust_folder);
+                      path);
     if (state != TRUST_KNOWN)
         return refuse(reason,
                       "%s/state is %s, so no domain may merge; run `sudo ksmrun trust claim %s`",
-                      trust_folder, state == TRUST_DAMAGED ? "damaged" : "of another boot", name);
+                      path, state == TRUST_DAMAGED ? "damaged" : "of another boot", name);
     if (holder[0] == '\0')
         return refuse(reason, "no domain may merge now; run `sudo ksmrun trust claim %s`", name);
     if (strcmp(holder, name) != 0)
@@ -161,14 +162,14 @@ int domain_enter(const char *path, const char *name, char reason[REASON_BYTES]) 
     int folder = open_folder(path, reason);
     if (folder < 0)
         return -1;
-    int lock = open_safe(folder, "lock", &opened, reason);
-    if (lock >= 0 && await(lock, &opened, reason) == 0) {
+    int lock = open_safe(folder, path, "lock", &opened, reason);
+    if (lock >= 0 && await(lock, path, &opened, reason) == 0) {
         /* Root may have put another in its place meanwhile, which others lock now. */
         bool is_there = fstatat(folder, "lock", &named, AT_SYMLINK_NOFOLLOW) == 0 &&
                         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
         if (!is_there)
-            refuse(reason, "%s/lock was replaced meanwhile; start this again", trust_folder);
-        else if (check(folder, name, reason) == 0) {
+            refuse(reason, "%s/lock was replaced meanwhile; start this again", path);
+        else if (check(folder, path, name, reason) == 0) {
             close(folder);
             return 0;
         }
@@ -183,9 +184,9 @@ void domain_hold(const char *path) {
     char reason[REASON_BYTES];
     struct stat status;
     int folder = open_folder(path, reason);
-    int lock = folder < 0 ? -1 : open_safe(folder, "lock", &status, reason);
+    int lock = folder < 0 ? -1 : open_safe(folder, path, "lock", &status, reason);
     if (lock >= 0)
-        (void)await(lock, &status, reason);
+        (void)await(lock, path, &status, reason);
     if (folder >= 0)
         close(folder);
 }

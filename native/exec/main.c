@@ -55,7 +55,7 @@ static bool enter_domain(struct options *options) {
     if (options->domain == NULL || options->merge == MERGE_OFF)
         return true;
     if (!kernel_needs_late_flag()) {
-        if (domain_enter(trust_folder, options->domain, reason) == 0)
+        if (domain_enter(options->trust_folder, options->domain, reason) == 0)
             return true;
     } else {
         refuse(reason, "this kernel merges a program only if it sets the flag after its exec, when "

@@ -42,6 +42,7 @@ const char options_help[] =
     "  --variable=NAME=TEXT  give COMMAND this variable, unless it has one of that name\n"
     "  --prepend=NAME=TEXT  put TEXT, which ends with a separator, before the variable's value\n"
     "  --domain=NAME        set the flag only while this trust domain is the one that may merge\n"
+    "  --trust-folder=FOLDER  where the state of the domains is (default: /run/ksmrun/trust)\n"
     "  --argv0=NAME         give COMMAND this argv[0]\n"
     "  --require            do not start COMMAND if merging cannot be had (exit 125)\n"
     "  --require-max-map-count=N  do not start COMMAND where vm.max_map_count is less (exit 125)\n"
@@ -229,6 +230,7 @@ static const struct row rows[] = {
      .parse = parse_domain,
      FIELD(domain),
      VALUES("a name of 1 to 63 characters of a-z, 0-9 and \"-\", without \"-\" at its start")},
+    {.name = "trust-folder", .parse = parse_text, FIELD(trust_folder), VALUES("a path")},
     {.name = "argv0", .parse = parse_text, FIELD(argv0), VALUES("a name")},
     {.name = "require", .parse = parse_flag, FIELD(require)},
     {.name = "require-max-map-count",
@@ -329,7 +331,8 @@ static const char *contradiction(const struct options *options) {
 
 bool options_parse(int argc, char **argv, struct options *options, char *error, int error_bytes) {
     const struct refusal refusal = {error, (size_t)error_bytes};
-    *options = (struct options){.action = ACTION_RUN, .merge = MERGE_ON};
+    *options =
+        (struct options){.action = ACTION_RUN, .merge = MERGE_ON, .trust_folder = trust_folder};
     /* Before Linux 5.18 (dcd46d897adb) argv can be empty, and argv[1] is then the environment. */
     if (argc >= 1 && !parse_options(argc, argv, options, &refusal))
         return false;

@@ -32,6 +32,7 @@ struct options {
     const char *layout_key;   /* NULL: not given */
     const char *layout_group; /* NULL: the key is the group's own */
     const char *domain;       /* NULL: none was named */
+    const char *trust_folder; /* of the state of the domains */
     const char *argv0;        /* NULL: the command's own name */
     bool require;
     bool quiet;

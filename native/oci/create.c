@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "key.h"
 #include "launcher.h"
@@ -28,6 +29,44 @@ static bool make_key(const struct wishes *wishes, yyjson_mut_val *config, const 
     return key_make(bundle, group, &tenant, path, obstacle);
 }
 
+/* Returns whether the launcher can look in the container whether its domain may merge; else the
+ * obstacle. */
+static bool may_name_domain(const struct wishes *wishes, yyjson_mut_val *config,
+                            char obstacle[OBSTACLE_BYTES]) {
+    const struct request *request = &wishes->request;
+    struct tenant tenant;
+    struct stat status;
+    if (request->is_domain_wrong) {
+        snprintf(obstacle, OBSTACLE_BYTES, "ksmrun.domain=%.63s is not the name of a trust domain",
+                 request->domain);
+        return false;
+    }
+    if (request->exclude_secrets) {
+        snprintf(obstacle, OBSTACLE_BYTES,
+                 "with ksmrun.exclude-secrets memory is made to merge too late for trust domain "
+                 "%s to be guarded",
+                 request->domain);
+        return false;
+    }
+    if (!request->is_domain_operators) {
+        if (!tenant_read(config, &wishes->image, &tenant, obstacle))
+            return false;
+        if (!policy_opens_domain(&wishes->policy, request->domain, &tenant, &wishes->image)) {
+            snprintf(obstacle, OBSTACLE_BYTES,
+                     "trust domain %s is not open for this container (user %u, namespace "
+                     "\"%.64s\"); see \"domains\" in --ksmrun-help",
+                     request->domain, tenant.user, tenant.namespace);
+            return false;
+        }
+    }
+    if (stat(trust_folder, &status) == 0 && S_ISDIR(status.st_mode))
+        return true;
+    snprintf(obstacle, OBSTACLE_BYTES,
+             "no trust domain may merge yet (there is no %s); run `sudo ksmrun trust claim %s`",
+             trust_folder, request->domain);
+    return false;
+}
+
 /* Checks everything before anything is changed. Returns false with the obstacle. */
 static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, const char *bundle,
                  struct wishes *wishes, char obstacle[OBSTACLE_BYTES]) {
@@ -44,6 +83,9 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, co
                  "it has no tmpfs, on /dev or elsewhere, where the launcher leaves no trace");
         return false;
     }
+    bool has_domain = request->domain[0] != '\0' || request->is_domain_wrong;
+    if (has_domain && !may_name_domain(wishes, root, obstacle))
+        return false;
     if (request->layout_shared && !make_key(wishes, root, bundle, key, obstacle)) {
         if (request->require)
             return false;
@@ -68,6 +110,7 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, co
     bool is_wrapped = spec_bind(document, launcher, places.launcher) &&
                       spec_mark_words(document, count) &&
                       (!request->layout_shared || spec_bind(document, key, places.key)) &&
+                      (!has_domain || spec_bind(document, trust_folder, places.trust)) &&
                       (count == 0 || args_wrap(document, args, words.list));
     if (!is_wrapped)
         snprintf(obstacle, OBSTACLE_BYTES, "no memory");

@@ -59,7 +59,10 @@ static char **wrap(const struct arguments *arguments, yyjson_mut_val *config,
     spec_find_places(config, &places);
     if (!request->merge || !is_fit(arguments, args, argv))
         return unchanged;
-    if (places.launcher[0] == '\0') {
+    /* If it has been told why it does not merge in its domain, this process does not either. */
+    bool lacks_domain =
+        request->is_domain_wrong || (request->domain[0] != '\0' && places.trust[0] == '\0');
+    if (places.launcher[0] == '\0' || lacks_domain) {
         /* Otherwise create has reported it. */
         bool starts = !request->require || fail_open(arguments, true, arguments->id,
                                                      "it was started without the launcher");

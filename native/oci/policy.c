@@ -82,10 +82,11 @@ static const char *read_members(yyjson_val *root, struct policy *policy) {
             policy->heeds_image = yyjson_get_bool(value);
         } else if (yyjson_equals_str(key, "request") && yyjson_is_str(value)) {
             policy->request = yyjson_get_str(value);
-        } else if (yyjson_equals_str(key, "groups") && yyjson_is_obj(value)) {
+        } else if ((yyjson_equals_str(key, "groups") || yyjson_equals_str(key, "domains")) &&
+                   yyjson_is_obj(value)) {
             size_t at, groups;
             yyjson_val *name, *group;
-            policy->groups = value;
+            *(yyjson_equals_str(key, "groups") ? &policy->groups : &policy->domains) = value;
             yyjson_obj_foreach(value, at, groups, name, group) {
                 (void)name;
                 wrong = wrong != NULL ? wrong : wrong_in_group(group);
@@ -167,15 +168,24 @@ static bool has_match(yyjson_val *list, const char *text, const struct image *im
     return false;
 }
 
-bool policy_opens(const struct policy *policy, const char *group, const struct tenant *tenant,
-                  const struct image *image) {
-    if (policy->is_damaged || policy->groups == NULL)
-        return !policy->is_damaged;
-    yyjson_val *entry = yyjson_obj_get(policy->groups, group);
+static bool is_covered(yyjson_val *entry, const struct tenant *tenant, const struct image *image) {
     yyjson_val *namespaces = yyjson_obj_get(entry, "namespaces");
     yyjson_val *images = yyjson_obj_get(entry, "images"), *users = yyjson_obj_get(entry, "users");
     return entry != NULL &&
            (namespaces == NULL || has_match(namespaces, tenant->namespace, NULL)) &&
            (images == NULL || has_match(images, tenant->image, image)) &&
            (users == NULL || has_number(users, tenant->user));
+}
+
+bool policy_opens(const struct policy *policy, const char *group, const struct tenant *tenant,
+                  const struct image *image) {
+    if (policy->is_damaged || policy->groups == NULL)
+        return !policy->is_damaged;
+    return is_covered(yyjson_obj_get(policy->groups, group), tenant, image);
+}
+
+bool policy_opens_domain(const struct policy *policy, const char *domain,
+                         const struct tenant *tenant, const struct image *image) {
+    return !policy->is_damaged &&
+           is_covered(yyjson_obj_get(policy->domains, domain), tenant, image);
 }

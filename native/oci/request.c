@@ -84,6 +84,16 @@ static bool set_layout(const struct word *word, struct reading *reading) {
     return is_known;
 }
 
+static bool set_domain(const struct word *word, struct reading *reading) {
+    struct request *request = reading->request;
+    snprintf(request->domain, DOMAIN_BYTES, "%.*s", word->value_length, word->value);
+    request->is_domain_operators = reading->source == SOURCE_OPERATOR;
+    /* Without it the container would merge with everybody. */
+    request->is_domain_wrong =
+        word->value_length >= DOMAIN_BYTES || !trust_is_name(request->domain);
+    return !request->is_domain_wrong;
+}
+
 static bool is_layout(const struct word *word) {
     return word->key_length >= 6 && memcmp(word->key, "layout", 6) == 0;
 }
@@ -103,8 +113,10 @@ static void set(const struct word *word, struct reading *reading) {
              "\"environment\" in --ksmrun-help");
         return;
     }
-    /* A group's layout is a secret of its programs: an image can only ask for merging. */
-    if (is_layout(word) && reading->source == SOURCE_IMAGE) {
+    bool is_domain = is(word->key, word->key_length, "domain");
+    /* A group's layout is a secret of its programs, and a domain trusts those that are in it: an
+     * image can only ask for merging. */
+    if ((is_layout(word) || is_domain) && reading->source == SOURCE_IMAGE) {
         note(request->refused, sizeof request->refused, word,
              " is ignored, as an image or its environment may not ask for it; give it by "
              "--annotation, or in the host's configuration (--ksmrun-help)");
@@ -121,6 +133,8 @@ static void set(const struct word *word, struct reading *reading) {
         is_known = set_switch(word, "true", "false", &request->exclude_secrets);
     } else if (is(word->key, word->key_length, "require")) {
         is_known = set_switch(word, "true", "false", &request->require);
+    } else if (is_domain) {
+        is_known = set_domain(word, reading);
     } else {
         is_known = set_layout(word, reading);
     }
@@ -198,5 +212,6 @@ void request_read(const struct asked *asked, struct request *request) {
     request->is_group_operators =
         reading.is_group_said ? reading.is_group_operators : reading.is_layout_operators;
     if (!reading.is_merge_said)
-        request->merge = !asked->by_request || request->layout_shared || request->require;
+        request->merge = !asked->by_request || request->layout_shared || request->require ||
+                         request->domain[0] != '\0' || request->is_domain_wrong;
 }

@@ -6,6 +6,7 @@
 
 #include <yyjson/yyjson.h>
 
+#include "../common/trust.h"
 #include "runtime_flags.h"
 
 enum { GROUP_BYTES = 64 + 1, WRONG_BYTES = 128, REFUSED_BYTES = 256 };
@@ -19,6 +20,9 @@ struct request {
     /* True if the runtime's entry or the host's configuration chose the group; a group named by an
      * annotation must be open for it. */
     bool is_group_operators;
+    bool is_domain_operators;  /* the same for the domain */
+    bool is_domain_wrong;      /* what was named cannot be a domain */
+    char domain[DOMAIN_BYTES]; /* "": none */
     char group[GROUP_BYTES];
     char wrong[WRONG_BYTES];     /* first word that is not understood; "": none */
     char refused[REFUSED_BYTES]; /* first word that its source may not ask for; "": none */

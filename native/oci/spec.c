@@ -8,6 +8,7 @@
 static const char launcher_end[] = "/ksmrun/ksmrun-exec";
 static const char key_end[] = "/ksmrun/layout.key";
 static const char shim_end[] = "/ksmrun/shim";
+static const char trust_end[] = "/ksmrun/trust";
 /* A member of the mount that the specification does not define: runtimes ignore it, and engines,
  * which write only what they know, accept it from nobody ("Extensibility" in the specification's
  * config.md). Its value is the number of words before the process's own. */
@@ -156,6 +157,7 @@ bool spec_choose_places(yyjson_mut_val *config, struct places *places) {
     snprintf(places->launcher, sizeof places->launcher, "%s%s", best, launcher_end);
     snprintf(places->key, sizeof places->key, "%s%s", best, key_end);
     snprintf(places->shim, sizeof places->shim, "%s%s", best, shim_end);
+    snprintf(places->trust, sizeof places->trust, "%s%s", best, trust_end);
     return true;
 }
 
@@ -179,6 +181,8 @@ void spec_find_places(yyjson_mut_val *config, struct places *places) {
             snprintf(places->key, sizeof places->key, "%s", place);
         else if (is_at(mount, shim_end))
             snprintf(places->shim, sizeof places->shim, "%s", place);
+        else if (is_at(mount, trust_end))
+            snprintf(places->trust, sizeof places->trust, "%s", place);
     }
 }
 

@@ -12,7 +12,8 @@
 struct places {
     char launcher[PATH_MAX];
     char key[PATH_MAX];
-    char shim[PATH_MAX]; /* folder with a shim for each $PLATFORM */
+    char shim[PATH_MAX];  /* folder with a shim for each $PLATFORM */
+    char trust[PATH_MAX]; /* folder with the state of the trust domains */
 };
 
 enum { OBSTACLE_BYTES = 512 };

@@ -57,14 +57,24 @@ void words_make(const struct request *request, const struct places *places, bool
         if (request->layout_tree)
             words->list[count++] = "--layout-scope=tree";
     }
+    bool has_domain = request->domain[0] != '\0';
+    if (has_domain) {
+        snprintf(words->domain_option, sizeof words->domain_option, "--domain=%s", request->domain);
+        snprintf(words->trust_option, sizeof words->trust_option, "--trust-folder=%s",
+                 places->trust);
+        words->list[count++] = words->domain_option;
+        words->list[count++] = words->trust_option;
+    }
     if (places->shim[0] != '\0') {
         snprintf(words->shim_option, sizeof words->shim_option,
                  "--preload=%s/$PLATFORM/as-libasan.so/../libksmrun-preload.so", places->shim);
         words->list[count++] = words->shim_option;
         bool joins = !request->exclude_secrets || shim_is_wanted(request->mechanism);
-        words->list[count++] = !request->exclude_secrets ? "--shim=join"
-                               : joins                   ? "--shim=join,secrets"
-                                                         : "--shim=secrets";
+        /* With a domain the launcher alone sets the flag, while it holds the lock. */
+        words->list[count++] = has_domain                  ? "--shim=join,keep"
+                               : !request->exclude_secrets ? "--shim=join"
+                               : joins                     ? "--shim=join,secrets"
+                                                           : "--shim=secrets";
     }
     /* The shim sets the flag where it is loaded, and nothing merges where it is not. */
     if (request->exclude_secrets)

@@ -21,13 +21,14 @@ char **wrap_exec(const struct arguments *arguments, const char *runtime, char **
 
 /* Shared by both. */
 
-enum { WORDS_MAX = 20, OPTION_BYTES = PATH_MAX + 64 };
+enum { WORDS_MAX = 24, OPTION_BYTES = PATH_MAX + 64 };
 
 /* The launcher's part of a command line, NULL-terminated. */
 struct words {
     const char *list[WORDS_MAX];
     size_t count;
-    char key_option[OPTION_BYTES], shim_option[OPTION_BYTES];
+    char key_option[OPTION_BYTES], shim_option[OPTION_BYTES], trust_option[OPTION_BYTES];
+    char domain_option[DOMAIN_BYTES + 16];
 };
 
 /* Includes the shim if places has it. Without flags of runtimes if quiet, as for an exec: tools

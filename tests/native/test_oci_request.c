@@ -71,6 +71,33 @@ static void test_secrets(void **state) {
                         "exclude-secrets=on");
 }
 
+static void test_domains(void **state) {
+    (void)state;
+    struct request r = ask(true, "{'ksmrun.domain':'web'}", "[]");
+    assert_true(r.merge && !r.is_domain_operators && !r.is_domain_wrong);
+    assert_string_equal(r.domain, "web");
+    assert_string_equal(ask(true, "{}", "[]").domain, "");
+    /* An image cannot say whom its users trust. */
+    r = ask(false, "{}", "['KSMRUN_OCI=domain=web']");
+    assert_string_equal(r.domain, "");
+    assert_non_null(strstr(r.refused, "domain=web"));
+    r = ask_all((struct asked){.entry = "domain=mail"}, "{'ksmrun.domain':'web'}", "[]");
+    assert_true(r.is_domain_operators);
+    assert_string_equal(r.domain, "mail");
+    /* Not merging with everybody instead. */
+    static const char *const wrong[] = {"", "Web", "-a", "a b", "a/b"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char annotations[64];
+        snprintf(annotations, sizeof annotations, "{'ksmrun.domain':'%s'}", wrong[i]);
+        r = ask(true, annotations, "[]");
+        assert_true(r.is_domain_wrong && r.merge);
+        assert_non_null(strstr(r.wrong, "domain="));
+    }
+    char annotations[128];
+    snprintf(annotations, sizeof annotations, "{'ksmrun.domain':'%064d'}", 0);
+    assert_true(ask(true, annotations, "[]").is_domain_wrong);
+}
+
 static void test_all_words(void **state) {
     (void)state;
     struct request r =
@@ -208,6 +235,7 @@ int main(void) {
         cmocka_unit_test(test_selected_or_asked),
         cmocka_unit_test(test_runtime_flags),
         cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_domains),
         cmocka_unit_test(test_all_words),
         cmocka_unit_test(test_who_has_the_last_word),
         cmocka_unit_test(test_an_image_asks_for_merging_alone),

@@ -144,6 +144,34 @@ static void test_groups(void **state) {
     assert_false(opens("two", "shop", NULL, 6) || opens("two", "other", NULL, 5));
 }
 
+static bool opens_domain(const char *text, const char *domain, const char *namespace) {
+    char path[64], obstacle[OBSTACLE_BYTES];
+    struct policy policy;
+    struct image image = {.count = 0};
+    struct tenant tenant = {.user = 0};
+    put(text);
+    snprintf(tenant.namespace, sizeof tenant.namespace, "%s", namespace);
+    snprintf(path, sizeof path, "%s/oci.json", folder);
+    policy_load(path, &policy, obstacle);
+    bool result = policy_opens_domain(&policy, domain, &tenant, &image);
+    policy_free(&policy);
+    return result;
+}
+
+/* Unlike groups, domains are open only if the operator says so. */
+static void test_domains(void **state) {
+    (void)state;
+    assert_false(opens_domain("{}", "web", ""));
+    assert_false(opens_domain("{'groups':{'web':{}}}", "web", ""));
+    assert_true(opens_domain("{'domains':{'web':{}}}", "web", ""));
+    assert_false(opens_domain("{'domains':{'web':{}}}", "mail", ""));
+    assert_true(opens_domain("{'domains':{'web':{'namespaces':['shop']}}}", "web", "shop"));
+    assert_false(opens_domain("{'domains':{'web':{'namespaces':['shop']}}}", "web", "other"));
+    assert_false(opens_domain("{'domains':{'web':{'users':['x']}}}", "web", ""));
+    assert_false(opens_domain("{'domains':{'web':{}},'unknown':1}", "web", ""));
+    unlink("oci.json");
+}
+
 /* A damaged configuration opens nothing. */
 static void test_damaged_configurations(void **state) {
     (void)state;
@@ -194,6 +222,7 @@ int main(void) {
         cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_users_of_a_user_namespace),
         cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_domains),
         cmocka_unit_test(test_damaged_configurations),
     };
     return cmocka_run_group_tests(tests, enter, leave);

@@ -104,6 +104,7 @@ static void test_each_option_with_and_without_a_value(void **state) {
         {"seeds", "go", "shared, own or go"},
         {"domain", "web",
          "a name of 1 to 63 characters of a-z, 0-9 and \"-\", without \"-\" at its start"},
+        {"trust-folder", "/t", NULL},
         {"argv0", "x", NULL},
         {"require", NULL, NULL},
         {"require-max-map-count", "7", "a whole number, 1 or more"},

@@ -16,6 +16,7 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.model.launch import Mechanism, Request, SharedLayout
 from ksmrun.model.wrap import HEADER_MARK, LAUNCHER, LIBEXEC, ExecCommand, Method, UnitFacts
 from ksmrun.plan.mechanism import LOST_AT_EXEC, Choice
+from ksmrun.wrap import quadlet
 from ksmrun.wrap.dropin import (
     DomainClaim,
     KeyPlace,
@@ -170,6 +171,17 @@ def test_a_drop_in_with_a_domain() -> None:
     state = "BindReadOnlyPaths=-/run/ksmrun/trust"
     assert settings(strict, RootDirectory="/srv")[-2:] == [f"BindReadOnlyPaths={LIBEXEC}", state]
     assert settings(strict, TemporaryFileSystem="/run:mode=700")[1:] == [state]
+
+
+def test_a_container_of_quadlet_with_a_domain() -> None:
+    claim = DomainClaim("web", "/bin/ksmrun", is_required=False)
+    text = quadlet.render("a.container", None, "", require=False, claim=claim)
+    container, service = text.split("[Service]\n")
+    assert "Annotation=ksmrun.domain=web\n" in container
+    assert service == "ExecStartPre=-+/bin/ksmrun trust claim web\n"
+    own = replace(claim, ksmrun=None)
+    text = quadlet.render("a.container", None, "--user ", require=False, claim=own)
+    assert "Annotation=ksmrun.domain=web\n" in text and "ExecStartPre" not in text
 
 
 def test_systemd_itself_sets_the_flag() -> None:

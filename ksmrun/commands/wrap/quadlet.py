@@ -17,6 +17,7 @@ from ksmrun.commands.wrap.unit_apply import (
     unit_folder,
 )
 from ksmrun.commands.wrap.unit_check import check_unit, describe, show_check
+from ksmrun.commands.wrap.unit_domain import domain_claim
 from ksmrun.facts.systemd import Systemd
 from ksmrun.host.installed_launcher import refuse_unsafe
 from ksmrun.host.layout_keys import group_label, keys_folder
@@ -57,7 +58,9 @@ def quadlet(options: QuadletOptions) -> None:
     if options.layout is LayoutMode.SHARED:
         group_label(keys_folder(), options.layout_group)
         key = KeyPlace(options.layout_group, user)
-    text = render(file, key, "--user " if user else "", require=options.require)
+    scope = "--user " if user else ""
+    claim = domain_claim(options.domain, user=user, require=options.require)
+    text = render(file, key, scope, require=options.require, claim=claim)
     files = [(drop_in, text)]
     if key is not None:
         files.insert(0, (unit_folder(user=user) / KEY_UNIT, key_unit(own_program(), key)))

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ksmrun.commands.wrap.unit_domain import domain_claim
 from ksmrun.facts.domain import selinux_enabled
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.systemd import Systemd
 from ksmrun.facts.target import look_at
 from ksmrun.host.installed_launcher import refuse_unsafe
 from ksmrun.host.layout_keys import group_label, keys_folder
-from ksmrun.launch.domain import require_domain
 from ksmrun.launch.prepare import prepare
 from ksmrun.launch.runtime_variables import variables_of_unit
 from ksmrun.model.errors import KsmrunError, UsageError
@@ -33,7 +33,7 @@ from ksmrun.support.foreign import read_text
 from ksmrun.support.paste import own_program
 from ksmrun.support.unitname import VALID, unit_type
 from ksmrun.support.words import quoted
-from ksmrun.wrap.dropin import DomainClaim, KeyPlace, is_inaccessible, key_unit, render, unwrapped
+from ksmrun.wrap.dropin import KeyPlace, is_inaccessible, key_unit, render, unwrapped
 from ksmrun.wrap.execline import ExecLineError, parse
 from ksmrun.wrap.method import (
     choose_method,
@@ -145,7 +145,7 @@ def plan_unit(
             launcher_options,
             key,
             scope,
-            _claim(options, user=systemd.user),
+            domain_claim(options.domain, user=systemd.user, require=options.require),
         )
     except ExecLineError as error:
         raise KsmrunError(
@@ -160,13 +160,6 @@ def plan_unit(
         notes=tuple(notes),
         domain_source=source,
     )
-
-
-def _claim(options: UnitOptions, *, user: bool) -> DomainClaim | None:
-    """Return the claim of the unit's domain, which only the system's manager can make."""
-    if options.domain is None:
-        return None
-    return DomainClaim(options.domain, None if user else own_program(), options.require)
 
 
 def exec_values_of(unit: UnitFacts) -> tuple[str, ...]:
@@ -233,8 +226,6 @@ def _refuse_launcher(unit: UnitFacts, source: str | None, *, compares_domains: b
 def _request(
     unit: UnitFacts, exec_values: Sequence[str], options: UnitOptions, key: KeyPlace | None
 ) -> tuple[Request, TargetFacts]:
-    if options.domain is not None:
-        require_domain(options.domain)
     first = _first_path(unit, exec_values)
     if "/" not in first and any(
         "PATH=" in unit.value(p) or (p != "Environment" and unit.value(p))
