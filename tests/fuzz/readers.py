@@ -25,8 +25,13 @@ from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.smaps import by_kind, read_vmas
 from ksmrun.facts.stat import command_words, read_stat
 from ksmrun.facts.target import look_at
+from ksmrun.facts.trust_containers import of_annotations
+from ksmrun.facts.trust_file import parse_trust
+from ksmrun.facts.trust_traits import cgroup_places, outermost_container, trusted_units
 from ksmrun.host import record
+from ksmrun.host.trust_state import read_trust_state
 from ksmrun.model.errors import KsmrunError
+from ksmrun.model.process import Container
 from ksmrun.support.words import for_json, printable
 
 SECONDS = float(os.environ.get("KSMRUN_FUZZ_SECONDS", "0.2"))
@@ -174,5 +179,87 @@ def test_state(folder: Path) -> None:
         for each in found.changes:
             assert record.PATH.fullmatch(each.path)
             assert record.VALUE.fullmatch(each.before)
+
+    for_a_while(check)
+
+
+TRUST = st.lists(
+    st.sampled_from(
+        [
+            "[domain.a]\n",
+            "[exempt]\n",
+            "users = [0]\n",
+            "units = ['*']\n",
+            "containers = [{",
+            "}]\n",
+            "image = 'x'",
+            "nodes = '0-1'\n",
+            "executables = ['/x']\n",
+            "groups = ['root']\n",
+            ",",
+        ]
+    )
+    | NAME,
+    max_size=12,
+).map("".join)
+
+
+def test_trust_file() -> None:
+    @examples
+    @given(text=TRUST)
+    def check(text: str) -> None:
+        try:
+            parse_trust(text)
+        except KsmrunError as error:
+            assert error.what and error.todo
+
+    for_a_while(check)
+
+
+def test_trust_state(tmp_path: Path) -> None:
+    @examples
+    @given(content=RAW | st.binary(max_size=400))
+    def check(content: bytes) -> None:
+        (tmp_path / "state").write_bytes(content)
+        with pytest.raises(KsmrunError):
+            read_trust_state(tmp_path)
+
+    for_a_while(check)
+
+
+def test_trust_cgroup() -> None:
+    @examples
+    @given(path=GROUPS)
+    def check(path: str) -> None:
+        for parts in cgroup_places(f"0::{path}\n1:name=systemd:{path}\n").values():
+            # The units are those at the top, and nothing below a foreign folder counts.
+            assert len(trusted_units(parts)) <= len(parts)
+            found = outermost_container(parts)
+            assert found is None or 0 < found[1] <= len(parts)
+
+    for_a_while(check)
+
+
+def test_trust_annotations() -> None:
+    values = st.recursive(
+        st.none() | st.integers() | NAME,
+        lambda inner: st.lists(inner) | st.dictionaries(NAME, inner),
+    )
+    keys = st.sampled_from(
+        [
+            "io.kubernetes.cri.container-type",
+            "io.kubernetes.cri-o.Labels",
+            "io.kubernetes.cri.image-name",
+            "io.kubernetes.cri.sandbox-namespace",
+            "io.kubernetes.cri-o.ImageName",
+            "io.kubernetes.cri-o.Namespace",
+        ]
+    )
+
+    @examples
+    @given(found=st.dictionaries(keys, values | values.map(json.dumps)))
+    def check(found: dict[str, object]) -> None:
+        traits = of_annotations(Container("containerd", "0" * 64), found)
+        assert traits is None or isinstance(traits.image, str | None)
 
     for_a_while(check)
