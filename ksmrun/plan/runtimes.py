@@ -1,7 +1,7 @@
 """Gains of language runtimes from merging and from a shared layout, and flags worth trying.
 
 Measured figures, and the row of `ksmrun check` made from them. 8 copies with WordNet in memory
-(etcd: with ISO 639-3), on Debian 12, x86_64, 2 processors, by `tests/bench/runtimes.py` and
+on Debian 12, x86_64, 2 processors, by `tests/bench/runtimes.py` and
 `tests/bench/flags.py NAME -- WORDS`.
 """
 
@@ -59,7 +59,20 @@ RUNTIMES = {
     "LuaJIT": Gains("2.1", 0.0, 0.87, POINTERS),
     "Ruby": Gains("3.1", 0.0, 0.87, POINTERS),
     "Go": Gains(
-        "etcd 3.4", 0.39, 0.35, "it places its heap itself, and its threads allocate in any order"
+        "1.27",
+        0.17,
+        0.16,
+        "it places its heap itself, and its threads allocate in any order",
+        (
+            Flags(
+                "--seeds=go and the variables GOMAXPROCS=1 "
+                "GODEBUG=gcstoptheworld=2,asyncpreemptoff=1 (static programs only)",
+                0.78,
+                1.09,
+                0.94,
+                "math/rand repeats in all copies, and programs of Go 1.19 end at their start",
+            ),
+        ),
     ),
     "Mono": Gains(
         "6.8",
