@@ -23,6 +23,13 @@ class Source(StrEnum):
     HOST = "host"
 
 
+class By(StrEnum):
+    """What starts the containers of a pod merged."""
+
+    RUNTIME_CLASS = "runtime-class"
+    LAUNCHER = "launcher"
+
+
 @dataclass(frozen=True)
 class ContainerOptions(WrapOptions):
     """Options of a launch in a container."""
@@ -83,6 +90,22 @@ class PodOptions(ContainerOptions):
         metavar="CONTAINER=COMMAND",
         is_many=True,
     )
+    by: By | None = choice(
+        "Way to start the containers merged. runtime-class: by the nodes' runtime, through one "
+        "field of the pod; commands executed later merge too. launcher: by a changed command.",
+        None,
+        By,
+        default_text="runtime-class where --runtime-class names one, else launcher",
+    )
+    runtime_class: str | None = option(
+        "RuntimeClass whose handler is ksmrun-oci; `ksmrun` with --by runtime-class alone.",
+        metavar="NAME",
+    )
+    pod_path: tuple[str, ...] = option(
+        "Place of the pod in manifests of another kind; KEY[] is each item of a list.",
+        metavar="KIND.GROUP=PATH",
+        is_many=True,
+    )
     source: Source = choice(
         "Source of the launcher. image: an init container brings it. host: each node has it "
         "(hostPath, which Pod Security may forbid).",
@@ -139,9 +162,10 @@ POD = Command(
     ("wrap", "pod"),
     "Print Kubernetes manifests whose containers start merged",
     (
-        "Works on pods and on what makes pods. To undo it, apply the original manifest; what is "
-        "printed says how where that is not possible. Init containers, probes, hooks and Helm "
-        "tests start as before.",
+        "Works on pods and on what makes pods in Kubernetes, Agones, Argo Rollouts, OpenKruise and "
+        "Knative. To undo it, apply the original manifest; the output says how where that is not "
+        "possible. Helm tests start as before; with --by launcher also init containers, probes and "
+        "hooks.",
     ),
     PodOptions,
     (
@@ -149,6 +173,11 @@ POD = Command(
             "Wrap a pod on stdin",
             "echo '{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, "
             'image: web, command: [sleep, "60"]}]}}\' | ksmrun wrap pod --from host -',
+        ),
+        (
+            "Name a RuntimeClass in each pod",
+            "echo '{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, "
+            "image: web}]}}' | ksmrun wrap pod --by runtime-class -",
         ),
         ("Apply a wrapped manifest", "ksmrun wrap pod --from host web.yaml | kubectl apply -f -"),
     ),

@@ -24,9 +24,10 @@ from ksmrun.model.container import Engine, ImageConfig
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.support import yaml as yaml_support
+from ksmrun.wrap import pod
 from ksmrun.wrap.compose import needs_image, override, render
 from ksmrun.wrap.container import composed, dockerfile, quoted
-from ksmrun.wrap.pod import PodRequest, rewrite
+from ksmrun.wrap.pod_launcher import Look, PodRequest, by_launcher
 
 WORDS = ("/usr/local/libexec/ksmrun/ksmrun-exec", "--preload=/x/$PLATFORM/y.so", "--")
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
@@ -34,6 +35,10 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 PLAIN = st.sampled_from(["sh", "-c", "$X", "$(X)", "$$", "${X}", 'a "b"', "", " ", "{", "#", "yes"])
 LISTS = st.lists(TEXT | PLAIN, max_size=4).map(tuple)
 IMAGES = st.builds(ImageConfig, name=st.just("i"), entrypoint=LISTS, cmd=LISTS)
+
+
+def rewrite(text: str, request: PodRequest, look: Look) -> pod.Rewritten:
+    return pod.rewrite(text, by_launcher(request, look), containers=request.containers)
 
 
 @given(IMAGES, LISTS)

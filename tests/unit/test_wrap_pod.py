@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from ksmrun.cli import build_app
 from ksmrun.model.container import ImageConfig
 from ksmrun.model.errors import KsmrunError
-from ksmrun.wrap.pod import PodRequest, Rewritten, rewrite
+from ksmrun.wrap.pod import Rewritten, rewrite
+from ksmrun.wrap.pod_launcher import PodRequest, by_launcher
 from ksmrun.wrap.splice import Splicer, flow
 
 WORDS = ("/usr/local/libexec/ksmrun/ksmrun-exec", "--")
@@ -23,7 +24,7 @@ IMAGE = ImageConfig("i", ("/entry",), ("cmd",), "amd64", "linux")
 
 
 def rewritten(text: str, image: str | None = "l") -> Rewritten:
-    return rewrite(text, PodRequest(WORDS, image), lambda _, __: IMAGE)
+    return rewrite(text, by_launcher(PodRequest(WORDS, image), lambda _, __: IMAGE))
 
 
 BLOCK = """\
@@ -141,10 +142,10 @@ def test_a_container_of_the_init_container_s_name(where: str) -> None:
 
 
 MIXED = """
-apiVersion: agones.dev/v1
+apiVersion: example.com/v1
 kind: Fleet
 metadata: {name: game}
-spec: {template: {spec: {template: {spec: {containers: [{name: s}]}}}}}
+spec: {jobs: [{template: {spec: {containers: [{name: s}]}}}]}
 ---
 kind: Pod
 metadata: {name: t, annotations: {helm.sh/hook: "pre-install, test"}}
@@ -172,6 +173,7 @@ def test_strict_prints_nothing_where_something_is_left(tmp_path: Path) -> None:
     wrap = ["wrap", "pod", str(file), "--entrypoint", "web=x"]
     done = CliRunner().invoke(build_app(["wrap"]), wrap)
     assert done.exit_code == 0 and "Fleet game has containers" in done.stderr
+    assert "--pod-path 'Fleet.example.com=spec.jobs[].template.spec'" in done.stderr
     assert "An existing Job cannot be changed" in done.stdout
     assert "apply the original" not in done.stdout
     done = CliRunner().invoke(build_app(["wrap"]), [*wrap, "--strict"])
