@@ -102,7 +102,14 @@ def process_fields(process: ProcessKsm, max_map_count: int | None) -> dict[str, 
     fields = asdict(process)
     del fields["image"]
     headroom = Group(process.pid, "", (process,)).headroom_maps(max_map_count)
-    return {**fields.pop("identity"), **fields, "headroom_maps": headroom}
+    namespace, pod_name, _ = process.identity.pod_names or (None, None, None)
+    return {
+        **fields.pop("identity"),
+        "namespace": namespace,
+        "pod_name": pod_name,
+        **fields,
+        "headroom_maps": headroom,
+    }
 
 
 def _group_fields(row: Group, max_map_count: int | None) -> dict[str, Any]:

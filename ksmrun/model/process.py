@@ -87,10 +87,18 @@ class Identity:
     job: str | None = None
 
     @property
+    def pod_names(self) -> tuple[str, str, str] | None:
+        """Namespace, pod and container; None outside of pods, or if the names are not known.
+
+        Kubernetes' names have no slash, so that anything else has not these three parts.
+        """
+        names = (self.container or "").split("/")
+        return (names[0], names[1], names[2]) if len(names) == 3 and all(names) else None
+
+    @property
     def is_pause(self) -> bool:
         """Return whether this is a pause container, which only holds a pod's namespaces."""
-        names = (self.container or "").split("/")
-        return len(names) == 3 and names[2] == PAUSE
+        return self.pod_names is not None and self.pod_names[2] == PAUSE
 
 
 @dataclass(frozen=True)

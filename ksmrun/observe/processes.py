@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +31,8 @@ Process = TypeVar("Process", bound=ProcessKsm)
 # Share of one core, for repeated scans.
 CPU_SHARE_MAX = 0.02
 WHOLE_SECONDS_MIN = 5.0
-# RSS bound of a pause container, which does nothing: a larger process only has that name.
-PAUSE_RSS_MAX = 4 << 20
+# Bound of a pause container's memory, which does nothing: a larger process only has that name.
+PAUSE_BYTES_MAX = 4 << 20
 
 
 class ProcessWatch:
@@ -101,7 +102,10 @@ class ProcessWatch:
 
 def is_pause(process: ProcessKsm) -> bool:
     """Return whether this is a pod's pause container, of which every pod has one."""
-    return process.identity.is_pause and (process.rss_bytes or 0) <= PAUSE_RSS_MAX
+    # The monitor reads no RSS.
+    merged_bytes = (process.merging_pages or 0) * mmap.PAGESIZE
+    used_bytes = max(process.rss_bytes or 0, process.pss_bytes or 0, merged_bytes)
+    return process.identity.is_pause and used_bytes <= PAUSE_BYTES_MAX
 
 
 def require_counters() -> None:

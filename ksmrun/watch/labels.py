@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ksmrun.model.process import PAUSE
 from ksmrun.model.watch import Watched
+from ksmrun.observe.processes import is_pause
 from ksmrun.support.words import printable
 
-# Label of the rest; its unit and container are empty.
+# Label of the rest; its other labels are empty.
 OTHERS = "(others)"
 NAME_MAX = 128
 # Label sets for root's processes, for each other user's, and for all other users' together.
@@ -29,9 +29,10 @@ class LabelBook:
     def group(
         self, processes: Sequence[Watched], seconds: float, *, by_pid: bool
     ) -> dict[Key, list[Watched]]:
-        """Return the processes by unit, container, command, job and, with by_pid, PID.
+        """Return the processes by unit, namespace, pod, container, command, job and perhaps PID.
 
-        Those beyond the bound are under OTHERS. seconds: of the monotonic clock.
+        Those beyond the bound are under OTHERS. Pause containers have no series: each pod has one,
+        with hardly any memory. seconds: of the monotonic clock.
         """
         oldest = seconds - KEPT_SECONDS
         self._seen = {each: seen for each, seen in self._seen.items() if seen >= oldest}
@@ -39,10 +40,12 @@ class LabelBook:
         groups: dict[Key, list[Watched]] = {}
         # Oldest processes are admitted first.
         for process in sorted(processes, key=_age):
+            if is_pause(process):
+                continue
             uid, key = process.identity.uid or 0, _key(process, by_pid=by_pid)
             if (uid, key) not in self._seen:
                 if not _has_room(counts, uid):
-                    key = ("", "", OTHERS, "", *([""] if by_pid else []))
+                    key = ("", "", "", "", OTHERS, "", *([""] if by_pid else []))
                     groups.setdefault(key, []).append(process)
                     continue
                 counts[uid] += 1
@@ -57,11 +60,10 @@ def _age(process: Watched) -> tuple[int, int]:
 
 def _key(process: Watched, *, by_pid: bool) -> Key:
     who = process.identity
-    names = (who.unit or "", who.container or "", who.name, who.job or "")
+    namespace, pod, _ = who.pod_names or ("", "", "")
+    # As kube-state-metrics has them, to join with; container is the whole name, as in `ksmrun ps`.
+    names = (who.unit or "", namespace, pod, who.container or "", who.name, who.job or "")
     # Names may contain any byte for the kernel, but only UTF-8 for Prometheus.
-    if who.is_pause:
-        # Each pod has a pause container with hardly any memory: all of them share one series.
-        return ("", PAUSE, "", "", *([""] if by_pid else []))
     key = tuple(printable(name)[:NAME_MAX] for name in names)
     return (*key, str(who.pid)) if by_pid else key
 

@@ -29,7 +29,7 @@ from ksmrun.watch.labels import LabelBook
 # Value of a group of processes; None: unknown.
 Value = Callable[[list[Watched]], float | None]
 # An empty label is none. Prometheus has a label "job" of its own.
-GROUP_LABELS = ("unit", "container", "command", "slurm_job")
+GROUP_LABELS = ("unit", "namespace", "pod", "container", "command", "slurm_job")
 # No names of domains.
 OUTSIDE = NONE_LABEL, SEVERAL_LABEL, EXEMPT_LABEL = "(none)", "(several)", "(exempt)"
 

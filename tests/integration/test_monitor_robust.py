@@ -50,7 +50,7 @@ def test_a_name_of_any_bytes(monitor: Begin, start: Start, tmp_path: Path, form:
     begun = monitor(f"--textfile={tmp_path}", "--by-pid", f"--log={form}")
     # Prometheus and JSON double a backslash.
     name, twice = rb"a\xff\x0a\x1b[31m", rb"a\\xff\\x0a\\x1b[31m"
-    shown = f'command="{twice.decode()}\\"",container="",pid="{process.pid}"'
+    shown = f'command="{twice.decode()}\\"",container="",namespace="",pid="{process.pid}"'
     wait_until(lambda: shown in scrape_file(tmp_path))
     assert process.stdin is not None
     process.stdin.close()

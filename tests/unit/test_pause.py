@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ksmrun.model.process import ProcessKsm
-from ksmrun.observe.processes import PAUSE_RSS_MAX, is_pause
+from ksmrun.observe.processes import PAUSE_BYTES_MAX, is_pause
 
 from .test_conditions import PROCESS
 
@@ -21,7 +21,7 @@ from .test_conditions import PROCESS
         ("POD", 1 << 19, False),
         (None, 1 << 19, False),
         # Nobody can hide by that name.
-        ("shop/web-0/POD", PAUSE_RSS_MAX + 1, False),
+        ("shop/web-0/POD", PAUSE_BYTES_MAX + 1, False),
     ],
 )
 def test_pause(container: str | None, rss_bytes: int | None, expected: bool) -> None:
