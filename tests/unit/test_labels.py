@@ -55,10 +55,9 @@ def test_what_is_in_a_label() -> None:
     assert found[4].startswith(r"a\x0a\xffx") and len(found[4]) == labels.NAME_MAX
 
 
-def in_container(name: str, **changes: object) -> Watched:
-    return replace(
-        PROCESS, identity=replace(PROCESS.identity, unit=None, container=name), **changes
-    )  # type: ignore[arg-type]
+def in_container(name: str, merging_pages: int = 9) -> Watched:
+    who = replace(PROCESS.identity, unit=None, container=name)
+    return replace(PROCESS, identity=who, merging_pages=merging_pages, pss_bytes=None)
 
 
 def test_pods_have_their_names() -> None:
@@ -72,7 +71,7 @@ def test_pods_have_their_names() -> None:
 
 def test_pause_containers_have_no_series() -> None:
     """Each pod has one: separate series would be as many as there are pods."""
-    small = in_container("shop/web-0/POD", merging_pages=9, pss_bytes=None)
+    small = in_container("shop/web-0/POD")
     large = in_container("shop/web-1/POD", merging_pages=9999)
     for by_pid in (False, True):
         (key,) = LabelBook().group([small, large], 0, by_pid=by_pid)
