@@ -101,7 +101,8 @@ def test_watches_reloads_and_stops(host: Guest) -> None:
         wait_until(lambda: "1 processes" in show(host, UNIT, "StatusText"), "it has looked")
         assert show(host, UNIT, "WatchdogUSec") == "1min"
         # Of another user: PSS needs ptrace access, the rest files of mode 0400.
-        labels = '{command="python3",container="",slurm_job="",unit="fleet.service"}'
+        names = 'command="python3",container="",namespace="",pod="",slurm_job=""'
+        labels = f'{{{names},unit="fleet.service"}}'
         text = metrics(host)
         assert f"ksmrun_processes{labels} 1.0\n" in text
         maps, pss = (
