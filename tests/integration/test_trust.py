@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ksmrun.facts.process import has_any_marked_memory
+
 from .support.trust import TrustHost, as_uid, merging, trust_host
 
 pytestmark = [
@@ -62,6 +64,37 @@ def test_every_merging_process_is_shown_with_its_domain(host: TrustHost) -> None
         done = host.try_ksmrun("trust", "check")
         assert done.returncode == 1
         assert f"PID {db} (python3) merges, and is in trust domain db, while web" in done.stdout
+
+
+MARKS_ITS_LAST = """
+import ctypes, mmap, time
+libc = ctypes.CDLL(None, use_errno=True)
+pages = 4000
+memory = mmap.mmap(-1, pages * 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+for page in range(0, pages, 2):
+    assert libc.mprotect(ctypes.c_void_p(start + page * 4096), 4096, 1) == 0
+assert libc.madvise(ctypes.c_void_p(start + (pages - 1) * 4096), 4096, 12) == 0
+print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_where_no_counter_shows_it_the_last_mapping_does() -> None:
+    """Before Linux 6.14, where smaps alone tells."""
+    with subprocess.Popen(
+        ["/usr/bin/python3", "-c", MARKS_ITS_LAST], stdout=subprocess.PIPE, text=True
+    ) as late:
+        try:
+            assert late.stdout is not None
+            assert late.stdout.readline() == "ready\n"
+            with merging("prctl") as by_flag, merging("none") as idle:
+                found = [
+                    has_any_marked_memory(Path(f"/proc/{pid}")) for pid in (late.pid, by_flag, idle)
+                ]
+                assert found == [True, True, False]
+        finally:
+            late.kill()
 
 
 def test_the_command_that_a_finding_names_ends_it(host: TrustHost) -> None:
