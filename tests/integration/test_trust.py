@@ -240,3 +240,44 @@ def test_somebody_who_keeps_the_lock_is_named(host: TrustHost) -> None:
         finally:
             process.kill()
     host.ksmrun("trust", "claim", "web")
+
+
+def test_one_node_keeps_nobody_apart(host: TrustHost) -> None:
+    if Path("/sys/devices/system/node/has_memory").read_text().strip() != "0":
+        pytest.skip("this host has more than one memory node")
+    done = host.try_ksmrun("trust", "plan")
+    assert done.returncode == 1 and "cannot be kept apart by memory nodes" in done.stderr
+    assert "to do" not in done.stdout
+
+
+def test_domains_on_nodes(host: TrustHost, tmp_path: Path) -> None:
+    """As on a host with a second node, where all memory is still on the first."""
+    nodes = tmp_path / "nodes"
+    for number in (0, 1):
+        (nodes / f"node{number}").mkdir(parents=True)
+        (nodes / f"node{number}/meminfo").write_text(f"Node {number} MemTotal: 8388608 kB\n")
+        (nodes / f"node{number}/cpulist").write_text(f"{number}\n")
+    (nodes / "has_memory").write_text("0-1\n")
+    subprocess.run(
+        host.command("mount", "--bind", str(nodes), "/sys/devices/system/node"), check=True
+    )
+    host.write(
+        f'[domain.web]\nusers = [{WEB}]\nnodes = "0"\n'
+        f'[domain.db]\nusers = [{DB}]\nunits = ["db.slice"]\n'
+    )
+    with merging("prctl", WEB), merging("prctl", DB) as db:
+        done = host.try_ksmrun("trust", "plan", "--json")
+        assert done.returncode == 1
+        document = json.loads(done.stdout)
+        assert document["schema"] == "ksmrun-trust-plan-1" and not document["apart"]
+        assert [each["nodes"] for each in document["domains"]] == ["0", "1"]
+        assert all(each["used_bytes"] > 0 for each in document["domains"])
+        found = [each["what"] for each in document["findings"]]
+        assert any("merge_across_nodes=1" in what for what in found)
+        assert any(f"PID {db} (python3) of db has" in what for what in found)
+        assert (
+            "sudo systemctl set-property db.slice AllowedMemoryNodes=1 AllowedCPUs=1"
+            in document["steps"]
+        )
+        table = host.try_ksmrun("trust", "plan")
+        assert table.returncode == 1 and "cost: db: 8192 MiB" in table.stdout
