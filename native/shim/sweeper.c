@@ -258,9 +258,18 @@ void sweeper_note_advice(uintptr_t start_address, size_t length, int advice) {
         excluded_remove(excluded, start_address, start_address + length);
 }
 
+/* A walk that begins after the range was added leaves it out. If one goes on for too long, as under
+ * a debugger, the thread is ended for good. */
 void sweeper_exclude(uintptr_t start, uintptr_t end) {
-    bool has_left = sweeper_leave();
     excluded_add(&sweeper.excluded, start, end);
-    if (has_left)
-        sweeper_come_back();
+    struct thread *thread = sweeper.thread;
+    unsigned walk = thread == NULL ? 0 : atomic_load(&thread->walks);
+    if (walk % 2 == 0)
+        return;
+    for (int polls = 0; polls < POLLS_MAX; polls++) {
+        if (atomic_load(&thread->walks) != walk)
+            return;
+        pause_briefly();
+    }
+    (void)sweeper_leave();
 }

@@ -176,7 +176,10 @@ static void loop(struct thread *own, const struct files *files, int *exit_code) 
         sweep.resident_bytes = statm.resident * own->options.page_bytes;
         sweep.vmas_max = vmas_max(files->max_map_count, own->options.map_reserve_percent);
         long before_ms = cpu_ms();
-        if (!sweep_once(&sweep))
+        atomic_fetch_add(&own->walks, 1);
+        bool is_swept = sweep_once(&sweep);
+        atomic_fetch_add(&own->walks, 1);
+        if (!is_swept)
             return;
         long rest_ms = (cpu_ms() - before_ms) * REST_FACTOR;
         /* What is not joined in time approaches the limit. */

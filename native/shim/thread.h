@@ -32,6 +32,8 @@ struct thread {
     _Atomic int is_confined;
     _Atomic int is_told_to_leave;
     _Atomic bool is_to_look_soon;
+    /* Number of walks that began and that ended: odd during one. */
+    _Atomic unsigned walks;
     /* The rest is for the code that starts and ends it (sweeper.c). Process to which it belongs. */
     _Atomic long pid;
     _Atomic bool has_to_come_back;

@@ -266,6 +266,17 @@ def test_the_shim_where_it_is_needed(make: Make, tmp_path: Path, libc: str) -> N
         assert "libksmrun-preload.so" in Path(f"/proc/{pid}/maps").read_text()
         assert "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
     assert "ERROR" not in (bundle.path / "output").read_text()
+    # What does not load the shim merges with its secrets, and so not at all.
+    secret = make()
+    secret.config["root"] = {"path": str(root), "readonly": True}
+    secret.config["annotations"] = {"ksmrun.exclude-secrets": "true"}
+    pid = secret.start("where", "wait")
+    wait_until(lambda: "argc" in (secret.path / "output").read_text(), "no output")
+    assert "secrets" in Path(f"/proc/{pid}/environ").read_text()
+    assert "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
+    static = make()
+    static.config["annotations"] = {"ksmrun.exclude-secrets": "true"}
+    assert "any: no" in static.run("grep", "any", "/proc/self/ksm_stat").stdout
     # Statically linked programs, and containers that do not need it, have no trace of it.
     other = make()
     assert "LD_PRELOAD" not in other.run("env").stdout
