@@ -110,7 +110,7 @@ def render(
 
     lines = ["ExecStart=", *(f"ExecStart={wrap(value, words)}" for value in exec_values)]
     lines += [] if key is None else key.settings
-    lines += [] if claim is None else claim.settings
+    lines += [] if claim is None or hides_trust(unit) else claim.settings
     return text + "\n".join(["[Service]", *lines, *visibility(unit, claim)]) + "\n"
 
 
@@ -121,12 +121,23 @@ def visibility(unit: UnitFacts, claim: DomainClaim | None = None) -> list[str]:
     hidden = unit.value("TemporaryFileSystem").split()
     if has_root or any(_covers(word) for word in hidden):
         settings.append(f"BindReadOnlyPaths={LIBEXEC}")
-    if claim and (has_root or any(_covers(word, TRUST_FOLDER) for word in hidden)):
+    if claim is not None and hides_trust(unit):
         # Root may not have made it yet.
         settings.append(f"BindReadOnlyPaths=-{TRUST_FOLDER}")
     if any(_covers(word) for word in unit.value("NoExecPaths").split()):
         settings.append(f"ExecPaths={LIBEXEC}")
     return settings
+
+
+def hides_trust(unit: UnitFacts) -> bool:
+    """Return whether the state of trust domains is hidden, also from commands with the prefix +.
+
+    These have no sandbox, but the same root, temporary file systems and binds (systemd's
+    src/core/execute.c: apply_mount_namespace).
+    """
+    hidden = unit.value("TemporaryFileSystem").split()
+    has_root = bool(unit.value("RootDirectory") or unit.value("RootImage"))
+    return has_root or any(_covers(word, TRUST_FOLDER) for word in hidden)
 
 
 def is_inaccessible(unit: UnitFacts) -> bool:

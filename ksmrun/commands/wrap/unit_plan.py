@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ksmrun.commands.wrap.unit_domain import domain_claim
+from ksmrun.commands.wrap.unit_domain import domain_claim, domain_notes
 from ksmrun.facts.domain import selinux_enabled
 from ksmrun.facts.launcher import cached_probe, shim_path
 from ksmrun.facts.systemd import Systemd
@@ -123,7 +123,11 @@ def plan_unit(
     chosen = choose_method(options.method, works, needed)
     if chosen.refusal is not None:
         raise KsmrunError(*chosen.refusal)
-    notes = [f"{unit.name}: {chosen.reason}", *layout_notes]
+    notes = [
+        f"{unit.name}: {chosen.reason}",
+        *layout_notes,
+        *domain_notes(unit, options.domain, user=systemd.user),
+    ]
     source = None
     launcher_options: list[str] = []
     if chosen.method is Method.WRAPPER:
