@@ -23,6 +23,7 @@ from ksmrun.model.launch import (
     TargetFacts,
 )
 from ksmrun.model.trust import Domain, Rules, Traits, Trust, TrustState
+from ksmrun.plan.launch import plain_options
 
 from .test_plan import FILTERED, GOOD, LOSES, NEVER_SCANS, NO_KSM, OLD
 
@@ -93,6 +94,13 @@ def test_the_loser_is_told() -> None:
         replace(request, require=True), b"exec", GOOD, TARGETS[0], None, refused=DENIAL
     )
     assert strict.plan == Refusal(f"memory will not merge: {DENIAL[0]}", DENIAL[1])
+
+
+def test_a_launch_that_could_not_be_planned() -> None:
+    """The launcher looks at the state; without merging there is nothing to look for."""
+    assert b"--domain=web" in plain_options(Request((b"a",), domain="web"))
+    off = Request((b"a",), domain="web", merge=MergeMode.OFF)
+    assert b"--domain=web" not in plain_options(off)
 
 
 def test_without_a_domain_nothing_changes() -> None:
