@@ -201,18 +201,6 @@ def test_without_a_file_there_is_nothing_to_claim(host: TrustHost) -> None:
         assert "so there are no trust domains" in done.stderr
 
 
-def test_without_root_only_what_can_be_seen_is_judged(host: TrustHost) -> None:
-    with merging("prctl", NOBODYS):
-        done = host.try_ksmrun("trust", "check", uid=WEB)
-        if "Permission denied" in done.stderr:
-            pytest.skip("this ksmrun is in a folder of root's")
-        assert done.returncode == 1
-        assert "cannot be seen here" in done.stdout
-    done = host.try_ksmrun("trust", "claim", "web", uid=WEB)
-    assert done.returncode == 1
-    assert "only root" in done.stderr
-
-
 def test_a_proposed_file_fits_what_merges(host: TrustHost) -> None:
     with merging("prctl", WEB), merging("madvise", DB):
         host.write(host.ksmrun("trust", "init"))

@@ -99,6 +99,16 @@ def test_a_unit_that_a_user_names_so_is_in_no_domain(host: Guest) -> None:
         host.run("systemctl", "--user", "stop", "shop@9.service", user=USER)
 
 
+def test_without_root_only_what_can_be_seen_is_judged(host: Guest) -> None:
+    done = host.run("ksmrun", "trust", "check", user=USER, check=False)
+    assert done.returncode == 1
+    assert "may merge and cannot be seen here" in done.stdout
+    for words in (("claim", "shop"), ("release",)):
+        done = host.run("ksmrun", "trust", *words, user=USER, check=False)
+        assert done.returncode == 1
+        assert "only root claims and releases; run: sudo" in done.stderr
+
+
 def test_the_monitors_unit_says_whom_its_sandbox_keeps_it_from(host: Guest) -> None:
     """All of a guest has systemd-nspawn's filter, which a process with a filter may not read."""
     needed = "SystemCallFilter=ptrace kcmp"

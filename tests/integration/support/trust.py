@@ -51,10 +51,9 @@ class TrustHost:
     def command(self, *words: str) -> list[str]:
         return ["nsenter", f"--mount=/proc/{self.holder}/ns/mnt", "--", *words]
 
-    def try_ksmrun(self, *words: str, uid: int = 0) -> subprocess.CompletedProcess[str]:
-        as_user = [] if uid == 0 else as_uid(uid)
+    def try_ksmrun(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*as_user, self.ksmrun_path, *words),
+            self.command(self.ksmrun_path, *words),
             capture_output=True,
             text=True,
             check=False,
