@@ -173,6 +173,11 @@ def test_the_plainest_launch_keeps_what_was_asked_for(ksmrun: str, programs: Any
     assert few("--merge", "off", "--guard", "warn", programs.flag).returncode == 1
     assert few(programs.flag, KSMRUN_MERGE="off", KSMRUN_QUIET="yes").stderr == ""
     assert few("--quiet", "--", programs.flag, KSMRUN_MERGE="", KSMRUN_THP="").returncode == 0
+    # Without a plan, nothing keeps secrets out, so nothing merges.
+    unmerged = few("--exclude-secrets", "--", programs.flag)
+    assert unmerged.returncode == 1 and "without merging" in unmerged.stderr
+    assert few("--quiet", programs.flag, KSMRUN_EXCLUDE_SECRETS="1").returncode == 1
+    assert few("--exclude-secrets", "--require", "--", *PROGRAM).returncode == 125
     # As with Python, which refuses it, too.
     refused = few("--", programs.flag, KSMRUN_MERGE="bogus")
     assert refused.returncode == 125 and "starts anyway" not in refused.stderr
