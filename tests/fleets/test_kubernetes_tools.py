@@ -76,6 +76,8 @@ def test_kustomize(tools: Path, folder: str) -> None:
     elif folder in ("node", "remove"):
         task = "install" if folder == "node" else "remove"
         assert pods["ksmrun-installer"]["containers"][0]["command"][-1] == task
+        switch = pods["ksmrun-monitor"]["initContainers"][0]["args"]
+        assert switch == ["host", "on" if folder == "node" else "restore"]
         names = [each["metadata"]["name"] for each in found if each["kind"] == "ConfigMap"]
         assert pods["ksmrun-installer"]["volumes"][0]["configMap"]["name"] in names
 

@@ -134,7 +134,11 @@ def test_the_monitor_has_two_capabilities_and_no_way_to_write() -> None:
     assert limits["capabilities"] == {"drop": ["ALL"], "add": ["SYS_PTRACE", "DAC_READ_SEARCH"]}
     assert limits["readOnlyRootFilesystem"] and not limits["allowPrivilegeEscalation"]
     assert "privileged" not in limits and not pod["automountServiceAccountToken"]
-    assert all(isinstance(word, str) for word in container["args"])
+    (switch,) = pod["initContainers"]
+    # YAML 1.1 reads a bare on as true.
+    assert switch["args"] == ["host", "on"]
+    assert switch["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert switch["securityContext"]["readOnlyRootFilesystem"]
 
 
 @pytest.fixture
