@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,12 +23,13 @@ NO_KSM = "n3: memory will not merge: a seccomp filter refuses prctl"
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    # Users must be able to reach the programs in it.
-    folder = tmp_path_factory.mktemp("slurm")
-    for each in (folder, folder.parent, folder.parent.parent):
-        each.chmod(0o755)
-    with running(folder) as cluster:
+def cluster() -> Iterator[Cluster]:
+    # A folder of its own: users must reach the programs in it, and pytest closes its own again
+    # whenever another run starts.
+    with (
+        tempfile.TemporaryDirectory(prefix="slurm-", ignore_cleanup_errors=True) as folder,
+        running(Path(folder)) as cluster,
+    ):
         yield cluster
 
 
