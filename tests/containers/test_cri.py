@@ -36,9 +36,10 @@ YES, NO = "ksm_merge_any: yes\n", "ksm_merge_any: no\n"
 
 @dataclass
 class Node:
-    """containerd, and the pods that were started. parent: of their cgroups."""
+    """containerd, and the pods that were started. state: its folder. parent: of their cgroups."""
 
     cri: Cri
+    state: Path
     parent: str
     pods: list[Pod] = field(default_factory=list)
 
@@ -69,7 +70,7 @@ def node(folder: Path, oci: Path, root: Path) -> Iterator[Node]:
         assert run(*podman, "save", "--format=oci-archive", "-o", image, IMAGE).returncode == 0
         done = run(*ctr, "images", "import", "--snapshotter=native", image)
         assert done.returncode == 0, done.stderr
-        node = Node(Cri(socket), parent)
+        node = Node(Cri(socket), place / "state", parent)
         yield node
         for pod in node.pods:
             node.cri.remove(pod)
@@ -86,6 +87,9 @@ def test_the_handler_decides(node: Node, handler: str, expected: str, seconds: s
     assert node.cri.execute(container, *LOOK) == (0, expected)
     assert merges(find_process(seconds)) is (expected == YES)
     assert node.cri.execute(container, "sh", "-c", "exit 7") == (7, "")
+    # By this, examples/kubernetes/node/installer.py knows which containers need the runtime.
+    bundle = node.state / "io.containerd.runtime.v2.task/k8s.io" / container / "config.json"
+    assert ("ksmrun.wrapped" in bundle.read_text()) is (expected == YES)
 
 
 def test_a_handler_that_is_missing(node: Node) -> None:
