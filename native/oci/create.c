@@ -29,13 +29,17 @@ static bool make_key(const struct wishes *wishes, yyjson_mut_val *config, const 
     return key_make(bundle, group, &tenant, path, obstacle);
 }
 
+static bool has_domains(void) {
+    struct stat status;
+    return stat(trust_folder, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 /* Returns whether the launcher can look in the container whether its domain may merge; else the
  * obstacle. */
 static bool may_name_domain(const struct wishes *wishes, yyjson_mut_val *config,
                             char obstacle[OBSTACLE_BYTES]) {
     const struct request *request = &wishes->request;
     struct tenant tenant;
-    struct stat status;
     if (request->is_domain_wrong) {
         snprintf(obstacle, OBSTACLE_BYTES, "ksmrun.domain=%.63s is not the name of a trust domain",
                  request->domain);
@@ -59,7 +63,7 @@ static bool may_name_domain(const struct wishes *wishes, yyjson_mut_val *config,
             return false;
         }
     }
-    if (stat(trust_folder, &status) == 0 && S_ISDIR(status.st_mode))
+    if (has_domains())
         return true;
     snprintf(obstacle, OBSTACLE_BYTES,
              "no trust domain may merge yet (there is no %s); run `sudo ksmrun trust claim %s`",
@@ -84,6 +88,13 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, co
         return false;
     }
     bool has_domain = request->domain[0] != '\0' || request->is_domain_wrong;
+    /* The operator may have named one there. */
+    if (wishes->policy.is_damaged && !has_domain && has_domains()) {
+        snprintf(obstacle, OBSTACLE_BYTES,
+                 "this host has trust domains, and its configuration, which may name one, cannot "
+                 "be used; fix it");
+        return false;
+    }
     if (has_domain && !may_name_domain(wishes, root, obstacle))
         return false;
     if (request->layout_shared && !make_key(wishes, root, bundle, key, obstacle)) {

@@ -25,8 +25,7 @@ Claim = Callable[[str | None], None]
 @pytest.fixture
 def claim() -> Iterator[Claim]:
     """Write the state as a claim does; afterwards it is not there, as before."""
-    if TRUST_FOLDER.exists():
-        pytest.skip("this host has trust domains")
+    assert not TRUST_FOLDER.exists(), "another test, or this host, has trust domains"
 
     def write(domain: str | None) -> None:
         with claiming():
@@ -95,6 +94,17 @@ def test_who_may_name_a_domain(make: Make, tmp_path: Path, claim: Claim) -> None
     image.config["process"]["env"].append("KSMRUN_OCI=domain=web")
     done = image.run("true")
     assert "may not ask for it" in done.stderr
+
+
+def test_a_damaged_configuration_may_have_named_one(
+    make: Make, tmp_path: Path, claim: Claim
+) -> None:
+    bundle = ask(make, tmp_path, {"domains": 1})
+    assert merges(bundle.start("sleep", "300"))
+    claim("web")
+    other = ask(make, tmp_path, {"domains": 1})
+    assert not merges(other.start("sleep", "300"))
+    assert "which may name one, cannot be used; fix it" in (other.path / "output").read_text()
 
 
 @pytest.mark.parametrize("wrong", ["Web", "-a", "", "a" * 64])
