@@ -31,8 +31,8 @@ BESIDE = ("style", "native", "sanitized", "fuzz")
 LONG = ("release", "pythons", "fleets", "valgrind", "quickstart", "bench")
 # More than there are processors: tests mostly wait.
 WORKERS = os.environ.get("KSMRUN_WORKERS") or str(2 * (os.cpu_count() or 1))
-# The longest runs mostly wait, for ksmd and for each other, and the others compute meanwhile.
-NICENESS = {"spread": 2, "kernels": 10, "beside": 10}
+# The longest runs mostly wait, for ksmd and for programs, and these compute meanwhile.
+NICENESS = {"kernels": 10, "beside": 10}
 SPREAD = ("--dist=loadgroup", "--no-loadscope-reorder", "-n")
 
 

@@ -9,7 +9,7 @@ from ksmrun.model.container import Engine
 from ksmrun.model.frozen import dataclass
 from ksmrun.options.command import Command
 from ksmrun.options.item import Values, argument, choice, option, path, switch, whole
-from ksmrun.options.launch import WrapOptions
+from ksmrun.options.launch import DomainOptions, WrapOptions
 from ksmrun.options.layout import UID_MAX
 from ksmrun.options.output import JSON
 
@@ -78,7 +78,7 @@ class ComposeOptions(ContainerOptions):
 
 
 @dataclass(frozen=True)
-class PodOptions(ContainerOptions):
+class PodOptions(DomainOptions, ContainerOptions):
     """Options of `ksmrun wrap pod`."""
 
     file: str = argument("Manifests; - for stdin.", "FILE", is_required=True, values=Values.FILE)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -20,16 +21,16 @@ enum { STATE_BYTES = 4096, BOOT_ID_BYTES = 40, WAIT_MS = 2000, STEP_MS = 2 };
  * user. Who makes such a namespace can deceive nobody but the programs in it, which could set the
  * flag without ksmrun as well (user_namespaces(7)). */
 static bool is_roots(uid_t owner) {
-    char map[64], overflow[16];
-    unsigned long long inside = 1, outside = 1, count = 0, user = 0;
+    char map[64], overflow[16], *next;
     if (owner == 0)
         return true;
-    if (procfile_read("/proc/self/uid_map", map, sizeof map) <= 0 ||
-        sscanf(map, "%llu %llu %llu", &inside, &outside, &count) != 3 ||
-        (inside == 0 && outside == 0 && count == 4294967295ULL))
+    if (procfile_read("/proc/self/uid_map", map, sizeof map) <= 0)
+        return false;
+    unsigned long inside = strtoul(map, &next, 10), outside = strtoul(next, &next, 10);
+    if (inside == 0 && outside == 0 && strtoul(next, NULL, 10) == UINT32_MAX)
         return false;
     return procfile_read("/proc/sys/kernel/overflowuid", overflow, sizeof overflow) > 0 &&
-           sscanf(overflow, "%llu", &user) == 1 && owner == user;
+           owner == strtoul(overflow, NULL, 10);
 }
 
 /* Returns whether only root can have made or changed what is open. */
@@ -78,20 +79,18 @@ static int open_folder(const char *path, char reason[REASON_BYTES]) {
  * may be in another PID namespace, or have passed the descriptor on. */
 static int holder_of(const struct stat *lock) {
     static char text[65536];
+    char place[48];
+    snprintf(place, sizeof place, " %02x:%02x:%llu ", major(lock->st_dev), minor(lock->st_dev),
+             (unsigned long long)lock->st_ino);
     if (procfile_read("/proc/locks", text, sizeof text) <= 0)
         return 0;
-    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
-        int pid = 0;
-        unsigned major_number = 0, minor_number = 0;
-        unsigned long long inode = 0;
-        line += *line == '\n';
-        if (sscanf(line, "%*d: FLOCK ADVISORY %*s %d %x:%x:%llu", &pid, &major_number,
-                   &minor_number, &inode) == 4 &&
-            inode == lock->st_ino && major_number == major(lock->st_dev) &&
-            minor_number == minor(lock->st_dev))
-            return pid;
-    }
-    return 0;
+    char *found = strstr(text, place);
+    if (found == NULL)
+        return 0;
+    /* NUMBER: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE 0 EOF */
+    while (found > text && found[-1] != ' ')
+        found--;
+    return (int)strtol(found, NULL, 10);
 }
 
 /* Anybody can open the lock, and so keep it: that costs a launch this wait, and its merging. */

@@ -128,6 +128,7 @@ static bool apply_layout(const struct options *options, const char *command,
         .command = command,
         .scope = options->layout_tree ? SCOPE_TREE : SCOPE_PROGRAM,
         .shares_go_random = options->seeds == SEEDS_GO,
+        .has_domain = options->domain != NULL,
         .require = options->require,
         .quiet = options->quiet,
     };
@@ -182,6 +183,7 @@ static int start_observer(const struct options *options, const char *command) {
                                                  : EXPECTED_FLAG_LATE,
             .layout_key = options->layout_shared ? options->layout_key : NULL,
             .layout_group = options->layout_group,
+            .has_domain = options->domain != NULL,
             .quiet = options->quiet,
         };
         return observer_start(&observation);

@@ -187,8 +187,8 @@ _Noreturn static void observe(int process, int exec_pipe, pid_t pid,
                               const struct observation *observation) {
     int error;
     setsid();
-    /* It is not the program, so it does not merge beside it. */
-    (void)merge_set(false, &error);
+    if (observation->has_domain)
+        (void)merge_set(false, &error);
     descriptors_close_all_but(process, exec_pipe);
     char byte;
     ssize_t length;

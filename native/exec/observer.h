@@ -14,6 +14,7 @@ struct observation {
     bool injects, verifies;
     enum expected expected;
     const char *layout_key, *layout_group; /* key NULL: no layout to verify; group NULL: none */
+    bool has_domain; /* a claim looks for those who merge, and it is not the program */
     bool quiet;
 };
 

@@ -51,9 +51,9 @@ void helper_run(struct helper *helper) {
     /* Ctrl-C is for the program; if it ended this process before the exec, the target would end
      * too. */
     setsid();
-    /* It is not the program, so it does not merge beside it. */
     int error = 0;
-    (void)merge_set(false, &error);
+    if (helper->has_domain)
+        (void)merge_set(false, &error);
     /* It holds the key: no core dump, and not readable by others. */
     prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
     descriptors_close_all_but(helper->commands, helper->answers);

@@ -24,7 +24,7 @@ struct helper {
     /* The tracer's privileges let traced programs gain theirs at exec, or no program can gain any.
      * Required by SCOPE_TREE, because there nobody checks before each exec. */
     bool exec_keeps_privilege;
-    bool shares_go_random, require, quiet;
+    bool shares_go_random, has_domain, require, quiet;
     bool has_said_privileged;
     /* This process would become a second child of the target's parent (systemd then finds no main
      * process: src/core/service.c, service_search_main_pid). */

@@ -259,6 +259,7 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
         .scope = request->scope,
         .exec_keeps_privilege = exec_keeps_privilege(),
         .shares_go_random = request->shares_go_random,
+        .has_domain = request->has_domain,
         .require = request->require,
         .quiet = request->quiet,
         .was_privileged = getuid() != geteuid() || getgid() != getegid(),

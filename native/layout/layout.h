@@ -17,6 +17,7 @@ struct layout_request {
     const char *command; /* for messages, and to examine its file */
     enum scope scope;
     bool shares_go_random; /* of static Go programs; see go.h */
+    bool has_domain;       /* the helper must not be taken for a merging program */
     bool require, quiet;   /* for what is found out after the exec */
 };
 

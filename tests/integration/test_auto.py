@@ -49,7 +49,7 @@ def begin(ksmrun: str, state: Path, tmp_path: Path) -> Iterator[Begin]:
 
     def started(*options: str) -> subprocess.Popen[bytes]:
         with (tmp_path / "log").open("ab") as log:
-            line = [ksmrun, "monitor", "--auto", "--interval=0.2", *options]
+            line = [ksmrun, "monitor", "--auto", "--interval=1", *options]
             running.append(subprocess.Popen(line, stdout=log, stderr=log))
         return running[-1]
 
@@ -67,7 +67,7 @@ def log(tmp_path: Path) -> Callable[[], str]:
 def test_boost_rest_and_back(
     begin: Begin, log: Callable[[], str], ksm: dict[str, str], launcher: str, tmp_path: Path
 ) -> None:
-    monitor = begin("--max-cpu=50%", "--interval=1", f"--textfile={tmp_path}")
+    monitor = begin("--max-cpu=50%", f"--textfile={tmp_path}")
     wait_until(lambda: "up to 50% of a core" in log())
     programs = start_equal_programs(launcher, 3, mib=BOOST_MIB)
     try:

@@ -24,7 +24,7 @@ ELSEWHERE = (
     *("ksmrun wrap image my", "ksmrun wrap compose compose", "ksmrun wrap pod --from host web"),
     *("sudo ksmrun estimate --match", "ksmrun completion fish"),
     *("sudo ksmrun trust show", "sudo ksmrun trust check", "sudo ksmrun trust claim"),
-    *("sudo ksmrun trust plan", "sudo ksmrun trust release"),
+    *("sudo ksmrun trust plan", "sudo ksmrun trust release", "sudo ksmrun host tune --cpus"),
 )
 HERE = sorted(line for line in LINES if not line.startswith(ELSEWHERE))
 

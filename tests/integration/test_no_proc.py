@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
+import sys
 
 import pytest
 
@@ -44,15 +44,20 @@ def test_it_is_left_out(ksmrun: str, words: tuple[str, ...]) -> None:
     assert done.returncode in (0, 1) and done.stderr == "" and done.stdout
 
 
-def test_too_few_descriptors(ksmrun: str) -> None:
+# Modules are imported by the first call.
+FEW = """
+import contextlib, io, resource, sys
+from ksmrun.cli import run_app
+with contextlib.redirect_stdout(io.StringIO()):
+    run_app(["ps"])
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+sys.exit(run_app(["ps"]))
+"""
+
+
+def test_too_few_descriptors() -> None:
     """No process is found then, which is not "none merges"."""
-    done = subprocess.run(
-        ["bash", "-c", f"ulimit -n 5; exec {shlex.quote(ksmrun)} ps"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-    )
+    done = subprocess.run([sys.executable, "-c", FEW], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
     assert "Too many open files; raise this process's limit of open files: ulimit" in done.stderr
     assert "Traceback" not in done.stderr

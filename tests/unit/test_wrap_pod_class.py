@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ksmrun.cli import build_app
+from ksmrun.commands.wrap.pod_class_options import OF_LAUNCHER, annotations_of
 from ksmrun.model.errors import KsmrunError, UsageError
+from ksmrun.model.launch import LayoutMode, LayoutScope, Mechanism, RuntimeFlags
+from ksmrun.options.containers import PodOptions
+from ksmrun.options.item import items
 from ksmrun.wrap.pod import Rewritten, rewrite
 from ksmrun.wrap.pod_class import by_class
 from ksmrun.wrap.pod_kinds import POD_PATHS, with_given
@@ -169,6 +173,39 @@ def test_a_layout_is_asked_for_by_annotations() -> None:
     assert plain["spec"]["template"]["metadata"] == {"labels": {"app": "web"}}
 
 
+def test_a_domain_is_asked_for_by_an_annotation() -> None:
+    done = invoked("--runtime-class", "k", "--domain", "web", text=DEPLOYMENT)
+    assert done.exit_code == 0, done.stderr
+    template = yaml.safe_load(done.stdout)["spec"]["template"]
+    assert template["metadata"]["annotations"] == {"ksmrun.domain": "web"}
+    assert 'On each node: "domains": {"web": {}} in /etc/ksmrun/oci.json' in done.stdout
+    refused = invoked("--domain", "web", text=DEPLOYMENT)
+    assert "--domain is for --by runtime-class" in str(refused.exception)
+
+
+# Options that are no wishes for a launch.
+NO_WISHES = {"by", "file", "namespace", "pod_path", "runtime_class", "strict"}
+# How each of the others is asked for.
+WISHES: dict[str, dict[str, Any]] = {
+    "domain": {"domain": "web"},
+    "exclude_secrets": {"exclude_secrets": True},
+    "layout": {"layout": LayoutMode.SHARED},
+    "layout_group": {"layout": LayoutMode.SHARED, "layout_group": "other"},
+    "layout_scope": {"layout": LayoutMode.SHARED, "layout_scope": LayoutScope.TREE},
+    "mechanism": {"mechanism": Mechanism.PRCTL},
+    "require": {"require": True},
+    "runtime_flags": {"runtime_flags": RuntimeFlags.MERGE},
+}
+
+
+def test_no_wish_is_dropped() -> None:
+    known = {item.attribute for item in items(PodOptions)}
+    assert known == NO_WISHES | set(OF_LAUNCHER) | set(WISHES)
+    seen = [annotations_of(PodOptions(file="-", **given)) for given in WISHES.values()]
+    assert {} not in seen
+    assert all(seen.count(each) == 1 for each in seen)
+
+
 @pytest.mark.parametrize("old", ["", "annotations: {b: c}", "annotations:", "annotations: {}"])
 def test_annotations_that_are_there_stay(old: str) -> None:
     text = f"apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  {old}\nspec: {{containers: [{{}}]}}"
@@ -200,6 +237,7 @@ def test_what_a_class_is_refused_for() -> None:
         (("--container", "a"), "--container is for --by launcher"),
         (("--from", "host"), "--from is for --by launcher"),
         (("--mechanism", "mark"), "--mechanism=mark is for --by launcher"),
+        (("--domain", "Web"), "--domain=Web is not the name of a trust domain"),
         (("--runtime-class", "Not A Name"), "cannot be the name of a RuntimeClass"),
         (("--by", "launcher"), "--runtime-class is for --by runtime-class"),
     ],

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 from ksmrun.commands.declare import Registry, declare
 from ksmrun.commands.output import print_file, print_line, say
 from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, refuse_foreign
-from ksmrun.commands.wrap.pod_class_options import annotations_of, class_name, refuse_for_class
+from ksmrun.commands.wrap.pod_class_options import (
+    annotations_of,
+    class_name,
+    refuse_domain,
+    refuse_for_class,
+)
 from ksmrun.facts.image import read_image
 from ksmrun.facts.text import read_input
 from ksmrun.model.container import ImageConfig
@@ -80,6 +85,8 @@ def _by_class(options: PodOptions) -> Wrap:
 def _by_launcher(options: PodOptions) -> Wrap:
     from ksmrun.wrap.pod_launcher import PodRequest, by_launcher
 
+    refuse_domain(options)
+
     named = dict(_named_command(each) for each in options.entrypoint)
 
     def look(name: str, image: str) -> ImageConfig:
@@ -140,6 +147,11 @@ def _notes(options: PodOptions, by: By, found: Rewritten) -> list[str]:
             f"The cluster needs the RuntimeClass {class_name(options)}, and its nodes the runtime: "
             "see examples/kubernetes"
         )
+        if options.domain is not None:
+            lines.append(
+                f'On each node: "domains": {{"{options.domain}": {{}}}} in /etc/ksmrun/oci.json, '
+                f"and: sudo ksmrun trust claim {options.domain}"
+            )
     elif options.source is Source.HOST:
         lines.append(f"On each node beforehand: {INSTALL_LAUNCHER}")
     else:

@@ -6,6 +6,7 @@ import re
 
 from ksmrun.model.errors import UsageError
 from ksmrun.model.launch import LayoutMode, LayoutScope, Mechanism, RuntimeFlags
+from ksmrun.model.trust import DOMAIN_NAME
 from ksmrun.options.containers import PodOptions
 from ksmrun.options.item import items
 from ksmrun.support.words import shortened
@@ -57,9 +58,28 @@ def refuse_for_class(options: PodOptions) -> None:
         )
 
 
+def refuse_domain(options: PodOptions) -> None:
+    """Raise UsageError for a domain where the launcher cannot look at the node's state."""
+    if options.domain is not None:
+        raise UsageError(
+            "--domain is for --by runtime-class: a container that starts its own launcher does not "
+            "see which domain may merge on its node",
+            "give --by runtime-class too",
+        )
+
+
 def annotations_of(options: PodOptions) -> dict[str, str]:
-    """Return the annotations that ksmrun-oci reads (native/oci/request.c)."""
+    """Return the annotations that ksmrun-oci reads (native/oci/request.c). Raises UsageError."""
     found = {}
+    if options.domain is not None:
+        if DOMAIN_NAME.fullmatch(options.domain) is None:
+            raise UsageError(
+                f"--domain={shortened(options.domain)} is not the name of a trust domain",
+                "see `ksmrun help trust`",
+            )
+        found["domain"] = options.domain
+    if options.exclude_secrets:
+        found["exclude-secrets"] = "true"
     if options.layout is LayoutMode.SHARED:
         found["layout"] = "shared"
         found["layout-group"] = options.layout_group
