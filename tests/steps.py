@@ -31,8 +31,9 @@ BESIDE = ("style", "native", "sanitized", "fuzz")
 LONG = ("release", "pythons", "fleets", "valgrind", "quickstart", "bench")
 # More than there are processors: tests mostly wait.
 WORKERS = os.environ.get("KSMRUN_WORKERS") or str(2 * (os.cpu_count() or 1))
-# The longest runs mostly wait, for ksmd and for programs, and these compute meanwhile.
-NICENESS = {"kernels": 10, "beside": 10}
+# The longest runs mostly wait, for ksmd and for programs, and these compute meanwhile. No more than
+# this, as emulated guests and tests have time limits of their own.
+NICENESS = {"beside": 3}
 SPREAD = ("--dist=loadgroup", "--no-loadscope-reorder", "-n")
 
 
@@ -127,7 +128,7 @@ def run_folders(
         with tempfile.TemporaryDirectory(prefix="kt-", ignore_cleanup_errors=True) as folder:
             Path(folder).chmod(0o755)
             variables = {"KSMRUN_KSM_GUARDED": "1", "PYTEST_DEBUG_TEMPROOT": folder}
-            done = run(command, environment | variables, log, NICENESS.get(name, 0))
+            done = run(command, environment | variables, log)
         print(f"\n== pytest: {name}\n{log.read_text(errors='replace')}", end="", flush=True)
         # 5: this run has no test of these folders; whether there is any, are_passed() judges.
         is_passed = done.code in (0, 5)

@@ -27,8 +27,8 @@ def by_command(*words: str) -> list[psutil.Process]:
 
 
 def only(*words: str) -> int:
-    """Return the PID of the only process with such a command line."""
-    wait_until(lambda: bool(by_command(*words)))
+    """Return the PID of the only process with such a command line, once its starter has ended."""
+    wait_until(lambda: len(by_command(*words)) == 1)
     (process,) = by_command(*words)
     return int(process.pid)
 
