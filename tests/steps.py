@@ -31,9 +31,6 @@ BESIDE = ("style", "native", "sanitized", "fuzz")
 LONG = ("release", "pythons", "fleets", "valgrind", "quickstart", "bench")
 # More than there are processors: tests mostly wait.
 WORKERS = os.environ.get("KSMRUN_WORKERS") or str(2 * (os.cpu_count() or 1))
-# The longest runs mostly wait, for ksmd and for programs, and these compute meanwhile. No more than
-# this, as emulated guests and tests have time limits of their own.
-NICENESS = {"beside": 3}
 SPREAD = ("--dist=loadgroup", "--no-loadscope-reorder", "-n")
 
 
@@ -61,17 +58,14 @@ class Done:
 
 
 def run(
-    command: Sequence[str | Path],
-    environment: dict[str, str],
-    log: Path | None = None,
-    niceness: int = 0,
+    command: Sequence[str | Path], environment: dict[str, str], log: Path | None = None
 ) -> Done:
     """Run a command, which does not outlive this process."""
     begin = time.monotonic()
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(log.open("wb")) if log else None
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", "nice", "-n", str(niceness), *command],
+            ["setpriv", "--pdeathsig", "TERM", *command],
             cwd=TESTS,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
@@ -80,20 +74,16 @@ def run(
             # A script is ended with everything it started, by a signal to its process group.
             start_new_session=log is not None,
         )
-        # nice counts only within a session where the kernel groups sessions (sched(7)).
-        with contextlib.suppress(OSError):
-            if log is not None:
-                Path(f"/proc/{process.pid}/autogroup").write_text(str(niceness))
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     used = usage.ru_utime + usage.ru_stime
     return Done(process.returncode, time.monotonic() - begin, used)
 
 
-def run_step(step: str, environment: dict[str, str], niceness: int = 0) -> Ended:
+def run_step(step: str, environment: dict[str, str]) -> Ended:
     """Run a step's script; its output is shown when it has ended."""
     log = BUILD / f"{step}.log"
-    done = run(["sh", TESTS / "step.sh", step], environment, log, niceness)
+    done = run(["sh", TESTS / "step.sh", step], environment, log)
     said = log.read_text(errors="replace")
     print(f"\n== {step}\n{said}", end="", flush=True)
     return Ended(step, done.seconds, done.code == 0, cpu_seconds=done.cpu_seconds)
@@ -175,9 +165,7 @@ def main(words: list[str]) -> int:
     guard = put_back() if os.geteuid() == 0 else contextlib.nullcontext()
     with guard, ThreadPoolExecutor(1) as pool:
         beside = pool.submit(
-            lambda: [
-                run_step(step, environment, NICENESS["beside"]) for step in BESIDE if step in steps
-            ]
+            lambda: [run_step(step, environment) for step in BESIDE if step in steps]
         )
         results = run_folders(folders, options, environment) if folders else []
         results = [*beside.result(), *results]
