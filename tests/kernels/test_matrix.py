@@ -265,7 +265,8 @@ def test_processes_under_a_layout(booted: tuple[Kernel, Guest]) -> None:
     if kernel[1] == UML:
         return
     ran, killed, other = map(int, guest.values["disturbed_kill-helper"].split())
-    assert other == 0 and ran > 0 and killed > 0
+    # At random moments few may be the ones at which the program ends with its helper.
+    assert other == 0 and ran > 0 and (killed > 0 or not IS_LONG)
     ran, killed, other = map(int, guest.values["disturbed_stop"].split())
     assert (killed, other) == (0, 0) and ran > 0
 
