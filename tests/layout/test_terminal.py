@@ -132,10 +132,10 @@ def test_stopped_and_continued(shell: Terminal, launch: list[str], build: Build,
         child = child_of(bash)
         # By number: bash has no current job if one stopped before it was registered
         # (stop_pipeline).
-        while END not in shell.text:
+        # A second key that comes late stops it again.
+        while shell.is_in_front(bash):
             shell.press(b"fg %1\n")
             shell.wait_until(lambda child=child: shell.is_in_front(child))  # type: ignore[misc]
-            # A second key that comes late stops it again.
             shell.wait_until(lambda: END in shell.text or shell.is_in_front(bash))
         # The shell's lines may come between the program's.
         shown = b"{" + shell.expect(END).partition(b"{")[2] + END
