@@ -152,6 +152,17 @@ static long filter(const long argument[6]) {
     return system_call(NUMBER_SECCOMP, argument);
 }
 
+#if !defined(__i386__)
+static long map(const long argument[6]) {
+    long at = map_memory(argument);
+    bool is_secret = (argument[3] & MAP_LOCKED) != 0 && !is_error(at);
+    if (!is_secret || secrets_keep((uintptr_t)at, (size_t)argument[1]))
+        return at;
+    SYSTEM_CALL(NUMBER_MUNMAP, at, argument[1]);
+    return -ERROR_AGAIN;
+}
+#endif
+
 static long route(long number, const long argument[6]) {
     switch (number) {
     case NUMBER_MADVISE:
@@ -161,6 +172,10 @@ static long route(long number, const long argument[6]) {
         return lock(number, argument);
     case NUMBER_MLOCKALL:
         return lock_all(argument);
+#if !defined(__i386__)
+    case NUMBER_MMAP:
+        return map(argument);
+#endif
     case NUMBER_PRCTL:
         return control(argument);
     case NUMBER_SECCOMP:
@@ -243,15 +258,6 @@ EXPORTED int setns(int file, int type) {
 
 /* 32-bit programs may have two widths of offset here, and no CPython that warns. */
 #if !defined(__i386__)
-static long map(const long argument[6]) {
-    long at = map_memory(argument);
-    bool is_secret = (argument[3] & MAP_LOCKED) != 0 && !is_error(at);
-    if (!is_secret || secrets_keep((uintptr_t)at, (size_t)argument[1]))
-        return at;
-    SYSTEM_CALL(NUMBER_MUNMAP, at, argument[1]);
-    return -ERROR_AGAIN;
-}
-
 EXPORTED void *mmap(void *address, size_t length, int protection, int flags, int file,
                     long offset) {
     sweeper_come_back_if_away();

@@ -49,8 +49,13 @@ static bool unmerge(uintptr_t start, size_t bytes) {
 }
 
 /* Holes do not matter, and no architecture has more than 57 bits of addresses. */
+static const size_t all_bytes = (size_t)1 << 57;
+
+static uintptr_t page_bytes(void) {
+    return getauxval != NULL ? getauxval(AT_PAGESZ) : PAGE_BYTES;
+}
+
 static bool unmerge_all(void) {
-    const size_t all_bytes = (size_t)1 << 57;
     bool is_done = unmerge(0, all_bytes);
     SYSTEM_CALL(NUMBER_PRCTL, PR_SET_MEMORY_MERGE, 0);
     return is_done && SYSTEM_CALL(NUMBER_PRCTL, PR_GET_MEMORY_MERGE) != 1;
@@ -75,9 +80,9 @@ bool secrets_keep(uintptr_t start, size_t bytes) {
     int state = atomic_load(&secrets.state);
     if (state == STATE_OFF || start + bytes < start)
         return true;
-    uintptr_t page_bytes = getauxval != NULL ? getauxval(AT_PAGESZ) : PAGE_BYTES;
-    uintptr_t end = (start + bytes + page_bytes - 1) & -page_bytes;
-    start &= -page_bytes;
+    uintptr_t page = page_bytes();
+    uintptr_t end = (start + bytes + page - 1) & -page;
+    start &= -page;
     if (state == STATE_EARLY && secrets.early_count++ < EARLY_MAX)
         secrets.early[secrets.early_count - 1] = (struct range){start, end};
     if (state == STATE_MARKING)
@@ -92,14 +97,22 @@ bool secrets_keep_all(void) {
     if (state == STATE_EARLY)
         secrets.early_count = EARLY_MAX + 1;
     if (state == STATE_MARKING)
-        sweeper_exclude(0, UINTPTR_MAX);
+        /* A start of 0 would be an entry that is not complete, which a forked child removes
+         * (excluded_mend()); nothing is mapped there. */
+        sweeper_exclude(page_bytes(), all_bytes);
     return unmerge_all();
 }
 
 #else
 
-/* There a program can lock memory by mmap(2), which the shim leaves alone (interpose.c). */
+#include "linux.h"
+#include "syscalls.h"
+
+/* There a program can lock memory by mmap(2), which the shim leaves alone (interpose.c). The flag
+ * may have been inherited, from a 64-bit program. */
 bool secrets_begin(const struct settings *settings) {
+    if (settings->exclude_secrets)
+        SYSTEM_CALL(NUMBER_PRCTL, PR_SET_MEMORY_MERGE, 0);
     return !settings->exclude_secrets;
 }
 

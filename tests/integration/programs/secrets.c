@@ -16,6 +16,7 @@
 
 #define UNPRIVILEGED 65534
 #define PAGES 8
+#define GROWTH 1024
 #define PAGE ((size_t)4096)
 #define BYTES (PAGES * PAGE)
 
@@ -134,6 +135,13 @@ int main(int argc, char **argv) {
     uint64_t seed = strtoull(argv[2], NULL, 10);
     fill(secret, seed);
     fill(ordinary, seed);
+    /* A child that grows, and so is swept. */
+    pid_t child = strcmp(argv[1], "all") == 0 ? fork() : -1;
+    if (child == 0) {
+        for (int i = 0; i < GROWTH; i++)
+            fill(map(0), seed + i);
+        return read(0, &(char){0}, 1) == 0 ? 0 : 1;
+    }
     printf("%lx %lx %d\n", (long)secret, (long)ordinary, PAGES);
     if (fflush(stdout) != 0)
         return 1;
