@@ -28,8 +28,9 @@ enum { KCMP_VM = 1 };
 
 /* One stop must stay well under a millisecond. */
 enum { RANGES_A_STOP = 16 };
-/* A call that has not begun after this time is taken back. One that makes no progress is at the
- * fifth time, as is one whose thread gets no CPU: a busy machine may be all that delays it. */
+/* A call that has not begun after this time is taken back, at the second time if its thread runs
+ * something else. One that makes no progress is at the fifth time, as is one whose thread gets no
+ * CPU: a busy machine may be all that delays it. */
 enum { LATE_NS = 200 * 1000 * 1000, PATIENCE = 5 };
 /* Limit over all stops: a fixed time, and some per stop. */
 #define TOTAL_NS INT64_C(1000000000)

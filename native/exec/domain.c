@@ -84,13 +84,15 @@ static int holder_of(const struct stat *lock) {
              (unsigned long long)lock->st_ino);
     if (procfile_read("/proc/locks", text, sizeof text) <= 0)
         return 0;
-    char *found = strstr(text, place);
-    if (found == NULL)
-        return 0;
-    /* NUMBER: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE 0 EOF */
-    while (found > text && found[-1] != ' ')
-        found--;
-    return (int)strtol(found, NULL, 10);
+    /* NUMBER: FLOCK  ADVISORY  WRITE PID MAJOR:MINOR:INODE 0 EOF. Others may read-lock the file in
+     * another way, or wait ("->"). */
+    char *next = text;
+    for (char *line; (line = strsep(&next, "\n")) != NULL;) {
+        char *found = strstr(line, place), *kind = strstr(line, " WRITE ");
+        if (found != NULL && kind != NULL && strstr(line, ": FLOCK ") != NULL)
+            return (int)strtol(kind + strlen(" WRITE "), NULL, 10);
+    }
+    return 0;
 }
 
 /* Anybody can open the lock, and so keep it: that costs a launch this wait, and its merging. */
@@ -142,10 +144,17 @@ static int check(int folder, const char *path, const char *name, char reason[REA
                       "%s/state is of another version of ksmrun; install the launcher of that one "
                       "(`sudo ksmrun wrap install`)",
                       path);
+    if (state == TRUST_DAMAGED)
+        return refuse(
+            reason,
+            "%s/state is damaged, so no domain may merge; run `sudo ksmrun trust release`, "
+            "then `sudo ksmrun trust claim %s`",
+            path, name);
     if (state != TRUST_KNOWN)
         return refuse(reason,
-                      "%s/state is %s, so no domain may merge; run `sudo ksmrun trust claim %s`",
-                      path, state == TRUST_DAMAGED ? "damaged" : "of another boot", name);
+                      "%s/state is of another boot, so no domain may merge; run `sudo ksmrun trust "
+                      "claim %s`",
+                      path, name);
     if (holder[0] == '\0')
         return refuse(reason, "no domain may merge now; run `sudo ksmrun trust claim %s`", name);
     if (strcmp(holder, name) != 0)

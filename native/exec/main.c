@@ -54,10 +54,10 @@ static bool enter_domain(struct options *options) {
     char reason[REASON_BYTES];
     if (options->domain == NULL || options->merge == MERGE_OFF)
         return true;
-    if (!kernel_needs_late_flag()) {
-        if (domain_enter(options->trust_folder, options->domain, reason) == 0)
+    /* Trials of the kernel merge as well, so that they are made below the lock. */
+    if (domain_enter(options->trust_folder, options->domain, reason) == 0) {
+        if (!kernel_needs_late_flag())
             return true;
-    } else {
         refuse(reason, "this kernel merges a program only if it sets the flag after its exec, when "
                        "its domain cannot be checked any more; boot Linux 6.12 or later");
     }

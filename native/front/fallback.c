@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../common/trust.h"
+
 enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
 /* CPython 3.11 with all that a launch imports takes about 45 MiB of address space. */
@@ -132,7 +134,8 @@ static struct launch read_words(char **words) {
 static bool is_refused(const struct launch *launch) {
     const char *merge = launch->merge, *thp = launch->thp;
     return (merge != NULL && !is(merge, "on") && !is(merge, "off") && !is(merge, "keep")) ||
-           (thp != NULL && !is(thp, "keep") && !is(thp, "off"));
+           (thp != NULL && !is(thp, "keep") && !is(thp, "off")) ||
+           (launch->domain != NULL && !trust_is_name(launch->domain));
 }
 
 /* A stderr without a reader must not end the launch. */

@@ -76,7 +76,9 @@ def test_two_domains_race(trusting: Trusting) -> None:
     seen = json.loads(done.stdout)
     assert seen["wrong"] == [], seen
     assert sum(seen["merged"].values()) + sum(seen["lost"].values()) == launches
-    assert sum(seen["merged"].values()) > 0
+    assert all(seen[what].get(name) for what in ("merged", "lost") for name in ("web", "mail")), (
+        seen
+    )
 
 
 def test_one_merges_and_the_other_does_not(trusting: Trusting) -> None:
@@ -94,6 +96,27 @@ def test_one_merges_and_the_other_does_not(trusting: Trusting) -> None:
     for line in (lost, strict):
         assert "of trust domain web merges" in line and "ksmrun detach" in line
     assert "starts anyway" in lost and "not started" in strict
+
+
+def test_check_says_what_a_launch_would_do(trusting: Trusting) -> None:
+    """And claims nothing."""
+    check = f"{trusting.ksmrun} check --domain"
+    lines = trusting.script(f"""
+        look() {{ {check} $1 -- {trusting.folder}/$1 | grep -m1 'trust domain' || echo none; }}
+        look mail
+        ls /run/ksmrun/trust 2>/dev/null | grep state || echo unclaimed
+        hold web
+        look web
+        look mail
+        echo x >/run/ksmrun/trust/state
+        look web
+        exec 8>&-
+        wait
+    """)
+    free, claimed, held, own, lost, damaged = lines
+    assert (claimed, held) == ("unclaimed", "web 1")
+    assert "mail may merge now" in free and "web may merge now" in own
+    assert "of trust domain web merges" in lost and "damaged" in damaged
 
 
 def test_a_claim_waits_for_a_launch(trusting: Trusting) -> None:
@@ -164,6 +187,8 @@ def test_damaged_states(trusting: Trusting) -> None:
     whys += ["ymbolic link", "damaged", "lock: No such file", "regular file", "only root"]
     for line, why in zip(said, whys, strict=True):
         assert why in line and "to do: " in line, line
+        # A claim refuses a damaged state.
+        assert ("trust release" in line) is (why == "damaged"), line
 
 
 def test_the_lock_is_not_passed_on(trusting: Trusting) -> None:

@@ -12,7 +12,7 @@ from waiting import wait_until
 from .boot import Guest
 from .conftest import USER, USUAL
 from .test_monitor import monitored
-from .units import installed, show
+from .units import show, trusting
 
 # Of the guest's processes only; the flag needs no ksmd.
 PRCTL = "assert ctypes.CDLL(None).prctl(67, 1, 0, 0, 0) == 0"
@@ -52,14 +52,10 @@ units = ["spare.service"]
 def host(request: pytest.FixtureRequest, guests: Callable[[int], Guest]) -> Iterator[Guest]:
     """Boot a guest with a trust file, and services that merge unasked."""
     guest = guests(request.param)
-    file = guest.root / "etc/ksmrun/trust.toml"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(FILE)
-    with installed(guest, UNITS):
+    with trusting(guest, FILE, UNITS):
         guest.run("systemctl", "start", "shop@1", "stock", "spare")
         guest.run("systemctl", "start", "qemu")
         yield guest
-    file.unlink()
 
 
 def look(guest: Guest) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 from .boot import Guest
 from .conftest import USUAL
 from .look import merging
-from .units import installed, show, wrap
+from .units import show, trusting, wrap
 
 # With another user and a sandbox the claim is root's all the same; a service that hides /run makes
 # none.
@@ -29,13 +29,8 @@ units = ["mail.service", "hides.service"]
 @pytest.fixture(params=USUAL, ids=[f"systemd{version}" for version in USUAL])
 def host(request: pytest.FixtureRequest, guests: Callable[[int], Guest]) -> Iterator[Guest]:
     guest = guests(request.param)
-    file = guest.root / "etc/ksmrun/trust.toml"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(FILE)
-    with installed(guest, UNITS):
+    with trusting(guest, FILE, UNITS):
         yield guest
-    file.unlink()
-    guest.run("ksmrun", "trust", "release")
 
 
 def log(guest: Guest, unit: str) -> str:

@@ -41,6 +41,20 @@ def installed(guest: Guest, units: dict[str, str]) -> Iterator[None]:
         guest.run("systemctl", "reset-failed")
 
 
+@contextmanager
+def trusting(guest: Guest, text: str, units: dict[str, str]) -> Iterator[None]:
+    """Give the guest a trust file and these units; afterwards no domain is claimed."""
+    file = guest.root / "etc/ksmrun/trust.toml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    try:
+        with installed(guest, units):
+            yield
+    finally:
+        file.unlink()
+        guest.run("ksmrun", "trust", "release")
+
+
 def some(names: Iterable[str], *always: str) -> list[Any]:
     """Return parameters of a test, some of which are for every version."""
     every = pytest.mark.every_version
