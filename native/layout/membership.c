@@ -62,8 +62,9 @@ static bool look_at_program(const char *path, const struct machine *machine,
         last->stack_end =
             bases_by_limit(&last->machine, key, last->identity.bytes, last->identity.length)
                 .stack_top;
-    last->is_known = true;
-    return true;
+    /* It may have executed another program between two of these looks. */
+    last->is_known = stat(path, &file) == 0 && is_same_file(&file, &last->file);
+    return last->is_known;
 }
 
 /* The limit is the present one: where the place depends on it, a program that has changed its limit

@@ -76,6 +76,12 @@ def launch_to_kill(dynamic_launcher: Path, preload: str, program: str, launch: l
     return Launch(dynamic_launcher, preload, (*words, program))
 
 
+HALF = "half moved"
+# The kernel's own layout for 32 bits has 8 random bits, so that a place may be a known one by
+# chance; that is not so each time.
+TRIES = 4
+
+
 def end_of(done: subprocess.CompletedProcess[str], moved: Told, known: set[int]) -> str:
     """Return what became of the program."""
     if done.returncode == -signal.SIGKILL:
@@ -88,7 +94,8 @@ def end_of(done: subprocess.CompletedProcess[str], moved: Told, known: set[int])
     assert found.rest == moved.rest
     if found.places == moved.places:
         return "moved"
-    assert not set(found.places) & known, "half moved"
+    if set(found.places) & known:
+        return HALF
     return "kernel's"
 
 
@@ -124,7 +131,10 @@ def test_killed_at_every_step(
     calls = int(count.read_text())
     seen: Counter[str] = Counter()
     for number in range(1, calls + 1):
-        done = launch.run(who, at=number, after_ms=after_ms)
-        seen[end_of(done, moved, known)] += 1
+        for _ in range(TRIES):
+            end = end_of(launch.run(who, at=number, after_ms=after_ms), moved, known)
+            if end != HALF:
+                break
+        seen[end] += 1
         wait_until_none(DYNAMIC_NAME)
     assert set(seen) == ends, seen
