@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ksmrun.model.frozen import dataclass
 from ksmrun.model.trust import DOMAIN_NAME, ContainerRule, Merger, Rules
 from ksmrun.plan.trust import is_in, who
+from ksmrun.support.words import printable
 
 HEADER = """\
 # Who may merge with whom; see `ksmrun help trust`. Proposed from what merges now: read it, and put
@@ -65,7 +66,9 @@ def proposal(mergers: Sequence[Merger], user_name: Names) -> str:
             for key in keys
         ]
         text.append("\n".join(["", f"[domain.{name}]", *lines, ""]))
-    text += [f"\n# In no domain, as nothing tells it apart: {who(each)}\n" for each in untold]
+    text += [
+        f"\n# In no domain, as nothing tells it apart: {printable(who(each))}\n" for each in untold
+    ]
     return "".join(text) + EXEMPT
 
 
@@ -74,6 +77,9 @@ def _group(merger: Merger, user_name: Names) -> _Group | None:
     traits = merger.traits
     container = traits.container
     unit = traits.units[-1] if traits.units else ""
+    # Less than its engine would have said may cover all of that engine's containers.
+    if container is not None and not container.is_known:
+        return None
     if container is not None and container.namespace:
         return _of_container(container.namespace, ContainerRule(namespace=container.namespace))
     if container is not None and container.image:

@@ -31,6 +31,7 @@ containers = st.one_of(
         st.one_of(st.none(), names),
         st.just(()),
         st.one_of(st.none(), names),
+        st.booleans(),
     ),
 )
 traits = st.builds(
@@ -41,8 +42,10 @@ traits = st.builds(
     st.one_of(st.none(), names.map(lambda name: f"/usr/bin/{name}")),
     containers,
 )
-mergers = st.lists(traits, max_size=6).map(
-    lambda found: [Merger(n, n, f"p{n}", each, "prctl") for n, each in enumerate(found, 1)]
+# What a process calls itself must not become a line of the file.
+comms = st.one_of(names, st.just("\nunits=['*']#"))
+mergers = st.lists(st.tuples(comms, traits), max_size=6).map(
+    lambda found: [Merger(n, n, *each, "prctl") for n, each in enumerate(found, 1)]
 )
 
 
@@ -87,3 +90,10 @@ def test_domains_with_a_process_in_common_become_one() -> None:
 
 def test_nothing_merges() -> None:
     assert parse_trust(proposal([], str)) == Trust(())
+
+
+def test_containers_of_a_silent_engine_get_no_rule() -> None:
+    """One by the engine alone would make all of its containers trust each other."""
+    silent = Traits(container=ContainerTraits("docker", ID, is_known=False))
+    text = proposal([Merger(1, 1, "a", silent, "prctl")], str)
+    assert parse_trust(text).domains == () and "# In no domain" in text
