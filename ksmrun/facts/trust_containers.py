@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,8 @@ from ksmrun.support.foreign import drain, open_regular, raise_shortage
 from ksmrun.support.state import distrust
 
 CLIENT_SECONDS = 10.0
+# An engine that has not answered is not asked for this long, whatever its containers are.
+SILENT_SECONDS = 60.0
 LABELS_MAX = 1000
 # Engines with a client that shows all: its words, followed by the container's id.
 CLIENTS = {
@@ -47,6 +50,7 @@ class ContainerReader:
         self.asks = asks
         self._root = root
         self._known: dict[str, ContainerTraits] = {}
+        self._silent_until: dict[str, float] = {}
 
     def __call__(self, container: Container) -> ContainerTraits:
         """Return the container's traits."""
@@ -68,12 +72,25 @@ class ContainerReader:
     def _find(self, container: Container) -> ContainerTraits:
         client = CLIENTS.get(container.engine or "")
         if client is not None:
-            return _asked(container, client)
+            return self._ask(container, client)
         for bundle in BUNDLES:
             annotations = _trusted_json(self._root / bundle.format(container.id)).get("annotations")
             if isinstance(annotations, dict) and (found := of_annotations(container, annotations)):
                 return found
-        return ContainerTraits(container.engine, container.id, is_known=False)
+        return _unknown(container)
+
+    def _ask(self, container: Container, client: tuple[str, ...]) -> ContainerTraits:
+        now = time.monotonic()
+        if now >= self._silent_until.get(client[0], now):
+            try:
+                return _asked(container, client)
+            except subprocess.TimeoutExpired:
+                self._silent_until[client[0]] = time.monotonic() + SILENT_SECONDS
+        return _unknown(container)
+
+
+def _unknown(container: Container) -> ContainerTraits:
+    return ContainerTraits(container.engine, container.id, is_known=False)
 
 
 def of_annotations(container: Container, found: Mapping[str, Any]) -> ContainerTraits | None:
@@ -107,8 +124,10 @@ def _traits(
 
 
 def _asked(container: Container, client: tuple[str, ...]) -> ContainerTraits:
-    """Return what the engine's client says; not known if there is none, or it fails."""
-    unknown = ContainerTraits(container.engine, container.id, is_known=False)
+    """Return what the engine's client says; not known if there is none, or it fails.
+
+    Raises subprocess.TimeoutExpired.
+    """
     try:
         done = subprocess.run(
             [*client, container.id],
@@ -124,16 +143,16 @@ def _asked(container: Container, client: tuple[str, ...]) -> ContainerTraits:
         # Docker's is in Config, Podman's beside it.
         image = found.get("ImageName", config.get("Image"))
         if found["Id"] != container.id:
-            return unknown
+            return _unknown(container)
         return _traits(container, image, config.get("Labels") or {})
     except OSError as error:
         raise_shortage(error)
-    except (subprocess.SubprocessError, ValueError, TypeError, KeyError, AttributeError):
+    except (subprocess.CalledProcessError, ValueError, TypeError, KeyError, AttributeError):
         pass
     # JSON that is nested too deeply.
     except RecursionError:
         pass
-    return unknown
+    return _unknown(container)
 
 
 def _trusted_json(file: Path) -> dict[str, Any]:

@@ -76,15 +76,19 @@ class TrustWatch:
         return None if merger is None or self._trust is None else member(self._trust, merger)
 
     def _load(self) -> str:
-        """Read the file if it is another one. Return the error; a file in error has no domains."""
+        """Read the file if it is another one. Return the error; a file in error has no domains.
+
+        It is read again each time then: descriptors or a directory of users may come back.
+        """
         mark = _mark_of(TRUST_FILE)
         if mark == self._mark:
-            return self._wrong if self._trust is None and mark is not None else ""
-        self._mark, self._trust = mark, None
+            return ""
+        self._mark, self._trust = None, None
         try:
             self._trust = read_trust()
         except KsmrunError as error:
             return str(error)
+        self._mark = mark
         asks = self._trust is not None and self._trust.asks_engines
         self._containers = ContainerReader(asks=asks)
         self._kept.clear()

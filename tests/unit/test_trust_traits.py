@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ksmrun.facts import trust_containers
 from ksmrun.facts.trust_containers import ContainerReader, of_annotations
 from ksmrun.facts.trust_traits import (
     cgroup_places,
@@ -230,6 +231,25 @@ def test_an_engines_client_is_asked(
     assert found.is_known == is_known
     assert found.image == ("nginx" if is_known else None)
     assert found.labels == (("team=a",) if is_known else ())
+
+
+def test_a_silent_engine_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its containers are: each question would hold up a claim, or the monitor."""
+    client = tmp_path / "docker"
+    client.write_text(f"#!/bin/sh\necho >>{tmp_path}/asked\nexec sleep 1000\n")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(trust_containers, "CLIENT_SECONDS", 0.5)
+    reader = ContainerReader(asks=True)
+    for container in (Container("docker", ID), Container("docker", OTHER)):
+        assert not reader(container).is_known
+    assert (tmp_path / "asked").read_text() == "\n"
+    # Afterwards it is asked again.
+    monkeypatch.setattr(trust_containers, "SILENT_SECONDS", 0.0)
+    reader = ContainerReader(asks=True)
+    for container in (Container("docker", ID), Container("docker", OTHER)):
+        assert not reader(container).is_known
+    assert (tmp_path / "asked").read_text() == "\n\n\n"
 
 
 def test_an_engine_without_a_client_is_unknown(

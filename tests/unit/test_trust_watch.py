@@ -11,13 +11,23 @@ from hypothesis import strategies as st
 
 from ksmrun.model.attach import Attached, Candidate, Deed
 from ksmrun.model.errors import KsmrunError
-from ksmrun.model.trust import ContainerTraits, Member, Merger, Traits
+from ksmrun.model.trust import (
+    ContainerTraits,
+    Domain,
+    Member,
+    Merger,
+    Rules,
+    Traits,
+    Trust,
+)
 from ksmrun.model.watch import ALERT_KINDS, TrustView, WatchState
 from ksmrun.plan.trust import holder, may_enforce, wrong_with
 from ksmrun.watch import enforce
+from ksmrun.watch import trust as trust_watch
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config
 from ksmrun.watch.enforce import Enforcer
+from ksmrun.watch.trust import TrustWatch
 
 from .test_conditions import HOST, WHO
 
@@ -181,3 +191,25 @@ def test_a_traced_or_stopped_process_is_left(doings: Doings) -> None:
     doings.enforcer.enforce(TrustView(NAMES, (at(4),), None))
     assert doings.done == []
     assert "PID 7 traces it" in doings.said[0][1]
+
+
+def test_a_file_that_could_not_be_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same file: what was missing was a descriptor, or the directory of users."""
+    trust = Trust((Domain("web", Rules(uids=(1,))),))
+    answers: list[Trust | Exception] = [KsmrunError("Too many open files", ""), trust]
+
+    def read() -> Trust:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(trust_watch, "_mark_of", lambda _file: (1,))
+    monkeypatch.setattr(trust_watch, "read_trust", read)
+    said: list[str] = []
+    watch = TrustWatch(lambda _level, text: said.append(text))
+    state = WatchState(HOST, ())
+    assert watch.look(state) is None
+    view = watch.look(state)
+    assert view is not None and view.names == trust.names
+    assert len(said) == 1 and not answers
