@@ -25,7 +25,7 @@ from ksmrun.model.launch import (
 )
 from ksmrun.options.launch import LaunchOptions
 from ksmrun.plan.domain import asks_domain
-from ksmrun.plan.launch import NO_VARIABLES, plain_options
+from ksmrun.plan.launch import NO_VARIABLES, merges_only_if_planned, plain_options
 
 if TYPE_CHECKING:
     from ksmrun.host.layout_keys import MadeKey
@@ -165,7 +165,7 @@ def _plain_plan(request: Request, error: Exception) -> Plan | Refusal:
     except (KsmrunError, OSError):
         lost = f"memory will not merge: {what}; {_anyway(todo)}"
         return Plan(None, request.command, (), (lost,))
-    used = "it does not merge" if request.exclude_secrets else "defaults are used"
+    used = "it does not merge" if merges_only_if_planned(request) else "defaults are used"
     lost = f"the launch could not be planned, so {used}: {what}; {_anyway(todo)}"
     argv = (launcher, *plain_options(request), b"--", *request.command)
     return Plan(None, argv, (), (lost,))

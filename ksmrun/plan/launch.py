@@ -181,9 +181,14 @@ def _variables(variables: Iterable[Variable]) -> Iterator[bytes]:
         yield f"{option}={variable.name}={variable.text}".encode()
 
 
+def merges_only_if_planned(request: Request) -> bool:
+    """Return whether memory must not merge before it has been found out that it may."""
+    return request.exclude_secrets or asks_domain(request)
+
+
 def plain_options(request: Request) -> tuple[bytes, ...]:
     """Return the launcher's options that depend on neither kernel nor program."""
-    merge = MergeMode.OFF if request.exclude_secrets else request.merge
+    merge = MergeMode.OFF if merges_only_if_planned(request) else request.merge
     return (b"--merge=" + merge.value.encode(), *_domain(request), *_switches(request))
 
 
