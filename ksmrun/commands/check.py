@@ -136,7 +136,7 @@ def _domain_rows(request: Request, denied: Denial | None) -> Iterator[CheckRow]:
     if denied is not None:
         yield CheckRow("trust domain", "fail", *denied)
         return
-    yield CheckRow("trust domain", "ok", f"{request.domain}: no process of another one merges")
+    yield CheckRow("trust domain", "ok", f"{request.domain} may merge now")
 
 
 def _heap(runtime: Runtime | None, command: tuple[bytes, ...]) -> Heap:

@@ -16,6 +16,7 @@ from ksmrun.commands.output import (
     print_line,
     print_note,
     print_table,
+    say,
     sudo_line,
 )
 from ksmrun.commands.table import Column, Style, style_of, wants_json
@@ -177,6 +178,11 @@ def init(_options: NoOptions) -> None:
     """Print a proposed file."""
     require_proc()
     mergers = find_mergers(ContainerReader(asks=True))
+    if mergers.unread:
+        say(
+            f"{len(mergers.unread)} processes cannot be examined, and may merge; to do: run this "
+            "as root, on the host"
+        )
     print_file(proposal(mergers.found, user_name))
 
 

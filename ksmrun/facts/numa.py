@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def read_node_use(folder: Path) -> NodeUse:
         with (folder / "numa_maps").open("rb") as lines:
             for number, line in enumerate(lines):
                 if number >= LINES_MAX:
-                    break
+                    raise OSError(errno.E2BIG, "it has too many mappings", str(folder))
                 _add(line.decode("ascii", "replace").split()[2:], sums)
     except OSError as error:
         raise_shortage(error)

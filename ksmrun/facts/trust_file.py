@@ -6,7 +6,6 @@ import difflib
 import grp
 import os
 import pwd
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from ksmrun.model.trust import (
     Trust,
 )
 from ksmrun.support.foreign import drain, open_regular
+from ksmrun.support.nodelist import parse_nodes
 from ksmrun.support.shape import misfit
 from ksmrun.support.state import distrust
 from ksmrun.support.words import quoted
@@ -32,10 +32,11 @@ FILE_BYTES_MAX = 1 << 20
 DOMAINS_MAX, ENTRIES_MAX, ENTRY_CHARACTERS_MAX = 100, 1000, 1024
 # setreuid(2) takes the last one for "unchanged".
 ID_MAX = (1 << 32) - 2
-NODES = re.compile(r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?){0,63}")
 LISTS = ("units", "users", "groups", "containers", "executables")
 KEYS = (*LISTS, "nodes")
 CONTAINER_KEYS = ("runtime", "image", "label", "namespace")
+# Runtimes whose containers have labels that can be read (facts/trust_containers.py).
+LABELLED = ("docker", "podman", "cri-o")
 TODO = "see `ksmrun help trust`"
 
 
@@ -113,7 +114,7 @@ def _domain(name: str, table: Mapping[str, Any]) -> Domain:
     where = f"[domain.{name}]"
     _refuse_unknown(table, KEYS, where)
     nodes = table.get("nodes")
-    if nodes is not None and (not isinstance(nodes, str) or NODES.fullmatch(nodes) is None):
+    if nodes is not None and (not isinstance(nodes, str) or parse_nodes(nodes) is None):
         raise KsmrunError(
             f"{where}: nodes is not a list of NUMA nodes", 'write it as nodes = "0-1" or "0,2"'
         )
@@ -149,6 +150,11 @@ def _rules(table: Mapping[str, Any], where: str) -> Rules:
 
 def _container(table: Mapping[str, Any], where: str) -> ContainerRule:
     _refuse_unknown(table, CONTAINER_KEYS, where)
+    if "label" in table and table.get("runtime") not in LABELLED:
+        raise KsmrunError(
+            f"{where}: label needs a runtime, as what containerd keeps of a container has none",
+            f"add runtime to it: {', '.join(LABELLED)}",
+        )
     if not table:
         raise KsmrunError(f"{where}: an entry is empty", f"give one of {', '.join(CONTAINER_KEYS)}")
     return ContainerRule(**{key: _text(each, f"{where}: {key}") for key, each in table.items()})

@@ -46,6 +46,10 @@ def read_trust_state(folder: Path = TRUST_FOLDER, root: Path = ROOT) -> TrustSta
         text = drain(descriptor, STATE_BYTES_MAX + 1).decode("ascii", "replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as error:
+        raise KsmrunError(
+            f"cannot read {file}: {error.strerror}", f"run: sudo chmod 755 {folder.parent} {folder}"
+        ) from error
     except OSError as error:
         raise KsmrunError(f"cannot read {file}: {error.strerror}", TODO) from error
     if wrong:

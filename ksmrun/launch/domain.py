@@ -92,6 +92,7 @@ def _elsewhere(name: str) -> Denial | None:
 
 
 def _lost(trust: Trust, name: str) -> Denial | None:
-    """Return what a claim would lose to."""
+    """Return what a claim would lose to. Raises KsmrunError where it would fail."""
+    read_trust_state()
     mergers = find_mergers(ContainerReader(asks=trust.asks_engines))
     return refusal(trust, name, members(trust, mergers.found), mergers.unread)

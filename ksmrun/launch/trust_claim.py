@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ksmrun.facts.pids import require_proc
 from ksmrun.facts.trust_containers import ContainerReader
 from ksmrun.facts.trust_file import read_trust
 from ksmrun.facts.trust_mergers import find_mergers
@@ -19,6 +20,7 @@ def claim(name: str, file: Path = TRUST_FILE, folder: Path = TRUST_FOLDER) -> st
     Raises KsmrunError, which says whom it lost to, if a process of another domain or of none
     merges; also if something of it cannot be known.
     """
+    require_proc()
     trust = required_trust(file)
     with claiming(folder):
         before = read_trust_state(folder)

@@ -6,6 +6,7 @@ with those of the node that it is on (mm/ksm.c: get_kpfn_nid(), stable_tree_sear
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from ksmrun.model.errors import KsmrunError
@@ -63,7 +64,7 @@ def bindings(
 
 
 def _given(domain: Domain) -> frozenset[int] | None:
-    return None if domain.nodes is None else parse_nodes(domain.nodes) or frozenset()
+    return None if domain.nodes is None else parse_nodes(domain.nodes)
 
 
 def _used_bytes(domain: str, members: Sequence[PlacedMember]) -> int:
@@ -76,9 +77,7 @@ def obstacles(host: NumaHost, bound: Sequence[Binding]) -> Iterator[tuple[str, s
     known = host.numbers
     for binding in bound:
         name = binding.domain
-        if not binding.nodes and binding.is_given:
-            yield f"{name} names no node", 'write nodes = "0-1" or "0,2" in the file'
-        elif not binding.nodes:
+        if not binding.nodes:
             yield (
                 f"{name} has no node: {len(bound)} domains, and this host has {len(known)} nodes",
                 "put it on another host, or combine domains that may know each other's memory",
@@ -120,7 +119,7 @@ def exposures(
         if domain is None or own is None:
             yield f"{name} merges, and is in no domain or in several", "see: sudo ksmrun trust show"
         elif use is None or use.allowed is None:
-            yield f"{name} of {domain} cannot be examined", "run this as root"
+            yield f"{name} of {domain} cannot be examined", "run this as root, or restart it"
         elif outside := [node for node, size in use.bytes_by_node if size and node not in own]:
             size = sum(size for node, size in use.bytes_by_node if node in outside)
             yield (
@@ -161,7 +160,7 @@ def steps(
         near = ",".join(cpus[node] for node in sorted(binding.nodes) if cpus.get(node))
         memory = node_list(binding.nodes)
         for unit in _units(domains[binding.domain], members):
-            words = f"sudo systemctl set-property {unit} AllowedMemoryNodes={memory}"
+            words = f"sudo systemctl set-property {shlex.quote(unit)} AllowedMemoryNodes={memory}"
             yield f"{words} AllowedCPUs={near}" if near else words
         for engine, container in _containers(binding.domain, members):
             words = f"{engine} update --cpuset-mems={memory}"

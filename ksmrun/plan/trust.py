@@ -148,11 +148,6 @@ def why_not_member(trust: Trust, name: str, traits: Traits) -> tuple[str, str] |
     )
 
 
-def may_name(trust: Trust, name: str, caller: Traits) -> bool:
-    """Return whether the caller may start programs in this domain: root, and who is in it."""
-    return 0 in caller.uids[1:2] or name in domains_of(trust, caller)
-
-
 def who(merger: Merger) -> str:
     """Return a process's name for people."""
     place = f", {merger.place}" if merger.place else ""

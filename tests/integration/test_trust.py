@@ -135,7 +135,7 @@ def test_a_domain_that_is_renamed_while_it_merges(host: TrustHost) -> None:
         host.ksmrun("trust", "check")
 
 
-def test_a_process_that_changes_its_user_changes_its_domain(host: TrustHost) -> None:
+def test_each_look_goes_by_the_file_as_it_is(host: TrustHost) -> None:
     with merging("prctl", WEB) as web:
         host.write(f"[domain.web]\nunits = ['web.service']\n[domain.db]\nusers = [{WEB}]\n")
         (found,) = host.look()["processes"]

@@ -116,7 +116,6 @@ def test_the_file_has_the_first_word() -> None:
     [
         ((domain("a", "0"), domain("b", "0-1")), "a and b share node 0"),
         ((domain("a", "0"), domain("b", "3")), "b names node 3, which has no memory"),
-        ((domain("a", "2-1"), domain("b")), "a names no node"),
         ((domain("a"), domain("b"), domain("c")), "c has no node: 3 domains"),
     ],
 )

@@ -23,7 +23,6 @@ from ksmrun.plan.trust import (
     domains_of,
     holder,
     is_in,
-    may_name,
     members,
     refusal,
     why_not_member,
@@ -193,15 +192,6 @@ def test_a_renamed_domain_keeps_its_processes(found: list[Merger]) -> None:
     ]
     assert (refusal(TRUST, "web", before) is None) == (refusal(renamed, "www", after) is None)
     assert refusal(renamed, "web", after) is not None
-
-
-def test_who_may_name_a_domain() -> None:
-    assert may_name(TRUST, "db", of_user(0))
-    assert may_name(TRUST, "web", of_user(1001))
-    assert not may_name(TRUST, "db", of_user(1001))
-    # The real user of a setuid program is not root.
-    assert not may_name(TRUST, "db", Traits(uids=(1001, 1001, 0)))
-    assert not may_name(TRUST, "db", Traits())
 
 
 def test_a_program_that_the_file_puts_elsewhere_is_not_started_as_a_member() -> None:

@@ -138,6 +138,12 @@ def test_a_large_file_is_refused(file: Path) -> None:
         ("[domain.a]\ncontainers = [{image = 1}]", "1 is not a name"),
         ("[domain.a]\nusers = [1]\nnodes = 'x'", "nodes is not a list of NUMA nodes"),
         ("[domain.a]\nusers = [1]\nnodes = 1", "nodes is not a list of NUMA nodes"),
+        ("[domain.a]\nusers = [1]\nnodes = '3-1'", "nodes is not a list of NUMA nodes"),
+        ("[domain.a]\ncontainers = [{label = 'team'}]", "label needs a runtime"),
+        (
+            "[domain.a]\ncontainers = [{label = 'team', runtime = 'containerd'}]",
+            "label needs a runtime",
+        ),
         ("[domain.a]\nusers = [1]\n[domain.a]\nusers = [2]", "not valid TOML"),
         ("[domain.a]\nusers = [1]\n[domain.b]\nusers = ['1']", "of a and of b have the same entry"),
         ("[domain.a]\nusers = ['root']\n[domain.b]\nusers = [0]", "have the same entry, '0'"),

@@ -237,7 +237,7 @@ def test_what_a_class_is_refused_for() -> None:
         (("--container", "a"), "--container is for --by launcher"),
         (("--from", "host"), "--from is for --by launcher"),
         (("--mechanism", "mark"), "--mechanism=mark is for --by launcher"),
-        (("--domain", "Web"), "--domain=Web is not the name of a trust domain"),
+        (("--domain", "Web"), "is not the name of a trust domain"),
         (("--runtime-class", "Not A Name"), "cannot be the name of a RuntimeClass"),
         (("--by", "launcher"), "--runtime-class is for --by runtime-class"),
     ],

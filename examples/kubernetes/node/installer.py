@@ -37,6 +37,7 @@ LIBEXEC = "/usr/local/libexec/ksmrun"
 # Bundles of running containers; what ksmrun-oci has wrapped has a mark in its mounts.
 BUNDLES = (
     "/run/containerd/io.containerd.runtime.v2.task/k8s.io/*/config.json",
+    "/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/*/config.json",
     "/run/containers/storage/overlay-containers/*/userdata/config.json",
 )
 MARK = "ksmrun.wrapped"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ksmrun.launch.domain import check_domain
 from ksmrun.model.errors import UsageError
 from ksmrun.model.launch import LayoutMode, LayoutScope, Mechanism, RuntimeFlags
-from ksmrun.model.trust import DOMAIN_NAME
 from ksmrun.options.containers import PodOptions
 from ksmrun.options.item import items
 from ksmrun.support.words import shortened
@@ -72,11 +72,7 @@ def annotations_of(options: PodOptions) -> dict[str, str]:
     """Return the annotations that ksmrun-oci reads (native/oci/request.c). Raises UsageError."""
     found = {}
     if options.domain is not None:
-        if DOMAIN_NAME.fullmatch(options.domain) is None:
-            raise UsageError(
-                f"--domain={shortened(options.domain)} is not the name of a trust domain",
-                "see `ksmrun help trust`",
-            )
+        check_domain(options.domain)
         found["domain"] = options.domain
     if options.exclude_secrets:
         found["exclude-secrets"] = "true"
