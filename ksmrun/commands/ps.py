@@ -78,7 +78,8 @@ def _print_json(found: ProcessList, by: By, sort: Sort, *, one_line: bool) -> No
         "processes": [process_fields(process, limit) for process in found.processes],
         "by": by,
         "groups": [
-            _group_fields(row, limit) for row in sort_groups(group(found.processes, by), sort)
+            _group_fields(row, limit, found.page_bytes)
+            for row in sort_groups(group(found.processes, by), sort)
         ],
         "total_profit_bytes": found.profit_bytes,
         "total_profit_bytes_min": found.profit_bytes_min,
@@ -112,7 +113,7 @@ def process_fields(process: ProcessKsm, max_map_count: int | None) -> dict[str, 
     }
 
 
-def _group_fields(row: Group, max_map_count: int | None) -> dict[str, Any]:
+def _group_fields(row: Group, max_map_count: int | None, page_bytes: int) -> dict[str, Any]:
     return {
         "name": row.name,
         "pids": [process.pid for process in row.processes],
@@ -121,6 +122,9 @@ def _group_fields(row: Group, max_map_count: int | None) -> dict[str, Any]:
         "profit_bytes": row.profit_bytes,
         "rss_bytes": row.rss_bytes,
         "pss_bytes": row.pss_bytes,
+        "uss_bytes": row.uss_bytes,
+        "copy_bytes": row.copy_bytes(),
+        "request_bytes": row.request_bytes(page_bytes),
         "maps": row.maps,
         "headroom_maps": row.headroom_maps(max_map_count),
         "enabled_by": row.enabled_by,

@@ -18,6 +18,8 @@ class By(StrEnum):
 
     PROCESS = "process"
     UNIT = "unit"
+    NAMESPACE = "namespace"
+    POD = "pod"
     CONTAINER = "container"
     JOB = "job"
     USER = "user"
@@ -121,8 +123,9 @@ class Sweeper:
 class ProcessKsm:
     """Merge-enabled process. Fields that this kernel or user cannot read are None.
 
-    So are the expensive ones when they were not asked for (pss_bytes, maps). enabled_by: mechanism;
-    None in the monitor for a process whose flag was lost since.
+    So are the expensive ones when they were not asked for (pss_bytes, uss_bytes, maps). uss_bytes:
+    memory that no other process has. enabled_by: mechanism; None in the monitor for a process whose
+    flag was lost since.
     """
 
     identity: Identity
@@ -133,6 +136,7 @@ class ProcessKsm:
     profit_bytes: int | None
     rss_bytes: int | None = None
     pss_bytes: int | None = None
+    uss_bytes: int | None = None
     maps: int | None = None
     sweeper: Sweeper | None = None
     # Place of its program in memory, which an exec changes (facts/identity.py).

@@ -65,7 +65,7 @@ class Watched(ProcessKsm):
     """Process that merges, or did when the monitor first saw it.
 
     since_full_scans: the host's count when first seen. program: the guard's key for it. count: what
-    maps is from. pss_bytes and maps: as last measured.
+    maps is from. pss_bytes, uss_bytes and maps: as last measured.
     """
 
     since_full_scans: int | None

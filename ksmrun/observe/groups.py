@@ -45,6 +45,38 @@ class Group:
         return _sum(process.pss_bytes for process in self.processes)
 
     @property
+    def uss_bytes(self) -> int | None:
+        """Memory that no other process has; divided by the processes, what one more would take."""
+        return _sum(process.uss_bytes for process in self.processes)
+
+    @property
+    def unmerge_max_pages(self) -> int | None:
+        """Pages that come back if the process with most merged pages is unmerged."""
+        counts = (
+            process.merging_pages + (process.zero_pages or 0)
+            for process in self.processes
+            if process.merging_pages is not None
+        )
+        return max(counts, default=None)
+
+    def copy_bytes(self) -> int | None:
+        """Return what one more such process would take once merged: the mean of what each adds."""
+        known = [each.uss_bytes for each in self.processes if each.uss_bytes is not None]
+        return sum(known) // len(known) if known else None
+
+    def request_bytes(self, page_bytes: int) -> int | None:
+        """Return the memory to request for each process from a scheduler.
+
+        Together they leave room for one that is unmerged, as Prediction.request_bytes of an
+        estimate does; files count too. None unless all of it is known.
+        """
+        known = [each.pss_bytes for each in self.processes if each.pss_bytes is not None]
+        unmerged = self.unmerge_max_pages
+        if unmerged is None or len(known) < len(self.processes):
+            return None
+        return (sum(known) + unmerged * page_bytes) // len(known)
+
+    @property
     def maps(self) -> int | None:
         """Highest number of VMAs of one process, because the limit applies to each process."""
         counts = (process.maps for process in self.processes)
@@ -61,10 +93,20 @@ class Group:
         return None if known is None or max_map_count is None else max_map_count - known
 
 
+def _in_pod(who: Identity, name: Callable[[tuple[str, str, str]], str]) -> tuple[object, str]:
+    """Return key and name of a pod's process; where only its uid is known, that names the pod."""
+    if who.pod_names is not None:
+        found = name(who.pod_names)
+        return found, found
+    return (None, "(no pod)") if who.pod is None else (("uid", who.pod), f"(pod {who.pod})")
+
+
 # Key of a group, and its name.
 KEYS: dict[By, Callable[[Identity], tuple[object, str]]] = {
     By.PROCESS: lambda who: ((who.pid, who.start_ticks), str(who.pid)),
     By.UNIT: lambda who: (who.unit, who.unit or "(no unit)"),
+    By.NAMESPACE: lambda who: _in_pod(who, lambda names: names[0]),
+    By.POD: lambda who: _in_pod(who, lambda names: f"{names[0]}/{names[1]}"),
     By.CONTAINER: lambda who: ((who.engine, who.container_id), container_label(who)),
     By.JOB: lambda who: (who.job, who.job or "(no job)"),
     By.USER: lambda who: (who.uid, who.user or "(unknown)"),

@@ -28,6 +28,7 @@ from ksmrun.model.process import ProcessKsm, ProcessList, Sweeper
 from ksmrun.support.foreign import raise_shortage
 
 Process = TypeVar("Process", bound=ProcessKsm)
+Found = TypeVar("Found")
 # Share of one core, for repeated scans.
 CPU_SHARE_MAX = 0.02
 WHOLE_SECONDS_MIN = 5.0
@@ -127,10 +128,12 @@ def read_process(pid: int, *, costly: bool = False) -> ProcessKsm | None:
         found = identified(folder, pid)
         if found is None:
             return None
+        memory = allowed(lambda: read_memory(folder)) if costly else None
         return replace(
             found,
             rss_bytes=read_rss(folder),
-            pss_bytes=allowed(lambda: read_memory(folder).pss_bytes) if costly else None,
+            pss_bytes=None if memory is None else memory.pss_bytes,
+            uss_bytes=None if memory is None else memory.uss_bytes,
             maps=allowed(lambda: count_maps(folder)) if costly else None,
         )
 
@@ -227,7 +230,7 @@ def still_enabling(before: str | None, ksm_stat: KsmStat) -> str | None:
     return before if ksm_stat.merge_any is None or before == "shim" else ksm_stat.enabled_by
 
 
-def allowed(look: Callable[[], int | None]) -> int | None:
+def allowed(look: Callable[[], Found]) -> Found | None:
     """Return the result, or None if this user may not read it.
 
     Another user's maps need more permission than its other files.

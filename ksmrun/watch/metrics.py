@@ -87,6 +87,16 @@ class WatchCollector(Collector):
                 told = quantity.quantity
                 yield family(told.id, told.help, _reader(quantity, page, limit))
         yield family(
+            "uss_bytes",
+            "Memory that no other process has; divided by the processes, what one more would take.",
+            lambda them: Group(None, "", tuple(them)).uss_bytes,
+        )
+        yield family(
+            "unmerge_max_bytes",
+            "Memory that comes back if the process with most merged memory is unmerged.",
+            lambda them: _size(Group(None, "", tuple(them)).unmerge_max_pages, page),
+        )
+        yield family(
             "map_headroom_min_ratio",
             "Free share of vm.max_map_count of the process that has the least.",
             lambda them: headroom(them, limit),

@@ -237,6 +237,7 @@ class Scanner:
                 found.watched,
                 since_full_scans=before.since_full_scans,
                 pss_bytes=before.pss_bytes,
+                uss_bytes=before.uss_bytes,
                 maps=before.maps,
                 count=before.count,
             )
@@ -251,8 +252,10 @@ class Scanner:
             self._count_maps(known, host.seconds, limit)
         if host.seconds >= known.next_pss and self._pss_budget.has():
             with self._pss_budget:
-                pss_bytes = read_memory(known.folder).pss_bytes
-            known.watched = replace(known.watched, pss_bytes=pss_bytes)
+                memory = read_memory(known.folder)
+            known.watched = replace(
+                known.watched, pss_bytes=memory.pss_bytes, uss_bytes=memory.uss_bytes
+            )
             known.next_pss = host.seconds + self.config.pss_interval_seconds
             known.memory_path = memory_path(read_text(known.folder / "cgroup") or "")
 

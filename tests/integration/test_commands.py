@@ -71,6 +71,11 @@ def test_ps(run: Run, launcher: str, ps_of_nobody: tuple[str, ...]) -> None:
             assert process["merging_pages"] >= (8 << 20) // 4096
             assert process["enabled_by"] == "prctl"
             assert process["rss_bytes"] > process["pss_bytes"] > 0
+            assert 0 < process["uss_bytes"] < process["pss_bytes"]
+        # One of the three may be unmerged, with its 8 MiB.
+        (row,) = json.loads(run("ps", "--json", "--by", "executable").stdout)["groups"]
+        assert row["copy_bytes"] < row["pss_bytes"] / 3
+        assert row["rss_bytes"] / 3 > row["request_bytes"] > (row["pss_bytes"] + (8 << 20)) / 3
         profits = sum(each["profit_bytes"] for each in found["processes"])
         assert profits == found["total_profit_bytes_max"] > found["total_profit_bytes_min"] > 0
         # None where programs of the tests beside this one have merged too.

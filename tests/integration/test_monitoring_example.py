@@ -117,6 +117,7 @@ def test_real_monitor_and_prometheus(launcher: str, ksmrun: str, tmp_path: Path)
     prometheus = Prometheus(f"http://127.0.0.1:{port}")
     state = f"KSMRUN_STATE_DIR={tmp_path / 'state'}"
     watch = ["env", state, ksmrun, "monitor", "--listen", target, "--interval", "1"]
+    watch += ["--pss-interval", "1"]
     collect = [
         "prometheus",
         f"--config.file={configure(tmp_path, target)}",
@@ -142,6 +143,11 @@ def test_real_monitor_and_prometheus(launcher: str, ksmrun: str, tmp_path: Path)
                 # Two of three equal copies merge; each counts what it shares.
                 merged = f'ksmrun_merged_bytes{{command="{NAME}"}} > 3 * 8 * 2^20'
                 wait_until(lambda: shows(prometheus, merged))
+                # Once PSS has been read again, a copy takes little, and three have room for one.
+                name = "instance_namespace_command:ksmrun"
+                for quantity, mib in (("copy", 8), ("request", 20)):
+                    told = f'{name}_{quantity}_bytes:mean{{command="{NAME}"}} < {mib} * 2^20'
+                    wait_until(functools.partial(shows, prometheus, told))
             monitor.send_signal(signal.SIGKILL)
             wait_until(lambda: "KsmrunMonitorGone" in prometheus.firing())
     finally:
