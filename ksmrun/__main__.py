@@ -12,9 +12,20 @@ FRONT_OPTION = "--front="
 # Modules of the standard library that are imported when they are first used. dataclasses imports
 # inspect, which takes longer to import than all of ours, for classes without a docstring.
 LAZY = (
-    *("copy", "ctypes", "hashlib", "hmac", "inspect", "ipaddress", "json", "locale", "ntpath"),
+    *(
+        "copy",
+        "ctypes",
+        "difflib",
+        "hashlib",
+        "hmac",
+        "inspect",
+        "ipaddress",
+        "json",
+        "locale",
+        "ntpath",
+    ),
     *("platform", "random", "secrets", "select", "shutil", "socket", "string", "subprocess"),
-    *("tempfile", "textwrap"),
+    *("tempfile", "textwrap", "tomllib"),
 )
 # Commands with threads: before Python 3.12, two must not use such a module first at the same time.
 THREADED = ("ab", "monitor", "top")

@@ -19,7 +19,6 @@ from ksmrun.facts.runtime import find_runtime
 from ksmrun.facts.target import look_at
 from ksmrun.host.key_memory import MASTER_KEY
 from ksmrun.host.layout_keys import group_label, keys_folder
-from ksmrun.launch.domain import check_domain, refused
 from ksmrun.launch.inplace import initial_arguments
 from ksmrun.launch.prepare import judge, prepare
 from ksmrun.launch.runtime_variables import variables_now
@@ -126,6 +125,9 @@ def _refused(request: Request, target: TargetFacts) -> Denial | None:
     """Return why the trust domain could not merge now, without claiming it."""
     if request.domain is None:
         return None
+    # Imported here: few commands name a domain.
+    from ksmrun.launch.domain import check_domain, refused
+
     check_domain(request.domain)
     return refused(request.domain, target, claims=False) if asks_domain(request) else None
 

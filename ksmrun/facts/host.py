@@ -9,6 +9,15 @@ from ksmrun.facts.ksm import FOLDER, ROOT, read_ksm
 from ksmrun.facts.text import bracketed, kib_fields, parse_fields, parse_int, read_int, read_text
 from ksmrun.model.ksm import HostFacts
 
+# By their numbers (include/uapi/linux/capability.h).
+CAPABILITIES = (
+    *("chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid"),
+    *("setpcap", "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw"),
+    *("ipc_lock", "ipc_owner", "sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct"),
+    *("sys_admin", "sys_boot", "sys_nice", "sys_resource", "sys_time", "sys_tty_config", "mknod"),
+    *("lease", "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin", "syslog"),
+    *("wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf", "checkpoint_restore"),
+)
 MEMINFO = ("MemTotal", "MemAvailable", "AnonPages", "SwapTotal", "SwapFree")
 
 
@@ -91,11 +100,9 @@ def _hidepid(root: Path) -> bool | None:
 
 
 def _capabilities() -> tuple[str, ...] | None:
-    """Return the effective capabilities of this process, by name."""
-    # Loads python-prctl, which a launch does not need.
-    from ksmrun.support.process_control import effective_capabilities
-
-    try:
-        return effective_capabilities()
-    except OSError:
+    """Return the effective capabilities of this thread, sorted by name (proc_pid_status(5))."""
+    status = parse_fields(read_text(ROOT / "proc/thread-self/status") or "")
+    if "CapEff" not in status:
         return None
+    held = int(status["CapEff"], 16)
+    return tuple(sorted(name for bit, name in enumerate(CAPABILITIES) if held >> bit & 1))

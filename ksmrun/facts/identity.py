@@ -45,8 +45,8 @@ def read_identity(folder: Path, pid: int, stat: Stat | None = None) -> Identity:
     stat: of the process, if it was just read.
     """
     stat = stat or read_stat(folder)
-    where = placement(read_or_raise(folder / "cgroup") or "")
-    uid = _effective_uid(read_or_raise(folder / "status") or "")
+    where = placement(read_or_raise(f"{folder}/cgroup") or "")
+    uid = _effective_uid(read_or_raise(f"{folder}/status") or "")
     container = where.container
     return Identity(
         pid=pid,

@@ -42,4 +42,4 @@ def own_job(folder: Path, uid: int | None) -> str | None:
 
 
 def _environment(folder: Path) -> str:
-    return read_or_raise(folder / "environ", ENVIRONMENT_BYTES_MAX) or ""
+    return read_or_raise(f"{folder}/environ", ENVIRONMENT_BYTES_MAX) or ""

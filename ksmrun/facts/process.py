@@ -78,7 +78,7 @@ def read_ksm_stat(folder: Path) -> KsmStat:
 
 
 def _read_ksm_stat(folder: Path) -> KsmStat:
-    found = parse_ksm_stat(kernel_text(folder / "ksm_stat"))
+    found = parse_ksm_stat(kernel_text(f"{folder}/ksm_stat"))
     if found.merging_pages is not None:
         return found
     # ksm_merging_pages is a file of its own since 6.1, and in ksm_stat since 6.4.
@@ -212,7 +212,7 @@ def read_statm(folder: Path) -> list[int]:
 
 
 def _read_statm(folder: Path) -> list[int]:
-    return [int(word) for word in kernel_text(folder / "statm").split()]
+    return [int(word) for word in kernel_text(f"{folder}/statm").split()]
 
 
 def read_memory(folder: Path) -> Memory:
@@ -228,7 +228,7 @@ def read_memory(folder: Path) -> Memory:
 
 
 def _smaps_rollup(folder: Path) -> str:
-    return kernel_text(folder / "smaps_rollup")
+    return kernel_text(f"{folder}/smaps_rollup")
 
 
 def _yes_no(text: str | None) -> bool | None:

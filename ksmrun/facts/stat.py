@@ -49,7 +49,7 @@ class Stat:
 
 def read_stat(folder: Path) -> Stat:
     """Return the process's stat. Raises OSError if it ended."""
-    data = drain(os.open(folder / "stat", FLAGS), STAT_BYTES_MAX)
+    data = drain(os.open(f"{folder}/stat", FLAGS), STAT_BYTES_MAX)
     text = data.decode("utf-8", "surrogateescape")
     if ")" not in text:
         raise ProcessLookupError(errno.ESRCH, "it has ended", str(folder))
@@ -135,7 +135,7 @@ def command_words(folder: Path, limit: int = COMMAND_BYTES_MAX) -> list[str]:
 
 
 def _command_line(folder: Path, limit: int) -> str:
-    return (read_or_raise(folder / "cmdline", limit) or "").rstrip("\0")
+    return (read_or_raise(f"{folder}/cmdline", limit) or "").rstrip("\0")
 
 
 def memory_folder(folder: Path) -> Path:

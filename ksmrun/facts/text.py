@@ -11,6 +11,10 @@ from pathlib import Path
 from ksmrun.model.errors import KsmrunError
 from ksmrun.support.foreign import READ_BYTES_MAX, drain, raise_shortage
 
+# A FIFO that the user names is waited for.
+FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY
+RECORD_BYTES_MAX = 1 << 16
+
 
 def read_text(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
     """Return the text of a file of the kernel, or of one that the user named.
@@ -24,7 +28,7 @@ def read_text(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
         return None
 
 
-def read_or_raise(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
+def read_or_raise(path: Path | str, limit: int = READ_BYTES_MAX) -> str | None:
     """Return the same, or None only for an absent, forbidden or garbled file.
 
     Raises OSError if descriptors or memory ran out.
@@ -38,9 +42,16 @@ def read_or_raise(path: Path, limit: int = READ_BYTES_MAX) -> str | None:
     return None
 
 
-def kernel_text(path: Path) -> str:
-    """Return the text of a file of the kernel, which is ASCII. Raises OSError."""
-    return _read(path, READ_BYTES_MAX, "ascii", "replace")
+def kernel_text(path: Path | str) -> str:
+    """Return the text of a file of the kernel that has one record, which is ASCII. Raises OSError.
+
+    The kernel prints a record at once (fs/seq_file.c), so nobody asks for an end.
+    """
+    descriptor = os.open(path, FLAGS)
+    try:
+        return os.read(descriptor, RECORD_BYTES_MAX).decode("ascii", "replace")
+    finally:
+        os.close(descriptor)
 
 
 def read_input(file: str, todo: str) -> str:
@@ -58,9 +69,8 @@ def read_input(file: str, todo: str) -> str:
         raise KsmrunError(f"cannot read {name}: {why}", todo) from error
 
 
-def _read(path: Path, limit: int, encoding: str = "utf-8", errors: str = "surrogateescape") -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
-    return drain(descriptor, limit).decode(encoding, errors)
+def _read(path: Path | str, limit: int) -> str:
+    return drain(os.open(path, FLAGS), limit).decode("utf-8", "surrogateescape")
 
 
 def read_int(path: Path) -> int | None:
@@ -88,11 +98,12 @@ def parse_fields(text: str) -> dict[str, str]:
 
 def kib_fields(text: str, names: Iterable[str]) -> dict[str, int | None]:
     """Return the named fields of a text like /proc/meminfo, in bytes."""
-    fields = parse_fields(text)
-    sizes: dict[str, int | None] = {}
-    for name in names:
-        number = parse_int(fields.get(name, "").removesuffix("kB"))
-        sizes[name] = None if number is None else number * 1024
+    sizes: dict[str, int | None] = dict.fromkeys(names)
+    for line in text.split("\n"):
+        name, _, value = line.partition(":")
+        if name in sizes:
+            number = parse_int(value.rstrip().removesuffix("kB"))
+            sizes[name] = None if number is None else number * 1024
     return sizes
 
 
