@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,7 @@ def rendered(tools: Path, folder: str) -> list[dict[str, Any]]:
     return [each for each in yaml.safe_load_all(text) if each]
 
 
-@pytest.mark.parametrize("folder", ["node", "app", "monitoring", "remove"])
+@pytest.mark.parametrize("folder", ["node", "app", "monitoring", "gated", "remove"])
 def test_kustomize(tools: Path, folder: str) -> None:
     newest = kubernetes_validate.latest_version()
     found = rendered(tools, folder)
@@ -73,20 +75,26 @@ def test_kustomize(tools: Path, folder: str) -> None:
     }
     if folder == "app":
         assert {pod["runtimeClassName"] for pod in pods.values()} == {"ksmrun"}
-    elif folder in ("node", "remove"):
-        task = "install" if folder == "node" else "remove"
+    elif folder != "monitoring":
+        task = "remove" if folder == "remove" else "install"
         assert pods["ksmrun-installer"]["containers"][0]["command"][-1] == task
         switch = pods["ksmrun-monitor"]["initContainers"][0]["args"]
-        assert switch == ["host", "on" if folder == "node" else "restore"]
+        assert switch == ["host", "restore" if folder == "remove" else "on"]
+        monitor = pods["ksmrun-monitor"]["containers"][0]["args"]
+        assert ("--auto" in monitor) is (folder != "remove")
+        selected = pods["ksmrun-installer"]["nodeSelector"]
+        assert ("ksmrun.io/install" in selected) is (folder == "gated")
         names = [each["metadata"]["name"] for each in found if each["kind"] == "ConfigMap"]
         assert pods["ksmrun-installer"]["volumes"][0]["configMap"]["name"] in names
 
 
-def test_the_post_renderer(tools: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def helm(tools: Path, tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs Helm, with ksmrun on PATH, and returns its output."""
     homes = {f"HELM_{name}_HOME": str(tmp_path / name) for name in ("DATA", "CONFIG", "CACHE")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
-    def helm(*words: str | Path) -> str:
+    def run(*words: str | Path) -> str:
         return subprocess.run(
             [tools / "helm", *words],
             check=True,
@@ -96,6 +104,53 @@ def test_the_post_renderer(tools: Path, tmp_path: Path) -> None:
             env={**os.environ, **homes, "PATH": path},
         ).stdout
 
+    return run
+
+
+Objects = dict[tuple[str, str], dict[str, Any]]
+
+
+def by_name(documents: list[dict[str, Any]]) -> Objects:
+    """Return objects by kind and name, without what replaces pods when the script is changed.
+
+    For that kustomize gives the ConfigMap another name, and the chart the pods another annotation.
+    """
+    found: Objects = {}
+    for document in documents:
+        name = re.sub(r"^(ksmrun-installer)-[a-z0-9]{10}$", r"\1", document["metadata"]["name"])
+        document["metadata"]["name"] = name
+        found[document["kind"], name] = document
+    template = found["DaemonSet", "ksmrun-installer"]["spec"]["template"]
+    assert template["metadata"].pop("annotations", {}).keys() <= {"checksum/installer"}
+    template["spec"]["volumes"][0]["configMap"].pop("name")
+    return found
+
+
+@pytest.mark.parametrize("folder", ["node", "remove"])
+def test_the_chart_is_what_kustomize_makes(
+    tools: Path, helm: Callable[..., str], folder: str
+) -> None:
+    """Except the namespace: Helm needs it before it installs anything."""
+    helm("lint", "--strict", EXAMPLES / "node")
+    options = ("--namespace", "ksmrun", "--set", f"remove={str(folder == 'remove').lower()}")
+    text = helm("template", "any", EXAMPLES / "node", *options)
+    expected = by_name(rendered(tools, folder))
+    del expected["Namespace", "ksmrun"]
+    assert by_name([each for each in yaml.safe_load_all(text) if each]) == expected
+
+
+def test_the_chart_has_values(helm: Callable[..., str]) -> None:
+    image = ("--set", "image.name=localhost/other", "--set", "image.tag=1")
+    text = helm("template", "any", EXAMPLES / "node", "--namespace", "elsewhere", *image)
+    documents = [each for each in yaml.safe_load_all(text) if each]
+    assert len(documents) > 10
+    spaces = {each["metadata"].get("namespace", "none") for each in documents}
+    assert spaces == {"none", "elsewhere"}
+    assert set(re.findall("image: (.*)", text)) == {"localhost/other:1"}
+    assert "namespace: ksmrun" not in text
+
+
+def test_the_post_renderer(helm: Callable[..., str]) -> None:
     helm("plugin", "install", EXAMPLES / "helm")
     helm("create", "web")
     plain = list(yaml.safe_load_all(helm("template", "web", "web")))

@@ -89,7 +89,7 @@ def test_each_verdict(path: str, tmp_path: Path, verdict: str) -> None:
     stops = 0 if verdict == STOP else 1
     assert ended == {"argo": code, "kubernetes": code, "go": code, "stop": stops}
     said = tmp_path / "said"
-    labels = "label nodes --selector=ksmrun.io/next=yes ksmrun.io/ready=yes\n"
+    labels = "label nodes --selector=ksmrun.io/next=yes ksmrun.io/install=yes\n"
     assert (said.read_text() if said.exists() else "") == (labels if verdict == GO else "")
 
 

@@ -180,8 +180,12 @@ def change(engine: Engine, new: str) -> None:
         file.unlink(missing_ok=True)
     else:
         file.write_text(old)
-    engine.restart()
-    state = "it is up again" if engine.wait() else "and it is still down: look at its journal"
+    state = "and it is still down: look at its journal"
+    try:
+        engine.restart()
+        state = "it is up again" if engine.wait() else state
+    except (Failed, subprocess.TimeoutExpired) as error:
+        state = f"{state}; {error}"
     raise Failed(f"{file} was put back, as with the new lines {why}; {state}")
 
 
@@ -299,16 +303,17 @@ def refuse_unmerged(node: str) -> None:
 
 def install(node: str) -> None:
     """Install, test, label."""
-    run("ksmrun", "wrap", "install")
-    engine = find_engine()
-    with alone(engine):
-        old = engine.file.read_text() if engine.file.exists() else ""
-        is_there = (engine.name == "crio" and bool(old)) or OURS.search(old) is not None
-        if not is_there:
-            change(engine, with_runtime(engine, old))
     try:
+        run("ksmrun", "wrap", "install")
+        engine = find_engine()
+        with alone(engine):
+            old = engine.file.read_text() if engine.file.exists() else ""
+            is_there = (engine.name == "crio" and bool(old)) or OURS.search(old) is not None
+            if not is_there:
+                change(engine, with_runtime(engine, old))
         refuse_unmerged(node)
-    except Failed:
+    except (Failed, OSError, subprocess.TimeoutExpired):
+        # It may have one from before.
         label(node, None)
         raise
     label(node, "yes")
