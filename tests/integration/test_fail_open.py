@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compiled import ARM64, build_product
+from compiled import build_arm64
 from schemas import PROBE
 from waiting import LAST_RESORT_SECONDS
 
@@ -79,7 +79,7 @@ def test_off_needs_no_kernel_support(programs: Any, launcher: str) -> None:
 def test_under_an_emulator(tmp_path: Path) -> None:
     """qemu-user answers prctl 67 with EINVAL, although the kernel below has it."""
     build = tmp_path / "build"
-    build_product(build, ARM64, "ksmrun-exec")
+    build_arm64(build)
     emulated = ["qemu-aarch64", str(build / "ksmrun-exec")]
     done = run([*emulated, "--", "/nonexistent"])
     assert done.returncode == 127

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from compiled import ARM64, build_product, compile_to
+from compiled import build_arm64, compile_to
 
 from ksmrun.facts.launcher import LAUNCHER, launcher_path
 
@@ -75,7 +75,7 @@ def build_arm64_initrd(folder: Path, libexec: Path | None = None) -> Path:
 def arm64_parts(folder: Path) -> tuple[Path, Path]:
     """Return busybox, and the folder that the product was cross-compiled in."""
     build = folder / "build"
-    build_product(build, ARM64)
+    build_arm64(build)
     return arm64_busybox(folder), build
 
 

@@ -61,7 +61,7 @@ def launcher(folder: Path) -> str:
 def dynamic_launcher(folder: Path) -> Path:
     """Return a launcher with shared libraries, so that it can be preloaded, with its own name."""
     tree = folder / "dynamic"
-    build_product(tree, ["-DKSMRUN_MUSL=OFF", "-DKSMRUN_STATIC=OFF"], "ksmrun-exec")
+    build_product(tree, ["-DKSMRUN_MUSL=OFF", "-DKSMRUN_STATIC=OFF"], ["ksmrun-exec"])
     return (tree / "ksmrun-exec").rename(tree / DYNAMIC_NAME)
 
 
