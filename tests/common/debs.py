@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -55,11 +57,8 @@ def unpack(package: str, folder: Path) -> None:
 
 def unpack_version(package: str, version: str, folder: Path) -> str:
     """Unpack the newest version of a package that begins so, of any suite, and return it."""
-    package_names()
-    with _lock():
-        # A row is: package | version | suite.
-        rows = [row.split("|") for row in _apt("cache", "madison", package).splitlines()]
-    found = [row[1].strip() for row in rows if row[1].strip().startswith(f"{version}.")]
+    rows = _versions(package)
+    found = [number for _, number, _ in rows if number.startswith(f"{version}.")]
     if not found:
         raise SystemExit(f"no Debian suite has {package} {version}; look at {cache_folder()}/lists")
     unpack(f"{package}={found[0]}", folder)
@@ -68,14 +67,28 @@ def unpack_version(package: str, version: str, folder: Path) -> str:
 
 def unpack_from(suite: str, packages: Sequence[str], folder: Path) -> None:
     """Unpack packages of one suite into the folder."""
-    package_names()
     folder.mkdir(exist_ok=True)
-    with _lock():
-        text = _apt("cache", "madison", *packages)
-    for row in text.splitlines():
-        package, version, place = (word.strip() for word in row.split("|"))
+    for package, version, place in _versions(*packages):
         if f" {suite}/" in place:
             unpack(f"{package}={version}", folder)
+
+
+def _versions(*packages: str) -> list[tuple[str, ...]]:
+    """Return package, version and suite of each of their versions.
+
+    Kept, because apt takes six seconds of CPU to read the lists of all suites.
+    """
+    package_names()
+    name = hashlib.sha256("\0".join(packages).encode()).hexdigest()[:32]
+    kept = cache_folder() / "versions" / name
+    with _lock():
+        if not kept.exists():
+            kept.parent.mkdir(exist_ok=True)
+            text = _apt("cache", "madison", *packages)
+            kept.with_suffix(".new").write_text(text)
+            kept.with_suffix(".new").replace(kept)
+    lines = kept.read_text().splitlines()
+    return [tuple(word.strip() for word in line.split("|")) for line in lines]
 
 
 @contextmanager
@@ -100,6 +113,7 @@ def _read_names(folder: Path) -> str:
         lines = [f"deb [arch=amd64,arm64 signed-by={KEYRING}] {mirror} {s} main\n" for s in SUITES]
         (folder / "sources.list").write_text("".join(lines))
         _apt("get", "update")
+        shutil.rmtree(folder / "versions", ignore_errors=True)
         names.write_text(_apt("cache", "pkgnames", "linux-"))
     return names.read_text()
 
