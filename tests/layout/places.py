@@ -60,3 +60,4 @@ def wait_until_none(name: str) -> None:
     deadline = time.monotonic() + 20
     while found := named(name):
         assert time.monotonic() < deadline, f"{name} is still there: {found}"
+        time.sleep(0.02)

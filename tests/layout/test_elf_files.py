@@ -49,27 +49,24 @@ def compare(launcher: str, key: str) -> Compare:
     """Run a file with and without the layout; return both results."""
     layout = [launcher, "--quiet", "--merge=keep", "--layout=shared", f"--layout-key={key}", "--"]
 
-    def run(file: Path, prepare: Callable[[], None] = lambda: None) -> tuple[int, bytes]:
+    def run(file: Path, prepare: Callable[[], None] | None = None) -> tuple[int, bytes]:
         found = []
-
-        def limited() -> None:
-            # Some run round in circles, with and without the layout.
-            resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
-            prepare()
-
         for prefix in ([], layout):
+            pipe = subprocess.PIPE
             try:
-                done = subprocess.run(
-                    [*prefix, file],
-                    capture_output=True,
-                    timeout=LAST_RESORT_SECONDS,
-                    check=False,
-                    preexec_fn=limited,
+                # Without a preexec_fn no copy of this process is made for each of thousands.
+                process = subprocess.Popen(
+                    [*prefix, file], stdout=pipe, stderr=pipe, preexec_fn=prepare
                 )
-                # What the kernel rejects is an error here, and the launcher's 126 there.
-                found.append((done.returncode, done.stdout, done.stderr))
             except OSError:
+                # What the kernel rejects is an error here, and the launcher's 126 there.
                 found.append((126, b"", b""))
+                continue
+            with process:
+                # Some run round in circles, with and without the layout.
+                resource.prlimit(process.pid, resource.RLIMIT_CPU, (1, 1))
+                output, error = process.communicate(timeout=LAST_RESORT_SECONDS)
+            found.append((process.returncode, output, error))
         (code, output, _), (wrapped_code, wrapped_output, said) = found
         # A program that its exec kills may get another signal from its tracer.
         assert (max(code, -1), output) == (max(wrapped_code, -1), wrapped_output), (found, said)

@@ -136,5 +136,5 @@ def test_killed_at_every_step(
             if end != HALF:
                 break
         seen[end] += 1
-        wait_until_none(DYNAMIC_NAME)
+    wait_until_none(DYNAMIC_NAME)
     assert set(seen) == ends, seen

@@ -38,7 +38,7 @@ static void test_hmac(void **state) {
           "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
-enum { KEYS = 4000, BITS_MIN = 28 };
+enum { KEYS = 1000, BITS_MIN = 28 };
 
 /* Number of bits of a part, from its lowest in these units, that take both values about equally
  * often over many keys. */
