@@ -88,9 +88,10 @@ def test_the_same_options(words: list[str]) -> None:
     _, subcommand, *options = exec_start(printed(words))
     assert subcommand == "monitor"
     given, found = parsed(words), parsed(options)
-    if given["textfile"] is not None:
-        # A folder, with or without a slash at its end.
-        given["textfile"] = str(Path(given["textfile"]))
+    for name in ("textfile", "config"):
+        if given[name] is not None:
+            # With or without a slash at its end.
+            given[name] = str(Path(given[name]))
     assert found == given | {"listen": LISTEN if given["listen"] is None else given["listen"]}
 
 
