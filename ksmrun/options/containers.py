@@ -63,7 +63,7 @@ class ImageOptions(ContainerOptions):
 
 
 @dataclass(frozen=True)
-class ComposeOptions(ContainerOptions):
+class ComposeOptions(DomainOptions, ContainerOptions):
     """Options of `ksmrun wrap compose`."""
 
     file: str = argument("Compose file; - for stdin.", "FILE", is_required=True, values=Values.FILE)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ksmrun.model.container import ComposeService, ImageConfig, Words
 from ksmrun.model.wrap import LIBEXEC
-from ksmrun.wrap.container import KEY_FILE, quoted, quoted_list
+from ksmrun.wrap.container import quoted, quoted_list
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,13 @@ def override(
     return ServiceOverride(service.name, entrypoint, command)
 
 
-def render(overrides: Sequence[ServiceOverride], version: str | None, key: str | None) -> str:
-    """Return the file's text after its header. The launcher is mounted, so no image changes."""
+def render(
+    overrides: Sequence[ServiceOverride], version: str | None, mounts: Mapping[str, str]
+) -> str:
+    """Return the file's text after its header. The launcher is mounted, so no image changes.
+
+    mounts: what else is mounted read-only, by its place on the host.
+    """
     text = "" if version is None else f"version: {quoted(version)}\n"
     text += "services:\n"
     for each in overrides:
@@ -58,8 +63,7 @@ def render(overrides: Sequence[ServiceOverride], version: str | None, key: str |
         if each.command is not None:
             text += f"    command: {quoted_list(each.command)}\n"
         text += "    volumes:\n" + _bind(str(LIBEXEC), str(LIBEXEC))
-        if key is not None:
-            text += _bind(key, KEY_FILE)
+        text += "".join(_bind(source, target) for source, target in mounts.items())
     return text
 
 

@@ -19,12 +19,15 @@ from compiled import compile_to
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.facts.launcher import launcher_path
+from ksmrun.host.trust_state import claiming, write_trust_state
 from ksmrun.model.container import RuntimeEngine as Engine
+from ksmrun.model.trust import TRUST_FOLDER
 from ksmrun.model.wrap import LIBEXEC
 
 PROGRAMS = Path(__file__).parent.parent / "integration/programs"
 APPLETS = ("sh", "cat", "echo", "env", "grep", "id", "ls", "sleep", "stty", "test", "true", "tty")
 Done = subprocess.CompletedProcess[str]
+Claim = Callable[[str | None], None]
 
 
 def run(*command: str | Path, **options: Any) -> Done:
@@ -72,6 +75,22 @@ def seen_by_ps(pid: int) -> dict[str, Any]:
         row["name"] for row in found["groups"] if pid in row["pids"]
     ]
     return dict(process)
+
+
+@pytest.fixture
+def claim() -> Iterator[Claim]:
+    """Write the state as a claim does; afterwards it is not there, as before."""
+    assert not TRUST_FOLDER.exists(), "another test, or this host, has trust domains"
+
+    def write(domain: str | None) -> None:
+        with claiming():
+            write_trust_state(domain)
+
+    yield write
+    for name in ("state", "lock"):
+        (TRUST_FOLDER / name).unlink(missing_ok=True)
+    if TRUST_FOLDER.exists():
+        TRUST_FOLDER.rmdir()
 
 
 @pytest.fixture

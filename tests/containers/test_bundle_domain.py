@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ksmrun.host.trust_state import claiming, write_trust_state
-from ksmrun.model.trust import TRUST_FOLDER
-
 from .bundles import Bundle, Config, Make, hardened, make, plain, with_user_namespace
-from .conftest import merges
+from .conftest import Claim, merges
 
 __all__ = ["make"]
 # They share the state of the host's domains.
 pytestmark = pytest.mark.xdist_group("domains")
 
 OPEN: dict[str, object] = {"domains": {"web": {}}}
-Claim = Callable[[str | None], None]
-
-
-@pytest.fixture
-def claim() -> Iterator[Claim]:
-    """Write the state as a claim does; afterwards it is not there, as before."""
-    assert not TRUST_FOLDER.exists(), "another test, or this host, has trust domains"
-
-    def write(domain: str | None) -> None:
-        with claiming():
-            write_trust_state(domain)
-
-    yield write
-    for name in ("state", "lock"):
-        (TRUST_FOLDER / name).unlink(missing_ok=True)
-    if TRUST_FOLDER.exists():
-        TRUST_FOLDER.rmdir()
 
 
 def ask(make: Make, tmp_path: Path, opened: object, *options: str, **annotations: str) -> Bundle:

@@ -11,12 +11,15 @@ from ksmrun.commands.wrap.container_options import key_lines, plan_launcher, ref
 from ksmrun.facts.compose import read_project
 from ksmrun.facts.image import read_image
 from ksmrun.host.owned_files import remove_ours, write_ours
+from ksmrun.launch.domain import require_domain
 from ksmrun.model.container import ComposeProject, ComposeService, Engine, ImageConfig
 from ksmrun.model.errors import KsmrunError, UsageError
+from ksmrun.model.trust import TRUST_FOLDER
 from ksmrun.model.wrap import LAUNCHERS
 from ksmrun.options.containers import COMPOSE, ComposeOptions
 from ksmrun.support.words import shortened
 from ksmrun.wrap.compose import needs_image, override, render
+from ksmrun.wrap.container import KEY_FILE
 from ksmrun.wrap.header import header
 
 
@@ -36,7 +39,9 @@ def compose(options: ComposeOptions) -> None:
     project, how = read_project(file)
     say(f"services read from {how}")
     named = dict(_named_image(text) for text in options.image)
-    launcher = plan_launcher(options)
+    if options.domain is not None:
+        require_domain(options.domain)
+    launcher = plan_launcher(options, options.domain)
     overrides = []
     for each in _chosen(project, options.service):
         _refuse_wrapped(each)
@@ -52,12 +57,25 @@ def compose(options: ComposeOptions) -> None:
         f"ksmrun wrap compose --remove {shlex.quote(target)}",
     )
     text += f"# Use it with: docker compose -f {file} -f {target} up\n"
-    text += "".join(f"# {line}\n" for line in key_lines(keys))
-    text += render(overrides, project.version, keys[0].path if keys else None)
+    text += "".join(f"# {line}\n" for line in (*key_lines(keys), *_domain_lines(options.domain)))
+    mounts = {} if launcher.key is None else {launcher.key.path: KEY_FILE}
+    if options.domain is not None:
+        mounts[str(TRUST_FOLDER)] = str(TRUST_FOLDER)
+    text += render(overrides, project.version, mounts)
     print_file(text)
     if output is not None:
         write_ours(output, text)
         say(f"{output} written")
+
+
+def _domain_lines(domain: str | None) -> list[str]:
+    """Return what has to be done before the services of a trust domain start."""
+    if domain is None:
+        return []
+    return [
+        f"Before they start, also after a boot: sudo ksmrun trust claim {domain}",
+        f"Without it they start without merging, and without {TRUST_FOLDER} not at all.",
+    ]
 
 
 def _chosen(project: ComposeProject, names: tuple[str, ...]) -> list[ComposeService]:

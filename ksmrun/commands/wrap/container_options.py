@@ -34,19 +34,25 @@ class Launcher:
     key: ContainerKey | None
 
 
-def plan_launcher(options: ContainerOptions) -> Launcher:
-    """Return the launcher's words, by what this host's kernel needs. Prints warnings on stderr."""
+def plan_launcher(options: ContainerOptions, domain: str | None = None) -> Launcher:
+    """Return the launcher's words, by what this host's kernel needs. Prints warnings on stderr.
+
+    domain: of the trust file, for a container that has the folder of the domains' state.
+    """
     layout, key = None, None
     if options.layout is LayoutMode.SHARED:
         group_label(keys_folder(), options.layout_group)
         key = ContainerKey(options.layout_group, None, options.layout_user)
         layout = options.shared(os.fsencode(KEY_FILE), None)
     # The image shows later what the program is; the plan does not depend on it.
-    request = replace(options.request((b"",)), layout=layout)
+    request = replace(options.request((b"",)), layout=layout, domain=domain)
     probe = cached_probe()
     target, shim = TargetFacts(None, dynamic=True), shim_path(LIBEXEC)
     variables = variables_of_container(options.runtime_flags)
-    plan = prepare(request, os.fsencode(LAUNCHER), probe, target, shim, variables).plan
+    prepared = prepare(request, os.fsencode(LAUNCHER), probe, target, shim, variables)
+    plan = prepared.plan
+    if prepared.denied is not None:
+        raise KsmrunError(*prepared.denied)
     if isinstance(plan, Refusal):
         raise KsmrunError(plan.what, plan.todo)
     words = [os.fsdecode(word) for word in plan.argv[: plan.argv.index(b"--")]]
