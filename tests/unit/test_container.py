@@ -80,8 +80,14 @@ def test_a_compose_service(image: ImageConfig, entrypoint: Any, command: Any) ->
         yaml.safe_dump({"services": {"s": doubled}}), "f", Path("/p")
     ).services
     known = image if needs_image(service) else None
-    text = render([override(service, known, WORDS)], None, "/key")
+    text = render([override(service, known, WORDS)], None, {"/key": "/there"})
     added = yaml.safe_load(text)["services"]["s"]
+    assert added["volumes"][-1] == {
+        "type": "bind",
+        "source": "/key",
+        "target": "/there",
+        "read_only": True,
+    }
     merged = {**doubled, **{key: added[key] for key in added if key != "volumes"}}
 
     def final(settings: dict[str, Any]) -> tuple[str, ...]:

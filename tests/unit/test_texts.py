@@ -40,7 +40,7 @@ OTHERS = {
     *("--check", "--ignore-missing", "--no-index", "--find-links"),
     *("--runtime", "--full", "--version", "--help", "--random-seed", "--single-threaded"),
     *("--no-incremental-marking", "--hash-seed", "--port"),
-    *("--allow-untrusted", "--configure"),
+    *("--allow-untrusted", "--configure", "--env", "--replicas", "--lazy-apps"),
     *("--ksm", "--ksm-layout", "--dependency", "--kill-on-invalid-dep", "--multi-prog"),
 }
 SET_BY_US = {"KSMRUN_SHIM", "KSMRUN_OCI"}
