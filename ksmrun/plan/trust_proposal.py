@@ -111,7 +111,7 @@ def _of_unit(unit: str) -> _Group:
 
 def _of_container(name: str, rule: ContainerRule) -> _Group | None:
     pairs = [(key, getattr(rule, key)) for key in RULE_KEYS if getattr(rule, key)]
-    if not all(text.isprintable() for _, text in pairs):
+    if not all(text.isprintable() and text.strip() for _, text in pairs):
         return None
     inner = ", ".join(f"{key} = {_toml(text)}" for key, text in pairs)
     return _Group(name, Rules(containers=(rule,)), (("containers", f"{{ {inner} }}"),))
