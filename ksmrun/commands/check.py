@@ -232,7 +232,7 @@ def _client_rows(command: tuple[bytes, ...]) -> Iterator[CheckRow]:
 def _seeds_rows(
     target: TargetFacts, runtime: Runtime | None, unreachable: str | None
 ) -> Iterator[CheckRow]:
-    row = seeds_row(runtime, target.libc, unreachable, target.elf_class_bits)
+    row = seeds_row(runtime, target.libc, unreachable)
     if row is not None:
         yield row
 

@@ -136,7 +136,7 @@ def _seeds(pid: int) -> str:
     if not has_group_seed(folder):
         return "its own, or only those in variables (PYTHONHASHSEED, PERL_HASH_SEED)"
     target = look_at(os.fsencode(memory_folder(folder) / "exe"), os.environb)
-    what = shared_seeds(find_runtime(target), target.libc, target.elf_class_bits)
+    what = shared_seeds(find_runtime(target), target.libc)
     return f"its group's: {what or 'those of Lua, if it is inside'}"
 
 

@@ -24,28 +24,28 @@ SHARED = {
 MALLOC = "malloc's mark of freed blocks"
 
 
-def shared_seeds(runtime: Runtime | None, libc: str | None, bits: int | None = 64) -> str | None:
-    """Return what is the group's in a program of that width; None if nothing is."""
-    found = [SHARED[runtime.name]] if runtime is not None and _is_given(runtime, bits) else []
+def shared_seeds(runtime: Runtime | None, libc: str | None) -> str | None:
+    """Return what is the group's in a program; None if nothing is."""
+    found = [SHARED[runtime.name]] if runtime is not None and _is_given(runtime) else []
     if libc == "glibc":
         found.append(MALLOC)
     return "; ".join(found) or None
 
 
-def _is_given(runtime: Runtime, bits: int | None) -> bool:
+def _is_given(runtime: Runtime) -> bool:
     is_other_java = runtime.name == "OpenJDK" and runtime.major not in (None, 17)
-    return runtime.name in SHARED and not is_other_java and bits != 32
+    return runtime.name in SHARED and not is_other_java
 
 
 def seeds_row(
-    runtime: Runtime | None, libc: str | None, unreachable: str | None, bits: int | None = 64
+    runtime: Runtime | None, libc: str | None, unreachable: str | None
 ) -> CheckRow | None:
     """Return the row of `ksmrun check`. unreachable: why the shim cannot be used."""
-    what = shared_seeds(runtime, libc, bits)
+    what = shared_seeds(runtime, libc)
     if what is None:
         return None
     if unreachable is None:
         found = f"one for a group with --layout=shared: {what}"
         return CheckRow(ITEM, "ok", found, "--seeds=own leaves them alone")
-    status = "warn" if runtime is not None and _is_given(runtime, bits) else "ok"
+    status = "warn" if runtime is not None and _is_given(runtime) else "ok"
     return CheckRow(ITEM, status, f"its own, because the shim cannot be used: {unreachable}")

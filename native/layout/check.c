@@ -75,7 +75,7 @@ static bool is_put_back(pid_t pid, const struct arranged *arranged) {
 const char *check_moved(struct injection *injection, const struct machine *machine,
                         const struct bases *bases, const struct destination *destination,
                         const struct arranged *arranged) {
-    struct image moved;
+    static struct image moved; /* see decide_and_move() */
     struct next_places next = {.low = 0};
     if (!ask_for_page(injection, 0, &next.mmap) ||
         (MAP_32BIT != 0 && !ask_for_page(injection, MAP_32BIT, &next.low)))

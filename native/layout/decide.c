@@ -149,8 +149,9 @@ static struct move_outcome leave(const struct move_request *request, struct inje
 }
 
 struct move_outcome decide_and_move(const struct move_request *request) {
+    /* Static, because its 12 KiB may be more than a hard limit leaves of the stack (ulimit -Hs). */
+    static struct image image;
     struct injection injection;
-    struct image image;
     struct bases bases;
     char exe[32];
     snprintf(exe, sizeof exe, "/proc/%d/exe", request->pid);

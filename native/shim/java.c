@@ -15,8 +15,6 @@
  * answered. */
 #include "java.h"
 
-#if __SIZEOF_POINTER__ == 8
-
 #include <elf.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -111,5 +109,3 @@ void java_begin(const unsigned char seed[SEED_BYTES]) {
     imports_replace(launchers, "dlsym", (void *)dlsym_of_launcher);
     lead_to((void *)clock_gettime_of_libjvm);
 }
-
-#endif

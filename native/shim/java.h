@@ -1,4 +1,4 @@
-/* See java.c. 64-bit. */
+/* See java.c. */
 #ifndef KSMRUN_JAVA_H
 #define KSMRUN_JAVA_H
 

@@ -15,8 +15,6 @@
  * other flags (src/node_snapshotable.cc: SnapshotData::Check). */
 #include "node.h"
 
-#if __SIZEOF_POINTER__ == 8
-
 #include <elf.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -150,5 +148,3 @@ void node_begin(const unsigned char seed[SEED_BYTES], char **environment) {
     set("--single-threaded");
     set("--no-incremental-marking");
 }
-
-#endif

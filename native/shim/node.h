@@ -1,4 +1,4 @@
-/* See node.c. 64-bit. */
+/* See node.c. */
 #ifndef KSMRUN_NODE_H
 #define KSMRUN_NODE_H
 

@@ -1,16 +1,15 @@
 /* Gives Ruby the group's salt for hashes.
  *
- * ruby_setup has Init_RandomSeedCore fill hash_salt, a static variable of 24 bytes, before any Ruby
- * code runs (random.c; eval.c). It salts the hashes of strings, symbols and numbers (rb_memhash,
- * rb_hash_start) and nothing else: default_rand and Random.urandom, from which SecureRandom draws,
- * ask later and by themselves, and "seed shouldn't provide a hint that an attacker guess siphash's
- * seed".
+ * ruby_setup has Init_RandomSeedCore fill hash_salt, a static variable of 24 bytes (20 in a
+ * 32-bit program), before any Ruby code runs (random.c; eval.c). It salts the hashes of strings,
+ * symbols and numbers (rb_memhash, rb_hash_start) and nothing else: default_rand and
+ * Random.urandom, from which SecureRandom draws, ask later and by themselves, and "seed shouldn't
+ * provide a hint that an attacker guess siphash's seed".
  *
  * Only the calls of getentropy(3) in the object that has ruby_setup are led here, and only its
- * first call is answered, if it fills 24 bytes of that object's own data while ruby_setup runs. */
+ * first call is answered, if it fills that many bytes of that object's own data while ruby_setup
+ * runs. */
 #include "ruby.h"
-
-#if __SIZEOF_POINTER__ == 8
 
 #include <elf.h>
 #include <stdatomic.h>
@@ -23,7 +22,9 @@
 
 /* Ruby is built without frame pointers, so a return address in ruby_setup is searched for. It lies
  * three frames up, and one of them holds a Mersenne Twister of 2.5 KiB (struct MT). */
-enum { SALT_BYTES = 24, STACK_WORDS = 512 };
+enum { STACK_WORDS = 4096 / sizeof(uintptr_t) };
+/* hash_salt_t: an st_index_t and SipHash's key. */
+enum { SALT_BYTES = sizeof(uintptr_t) + 16 };
 
 static const char setup_name[] = "ruby_setup";
 static struct {
@@ -72,5 +73,3 @@ void ruby_begin(const unsigned char seed[SEED_BYTES]) {
         ruby.salt[i] = seed[i];
     dl_iterate_phdr(look, NULL);
 }
-
-#endif

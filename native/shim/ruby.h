@@ -1,4 +1,4 @@
-/* See ruby.c. 64-bit. */
+/* See ruby.c. */
 #ifndef KSMRUN_RUBY_H
 #define KSMRUN_RUBY_H
 

@@ -26,11 +26,7 @@ void seeding_begin(const struct settings *settings, char **environment) {
         return;
     if (!settings->is_under_valgrind)
         tcache_begin(part(settings, "tcache", seed));
-#if __SIZEOF_POINTER__ == 8
     ruby_begin(part(settings, "ruby", seed));
     node_begin(part(settings, "node", seed), environment);
     java_begin(part(settings, "java", seed));
-#else
-    (void)environment;
-#endif
 }

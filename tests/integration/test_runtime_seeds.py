@@ -20,7 +20,8 @@ from ksmrun.facts.launcher import LAUNCHER
 
 from .conftest import Programs
 
-SHIM = LAUNCHER.parent / "shim/x86_64/libksmrun-preload.so"
+# As the product gives it, so that ld.so finds the one for 64 or 32 bits.
+SHIM = LAUNCHER.parent / "shim/$PLATFORM/libksmrun-preload.so"
 SEED, OTHER = "0f" * 32, "ab" * 32
 
 

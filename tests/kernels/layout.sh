@@ -42,6 +42,17 @@ for kind in static glibc musl no-pie static-pie; do
     echo "threads_$kind=$?"
 done
 
+# 32-bit ones, which the launcher of 64 bits starts.
+for kind in i386 i386-static; do
+    [ -x /bin/where-$kind ] || continue
+    say $kind-plain where-$kind
+    say $kind-first shared /key where-$kind
+    say $kind-other shared /other where-$kind
+    say $kind-deep shared /key where-$kind deep
+    say $kind-script shared /key sh -c "where-$kind; exit 0"
+    say $kind-script-deep shared /key sh -c "exec where-$kind deep"
+done
+
 # Depending on sizes and the key's base, the kernel puts vvar and vDSO below, within or right above such
 # a program; and by reservation a part goes where another was, if it randomises all it can.
 for bits in 33 32 31 29; do

@@ -209,15 +209,17 @@ def test_stress(booted: tuple[Kernel, Guest]) -> None:
 
 
 PARTS = ("program", "local", "mmap", "brk", "vdso")
+# Of 32 bits: PIE, and not.
+NARROW = ("i386", "i386-static")
 # Parts that are only where they were linked.
-FIXED = ("static", "no-pie")
+FIXED = ("static", "no-pie", "i386-static")
 
 
 def test_layout(booted: tuple[Kernel, Guest]) -> None:
     """One layout per key, and everything else as without, on any page size."""
     kernel, guest = booted
     seen = {k.partition("_")[2]: v for k, v in guest.values.items() if k.startswith("where_")}
-    kinds = {name.removesuffix("-plain") for name in seen if name.endswith("-plain")}
+    kinds = {name.removesuffix("-plain") for name in seen if name.endswith("-plain")} - {*NARROW}
     assert kinds == {"static", "glibc", "musl", "no-pie", "static-pie"}
     assert kernel[1] != CLOUD_AMD64 or guest.values["huge"].startswith("[always]")
     if kernel[1] == UML:
@@ -253,6 +255,27 @@ def test_layout_through_a_script(booted: tuple[Kernel, Guest]) -> None:
             assert (first[part] == other[part]) is (part == "program" and kind in FIXED), part
         differing = {key for key in plain if first[key] != plain[key]}
         assert differing <= {*PARTS, "random", "argc"}, kind
+
+
+def test_layout_of_32_bit_programs(booted: tuple[Kernel, Guest]) -> None:
+    """The same, where the kernel runs such programs: Debian's and those built here do."""
+    kernel, guest = booted
+    for kind in NARROW:
+        runs = ("plain", "first", "other", "deep", "script", "script-deep")
+        texts = [guest.values.get(f"where_{kind}-{run}") for run in runs]
+        if kernel[1] in (*ARM64, UML):
+            assert texts == [None] * len(runs)
+            continue
+        plain, first, other, deep, script, script_deep = (json.loads(text or "") for text in texts)
+        for one, again in ((first, deep), (script, script_deep)):
+            assert [one[part] for part in PARTS] == [again[part] for part in PARTS], kind
+            assert one["random"] != again["random"]
+        assert (first["program"] == other["program"]) is (kind in FIXED), kind
+        # Of so few secret bits, those of one part may be alike.
+        assert [first[part] for part in PARTS[1:]] != [other[part] for part in PARTS[1:]], kind
+        for run in (first, other, deep, script, script_deep):
+            differing = {key for key in plain if run[key] != plain[key]}
+            assert differing <= {*PARTS, "random", "argc"}, kind
 
 
 def test_processes_under_a_layout(booted: tuple[Kernel, Guest]) -> None:

@@ -81,6 +81,16 @@ def test_under(launch: list[str], build: Build, name: str) -> None:
     assert moved.rest == direct.rest
 
 
+@pytest.mark.parametrize("bits", [64, 32])
+def test_hardly_any_stack(launch: list[str], build: Build, bits: int) -> None:
+    """A hard limit, which the helper has too, and arguments that take a third of it."""
+    prefix = ["prlimit", f"--stack={64 << 10}:{64 << 10}"]
+    command = [build("where", *["-m32"] * (bits == 32)), "x" * 20_000]
+    moved = where(*prefix, *launch, *command)
+    assert moved.places[0] == where(*launch, *command).places[0]
+    assert moved.rest == where(*prefix, *command).rest
+
+
 def test_many_groups(launch: list[str], build: Build) -> None:
     """/proc/PID/status is long then, and lines after the groups still count."""
     groups = ["setpriv", "--groups=" + ",".join(map(str, range(1, 3000)))]

@@ -8,11 +8,14 @@ import shutil
 import struct
 import subprocess
 from pathlib import Path
+from signal import SIGSEGV
 
 import pytest
+from compiled import compile_to
+from musl import musl_i386
 from waiting import LAST_RESORT_SECONDS
 
-from .conftest import Build, words
+from .conftest import INTEGRATION, Build, words
 from .places import Told, told, where
 from .test_process import waiting
 
@@ -62,6 +65,27 @@ def test_places(
     is_fixed = linked in ("no_pie", "static")
     for part, places in enumerate(zip(first.places, direct.places, other.places, strict=True)):
         assert len(set(places)) == (1 if is_fixed and part == 0 else 3), part
+
+
+MUSL = {"pie": ("-pie",), "no_pie": ("-no-pie",), "static": ("-static",)}
+
+
+@pytest.mark.parametrize("linked", MUSL)
+def test_musl(launch: list[str], build: Build, folder: Path, linked: str) -> None:
+    program, threads = (str(folder / f"{name}-musl-{linked}") for name in ("where", "sweep"))
+    for target, name in ((program, "where"), (threads, "sweep")):
+        options = ["-O1", "-pthread", *MUSL[linked], str(INTEGRATION / f"{name}.c")]
+        compile_to(Path(target), [*musl_i386(), *options])
+    direct = where(program)
+    for prefix in ([], [build("deny"), f"1:{PERSONALITY}"]):
+        first, second = (where(*prefix, *launch, program, *words) for words in ([], ["deep"]))
+        assert first.places == second.places != direct.places
+        assert first.rest == direct.rest
+        for deed in ("threads", "last-thread", "forks"):
+            command = [*prefix, *launch, threads, deed, "20"]
+            subprocess.run(command, stdin=subprocess.DEVNULL, check=True, capture_output=True)
+    overflow = subprocess.run([*launch, program, "overflow"], check=False)
+    assert overflow.returncode == -SIGSEGV
 
 
 def test_parts_that_overlap_their_old_places(launcher: str, build: Build, tmp_path: Path) -> None:

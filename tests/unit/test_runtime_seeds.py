@@ -16,7 +16,6 @@ def test_what_is_shared() -> None:
         runtime = Runtime(name, "it exports something")
         assert shared_seeds(runtime, "musl") == what
         assert shared_seeds(runtime, "glibc") == f"{what}; {MALLOC}"
-        assert shared_seeds(runtime, "glibc", 32) == MALLOC
     go = Runtime("Go", "section .go.buildinfo")
     assert shared_seeds(go, "glibc") == shared_seeds(None, "glibc") == MALLOC
     assert shared_seeds(go, None) is None
