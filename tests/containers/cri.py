@@ -15,7 +15,8 @@ from typing import Any
 from debs import cache_folder
 
 PACKAGE = "grpcio==1.85.3"
-NODE = 2
+# NamespaceMode.
+CONTAINER, NODE = 1, 2
 # Message, by field number; a list is a repeated field.
 Message = dict[int, Any]
 
@@ -116,9 +117,12 @@ class Cri:
         answer = self.call("RunPodSandbox", {1: config, 2: handler})
         return Pod(answer[1].decode(), config)
 
-    def start(self, pod: Pod, name: str, image: str, *command: str) -> str:
-        """Create and start a container; return its id."""
-        config: Message = {1: {1: name}, 2: {1: image}, 3: list(command), 15: {2: {5: {1: NODE}}}}
+    def start(
+        self, pod: Pod, name: str, image: str, *command: str, security: Message | None = None
+    ) -> str:
+        """Create and start a container; return its id. security: LinuxContainerSecurityContext."""
+        limits: Message = {3: {1: NODE, 2: CONTAINER}, **(security or {})}
+        config: Message = {1: {1: name}, 2: {1: image}, 3: list(command), 15: {2: limits}}
         answer = self.call("CreateContainer", {1: pod.id, 2: config, 3: pod.config})
         container = str(answer[1].decode())
         self.call("StartContainer", {1: container})

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.model.container import RuntimeEngine as Engine
 
@@ -29,6 +30,14 @@ restrict_oom_score_adj = true
 disable_apparmor = true
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "native"
+"""
+# What kubelet makes of runAsNonRoot with a user and a group, readOnlyRootFilesystem,
+# allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: RuntimeDefault.
+STRICTEST = {1: {2: ["ALL"]}, 5: {1: 65534}, 12: {1: 65534}, 7: 1, 11: 1, 15: {1: 0}}
+NOBODY = """Uid:\t65534\t65534\t65534\t65534
+CapBnd:\t0000000000000000
+NoNewPrivs:\t1
+Seccomp:\t2
 """
 LOOK = ("grep", "any", "/proc/self/ksm_stat")
 YES, NO = "ksm_merge_any: yes\n", "ksm_merge_any: no\n"
@@ -92,6 +101,17 @@ def test_the_handler_decides(node: Node, handler: str, expected: str, seconds: s
     assert ("ksmrun.wrapped" in bundle.read_text()) is (expected == YES)
 
 
+def test_in_the_strictest_security_context(node: Node, seconds: str) -> None:
+    security, pod = STRICTEST, node.pod("ksmrun")
+    container = node.cri.start(pod, "app", IMAGE, "sleep", seconds, security=security)
+    assert node.cri.execute(container, *LOOK) == (0, YES)
+    assert merges(find_process(seconds))
+    what = "^(Uid|CapBnd|NoNewPrivs|Seccomp):"
+    assert node.cri.execute(container, "grep", "-E", what, "/proc/1/status") == (0, NOBODY)
+    code, _ = node.cri.execute(container, "sh", "-c", "echo >/tmp/file")
+    assert code != 0
+
+
 def test_a_handler_that_is_missing(node: Node) -> None:
     """As on a node without the runtime: kubelet says FailedCreatePodSandBox again and again."""
     with pytest.raises(Exception, match='no runtime for "other" is configured'):
@@ -116,6 +136,35 @@ def test_ps_names_namespace_pod_and_container(node: Node, seconds: str) -> None:
     shown = run(Path(sys.executable).with_name("ksmrun"), "ps", "--json").stdout
     mine = [each for each in json.loads(shown)["processes"] if each["pod"] == uid]
     assert [each["container"] for each in mine] == [f"shop/{name}/app"]
+
+
+def test_metrics_name_namespace_pod_and_container(node: Node, seconds: str, tmp_path: Path) -> None:
+    pod = node.pod("ksmrun", "market")
+    node.cri.start(pod, "app", IMAGE, "sleep", seconds)
+    find_process(seconds)
+    ksmrun = Path(sys.executable).with_name("ksmrun")
+    command: list[str | Path] = [
+        ksmrun,
+        "monitor",
+        "--interval=1",
+        f"--textfile={tmp_path}",
+        "--by-pid",
+    ]
+    with (tmp_path / "log").open("w") as log:
+        monitor = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    file = tmp_path / "ksmrun.prom"
+    try:
+        wait_until(lambda: file.exists() and "market" in file.read_text(), "its series")
+        shown = file.read_text()
+    finally:
+        monitor.terminate()
+        assert monitor.wait(timeout=LAST_RESORT_SECONDS) == 0, (tmp_path / "log").read_text()
+    name = pod.config[1][1]
+    lines = [line for line in shown.splitlines() if 'namespace="market"' in line]
+    assert lines
+    for line in lines:
+        # Nor is there a series for its pause container.
+        assert f'pod="{name}"' in line and f'container="market/{name}/app"' in line, line
 
 
 def test_one_layout_in_one_namespace(node: Node) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ mount -t proc proc /proc
 mkdir -p /etc/containerd /usr/local/libexec
 mount --bind "$1/etc" /etc/containerd
 mount -t tmpfs -o mode=755 tmpfs /usr/local/libexec
+mount -t tmpfs -o mode=755 tmpfs /run
 "$1/restart"
 code=0
 "$2" -c "$3" || code=$?
@@ -48,6 +51,34 @@ installer.UP_SECONDS = {seconds}
 engine = installer.find_engine()
 old = engine.file.read_text()
 assert engine.name == "containerd" and engine.wait()
+"""
+
+REMOVE = """
+import os, subprocess
+place, labels = os.environ["F"], []
+installer.BUNDLES = (f"{place}/state/io.containerd.runtime.v2.task/k8s.io/*/config.json",)
+installer.label = lambda node, value: labels.append(value)
+installer.run("ksmrun", "wrap", "install")
+installer.change(engine, installer.with_runtime(engine, old))
+ctr = ["ctr", f"--address={place}/s", "--namespace=k8s.io"]
+runtime = f"--runc-binary={installer.LIBEXEC}/ksmrun-oci"
+options = ["--detach", "--cgroup=/CGROUP", runtime, "--rootfs"]
+program = [f"{place}/box", "web", "/bin/busybox", "sleep", "9999"]
+subprocess.run([*ctr, "run", *options, *program], check=True)
+before = engine.file.read_text()
+try:
+    installer.remove("node")
+except installer.Failed as error:
+    assert "1 containers of node" in str(error), error
+else:
+    raise AssertionError("no failure")
+assert engine.file.read_text() == before and os.listdir(installer.LIBEXEC)
+subprocess.run([*ctr, "tasks", "kill", "--signal=KILL", "web"], check=True)
+subprocess.run([*ctr, "tasks", "delete", "--force", "web"], check=False)
+subprocess.run([*ctr, "containers", "delete", "web"], check=True)
+installer.remove("node")
+assert engine.file.read_text() == old and not os.path.exists(installer.LIBEXEC)
+assert installer.containerd_is_up() and set(labels) == {None}
 """
 
 
@@ -98,6 +129,21 @@ assert installer.containerd_is_up()
     )
     assert restarts == 2
     assert (folder / "etc/config.toml").read_text() == DEBIAN
+    assert [each.name for each in (folder / "etc").iterdir()] == ["config.toml"]
+
+
+def test_removal_leaves_nothing(folder: Path) -> None:
+    """But not while a container needs the runtime, as that could not be stopped without it."""
+    for name in ("bin", "dev", "etc", "proc", "sys", "tmp"):
+        (folder / "box" / name).mkdir(parents=True)
+    shutil.copy("/bin/busybox", folder / "box/bin/busybox")
+    cgroup = f"ksmrun-test-{uuid.uuid4().hex}"
+    try:
+        restarts = installed(folder, REMOVE.replace("CGROUP", cgroup))
+    finally:
+        for left in Path("/sys/fs/cgroup").glob(f"*/{cgroup}"):
+            left.rmdir()
+    assert restarts == 2
     assert [each.name for each in (folder / "etc").iterdir()] == ["config.toml"]
 
 
