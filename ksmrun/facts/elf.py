@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The largest program here takes a tenth of it; a table may claim to have 2^64 entries.
 ELF_SECONDS = 1.0
+# Bytes of the name, bytes of the content, type.
+NOTE_HEADER = struct.Struct("<3I")
 
 
 @contextmanager
@@ -37,3 +39,19 @@ def elf_file(path: Path) -> Iterator[ELFFile]:
         *(struct.error, ConstructError),
     ) as error:
         raise UnreadableElfError(str(error) or type(error).__name__) from error
+
+
+def has_note(elf: ELFFile, name: bytes) -> bool:
+    """Return whether a note in a segment has that name. Contents, of any size, are not read."""
+    for segment in elf.iter_segments("PT_NOTE"):
+        place = segment["p_offset"]
+        end = place + segment["p_filesz"]
+        while place + NOTE_HEADER.size <= end:
+            elf.stream.seek(place)
+            name_bytes, content_bytes, _ = NOTE_HEADER.unpack(elf.stream.read(NOTE_HEADER.size))
+            if name_bytes == len(name) and elf.stream.read(name_bytes) == name:
+                return True
+            # Both are filled up to a multiple of four (elf(5)).
+            content = place + NOTE_HEADER.size + -(-name_bytes // 4) * 4
+            place = content + -(-content_bytes // 4) * 4
+    return False

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from ksmrun.facts.elf import elf_file
+from ksmrun.facts.elf import elf_file, has_note
 from ksmrun.facts.elf_head import UnreadableElfError
 from ksmrun.facts.java import with_release
 from ksmrun.model.launch import TargetFacts
-from ksmrun.model.runtime import JAVA, SHELL, Runtime
+from ksmrun.model.runtime import JAVA, NODE, NODE_APPLICATION, SHELL, Runtime
 from ksmrun.support.foreign import resolved
 
 # Prefix of its library (DT_NEEDED), and a function that programs export if they contain it. Of
 # several in one program the first counts: a program with LuaJIT has Lua's functions too. Mangled
 # name: node::Start(int, char**).
 SIGNS = (
-    ("Node.js", "libnode.so", "_ZN4node5StartEiPPc"),
+    (NODE, "libnode.so", "_ZN4node5StartEiPPc"),
     ("OpenJDK", "libjli.so", "JLI_Launch"),
     ("OpenJDK", "libjvm.so", "JNI_CreateJavaVM"),
     ("Mono", "libmono", "mono_jit_init_version"),
@@ -35,7 +36,7 @@ SIGNS = (
 # and most of its memory may be its own. libjli.so is the library of Java launchers.
 _VERSION = r"-?v?[\d.]*"
 NAMES = {
-    "Node.js": rf"(node|nodejs){_VERSION}",
+    NODE: rf"(node|nodejs){_VERSION}",
     "OpenJDK": rf"javaw?{_VERSION}",
     "Mono": rf"mono(-sgen|-boehm)?(32|64)?{_VERSION}",
     "PHP": rf"(php|lsphp)(-fpm|-cgi|-cli|dbg)?{_VERSION}(-fpm|-cgi|-cli)?",
@@ -45,6 +46,8 @@ NAMES = {
     "LuaJIT": rf"luajit{_VERSION}((alpha|beta|rc)\d*|-beta\d*)?",
     "Lua": rf"luac?{_VERSION}",
 }
+# The note in which Node looks for an application in its own program (postject's).
+APPLICATION_NOTE = b"NODE_SEA_BLOB\0"
 LAUNCHER_SIGNS = ("libjli.so", "JLI_Launch")
 SHELLS = ("sh", "bash", "dash", "ash", "busybox", "ksh", "mksh", "zsh")
 
@@ -63,6 +66,8 @@ def find_runtime(target: TargetFacts) -> Runtime | None:
             if elf.get_section_by_name(".go.buildinfo") is not None:
                 return Runtime("Go", "section .go.buildinfo")
             found = decide({Path(target.path).name, path.name}, needed, _exports(elf))
+            if found is not None and found.name == NODE and has_note(elf, APPLICATION_NOTE):
+                return replace(found, variant=NODE_APPLICATION)
     except UnreadableElfError:
         return None
     if found is None or found.name != JAVA or found.is_inside:

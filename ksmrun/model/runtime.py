@@ -6,6 +6,8 @@ from ksmrun.model.frozen import dataclass
 
 JAVA = "OpenJDK"
 MONO = "Mono"
+NODE = "Node.js"
+NODE_APPLICATION = "single executable application"
 # A start script: the program that it starts is what counts.
 SHELL = "shell"
 HOTSPOT = "hotspot"
@@ -16,8 +18,8 @@ class Runtime:
     """Runtime: its name, as plan/runtimes.py knows it, and the evidence for it.
 
     is_inside: the program is another one that embeds this interpreter. version, variant: of Java,
-    as its release file gives them; None if it does not. has_archive: Java's own classes are there
-    in the form that copies share (CDS).
+    as its release file gives them; None if it does not. Of Node, variant may be NODE_APPLICATION.
+    has_archive: Java's own classes are there in the form that copies share (CDS).
     """
 
     name: str

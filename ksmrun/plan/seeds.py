@@ -5,13 +5,13 @@ native/shim/seeding.h leads to the code that gives it.
 
 from __future__ import annotations
 
-from ksmrun.model.runtime import Runtime
+from ksmrun.model.runtime import NODE, Runtime
 from ksmrun.plan.doctor import CheckRow
 
 ITEM = "seeds"
 # By the name of facts/runtime.py.
 SHARED = {
-    "Node.js": (
+    NODE: (
         "V8's seeds, and flags that keep its threads from moving objects (Node 18 to 26): "
         "Math.random() gives every copy the same numbers (crypto and TLS do not), and collections "
         "pause longer"
@@ -34,7 +34,8 @@ def shared_seeds(runtime: Runtime | None, libc: str | None) -> str | None:
 
 def _is_given(runtime: Runtime) -> bool:
     is_other_java = runtime.name == "OpenJDK" and runtime.major not in (None, 17)
-    return runtime.name in SHARED and not is_other_java
+    is_left_alone = is_other_java or (runtime.name == NODE and runtime.variant is not None)
+    return runtime.name in SHARED and not is_left_alone
 
 
 def seeds_row(

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from differences import read_process
 from programs import Place, Program
-from runtimes import ARMS, MIB, TUNABLES, ksmrun, measure, wait_ready
+from runtimes import ARMS, MIB, TUNABLES, cells_of, ksmrun, measure, wait_ready
 
 from ksmrun.facts.pages import PAGE_BYTES
 from ksmrun.host.temporary_tunables import borrowed
@@ -141,10 +141,7 @@ def row_of_memory(
             arm: measure(program, Path(program.file).parent, ARMS[arm], copies, variables)
             for arm in ARMS
         }
-    off, *others = (run.anonymous_pss_bytes for run in found.values())
-    cells = [f"{off / MIB:.0f}"]
-    for size in others:
-        cells += [f"{size / MIB:.0f}", f"{1 - size / off:.0%}"]
+    cells = cells_of({arm: [run] for arm, run in found.items()})
     return cells, {arm: asdict(run) for arm, run in found.items()}
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from programs import PROGRAMS, Place, Program, with_flags
-from runtimes import ARMS, MIB, TUNABLES, measure
+from runtimes import ARMS, TUNABLES, cells_of, measure
 
 from ksmrun.host.temporary_tunables import borrowed
 from ksmrun.model.errors import KsmrunError
@@ -92,11 +92,12 @@ def memory(variant: Variant, shared: Path, copies: int) -> list[str]:
     """Return the cells for the copies' memory without merging, and with it under one layout."""
     if copies == 0:
         return ["-", "-", "-"]
-    off, merged = (
-        measure(variant.program, shared, ARMS[arm], copies, variant.environment).anonymous_pss_bytes
-        for arm in ("off", "shared")
+    return cells_of(
+        {
+            arm: [measure(variant.program, shared, ARMS[arm], copies, variant.environment)]
+            for arm in ("off", "shared")
+        }
     )
-    return [f"{off / MIB:.0f}", f"{merged / MIB:.0f}", f"{1 - merged / off:.0%}"]
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ksmrun.plan.runtime_flags import COLLECTOR, EQUAL
+from ksmrun.plan.runtime_flags import COLLECTOR, EQUAL, MONO_FLAGS
 
 HERE = Path(__file__).parent / "wordnet"
 FIRST_PORT = 31500
@@ -206,6 +206,13 @@ JAVA_PROGRAM = Program(
     build=lambda shared: _compile("javac", "-d", str(shared), str(HERE / "Words.java")),
     is_timed=True,
 )
+MONO_PROGRAM = Program(
+    "mono-mcs",
+    "/usr/bin/mono",
+    lambda place: ["/usr/bin/mono", str(place.shared / "words.exe"), place.name],
+    build=lambda shared: _compile("mcs", f"-out:{shared / 'words.exe'}", str(HERE / "words.cs")),
+    is_timed=True,
+)
 GO_PROGRAM = Program(
     "golang-go",
     GO,
@@ -226,15 +233,8 @@ PROGRAMS = {
     "Node, with flags": with_flags(NODE_PROGRAM, *NODE_FLAGS),
     "Java": JAVA_PROGRAM,
     "Java, with flags": with_flags(JAVA_PROGRAM, COLLECTOR, *EQUAL),
-    "Mono": Program(
-        "mono-mcs",
-        "/usr/bin/mono",
-        lambda place: ["/usr/bin/mono", str(place.shared / "words.exe"), place.name],
-        build=lambda shared: _compile(
-            "mcs", f"-out:{shared / 'words.exe'}", str(HERE / "words.cs")
-        ),
-        is_timed=True,
-    ),
+    "Mono": MONO_PROGRAM,
+    "Mono, with flags": replace(MONO_PROGRAM, variables={MONO_FLAGS.name: MONO_FLAGS.text}),
     "Go": GO_PROGRAM,
     "Go, --seeds go": replace(GO_PROGRAM, variables=GO_VARIABLES, layout_options=("--seeds=go",)),
     "Go (etcd)": Program(

@@ -5,8 +5,9 @@ is restored.
 
 .venv/bin/python tests/bench/runtimes.py [--copies N] [--repeats N] [--json FILE] [NAME]...
 
-Each program's result is saved to FILE at once, beside those of other programs; chart.py draws them.
-All programs are Debian's: for those that are missing, the package is named.
+Each program's result is saved to FILE at once, beside those of other programs and versions;
+chart.py draws them. All programs are Debian's: for those that are missing, the package is named.
+KSMRUN_BENCH_JAVA, KSMRUN_BENCH_NODE and KSMRUN_BENCH_GO name other executables (README.md).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -28,24 +30,39 @@ from typing import Any
 import psutil
 from programs import GO, OPTIONAL, PROGRAMS, USUAL, Place, Program
 
+from ksmrun.facts.ksm import ROOT
 from ksmrun.host.temporary_tunables import borrowed
+from ksmrun.host.tunables import current, path_of
 from ksmrun.launch.fleet import Copy, Fleet
 from ksmrun.model.errors import KsmrunError
 from ksmrun.observe.fleet import FleetSampler
 from ksmrun.observe.settle import has_settled
 
-SCHEMA = "ksmrun-runtimes-1"
+SCHEMA = "ksmrun-runtimes-2"
 STAGGER_SECONDS, READY_SECONDS, SETTLE_SECONDS, QUIET_SECONDS = 1.3, 180.0, 120.0, 5.0
 # smart_scan skips pages for up to eight scans in a row (ideal.py).
 SCANS_MIN = 12
-TUNABLES = {"run": "1", "pages_to_scan": "5000", "sleep_millisecs": "20", "use_zero_pages": "1"}
+# A busy machine would otherwise decide how much merges in SETTLE_SECONDS.
+TUNABLES = {
+    **{"run": "1", "pages_to_scan": "5000", "sleep_millisecs": "20", "use_zero_pages": "1"},
+    "ksmd/nice": "-5",
+}
 ARMS = {"off": ["--merge=off"], "plain": [], "shared": ["--layout=shared"]}
+VERSIONS = {
+    "nodejs": r"(\d+)",
+    "openjdk-17-jdk-headless": r"(\d+)",
+    "golang-go": r"go(\d+\.\d+)",
+}
 MIB = 1 << 20
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One fleet once merging had converged. said: what ksmrun printed."""
+    """One fleet once merging had converged.
+
+    ready_cpu_seconds: what the copies took until all were ready, so a start and a unit of work
+    each. said: what ksmrun printed.
+    """
 
     anonymous_pss_bytes: int
     rss_bytes: int
@@ -53,6 +70,7 @@ class Measured:
     settled: bool
     settle_seconds: float
     ksmd_cpu_seconds: float
+    ready_cpu_seconds: float
     same_addresses: bool
     said: tuple[str, ...]
 
@@ -94,6 +112,7 @@ def measure(
         while time.monotonic() - ready < (QUIET_SECONDS if is_off else SETTLE_SECONDS):
             time.sleep(0.5)
             fleet.check_alive()
+            check_undisturbed()
             samples.append(sampler.complete(fleet.pids, "settling"))
             scans = (samples[-1].full_scans or 0) - (samples[0].full_scans or 0)
             if not is_off and (settled := scans >= SCANS_MIN and has_settled(samples)):
@@ -107,9 +126,21 @@ def measure(
             settled=settled or is_off,
             settle_seconds=round(time.monotonic() - ready, 1),
             ksmd_cpu_seconds=(last.ksmd_cpu_seconds or 0) - (before.ksmd_cpu_seconds or 0),
+            ready_cpu_seconds=samples[0].cpu_seconds,
             same_addresses=len({addresses(pid) for pid in fleet.pids}) == 1,
             said=tuple(sorted({line for place in places for line in own_lines(place)})),
         )
+
+
+def check_undisturbed() -> None:
+    """Raise KsmrunError if another program has changed KSM meanwhile."""
+    for name, wanted in TUNABLES.items():
+        found = current(ROOT, path_of(name))
+        if found != wanted:
+            raise KsmrunError(
+                f"another program has set {name} to {found} during the measurement",
+                "end it, and measure again",
+            )
 
 
 def wait_ready(fleet: Fleet, program: Program, places: Sequence[Place]) -> None:
@@ -159,6 +190,17 @@ def version(program: Program) -> str:
     return said.splitlines()[0]
 
 
+def title(name: str, program: Program) -> str:
+    """Return the name with the version of what there are several of: "Java 25, with flags"."""
+    pattern = VERSIONS.get(program.package)
+    if pattern is None:
+        return name
+    found = re.search(pattern, version(program))
+    assert found is not None
+    runtime, *rest = name.split(", ")
+    return ", ".join([f"{runtime} {found[1]}", *rest])
+
+
 def host() -> dict[str, object]:
     """Return what a reader needs to know about this machine."""
     return {
@@ -168,25 +210,42 @@ def host() -> dict[str, object]:
     }
 
 
-def row(name: str, arms: dict[str, list[Measured]]) -> str:
-    """Return one line of the Markdown table; of repeats the median."""
-    off, plain, shared = (
-        statistics.median(run.anonymous_pss_bytes for run in arms[arm]) for arm in ARMS
-    )
-    cells = [name, f"{off / MIB:.0f}"]
-    for size in (plain, shared):
-        cells += [f"{size / MIB:.0f}", f"{1 - size / off:.0%}"]
+def row(name: str, arms: Mapping[str, Sequence[Measured]], copies: int) -> str:
+    """Return one line of the Markdown table."""
+    cells = [name, *cells_of(arms)]
     cells[-1] = f"**{cells[-1]}**"
+    cells += [f"{cpu_of_copy(arms[arm], copies):.2f}" for arm in ("off", "shared")]
     return f"| {' | '.join(cells)} |"
 
 
-def save(file: Path, name: str, result: dict[str, Any]) -> None:
+def cells_of(arms: Mapping[str, Sequence[Measured]]) -> list[str]:
+    """Return MiB without merging, then of each other arm MiB and what it saved; of repeats medians.
+
+    "or more": merging had not converged.
+    """
+    sizes = {arm: statistics.median(run.anonymous_pss_bytes for run in arms[arm]) for arm in arms}
+    off = sizes.pop("off")
+    cells = [f"{off / MIB:.0f}"]
+    for arm, size in sizes.items():
+        more = "" if all(run.settled for run in arms[arm]) else " or more"
+        cells += [f"{size / MIB:.0f}", f"{1 - size / off:.0%}{more}"]
+    return cells
+
+
+def cpu_of_copy(runs: Sequence[Measured], copies: int) -> float:
+    """Return the CPU seconds of one copy until it was ready; of repeats the median."""
+    return statistics.median(run.ready_cpu_seconds for run in runs) / copies
+
+
+def save(file: Path, titled: str, result: dict[str, Any]) -> None:
     """Save one program's result in the file, in the order of the table."""
     saved: dict[str, Any] = {"schema": SCHEMA, "programs": {}}
     if file.exists():
         saved = json.loads(file.read_text())
-    found = {**saved["programs"], name: result}
-    saved["programs"] = {title: found[title] for title in PROGRAMS if title in found}
+    found = {**saved["programs"], titled: result}
+    order = list(PROGRAMS)
+    places = {name: (order.index(found[name]["program"]), name) for name in found}
+    saved["programs"] = {name: found[name] for name in sorted(found, key=places.__getitem__)}
     file.write_text(json.dumps(saved, indent=1) + "\n")
 
 
@@ -207,24 +266,26 @@ def main() -> int:
     if missing:
         parser.error(f"not installed; to do: sudo apt-get install {' '.join(sorted(missing))}")
     strays = []
-    print("| program | anonymous PSS, MiB | merging | saved | and one layout | saved |")
-    print("|---|---|---|---|---|---|")
+    titles = ["program", "anonymous PSS, MiB", "merging", "saved", "and one layout", "saved"]
+    print(f"| {' | '.join([*titles, 'CPU of a copy, s', 'with one layout'])} |\n|{'---|' * 8}")
     try:
         for name, program in chosen.items():
+            titled = title(name, program)
             arms: dict[str, list[Measured]] = {arm: [] for arm in ARMS}
             with tempfile.TemporaryDirectory() as shared, borrowed(TUNABLES):
                 program.build(Path(shared))
                 for arm, options in list(ARMS.items()) * arguments.repeats:
                     arms[arm].append(measure(program, Path(shared), options, arguments.copies))
-            print(row(name, arms), flush=True)
+            print(row(titled, arms, arguments.copies), flush=True)
             if not all(run.same_addresses for run in arms["shared"]):
                 strays.append(name)
                 said = "; ".join(arms["shared"][0].said)
                 print(f"runtimes: {name} does not have one layout: {said}", file=sys.stderr)
             if arguments.json is not None:
                 runs = {arm: [asdict(run) for run in arms[arm]] for arm in ARMS}
-                about = {"copies": arguments.copies, "version": version(program), "host": host()}
-                save(arguments.json, name, {**about, "arms": runs})
+                about = {"program": name, "version": version(program)}
+                about |= {"copies": arguments.copies, "host": host()}
+                save(arguments.json, titled, {**about, "arms": runs})
     except KsmrunError as error:
         print(f"runtimes: {error}", file=sys.stderr)
         return 1

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from compiled import compile_to
+from elftools.elf.elffile import ELFFile
 from interpreters import Runtime, runtimes
 
 from ksmrun.facts.launcher import LAUNCHER
@@ -137,6 +140,22 @@ def test_snapshots_of_node(runtime: Runtime, tmp_path: Path) -> None:
         options = {"NODE_OPTIONS": f"{blob}"}
         if int(run(runtime.command("-p", "process.versions.node"), None).split(".")[0]) >= 20:
             assert run(runtime.command("main"), user, **options) == "1\n"
+
+
+def test_an_application_in_node_is_left_alone(tmp_path: Path) -> None:
+    """A note of that name is what tells it, so a copy of Node gets one in place of its own."""
+    (node,) = Runtime("node", "24.19.0").command()
+    program = tmp_path / "node"
+    shutil.copy(node, program)
+    with program.open("r+b") as file:
+        notes = next(ELFFile(file).iter_segments("PT_NOTE")).header
+        name = b"NODE_SEA_BLOB\0"
+        header = struct.pack("<3I", len(name), notes.p_filesz - 12 - 16, 0)
+        file.seek(notes.p_offset)
+        file.write(header + name)
+    words = ("-p", "Math.random()")
+    assert run([node, *words], SEED) == run([node, *words], SEED)
+    assert run([str(program), *words], SEED) != run([str(program), *words], SEED)
 
 
 JAVA = """

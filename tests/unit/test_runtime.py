@@ -9,7 +9,7 @@ import pytest
 
 from ksmrun.facts.runtime import SIGNS, decide, find_runtime
 from ksmrun.facts.target import look_at
-from ksmrun.model.runtime import SHELL, Runtime
+from ksmrun.model.runtime import NODE_APPLICATION, SHELL, Runtime
 from ksmrun.plan.runtimes import RUNTIMES
 
 PATH = {b"PATH": b"/usr/bin:/bin"}
@@ -121,6 +121,22 @@ def test_a_link_to_an_interpreter_is_one_and_is_named(tmp_path: Path) -> None:
 def test_a_go_program(tmp_path: Path) -> None:
     section = '__asm__(".section .go.buildinfo,\\"a\\"; .byte 1; .text"); int main(void) {}'
     assert runtime_name(build(tmp_path / "go", section, "-static")) == "Go"
+
+
+NOTE = r"""
+__asm__(".pushsection .note.app,\"a\",@note\n.balign 4\n.long %d, 5, 0\n.asciz \"%s\"\n"
+        ".balign 4\n.long 0, 0\n.popsection");
+"""
+
+
+@pytest.mark.parametrize("name", ["NODE_SEA_BLOB", "NODE_SEA_BLOC", "NODE_SEA"])
+def test_an_application_in_node(tmp_path: Path, name: str) -> None:
+    source = "void _ZN4node5StartEiPPc(void) {} int main(void) { return 0; }"
+    note = NOTE % (len(name) + 1, name)
+    node = build(tmp_path / "node", f"{source}{note}", "-Wl,-E")
+    found = find_runtime(look_at(str(node).encode(), PATH))
+    assert found is not None and found.name == "Node.js"
+    assert (found.variant == NODE_APPLICATION) is (name == "NODE_SEA_BLOB")
 
 
 def test_luajit_is_not_taken_for_lua(tmp_path: Path) -> None:

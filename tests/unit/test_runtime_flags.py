@@ -126,7 +126,8 @@ def test_other_runtimes() -> None:
         assert not found.variables
         assert (found.said or "").startswith("runtime flags: none set, as ")
     assert runtime_variables(OFF, JAVA_17, (), {}) == RuntimeVariables()
-    shrunk = runtime_variables(SHRINK, Runtime(MONO, "seen"), (), {"MALLOC_ARENA_MAX": "4"})
+    assert names(runtime_variables(SHRINK, Runtime(MONO, "seen"), (), {})) == ["MONO_GC_PARAMS"]
+    shrunk = runtime_variables(SHRINK, JAVA_17, (), {"MALLOC_ARENA_MAX": "4"})
     assert "MALLOC_ARENA_MAX stays 4" in (shrunk.said or "")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ksmrun.facts.seeds import has_group_seed
-from ksmrun.model.runtime import Runtime
+from ksmrun.model.runtime import NODE_APPLICATION, Runtime
 from ksmrun.plan.seeds import MALLOC, SHARED, seeds_row, shared_seeds
 
 
@@ -20,6 +20,8 @@ def test_what_is_shared() -> None:
     assert shared_seeds(go, "glibc") == shared_seeds(None, "glibc") == MALLOC
     assert shared_seeds(go, None) is None
     assert "Math.random()" in SHARED["Node.js"]
+    application = Runtime("Node.js", "it exports something", variant=NODE_APPLICATION)
+    assert shared_seeds(application, "glibc") == MALLOC
     for major in (11, 17, 25):
         java = Runtime("OpenJDK", "it needs libjli.so", version=f"{major}.0.1")
         assert (shared_seeds(java, None) is not None) is (major == 17)
