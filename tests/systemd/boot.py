@@ -94,8 +94,15 @@ class Guest:
             (commands / name).chmod(0o755)
         (self.folder / "shared").chmod(0o1777)
         # No name server, so that nothing waits for one.
-        (commands.parents[2] / "etc").mkdir(exist_ok=True)
-        (commands.parents[2] / "etc/resolv.conf").touch()
+        etc = self.folder / "upper/etc"
+        (etc / "systemd/system-generators").mkdir(parents=True, exist_ok=True)
+        (etc / "resolv.conf").touch()
+        # systemd.generator(7): masked. They have nothing to do in a container, and take as much CPU
+        # as the rest of each daemon-reload.
+        for generator in (self.lower / "usr/lib/systemd/system-generators").glob("systemd-*"):
+            mask = etc / "systemd/system-generators" / generator.name
+            if not mask.is_symlink():
+                mask.symlink_to("/dev/null")
 
     @property
     def shared(self) -> Path:
