@@ -19,7 +19,17 @@ from volume import IS_LONG
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import value
-from .support.experiments import EQUAL, READY, Ab, ab, command, folder, marked, python
+from .support.experiments import (
+    EQUAL,
+    READY,
+    UNMERGED,
+    Ab,
+    ab,
+    command,
+    folder,
+    marked,
+    python,
+)
 
 pytestmark = pytest.mark.host_ksm
 
@@ -102,7 +112,7 @@ def test_two_arms_that_are_equal(ab: Ab, folder: Path, ksmrun: str) -> None:
 def test_load_and_metrics(ab: Ab, folder: Path) -> None:
     load = f"{sys.executable} -uc 'import time; print(\"p99: 70\"); time.sleep(99)' {{i}}"
     done = ab(
-        *("-n2", "--rounds=1", "--ready-stdout=ready", f"--load={load}"),
+        *("-n2", *UNMERGED, "--rounds=1", "--ready-stdout=ready", f"--load={load}"),
         *("--metric=p99=p99: ([0-9.]+)", "--metric-cmd=cpus=nproc"),
         *python(EQUAL + READY),
     )
@@ -124,7 +134,7 @@ def test_a_folder_that_is_named_as_we_are(
     (tmp_path / "ksmrun").mkdir()
     (tmp_path / "ksmrun/__init__.py").write_text("raise SystemExit('not ours')")
     monkeypatch.chdir(tmp_path)
-    done = ab("-n1", "--rounds=1", "--ready-after=0", "--", "sleep", "99")
+    done = ab("-n1", *UNMERGED, "--rounds=1", "--ready-after=0", "--", "sleep", "99")
     assert done.returncode == 0, done.stderr
 
 
@@ -223,7 +233,8 @@ os.wait()
 def test_what_forks_away(ab: Ab, folder: Path) -> None:
     """A daemonised process belongs to the fleet, and does not live on into the next turn."""
     mark = f"{1_000_000 + os.getpid() % 1000}.{time.monotonic_ns()}"
-    done = ab("-n2", "--rounds=2", "--ready-stdout=ready", *python(FORKS_AWAY + READY, mark))
+    fleet = ("-n2", *UNMERGED, "--rounds=2", "--ready-stdout=ready")
+    done = ab(*fleet, *python(FORKS_AWAY + READY, mark))
     assert done.returncode == 0, done.stderr
     files = sorted((folder / "rounds").glob("*.jsonl"))
     assert len(files) == 4
@@ -266,7 +277,7 @@ def test_one_at_a_time(running: tuple[psutil.Process, str], ab: Ab, tmp_path: Pa
 def test_going_on(ab: Ab, folder: Path, ksmrun: str, tmp_path: Path) -> None:
     """Existing results are kept; missing ones are measured."""
     rounds = f"--rounds={2 if IS_LONG else 1}"
-    done = ab("-n2", rounds, "--ready-stdout=ready", *python(EQUAL + READY))
+    done = ab("-n2", *UNMERGED, rounds, "--ready-stdout=ready", *python(EQUAL + READY))
     assert done.returncode == 0
     files = sorted((folder / "rounds").glob("*.json"))
     kept, removed = files[0].read_bytes(), files[-1]

@@ -16,7 +16,7 @@ from ksmrun.experiment.placeholders import Instance
 from ksmrun.experiment.traffic import planned_load
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
 
-from .support.experiments import EQUAL, READY, Ab, ab, command, folder, python
+from .support.experiments import EQUAL, READY, UNMERGED, Ab, ab, command, folder, python
 
 __all__ = ["ab", "command", "folder"]
 pytestmark = pytest.mark.host_ksm
@@ -69,7 +69,7 @@ def test_runs_of_the_warm_up_do_not_count(ab: Ab, folder: Path, tmp_path: Path) 
         " print('rps:', 3 if mark.exists() else 1); mark.touch()"
     )
     done = ab(
-        *(*ONCE, "--hold=1", "--warm-up=2", f"--fleet-load={load(code)}"),
+        *(*ONCE, *UNMERGED, "--hold=1", "--warm-up=2", f"--fleet-load={load(code)}"),
         *("--metric=rps=rps: (.*)", *python(EQUAL + READY)),
     )
     assert done.returncode == 0, done.stderr
@@ -94,7 +94,8 @@ def test_a_load_that_prints_when_it_is_interrupted(
 
 def test_a_load_that_fails(ab: Ab, folder: Path) -> None:
     """At once: told with its output. Later: a warning, and the rest counts."""
-    said = ab(*ONCE, "--load=sh -c 'echo no such option; exit 3'", *python(EQUAL + READY))
+    failing = "--load=sh -c 'echo no such option; exit 3'"
+    said = ab(*ONCE, *UNMERGED, failing, *python(EQUAL + READY))
     assert said.returncode != 0
     assert (
         "--load ended with exit code 3; its output ends: no such option; start the load by"
@@ -102,7 +103,7 @@ def test_a_load_that_fails(ab: Ab, folder: Path) -> None:
     )
     code = "import sys, time; time.sleep(1.2); print('rps: 4'); sys.exit(1)"
     done = ab(
-        *(*ONCE, f"--output={folder}-2", "--hold=3", f"--load={load(code)}"),
+        *(*ONCE, *UNMERGED, f"--output={folder}-2", "--hold=3", f"--load={load(code)}"),
         *("--metric=rps=rps: (.*)", *python(EQUAL + READY)),
     )
     assert done.returncode == 0, done.stderr
@@ -113,7 +114,7 @@ def test_a_load_that_fails(ab: Ab, folder: Path) -> None:
 
 def test_a_metric_that_is_nowhere(ab: Ab) -> None:
     done = ab(
-        *(*ONCE, "--hold=1", "--load=sh -c 'sleep 0.2; echo rate 5'"),
+        *(*ONCE, *UNMERGED, "--hold=1", "--load=sh -c 'sleep 0.2; echo rate 5'"),
         *("--metric=rps=rps: (.*)", *python(EQUAL + READY)),
     )
     assert done.returncode == 1

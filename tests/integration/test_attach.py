@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from ksm_at_boot import ksmd_pid
+from volume import volume
 from waiting import wait_until
 
 from ksmrun.attach.running import HELPER
@@ -25,6 +26,7 @@ from .support.attaching import Begin, begin, deed, deed_done, merges, sources
 
 __all__ = ["begin", "sources"]
 
+REQUESTS = str(volume(200_000))
 PLAIN = ("sh", "-c", 'exec "$@"', "sh")
 DENIES_PRCTL = """
 import ctypes, struct, time
@@ -206,7 +208,7 @@ def test_redis_under_load(tmp_path: Path) -> None:
     try:
         wait_until(lambda: answers(port))
         load = subprocess.Popen(
-            ["redis-benchmark", "-p", str(port), "-n", "80000", "-c", "20", "-q", "-t", "get,set"],
+            ["redis-benchmark", "-p", str(port), "-n", REQUESTS, "-c", "20", "-q", "-t", "get,set"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

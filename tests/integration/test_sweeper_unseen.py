@@ -124,12 +124,13 @@ def test_no_room_for_the_thread(marked: tuple[str, ...], programs: Programs) -> 
 def test_short_processes(
     marked: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thousand in a row, none lost, and nothing remains."""
-    script = "i=0; while [ $i -lt 1000 ]; do /bin/echo $i; i=$((i + 1)); done"
+    """Many in a row, none lost, and nothing remains."""
+    count = volume(3000)
+    script = f"i=0; while [ $i -lt {count} ]; do /bin/echo $i; i=$((i + 1)); done"
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     before = set(Path("/tmp").glob("*ksm*"))
     done = subprocess.run([*marked, "sh", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str(number) for number in range(1000)]
+    assert done.stdout.split() == [str(number) for number in range(count)]
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
     # Folders are of other tests.

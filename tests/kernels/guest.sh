@@ -86,9 +86,11 @@ if [ -d $ksm ]; then
     seen=
     same=0
     for _ in $(seq 600); do
-        [ "$(cat $ksm/full_scans)" -ge 4 ] && [ $same -ge 15 ] && break
+        # Not by cat: emulated, starting programs is what takes the CPU.
+        read -r scans <$ksm/full_scans
+        [ "$scans" -ge 4 ] && [ $same -ge 15 ] && break
         sleep 1
-        sharing=$(cat $ksm/pages_sharing)
+        read -r sharing <$ksm/pages_sharing
         [ "$sharing" = "$seen" ] && same=$((same + 1)) || same=0
         seen=$sharing
     done

@@ -22,6 +22,8 @@ FAST = (
     "--ksm",
     "smart_scan=0",
 )
+# Where merging does not matter, and need not settle. Named as the arms are by default.
+UNMERGED = ("--arm=off=--merge=off", "--arm=on=--merge=off")
 EQUAL = "import random, time; random.seed(1); data = random.randbytes(8 << 20); "
 READY = "print('ready', flush=True); time.sleep(1000)"
 
