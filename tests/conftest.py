@@ -9,11 +9,12 @@ KSMRUN_SUITES=all. Where CI=true, a skipped test is a failure.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fail if groups are not kept together: each worker would repeat their set-up."""
+    if (target := os.environ.get("KSMRUN_COLLECTED")) is not None:
+        Path(target).write_text(json.dumps(_files_by_mark(session.items)))
     if not getattr(session.config.option, "loadgroup", False) or not session.items:
         return
     if "@" not in session.items[0].nodeid.rpartition("]")[2]:
         raise pytest.UsageError("pytest-xdist ignores xdist_group; see pyproject.toml")
+
+
+def _files_by_mark(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
+    """Return the files that have tests with these marks, in the order of their tests."""
+    marks = ("host_ksm", "host_pids", "own_pids")
+    found: dict[str, dict[str, None]] = {mark: {} for mark in marks}
+    for item in items:
+        for mark in marks:
+            if item.get_closest_marker(mark) is not None:
+                found[mark][str(item.path)] = None
+    return {mark: list(files) for mark, files in found.items()}
 
 
 def _folder(item: pytest.Item) -> str:
