@@ -30,7 +30,8 @@ if [ "$wanted" != "$(cat build/venv/installed 2>/dev/null)" ]; then
     rm -rf dist build/venv/installed
     cp -r "$kept" dist
     for wheel in dist/*.whl; do
-        pip install "${wheel}[test${full:+,bench}]"
+        # Python compiles what it imports of hundreds of packages.
+        pip install --no-compile "${wheel}[test${full:+,bench}]"
         pip install --force-reinstall --no-deps "$wheel"
     done
     echo "$wanted" >build/venv/installed

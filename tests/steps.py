@@ -171,7 +171,7 @@ def main(words: list[str]) -> int:
     steps = named or [*BESIDE, *FOLDERS, *(LONG if is_full else ())]
     environment = {"KSMRUN_SUITES": "all", "KSMRUN_KERNELS": "all"} if is_full else {}
     # Each harness gets longer if the step was named.
-    environment["KSMRUN_FUZZ_SECONDS"] = "60" if "fuzz" in named else "5"
+    environment["KSMRUN_FUZZ_SECONDS"] = "60" if "fuzz" in named else "3"
     # Child processes get a SIGTERM when this process is gone.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: os._exit(128 + number))
