@@ -201,6 +201,47 @@ static void describe_no_program(const char *path, char *text, size_t size) {
                  "shell script");
 }
 
+/* Returns false if the interpreter that a script names is not the reason. */
+static bool describe_interpreter(const char *path, const char *interpreter, int error, char *text,
+                                 size_t size) {
+    size_t length = strlen(interpreter);
+    struct stat status;
+    bool is_there = stat(interpreter, &status) == 0;
+    if (error == ENOENT && length > 0 && interpreter[length - 1] == '\r')
+        snprintf(text, size,
+                 "its first line ends with a carriage return (CR LF, as on Windows), which the "
+                 "kernel takes as part of the interpreter's name '%.*s'; remove them with sed -i "
+                 "'s/\\r$//' FILE",
+                 (int)length - 1, interpreter);
+    else if (error == ENOENT && is_there)
+        snprintf(text, size,
+                 "its interpreter '%s' exists, but not what that needs: its own interpreter or its "
+                 "loader (ld.so); start the interpreter by itself to see what is missing",
+                 interpreter);
+    else if (error == ENOENT)
+        snprintf(text, size,
+                 "its interpreter '%s' does not exist; install it, or correct the first line of "
+                 "the script",
+                 interpreter);
+    else if (error == ELOOP)
+        snprintf(text, size,
+                 "its interpreter '%s' is a script, whose interpreter is one too, more in a row "
+                 "than the kernel follows (5), or in a circle; name a program in the first line",
+                 interpreter);
+    else if (error == EACCES && access(path, X_OK) == 0 && is_there && S_ISDIR(status.st_mode))
+        snprintf(text, size,
+                 "its interpreter '%s' is a directory; correct the first line of the script",
+                 interpreter);
+    else if (error == EACCES && access(path, X_OK) == 0 && access(interpreter, X_OK) != 0)
+        snprintf(text, size,
+                 "its interpreter '%s' cannot be executed by this user (UID %u); check the "
+                 "permissions of that file and of the folders above it (namei -l)",
+                 interpreter, geteuid());
+    else
+        return false;
+    return true;
+}
+
 void failure_describe(const struct exec_failure *failure, char *text, int text_bytes) {
     size_t size = (size_t)text_bytes;
     const char *path = failure->path;
@@ -208,26 +249,15 @@ void failure_describe(const struct exec_failure *failure, char *text, int text_b
     struct stat status;
     bool is_path = strchr(path, '/') != NULL;
     bool is_there = is_path && stat(path, &status) == 0;
+    if (is_there && script_interpreter(path, interpreter, sizeof interpreter) &&
+        describe_interpreter(path, interpreter, failure->error, text, size))
+        return;
     if (failure->error == ENOEXEC) {
         describe_binary(path, text, size);
     } else if (failure->error == E2BIG) {
         snprintf(text, size,
                  "its arguments and environment are longer than the kernel allows; shorten them, "
                  "or raise the stack limit (ulimit -s), a quarter of which they may fill");
-    } else if (failure->error == ENOENT && is_there &&
-               script_interpreter(path, interpreter, sizeof interpreter) &&
-               interpreter[0] != '\0' && interpreter[strlen(interpreter) - 1] == '\r') {
-        snprintf(text, size,
-                 "its first line ends with a carriage return (CR LF, as on Windows), which the "
-                 "kernel takes as part of the interpreter's name '%.*s'; remove them with sed -i "
-                 "'s/\\r$//' FILE",
-                 (int)strlen(interpreter) - 1, interpreter);
-    } else if (failure->error == ENOENT && is_there &&
-               script_interpreter(path, interpreter, sizeof interpreter)) {
-        snprintf(text, size,
-                 "its interpreter '%s' does not exist; install it, or correct the first line of "
-                 "the script",
-                 interpreter);
     } else if (failure->error == ENOENT && is_there) {
         snprintf(text, size,
                  "the file exists, but the loader that it names (ld.so of glibc or musl) does not; "
@@ -243,13 +273,6 @@ void failure_describe(const struct exec_failure *failure, char *text, int text_b
                  "it is a FIFO, socket or device, not a file; give the path of a program");
     } else if (failure->error == EACCES && is_there && (status.st_mode & 0111) == 0) {
         describe_no_program(path, text, size);
-    } else if (failure->error == EACCES && is_there && access(path, X_OK) == 0 &&
-               script_interpreter(path, interpreter, sizeof interpreter) &&
-               access(interpreter, X_OK) != 0) {
-        snprintf(text, size,
-                 "its interpreter '%s' cannot be executed by this user (UID %u); check the "
-                 "permissions of that file and of the folders above it (namei -l)",
-                 interpreter, geteuid());
     } else if (failure->error == EACCES) {
         snprintf(text, size,
                  "permission denied; check the permissions of the file and of the folders above it "

@@ -246,7 +246,7 @@ static void at_stop(struct helper *helper, pid_t pid, int status) {
 /* As long as it follows, it must not keep any of the script's files open or file systems busy, nor
  * react to its signals. */
 static void step_aside(void) {
-    prctl(PR_SET_NAME, "ksmrun-layout", 0L, 0L, 0L);
+    prctl(PR_SET_NAME, FOLLOWER_NAME, 0L, 0L, 0L);
     is_aside = true;
     tracee_return_stderr();
     if (chdir("/") != 0)

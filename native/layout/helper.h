@@ -11,6 +11,9 @@
  * out to be wrappers (trial.h) to the programs that they start; SCOPE_TREE every descendant. */
 enum scope { SCOPE_PROGRAM, SCOPE_TREE };
 
+/* Of the process, from when it follows what the first program starts. */
+#define FOLLOWER_NAME "ksmrun-layout"
+
 struct helper {
     pid_t target;
     bool is_child;                  /* of the target, which then has to wait for it */

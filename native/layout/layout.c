@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -189,6 +190,17 @@ static bool exec_keeps_privilege(void) {
            (strtoull(effective, NULL, 16) >> CAP_SYS_PTRACE_BIT & 1) != 0;
 }
 
+/* Returns whether it is traced by the helper of a launch that this one is started by. Only a
+ * message depends on it: any process can have that name. */
+static bool is_followed(void) {
+    char tracer[16], path[32], name[16];
+    if (!procfile_row("/proc/self/status", "TracerPid", tracer, sizeof tracer))
+        return false;
+    snprintf(path, sizeof path, "/proc/%ld/comm", strtol(tracer, NULL, 10));
+    return procfile_read(path, name, sizeof name) > 0 &&
+           strncmp(name, FOLLOWER_NAME, strlen(FOLLOWER_NAME)) == 0;
+}
+
 /* A filter may kill whoever tries; without one there may be another policy. */
 static bool may_wait_first(void) {
     return merge_is_filtered() ? filter_lets(reap_is_possible) : reap_is_possible();
@@ -281,6 +293,10 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
                       "the helper that moves the program cannot be started (%s); raise the limits "
                       "of processes and descriptors (ulimit -u and -n)",
                       strerror(error));
+    if (error == EPERM && is_followed())
+        return refuse(reason,
+                      "it is started by a launch with a shared layout of its own, which its "
+                      "programs get; leave out --layout=shared in one of the two");
     return refuse(reason,
                   "this process cannot be traced (%s); allow ptrace in the seccomp profile, set "
                   "kernel.yama.ptrace_scope to 0 or 1, or detach the debugger or strace",

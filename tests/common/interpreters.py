@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from debs import site
 from ksmrun.facts.launcher import LAUNCHER
 
 CACHE = Path("/var/cache/ksmrun-tests/runtimes")
-NARROW = "bookworm-i386"
+NARROW, WINE = "bookworm-i386", "bookworm-wine"
 # What each suite has: Ruby 3.3, Node 20 as a library; and newer ones.
 ROOTS = {
     "trixie": ("nodejs", "ruby", "openjdk-21-jre-headless"),
@@ -31,6 +31,8 @@ ROOTS = {
     # Ruby 3.1, Node 18 as a library, Java 17.
     NARROW: ("nodejs:i386", "ruby:i386", "openjdk-17-jre-headless:i386"),
 }
+# Wine for Windows programs of 64 and 32 bits, and a compiler for them.
+PACKAGES = {**ROOTS, WINE: ("wine64", "wine32:i386", "gcc-mingw-w64-x86-64-win32")}
 # Node's own builds, as PyPI has them.
 WHEELS = {
     "20.18.0": "33b138288dbeb9aafc6d54f43fbca6545b37e8fd9cbb8f68275ff2a47d4fed07",
@@ -58,9 +60,7 @@ class Runtime:
             return [str(_wheel(self.source)), *words]
         if self.source == "host":
             return [self.name, *words]
-        shim = LAUNCHER.parent
-        root = ("bwrap", "--bind", str(_root(self.source)), "/", *SEES)
-        return [*root, "--ro-bind", str(shim), str(shim), "--", self.name, *words]
+        return in_root(self.source, [], self.name, *words)
 
     @property
     def major(self) -> int:
@@ -76,6 +76,13 @@ def runtimes(name: str) -> list[object]:
     ]
     long = pytest.mark.long_run
     return [each if str(each) in EACH_RUN else pytest.param(each, marks=long) for each in found]
+
+
+def in_root(name: str, options: Sequence[str], *words: str) -> list[str]:
+    """Return a command line in one of the roots, which is made if it is missing, by bwrap(1)."""
+    product = str(LAUNCHER.parent)
+    root = ("bwrap", "--bind", str(_root(name)), "/", *SEES, "--ro-bind", product, product)
+    return [*root, *options, "--", *words]
 
 
 def _wheel(version: str) -> Path:
@@ -96,8 +103,12 @@ def _wheel(version: str) -> Path:
 
 def _root(name: str) -> Path:
     command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=essential", "--format=directory"]
-    command += ["--architectures=amd64,i386"] * (name == NARROW)
-    command += ["--components=main", f"--include={','.join(ROOTS[name])}", name.partition("-")[0]]
+    command += ["--architectures=amd64,i386"] * (name in (NARROW, WINE))
+    command += [
+        "--components=main",
+        f"--include={','.join(PACKAGES[name])}",
+        name.partition("-")[0],
+    ]
     recipe = hashlib.sha256("\n".join(command).encode()).hexdigest()
     with _made(f"{name}-{recipe[:12]}") as (folder, is_new):
         if is_new:

@@ -53,6 +53,15 @@ for kind in i386 i386-static; do
     say $kind-script-deep shared /key sh -c "exec where-$kind deep"
 done
 
+# Where memory is not overcommitted: neither moves nor reservations count as committed.
+sysctl -w vm.overcommit_memory=2 >/dev/null
+for kind in glibc i386; do
+    [ -x /bin/where-$kind ] || continue
+    say $kind-strict shared /key where-$kind
+    say $kind-script-strict shared /key sh -c "exec where-$kind"
+done
+sysctl -w vm.overcommit_memory=0 >/dev/null
+
 # Depending on sizes and the key's base, the kernel puts vvar and vDSO below, within or right above such
 # a program; and by reservation a part goes where another was, if it randomises all it can.
 for bits in 33 32 31 29; do

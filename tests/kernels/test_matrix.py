@@ -278,6 +278,19 @@ def test_layout_of_32_bit_programs(booted: tuple[Kernel, Guest]) -> None:
             assert differing <= {*PARTS, "random", "argc"}, kind
 
 
+def test_layout_without_overcommitment(booted: tuple[Kernel, Guest]) -> None:
+    """The same addresses with vm.overcommit_memory=2."""
+    kernel, guest = booted
+    for kind in ("glibc", "i386"):
+        if kernel[1] == UML or f"where_{kind}-plain" not in guest.values:
+            continue
+        for way, other in (("first", "strict"), ("script", "script-strict")):
+            loose, strict = (
+                json.loads(guest.values[f"where_{kind}-{run}"]) for run in (way, other)
+            )
+            assert [strict[part] for part in PARTS] == [loose[part] for part in PARTS], kind
+
+
 def test_processes_under_a_layout(booted: tuple[Kernel, Guest]) -> None:
     """Stacks that overflow, threads, forty keys, and a helper that is killed at random moments."""
     kernel, guest = booted

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Build
-from .places import where
+from .places import told, where
 from .test_process import waiting
 
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
@@ -39,6 +39,17 @@ def check_frames(text: str, what: str) -> None:
     assert places == sorted(places), text
     assert f'"{what}"' in text
     assert "AT_SYSINFO_EHDR" in text and "libc.so.6" in text
+
+
+def test_launch_inside_a_launch(launch: list[str], build: Build) -> None:
+    """A wrapped unit's script may start the server by ksmrun too: the outer launch counts."""
+    inner = [word for word in launch if word not in ("--require", "--quiet")]
+    script = [*launch, "sh", "-c", "$0 $@; exit"]
+    nested = subprocess.run(
+        [*script, *inner, build("where")], capture_output=True, text=True, check=True
+    )
+    assert "started by a launch with a shared layout" in nested.stderr
+    assert told(nested.stdout).places == where(*script, build("where")).places
 
 
 INSPECT = ("backtrace", "info auxv", "info sharedlibrary", "info symbol inner", "info line inner")

@@ -75,6 +75,27 @@ static void test_missing_interpreters(void **state) {
     assert_non_null(strstr(why(file("script", script, sizeof script - 1, 0755)),
                            "'/no/such/interpreter' does not exist"));
     assert_int_equal(failure.error, ENOENT);
+    char line[600];
+    int length = snprintf(line, sizeof line, "#!%s/script\n", folder);
+    assert_non_null(strstr(why(file("second", line, (size_t)length, 0755)), "script' exists, but"));
+    assert_int_equal(failure.error, ENOENT);
+    length = snprintf(line, sizeof line, "#!%s\n", folder);
+    assert_non_null(strstr(why(file("folder", line, (size_t)length, 0755)), "is a directory; cor"));
+    assert_int_equal(failure.error, EACCES);
+}
+
+static void test_interpreters_in_a_circle(void **state) {
+    (void)state;
+    char line[600];
+    int length = snprintf(line, sizeof line, "#!%s/circle\n", folder);
+    assert_non_null(strstr(why(file("circle", line, (size_t)length, 0755)), "in a circle"));
+    assert_int_equal(failure.error, ELOOP);
+    /* Links can be, too. */
+    char link[600];
+    snprintf(link, sizeof link, "%s/link", folder);
+    assert_int_equal(symlink(link, link), 0);
+    assert_non_null(strstr(why(link), "links of its path"));
+    assert_int_equal(failure.error, ELOOP);
 }
 
 static void test_foreign_binaries_stay_out_of_the_shell(void **state) {
@@ -126,6 +147,7 @@ int main(void) {
         cmocka_unit_test(test_not_found),
         cmocka_unit_test(test_denied_wins_over_missing),
         cmocka_unit_test(test_missing_interpreters),
+        cmocka_unit_test(test_interpreters_in_a_circle),
         cmocka_unit_test(test_foreign_binaries_stay_out_of_the_shell),
         cmocka_unit_test(test_overlong_folders_are_passed_over),
     };
