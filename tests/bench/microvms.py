@@ -69,7 +69,7 @@ def booted(arguments: argparse.Namespace, disk: Path, prefix: list[str]) -> Iter
     line += ["-machine", "q35,mem-merge=off", "-m", str(arguments.guest_mib), "-nographic"]
     line += ["-nodefaults", "-no-reboot", "-serial", "stdio", "-kernel"]
     line += [str(arguments.kernel), "-initrd", str(disk)]
-    line += ["-append", "console=ttyS0 panic=-1 quiet"]
+    line += ["-append", "console=ttyS0 panic=-1 quiet no_timer_check"]
     guests = []
     try:
         for _ in range(arguments.guests):

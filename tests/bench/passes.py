@@ -2,7 +2,9 @@
 
 Needs root, a compiler and a KSM that nobody else uses; KSM is restored, after unmerging all.
 
-.venv/bin/python tests/bench/passes.py [--processes N]... [--mib N]
+.venv/bin/python tests/bench/passes.py [--processes N]... [--mib N] [--own N]
+
+--own: each N-th page is a process's own (4); 0: all merge, as if what does not were left unmarked.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, action="append")
     parser.add_argument("--mib", type=int, default=8)
+    parser.add_argument("--own", type=int, default=4)
     options = parser.parse_args()
     print("| processes | CPU s per GiB until merged | full scans | us a page at rest | smart |")
     print("|---|---|---|---|---|")
@@ -35,19 +38,20 @@ def main() -> None:
         subprocess.run(["cc", "-O2", "-o", program, source], check=True)
         for processes in options.processes or (8, 64, 256):
             with other_settings({"run": "2"}), other_settings(FAST):
-                row = measured([str(program), str(processes), str(options.mib)])
+                row = measured([str(program), *map(str, (processes, options.mib, options.own))])
             print(f"| {processes} | {' | '.join(row)} |", flush=True)
 
 
 def measured(command: list[str]) -> list[str]:
     """Return the row's cells."""
-    processes, mib = int(command[1]), int(command[2])
+    processes, mib, own = map(int, command[1:])
     with other_settings({"smart_scan": "0"}):
         before, scans = cpu(), counter("full_scans")
         with subprocess.Popen(command, stdout=subprocess.PIPE) as fleet:
             try:
                 assert fleet.stdout is not None and fleet.stdout.readline() == b"ready\n"
-                wanted = (processes - 1) * mib * 256 * 3 // 4 * MERGED_SHARE
+                equal = mib * 256 - (mib * 256 // own if own else 0)
+                wanted = (processes - 1) * equal * MERGED_SHARE
                 while counter("pages_sharing") < wanted:
                     time.sleep(POLL_SECONDS)
                 used, scans = cpu() - before, counter("full_scans") - scans
