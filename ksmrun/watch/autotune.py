@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from ksmrun.facts.ksm import ROOT, read_ksm
@@ -25,11 +25,12 @@ from ksmrun.observe.scan_rate import known_pages
 from ksmrun.options.monitor import Auto
 from ksmrun.watch.config import Config
 from ksmrun.watch.shortage import MemoryLook, Shortage, judged
-from ksmrun.watch.tuner import GROWTH_BYTES_MIN, Look, Mode, State, step
+from ksmrun.watch.tuner import GROWTH_BYTES_MIN, step
+from ksmrun.watch.tuner_state import Look, Mode, State
 
 # Time between steps, and between two samples of all processes because memory grew.
 TICK_SECONDS = 1.0
-SAMPLE_SECONDS_MIN = 3.0
+SAMPLE_SECONDS_MIN = 2.0
 REST_TICK_SECONDS = 15.0
 # Seconds between attempts: a full disk has space again, another tuner ends.
 RETRY_SECONDS = 15.0
@@ -76,8 +77,8 @@ class AutoTuner:
 
     @property
     def boosts(self) -> bool:
-        """Return whether ksmd is set to its fast rate now."""
-        return self._state is not None and self._state.mode is Mode.BOOST
+        """Return whether ksmd is set to its fast rate now, or will be soon as programs start."""
+        return self._state is not None and self._state.mode is not Mode.REST
 
     def learn(self, state: WatchState) -> None:
         """Take over from a sample of all processes what merges now."""
@@ -190,6 +191,7 @@ class AutoTuner:
 
     def _look(self, ksm: KsmFacts) -> Look:
         assert self._ksmd is not None
+        fields = _memory_fields()
         return Look(
             seconds=time.monotonic(),
             sleep_seconds=SLEEP_MILLISECS / 1e3,
@@ -201,14 +203,15 @@ class AutoTuner:
             pressure_seconds=pressure_seconds("cpu"),
             anonymous_bytes=self._anonymous_bytes,
             started=self._started,
-            is_wanted=self._is_wanted(),
+            is_wanted=self._is_wanted(fields),
+            scanned_pages=ksm.pages_scanned,
+            available_bytes=fields["MemAvailable"],
         )
 
-    def _is_wanted(self) -> bool:
+    def _is_wanted(self, fields: Mapping[str, int | None]) -> bool:
         """Return whether merging may take CPU time now; with --auto=pressure if memory is short."""
         if self._config.auto is not Auto.PRESSURE:
             return True
-        fields = kib_fields(read_text(ROOT / "proc/meminfo") or "", ("MemTotal", "MemAvailable"))
         look = MemoryLook(
             time.monotonic(),
             fields["MemTotal"],
@@ -244,6 +247,10 @@ class AutoTuner:
         if changed:
             set_tunables(changed, record_of(), ROOT)
             self._written |= changed
+
+
+def _memory_fields() -> dict[str, int | None]:
+    return kib_fields(read_text(ROOT / "proc/meminfo") or "", ("MemTotal", "MemAvailable"))
 
 
 def _host_anonymous_bytes() -> int:

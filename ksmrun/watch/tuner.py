@@ -1,116 +1,58 @@
 """Decide ksmd's scan rate: fast while there is something to gain, else idle. Pure.
 
-In boost mode ksmd uses up to the cap, until three full scans have passed since memory last grew and
+In boost mode ksmd uses up to the cap, until two full scans have passed since memory last grew and
 the last one gained nothing: a page merges in the second full scan that sees it unchanged (mm/ksm.c:
-cmp_and_merge_page()). In idle mode it uses REST_SHARE of a core.
+cmp_and_merge_page()). In idle mode it uses REST_SHARE of a core (watch/tuner_rate.py).
+
+Each full scan also covers what has merged. While a fleet starts, ksmd idles in between until
+so much is new that a scan pays.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from ksmrun.support.units import MIB
+from ksmrun.watch.tuner_rate import boosted, cap, rated, rest_rate
+from ksmrun.watch.tuner_state import Look, Mark, Mode, State
 
 # Growth of merging memory that is worth a boost.
 GROWTH_BYTES_MIN, GROWTH_SHARE = 32 * MIB, 0.02
-STABLE_SCANS = 3
+# In the second of them all that stayed as it was has merged.
+WHOLE_SCANS = 2
 STABLE_SHARE, STABLE_PAGES_MIN = 0.01, 256
 # Pages that keep changing never converge.
 SCANS_MAX = 12
-# Share of a core.
-REST_SHARE = 0.005
-# Minimum time of a full scan: a page that was just written may not stay as it is.
-BOOST_SCAN_SECONDS_MIN, REST_SCAN_SECONDS_MIN = 1.5, 60.0
-RATE_MIN, RATE_MAX = 20, 1_000_000
-# Bound on the rate's change in one step.
-STEP_MAX = 4.0
-# The cap holds on average; a single step may exceed it.
-CAP_MARGIN = 0.9
-# Share of time in which some task waited for a CPU (Documentation/accounting/psi.rst).
-PRESSURE_HIGH, PRESSURE_LOW = 0.3, 0.1
+# While programs start, full scans wait until this share of the memory is new, or of what is
+# available; until nothing has grown for a while; and not for longer than this.
+WAIT_SHARE, WAIT_AVAILABLE_SHARE = 0.5, 0.25
+QUIET_SECONDS, WAIT_SECONDS_MAX = 3.0, 60.0
 # Share of the merged memory lost again: it is being written to.
 LOSS_SHARE = 0.1
-
-
-class Mode(StrEnum):
-    """Mode of ksmd."""
-
-    REST = "rest"
-    BOOST = "boost"
-
-
-@dataclass(frozen=True)
-class Look:
-    """Observation at one moment. seconds: of the monotonic clock.
-
-    ksmd_cpu_seconds and pressure_seconds count since boot. known_pages: pages of a full scan.
-    anonymous_bytes: of the merging processes; started: how many of them the monitor has seen start.
-    is_wanted: whether merging may take CPU time now.
-    """
-
-    seconds: float
-    sleep_seconds: float
-    page_bytes: int
-    full_scans: int
-    merged_pages: int
-    known_pages: int
-    ksmd_cpu_seconds: float
-    pressure_seconds: float | None
-    anonymous_bytes: int
-    started: int
-    is_wanted: bool = True
-
-
-@dataclass(frozen=True)
-class State:
-    """State carried to the next step. rate: pages_to_scan, the last suitable one of each mode.
-
-    bounded_from: rate of a boost before the size of the memory bounded it; 0 if it does not.
-    grown_at_scan: full_scans when the memory last grew. merged_at_scans: merged memory when full
-    scan number scan_number began, and one scan earlier.
-    """
-
-    look: Look
-    mode: Mode = Mode.REST
-    boost_rate: float = 1000.0
-    rest_rate: float = 100.0
-    cap_share: float = 0.7
-    settled_bytes: int = 0
-    settled_started: int = 0
-    boost_seconds: float = 0.0
-    boost_scan: int = 0
-    grown_at_scan: int = 0
-    grown_bytes: int = 0
-    scan_number: int = 0
-    merged_at_scans: tuple[int, ...] = ()
-    best_pages: int = 0
-    bounded_from: float = 0.0
-
-    @property
-    def rate(self) -> int:
-        """Planned value of pages_to_scan."""
-        return round(self.boost_rate if self.mode is Mode.BOOST else self.rest_rate)
+NOT_WANTED = "there is memory again"
 
 
 def step(before: State, look: Look, cap_share_max: float) -> tuple[State, str]:
     """Return the next state and a log message, which is empty if the mode stays."""
-    state = replace(before, look=look, cap_share=_cap(before, look, cap_share_max))
+    state = replace(before, look=look, cap_share=cap(before, look, cap_share_max))
     if before.mode is Mode.REST:
         # Ended processes need no scan; they may be started again.
         settled = min(before.settled_bytes, look.anonymous_bytes)
         state = replace(state, settled_bytes=settled)
         grown = look.anonymous_bytes - settled
         if not look.is_wanted:
-            return _rated(state, before), ""
+            return rated(state, before), ""
         if look.started > before.settled_started or grown > growth_bytes(settled):
-            return _begun(_rated(state, before), grown)
-        return _rated(state, before), ""
-    state = _passed(_grown(state, before))
+            return _begun(rated(state, before), grown)
+        return rated(state, before), ""
+    state = _grown(state, before)
+    if before.mode is Mode.WAIT:
+        return _waited(rated(state, before))
+    state = _scanned(state)
     reason = _over(state)
-    if not reason:
-        return _rated(state, before), ""
-    return _ended(state, reason)
+    if reason:
+        return _ended(state, reason)
+    return _spared(rated(state, before))
 
 
 def growth_bytes(settled_bytes: int) -> int:
@@ -118,54 +60,98 @@ def growth_bytes(settled_bytes: int) -> int:
     return max(GROWTH_BYTES_MIN, int(settled_bytes * GROWTH_SHARE))
 
 
+def _mark(look: Look) -> Mark:
+    return Mark(look.seconds, look.full_scans, look.scanned_pages, look.anonymous_bytes)
+
+
+def _boosts(state: State) -> State:
+    """Let ksmd scan all that is there now, twice."""
+    mark = _mark(state.look)
+    merged = state.look.merged_pages
+    boost = replace(state, mode=Mode.BOOST, asked=mark, grown=mark, best_pages=merged)
+    # A boost for a small program was bounded by its size, which says nothing of this one's.
+    boost = boosted(boost, max(boost.boost_rate, boost.bounded_from))
+    return replace(boost, scan_number=0, merged_at_scans=(merged,))
+
+
 def _begun(state: State, grown: int) -> tuple[State, str]:
     look = state.look
-    begun = replace(
-        state,
-        mode=Mode.BOOST,
-        boost_seconds=look.seconds,
-        boost_scan=look.full_scans,
-        grown_at_scan=look.full_scans,
-        grown_bytes=look.anonymous_bytes,
-        scan_number=look.full_scans,
-        merged_at_scans=(look.merged_pages,),
-        best_pages=look.merged_pages,
-    )
-    # A boost for a small program was bounded by its size, which says nothing of this one's.
-    begun = _boosted(begun, max(begun.boost_rate, begun.bounded_from))
     new = look.started - state.settled_started
+    begun = replace(_boosts(state), begun=_mark(look))
     return begun, f"boost: {new} new to merge, {grown / MIB:.0f} MiB more"
 
 
 def _grown(state: State, before: State) -> State:
     look = state.look
-    more = look.anonymous_bytes - state.grown_bytes
+    more = look.anonymous_bytes - state.grown.anonymous_bytes
     started = look.started > before.look.started
-    if abs(more) <= growth_bytes(state.grown_bytes) and not started:
+    if abs(more) <= growth_bytes(state.grown.anonymous_bytes) and not started:
         return replace(state, best_pages=max(state.best_pages, look.merged_pages))
-    return replace(
-        state,
-        grown_at_scan=look.full_scans if more > 0 or started else state.grown_at_scan,
-        grown_bytes=look.anonymous_bytes,
-        # Processes that ended took their merged pages with them.
-        best_pages=look.merged_pages,
-    )
+    # Processes that ended took their merged pages with them.
+    state = replace(state, best_pages=look.merged_pages)
+    if more <= 0 and not started:
+        return replace(state, grown=replace(state.grown, anonymous_bytes=look.anonymous_bytes))
+    return replace(state, grown=_mark(look), scan_number=0, merged_at_scans=(look.merged_pages,))
 
 
-def _passed(state: State) -> State:
-    look = state.look
-    if look.full_scans == state.scan_number:
+def _scanned(state: State) -> State:
+    number = state.grown.whole_scans(state.look)
+    if number == state.scan_number:
         return state
-    history = (*state.merged_at_scans, look.merged_pages)[-2:]
-    return replace(state, scan_number=look.full_scans, merged_at_scans=history)
+    history = (*state.merged_at_scans, state.look.merged_pages)[-2:]
+    return replace(state, scan_number=number, merged_at_scans=history)
+
+
+def _is_growing(state: State) -> bool:
+    return state.look.seconds - state.grown.seconds < QUIET_SECONDS
+
+
+def _is_much(state: State) -> bool:
+    """Return whether so much is new that scanning all again pays, or would soon be too late."""
+    look = state.look
+    most = look.anonymous_bytes * WAIT_SHARE
+    if look.available_bytes is not None:
+        most = min(most, look.available_bytes * WAIT_AVAILABLE_SHARE)
+    return look.anonymous_bytes - state.asked.anonymous_bytes > most
+
+
+def _spared(state: State) -> tuple[State, str]:
+    """Wait if all that was asked for has merged, and what has grown since is little so far.
+
+    Programs that are only replaced by others merge at once: meanwhile what had been saved is not.
+    """
+    look = state.look
+    if state.asked.whole_scans(look) < WHOLE_SCANS or not _is_growing(state):
+        return state, ""
+    asked_bytes = state.asked.anonymous_bytes
+    if look.anonymous_bytes - asked_bytes <= growth_bytes(asked_bytes):
+        return state, ""
+    if _is_much(state):
+        return replace(state, asked=_mark(look)), ""
+    waiting = replace(state, mode=Mode.WAIT, waits_since=look.seconds)
+    merged = look.merged_pages * look.page_bytes / MIB
+    waiting = replace(waiting, rest_rate=rest_rate(waiting))
+    return waiting, f"wait: programs are still starting; {merged:.0f} MiB merged so far"
+
+
+def _waited(state: State) -> tuple[State, str]:
+    """Go on if there is enough to scan, or nothing to wait for."""
+    look = state.look
+    if not look.is_wanted:
+        return _ended(state, NOT_WANTED)
+    passed = look.seconds - state.waits_since
+    if _is_growing(state) and not _is_much(state) and passed < WAIT_SECONDS_MAX:
+        return state, ""
+    more = look.anonymous_bytes - state.asked.anonymous_bytes
+    return _boosts(state), f"boost: {more / MIB:.0f} MiB more to merge"
 
 
 def _over(state: State) -> str:
     """Return why the boost is over; empty if it is not."""
     look = state.look
     if not look.is_wanted:
-        return "there is memory again"
-    if look.full_scans - state.grown_at_scan >= STABLE_SCANS and len(state.merged_at_scans) == 2:
+        return NOT_WANTED
+    if state.scan_number >= WHOLE_SCANS and len(state.merged_at_scans) == 2:
         earlier, later = state.merged_at_scans
         if abs(later - earlier) <= max(STABLE_PAGES_MIN, int(later * STABLE_SHARE)):
             return "settled"
@@ -173,10 +159,9 @@ def _over(state: State) -> str:
     # time.
     best = state.best_pages * look.page_bytes
     lost = best - look.merged_pages * look.page_bytes
-    is_whole = look.full_scans - state.grown_at_scan >= 2
-    if is_whole and lost > max(GROWTH_BYTES_MIN, best * LOSS_SHARE):
+    if state.scan_number >= 1 and lost > max(GROWTH_BYTES_MIN, best * LOSS_SHARE):
         return f"what had merged is written to, {lost / MIB:.0f} MiB came back"
-    if look.full_scans - state.grown_at_scan >= SCANS_MAX:
+    if look.full_scans - state.grown.full_scans >= SCANS_MAX:
         return f"not settled after {SCANS_MAX} full scans"
     return ""
 
@@ -187,70 +172,11 @@ def _ended(state: State, reason: str) -> tuple[State, str]:
     if look.is_wanted:
         # Otherwise what is left to merge waits for the next time.
         ended = replace(ended, settled_bytes=look.anonymous_bytes, settled_started=look.started)
-    # A first guess: pages cost what they did during the boost.
-    guess = state.boost_rate * _odds(REST_SHARE) / _odds(state.cap_share * CAP_MARGIN)
-    ended = replace(ended, rest_rate=_bounded(max(state.rest_rate, guess), ended))
+    ended = replace(ended, rest_rate=rest_rate(ended))
     merged = look.merged_pages * look.page_bytes / MIB
-    scans = look.full_scans - state.boost_scan
-    seconds = look.seconds - state.boost_seconds
+    scans = look.full_scans - state.begun.full_scans
+    seconds = look.seconds - state.begun.seconds
     return (
         ended,
         f"rest: {reason}; {merged:.0f} MiB merged, {scans} full scans in {seconds:.0f} s",
     )
-
-
-def _cap(before: State, look: Look, most: float) -> float:
-    """Return the cap: halved while programs wait for a CPU, then raised in steps."""
-    earlier = before.look
-    passed = look.seconds - earlier.seconds
-    if look.pressure_seconds is None or earlier.pressure_seconds is None or passed <= 0:
-        return most
-    pressure = (look.pressure_seconds - earlier.pressure_seconds) / passed
-    if pressure > PRESSURE_HIGH:
-        return max(before.cap_share / 2, min(most, 10 * REST_SHARE))
-    if pressure < PRESSURE_LOW:
-        return min(most, before.cap_share * 1.25)
-    return min(most, before.cap_share)
-
-
-def _rated(state: State, before: State) -> State:
-    """Adjust the rate of this mode towards its share of a core.
-
-    A batch of n pages takes n * cost, then ksmd sleeps: the share of a core is n * cost / (sleep +
-    n * cost), and share / (1 - share) is proportional to n, whatever a page costs.
-    """
-    passed = state.look.seconds - before.look.seconds
-    if passed <= 0:
-        return state
-    used = (state.look.ksmd_cpu_seconds - before.look.ksmd_cpu_seconds) / passed
-    is_boost = state.mode is Mode.BOOST
-    share = state.cap_share * CAP_MARGIN if is_boost else min(REST_SHARE, state.cap_share)
-    factor = _odds(share) / max(_odds(used), 1e-6)
-    factor = min(max(factor, 1 / STEP_MAX), STEP_MAX)
-    if not is_boost:
-        return replace(state, rest_rate=_bounded(state.rest_rate * factor, state))
-    wanted = state.boost_rate * factor
-    if factor > 1:
-        # Of so few pages the CPU time, counted in ticks, tells next to nothing.
-        wanted = max(wanted, state.bounded_from)
-    return _boosted(state, wanted)
-
-
-def _boosted(state: State, wanted: float) -> State:
-    """Set this rate, or what the size of the memory allows, and then keep the one before."""
-    rate = _bounded(wanted, state)
-    kept = state.bounded_from or state.boost_rate
-    return replace(state, boost_rate=rate, bounded_from=kept if rate < wanted else 0.0)
-
-
-def _odds(share: float) -> float:
-    return share / (1 - min(share, 0.99))
-
-
-def _bounded(rate: float, state: State) -> float:
-    look = state.look
-    pages = max(look.known_pages, look.anonymous_bytes // look.page_bytes)
-    is_boost = state.mode is Mode.BOOST
-    full_scan_seconds = BOOST_SCAN_SECONDS_MIN if is_boost else REST_SCAN_SECONDS_MIN
-    most = pages * look.sleep_seconds / full_scan_seconds
-    return min(max(rate, RATE_MIN), max(most, RATE_MIN), RATE_MAX)

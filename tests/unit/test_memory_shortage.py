@@ -17,7 +17,8 @@ from ksmrun.watch.shortage import (
     Shortage,
     judged,
 )
-from ksmrun.watch.tuner import Mode, State, step
+from ksmrun.watch.tuner import step
+from ksmrun.watch.tuner_state import Mode, State
 
 from .test_tuner_steps import AT_REST, GIB, NOW, boosted, later
 

@@ -9,15 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from volume import volume
 
-from ksmrun.watch.tuner import (
-    RATE_MAX,
-    RATE_MIN,
-    REST_SHARE,
-    Look,
-    Mode,
-    State,
-    step,
-)
+from ksmrun.watch.tuner import step
+from ksmrun.watch.tuner_rate import RATE_MAX, RATE_MIN, REST_SHARE
+from ksmrun.watch.tuner_state import Look, Mode, State
 
 GIB = 1 << 30
 START = Look(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ksmrun.watch.tuner import Look, Mode, State, growth_bytes, step
+from ksmrun.watch.tuner import growth_bytes, step
+from ksmrun.watch.tuner_state import Look, Mode, State
 
 MIB, GIB = 1 << 20, 1 << 30
 # After a while: no counter of the host begins at 0. 64 GiB: no full scan is too fast.
@@ -39,11 +40,13 @@ def boosted(**changes: Any) -> State:
     return state
 
 
-def scans(state: State, *merged: int, cap: float = 0.7) -> tuple[State, list[str]]:
-    """One full scan per second, after which this many pages are merged in total."""
+def scans(
+    state: State, *merged: int, cap: float = 0.7, seconds: float = 1.0
+) -> tuple[State, list[str]]:
+    """One full scan in so many seconds, after which this many pages are merged in total."""
     said = []
     for pages in merged:
-        look = replace(later(state.look, full_scans=1), merged_pages=pages)
+        look = replace(later(state.look, seconds, full_scans=1), merged_pages=pages)
         state, words = step(state, look, cap)
         said.append(words)
         if words:
@@ -105,7 +108,7 @@ def test_looks_within_a_full_scan_are_none() -> None:
 def test_a_boost_that_began_within_a_full_scan() -> None:
     """Pages merged when it began count as the scan before the first."""
     begun, _ = step(AT_REST, later(NOW, started=1, merged_pages=50_000), 0.7)
-    _, said = scans(replace(begun, grown_at_scan=98), 50_000)
+    _, said = scans(replace(begun, grown=replace(begun.grown, full_scans=98)), 50_000)
     assert said[-1].startswith("rest: settled")
 
 
@@ -171,7 +174,8 @@ def test_growth_within_a_boost_begins_it_anew(grows: dict[str, int], is_new: boo
     state, _ = scans(boosted(), 0, 0)
     state, said = step(state, later(state.look, **grows), 0.7)
     assert said == ""
-    _, rest = scans(state, 0, 0, 0)
+    # Nothing else grows meanwhile.
+    _, rest = scans(state, 0, 0, 0, seconds=5)
     assert len(rest) == (3 if is_new else 1)
     assert rest[-1].startswith("rest: settled")
 
