@@ -40,7 +40,8 @@ OTHERS = {
     *("--check", "--ignore-missing", "--no-index", "--find-links"),
     *("--runtime", "--full", "--version", "--help", "--random-seed", "--single-threaded"),
     *("--no-incremental-marking", "--hash-seed", "--port"),
-    *("--allow-untrusted", "--configure", "--env", "--replicas", "--lazy-apps"),
+    *("--allow-untrusted", "--configure", "--env", "--replicas"),
+    *("--lazy-apps", "--workers", "--nworkers", "--estimate"),
     *("--ksm", "--ksm-layout", "--dependency", "--kill-on-invalid-dep", "--multi-prog"),
 }
 SET_BY_US = {"KSMRUN_SHIM", "KSMRUN_OCI"}
