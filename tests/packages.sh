@@ -29,7 +29,7 @@ if [ "${1-}" = --release ] || [ "${1-}" = --full ]; then
 fi
 if [ "${1-}" = --fleets ] || [ "${1-}" = --full ]; then
     # For tests/fleets.
-    packages="$packages slurmctld slurmd slurm-client libslurm-dev"
+    packages="$packages openssh-client slurmctld slurmd slurm-client libslurm-dev"
 fi
 if [ "${1-}" = --full ]; then
     # For the kernels that tests/kernels/patched.py builds.

@@ -1,10 +1,11 @@
-"""The collection of examples/ansible, run by the real Ansible on three booted guests."""
+"""The collection of examples/ansible: the real Ansible, and three booted guests with sshd."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import sys
 import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,22 +15,32 @@ from typing import Any
 import pytest
 from compiled import cache_folder
 
-from tests.systemd.boot import Guest, hierarchies
-from tests.systemd.roots import build, built, roots
+from ksmrun.host.temporary_tunables import borrowed
+from tests.systemd.boot import Guest
+from tests.systemd.roots import BASE, Root, build, built
 
+KSMRUN = Path(sys.executable).with_name("ksmrun")
 COLLECTION = Path(__file__).parents[2] / "examples/ansible"
 PINNED = ("ansible-core==2.19.14", "ansible-lint==26.10.1")
 NAMES = ("one", "two", "three")
-# What Ansible calls as ssh: its last word is the command for the host. No network, no sshd.
+# A guest has no network but its own loopback, so that Ansible's ssh has to be in it.
 SSH = """#!/bin/sh
-for word; do :; done
-echo 0 >"$SCOPE"
-exec nsenter --target="$LEADER" --mount --uts --ipc --net --pid --cgroup --root \\
-    --wd=/proc/$LEADER/root env -i HOME=/root LC_ALL=C.UTF-8 \\
-    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
-    sh -c "$word"
+exec nsenter --target=$LEADER --net ssh "$@"
+"""
+SSH_OPTIONS = (
+    "-o HostName=127.0.0.1 -o IdentitiesOnly=yes -o StrictHostKeyChecking=no"
+    " -o UserKnownHostsFile=/dev/null"
+)
+# Whom Ansible logs in as, and becomes root from.
+USER = """
+useradd --create-home --shell /bin/sh deploy
+echo 'deploy ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/deploy
+install -d -o deploy -m 700 ~deploy/.ssh
+cat >~deploy/.ssh/authorized_keys
 """
 SERVICE = "[Service]\nExecStart=/bin/sleep infinity\n"
+# A program whose copies are equal.
+COPY = "import time; block = bytearray(b'x' * (16 << 20)); time.sleep(999)"
 
 
 @dataclass(frozen=True)
@@ -94,24 +105,28 @@ def tools() -> Path:
 @pytest.fixture(scope="module")
 def control(tmp_path_factory: pytest.TempPathFactory, tools: Path) -> Iterator[Control]:
     folder = tmp_path_factory.mktemp("ansible")
-    root = roots(everything=False)[252]
+    root = Root(252, "bookworm", "bookworm", (*BASE, "openssh-server", "sudo", "libstdc++6"))
     build([root])
     guests = {name: Guest(252, built(root), folder / name) for name in NAMES}
     control = Control(folder, tools, guests)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"], check=True
+    )
     lines = []
     try:
         for name, guest in guests.items():
             (guest.folder / "upper/etc/systemd/system").mkdir(parents=True)
             (guest.folder / "upper/etc/systemd/system/game.service").write_text(SERVICE)
             guest.boot()
-            guest.run("systemctl", "start", "game")
-            scope = hierarchies()[-1] / guest.name / "payload/init.scope/cgroup.procs"
-            ssh = SSH.replace("$SCOPE", str(scope)).replace("$LEADER", str(guest.leader))
-            (folder / f"ssh-{name}").write_text(ssh)
+            guest.run("systemctl", "start", "game", "ssh")
+            guest.run("sh", "-euc", USER, text=(folder / "key.pub").read_text())
+            (folder / f"ssh-{name}").write_text(SSH.replace("$LEADER", str(guest.leader)))
             (folder / f"ssh-{name}").chmod(0o755)
             lines.append(f"{name} ansible_ssh_executable={folder}/ssh-{name}")
-        # It is root there already, and the guests have no sudo.
-        common = "ansible_become=false ansible_ssh_transfer_method=piped"
+        # Not as ansible_host, by which Ansible would take the connections of all three for one.
+        common = "ansible_user=deploy ansible_ssh_transfer_method=piped"
+        common += f" ansible_ssh_private_key_file={folder}/key"
+        common += f" ansible_ssh_common_args='{SSH_OPTIONS}'"
         common += " ansible_python_interpreter=/usr/bin/python3"
         (folder / "hosts").write_text("\n".join(f"{line} {common}" for line in lines) + "\n")
         built_here = ("ansible-galaxy", "collection", "build", COLLECTION, "--output-path", folder)
@@ -178,22 +193,46 @@ def test_a_roll_out_and_back(control: Control) -> None:
     assert all(each["changed"] == 0 for each in control.play("remove").values()), control.said
 
 
-@pytest.mark.parametrize("verdict", [1, 3])
-def test_a_canary_without_a_go_stops_the_roll_out(control: Control, verdict: int) -> None:
+@pytest.fixture(scope="module")
+def results(control: Control, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Run three experiments, as one is not enough; return their folders on the canary.
+
+    They run beside it, as a guest cannot set the KSM of its host, which is its own.
+    """
+    canary, *_ = control.guests.values()
+    measured = ["-n", "2", "--rounds", "2", "--ready-after", "0.5", "--hold", "1"]
+    measured += ["--stagger", "0", "--settle-max", "60"]
+    fast = {"run": "1", "sleep_millisecs": "0", "pages_to_scan": "100000"}
+    with borrowed(fast, tmp_path_factory.mktemp("ksm")):
+        for number in "123":
+            output = f"--output={canary.shared / number}"
+            command = [str(KSMRUN), "ab", *measured, output, "--", sys.executable, "-c", COPY]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+    return [f"/shared/{number}" for number in "123"]
+
+
+# Number of experiments that count, the limit, and the verdict.
+VERDICTS = {
+    "go": (3, "pss<=-10%", 0),
+    "stop": (3, "pss<=-99%", 1),
+    "not sure": (1, "pss<=-10%", 3),
+}
+
+
+@pytest.mark.host_ksm
+@pytest.mark.parametrize("name", VERDICTS)
+def test_the_verdict_of_a_canary_decides(control: Control, results: list[str], name: str) -> None:
     canary, *others = control.guests.values()
-    fake = canary.folder / "upper/usr/local/bin/ksmrun"
-    kept = fake.read_text()
-    # Results of an experiment that takes minutes; the verdict is what counts here.
-    canary.run(
-        "sh", "-c", f"sed -i '2i [ \"$1\" != report ] || exit {verdict}' /usr/local/bin/ksmrun"
-    )
-    try:
-        counts = control.play("rollout", fleet_gates=["pss<=-20%"], fleet_results=["/results"])
-    finally:
-        canary.run("sh", "-c", "cat >/usr/local/bin/ksmrun", text=kept)
-    assert counts["one"]["failed"] == 1, control.said
-    assert set(counts) == {"one"}
-    assert not any(merges(guest) for guest in others)
+    number, gate, verdict = VERDICTS[name]
+    folders = results[:number]
+    said = canary.run("ksmrun", "report", *folders, "--gate", gate, check=False)
+    assert said.returncode == verdict, said.stdout
+    counts = control.play("rollout", fleet_gates=[gate], fleet_results=folders)
+    goes_on = verdict == 0
+    assert counts["one"]["failed"] == (not goes_on), control.said
+    assert set(counts) == (set(NAMES) if goes_on else {"one"})
+    assert [merges(guest) for guest in others] == [goes_on, goes_on]
 
 
 def test_an_empty_folder_is_no_go(control: Control) -> None:
