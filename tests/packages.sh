@@ -30,6 +30,8 @@ fi
 if [ "${1-}" = --fleets ] || [ "${1-}" = --full ]; then
     # For tests/fleets.
     packages="$packages openssh-client slurmctld slurmd slurm-client libslurm-dev"
+    # For tests/fleets/cluster.py, and kubernetes.sh, which builds it.
+    packages="$packages golang-1.19-go dpkg-dev etcd-server containernetworking-plugins iproute2"
 fi
 if [ "${1-}" = --full ]; then
     # For the kernels that tests/kernels/patched.py builds.
