@@ -103,9 +103,11 @@ static void set_flag(spank_t spank) {
     if (obstacle != OBSTACLE_NONE) {
         snprintf(what, sizeof what, "memory will not merge: %s", obstacle_what(obstacle));
         fail(spank, what, obstacle_todo(obstacle));
-    } else if (uname(&kernel) == 0 &&
-               (release_may_lose_at_exec(kernel.release) || release_never_scans(kernel.release))) {
+    } else if (uname(&kernel) == 0 && release_may_lose_at_exec(kernel.release)) {
         fail(spank, "memory will not merge: this kernel loses the merge flag at exec",
+             "boot Linux 6.12 or later");
+    } else if (uname(&kernel) == 0 && release_never_scans(kernel.release)) {
+        fail(spank, "memory will not merge: this kernel does not scan what had the flag at exec",
              "boot Linux 6.12 or later");
     }
 }
