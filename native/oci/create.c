@@ -45,6 +45,14 @@ static bool may_name_domain(const struct wishes *wishes, yyjson_mut_val *config,
                  request->domain);
         return false;
     }
+    /* A domain trusts those that are in it, so that an image cannot put itself there. */
+    if (request->is_domain_images) {
+        snprintf(obstacle, OBSTACLE_BYTES,
+                 "trust domain %s was named by the image or its environment, which may not; give "
+                 "ksmrun.domain by --annotation, or in the host's configuration (--ksmrun-help)",
+                 request->domain);
+        return false;
+    }
     if (request->exclude_secrets) {
         snprintf(obstacle, OBSTACLE_BYTES,
                  "with ksmrun.exclude-secrets memory is made to merge too late for trust domain "

@@ -88,6 +88,7 @@ static bool set_domain(const struct word *word, struct reading *reading) {
     struct request *request = reading->request;
     snprintf(request->domain, DOMAIN_BYTES, "%.*s", word->value_length, word->value);
     request->is_domain_operators = reading->source == SOURCE_OPERATOR;
+    request->is_domain_images = reading->source == SOURCE_IMAGE;
     /* Without it the container would merge with everybody. */
     request->is_domain_wrong =
         word->value_length >= DOMAIN_BYTES || !trust_is_name(request->domain);
@@ -113,10 +114,8 @@ static void set(const struct word *word, struct reading *reading) {
              "\"environment\" in --ksmrun-help");
         return;
     }
-    bool is_domain = is(word->key, word->key_length, "domain");
-    /* A group's layout is a secret of its programs, and a domain trusts those that are in it: an
-     * image can only ask for merging. */
-    if ((is_layout(word) || is_domain) && reading->source == SOURCE_IMAGE) {
+    /* A group's layout is a secret of its programs: an image can only ask for merging. */
+    if (is_layout(word) && reading->source == SOURCE_IMAGE) {
         note(request->refused, sizeof request->refused, word,
              " is ignored, as an image or its environment may not ask for it; give it by "
              "--annotation, or in the host's configuration (--ksmrun-help)");
@@ -133,7 +132,7 @@ static void set(const struct word *word, struct reading *reading) {
         is_known = set_switch(word, "true", "false", &request->exclude_secrets);
     } else if (is(word->key, word->key_length, "require")) {
         is_known = set_switch(word, "true", "false", &request->require);
-    } else if (is_domain) {
+    } else if (is(word->key, word->key_length, "domain")) {
         is_known = set_domain(word, reading);
     } else {
         is_known = set_layout(word, reading);

@@ -21,6 +21,7 @@ struct request {
      * annotation must be open for it. */
     bool is_group_operators;
     bool is_domain_operators;  /* the same for the domain */
+    bool is_domain_images;     /* an image or its environment chose it, which may choose none */
     bool is_domain_wrong;      /* what was named cannot be a domain */
     char domain[DOMAIN_BYTES]; /* "": none */
     char group[GROUP_BYTES];
