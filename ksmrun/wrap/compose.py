@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ksmrun.model.container import ComposeService, ImageConfig, Words
+from ksmrun.model.trust import TRUST_FOLDER
 from ksmrun.model.wrap import LIBEXEC
-from ksmrun.wrap.container import quoted, quoted_list
+from ksmrun.wrap.container import KEY_FILE, quoted, quoted_list
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ def override(
 
 
 def render(
-    overrides: Sequence[ServiceOverride], version: str | None, mounts: Mapping[str, str]
+    overrides: Sequence[ServiceOverride], version: str | None, key: str | None, *, has_domain: bool
 ) -> str:
     """Return the file's text after its header. The launcher is mounted, so no image changes.
 
-    mounts: what else is mounted read-only, by its place on the host.
+    key: file of the layout key on the host. has_domain: the launcher asks the state of the domains.
     """
     text = "" if version is None else f"version: {quoted(version)}\n"
     text += "services:\n"
@@ -63,7 +64,12 @@ def render(
         if each.command is not None:
             text += f"    command: {quoted_list(each.command)}\n"
         text += "    volumes:\n" + _bind(str(LIBEXEC), str(LIBEXEC))
-        text += "".join(_bind(source, target) for source, target in mounts.items())
+        if key is not None:
+            text += _bind(key, KEY_FILE)
+        if has_domain:
+            # The short form: after a boot the first claim makes the folder, and a service starts
+            # before that, too.
+            text += f"      - {quoted(f'{TRUST_FOLDER}:{TRUST_FOLDER}:ro')}\n"
     return text
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ksmrun.model.trust import TRUST_FOLDER
+
 from .conftest import Claim
 from .engines import KSMRUN, Engine, Place, base, docker, engine, place, podman, root
 from .test_compose import Project
@@ -52,8 +54,11 @@ def test_only_the_claimed_domain_merges(project: Project, claim: Claim) -> None:
     """Looked at by each start anew, also by another user's."""
     shown = project.wrap("compose.yaml", "--domain", "web", "--output", "over.yaml")
     assert "sudo ksmrun trust claim web" in shown.split("services:")[0]
-    for claimed, merged in (("web", 1), ("mail", 0), (None, 0)):
-        claim(claimed)
+    # Nothing was claimed since boot: there is not even the folder.
+    assert not TRUST_FOLDER.exists()
+    for claimed, merged in (("never", 0), ("web", 1), ("mail", 0), (None, 0)):
+        if claimed != "never":
+            claim(claimed)
         reports = project.reports("compose.yaml", "over.yaml")
         assert {name: report["merges"] for name, report in reports.items()} == {
             "it": merged,

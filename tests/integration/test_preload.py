@@ -157,6 +157,8 @@ def test_beside_another_preload(ksmrun: str, programs: Any) -> None:
     assert first == "libm.so.6"
 
 
+# Terabytes that merge, which unmerging would walk (mm/ksm.c: unmerge_ksm_pages).
+@pytest.mark.host_ksm
 def test_a_program_with_a_sanitizer_behind_a_script(
     ksmrun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

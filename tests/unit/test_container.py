@@ -22,11 +22,12 @@ from ksmrun.facts.compose import parse_project
 from ksmrun.facts.image import parse_image
 from ksmrun.model.container import Engine, ImageConfig
 from ksmrun.model.errors import KsmrunError
+from ksmrun.model.trust import TRUST_FOLDER
 from ksmrun.model.wrap import LAUNCHER, LIBEXEC, ContainerKey
 from ksmrun.support import yaml as yaml_support
 from ksmrun.wrap import pod
 from ksmrun.wrap.compose import needs_image, override, render
-from ksmrun.wrap.container import composed, dockerfile, quoted
+from ksmrun.wrap.container import KEY_FILE, composed, dockerfile, quoted
 from ksmrun.wrap.pod_launcher import Look, PodRequest, by_launcher
 
 WORDS = ("/usr/local/libexec/ksmrun/ksmrun-exec", "--preload=/x/$PLATFORM/y.so", "--")
@@ -80,14 +81,11 @@ def test_a_compose_service(image: ImageConfig, entrypoint: Any, command: Any) ->
         yaml.safe_dump({"services": {"s": doubled}}), "f", Path("/p")
     ).services
     known = image if needs_image(service) else None
-    text = render([override(service, known, WORDS)], None, {"/key": "/there"})
+    text = render([override(service, known, WORDS)], None, "/key", has_domain=True)
     added = yaml.safe_load(text)["services"]["s"]
-    assert added["volumes"][-1] == {
-        "type": "bind",
-        "source": "/key",
-        "target": "/there",
-        "read_only": True,
-    }
+    *_, key, domains = added["volumes"]
+    assert (key["source"], key["target"], key["read_only"]) == ("/key", KEY_FILE, True)
+    assert domains == f"{TRUST_FOLDER}:{TRUST_FOLDER}:ro"
     merged = {**doubled, **{key: added[key] for key in added if key != "volumes"}}
 
     def final(settings: dict[str, Any]) -> tuple[str, ...]:

@@ -14,12 +14,10 @@ from ksmrun.host.owned_files import remove_ours, write_ours
 from ksmrun.launch.domain import require_domain
 from ksmrun.model.container import ComposeProject, ComposeService, Engine, ImageConfig
 from ksmrun.model.errors import KsmrunError, UsageError
-from ksmrun.model.trust import TRUST_FOLDER
 from ksmrun.model.wrap import LAUNCHERS
 from ksmrun.options.containers import COMPOSE, ComposeOptions
 from ksmrun.support.words import shortened
 from ksmrun.wrap.compose import needs_image, override, render
-from ksmrun.wrap.container import KEY_FILE
 from ksmrun.wrap.header import header
 
 
@@ -58,10 +56,12 @@ def compose(options: ComposeOptions) -> None:
     )
     text += f"# Use it with: docker compose -f {file} -f {target} up\n"
     text += "".join(f"# {line}\n" for line in (*key_lines(keys), *_domain_lines(options.domain)))
-    mounts = {} if launcher.key is None else {launcher.key.path: KEY_FILE}
-    if options.domain is not None:
-        mounts[str(TRUST_FOLDER)] = str(TRUST_FOLDER)
-    text += render(overrides, project.version, mounts)
+    text += render(
+        overrides,
+        project.version,
+        keys[0].path if keys else None,
+        has_domain=options.domain is not None,
+    )
     print_file(text)
     if output is not None:
         write_ours(output, text)
@@ -74,7 +74,7 @@ def _domain_lines(domain: str | None) -> list[str]:
         return []
     return [
         f"Before they start, also after a boot: sudo ksmrun trust claim {domain}",
-        f"Without it they start without merging, and without {TRUST_FOLDER} not at all.",
+        "Until then they start without merging.",
     ]
 
 
