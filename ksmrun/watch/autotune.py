@@ -175,12 +175,14 @@ class AutoTuner:
         is_quiet &= look.is_wanted is self._state.look.is_wanted
         if is_quiet and waited < REST_TICK_SECONDS and not self._has_grown(look):
             return
-        self._state, said = step(self._state, look, self._config.auto_max_cpu)
+        before = self._state
+        self._state, said = step(before, look, self._config.auto_max_cpu)
         wanted = {"pages_to_scan": str(self._state.rate)}
         # With smart_scan an old page is scanned in every ninth full scan only, and may never meet a
         # new one.
-        if said and (ksm.number("smart_scan") == 1 or "smart_scan" in self._written):
-            wanted["smart_scan"] = "0" if self.boosts else "1"
+        is_ours = ksm.number("smart_scan") == 1 or "smart_scan" in self._written
+        if self._state.skips is not before.skips and is_ours:
+            wanted["smart_scan"] = str(int(self._state.skips))
         self._set(wanted)
         if said:
             self._say("info", f"{said}; pages_to_scan={self._state.rate}")
@@ -204,7 +206,7 @@ class AutoTuner:
             anonymous_bytes=self._anonymous_bytes,
             started=self._started,
             is_wanted=self._is_wanted(fields),
-            scanned_pages=ksm.pages_scanned,
+            scanned_pages=_visited_pages(ksm),
             available_bytes=fields["MemAvailable"],
         )
 
@@ -247,6 +249,12 @@ class AutoTuner:
         if changed:
             set_tunables(changed, record_of(), ROOT)
             self._written |= changed
+
+
+def _visited_pages(ksm: KsmFacts) -> int | None:
+    """Return the pages scanned or skipped since boot; None before 6.7."""
+    scanned = ksm.pages_scanned
+    return None if scanned is None else scanned + (ksm.number("pages_skipped") or 0)
 
 
 def _memory_fields() -> dict[str, int | None]:

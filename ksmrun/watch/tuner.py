@@ -5,7 +5,9 @@ the last one gained nothing: a page merges in the second full scan that sees it 
 cmp_and_merge_page()). In idle mode it uses REST_SHARE of a core (watch/tuner_rate.py).
 
 Each full scan also covers what has merged. While a fleet starts, ksmd idles in between until
-so much is new that a scan pays.
+so much is new that a scan pays, and smart_scan skips old pages that have not merged, which take the
+most time. It skips none in the last full scan of a boost, nor in a boost for what does not go on
+starting: a page that is skipped does not meet an equal one.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ def step(before: State, look: Look, cap_share_max: float) -> tuple[State, str]:
     state = _grown(state, before)
     if before.mode is Mode.WAIT:
         return _waited(rated(state, before))
-    state = _scanned(state)
+    state = _unskipped(_scanned(state))
     reason = _over(state)
     if reason:
         return _ended(state, reason)
@@ -77,7 +79,7 @@ def _boosts(state: State) -> State:
 def _begun(state: State, grown: int) -> tuple[State, str]:
     look = state.look
     new = look.started - state.settled_started
-    begun = replace(_boosts(state), begun=_mark(look))
+    begun = replace(_boosts(state), begun=_mark(look), skips=False)
     return begun, f"boost: {new} new to merge, {grown / MIB:.0f} MiB more"
 
 
@@ -91,7 +93,9 @@ def _grown(state: State, before: State) -> State:
     state = replace(state, best_pages=look.merged_pages)
     if more <= 0 and not started:
         return replace(state, grown=replace(state.grown, anonymous_bytes=look.anonymous_bytes))
-    return replace(state, grown=_mark(look), scan_number=0, merged_at_scans=(look.merged_pages,))
+    state = replace(state, grown=_mark(look), scan_number=0, merged_at_scans=(look.merged_pages,))
+    # It goes on starting after the first two full scans.
+    return replace(state, skips=state.asked != state.begun)
 
 
 def _scanned(state: State) -> State:
@@ -100,6 +104,13 @@ def _scanned(state: State) -> State:
         return state
     history = (*state.merged_at_scans, state.look.merged_pages)[-2:]
     return replace(state, scan_number=number, merged_at_scans=history)
+
+
+def _unskipped(state: State) -> State:
+    """Let one more full scan skip nothing, once all that was new has been scanned twice."""
+    if not state.skips or state.scan_number < WHOLE_SCANS:
+        return state
+    return replace(state, skips=False, merged_at_scans=(state.look.merged_pages,))
 
 
 def _is_growing(state: State) -> bool:
@@ -127,7 +138,7 @@ def _spared(state: State) -> tuple[State, str]:
     if look.anonymous_bytes - asked_bytes <= growth_bytes(asked_bytes):
         return state, ""
     if _is_much(state):
-        return replace(state, asked=_mark(look)), ""
+        return replace(state, asked=_mark(look), skips=True), ""
     waiting = replace(state, mode=Mode.WAIT, waits_since=look.seconds)
     merged = look.merged_pages * look.page_bytes / MIB
     waiting = replace(waiting, rest_rate=rest_rate(waiting))
@@ -143,7 +154,7 @@ def _waited(state: State) -> tuple[State, str]:
     if _is_growing(state) and not _is_much(state) and passed < WAIT_SECONDS_MAX:
         return state, ""
     more = look.anonymous_bytes - state.asked.anonymous_bytes
-    return _boosts(state), f"boost: {more / MIB:.0f} MiB more to merge"
+    return replace(_boosts(state), skips=True), f"boost: {more / MIB:.0f} MiB more to merge"
 
 
 def _over(state: State) -> str:
@@ -168,7 +179,7 @@ def _over(state: State) -> str:
 
 def _ended(state: State, reason: str) -> tuple[State, str]:
     look = state.look
-    ended = replace(state, mode=Mode.REST)
+    ended = replace(state, mode=Mode.REST, skips=True)
     if look.is_wanted:
         # Otherwise what is left to merge waits for the next time.
         ended = replace(ended, settled_bytes=look.anonymous_bytes, settled_started=look.started)

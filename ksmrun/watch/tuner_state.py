@@ -18,10 +18,10 @@ class Mode(StrEnum):
 class Look:
     """Observation at one moment. seconds: of the monotonic clock.
 
-    ksmd_cpu_seconds, pressure_seconds and scanned_pages count since boot; the last is None before
-    6.7. known_pages: pages of a full scan. anonymous_bytes: of the merging processes; started: how
-    many of them the monitor has seen start. is_wanted: whether merging may take CPU time now.
-    available_bytes: of the host.
+    ksmd_cpu_seconds, pressure_seconds and scanned_pages count since boot; the last has those that
+    smart_scan skips, and is None before 6.7. known_pages: pages of a full scan. anonymous_bytes: of
+    the merging processes; started: how many of them the monitor has seen start. is_wanted: whether
+    merging may take CPU time now. available_bytes: of the host.
     """
 
     seconds: float
@@ -68,7 +68,7 @@ class State:
     bounded_from: rate of a boost before the size of the memory bounded it; 0 if it does not.
     waits_since: when a wait began. begun: the boost. asked: what was there then is scanned twice
     before ksmd waits. grown: the memory last grew. merged_at_scans: merged memory at the end of
-    whole scan number scan_number since then, and of the one before.
+    whole scan number scan_number since then, and of the one before. skips: smart_scan is on.
     """
 
     look: Look
@@ -86,6 +86,7 @@ class State:
     merged_at_scans: tuple[int, ...] = ()
     best_pages: int = 0
     bounded_from: float = 0.0
+    skips: bool = True
 
     @property
     def rate(self) -> int:

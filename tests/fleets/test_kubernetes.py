@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -49,6 +50,14 @@ INSTALL = """
 "$1" wrap runtime containerd --config /etc/containerd/config.toml >>/etc/containerd/config.toml
 systemctl restart containerd
 """
+QUOTA = """
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: limits}
+spec: {hard: {pods: "2", limits.cpu: 20m, limits.memory: 32Mi}}
+"""
+WEB = "deployment/web"
+LABEL = ("label", "--overwrite", "node", "n1", "ksmrun.io/ready=yes")
 LOOK = ("grep", "-h", "any", "/proc/1/ksm_stat", "/proc/self/ksm_stat")
 
 
@@ -65,9 +74,9 @@ def cluster(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         yield cluster
 
 
-def wrapped(text: str) -> str:
+def wrapped(text: str, *options: str) -> str:
     done = subprocess.run(
-        [KSMRUN, "wrap", "pod", "--by", "runtime-class", "-"],
+        [KSMRUN, "wrap", "pod", "--by", "runtime-class", *options, "-"],
         input=text,
         capture_output=True,
         text=True,
@@ -76,13 +85,23 @@ def wrapped(text: str) -> str:
     return done.stdout
 
 
-def roll_out(cluster: Cluster, text: str) -> list[dict[str, Any]]:
-    """Apply the Deployment, and return its new pods."""
-    cluster.apply(text)
-    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=170s")
-    sets = cluster.get("replicasets", "--selector=app=web")["items"]
+def rolled_out(cluster: Cluster, namespace: str = "default") -> list[dict[str, Any]]:
+    """Return the pods of the Deployment's present version, once they are ready."""
+    status = ("rollout", "status", WEB, "--timeout=170s")
+    cluster.kubectl(*status, f"--namespace={namespace}")
+    sets = cluster.get("replicasets", "--selector=app=web", f"--namespace={namespace}")["items"]
     (present,) = (each for each in sets if each["spec"]["replicas"] == 2)
-    return cluster.pods(f"pod-template-hash={present['metadata']['labels']['pod-template-hash']}")
+    label = f"pod-template-hash={present['metadata']['labels']['pod-template-hash']}"
+    return cluster.pods(label, namespace)
+
+
+@contextlib.contextmanager
+def a_namespace(cluster: Cluster, name: str) -> Iterator[str]:
+    cluster.kubectl("create", "namespace", name)
+    try:
+        yield f"--namespace={name}"
+    finally:
+        cluster.kubectl("delete", "namespace", name)
 
 
 def merging(cluster: Cluster, pod: dict[str, Any]) -> str:
@@ -94,8 +113,8 @@ def test_a_deployment_merges_and_does_so_no_more(cluster: Cluster) -> None:
     cluster.apply(wrapped(DEPLOYMENT))
     # Without the label there is no node for them, instead of a sandbox that fails for ever.
     cluster.kubectl("wait", "--for=condition=PodScheduled=false", "pod", "--selector=app=web")
-    cluster.kubectl("label", "node", "n1", "ksmrun.io/ready=yes")
-    pods = roll_out(cluster, wrapped(DEPLOYMENT))
+    cluster.kubectl(*LABEL)
+    pods = rolled_out(cluster)
     assert [merging(cluster, pod) for pod in pods] == ["ksm_merge_any: yes\n" * 2] * 2
     for pod in pods:
         assert pod["status"]["qosClass"] == "Guaranteed"
@@ -105,5 +124,36 @@ def test_a_deployment_merges_and_does_so_no_more(cluster: Cluster) -> None:
         ("default", name, f"default/{name}/server")
         for name in (pod["metadata"]["name"] for pod in pods)
     }
-    pods = roll_out(cluster, DEPLOYMENT)
-    assert [merging(cluster, pod) for pod in pods] == ["ksm_merge_any: no\n" * 2] * 2
+    # The original manifest ends it, and what undoes that begins it again.
+    for change, said in ((("apply", "--filename=-"), "no"), (("rollout", "undo", WEB), "yes")):
+        cluster.kubectl(*change, input=DEPLOYMENT)
+        found = [merging(cluster, pod) for pod in rolled_out(cluster)]
+        assert found == [f"ksm_merge_any: {said}\n" * 2] * 2
+    cluster.kubectl("delete", WEB)
+
+
+def test_a_quota_counts_what_it_counted(cluster: Cluster) -> None:
+    """The class has no overhead of its own."""
+    cluster.kubectl(*LABEL)
+    with a_namespace(cluster, "bounded") as namespace:
+        cluster.apply(QUOTA, namespace)
+        cluster.apply(wrapped(DEPLOYMENT), namespace)
+        rolled_out(cluster, "bounded")
+        used = cluster.get("resourcequota", "limits", namespace)["status"]["used"]
+    assert used == {"pods": "2", "limits.cpu": "20m", "limits.memory": "32Mi"}
+
+
+def test_one_layout_in_one_namespace(cluster: Cluster) -> None:
+    cluster.kubectl(*LABEL)
+    cluster.nodes["n1"].ksmrun("layout", "key", "game")
+    text = wrapped(DEPLOYMENT, "--layout=shared", "--layout-group=game")
+    found: list[list[str]] = []
+    for name in ("shop", "test"):
+        with a_namespace(cluster, name) as namespace:
+            cluster.apply(text, namespace)
+            for pod in rolled_out(cluster, name):
+                maps = ("exec", pod["metadata"]["name"], namespace, "--", "cat", "/proc/1/maps")
+                lines = cluster.kubectl(*maps).stdout.splitlines()
+                found.append([line.partition("-")[0] for line in lines if "vsyscall" not in line])
+    assert found[0] == found[1] and found[2] == found[3]
+    assert not set(found[0]) & set(found[2])

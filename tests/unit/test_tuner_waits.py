@@ -72,9 +72,36 @@ def test_a_wait_ends_when_nothing_starts() -> None:
     assert (state.mode, said) == (Mode.WAIT, "")
     state, said = step(state, later(state.look, 0.1), 0.7)
     assert (state.mode, said) == (Mode.BOOST, "boost: 2048 MiB more to merge")
-    # Two whole scans from there, and one that gains nothing.
-    _, rest = scans(state, 100_000, 300_000, 300_000, 300_000)
-    assert rest[-1].startswith("rest: settled; 1172 MiB merged") and len(rest) == 3
+    # Two whole scans from there, one that gains nothing, and one that skips no page.
+    state, said = scans(state, 100_000, 300_000, 300_000)
+    assert (state.mode, state.skips, said[-1]) == (Mode.BOOST, False, "")
+    state, said = scans(state, 300_000)
+    assert (state.mode, state.skips) == (Mode.REST, True)
+    assert said[-1].startswith("rest: settled; 1172 MiB merged")
+
+
+def test_pages_are_skipped_only_while_a_fleet_goes_on_starting() -> None:
+    state = boosted()
+    assert not state.skips
+    # What had been left over is all that is new: no page may miss an equal one.
+    state, _ = scans(state, 0, 100_000)
+    assert not state.skips
+    state = waiting()
+    state, _ = step(state, later(state.look, anonymous_bytes=66 * GIB, started=1), 0.7)
+    assert (state.mode, state.skips) == (Mode.BOOST, True)
+    # Still more comes, after all of that was scanned twice.
+    look = later(state.look, full_scans=1, started=1, anonymous_bytes=GIB)
+    assert step(state, look, 0.7)[0].skips
+
+
+def test_a_scan_that_skipped_pages_does_not_end_a_boost() -> None:
+    """What it gained says little: the last scan may gain more, and then there is one more."""
+    state = waiting()
+    state, _ = step(state, later(state.look, QUIET_SECONDS), 0.7)
+    state, said = scans(state, 100_000, 100_000, 100_000, 200_000)
+    assert (state.mode, said[-1]) == (Mode.BOOST, "")
+    state, said = scans(state, 200_000)
+    assert said[-1].startswith("rest: settled; 781 MiB merged")
 
 
 def test_a_wait_ends_when_there_is_much_to_scan() -> None:
