@@ -73,11 +73,11 @@ def test_a_wait_ends_when_nothing_starts() -> None:
     state, said = step(state, later(state.look, 0.1), 0.7)
     assert (state.mode, said) == (Mode.BOOST, "boost: 2048 MiB more to merge")
     # Two whole scans from there, one that gains nothing, and one that skips no page.
-    state, said = scans(state, 100_000, 300_000, 300_000)
-    assert (state.mode, state.skips, said[-1]) == (Mode.BOOST, False, "")
-    state, said = scans(state, 300_000)
+    state, all_said = scans(state, 100_000, 300_000, 300_000)
+    assert (state.mode, state.skips, all_said[-1]) == (Mode.BOOST, False, "")
+    state, all_said = scans(state, 300_000)
     assert (state.mode, state.skips) == (Mode.REST, True)
-    assert said[-1].startswith("rest: settled; 1172 MiB merged")
+    assert all_said[-1].startswith("rest: settled; 1172 MiB merged")
 
 
 def test_pages_are_skipped_only_while_a_fleet_goes_on_starting() -> None:
@@ -98,10 +98,10 @@ def test_a_scan_that_skipped_pages_does_not_end_a_boost() -> None:
     """What it gained says little: the last scan may gain more, and then there is one more."""
     state = waiting()
     state, _ = step(state, later(state.look, QUIET_SECONDS), 0.7)
-    state, said = scans(state, 100_000, 100_000, 100_000, 200_000)
-    assert (state.mode, said[-1]) == (Mode.BOOST, "")
-    state, said = scans(state, 200_000)
-    assert said[-1].startswith("rest: settled; 781 MiB merged")
+    state, all_said = scans(state, 100_000, 100_000, 100_000, 200_000)
+    assert (state.mode, all_said[-1]) == (Mode.BOOST, "")
+    state, all_said = scans(state, 200_000)
+    assert all_said[-1].startswith("rest: settled; 781 MiB merged")
 
 
 def test_a_wait_ends_when_there_is_much_to_scan() -> None:
