@@ -86,7 +86,7 @@ RUNTIMES = {
                 0.81,
                 0.91,
                 0.95,
-                "other trials saved from 54% on, as its threads take memory in any order",
+                "other trials saved from 52% on, as its threads take memory in any order",
             ),
         ),
     ),

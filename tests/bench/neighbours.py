@@ -3,8 +3,8 @@
 nginx under wrk, PostgreSQL under pgbench and redis under redis-benchmark, while a fleet merges; by
 turns without merging and with each way. Ratios to without, and the time until 90 % had merged, also
 as a ratio to that of the first way. Needs root, and what tests/run.sh --full installs; KSM and
-ksmd's thread are restored. With the defaults it takes 9 to 12 minutes on a quiet machine, and
-prints the table of the README:
+ksmd's thread are restored. Each server takes 8 minutes on a quiet machine. Prints the table of the
+README:
 
 .venv/bin/python tests/bench/neighbours.py [--rounds N] [--seconds S] [--processes N]
     [--equal-mib N] [--way NAME]... [--server NAME]... | tee neighbours.md
