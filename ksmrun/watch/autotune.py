@@ -175,14 +175,13 @@ class AutoTuner:
         is_quiet &= look.is_wanted is self._state.look.is_wanted
         if is_quiet and waited < REST_TICK_SECONDS and not self._has_grown(look):
             return
-        before = self._state
-        self._state, said = step(before, look, self._config.auto_max_cpu)
+        self._state, said = step(self._state, look, self._config.auto_max_cpu)
         wanted = {"pages_to_scan": str(self._state.rate)}
         # With smart_scan an old page is scanned in every ninth full scan only, and may never meet a
         # new one.
-        is_ours = ksm.number("smart_scan") == 1 or "smart_scan" in self._written
-        if self._state.skips is not before.skips and is_ours:
-            wanted["smart_scan"] = str(int(self._state.skips))
+        skips = self._state.skips
+        if "smart_scan" in self._written or (not skips and ksm.number("smart_scan") == 1):
+            wanted["smart_scan"] = str(int(skips))
         self._set(wanted)
         if said:
             self._say("info", f"{said}; pages_to_scan={self._state.rate}")
