@@ -25,16 +25,32 @@ kept=$cache/dist/$sources-$(uname -m)
     cp -r dist "$kept.$$"
     mv -T "$kept.$$" "$kept" 2>/dev/null || rm -r "$kept.$$"
 }
-wanted="$sources test${full:+,bench}"
-if [ "$wanted" != "$(cat build/venv/installed 2>/dev/null)" ]; then
+extras="test${full:+,bench}"
+if [ "$sources $extras" != "$(cat build/venv/installed 2>/dev/null)" ]; then
     rm -rf dist build/venv/installed
     cp -r "$kept" dist
-    for wheel in dist/*.whl; do
+    # All that the wheel needs is copied in 2 s; pip takes 16 s for it. Scripts name the interpreter by its
+    # path, in another way if that is long or has blanks.
+    python=$(build/venv/bin/python -c 'import sys; print(sys.version, sys.base_prefix)')
+    needed=$cache/venvs/$(echo "$python" | cat - pyproject.toml | sha256sum | cut -c1-16)-$extras
+    case $PWD in *[!A-Za-z0-9/._-]*) needed= ;; esac
+    [ ${#PWD} -le 80 ] || needed=
+    if [ -n "$needed" ] && [ -d "$needed" ]; then
+        cp -a --reflink=auto "$needed/." build/venv
+        grep -lIZ '^#!/.*/build/venv/bin/python' build/venv/bin/* |
+            xargs -0 sed -i "1s|^#!.*|#!$PWD/build/venv/bin/python|"
+    else
         # Python compiles what it imports of hundreds of packages.
-        pip install --no-compile "${wheel}[test${full:+,bench}]"
-        pip install --force-reinstall --no-deps "$wheel"
-    done
-    echo "$wanted" >build/venv/installed
+        pip install --no-compile "$(echo dist/*.whl)[$extras]"
+        pip uninstall --yes ksmrun
+        [ -z "$needed" ] || {
+            mkdir -p "$needed.$$"
+            cp -a build/venv/bin build/venv/lib "$needed.$$"
+            mv -T "$needed.$$" "$needed" 2>/dev/null || rm -r "$needed.$$"
+        }
+    fi
+    pip install --no-compile --force-reinstall --no-deps dist/*.whl
+    echo "$sources $extras" >build/venv/installed
 fi
 # For an installation without network and compiler; pip, because Debian's Python has none.
 needs=$(sed -n '/^dependencies/,/^]/p' pyproject.toml | sha256sum | cut -c1-16)

@@ -32,7 +32,7 @@ Claim = Callable[[str | None], None]
 
 def run(*command: str | Path, **options: Any) -> Done:
     """Return its output as text, whatever its exit code is."""
-    options.setdefault("timeout", 60)
+    options.setdefault("timeout", LAST_RESORT_SECONDS)
     options.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 

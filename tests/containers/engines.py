@@ -25,7 +25,6 @@ from waiting import LAST_RESORT_SECONDS, wait_until
 
 KSMRUN = str(Path(sys.executable).with_name("ksmrun"))
 PROGRAMS = Path(__file__).parent / "programs"
-TIMEOUT_SECONDS = 120
 CONTAINERS_CONF = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
@@ -59,7 +58,7 @@ class Place:
 
     def try_run(self, *words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         environment = {**self.environment, **options.pop("environment", {})}
-        options = {"timeout": TIMEOUT_SECONDS, "check": False, "env": environment, **options}
+        options = {"timeout": LAST_RESORT_SECONDS, "check": False, "env": environment, **options}
         command = self.command(words, options.pop("cwd", None))
         return subprocess.run(command, capture_output=True, text=True, **options)
 

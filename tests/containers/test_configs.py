@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from .bundles import Config
 from .conftest import run, tree
@@ -126,7 +127,7 @@ def test_hostile_configs(start: Start, bundle: Path, tmp_path: Path, name: str) 
     data, why = hostile_configs(json.loads(file.read_text()))[name]
     file.write_bytes(data)
     words = ["--log", str(log), "--log-format=json", "run", "--bundle", str(bundle), "id"]
-    assert_passed_through(start(*words, timeout=20), log, why)
+    assert_passed_through(start(*words, timeout=LAST_RESORT_SECONDS), log, why)
     assert file.read_bytes() == data
 
 
@@ -136,7 +137,7 @@ def test_what_is_deep_is_no_deeper(start: Start, bundle: Path) -> None:
     config = json.loads(file.read_text())
     deep = "[" * 1_000_000 + "]" * 1_000_000
     file.write_text(json.dumps({**config, "x": 1}).replace('"x": 1', f'"x": {deep}'))
-    assert start("run", "-b", str(bundle), "id", timeout=20).returncode == 42
+    assert start("run", "-b", str(bundle), "id", timeout=LAST_RESORT_SECONDS).returncode == 42
     assert b'"/dev/ksmrun/ksmrun-exec"' in file.read_bytes()
 
 
@@ -156,7 +157,7 @@ def test_what_is_no_file_of_one_s_own(
         file.symlink_to(other)
         os.chown(file, 65534, 65534, follow_symlinks=False)
     words = ["--log", str(log), "--log-format=json", "run", "--bundle", str(bundle), "id"]
-    assert_passed_through(start(*words, timeout=20), log, "cannot be read")
+    assert_passed_through(start(*words, timeout=LAST_RESORT_SECONDS), log, "cannot be read")
     assert other.read_bytes() == before
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from .recorder import Start, bundle, record, start, wrapped
 
@@ -68,7 +69,7 @@ def test_annotations_of_podman_s_images(
     elif name == "a pipe":
         (tmp_path / "vfs-images/i/manifest").unlink()
         os.mkfifo(tmp_path / "vfs-images/i/manifest")
-    done = start("run", "-b", str(place), "id", timeout=20)
+    done = start("run", "-b", str(place), "id", timeout=LAST_RESORT_SECONDS)
     assert done.returncode == 42
     # It is asked for, and there is no key.
     assert ("group no-such-group has no key" in done.stderr) is is_believed

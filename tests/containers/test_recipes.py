@@ -123,7 +123,9 @@ def web(podman: Engine, root: Path) -> None:
 
 def answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/etc/passwd", timeout=5) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}/etc/passwd", timeout=LAST_RESORT_SECONDS
+        ) as answer:
             return b"root:" in answer.read()
     except OSError:
         return False

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from waiting import wait_until
+from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.attach.running import HELPER
 from ksmrun.facts.stat import read_stat
@@ -47,7 +47,7 @@ def timed(*arguments: str) -> tuple[str, float]:
 
 def is_well(process: subprocess.Popen[str]) -> bool:
     """Return whether it completes normally when told to."""
-    said, _ = process.communicate("go\n", timeout=30)
+    said, _ = process.communicate("go\n", timeout=LAST_RESORT_SECONDS)
     return said.endswith("well\n") and process.returncode == 0
 
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from folders import let_all_in
+from waiting import LAST_RESORT_SECONDS
 
 from .conftest import Programs, reachable
 from .support.layouts import key, keys, kinds, parts, refused, shared, where
@@ -48,7 +49,9 @@ def test_keys_that_others_may_know(launcher: str, tmp_path: Path, key: str) -> N
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo, 0o400)
     for odd in (str(fifo), "/dev/zero"):
-        assert "32 bytes" in refused(*run, f"--layout-key={odd}", "true", timeout=30)
+        assert "32 bytes" in refused(
+            *run, f"--layout-key={odd}", "true", timeout=LAST_RESORT_SECONDS
+        )
 
 
 def test_a_key_handed_over_by_an_access_control_list(launcher: str, key: str) -> None:

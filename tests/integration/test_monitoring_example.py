@@ -40,7 +40,7 @@ VARIABLES = {"$instance": ".*", "$__rate_interval": "10s"}
 
 def get(url: str, **arguments: str) -> str:
     query = f"?{urllib.parse.urlencode(arguments)}" if arguments else ""
-    with urllib.request.urlopen(url + query, timeout=5) as answer:
+    with urllib.request.urlopen(url + query, timeout=60) as answer:
         return str(answer.read().decode())
 
 

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from .conftest import Build
 from .places import Told, where
@@ -105,7 +106,9 @@ def test_success_that_is_not_true(launch: list[str], build: Build, fake: str) ->
     arguments, call, what = FAKES[fake]
     command = [build("fake"), str(call), *arguments, *launch, build("where")]
     command.remove("--quiet")
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=LAST_RESORT_SECONDS
+    )
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, ""), done
     assert what in done.stderr and "--layout=random" in done.stderr
 
@@ -123,7 +126,11 @@ def test_alignment(launch: list[str], build: Build, tmp_path: Path, align_bits: 
     program.write_bytes(elf)
     program.chmod(0o755)
     done = subprocess.run(
-        [*launch, str(program)], capture_output=True, text=True, check=False, timeout=60
+        [*launch, str(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LAST_RESORT_SECONDS,
     )
     assert (done.returncode == 0) is (align_bits == 30) or done.returncode < 0, done
     if done.returncode == 0:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from .conftest import Build
 from .places import told
@@ -35,7 +36,9 @@ def test_page(dynamic_launcher: Path, launch: list[str], build: Build, way: str,
     prefix = [build("deny"), "1:135"] if by == "reservation" else []
     command = [*prefix, *adopting(dynamic_launcher, launch, build, *WAYS[way])]
     runs = [
-        subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=LAST_RESORT_SECONDS
+        )
         for _ in range(2)
     ]
     assert [(run.returncode, run.stderr) for run in runs] == [(0, "")] * 2, runs
@@ -47,10 +50,14 @@ def test_page(dynamic_launcher: Path, launch: list[str], build: Build, way: str,
 def test_neither(dynamic_launcher: Path, launch: list[str], build: Build) -> None:
     """That is known before the exec: the program starts with the kernel's layout, or not at all."""
     command = adopting(dynamic_launcher, launch, build, True, True)
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=LAST_RESORT_SECONDS
+    )
     assert (done.returncode, done.stdout) == (125, "")
     assert "is PID 1 or a subreaper" in done.stderr and "to do: allow mprotect" in done.stderr
     command.remove("--require")
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=LAST_RESORT_SECONDS
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert told(done.stdout).rest["children"] == 0

@@ -112,7 +112,8 @@ static void test_code_that_goes_nowhere(void **state) {
     (void)state;
     static const unsigned char loop[] = {0xeb, 0xfe};
     assert_int_equal(call_getppid(loop, sizeof loop, false), INJECT_LATE);
-    assert_int_equal(late_calls, 1);
+    /* More than one on a busy machine. */
+    assert_in_range(late_calls, 1, 1000);
 }
 
 static void test_code_that_makes_another_call(void **state) {

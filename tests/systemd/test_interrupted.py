@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from waiting import wait_until
+from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .boot import Guest
 from .units import installed, show, wrap
@@ -34,7 +34,7 @@ def test_all_is_taken_back(guest: Guest, number: signal.Signals, is_wrapped: boo
             "it starts",
         )
         guest.run("kill", f"-{number.name}", (guest.shared / "pid").read_text().strip())
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=LAST_RESORT_SECONDS)
         assert process.returncode != 0
         assert f"interrupted ({number.name}): every change was taken back" in said
         assert (drop_in.read_text() if drop_in.exists() else None) == before

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.host_ksm
 UNIT = "ksmrun-monitor.service"
 READ = """
 import urllib.request
-print(urllib.request.urlopen("http://127.0.0.1:9739/metrics", timeout=5).read().decode())
+print(urllib.request.urlopen("http://127.0.0.1:9739/metrics", timeout=60).read().decode())
 """
 # A user's, and it merges. Its shared mappings never join.
 MAPS = 3000

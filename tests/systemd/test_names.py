@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 from .boot import Guest
 from .look import merging
@@ -29,7 +30,9 @@ def test_a_name(guest: Guest, file: str, name: str) -> None:
             wrap(guest, "--now", "--method=wrapper", *options, name)
             assert merging(guest, name) == {True}
         assert "merging is on in all 1 processes" in wrap(guest, "--check", name)
-        found = guest.run("ksmrun", "estimate", "--json", "--unit", name, timeout=90).stdout
+        found = guest.run(
+            "ksmrun", "estimate", "--json", "--unit", name, timeout=LAST_RESORT_SECONDS
+        ).stdout
         assert json.loads(found)["schema"].startswith("ksmrun-estimate")
         wrap(guest, "--remove", "--now", name)
         assert merging(guest, name) == {False}
