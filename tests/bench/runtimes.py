@@ -42,6 +42,8 @@ SCHEMA = "ksmrun-runtimes-2"
 STAGGER_SECONDS, READY_SECONDS, SETTLE_SECONDS, QUIET_SECONDS = 1.3, 180.0, 120.0, 5.0
 # smart_scan skips pages for up to eight scans in a row (ideal.py).
 SCANS_MIN = 12
+# On an idle machine these take less time than programs need to calm down.
+SECONDS_MIN = 20.0
 # A busy machine would otherwise decide how much merges in SETTLE_SECONDS.
 TUNABLES = {
     **{"run": "1", "pages_to_scan": "5000", "sleep_millisecs": "20", "use_zero_pages": "1"},
@@ -115,7 +117,8 @@ def measure(
             check_undisturbed()
             samples.append(sampler.complete(fleet.pids, "settling"))
             scans = (samples[-1].full_scans or 0) - (samples[0].full_scans or 0)
-            if not is_off and (settled := scans >= SCANS_MIN and has_settled(samples)):
+            is_long = scans >= SCANS_MIN and time.monotonic() - ready >= SECONDS_MIN
+            if not is_off and (settled := is_long and has_settled(samples)):
                 break
         last = samples[-1]
         look(fleet.pids)
