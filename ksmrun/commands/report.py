@@ -14,7 +14,7 @@ from ksmrun.options.output import Format
 from ksmrun.options.report import REPORT, ReportOptions
 from ksmrun.report.conditions import facts, maps, scan_rate
 from ksmrun.report.gate import EXIT_CODES, Gate, judge_gates, parse_gates, together
-from ksmrun.report.pool import differing, pooled
+from ksmrun.report.pool import differing, pooled, repeated
 from ksmrun.report.results import Saved, load
 from ksmrun.report.statistics import Difference
 from ksmrun.report.values import value_text, word_of
@@ -42,6 +42,11 @@ def report(options: ReportOptions) -> None:
             raise KsmrunError(
                 f"the experiments differ in {', '.join(names)}, so their rounds cannot be pooled",
                 "give folders of the same fleet and arms",
+            )
+        if twice := repeated(experiments):
+            raise KsmrunError(
+                f"{twice[0]} and {twice[1]} hold the same rounds, which would count twice",
+                "give each experiment once",
             )
     saved = pooled(experiments)
     gates = parse_gates(options.gate, saved.metrics)

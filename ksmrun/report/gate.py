@@ -123,6 +123,14 @@ def _doubts(saved: Saved, verdict: ArmVerdict) -> list[str]:
     if saved.round_count < ROUNDS_MIN:
         rounds = "1 round" if saved.round_count == 1 else f"{saved.round_count} rounds"
         doubts.append(f"{rounds}, and {ROUNDS_MIN} are needed")
+    # Whatever ended it, such as a copy that crashed, is not among its rounds.
+    for part in saved.parts:
+        done, planned = len(part.whole_rounds), part.plan.get("rounds", 0)
+        if done < planned:
+            doubts.append(
+                f"{part.folder} has {done} of its {planned} rounds; continue with `ksmrun ab "
+                f"--resume {part.folder}`"
+            )
     turns = [
         each
         for part in saved.parts

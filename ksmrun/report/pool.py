@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ksmrun.report.results import Saved
 
@@ -24,8 +26,25 @@ def differing(experiments: Sequence[Saved]) -> tuple[str, ...]:
     )
 
 
+def repeated(experiments: Sequence[Saved]) -> tuple[Path, Path] | None:
+    """Return two folders with the same turn: one given twice, or with its copy.
+
+    Their rounds would count twice, and the interval would be narrower than it is.
+    """
+    seen: dict[str, Path] = {}
+    for saved in experiments:
+        turns = {json.dumps(result, sort_keys=True) for result in saved.results}
+        if known := turns & seen.keys():
+            return seen[known.pop()], saved.folder
+        seen |= dict.fromkeys(turns, saved.folder)
+    return None
+
+
 def pooled(experiments: Sequence[Saved]) -> Saved:
-    """Return all rounds of all experiments; differing() must be empty. Each round stays a pair."""
+    """Return all rounds of all experiments. Each round stays a pair.
+
+    differing() and repeated() must have found nothing.
+    """
     first = experiments[0]
     rounds = {
         arm: tuple(each for saved in experiments for each in saved.rounds[arm])

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean, stdev
 
+from ksmrun.report.conditions import HOST_ROWS
 from ksmrun.report.results import Saved
 from ksmrun.report.values import value_text, word_of
 from ksmrun.support.units import MIB
 
 Note = tuple[str, str]
+# What decides how much merges, and what that costs.
+HOST_KIND = {"kernel": "kernels", "host": "CPUs or memory"}
 # Standard deviation of the primary metric between rounds, as a share of the base arm's mean.
 NOISE_SHARE_MAX = 0.05
 # Difference between the rounds that merge least and most, as a share of the latter.
@@ -21,7 +24,21 @@ STAGGER_SECONDS_MIN = 1.0
 
 def warnings(saved: Saved) -> list[Note]:
     """Return (what, what to do), each kind once."""
-    return [*_of_turns(saved), *_of_rounds(saved)]
+    return [*_of_hosts(saved), *_of_turns(saved), *_of_rounds(saved)]
+
+
+def _of_hosts(saved: Saved) -> Iterator[Note]:
+    """Pooled rounds speak for hosts of one kind."""
+    if not saved.pooled_from:
+        return
+    for name, different in HOST_KIND.items():
+        found = dict.fromkeys(HOST_ROWS[name](host) for host in saved.hosts)
+        if len(found) > 1:
+            yield (
+                f"rounds of hosts with different {different} are taken together: "
+                f"{'; '.join(found)}",
+                "report each kind of host by itself, too",
+            )
 
 
 def _of_turns(saved: Saved) -> list[Note]:
