@@ -86,7 +86,7 @@ def read_process(pid: int, limit_bytes: int) -> Process:
     folder = Path("/proc") / str(pid)
     process = Process(pid, mappings_of((folder / "maps").read_text(errors="replace")))
     with (folder / "pagemap").open("rb", 0) as pagemap, (folder / "mem").open("rb", 0) as memory:
-        for address in _resident(process.mappings, pagemap.fileno()):
+        for address in resident(process.mappings, pagemap.fileno()):
             if len(process.pages) * PAGE_BYTES >= limit_bytes:
                 process.is_cut = True
                 break
@@ -99,7 +99,7 @@ def read_process(pid: int, limit_bytes: int) -> Process:
     return process
 
 
-def _resident(mappings: Sequence[Mapping], pagemap: int) -> Iterator[int]:
+def resident(mappings: Sequence[Mapping], pagemap: int) -> Iterator[int]:
     chunk_pages = 1 << 16
     for mapping in mappings:
         # [vsyscall], and reserved space, of which there may be terabytes.

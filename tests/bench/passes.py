@@ -4,7 +4,8 @@ Needs root, a compiler and a KSM that nobody else uses; KSM is restored, after u
 
 .venv/bin/python tests/bench/passes.py [--processes N]... [--mib N] [--own N]
 
---own: each N-th page is a process's own (4); 0: all merge, as if what does not were left unmarked.
+--own: each N-th page is a process's own (4); 0: all merge, as if what does not were left unmarked;
+1: none does, and only the cost at rest means something.
 """
 
 from __future__ import annotations
