@@ -187,8 +187,12 @@ static enum outcome use_stop(struct deed *deed, uint64_t instruction) {
     struct call call = call_of(deed->work, deed->next);
     enum outcome outcome = judge(deed->process, deed->tid, &call);
     worker_touch();
-    if (outcome == ATTACH_DONE && injection_begin(&injection, deed->tid) != 0)
-        outcome = ATTACH_NOT_PERMITTED;
+    if (outcome == ATTACH_DONE) {
+        int error = injection_begin(&injection, deed->tid);
+        /* ESRCH: a SIGKILL or exit_group() has ended the stop (ptrace(2)). */
+        if (error != 0)
+            outcome = error == -ESRCH ? ATTACH_GONE : ATTACH_NOT_PERMITTED;
+    }
     if (outcome != ATTACH_DONE) {
         let_go(deed->process, deed->tid, NULL);
         return outcome;
