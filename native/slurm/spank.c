@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../common/child.h"
 #include "../common/merge.h"
 #include "settings.h"
 #include "takeover.h"
@@ -95,6 +96,23 @@ static void fail_with(spank_t spank, char reason[REASON_BYTES]) {
     fail(spank, what, todo == NULL ? "see `ksmrun help fleets`" : todo + 2);
 }
 
+/* Tries it as the launcher does (native/exec/kernel_trial.c), with a program of its own. Without an
+ * answer it is taken for lost: that is what unpatched kernels do of which this is asked. */
+static bool exec_loses_flag(void) {
+    char task[PATH_MAX];
+    char *const argv[] = {(char *)"ksmrun-slurm-task", (char *)TASK_TRIAL, NULL};
+    char *const no_variables[] = {NULL};
+    snprintf(task, sizeof task, "%s/ksmrun-slurm-task", settings.libexec);
+    if (child_would_be_init())
+        return true;
+    pid_t child = child_fork();
+    if (child == 0) {
+        execve(task, argv, no_variables);
+        _exit(EXIT_OWN_FAILURE);
+    }
+    return child < 0 || child_wait(child) != 0;
+}
+
 static void set_flag(spank_t spank) {
     struct utsname kernel;
     int error;
@@ -103,7 +121,8 @@ static void set_flag(spank_t spank) {
     if (obstacle != OBSTACLE_NONE) {
         snprintf(what, sizeof what, "memory will not merge: %s", obstacle_what(obstacle));
         fail(spank, what, obstacle_todo(obstacle));
-    } else if (uname(&kernel) == 0 && release_may_lose_at_exec(kernel.release)) {
+    } else if (uname(&kernel) == 0 && release_may_lose_at_exec(kernel.release) &&
+               exec_loses_flag()) {
         fail(spank, "memory will not merge: this kernel loses the merge flag at exec",
              "boot Linux 6.12 or later");
     } else if (uname(&kernel) == 0 && release_never_scans(kernel.release)) {

@@ -12,6 +12,8 @@
 /* Variable that hands over to ksmrun-slurm-task, which removes it: options of ksmrun-exec, one a
  * line and the launcher's path first, an empty line, and the task's command. */
 #define TASK_VARIABLE "KSMRUN_SLURM_TASK"
+/* Argument without that variable: tell by the exit code, 0 for yes, if the merge flag is set. */
+#define TASK_TRIAL "--has-merge-flag"
 enum { HANDOVER_BYTES = 4 * PATH_MAX, OPTIONS_MAX = 8 };
 
 /* As root: writes the key that this user's jobs have in the group, derived from the node's key of

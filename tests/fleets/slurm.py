@@ -1,6 +1,7 @@
 """Slurm's own daemons on this host: a controller and three nodes, in namespaces of their own.
 
-Nodes are named n1 to n3; n3 is a node where the merge flag cannot be set.
+Nodes are named n1 to n3. To the plugin on n2 the kernel has the number of one that loses the merge
+flag at exec, as a distribution's that has the correction; on n3 the flag cannot be set.
 """
 
 from __future__ import annotations
@@ -127,8 +128,10 @@ def running(folder: Path, more: str = "") -> Iterator[Cluster]:
         (folder / name).mkdir()
     # Jobs of any user write their output there.
     (folder / "work").chmod(0o1777)
-    for name in ("flag", "deny", "see"):
+    for name in ("flag", "deny", "lose", "see"):
         compile_to(folder / name, ["gcc", "-O1", PROGRAMS / f"{name}.c"])
+    release = Path(__file__).with_name("release.c")
+    compile_to(folder / "release.so", ["gcc", "-O1", "-shared", "-fPIC", release])
     build_plugin(folder / "plugin")
     libexec = launcher_path().parent
     shutil.copy(libexec / "ksmrun-exec", folder / "libexec/ksmrun-exec")
@@ -153,7 +156,9 @@ def running(folder: Path, more: str = "") -> Iterator[Cluster]:
         cluster.run("slurmctld", "-i")
         for node in NODES:
             denied = (folder / "deny", "22") if node == "n3" else ()
-            cluster.run(*denied, "/usr/sbin/slurmd", "-N", node)
+            older = {"LD_PRELOAD": f"{folder}/release.so", "RELEASE": "6.5.0"}
+            environment = older if node == "n2" else {}
+            cluster.run(*denied, "/usr/sbin/slurmd", "-N", node, environment=environment)
         states = ("sinfo", "--noheader", "--Node", "--format=%T")
         wait_until(lambda: cluster(*states).stdout.split() == ["idle"] * 3, "idle nodes")
         yield cluster

@@ -12,6 +12,7 @@ import pytest
 from waiting import wait_until
 
 from ksmrun.host.temporary_tunables import borrowed
+from ksmrun.report.gate import EXIT_CODES, GO, STOP, UNSURE
 
 from .slurm import Cluster, running
 
@@ -85,6 +86,30 @@ def test_a_node_where_it_is_impossible(cluster: Cluster) -> None:
     assert sorted(done.stdout.split("\n")[:-1]) == ["0: 0", "1: 0", "2: 1"]
     assert done.stderr.count("to do") == 1
     assert f"{NO_KSM}(PR_SET_MEMORY_MERGE); the program starts anyway" in done.stderr
+
+
+def test_a_kernel_that_loses_the_flag_is_found_by_trial(cluster: Cluster, tmp_path: Path) -> None:
+    """By its number alone n2 would be one."""
+    flag, lost = (
+        ("srun", "-w", "n2", "--ksm=require", cluster.folder / "flag"),
+        "loses the merge flag",
+    )
+    done = cluster(*flag)
+    assert (done.returncode, done.stderr) == (0, "")
+
+    tmp_path.chmod(0o755)
+    through = f"exec {cluster.folder}/lose {cluster.folder}/libexec/ksmrun-slurm-task"
+    (tmp_path / "ksmrun-slurm-task").write_text(f'#!/bin/sh\n{through} "$@"\n')
+    (tmp_path / "ksmrun-slurm-task").chmod(0o755)
+    cluster.preset(f"libexec={tmp_path}")
+    done = cluster(*flag)
+    assert done.returncode == 125
+    assert f"n2: memory will not merge: this kernel {lost} at exec; the program is" in done.stderr
+    # n1's kernel has a number that needs no trial.
+    assert cluster("srun", "-w", "n1", *flag[3:]).returncode == 0
+    # What cannot be tried is taken for lost.
+    (tmp_path / "ksmrun-slurm-task").unlink()
+    assert lost in cluster("srun", "-w", "n2", "--ksm=on", cluster.folder / "flag").stderr
 
 
 def test_required_where_it_is_impossible(cluster: Cluster) -> None:
@@ -281,30 +306,61 @@ def ksm_on(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-COPY = "import time; block = bytearray(b'x' * (16 << 20)); time.sleep(999)"
+# Copies of the first are equal; those of the second have nothing in common.
+EQUAL = "import time; block = bytearray(b'x' * (16 << 20)); time.sleep(999)"
+DIFFERENT = "import os, time; block = bytearray(os.urandom(16 << 20)); time.sleep(999)"
+GATE = "pss<=-10%"
+
+
+def roll_out(cluster: Cluster, folder: Path, program: str, array: str) -> list[str]:
+    """Queue A/B, gate and the next job, which touches FOLDER/next; return their numbers."""
+    following = cluster.folder / "work/next.sh"
+    following.write_text(f"#!/bin/sh\ntouch {folder}/next\nexec {cluster.folder}/flag\n")
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin:/sbin"
+    measured = ("--ready-after", "0.5", "--hold", "1", "--stagger", "0", "--settle-max", "60")
+    last = cluster.run(
+        *(EXAMPLES / "rollout.sh", folder / "results", GATE, following),
+        *("-n", "2", "--rounds", "2", *measured, "--", sys.executable, "-c", program),
+        # One host has one KSM, so its three nodes take turns here.
+        environment={"PATH": path, "KSM_ARRAY": f"{array}%1", "SBATCH_NODELIST": "n1"},
+    )
+    # Nothing else queues jobs meanwhile.
+    return [str(int(last) - 2), str(int(last) - 1), last.strip()]
 
 
 @pytest.mark.usefixtures("ksm_on")
 @pytest.mark.parametrize(
-    ("gate", "verdict", "state"), [("pss<=-10%", "0", "COMPLETED"), ("pss<=-99%", "1", "CANCELLED")]
+    ("program", "array", "verdict"),
+    [(EQUAL, "1-3", GO), (DIFFERENT, "1-3", STOP), (EQUAL, "1", UNSURE)],
+    ids=(GO, STOP, UNSURE),
 )
-def test_a_roll_out(cluster: Cluster, tmp_path: Path, gate: str, verdict: str, state: str) -> None:
+def test_a_roll_out(
+    cluster: Cluster, tmp_path: Path, program: str, array: str, verdict: str
+) -> None:
     """Pool three experiments of two rounds: one alone would not be enough for a verdict."""
-    results, following = tmp_path / "results", cluster.folder / "work/next.sh"
-    following.write_text(f"#!/bin/sh\nexec {cluster.folder}/flag\n")
-    path = f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin:/sbin"
-    measured = ("--ready-after", "0.5", "--hold", "1", "--stagger", "0", "--settle-max", "60")
-    jobs = cluster.run(
-        *(EXAMPLES / "rollout.sh", results, gate, following, "-n", "2", "--rounds", "2"),
-        *(*measured, "--", sys.executable, "-c", COPY),
-        # One host has one KSM, so its three nodes take turns here.
-        environment={"PATH": path, "KSM_ARRAY": "1-3%1", "SBATCH_NODELIST": "n1"},
-    ).split()
-    assert cluster.ended(jobs[-1]).split()[0] == state
-    folders = [f"{results}-{each}" for each in (1, 2, 3)]
+    _, gate, following = roll_out(cluster, tmp_path, program, array)
+    state = "COMPLETED" if verdict == GO else "CANCELLED"
+    assert cluster.ended(following).split()[0] == state
+    assert (tmp_path / "next").exists() == (verdict == GO)
+    assert cluster.ended(gate).split()[1] == f"{EXIT_CODES[verdict]}:0"
     ksmrun = Path(sys.executable).with_name("ksmrun")
-    said = cluster(ksmrun, "report", *folders, "--gate", gate)
-    assert str(said.returncode) == verdict, said.stdout
+    said = cluster(ksmrun, "report", *tmp_path.glob("results-*"), "--gate", GATE)
+    assert said.returncode == EXIT_CODES[verdict], said.stdout
+    assert f"gate {GATE}, on: {verdict}, " in " ".join(said.stdout.split())
+
+
+@pytest.mark.usefixtures("ksm_on")
+def test_a_killed_experiment_is_no_go(cluster: Cluster, tmp_path: Path) -> None:
+    program = f"from pathlib import Path; Path('{tmp_path}/runs').touch(); {EQUAL}"
+    experiment, gate, following = roll_out(cluster, tmp_path, program, "1-2")
+    wait_until((tmp_path / "runs").exists, "a copy")
+    cluster.run("scancel", "--signal=KILL", "--full", f"{experiment}_1")
+    for job in (gate, following):
+        assert cluster.ended(job).split()[0] == "CANCELLED"
+    assert not (tmp_path / "next").exists()
+    cluster.run("scancel", experiment)
+    left = ("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    wait_until(lambda: str(tmp_path) not in cluster(*left).stdout, "end of the copies")
 
 
 def test_processes_are_told_by_job(cluster: Cluster) -> None:

@@ -15,6 +15,7 @@ import typer
 import yaml
 
 from ksmrun.cli import build_app
+from ksmrun.model.errors import EXIT_USAGE
 from ksmrun.report.gate import EXIT_CODES, GO, STOP, UNSURE, parse_gates
 
 ROOT = next(each for each in Path(__file__).parents if (each / "pyproject.toml").is_file())
@@ -100,3 +101,15 @@ def test_only_what_is_not_sure_is_asked_again() -> None:
     metric = find("AnalysisTemplate", "ksmrun-gate-web")["spec"]["metrics"][0]
     assert metric["successCondition"] == f'result == "{GO}"'
     assert metric["failureCondition"] == f'result == "{STOP}"'
+
+
+@pytest.mark.parametrize("code", EXIT_CODES.values())
+def test_slurms_gate_passes_the_verdict_on(path: str, code: int) -> None:
+    environment = {**os.environ, "PATH": path, "VERDICT": str(code)}
+    gate = ["sh", str(ROOT / "examples/slurm/gate.sh"), "results"]
+    judged = subprocess.run([*gate, "--gate", "pss<=-20%"], env=environment, check=False)
+    assert judged.returncode == code
+    # No limit is no "go".
+    done = subprocess.run(gate, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == EXIT_USAGE
+    assert "there is no limit; to do: add" in done.stderr
