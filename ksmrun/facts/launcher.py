@@ -16,6 +16,7 @@ from ksmrun.facts.text import parse_fields, read_text
 from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
 from ksmrun.model.launch import Probe
 from ksmrun.support.advice import helper_todo
+from ksmrun.support.folders import make_folder
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import distrust
@@ -198,7 +199,9 @@ def cache_folder() -> Path | None:
     for variable, below in (("XDG_RUNTIME_DIR", ""), ("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
         base = os.environ.get(variable)
         if base and Path(base).is_absolute():
-            return Path(base) / below / "ksmrun"
+            # The others are not for a launch to make: their owner and mode matter to programs.
+            is_there = variable == "XDG_CACHE_HOME" or Path(base).is_dir()
+            return Path(base) / below / "ksmrun" if is_there else None
     return None
 
 
@@ -218,7 +221,7 @@ def write_cache(cache: Path, text: str) -> None:
     """Write a file named KIND-BOOT-…, best effort, and remove those of other boots."""
     length = cache.name.index("-") + BOOT_ID_LENGTH
     with contextlib.suppress(OSError):
-        cache.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_folder(cache.parent, 0o755)
         replace_file(cache, text.encode(), 0o644)
         for old in cache.parent.glob(f"{cache.name.partition('-')[0]}-*"):
             if old.name[:length] != cache.name[:length]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from ksmrun.host.layout_keys import group_key
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import ContainerKey
+from ksmrun.support.folders import make_folder
 from ksmrun.support.safefile import create_file, replace_file
 from ksmrun.support.words import shortened
 
@@ -41,7 +42,7 @@ def write_container_key(folder: Path, key: ContainerKey, output: Path | None) ->
     data = derived_key(folder, key)
     file = folder / key.relative_path if output is None else output
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(file.parent, 0o700)
         create_file(file, data, 0o400, owner=key.user)
     except OSError as error:
         raise KsmrunError(

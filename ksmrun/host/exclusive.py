@@ -18,6 +18,7 @@ from ksmrun.host.lock import lock_file, unlock
 from ksmrun.host.record import own_state_folder
 from ksmrun.model.errors import KsmrunError
 from ksmrun.support.advice import write_todo
+from ksmrun.support.folders import make_folder
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import distrust
@@ -42,7 +43,7 @@ def alone(roots: Path = ROOTS_FOLDER) -> Iterator[None]:
             "set HOME to a folder that this user can write to",
         )
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_folder(folder, 0o755)
         lock = lock_file(folder / LOCK)
     except BlockingIOError as error:
         raise _busy(str(_holder(folder) or "?")) from error

@@ -15,6 +15,7 @@ from ksmrun.host.key_memory import MASTER_KEY
 from ksmrun.host.layout_keys import GROUP, group_key, keys_folder
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import ContainerKey
+from ksmrun.support.folders import make_folder
 from ksmrun.support.safefile import create_file
 
 DEFAULT_GROUP = "default"
@@ -26,7 +27,7 @@ PIDS_MAX, GROUPS_MAX = 1000, 64
 def remember_group(folder: Path, group: str) -> None:
     """Save the group's name, best effort: only `ps` and `explain` need it."""
     with contextlib.suppress(OSError):
-        (folder / "groups").mkdir(mode=0o700, exist_ok=True)
+        make_folder(folder / "groups", 0o700)
         (folder / "groups" / group).touch(mode=0o600, exist_ok=True)
 
 

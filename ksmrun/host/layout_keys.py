@@ -20,6 +20,7 @@ from ksmrun.host.keyring import recall, remember
 from ksmrun.host.lock import held
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.frozen import dataclass
+from ksmrun.support.folders import make_folder
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import create_file, replace_file, temporary_name
 from ksmrun.support.state import read_state
@@ -41,10 +42,12 @@ def keys_folder() -> Path:
         return Path(given)
     if os.geteuid() == 0:
         return Path("/run/ksmrun/layout")
-    if base := os.environ.get("XDG_RUNTIME_DIR"):
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and Path(base).is_dir():
         return Path(base) / "ksmrun/layout"
     raise KsmrunError(
-        "there is no folder for this user's layout key, as XDG_RUNTIME_DIR is not set",
+        "there is no folder for this user's layout key, as XDG_RUNTIME_DIR "
+        + (f"({base}) is not a folder" if base else "is not set"),
         "log in with a session, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
     )
 
@@ -76,7 +79,7 @@ def make_master_key(folder: Path) -> MadeKey:
 
 def _create_key(folder: Path, *, is_first: bool) -> None:
     """Create the file. is_first: with the key of an earlier login, if there is one."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_keys_folder(folder)
     file = folder / MASTER_KEY
     temporary = folder / temporary_name(file.name)
     key = _restored(folder) if is_first else None
@@ -86,6 +89,12 @@ def _create_key(folder: Path, *, is_first: bool) -> None:
             file.hardlink_to(temporary)
     finally:
         temporary.unlink()
+
+
+def _make_keys_folder(folder: Path) -> None:
+    # The one above is that of all of root's state, which others read (launch/trust_claim.py).
+    make_folder(folder.parent, 0o755)
+    make_folder(folder, 0o700)
 
 
 def _keep(folder: Path) -> bool:
@@ -157,7 +166,7 @@ def write_group_key(folder: Path, group: str, output: Path) -> None:
     """Write the key to a file that only its owner can read. Raises KsmrunError if it exists."""
     key = group_key(folder, group)
     with _explained(output):
-        output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(output.parent, 0o700)
         create_file(output, key, 0o400)
 
 
@@ -166,7 +175,7 @@ def rotate(folder: Path, group: str | None) -> None:
     if group is not None:
         check_group(group)
     with _explained(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_keys_folder(folder)
         if group is not None and _ends_with_login(folder):
             # With the generations of an earlier login.
             master_key(folder)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ksmrun.support.folders import make_folder
 from ksmrun.support.safefile import open_lock
 
 
@@ -20,7 +21,7 @@ def lock_file(file: Path, *, wait: bool = False) -> int:
     Raises BlockingIOError if another process has it (unless wait), another OSError if it cannot be
     created.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     while True:
         descriptor = open_lock(file)
         try:

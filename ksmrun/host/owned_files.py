@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import HEADER_MARK
+from ksmrun.support.folders import make_folder
 from ksmrun.support.foreign import read_text
 from ksmrun.support.safefile import is_temporary_of, replace_file
 
@@ -30,7 +31,7 @@ def write_ours(file: Path, text: str) -> None:
             f"{file} was not written by ksmrun", "move it away, or add the lines to it yourself"
         )
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         replace_file(file, text.encode("utf-8", "surrogateescape"), 0o644)
     except OSError as error:
         raise KsmrunError(f"cannot write {file}: {error.strerror}", _todo(error)) from error

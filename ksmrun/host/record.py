@@ -19,6 +19,7 @@ from ksmrun.host.lock import lock_file, unlock
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.frozen import dataclass
 from ksmrun.support.advice import write_todo
+from ksmrun.support.folders import make_folder
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
 
@@ -92,7 +93,8 @@ def own_state_folder() -> Path | None:
     for variable, below in (("XDG_STATE_HOME", ""), ("HOME", ".local/state")):
         base = os.environ.get(variable)
         if base and Path(base).is_absolute():
-            return Path(base) / below / "ksmrun"
+            is_there = variable == "XDG_STATE_HOME" or Path(base).is_dir()
+            return Path(base) / below / "ksmrun" if is_there else None
     return None
 
 
@@ -119,7 +121,7 @@ def save(file: Path, record: Record) -> None:
     """Replace the file, on disk before this returns. Raises KsmrunError."""
     text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1) + "\n"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         replace_file(file, text.encode(), 0o644)
     except OSError as error:
         raise KsmrunError(

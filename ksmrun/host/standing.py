@@ -13,6 +13,7 @@ from ksmrun.host.attach_state import is_running
 from ksmrun.host.record import current_boot_id, own_state_folder, state_folder
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.status import Monitor, Unread
+from ksmrun.support.folders import make_folder
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import read_state
 
@@ -35,7 +36,7 @@ def write_alerts(folder: Path, alerts: Iterable[tuple[str, str, str]]) -> None:
         "start_ticks": read_stat(Path("/proc/self")).start_ticks,
         "alerts": [{"kind": kind, "what": what, "todo": todo} for kind, what, todo in alerts],
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     replace_file(folder / NAME, json.dumps(data).encode(), 0o644)
 
 
