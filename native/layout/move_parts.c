@@ -13,7 +13,8 @@
 #include "room.h"
 #include "tracee.h"
 
-enum { BLOCK_STEP = 64 * 1024, SCRATCH_BYTES = 1024 };
+/* STACK_BYTES_MIN: of a smaller stack the program would notice that a step is missing. */
+enum { BLOCK_STEP = 64 * 1024, STACK_BYTES_MIN = 8 * BLOCK_STEP, SCRATCH_BYTES = 1024 };
 /* What the kernel put above the stack (vvar and vdso, before 6.13) goes above the mmap area here,
  * as that grows down. */
 static const uint64_t kernels_gap = 2 << 20;
@@ -145,17 +146,29 @@ static void move_pointers(const struct move *move, struct block *block) {
     }
 }
 
+/* The limit that the program will have, and not what the stack has now: the exec reserves at least
+ * 128 KiB for it, of which growth beyond takes no account (fs/exec.c: setup_arg_pages). */
+static bool has_stack_room(pid_t pid, const struct arranged *arranged) {
+    uint64_t bytes = 0;
+    if (arranged != NULL)
+        bytes = arranged->stack_soft_bytes;
+    else if (!tracee_limit(pid, "Max stack size", &bytes))
+        return false;
+    return bytes >= STACK_BYTES_MIN;
+}
+
 /* Programs hash addresses of locals, so the block is put at a fixed place, whatever the length of
  * the arguments. If the stack is too small for that, the block stays where it is. */
 static uint64_t block_address(const struct move *move, const struct block *block,
-                              const struct bases *bases) {
+                              const struct bases *bases, const struct arranged *arranged) {
     const struct image *image = move->image;
     uint64_t now = STACK_POINTER(move->injection->registers);
     uint64_t used = image->parts[PART_STACK].end - now;
     used = (used + BLOCK_STEP - 1) / BLOCK_STEP * BLOCK_STEP + bases->stack_offset;
     uint64_t wanted = bases->stack_top - used;
     uint64_t lowest = image->parts[PART_STACK].start + move->deltas[PART_STACK] + SCRATCH_BYTES;
-    return wanted >= lowest && wanted + block_bytes(block) <= now + move->deltas[PART_STACK]
+    bool has_room = has_stack_room(move->injection->pid, arranged) && wanted >= lowest;
+    return has_room && wanted + block_bytes(block) <= now + move->deltas[PART_STACK]
                ? wanted
                : now + move->deltas[PART_STACK];
 }
@@ -215,7 +228,7 @@ const char *move_parts(struct injection *injection, const struct machine *machin
         !low_close(injection, machine, &destination->low, bases->reserve_end != 0))
         failed = "closing the start of what MAP_32BIT is given from";
     if (failed == NULL) {
-        uint64_t address = block_address(&move, &block, bases);
+        uint64_t address = block_address(&move, &block, bases, arranged);
         uint64_t before = STACK_POINTER(injection->registers) + move.deltas[PART_STACK];
         move_pointers(&move, &block);
         if (!block_write(&block, injection, before, address))

@@ -70,6 +70,14 @@ def test_stack_limits(denied: list[str], kinds: Programs, limit: str) -> None:
         where(*limited, kinds.where, "deep")
 
 
+# Soft alone, where the exec places the mmap area, and hard too, where a reservation does.
+@pytest.mark.parametrize("limit", ["-Ss 128", "-s 128", "-Ss 256", "-s 256"])
+def test_a_small_stack_can_be_filled(launch: list[str], kinds: Programs, limit: str) -> None:
+    for prefix in ([], [*launch[:-1], "--require", "--"]):
+        limited = ["bash", "-c", f'ulimit {limit} && exec "$@"', "bash", *prefix]
+        assert where(*limited, kinds.where, "deep")["argc"] == 2
+
+
 LIMITS_ITSELF = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_STACK, (int(sys.argv[1]), resource.RLIM_INFINITY))
