@@ -38,6 +38,9 @@ def main() -> None:
     if arguments and arguments[0].startswith(FRONT_OPTION):
         front = arguments.pop(0).removeprefix(FRONT_OPTION)
     _restore_signals(front)
+    # In the C locale Python sets it (PEP 538). Without /proc/self/environ a program would have it.
+    if front is not None and "L" not in front and arguments[:1] == ["run"]:
+        os.environ.pop("LC_CTYPE", None)
     if arguments[:1] not in ([each] for each in THREADED):
         _import_when_used(LAZY)
     if arguments == ["--version"]:

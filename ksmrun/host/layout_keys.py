@@ -46,8 +46,9 @@ def keys_folder() -> Path:
     if base and Path(base).is_dir():
         return Path(base) / "ksmrun/layout"
     raise KsmrunError(
-        "there is no folder for this user's layout key, as XDG_RUNTIME_DIR "
-        + (f"({base}) is not a folder" if base else "is not set"),
+        f"there is no folder for this user's layout key, as XDG_RUNTIME_DIR names none: {base}"
+        if base
+        else "there is no folder for this user's layout key, as XDG_RUNTIME_DIR is not set",
         "log in with a session, or set KSMRUN_LAYOUT_DIR to a folder of mode 0700",
     )
 

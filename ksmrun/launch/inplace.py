@@ -22,8 +22,19 @@ def initial_environment() -> tuple[bytes, ...]:
     try:
         return _entries(Path("/proc/self/environ").read_bytes())
     except OSError:
-        # Fallback without /proc; an LC_CTYPE that Python set cannot be told apart.
-        return tuple(name + b"=" + value for name, value in os.environb.items())
+        # Without /proc: the list of libc, where ksmrun/__main__.py has removed what Python set.
+        return _libc_environment()
+
+
+def _libc_environment() -> tuple[bytes, ...]:
+    import ctypes
+
+    block = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
+    entries: list[bytes] = []
+    # A null pointer if everything was removed (clearenv(3)).
+    while block and (entry := block[len(entries)]) is not None:
+        entries.append(entry)
+    return tuple(entries)
 
 
 def initial_arguments(count: int) -> tuple[bytes, ...]:

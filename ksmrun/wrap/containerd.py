@@ -15,6 +15,7 @@ from typing import Any
 
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.wrap import OCI_BY_REQUEST, OCI_RUNTIME
+from ksmrun.wrap.header import comment
 
 ALL, BY_REQUEST = "ksmrun", "ksmrun-by-request"
 BEGIN, END = "# ksmrun: begin", "# ksmrun: end"
@@ -61,7 +62,7 @@ def lines_for(text: str | None, file: str, *, default: bool) -> tuple[str, tuple
         lines += [f"[{top}.runtimes.runc]", f'runtime_type = "{TYPE}"']
     for name, path in ((ALL, OCI_RUNTIME), (BY_REQUEST, OCI_BY_REQUEST)):
         lines += _runtime(f"{top}.runtimes.{name}", path, runc)
-    added = "\n".join([BEGIN, f"# To remove it: {_undo(file)}", *lines, END, ""])
+    added = "\n".join([BEGIN, comment(f"To remove it: {_undo(file)}").rstrip(), *lines, END, ""])
     try:
         tomllib.loads(f"{old}\n{added}")
     except tomllib.TOMLDecodeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from ksmrun.model.wrap import DROP_IN, HEADER_MARK
+from ksmrun.support.words import printable
 
 
 def header(command: str, what: str, remove: str, without: str = "") -> str:
@@ -12,8 +13,14 @@ def header(command: str, what: str, remove: str, without: str = "") -> str:
 
     command: that wrote the file, without "ksmrun". without: how to remove it without ksmrun.
     """
-    by_hand = f"# Without ksmrun: {without}\n" if without else ""
-    return f"{HEADER_MARK}{command}`: {what}.\n# To remove it: {remove}\n{by_hand}"
+    by_hand = comment(f"Without ksmrun: {without}") if without else ""
+    text = f"{HEADER_MARK}{printable(command)}`: {printable(what)}.\n"
+    return text + comment(f"To remove it: {remove}") + by_hand
+
+
+def comment(text: str) -> str:
+    """Return a comment line. A file's name may contain a line feed, and what follows one counts."""
+    return f"# {printable(text)}\n"
 
 
 def without_ksmrun(folder: str, name: str, service: str, scope: str) -> str:

@@ -44,6 +44,17 @@ def test_it_is_left_out(ksmrun: str, words: tuple[str, ...]) -> None:
     assert done.returncode in (0, 1) and done.stderr == "" and done.stdout
 
 
+def test_a_program_gets_the_environment_as_it_is(ksmrun: str) -> None:
+    """In the C locale Python adds LC_CTYPE to its own."""
+    given = ["env", "-i", "B=2", "A=1", "PATH=/usr/bin:/bin"]
+    line = COVER + shlex.join([*given, ksmrun, "run", "--quiet", "--merge=off", "--", "env"])
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", line], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("\n") == [*given[2:], ""]
+
+
 # Modules are imported by the first call.
 FEW = """
 import contextlib, io, resource, sys

@@ -85,7 +85,7 @@ def test_a_launch_makes_no_home_and_no_runtime_folder(
     assert own_state_folder() is None
     monkeypatch.setenv("XDG_RUNTIME_DIR", missing)
     assert cache_folder() is None
-    with pytest.raises(KsmrunError, match=r"XDG_RUNTIME_DIR .* is not a folder"):
+    with pytest.raises(KsmrunError, match="XDG_RUNTIME_DIR names none"):
         keys_folder()
     (tmp_path / "missing").mkdir()
     assert cache_folder() == tmp_path / "missing/ksmrun"

@@ -18,7 +18,7 @@ from ksmrun.model.wrap import LAUNCHERS
 from ksmrun.options.containers import COMPOSE, ComposeOptions
 from ksmrun.support.words import shortened
 from ksmrun.wrap.compose import needs_image, override, render
-from ksmrun.wrap.header import header
+from ksmrun.wrap.header import comment, header
 
 
 def register(registry: Registry) -> None:
@@ -54,8 +54,8 @@ def compose(options: ComposeOptions) -> None:
         "services start with their memory merged",
         f"ksmrun wrap compose --remove {shlex.quote(target)}",
     )
-    text += f"# Use it with: docker compose -f {file} -f {target} up\n"
-    text += "".join(f"# {line}\n" for line in (*key_lines(keys), *_domain_lines(options.domain)))
+    use = f"Use it with: docker compose -f {shlex.quote(file)} -f {shlex.quote(target)} up"
+    text += "".join(map(comment, (use, *key_lines(keys), *_domain_lines(options.domain))))
     text += render(
         overrides,
         project.version,
