@@ -153,6 +153,7 @@ def installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modul
     # Dataclasses look their module up there.
     monkeypatch.setitem(sys.modules, "installer", module)
     spec.loader.exec_module(module)
+    module.REFUSED = tmp_path / "refused.json"  # type: ignore[attr-defined]
     yield module
 
 
@@ -195,6 +196,8 @@ def test_a_configuration_that_does_not_come_up_is_put_back(
         fake.file.write_text(old)
     fake.broken = "new"
     with pytest.raises(installer.Failed, match=r"put back.*it is up again"):
+        installer.change(fake.engine, "new")
+    with pytest.raises(installer.Failed, match=r"put back.*to try again, delete this pod"):
         installer.change(fake.engine, "new")
     assert fake.restarts == ["new", old]
     assert (fake.file.read_text() if fake.file.exists() else None) == old

@@ -34,6 +34,9 @@ ADDRESS = os.environ.get("CONTAINERD_ADDRESS", "/run/containerd/containerd.sock"
 LABEL, TEST_CLASS = "ksmrun.io/ready", "ksmrun-test"
 UP_SECONDS, POD_SECONDS = 60.0, 180.0
 LIBEXEC = "/usr/local/libexec/ksmrun"
+FOLDERS = (LIBEXEC, "/usr/local/libexec")
+# Outlives this container, but not its pod: a configuration that was put back, and why.
+REFUSED = Path("/tmp/refused.json")
 # Bundles of running containers; what ksmrun-oci has wrapped has a mark in its mounts.
 BUNDLES = (
     "/run/containerd/io.containerd.runtime.v2.task/k8s.io/*/config.json",
@@ -153,6 +156,11 @@ def without_runtime(engine: Engine, old: str) -> str:
 def change(engine: Engine, new: str) -> None:
     """Make new the configuration, or leave all as it was. Raises Failed."""
     file = engine.file
+    # kubelet starts a container that failed again and again, but the engine is restarted once.
+    if REFUSED.exists():
+        refused, why = json.loads(REFUSED.read_text())
+        if refused == new:
+            raise Failed(f"{why}; to try again, delete this pod")
     old = file.read_text() if file.exists() else None
     file.parent.mkdir(exist_ok=True)
     candidate = file.with_name("ksmrun-candidate.toml")
@@ -186,7 +194,9 @@ def change(engine: Engine, new: str) -> None:
         state = "it is up again" if engine.wait() else state
     except (Failed, subprocess.TimeoutExpired) as error:
         state = f"{state}; {error}"
-    raise Failed(f"{file} was put back, as with the new lines {why}; {state}")
+    why = f"{file} was put back, as with the new lines {why}; {state}"
+    REFUSED.write_text(json.dumps([new, why]))
+    raise Failed(why)
 
 
 @contextmanager
@@ -347,7 +357,12 @@ def main(words: Sequence[str]) -> int:
     except (Failed, OSError, subprocess.TimeoutExpired) as error:
         print(error, file=sys.stderr)
         return 1
-    signal.pause()
+    ending = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    signal.sigwait(ending)
+    if words[0] == "remove":
+        # kubelet made them for this pod's volume.
+        on_host("rmdir", "--ignore-fail-on-non-empty", *FOLDERS, check=False)
     return 0
 
 
