@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 from compiled import cache_folder
 
 from ksmrun.host.temporary_tunables import borrowed
+from ksmrun.report.gate import EXIT_CODES, GO, STOP, UNSURE
 from tests.systemd.boot import Guest
 from tests.systemd.roots import BASE, Root, build, built
 
@@ -39,8 +42,17 @@ install -d -o deploy -m 700 ~deploy/.ssh
 cat >~deploy/.ssh/authorized_keys
 """
 SERVICE = "[Service]\nExecStart=/bin/sleep infinity\n"
-# A program whose copies are equal.
-COPY = "import time; block = bytearray(b'x' * (16 << 20)); time.sleep(999)"
+# Copies of the first are equal; those of the second have nothing in common.
+PROGRAMS = {
+    "equal": "import time; block = bytearray(b'x' * (16 << 20)); time.sleep(999)",
+    "different": "import os, time; block = bytearray(os.urandom(16 << 20)); time.sleep(999)",
+}
+# What changes in a guest without us: journal, Python's cache, what Ansible and sudo keep. What the
+# kernel has answered to trials is kept until the next boot.
+NOT_OURS = re.compile(
+    r"/(var/log|var/cache/ksmrun-pyc|var/lib/(sudo|systemd|private)|var/tmp|tmp|home|root)(/|$)"
+    r"|/etc/(machine-id|\.updated|ld\.so\.cache)$|/var/\.updated$|/run/ksmrun(/probe-[^/]*)?$"
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +85,21 @@ class Control:
 
     def play(self, name: str, *options: str, **variables: Any) -> dict[str, dict[str, int]]:
         """Run a playbook of the collection; return each host's counts."""
+        done = self.started(name, *options, **variables)
+        (self.folder / "said").write_text(done.stdout + done.stderr)
+        return self.counts(done)
+
+    def started(
+        self, name: str, *options: str, **variables: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a playbook of the collection, perhaps beside another."""
         words = ("ansible-playbook", "-i", "hosts", f"ksmrun.fleet.{name}", *options)
-        done = self.run(*words, "-e", json.dumps({"ksmrun_units": ["game.service"], **variables}))
+        variables = {"ksmrun_units": ["game.service"], **variables}
+        return self.run(*words, "-e", json.dumps(variables))
+
+    @staticmethod
+    def counts(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, int]]:
+        """Return each host's counts."""
         text = done.stdout.rpartition("PLAY RECAP")[2]
         assert text, (done.stdout, done.stderr)
         found = {}
@@ -82,7 +107,6 @@ class Control:
             host, _, counts = line.partition(":")
             pairs = (word.split("=") for word in counts.split())
             found[host.strip()] = {name: int(count) for name, count in pairs}
-        (self.folder / "said").write_text(done.stdout + done.stderr)
         found.pop("", None)
         return found
 
@@ -152,10 +176,20 @@ def merges(guest: Guest) -> bool:
     return "ksm_merge_any: yes" in Path(f"/proc/{pid}/ksm_stat").read_text()
 
 
-def state(guest: Guest) -> str:
-    """Return all that the roles could leave behind."""
-    listing = "find /etc/systemd /usr/local/libexec -printf '%p %l\\n' 2>/dev/null | sort"
-    return guest.run("sh", "-c", f"{listing}; systemctl show game -p ExecStart").stdout
+def left(guest: Guest) -> set[str]:
+    """Return the paths that the guest has written: all traces that the roles could leave."""
+    upper = guest.folder / "upper"
+    written = {path.relative_to(upper) for path in upper.rglob("*")}
+    # A folder of the root is also there if something in it was written once.
+    new = {f"/{path}" for path in written if not (guest.lower / path).is_dir()}
+    runtime = guest.run("find", "/run/ksmrun", "/run/systemd/system", check=False)
+    return {path for path in new | set(runtime.stdout.splitlines()) if not NOT_OURS.match(path)}
+
+
+def command_of(guest: Guest) -> str:
+    """Return the first words of what the service starts; the rest are times and a PID."""
+    shown = guest.run("systemctl", "show", "game", "--property=ExecStart", "--value").stdout
+    return shown.partition("; ignore")[0]
 
 
 def test_lint(control: Control) -> None:
@@ -165,11 +199,12 @@ def test_lint(control: Control) -> None:
 
 def test_a_roll_out_and_back(control: Control) -> None:
     first, *_ = control.guests.values()
-    before = state(first).split("ExecStart=")[0]
+    before, command = left(first), command_of(first)
     for host, told in control.play("rollout", "--check").items():
         assert told["failed"] == 0, control.said
         assert told["changed"] > 0, host
-    assert state(first).startswith(before)
+    assert left(first) == before
+    assert command_of(first) == command
     assert not merges(first)
 
     counts = control.play("rollout", host_monitor=True)
@@ -188,50 +223,73 @@ def test_a_roll_out_and_back(control: Control) -> None:
     assert all(each["failed"] == 0 and each["changed"] > 0 for each in undone.values()), (
         control.said
     )
-    assert state(first).split("ExecStart=")[0] == before
+    assert left(first) == before
+    assert command_of(first) == command
     assert not merges(first)
     assert all(each["changed"] == 0 for each in control.play("remove").values()), control.said
 
 
 @pytest.fixture(scope="module")
-def results(control: Control, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Run three experiments, as one is not enough; return their folders on the canary.
+def results(control: Control, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Run three experiments with each program, as one is not enough; return their folders.
 
-    They run beside it, as a guest cannot set the KSM of its host, which is its own.
+    They run beside the canary, as a guest cannot set the KSM of its host, which is its own.
     """
     canary, *_ = control.guests.values()
     measured = ["-n", "2", "--rounds", "2", "--ready-after", "0.5", "--hold", "1"]
     measured += ["--stagger", "0", "--settle-max", "60"]
     fast = {"run": "1", "sleep_millisecs": "0", "pages_to_scan": "100000"}
+    found: dict[str, list[str]] = {}
     with borrowed(fast, tmp_path_factory.mktemp("ksm")):
-        for number in "123":
-            output = f"--output={canary.shared / number}"
-            command = [str(KSMRUN), "ab", *measured, output, "--", sys.executable, "-c", COPY]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-    return [f"/shared/{number}" for number in "123"]
+        for name, program in PROGRAMS.items():
+            for number in "123":
+                output = f"--output={canary.shared / name}-{number}"
+                command = [
+                    str(KSMRUN),
+                    "ab",
+                    *measured,
+                    output,
+                    "--",
+                    sys.executable,
+                    "-c",
+                    program,
+                ]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                assert done.returncode == 0, done.stderr
+                found.setdefault(name, []).append(f"/shared/{name}-{number}")
+    return found
 
 
-# Number of experiments that count, the limit, and the verdict.
-VERDICTS = {
-    "go": (3, "pss<=-10%", 0),
-    "stop": (3, "pss<=-99%", 1),
-    "not sure": (1, "pss<=-10%", 3),
-}
+# The program, and the number of experiments that count.
+VERDICTS = {GO: ("equal", 3), STOP: ("different", 3), UNSURE: ("equal", 1)}
 
 
 @pytest.mark.host_ksm
-@pytest.mark.parametrize("name", VERDICTS)
-def test_the_verdict_of_a_canary_decides(control: Control, results: list[str], name: str) -> None:
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_the_verdict_of_a_canary_decides(
+    control: Control, results: dict[str, list[str]], verdict: str
+) -> None:
     canary, *others = control.guests.values()
-    number, gate, verdict = VERDICTS[name]
-    folders = results[:number]
+    before, command = left(canary), command_of(canary)
+    name, number = VERDICTS[verdict]
+    gate, folders = "pss<=-10%", results[name][:number]
     said = canary.run("ksmrun", "report", *folders, "--gate", gate, check=False)
-    assert said.returncode == verdict, said.stdout
-    counts = control.play("rollout", fleet_gates=[gate], fleet_results=folders)
-    goes_on = verdict == 0
+    assert said.returncode == EXIT_CODES[verdict], said.stdout
+    asked = {"fleet_gates": [gate], "fleet_results": folders, "fleet_retries": 1, "fleet_delay": 0}
+    counts = control.play("rollout", **asked)
+    goes_on = verdict == GO
     assert counts["one"]["failed"] == (not goes_on), control.said
     assert set(counts) == (set(NAMES) if goes_on else {"one"})
+    assert [merges(guest) for guest in others] == [goes_on, goes_on]
+    # Only "not sure" may become another verdict.
+    assert ("RETRYING: " in control.said) == (verdict == UNSURE)
+
+    assert merges(canary)
+    undone = control.play("remove", "--limit", "one")
+    assert set(undone) == {"one"} and undone["one"]["failed"] == 0, control.said
+    assert not merges(canary)
+    assert left(canary) == before
+    assert command_of(canary) == command
     assert [merges(guest) for guest in others] == [goes_on, goes_on]
 
 
@@ -250,3 +308,41 @@ def test_a_host_that_is_not_reached_stops_the_roll_out(control: Control) -> None
         ssh.write_text(kept)
     assert counts["one"]["unreachable"] == 1
     assert set(counts) == {"one"}
+
+
+def test_a_host_that_is_lost_half_way(control: Control) -> None:
+    """Once the canary is done, the others go on without it; the next run goes on there."""
+    ssh, lost = control.folder / "ssh-two", control.guests["two"]
+    before = {name: left(guest) for name, guest in control.guests.items()}
+    kept = ssh.read_text()
+    launcher = lost.root / "usr/local/libexec/ksmrun/ksmrun-exec"
+    ssh.write_text(kept.replace("exec ", f"[ ! -e {launcher} ] || exit 255\nexec "))
+    try:
+        counts = control.play("rollout")
+    finally:
+        ssh.write_text(kept)
+    assert {name: each["unreachable"] for name, each in counts.items()} == {
+        **{"one": 0, "two": 1, "three": 0}
+    }, control.said
+    assert launcher.exists()
+    assert [merges(guest) for guest in control.guests.values()] == [True, False, True]
+
+    counts = control.play("rollout")
+    assert all(each["failed"] == each["unreachable"] == 0 for each in counts.values())
+    assert counts["one"]["changed"] == 0
+    assert all(merges(guest) for guest in control.guests.values())
+
+    control.play("remove")
+    for guest, traces in before.items():
+        assert left(control.guests[guest]) == traces
+
+
+def test_two_roll_outs_at_once(control: Control) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(lambda _: control.started("rollout", host_monitor=True), range(2)):
+            counts = control.counts(done)
+            assert set(counts) == set(NAMES), done.stdout
+            assert all(each["failed"] == 0 for each in counts.values()), done.stdout
+    assert all(merges(guest) for guest in control.guests.values())
+    again = control.play("rollout", host_monitor=True)
+    assert all(each["changed"] == 0 and each["failed"] == 0 for each in again.values())
