@@ -76,6 +76,10 @@ for place in etc usr/local var; do
     mount -t overlay -o "lowerdir=/$place,$own" overlay "/$place"
 done
 mount -t tmpfs -o mode=755 tmpfs /run
+# Each node's KSM, so that none of them switches the host's.
+cp -r /sys/kernel/mm/ksm "$1/ksm"
+echo 0 >"$1/ksm/run"
+mount --bind "$1/ksm" /sys/kernel/mm/ksm
 for place in containerd kubelet; do
     mkdir -p "$1/$place" "/var/lib/$place"
     mount --bind "$1/$place" "/var/lib/$place"
@@ -263,7 +267,7 @@ class Cluster:
 
     def pods(self, label: str, namespace: str = "default") -> list[dict[str, Any]]:
         """Return the pods that are not about to end."""
-        found = self.get("pods", f"--namespace={namespace}", f"--selector={label}")
+        found = self.get("pods", f"--namespace={namespace}", f"--selector={label}") or {"items": []}
         return [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
 
     def add_node(self, number: int, images: list[Path]) -> Node:
@@ -277,7 +281,7 @@ class Cluster:
         (etc / "cni/net.d/1.conflist").write_text(json.dumps(bridge(number)))
         (folder / "systemctl").write_text(SYSTEMCTL)
         (folder / "systemctl").chmod(0o755)
-        settings = kubelet_configuration(self.folder, cgroup, 10240 + 10 * number)
+        settings = kubelet_configuration(self.folder, cgroup, 10300 + 10 * number)
         (folder / "kubelet.json").write_text(json.dumps(settings))
         subprocess.run(
             [*self.inside, "ip", "address", "add", f"{address}/24", "dev", "uplink"], check=True

@@ -1,0 +1,288 @@
+"""examples/kubernetes on a real Kubernetes, by `kubectl apply -k`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from waiting import wait_until
+
+from tests.unit.test_report import Save, save
+
+from .cluster import PAUSE, Cluster, Node, running
+from .images import box, product
+from .images import save as save_image
+from .test_kubernetes_tools import tools
+
+__all__ = ["save", "tools"]
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NAME, TAG = "localhost/ksmrun", "0.1.0"
+GATE = "localhost/ksmrun-with-kubectl:0.1.0"
+SPACE = "--namespace=ksmrun"
+GOOD, BLIND, DOWN = "n1", "n2", "n3"
+# containerd takes a plugin's table from the last file that has it.
+IMPORTED = """version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "PAUSE"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "native"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "/etc/cni/net.d"
+""".replace("PAUSE", PAUSE)
+# One whose CRI does not load with the new lines, although it can read them.
+BROKEN = """#!/bin/sh
+if [ $# = 0 ] && grep -q ksmrun /etc/containerd/config.toml; then
+    echo started >>/run/broken
+    printf 'version = 2\\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\\n' >/run/broken.toml
+    set -- --config /run/broken.toml
+fi
+exec /usr/bin/containerd "$@"
+"""
+APP = f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      runtimeClassName: ksmrun
+      terminationGracePeriodSeconds: 0
+      securityContext: {{runAsNonRoot: true, runAsUser: 65534}}
+      containers:
+        - name: server
+          image: {PAUSE}
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {{drop: [ALL]}}
+"""
+VOLUME = """
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: results}}
+spec:
+  capacity: {{storage: 1Mi}}
+  accessModes: [ReadOnlyMany]
+  hostPath: {{path: {path}, type: Directory}}
+  claimRef: {{namespace: ksmrun, name: ksmrun-results}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: ksmrun-results, namespace: ksmrun}}
+spec:
+  accessModes: [ReadOnlyMany]
+  storageClassName: ""
+  resources: {{requests: {{storage: 1Mi}}}}
+"""
+
+
+def configuration(node: Node) -> str:
+    return node.run("cat", "/etc/containerd/config.toml")
+
+
+@dataclass
+class Installed:
+    """A cluster with node/ applied. before: each node's configuration of containerd."""
+
+    cluster: Cluster
+    place: Path
+    before: dict[str, str] = field(default_factory=dict)
+
+    def labels(self, node: str) -> dict[str, str]:
+        labels: dict[str, str] = self.cluster.get("node", node)["metadata"]["labels"]
+        return {key: value for key, value in labels.items() if key.startswith("ksmrun.io/")}
+
+    def pod(self, part: str, node: str) -> dict[str, Any]:
+        """Return the pod of a DaemonSet on a node; empty if there is none."""
+        pods = self.cluster.pods(f"app.kubernetes.io/name=ksmrun-{part}", "ksmrun")
+        return next((each for each in pods if each["spec"].get("nodeName") == node), {})
+
+    def said(self, node: str) -> str:
+        """Return what the installer said when it last failed."""
+        for each in self.pod("installer", node).get("status", {}).get("containerStatuses", []):
+            for state in (each["state"], each["lastState"]):
+                if "terminated" in state:
+                    return str(state["terminated"].get("message", ""))
+        return ""
+
+    def is_ready(self, part: str, node: str) -> bool:
+        statuses = self.pod(part, node).get("status", {}).get("containerStatuses", [])
+        return bool(statuses) and all(each["ready"] for each in statuses)
+
+
+@pytest.fixture(scope="module")
+def images(tools: Path) -> Iterator[list[Path]]:
+    """Return the files of the images, which are large; the last is the gate's."""
+    config = {"Entrypoint": ["sleep", "99999"], "Env": ["PATH=/bin"]}
+    path = "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    own = {"Entrypoint": ["ksmrun"], "Env": [path]}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with_kubectl = product(folder / "gate", "scipy")
+        shutil.copy(tools / "kubectl", with_kubectl / "usr/local/bin/kubectl")
+        yield [
+            save_image(folder / "box.tar", PAUSE, box(folder / "box"), **config),
+            save_image(folder / "own.tar", f"{NAME}:{TAG}", product(folder / "own"), **own),
+            save_image(folder / "gate.tar", GATE, with_kubectl, **own),
+        ]
+
+
+@pytest.fixture(scope="module")
+def installed(
+    tools: Path, images: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installed]:
+    place = tmp_path_factory.mktemp("examples") / "kubernetes"
+    shutil.copytree(EXAMPLES / "kubernetes", place)
+    file = place / "node/kustomization.yaml"
+    text = file.read_text().replace("registry.example/ksmrun", NAME)
+    assert f"newTag: {TAG}" in text
+    file.write_text(text)
+    with running(tools / "kubectl") as cluster:
+        for number in (1, 2, 3):
+            cluster.add_node(number, images[: 3 if number == 1 else 2])
+        blind, down = cluster.nodes[BLIND], cluster.nodes[DOWN]
+        write = ("sh", "-euc", 'cat >"$1"; chmod "$2" "$1"', "write")
+        config = "/etc/containerd/config.toml"
+        imports = 'imports = ["/etc/containerd/own.toml"]\nversion = 2\n'
+        blind.run(*write, "/etc/containerd/own.toml", "644", input=IMPORTED, stdin=None)
+        blind.run(*write, config, "644", input=imports, stdin=None)
+        blind.run("systemctl", "restart", "containerd")
+        down.run(*write, "/usr/local/bin/containerd", "755", input=BROKEN, stdin=None)
+        down.run("systemctl", "restart", "containerd")
+        installed = Installed(cluster, place)
+        wait_until(lambda: all(map(cluster.is_ready, cluster.nodes)), "nodes")
+        installed.before = {name: configuration(node) for name, node in cluster.nodes.items()}
+        cluster.kubectl("apply", "-k", place / "node")
+        yield installed
+
+
+def test_only_a_node_where_a_pod_merged_is_labelled(installed: Installed) -> None:
+    cluster = installed.cluster
+    wait_until(lambda: installed.labels(GOOD) == {"ksmrun.io/ready": "yes"}, "label")
+    said = "containerd does not see the lines added to"
+    wait_until(lambda: said in installed.said(BLIND), "refusal")
+    said = "was put back, as with the new lines CRI did not come up; it is up again; to try again,"
+    wait_until(lambda: said in installed.said(DOWN), "rollback")
+    assert cluster.nodes[DOWN].run("cat", "/run/broken") == "started\n"
+    for name in (BLIND, DOWN):
+        assert installed.labels(name) == {}
+        assert configuration(cluster.nodes[name]) == installed.before[name]
+        wait_until(lambda name=name: cluster.is_ready(name), name)  # type: ignore[misc]
+    # No test pod is left, and there was none on the others.
+    wait_until(lambda: not cluster.pods("app.kubernetes.io/name=ksmrun-test", "ksmrun"), "end")
+
+
+def test_pods_merge_and_the_monitor_names_them(installed: Installed) -> None:
+    cluster = installed.cluster
+    cluster.apply(APP)
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=170s")
+    pods = cluster.pods("app=web")
+    assert {pod["spec"]["nodeName"] for pod in pods} == {GOOD}
+    names = {pod["metadata"]["name"] for pod in pods}
+    wait_until(lambda: installed.is_ready("monitor", GOOD), "monitor")
+    assert not installed.pod("monitor", BLIND) and not installed.pod("monitor", DOWN)
+    address = installed.pod("monitor", GOOD)["status"]["podIP"]
+    page = ("wget", "-q", "-O", "-", f"http://{address}:9739/metrics")
+
+    def series() -> set[tuple[str, ...]]:
+        """Return command, container, namespace and pod of each; there are no other labels set."""
+        text = cluster.kubectl("exec", min(names), "--", *page).stdout
+        lines = re.findall(r"^ksmrun_processes\{(.*)\} 1\.0$", text, re.M)
+        return {tuple(sorted(re.findall(r'\w+="[^"]+"', line))) for line in lines}
+
+    # Pods in the strictest security context, and no pause containers.
+    expected = {
+        (
+            'command="sleep"',
+            f'container="default/{name}/server"',
+            'namespace="default"',
+            f'pod="{name}"',
+        )
+        for name in names
+    }
+    wait_until(lambda: series() == expected, "series")
+    assert (cluster.nodes[GOOD].folder / "ksm/run").read_text().strip() == "1"
+
+
+def restart_kubelet(node: Node) -> None:
+    pid = node.run("pidof", "-s", node.kubelet[0]).strip()
+    node.run("kill", pid)
+    wait_until(lambda: node("kill", "-0", pid).returncode != 0, "end of kubelet")
+    node.start_kubelet()
+
+
+def test_restarts_in_between(installed: Installed) -> None:
+    cluster = installed.cluster
+    node = cluster.nodes[GOOD]
+    cluster.apply(APP)
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=170s")
+    before = {pod["metadata"]["uid"] for pod in cluster.pods("app=web")}
+    restart_kubelet(node)
+    node.run("systemctl", "restart", "containerd")
+    cluster.kubectl("scale", "deployment/web", "--replicas=3")
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=170s")
+    pods = cluster.pods("app=web")
+    assert before < {pod["metadata"]["uid"] for pod in pods}
+    for pod in pods:
+        assert all(each["restartCount"] == 0 for each in pod["status"]["containerStatuses"])
+        look = ("grep", "any", "/proc/1/ksm_stat", "/proc/self/ksm_stat")
+        text = cluster.kubectl("exec", pod["metadata"]["name"], "--", *look).stdout
+        assert text.count("yes") == 2
+    assert installed.labels(GOOD) == {"ksmrun.io/ready": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("saved", "rounds", "code"),
+    [(0.85, 30, 0), (0.0, 30, 1), (0.85, 2, 3)],
+    ids=["go", "stop", "not sure"],
+)
+def test_the_gate(installed: Installed, save: Save, saved: float, rounds: int, code: int) -> None:
+    cluster = installed.cluster
+    results = cluster.folder / "results"
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir()
+    shutil.copytree(save("one", rounds=rounds, saved=saved), results / "one")
+    cluster.apply(VOLUME.format(path=results))
+    text = (EXAMPLES / "fleets/kubernetes.yaml").read_text()
+    text = text.replace("registry.example/ksmrun-with-kubectl:0.1.0", GATE)
+    for each in (BLIND, DOWN):
+        cluster.kubectl("label", "--overwrite", "node", each, "ksmrun.io/next=yes")
+        # Only one has the image.
+        cluster.kubectl("cordon", each)
+    # This Kubernetes does not know podFailurePolicy, and retries a "stop", too.
+    cluster.apply(text, "--validate=false")
+
+    def codes() -> list[int]:
+        states = [
+            each["state"]
+            for pod in cluster.pods("job-name=ksmrun-gate", "ksmrun")
+            for each in pod["status"].get("containerStatuses", [])
+        ]
+        return [each["terminated"]["exitCode"] for each in states if "terminated" in each]
+
+    try:
+        # Asked again, as long as it is not a "go".
+        wait_until(lambda: len(codes()) >= (1 if code == 0 else 2), "verdict")
+        assert set(codes()) == {code}
+        told = {each: installed.labels(each).get("ksmrun.io/install") for each in cluster.nodes}
+        expected = "yes" if code == 0 else None
+        assert told == {GOOD: None, BLIND: expected, DOWN: expected}
+    finally:
+        cluster.kubectl("delete", "--filename=-", input=text)
+        cluster.kubectl("delete", "--filename=-", input=VOLUME.format(path=results))
+        for each in (BLIND, DOWN):
+            cluster.kubectl("label", "node", each, "ksmrun.io/next-", "ksmrun.io/install-")
+            cluster.kubectl("uncordon", each)
