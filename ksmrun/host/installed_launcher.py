@@ -63,10 +63,7 @@ def install(source: Path) -> list[str]:
         _make_folders(folder, folder)
         with held(folder / ".lock") as is_alone:
             if not is_alone:
-                raise KsmrunError(
-                    f"another ksmrun is writing to {folder}",
-                    "wait until it has ended, then try again",
-                )
+                raise _busy(folder)
             lines = _copy(source, folder)
     except OSError as error:
         raise KsmrunError(
@@ -77,6 +74,12 @@ def install(source: Path) -> list[str]:
         ) from error
     _label(folder)
     return lines
+
+
+def _busy(folder: Path) -> KsmrunError:
+    return KsmrunError(
+        f"another ksmrun is writing to {folder}", "wait until it has ended, then try again"
+    )
 
 
 def _version_of(launcher: Path, todo: str) -> str:
@@ -117,10 +120,16 @@ def uninstall() -> list[str]:
     if not folder.is_dir():
         return [f"{folder} is not there"]
     try:
-        shutil.rmtree(folder)
+        with held(folder / ".lock") as is_alone:
+            if not is_alone:
+                raise _busy(folder)
+            shutil.rmtree(folder)
     except OSError as error:
         raise KsmrunError(
-            f"cannot delete {error.filename}: {error.strerror}", "run this as root"
+            f"cannot delete {error.filename or folder}: {error.strerror}",
+            "run this as root"
+            if os.geteuid()
+            else "check whether its file system is read-only, and `lsattr -d` of it",
         ) from error
     # Created by install(); /usr/local/libexec may have been there before.
     with contextlib.suppress(OSError):

@@ -346,3 +346,11 @@ def test_two_roll_outs_at_once(control: Control) -> None:
     assert all(merges(guest) for guest in control.guests.values())
     again = control.play("rollout", host_monitor=True)
     assert all(each["changed"] == 0 and each["failed"] == 0 for each in again.values())
+
+
+def test_two_removals_at_once(control: Control) -> None:
+    control.play("rollout", host_monitor=True)
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(lambda _: control.started("remove"), range(2)):
+            assert all(each["failed"] == 0 for each in control.counts(done).values()), done.stdout
+    assert not any(merges(guest) for guest in control.guests.values())

@@ -67,6 +67,15 @@ def test_install_and_remove(private: InPrivate) -> None:
     assert done.returncode == 0
 
 
+def test_removed_by_one_at_a_time(private: InPrivate) -> None:
+    done = private(
+        f"$K wrap install >/dev/null; flock {LIBEXEC}/.lock $K wrap install --remove; echo $?;"
+        f"ls {LAUNCHER}; rm -f {LIBEXEC}/.lock; $K wrap install --remove"
+    )
+    assert done.stdout.splitlines() == ["1", str(LAUNCHER), f"{LIBEXEC} deleted"]
+    assert f"another ksmrun is writing to {LIBEXEC}; wait until" in done.stderr
+
+
 def test_kept_while_something_uses_it(private: InPrivate) -> None:
     done = private(
         "$K wrap install >/dev/null; mkdir -p /etc/systemd/system;"
