@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 from ksmrun.model.errors import KsmrunError
@@ -22,6 +23,11 @@ def run_tool(
             check=False,
         )
     except OSError as error:
+        if error.filename == os.devnull:
+            raise KsmrunError(
+                f"{os.devnull}, the input of {command[0]}: {error.strerror}",
+                f"let everybody use it: sudo chmod 666 {os.devnull}",
+            ) from error
         raise KsmrunError(f"cannot start {command[0]}: {error.strerror}", todo) from error
     except subprocess.TimeoutExpired as error:
         raise KsmrunError(f"{command[0]} takes more than {timeout_seconds:.0f} s", todo) from error
