@@ -1,15 +1,17 @@
-/* Holds memory in a thread that lives on when the main one has ended. */
+/* Holds memory in a thread that lives on when the main one has ended. No two pages are equal, as
+ * other tests may have switched KSM on. */
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
-enum { BYTES = 8 << 20 };
+enum { BYTES = 8 << 20, PAGE = 4096 };
 
 static void *work(void *unused) {
-    char *memory = malloc(BYTES);
-    if (memory != NULL)
-        memset(memory, 5, BYTES);
+    char *memory = aligned_alloc(PAGE, BYTES);
+    for (size_t at = 0; memory != NULL && at < BYTES; at += PAGE)
+        if (getrandom(memory + at, 16, 0) != 16)
+            abort();
     pause();
     return unused;
 }
