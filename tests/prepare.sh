@@ -12,7 +12,28 @@ tests/packages.sh "$@"
 # Cached compiler results are valid for any folder of the sources.
 export CMAKE_C_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 pip() { build/venv/bin/python -m pip --disable-pip-version-check -qq "$@"; }
-[ -x build/venv/bin/python ] || "${PYTHON:-python3}" -m venv build/venv
+new_venv() { rm -rf build/venv && "${PYTHON:-python3}" -m venv "$@" build/venv; }
+
+# All that the wheel needs is copied in 2 s; pip takes 16 s for it. Scripts name the interpreter by its
+# path, in another way if that is long or has blanks.
+extras="test${full:+,bench}"
+python=$("${PYTHON:-python3}" -c 'import sys; print(sys.version, sys.base_prefix)')
+needs=$(echo "$python" "$extras" | cat - pyproject.toml | sha256sum | cut -c1-16)
+copy=$cache/venvs/$needs
+case $PWD in *[!A-Za-z0-9/._-]*) copy= ;; esac
+[ ${#PWD} -le 80 ] || copy=
+if [ "$needs" != "$(cat build/venv/needs 2>/dev/null)" ]; then
+    if [ -n "$copy" ] && [ -d "$copy" ]; then
+        new_venv --without-pip
+        cp -a --reflink=auto "$copy/." build/venv
+        grep -lIZ '^#!/.*/build/venv/bin/python' build/venv/bin/* |
+            xargs -0 sed -i "1s|^#!.*|#!$PWD/build/venv/bin/python|"
+        echo "$needs" >build/venv/needs
+    else
+        new_venv
+    fi
+fi
+
 sources=$(find pyproject.toml README.md LICENSE ksmrun native -type f ! -path '*/__pycache__/*' ! -path 'ksmrun/libexec/*' ! -path ksmrun/commit |
     LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-16)
 kept=$cache/dist/$sources-$(uname -m)
@@ -25,36 +46,26 @@ kept=$cache/dist/$sources-$(uname -m)
     cp -r dist "$kept.$$"
     mv -T "$kept.$$" "$kept" 2>/dev/null || rm -r "$kept.$$"
 }
-extras="test${full:+,bench}"
-if [ "$sources $extras" != "$(cat build/venv/installed 2>/dev/null)" ]; then
-    rm -rf dist build/venv/installed
+if [ "$sources" != "$(cat build/venv/installed 2>/dev/null)" ]; then
+    rm -rf dist
     cp -r "$kept" dist
-    # All that the wheel needs is copied in 2 s; pip takes 16 s for it. Scripts name the interpreter by its
-    # path, in another way if that is long or has blanks.
-    python=$(build/venv/bin/python -c 'import sys; print(sys.version, sys.base_prefix)')
-    needed=$cache/venvs/$(echo "$python" | cat - pyproject.toml | sha256sum | cut -c1-16)-$extras
-    case $PWD in *[!A-Za-z0-9/._-]*) needed= ;; esac
-    [ ${#PWD} -le 80 ] || needed=
-    if [ -n "$needed" ] && [ -d "$needed" ]; then
-        cp -a --reflink=auto "$needed/." build/venv
-        grep -lIZ '^#!/.*/build/venv/bin/python' build/venv/bin/* |
-            xargs -0 sed -i "1s|^#!.*|#!$PWD/build/venv/bin/python|"
-    else
+    if [ ! -e build/venv/needs ]; then
         # Python compiles what it imports of hundreds of packages.
         pip install --no-compile "$(echo dist/*.whl)[$extras]"
         pip uninstall --yes ksmrun
-        [ -z "$needed" ] || {
-            mkdir -p "$needed.$$"
-            cp -a build/venv/bin build/venv/lib "$needed.$$"
-            mv -T "$needed.$$" "$needed" 2>/dev/null || rm -r "$needed.$$"
+        [ -z "$copy" ] || {
+            mkdir -p "$copy.$$"
+            cp -a build/venv/bin build/venv/lib "$copy.$$"
+            mv -T "$copy.$$" "$copy" 2>/dev/null || rm -r "$copy.$$"
         }
+        echo "$needs" >build/venv/needs
     fi
     pip install --no-compile --force-reinstall --no-deps dist/*.whl
-    echo "$sources $extras" >build/venv/installed
+    echo "$sources" >build/venv/installed
 fi
 # For an installation without network and compiler; pip, because Debian's Python has none.
-needs=$(sed -n '/^dependencies/,/^]/p' pyproject.toml | sha256sum | cut -c1-16)
-house=$cache/wheels/$needs-$(build/venv/bin/python -c 'import sysconfig; print(sysconfig.get_config_var("SOABI"))')
+offline=$(sed -n '/^dependencies/,/^]/p' pyproject.toml | sha256sum | cut -c1-16)
+house=$cache/wheels/$offline-$(build/venv/bin/python -c 'import sysconfig; print(sysconfig.get_config_var("SOABI"))')
 [ -d "$house" ] || {
     pip wheel --wheel-dir "$house.$$" dist/*.whl pip
     rm "$house.$$"/ksmrun-*.whl

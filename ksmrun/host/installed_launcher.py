@@ -129,7 +129,7 @@ def uninstall() -> list[str]:
             f"cannot delete {error.filename or folder}: {error.strerror}",
             "run this as root"
             if os.geteuid()
-            else "check whether its file system is read-only, and `lsattr -d` of it",
+            else f"see whether it is immutable (lsattr -d {folder}) or its file system read-only",
         ) from error
     # Created by install(); /usr/local/libexec may have been there before.
     with contextlib.suppress(OSError):

@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from differences import Mapping, resident
-from programs import PROGRAMS, Place
-from runtimes import MIB, STAGGER_SECONDS, ksmrun, wait_ready
+from programs import PROGRAMS
+from runtimes import MIB, started
 
 from ksmrun.facts import smaps
 from ksmrun.facts.pages import PAGE_BYTES
-from ksmrun.launch.fleet import Copy, Fleet
+from ksmrun.launch.fleet import Fleet
 
 ARENA_BYTES = 64 * MIB  # HEAP_MAX_SIZE in glibc's malloc/arena.c
 SIZES = {MIB: "mmap < 1 MiB", 8 * MIB: "mmap < 8 MiB", 64 * MIB: "mmap < 64 MiB"}
@@ -152,24 +152,11 @@ def report(copies: Sequence[Sequence[Vma]], costs: Sequence[float]) -> Iterator[
 def of_program(name: str, arm: str, options: argparse.Namespace) -> None:
     """Start copies that do not merge; print the report when they are ready, and again later."""
     program = PROGRAMS[name]
-    more = program.layout_options if arm == "shared" else ()
     with tempfile.TemporaryDirectory(prefix="ksmrun-bench-") as scratch, Fleet() as fleet:
         shared = Path(scratch) / "shared"
         shared.mkdir()
         program.build(shared)
-        copies = range(options.copies)
-        places = [Place(number, Path(scratch) / f"copy-{number}", shared) for number in copies]
-        for place in places:
-            place.folder.mkdir()
-            program.prepare(place)
-            line = [str(ksmrun()), "run", *ARMS[arm], *more, "--", *program.command(place)]
-            variables = {**os.environ, "KSMRUN_LAYOUT_DIR": f"{scratch}/layout"}
-            home = {**variables, "HOME": str(place.folder), **program.variables}
-            fleet.start(Copy(tuple(os.fsencode(word) for word in line), place.folder, home))
-            time.sleep(STAGGER_SECONDS)
-        wait_ready(fleet, program, places)
-        for place in places:
-            program.load(place)
+        started(fleet, program, Path(scratch), shared, ARMS[arm], options.copies)
         for seconds in (0.0, options.later) if options.later else (0.0,):
             time.sleep(seconds)
             fleet.check_alive()

@@ -90,24 +90,9 @@ def measure(
     look: called with the processes at the end, while they are still running.
     """
     with tempfile.TemporaryDirectory(prefix="ksmrun-bench-") as scratch, Fleet() as fleet:
-        # Every run has its own layout: lucky and unlucky ones show as noise.
-        variables = {**environment, "KSMRUN_LAYOUT_DIR": f"{scratch}/layout"}
         sampler = FleetSampler()
         before = sampler.complete((), "before")
-        places = [
-            Place(number, Path(scratch) / f"copy-{number}", shared) for number in range(copies)
-        ]
-        for place in places:
-            place.folder.mkdir()
-            program.prepare(place)
-            more = program.layout_options if "--layout=shared" in options else ()
-            line = [str(ksmrun()), "run", *options, *more, "--", *program.command(place)]
-            home = {**variables, "HOME": str(place.folder), **program.variables}
-            fleet.start(Copy(tuple(os.fsencode(word) for word in line), place.folder, home))
-            time.sleep(STAGGER_SECONDS)
-        wait_ready(fleet, program, places)
-        for place in places:
-            program.load(place)
+        places = started(fleet, program, Path(scratch), shared, options, copies, environment)
         ready = time.monotonic()
         samples = [sampler.complete(fleet.pids, "settling")]
         is_off, settled = "--merge=off" in options, False
@@ -133,6 +118,36 @@ def measure(
             same_addresses=len({addresses(pid) for pid in fleet.pids}) == 1,
             said=tuple(sorted({line for place in places for line in own_lines(place)})),
         )
+
+
+def started(
+    fleet: Fleet,
+    program: Program,
+    scratch: Path,
+    shared: Path,
+    options: Sequence[str],
+    copies: int,
+    environment: Mapping[str, str] = os.environ,
+) -> list[Place]:
+    """Start the copies one after the other, wait until they are ready, and give them work.
+
+    shared: what program.build() has made. options: of `ksmrun run`. Raises KsmrunError.
+    """
+    # Every run has its own layout: lucky and unlucky ones show as noise.
+    variables = {**environment, "KSMRUN_LAYOUT_DIR": str(scratch / "layout")}
+    more = program.layout_options if "--layout=shared" in options else ()
+    places = [Place(number, scratch / f"copy-{number}", shared) for number in range(copies)]
+    for place in places:
+        place.folder.mkdir()
+        program.prepare(place)
+        line = [str(ksmrun()), "run", *options, *more, "--", *program.command(place)]
+        home = {**variables, "HOME": str(place.folder), **program.variables}
+        fleet.start(Copy(tuple(os.fsencode(word) for word in line), place.folder, home))
+        time.sleep(STAGGER_SECONDS)
+    wait_ready(fleet, program, places)
+    for place in places:
+        program.load(place)
+    return places
 
 
 def check_undisturbed() -> None:

@@ -15,9 +15,10 @@ from waiting import wait_until
 
 from tests.unit.test_report import Save, save
 
-from .cluster import PAUSE, Cluster, Node, running
+from .cluster import CONFIGURATION, PAUSE, Cluster, Node, running
 from .images import box, product
 from .images import save as save_image
+from .test_kubernetes import DEPLOYMENT, wrapped
 from .test_kubernetes_tools import tools
 
 __all__ = ["save", "tools"]
@@ -27,18 +28,6 @@ NAME, TAG = "localhost/ksmrun", "0.1.0"
 GATE = "localhost/ksmrun-with-kubectl:0.1.0"
 SPACE = "--namespace=ksmrun"
 GOOD, BLIND, DOWN = "n1", "n2", "n3"
-# containerd takes a plugin's table from the last file that has it.
-IMPORTED = """version = 2
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "PAUSE"
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "native"
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "/etc/cni/net.d"
-""".replace("PAUSE", PAUSE)
 # One whose CRI does not load with the new lines, although it can read them.
 BROKEN = """#!/bin/sh
 if [ $# = 0 ] && grep -q ksmrun /etc/containerd/config.toml; then
@@ -48,27 +37,7 @@ if [ $# = 0 ] && grep -q ksmrun /etc/containerd/config.toml; then
 fi
 exec /usr/bin/containerd "$@"
 """
-APP = f"""
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: web}}
-spec:
-  replicas: 2
-  selector: {{matchLabels: {{app: web}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      runtimeClassName: ksmrun
-      terminationGracePeriodSeconds: 0
-      securityContext: {{runAsNonRoot: true, runAsUser: 65534}}
-      containers:
-        - name: server
-          image: {PAUSE}
-          securityContext:
-            allowPrivilegeEscalation: false
-            readOnlyRootFilesystem: true
-            capabilities: {{drop: [ALL]}}
-"""
+APP = wrapped(DEPLOYMENT.replace("runAsUser: 1000", "runAsUser: 65534"))
 VOLUME = """
 apiVersion: v1
 kind: PersistentVolume
@@ -157,7 +126,8 @@ def installed(
         write = ("sh", "-euc", 'cat >"$1"; chmod "$2" "$1"', "write")
         config = "/etc/containerd/config.toml"
         imports = 'imports = ["/etc/containerd/own.toml"]\nversion = 2\n'
-        blind.run(*write, "/etc/containerd/own.toml", "644", input=IMPORTED, stdin=None)
+        # containerd takes a plugin's table from the last file that has it.
+        blind.run(*write, "/etc/containerd/own.toml", "644", input=CONFIGURATION, stdin=None)
         blind.run(*write, config, "644", input=imports, stdin=None)
         blind.run("systemctl", "restart", "containerd")
         down.run(*write, "/usr/local/bin/containerd", "755", input=BROKEN, stdin=None)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import socket
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from ksmrun.experiment.start import start_copies
 from ksmrun.experiment.turn_run import Running
@@ -42,20 +40,10 @@ PRINTS = f"{BEGIN}print('ready', flush=True); time.sleep(99)"
     ids=["tcp", "tcp-address", "udp", "file", "cmd", "stdout"],
 )
 def test_waits_for_every_copy(tmp_path: Path, kind: str, value: str, code: str) -> None:
-    port = two_free_ports() if kind in ("tcp", "udp") else 1
+    port = free_port(2)
     command = (sys.executable, "-c", code, f"{{port:{port}}}")
     ready_after(tmp_path, command, Ready(kind, value, timeout_seconds=180))
     assert len(list(tmp_path.glob("*/begun"))) == 2
-
-
-def two_free_ports() -> int:
-    """Return the first, below those that the kernel gives to connections of other tests (ip(7))."""
-    while True:
-        port = random.randrange(10_000, 30_000)
-        with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", port))
-            two.bind(("127.0.0.1", port + 1))
-            return port
 
 
 def test_waits_for_some_time(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from ksm_at_boot import ksmd_pid
+from ports import free_port
 from volume import volume
 from waiting import wait_until
 
@@ -197,9 +197,7 @@ def test_another_user(begin: Begin) -> None:
 
 def test_redis_under_load(tmp_path: Path) -> None:
     """No request fails, however often it is attached to and detached from."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         ["redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1"],
         stdout=subprocess.DEVNULL,

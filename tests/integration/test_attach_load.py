@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ports import free_port
 from waiting import wait_until
 
 from .support.attaching import deed
@@ -88,12 +89,6 @@ LOAD_SECONDS = 10
 # Command of a load, and the processes to attach to.
 Work = tuple[Callable[[], list[str]], Callable[[int], list[int]], str]
 Serves = Callable[[Path], AbstractContextManager[Work]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:

@@ -238,18 +238,24 @@ def catches(pid: int, number: int) -> bool:
 def test_a_helper_killed_at_any_moment(launch: list[str], kinds: Programs, folder: Path) -> None:
     """Each program of the script is moved, has the kernel's layout, or is killed."""
     count = 30
-    text = f"#!/bin/bash\necho ready\nfor i in {{1..{count}}}; do {kinds.where}; done"
+    text = f"#!/bin/bash\necho ready\nread -r\nfor i in {{1..{count}}}; do {kinds.where}; done"
     script = write(folder / "script", text)
     alone = write(folder / "alone", f"#!/bin/sh\nexec {kinds.where}\n")
     expected = parts(where(*launch, alone))
     ends = {"moved": 0, "kernel's": 0, "killed": 0}
     for _ in range(10):
         process = subprocess.Popen(
-            [*launch, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [*launch, script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
-        assert process.stdout is not None
+        assert process.stdin is not None and process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         helper = helper_of(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
         time.sleep(random.random() * 0.05)
         with contextlib.suppress(ProcessLookupError):
             os.kill(helper, signal.SIGKILL)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .support.monitors import (
@@ -18,7 +19,6 @@ from .support.monitors import (
     Begin,
     Start,
     monitor,
-    port,
     refused,
     scrape,
     shows,
@@ -62,7 +62,7 @@ def test_full_disk(monitor: Begin, small_disk: Path) -> None:
 
 def test_metrics(monitor: Begin, start: Start, tmp_path: Path) -> None:
     process = start(EQUAL, 1, "equal")
-    number, folder = port(), tmp_path / "textfile"
+    number, folder = free_port(), tmp_path / "textfile"
     folder.mkdir()
     begun = monitor(f"--listen=127.0.0.1:{number}", f"--textfile={folder}", "--by-pid")
     wait_until(lambda: shows(number, f'pid="{process.pid}"'))
@@ -77,7 +77,7 @@ def test_metrics(monitor: Begin, start: Start, tmp_path: Path) -> None:
 
 def test_reload(monitor: Begin, start: Start, tmp_path: Path) -> None:
     process = start(EQUAL, 1, "equal")
-    first, second, config = port(), port(), tmp_path / "config.toml"
+    first, config = free_port(2), tmp_path / "config.toml"
     config.write_text(f'[monitor]\nlisten = "127.0.0.1:{first}"\n')
     begun = monitor(f"--config={config}")
     wait_until(lambda: shows(first, "ksmrun_processes"))
@@ -85,15 +85,15 @@ def test_reload(monitor: Begin, start: Start, tmp_path: Path) -> None:
     begun.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "not reloaded" in begun.log.read_text())
     assert shows(first, "ksmrun_processes")
-    config.write_text(f'[monitor]\nlisten = "127.0.0.1:{second}"\nby_pid = true\n')
+    config.write_text(f'[monitor]\nlisten = "127.0.0.1:{first + 1}"\nby_pid = true\n')
     begun.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: shows(second, f'pid="{process.pid}"'))
+    wait_until(lambda: shows(first + 1, f'pid="{process.pid}"'))
     assert not shows(first, "ksmrun_processes")
 
 
 def test_a_port_that_is_taken_at_reload(monitor: Begin, tmp_path: Path) -> None:
     """The old export continues."""
-    first, config = port(), tmp_path / "config.toml"
+    first, config = free_port(), tmp_path / "config.toml"
     config.write_text(f'[monitor]\nlisten = "127.0.0.1:{first}"\n')
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -21,6 +20,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ports import free_port
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from ksmrun.host.temporary_tunables import borrowed
@@ -49,12 +49,6 @@ def answers(url: str) -> bool:
         return bool(get(url))
     except (urllib.error.URLError, ConnectionError):
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def promtool(*arguments: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:

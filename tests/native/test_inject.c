@@ -87,6 +87,20 @@ static int64_t call_getppid(const unsigned char *bytes, size_t size, bool is_pos
     return result;
 }
 
+/* What attach takes for a process that is gone. */
+static void test_a_thread_that_is_killed_while_it_is_stopped(void **state) {
+    (void)state;
+    volatile int *word;
+    struct injection injection = stopped_child(&word), again;
+    siginfo_t end;
+    assert_int_equal(kill(injection.pid, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)injection.pid, &end, WEXITED | WNOWAIT), 0);
+    assert_int_equal(injection_begin(&again, injection.pid), -ESRCH);
+    injection_end(&injection);
+    assert_int_equal(waitpid(injection.pid, NULL, 0), injection.pid);
+    munmap((void *)(uintptr_t)word, PAGE);
+}
+
 static void test_calls_of_i386(void **state) {
     (void)state;
     uint64_t arguments[6] = {1, 2, 3, 4, 5, 3 * PAGE}, as_given[6] = {1, 2, 3, 4, 5, 3 * PAGE};
@@ -170,6 +184,7 @@ static void test_a_storm_of_stops(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_calls_of_i386),
+        cmocka_unit_test(test_a_thread_that_is_killed_while_it_is_stopped),
         cmocka_unit_test(test_a_call),
         cmocka_unit_test(test_code_that_goes_nowhere),
         cmocka_unit_test(test_code_that_makes_another_call),
