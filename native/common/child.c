@@ -1,15 +1,31 @@
 #include "child.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A raw call with exit signal 0. It is safe because this process has a single thread. */
+/* A raw call with exit signal 0. It is safe because this process has a single thread.
+ *
+ * Signals to a process group that come in the middle of a fork are given to the child when it is
+ * there, but a SIGCONT that is ignored does not take back the SIGTSTP before it, so the child would
+ * be stopped for ever; what is blocked is not ignored (kernel/signal.c: __send_signal_locked,
+ * sig_ignored; since c3ad2c3b02e9, 4.19). */
 pid_t child_fork(void) {
-    return (pid_t)syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
+    sigset_t before, blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGCONT);
+    if (sigprocmask(SIG_BLOCK, &blocked, &before) != 0)
+        return -1;
+    pid_t child = (pid_t)syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
+    int error = errno;
+    if (sigprocmask(SIG_SETMASK, &before, NULL) != 0 && child == 0)
+        _exit(1);
+    errno = error;
+    return child;
 }
 
 int child_wait(pid_t child) {
