@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,14 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 from ksm_at_boot import tunables
-from volume import IS_LONG
 from waiting import LAST_RESORT_SECONDS, wait_until
 
 from .conftest import value
 from .support.experiments import (
     EQUAL,
     READY,
-    UNMERGED,
     Ab,
     ab,
     command,
@@ -36,7 +33,6 @@ pytestmark = pytest.mark.host_ksm
 __all__ = ["ab", "command", "folder"]
 
 LONG = pytest.mark.long_run
-ROUNDS = 6 if IS_LONG else 2
 LATER = [pytest.param(number, marks=LONG) for number in (signal.SIGTERM, signal.SIGHUP)]
 
 
@@ -97,63 +93,15 @@ def test_another_rate_while_measuring(ab: Ab, folder: Path) -> None:
     assert tunables() == before
 
 
-def test_two_arms_that_are_equal(ab: Ab, folder: Path, ksmrun: str) -> None:
-    """A/A: no difference that would be noticed."""
-    arms = ("--arm=a=--merge=off", "--arm=b=--merge=off")
-    done = ab(*arms, "-n2", f"--rounds={ROUNDS}", "--ready-stdout=ready", *python(EQUAL + READY))
-    assert done.returncode == 0, done.stderr
-    report = subprocess.run(
-        [ksmrun, "report", "--json", folder], capture_output=True, text=True, check=True
-    )
-    (verdict,) = json.loads(report.stdout)["verdicts"]
-    assert abs(verdict["differences"][0]["share"]) < 0.05
-
-
-def test_load_and_metrics(ab: Ab, folder: Path) -> None:
-    load = f"{sys.executable} -uc 'import time; print(\"p99: 70\"); time.sleep(99)' {{i}}"
-    done = ab(
-        *("-n2", *UNMERGED, "--rounds=1", "--ready-stdout=ready", f"--load={load}"),
-        *("--metric=p99=p99: ([0-9.]+)", "--metric-cmd=cpus=nproc"),
-        *python(EQUAL + READY),
-    )
-    assert done.returncode == 0, done.stderr
-    (first, *_) = (folder / "rounds").glob("*.json")
-    metrics = json.loads(first.read_text())["metrics"]
-    assert metrics["p99"] == 70
-    lines = first.with_suffix(".samples.jsonl").read_text().splitlines()
-    numbers = [json.loads(line)["own"].get("cpus") for line in lines]
-    assert [os.cpu_count()] in numbers
-    assert metrics["cpus"] == os.cpu_count()
-    assert "p99" in done.stdout
-
-
-def test_a_folder_that_is_named_as_we_are(
-    ab: Ab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Python looks into the working directory first: a source tree, or another's package."""
-    (tmp_path / "ksmrun").mkdir()
-    (tmp_path / "ksmrun/__init__.py").write_text("raise SystemExit('not ours')")
-    monkeypatch.chdir(tmp_path)
-    done = ab("-n1", *UNMERGED, "--rounds=1", "--ready-after=0", "--", "sleep", "99")
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--ready-after=0", "--ksm=nope=1", "--", "sleep", "99"], "nope"),
-        (["--ready-after=0", "--", "/nonexistent/program"], "ended with 127"),
         (["--ready-after=5", "--", "true"], "ended with 0"),
-        (["--ready-after=5", "--", "sh", "-c", "echo oh; exit 3"], "ended with 3"),
-        (["--ready-timeout=0.3", "--ready-file=/nonexistent", "--", "sleep", "99"], "is not ready"),
-        (
-            ["--ready-after=0", "--load=/nonexistent", "--", "sleep", "99"],
-            "cannot start --load /nonexistent:",
-        ),
     ],
 )
 def test_what_is_refused(ab: Ab, arguments: list[str], said: str) -> None:
-    """What only shows once it has begun."""
+    """And KSM is as before."""
     before = tunables()
     done = ab("-n2", "--rounds=1", *arguments)
     assert done.returncode in (1, 2), done.stderr
@@ -218,32 +166,6 @@ def test_all_of_the_group_killed(running: tuple[psutil.Process, str]) -> None:
     wait_until(lambda: value("run") == "0" and not worker.is_running())
 
 
-# The child's child is reparented to whoever adopts it.
-FORKS_AWAY = """
-import os, sys, time
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        time.sleep(1000)
-    os._exit(0)
-os.wait()
-"""
-
-
-def test_what_forks_away(ab: Ab, folder: Path) -> None:
-    """A daemonised process belongs to the fleet, and does not live on into the next turn."""
-    mark = f"{1_000_000 + os.getpid() % 1000}.{time.monotonic_ns()}"
-    fleet = ("-n2", *UNMERGED, "--rounds=2", "--ready-stdout=ready")
-    done = ab(*fleet, *python(FORKS_AWAY + READY, mark))
-    assert done.returncode == 0, done.stderr
-    files = sorted((folder / "rounds").glob("*.jsonl"))
-    assert len(files) == 4
-    for file in files:
-        samples = [json.loads(line) for line in file.read_text().splitlines()]
-        assert {each["processes"] for each in samples if each["phase"] == "hold"} == {4}
-    assert not marked(mark)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, *LATER])
 def test_ended_from_outside(running: tuple[psutil.Process, str], number: signal.Signals) -> None:
     keeper, mark = running
@@ -272,42 +194,3 @@ def test_one_at_a_time(running: tuple[psutil.Process, str], ab: Ab, tmp_path: Pa
     done = ab(f"--output={tmp_path / 'other'}", "--ready-after=0", "--", "sleep", "99")
     assert done.returncode == 1
     assert f"another experiment is running on this host, as PID {worker.pid}" in done.stderr
-
-
-def test_going_on(ab: Ab, folder: Path, ksmrun: str, tmp_path: Path) -> None:
-    """Existing results are kept; missing ones are measured."""
-    rounds = f"--rounds={2 if IS_LONG else 1}"
-    done = ab("-n2", *UNMERGED, rounds, "--ready-stdout=ready", *python(EQUAL + READY))
-    assert done.returncode == 0
-    files = sorted((folder / "rounds").glob("*.json"))
-    kept, removed = files[0].read_bytes(), files[-1]
-    for missing in {removed, folder / "rounds/001-on.json"}:
-        missing.unlink()
-    # A new run must not take the folder.
-    assert "is not empty" in ab("--ready-after=0", "--", "sleep", "9").stderr
-    report = subprocess.run([ksmrun, "report", folder], capture_output=True, text=True, check=False)
-    assert report.returncode == 1
-    assert "no complete round" in report.stderr
-    other = subprocess.run(
-        [ksmrun, "ab", "--resume", folder, "--rounds=3"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "--resume reads everything from its folder, and --rounds" in other.stderr
-    again = subprocess.run(
-        [ksmrun, "ab", "--resume", folder],
-        env={**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert again.returncode == 0, again.stderr
-    assert files[0].read_bytes() == kept
-    assert removed.exists()
-    damaged = folder / "rounds/001-off.json"
-    damaged.write_bytes(kept[:50])
-    report = subprocess.run([ksmrun, "report", folder], capture_output=True, text=True, check=False)
-    assert report.returncode == 1
-    assert "is damaged" in report.stderr
-    assert "Traceback" not in report.stderr

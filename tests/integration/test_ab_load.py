@@ -16,10 +16,20 @@ from ksmrun.experiment.placeholders import Instance
 from ksmrun.experiment.traffic import planned_load
 from ksmrun.model.experiment import ExperimentPlan, Metric, Ready
 
-from .support.experiments import EQUAL, READY, UNMERGED, Ab, ab, command, folder, python
+from .support.experiments import (
+    EQUAL,
+    READY,
+    UNMERGED,
+    Ab,
+    ab,
+    command,
+    folder,
+    python,
+    still,
+    unmerged_ab,
+)
 
-__all__ = ["ab", "command", "folder"]
-pytestmark = pytest.mark.host_ksm
+__all__ = ["ab", "command", "folder", "still", "unmerged_ab"]
 FIRST = Instance(0, "on", "/tmp")
 ONCE = ("-n1", "--rounds=1", "--ready-stdout=ready")
 # Prints its figure when it ends, as redis-benchmark, wrk and pgbench do.
@@ -47,6 +57,7 @@ def phases(folder: Path) -> list[str]:
     return [each["phase"] for each in map(json.loads, lines) if each["own"].get("rps")]
 
 
+@pytest.mark.host_ksm
 @pytest.mark.parametrize("seconds", [0.1, 3])
 def test_a_load_that_ends_by_itself(ab: Ab, folder: Path, seconds: float) -> None:
     """Shorter than the measurement it is run again, longer it is waited for."""
@@ -61,14 +72,15 @@ def test_a_load_that_ends_by_itself(ab: Ab, folder: Path, seconds: float) -> Non
     assert ("hold" in phases(folder)) == (seconds < 1)
 
 
-def test_runs_of_the_warm_up_do_not_count(ab: Ab, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.own_pids
+def test_runs_of_the_warm_up_do_not_count(unmerged_ab: Ab, folder: Path, tmp_path: Path) -> None:
     """The first run prints 1, all later ones 3; the warm-up sees several."""
     mark = tmp_path / "mark"
     code = (
         f"import pathlib, time; time.sleep(0.2); mark = pathlib.Path('{mark}');"
         " print('rps:', 3 if mark.exists() else 1); mark.touch()"
     )
-    done = ab(
+    done = unmerged_ab(
         *(*ONCE, *UNMERGED, "--hold=1", "--warm-up=2", f"--fleet-load={load(code)}"),
         *("--metric=rps=rps: (.*)", *python(EQUAL + READY)),
     )
@@ -92,17 +104,18 @@ def test_a_load_that_prints_when_it_is_interrupted(
         found.stop()
 
 
-def test_a_load_that_fails(ab: Ab, folder: Path) -> None:
+@pytest.mark.own_pids
+def test_a_load_that_fails(unmerged_ab: Ab, folder: Path) -> None:
     """At once: told with its output. Later: a warning, and the rest counts."""
     failing = "--load=sh -c 'echo no such option; exit 3'"
-    said = ab(*ONCE, *UNMERGED, failing, *python(EQUAL + READY))
+    said = unmerged_ab(*ONCE, *UNMERGED, failing, *python(EQUAL + READY))
     assert said.returncode != 0
     assert (
         "--load ended with exit code 3; its output ends: no such option; start the load by"
         in said.stderr
     )
     code = "import sys, time; time.sleep(1.2); print('rps: 4'); sys.exit(1)"
-    done = ab(
+    done = unmerged_ab(
         *(*ONCE, *UNMERGED, f"--output={folder}-2", "--hold=3", f"--load={load(code)}"),
         *("--metric=rps=rps: (.*)", *python(EQUAL + READY)),
     )
@@ -112,8 +125,9 @@ def test_a_load_that_fails(ab: Ab, folder: Path) -> None:
     assert any("--load ended with an error in" in what for what, _ in found["warnings"])
 
 
-def test_a_metric_that_is_nowhere(ab: Ab) -> None:
-    done = ab(
+@pytest.mark.own_pids
+def test_a_metric_that_is_nowhere(unmerged_ab: Ab) -> None:
+    done = unmerged_ab(
         *(*ONCE, *UNMERGED, "--hold=1", "--load=sh -c 'sleep 0.2; echo rate 5'"),
         *("--metric=rps=rps: (.*)", *python(EQUAL + READY)),
     )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .conftest import start_equal_programs, stop
-from .support.experiments import EQUAL, READY, Ab, ab, command, folder, python
+from .support.experiments import EQUAL, READY, Ab, ab, command, folder, python, warned
 
 pytestmark = pytest.mark.host_ksm
 
@@ -35,27 +33,10 @@ while True:
     data.madvise(21)
     sum(data[place] for place in range(0, 16 << 20, 4096))
 """
-# sh restarts the server whenever it ends.
-SUPERVISED = f"""
-while :; do {sys.executable} -c "{EQUAL} print('ready', flush=True); time.sleep(1.5)"; done
-"""
-EXECS = EQUAL + (
-    "print('ready', flush=True); time.sleep(1.5); import os, sys; "
-    "os.execv(sys.executable, [sys.executable, '-c', sys.orig_argv[2]])"
-)
 UNEQUAL = (
     "import random, sys, time; random.seed(max(1, int(sys.argv[1]))); "
     + EQUAL.partition("random.seed(1); ")[2]
 )
-
-
-def warned(folder: Path) -> dict[str, list[str]]:
-    """Return the warnings by arm."""
-    found: dict[str, list[str]] = {}
-    for file in (folder / "rounds").glob("*.json"):
-        result = json.loads(file.read_text())
-        found[result["arm"]] = [what for what, _ in result["warnings"]]
-    return found
 
 
 def test_something_else_merges(ab: Ab, folder: Path, launcher: str) -> None:
@@ -77,30 +58,6 @@ def test_not_settled(ab: Ab, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "merging had not settled after 0 s" in warned(folder)["on"]
     assert "raise the scan rate (--ksm pages_to_scan=5000)" in done.stdout
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("sh", "-c", SUPERVISED),
-        pytest.param((sys.executable, "-c", EXECS), marks=pytest.mark.long_run),
-    ],
-)
-def test_an_instance_started_anew(ab: Ab, folder: Path, words: tuple[str, ...]) -> None:
-    done = ab(*ONCE, "--hold=4", "--", *words)
-    assert done.returncode == 0, done.stderr
-    assert any("restarted while measuring" in what for what in warned(folder)["off"])
-
-
-def test_an_instance_that_died(ab: Ab, folder: Path) -> None:
-    """The first copy dies during the measurement: its turn does not count."""
-    code = f"import os; open('pid', 'w').write(str(os.getpid())); {EQUAL}{READY}"
-    kill = "sh -c 'sleep 0.5; kill -9 $(cat {dir}/pid); sleep 99'"
-    done = ab(*ONCE, f"--fleet-load={kill}", "--hold=10", *python(code))
-    assert done.returncode == 1
-    assert "was killed by SIGKILL; its output ends: ready" in done.stderr
-    assert f"continue with: ksmrun ab --resume {folder}" in done.stderr
-    assert not list((folder / "rounds").glob("*.json"))
 
 
 def test_copies_with_other_seeds(ab: Ab, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import LAST_RESORT_SECONDS
 
 Ab = Callable[..., subprocess.CompletedProcess[str]]
+SHORT = ("--stagger=0.05", "--hold=0.1")
 FAST = (
-    "--stagger=0.05",
-    "--hold=0.1",
+    *SHORT,
     "--ksm",
     "pages_to_scan=1000000",
     "--ksm",
@@ -22,8 +24,13 @@ FAST = (
     "--ksm",
     "smart_scan=0",
 )
-# Where merging does not matter, and need not settle. Named as the arms are by default.
+# Named as the arms are by default.
 UNMERGED = ("--arm=off=--merge=off", "--arm=on=--merge=off")
+# A copy of KSM's files that says "on", so that ab leaves KSM alone.
+STILL = (
+    'mkdir -p "$1"; cp /sys/kernel/mm/ksm/* "$1"; echo 1 >"$1/run";'
+    ' mount --bind "$1" /sys/kernel/mm/ksm; shift; exec "$@"'
+)
 EQUAL = "import random, time; random.seed(1); data = random.randbytes(8 << 20); "
 READY = "print('ready', flush=True); time.sleep(1000)"
 
@@ -40,6 +47,23 @@ def command(ksmrun: str, folder: Path) -> list[str]:
 
 @pytest.fixture
 def ab(command: list[str], tmp_path: Path) -> Ab:
+    """Run an experiment; it sets the host's KSM."""
+    return runner(command, tmp_path)
+
+
+@pytest.fixture
+def still(tmp_path: Path) -> list[str]:
+    """Return a prefix for commands that take KSM as it is, beside other tests."""
+    return ["unshare", "--mount", "sh", "-euc", STILL, "still", str(tmp_path / "ksm")]
+
+
+@pytest.fixture
+def unmerged_ab(still: list[str], ksmrun: str, folder: Path, tmp_path: Path) -> Ab:
+    """Run an experiment with arms that do not merge, beside other tests."""
+    return runner([*still, ksmrun, "ab", *SHORT, f"--output={folder}"], tmp_path)
+
+
+def runner(command: list[str], tmp_path: Path) -> Ab:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "KSMRUN_STATE_DIR": str(tmp_path / "state")}
         return subprocess.run(
@@ -47,7 +71,7 @@ def ab(command: list[str], tmp_path: Path) -> Ab:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=LAST_RESORT_SECONDS,
             check=False,
         )
 
@@ -65,4 +89,13 @@ def marked(mark: str) -> list[psutil.Process]:
         words = process.info["cmdline"] or []
         if mark in words and "ab" not in words:
             found.append(process)
+    return found
+
+
+def warned(folder: Path) -> dict[str, list[str]]:
+    """Return the warnings by arm."""
+    found: dict[str, list[str]] = {}
+    for file in (folder / "rounds").glob("*.json"):
+        result = json.loads(file.read_text())
+        found[result["arm"]] = [what for what, _ in result["warnings"]]
     return found
