@@ -187,11 +187,9 @@ def _say_unread(looks: list[Estimate]) -> None:
         return
     first = unread[0]
     others = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
-    todo = (
-        "give PIDs of running processes"
-        if os.geteuid() == 0
-        else f"run {sudo_line(['estimate'])} ..."
-    )
+    todo = f"run {sudo_line(['estimate', str(first.pid)])}"
+    if os.geteuid() == 0:
+        todo = "run this on the host, or give PIDs of other processes"
     say(f"PID {first.pid}{others} could not be read: {first.reason}; {todo}")
 
 
@@ -205,7 +203,7 @@ def _notes(
     shared = sum(found.pages - found.frames for found in looks)
     if shared:
         yield f"{mib(shared * size)} MiB are shared already, by fork or KSM, and not counted twice."
-    if any(not found.frames_known for found in looks):
+    if any(found.processes and not found.frames_known for found in looks):
         yield (
             "Which pages are shared already is a guess without root; to do: "
             f"{sudo_line(['estimate'])} ..."

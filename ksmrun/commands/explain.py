@@ -127,7 +127,7 @@ def _layout(look: ProcessLook, group: str | None) -> str:
             ", or by its container's first process, which is followed only where it is a known "
             "wrapper or names a program in its arguments (--layout-scope=tree follows it always)"
         )
-    return f"the kernel's own, or that of a group whose key is not here: {because}"
+    return f"random, or that of a group whose key is not here: {because}"
 
 
 def _seeds(pid: int) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from ksmrun.commands.declare import Registry, declare
-from ksmrun.commands.output import print_line
+from ksmrun.commands.output import print_line, say
 from ksmrun.host.container_keys import renew_container_keys, write_container_key
+from ksmrun.host.layout_groups import known_groups
 from ksmrun.host.layout_keys import group_key, keys_folder, rotate, write_group_key
 from ksmrun.model.errors import KsmrunError, UsageError
 from ksmrun.model.wrap import ContainerKey
@@ -39,6 +40,14 @@ def key(options: KeyOptions) -> None:
 
 
 def rotate_layout(options: RotateOptions) -> None:
-    """Rotate the key of one group, or of all."""
+    """Rotate the key of one group, or of all; a mistyped name is not taken for done."""
+    known = known_groups(keys_folder())
     rotate(keys_folder(), options.group)
     renew_container_keys(keys_folder())
+    which = "all groups" if options.group is None else f"the group {options.group}"
+    print_line(f"later launches of {which} get a new layout; running programs keep theirs")
+    if options.group is not None and options.group not in known:
+        say(
+            f"no launch or wrapped unit of this user has used the group {options.group} yet (there "
+            f"are: {', '.join(known)}); to do: check the name"
+        )

@@ -55,7 +55,7 @@ def plan_run(request: Request, options: LaunchOptions, *, claims: bool = True) -
         plan = _plain_plan(request, error)
     if isinstance(plan, Refusal):
         raise KsmrunError(
-            f"{plan.what}; not started because of --require or --guard", plan.todo, EXIT_OWN_FAILURE
+            f"{plan.what}; not started because of {plan.option}", plan.todo, EXIT_OWN_FAILURE
         )
     return replace(plan, warnings=(*warnings, *plan.warnings))
 

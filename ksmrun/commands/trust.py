@@ -150,8 +150,7 @@ def _print_notes(found: _Look, style: Style) -> None:
     unasked = sum(map(found.is_unasked, found.members))
     if unasked:
         print_note(
-            f"{processes(unasked, 'merge')} unasked: no launch with --domain and no "
-            "`ksmrun trust claim` stands behind it",
+            f"{processes(unasked, 'merge')} without --domain and without a claim",
             style,
         )
     for what, todo in found.findings():

@@ -64,8 +64,7 @@ def read_trust(file: Path = TRUST_FILE) -> Trust | None:
     for each, why in ((file, wrong), (file.parent, above)):
         if why:
             raise KsmrunError(
-                f"{each} {why}, so trust domains are not taken from it",
-                f"run: sudo chown root:root {each} && sudo chmod go-w {each}",
+                f"{each} {why}, so trust domains are not taken from it", _distrusted(file, each)
             )
     if len(data) > FILE_BYTES_MAX:
         raise KsmrunError(f"{file} is larger than {FILE_BYTES_MAX >> 20} MiB", "make it smaller")
@@ -75,6 +74,12 @@ def read_trust(file: Path = TRUST_FILE) -> Trust | None:
         raise KsmrunError(f"{file}: {error.what}", error.todo) from error
     except UnicodeDecodeError as error:
         raise KsmrunError(f"{file} is not valid UTF-8: {error}", "write it in UTF-8") from error
+
+
+def _distrusted(file: Path, which: Path) -> str:
+    if file == TRUST_FILE:
+        return f"run: sudo chown root:root {which} && sudo chmod go-w {which}"
+    return "give a copy in a folder that only root and you can write to"
 
 
 def _unreadable(file: Path, error: OSError) -> KsmrunError:

@@ -57,6 +57,6 @@ def required_trust(file: Path = TRUST_FILE) -> Trust:
     if trust is None:
         raise KsmrunError(
             f"there is no {file}, so there are no trust domains",
-            "write one: ksmrun trust init | sudo tee " + str(file),
+            f"write one: sudo mkdir -p {file.parent}; sudo ksmrun trust init | sudo tee {file}",
         )
     return trust

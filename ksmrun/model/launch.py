@@ -209,7 +209,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Reason why a launch must not happen, and what to do."""
+    """Reason why a launch must not happen, and what to do. option: the one that forbids it."""
 
     what: str
     todo: str
+    option: str = "--require"

@@ -14,7 +14,7 @@ from ksmrun.options.report import GATE_CODES, GateOptions
 COPIES_MAX, ROUNDS_MAX = 100_000, 10_000
 LOAD = (
     "It starts with the measurement, or with --warm-up, and is run again whenever it ends. A run "
-    "that has not printed its --metric by then gets a minute more, then SIGINT."
+    "that has not printed its --metric at the end of --hold gets a minute more, then SIGINT."
 )
 
 
@@ -87,7 +87,7 @@ class AbOptions(GateOptions, ReadyOptions):
         "Longest time to wait, in seconds, until merging has settled.", 300.0, name="--settle-max"
     )
     stagger_seconds: float = seconds(
-        "Seconds between the starts of copies; those of one second can share seeds.",
+        "Seconds between the starts of copies; those started in one second can get one seed.",
         1.3,
         name="--stagger",
     )
@@ -119,7 +119,7 @@ class AbOptions(GateOptions, ReadyOptions):
 
 AB = Command(
     ("ab",),
-    "Measure a fleet with and without merging, by turns",
+    "Measure a fleet with and without merging, in alternating rounds",
     (
         "Report what merging saves and costs. Results are saved after each turn.",
         "In COMMAND, loads, --ready-* and --metric-cmd: {i} is the number of the copy, {port:BASE} "

@@ -170,8 +170,8 @@ TUNE = Command(
     ("host", "tune"),
     "Set ksmd's scan rate by time or CPU, its CPUs and its priority",
     (
-        "The plan is shown first. For fast merging after each start and hardly any work at rest "
-        "use `ksmrun monitor --auto`.",
+        "The plan is shown first; a rate also switches KSM on. For fast merging after each start "
+        "and hardly any work at rest use `ksmrun monitor --auto`.",
     ),
     TuneOptions,
     (
@@ -182,7 +182,7 @@ TUNE = Command(
 )
 SET = Command(
     ("host", "set"),
-    "Set tunables of KSM, and khugepaged/max_ptes_shared, which undoes merging",
+    "Set tunables of KSM, and khugepaged/max_ptes_shared, which limits what khugepaged unmerges",
     (),
     SetOptions,
     (("Set the scan rate", "sudo ksmrun host set pages_to_scan=2000"),),
@@ -204,7 +204,10 @@ RESTORE = Command(
 INSTALL = Command(
     ("host", "install"),
     "Set what `host tune` does now and at every boot, by a systemd unit",
-    ("To adapt the rate to what starts and grows, use `ksmrun monitor --auto --print-unit`.",),
+    (
+        "A rate also switches KSM on.",
+        "To adapt the rate to what starts and grows, use `ksmrun monitor --auto --print-unit`.",
+    ),
     InstallOptions,
     (("Print the unit", "ksmrun host install --max-cpu 20% --print"),),
     excludes=(("--print", "--remove"), ("--nice", "--idle")),

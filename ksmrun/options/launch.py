@@ -38,7 +38,9 @@ class GroupOptions:
     """Options of every launch."""
 
     require: bool = switch(
-        "Do not start the program where its memory will not merge.", variable="KSMRUN_REQUIRE"
+        "Do not start the program where it cannot be enabled for merging. While KSM is off it "
+        "starts all the same.",
+        variable="KSMRUN_REQUIRE",
     )
     layout: LayoutMode = choice(
         "Address layout: random, by the kernel for each process; or shared, secret addresses that "

@@ -165,7 +165,8 @@ MONITOR = Command(
     "Watch the map limit, ksmd and merged memory of this host, with alerts and metrics",
     (
         "Run one monitor per host. Without root it sees only your own processes. SIGTERM ends it "
-        "and puts back what it has set.",
+        "and restores ksmd's rate and scheduling; a map limit that it has raised stays until "
+        "`sudo ksmrun host restore`.",
         "Each option can be given in the configuration file as a key of the table [monitor]: its "
         'name with _ in place of -, as in interval = 15, max_cpu = "70%" or auto = true.',
     ),

@@ -46,7 +46,10 @@ EXEC_OPTIONS = (
         "Folder with the state of the domains. Default: /run/ksmrun/trust.",
     ),
     ("--argv0=NAME", "Give the program this argv[0]."),
-    ("--require", "Do not start the program where its memory will not merge (exit code 125)."),
+    (
+        "--require",
+        "Do not start the program where it cannot be enabled for merging (exit code 125).",
+    ),
     (
         "--require-max-map-count=NUMBER",
         "Do not start the program where vm.max_map_count is less (exit code 125).",

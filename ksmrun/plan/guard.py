@@ -16,6 +16,12 @@ from ksmrun.support.units import MIB
 BRK_STEP_BYTES = 132 * 1024
 # vm_area_struct, and its share of a half-full maple node (/proc/slabinfo on 6.18: 192, 256 for 16).
 VMA_KERNEL_BYTES = 224
+SAID = {
+    "fits": "the map limit suffices",
+    "tight": "vm.max_map_count leaves too little in reserve",
+    "short": "vm.max_map_count is too low",
+    "unknown": "the map limit may not suffice",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Judgement:
     @property
     def message(self) -> str:
         """Figures behind the verdict."""
-        return f"map limit {self.verdict}: {self.arithmetic}"
+        return f"{SAID[self.verdict]}: {self.arithmetic}"
 
     @property
     def todo(self) -> str:

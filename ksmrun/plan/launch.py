@@ -75,7 +75,9 @@ def plan_launch(
         )
     if judgement is not None:
         decision = action(judgement, request.guard)
-        if decision == "refuse" or (decision == "skip" and request.require):
+        if decision == "refuse":
+            return Refusal(judgement.message, judgement.todo, "--guard=refuse")
+        if decision == "skip" and request.require:
             return Refusal(judgement.message, judgement.todo)
         if decision == "skip":
             request, choice = replace(request, merge=MergeMode.OFF), OFF
@@ -83,13 +85,13 @@ def plan_launch(
                 f"the program starts without merging: {judgement.message}; to do: {judgement.todo}",
             )
         elif decision == "warn":
-            guarded = (f"{judgement.message}; to do: {judgement.todo}",)
+            guarded = (f"the program starts merged: {judgement.message}; to do: {judgement.todo}",)
     # Only the launcher finds out whether the prctl works for this very process.
     if request.require and choice.mechanism is Mechanism.INJECT:
         return Refusal(
             "--mechanism=inject sets the merge flag after the program has started, too "
             "late for --require",
-            "leave out one of them",
+            "leave out --require or --mechanism=inject",
         )
     if request.require and choice.obstacle == LOST_AT_EXEC:
         return Refusal(f"memory will not merge: {choice.obstacle[0]}", choice.obstacle[1])

@@ -14,7 +14,9 @@ from ksmrun.model import wrap
 
 # PATH of commands run by sudo, if sudoers does not set another (sudoers(5): secure_path).
 SECURE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SUDO, PIP = "sudo ksmrun ", "pip install 'ksmrun["
+SUDO = "sudo ksmrun "
+# Without a path before it.
+PIP = re.compile(r"(?<![\w/.-])pip install 'ksmrun\[")
 # Debian's packages of the extras (pyproject.toml), for a package's ksmrun.
 DEBIAN = {
     "ab": "python3-scipy python3-matplotlib python3-jinja2",
@@ -38,11 +40,11 @@ def pasteable(text: str) -> str:
     """
     if SUDO in text and not _sudo_finds_it():
         text = text.replace(SUDO, f"sudo {shlex.quote(own_program())} ")
-    if PIP not in text:
+    if PIP.search(text) is None:
         return text
     if wrap.LIBEXEC == wrap.PACKAGED:
         return re.sub(EXTRA, lambda found: f"sudo apt install {DEBIAN[found[1]]}", text)
-    return text.replace(PIP, f"{_pip()} install 'ksmrun[")
+    return PIP.sub(lambda _: f"{_pip()} install 'ksmrun[", text)
 
 
 def _sudo_finds_it() -> bool:

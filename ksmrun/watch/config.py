@@ -50,6 +50,16 @@ class Config(MonitorKeys):
         return self.auto is not Auto.NEVER
 
     @property
+    def without_auto(self) -> tuple[str, ...]:
+        """Options that have no effect, as auto is not given."""
+        names = () if self.tunes else ("auto_below", "auto_max_cpu", "cpus", "nice", "idle")
+        return tuple(
+            item.name
+            for item in items(MonitorKeys)
+            if item.attribute in names and getattr(self, item.attribute) != item.default
+        )
+
+    @property
     def thread(self) -> dict[str, str]:
         """What to set of the thread ksmd, by name. Raises KsmrunError."""
         if self.nice is not None and self.idle:
@@ -103,11 +113,11 @@ def _refuse_missing_command(words: list[str]) -> None:
 def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
     try:
         descriptor = open_regular(file)
-        if wrong := distrust(descriptor, may_group_write=True):
+        if wrong := distrust(descriptor):
             os.close(descriptor)
             raise KsmrunError(
                 f"{file} {wrong}, and could run commands",
-                f"run: chown root {file} && chmod o-w {file}",
+                f"run: sudo chown root {file} && sudo chmod go-w {file}",
             )
         found = tomllib.loads(drain(descriptor, FILE_BYTES_MAX).decode())
     except FileNotFoundError as error:
@@ -117,7 +127,7 @@ def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
     except OSError as error:
         raise KsmrunError(
             f"cannot read {file}: {error.strerror}",
-            "check its permissions, or give another with --config",
+            "give a readable file with --config",
         ) from error
     # ValueError: also invalid UTF-8, and numbers with thousands of digits.
     except (ValueError, RecursionError) as error:

@@ -130,4 +130,4 @@ def _listen_todo(error: OSError, port: int) -> str:
         return f"{see}, or give another with --listen"
     if error.errno in (errno.EACCES, errno.EPERM):
         return "give a port from 1024 on, as lower ones need root or CAP_NET_BIND_SERVICE"
-    return "give an address of this host with --listen, such as 127.0.0.1 (ip address)"
+    return "give an address of this host with --listen, such as 127.0.0.1; `ip address` lists them"

@@ -165,6 +165,8 @@ class _Monitor:
             self._tuner.configure(config)
         elif config.tunes:
             self._tuner = AutoTuner(config, self._log.say)
+        for name in config.without_auto:
+            self._log.say("warning", f"{name} has no effect without --auto; to do: add --auto")
 
     def _follow(self, config: Config) -> None:
         if not config.follow:

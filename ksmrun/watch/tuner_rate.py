@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ksmrun.watch.tuner_state import Look, Mode, State
+from ksmrun.watch.tuner_state import RATE_MAX, RATE_MIN, Look, Mode, State
 
 # Share of a core.
 REST_SHARE = 0.0025
 # Minimum time of a full scan: a page that was just written may not stay as it is.
 BOOST_SCAN_SECONDS_MIN, REST_SCAN_SECONDS_MIN = 1.5, 60.0
-RATE_MIN, RATE_MAX = 20, 1_000_000
 # Bound on the rate's change in one step.
 STEP_MAX = 4.0
 # The cap holds on average; a single step may exceed it.

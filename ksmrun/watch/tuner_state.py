@@ -61,6 +61,10 @@ class Mark:
         return ends
 
 
+# Pages each time that ksmd wakes up.
+RATE_MIN, RATE_MAX = 20, 1_000_000
+
+
 @dataclass(frozen=True)
 class State:
     """State carried to the next step. rate: pages_to_scan, the last suitable one of each mode.
@@ -74,7 +78,7 @@ class State:
     look: Look
     mode: Mode = Mode.REST
     boost_rate: float = 1000.0
-    rest_rate: float = 100.0
+    rest_rate: float = float(RATE_MIN)
     cap_share: float = 0.7
     settled_bytes: int = 0
     settled_started: int = 0

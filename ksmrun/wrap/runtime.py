@@ -83,7 +83,7 @@ def _podman(default: bool) -> Lines:
             f"podman run --runtime={ALL} ...; containers that are there keep their runtime",
             f"podman run --runtime={BY_REQUEST} --annotation=ksmrun.merge=on ...",
             f"to undo it: sudo rm {file}; remove the containers of these runtimes first, as they "
-            "do not start without",
+            "do not start without it",
             f"Podman's Docker API ignores `runtime: {ALL}` of Compose and `docker run --runtime`, "
             "silently: use `podman run`, or `ksmrun wrap compose`",
         ),
@@ -114,7 +114,7 @@ def _docker(default: bool, environment: bool, group: str | None) -> Lines:
         notes.append("before Docker 24: --environment, and KSMRUN_OCI in a container's environment")
     notes.append(
         "to undo it: take these lines out of /etc/docker/daemon.json, and reload docker; remove the"
-        " containers of these runtimes first, as they do not start without"
+        " containers of these runtimes first, as they do not start without it"
     )
     if group is not None:
         notes.append(

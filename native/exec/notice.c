@@ -17,6 +17,7 @@ void warn_if_ksmd_is_off(const struct options *options) {
         return;
     if (run[0] != '1')
         message("KSM is off on this host (/sys/kernel/mm/ksm/run is %c), so nothing merges yet; to "
-                "do: run `sudo ksmrun host on`, no program has to be restarted",
+                "do: run `sudo ksmrun host on` (or `echo 1 | sudo tee /sys/kernel/mm/ksm/run`), no "
+                "program has to be restarted",
                 run[0]);
 }

@@ -45,7 +45,7 @@ int key_read(const char *file, const char *group, unsigned char key[KEY_BYTES],
     int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (descriptor < 0)
         return refuse(reason,
-                      "cannot read the layout key %s: %s; make one with `ksmrun layout key`", file,
+                      "cannot read the layout key %s: %s; make one: ksmrun layout key GROUP --output FILE", file,
                       strerror(errno));
     bool is_known = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
     ssize_t length = read(descriptor, bytes, sizeof bytes);
@@ -53,13 +53,13 @@ int key_read(const char *file, const char *group, unsigned char key[KEY_BYTES],
     close(descriptor);
     if (!is_known || length != KEY_BYTES)
         return refuse(reason,
-                      "the layout key %s is not %d bytes long; make one with `ksmrun layout "
-                      "key`",
+                      "the layout key %s is not %d bytes long; make one: ksmrun layout key "
+                      "GROUP --output FILE",
                       file, KEY_BYTES);
     if (!is_secret || (status.st_uid != 0 && status.st_uid != geteuid()))
         return refuse(reason,
                       "the layout key %s can be read by other users (mode %04o, owner %u), so it "
-                      "is no longer secret; make a new one with `ksmrun layout key`, mode 0400",
+                      "is no longer secret; make a new one: ksmrun layout key GROUP --output FILE",
                       file, (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid);
     if (group == NULL)
         memcpy(key, bytes, KEY_BYTES);

@@ -29,7 +29,15 @@ def test_keys(
     # The group's own key, passed as a file: Python and C derive the same.
     handed = [launcher, "--quiet", "--layout=shared", f"--layout-key={file}", "--", kinds.where]
     assert parts(where(*handed)) == first
-    subprocess.run([ksmrun, "layout", "rotate", "g"], check=True)
+    said = subprocess.run(
+        [ksmrun, "layout", "rotate", "g"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.startswith("later launches of the group g get a new layout;")
+    assert said.stderr == ""
+    said = subprocess.run([ksmrun, "layout", "rotate", "h"], capture_output=True, text=True)
+    assert (
+        said.returncode == 0 and "has used the group h yet (there are: default, g)" in said.stderr
+    )
     rotated = parts(where(*group))
     assert all(a != b for a, b in zip(first, rotated, strict=True) if a > 1 << 32)
     default = parts(where(*shared, kinds.where))

@@ -54,11 +54,11 @@ def test_it_is_kept(ksmrun: str, kinds: Programs, user: tuple[str, ...]) -> None
     launch = shlex.join([*user, ksmrun, "run", "--layout=shared", "--", kinds.where])
     rotate = shlex.join([*user, ksmrun, "layout", "rotate"])
     again = (LOGIN, launch, LOGOUT)
-    done = logins(*again, *again, *again[:2], f"{rotate} default", *again[1:], *again)
+    done = logins(*again, *again, *again[:2], f"{rotate} default >&2", *again[1:], *again)
     first, second, third, rotated, last = places(done)
     assert first == second == third != rotated == last
     assert "last session" not in done.stderr
-    done = logins(*again, *again[:1], rotate, *again[1:], *again)
+    done = logins(*again, *again[:1], f"{rotate} >&2", *again[1:], *again)
     before, after, last = places(done)
     assert before == rotated != after == last
 

@@ -148,14 +148,17 @@ def test_refusals() -> None:
     required = replace(REQUEST, require=True)
     refused = planned(replace(required, mechanism=Mechanism.INJECT))
     assert isinstance(refused, Refusal)
-    assert "--mechanism=inject" in refused.what and "leave out one of them" in refused.todo
+    assert (
+        "--mechanism=inject" in refused.what
+        and "leave out --require or --mechanism=inject" in refused.todo
+    )
     refused = planned(required, LOSES, STATIC)
     assert isinstance(refused, Refusal)
     assert refused == Refusal(f"memory will not merge: {LOST_AT_EXEC[0]}", LOST_AT_EXEC[1])
     judgement = judge([MapPeak("seen", 60_000, None)], 65530, 0.2, vmas_merge=True)
     request = replace(REQUEST, guard=GuardMode.REFUSE)
     assert plan_launch(request, b"x", GOOD, TARGET, judgement) == Refusal(
-        judgement.message, judgement.todo
+        judgement.message, judgement.todo, "--guard=refuse"
     )
 
 

@@ -89,7 +89,10 @@ def test_what_is_unknown() -> None:
     for peaks, limit, said in (([SMALL], None, "unreadable"), ([], 500, "no copy of this program")):
         judgement = judge(peaks, limit, 0.2, vmas_merge=False)
         assert (judgement.verdict, judgement.limit, judgement.reserve) == ("unknown", limit, 0.2)
-        assert judgement.message.startswith("map limit unknown: ") and said in judgement.message
+        assert (
+            judgement.message.startswith("the map limit may not suffice: ")
+            and said in judgement.message
+        )
 
 
 def test_the_message_shows_the_arithmetic() -> None:
@@ -104,7 +107,7 @@ def test_the_message_shows_the_arithmetic() -> None:
     for peak, joins in ((LARGE, True), (MapPeak("given", 64000, None), False), (MANY, True)):
         assert "boot" not in judge([peak], LIMIT, 0.2, vmas_merge=joins).todo
     alone = judge([SMALL], LIMIT, 0.125, vmas_merge=True)
-    assert alone.message == "map limit fits: 300 maps (seen), of 65530 less 12.5% = 57338"
+    assert alone.message == "the map limit suffices: 300 maps (seen), of 65530 less 12.5% = 57338"
 
 
 @given(
@@ -200,7 +203,10 @@ def test_the_plan_follows_the_verdict_only_where_it_matters(
     joined = prepare(request, b"x", GOOD, TARGET, None)
     assert isinstance(joined.plan, Plan) and joined.judgement is None and not joined.notes
     split = prepare(request, b"x", SPLITS, TARGET, None)
-    assert split.plan == Refusal(short.message, short.todo) and split.judgement == short
+    assert (
+        split.plan == Refusal(short.message, short.todo, "--guard=refuse")
+        and split.judgement == short
+    )
     assert split.notes == ("a note",)
 
 

@@ -48,6 +48,11 @@ def test_pip_is_that_of_this_python() -> None:
     assert pip in ([str(Path(sys.executable).with_name("pip"))], [sys.executable, "-m", "pip"])
 
 
+def test_a_pip_with_a_path_stays() -> None:
+    for line in ("sudo /opt/ksmrun/bin/pip install 'ksmrun[ab,top]'", "x-pip install 'ksmrun[ab]'"):
+        assert pasteable(line) == line
+
+
 @pytest.mark.parametrize("extra", paste.DEBIAN)
 def test_a_package_names_packages(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wrap, "LIBEXEC", wrap.PACKAGED)
@@ -70,5 +75,5 @@ def test_top_advises_that_pip(
 
 @given(st.text())
 def test_other_text_stays(text: str) -> None:
-    if paste.SUDO not in text and paste.PIP not in text:
+    if paste.SUDO not in text and paste.PIP.search(text) is None:
         assert pasteable(text) == text

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmrun.facts import trust_file
 from ksmrun.facts.trust_file import FILE_BYTES_MAX, parse_trust, read_trust
 from ksmrun.model.errors import KsmrunError
 from ksmrun.model.trust import ContainerRule, Domain, Rules, Trust
@@ -66,11 +67,18 @@ def test_without_a_file_there_are_no_domains(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
-def test_a_file_that_others_can_write_is_refused(file: Path, mode: int) -> None:
+def test_a_file_that_others_can_write_is_refused(
+    file: Path, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only for the host's own file and folder is it advised to change their mode."""
     file.chmod(mode)
     with pytest.raises(KsmrunError, match=f"can be written by others .mode {mode:o}") as error:
         read_trust(file)
-    assert "chmod go-w" in error.value.todo
+    assert "chmod" not in error.value.todo and "give a copy in a folder" in error.value.todo
+    monkeypatch.setattr(trust_file, "TRUST_FILE", file)
+    with pytest.raises(KsmrunError) as error:
+        read_trust(file)
+    assert f"chmod go-w {file}" in error.value.todo
 
 
 def test_a_file_in_a_folder_that_others_can_write_is_refused(file: Path) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from volume import volume
 
 from ksmrun.watch.tuner import step
-from ksmrun.watch.tuner_rate import RATE_MAX, RATE_MIN, REST_SHARE
-from ksmrun.watch.tuner_state import Look, Mode, State
+from ksmrun.watch.tuner_rate import REST_SHARE
+from ksmrun.watch.tuner_state import RATE_MAX, RATE_MIN, Look, Mode, State
 
 GIB = 1 << 30
 START = Look(

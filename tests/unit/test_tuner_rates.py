@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmrun.watch.tuner import step
-from ksmrun.watch.tuner_rate import RATE_MAX, RATE_MIN, REST_SHARE
-from ksmrun.watch.tuner_state import Mark, Mode, State
+from ksmrun.watch.tuner_rate import REST_SHARE
+from ksmrun.watch.tuner_state import RATE_MAX, RATE_MIN, Mark, Mode, State
 
 from .test_tuner_steps import AT_REST, GIB, NOW, boosted, later, scans
 

@@ -25,6 +25,7 @@ from ksmrun.model.watch import (
     MapCount,
     WatchState,
 )
+from ksmrun.options.monitor import Auto
 from ksmrun.watch.alerts import AlertBook
 from ksmrun.watch.conditions import conditions
 from ksmrun.watch.config import Config, load
@@ -209,6 +210,12 @@ def write(tmp_path: Path) -> Iterator[Any]:
         return file
 
     yield put
+
+
+def test_options_that_need_auto() -> None:
+    given = Config(auto_max_cpu=0.2, idle=True, interval_seconds=1.0)
+    assert given.without_auto == ("--idle", "--max-cpu")
+    assert Config(auto=Auto.ALWAYS, auto_max_cpu=0.2).without_auto == Config().without_auto == ()
 
 
 def test_configuration(write: Any) -> None:
