@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 from ksmrun.commands.plain import in_ascii, is_ascii_only
 from ksmrun.commands.table import (
@@ -28,6 +29,7 @@ from ksmrun.support.units import MIB
 from ksmrun.support.words import for_json, printable
 
 _STYLE = Style()
+ROOM_MS = 200
 
 
 def print_json(schema: str, **fields: Any) -> None:
@@ -81,14 +83,30 @@ def _is_dumb() -> bool:
 
 
 def say(line: str, *, elsewhere: bool = False) -> None:
-    """Print a line on stderr. A closed or full stderr must not end the command."""
+    """Print a line on stderr. What becomes of it must neither end nor stop the command.
+
+    As native/common/stderr.c does: not printed if nobody makes room for it.
+    """
     text = shown(line, elsewhere=elsewhere)
-    numbers = (signal.SIGPIPE, signal.SIGXFSZ)
+    if not _has_room(sys.stderr):
+        return
+    # A background job writes to its terminal also where `stty tostop` is on.
+    numbers = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTOU)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     with contextlib.suppress(OSError):
         print(f"ksmrun: {text}", file=sys.stderr, flush=True)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
+
+
+def _has_room(stream: TextIO) -> bool:
+    try:
+        poller = select.poll()
+        poller.register(stream.fileno(), select.POLLOUT)
+        return any(events & select.POLLOUT for _, events in poller.poll(ROOM_MS))
+    # A stream of a test's, or closed.
+    except (OSError, ValueError, AttributeError):
+        return True
 
 
 def print_table(

@@ -1,37 +1,13 @@
 #include "message.h"
 
-#include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-/* A path may be PATH_MAX long, and a line names at most two. But more than PIPE_BUF may arrive in a
- * pipe in parts, between other writers' lines, and may block even if poll(2) has promised space
- * (pipe(7)). */
-enum { TEXT_BYTES = 9216, LINE_BYTES = PIPE_BUF, HEAD_BYTES = LINE_BYTES / 2 };
+#include "stderr.h"
 
-/* A stderr that is closed, full or without a reader must not stop the launch: SIGPIPE and SIGXFSZ
- * are blocked during the write, and one that it raised is removed again. */
-static void write_to_stderr(const char *line, size_t size) {
-    sigset_t both, before, pending;
-    sigemptyset(&both);
-    sigaddset(&both, SIGPIPE);
-    sigaddset(&both, SIGXFSZ);
-    sigprocmask(SIG_BLOCK, &both, &before);
-    sigpending(&pending);
-    if (write(STDERR_FILENO, line, size) < 0) {
-        static const struct timespec now = {0};
-        if (sigismember(&pending, SIGPIPE))
-            sigdelset(&both, SIGPIPE);
-        if (sigismember(&pending, SIGXFSZ))
-            sigdelset(&both, SIGXFSZ);
-        sigtimedwait(&both, NULL, &now);
-    }
-    sigprocmask(SIG_SETMASK, &before, NULL);
-}
+/* A path may be PATH_MAX long, and a line names at most two. */
+enum { TEXT_BYTES = 9216, LINE_BYTES = STDERR_LINE_BYTES, HEAD_BYTES = LINE_BYTES / 2 };
 
 /* Cuts out the middle: what happened is at the start, and what to do at the end. */
 static size_t shorten(char *text, size_t used) {
@@ -73,5 +49,5 @@ void message(const char *format, ...) {
     replace_controls(line, used);
     used = shorten(line, used);
     line[used++] = '\n';
-    write_to_stderr(line, used);
+    stderr_write(line, used);
 }

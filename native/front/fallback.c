@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../common/stderr.h"
 #include "../common/trust.h"
 
 enum { EXIT_OWN_FAILURE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
@@ -138,14 +138,10 @@ static bool is_refused(const struct launch *launch) {
            (launch->domain != NULL && !trust_is_name(launch->domain));
 }
 
-/* A stderr without a reader must not end the launch. */
 static void say(const char *why, const char *what, const char *todo) {
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, pipe, size;
-    sigaction(SIGPIPE, &ignore, &pipe);
-    sigaction(SIGXFSZ, &ignore, &size);
-    dprintf(STDERR_FILENO, "ksmrun: %s; %s; to do: %s\n", why, what, todo);
-    sigaction(SIGPIPE, &pipe, NULL);
-    sigaction(SIGXFSZ, &size, NULL);
+    char line[STDERR_LINE_BYTES];
+    int size = snprintf(line, sizeof line, "ksmrun: %s; %s; to do: %s\n", why, what, todo);
+    stderr_write(line, size < (int)sizeof line ? (size_t)size : sizeof line - 1);
 }
 
 static void exec_launcher(const char *folder, const struct launch *launch) {

@@ -121,6 +121,14 @@ int main(int argc, char **argv) {
     if (is_known && is_launch && !python_starts(interpreter)) {
         char what[PATH_MAX + 128] = "Python does not start", todo[PATH_MAX + 128];
         snprintf(todo, sizeof todo, "%s", out_of_room);
+        if (python_gets_libraries()) {
+            snprintf(what, sizeof what,
+                     "Python does not start with the libraries of LD_LIBRARY_PATH, LD_PRELOAD or "
+                     "LD_AUDIT");
+            snprintf(todo, sizeof todo,
+                     "give them to the program alone (ksmrun run -- env LD_LIBRARY_PATH=... "
+                     "PROGRAM)");
+        }
         if (access(interpreter, X_OK) != 0)
             explain_start(interpreter, errno, what, todo, sizeof what);
         int code = fallback_start(folder, argv + 1, what, todo);

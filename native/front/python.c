@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "../common/child.h"
 
 /* posix and the functions here are built into Python, and need no file. */
 const char python_guarded[] = "import sys, posix\n"
@@ -101,7 +102,7 @@ static bool try_start(const char *interpreter) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return true;
-    pid_t child = fork();
+    pid_t child = child_fork();
     if (child == 0) {
         int nothing = open("/dev/null", O_RDWR);
         dup2(nothing, STDIN_FILENO);
@@ -116,12 +117,25 @@ static bool try_start(const char *interpreter) {
     bool is_started = child < 0 || read(ends[0], &answer, 1) == 1;
     close(ends[0]);
     if (child > 0)
-        waitpid(child, NULL, 0);
+        child_wait(child);
     return is_started;
+}
+
+bool python_gets_libraries(void) {
+    static const char *const names[] = {"LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && *value != '\0')
+            return true;
+    }
+    return false;
 }
 
 bool python_starts(const char *interpreter) {
     char real[PATH_MAX], home[PATH_MAX];
+    /* Only ld.so knows whether they suit it. */
+    if (python_gets_libraries())
+        return try_start(interpreter);
     if (realpath(interpreter, real) == NULL)
         return true;
     char name[NAME_MAX + 1];

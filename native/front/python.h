@@ -9,9 +9,13 @@
  * form. */
 bool python_of_script(const char *script, char *interpreter, size_t size);
 
+/* Returns whether the environment gives it other libraries, which are meant for the program. */
+bool python_gets_libraries(void);
+
 /* Returns whether it would reach its first line of code. Without its standard library it ends
- * before (Python/pylifecycle.c: init_fs_encoding), and with it the process that was to become the
- * program. It is only tried, in a child, if that library is not in its usual place. */
+ * before (Python/pylifecycle.c: init_fs_encoding), or with a library that does not suit it, and
+ * with it the process that was to become the program. It is only tried, in a child, if it gets
+ * libraries, or if its own is not in its usual place. */
 bool python_starts(const char *interpreter);
 
 /* Program for its option -c: runs the script in the next argument with the arguments after that. If

@@ -29,6 +29,8 @@
 #define PR_SET_PTRACER 0x59616d61
 #endif
 
+enum { HELPER_STACK_BYTES = 64 << 10 };
+
 /* Bottom-up from a public address, without randomisation (mm/util.c: mmap_is_legacy). */
 static bool has_legacy_layout(void) {
     char text[16];
@@ -47,6 +49,22 @@ static bool has_own_proc(void) {
         return false;
     link[length] = '\0';
     return strtol(link, NULL, 10) == getpid();
+}
+
+/* Returns 0, or the errno with which a program's memory cannot be written: on a read-only /proc, or
+ * by Landlock or another policy, that is found out when it is too late. */
+static int memory_errno(void) {
+    int file = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+    if (file < 0)
+        return errno;
+    close(file);
+    return 0;
+}
+
+/* The helper's own stack; what has less is killed by it. */
+static bool has_stack(void) {
+    struct rlimit stack;
+    return getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur >= HELPER_STACK_BYTES;
 }
 
 /* If a seccomp filter is installed, a child tries the calls that move a program: it may deny them
@@ -220,6 +238,17 @@ static int check_place(const struct layout_request *request, const struct machin
     if (!has_own_proc())
         return refuse(reason, "/proc is not mounted, or is that of another PID namespace; mount it "
                               "(unshare --mount-proc)");
+    int error = memory_errno();
+    if (error != 0)
+        return refuse(
+            reason,
+            "/proc/PID/mem cannot be opened for writing (%s), so no program can be moved; "
+            "mount /proc read-write, and let the policy (Landlock, AppArmor) allow it",
+            strerror(error));
+    if (!has_stack())
+        return refuse(reason,
+                      "the helper that moves the program needs a stack of %d KiB; raise ulimit -s",
+                      HELPER_STACK_BYTES >> 10);
     if (!filter_lets(try_moving))
         return refuse(reason, "a seccomp filter denies a system call that moving a program needs; "
                               "allow madvise, mmap, mremap, openat, prctl, prlimit64 and ptrace");

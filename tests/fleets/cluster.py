@@ -202,10 +202,14 @@ class Node:
         return self.run(Path(sys.executable).with_name("ksmrun"), *words)
 
     def start_kubelet(self) -> None:
-        """Start kubelet in the background, in no cgroup of a pod's."""
+        """Start kubelet in the background, in no cgroup of a pod's, as a unit with Restart=always.
+
+        It ends, for example, where the engine is just restarting.
+        """
+        again = ["sh", "-c", 'while :; do "$@"; sleep 0.2; done', "again"]
         with self.log.open("a") as log:
             subprocess.Popen(
-                [*self.inside, *self.kubelet],
+                [*self.inside, *again, *self.kubelet],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -87,7 +87,7 @@ def product(root: Path, *packages: str) -> Path:
     for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
-    for applet in ("sh", "cat", "rm", "grep", "env"):
+    for applet in ("sh", "cat", "rm", "grep", "env", "sleep"):
         if not (root / "bin" / applet).exists():
             (root / "bin" / applet).symlink_to("busybox")
     place = root / PYTHON

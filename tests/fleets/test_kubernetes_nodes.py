@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -62,13 +63,36 @@ def configuration(node: Node) -> str:
     return node.run("cat", "/etc/containerd/config.toml")
 
 
+# What kubelet, containerd and the network's plugins keep for themselves.
+THEIRS = ("var/log/", "var/lib/cni/", "var/lib/kubelet/", "var/lib/containerd/")
+
+
+def changed(node: Node) -> dict[str, str]:
+    """Return what differs from the host below /etc, /usr/local and /var, and KSM's tunables."""
+    found = {}
+    for top in (node.folder / "upper", node.folder / "ksm"):
+        for path in top.rglob("*"):
+            name = str(path.relative_to(top))
+            if name.startswith(THEIRS) or (path.is_dir() and any(path.iterdir())):
+                continue
+            about = path.lstat()
+            # A tunable is written without a line feed.
+            what = hashlib.sha256(path.read_bytes().strip()).hexdigest() if path.is_file() else ""
+            found[name] = f"{about.st_mode:o} {about.st_uid} {what}"
+    return found
+
+
 @dataclass
 class Installed:
-    """A cluster with node/ applied. before: each node's configuration of containerd."""
+    """A cluster with node/ applied.
+
+    before: each node's configuration of containerd; files: what changed() told of it.
+    """
 
     cluster: Cluster
     place: Path
     before: dict[str, str] = field(default_factory=dict)
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def labels(self, node: str) -> dict[str, str]:
         labels: dict[str, str] = self.cluster.get("node", node)["metadata"]["labels"]
@@ -135,6 +159,7 @@ def installed(
         installed = Installed(cluster, place)
         wait_until(lambda: all(map(cluster.is_ready, cluster.nodes)), "nodes")
         installed.before = {name: configuration(node) for name, node in cluster.nodes.items()}
+        installed.files = {name: changed(node) for name, node in cluster.nodes.items()}
         cluster.kubectl("apply", "-k", place / "node")
         yield installed
 
@@ -190,8 +215,7 @@ def test_pods_merge_and_the_monitor_names_them(installed: Installed) -> None:
 def restart_kubelet(node: Node) -> None:
     pid = node.run("pidof", "-s", node.kubelet[0]).strip()
     node.run("kill", pid)
-    wait_until(lambda: node("kill", "-0", pid).returncode != 0, "end of kubelet")
-    node.start_kubelet()
+    wait_until(lambda: node("pidof", "-s", node.kubelet[0]).stdout.strip() not in ("", pid), "it")
 
 
 def test_restarts_in_between(installed: Installed) -> None:
@@ -256,3 +280,32 @@ def test_the_gate(installed: Installed, save: Save, saved: float, rounds: int, c
         for each in (BLIND, DOWN):
             cluster.kubectl("label", "node", each, "ksmrun.io/next-", "ksmrun.io/install-")
             cluster.kubectl("uncordon", each)
+
+
+def test_removal_leaves_nothing(installed: Installed) -> None:
+    """Of any node's files; but first it waits for the pods that need the runtime."""
+    cluster = installed.cluster
+    cluster.apply(APP)
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=170s")
+    noted = "var/lib/ksmrun/peaks.json"
+    wait_until(lambda: noted in changed(cluster.nodes[GOOD]), "map counts of the monitor")
+    cluster.kubectl("apply", "-k", installed.place / "remove")
+    wait_until(lambda: "run by the runtime; roll them out without" in installed.said(GOOD), "wait")
+    assert installed.labels(GOOD) == {}
+    assert "ksmrun: begin" in configuration(cluster.nodes[GOOD])
+    cluster.kubectl("delete", "deployment/web")
+
+    def is_done(node: str) -> bool:
+        name = installed.pod("installer", node).get("metadata", {}).get("name", "none")
+        said = cluster.kubectl("logs", SPACE, name, check=False).stdout
+        is_off = f"{node} has the runtime no more" in said
+        return is_off and installed.is_ready("monitor", node)
+
+    for name in cluster.nodes:
+        wait_until(lambda name=name: is_done(name), name)  # type: ignore[misc]
+    cluster.kubectl("delete", "-k", installed.place / "node")
+    wait_until(lambda: cluster.get("namespace", "ksmrun") is None, "end of the namespace")
+    for name, node in cluster.nodes.items():
+        assert changed(node) == installed.files[name]
+        assert node.run("find", "/run", "-name", "*ksmrun*") == ""
+        assert installed.labels(name) == {} and cluster.is_ready(name)

@@ -80,7 +80,7 @@ def test_kustomize(tools: Path, folder: str) -> None:
         assert pods["ksmrun-installer"]["containers"][0]["command"][-1] == task
         switch = pods["ksmrun-monitor"]["initContainers"][0]["args"]
         assert switch == ["host", "restore" if folder == "remove" else "on"]
-        monitor = pods["ksmrun-monitor"]["containers"][0]["args"]
+        monitor = pods["ksmrun-monitor"]["containers"][0].get("args", [])
         assert ("--auto" in monitor) is (folder != "remove")
         selected = pods["ksmrun-installer"]["nodeSelector"]
         assert ("ksmrun.io/install" in selected) is (folder == "gated")

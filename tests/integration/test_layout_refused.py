@@ -68,6 +68,11 @@ def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) ->
     # Neither by the stack limit nor by a reservation.
     limited = ["bash", "-c", 'ulimit -Hs 100000; ulimit -v 9000000; exec "$@"', "bash", *run]
     assert "the limit of the address space" in refused(*limited, "true")
+    # Else the program, already as arranged for the move, would have to be killed.
+    sealed = ["unshare", "--mount", "sh", "-euc", 'mount -o remount,bind,ro /proc; exec "$@"', "sh"]
+    assert "cannot be opened for writing (Read-only" in refused(*sealed, *run, "true")
+    small = ["sh", "-c", 'ulimit -s 32; exec "$@"', "sh"]
+    assert "needs a stack of 64 KiB" in refused(*small, *run, "true")
 
 
 # In a user namespace (since Linux 6.7: 21ca59b365c0), so that the host has no other formats.

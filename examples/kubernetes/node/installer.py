@@ -34,7 +34,7 @@ ADDRESS = os.environ.get("CONTAINERD_ADDRESS", "/run/containerd/containerd.sock"
 LABEL, TEST_CLASS = "ksmrun.io/ready", "ksmrun-test"
 UP_SECONDS, POD_SECONDS = 60.0, 180.0
 LIBEXEC = "/usr/local/libexec/ksmrun"
-FOLDERS = (LIBEXEC, "/usr/local/libexec")
+FOLDERS = (LIBEXEC, "/usr/local/libexec", "/var/lib/ksmrun")
 # Outlives this container, but not its pod: a configuration that was put back, and why.
 REFUSED = Path("/tmp/refused.json")
 # Bundles of running containers; what ksmrun-oci has wrapped has a mark in its mounts.
@@ -361,7 +361,7 @@ def main(words: Sequence[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     signal.sigwait(ending)
     if words[0] == "remove":
-        # kubelet made them for this pod's volume.
+        # kubelet made them for volumes.
         on_host("rmdir", "--ignore-fail-on-non-empty", *FOLDERS, check=False)
     return 0
 
