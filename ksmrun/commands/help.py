@@ -14,6 +14,7 @@ from ksmrun.options.pages import TOPICS, pages
 from ksmrun.options.show import help_text, width, wrapped
 from ksmrun.options.table import top
 from ksmrun.options.texts import page_of, texts
+from ksmrun.support.paste import pasteable
 from ksmrun.support.words import quoted
 
 
@@ -38,8 +39,12 @@ def show_help(options: HelpOptions) -> None:
         raise KsmrunError(f"there is no command or topic {quoted(name)}", todo, EXIT_USAGE)
     if page is not None:
         _print(plain(page, width()))
-    if name in found and not print_markdown(found[name], width()):
-        _print([*([""] if page else []), *plain(page_of(name, found[name]), width())])
+    if name not in found:
+        return
+    # Before lines are filled.
+    text = pasteable(found[name])
+    if not print_markdown(text, width()):
+        _print([*([""] if page else []), *plain(page_of(name, text), width())])
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -57,7 +57,10 @@ def top() -> Command:
     return replace(
         NAMELESS,
         commands=tuple(map(command, MODULES)),
-        examples=(("Start a program merged", "ksmrun run -- sleep 1"),),
+        examples=(
+            ("Start a program merged", "ksmrun run -- sleep 1"),
+            ("Show what to do when something is wrong", "ksmrun help troubleshooting"),
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from ksmrun.model import wrap
 
 # PATH of commands run by sudo, if sudoers does not set another (sudoers(5): secure_path).
 SECURE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SUDO = "sudo ksmrun "
+SUDO = re.compile(r"\bsudo\s+ksmrun(?=\s)")
 # Without a path before it.
 PIP = re.compile(r"(?<![\w/.-])pip install 'ksmrun\[")
 # Debian's packages of the extras (pyproject.toml), for a package's ksmrun.
@@ -38,8 +38,8 @@ def pasteable(text: str) -> str:
 
     A package's ksmrun gets packages of Debian instead.
     """
-    if SUDO in text and not _sudo_finds_it():
-        text = text.replace(SUDO, f"sudo {shlex.quote(own_program())} ")
+    if SUDO.search(text) is not None and not _sudo_finds_it():
+        text = SUDO.sub(lambda _: f"sudo {shlex.quote(own_program())}", text)
     if PIP.search(text) is None:
         return text
     if wrap.LIBEXEC == wrap.PACKAGED:

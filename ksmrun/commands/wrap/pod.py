@@ -128,9 +128,9 @@ def _undo(kinds: Sequence[str]) -> list[str]:
     if fixed := [kind for kind in kinds if kind in REPLACED]:
         lines.append(
             f"An existing {' or '.join(fixed)} cannot be changed: "
-            "`kubectl replace --force -f FILE` deletes and recreates it"
+            "`kubectl replace --force -f FILE` deletes and recreates it."
         )
-        lines.append("(pods and all). To remove it: do that with the original manifest.")
+        lines.append("To remove it: do that with the original manifest.")
     if keeping := [kind for kind in kinds if kind in KEEPING]:
         lines.append(
             f"A {' or '.join(keeping)} does not change pods that exist: delete them afterwards."
@@ -140,7 +140,7 @@ def _undo(kinds: Sequence[str]) -> list[str]:
 
 def _notes(options: PodOptions, by: By, found: Rewritten) -> list[str]:
     names = ", ".join(found.names)
-    lines = [f"Rewritten by `ksmrun wrap pod`: {names} start with their memory merged."]
+    lines = [f"Rewritten by `ksmrun wrap pod`: the containers of {names} start merged."]
     lines += _undo([kind for _, kind in found.changed])
     if by is By.RUNTIME_CLASS:
         lines.append(
