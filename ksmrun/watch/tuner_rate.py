@@ -7,11 +7,12 @@ from dataclasses import replace
 from ksmrun.watch.tuner_state import RATE_MAX, RATE_MIN, Look, Mode, State
 
 # Share of a core.
-REST_SHARE = 0.0025
+REST_SHARE = 0.002
 # Minimum time of a full scan: a page that was just written may not stay as it is.
 BOOST_SCAN_SECONDS_MIN, REST_SCAN_SECONDS_MIN = 1.5, 60.0
-# Bound on the rate's change in one step.
-STEP_MAX = 4.0
+# Bound on the rate's change in one step. Where no page has its equal, the same number takes ten
+# times as long, and nothing is urgent at rest: what grows begins a boost.
+STEP_MAX, REST_RISE_MAX = 4.0, 1.25
 # The cap holds on average; a single step may exceed it.
 CAP_MARGIN = 0.9
 # Share of time in which some task waited for a CPU (Documentation/accounting/psi.rst).
@@ -47,7 +48,7 @@ def rated(state: State, before: State) -> State:
     is_boost = state.mode is Mode.BOOST
     share = state.cap_share * CAP_MARGIN if is_boost else min(REST_SHARE, state.cap_share)
     factor = _odds(share) / max(_odds(used), 1e-6)
-    factor = min(max(factor, 1 / STEP_MAX), STEP_MAX)
+    factor = min(max(factor, 1 / STEP_MAX), STEP_MAX if is_boost else REST_RISE_MAX)
     if not is_boost:
         return replace(state, rest_rate=_bounded(state.rest_rate * factor, state))
     wanted = state.boost_rate * factor

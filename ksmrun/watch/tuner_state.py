@@ -62,7 +62,7 @@ class Mark:
 
 
 # Pages each time that ksmd wakes up.
-RATE_MIN, RATE_MAX = 20, 1_000_000
+RATE_MIN, RATE_MAX = 1, 1_000_000
 
 
 @dataclass(frozen=True)
