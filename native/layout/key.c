@@ -44,9 +44,10 @@ int key_read(const char *file, const char *group, unsigned char key[KEY_BYTES],
     /* O_NONBLOCK: a FIFO in its place would block. */
     int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (descriptor < 0)
-        return refuse(reason,
-                      "cannot read the layout key %s: %s; make one: ksmrun layout key GROUP --output FILE", file,
-                      strerror(errno));
+        return refuse(
+            reason,
+            "cannot read the layout key %s: %s; make one: ksmrun layout key GROUP --output FILE",
+            file, strerror(errno));
     bool is_known = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
     ssize_t length = read(descriptor, bytes, sizeof bytes);
     bool is_secret = is_known && ((status.st_mode & 077) == 0 || acl_is_for_this_user(descriptor));
