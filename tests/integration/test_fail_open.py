@@ -89,6 +89,19 @@ def test_under_an_emulator(tmp_path: Path) -> None:
     assert (probe["machine"], probe["prctl_obstacle"]) == ("aarch64", "not-passed-on")
 
 
+def test_libraries_that_are_meant_for_the_program(ksmrun: str, tmp_path: Path) -> None:
+    """They do not suit Python, without which the program starts then."""
+    needs = run(["ldd", sys.executable]).stdout.split()
+    library = next(name for name in ("libpython3.11.so.1.0", "libm.so.6") if name in needs)
+    (tmp_path / library).write_text("no library")
+    for options in (["--guard=skip"], ["--layout=shared"], ["--thp=keep"]):
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
+        words = [ksmrun, "run", *options, "--", "sh", "-c", "echo $LD_LIBRARY_PATH"]
+        done = subprocess.run(words, capture_output=True, text=True, env=environment)
+        assert (done.returncode, done.stdout) == (0, f"{tmp_path}\n"), done.stderr
+        assert "Python does not start with the libraries of LD_LIBRARY_PATH" in done.stderr
+
+
 @pytest.mark.host_ksm
 def test_ksm_off_is_said_and_started(launcher: str, programs: Any) -> None:
     done = run([launcher, "--", programs.flag])

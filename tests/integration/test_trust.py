@@ -59,7 +59,7 @@ def test_every_merging_process_is_shown_with_its_domain(host: TrustHost) -> None
         assert found[exempt]["wrong"] is None
         assert not any(found[pid]["asked"] for pid in (web, db, nobodys))
         table = host.ksmrun("trust", "show")
-        assert "3 processes merge unasked" in table
+        assert "3 processes merge without --domain and without a claim" in table
         assert f"sudo {host.ksmrun_path} detach {db}" in table
         done = host.try_ksmrun("trust", "check")
         assert done.returncode == 1
