@@ -7,14 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from waiting import LAST_RESORT_SECONDS, wait_until
 
-from .conftest import start_equal_programs, stop
+from .conftest import start_equal_programs, stop, value
 
 pytestmark = pytest.mark.host_ksm
 SCRIPT = Path(__file__).parents[2] / "examples" / "quickstart.sh"
@@ -36,25 +35,23 @@ def test_ddnet_saves_most_of_its_memory() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_killed_in_the_middle() -> None:
+def test_killed_in_the_middle(tmp_path: Path) -> None:
     """kill -9 leaves no game server, and restores KSM (which is checked after every test)."""
     command = [sys.executable, str(PROGRAM), "--copies", "2", "--program", "ddnet"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    servers: list[psutil.Process] = []
-    while len(servers) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+
+    def found() -> list[psutil.Process]:
         children = psutil.Process(process.pid).children(recursive=True)
-        servers = [child for child in children if child.name().startswith("DDNet")]
+        return [child for child in children if child.name().startswith("DDNet")]
+
+    wait_until(lambda: len(found()) == 2)
+    servers = found()
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     _, alive = psutil.wait_procs(servers, timeout=LAST_RESORT_SECONDS)
     assert not alive
-    run = Path("/sys/kernel/mm/ksm/run")
-    while run.read_text() != "0\n":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: value("run") == "0")
 
 
 @pytest.mark.usefixtures("ksm_on")
