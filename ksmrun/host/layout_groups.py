@@ -38,7 +38,7 @@ def known_groups(folder: Path) -> tuple[str, ...]:
         names |= {file.name for file in (folder / "groups").iterdir()}
     with contextlib.suppress(OSError):
         names |= {file.stem for file in (folder / "units").glob("*.key")}
-    return tuple(sorted(name for name in names if GROUP.fullmatch(name))[:GROUPS_MAX])
+    return tuple(sorted(name for name in names if GROUP.fullmatch(name)))
 
 
 def groups_of(pids: Iterable[int]) -> dict[int, str]:
@@ -58,7 +58,7 @@ def groups_of(pids: Iterable[int]) -> dict[int, str]:
         if not (folder / MASTER_KEY).exists():
             return {}
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ksmrun-"))
-        for group in known_groups(folder):
+        for group in known_groups(folder)[:GROUPS_MAX]:
             for key in _keys(folder, group, Path(scratch)):
                 found |= dict.fromkeys(_members(launcher, key, wanted), group)
     return found

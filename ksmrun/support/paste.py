@@ -24,7 +24,7 @@ DEBIAN = {
     "monitor": "python3-prometheus-client",
     "top": "python3-textual",
 }
-EXTRA = rf"pip install 'ksmrun\[({'|'.join(DEBIAN)})\]'"
+EXTRA = re.compile(rf"{PIP.pattern}({'|'.join(DEBIAN)})\]'")
 
 
 def own_program() -> str:
@@ -43,7 +43,7 @@ def pasteable(text: str) -> str:
     if PIP.search(text) is None:
         return text
     if wrap.LIBEXEC == wrap.PACKAGED:
-        return re.sub(EXTRA, lambda found: f"sudo apt install {DEBIAN[found[1]]}", text)
+        return EXTRA.sub(lambda found: f"sudo apt install {DEBIAN[found[1]]}", text)
     return PIP.sub(lambda _: f"{_pip()} install 'ksmrun[", text)
 
 

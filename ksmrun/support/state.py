@@ -56,13 +56,12 @@ def read_state(
     return data
 
 
-def distrust(descriptor: int, *, may_group_write: bool = False) -> str:
+def distrust(descriptor: int) -> str:
     """Return why others may have written this file; empty if they cannot have."""
     status = os.fstat(descriptor)
     if status.st_uid not in (0, os.geteuid()):
         return f"belongs to UID {status.st_uid}"
-    others = stat.S_IWOTH | (0 if may_group_write else stat.S_IWGRP)
-    if status.st_mode & others:
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return f"can be written by others (mode {stat.S_IMODE(status.st_mode):o})"
     return ""
 

@@ -11,7 +11,7 @@ REST_SHARE = 0.002
 # Minimum time of a full scan: a page that was just written may not stay as it is.
 BOOST_SCAN_SECONDS_MIN, REST_SCAN_SECONDS_MIN = 1.5, 60.0
 # Bound on the rate's change in one step. Where no page has its equal, the same number takes ten
-# times as long, and nothing is urgent at rest: what grows begins a boost.
+# times as long (examples/tuning). Nothing is urgent at rest: what grows begins a boost.
 STEP_MAX, REST_RISE_MAX = 4.0, 1.25
 # The cap holds on average; a single step may exceed it.
 CAP_MARGIN = 0.9

@@ -141,7 +141,11 @@ static bool is_refused(const struct launch *launch) {
 static void say(const char *why, const char *what, const char *todo) {
     char line[STDERR_LINE_BYTES];
     int size = snprintf(line, sizeof line, "ksmrun: %s; %s; to do: %s\n", why, what, todo);
-    stderr_write(line, size < (int)sizeof line ? (size_t)size : sizeof line - 1);
+    if (size >= (int)sizeof line) {
+        size = sizeof line - 1;
+        line[size - 1] = '\n';
+    }
+    stderr_write(line, (size_t)size);
 }
 
 static void exec_launcher(const char *folder, const struct launch *launch) {

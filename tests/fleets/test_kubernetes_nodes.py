@@ -215,7 +215,9 @@ def test_pods_merge_and_the_monitor_names_them(installed: Installed) -> None:
 def restart_kubelet(node: Node) -> None:
     pid = node.run("pidof", "-s", node.kubelet[0]).strip()
     node.run("kill", pid)
-    wait_until(lambda: node("pidof", "-s", node.kubelet[0]).stdout.strip() not in ("", pid), "it")
+    wait_until(
+        lambda: node("pidof", "-s", node.kubelet[0]).stdout.strip() not in ("", pid), "the next"
+    )
 
 
 def test_restarts_in_between(installed: Installed) -> None:

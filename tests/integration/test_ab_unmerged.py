@@ -28,6 +28,7 @@ from .support.experiments import (
     warned,
 )
 
+# They look for fleets among all processes.
 pytestmark = pytest.mark.own_pids
 
 __all__ = ["folder", "still", "unmerged_ab"]

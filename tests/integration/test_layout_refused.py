@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from .conftest import Programs
@@ -54,6 +55,19 @@ def test_programs_that_are_not_moved(
     assert "changes user, group or capabilities" in refused(*run, "program", env=path)
 
 
+# No file can be opened for writing any more (landlock_create_ruleset(2)); no_new_privs is needed.
+LANDLOCK = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+write_file = ctypes.c_uint64(1 << 1)
+rules = libc.syscall(444, ctypes.byref(write_file), 8, 0)
+assert rules >= 0 and libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.syscall(446, rules, 0) == 0
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+LANDLOCKED = (sys.executable, "-c", LANDLOCK)
+
+
 def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) -> None:
     run = [launcher, "--layout=shared", f"--layout-key={key}"]
     assert "cannot be traced" in refused("strace", "-o", "/dev/null", *run, "true")
@@ -71,6 +85,9 @@ def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) ->
     # Else the program, already as arranged for the move, would have to be killed.
     sealed = ["unshare", "--mount", "sh", "-euc", 'mount -o remount,bind,ro /proc; exec "$@"', "sh"]
     assert "cannot be opened for writing (Read-only" in refused(*sealed, *run, "true")
+    assert "cannot be opened for writing (Permission" in refused(*LANDLOCKED, *run, "true")
+    few = ["sh", "-c", 'ulimit -n 5; exec "$@"', "sh"]
+    assert "raise the limits of processes and descriptors" in refused(*few, *run, "true")
     small = ["sh", "-c", 'ulimit -s 32; exec "$@"', "sh"]
     assert "needs a stack of 64 KiB" in refused(*small, *run, "true")
 

@@ -217,6 +217,11 @@ def test_bad_input(ksmrun: str, option: str, said: str) -> None:
     assert said in refused(ksmrun, option)
 
 
+def test_an_option_without_effect_is_told(monitor: Begin) -> None:
+    watching = monitor("--max-cpu=20%")
+    wait_until(lambda: "--max-cpu has no effect without --auto" in watching.log.read_text())
+
+
 def test_nothing_is_left_open_without_stdout(ksmrun: str) -> None:
     """Its first file would get stdout's number, and the log would go there."""
     code = "import os, sys; os.close(1); os.execv(sys.argv[1], sys.argv[1:])"

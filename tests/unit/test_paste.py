@@ -53,6 +53,13 @@ def test_a_pip_with_a_path_stays() -> None:
         assert pasteable(line) == line
 
 
+@pytest.mark.usefixtures("program")
+def test_help_is_pasteable_over_the_ends_of_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    for topic in ("troubleshooting", "trust", "tuning"):
+        run_app(["help", topic])
+        assert "sudo ksmrun" not in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("extra", paste.DEBIAN)
 def test_a_package_names_packages(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wrap, "LIBEXEC", wrap.PACKAGED)

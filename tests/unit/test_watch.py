@@ -212,6 +212,16 @@ def write(tmp_path: Path) -> Iterator[Any]:
     yield put
 
 
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_a_configuration_that_others_can_write(write: Any, mode: int) -> None:
+    """It names commands, which the monitor runs as its own user."""
+    file = write("[monitor]\nby_pid = true\n")
+    file.chmod(mode)
+    with pytest.raises(KsmrunError, match="can be written by others") as error:
+        load(file, {})
+    assert f"chmod go-w {file}" in error.value.todo
+
+
 def test_options_that_need_auto() -> None:
     given = Config(auto_max_cpu=0.2, idle=True, interval_seconds=1.0)
     assert given.without_auto == ("--idle", "--max-cpu")
