@@ -9,7 +9,8 @@ version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' ksmrun/__init__.py)
 
 if ! cmp -s pyproject.toml .venv/editable; then
     [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
-    .venv/bin/python -m pip install -qq --disable-pip-version-check 'scikit-build-core>=0.10'
+    # What builds python-prctl, too: without isolation pip fetches neither.
+    .venv/bin/python -m pip install -qq --disable-pip-version-check 'scikit-build-core>=0.10' setuptools wheel
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-build-isolation --editable '.[test]'
     cp pyproject.toml .venv/editable
 fi

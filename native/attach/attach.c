@@ -97,14 +97,20 @@ static bool is_64_bit(const struct injection *injection) {
 #endif
 }
 
-/* The thread is ending by exit_group() or exec in another thread. */
+/* The thread is ending by exit_group() or exec in another thread. On a busy machine it may have to
+ * wait for the CPU that it needs for that. */
 static bool ends(const struct deed *deed, int within_ms) {
+    enum { WITHOUT_CPU_MS_MAX = 1000 };
+    uint64_t ticks = 0;
     bool has_ended;
     for (int i = 0; !(has_ended = thread_has_ended(deed->process, deed->tid) ||
                                   !process_has_memory(deed->process)) &&
-                    i < within_ms;
-         i++)
+                    (i < within_ms || (i < WITHOUT_CPU_MS_MAX &&
+                                       thread_lacks_cpu(deed->process, deed->tid, &ticks)));
+         i++) {
+        worker_beat();
         pause_ms();
+    }
     return has_ended;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -40,15 +41,22 @@ def test_killed_in_the_middle(tmp_path: Path) -> None:
     command = [sys.executable, str(PROGRAM), "--copies", "2", "--program", "ddnet"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    servers: list[psutil.Process] = []
 
-    def found() -> list[psutil.Process]:
-        children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if child.name().startswith("DDNet")]
+    def are_started() -> bool:
+        servers.clear()
+        for child in psutil.Process(process.pid).children(recursive=True):
+            # It starts other commands too, which end meanwhile.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.name().startswith("DDNet"):
+                    servers.append(child)
+        return len(servers) == 2
 
-    wait_until(lambda: len(found()) == 2)
-    servers = found()
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        wait_until(are_started)
+    finally:
+        process.kill()
+        process.wait()
     _, alive = psutil.wait_procs(servers, timeout=LAST_RESORT_SECONDS)
     assert not alive
     wait_until(lambda: value("run") == "0")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ksm_at_boot import KSM
 from waiting import LAST_RESORT_SECONDS
 
 Ab = Callable[..., subprocess.CompletedProcess[str]]
@@ -26,11 +27,8 @@ FAST = (
 )
 # Named as the arms are by default.
 UNMERGED = ("--arm=off=--merge=off", "--arm=on=--merge=off")
-# A copy of KSM's files that says "on", so that ab leaves KSM alone.
-STILL = (
-    'mkdir -p "$1"; cp /sys/kernel/mm/ksm/* "$1"; echo 1 >"$1/run";'
-    ' mount --bind "$1" /sys/kernel/mm/ksm; shift; exec "$@"'
-)
+# A copy of KSM's files as one test found them, which says "on", so that ab leaves KSM alone.
+STILL = 'mount --bind "$1" /sys/kernel/mm/ksm; shift; exec "$@"'
 EQUAL = "import random, time; random.seed(1); data = random.randbytes(8 << 20); "
 READY = "print('ready', flush=True); time.sleep(1000)"
 
@@ -54,7 +52,12 @@ def ab(command: list[str], tmp_path: Path) -> Ab:
 @pytest.fixture
 def still(tmp_path: Path) -> list[str]:
     """Return a prefix for commands that take KSM as it is, beside other tests."""
-    return ["unshare", "--mount", "sh", "-euc", STILL, "still", str(tmp_path / "ksm")]
+    copy = tmp_path / "ksm"
+    copy.mkdir()
+    for file in KSM.iterdir():
+        (copy / file.name).write_text(file.read_text())
+    (copy / "run").write_text("1\n")
+    return ["unshare", "--mount", "sh", "-euc", STILL, "still", str(copy)]
 
 
 @pytest.fixture
