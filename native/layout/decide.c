@@ -112,7 +112,8 @@ static const char *examine(const struct move_request *request, const struct mach
     if (!find_instruction(injection, image))
         return "it has no system call instruction";
     snprintf(path, sizeof path, "/proc/%d/exe", request->pid);
-    if ((image->is_privileged && !request->was_privileged) || target_gains_privilege(path))
+    if ((image->is_privileged && !request->was_privileged) ||
+        target_gains_privilege(path, request->pid))
         return privileged;
     if (identity_read(&identity, path) != 0)
         return "its file cannot be read";

@@ -97,7 +97,7 @@ static bool keep(const struct helper *helper, pid_t pid) {
 static bool is_kept_unmoved(pid_t pid, const struct arranged *arranged) {
     char path[32];
     snprintf(path, sizeof path, "/proc/%d/exe", pid);
-    return arranged == NULL && !target_gains_privilege(path);
+    return arranged == NULL && !target_gains_privilege(path, pid);
 }
 
 /* A target that would adopt this process waits for it before its first instruction (reap.h). One
@@ -110,7 +110,8 @@ static bool is_to_be_tried(const struct helper *helper, pid_t pid, const char *n
            (!is_adopter || wrapper_names_program(pid, name));
 }
 
-bool follow_exec(struct helper *helper, pid_t pid, const struct arranged *arranged) {
+bool follow_exec(struct helper *helper, pid_t pid, const struct arranged *arranged,
+                 bool was_privileged) {
     char path[PATH_MAX], file[PATH_MAX + 32];
     trial_forget(pid);
     bool is_known = tracee_link(pid, "exe", path, sizeof path);
@@ -125,7 +126,7 @@ bool follow_exec(struct helper *helper, pid_t pid, const struct arranged *arrang
         .narrow = &helper->narrow,
         .key = helper->key,
         .arranged = arranged,
-        .was_privileged = arranged != NULL && helper->was_privileged,
+        .was_privileged = was_privileged,
         .is_waiting_first = helper->is_child && pid == helper->target && !goes_on && !is_tried,
         .shares_go_random = helper->shares_go_random,
         .require = helper->require,
@@ -175,7 +176,7 @@ static bool is_to_be_let_go(struct helper *helper, pid_t pid) {
         return false;
     if (!tracee_exec_path(pid, &call, path, sizeof path))
         return true;
-    if (!target_gains_privilege(path))
+    if (!target_gains_privilege(path, pid))
         return false;
     say_privileged(helper, pid, path);
     return true;
@@ -187,7 +188,7 @@ static void at_exec(struct helper *helper, pid_t pid) {
     if (helper->require)
         begin_line(pid);
     if (ptrace(PTRACE_SETOPTIONS, pid, 0L, following | PTRACE_O_EXITKILL) == 0 &&
-        inject_go_on(pid) && follow_exec(helper, pid, NULL))
+        inject_go_on(pid) && follow_exec(helper, pid, NULL, false))
         go_on(helper, pid, 0);
     if (helper->require)
         end_line();

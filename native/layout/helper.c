@@ -72,7 +72,8 @@ void helper_run(struct helper *helper) {
     /* Registers that are set at the exec's event are overwritten, so this is done at its end. If
      * the target ends before that, somebody else killed it. */
     if (inject_go_on(helper->target) &&
-        follow_exec(helper, helper->target, helper->is_arranged ? &helper->arranged : NULL))
+        follow_exec(helper, helper->target, helper->is_arranged ? &helper->arranged : NULL,
+                    helper->was_privileged))
         follow(helper, helper->target);
     _exit(0);
 }

@@ -307,8 +307,9 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
         .was_privileged = getuid() != geteuid() || getgid() != getegid(),
     };
     memcpy(helper.key, key, KEY_BYTES);
-    /* A reservation is made when it is known which one it is. */
-    helper.is_arranged = kind != TARGET_MIXED &&
+    /* A reservation is made when it is known which one it is. An exec with another effective user
+     * or group resets the stack limit (fs/exec.c: begin_new_exec()). */
+    helper.is_arranged = kind != TARGET_MIXED && !helper.was_privileged &&
                          arrange(&helper.arranged, its, bases_by_limit(its, key, "", 0).mmap_top);
     if (!helper.is_arranged && check_space(its, reason) != 0)
         return -1;

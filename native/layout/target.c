@@ -10,12 +10,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "../common/procfile.h"
 #include "../common/search.h"
 #include "loads.h"
+#include "resolve.h"
 
 /* fs/exec.c: exec_binprm follows this many interpreters. */
 enum { INTERPRETERS_MAX = 5, HEAD_BYTES = 256, PATH_BYTES = PATH_MAX + 64 };
@@ -29,7 +31,10 @@ enum { MACHINE = EM_AARCH64 };
 /* A process with no_new_privs gains less than is reported here. */
 static bool file_gains_privilege(const char *path) {
     struct stat status;
-    if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1 || stat(path, &status) != 0)
+    struct statvfs system;
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1 || stat(path, &status) != 0 ||
+        !S_ISREG(status.st_mode) ||
+        (statvfs(path, &system) == 0 && (system.f_flag & ST_NOSUID) != 0))
         return false;
     bool is_setgid = (status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0;
     return (status.st_mode & S_ISUID) != 0 || is_setgid ||
@@ -58,14 +63,15 @@ static bool to_interpreter(const struct head *head, char path[PATH_BYTES]) {
     return true;
 }
 
-bool target_gains_privilege(const char *file) {
-    char path[PATH_BYTES];
+bool target_gains_privilege(const char *file, pid_t pid) {
+    char path[PATH_BYTES], named[PATH_BYTES], folder[32];
     snprintf(path, sizeof path, "%s", file);
+    snprintf(folder, sizeof folder, "/proc/%d/cwd", pid);
     for (int depth = 0; depth <= INTERPRETERS_MAX; depth++) {
         if (file_gains_privilege(path))
             return true;
         struct head head = read_head(path);
-        if (!to_interpreter(&head, path))
+        if (!to_interpreter(&head, named) || !resolve_for(pid, folder, named, path, sizeof path))
             return false;
     }
     return false;
@@ -150,6 +156,12 @@ static int check_chain(char path[PATH_BYTES], struct machines *machines,
     return 0;
 }
 
+/* Of a folder, or a file that nobody may execute, the exec tries the next in PATH. */
+static bool may_be_executed(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 0111) != 0;
+}
+
 /* Checks every file of that name in PATH: the exec tries the next if one cannot be run. */
 int target_may_move(const char *command, const struct machine *machine,
                     const struct machine *narrow, enum target_kind *kind,
@@ -157,7 +169,7 @@ int target_may_move(const char *command, const struct machine *machine,
     char path[PATH_BYTES];
     struct machines machines = {machine, narrow, TARGET_UNKNOWN};
     for (int index = 0; search_candidate(command, index, path, sizeof path); index++)
-        if (access(path, F_OK) == 0 && check_chain(path, &machines, reason) != 0)
+        if (may_be_executed(path) && check_chain(path, &machines, reason) != 0)
             return -1;
     *kind = machines.kind;
     return 0;

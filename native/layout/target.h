@@ -4,6 +4,7 @@
 #define KSMRUN_TARGET_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "machine.h"
 #include "reason.h"
@@ -18,8 +19,9 @@ int target_may_move(const char *command, const struct machine *machine,
                     const struct machine *narrow, enum target_kind *kind,
                     char reason[REASON_BYTES]);
 
-/* Returns whether an exec of the file, or of an interpreter that it names, would grant a user,
- * group or capabilities, of which an unprivileged tracer deprives it (execve(2)). */
-bool target_gains_privilege(const char *path);
+/* Returns whether an exec of the file by this process, or by another that has the same root and
+ * mounts, would grant a user, group or capabilities, of which an unprivileged tracer deprives it
+ * (execve(2)). So does an interpreter that it names. The path is one of this process. */
+bool target_gains_privilege(const char *path, pid_t pid);
 
 #endif

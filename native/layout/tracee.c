@@ -14,6 +14,7 @@
 
 #include "../common/procfile.h"
 #include "../inject/i386.h"
+#include "resolve.h"
 
 /* include/uapi/linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386; ptrace.h:
  * PTRACE_SYSCALL_INFO_ENTRY; arch/x86/include/uapi/asm/unistd.h: __X32_SYSCALL_BIT. */
@@ -118,16 +119,10 @@ bool tracee_exec_path(pid_t pid, const struct tracee_call *call, char *path, siz
     if (!names_files_as_we_do(pid) ||
         !read_text(pid, call->arguments[is_at ? 1 : 0], name, sizeof name))
         return false;
-    int length;
-    if (name[0] == '/')
-        length = snprintf(path, path_bytes, "%s", name);
-    else if (folder == AT_FDCWD)
-        length = snprintf(path, path_bytes, "/proc/%d/cwd/%s", pid, name);
-    else
-        length =
-            snprintf(path, path_bytes, name[0] == '\0' ? "/proc/%d/fd/%d" : "/proc/%d/fd/%d/%s",
-                     pid, folder, name);
-    return length > 0 && (size_t)length < path_bytes;
+    char from[64];
+    snprintf(from, sizeof from, folder == AT_FDCWD ? "/proc/%d/cwd" : "/proc/%d/fd/%d", pid,
+             folder);
+    return resolve_for(pid, from, name, path, path_bytes);
 }
 
 void tracee_borrow_stderr(pid_t pid) {
@@ -144,7 +139,8 @@ void tracee_borrow_stderr(pid_t pid) {
 }
 
 void tracee_return_stderr(void) {
-    int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    /* Not waiting, where somebody has made a FIFO of it. */
+    int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC | O_NONBLOCK);
     if (nothing >= 0 && nothing != STDERR_FILENO) {
         dup2(nothing, STDERR_FILENO);
         close(nothing);

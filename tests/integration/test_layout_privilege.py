@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -88,3 +89,83 @@ def test_sudo_and_su(launcher: str, launch: list[str], kinds: Programs, folder: 
     expected = parts(where(*launch, alone))
     assert len(found) == 3 and found[2] == expected
     assert expected not in found[:2] and found[0] != found[1]
+
+
+# Each names the file in a way that means another one to a tracer, or in another folder.
+WAYS = (
+    "./{file} -u",
+    "./relative -u",
+    "(exec 3<./{file}; exec /proc/self/fd/3 -u)",
+    "(exec 3<./{file}; exec /proc/thread-self/fd/3 -u)",
+    "(exec 3<./{file}; exec /dev/fd/3 -u)",
+    "(exec <./{file}; exec /dev/stdin -u)",
+    "/proc/self/cwd/{file} -u",
+    "./via/{file} -u",
+    "../$(basename $PWD)/./{file} -u",
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_names_that_depend_on_who_looks(launcher: str, folder: Path, way: str) -> None:
+    """A setuid program keeps its user, and a program without is still moved."""
+    for file, mode in (("id", 0o4755), ("plain", 0o755)):
+        shutil.copy("/usr/bin/id", folder / file)
+        (folder / file).chmod(mode)
+    write(folder / "relative", "#!./id\n")
+    (folder / "via").symlink_to("/proc/self/cwd")
+    nobody, wrapped = user(launcher, folder)
+    for file, expected in (("id", "0"), ("plain", "65534")):
+        if file not in way.format(file=file):
+            continue
+        line = f"#!/bin/bash\ncd {folder}\n{way.format(file=file)}\n"
+        script = write(folder / f"script-{file}", line)
+        for prefix in (nobody, wrapped):
+            done = subprocess.run([*prefix, script], capture_output=True, text=True, check=False)
+            assert done.stdout == f"{expected}\n", done.stderr
+            assert ("changes user" in done.stderr) == (prefix is wrapped and file == "id")
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [("--ruid=65534",), ("--rgid=65534", "--clear-groups"), ("--egid=65534", "--clear-groups")],
+)
+@pytest.mark.parametrize("scope", ["program", "tree"])
+def test_another_effective_user(
+    launch: list[str], kinds: Programs, identity: tuple[str, ...], scope: str
+) -> None:
+    """As below a setuid program: the exec resets the stack limit, so what is reserved decides."""
+    command = ("setpriv", *identity, launch[0], f"--layout-scope={scope}", "--require", *launch[1:])
+    first, second = (where(*command, kinds.where) for _ in range(2))
+    assert parts(first) == parts(second)
+
+
+def test_what_the_exec_skips_does_not_decide(
+    launch: list[str], kinds: Programs, tmp_path: Path
+) -> None:
+    """A setgid folder, and a setuid file that nobody may execute, come first in PATH."""
+    path = ""
+    for name, mode in (("folder", 0o2755), ("file", 0o4644), ("program", 0o755)):
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "server"
+        if name == "folder":
+            file.mkdir()
+        else:
+            shutil.copy(kinds.where, file)
+        file.chmod(mode)
+        path += f"{tmp_path / name}:"
+    command = (launch[0], "--require", *launch[1:])
+    found = parts(where("env", f"PATH={path}{os.environ['PATH']}", *command, "server"))
+    assert found == parts(where(*command, str(tmp_path / "program" / "server")))
+
+
+def test_where_setuid_has_no_effect(launch: list[str], kinds: Programs, tmp_path: Path) -> None:
+    """It gains nothing on a file system that is mounted nosuid."""
+    script = (
+        'mount -t tmpfs -o nosuid,mode=755 tmpfs "$1"; cp "$2" "$1/server"; chmod 4755 "$1/server"'
+        '; server=$1/server; shift 2; exec "$@" "$server"'
+    )
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    inside = ("unshare", "--mount", "sh", "-euc", script, "sh", str(mounted), kinds.where)
+    first, second = (where(*inside, launch[0], "--require", *launch[1:]) for _ in range(2))
+    assert parts(first) == parts(second)
