@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from compiled import compile_to
+
 from . import patched
 from .initrd import build_arm64_initrd, build_initrd
 from .kernels import ARM64_16K, CLOUD_AMD64, CLOUD_ARM64, fetch
@@ -42,8 +44,6 @@ QEMU_ARM64 = ["qemu-system-aarch64", "-machine", "virt,mem-merge=off"]
 QEMU_ARM64 += ["-cpu", "max,pauth-impdef=on"]
 QEMU_OPTIONS = ["-accel", "tcg", "-m", str(MEMORY), "-nographic", "-nodefaults", "-no-reboot"]
 QEMU_OPTIONS += ["-serial", "stdio"]
-# Debian's is built without CONFIG_KSM. Only its first console is visible.
-UML_COMMAND = ["linux.uml", f"mem={MEMORY}M", "con=null", "con0=null,fd:1"]
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,26 @@ class Guest:
         return found
 
 
+def uml_command(preload: Path) -> list[str]:
+    """Return how to start user-mode-linux, Debian's, which is built without CONFIG_KSM.
+
+    preload: the file that makes it run on processors with AMX, which is written. Only the first
+    console is visible.
+    """
+    source = Path(__file__).with_name("uml_xstate.c")
+    made = preload.with_suffix(f".{os.getpid()}")
+    compile_to(made, ["gcc", "-shared", "-fPIC", "-O1", source])
+    made.replace(preload)
+    command = ["env", f"LD_PRELOAD={preload}", "linux.uml"]
+    return [*command, f"mem={MEMORY}M", "con=null", "con0=null,fd:1"]
+
+
 def boot(kernel: Kernel, initrd: Path) -> Guest:
     """Boot it. Raises SystemExit with the end of the console if the guest did not complete."""
     version, flavour = kernel
     if flavour == UML:
-        name, command = UML, [*UML_COMMAND, f"initrd={initrd}", *ALL_OF_IT, "rdinit=/init"]
+        uml = uml_command(initrd.with_name("uml_xstate.so"))
+        name, command = UML, [*uml, f"initrd={initrd}", *ALL_OF_IT, "rdinit=/init"]
     else:
         if flavour == PATCHED:
             name, vmlinuz = patched.build(version)

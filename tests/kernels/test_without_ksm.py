@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ksmrun.facts.launcher import launcher_path
 
-from .matrix import UML_COMMAND
+from .matrix import uml_command
 
 # Each section of the output ends with its exit code.
 INIT = """#!/bin/sh
@@ -48,7 +48,13 @@ def test_ksm_is_absent_from_the_kernel(tmp_path: Path) -> None:
     init.write_text(INIT.format(path=os.environ["PATH"], output=output, commands=words))
     init.chmod(0o755)
     subprocess.run(
-        [*UML_COMMAND, "root=/dev/root", "rootfstype=hostfs", "rw", f"init={init}"],
+        [
+            *uml_command(tmp_path / "uml_xstate.so"),
+            "root=/dev/root",
+            "rootfstype=hostfs",
+            "rw",
+            f"init={init}",
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         timeout=3600,
