@@ -34,8 +34,6 @@ SAMPLE_SECONDS_MIN = 2.0
 REST_TICK_SECONDS = 15.0
 # Seconds between attempts: a full disk has space again, another tuner ends.
 RETRY_SECONDS = 15.0
-# Assumed by the computation of rates (the kernel's default).
-SLEEP_MILLISECS = 20
 Say = Callable[[str, str], None]
 
 
@@ -164,9 +162,8 @@ class AutoTuner:
             return
         look = self._look(ksm)
         if self._state is None:
-            self._set({"sleep_millisecs": str(SLEEP_MILLISECS)})
             self._state = State(look, cap_share=self._config.auto_max_cpu)
-            self._set({"pages_to_scan": str(self._state.rate)})
+            self._set(_rate(self._state))
             return
         waited = look.seconds - self._state.look.seconds
         is_quiet = self._state.mode is Mode.REST and (
@@ -176,7 +173,7 @@ class AutoTuner:
         if is_quiet and waited < REST_TICK_SECONDS and not self._has_grown(look):
             return
         self._state, said = step(self._state, look, self._config.auto_max_cpu)
-        wanted = {"pages_to_scan": str(self._state.rate)}
+        wanted = _rate(self._state)
         # With smart_scan an old page is scanned in every ninth full scan only, and may never meet a
         # new one.
         skips = self._state.skips
@@ -195,7 +192,6 @@ class AutoTuner:
         fields = _memory_fields()
         return Look(
             seconds=time.monotonic(),
-            sleep_seconds=SLEEP_MILLISECS / 1e3,
             page_bytes=ksm.page_bytes,
             full_scans=ksm.full_scans or 0,
             merged_pages=ksm.merged_pages or 0,
@@ -248,6 +244,13 @@ class AutoTuner:
         if changed:
             set_tunables(changed, record_of(), ROOT)
             self._written |= changed
+
+
+def _rate(state: State) -> dict[str, str]:
+    return {
+        "pages_to_scan": str(state.rate),
+        "sleep_millisecs": str(state.sleep_millisecs),
+    }
 
 
 def _visited_pages(ksm: KsmFacts) -> int | None:

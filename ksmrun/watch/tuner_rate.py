@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ksmrun.watch.tuner_state import RATE_MAX, RATE_MIN, Look, Mode, State
+from ksmrun.watch.tuner_state import (
+    BOOST_SLEEP_MILLISECS,
+    RATE_MAX,
+    RATE_MIN,
+    REST_SLEEP_MILLISECS,
+    Look,
+    Mode,
+    State,
+)
 
 # Share of a core.
 REST_SHARE = 0.002
@@ -74,11 +82,12 @@ def _bounded(rate: float, state: State) -> float:
     pages = max(look.known_pages, look.anonymous_bytes // look.page_bytes)
     is_boost = state.mode is Mode.BOOST
     full_scan_seconds = BOOST_SCAN_SECONDS_MIN if is_boost else REST_SCAN_SECONDS_MIN
-    most = pages * look.sleep_seconds / full_scan_seconds
+    most = pages * state.sleep_millisecs / 1e3 / full_scan_seconds
     return min(max(rate, RATE_MIN), max(most, RATE_MIN), RATE_MAX)
 
 
 def rest_rate(state: State) -> float:
     """Return a first guess: pages cost what they did during the boost."""
     guess = state.boost_rate * _odds(REST_SHARE) / _odds(state.cap_share * CAP_MARGIN)
+    guess *= REST_SLEEP_MILLISECS / BOOST_SLEEP_MILLISECS
     return _bounded(max(state.rest_rate, guess), state)

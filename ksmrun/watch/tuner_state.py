@@ -25,7 +25,6 @@ class Look:
     """
 
     seconds: float
-    sleep_seconds: float
     page_bytes: int
     full_scans: int
     merged_pages: int
@@ -63,6 +62,8 @@ class Mark:
 
 # Pages each time that ksmd wakes up.
 RATE_MIN, RATE_MAX = 1, 1_000_000
+# The kernel's default while there is something to gain; otherwise waking up is what costs.
+BOOST_SLEEP_MILLISECS, REST_SLEEP_MILLISECS = 20, 100
 
 
 @dataclass(frozen=True)
@@ -96,3 +97,8 @@ class State:
     def rate(self) -> int:
         """Planned value of pages_to_scan."""
         return round(self.boost_rate if self.mode is Mode.BOOST else self.rest_rate)
+
+    @property
+    def sleep_millisecs(self) -> int:
+        """Planned value of sleep_millisecs."""
+        return BOOST_SLEEP_MILLISECS if self.mode is Mode.BOOST else REST_SLEEP_MILLISECS

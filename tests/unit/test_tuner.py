@@ -16,7 +16,6 @@ from ksmrun.watch.tuner_state import RATE_MAX, RATE_MIN, Look, Mode, State
 GIB = 1 << 30
 START = Look(
     seconds=0.0,
-    sleep_seconds=0.02,
     page_bytes=4096,
     full_scans=0,
     merged_pages=0,
@@ -26,6 +25,8 @@ START = Look(
     anonymous_bytes=0,
     started=0,
 )
+# As the kernel has it at boot.
+UNSET = State(START, Mode.BOOST, boost_rate=100.0)
 
 
 @dataclass
@@ -38,12 +39,12 @@ class Ksmd:
     scanned: float = 0.0
     scans_left: int = 2
 
-    def run(self, rate: int, seconds: float, pressure_share: float = 0.0) -> Look:
+    def run(self, state: State, seconds: float, pressure_share: float = 0.0) -> Look:
         look = self.look
         pages = look.anonymous_bytes // look.page_bytes
-        busy = rate * self.cost_seconds
-        batches = seconds / (look.sleep_seconds + busy)
-        self.scanned += batches * rate
+        busy = state.rate * self.cost_seconds
+        batches = seconds / (state.sleep_millisecs / 1e3 + busy)
+        self.scanned += batches * state.rate
         scans = 0
         while pages and self.scanned >= pages:
             self.scanned -= pages
@@ -73,7 +74,7 @@ class Ksmd:
 def run(ksmd: Ksmd, state: State, seconds: int, cap: float = 0.7) -> tuple[State, list[str]]:
     said = []
     for _ in range(seconds):
-        state, words = step(state, ksmd.run(state.rate, 1.0), cap)
+        state, words = step(state, ksmd.run(state, 1.0), cap)
         said += [words] if words else []
     return state, said
 
@@ -116,7 +117,7 @@ def test_never_above_the_cap(cost: float, cap: float) -> None:
     shares = []
     for _ in range(60):
         before = ksmd.look.ksmd_cpu_seconds
-        state, _ = step(state, ksmd.run(state.rate, 1.0), cap)
+        state, _ = step(state, ksmd.run(state, 1.0), cap)
         shares.append(ksmd.look.ksmd_cpu_seconds - before)
         assert RATE_MIN <= state.rate <= RATE_MAX
     assert state.mode is Mode.BOOST
@@ -127,21 +128,21 @@ def test_never_above_the_cap(cost: float, cap: float) -> None:
 def boosting() -> tuple[Ksmd, State]:
     ksmd = Ksmd(1e-6)
     ksmd.grow(256 * GIB)
-    state, _ = run(ksmd, State(ksmd.run(100, 1.0)), 30)
+    state, _ = run(ksmd, State(ksmd.run(UNSET, 1.0)), 30)
     return ksmd, state
 
 
 def test_programs_that_wait_for_a_cpu() -> None:
     ksmd, state = boosting()
     for _ in range(10):
-        state, _ = step(state, ksmd.run(state.rate, 1.0, pressure_share=0.6), 0.7)
+        state, _ = step(state, ksmd.run(state, 1.0, pressure_share=0.6), 0.7)
     before = ksmd.look.ksmd_cpu_seconds
-    ksmd.run(state.rate, 1.0)
+    ksmd.run(state, 1.0)
     assert ksmd.look.ksmd_cpu_seconds - before < 0.06
     for _ in range(30):
-        state, _ = step(state, ksmd.run(state.rate, 1.0), 0.7)
+        state, _ = step(state, ksmd.run(state, 1.0), 0.7)
     before = ksmd.look.ksmd_cpu_seconds
-    ksmd.run(state.rate, 1.0)
+    ksmd.run(state, 1.0)
     assert ksmd.look.ksmd_cpu_seconds - before > 0.5
 
 
@@ -173,9 +174,9 @@ def test_what_comes_back(restarted: bool) -> None:
     ksmd.grow(4 * GIB)
     state = State(START)
     while not ksmd.look.merged_pages:
-        state, _ = step(state, ksmd.run(state.rate, 1.0), 0.7)
+        state, _ = step(state, ksmd.run(state, 1.0), 0.7)
     assert state.mode is Mode.BOOST
-    state, _ = step(state, ksmd.run(state.rate, 1.0), 0.7)
+    state, _ = step(state, ksmd.run(state, 1.0), 0.7)
     lost = replace(
         ksmd.look,
         seconds=ksmd.look.seconds + 1,
@@ -193,7 +194,7 @@ def test_what_never_settles() -> None:
     state = State(START)
     said = ""
     for _ in range(200):
-        look = ksmd.run(state.rate, 1.0)
+        look = ksmd.run(state, 1.0)
         # More in every second full scan.
         look = replace(look, merged_pages=50_000 + 4_000 * (look.full_scans % 2))
         state, said = step(state, look, 0.7)
@@ -232,7 +233,7 @@ def test_a_big_program_after_small_ones(cost: float, small: list[int], during: b
         ksmd.grow(64 * GIB)
         for seconds in range(1, 60):
             before = ksmd.look.ksmd_cpu_seconds
-            state, _ = step(state, ksmd.run(state.rate, 1.0), 0.7)
+            state, _ = step(state, ksmd.run(state, 1.0), 0.7)
             if ksmd.look.ksmd_cpu_seconds - before > 0.5:
                 return seconds
         return 60

@@ -66,7 +66,9 @@ def test_each_step_leads_to_the_share_that_is_wanted(
     state = replace(boosted(), mode=mode, cap_share=cap)
     state = replace(state, boost_rate=float(rate), rest_rate=float(rate))
     state = replace(state, settled_bytes=64 * GIB, settled_started=41)
-    used = rate * cost / (0.02 + rate * cost)
+    sleep = 0.1 if mode is Mode.REST else 0.02
+    assert state.sleep_millisecs == sleep * 1000
+    used = rate * cost / (sleep + rate * cost)
     look = later(state.look, seconds, ksmd_cpu_seconds=used * seconds)
     after, _ = step(state, look, cap)
     new, other = after.boost_rate, after.rest_rate
@@ -74,9 +76,9 @@ def test_each_step_leads_to_the_share_that_is_wanted(
         new, other = other, new
     assert other == rate, "that of the other mode stays"
     assert after.rate == round(new)
-    most = NOW.known_pages * 0.02 / (60 if mode is Mode.REST else 1.5)
+    most = NOW.known_pages * sleep / (60 if mode is Mode.REST else 1.5)
     if used < 0.99:
-        ideal = wanted / (1 - wanted) * 0.02 / cost
+        ideal = wanted / (1 - wanted) * sleep / cost
         expected = min(max(ideal, rate / 4), rate * (1.25 if mode is Mode.REST else 4))
         assert new == pytest.approx(min(max(expected, RATE_MIN), most, RATE_MAX), rel=1e-3)
 
@@ -105,7 +107,7 @@ def test_a_cap_below_the_rest_holds_at_rest() -> None:
         # A full scan in 1.5 s, and in a minute; of the pages that ksmd knows or of those that
         # exist.
         (Mode.BOOST, 150_000, 0, 2000),
-        (Mode.REST, 6_000_000, 0, 2000),
+        (Mode.REST, 1_200_000, 0, 2000),
         (Mode.BOOST, 0, 150_000 * 4096, 2000),
         (Mode.BOOST, 10, 10 * 4096, RATE_MIN),
         (Mode.BOOST, 10**12, 0, RATE_MAX),
@@ -127,8 +129,8 @@ def test_the_first_rate_of_a_boost_is_bounded_too() -> None:
 
 @pytest.mark.parametrize(
     ("rest_rate", "expected"),
-    # 0.2% of a core, where 20,000 pages used 63%: 1 : 849.
-    [(20.0, 23.5), (23.0, 23.5), (100.0, 100.0)],
+    # 0.2% of a core, where 20,000 pages used 63%: 1 : 849; after five times as long a sleep.
+    [(100.0, 117.7), (117.0, 117.7), (500.0, 500.0)],
 )
 def test_the_first_rate_at_rest(rest_rate: float, expected: float) -> None:
     state, _ = scans(boosted(), 0, 0)

@@ -14,7 +14,6 @@ MIB, GIB = 1 << 20, 1 << 30
 # After a while: no counter of the host begins at 0. 64 GiB: no full scan is too fast.
 NOW = Look(
     seconds=5000.0,
-    sleep_seconds=0.02,
     page_bytes=4096,
     full_scans=100,
     merged_pages=0,

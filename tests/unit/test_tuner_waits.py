@@ -161,6 +161,8 @@ def test_what_is_only_replaced_is_not_waited_for(more: int, waits: bool) -> None
 
 
 EMPTY = replace(NOW, anonymous_bytes=0, known_pages=0, started=0, scanned_pages=0)
+# As the kernel has it at boot.
+UNSET = State(EMPTY, Mode.BOOST, boost_rate=100.0)
 
 
 @dataclass
@@ -187,8 +189,8 @@ class Fleet:
         if len(self.programs) == 1:
             self.place, self.pages_left = 0, pages
 
-    def run(self, rate: int, seconds: float) -> Look:
-        per_page = self.look.sleep_seconds / rate + self.cost_seconds
+    def run(self, state: State, seconds: float) -> Look:
+        per_page = state.sleep_millisecs / 1e3 / state.rate + self.cost_seconds
         todo = seconds / per_page if self.programs else 0.0
         scanned, ends = todo, 0
         while todo > 0:
@@ -227,16 +229,16 @@ class Fleet:
 def test_a_fleet_of_any_pace_merges(count: int, mib: int, gap: int, cost: float) -> None:
     """All of it, soon after its last program; and the scans end."""
     fleet = Fleet(cost)
-    state = State(fleet.run(100, 1.0))
+    state = State(fleet.run(UNSET, 1.0))
     for _ in range(count):
         fleet.start(mib * 256)
         for _ in range(gap):
-            state, _ = step(state, fleet.run(state.rate, 1.0), 0.7)
+            state, _ = step(state, fleet.run(state, 1.0), 0.7)
     scan_seconds = max(count * mib * 256 * cost / 0.6, 1.5)
     most = QUIET_SECONDS + 8 * scan_seconds + 30
     begun = state.look.seconds
     while state.look.seconds < begun + most:
-        state, _ = step(state, fleet.run(state.rate, 1.0), 0.7)
+        state, _ = step(state, fleet.run(state, 1.0), 0.7)
     assert state.look.merged_pages == count * mib * 256
     assert state.mode is Mode.REST
 
@@ -247,14 +249,14 @@ def test_a_fleet_that_is_slow_to_start_costs_little_more(gap: int, factor: float
 
     def cost(gap: int) -> float:
         fleet = Fleet(2e-6)
-        state = State(fleet.run(100, 1.0))
+        state = State(fleet.run(UNSET, 1.0))
         begun = state.look.ksmd_cpu_seconds
         for _ in range(200):
             fleet.start(40 * 256)
             for _ in range(gap):
-                state, _ = step(state, fleet.run(state.rate, 1.0), 0.7)
+                state, _ = step(state, fleet.run(state, 1.0), 0.7)
         for _ in range(120):
-            state, _ = step(state, fleet.run(state.rate, 1.0), 0.7)
+            state, _ = step(state, fleet.run(state, 1.0), 0.7)
         assert state.mode is Mode.REST
         return state.look.ksmd_cpu_seconds - begun
 
