@@ -7,7 +7,7 @@ set -eu
 packages="gcc libc6-dev musl-tools cmake ninja-build python3-dev python3-venv libcap-dev libcmocka-dev clang-format git
     procps util-linux"
 if [ "${1-}" != --quick ]; then
-    packages="$packages gcc-12-multilib ccache libcap2-bin gdb shellcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    packages="$packages gcc-12-multilib ccache make libcap2-bin gdb shellcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross
         qemu-user mount strace valgrind user-mode-linux qemu-system-x86 qemu-system-arm busybox-static cpio ddnet-server
         openttd openttd-opengfx wordnet-base iso-codes python3 perl stress-ng bubblewrap redis-tools redis-server
         libpython3.11-testsuite libjemalloc2 libfaketime fakeroot linux-perf sudo podman runc conmon lua5.2 lua5.3 lua5.4
@@ -35,7 +35,7 @@ if [ "${1-}" = --fleets ] || [ "${1-}" = --full ]; then
 fi
 if [ "${1-}" = --full ]; then
     # For the kernels that tests/kernels/patched.py builds.
-    packages="$packages flex bison bc libelf-dev make xz-utils"
+    packages="$packages flex bison bc libelf-dev xz-utils"
     # For the long runs of tests/suites.
     packages="$packages nodejs curl dpkg-dev postgresql-15 nginx-light php8.2-fpm openssh-server wrk
         libtcmalloc-minimal4 libmimalloc2.0 libtbbmalloc2"

@@ -13,7 +13,7 @@ from ksmrun.facts.launcher import cached_probe, launcher_path, shim_path
 from ksmrun.facts.target import look_at
 from ksmrun.launch.inplace import exec_by_path, exec_in_place, initial_environment
 from ksmrun.launch.prepare import prepare
-from ksmrun.model.errors import EXIT_CANNOT_RUN, EXIT_OWN_FAILURE, KsmrunError
+from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
 from ksmrun.model.launch import (
     LayoutMode,
     Plan,
@@ -68,7 +68,7 @@ def start(plan: Plan, request: Request) -> NoReturn:
         if plan.argv != request.command:
             exec_in_place(plan.argv, environment)
     except KsmrunError as error:
-        if request.require or error.exit_code == EXIT_CANNOT_RUN:
+        if request.require:
             raise
         if not request.quiet:
             say(f"memory will not merge: {error.what}; {_anyway(error.todo)}")

@@ -6,12 +6,12 @@ import os
 import re
 from pathlib import Path
 
-import ksmrun
 from ksmrun import __version__
+from ksmrun.model.package import package_file
 
 WRITE_TODO = "check what stdout is connected to, and its free space"
 # Written by native/commit.cmake.
-COMMIT = Path(ksmrun.__file__).with_name("commit")
+COMMIT = package_file("commit")
 STATES = {0: "off", 1: "on", 2: "unmerging"}
 
 

@@ -15,13 +15,14 @@ from typing import Any
 from ksmrun.facts.text import parse_fields, read_text
 from ksmrun.model.errors import EXIT_OWN_FAILURE, KsmrunError
 from ksmrun.model.launch import Probe
+from ksmrun.model.package import package_file
 from ksmrun.support.advice import helper_todo
 from ksmrun.support.folders import make_folder
 from ksmrun.support.foreign import drain, open_regular
 from ksmrun.support.safefile import replace_file
 from ksmrun.support.state import distrust
 
-LAUNCHER = Path(__file__).parent.parent / "libexec" / "ksmrun-exec"
+LAUNCHER = package_file("libexec/ksmrun-exec")
 # See native/shim/as-libasan.so.
 SHIM = "shim/$PLATFORM/as-libasan.so/../libksmrun-preload.so"
 # It takes milliseconds, half a second more if ksmd runs, and longer on a loaded machine.

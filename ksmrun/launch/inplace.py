@@ -16,6 +16,8 @@ from typing import NoReturn
 from ksmrun.model.errors import EXIT_CANNOT_RUN, EXIT_NOT_FOUND, EXIT_OWN_FAILURE, KsmrunError
 from ksmrun.support.advice import helper_todo
 
+TOO_LONG_TODO = "shorten the arguments, or raise the stack limit (ulimit -s)"
+
 
 def initial_environment() -> tuple[bytes, ...]:
     """Return the environment this process was started with, entry by entry (proc(5): environ)."""
@@ -56,14 +58,11 @@ def _entries(block: bytes) -> tuple[bytes, ...]:
 def exec_in_place(argv: Sequence[bytes], environment: Sequence[bytes]) -> NoReturn:
     """Execute argv[0], the launcher, by execve(2); returns only by raising KsmrunError."""
     error = _execute("execve", argv, environment)
-    # The only missing file can be the launcher; a command line that is too long is the program's.
-    is_too_long = error == errno.E2BIG
     launcher = os.fsdecode(argv[0])
-    longer = "shorten the arguments, or raise the stack limit (ulimit -s)"
     raise KsmrunError(
         f"cannot start {launcher}: {os.strerror(error)}",
-        longer if is_too_long else helper_todo(error, launcher),
-        EXIT_CANNOT_RUN if is_too_long else EXIT_OWN_FAILURE,
+        TOO_LONG_TODO if error == errno.E2BIG else helper_todo(error, launcher),
+        EXIT_OWN_FAILURE,
     )
 
 
@@ -72,7 +71,7 @@ def exec_by_path(argv: Sequence[bytes], environment: Sequence[bytes]) -> NoRetur
     error = _execute("execvpe", argv, environment)
     raise KsmrunError(
         f"cannot run '{os.fsdecode(argv[0])}': {os.strerror(error)}",
-        "check the path and its permissions",
+        TOO_LONG_TODO if error == errno.E2BIG else "check the path and its permissions",
         EXIT_NOT_FOUND if error == errno.ENOENT else EXIT_CANNOT_RUN,
     )
 

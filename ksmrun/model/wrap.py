@@ -7,13 +7,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from ksmrun.model.frozen import dataclass
+from ksmrun.model.package import package_file
 
 # Wraps name the launcher in one of two folders, which outlive homes and virtual environments:
 # `wrap install` copies it to the first (FHS 3.0, 4.9: /usr/local is the administrator's), packages
 # own the second. A package's Python part has a link to its launcher, so that it names its own, and
 # an installation by pip never depends on a package of another version.
 LOCAL, PACKAGED = Path("/usr/local/libexec/ksmrun"), Path("/usr/libexec/ksmrun")
-OWN = Path(__file__).parent.parent / "libexec"
+OWN = package_file("libexec")
 LIBEXEC = PACKAGED if OWN.resolve() == PACKAGED else LOCAL
 LAUNCHER = LIBEXEC / "ksmrun-exec"
 INSTALL_LAUNCHER = (

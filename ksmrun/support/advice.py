@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shlex
@@ -13,7 +14,11 @@ from ksmrun.model.errors import EXIT_FAILURE, KsmrunError
 def helper_todo(error: int, file: str | Path) -> str:
     """Return what to do if a program of ksmrun's own cannot be started (errno)."""
     if error in (errno.EACCES, errno.EPERM):
-        return f"see where permission is missing: namei -l {shlex.quote(str(file))}"
+        quoted = shlex.quote(str(file))
+        with contextlib.suppress(OSError):
+            if os.statvfs(file).f_flag & os.ST_NOEXEC:
+                return f"its file system is mounted noexec (findmnt -T {quoted}): install elsewhere"
+        return f"see where permission is missing: namei -l {quoted}"
     if error in (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE):
         return "raise the limits (ulimit -n, -u and -v), or free memory"
     if error == errno.ENOEXEC:

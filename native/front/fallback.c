@@ -214,7 +214,8 @@ int fallback_start(const char *folder, char **words, const char *why, const char
     }
     execvp(*launch.command, launch.command);
     int error = errno;
-    fprintf(stderr, "ksmrun: cannot run '%.512s': %s; check the path and its permissions\n",
-            *launch.command, strerror(error));
+    fprintf(stderr, "ksmrun: cannot run '%.512s': %s; %s\n", *launch.command, strerror(error),
+            error == E2BIG ? "shorten the arguments, or raise the stack limit (ulimit -s)"
+                           : "check the path and its permissions");
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }

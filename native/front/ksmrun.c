@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "complete.h"
@@ -59,17 +60,33 @@ static int fail(const char *what, const char *todo) {
 static const char out_of_room[] =
     "raise the limits (ulimit -v, -d and -n), or install ksmrun again";
 
+/* PYTHONPATH is the program's. */
+static const char not_found[] = "install ksmrun again, with pip in a virtual environment (--prefix "
+                                "and --target do not work, as "
+                                "PYTHONPATH is not read)";
+
 /* Says why Python does not start, and what to do. It may be where this user cannot go, as in root's
  * home. */
 static void explain_start(const char *file, int error, char *what, char *todo, size_t size) {
+    struct statvfs system;
     snprintf(what, size, "cannot start %s as user %u: %s", file, geteuid(), strerror(error));
-    if (error == EACCES)
+    if (error == EACCES && statvfs(file, &system) == 0 && (system.f_flag & ST_NOEXEC) != 0)
+        snprintf(todo, size, "its file system is mounted noexec (findmnt -T %s): install elsewhere",
+                 file);
+    else if (error == EACCES)
         snprintf(todo, size,
                  "see where permission is missing (namei -l %s), or install ksmrun with a Python "
                  "that all users can execute",
                  file);
     else
         snprintf(todo, size, "install ksmrun again");
+}
+
+static void explain_length(char *what, char *todo, size_t size) {
+    snprintf(what, size, "the arguments and the environment leave no room for those of ksmrun");
+    snprintf(
+        todo, size,
+        "shorten them, or raise the stack limit (ulimit -s), a quarter of which they may fill");
 }
 
 /* Undoes what Python did at its start. found: the original state, as main() writes it. */
@@ -103,8 +120,9 @@ int main(int argc, char **argv) {
         snprintf(fails, sizeof fails, "the Python part of ksmrun fails%s%s%s",
                  *argv[2] == '\0' ? "" : " (", argv[2], *argv[2] == '\0' ? "" : ")");
         restore(argv[3]);
-        int code = fallback_start(folder, argv + 4, fails, out_of_room);
-        return code >= 0 ? code : fail(fails, out_of_room);
+        const char *todo = strstr(argv[2], "ModuleNotFound") != NULL ? not_found : out_of_room;
+        int code = fallback_start(folder, argv + 4, fails, todo);
+        return code >= 0 ? code : fail(fails, todo);
     }
     if (!fallback_has_room()) {
         int code = fallback_start(folder, argv + 1, "the limits leave too little room for Python",
@@ -161,7 +179,7 @@ int main(int argc, char **argv) {
         arguments[count++] = (char *)"-E";
         arguments[count++] = (char *)"-P";
     }
-    if (is_known && is_launch) {
+    if (is_known) {
         arguments[count++] = (char *)"-c";
         arguments[count++] = (char *)python_guarded;
         arguments[count++] = front;
@@ -171,15 +189,12 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++)
         arguments[count++] = argv[i];
     execv(is_known ? interpreter : python_part, arguments);
-    if (errno == E2BIG) {
-        fprintf(
-            stderr,
-            "ksmrun: the arguments and the environment are longer than the kernel allows; shorten "
-            "them, or raise the stack limit (ulimit -s), a quarter of which they may fill\n");
-        return EXIT_CANNOT_RUN;
-    }
     char what[PATH_MAX + 128], todo[PATH_MAX + 128];
-    explain_start(is_known ? interpreter : python_part, errno, what, todo, sizeof what);
+    /* The program itself may just fit. */
+    if (errno == E2BIG)
+        explain_length(what, todo, sizeof what);
+    else
+        explain_start(is_known ? interpreter : python_part, errno, what, todo, sizeof what);
     sigprocmask(SIG_SETMASK, &before, NULL);
     int code = fallback_start(folder, argv + 1, what, todo);
     return code >= 0 ? code : fail(what, todo);

@@ -11,21 +11,24 @@
 #include "../common/child.h"
 
 /* posix and the functions here are built into Python, and need no file. */
-const char python_guarded[] = "import sys, posix\n"
-                              "_front, *sys.argv = sys.argv[1:]\n"
-                              "_words = [_front, '--front=start', '', *sys.argv[1:]]\n"
-                              "try:\n"
-                              "    with open(sys.argv[0], 'rb') as _file:\n"
-                              "        _text = _file.read()\n"
-                              "    exec(compile(_text, sys.argv[0], 'exec'))\n"
-                              "except Exception as _error:\n"
-                              "    try:\n"
-                              "        _why = f'{type(_error).__name__}: {_error}'[:200]\n"
-                              "        _words[2] = ''.join(\n"
-                              "            c if ' ' <= c <= '~' else '?' for c in _why)\n"
-                              "    except Exception:\n"
-                              "        pass  # as without memory: it starts without a reason\n"
-                              "    posix.execv(_front, _words)\n";
+const char python_guarded[] =
+    "import sys, posix\n"
+    "_front, *sys.argv = sys.argv[1:]\n"
+    "_words = [_front, '--front=start', '', *sys.argv[1:]]\n"
+    "try:\n"
+    "    with open(sys.argv[0], 'rb') as _file:\n"
+    "        _text = _file.read()\n"
+    "    exec(compile(_text, sys.argv[0], 'exec'))\n"
+    "except Exception as _error:\n"
+    "    if _words[4:5] != ['run'] and not isinstance(_error, ImportError):\n"
+    "        raise\n"
+    "    try:\n"
+    "        _why = f'{type(_error).__name__}: {_error}'[:200]\n"
+    "        _words[2] = ''.join(\n"
+    "            c if ' ' <= c <= '~' else '?' for c in _why)\n"
+    "    except Exception:\n"
+    "        pass  # as without memory: it starts without a reason\n"
+    "    posix.execv(_front, _words)\n";
 
 /* pip moves a path with blanks, or a long one, to the second line: '''exec' "/a path/python" "$0"
  * "$@". */
@@ -104,7 +107,7 @@ static bool try_start(const char *interpreter) {
         return true;
     pid_t child = child_fork();
     if (child == 0) {
-        int nothing = open("/dev/null", O_RDWR);
+        int nothing = open("/dev/null", O_RDWR | O_NONBLOCK);
         dup2(nothing, STDIN_FILENO);
         dup2(nothing, STDERR_FILENO);
         dup2(ends[1], STDOUT_FILENO);

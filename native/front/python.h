@@ -19,8 +19,9 @@ bool python_gets_libraries(void);
 bool python_starts(const char *interpreter);
 
 /* Program for its option -c: runs the script in the next argument with the arguments after that. If
- * that raises anything, as when packages are missing or are another Python's, the file in the first
- * argument is executed instead, with --front=start and what was raised, as one printable word. */
+ * a launch raises anything, or another command cannot import something, as when packages are
+ * missing or are another Python's, the file in the first argument is executed instead, with
+ * --front=start and what was raised, as one printable word. */
 extern const char python_guarded[];
 
 #endif

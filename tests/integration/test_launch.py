@@ -280,7 +280,7 @@ def test_output_into_a_closed_pipe(ksmrun: str) -> None:
 
 
 def test_too_long_for_the_front(ksmrun: str) -> None:
-    """Between the limits for `ksmrun` and for the Python behind it: 126, too long."""
+    """Between the limits for `ksmrun` and for the Python behind it: the program starts."""
 
     def code(size: int) -> subprocess.CompletedProcess[bytes] | None:
         words = ["x" * 999] * (size // 1000) + ["y" * (size % 1000)]
@@ -296,5 +296,4 @@ def test_too_long_for_the_front(ksmrun: str) -> None:
         low, high = (low, middle) if done is None else (middle, high)
     done = code(low)
     assert done is not None
-    assert done.returncode == 126
-    assert b"longer than the kernel allows" in done.stderr
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -215,6 +215,12 @@ def test_where_a_package_is_gone(ksmrun: str, tmp_path: Path) -> None:
     assert (
         "the Python part of ksmrun fails (ModuleNotFoundError: " in line and "dataclasses" in line
     )
+    assert "virtual environment" in line
+    # As after pip's --target: what starts nothing says the same, and no traceback.
+    done = run(str(tmp_path / "ksmrun"), "--version")
+    assert (done.returncode, done.stdout) == (125, "")
+    (said,) = done.stderr.splitlines()
+    assert "ModuleNotFoundError" in said and "virtual environment" in said
 
 
 RAISED = {

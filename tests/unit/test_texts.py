@@ -43,7 +43,7 @@ OTHERS = {
     *("--allow-untrusted", "--configure", "--env", "--replicas"),
     *("--lazy-apps", "--workers", "--nworkers", "--estimate"),
     *("--ksm", "--ksm-layout", "--dependency", "--kill-on-invalid-dep", "--multi-prog"),
-    "--limit",
+    *("--limit", "--prefix", "--target"),
 }
 SET_BY_US = {"KSMRUN_SHIM", "KSMRUN_OCI"}
 ALERTS = {"KIND", "STATE", "SUBJECT", "MESSAGE", "TODO", "PID", "VALUE", "LIMIT", "DOMAIN", "UNIT"}
