@@ -90,7 +90,7 @@ static bool wrap(const struct arguments *arguments, yyjson_mut_doc *document, co
     struct words words;
     if (!spec_is_fit(root, obstacle) || !launcher_find(launcher, obstacle))
         return false;
-    if (!spec_choose_places(root, &places)) {
+    if (!spec_choose_places(root, bundle, &places)) {
         snprintf(obstacle, OBSTACLE_BYTES,
                  "it has no tmpfs, on /dev or elsewhere, where the launcher leaves no trace");
         return false;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "rootfs.h"
+
 static const char launcher_end[] = "/ksmrun/ksmrun-exec";
 static const char key_end[] = "/ksmrun/layout.key";
 static const char shim_end[] = "/ksmrun/shim";
@@ -13,8 +15,8 @@ static const char trust_end[] = "/ksmrun/trust";
  * which write only what they know, accept it from nobody ("Extensibility" in the specification's
  * config.md). Its value is the number of words before the process's own. */
 static const char mark[] = "ksmrun.wrapped";
-/* Each is compared with each other. */
-enum { MOUNTS_MAX = 10000 };
+/* Each is compared with others. */
+enum { MOUNTS_MAX = 10000, LOOKUPS_MAX = 2 * MOUNTS_MAX };
 
 static bool ends_with(const char *text, const char *end) {
     size_t length = strlen(text), end_length = strlen(end);
@@ -120,17 +122,41 @@ static bool has_option(yyjson_mut_val *mount, const char *name) {
 /* Returns whether a mount at `upper` hides a file in `lower`. */
 static bool covers(const char *upper, const char *lower) {
     size_t length = strlen(upper);
-    while (length > 0 && upper[length - 1] == '/')
-        length--;
     return strncmp(lower, upper, length) == 0 && (lower[length] == '\0' || lower[length] == '/');
 }
 
-static bool stays_visible(yyjson_mut_val *mounts, size_t position, const char *folder) {
+/* A later mount may have another name for it, by a link of the image (/var/run) or in the
+ * specification. *lookups: how many are left. */
+static bool stays_visible(yyjson_mut_val *mounts, size_t position, const char *rootfs,
+                          const char *folder, size_t *lookups) {
     size_t index, count;
     yyjson_mut_val *mount;
+    char place[PATH_MAX], other[PATH_MAX];
+    if (!rootfs_resolve(rootfs, folder, place))
+        return false;
     yyjson_mut_arr_foreach(mounts, index, count, mount) {
-        if (index > position && covers(text_of(mount, "destination"), folder))
+        if (index > position &&
+            ((*lookups)-- == 0 || !rootfs_resolve(rootfs, text_of(mount, "destination"), other) ||
+             covers(other, place)))
             return false;
+    }
+    return true;
+}
+
+/* Returns whether its option nr_inodes leaves room for the mount points (tmpfs(5)). */
+static bool has_inodes(yyjson_mut_val *mount) {
+    static const char name[] = "nr_inodes=";
+    enum { INODES_MIN = 64 };
+    size_t index, count;
+    yyjson_mut_val *option;
+    yyjson_mut_arr_foreach(yyjson_mut_obj_get(mount, "options"), index, count, option) {
+        const char *text = yyjson_mut_get_str(option);
+        char *end = NULL;
+        if (text != NULL && strncmp(text, name, sizeof name - 1) == 0) {
+            unsigned long inodes = strtoul(text + sizeof name - 1, &end, 10);
+            if (inodes != 0 && inodes < INODES_MIN && *end == '\0')
+                return false;
+        }
     }
     return true;
 }
@@ -140,15 +166,19 @@ static int rank(const char *folder) {
     return strcmp(folder, "/dev") == 0 ? 0 : strcmp(folder, "/run") == 0 ? 1 : 2;
 }
 
-bool spec_choose_places(yyjson_mut_val *config, struct places *places) {
+bool spec_choose_places(yyjson_mut_val *config, const char *bundle, struct places *places) {
     yyjson_mut_val *mounts = yyjson_mut_obj_get(config, "mounts"), *mount;
-    const char *best = NULL;
-    size_t index, count;
+    const char *best = NULL, *root = text_of(yyjson_mut_obj_get(config, "root"), "path");
+    char rootfs[2 * PATH_MAX];
+    size_t index, count, lookups = LOOKUPS_MAX;
+    snprintf(rootfs, sizeof rootfs, "%s%s%.*s", *root == '/' ? "" : bundle, *root == '/' ? "" : "/",
+             PATH_MAX, root);
     yyjson_mut_arr_foreach(mounts, index, count, mount) {
         const char *folder = text_of(mount, "destination");
         if (strcmp(text_of(mount, "type"), "tmpfs") != 0 || folder[0] != '/' ||
             strlen(folder) > PATH_MAX / 2 || has_option(mount, "ro") ||
-            (best != NULL && rank(best) <= rank(folder)) || !stays_visible(mounts, index, folder))
+            (best != NULL && rank(best) <= rank(folder)) || !has_inodes(mount) ||
+            !stays_visible(mounts, index, rootfs, folder, &lookups))
             continue;
         best = folder;
     }

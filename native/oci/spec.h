@@ -22,8 +22,8 @@ enum { OBSTACLE_BYTES = 512 };
 bool spec_is_fit(yyjson_mut_val *config, char obstacle[OBSTACLE_BYTES]);
 
 /* Chooses places in a tmpfs of the container's own, where a mount point leaves no trace in the
- * image or on the host. Returns false if it has none. */
-bool spec_choose_places(yyjson_mut_val *config, struct places *places);
+ * image or on the host. bundle: its folder. Returns false if it has none. */
+bool spec_choose_places(yyjson_mut_val *config, const char *bundle, struct places *places);
 
 /* Places at which an earlier create has mounted; "" if there are none. */
 void spec_find_places(yyjson_mut_val *config, struct places *places);

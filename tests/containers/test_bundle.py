@@ -330,6 +330,27 @@ def test_the_host_s_dev_is_left_alone(make: Make, root: Path) -> None:
     assert tree(root) == before
 
 
+@pytest.mark.parametrize("option", ["rw", "ro"])
+def test_a_mount_by_another_name_of_the_place(
+    make: Make, root: Path, tmp_path: Path, option: str
+) -> None:
+    """As /var/run, a link in many images: a bind mount of the host's there hides the tmpfs."""
+    bundle, folder = make(), tmp_path / "host"
+    folder.mkdir()
+    link = root / "var-run"
+    link.symlink_to("run")
+    try:
+        with_tmpfs_only(bundle.config)
+        options = {"source": str(folder), "options": ["bind", option]}
+        bundle.config["mounts"].append({"destination": "/var-run", "type": "bind", **options})
+        done = bundle.run("sh", "-c", "exit 4")
+    finally:
+        link.unlink()
+    assert done.returncode == 4, done.stderr
+    assert "leaves no trace" in done.stderr
+    assert tree(folder) == []
+
+
 def test_a_user_without_root(root: Path, oci: Path, tmp_path: Path) -> None:
     """runc in a user namespace of nobody's."""
     let_all_in(tmp_path)

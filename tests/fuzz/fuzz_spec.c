@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     spec_unwrap(document);
     bool is_fit = spec_is_fit(root, obstacle);
     PROMISE(is_fit == (obstacle[0] == '\0'));
-    if (is_fit && spec_choose_places(root, &places) && !spec_unwrap(document))
+    if (is_fit && spec_choose_places(root, "/nonexistent", &places) && !spec_unwrap(document))
         wrap(document, &places);
     yyjson_mut_doc_free(document);
     return 0;

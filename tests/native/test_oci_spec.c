@@ -1,7 +1,10 @@
 #include "unit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "spec.h"
 
@@ -47,7 +50,7 @@ static bool wraps_and_unwraps(yyjson_mut_doc *document) {
         assert_string_not_equal(obstacle, "");
         return false;
     }
-    if (!spec_choose_places(root, &places))
+    if (!spec_choose_places(root, "/nonexistent", &places))
         return false;
     char *before = yyjson_mut_write(document, YYJSON_WRITE_NOFLAG, NULL);
     const char *const words[] = {places.launcher, "--require", "--", NULL};
@@ -155,15 +158,17 @@ static void test_what_is_not_wrapped(void **state) {
     assert_true(is_fit("annotations", "[]"));
 }
 
+static char bundle[] = "/tmp/ksmrun-bundle-XXXXXX";
+
 static const char *place(const char *mounts) {
     static struct places places;
     char json[1024];
-    snprintf(json, sizeof json, "{'mounts':%s}", mounts);
+    snprintf(json, sizeof json, "{'root':{'path':'rootfs'},'mounts':%s}", mounts);
     for (char *c = json; *c != '\0'; c++)
         *c = *c == '\'' ? '"' : *c;
     yyjson_mut_doc *document = read_text(json, strlen(json));
     assert_non_null(document);
-    bool has = spec_choose_places(yyjson_mut_doc_get_root(document), &places);
+    bool has = spec_choose_places(yyjson_mut_doc_get_root(document), bundle, &places);
     yyjson_mut_doc_free(document);
     return has ? places.launcher : "";
 }
@@ -190,6 +195,58 @@ static void test_places_leave_no_trace(void **state) {
     assert_string_equal(place("[" TMPFS("dev") "]"), "");
     assert_string_equal(place("null"), "");
     assert_string_equal(place("[1,'a',{'type':'tmpfs'},{'destination':5,'type':'tmpfs'}]"), "");
+}
+
+static void add_link(const char *text, const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/rootfs/%s", bundle, name);
+    assert_int_equal(symlink(text, path), 0);
+}
+
+/* A later mount may reach the tmpfs by another name, and what is put there would be on the host. */
+static void test_other_names_of_a_place(void **state) {
+    (void)state;
+    char path[128], command[128];
+    assert_non_null(mkdtemp(bundle));
+    for (const char *const *name = (const char *const[]){"", "/var", "/dev", NULL}; *name != NULL;
+         name++) {
+        snprintf(path, sizeof path, "%s/rootfs%s", bundle, *name);
+        assert_int_equal(mkdir(path, 0755), 0);
+    }
+    add_link("../run", "var/run");
+    add_link("../../../../run", "var/above");
+    add_link("/dev", "devices");
+    add_link("var/./above", "twice");
+    add_link("loop", "loop");
+    assert_string_equal(place("[" TMPFS("/run") "," BIND("/var/run") "]"), "");
+    assert_string_equal(place("[" TMPFS("/run") "," BIND("/var/above") "]"), "");
+    assert_string_equal(place("[" TMPFS("/run") "," BIND("/twice") "]"), "");
+    assert_string_equal(place("[" TMPFS("/run") "," BIND("/loop") "]"), "");
+    assert_string_equal(place("[" TMPFS("/var/run") "," BIND("/run") "]"), "");
+    assert_string_equal(place("[" TMPFS("/dev") "," BIND("/devices") "]"), "");
+    assert_string_equal(place("[" TMPFS("/dev") "," BIND("//dev//") "]"), "");
+    assert_string_equal(place("[" TMPFS("/dev") "," BIND("/tmp/../dev/.") "]"), "");
+    assert_string_equal(place("[" TMPFS("/dev") "," BIND("/../..") "]"), "");
+    /* Another place is still free, as where Kubernetes mounts a service account's secrets. */
+    assert_string_equal(place("[" TMPFS("/dev") "," TMPFS("/run") "," BIND("/devices") "]"),
+                        "/run/ksmrun/ksmrun-exec");
+    assert_string_equal(place("[" TMPFS("/dev") "," BIND("/var/run/secrets") "]"),
+                        "/dev/ksmrun/ksmrun-exec");
+    assert_string_equal(place("[" TMPFS("/run") "," BIND("/var/run/secrets") "]"),
+                        "/run/ksmrun/ksmrun-exec");
+    snprintf(command, sizeof command, "rm -r %s", bundle);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_room_for_mount_points(void **state) {
+    (void)state;
+#define INODES(text) "[{'destination':'/run','type':'tmpfs','options':['nr_inodes=" text "']}]"
+    assert_string_equal(place(INODES("2")), "");
+    assert_string_equal(place(INODES("63")), "");
+    assert_string_equal(place(INODES("64")), "/run/ksmrun/ksmrun-exec");
+    assert_string_equal(place(INODES("1k")), "/run/ksmrun/ksmrun-exec");
+    /* No limit (tmpfs(5)). */
+    assert_string_equal(place(INODES("0")), "/run/ksmrun/ksmrun-exec");
 }
 
 /* A user's own launcher, mounted where ours would be. */
@@ -259,6 +316,8 @@ int main(void) {
         cmocka_unit_test(test_damaged_configs),
         cmocka_unit_test(test_what_is_not_wrapped),
         cmocka_unit_test(test_places_leave_no_trace),
+        cmocka_unit_test(test_other_names_of_a_place),
+        cmocka_unit_test(test_room_for_mount_points),
         cmocka_unit_test(test_what_is_not_marked_is_left),
         cmocka_unit_test(test_rest_of_a_wrapping_is_taken_away),
         cmocka_unit_test(test_what_readers_take_differently),
