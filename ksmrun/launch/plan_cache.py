@@ -24,7 +24,7 @@ from ksmrun.model.errors import KsmrunError
 from ksmrun.model.frozen import dataclass
 from ksmrun.model.launch import Plan, Probe, Request
 from ksmrun.plan.clients import CLIENTS
-from ksmrun.plan.command_words import SHELLS, WRAPPERS
+from ksmrun.plan.command_words import SHELLS, SWITCHES, WRAPPERS
 from ksmrun.plan.launch import plain_options
 from ksmrun.plan.mechanism import is_same_for_all
 from ksmrun.support.foreign import read_text
@@ -158,7 +158,7 @@ def _text(
 ) -> str | None:
     """Return the file's text; None if a path cannot be in it."""
     # What these programs start is looked at, and a daemon's client is warned of.
-    names = " ".join(sorted({*CLIENTS, *SHELLS, *WRAPPERS}))
+    names = " ".join(sorted({*CLIENTS, *SHELLS, *SWITCHES, *WRAPPERS}))
     deciding = (*DECIDING, *DECIDING_LAYOUT) if needed.program else DECIDING
     boot_id, filters = found
     rows = [FORMAT, f"boot {boot_id}", f"seccomp {filters}", f"python {names}"]

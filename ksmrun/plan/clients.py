@@ -15,10 +15,10 @@ from ksmrun.model.frozen import dataclass
 from ksmrun.plan.client_kinds import INSIDE, KINDS, LAUNCHER, PODMAN, Kind
 from ksmrun.plan.command_words import (
     Options,
+    all_programs,
     before_plain,
     option_value,
     plain_words,
-    program_words,
     subcommand,
 )
 
@@ -61,9 +61,12 @@ def find_client(words: Sequence[str], environment: Environment, uid: int) -> Cli
 
     uid: the user whose sockets are meant.
     """
-    words = program_words(words)
-    if not words:
-        return None
+    # A shell's command may prepare something, or look at it; what starts a program itself counts.
+    found = [_find(program, environment, uid) for program in all_programs(words)]
+    return found[0] if found and None not in found else None
+
+
+def _find(words: Sequence[str], environment: Environment, uid: int) -> Client | None:
     name, arguments = PurePosixPath(words[0]).name, words[1:]
     # What is started may be wrapped already, which works.
     if any(map(ASKED_INSIDE.search, arguments)):
