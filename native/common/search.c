@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "procfile.h"
@@ -162,7 +163,8 @@ static void describe_binary(const char *path, char *text, size_t size) {
     }
     bool big_endian = head[EI_DATA] == ELFDATA2MSB;
     unsigned machine = big_endian ? head[18] * 256U + head[19] : head[19] * 256U + head[18];
-    const char *name = machine_name(machine);
+    bool is_x32 = machine == EM_X86_64 && head[EI_CLASS] == ELFCLASS32;
+    const char *name = is_x32 ? "x32" : machine_name(machine);
     if (name != NULL)
         snprintf(text, size,
                  "it is an ELF file for %s that this kernel does not run; use one built "
@@ -180,7 +182,7 @@ static void describe_binary(const char *path, char *text, size_t size) {
 static bool script_interpreter(const char *path, char *interpreter, size_t size) {
     char head[256];
     ssize_t length = procfile_read_regular(path, head, sizeof head);
-    if (length < 3 || head[0] != '#' || head[1] != '!')
+    if (length < 2 || head[0] != '#' || head[1] != '!')
         return false;
     const char *start = head + 2 + strspn(head + 2, " \t");
     snprintf(interpreter, size, "%.*s", (int)strcspn(start, " \t\n"), start);
@@ -201,18 +203,54 @@ static void describe_no_program(const char *path, char *text, size_t size) {
                  "shell script");
 }
 
+/* Of an exec that was denied, though the script itself may be executed. */
+static bool describe_denied_interpreter(const char *interpreter, const struct stat *status,
+                                        char *text, size_t size) {
+    struct statvfs system;
+    if (S_ISDIR(status->st_mode))
+        snprintf(text, size,
+                 "its interpreter '%s' is a directory; correct the first line of the script",
+                 interpreter);
+    else if (!S_ISREG(status->st_mode))
+        snprintf(text, size,
+                 "its interpreter '%s' is a FIFO, socket or device, not a file; correct the first "
+                 "line of the script",
+                 interpreter);
+    else if (statvfs(interpreter, &system) == 0 && (system.f_flag & ST_NOEXEC) != 0)
+        snprintf(text, size,
+                 "its interpreter '%s' is on a file system that is mounted noexec (findmnt -T); "
+                 "name another in the first line of the script",
+                 interpreter);
+    else if (access(interpreter, X_OK) != 0)
+        snprintf(text, size,
+                 "its interpreter '%s' cannot be executed by this user (UID %u); check the "
+                 "permissions of that file and of the folders above it (namei -l)",
+                 interpreter, geteuid());
+    else
+        return false;
+    return true;
+}
+
 /* Returns false if the interpreter that a script names is not the reason. */
 static bool describe_interpreter(const char *path, const char *interpreter, int error, char *text,
                                  size_t size) {
-    size_t length = strlen(interpreter);
+    const char *carriage_return = strchr(interpreter, '\r');
     struct stat status;
     bool is_there = stat(interpreter, &status) == 0;
-    if (error == ENOENT && length > 0 && interpreter[length - 1] == '\r')
+    int missing = is_there ? 0 : errno;
+    if (*interpreter == '\0')
+        snprintf(text, size, "its first line names no interpreter after #!; add one");
+    else if (error == ENOENT && carriage_return != NULL && carriage_return[1] == '\0')
         snprintf(text, size,
                  "its first line ends with a carriage return (CR LF, as on Windows), which the "
                  "kernel takes as part of the interpreter's name '%.*s'; remove them with sed -i "
-                 "'s/\\r$//' FILE",
-                 (int)length - 1, interpreter);
+                 "'s/\r$//' FILE",
+                 (int)(carriage_return - interpreter), interpreter);
+    else if (error == ENOENT && carriage_return != NULL)
+        snprintf(text, size,
+                 "its lines end with carriage returns alone, which the kernel takes as part of the "
+                 "interpreter's name '%.*s'; replace them with sed -i 's/\r/\n/g' FILE",
+                 (int)(carriage_return - interpreter), interpreter);
     else if (error == ENOENT && is_there)
         snprintf(text, size,
                  "its interpreter '%s' exists, but not what that needs: its own interpreter or its "
@@ -223,22 +261,29 @@ static bool describe_interpreter(const char *path, const char *interpreter, int 
                  "its interpreter '%s' does not exist; install it, or correct the first line of "
                  "the script",
                  interpreter);
+    else if (error == ENOTDIR && missing == ENOTDIR)
+        snprintf(text, size,
+                 "the path of its interpreter '%s' goes through a file; correct the first line of "
+                 "the script",
+                 interpreter);
+    else if (error == ELOOP && missing == ELOOP)
+        snprintf(text, size,
+                 "the links of its interpreter's path '%s' go in a circle (namei); correct them, "
+                 "or the first line of the script",
+                 interpreter);
     else if (error == ELOOP)
         snprintf(text, size,
                  "its interpreter '%s' is a script, whose interpreter is one too, more in a row "
                  "than the kernel follows (5), or in a circle; name a program in the first line",
                  interpreter);
-    else if (error == EACCES && access(path, X_OK) == 0 && is_there && S_ISDIR(status.st_mode))
+    else if (error == ETXTBSY)
         snprintf(text, size,
-                 "its interpreter '%s' is a directory; correct the first line of the script",
+                 "it or its interpreter '%s' is open for writing; wait until its writer has closed "
+                 "it (fuser -v)",
                  interpreter);
-    else if (error == EACCES && access(path, X_OK) == 0 && access(interpreter, X_OK) != 0)
-        snprintf(text, size,
-                 "its interpreter '%s' cannot be executed by this user (UID %u); check the "
-                 "permissions of that file and of the folders above it (namei -l)",
-                 interpreter, geteuid());
     else
-        return false;
+        return error == EACCES && is_there && access(path, X_OK) == 0 &&
+               describe_denied_interpreter(interpreter, &status, text, size);
     return true;
 }
 

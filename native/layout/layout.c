@@ -62,6 +62,13 @@ static int memory_errno(void) {
     return 0;
 }
 
+/* Its exec is then not like others (fs/exec.c), and its memory only root's (proc(5):
+ * PR_SET_DUMPABLE).
+ */
+static bool is_below_setuid(void) {
+    return getuid() != geteuid() || getgid() != getegid();
+}
+
 /* The helper's own stack; what has less is killed by it. */
 static bool has_stack(void) {
     struct rlimit stack;
@@ -240,6 +247,10 @@ static int check_place(const struct layout_request *request, const struct machin
         return refuse(reason, "/proc is not mounted, or is that of another PID namespace; mount it "
                               "(unshare --mount-proc)");
     int error = memory_errno();
+    if (error == EACCES && is_below_setuid())
+        return refuse(reason, "this process, below a setuid or setgid program, may not be traced; "
+                              "start ksmrun as the user that it is to run as, or use "
+                              "--layout=random");
     if (error != 0)
         return refuse(
             reason,
@@ -304,7 +315,7 @@ int layout_begin(const struct layout_request *request, const unsigned char key[K
         .has_domain = request->has_domain,
         .require = request->require,
         .quiet = request->quiet,
-        .was_privileged = getuid() != geteuid() || getgid() != getegid(),
+        .was_privileged = is_below_setuid(),
     };
     memcpy(helper.key, key, KEY_BYTES);
     /* A reservation is made when it is known which one it is. An exec with another effective user

@@ -297,3 +297,16 @@ def test_too_long_for_the_front(ksmrun: str) -> None:
     done = code(low)
     assert done is not None
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_interpreter_that_is_mounted_noexec(launcher: str, tmp_path: Path) -> None:
+    """It is named as the reason, not the script or its permissions."""
+    script = tmp_path / "script"
+    script.write_text(f"#!{tmp_path}/mounted/sh\n")
+    script.chmod(0o755)
+    (tmp_path / "mounted").mkdir()
+    prepare = f"mount -t tmpfs -o noexec none {tmp_path}/mounted; cp /bin/sh {tmp_path}/mounted"
+    command = ["unshare", "--mount", "sh", "-euc", f'{prepare}; exec "$@"', "sh"]
+    done = run([*command, launcher, "--quiet", "--", str(script)])
+    assert done.returncode == 126
+    assert b"/mounted/sh' is on a file system that is mounted noexec" in done.stderr

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,35 @@ static void test_interpreters_in_a_circle(void **state) {
     assert_int_equal(symlink(link, link), 0);
     assert_non_null(strstr(why(link), "links of its path"));
     assert_int_equal(failure.error, ELOOP);
+    length = snprintf(line, sizeof line, "#!%s\n", link);
+    assert_non_null(
+        strstr(why(file("linked", line, (size_t)length, 0755)), "links of its interpreter"));
+}
+
+/* Not the script, which is named first, but the other. */
+static void test_what_is_wrong_with_an_interpreter(void **state) {
+    (void)state;
+    char line[600], other[600];
+    int length = snprintf(line, sizeof line, "#!/etc/passwd/sh\n");
+    assert_non_null(strstr(why(file("through", line, (size_t)length, 0755)),
+                           "path of its interpreter '/etc/passwd/sh' goes through a file"));
+    snprintf(other, sizeof other, "%s/pipe", folder);
+    assert_int_equal(mkfifo(other, 0755), 0);
+    length = snprintf(line, sizeof line, "#!%s\n", other);
+    assert_non_null(strstr(why(file("of-pipe", line, (size_t)length, 0755)),
+                           "/pipe' is a FIFO, socket or device"));
+    static const char text[] = "#!/bin/true\n";
+    strcpy(other, file("busy", text, sizeof text - 1, 0755));
+    int writer = open(other, O_WRONLY);
+    assert_true(writer >= 0);
+    length = snprintf(line, sizeof line, "#!%s\n", other);
+    assert_non_null(
+        strstr(why(file("of-busy", line, (size_t)length, 0755)), "/busy' is open for writing"));
+    close(writer);
+    static const char mac[] = "#!/bin/sh\recho\r";
+    assert_non_null(strstr(why(file("mac", mac, sizeof mac - 1, 0755)),
+                           "carriage returns alone, which the kernel takes as part of the "
+                           "interpreter's name '/bin/sh'"));
 }
 
 static void test_foreign_binaries_stay_out_of_the_shell(void **state) {
@@ -111,6 +141,11 @@ static void test_foreign_binaries_stay_out_of_the_shell(void **state) {
     assert_non_null(strstr(why(file("s390", elf, sizeof elf, 0755)), "s390x"));
     elf[19] = 99;
     assert_non_null(strstr(why(file("machine99", elf, sizeof elf, 0755)), "machine 99"));
+    elf[4] = 1; /* 32 bits */
+    elf[5] = 1;
+    elf[18] = 62; /* EM_X86_64 */
+    elf[19] = 0;
+    assert_non_null(strstr(why(file("x32", elf, sizeof elf, 0755)), "ELF file for x32"));
     assert_non_null(strstr(why(file("cut", elf, 6, 0755)), "format"));
     assert_non_null(strstr(why(file("zeros", "MZ\0\0", 4, 0755)), "format"));
     assert_int_equal(failure.error, ENOEXEC);
@@ -148,6 +183,7 @@ int main(void) {
         cmocka_unit_test(test_denied_wins_over_missing),
         cmocka_unit_test(test_missing_interpreters),
         cmocka_unit_test(test_interpreters_in_a_circle),
+        cmocka_unit_test(test_what_is_wrong_with_an_interpreter),
         cmocka_unit_test(test_foreign_binaries_stay_out_of_the_shell),
         cmocka_unit_test(test_overlong_folders_are_passed_over),
     };
