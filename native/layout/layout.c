@@ -52,14 +52,13 @@ static bool has_own_proc(void) {
 }
 
 /* Returns 0, or the errno with which a program's memory cannot be written: on a read-only /proc, or
- * by Landlock or another policy, that is found out when it is too late. A lack of descriptors is
- * told when the helper is started. */
+ * by Landlock or another policy, that is found out when it is too late. */
 static int memory_errno(void) {
     int file = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
-    if (file < 0)
-        return errno == EMFILE || errno == ENFILE ? 0 : errno;
-    close(file);
-    return 0;
+    int error = file < 0 ? errno : 0;
+    if (file >= 0)
+        close(file);
+    return error;
 }
 
 /* Its exec is then not like others (fs/exec.c), and its memory only root's (proc(5):

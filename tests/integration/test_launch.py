@@ -279,24 +279,27 @@ def test_output_into_a_closed_pipe(ksmrun: str) -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_too_long_for_the_front(ksmrun: str) -> None:
-    """Between the limits for `ksmrun` and for the Python behind it: the program starts."""
+@pytest.mark.parametrize("options", [(), ("--guard=warn",)])
+def test_too_long_for_what_is_between(ksmrun: str, options: tuple[str, ...]) -> None:
+    """What has room for the program starts it, if not by the launcher or Python."""
 
-    def code(size: int) -> subprocess.CompletedProcess[bytes] | None:
+    def start(size: int, *more: str) -> subprocess.CompletedProcess[bytes] | None:
         words = ["x" * 999] * (size // 1000) + ["y" * (size % 1000)]
         try:
-            return run([ksmrun, "run", "--quiet", "--", "/bin/true", *words])
+            return run([ksmrun, "run", *more, *options, "--", "/bin/true", *words])
         except OSError:
             return None
 
     low, high = 1 << 20, 4 << 20
     while high - low > 8:
         middle = (low + high) // 2
-        done = code(middle)
-        low, high = (low, middle) if done is None else (middle, high)
-    done = code(low)
-    assert done is not None
-    assert (done.returncode, done.stderr) == (0, b"")
+        low, high = (low, middle) if start(middle, "--quiet") is None else (middle, high)
+    for shorter in range(0, 2500, 150):
+        done = start(low - shorter, "--quiet")
+        assert done is not None
+        assert (done.returncode, done.stderr) == (0, b""), shorter
+    done = start(low)
+    assert done is not None and b"leave no room for those of ksmrun; " in done.stderr
 
 
 def test_an_interpreter_that_is_mounted_noexec(launcher: str, tmp_path: Path) -> None:

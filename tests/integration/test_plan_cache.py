@@ -94,7 +94,7 @@ def test_words_are_those_of_python(home: Home, options: str) -> None:
     [
         *("--merge=on echo x", "--guard warn echo x", "--quiet=1 echo x"),
         "--runtime-flags=off echo x",
-        *("sh -c true", "env true", "/usr/bin/env true", "docker --version", "- x"),
+        *("sh -c true", "env true", "/usr/bin/env true", "docker --version", "- x", "su -c true"),
         *("--help", "", "--", "--dry-run echo x", "--layout=random echo x"),
         *("--domain web echo x", "--domain=web --quiet echo x"),
     ],

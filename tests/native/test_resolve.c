@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../native/layout/resolve.h"
 
-enum { ITS_DESCRIPTOR = 77 };
+enum { ITS_DESCRIPTOR = 77, ITS_MEMFD };
 
 static char folder[] = "/tmp/ksmrun-resolve-XXXXXX", its_folder[64];
 static pid_t pid;
@@ -30,7 +31,9 @@ static int begin(void **state) {
             symlink("../../../proc/./thread-self//fd/77", "deep/descriptor") != 0)
             _exit(1);
         int file = open("deep/file", O_CREAT | O_RDWR, 0644);
-        if (file < 0 || dup2(file, ITS_DESCRIPTOR) < 0 || write(ready[1], "r", 1) != 1)
+        int nameless = memfd_create("deep/file", 0);
+        if (file < 0 || dup2(file, ITS_DESCRIPTOR) < 0 || dup2(nameless, ITS_MEMFD) < 0 ||
+            write(ready[1], "r", 1) != 1)
             _exit(1);
         for (;;)
             pause();
@@ -86,6 +89,9 @@ static void test_names_mean_what_they_mean_there(void **state) {
     assert_same(absolute, file);
     snprintf(absolute, sizeof absolute, "/proc/%d/fd/77", pid);
     assert_same(absolute, file);
+    /* The text of its link is no path. */
+    snprintf(absolute, sizeof absolute, "/proc/%d/fd/78", pid);
+    assert_same("/dev/fd/78", absolute);
     assert_same("", folder);
     assert_same(".", folder);
     assert_same("/", "/");

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,9 +43,12 @@ def test_a_command_that_is_not_there_is_found_at_the_start(tmp_path: Path) -> No
             load(None, {"on_alert": str(command)})
 
 
-def test_what_is_to_be_done() -> None:
+def test_what_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
     assert helper_todo(errno.EACCES, "/a b") == "see where permission is missing: namei -l '/a b'"
     assert helper_todo(errno.ENOENT, "/x") == "install ksmrun again"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_NOEXEC))
+        assert "noexec (findmnt -T '/a b')" in helper_todo(errno.EACCES, "/a b")
     assert "ulimit" in helper_todo(errno.ENOMEM, "/x")
     assert f"the files for {os.uname().machine}" in helper_todo(errno.ENOEXEC, "/x")
     for number in (errno.EROFS, errno.ENOSPC, errno.EACCES, errno.ENOTDIR):
