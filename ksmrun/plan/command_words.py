@@ -5,78 +5,59 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import PurePosixPath
 
 from ksmrun.model.frozen import dataclass
 
-# Commands that execute the rest of their words, and those of their options that take a word.
-WRAPPERS = {
-    "sudo": "CDghpRrTtuU",
-    "doas": "Cu",
-    "env": "uCS",
-    "nice": "n",
-    "ionice": "cnpPu",
-    "chrt": "TPD",
-    "taskset": "",
-    "nohup": "",
-    "setsid": "",
-    "stdbuf": "ioe",
-    "time": "fo",
-    "timeout": "ks",
-    "exec": "a",
-    "command": "",
-    "chroot": "",
-    "runuser": "cgGsuw",
+# Commands that execute the rest of their words; those of their options that take a word, letters
+# and long names.
+WRAPPERS: dict[str, tuple[str, ...]] = {
+    "sudo": ("CDghpRrTtuU", "user", "group", "host", "chroot", "prompt", "chdir"),
+    "doas": ("Cu",),
+    "env": ("uCS", "unset", "chdir", "split-string"),
+    "nice": ("n", "adjustment"),
+    "ionice": ("cnpPu", "class", "classdata"),
+    "chrt": ("TPD", "sched-runtime", "sched-period", "sched-deadline"),
+    "taskset": ("",),
+    "nohup": ("",),
+    "setsid": ("",),
+    "setpriv": ("",),
+    "stdbuf": ("ioe", "input", "output", "error"),
+    "time": ("fo", "format", "output"),
+    "timeout": ("ks", "kill-after", "signal"),
+    "exec": ("a",),
+    "command": ("",),
+    "chroot": ("",),
+    "runuser": ("cgGsuw", "user", "group", "supp-group", "command", "shell"),
 }
+# Of these the first word that is no option is theirs.
+WITH_WORD = ("chroot", "taskset", "chrt", "timeout")
 # Take a command as the value of -c, wherever that is.
 SWITCHES = ("su", "runuser")
 # Of a shell: they start nothing, so what the other commands start is the program.
 QUIET_COMMANDS = (
-    *(
-        ":",
-        ".",
-        "[",
-        "alias",
-        "cd",
-        "echo",
-        "exit",
-        "export",
-        "mkdir",
-        "printf",
-        "read",
-        "readonly",
-    ),
-    *(
-        "return",
-        "set",
-        "shopt",
-        "sleep",
-        "source",
-        "test",
-        "trap",
-        "true",
-        "ulimit",
-        "umask",
-        "unset",
-    ),
-    *("wait", "}", "done", "esac", "fi"),
+    *(":", ".", "[", "}", "alias", "cd", "done", "echo", "esac", "exit", "export", "fi", "local"),
+    *("mkdir", "printf", "pwd", "read", "readonly", "return", "set", "shopt", "sleep", "source"),
+    *("test", "trap", "true", "ulimit", "umask", "unset", "wait"),
 )
 # Reserved words that a command may follow.
 KEYWORDS = ("!", "{", "do", "elif", "else", "if", "then", "until", "while")
 SHELLS = ("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh")
 # Before a command: for its environment, and redirections.
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=|\d*[<>]")
+# 2>&1 and the like: their & separates nothing.
+DUPLICATE = re.compile(r"\d*[<>]&\s*(?:\d+-?|-)|&>>?")
 # Wrappers of wrappers.
 DEPTH_MAX = 8
 
 
 @dataclass(frozen=True)
 class Options:
-    """One-letter options of getopt(3): those without and those with a value."""
+    """Options of getopt(3): letters without and with a value, and long names with one."""
 
     alone: str
     with_value: str
+    long_with_value: tuple[str, ...] = ()
 
     def read(self, words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         """Return the options before the first other word, and the words from that one on."""
@@ -86,6 +67,11 @@ class Options:
             word = rest.pop(0)
             if word == "--":
                 break
+            if word.startswith("--"):
+                name, is_joined, value = word[2:].partition("=")
+                takes_next = name in self.long_with_value and not is_joined
+                given[name] = rest.pop(0) if takes_next and rest else value
+                continue
             for index, letter in enumerate(word[1:], start=2):
                 if letter not in self.with_value:
                     given[letter] = ""
@@ -93,6 +79,10 @@ class Options:
                 given[letter] = word[index:] or (rest.pop(0) if rest else "")
                 break
         return given, rest
+
+
+# bash(1), dash(1)
+SHELL_OPTIONS = Options("", "oO", ("rcfile", "init-file"))
 
 
 def program_words(words: Sequence[str]) -> list[str]:
@@ -132,14 +122,19 @@ def all_programs(words: Sequence[str], depth: int = DEPTH_MAX) -> list[list[str]
 
 def simple_commands(script: str) -> list[list[str]]:
     """Return the words of each simple command (sh(1)) but QUIET_COMMANDS; none if it is unclear."""
-    lexer = shlex.shlex(script, posix=True, punctuation_chars=";&|()\n")
-    lexer.whitespace, lexer.whitespace_split = " \t\r", True
+    lexer = shlex.shlex(DUPLICATE.sub(" ", script), posix=True, punctuation_chars=";&|()\n")
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
     found: list[list[str]] = [[]]
+    is_comment = False
     try:
         for word in lexer:
-            if word and not word.strip(";&|()\n"):
+            is_separator = bool(word) and not word.strip(";&|()\n")
+            is_comment = "\n" not in word if is_comment else word.startswith("#")
+            if is_separator:
                 found.append([])
-            elif found[-1] or (word not in KEYWORDS and not ASSIGNMENT.match(word)):
+            elif not is_comment and (
+                found[-1] or (word not in KEYWORDS and not ASSIGNMENT.match(word))
+            ):
                 found[-1].append(word)
     except ValueError:
         return []
@@ -151,13 +146,15 @@ def _behind_wrapper(words: Sequence[str]) -> list[str] | None:
     name = PurePosixPath(words[0]).name if words else ""
     if name not in WRAPPERS or _script(words) is not None:
         return None
-    given, rest = Options("", WRAPPERS[name]).read(words[1:])
-    if name == "env" and "S" in given:
-        rest = [*(_split(given["S"]) or []), *rest]
-    if name == "chroot":
+    letters, *long_names = WRAPPERS[name]
+    given, rest = Options("", letters, tuple(long_names)).read(words[1:])
+    split = given.get("S", given.get("split-string"))
+    if name == "env" and split is not None:
+        rest = [*(_split(split) or []), *rest]
+    if name in WITH_WORD:
         return rest[1:]
-    # Assignments, and the first argument of timeout, taskset and chrt.
-    while rest and ("=" in rest[0] or rest[0][:1].isdigit()):
+    # Assignments.
+    while rest and "=" in rest[0]:
         rest.pop(0)
     return rest
 
@@ -169,12 +166,8 @@ def _script(words: Sequence[str]) -> str | None:
         return option_value(words[1:], "-c --command")
     if name not in SHELLS:
         return None
-    for word, after in pairwise(words[1:]):
-        if not word.startswith("-"):
-            return None
-        if "c" in word.lstrip("-"):
-            return after
-    return None
+    given, rest = SHELL_OPTIONS.read([re.sub(r"^\+(?=.)", "-", word) for word in words[1:]])
+    return rest[0] if "c" in given and rest else None
 
 
 def _split(script: str) -> list[str] | None:

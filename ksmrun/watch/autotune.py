@@ -52,7 +52,7 @@ class AutoTuner:
         self._host_anonymous_bytes = _host_anonymous_bytes()
         self._sampled_at = 0.0
         self._written: dict[str, str] = {}
-        self._waits = False
+        self._told: frozenset[str] = frozenset()
         self._wrong = ""
         self._retry_at = 0.0
         self._stack = ExitStack()
@@ -77,6 +77,11 @@ class AutoTuner:
     def boosts(self) -> bool:
         """Return whether ksmd is set to its fast rate now, or will be soon as programs start."""
         return self._state is not None and self._state.mode is not Mode.REST
+
+    @property
+    def _waits(self) -> bool:
+        """Return whether somebody else's values are set."""
+        return bool(self._told)
 
     def learn(self, state: WatchState) -> None:
         """Take over from a sample of all processes what merges now."""
@@ -107,7 +112,7 @@ class AutoTuner:
             # The next tick begins with the new ones.
             self._put_back()
         if self._waits:
-            self._written, self._waits = {}, False
+            self._written, self._told = {}, frozenset()
             self._say("info", "tuning continues")
 
     def close(self) -> None:
@@ -152,7 +157,7 @@ class AutoTuner:
 
     def _put_back(self) -> None:
         self._stack.close()
-        self._is_begun, self._waits = False, False
+        self._is_begun, self._told = False, frozenset()
         self._state, self._written = None, {}
 
     def _step(self) -> None:
@@ -223,18 +228,18 @@ class AutoTuner:
     def _is_taken(self, ksm: KsmFacts) -> bool:
         """Return whether somebody else changed what was set here, as an experiment does."""
         taken = [name for name, ours in self._written.items() if str(ksm.values.get(name)) != ours]
-        if taken and not self._waits:
-            name = taken[0]
-            found, ours = ksm.values.get(name), self._written[name]
+        if not self._told.issuperset(taken):
+            found = " and ".join(f"{name} to {ksm.values.get(name)}" for name in taken)
+            ours = " ".join(f"{name}={self._written[name]}" for name in taken)
             self._say(
                 "warning",
-                f"another program or user set {name} to {found}, so tuning pauses; to do: "
-                f"sudo ksmrun host set {name}={ours}, or SIGHUP to continue from {found}; to "
+                f"another program or user set {found}, so tuning pauses; to do: "
+                f"sudo ksmrun host set {ours}, or SIGHUP to continue from what is set; to "
                 "keep it: end the monitor, or start it without --auto",
             )
         elif self._waits and not taken:
             self._say("info", "tuning continues")
-        self._waits = bool(taken)
+        self._told = frozenset(taken)
         return self._waits
 
     def _set(self, wanted: dict[str, str]) -> None:

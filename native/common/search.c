@@ -244,12 +244,12 @@ static bool describe_interpreter(const char *path, const char *interpreter, int 
         snprintf(text, size,
                  "its first line ends with a carriage return (CR LF, as on Windows), which the "
                  "kernel takes as part of the interpreter's name '%.*s'; remove them with sed -i "
-                 "'s/\r$//' FILE",
+                 "'s/\\r$//' FILE",
                  (int)(carriage_return - interpreter), interpreter);
     else if (error == ENOENT && carriage_return != NULL)
         snprintf(text, size,
                  "its lines end with carriage returns alone, which the kernel takes as part of the "
-                 "interpreter's name '%.*s'; replace them with sed -i 's/\r/\n/g' FILE",
+                 "interpreter's name '%.*s'; replace them with sed -i 's/\\r/\\n/g' FILE",
                  (int)(carriage_return - interpreter), interpreter);
     else if (error == ENOENT && is_there)
         snprintf(text, size,

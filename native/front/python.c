@@ -20,7 +20,7 @@ const char python_guarded[] =
     "        _text = _file.read()\n"
     "    exec(compile(_text, sys.argv[0], 'exec'))\n"
     "except Exception as _error:\n"
-    "    if _words[4:5] != ['run'] and not isinstance(_error, ImportError):\n"
+    "    if _words[4:5] != ['run'] and not isinstance(_error, (ImportError, SyntaxError)):\n"
     "        raise\n"
     "    try:\n"
     "        _why = f'{type(_error).__name__}: {_error}'[:200]\n"

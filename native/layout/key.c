@@ -37,6 +37,13 @@ static bool acl_is_for_this_user(int descriptor) {
     return true;
 }
 
+/* A file that Python made (ksmrun/host/layout_keys.py) has the keys of all groups without their
+ * own. */
+static const char *advice(const char *group) {
+    return group == NULL ? "make one: ksmrun layout key GROUP --output FILE"
+                         : "remove it (rm), and the next launch makes a new one";
+}
+
 int key_read(const char *file, const char *group, unsigned char key[KEY_BYTES],
              char reason[REASON_BYTES]) {
     struct stat status;
@@ -44,24 +51,23 @@ int key_read(const char *file, const char *group, unsigned char key[KEY_BYTES],
     /* O_NONBLOCK: a FIFO in its place would block. */
     int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (descriptor < 0)
-        return refuse(
-            reason,
-            "cannot read the layout key %s: %s; make one: ksmrun layout key GROUP --output FILE",
-            file, strerror(errno));
+        return refuse(reason, "cannot read the layout key %s: %s; %s", file, strerror(errno),
+                      errno == EMFILE || errno == ENFILE
+                          ? "raise the limit of descriptors (ulimit -n)"
+                          : advice(group));
     bool is_known = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
     ssize_t length = read(descriptor, bytes, sizeof bytes);
     bool is_secret = is_known && ((status.st_mode & 077) == 0 || acl_is_for_this_user(descriptor));
     close(descriptor);
     if (!is_known || length != KEY_BYTES)
-        return refuse(reason,
-                      "the layout key %s is not %d bytes long; make one: ksmrun layout key "
-                      "GROUP --output FILE",
-                      file, KEY_BYTES);
+        return refuse(reason, "the layout key %s is not a file of %d bytes; %s", file, KEY_BYTES,
+                      advice(group));
     if (!is_secret || (status.st_uid != 0 && status.st_uid != geteuid()))
         return refuse(reason,
                       "the layout key %s can be read by other users (mode %04o, owner %u), so it "
-                      "is no longer secret; make a new one: ksmrun layout key GROUP --output FILE",
-                      file, (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid);
+                      "is no longer secret; %s",
+                      file, (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid,
+                      advice(group));
     if (group == NULL)
         memcpy(key, bytes, KEY_BYTES);
     else

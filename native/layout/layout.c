@@ -270,7 +270,7 @@ static int check_place(const struct layout_request *request, const struct machin
     if (has_legacy_layout())
         return refuse(reason, "the legacy address layout is on, which cannot be kept secret; set "
                               "vm.legacy_va_layout=0, and leave out `setarch -L`");
-    if (!can_tell_kernel())
+    if (!filter_lets(can_tell_kernel) || !can_tell_kernel())
         return refuse(reason, "this kernel has no PR_SET_MM_MAP (CONFIG_CHECKPOINT_RESTORE), or a "
                               "seccomp filter refuses it; allow prctl 35");
     if (request->scope == SCOPE_TREE && !exec_keeps_privilege())

@@ -15,8 +15,8 @@ static const char trust_end[] = "/ksmrun/trust";
  * which write only what they know, accept it from nobody ("Extensibility" in the specification's
  * config.md). Its value is the number of words before the process's own. */
 static const char mark[] = "ksmrun.wrapped";
-/* Each is compared with others. */
-enum { MOUNTS_MAX = 10000, LOOKUPS_MAX = 2 * MOUNTS_MAX };
+/* Each is compared with others. LOOKS_MAX: of links in their names. */
+enum { MOUNTS_MAX = 10000, LOOKS_MAX = 20000 };
 
 static bool ends_with(const char *text, const char *end) {
     size_t length = strlen(text), end_length = strlen(end);
@@ -119,28 +119,39 @@ static bool has_option(yyjson_mut_val *mount, const char *name) {
     return false;
 }
 
-/* Returns whether a mount at `upper` hides a file in `lower`. */
-static bool covers(const char *upper, const char *lower) {
-    size_t length = strlen(upper);
-    return strncmp(lower, upper, length) == 0 && (lower[length] == '\0' || lower[length] == '/');
+static bool is_bind(yyjson_mut_val *mount) {
+    return strcmp(text_of(mount, "type"), "bind") == 0 || has_option(mount, "bind") ||
+           has_option(mount, "rbind");
 }
 
-/* A later mount may have another name for it, by a link of the image (/var/run) or in the
- * specification. *lookups: how many are left. */
-static bool stays_visible(yyjson_mut_val *mounts, size_t position, const char *rootfs,
-                          const char *folder, size_t *lookups) {
+/* Resolves all mounts in their order: a later one may have another name for the place of an earlier
+ * one, by a link of the image (/var/run) or of a volume, or in the specification. */
+static void find_mounts(struct rootfs *rootfs, yyjson_mut_val *mounts) {
     size_t index, count;
     yyjson_mut_val *mount;
-    char place[PATH_MAX], other[PATH_MAX];
-    if (!rootfs_resolve(rootfs, folder, place))
-        return false;
+    char place[PATH_MAX];
     yyjson_mut_arr_foreach(mounts, index, count, mount) {
-        if (index > position &&
-            ((*lookups)-- == 0 || !rootfs_resolve(rootfs, text_of(mount, "destination"), other) ||
-             covers(other, place)))
-            return false;
+        bool is_known = rootfs_resolve(rootfs, text_of(mount, "destination"), place);
+        rootfs->mounts[index] = (struct mounted){
+            .place = is_known ? strdup(place) : NULL,
+            .source = is_bind(mount) ? text_of(mount, "source") : NULL,
+        };
+        rootfs->count = index + 1;
     }
-    return true;
+}
+
+static void forget_mounts(struct rootfs *rootfs) {
+    for (size_t i = 0; i < rootfs->count; i++)
+        free(rootfs->mounts[i].place);
+    free(rootfs->mounts);
+}
+
+static bool stays_visible(const struct rootfs *rootfs, size_t position) {
+    const char *place = rootfs->mounts[position].place;
+    for (size_t i = position + 1; i < rootfs->count && place != NULL; i++)
+        if (rootfs->mounts[i].place == NULL || rootfs_covers(rootfs->mounts[i].place, place))
+            return false;
+    return place != NULL;
 }
 
 /* Returns whether its option nr_inodes leaves room for the mount points (tmpfs(5)). */
@@ -166,22 +177,36 @@ static int rank(const char *folder) {
     return strcmp(folder, "/dev") == 0 ? 0 : strcmp(folder, "/run") == 0 ? 1 : 2;
 }
 
-bool spec_choose_places(yyjson_mut_val *config, const char *bundle, struct places *places) {
-    yyjson_mut_val *mounts = yyjson_mut_obj_get(config, "mounts"), *mount;
-    const char *best = NULL, *root = text_of(yyjson_mut_obj_get(config, "root"), "path");
-    char rootfs[2 * PATH_MAX];
-    size_t index, count, lookups = LOOKUPS_MAX;
-    snprintf(rootfs, sizeof rootfs, "%s%s%.*s", *root == '/' ? "" : bundle, *root == '/' ? "" : "/",
-             PATH_MAX, root);
+/* Returns the destination of the best tmpfs of the container's own; NULL if it has none. */
+static const char *choose(yyjson_mut_val *mounts, const struct rootfs *rootfs) {
+    const char *best = NULL;
+    size_t index, count;
+    yyjson_mut_val *mount;
     yyjson_mut_arr_foreach(mounts, index, count, mount) {
         const char *folder = text_of(mount, "destination");
         if (strcmp(text_of(mount, "type"), "tmpfs") != 0 || folder[0] != '/' ||
             strlen(folder) > PATH_MAX / 2 || has_option(mount, "ro") ||
             (best != NULL && rank(best) <= rank(folder)) || !has_inodes(mount) ||
-            !stays_visible(mounts, index, rootfs, folder, &lookups))
+            !stays_visible(rootfs, index))
             continue;
         best = folder;
     }
+    return best;
+}
+
+bool spec_choose_places(yyjson_mut_val *config, const char *bundle, struct places *places) {
+    yyjson_mut_val *mounts = yyjson_mut_obj_get(config, "mounts");
+    const char *root = text_of(yyjson_mut_obj_get(config, "root"), "path");
+    char folder[2 * PATH_MAX];
+    snprintf(folder, sizeof folder, "%s%s%.*s", *root == '/' ? "" : bundle, *root == '/' ? "" : "/",
+             PATH_MAX, root);
+    struct rootfs rootfs = {.folder = folder, .looks = LOOKS_MAX};
+    rootfs.mounts = calloc(yyjson_mut_arr_size(mounts) + 1, sizeof *rootfs.mounts);
+    if (rootfs.mounts == NULL)
+        return false;
+    find_mounts(&rootfs, mounts);
+    const char *best = choose(mounts, &rootfs);
+    forget_mounts(&rootfs);
     if (best == NULL)
         return false;
     snprintf(places->launcher, sizeof places->launcher, "%s%s", best, launcher_end);

@@ -163,6 +163,12 @@ def test_somebody_else_sets_it(
         (KSM / "pages_to_scan").write_text("123")
         wait_until(lambda: "set pages_to_scan to 123, so tuning pauses; to do: sudo " in log())
         assert f"/ksmrun host set pages_to_scan={ours}, or SIGHUP" in log()
+        # What they set after that is told, too: both have to be as before.
+        sleep = value("sleep_millisecs")
+        (KSM / "sleep_millisecs").write_text("21")
+        wait_until(lambda: "set pages_to_scan to 123 and sleep_millisecs to 21, so" in log())
+        assert f"host set pages_to_scan={ours} sleep_millisecs={sleep}, or SIGHUP" in log()
+        (KSM / "sleep_millisecs").write_text(sleep)
         programs += start_equal_programs(launcher, 1, mib=MIB)
         time.sleep(3)
         assert value("pages_to_scan") == "123"
@@ -176,7 +182,8 @@ def test_somebody_else_sets_it(
         assert tunables() == {**ksm, "pages_to_scan": "124"}
     finally:
         stop(programs)
-        (KSM / "pages_to_scan").write_text(ksm["pages_to_scan"])
+        for name in ("pages_to_scan", "sleep_millisecs"):
+            (KSM / name).write_text(ksm[name])
 
 
 def test_a_full_disk_in_a_boost(
@@ -259,7 +266,8 @@ def test_restore_beside_it(
         assert tunables() == ksm
     finally:
         stop(programs)
-        (KSM / "pages_to_scan").write_text(ksm["pages_to_scan"])
+        for name in ("pages_to_scan", "sleep_millisecs"):
+            (KSM / name).write_text(ksm[name])
 
 
 @pytest.mark.usefixtures("ksm")

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "spec.h"
@@ -162,7 +163,7 @@ static char bundle[] = "/tmp/ksmrun-bundle-XXXXXX";
 
 static const char *place(const char *mounts) {
     static struct places places;
-    char json[1024];
+    char json[2048];
     snprintf(json, sizeof json, "{'root':{'path':'rootfs'},'mounts':%s}", mounts);
     for (char *c = json; *c != '\0'; c++)
         *c = *c == '\'' ? '"' : *c;
@@ -227,6 +228,22 @@ static void test_other_names_of_a_place(void **state) {
     assert_string_equal(place("[" TMPFS("/dev") "," BIND("//dev//") "]"), "");
     assert_string_equal(place("[" TMPFS("/dev") "," BIND("/tmp/../dev/.") "]"), "");
     assert_string_equal(place("[" TMPFS("/dev") "," BIND("/../..") "]"), "");
+    /* By a link of a volume, below which another one is mounted. */
+#define VOLUME "{'destination':'/data','type':'bind','source':'%s/volume'}"
+    char volume[512];
+    snprintf(path, sizeof path, "%s/volume", bundle);
+    assert_int_equal(mkdir(path, 0755), 0);
+    strcat(path, "/link");
+    assert_int_equal(symlink("/run", path), 0);
+    snprintf(volume, sizeof volume, "[" TMPFS("/run") "," VOLUME "," BIND("/data/link") "]",
+             bundle);
+    assert_string_equal(place(volume), "");
+    snprintf(volume, sizeof volume, "[" TMPFS("/run") "," VOLUME "," BIND("/data/other") "]",
+             bundle);
+    assert_string_equal(place(volume), "/run/ksmrun/ksmrun-exec");
+    snprintf(volume, sizeof volume,
+             "[" TMPFS("/run") "," VOLUME "," TMPFS("/data") "," BIND("/data/link") "]", bundle);
+    assert_string_equal(place(volume), "/run/ksmrun/ksmrun-exec");
     /* Another place is still free, as where Kubernetes mounts a service account's secrets. */
     assert_string_equal(place("[" TMPFS("/dev") "," TMPFS("/run") "," BIND("/devices") "]"),
                         "/run/ksmrun/ksmrun-exec");
@@ -236,6 +253,30 @@ static void test_other_names_of_a_place(void **state) {
                         "/run/ksmrun/ksmrun-exec");
     snprintf(command, sizeof command, "rm -r %s", bundle);
     assert_int_equal(system(command), 0);
+}
+
+/* Whoever writes it decides how many names have to be looked at, and a container must start. */
+static void test_a_limit_of_looks(void **state) {
+    (void)state;
+    enum { MOUNTS = 5000, DEPTH = 100, BYTES = MOUNTS * (2 * DEPTH + 80) };
+    char *json = malloc(BYTES), deep[2 * DEPTH + 1] = "";
+    assert_non_null(json);
+    for (int i = 0; i < DEPTH; i++)
+        strcat(deep, "/x");
+    int at = snprintf(json, BYTES, "{\"mounts\":[");
+    for (int i = 0; i < MOUNTS; i++)
+        at += snprintf(json + at, (size_t)(BYTES - at),
+                       "{\"destination\":\"%s%d\",\"type\":\"tmpfs\"},", deep, i);
+    at += snprintf(json + at, (size_t)(BYTES - at), "{\"destination\":\"/\"}]}");
+    yyjson_mut_doc *document = read_text(json, (size_t)at);
+    assert_non_null(document);
+    struct places places;
+    clock_t before = clock();
+    assert_false(spec_choose_places(yyjson_mut_doc_get_root(document), bundle, &places));
+    /* It took minutes of CPU without a limit. */
+    assert_true(clock() - before < 30 * (clock_t)CLOCKS_PER_SEC);
+    yyjson_mut_doc_free(document);
+    free(json);
 }
 
 static void test_room_for_mount_points(void **state) {
@@ -317,6 +358,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_not_wrapped),
         cmocka_unit_test(test_places_leave_no_trace),
         cmocka_unit_test(test_other_names_of_a_place),
+        cmocka_unit_test(test_a_limit_of_looks),
         cmocka_unit_test(test_room_for_mount_points),
         cmocka_unit_test(test_what_is_not_marked_is_left),
         cmocka_unit_test(test_rest_of_a_wrapping_is_taken_away),

@@ -125,7 +125,10 @@ static void test_what_is_wrong_with_an_interpreter(void **state) {
     static const char mac[] = "#!/bin/sh\recho\r";
     assert_non_null(strstr(why(file("mac", mac, sizeof mac - 1, 0755)),
                            "carriage returns alone, which the kernel takes as part of the "
-                           "interpreter's name '/bin/sh'"));
+                           "interpreter's name '/bin/sh'; replace them with sed -i "
+                           "'s/\\r/\\n/g' FILE"));
+    static const char dos[] = "#!/bin/sh\r\necho\r\n";
+    assert_non_null(strstr(why(file("dos", dos, sizeof dos - 1, 0755)), "sed -i 's/\\r$//' FILE"));
 }
 
 static void test_foreign_binaries_stay_out_of_the_shell(void **state) {
