@@ -66,7 +66,9 @@ def main() -> None:
         if arguments[:1] == ["run"]:
             raise
         todo = "install ksmrun again, readable for all its users"
-        sys.exit(f"ksmrun: cannot load its modules: {error}; {todo}")
+        # No module of ours may be there to make it printable.
+        why = "".join(c if c.isprintable() else "?" for c in str(error))[:200]
+        sys.exit(f"ksmrun: cannot load its modules: {why}; {todo}")
     sys.exit(code)
 
 

@@ -7,6 +7,7 @@ from ksmrun.facts.select import in_container, in_unit, matching
 from ksmrun.model.errors import EXIT_USAGE, KsmrunError, UsageError
 from ksmrun.observe.sampler import with_children
 from ksmrun.options.select import SelectOptions
+from ksmrun.support.words import shortened
 
 # Where the names that can be given are shown.
 TODO = {
@@ -23,10 +24,10 @@ def selected(options: SelectOptions) -> tuple[int, ...]:
     for option, texts in given.items():
         if "" in texts:
             raise UsageError(f"{option} is empty", f"give a text after it; {TODO[option]}")
-    named = [(f"--unit {unit}", in_unit(unit)) for unit in options.unit]
-    named += [(f"--container {name}", in_container(name)) for name in options.container]
+    named = [(f"--unit {shortened(unit)}", in_unit(unit)) for unit in options.unit]
+    named += [(f"--container {shortened(name)}", in_container(name)) for name in options.container]
     if options.match:
-        named.append((f"--match {options.match}", matching(options.match)))
+        named.append((f"--match {shortened(options.match)}", matching(options.match)))
     for name, chosen in named:
         if not chosen:
             raise KsmrunError(f"no process found by {name}", TODO[name.partition(" ")[0]])

@@ -77,9 +77,10 @@ def _parse(text: str, metrics: Collection[str]) -> Gate:
     metric = _metric(name, metrics)
     limit = float(number)
     if number[0] not in "+-" and limit != 0:
+        end = shortened(number) + unit
         raise UsageError(
             f"--gate={quoted(text)}: the limit is a change against the base arm, but has no sign",
-            f"write {name}{direction}+{number}{unit} or {name}{direction}-{number}{unit}",
+            f"write {name}{direction}+{end} or {name}{direction}-{end}",
         )
     scales = {"": 1.0, "%": 0.01} | (UNITS_BYTES if described(metric).unit is Unit.BYTES else {})
     if unit not in scales or abs(limit) == float("inf"):
