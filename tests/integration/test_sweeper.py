@@ -39,8 +39,11 @@ def test_all_is_marked_and_maps_stay_few(
 ) -> None:
     # The number of malloc's arenas depends on how threads meet, unless all of them are made.
     environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
-    with ready(programs.sweep, *arguments, env=environment) as direct:
-        unwrapped = count_maps(Path("/proc") / str(direct.pid))
+    unwrapped = 0
+    # Which mappings of threads are neighbours depends on how they meet, too.
+    for _ in range(3 if arguments == ("threads",) else 1):
+        with ready(programs.sweep, *arguments, env=environment) as direct:
+            unwrapped = max(unwrapped, count_maps(Path("/proc") / str(direct.pid)))
     with ready(*marked, programs.sweep, *arguments, env=environment) as process:
         folder = Path("/proc") / str(process.pid)
         # Two sweeps after growth stopped.
