@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from waiting import LAST_RESORT_SECONDS, wait_until
 
+from .support.experiments import with_copied_ksm
 from .support.monitors import (
     MANY_MAPS,
     Begin,
@@ -59,9 +60,9 @@ def test_a_name_of_any_bytes(monitor: Begin, start: Start, tmp_path: Path, form:
     assert (twice if form == "json" else name) in line and b"\x1b" not in line
 
 
-def test_a_zombie_waits_for_nothing(monitor: Begin, start: Start) -> None:
+def test_a_zombie_waits_for_nothing(monitor: Begin, start: Start, tmp_path: Path) -> None:
     process = start(ENDS)
-    begun = monitor()
+    begun = monitor(prefix=with_copied_ksm(tmp_path / "ksm", run="0"))
     begun.wait_for(kind="ksmd-off", state="raised")
     assert process.stdin is not None
     process.stdin.close()

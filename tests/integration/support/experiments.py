@@ -27,8 +27,8 @@ FAST = (
 )
 # Named as the arms are by default.
 UNMERGED = ("--arm=off=--merge=off", "--arm=on=--merge=off")
-# A copy of KSM's files as one test found them, which says "on", so that ab leaves KSM alone.
-STILL = 'mount --bind "$1" /sys/kernel/mm/ksm; shift; exec "$@"'
+# Another test may be setting the real ones.
+COPIED = 'mount --bind "$1" /sys/kernel/mm/ksm; shift; exec "$@"'
 EQUAL = "import random, time; random.seed(1); data = random.randbytes(8 << 20); "
 READY = "print('ready', flush=True); time.sleep(1000)"
 
@@ -51,13 +51,17 @@ def ab(command: list[str], tmp_path: Path) -> Ab:
 
 @pytest.fixture
 def still(tmp_path: Path) -> list[str]:
-    """Return a prefix for commands that take KSM as it is, beside other tests."""
-    copy = tmp_path / "ksm"
+    """Return a prefix for commands that find KSM on, and so leave it alone, beside other tests."""
+    return with_copied_ksm(tmp_path / "ksm", run="1")
+
+
+def with_copied_ksm(copy: Path, run: str) -> list[str]:
+    """Return a prefix for commands that see a copy of KSM's files, with this value of `run`."""
     copy.mkdir()
     for file in KSM.iterdir():
         (copy / file.name).write_text(file.read_text())
-    (copy / "run").write_text("1\n")
-    return ["unshare", "--mount", "sh", "-euc", STILL, "still", str(copy)]
+    (copy / "run").write_text(f"{run}\n")
+    return ["unshare", "--mount", "sh", "-euc", COPIED, "copied", str(copy)]
 
 
 @pytest.fixture

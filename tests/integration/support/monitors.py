@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,11 @@ Start = Callable[..., subprocess.Popen[bytes]]
 def monitor(ksmrun: str, tmp_path: Path) -> Iterator[Begin]:
     running: list[Monitor] = []
 
-    def begin(*options: str, **environment: str) -> Monitor:
+    def begin(*options: str, prefix: Sequence[str] = (), **environment: str) -> Monitor:
         log = tmp_path / f"monitor-{len(running)}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [ksmrun, "monitor", "--interval=0.3", "--log=json", *options],
+                [*prefix, ksmrun, "monitor", "--interval=0.3", "--log=json", *options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
