@@ -80,7 +80,8 @@ def played(podman: Engine, manifest: str, folder: Path) -> dict[str, tuple[dict[
     file = folder / "manifest.yaml"
     file.write_text(manifest)
     try:
-        podman("kube", "play", file)
+        done = podman.place.try_run(podman.name, "kube", "play", file)
+        assert done.returncode == 0, (done.stderr, _logs(podman))
         found = {}
         for name in podman("ps", "--all", "--format", "{{.Names}}").split():
             container = name.rpartition("-")[2]
@@ -91,6 +92,13 @@ def played(podman: Engine, manifest: str, folder: Path) -> dict[str, tuple[dict[
         return found
     finally:
         remove_pods(podman)
+
+
+def _logs(podman: Engine) -> dict[str, str]:
+    """Return what each container said, also one that only prepares a pod and has failed."""
+    names = podman("ps", "--all", "--format", "{{.Names}}").split()
+    said = {name: podman.place.try_run(podman.name, "logs", name) for name in names}
+    return {name: done.stdout + done.stderr for name, done in said.items()}
 
 
 def _has_said(podman: Engine, name: str) -> bool:
