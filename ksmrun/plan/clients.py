@@ -52,8 +52,8 @@ class Client:
 # Commands of tmux that start something. tmux accepts any unique prefix, and these aliases.
 TMUX_STARTS = ("new", "split", "respawn", "run", "source", "pipe", "popup", "display-po", "send")
 # getopt's string in tmux.c: main().
-TMUX_OPTIONS = Options("2CDhlNqUuvV", "cfLST")
-SCREEN_OPTIONS = Options("aAdDfilLmnOPqQrRUvVwxX", "cehpsStT")
+TMUX_OPTIONS = Options("cfLST")
+SCREEN_OPTIONS = Options("cehpsStT")
 
 
 def find_client(words: Sequence[str], environment: Environment, uid: int) -> Client | None:

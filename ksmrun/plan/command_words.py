@@ -53,9 +53,8 @@ DEPTH_MAX = 8
 
 @dataclass(frozen=True)
 class Options:
-    """Options of getopt(3): letters without and with a value, and long names with one."""
+    """Options of getopt(3) that take a value: letters, and long names."""
 
-    alone: str
     with_value: str
     long_with_value: tuple[str, ...] = ()
 
@@ -82,28 +81,17 @@ class Options:
 
 
 # bash(1), dash(1)
-SHELL_OPTIONS = Options("", "oO", ("rcfile", "init-file"))
+SHELL_OPTIONS = Options("oO", ("rcfile", "init-file"))
 
 
 def program_words(words: Sequence[str]) -> list[str]:
-    """Return the words from the program on that wrappers, or a shell's -c, finally start."""
-    rest = list(words)
-    for _ in range(DEPTH_MAX):
-        script = _script(rest)
-        if script is not None:
-            inner = _split(script)
-            if inner is None:
-                break
-            rest = inner
-        elif (behind := _behind_wrapper(rest)) is not None:
-            rest = behind
-        else:
-            break
-    return rest
+    """Return the words from the program on that is finally started; the same, if it is not one."""
+    found = all_programs(words)
+    return found[0] if len(found) == 1 else list(words)
 
 
 def all_programs(words: Sequence[str], depth: int = DEPTH_MAX) -> list[list[str]]:
-    """Return program_words() of each command of a shell's -c that starts something."""
+    """Return the words of each program that wrappers, or the commands of a shell's -c, start."""
     rest = list(words)
     for _ in range(DEPTH_MAX):
         behind = _behind_wrapper(rest)
@@ -147,10 +135,13 @@ def _behind_wrapper(words: Sequence[str]) -> list[str] | None:
     if name not in WRAPPERS or _script(words) is not None:
         return None
     letters, *long_names = WRAPPERS[name]
-    given, rest = Options("", letters, tuple(long_names)).read(words[1:])
+    given, rest = Options(letters, tuple(long_names)).read(words[1:])
     split = given.get("S", given.get("split-string"))
     if name == "env" and split is not None:
-        rest = [*(_split(split) or []), *rest]
+        try:
+            rest = [*shlex.split(split), *rest]
+        except ValueError:
+            return None
     if name in WITH_WORD:
         return rest[1:]
     # Assignments.
@@ -168,13 +159,6 @@ def _script(words: Sequence[str]) -> str | None:
         return None
     given, rest = SHELL_OPTIONS.read([re.sub(r"^\+(?=.)", "-", word) for word in words[1:]])
     return rest[0] if "c" in given and rest else None
-
-
-def _split(script: str) -> list[str] | None:
-    try:
-        return shlex.split(script)
-    except ValueError:
-        return None
 
 
 def subcommand(arguments: Sequence[str], with_value: str) -> str | None:

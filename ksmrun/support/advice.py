@@ -17,7 +17,7 @@ def helper_todo(error: int, file: str | Path) -> str:
         quoted = shlex.quote(str(file))
         with contextlib.suppress(OSError):
             if os.statvfs(file).f_flag & os.ST_NOEXEC:
-                return f"its file system is mounted noexec (findmnt -T {quoted}): install elsewhere"
+                return f"install ksmrun where nothing is mounted noexec: findmnt -T {quoted}"
         return f"see where permission is missing: namei -l {quoted}"
     if error in (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE):
         return "raise the limits (ulimit -n, -u and -v), or free memory"

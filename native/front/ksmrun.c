@@ -71,8 +71,7 @@ static void explain_start(const char *file, int error, char *what, char *todo, s
     struct statvfs system;
     snprintf(what, size, "cannot start %s as user %u: %s", file, geteuid(), strerror(error));
     if (error == EACCES && statvfs(file, &system) == 0 && (system.f_flag & ST_NOEXEC) != 0)
-        snprintf(todo, size, "its file system is mounted noexec (findmnt -T %s): install elsewhere",
-                 file);
+        snprintf(todo, size, "install ksmrun where nothing is mounted noexec: findmnt -T %s", file);
     else if (error == EACCES)
         snprintf(todo, size,
                  "see where permission is missing (namei -l %s), or install ksmrun with a Python "

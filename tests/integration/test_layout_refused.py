@@ -74,6 +74,7 @@ def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) ->
     ptrace, set_mm = "1:101", "1:157:35"
     assert "cannot be traced" in refused(programs.deny, ptrace, *run, "true")
     assert "PR_SET_MM_MAP" in refused(programs.deny, set_mm, *run, "true")
+    assert "PR_SET_MM_MAP" in refused(programs.deny, "kill:157:35", *run, "true")
     # mremap fails, and madvise kills its caller.
     for filter_ in ("1:25", "kill:28"):
         assert "seccomp filter denies" in refused(programs.deny, filter_, *run, "true")
@@ -90,6 +91,39 @@ def test_where_it_cannot_be_done(launcher: str, key: str, programs: Programs) ->
     assert "raise the limits of processes and descriptors" in refused(*few, *run, "true")
     small = ["sh", "-c", 'ulimit -s 32; exec "$@"', "sh"]
     assert "needs a stack of 64 KiB" in refused(*small, *run, "true")
+
+
+def test_a_damaged_key_is_told_with_what_to_do(launcher: str, tmp_path: Path) -> None:
+    """One that was made by hand is made again; the automatic one is only removed."""
+    key = tmp_path / "key"
+    run = [launcher, "--layout=shared", f"--layout-key={key}"]
+    for kind in ("short", "fifo"):
+        key.unlink(missing_ok=True)
+        if kind == "fifo":
+            os.mkfifo(key, 0o400)
+        else:
+            key.write_bytes(b"short")
+            key.chmod(0o400)
+        said = refused(*run, "true")
+        assert "not a file of 32 bytes" in said and "to do: make one: ksmrun layout key" in said
+        said = refused(*run, "--layout-group=games", "true")
+        assert "not a file of 32 bytes" in said and "to do: remove it (rm)" in said
+
+
+def test_below_a_setgid_program_of_a_user(launcher: str, key: str, tmp_path: Path) -> None:
+    """The kernel keeps its memory from its user, which is no fault of /proc."""
+    for each in (tmp_path, *tmp_path.parents[:2]):
+        each.chmod(0o755)
+    setgid, own = tmp_path / "ksmrun-exec", tmp_path / "nobodys"
+    shutil.copy(launcher, setgid)
+    os.chown(setgid, 0, 5)
+    setgid.chmod(0o2755)
+    shutil.copy(key, own)
+    os.chown(own, 65534, 65534)
+    own.chmod(0o400)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    said = refused(*nobody, setgid, "--layout=shared", f"--layout-key={own}", "true")
+    assert "below a setuid or setgid program, may not be traced" in said
 
 
 # In a user namespace (since Linux 6.7: 21ca59b365c0), so that the host has no other formats.

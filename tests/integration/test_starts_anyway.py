@@ -222,6 +222,12 @@ def test_where_a_package_is_gone(ksmrun: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (125, "")
     (said,) = done.stderr.splitlines()
     assert "ModuleNotFoundError" in said and "virtual environment" in said
+    damaged = script.read_text().replace("import sys", "x = (", 1)
+    (tmp_path / ".ksmrun-py").write_text(damaged)
+    done = run(str(tmp_path / "ksmrun"), "--version")
+    assert (done.returncode, done.stdout) == (125, "")
+    (said,) = done.stderr.splitlines()
+    assert "fails (SyntaxError: " in said and "install ksmrun again" in said
 
 
 RAISED = {

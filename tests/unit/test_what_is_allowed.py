@@ -48,7 +48,7 @@ def test_what_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
     assert helper_todo(errno.ENOENT, "/x") == "install ksmrun again"
     with monkeypatch.context() as patch:
         patch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_NOEXEC))
-        assert "noexec (findmnt -T '/a b')" in helper_todo(errno.EACCES, "/a b")
+        assert "noexec: findmnt -T '/a b'" in helper_todo(errno.EACCES, "/a b")
     assert "ulimit" in helper_todo(errno.ENOMEM, "/x")
     assert f"the files for {os.uname().machine}" in helper_todo(errno.ENOEXEC, "/x")
     for number in (errno.EROFS, errno.ENOSPC, errno.EACCES, errno.ENOTDIR):
