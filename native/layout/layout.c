@@ -61,9 +61,7 @@ static int memory_errno(void) {
     return error;
 }
 
-/* Its exec is then not like others (fs/exec.c), and its memory only root's (proc(5):
- * PR_SET_DUMPABLE).
- */
+/* Its exec is then not like others (fs/exec.c), and its memory only root's (PR_SET_DUMPABLE). */
 static bool is_below_setuid(void) {
     return getuid() != geteuid() || getgid() != getegid();
 }

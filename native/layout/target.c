@@ -71,8 +71,11 @@ bool target_gains_privilege(const char *file, pid_t pid) {
         if (file_gains_privilege(path))
             return true;
         struct head head = read_head(path);
-        if (!to_interpreter(&head, named) || !resolve_for(pid, folder, named, path, sizeof path))
+        if (!to_interpreter(&head, named))
             return false;
+        /* What cannot be told may grant something. */
+        if (!resolve_for(pid, folder, named, path, sizeof path))
+            return true;
     }
     return false;
 }
