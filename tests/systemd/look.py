@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from waiting import wait_until
+
 from .boot import Guest
 
 # Differs from one start to the next, and what systemd counts.
@@ -25,8 +27,19 @@ def merges(pid: int) -> bool:
     return "yes" in next(line for line in lines if line.startswith("ksm_merge_any"))
 
 
+def has_begun(pid: int) -> bool:
+    """Return whether it is not systemd's child "(NAME)" any more, nor the launcher."""
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return not name.startswith("(") and name != "ksmrun-exec"
+
+
 def merging(guest: Guest, unit: str) -> set[bool]:
     """Return this for all processes of a unit, which must have some: {True} if every one merges."""
+    # Of a simple service, systemctl does not wait for the exec (systemd.service(5): Type=).
+    wait_until(lambda: all(map(has_begun, guest.pids(unit))), f"{unit} has begun")
     found = set()
     for pid in guest.pids(unit):
         try:
